@@ -1,0 +1,47 @@
+# make demo    set up, learn the bundled text, write with what was learned (about five minutes)
+# make test    set up, run every test
+# make check   what CI runs: format, lint, types, import contracts, tests
+# make tidy    put code into the project's format
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+QUIET_PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.PHONY: demo test check tidy
+
+demo: $(VENV)/.runs
+	$(BIN)/python train.py --corpus lotr --seq-len 15 --layers 3
+	$(BIN)/python generate.py --seed Aragorn --mode sample
+	@echo
+	@echo "Now try it yourself:   . $(BIN)/activate"
+	@echo "                       python generate.py --seed Gandalf --temperature 0.7 --count 3"
+	@echo "See the curves:        tensorboard --logdir saved_models"
+
+test: $(VENV)/.develops
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.develops
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/basedpyright --pythonpath $(BIN)/python
+	PYTHONPATH=. $(BIN)/lint-imports --no-cache
+	$(MAKE) test
+
+tidy: $(VENV)/.develops
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
+	  { echo "wordgen needs Python 3.11, 3.12 or 3.13: try  make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.runs: $(VENV)/bin/python requirements.txt
+	@echo "Installing what wordgen needs into $(VENV) (TensorFlow is large: a minute or two) ..."
+	$(QUIET_PIP) -r requirements.txt
+	@touch $@
+
+$(VENV)/.develops: $(VENV)/.runs requirements-dev.txt
+	$(QUIET_PIP) -r requirements-dev.txt
+	@touch $@

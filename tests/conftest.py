@@ -1,0 +1,59 @@
+"""What many tests share: a room to work in, the commands as real processes, one small trained model."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+Command = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def run_command(
+    *arguments: str, cwd: Path, timeout: float = 300, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Run `python -m wordgen ARGUMENTS` in a folder, as a user would, and wait for its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "wordgen", *arguments],
+        cwd=cwd,
+        env=command_environment(**environment),
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+
+
+def command_environment(**more: str) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("WORDGEN_", "TF_", "KERAS_"))}
+    return {**kept, "PYTHONPATH": str(ROOT), "PYTHONUTF8": "1", **more}
+
+
+@pytest.fixture
+def command(tmp_path: Path) -> Command:
+    """The command line in an empty folder."""
+
+    def run(*arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
+        return run_command(*arguments, **{"cwd": tmp_path, **options})  # pyright: ignore[reportArgumentType]
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def trained_room(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which a small model was trained by the real command; tests only read it."""
+    room = tmp_path_factory.mktemp("trained")
+    options = ["--layers", "2", "--units", "48", "--epochs", "3", "--name", "small"]
+    ended = run_command("train", "--corpus", "spells", *options, cwd=room)
+    assert ended.returncode == 0, ended.stderr
+    return room
+
+
+@pytest.fixture
+def in_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("WORDGEN_DATA", raising=False)
+    return tmp_path

@@ -1,0 +1,43 @@
+"""The bundled texts keep what the catalogue promises of them."""
+
+from collections import Counter
+
+import pytest
+
+from wordgen.corpora.catalogue import bundled_data, catalogue
+from wordgen.corpora.corpus import open_corpus
+from wordgen.text.settings import TextSettings
+
+LEAST_BYTES = {"lotr": 60_000, "fables": 40_000, "spells": 30_000, "lyrics": 30_000}
+
+
+@pytest.mark.parametrize("name", list(LEAST_BYTES))
+def test_it_is_long_enough(name: str):
+    assert sum((bundled_data() / file).stat().st_size for file in catalogue()[name].files) >= LEAST_BYTES[name]
+
+
+@pytest.mark.parametrize("name", list(LEAST_BYTES))
+def test_it_is_not_filled_up_by_repetition(name: str):
+    units = Counter(unit for unit in open_corpus(str(bundled_data() / f"{name}.txt")).units() if len(unit) > 40)
+    assert units
+    assert max(units.values()) == 1
+
+
+def test_there_are_a_hundred_spells_or_more():
+    assert len(list(open_corpus(str(bundled_data() / "spells.txt")).units())) >= 100
+
+
+def test_songs_have_verses():
+    assert sum(not unit for unit in open_corpus("lyrics").units()) > 100
+
+
+def test_every_entry_names_a_tokenizer_that_exists_and_files_that_exist():
+    for entry in catalogue().values():
+        TextSettings(tokenizer=entry.tokenizer)  # pyright: ignore[reportArgumentType]
+        assert entry.licence
+        assert all((bundled_data() / file).is_file() for file in entry.files)
+
+
+def test_the_catalogue_says_that_the_books_are_not_included():
+    assert "copyright" in catalogue()["lotr"].note
+    assert "data/lotr/" in catalogue()["lotr"].note

@@ -1,0 +1,110 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from wordgen.corpora.catalogue import catalogue
+from wordgen.corpora.corpus import open_corpus
+from wordgen.errors import CorpusError
+
+PROSE = "First paragraph here,\nwrapped at a width.\n\nSecond one here, also\nwrapped as it was.\n\nThird.\n"
+
+
+def write(path: Path, text: str) -> str:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return str(path)
+
+
+@pytest.mark.usefixtures("in_empty_folder")
+@pytest.mark.parametrize("name", ["lotr", "fables", "spells", "lyrics"])
+def test_the_catalogue_opens_from_an_empty_folder(name: str):
+    corpus = open_corpus(name)
+    assert corpus.name == name
+    assert sum(len(unit) for unit in corpus.units()) > 10_000
+
+
+def test_own_files_go_before_the_bundled_ones(in_empty_folder: Path):
+    write(in_empty_folder / "data" / "lotr" / "2.txt", "The second book.")
+    write(in_empty_folder / "data" / "lotr" / "1.txt", "The first book.\n\nIts second page.")
+    assert list(open_corpus("lotr").units()) == ["The first book.", "Its second page.", "The second book."]
+
+
+def test_the_data_folder_may_be_elsewhere(in_empty_folder: Path, monkeypatch: pytest.MonkeyPatch):
+    write(in_empty_folder / "elsewhere" / "lotr" / "book.txt", "My own book.")
+    monkeypatch.setenv("WORDGEN_DATA", "elsewhere")
+    assert list(open_corpus("lotr").units()) == ["My own book."]
+
+
+def test_a_file_is_a_corpus(tmp_path: Path):
+    corpus = open_corpus(write(tmp_path / "my tale.txt", PROSE))
+    assert corpus.name == "my tale"
+    assert next(corpus.units()) == "First paragraph here, wrapped at a width."
+
+
+def test_a_folder_of_text_files_is_a_corpus_in_the_order_of_names(tmp_path: Path):
+    write(tmp_path / "book" / "b.txt", "Two.\n\nThree.")
+    write(tmp_path / "book" / "a.txt", "One.\n\nAnd a half.")
+    write(tmp_path / "book" / "notes.md", "no")
+    assert list(open_corpus(str(tmp_path / "book")).units()) == ["One.", "And a half.", "Two.", "Three."]
+
+
+@pytest.mark.usefixtures("in_empty_folder")
+def test_an_unknown_name_lists_the_known_ones_and_the_nearest():
+    with pytest.raises(CorpusError) as told:
+        open_corpus("lyrcs")
+    assert all(name in str(told.value) for name in catalogue())
+    assert str(told.value).endswith("Did you mean lyrics?")
+
+
+@pytest.mark.usefixtures("in_empty_folder")
+@pytest.mark.parametrize("name", ["", "nowhere/at/all.txt"])
+def test_what_is_not_there_is_said(name: str):
+    with pytest.raises(CorpusError, match="There is no corpus"):
+        open_corpus(name)
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"", "is empty"),
+        (b" \n\n ", "is empty"),
+        (b"\x89PNG\x00\x01", "is not a text"),
+        ("caf\u00e9".encode("latin-1"), "is not UTF-8 text .line 1 has a byte 0xe9."),
+    ],
+)
+def test_a_file_that_is_no_text_is_refused(tmp_path: Path, content: bytes, sentence: str):
+    path = tmp_path / "odd.txt"
+    path.write_bytes(content)
+    with pytest.raises(CorpusError, match=sentence):
+        open_corpus(str(path))
+
+
+def test_an_empty_folder_is_refused(tmp_path: Path):
+    with pytest.raises(CorpusError, match=r"holds no \.txt file"):
+        open_corpus(str(tmp_path))
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_file_that_may_not_be_read_is_said(tmp_path: Path):
+    path = tmp_path / "secret.txt"
+    path.write_text("x")
+    path.chmod(0)
+    with pytest.raises(CorpusError, match="cannot be read"):
+        open_corpus(str(path))
+
+
+def test_the_digest_follows_content_and_layout(tmp_path: Path):
+    first = open_corpus(write(tmp_path / "a.txt", PROSE)).digest()
+    assert open_corpus(write(tmp_path / "b.txt", PROSE)).digest() == first
+    assert open_corpus(write(tmp_path / "a.txt", PROSE + "More.\n")).digest() != first
+
+
+def test_reading_takes_off_the_mark_and_the_foreign_line_ends(tmp_path: Path):
+    path = tmp_path / "windows.txt"
+    path.write_bytes("\ufeffOne line\r\nand another\r\n\r\nCafe\u0301 closed.\r\n".encode())
+    units = list(open_corpus(str(path)).units())
+    assert units == ["One line", "and another", "Caf\u00e9 closed."] or units == [
+        "One line and another",
+        "Café closed.",
+    ]

@@ -1,0 +1,58 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wordgen.dataset.batches import Batches, evaluation_batches
+from wordgen.errors import CorpusError
+from wordgen.text.vocabulary import START
+
+IDS = np.arange(3, 1003).astype(np.uint16)  # every id once, so that a place can be told from its id
+
+
+def make(batch_size: int = 4, seq_len: int = 5, random_seed: int = 1) -> Batches:
+    return Batches(IDS, batch_size, seq_len, random_seed)
+
+
+def test_targets_are_the_inputs_one_later():
+    inputs, targets = make().batch(epoch=3, step=2)
+    assert inputs.shape == targets.shape == (4, 5)
+    following = np.append(IDS[1:], IDS[:1])
+    np.testing.assert_array_equal(targets, following[inputs - 3])
+
+
+def test_each_row_goes_on_where_it_was():
+    batches = make()
+    for step in range(batches.steps_per_epoch - 1):
+        _, targets = batches.batch(2, step)
+        inputs, _ = batches.batch(2, step + 1)
+        np.testing.assert_array_equal(inputs[:, 0], targets[:, -1])
+
+
+@given(st.integers(1, 9), st.integers(1, 12), st.integers(1, 5))
+def test_an_epoch_reads_no_symbol_twice_and_leaves_out_less_than_a_batch(batch_size: int, seq_len: int, epoch: int):
+    batches = make(batch_size, seq_len)
+    read = np.concatenate([batches.batch(epoch, step)[0].ravel() for step in range(batches.steps_per_epoch)])
+    assert len(set(read.tolist())) == len(read)
+    assert len(IDS) - len(read) < batch_size * seq_len + batch_size
+
+
+def test_a_batch_follows_from_seed_epoch_and_step_alone():
+    np.testing.assert_array_equal(make().batch(5, 7)[0], make().batch(5, 7)[0])
+    assert (make().batch(5, 7)[0] != make().batch(6, 7)[0]).any()
+    assert (make().batch(5, 7)[0] != make(random_seed=2).batch(5, 7)[0]).any()
+
+
+def test_too_little_text_says_how_much_is_needed():
+    with pytest.raises(CorpusError, match=r"1,000 symbols, but one batch of 100 x 15 needs 1,501"):
+        make(100, 15)
+
+
+@given(st.integers(2, 400), st.integers(1, 7), st.integers(1, 9))
+def test_evaluation_counts_every_symbol_but_the_first_once(length: int, streams: int, seq_len: int):
+    batches = evaluation_batches(IDS[:length], streams, seq_len)
+    inputs = np.concatenate([batch[0].ravel() for batch in batches])
+    targets = np.concatenate([batch[1].ravel() for batch in batches])
+    counted = targets != START
+    assert sorted(targets[counted].tolist()) == IDS[1:length].tolist()
+    np.testing.assert_array_equal(inputs[counted] + 1, targets[counted])

@@ -1,0 +1,117 @@
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from wordgen.corpora.corpus import open_corpus
+from wordgen.dataset.encoding import Dataset, prepare
+from wordgen.dataset.splits import SPLITS, split_of
+from wordgen.errors import CorpusError
+from wordgen.text.settings import TextSettings
+from wordgen.text.vocabulary import END, START, UNKNOWN
+
+
+@pytest.fixture
+def spells(tmp_path: Path) -> Dataset:
+    return prepare(open_corpus("spells"), TextSettings(), tmp_path)
+
+
+def one_line_corpus(tmp_path: Path, lines: list[str]) -> str:
+    path = tmp_path / "lines.txt"
+    path.write_text("\n".join(lines), encoding="utf-8")
+    return str(path)
+
+
+def test_each_split_holds_its_units_as_they_were(spells: Dataset, tmp_path: Path):
+    everything = prepare(open_corpus("spells"), TextSettings(min_count=1, vocab_size=10**6), tmp_path)
+    units = list(open_corpus("spells").units())
+    for split in SPLITS:
+        mine = [unit for number, unit in enumerate(units) if split_of(number, len(units)) == split]
+        decoded = everything.codec.decode(everything.ids[split]).split("\n")
+        assert len(decoded) == len(mine) == spells.statistics[split].units
+        if split == "train":
+            assert decoded == mine
+
+
+def test_units_are_enclosed(spells: Dataset):
+    ids = np.asarray(spells.ids["train"])
+    assert ids[0] == START
+    assert ids[-1] == END
+    assert (ids == START).sum() == (ids == END).sum() == spells.statistics["train"].units
+
+
+def test_the_vocabulary_is_that_of_the_training_units_alone(tmp_path: Path):
+    lines = ["the road goes on and on"] * 40
+    valid = [number for number in range(40) if split_of(number, 40) == "valid"]
+    for number in valid:
+        lines[number] = "strange strange strange words words"
+    dataset = prepare(open_corpus(one_line_corpus(tmp_path, lines)), TextSettings(), tmp_path / "encoded")
+    assert "road" in dataset.codec.vocabulary
+    assert "strange" not in dataset.codec.vocabulary
+    assert dataset.statistics["valid"].unknown == 5 * len(valid)
+
+
+def test_statistics_are_those_of_the_ids(spells: Dataset):
+    for split in SPLITS:
+        ids = np.asarray(spells.ids[split])
+        assert spells.statistics[split].symbols == (ids != START).sum()
+        assert spells.statistics[split].unknown == (ids == UNKNOWN).sum()
+    assert spells.statistics["train"].unknown_share > 0.05  # so UNKNOWN is learned
+
+
+def test_ids_lie_in_the_smallest_type_that_holds_them(spells: Dataset, tmp_path: Path):
+    few = prepare(open_corpus("spells"), TextSettings(vocab_size=200), tmp_path)
+    assert few.ids["train"].dtype == np.uint8
+    assert spells.ids["train"].dtype == np.uint16
+    assert isinstance(spells.ids["train"], np.memmap)
+
+
+def test_a_second_time_nothing_is_encoded(spells: Dataset, tmp_path: Path):
+    def refuse(done: int, units: int) -> None:
+        raise AssertionError("encoded again")
+
+    again = prepare(open_corpus("spells"), TextSettings(), tmp_path, progress=refuse)
+    np.testing.assert_array_equal(again.ids["train"], spells.ids["train"])
+    assert again.statistics == spells.statistics
+
+
+@pytest.mark.parametrize(
+    "settings", [TextSettings(vocab_size=50), TextSettings(min_count=3), TextSettings(tokenizer="characters")]
+)
+def test_other_settings_are_other_ids(spells: Dataset, tmp_path: Path, settings: TextSettings):
+    assert len(prepare(open_corpus("spells"), settings, tmp_path).codec.vocabulary) != len(spells.codec.vocabulary)
+    assert len(os.listdir(tmp_path)) == 2
+
+
+@pytest.mark.parametrize(
+    "harm", [lambda whole: whole[: len(whole) // 2], lambda whole: whole[:-9] + b"\1" * 9, lambda whole: b""]
+)
+@pytest.mark.parametrize("damage", ["train.npy", "vocabulary.json", "dataset.json"])
+def test_damaged_ids_are_made_again(spells: Dataset, tmp_path: Path, damage: str, harm: Callable[[bytes], bytes]):
+    (place,) = tmp_path.iterdir()
+    whole = (place / damage).read_bytes()
+    (place / damage).unlink()  # the array that is mapped keeps its bytes
+    (place / damage).write_bytes(harm(whole))
+    again = prepare(open_corpus("spells"), TextSettings(), tmp_path)
+    assert (place / damage).read_bytes() == whole
+    np.testing.assert_array_equal(again.ids["train"], spells.ids["train"])
+
+
+def test_text_with_its_own_ends_has_no_start(tmp_path: Path):
+    path = one_line_corpus(tmp_path, ["the <unk> goes on <eos>"] * 30)
+    dataset = prepare(open_corpus(path), TextSettings(), tmp_path / "encoded")
+    assert dataset.codec.tokenizer.name == "whitespace"
+    assert not dataset.starts
+    ids = np.asarray(dataset.ids["train"])
+    assert (ids == START).sum() == 0
+    assert (ids == END).sum() == dataset.statistics["train"].units
+    assert (ids == UNKNOWN).sum() == dataset.statistics["train"].units
+
+
+def test_two_units_cannot_be_split(tmp_path: Path):
+    corpus = open_corpus(one_line_corpus(tmp_path, ["one paragraph", "", "another paragraph"]))
+    with pytest.raises(CorpusError, match="at least 3 are needed"):
+        prepare(corpus, TextSettings(), tmp_path / "encoded")
+    assert not (tmp_path / "encoded").exists()

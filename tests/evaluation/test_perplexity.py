@@ -1,0 +1,62 @@
+"""Perplexity against an independent computation: NumPy's step, one symbol after another."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from wordgen.architecture import Architecture, NetworkSettings
+from wordgen.evaluation.baselines import unigram_perplexity
+from wordgen.evaluation.measures import perplexity_of
+from wordgen.evaluation.perplexity import Evaluator
+from wordgen.generation.step import NumpyNetwork
+from wordgen.model.network import Network
+from wordgen.text.vocabulary import START
+
+VOCABULARY = 30
+
+
+def plain_perplexity(network: Network, ids: np.ndarray) -> float:
+    twin = NumpyNetwork(network.architecture, network.to_weights())
+    carry, losses = twin.zero_carry(1), []
+    for this, following in pairwise(ids):
+        logits, carry = twin.step(np.array([this]), carry)
+        if following != START:
+            row = logits[0].astype(np.float64)
+            losses.append(np.log(np.exp(row).sum()) - row[following])
+    return float(np.exp(np.mean(losses)))
+
+
+@pytest.mark.parametrize("length", [2, 49, 50, 51, 52, 333])
+def test_it_is_that_of_one_stream_with_nothing_left_out(length: int):
+    network = Network(Architecture.of(NetworkSettings(layers=2, units=8), VOCABULARY), random_seed=1)
+    ids = np.random.default_rng(length).integers(VOCABULARY, size=length).astype(np.uint8)
+    ids[-1] = 5
+    found = Evaluator(network, ids).perplexity()
+    assert found == pytest.approx(plain_perplexity(network, ids), rel=1e-4)
+
+
+def test_it_can_be_broken_off():
+    network = Network(Architecture.of(NetworkSettings(layers=1, units=8), VOCABULARY))
+    assert Evaluator(network, np.arange(3, 20, dtype=np.uint8)).perplexity(keep_on=lambda: False) is None
+
+
+def test_a_network_that_knows_nothing_is_as_perplexed_as_the_vocabulary_is_large():
+    network = Network(Architecture.of(NetworkSettings(layers=1, units=8), VOCABULARY))
+    network.set_weights_by_name(
+        {name: np.zeros(shape, np.float32) for name, shape in network.architecture.weight_shapes().items()}
+    )
+    assert Evaluator(network, np.arange(3, 20, dtype=np.uint8)).perplexity() == pytest.approx(VOCABULARY, rel=1e-5)
+
+
+def test_unigram_by_hand():
+    # Counts with one added: UNKNOWN 1, END 2, a 3, b 2; START is no target: of 8 in all.
+    train = np.array([START, 3, 3, 4, 2], np.uint8)
+    split = np.array([START, 3, 4, 2, START], np.uint8)
+    expected = ((3 / 8) * (2 / 8) * (2 / 8)) ** (-1 / 3)
+    assert unigram_perplexity(train, split, vocabulary_size=5) == pytest.approx(expected)
+
+
+def test_beyond_all_numbers_is_infinite():
+    assert perplexity_of(1e9) == float("inf")
+    assert perplexity_of(0.0) == 1.0

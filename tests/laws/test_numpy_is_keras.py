@@ -1,0 +1,71 @@
+"""NumPy's step and Keras's network are one network: the logits agree, the greedy words are the same."""
+
+from itertools import product
+
+import numpy as np
+import pytest
+
+import wordgen.model  # noqa: F401 - first, for it keeps TensorFlow's start-up notes off the screen
+from wordgen.architecture import Architecture, Cell
+from wordgen.generation.step import NumpyNetwork
+from wordgen.model.network import Network
+
+TEXTS, LENGTH, VOCABULARY = 3, 25, 60
+SHAPES = [(16, False, 16), (16, True, 16), (12, True, 16), (12, False, 16)]  # embedding, tied, units
+
+
+def make(cell: Cell, layers: int, embedding: int, tied: bool, units: int) -> Network:
+    architecture = Architecture(
+        vocabulary_size=VOCABULARY, embedding=embedding, layers=layers, units=units, cell=cell, tied=tied
+    )
+    network = Network(architecture, random_seed=3)
+    dice = np.random.default_rng(11)
+    for variable in network.trainable_variables:  # biases too: they begin at nought and would hide an error
+        variable.assign(dice.normal(scale=0.4, size=variable.shape).astype(np.float32))
+    return network
+
+
+@pytest.mark.parametrize(("cell", "layers", "shape"), product(["lstm", "gru", "rnn"], [1, 2, 3], SHAPES))
+def test_logits_and_carry_agree(cell: Cell, layers: int, shape: tuple[int, bool, int]):
+    network = make(cell, layers, shape[0], shape[1], shape[2])
+    ids = np.random.default_rng(5).integers(VOCABULARY, size=(TEXTS, LENGTH))
+    hidden, carry = network(ids, network.zero_carry(TEXTS))
+    expected = np.asarray(network.logits(hidden))
+    assert expected.dtype == np.float32
+
+    twin = NumpyNetwork(network.architecture, network.to_weights())
+    state = twin.zero_carry(TEXTS)
+    for place in range(LENGTH):
+        logits, state = twin.step(ids[:, place], state)
+        np.testing.assert_allclose(logits, expected[:, place], atol=1e-4, rtol=0)
+    for mine, theirs in zip(state, carry, strict=True):
+        for one, other in zip(mine, theirs, strict=True):
+            np.testing.assert_allclose(one, np.asarray(other), atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
+def test_greedy_words_are_the_same(cell: Cell):
+    network = make(cell, 2, 16, False, 16)
+    twin = NumpyNetwork(network.architecture, network.to_weights())
+    carry, state = network.zero_carry(TEXTS), twin.zero_carry(TEXTS)
+    ids = mine = np.array([3, 4, 5])
+    for _ in range(LENGTH):
+        hidden, carry = network(ids[:, None], carry)
+        ids = np.asarray(network.logits(hidden))[:, 0].argmax(axis=1)
+        logits, state = twin.step(mine, state)
+        mine = logits.argmax(axis=1)
+        assert mine.tolist() == ids.tolist()
+
+
+def test_the_published_size_agrees_too():
+    """The source report's network, 3 x 512: more numbers to sum, the same bound."""
+    architecture = Architecture(vocabulary_size=2000, embedding=512, layers=3, units=512, cell="lstm", tied=False)
+    network = Network(architecture, random_seed=1)
+    twin = NumpyNetwork(architecture, network.to_weights())
+    ids = np.random.default_rng(5).integers(2000, size=(2, 10))
+    hidden, _ = network(ids, network.zero_carry(2))
+    expected = np.asarray(network.logits(hidden))
+    state = twin.zero_carry(2)
+    for place in range(10):
+        logits, state = twin.step(ids[:, place], state)
+        np.testing.assert_allclose(logits, expected[:, place], atol=1e-4, rtol=0)

@@ -1,0 +1,176 @@
+import json
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wordgen.architecture import Architecture
+from wordgen.bundle import CONFIG, VOCABULARY, WEIGHTS, Bundle, TextConfig, load_bundle, save_bundle
+from wordgen.errors import BundleError, StorageError
+from wordgen.text.vocabulary import Vocabulary
+
+
+def make_bundle(units: int = 4, fill: float | None = None) -> Bundle:
+    vocabulary = Vocabulary.from_counts({"a": 2, "b": 1, "\n": 1, "￭,": 1}, 100, 1)
+    architecture = Architecture(
+        vocabulary_size=len(vocabulary), embedding=3, layers=2, units=units, cell="lstm", tied=False
+    )
+    dice = np.random.default_rng(0)
+    weights = {
+        name: (dice.normal(size=shape) if fill is None else np.full(shape, fill)).astype(np.float32)
+        for name, shape in architecture.weight_shapes().items()
+    }
+    text = TextConfig(corpus="tale", tokenizer="english", separator="\n\n", starts=True)
+    return Bundle(architecture, text, vocabulary, weights)
+
+
+def same(one: Bundle, other: Bundle) -> bool:
+    plain = (one.architecture, one.text, one.vocabulary) == (other.architecture, other.text, other.vocabulary)
+    return plain and all((one.weights[name] == other.weights[name]).all() for name in one.weights)
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    save_bundle(make_bundle(), tmp_path / "run")
+    return tmp_path / "run"
+
+
+def test_a_bundle_comes_back_as_it_was(saved: Path):
+    assert same(load_bundle(saved), make_bundle())
+    assert sorted(os.listdir(saved)) == [CONFIG, VOCABULARY, WEIGHTS]
+
+
+def test_better_weights_replace_the_old_ones(saved: Path):
+    save_bundle(make_bundle(fill=0.5), saved)
+    assert same(load_bundle(saved), make_bundle(fill=0.5))
+
+
+def test_another_model_never_mixes_into_a_folder(saved: Path):
+    with pytest.raises(BundleError, match="holds another model already"):
+        save_bundle(make_bundle(units=5), saved)
+    assert same(load_bundle(saved), make_bundle())
+
+
+def test_a_save_that_fails_leaves_the_bundle_before_it(saved: Path, monkeypatch: pytest.MonkeyPatch):
+    def no_space(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", no_space)
+    with pytest.raises(StorageError, match="No space left"):
+        save_bundle(make_bundle(fill=0.5), saved)
+    assert same(load_bundle(saved), make_bundle())
+
+
+def test_a_first_save_that_fails_leaves_no_bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    real, calls = os.fsync, []
+
+    def no_space_later(descriptor: int) -> None:
+        calls.append(descriptor)
+        if len(calls) == 3:
+            raise OSError(28, "No space left on device")
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", no_space_later)
+    with pytest.raises(StorageError):
+        save_bundle(make_bundle(), tmp_path / "run")
+    with pytest.raises(BundleError, match="holds no trained model"):
+        load_bundle(tmp_path / "run")
+
+
+@pytest.mark.parametrize("name", [VOCABULARY, WEIGHTS])
+def test_a_missing_file_is_named(saved: Path, name: str):
+    (saved / name).unlink()
+    with pytest.raises(BundleError, match=f"{name} is missing"):
+        load_bundle(saved)
+
+
+def test_folders_that_are_no_bundle_are_refused(tmp_path: Path):
+    with pytest.raises(BundleError, match="no trained model"):
+        load_bundle(tmp_path)
+    with pytest.raises(BundleError, match="There is no model folder"):
+        load_bundle(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("name", [CONFIG, VOCABULARY, WEIGHTS])
+@given(share=st.floats(0, 0.999))
+def test_a_file_cut_short_is_refused(name: str, share: float, tmp_path_factory: pytest.TempPathFactory):
+    folder = tmp_path_factory.mktemp("cut") / "run"
+    save_bundle(make_bundle(), folder)
+    whole = (folder / name).read_bytes()
+    (folder / name).write_bytes(whole[: int(share * len(whole))])
+    with pytest.raises(BundleError, match=f"is damaged.*{name}"):
+        load_bundle(folder)
+    shutil.rmtree(folder)
+
+
+def change_config(saved: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    config = json.loads((saved / CONFIG).read_text())
+    change(config)
+    (saved / CONFIG).write_text(json.dumps(config))
+
+
+@pytest.mark.parametrize("version", [0, 2, "1", None])
+def test_an_unknown_format_is_refused_with_what_to_do(saved: Path, version: object):
+    change_config(saved, lambda config: config.update(format=version))
+    with pytest.raises(BundleError, match="this wordgen reads format 1: use the wordgen that wrote it"):
+        load_bundle(saved)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"units": 5},
+        {"layers": 1},
+        {"cell": "gru"},
+        {"tied": True},
+        {"embedding": 4},
+        {"vocabulary_size": 8},
+        {"units": -1},
+        {"units": "4"},
+        {"cell": "qrnn"},
+        {"surprise": 1},
+        {"units": 60_000, "layers": 60},
+    ],
+)
+def test_a_config_of_another_shape_is_refused(saved: Path, change: dict[str, object]):
+    change_config(saved, lambda config: config["architecture"].update(change))
+    with pytest.raises(BundleError, match="is damaged"):
+        load_bundle(saved)
+
+
+def test_a_config_that_asks_for_terabytes_allocates_nothing(saved: Path):
+    import tracemalloc
+
+    change_config(saved, lambda config: config["architecture"].update(units=65_536, layers=64))
+    tracemalloc.start()
+    with pytest.raises(BundleError, match="does not have the shape"):
+        load_bundle(saved)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 10 * 2**20
+
+
+@pytest.mark.parametrize("content", ["[]", "3", '"x"', "{}", "null", "[" * 100_000])
+def test_json_of_another_kind_is_refused(saved: Path, content: str):
+    for name in (CONFIG, VOCABULARY):
+        whole = (saved / name).read_text()
+        (saved / name).write_text(content)
+        with pytest.raises(BundleError, match="is damaged"):
+            load_bundle(saved)
+        (saved / name).write_text(whole)
+
+
+def test_weights_of_another_model_of_the_same_shape_are_refused(saved: Path, tmp_path: Path):
+    other = make_bundle()
+    other = replace(other, text=replace(other.text, corpus="another tale"))
+    save_bundle(other, tmp_path / "other")
+    shutil.copy(tmp_path / "other" / WEIGHTS, saved / WEIGHTS)
+    with pytest.raises(BundleError, match="belongs to another model"):
+        load_bundle(saved)

@@ -1,0 +1,64 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from wordgen.errors import StorageError
+from wordgen.files import make_folder, told_plainly, whole_folder, write_whole
+
+
+def test_a_file_is_replaced_whole(tmp_path: Path):
+    path = tmp_path / "a.json"
+    write_whole(path, b"old")
+    write_whole(path, b"new")
+    assert path.read_bytes() == b"new"
+    assert os.listdir(tmp_path) == ["a.json"]
+
+
+def test_a_full_disk_is_told_plainly():
+    full = Path("/dev/full")
+    if not full.exists():
+        pytest.skip("this system has no /dev/full")
+    told = pytest.raises(StorageError, match="/dev/full: No space left on device")
+    with open(full, "wb", buffering=0) as file, told, told_plainly(full):
+        file.write(b"x")
+
+
+def test_a_write_that_fails_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    path = tmp_path / "a.json"
+    write_whole(path, b"old")
+
+    def no_space(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", no_space)
+    with pytest.raises(StorageError, match=r"Cannot write to .*a\.json: No space left on device"):
+        write_whole(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["a.json"]
+
+
+def test_a_folder_that_fails_half_way_never_gets_its_name(tmp_path: Path):
+    def fill_half() -> None:
+        with whole_folder(tmp_path / "ids") as partial:
+            (partial / "one").write_text("1")
+            raise RuntimeError("killed")
+
+    with pytest.raises(RuntimeError):
+        fill_half()
+    assert os.listdir(tmp_path) == []
+
+
+def test_where_another_process_was_quicker_its_folder_stays(tmp_path: Path):
+    with whole_folder(tmp_path / "ids") as mine:
+        (mine / "who").write_text("me")
+        with whole_folder(tmp_path / "ids") as theirs:
+            (theirs / "who").write_text("they")
+    assert (tmp_path / "ids" / "who").read_text() == "they"
+    assert os.listdir(tmp_path) == ["ids"]
+
+
+def test_a_folder_below_a_file_is_told_plainly(tmp_path: Path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match="Cannot write to"):
+        make_folder(tmp_path / "file" / "folder")

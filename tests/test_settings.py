@@ -1,0 +1,68 @@
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+import pytest
+
+from wordgen.errors import SettingError
+from wordgen.settings import Settings, flag_name, setting
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shop(Settings):
+    seats: int = setting(4, at_least=1, at_most=9, help="chairs")
+    share: float = setting(0.5, at_least=0, below=1, help="part")
+    kind: Literal["tea", "cake"] = setting("tea", help="what it sells")
+    name: str | None = setting(None, help="sign")
+    dishes: tuple[str, ...] = setting((), help="menu")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ({"seats": 0}, "--seats must be at least 1 and at most 9, not 0."),
+        ({"seats": 10}, "--seats must be at least 1 and at most 9, not 10."),
+        ({"seats": 2.5}, "--seats must be a whole number, not 2.5."),
+        ({"seats": True}, "--seats must be a whole number, not True."),
+        ({"share": 1.0}, "--share must be at least 0 and below 1, not 1.0."),
+        ({"share": float("nan")}, "--share must be at least 0 and below 1, not nan."),
+        ({"share": "much"}, "--share must be a number, not 'much'."),
+        ({"kind": "pie"}, "--kind must be one of tea, cake, not 'pie'."),
+        ({"name": 3}, "--name must be text or nothing, not 3."),
+    ],
+)
+def test_a_wrong_value_is_named_with_what_is_allowed(wrong: dict[str, object], sentence: str):
+    with pytest.raises(SettingError, match=re.escape(sentence)):
+        Shop(**wrong)  # pyright: ignore[reportArgumentType]
+
+
+def test_a_mapping_gives_the_settings_back():
+    shop = Shop(seats=2, dishes=("scone",))
+    assert Shop.from_mapping(shop.to_mapping()) == shop
+    assert Shop.from_mapping({"dishes": ["scone"], "seats": 2}) == shop
+
+
+def test_unknown_keys_are_refused():
+    with pytest.raises(SettingError, match="'chairs' is no setting"):
+        Shop.from_mapping({"chairs": 2})
+
+
+def test_missing_keys_are_refused():
+    @dataclass(frozen=True, kw_only=True)
+    class Needy(Settings):
+        name: str = setting()
+
+    with pytest.raises(SettingError, match="'name' is missing"):
+        Needy.from_mapping({})
+
+
+def test_a_group_is_taken_out_of_a_larger_one():
+    @dataclass(frozen=True, kw_only=True)
+    class Town(Shop):
+        streets: int = setting(3)
+
+    assert Shop.part_of(Town(seats=7, streets=5)) == Shop(seats=7)
+
+
+def test_flags_are_spelled_with_dashes():
+    assert flag_name("batch_size") == "--batch-size"

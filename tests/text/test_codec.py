@@ -1,0 +1,46 @@
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wordgen.text.codec import Codec
+from wordgen.text.tokenizers import tokenizer_named
+from wordgen.text.vocabulary import END, START, Vocabulary
+
+TEXT = 'The king said, "Go on." The road went on and on.'
+
+
+def make_codec(separator: str = "\n") -> Codec:
+    tokenizer = tokenizer_named("english")
+    counts = dict.fromkeys(tokenizer.tokenize(TEXT), 1)
+    return Codec(tokenizer, Vocabulary.from_counts(counts, 100, 1), separator)
+
+
+def test_text_comes_back_through_ids():
+    codec = make_codec()
+    assert codec.decode(codec.encode(TEXT)) == TEXT
+
+
+def test_units_are_separated_and_a_last_end_writes_nothing():
+    codec = make_codec("\n\n")
+    unit = [START, *codec.encode("The king"), END]
+    assert codec.decode(unit + unit) == "The king\n\nThe king"
+
+
+def test_an_empty_unit_is_an_empty_line():
+    codec = make_codec("\n")
+    unit = [START, *codec.encode("The king"), END]
+    assert codec.decode([*unit, START, END, *unit]) == "The king\n\nThe king"
+
+
+@given(st.lists(st.integers(0, 12)))
+def test_pieces_are_the_text_cut_up(ids: list[int]):
+    codec = make_codec()
+    assert "".join(codec.pieces(ids)) == codec.decode(ids)
+
+
+def test_pieces_come_as_soon_as_their_id():
+    codec = make_codec()
+    ids = iter(codec.encode("The king said"))
+    pieces = codec.pieces(ids)
+    assert next(pieces) == "The"
+    assert next(pieces) == " king"
+    assert len(list(ids)) == 1

@@ -1,0 +1,125 @@
+"""The round-trip law: text comes back as it was, up to runs of white space."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wordgen.corpora.catalogue import bundled_data, catalogue
+from wordgen.corpora.corpus import open_corpus
+from wordgen.text.escapes import JOINER, RESERVED, protect, restore
+from wordgen.text.tokenizers import TokenizerName, tokenizer_for, tokenizer_named
+
+NAMES: list[TokenizerName] = ["english", "japanese", "characters", "whitespace"]
+
+# Texts with plenty of what makes tokenizers stumble: quotes, stops, marks of our own.
+TRICKY = (
+    st.text(alphabet=st.sampled_from("aB3 .,!?'\"`“”‘’()[]<>-—…\n\t\u3000" + JOINER + "\ue000" + "かナ漢é€%*&"))
+    | st.text()
+)
+PIECES = st.lists(
+    st.sampled_from(
+        [*RESERVED, "<unk>", "<eos>", "don't", "``", "''", "Mr.", "cannot", "...", "U.S.", "\ue000n", JOINER, "\n"]
+    )
+).map(" ".join)
+
+
+def squeezed(text: str) -> str:
+    return " ".join(text.split())
+
+
+def back_and_forth(name: TokenizerName, text: str) -> str:
+    tokenizer = tokenizer_named(name)
+    return tokenizer.detokenize(tokenizer.tokenize(text))
+
+
+@pytest.mark.parametrize("name", NAMES)
+@given(text=TRICKY | PIECES)
+def test_any_text_comes_back(name: TokenizerName, text: str):
+    assert squeezed(back_and_forth(name, text)) == squeezed(text)
+
+
+@pytest.mark.parametrize("name", ["japanese", "characters"])
+@given(text=TRICKY)
+def test_unspaced_tokenizers_are_exact(name: TokenizerName, text: str):
+    assert back_and_forth(name, text) == text
+
+
+@pytest.mark.parametrize("name", NAMES)
+@given(text=TRICKY)
+def test_line_breaks_come_back_exactly(name: TokenizerName, text: str):
+    assert back_and_forth(name, text).count("\n") == text.count("\n")
+
+
+@pytest.mark.parametrize("name", list(catalogue()))
+def test_bundled_texts_come_back_exactly(name: str):
+    tokenizer: TokenizerName = catalogue()[name].tokenizer  # pyright: ignore[reportAssignmentType]
+    units = list(open_corpus(str(bundled_data() / f"{name}.txt")).units())
+    assert len(units) > 100
+    for unit in units:
+        assert back_and_forth(tokenizer, unit) == unit
+
+
+@pytest.mark.parametrize("name", NAMES)
+@given(text=TRICKY | PIECES)
+def test_text_never_makes_a_reserved_symbol(name: TokenizerName, text: str):
+    symbols = tokenizer_named(name).tokenize(text)
+    meant = text.count("<unk>") + text.count("<eos>") if name == "whitespace" else 0
+    assert sum(symbol in RESERVED for symbol in symbols) <= meant
+
+
+@given(text=st.text())
+def test_protected_pieces_are_restored(text: str):
+    assert restore(protect(text)) == text
+    assert JOINER not in protect(text)
+
+
+def test_english_symbols_are_words_with_their_spacing():
+    symbols = tokenizer_named("english").tokenize('"Well," he didn\'t say (twice). He left.')
+    assert symbols == [
+        '"￭', "Well", "￭,", '￭"', "he", "did", "￭n't", "say", "(￭", "twice", "￭)", "￭.", "He", "left", "￭.",
+    ]  # fmt: skip
+
+
+def test_a_word_is_the_same_symbol_in_and_out_of_quotation_marks():
+    tokenize = tokenizer_named("english").tokenize
+    assert "Hello" in tokenize('"Hello"')
+    assert "Hello" in tokenize("Hello there")
+    assert "Hello" in tokenize("“Hello”")
+
+
+def test_every_sentence_loses_its_stop():
+    symbols = tokenizer_named("english").tokenize('It was late. "Go home." He went. ”They slept.”')
+    assert not [symbol for symbol in symbols if symbol.endswith(".") and len(symbol) > 2]
+
+
+def test_abbreviations_keep_their_stop():
+    symbols = tokenizer_named("english").tokenize("Mr. Baggins met Dr. J. Smith there.")
+    assert {"Mr.", "Dr.", "J."} <= set(symbols)
+
+
+def test_tokenized_text_is_only_split():
+    tokenizer = tokenizer_named("whitespace")
+    assert tokenizer.tokenize("the <unk> of n't , <eos>") == ["the", "UNKNOWN_TOKEN", "of", "n't", ",", "END_TOKEN"]
+    assert tokenizer.detokenize(["the", "UNKNOWN_TOKEN", "END_TOKEN"]) == "the <unk> <eos>"
+
+
+@pytest.mark.parametrize(
+    ("sample", "name"),
+    [
+        ("The road goes on.", "english"),
+        ("El camino sigue, señor.", "english"),
+        ("夜の街に雨が降る", "japanese"),
+        ("the <unk> of N", "whitespace"),
+        ("a tag <unknown> in prose", "english"),
+        ("", "english"),
+    ],
+)
+def test_the_script_names_the_tokenizer(sample: str, name: str):
+    assert tokenizer_for(sample) == name
+
+
+def test_a_long_paragraph_is_cut_in_linear_time(tmp_path: Path):
+    text = "It was a dark night. " * 5000
+    assert len(tokenizer_named("english").tokenize(text)) == 6 * 5000

@@ -1,0 +1,53 @@
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wordgen.errors import CorpusError
+from wordgen.text.escapes import RESERVED
+from wordgen.text.vocabulary import UNKNOWN, Vocabulary
+
+COUNTS = {"road": 5, "fire": 3, "water": 3, "king": 2, "once": 1}
+
+
+def test_special_symbols_come_first_then_common_ones_and_ties_by_spelling():
+    vocabulary = Vocabulary.from_counts(COUNTS, size=100, min_count=2)
+    assert vocabulary.symbols == (*RESERVED, "road", "fire", "water", "king")
+
+
+def test_size_counts_the_special_symbols_too():
+    assert len(Vocabulary.from_counts(COUNTS, size=5, min_count=1)) == 5
+
+
+def test_what_is_left_out_is_unknown_and_counted():
+    vocabulary = Vocabulary.from_counts(COUNTS, size=5, min_count=1)
+    assert vocabulary.id_of("king") == vocabulary.id_of("never seen") == UNKNOWN
+    assert vocabulary.counts[UNKNOWN] == COUNTS["water"] + COUNTS["king"] + COUNTS["once"]
+
+
+def test_min_count_one_keeps_every_word():
+    assert "once" in Vocabulary.from_counts(COUNTS, size=100, min_count=1)
+
+
+@given(st.dictionaries(st.text(min_size=1), st.integers(1, 5), min_size=1), st.integers(4, 20), st.randoms())
+def test_the_order_of_counting_does_not_matter(counts: dict[str, int], size: int, dice: random.Random):
+    pairs = list(counts.items())
+    dice.shuffle(pairs)
+    assert Vocabulary.from_counts(dict(pairs), size, 1) == Vocabulary.from_counts(counts, size, 1)
+
+
+def test_a_text_without_any_repeated_word_is_told_what_to_do():
+    with pytest.raises(CorpusError, match="--min-count 1"):
+        Vocabulary.from_counts({"a": 1, "b": 1}, size=100, min_count=2)
+
+
+def test_json_brings_it_back():
+    vocabulary = Vocabulary.from_counts(COUNTS, size=100, min_count=1)
+    assert Vocabulary((s, n) for s, n in vocabulary.to_json()) == vocabulary
+
+
+@pytest.mark.parametrize("symbols", [["a", "b", "c"], [*RESERVED, "a", "a"], []])
+def test_a_list_that_is_no_vocabulary_is_refused(symbols: list[str]):
+    with pytest.raises(ValueError, match="begins with the special symbols"):
+        Vocabulary((symbol, 1) for symbol in symbols)

@@ -1,0 +1,54 @@
+"""wordgen: learn a text you love, and write on in its manner.
+
+>>> import wordgen
+>>> run = wordgen.train(corpus="lotr", layers=1, units=128)
+>>> model = wordgen.load(run.folder)
+>>> print(model.generate("Aragorn", length=60)[0].text)
+
+Everything is imported when it is first asked for: TensorFlow by `train` alone.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from wordgen.errors import WordgenError
+    from wordgen.generation.settings import GenerationSettings
+    from wordgen.generation.trained import Text, TrainedModel
+    from wordgen.run_folder import load
+    from wordgen.runs import Run, TrainSettings, train, train_with
+    from wordgen.training.reports import Observer
+
+__all__ = [
+    "GenerationSettings",
+    "Observer",
+    "Run",
+    "Text",
+    "TrainSettings",
+    "TrainedModel",
+    "WordgenError",
+    "load",
+    "train",
+    "train_with",
+]
+
+_HOMES = {
+    "GenerationSettings": "wordgen.generation.settings",
+    "Observer": "wordgen.training.reports",
+    "Run": "wordgen.runs",
+    "Text": "wordgen.generation.trained",
+    "TrainSettings": "wordgen.runs",
+    "TrainedModel": "wordgen.generation.trained",
+    "WordgenError": "wordgen.errors",
+    "load": "wordgen.run_folder",
+    "train": "wordgen.runs",
+    "train_with": "wordgen.runs",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'wordgen' has no attribute '{name}'")
+    return getattr(import_module(_HOMES[name]), name)

@@ -1,0 +1,96 @@
+"""The shape of a network as a value: what Keras, NumPy and the bundle agree on.
+
+Every weight has a name and a shape that follow from here alone, so a bundle can be checked before a
+single byte of it is loaded.
+"""
+
+from dataclasses import dataclass
+from math import prod
+from typing import Literal
+
+from wordgen.errors import SettingError
+from wordgen.settings import Settings, setting
+
+Cell = Literal["lstm", "gru", "rnn"]
+Shape = tuple[int, ...]
+
+_GATES: dict[Cell, int] = {"lstm": 4, "gru": 3, "rnn": 1}
+_STATES: dict[Cell, int] = {"lstm": 2, "gru": 1, "rnn": 1}
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkSettings(Settings):
+    layers: int = setting(
+        3, at_least=1, at_most=64, help="stacked recurrent layers; 1 learns fastest, 3 is the source report's choice"
+    )
+    units: int = setting(
+        512, at_least=1, at_most=65_536, help="width of each recurrent layer; 128 is quick, 512 remembers more"
+    )
+    cell: Cell = setting("lstm", help="kind of recurrent layer; gru is a little lighter, rnn the historic one")
+    embedding: int | None = setting(
+        None, at_least=1, at_most=65_536, help="width of the word vectors; by default as wide as the layers"
+    )
+    tied: bool = setting(
+        False, help="use the word vectors as output weights too: fewer parameters, often better on small texts"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Architecture(Settings):
+    vocabulary_size: int = setting(at_least=3, at_most=4_000_000)
+    embedding: int = setting(at_least=1, at_most=65_536)
+    layers: int = setting(at_least=1, at_most=64)
+    units: int = setting(at_least=1, at_most=65_536)
+    cell: Cell = setting()
+    tied: bool = setting()
+
+    @classmethod
+    def of(cls, settings: NetworkSettings, vocabulary_size: int) -> "Architecture":
+        return cls(
+            vocabulary_size=vocabulary_size,
+            embedding=settings.embedding or settings.units,
+            layers=settings.layers,
+            units=settings.units,
+            cell=settings.cell,
+            tied=settings.tied,
+        )
+
+    @property
+    def projected(self) -> bool:
+        """Whether the output is tied to word vectors of another width than the layers."""
+        return self.tied and self.embedding != self.units
+
+    @property
+    def states(self) -> int:
+        """How many vectors of `units` numbers a layer carries from step to step."""
+        return _STATES[self.cell]
+
+    def weight_shapes(self) -> dict[str, Shape]:
+        shapes: dict[str, Shape] = {"embedding": (self.vocabulary_size, self.embedding)}
+        gates = _GATES[self.cell] * self.units
+        for layer in range(1, self.layers + 1):
+            width = self.embedding if layer == 1 else self.units
+            shapes[f"layer_{layer}/kernel"] = (width, gates)
+            shapes[f"layer_{layer}/recurrent_kernel"] = (self.units, gates)
+            # Keras's GRU keeps a bias for the input and another for the recurrent product.
+            shapes[f"layer_{layer}/bias"] = (2, gates) if self.cell == "gru" else (gates,)
+        if self.projected:
+            shapes["projection/kernel"] = (self.units, self.embedding)
+        if not self.tied:
+            shapes["output/kernel"] = (self.units, self.vocabulary_size)
+        shapes["output/bias"] = (self.vocabulary_size,)
+        return shapes
+
+    @property
+    def parameters(self) -> int:
+        return sum(prod(shape) for shape in self.weight_shapes().values())
+
+
+def check_parameters(architecture: Architecture, most_bytes: int) -> None:
+    """Refuse a network whose float32 weights alone would not fit."""
+    wanted = 4 * architecture.parameters
+    if wanted > most_bytes:
+        raise SettingError(
+            f"This network has {architecture.parameters:,} parameters and needs {wanted / 2**30:,.1f} GiB for its "
+            f"weights alone, but there are {most_bytes / 2**30:,.1f} GiB: take fewer --units, --layers or words."
+        )

@@ -1,0 +1,166 @@
+"""A trained model as a folder of plain files: config.json, vocabulary.json, weights.safetensors.
+
+It holds no code and no pickle. Each file is written whole or not at all, config.json last: a folder
+without it is no bundle. In the life of a run only the weights change, and those change in one move, so
+there is a whole bundle at every moment; the weights name the config and vocabulary they belong to.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wordgen.architecture import Architecture, Shape
+from wordgen.errors import BundleError, SettingError
+from wordgen.files import make_folder, write_whole
+from wordgen.settings import Settings, setting
+from wordgen.text.codec import Codec
+from wordgen.text.tokenizers import TokenizerName, tokenizer_named
+from wordgen.text.vocabulary import Vocabulary
+
+FORMAT = 1
+CONFIG, VOCABULARY, WEIGHTS = "config.json", "vocabulary.json", "weights.safetensors"
+Weights = Mapping[str, NDArray[np.float32]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextConfig(Settings):
+    """How text becomes symbols and back, for a model that has left its corpus behind."""
+
+    corpus: str = setting()
+    tokenizer: TokenizerName = setting()
+    separator: str = setting()
+    """What stands between two units."""
+    starts: bool = setting()
+    """Whether units begin with START; a text that brought its own <eos> has END alone."""
+
+
+@dataclass(frozen=True)
+class Bundle:
+    architecture: Architecture
+    text: TextConfig
+    vocabulary: Vocabulary
+    weights: Weights
+
+    @property
+    def codec(self) -> Codec:
+        return Codec(tokenizer_named(self.text.tokenizer), self.vocabulary, self.text.separator)
+
+
+def is_bundle(folder: Path) -> bool:
+    return (folder / CONFIG).is_file()
+
+
+def save_bundle(bundle: Bundle, folder: Path) -> None:
+    """Write the bundle; where the folder holds one of the same config already, only its weights change."""
+    from safetensors.numpy import save
+
+    config = _to_json(
+        {
+            "format": FORMAT,
+            "text": bundle.text.to_mapping(),
+            "architecture": bundle.architecture.to_mapping(),
+        }
+    )
+    vocabulary = _to_json(bundle.vocabulary.to_json())
+    make_folder(folder)
+    begun = is_bundle(folder)
+    if begun and _identity(*_read_plain_files(folder)) != _identity(config, vocabulary):
+        raise BundleError(f"{folder} holds another model already: choose another folder.")
+    arrays = {name: np.ascontiguousarray(array, np.float32) for name, array in bundle.weights.items()}
+    weights = save(arrays, metadata={"belongs_to": _identity(config, vocabulary)})
+    if not begun:
+        write_whole(folder / VOCABULARY, vocabulary)
+    write_whole(folder / WEIGHTS, weights)
+    if not begun:
+        write_whole(folder / CONFIG, config)
+
+
+def load_bundle(folder: Path) -> Bundle:
+    """Read a bundle; whatever is wrong with it is said in a sentence before anything large is read."""
+    if not folder.is_dir():
+        raise BundleError(f"There is no model folder {folder}.")
+    if not is_bundle(folder):
+        raise BundleError(f"{folder} holds no trained model: {CONFIG} is missing.")
+    config, vocabulary_json = _read_plain_files(folder)
+    architecture, text = _parse_config(config, folder)
+    vocabulary = _parse_vocabulary(vocabulary_json, folder)
+    if len(vocabulary) != architecture.vocabulary_size:
+        raise _damaged(
+            folder,
+            f"{CONFIG} speaks of {architecture.vocabulary_size:,} symbols, {VOCABULARY} has {len(vocabulary):,}",
+        )
+    weights = _load_weights(folder, architecture.weight_shapes(), _identity(config, vocabulary_json))
+    return Bundle(architecture, text, vocabulary, weights)
+
+
+def _to_json(value: Any) -> bytes:
+    return json.dumps(value, ensure_ascii=False, indent=1).encode()
+
+
+def _identity(config: bytes, vocabulary: bytes) -> str:
+    return hashlib.sha256(config + b"\0" + vocabulary).hexdigest()
+
+
+def _damaged(folder: Path, what: str) -> BundleError:
+    return BundleError(f"The model in {folder} is damaged: {what}. Train it again, or copy it anew.")
+
+
+def _read_plain_files(folder: Path) -> tuple[bytes, bytes]:
+    contents: list[bytes] = []
+    for name in (CONFIG, VOCABULARY):
+        try:
+            contents.append((folder / name).read_bytes())
+        except FileNotFoundError as error:
+            raise _damaged(folder, f"{name} is missing") from error
+        except OSError as error:
+            raise BundleError(f"{folder / name} cannot be read: {error.strerror}.") from error
+    return contents[0], contents[1]
+
+
+def _parse_config(content: bytes, folder: Path) -> tuple[Architecture, TextConfig]:
+    try:
+        config = json.loads(content)
+        version = config["format"]
+        if version != FORMAT:
+            raise BundleError(
+                f"The model in {folder} has format {version!r}, and this wordgen reads format {FORMAT}: "
+                "use the wordgen that wrote it, or train it again."
+            )
+        return Architecture.from_mapping(config["architecture"]), TextConfig.from_mapping(config["text"])
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, SettingError) as error:
+        raise _damaged(folder, f"{CONFIG} cannot be understood ({error})") from error
+
+
+def _parse_vocabulary(content: bytes, folder: Path) -> Vocabulary:
+    try:
+        pairs = json.loads(content)
+        if not all(isinstance(symbol, str) and isinstance(count, int) for symbol, count in pairs):
+            raise ValueError("not a list of symbols with their counts")
+        return Vocabulary((symbol, count) for symbol, count in pairs)
+    except (ValueError, TypeError, RecursionError) as error:
+        raise _damaged(folder, f"{VOCABULARY} cannot be understood ({error})") from error
+
+
+def _load_weights(folder: Path, shapes: dict[str, Shape], identity: str) -> Weights:
+    from safetensors import SafetensorError, safe_open
+
+    path = folder / WEIGHTS
+    if not path.is_file():
+        raise _damaged(folder, f"{WEIGHTS} is missing")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            found = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+            types = {file.get_slice(name).get_dtype() for name in found}
+            if found != shapes or types - {"F32"}:
+                raise _damaged(folder, f"{WEIGHTS} does not have the shape that {CONFIG} asks for")
+            if (file.metadata() or {}).get("belongs_to") != identity:
+                raise _damaged(folder, f"{WEIGHTS} belongs to another model than {CONFIG} and {VOCABULARY}")
+            return {name: file.get_tensor(name) for name in shapes}
+    except (SafetensorError, OSError, ValueError) as error:
+        raise _damaged(folder, f"{WEIGHTS} cannot be read ({error})") from error

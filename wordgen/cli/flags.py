@@ -1,0 +1,56 @@
+"""Flags are made from the settings' own declarations: name, type, choices, default and help stand once."""
+
+import argparse
+from dataclasses import MISSING, fields
+from types import UnionType
+from typing import Any, Literal, NoReturn, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from wordgen.errors import SettingError
+from wordgen.settings import Settings, flag_name
+
+Group = TypeVar("Group", bound=Settings)
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser that says what is wrong in one sentence, as every other error does."""
+
+    def error(self, message: str) -> NoReturn:
+        raise SettingError(f"{message[0].upper()}{message[1:]}. See {self.prog} --help")
+
+
+def add_flags(parser: argparse.ArgumentParser, group: type[Settings], title: str) -> None:
+    hints = get_type_hints(group)
+    flags = parser.add_argument_group(title)
+    for each in fields(group):
+        required = each.default is MISSING
+        default = "required" if required else f"default: {_shown(each.default)}"
+        text = each.metadata["help"] + ("" if each.default is None else f" ({default})")
+        flags.add_argument(
+            flag_name(each.name),
+            help=text.replace("%", "%%"),
+            required=required,
+            default=argparse.SUPPRESS,  # what is not given is left to the settings
+            **_kind(hints[each.name]),
+        )
+
+
+def settings_from(group: type[Group], arguments: argparse.Namespace) -> Group:
+    given = vars(arguments)
+    return group(**{each.name: given[each.name] for each in fields(group) if each.name in given})
+
+
+def _shown(default: object) -> str:
+    if isinstance(default, bool):
+        return "yes" if default else "no"
+    return str(default)
+
+
+def _kind(hint: Any) -> dict[str, Any]:
+    if get_origin(hint) in (Union, UnionType):
+        hint = next(part for part in get_args(hint) if part is not type(None))
+    if hint is bool:
+        return {"action": argparse.BooleanOptionalAction}
+    if get_origin(hint) is Literal:
+        choices = list(get_args(hint))
+        return {"choices": choices, "metavar": "{" + ",".join(choices) + "}"}
+    return {"type": hint, "metavar": {int: "N", float: "X", str: "TEXT"}[hint]}

@@ -1,0 +1,46 @@
+"""`generate`: from flags to written text. Nothing here may import TensorFlow."""
+
+import argparse
+import json
+import sys
+from dataclasses import asdict
+
+from wordgen.cli.flags import Parser, add_flags, settings_from
+from wordgen.generation.settings import GenerationSettings
+
+
+def make_parser(prog: str) -> Parser:
+    parser = Parser(
+        prog=prog,
+        description="Write text with a trained model.",
+        epilog=f"Example: {prog} --seed Aragorn --mode sample",
+        allow_abbrev=False,
+    )
+    start = parser.add_argument_group("the start")
+    start.add_argument("--seed", default="", metavar="TEXT", help="words to begin with; by default at a new beginning")
+    start.add_argument("--model", metavar="MODEL", help="a run's name or a model's folder; by default the newest")
+    add_flags(parser, GenerationSettings, "the writing")
+    parser.add_argument("--json", action="store_true", help="one JSON object a line for each text, for programs")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    return parser
+
+
+def run(arguments: argparse.Namespace) -> int:
+    settings = settings_from(GenerationSettings, arguments)
+    from wordgen.run_folder import load
+
+    model = load(arguments.model)
+    unknown = model.read_seed(arguments.seed).unknown
+    if unknown:
+        print(f"The model does not know {', '.join(unknown)}: left out of the seed.", file=sys.stderr)
+    if arguments.json:
+        for text in model.generate_with(arguments.seed, settings):
+            print(json.dumps(asdict(text), ensure_ascii=False))
+    elif settings.count == 1:
+        for piece in model.stream_with(arguments.seed, settings):
+            print(piece, end="", flush=True)
+        print()
+    else:
+        for text in model.generate_with(arguments.seed, settings):
+            print(text.text, end="\n\n")
+    return 0

@@ -1,0 +1,64 @@
+"""The verbs of the command line, and the one place where errors become a sentence and an exit code."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+from wordgen import __version__
+from wordgen.cli.flags import Parser
+from wordgen.errors import WordgenError
+
+EXIT_OK, EXIT_BUG, EXIT_USER, EXIT_STOPPED = 0, 1, 2, 130
+
+Runner = Callable[[argparse.Namespace], int]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """`wordgen VERB ...`: the exit code."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if given and given[0] in ("train", "generate"):
+        return run_verb(given[0], given[1:], prog=f"wordgen {given[0]}")
+    parser = Parser(prog="wordgen", description="Learn a text you love, and write on in its manner.")
+    parser.add_argument("--version", action="version", version=f"wordgen {__version__}")
+    verbs = parser.add_subparsers(metavar="VERB", required=True)
+    verbs.add_parser("train", help="learn a text; see wordgen train --help")
+    verbs.add_parser("generate", help="write with a trained model; see wordgen generate --help")
+    return _guarded(lambda: (parser.parse_args(given), EXIT_OK)[1], debug=False)
+
+
+def run_verb(verb: str, arguments: Sequence[str], prog: str) -> int:
+    """One verb with its own flags, as `wordgen VERB` and as the script of that name."""
+    if verb == "train":
+        from wordgen.cli.train import make_parser, run
+    else:
+        from wordgen.cli.generate import make_parser, run
+    debug = "--debug" in arguments
+    return _guarded(lambda: run(make_parser(prog).parse_args(arguments)), debug=debug)
+
+
+def _guarded(action: Callable[[], int], *, debug: bool) -> int:
+    """Run, and turn what goes wrong into a sentence; --debug shows where it went wrong."""
+    try:
+        return action()
+    except KeyboardInterrupt:
+        _say("Stopped.")
+        return EXIT_STOPPED
+    except BrokenPipeError:  # the reader of our output has left, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_OK
+    except WordgenError as error:
+        if debug:
+            raise
+        _say(f"Error: {error}")
+        return EXIT_USER
+    except Exception as error:
+        if debug:
+            raise
+        _say(f"Error: something in wordgen itself went wrong ({type(error).__name__}: {error}).")
+        _say("Run the same command with --debug to see where, and please report it.")
+        return EXIT_BUG
+
+
+def _say(sentence: str) -> None:
+    print(sentence, file=sys.stderr)

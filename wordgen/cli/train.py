@@ -1,0 +1,40 @@
+"""`train`: from flags to a run, with its progress on the screen."""
+
+import argparse
+
+from wordgen.architecture import NetworkSettings
+from wordgen.cli.flags import Parser, add_flags, settings_from
+from wordgen.corpora.corpus import CorpusSettings
+from wordgen.runs import RunSettings, TrainSettings, train_with
+from wordgen.text.settings import TextSettings
+from wordgen.training.settings import TrainingSettings
+
+_EXIT_STOPPED = 130
+
+
+def make_parser(prog: str) -> Parser:
+    parser = Parser(
+        prog=prog,
+        description="Learn a text word by word and keep the best model in saved_models/.",
+        epilog=f"Example: {prog} --corpus lotr --seq-len 15 --layers 3",
+        allow_abbrev=False,
+    )
+    add_flags(parser, CorpusSettings, "the text")
+    add_flags(parser, TextSettings, "its symbols")
+    add_flags(parser, NetworkSettings, "the network")
+    add_flags(parser, TrainingSettings, "learning")
+    add_flags(parser, RunSettings, "the run")
+    parser.add_argument("--quiet", action="store_true", help="print nothing but warnings and errors")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    return parser
+
+
+def run(arguments: argparse.Namespace) -> int:
+    settings = settings_from(TrainSettings, arguments)
+    from rich.console import Console
+
+    from wordgen.training.progress import QuietProgress, TerminalProgress
+
+    observer = QuietProgress(Console(stderr=True)) if arguments.quiet else TerminalProgress(Console())
+    ended = train_with(settings, [observer])
+    return _EXIT_STOPPED if ended.ending.interrupted else 0

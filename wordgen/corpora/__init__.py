@@ -1,0 +1,1 @@
+"""From a name or a path to clean text, unit by unit."""

@@ -1,0 +1,94 @@
+"""A corpus: a named text, found by name, file or folder."""
+
+import difflib
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from wordgen.corpora.catalogue import (
+    CatalogueEntry,
+    LineBreaks,
+    UnitKind,
+    bundled_data,
+    catalogue,
+    user_data,
+)
+from wordgen.corpora.reading import read_text
+from wordgen.corpora.units import guess_layout, units_of
+from wordgen.errors import CorpusError
+from wordgen.settings import Settings, setting
+
+FEWEST_DOCUMENTS = 20
+_SAMPLE = 20_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class CorpusSettings(Settings):
+    corpus: str = setting(help="the text to learn: a name of the catalogue, a .txt file, or a folder of .txt files")
+
+
+@dataclass(frozen=True)
+class Corpus:
+    name: str
+    files: tuple[Path, ...]
+    unit: UnitKind
+    line_breaks: LineBreaks
+    tokenizer: str | None
+    """The tokenizer that the catalogue names; None where the text must speak for itself."""
+
+    def units(self) -> Iterator[str]:
+        """All units in order. Few documents are cut at their paragraphs, or no split could be made of them."""
+        cut = self.unit == "document" and len(self.files) < FEWEST_DOCUMENTS
+        unit = "paragraph" if cut else self.unit
+        for path in self.files:
+            yield from units_of(read_text(path), unit, self.line_breaks)
+
+    def sample(self) -> str:
+        return read_text(self.files[0])[:_SAMPLE]
+
+    def digest(self) -> str:
+        """A fingerprint of the bytes of all files and of how they are cut into units."""
+        whole = hashlib.sha256(f"{self.unit} {self.line_breaks} {len(self.files)}".encode())
+        for path in self.files:
+            with path.open("rb") as file:
+                whole.update(hashlib.file_digest(file, "sha256").digest())
+        return whole.hexdigest()
+
+
+def open_corpus(name_or_path: str) -> Corpus:
+    """Find a corpus: a path where there is one (or the word looks like one), else a name of the catalogue."""
+    entry = catalogue().get(name_or_path)
+    if entry is not None:
+        return _from_catalogue(entry)
+    path = Path(name_or_path)
+    if name_or_path and path.exists():
+        return _from_path(path)
+    own_folder = user_data() / name_or_path
+    if name_or_path and own_folder.is_dir():
+        return _from_path(own_folder)
+    raise CorpusError(_not_found(name_or_path))
+
+
+def _from_catalogue(entry: CatalogueEntry) -> Corpus:
+    own = sorted((user_data() / entry.name).glob("*.txt"))
+    files = own or [bundled_data() / file for file in entry.files]
+    return Corpus(entry.name, tuple(files), entry.unit, entry.line_breaks, entry.tokenizer)
+
+
+def _from_path(path: Path) -> Corpus:
+    files = sorted(path.glob("*.txt")) if path.is_dir() else [path]
+    if not files:
+        raise CorpusError(f"The folder {path} holds no .txt file.")
+    text = read_text(files[0])
+    if not text.strip():
+        raise CorpusError(f"{files[0]} is empty: there is nothing to learn from.")
+    unit, line_breaks = guess_layout(text[:_SAMPLE])
+    return Corpus(path.resolve().stem, tuple(files), unit, line_breaks, None)
+
+
+def _not_found(name: str) -> str:
+    known = catalogue()
+    near = difflib.get_close_matches(name.lower(), known, n=1)
+    hint = f" Did you mean {near[0]}?" if near else ""
+    return f"There is no corpus '{name}': it is neither a file, nor a folder, nor one of {', '.join(known)}.{hint}"

@@ -1,0 +1,29 @@
+"""What a user can mend.
+
+Every error of this family carries one sentence that says what is wrong and what to do. The command
+line prints that sentence and leaves with exit code 2; anything else that is raised is a bug of ours.
+"""
+
+
+class WordgenError(Exception):
+    """The family: catch this to catch everything that wordgen refuses."""
+
+
+class SettingError(WordgenError):
+    """A setting or flag has a value that cannot work."""
+
+
+class CorpusError(WordgenError):
+    """The text is missing, empty, unreadable or too short."""
+
+
+class BundleError(WordgenError):
+    """A saved model is missing, damaged or from another version."""
+
+
+class SeedError(WordgenError):
+    """The words that a generation should start with are of no use to the model."""
+
+
+class StorageError(WordgenError):
+    """A file could not be written: no space, no permission."""

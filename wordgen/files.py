@@ -1,0 +1,70 @@
+"""Writing files whole or not at all, and saying in one sentence why it could not be done."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from wordgen.errors import StorageError
+
+
+@contextmanager
+def told_plainly(path: Path) -> Iterator[None]:
+    """Turn a failed write below `path` into a sentence (no space, no permission, ...)."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise StorageError(
+            f"Cannot write to {path}: {reason}. Free some space, or choose a folder you may write to."
+        ) from error
+
+
+def make_folder(path: Path) -> None:
+    with told_plainly(path):
+        path.mkdir(parents=True, exist_ok=True)
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file so that at any moment either the old or the new content is there, whole."""
+    with told_plainly(path):
+        handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(partial, 0o666 & ~_umask())
+            os.replace(partial, path)
+        except BaseException:
+            Path(partial).unlink(missing_ok=True)
+            raise
+
+
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """A folder to fill that takes its name only when the block has ended well.
+
+    Where another process was quicker, its folder stays and ours goes: both hold the same content,
+    because the name is the content's fingerprint.
+    """
+    make_folder(path.parent)
+    with told_plainly(path):
+        partial = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+        try:
+            yield partial
+            os.chmod(partial, 0o777 & ~_umask())
+            partial.rename(path)
+        except OSError:
+            if not path.is_dir():
+                raise
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,96 @@
+"""One step of the network in plain NumPy: ids and a carry in, logits and the next carry out.
+
+A recurrent step is a handful of matrix products. Each layer's input and state stand side by side in one
+row, so that one product with its stacked weights does for both.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wordgen.architecture import Architecture
+from wordgen.bundle import Weights
+
+Floats = NDArray[np.float32]
+Carry = tuple[tuple[Floats, ...], ...]
+"""For each layer its state vectors, one row a text: hidden and cell of an LSTM, else hidden alone."""
+Step = Callable[[NDArray[np.integer], Carry], tuple[Floats, Carry]]
+
+
+class NumpyNetwork:
+    """A network that only runs forwards, one symbol at a time, for any number of texts at once."""
+
+    def __init__(self, architecture: Architecture, weights: Weights) -> None:
+        self.architecture = architecture
+        self._embedding = weights["embedding"]
+        self._layers = [self._layer_step(weights, n) for n in range(1, architecture.layers + 1)]
+        self._projection = weights.get("projection/kernel")
+        self._output = weights["embedding"].T if architecture.tied else weights["output/kernel"]
+        self._output_bias = weights["output/bias"]
+
+    def zero_carry(self, texts: int) -> Carry:
+        shape = (texts, self.architecture.units)
+        states = self.architecture.states
+        return tuple(tuple(np.zeros(shape, np.float32) for _ in range(states)) for _ in range(self.architecture.layers))
+
+    def step(self, ids: NDArray[np.integer], carry: Carry) -> tuple[Floats, Carry]:
+        hidden = self._embedding[ids]
+        states: list[tuple[Floats, ...]] = []
+        for layer, state in zip(self._layers, carry, strict=True):
+            state = layer(hidden, state)
+            states.append(state)
+            hidden = state[0]
+        if self._projection is not None:
+            hidden = hidden @ self._projection
+        return hidden @ self._output + self._output_bias, tuple(states)
+
+    def _layer_step(self, weights: Weights, layer: int) -> "LayerStep":
+        kernel = weights[f"layer_{layer}/kernel"]
+        recurrent = weights[f"layer_{layer}/recurrent_kernel"]
+        bias = weights[f"layer_{layer}/bias"]
+        match self.architecture.cell:
+            case "lstm":
+                return _lstm(np.concatenate([kernel, recurrent]), bias)
+            case "gru":
+                return _gru(kernel, recurrent, bias)
+            case "rnn":
+                return _rnn(np.concatenate([kernel, recurrent]), bias)
+
+
+LayerStep = Callable[[Floats, tuple[Floats, ...]], tuple[Floats, ...]]
+
+
+def _sigmoid(x: Floats) -> Floats:
+    return np.float32(0.5) + np.float32(0.5) * np.tanh(np.float32(0.5) * x)  # never overflows
+
+
+def _lstm(stacked: Floats, bias: Floats) -> LayerStep:
+    def step(x: Floats, state: tuple[Floats, ...]) -> tuple[Floats, ...]:
+        hidden, cell = state
+        gates = np.concatenate([x, hidden], axis=1) @ stacked + bias
+        take, keep, candidate, show = np.split(gates, 4, axis=1)
+        cell = _sigmoid(keep) * cell + _sigmoid(take) * np.tanh(candidate)
+        return _sigmoid(show) * np.tanh(cell), cell
+
+    return step
+
+
+def _gru(kernel: Floats, recurrent: Floats, bias: Floats) -> LayerStep:
+    def step(x: Floats, state: tuple[Floats, ...]) -> tuple[Floats, ...]:
+        (hidden,) = state
+        keep_x, reset_x, candidate_x = np.split(x @ kernel + bias[0], 3, axis=1)
+        keep_h, reset_h, candidate_h = np.split(hidden @ recurrent + bias[1], 3, axis=1)
+        keep = _sigmoid(keep_x + keep_h)
+        candidate = np.tanh(candidate_x + _sigmoid(reset_x + reset_h) * candidate_h)
+        return (keep * hidden + (1 - keep) * candidate,)
+
+    return step
+
+
+def _rnn(stacked: Floats, bias: Floats) -> LayerStep:
+    def step(x: Floats, state: tuple[Floats, ...]) -> tuple[Floats, ...]:
+        (hidden,) = state
+        return (np.tanh(np.concatenate([x, hidden], axis=1) @ stacked + bias),)
+
+    return step

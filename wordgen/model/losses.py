@@ -1,0 +1,13 @@
+"""The loss of a batch: how surprised the network is by each symbol, START never counted."""
+
+import tensorflow as tf
+
+from wordgen.model.network import Tensor
+from wordgen.text.vocabulary import START
+
+
+def summed_loss(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """The cross entropy (in nats) summed over all counted targets, and how many those are."""
+    counted = tf.cast(targets != START, tf.float32)
+    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=targets, logits=logits)
+    return tf.reduce_sum(losses * counted), tf.reduce_sum(counted)

@@ -1,0 +1,155 @@
+"""The network in Keras: embedding, stacked recurrent layers with an explicit carry, output.
+
+    hidden, carry = network(ids, carry)
+    logits = network.logits(hidden)
+
+The carry goes in and comes out; no layer remembers anything between two calls. Dropout is drawn from a
+seed that is passed in too, so a step can be repeated to the bit and nothing random hides in the layers.
+"""
+
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from wordgen.architecture import Architecture
+from wordgen.bundle import Weights
+
+Tensor = Any  # TensorFlow brings no types along
+Carry = tuple[tuple[Tensor, ...], ...]
+DropoutSeed = Tensor  # two whole numbers
+
+_LAYERS = {"lstm": keras.layers.LSTM, "gru": keras.layers.GRU, "rnn": keras.layers.SimpleRNN}
+
+
+class Network(keras.layers.Layer):
+    def __init__(self, architecture: Architecture, *, dropout: float = 0.0, random_seed: int = 0) -> None:
+        super().__init__(name="network")
+        self.architecture = architecture
+        self.dropout_rate = dropout
+        seeds = np.random.SeedSequence(random_seed).generate_state(2 * architecture.layers + 3).tolist()
+        self.embedding = keras.layers.Embedding(
+            architecture.vocabulary_size,
+            architecture.embedding,
+            embeddings_initializer=_word_vectors(seeds.pop()),
+            name="embedding",
+        )
+        self.recurrent = [
+            _LAYERS[architecture.cell](
+                architecture.units,
+                return_sequences=True,
+                return_state=True,
+                kernel_initializer=_strong_enough_to_pass(seeds.pop()),
+                recurrent_initializer=keras.initializers.Orthogonal(seed=seeds.pop()),
+                name=f"layer_{number}",
+            )
+            for number in range(1, architecture.layers + 1)
+        ]
+        self.projection = None
+        if architecture.projected:
+            self.projection = keras.layers.Dense(
+                architecture.embedding,
+                use_bias=False,
+                kernel_initializer=_glorot(seeds.pop()),
+                name="projection",
+            )
+        self.output_kernel = None
+        if not architecture.tied:
+            self.output_kernel = self.add_weight(
+                shape=(architecture.units, architecture.vocabulary_size),
+                initializer=_glorot(seeds.pop()),
+                name="output_kernel",
+            )
+        self.output_bias = self.add_weight(
+            shape=(architecture.vocabulary_size,), initializer="zeros", name="output_bias"
+        )
+        self._build_parts()
+
+    def _build_parts(self) -> None:
+        self.embedding.build((None, None))
+        for number, layer in enumerate(self.recurrent):
+            layer.build((None, None, self.architecture.embedding if number == 0 else self.architecture.units))
+        if self.projection is not None:
+            self.projection.build((None, None, self.architecture.units))
+        self.built = True
+
+    def call(self, ids: Tensor, carry: Carry, dropout_seed: DropoutSeed | None = None) -> tuple[Tensor, Carry]:
+        """The last layer's outputs, one a symbol, and the carry behind the last symbol."""
+        hidden = self._dropped(self.embedding(ids), dropout_seed, 0)
+        states: list[tuple[Tensor, ...]] = []
+        for number, (layer, state) in enumerate(zip(self.recurrent, carry, strict=True), start=1):
+            hidden, *state = layer(hidden, initial_state=list(state))
+            states.append(tuple(state))
+            hidden = self._dropped(hidden, dropout_seed, number)
+        return hidden, tuple(states)
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Float32 logits of every symbol of the vocabulary."""
+        if self.projection is not None:
+            hidden = self.projection(hidden)
+        if self.output_kernel is None:
+            products = tf.matmul(hidden, tf.cast(self.embedding.embeddings, hidden.dtype), transpose_b=True)
+        else:
+            products = tf.matmul(hidden, tf.cast(self.output_kernel, hidden.dtype))
+        return tf.cast(products, tf.float32) + tf.cast(self.output_bias, tf.float32)
+
+    def zero_carry(self, rows: int) -> Carry:
+        zeros = tf.zeros((rows, self.architecture.units), self.compute_dtype)
+        return tuple((zeros,) * self.architecture.states for _ in self.recurrent)
+
+    def variables_by_name(self) -> dict[str, Any]:
+        """Every variable under the name that architecture.py gives it."""
+        named = {"embedding": self.embedding.embeddings, "output/bias": self.output_bias}
+        for layer in self.recurrent:
+            cell = layer.cell
+            named[f"{layer.name}/kernel"] = cell.kernel
+            named[f"{layer.name}/recurrent_kernel"] = cell.recurrent_kernel
+            named[f"{layer.name}/bias"] = cell.bias
+        if self.projection is not None:
+            named["projection/kernel"] = self.projection.kernel
+        if self.output_kernel is not None:
+            named["output/kernel"] = self.output_kernel
+        return {name: named[name] for name in self.architecture.weight_shapes()}
+
+    def to_weights(self) -> Weights:
+        return {name: np.asarray(variable, np.float32) for name, variable in self.variables_by_name().items()}
+
+    def set_weights_by_name(self, weights: Weights) -> None:
+        for name, variable in self.variables_by_name().items():
+            variable.assign(_checked(weights[name], variable.shape))
+
+    def _dropped(self, values: Tensor, seed: DropoutSeed | None, place: int) -> Tensor:
+        if seed is None or self.dropout_rate == 0:
+            return values
+        seed = fold_in(seed, place)
+        return tf.nn.experimental.stateless_dropout(values, self.dropout_rate, seed=seed, rng_alg="philox")
+
+
+def fold_in(seed: DropoutSeed, number: Tensor) -> DropoutSeed:
+    """Another seed, which follows from this one and a number."""
+    return tf.random.experimental.stateless_fold_in(seed, number)  # pyright: ignore[reportAttributeAccessIssue]
+
+
+# A gate lets about half of a signal pass, so with the usual initial weights three LSTM layers hand on next to
+# nothing and learning stands still at word frequencies for many epochs. Word vectors of about unit size and
+# kernels three times as strong in variance bring the signal through (docs/experiments.md, 2026-11-20).
+
+
+def _word_vectors(seed: int) -> Any:
+    return keras.initializers.RandomUniform(-1.0, 1.0, seed=seed)
+
+
+def _strong_enough_to_pass(seed: int) -> Any:
+    return keras.initializers.VarianceScaling(3.0, "fan_in", "uniform", seed=seed)
+
+
+def _glorot(seed: int) -> Any:
+    return keras.initializers.GlorotUniform(seed=seed)
+
+
+def _checked(array: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.float32]:
+    if tuple(array.shape) != tuple(shape):
+        raise ValueError(f"a weight of shape {array.shape} where {tuple(shape)} belongs")
+    return array

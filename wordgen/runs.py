@@ -1,0 +1,174 @@
+"""Training as one plain function: from settings to a folder with a model that can write.
+
+TensorFlow is imported inside `train_with`, when the plan is on the screen already.
+"""
+
+import os
+import platform
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, ParamSpec
+
+from wordgen import __version__
+from wordgen.architecture import Architecture, NetworkSettings, check_parameters
+from wordgen.bundle import Bundle, TextConfig, Weights, save_bundle
+from wordgen.corpora.catalogue import user_data
+from wordgen.corpora.corpus import Corpus, CorpusSettings, open_corpus
+from wordgen.dataset.batches import Batches
+from wordgen.dataset.encoding import Dataset, prepare
+from wordgen.evaluation.baselines import unigram_perplexity
+from wordgen.generation.trained import word_to_try
+from wordgen.run_folder import new_run_folder, run_name
+from wordgen.settings import Settings, setting
+from wordgen.text.settings import TextSettings
+from wordgen.training.report_file import ReportFile
+from wordgen.training.reports import Ending, EpochReport, Observer, Plan
+from wordgen.training.settings import TrainingSettings
+
+Names = ParamSpec("Names")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSettings(Settings):
+    name: str | None = setting(None, help="what to call the run in saved_models/; by default the corpus and the time")
+    overwrite: bool = setting(False, help="replace a run of the same name, once the new one has a model")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainSettings(RunSettings, TrainingSettings, NetworkSettings, TextSettings, CorpusSettings):
+    """Every setting of a training run, flat; each belongs to one of the groups above."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a training left behind."""
+
+    folder: Path
+    epochs: tuple[EpochReport, ...]
+    ending: Ending
+
+
+def train_with(settings: TrainSettings, observers: Sequence[Observer] = ()) -> Run:
+    """Train a model and keep its best state in saved_models/; the observers are told what happens."""
+    with ExitStack() as closing:
+        for observer in observers:
+            closing.callback(observer.close)
+        corpus = open_corpus(settings.corpus)
+        dataset = prepare(corpus, TextSettings.part_of(settings), user_data() / "encoded", _teller(observers))
+        batches = Batches(dataset.ids["train"], settings.batch_size, settings.seq_len, settings.random_seed)
+        name = run_name(settings.name, corpus.name)
+        with new_run_folder(name, overwrite=settings.overwrite) as folder:
+            plan = _plan(name, folder, corpus, dataset, batches, settings)
+            return _train(plan, corpus, dataset, batches, settings, observers)
+
+
+def _named(settings: Callable[Names, TrainSettings]) -> Callable[Names, Run]:
+    def train(*values: Names.args, **named: Names.kwargs) -> Run:
+        """Train a model, with the settings of the command line by name and its progress on the screen.
+
+        >>> run = wordgen.train(corpus="lotr", layers=1, units=128, epochs=5)
+        """
+        from rich.console import Console
+
+        from wordgen.training.progress import TerminalProgress
+
+        return train_with(settings(*values, **named), [TerminalProgress(Console())])
+
+    return train
+
+
+train = _named(TrainSettings)
+
+
+def _train(
+    plan: Plan,
+    corpus: Corpus,
+    dataset: Dataset,
+    batches: Batches,
+    settings: TrainSettings,
+    observers: Sequence[Observer],
+) -> Run:
+    began = time.monotonic()
+    text = TextConfig(
+        corpus=corpus.name,
+        tokenizer=dataset.codec.tokenizer.name,
+        separator=dataset.codec.separator,
+        starts=dataset.starts,
+    )
+
+    def bundle_with(weights: Weights) -> Bundle:
+        return Bundle(plan.architecture, text, dataset.codec.vocabulary, weights)
+
+    everyone = [ReportFile(plan.folder, _facts(plan, settings)), *observers]
+    for observer in everyone:
+        observer.planned(plan)
+
+    import wordgen.model  # noqa: F401 - first, for it keeps TensorFlow's start-up notes off the screen
+    from wordgen.training.assembly import learn
+
+    outcome = learn(
+        plan, dataset, batches, bundle_with, lambda weights: save_bundle(bundle_with(weights), plan.folder), everyone
+    )
+    ending = Ending(
+        reason=outcome.reason,
+        interrupted=outcome.reason == "stopped",
+        best=outcome.best,
+        unigram_perplexity=_unigram(dataset),
+        word_to_try=word_to_try(dataset.codec.vocabulary),
+        seconds=time.monotonic() - began,
+    )
+    for observer in everyone:
+        observer.ended(ending)
+    return Run(plan.folder, outcome.epochs, ending)
+
+
+def _plan(name: str, folder: Path, corpus: Corpus, dataset: Dataset, batches: Batches, settings: TrainSettings) -> Plan:
+    network = NetworkSettings.part_of(settings)
+    architecture = Architecture.of(network, len(dataset.codec.vocabulary))
+    check_parameters(architecture, _physical_memory())
+    return Plan(
+        run=name,
+        folder=folder,
+        corpus=corpus.name,
+        files=len(corpus.files),
+        unit=corpus.unit,
+        tokenizer=dataset.codec.tokenizer.name,
+        statistics=dataset.statistics,
+        types=dataset.types,
+        architecture=architecture,
+        settings=TrainingSettings.part_of(settings),
+        steps_per_epoch=batches.steps_per_epoch,
+    )
+
+
+def _facts(plan: Plan, settings: TrainSettings) -> dict[str, Any]:
+    return {
+        "wordgen": __version__,
+        "python": platform.python_version(),
+        "began": datetime.now(UTC).isoformat(timespec="seconds"),
+        "run": plan.run,
+        "settings": settings.to_mapping(),
+    }
+
+
+def _teller(observers: Sequence[Observer]) -> Callable[[int, int], None]:
+    def tell(done: int, units: int) -> None:
+        for observer in observers:
+            observer.encoding(done, units)
+
+    return tell
+
+
+def _unigram(dataset: Dataset) -> float:
+    return unigram_perplexity(dataset.ids["train"], dataset.ids["valid"], len(dataset.codec.vocabulary))
+
+
+def _physical_memory() -> int:
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # not every system tells
+        return 2**46

@@ -1,0 +1,34 @@
+"""Keeps marks of our own apart from the same characters in somebody's text.
+
+Symbols carry a joiner mark, and three names are reserved. A text may hold any of these literally, so
+what comes from a text is protected on its way into a symbol and restored on its way out. The escape
+sign is a private-use character, itself escaped where a text brings it along.
+"""
+
+import re
+
+JOINER = "\uffed"  # ￭, as in OpenNMT's tokenizer
+UNKNOWN_TOKEN = "UNKNOWN_TOKEN"
+START_TOKEN = "START_TOKEN"
+END_TOKEN = "END_TOKEN"
+RESERVED = (UNKNOWN_TOKEN, START_TOKEN, END_TOKEN)
+
+_ESCAPE = "\ue000"
+_RESTORED = {"e": _ESCAPE, "j": JOINER, "n": ""}
+_ESCAPED = re.compile(_ESCAPE + "(.)", re.DOTALL)
+
+
+def protect(piece: str) -> str:
+    """A piece of text as it may stand in a symbol."""
+    if piece in RESERVED:
+        return f"{_ESCAPE}n{piece}"
+    if _ESCAPE in piece or JOINER in piece:
+        return piece.replace(_ESCAPE, _ESCAPE + "e").replace(JOINER, _ESCAPE + "j")
+    return piece
+
+
+def restore(piece: str) -> str:
+    """The text that a protected piece stands for."""
+    if _ESCAPE not in piece:
+        return piece
+    return _ESCAPED.sub(lambda found: _RESTORED.get(found[1], found[0]), piece)

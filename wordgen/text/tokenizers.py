@@ -1,0 +1,48 @@
+"""The closed set of tokenizers, and which of them suits a text."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from wordgen.text import characters, english, japanese, whitespace
+
+TokenizerName = Literal["english", "japanese", "characters", "whitespace"]
+TokenizerChoice = Literal["auto", "english", "japanese", "characters", "whitespace"]
+
+_JAPANESE = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uff66-\uff9f]")
+_LETTER = re.compile(r"\w")
+_TOKENIZED_ALREADY = re.compile(r"(?:^|\s)(?:<unk>|<eos>)(?=\s|$)")
+
+
+@dataclass(frozen=True)
+class Tokenizer:
+    """Text to symbols, and back one symbol at a time (so that text can be streamed)."""
+
+    name: TokenizerName
+    tokenize: Callable[[str], list[str]]
+    piece: Callable[[str, str | None], str]
+
+    def detokenize(self, symbols: list[str]) -> str:
+        previous: list[str | None] = [None, *symbols]
+        return "".join(self.piece(symbol, before) for symbol, before in zip(symbols, previous, strict=False))
+
+
+def tokenizer_named(name: TokenizerName) -> Tokenizer:
+    match name:
+        case "english":
+            return Tokenizer(name, english.tokenize, english.piece)
+        case "japanese":
+            return Tokenizer(name, japanese.tokenize, japanese.piece)
+        case "characters":
+            return Tokenizer(name, characters.tokenize, characters.piece)
+        case "whitespace":
+            return Tokenizer(name, whitespace.tokenize, whitespace.piece)
+
+
+def tokenizer_for(sample: str) -> TokenizerName:
+    """Look at a piece of a text and name the tokenizer that suits it."""
+    if _TOKENIZED_ALREADY.search(sample):
+        return "whitespace"
+    letters = len(_LETTER.findall(sample))
+    return "japanese" if letters and len(_JAPANESE.findall(sample)) > 0.2 * letters else "english"

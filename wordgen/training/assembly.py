@@ -1,0 +1,57 @@
+"""Puts the parts of a run together and lets it learn. Importing this module imports TensorFlow."""
+
+from collections.abc import Callable, Sequence
+
+import tensorflow as tf
+
+from wordgen.bundle import Bundle, Weights
+from wordgen.dataset.batches import Batches
+from wordgen.dataset.encoding import Dataset
+from wordgen.evaluation.perplexity import Evaluator
+from wordgen.generation.trained import TrainedModel, word_to_try
+from wordgen.model.network import Network
+from wordgen.training.keeper import BestKeeper
+from wordgen.training.loop import Loop, Outcome
+from wordgen.training.reports import Observer, Plan, Sample
+from wordgen.training.step import Stepper
+from wordgen.training.stopping import stop_on_signals
+from wordgen.training.tensorboard import TensorBoardWriter
+
+_SAMPLE_LENGTH = 40
+
+
+def learn(
+    plan: Plan,
+    dataset: Dataset,
+    batches: Batches,
+    bundle_with: Callable[[Weights], Bundle],
+    save: Callable[[Weights], None],
+    observers: Sequence[Observer],
+) -> Outcome:
+    settings = plan.settings
+    strategy = tf.distribute.get_strategy()
+    with strategy.scope():
+        network = Network(plan.architecture, dropout=settings.dropout, random_seed=settings.random_seed)
+
+    def sampler(weights: Weights) -> tuple[Sample, ...]:
+        """A greedy and a drawn text from the live weights, with the same seed and dice in every epoch."""
+        model = TrainedModel(bundle_with(weights))
+        seed = word_to_try(dataset.codec.vocabulary)
+        return tuple(
+            Sample(mode, model.generate(seed, mode=mode, length=_SAMPLE_LENGTH, random_seed=1)[0].text)
+            for mode in ("greedy", "sample")
+        )
+
+    curves = TensorBoardWriter(plan.folder)
+    try:
+        with stop_on_signals() as stop:
+            everyone = [*observers, curves]
+            keeper = BestKeeper(save, everyone)
+            evaluator = Evaluator(network, dataset.ids["valid"])
+            stepper = Stepper(network, settings, strategy)
+            loop = Loop(network, stepper, batches, evaluator, settings, sampler, keeper, everyone, stop)
+            outcome = loop.run()
+            keeper.finish()
+            return outcome
+    finally:
+        curves.close()

@@ -1,0 +1,30 @@
+"""Keeps the best model on disk."""
+
+from collections.abc import Callable, Sequence
+
+from wordgen.bundle import Weights
+from wordgen.errors import StorageError
+from wordgen.training.reports import Observer
+
+
+class BestKeeper:
+    """Saves the weights it is given; where the disk refuses, warns, remembers them and tries again later."""
+
+    def __init__(self, save: Callable[[Weights], None], observers: Sequence[Observer]) -> None:
+        self._save = save
+        self._observers = observers
+        self._unsaved: Weights | None = None
+
+    def keep(self, weights: Weights) -> None:
+        self._unsaved = weights
+        try:
+            self.finish()
+        except StorageError as error:
+            for observer in self._observers:
+                observer.warned(f"The model is not saved yet. {error}")
+
+    def finish(self) -> None:
+        """Save what could not be saved before; here a disk that still refuses is an error."""
+        if self._unsaved is not None:
+            self._save(self._unsaved)
+            self._unsaved = None

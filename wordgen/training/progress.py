@@ -1,0 +1,197 @@
+"""What one sees in the terminal while it learns: the plan, a bar, a line and a sample an epoch.
+
+Where the output is no terminal, there are plain lines instead of a bar.
+"""
+
+import time
+
+from rich.console import Console
+from rich.markup import escape
+from rich.padding import Padding
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from wordgen.evaluation.measures import perplexity_of
+from wordgen.training.reports import Ending, EpochReport, Observer, Plan, StepReport
+
+_SECONDS_BETWEEN_LINES = 10
+_SAMPLE_WIDTH = 300
+
+
+class TerminalProgress(Observer):
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._bar: Progress | None = None
+        self._encoding: Progress | None = None
+        self._plan: Plan | None = None
+        self._said = time.monotonic()
+        self._began = time.monotonic()
+        self._epoch = _RunningEpoch()
+
+    def encoding(self, done: int, units: int) -> None:
+        if not self._console.is_terminal:
+            return
+        if self._encoding is None:
+            self._encoding = Progress(
+                TextColumn("Reading the text"), BarColumn(), console=self._console, transient=True
+            )
+            self._encoding.start()
+            self._encoding.add_task("", total=units)
+        self._encoding.update(self._encoding.task_ids[0], completed=done)
+
+    def planned(self, plan: Plan) -> None:
+        if self._encoding is not None:
+            self._encoding.stop()
+        self._plan = plan
+        self._console.print(_plan_table(plan))
+        self._console.print("Starting TensorFlow. Ctrl-C ends the training and keeps the best model.", style="dim")
+
+    def stepped(self, report: StepReport) -> None:
+        assert self._plan is not None
+        if report.step == 1:
+            self._began = time.monotonic() - report.seconds
+        self._epoch.add(report)
+        total = self._plan.steps_per_epoch * self._plan.settings.epochs
+        if self._console.is_terminal:
+            self._show_bar(report, total)
+        elif time.monotonic() - self._said > _SECONDS_BETWEEN_LINES or report.step == 1:
+            self._said = time.monotonic()
+            left = (time.monotonic() - self._began) / report.step * (total - report.step)
+            self._console.print(
+                f"epoch {report.epoch}/{self._plan.settings.epochs} step {report.step_in_epoch}/"
+                f"{self._plan.steps_per_epoch} {self._epoch.words()} {_duration(left)} left at most",
+                highlight=False,
+            )
+
+    def epoch_ended(self, report: EpochReport) -> None:
+        self._epoch = _RunningEpoch()
+        mark = "  best so far" if report.best else ""
+        self._console.print(
+            f"[bold]epoch {report.epoch}[/]: perplexity train {report.train_perplexity:,.1f}, "
+            f"valid [bold]{report.valid_perplexity:,.1f}[/] ({_duration(report.seconds)}){mark}",
+            highlight=False,
+        )
+        if report.samples:
+            sample = " ".join(report.samples[-1].text.split(" "))
+            short = sample if len(sample) < _SAMPLE_WIDTH else sample[:_SAMPLE_WIDTH] + " ..."
+            self._console.print(Padding(Text(short, style="italic dim"), (0, 2)))
+
+    def warned(self, sentence: str) -> None:
+        self._console.print(f"[yellow]Warning:[/] {escape(sentence)}", highlight=False)
+
+    def ended(self, ending: Ending) -> None:
+        assert self._plan is not None
+        self._stop_bars()
+        say = self._console.print
+        stopped = "Stopped as you asked" if ending.interrupted else f"Done ({ending.reason})"
+        say(f"\n[bold]{stopped}[/] after {_duration(ending.seconds)}.", highlight=False)
+        if ending.best is not None:
+            factor = ending.unigram_perplexity / ending.best.valid_perplexity
+            say(
+                f"Best valid perplexity: [bold]{ending.best.valid_perplexity:,.1f}[/] in epoch {ending.best.epoch}; "
+                f"word frequencies alone (add-one unigram) reach {ending.unigram_perplexity:,.1f}, "
+                f"{factor:,.2f} times as much.",
+                highlight=False,
+            )
+        say(f"The model lies in {escape(str(self._plan.folder))}", highlight=False, soft_wrap=True)
+        say("\nLet it write:   " + escape(self._command_to_try(ending)), highlight=False, soft_wrap=True)
+        curves = f"tensorboard --logdir {self._plan.folder.parent}"
+        say("See its curves: " + escape(curves), highlight=False, soft_wrap=True)
+
+    def close(self) -> None:
+        self._stop_bars()
+
+    def _command_to_try(self, ending: Ending) -> str:
+        assert self._plan is not None
+        model = f"--model {self._plan.run} "
+        return f"python generate.py {model}--seed {ending.word_to_try} --mode sample"
+
+    def _show_bar(self, report: StepReport, total: int) -> None:
+        assert self._plan is not None
+        if self._bar is None:
+            self._bar = Progress(
+                TextColumn("epoch {task.fields[epoch]}"),
+                BarColumn(bar_width=None),
+                MofNCompleteColumn(),
+                TextColumn("{task.fields[words]}"),
+                TimeRemainingColumn(compact=True, elapsed_when_finished=True),
+                console=self._console,
+                expand=True,
+            )
+            self._bar.start()
+            self._bar.add_task("", total=total, epoch="", words="")
+        self._bar.update(
+            self._bar.task_ids[0],
+            completed=report.step,
+            epoch=f"{report.epoch}/{self._plan.settings.epochs}",
+            words=self._epoch.words(),
+        )
+
+    def _stop_bars(self) -> None:
+        for bar in (self._encoding, self._bar):
+            if bar is not None:
+                bar.stop()
+        self._encoding = self._bar = None
+
+
+class QuietProgress(Observer):
+    """Says nothing but what went wrong."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    def warned(self, sentence: str) -> None:
+        self._console.print(f"Warning: {sentence}", markup=False, highlight=False)
+
+
+class _RunningEpoch:
+    """The loss and speed of the epoch so far."""
+
+    def __init__(self) -> None:
+        self._loss, self._symbols, self._seconds = 0.0, 0, 0.0
+
+    def add(self, report: StepReport) -> None:
+        self._loss += report.loss * report.symbols
+        self._symbols += report.symbols
+        self._seconds += report.seconds
+
+    def words(self) -> str:
+        loss = self._loss / max(1, self._symbols)
+        speed = self._symbols / max(1e-9, self._seconds)
+        return f"loss {loss:.3f} ppl {perplexity_of(loss):,.1f} {speed:,.0f} tokens/s"
+
+
+def _plan_table(plan: Plan) -> Table:
+    table = Table(title=f"Plan for {plan.run}", title_justify="left", show_header=False, box=None, padding=(0, 2, 0, 0))
+    train, valid, test = (plan.statistics[split] for split in ("train", "valid", "test"))
+    a, s = plan.architecture, plan.settings
+    files = f"{plan.files} file" + ("s" if plan.files > 1 else "")
+    table.add_row("corpus", f"{escape(plan.corpus)} ({files}, {plan.unit} units, {plan.tokenizer} tokenizer)")
+    table.add_row("symbols", f"{train.symbols:,} to train on, {valid.symbols:,} to validate, {test.symbols:,} to test")
+    table.add_row(
+        "vocabulary",
+        f"{a.vocabulary_size:,} of {plan.types:,} different symbols, "
+        f"covering {1 - train.unknown_share:.1%} of the training text",
+    )
+    table.add_row(
+        "UNKNOWN share",
+        f"train {train.unknown_share:.1%}, valid {valid.unknown_share:.1%}, test {test.unknown_share:.1%}",
+    )
+    tied = "tied" if a.tied else "free"
+    table.add_row("network", f"{a.layers} x {a.units} {a.cell}, {tied} output, {a.parameters:,} parameters")
+    table.add_row("memory", f"about {plan.memory / 2**30:.1f} GiB")
+    table.add_row(
+        "training",
+        f"{plan.steps_per_epoch:,} steps of {s.batch_size} x {s.seq_len} an epoch, at most {s.epochs} epochs, "
+        f"{s.optimizer} at {s.first_learning_rate:g}, dropout {s.dropout:g}",
+    )
+    return table
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02d} min"
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"

@@ -1,0 +1,50 @@
+"""report.json beside a bundle: everything about the run that a person or a script may ask later."""
+
+import json
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from wordgen.errors import StorageError
+from wordgen.files import write_whole
+from wordgen.training.reports import Ending, EpochReport, Observer, Plan
+
+REPORT = "report.json"
+_FORMAT = 1
+
+
+class ReportFile(Observer):
+    """Written anew after every epoch, so that a run that was cut short has its report too."""
+
+    def __init__(self, folder: Path, facts: dict[str, Any]) -> None:
+        self._path = folder / REPORT
+        self._content: dict[str, Any] = {"format": _FORMAT, **facts, "ended": None, "epochs": []}
+
+    def planned(self, plan: Plan) -> None:
+        self._content["dataset"] = {
+            "types": plan.types,
+            "vocabulary": plan.architecture.vocabulary_size,
+            "splits": {split: asdict(statistics) for split, statistics in plan.statistics.items()},
+        }
+        self._content["architecture"] = plan.architecture.to_mapping()
+        self._content["parameters"] = plan.architecture.parameters
+        self._content["steps_per_epoch"] = plan.steps_per_epoch
+
+    def epoch_ended(self, report: EpochReport) -> None:
+        self._content["epochs"].append(asdict(report))
+        if report.best:
+            self._content["best_epoch"] = report.epoch
+            self._content["valid_perplexity"] = report.valid_perplexity
+        # The model's keeper warns of the same disk, and the report is written again at the end.
+        with suppress(StorageError):
+            self._write()
+
+    def ended(self, ending: Ending) -> None:
+        self._content["ended"] = ending.reason
+        self._content["seconds"] = ending.seconds
+        self._content["unigram_perplexity"] = ending.unigram_perplexity
+        self._write()
+
+    def _write(self) -> None:
+        write_whole(self._path, json.dumps(self._content, ensure_ascii=False, indent=1).encode())

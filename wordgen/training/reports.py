@@ -1,0 +1,106 @@
+"""What is known of a run before, while and after it learns; and who wants to be told."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from wordgen.architecture import Architecture
+from wordgen.dataset.encoding import SplitStatistics
+from wordgen.dataset.splits import Split
+from wordgen.training.settings import TrainingSettings
+
+_TENSORFLOW_ITSELF = 550 * 2**20  # what importing it costs, measured
+_SLOTS = {"sgd": 0, "rmsprop": 1, "adam": 2}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that is settled before the first step."""
+
+    run: str
+    folder: Path
+    corpus: str
+    files: int
+    unit: str
+    tokenizer: str
+    statistics: dict[Split, SplitStatistics]
+    types: int
+    architecture: Architecture
+    settings: TrainingSettings
+    steps_per_epoch: int
+
+    @property
+    def memory(self) -> int:
+        """Bytes that training will need, roughly: weights, gradients, optimizer, and one step's values."""
+        a, s = self.architecture, self.settings
+        copies = 3 + _SLOTS[s.optimizer]  # weights, gradients, clipped gradients, and the optimizer's own
+        places = s.batch_size * s.seq_len
+        values = places * (3 * a.vocabulary_size + 16 * a.units * a.layers)
+        return _TENSORFLOW_ITSELF + 4 * (copies * a.parameters + values)
+
+
+@dataclass(frozen=True)
+class StepReport:
+    epoch: int
+    step_in_epoch: int
+    step: int
+    loss: float
+    """Mean loss (nats) of the step's counted targets."""
+    gradient_norm: float
+    learning_rate: float
+    symbols: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A text written by the model as it was at that moment, always from the same seed."""
+
+    mode: str
+    text: str
+
+
+@dataclass(frozen=True)
+class EpochReport:
+    epoch: int
+    step: int
+    train_perplexity: float
+    valid_perplexity: float
+    best: bool
+    seconds: float
+    samples: tuple[Sample, ...]
+
+
+@dataclass(frozen=True)
+class Ending:
+    reason: str
+    """Why it ended: all epochs done, no better for some epochs, or stopped by the user."""
+    interrupted: bool
+    best: EpochReport | None
+    unigram_perplexity: float
+    word_to_try: str
+    seconds: float
+
+
+class Observer:
+    """Told what happens in a run; override what you care about. `step` and `epoch` count from 1."""
+
+    def encoding(self, done: int, units: int) -> None:
+        """So many units of the text are cut into symbols."""
+
+    def planned(self, plan: Plan) -> None:
+        """The run is about to begin."""
+
+    def stepped(self, report: StepReport) -> None:
+        """One step is done."""
+
+    def epoch_ended(self, report: EpochReport) -> None:
+        """One epoch is done and measured."""
+
+    def warned(self, sentence: str) -> None:
+        """Something went wrong that does not end the run."""
+
+    def ended(self, ending: Ending) -> None:
+        """The run is over and its best model is saved."""
+
+    def close(self) -> None:
+        """Called last, however the run ended."""

@@ -1,0 +1,46 @@
+"""Writes what TensorBoard shows: curves while it learns, samples as text."""
+
+from pathlib import Path
+
+import tensorflow as tf
+
+from wordgen.training.reports import EpochReport, Observer, StepReport
+
+_EVERY = 10
+
+
+class TensorBoardWriter(Observer):
+    """Two writers, so that the perplexities of train and valid share one chart."""
+
+    def __init__(self, folder: Path) -> None:
+        self._train = tf.summary.create_file_writer(str(folder / "train"))
+        self._valid = tf.summary.create_file_writer(str(folder / "valid"))
+        self._symbols, self._seconds = 0, 0.0
+
+    def stepped(self, report: StepReport) -> None:
+        self._symbols += report.symbols
+        self._seconds += report.seconds
+        if report.step % _EVERY and report.step != 1:
+            return
+        with self._train.as_default(report.step):
+            tf.summary.scalar("loss", report.loss)
+            tf.summary.scalar("learning_rate", report.learning_rate)
+            tf.summary.scalar("gradient_norm", report.gradient_norm)
+            tf.summary.scalar("tokens_per_second", self._symbols / max(1e-9, self._seconds))
+        self._symbols, self._seconds = 0, 0.0
+
+    def epoch_ended(self, report: EpochReport) -> None:
+        with self._train.as_default(report.step):
+            tf.summary.scalar("perplexity", report.train_perplexity)
+        with self._valid.as_default(report.step):
+            tf.summary.scalar("perplexity", report.valid_perplexity)
+            for sample in report.samples:
+                # Four spaces make it a block of plain text: nothing of the sample is taken for markup.
+                quoted = "\n".join("    " + line for line in sample.text.split("\n"))
+                tf.summary.text(f"sample/{sample.mode}", quoted)
+        self._train.flush()
+        self._valid.flush()
+
+    def close(self) -> None:
+        self._train.close()
+        self._valid.close()

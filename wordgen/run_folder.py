@@ -32,17 +32,21 @@ def run_name(wanted: str | None, corpus: str) -> str:
     return wanted
 
 
+def folder_for(name: str, *, overwrite: bool) -> Path:
+    """Where the run of this name will lie; a name in use is refused."""
+    if (SAVED_MODELS / name).exists() and not overwrite:
+        raise SettingError(f"There is a run '{name}' already: take another --name, or --overwrite to replace it.")
+    return SAVED_MODELS / name
+
+
 @contextmanager
-def new_run_folder(name: str, *, overwrite: bool) -> Iterator[Path]:
-    """An empty folder for a run.
+def made_new(folder: Path) -> Iterator[None]:
+    """Make the folder of a run, empty, for the time of its training.
 
     A run that it replaces is set aside until the new one has a whole model, and comes back if that
     never happens; a folder in which no model came to be is removed.
     """
-    folder = SAVED_MODELS / name
-    aside = folder.with_name(name + _SET_ASIDE)
-    if folder.exists() and not overwrite:
-        raise SettingError(f"There is a run '{name}' already: take another --name, or --overwrite to replace it.")
+    aside = folder.with_name(folder.name + _SET_ASIDE)
     with told_plainly(folder):
         if is_bundle(folder):
             shutil.rmtree(aside, ignore_errors=True)
@@ -51,7 +55,7 @@ def new_run_folder(name: str, *, overwrite: bool) -> Iterator[Path]:
             shutil.rmtree(folder)
     make_folder(folder)
     try:
-        yield folder
+        yield
     finally:
         if is_bundle(folder):
             shutil.rmtree(aside, ignore_errors=True)

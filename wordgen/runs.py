@@ -22,7 +22,7 @@ from wordgen.dataset.batches import Batches
 from wordgen.dataset.encoding import Dataset, prepare
 from wordgen.evaluation.baselines import unigram_perplexity
 from wordgen.generation.trained import word_to_try
-from wordgen.run_folder import new_run_folder, run_name
+from wordgen.run_folder import folder_for, made_new, run_name
 from wordgen.settings import Settings, setting
 from wordgen.text.settings import TextSettings
 from wordgen.training.report_file import ReportFile
@@ -58,11 +58,11 @@ def train_with(settings: TrainSettings, observers: Sequence[Observer] = ()) -> R
         for observer in observers:
             closing.callback(observer.close)
         corpus = open_corpus(settings.corpus)
+        folder = folder_for(run_name(settings.name, corpus.name), overwrite=settings.overwrite)
         dataset = prepare(corpus, TextSettings.part_of(settings), user_data() / "encoded", _teller(observers))
         batches = Batches(dataset.ids["train"], settings.batch_size, settings.seq_len, settings.random_seed)
-        name = run_name(settings.name, corpus.name)
-        with new_run_folder(name, overwrite=settings.overwrite) as folder:
-            plan = _plan(name, folder, corpus, dataset, batches, settings)
+        plan = _plan(folder, corpus, dataset, batches, settings)
+        with made_new(folder):
             return _train(plan, corpus, dataset, batches, settings, observers)
 
 
@@ -103,7 +103,7 @@ def _train(
     def bundle_with(weights: Weights) -> Bundle:
         return Bundle(plan.architecture, text, dataset.codec.vocabulary, weights)
 
-    everyone = [ReportFile(plan.folder, _facts(plan, settings)), *observers]
+    everyone = [*observers, ReportFile(plan.folder, _facts(plan, settings))]
     for observer in everyone:
         observer.planned(plan)
 
@@ -126,12 +126,12 @@ def _train(
     return Run(plan.folder, outcome.epochs, ending)
 
 
-def _plan(name: str, folder: Path, corpus: Corpus, dataset: Dataset, batches: Batches, settings: TrainSettings) -> Plan:
+def _plan(folder: Path, corpus: Corpus, dataset: Dataset, batches: Batches, settings: TrainSettings) -> Plan:
     network = NetworkSettings.part_of(settings)
     architecture = Architecture.of(network, len(dataset.codec.vocabulary))
     check_parameters(architecture, _physical_memory())
     return Plan(
-        run=name,
+        run=folder.name,
         folder=folder,
         corpus=corpus.name,
         files=len(corpus.files),

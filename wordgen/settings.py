@@ -26,10 +26,11 @@ def setting(
     help: str = "",
     at_least: float | None = None,
     at_most: float | None = None,
+    above: float | None = None,
     below: float | None = None,
 ) -> Any:
     """A dataclass field with bounds and a line of help."""
-    bounds = {"at_least": at_least, "at_most": at_most, "below": below}
+    bounds = {"at_least": at_least, "at_most": at_most, "above": above, "below": below}
     return field(default=default, metadata={"help": help, **bounds})
 
 
@@ -121,7 +122,12 @@ def _describe(hint: Any) -> str:
     return names.get(hint, "nothing" if hint is type(None) else "a list of texts")
 
 
-_KEPT: dict[str, Callable[[Any, Any], bool]] = {"at_least": operator.ge, "at_most": operator.le, "below": operator.lt}
+_KEPT: dict[str, Callable[[Any, Any], bool]] = {
+    "at_least": operator.ge,
+    "at_most": operator.le,
+    "above": operator.gt,
+    "below": operator.lt,
+}
 
 
 def _check_bounds(each: "Field[Any]", value: object) -> None:

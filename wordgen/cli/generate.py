@@ -2,11 +2,15 @@
 
 import argparse
 import json
+import os
 import sys
 from dataclasses import asdict
 
 from wordgen.cli.flags import Parser, add_flags, settings_from
 from wordgen.generation.settings import GenerationSettings
+
+# One text is bound by reading the weights: more threads than one spin and wait, and cost more than they give.
+_TEXTS_WORTH_THREADS = 8
 
 
 def make_parser(prog: str) -> Parser:
@@ -27,6 +31,8 @@ def make_parser(prog: str) -> Parser:
 
 def run(arguments: argparse.Namespace) -> int:
     settings = settings_from(GenerationSettings, arguments)
+    if settings.count < _TEXTS_WORTH_THREADS:  # said to NumPy before it is imported
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from wordgen.run_folder import load
 
     model = load(arguments.model)

@@ -13,7 +13,7 @@ from wordgen.model.network import Network
 
 _SEQ_LEN = 50
 _SYMBOLS_A_STREAM = 1000
-_MOST_STREAMS = 32
+_MOST_STREAMS = 16
 
 
 class Evaluator:

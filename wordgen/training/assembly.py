@@ -42,11 +42,15 @@ def learn(
             for mode in ("greedy", "sample")
         )
 
-    curves = TensorBoardWriter(plan.folder)
+    def warn(sentence: str) -> None:
+        for observer in observers:
+            observer.warned(sentence)
+
+    curves = TensorBoardWriter(plan.folder, warn)
     try:
         with stop_on_signals() as stop:
             everyone = [*observers, curves]
-            keeper = BestKeeper(save, everyone)
+            keeper = BestKeeper(save, warn)
             evaluator = Evaluator(network, dataset.ids["valid"])
             stepper = Stepper(network, settings, strategy)
             loop = Loop(network, stepper, batches, evaluator, settings, sampler, keeper, everyone, stop)

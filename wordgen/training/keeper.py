@@ -1,18 +1,17 @@
 """Keeps the best model on disk."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from wordgen.bundle import Weights
 from wordgen.errors import StorageError
-from wordgen.training.reports import Observer
 
 
 class BestKeeper:
     """Saves the weights it is given; where the disk refuses, warns, remembers them and tries again later."""
 
-    def __init__(self, save: Callable[[Weights], None], observers: Sequence[Observer]) -> None:
+    def __init__(self, save: Callable[[Weights], None], warn: Callable[[str], None]) -> None:
         self._save = save
-        self._observers = observers
+        self._warn = warn
         self._unsaved: Weights | None = None
 
     def keep(self, weights: Weights) -> None:
@@ -20,8 +19,7 @@ class BestKeeper:
         try:
             self.finish()
         except StorageError as error:
-            for observer in self._observers:
-                observer.warned(f"The model is not saved yet. {error}")
+            self._warn(f"The model is not saved yet. {error}")
 
     def finish(self) -> None:
         """Save what could not be saved before; here a disk that still refuses is an error."""

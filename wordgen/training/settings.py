@@ -22,7 +22,7 @@ class TrainingSettings(Settings):
         16, at_least=1, at_most=100_000, help="places of the text read side by side; small texts learn better with few"
     )
     epochs: int = setting(
-        20, at_least=1, at_most=1_000_000, help="most passes over the text; --patience usually ends it sooner"
+        12, at_least=1, at_most=1_000_000, help="most passes over the text; --patience usually ends it sooner"
     )
     patience: int = setting(3, at_least=1, help="stop after so many epochs without a better validation perplexity")
     dropout: float = setting(
@@ -32,7 +32,7 @@ class TrainingSettings(Settings):
         "rmsprop", help="how weights are moved; rmsprop and adam need no tuning, sgd does"
     )
     learning_rate: float | None = setting(
-        None, at_least=0, help="size of the moves; by default 0.001 for rmsprop and adam, 1.0 for sgd"
+        None, above=0, help="size of the moves; by default 0.001 for rmsprop and adam, 1.0 for sgd"
     )
     clip: float = setting(
         1.0, at_least=0, help="longest gradient (global norm) that is followed as it is; 0 never clips"

@@ -1,5 +1,7 @@
 """Writes what TensorBoard shows: curves while it learns, samples as text."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import tensorflow as tf
@@ -12,9 +14,11 @@ _EVERY = 10
 class TensorBoardWriter(Observer):
     """Two writers, so that the perplexities of train and valid share one chart."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, warn: Callable[[str], None]) -> None:
         self._train = tf.summary.create_file_writer(str(folder / "train"))
         self._valid = tf.summary.create_file_writer(str(folder / "valid"))
+        self._warn = warn
+        self._warned = False
         self._symbols, self._seconds = 0, 0.0
 
     def stepped(self, report: StepReport) -> None:
@@ -22,7 +26,7 @@ class TensorBoardWriter(Observer):
         self._seconds += report.seconds
         if report.step % _EVERY and report.step != 1:
             return
-        with self._train.as_default(report.step):
+        with self._never_in_the_way(), self._train.as_default(report.step):
             tf.summary.scalar("loss", report.loss)
             tf.summary.scalar("learning_rate", report.learning_rate)
             tf.summary.scalar("gradient_norm", report.gradient_norm)
@@ -30,17 +34,28 @@ class TensorBoardWriter(Observer):
         self._symbols, self._seconds = 0, 0.0
 
     def epoch_ended(self, report: EpochReport) -> None:
-        with self._train.as_default(report.step):
+        with self._never_in_the_way(), self._train.as_default(report.step):
             tf.summary.scalar("perplexity", report.train_perplexity)
-        with self._valid.as_default(report.step):
+            self._train.flush()
+        with self._never_in_the_way(), self._valid.as_default(report.step):
             tf.summary.scalar("perplexity", report.valid_perplexity)
             for sample in report.samples:
                 # Four spaces make it a block of plain text: nothing of the sample is taken for markup.
                 quoted = "\n".join("    " + line for line in sample.text.split("\n"))
                 tf.summary.text(f"sample/{sample.mode}", quoted)
-        self._train.flush()
-        self._valid.flush()
+            self._valid.flush()
 
     def close(self) -> None:
-        self._train.close()
-        self._valid.close()
+        for writer in (self._train, self._valid):
+            with self._never_in_the_way():
+                writer.close()
+
+    @contextmanager
+    def _never_in_the_way(self) -> Iterator[None]:
+        """Curves that cannot be written (a full disk) are no reason to end a training."""
+        try:
+            yield
+        except tf.errors.OpError as error:
+            if not self._warned:
+                self._warned = True
+                self._warn(f"The curves for TensorBoard cannot be written: {error.message}.")

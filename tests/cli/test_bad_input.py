@@ -1,0 +1,167 @@
+"""Bad input gets one clear sentence and exit code 2, never a traceback, and leaves nothing behind."""
+
+import json
+import os
+import resource
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Command, command_environment
+from wordgen.cli.main import main
+
+
+def assert_one_sentence(error: str, *parts: str) -> None:
+    lines = error.strip().split("\n")
+    assert len(lines) == 1, error
+    assert lines[0].startswith("Error: ")
+    assert "Traceback" not in error
+    for part in parts:
+        assert part in error
+
+
+@pytest.mark.usefixtures("in_empty_folder")
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (["train", "--corpus", "lotrr"], ["no corpus 'lotrr'", "Did you mean lotr?"]),
+        (["train"], ["--corpus", "See wordgen train --help"]),
+        (["train", "--corpus", "lotr", "--layers", "many"], ["--layers", "invalid int value: 'many'"]),
+        (["train", "--corpus", "lotr", "--layers", "0"], ["--layers must be at least 1 and at most 64, not 0."]),
+        (["train", "--corpus", "lotr", "--dropout", "1"], ["--dropout must be at least 0 and below 1"]),
+        (["train", "--corpus", "lotr", "--learning-rate", "nan"], ["--learning-rate must be above 0"]),
+        (["train", "--corpus", "lotr", "--cell", "qrnn"], ["--cell", "'qrnn'", "lstm"]),
+        (["train", "--corpus", "lotr", "--lay", "2"], ["--lay"]),
+        (["train", "--corpus", "lotr", "--name", "../out"], ["--name cannot be '../out'"]),
+        (["train", "--corpus", "spells", "--batch-size", "5000"], ["Too little text", "5000 x 15 needs 75,001"]),
+        (["train", "--corpus", "spells", "--units", "60000", "--layers", "60"], ["GiB for its weights alone"]),
+        (["generate"], ["no trained model", "python train.py --corpus lotr"]),
+        (["generate", "--model", "nowhere"], ["There is no model 'nowhere'"]),
+        (["generate", "--mode", "wild"], ["--mode", "'wild'"]),
+        (["generate", "--temperature", "0"], ["--temperature must be at least 1e-06"]),
+        (["generate", "--length", "-3"], ["--length must be at least 1"]),
+        (["sing"], ["'sing'"]),
+        ([], ["VERB"]),
+    ],
+)
+def test_it_says_what_is_wrong(arguments: list[str], parts: list[str], capsys: pytest.CaptureFixture[str]):
+    assert main(arguments) == 2
+    assert_one_sentence(capsys.readouterr().err, *parts)
+    assert not Path("saved_models").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "part"),
+    [
+        (b"", "is empty"),
+        (b"\x00\x01\x02", "is not a text"),
+        (b"\xff\xfe\xfd abc", "is not UTF-8"),
+        (b"one\n", "at least 3"),
+    ],
+)
+def test_a_file_that_cannot_be_learned(
+    in_empty_folder: Path, content: bytes, part: str, capsys: pytest.CaptureFixture[str]
+):
+    (in_empty_folder / "odd.txt").write_bytes(content)
+    assert main(["train", "--corpus", "odd.txt"]) == 2
+    assert_one_sentence(capsys.readouterr().err, part)
+
+
+def test_a_short_text_says_how_much_is_needed(in_empty_folder: Path, capsys: pytest.CaptureFixture[str]):
+    (in_empty_folder / "short.txt").write_text("One road goes on.\n\nOne road ends.\n\nOne more.\n\nOne last.\n")
+    assert main(["train", "--corpus", "short.txt"]) == 2
+    assert_one_sentence(capsys.readouterr().err, "needs 241")
+
+
+def test_the_real_command_says_it_too_and_debug_shows_where(command: Command):
+    ended = command("train", "--corpus", "nowhere")
+    assert ended.returncode == 2
+    assert ended.stdout == ""
+    assert_one_sentence(ended.stderr, "no corpus 'nowhere'")
+    assert "Traceback" in command("train", "--corpus", "nowhere", "--debug").stderr
+
+
+def test_the_scripts_at_the_top_are_the_same_commands(tmp_path: Path):
+    for script in ("train.py", "generate.py"):
+        path = Path(__file__).parents[2] / script
+        ended = subprocess.run(
+            [sys.executable, path, "--model-that", "x"], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        assert ended.returncode == 2
+        assert f"See python {script} --help" in ended.stderr
+
+
+@pytest.fixture
+def room(trained_room: Path, in_empty_folder: Path) -> Path:
+    """A copy of the room with a trained model, to be damaged."""
+    shutil.copytree(trained_room / "saved_models", in_empty_folder / "saved_models")
+    return in_empty_folder
+
+
+def test_a_seed_of_unknown_words(room: Path, capsys: pytest.CaptureFixture[str]):
+    assert main(["generate", "--seed", "castre xyzzy"]) == 2
+    assert_one_sentence(capsys.readouterr().err, "knows none of the words", "caster")
+
+
+@pytest.mark.parametrize("name", ["vocabulary.json", "weights.safetensors", "config.json"])
+def test_a_damaged_model(room: Path, name: str, capsys: pytest.CaptureFixture[str]):
+    path = room / "saved_models" / "small" / name
+    path.write_bytes(path.read_bytes()[:100])
+    assert main(["generate", "--model", "small"]) == 2
+    assert_one_sentence(capsys.readouterr().err, "is damaged", name)
+
+
+def test_a_model_of_the_future(room: Path, capsys: pytest.CaptureFixture[str]):
+    path = room / "saved_models" / "small" / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "format": 99}))
+    assert main(["generate"]) == 2
+    assert_one_sentence(capsys.readouterr().err, "format 99")
+
+
+def test_a_name_in_use_is_refused_and_the_run_stays(room: Path, capsys: pytest.CaptureFixture[str]):
+    before = (room / "saved_models" / "small" / "weights.safetensors").read_bytes()
+    assert main(["train", "--corpus", "spells", "--name", "small"]) == 2
+    assert_one_sentence(capsys.readouterr().err, "There is a run 'small' already", "--overwrite")
+    assert (room / "saved_models" / "small" / "weights.safetensors").read_bytes() == before
+
+
+def test_saved_models_that_cannot_be_made(in_empty_folder: Path, capsys: pytest.CaptureFixture[str]):
+    (in_empty_folder / "saved_models").write_text("in the way")
+    assert main(["train", "--corpus", "spells"]) == 2
+    assert_one_sentence(capsys.readouterr().err, "Cannot write to saved_models")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_may_only_be_read(in_empty_folder: Path, capsys: pytest.CaptureFixture[str]):
+    in_empty_folder.chmod(0o500)
+    assert main(["train", "--corpus", "spells"]) == 2
+    assert_one_sentence(capsys.readouterr().err, "Permission denied")
+
+
+def train_where_large_files_fail(room: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """A real training in a process that may write no file over 120 kB: its weights do not fit, all else does."""
+    return subprocess.run(
+        [sys.executable, "-m", "wordgen", "train", "--corpus", "spells", "--layers", "1", "--units", "48", *arguments],
+        cwd=room,
+        env=command_environment(),
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (120_000, 120_000)),
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+
+
+def test_a_disk_that_refuses_the_model_leaves_the_one_before(room: Path):
+    before = {path.name: path.read_bytes() for path in (room / "saved_models" / "small").glob("*.*")}
+    ended = train_where_large_files_fail(room, "--epochs", "2", "--name", "small", "--overwrite")
+    assert ended.returncode == 2
+    assert "epoch 2" in ended.stdout  # training went on
+    assert "The model is not saved yet" in ended.stdout
+    assert_one_sentence(ended.stderr, "Cannot write to", "File too large")
+    after = {path.name: path.read_bytes() for path in (room / "saved_models" / "small").glob("*.*")}
+    assert after == before
+    assert os.listdir(room / "saved_models") == ["small"]

@@ -1,0 +1,35 @@
+import re
+
+import pytest
+
+from wordgen.cli import generate, train
+
+TRAIN_FLAGS = [
+    "corpus", "tokenizer", "vocab-size", "min-count", "seq-len", "layers", "units", "cell", "dropout", "tied",
+    "no-tied", "optimizer", "learning-rate", "clip", "batch-size", "epochs", "patience", "name", "random-seed", "quiet",
+    "debug", "overwrite",
+]  # fmt: skip
+GENERATE_FLAGS = ["seed", "mode", "model", "length", "count", "temperature", "random-seed", "json", "debug"]
+
+
+@pytest.mark.parametrize(("verb", "flags"), [(train, TRAIN_FLAGS), (generate, GENERATE_FLAGS)])
+def test_the_flags_that_scripts_rely_on_are_there(verb: object, flags: list[str]):
+    text = verb.make_parser("wordgen").format_help()  # pyright: ignore[reportAttributeAccessIssue]
+    assert not [flag for flag in flags if not re.search(rf"(^|[\s,])--{flag}\b", text)]
+
+
+@pytest.mark.parametrize("verb", [train, generate])
+def test_every_flag_says_its_default(verb: object):
+    parser = verb.make_parser("wordgen")  # pyright: ignore[reportAttributeAccessIssue]
+    told = re.compile(r"\(default: .+\)|by default|\(required\)")
+    silent = [a.option_strings for a in parser._actions if a.nargs != 0 and not told.search(a.help or "")]
+    assert silent == []
+    assert all(len(action.help or "") > 15 for action in parser._actions)
+
+
+def test_what_is_not_given_is_left_to_the_settings():
+    from wordgen.cli.flags import settings_from
+    from wordgen.training.settings import TrainingSettings
+
+    arguments = train.make_parser("wordgen").parse_args(["--corpus", "lotr", "--batch-size", "7", "--no-tied"])
+    assert settings_from(TrainingSettings, arguments) == TrainingSettings(batch_size=7)

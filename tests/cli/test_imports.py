@@ -1,0 +1,76 @@
+"""What people wait for never imports TensorFlow: --help, generate, the errors."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import command_environment
+
+PROBE = """
+import json, sys
+from wordgen.cli.main import main
+try:
+    code = main({arguments!r})
+except SystemExit as end:
+    code = end.code
+print(json.dumps([code, sorted(name.partition(".")[0] for name in sys.modules)]), file=sys.stderr)
+"""
+
+
+def modules_after(arguments: list[str], room: Path) -> tuple[int, set[str]]:
+    ended = subprocess.run(
+        [sys.executable, "-c", PROBE.format(arguments=arguments)],
+        cwd=room,
+        env=command_environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    code, modules = json.loads(ended.stderr.strip().split("\n")[-1])
+    return code, set(modules)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["train", "--help"], 0),
+        (["generate", "--help"], 0),
+        (["--help"], 0),
+        (["--version"], 0),
+        (["generate", "--seed", "The caster", "--length", "5"], 0),
+        (["generate", "--json", "--count", "2", "--length", "5"], 0),
+        (["train", "--corpus", "nowhere"], 2),
+    ],
+)
+def test_no_tensorflow(arguments: list[str], code: int, trained_room: Path):
+    ended, modules = modules_after(arguments, trained_room)
+    assert ended == code
+    assert not modules & {"tensorflow", "keras", "tensorboard"}
+
+
+def test_help_of_generate_needs_no_numpy_and_no_nltk(tmp_path: Path):
+    _, modules = modules_after(["generate", "--help"], tmp_path)
+    assert not modules & {"numpy", "nltk", "rich"}
+
+
+def test_the_probe_sees_tensorflow_where_it_is(tmp_path: Path):
+    arguments = ["train", "--corpus", "spells", "--layers", "1", "--units", "4", "--epochs", "1", "--quiet"]
+    code, modules = modules_after(arguments, tmp_path)
+    assert code == 0
+    assert "tensorflow" in modules
+
+
+def test_importing_wordgen_imports_next_to_nothing(tmp_path: Path):
+    program = "import sys, wordgen; print(len(sys.modules), 'numpy' in sys.modules, wordgen.__version__)"
+    ended = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        env=command_environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "False" in ended.stdout

@@ -1,0 +1,63 @@
+"""`pip install .` gives a command that works from an empty folder, with catalogue and bundled texts inside."""
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT, command_environment
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel, installed into a folder of its own by the real pip; what it needs is there already."""
+    room = tmp_path_factory.mktemp("installed")
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
+    subprocess.run([*pip, "wheel", "--no-deps", "--wheel-dir", room / "wheel", ROOT], check=True, timeout=300)
+    (wheel,) = (room / "wheel").glob("*.whl")
+    subprocess.run([*pip, "install", "--no-deps", "--target", room / "site", wheel], check=True, timeout=300)
+    return room
+
+
+def run(installed: Path, room: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    program = installed / "site" / "bin" / "wordgen"
+    return subprocess.run(
+        [sys.executable, program, *arguments],
+        cwd=room,
+        env={**command_environment(), "PYTHONPATH": str(installed / "site")},
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+
+
+def test_the_wheel_holds_code_and_texts_and_nothing_else(installed: Path):
+    (wheel,) = (installed / "wheel").glob("*.whl")
+    names = zipfile.ZipFile(wheel).namelist()
+    assert {"wordgen/data/corpora.toml", "wordgen/data/lotr.txt", "wordgen/data/lyrics.txt"} <= set(names)
+    assert not [name for name in names if not name.startswith("wordgen")]
+
+
+def test_its_requirements_are_the_one_list(installed: Path):
+    (metadata,) = (installed / "site").glob("wordgen-*.dist-info/METADATA")
+    declared = {line.split(": ")[1] for line in metadata.read_text().split("\n") if line.startswith("Requires-Dist")}
+    listed = {line for line in (ROOT / "requirements.txt").read_text().split("\n") if line and line[0] != "#"}
+    assert {_plain(each) for each in declared} == {_plain(each) for each in listed}
+
+
+def _plain(requirement: str) -> tuple[str, ...]:
+    return tuple(sorted(requirement.replace("==", ",==").replace(">=", ",>=").replace("<", ",<").split(",")))
+
+
+def test_it_trains_and_writes_in_an_empty_folder(installed: Path, tmp_path: Path):
+    options = ["--layers", "1", "--units", "16", "--epochs", "1"]
+    trained = run(installed, tmp_path, "train", "--corpus", "lyrics", *options)
+    assert trained.returncode == 0, trained.stderr
+    written = run(installed, tmp_path, "generate", "--seed", "君の", "--length", "12")
+    assert written.returncode == 0, written.stderr
+    assert written.stdout.startswith("君の")
+    assert " " not in written.stdout
+    assert {path.name for path in tmp_path.iterdir()} == {"data", "saved_models"}

@@ -1,0 +1,144 @@
+"""When the loop stops and what it keeps, with a network so small that an epoch takes no time."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from wordgen.architecture import Architecture, NetworkSettings
+from wordgen.bundle import Weights
+from wordgen.dataset.batches import Batches
+from wordgen.errors import StorageError
+from wordgen.evaluation.perplexity import Evaluator
+from wordgen.model.network import Network
+from wordgen.training.keeper import BestKeeper
+from wordgen.training.loop import Loop
+from wordgen.training.reports import EpochReport, Observer, StepReport
+from wordgen.training.settings import TrainingSettings
+from wordgen.training.step import Stepper
+from wordgen.training.stopping import StopRequest
+from wordgen.training.tensorboard import TensorBoardWriter
+
+IDS = np.tile(np.arange(3, 13), 20).astype(np.uint8)
+
+
+class Scripted(Evaluator):
+    """Validates with the perplexities it is told, in order."""
+
+    def __init__(self, perplexities: Sequence[float]) -> None:
+        self._told = iter(perplexities)
+
+    def perplexity(self, keep_on=lambda: True) -> float | None:
+        return next(self._told) if keep_on() else None
+
+
+class Listener(Observer):
+    def __init__(self) -> None:
+        self.steps: list[StepReport] = []
+        self.epochs: list[EpochReport] = []
+
+    def stepped(self, report: StepReport) -> None:
+        self.steps.append(report)
+
+    def epoch_ended(self, report: EpochReport) -> None:
+        self.epochs.append(report)
+
+
+def make(
+    perplexities: Sequence[float], stop: StopRequest | None = None, **settings: object
+) -> tuple[Loop, list[Weights], Listener]:
+    chosen = TrainingSettings(**{"batch_size": 4, "seq_len": 5, **settings})  # pyright: ignore[reportArgumentType]
+    network = Network(Architecture.of(NetworkSettings(layers=1, units=4), 13))
+    kept: list[Weights] = []
+    listener = Listener()
+    loop = Loop(
+        network,
+        Stepper(network, chosen, tf.distribute.get_strategy()),
+        Batches(IDS, 4, 5, 1),
+        Scripted(perplexities),
+        chosen,
+        lambda weights: (),
+        BestKeeper(kept.append, lambda sentence: None),
+        [listener],
+        stop or StopRequest(),
+    )
+    return loop, kept, listener
+
+
+def test_it_stops_when_it_gets_no_better_and_keeps_the_best():
+    loop, kept, _ = make([9, 5, 6, 7, 8], epochs=10, patience=2)
+    outcome = loop.run()
+    assert outcome.reason == "no better for 2 epochs"
+    assert [epoch.best for epoch in outcome.epochs] == [True, True, False, False]
+    assert outcome.best is not None
+    assert outcome.best.epoch == 2
+    assert len(kept) == 2
+
+
+def test_it_goes_through_all_epochs_while_it_gets_better():
+    loop, kept, listener = make([9, 8, 7], epochs=3, patience=1)
+    assert loop.run().reason == "all epochs done"
+    assert len(kept) == 3
+    assert [report.step for report in listener.steps] == list(range(1, 31))
+    assert [report.step_in_epoch for report in listener.steps[:11]] == [*range(1, 11), 1]
+    assert listener.steps[0].symbols == 20
+
+
+def test_a_stop_ends_the_epoch_measures_and_keeps():
+    stop = StopRequest()
+    loop, kept, listener = make([9, 5, 4], stop, epochs=3)
+    loop.observers = [listener, StopAt(stop, step=13)]
+    outcome = loop.run()
+    assert outcome.reason == "stopped"
+    assert len(listener.steps) == 13
+    assert [epoch.valid_perplexity for epoch in outcome.epochs] == [9, 5]
+    assert len(kept) == 2
+
+
+def test_a_second_stop_does_not_wait_for_the_validation():
+    stop = StopRequest()
+    loop, kept, listener = make([9], stop, epochs=3)
+    loop.observers = [listener, StopAt(stop, step=3), StopAt(stop, step=3)]
+    outcome = loop.run()
+    assert outcome.epochs == ()
+    assert len(kept) == 1  # nothing was kept before, so this is better than nothing
+
+
+class StopAt(Observer):
+    def __init__(self, stop: StopRequest, step: int) -> None:
+        self._stop, self._step = stop, step
+
+    def stepped(self, report: StepReport) -> None:
+        if report.step == self._step:
+            self._stop.signals.append(2)
+
+
+def test_a_disk_that_refuses_for_a_while_gets_the_model_later():
+    tries: list[int] = []
+    warnings: list[str] = []
+
+    def save(weights: Weights) -> None:
+        tries.append(1)
+        if len(tries) < 3:
+            raise StorageError("No space.")
+
+    keeper = BestKeeper(save, warnings.append)
+    keeper.keep({})
+    assert len(warnings) == 1
+    with pytest.raises(StorageError):
+        keeper.finish()
+    keeper.finish()
+    keeper.finish()
+    assert len(tries) == 3
+
+
+def test_curves_that_cannot_be_written_warn_once_and_train_on(tmp_path: Path):
+    warnings: list[str] = []
+    writer = TensorBoardWriter(tmp_path, warnings.append)
+    with writer._never_in_the_way():
+        raise tf.errors.ResourceExhaustedError(None, None, "No space left on device")
+    with writer._never_in_the_way():
+        raise tf.errors.ResourceExhaustedError(None, None, "No space left on device")
+    assert warnings == ["The curves for TensorBoard cannot be written: No space left on device."]

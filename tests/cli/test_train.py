@@ -38,7 +38,7 @@ def test_the_screen_tells_the_whole_story(screen: tuple[Path, subprocess.Complet
         assert part in shown
     assert re.search(r"epoch 1/2 step 1/40 loss [\d.]+ ppl [\d,.]+ [\d,]+ tokens/s", shown)
     assert re.search(r"epoch 2: perplexity train [\d.]+, valid [\d.]+", shown)
-    assert "word frequencies alone" in shown
+    assert "Word frequencies alone" in shown
     assert "python generate.py --model small --seed" in shown
 
 

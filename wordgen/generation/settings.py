@@ -16,7 +16,10 @@ class GenerationSettings(Settings):
     length: int = setting(50, at_least=1, at_most=1_000_000, help="how many symbols (words and punctuation) to write")
     count: int = setting(1, at_least=1, at_most=10_000, help="how many texts to write from the same seed")
     temperature: float = setting(
-        1.0, at_least=1e-6, at_most=1e6, help="below 1 is safer and plainer, above 1 is bolder and wilder"
+        0.7,
+        at_least=1e-6,
+        at_most=1e6,
+        help="1 draws by the model's own odds, less is plainer and safer, more is wilder",
     )
     random_seed: int | None = setting(
         None, at_least=0, help="a number that makes the same text come again; by default a new one is drawn"

@@ -89,9 +89,8 @@ class TerminalProgress(Observer):
         if ending.best is not None:
             factor = ending.unigram_perplexity / ending.best.valid_perplexity
             say(
-                f"Best valid perplexity: [bold]{ending.best.valid_perplexity:,.1f}[/] in epoch {ending.best.epoch}; "
-                f"word frequencies alone (add-one unigram) reach {ending.unigram_perplexity:,.1f}, "
-                f"{factor:,.2f} times as much.",
+                f"Best valid perplexity: [bold]{ending.best.valid_perplexity:,.1f}[/] (epoch {ending.best.epoch}). "
+                f"Word frequencies alone: {ending.unigram_perplexity:,.1f}, {factor:,.2f} times as much.",
                 highlight=False,
             )
         say(f"The model lies in {escape(str(self._plan.folder))}", highlight=False, soft_wrap=True)

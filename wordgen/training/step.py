@@ -5,6 +5,7 @@ outside, the gradients are summed over the replicas one by one, clipped by their
 sum, and applied. Keras's own clipping acts before the sum and would give other weights on two devices.
 """
 
+from functools import cache
 from typing import Any
 
 import keras
@@ -31,6 +32,11 @@ def _compiling_helps(strategy: Any) -> bool:
     process, it keeps a GPU from its own fused LSTM, and not every build of TensorFlow brings it."""
     if strategy.num_replicas_in_sync > 1 or tf.config.list_physical_devices("GPU"):
         return False
+    return _xla_is_there()
+
+
+@cache
+def _xla_is_there() -> bool:
     try:
         tf.function(lambda x: x + x, jit_compile=True)(tf.constant(1.0))
     except tf.errors.OpError:
@@ -41,7 +47,10 @@ def _compiling_helps(strategy: Any) -> bool:
 class Stepper:
     """Holds what a step needs and nothing of where the run stands: that is passed in."""
 
-    def __init__(self, network: Network, settings: TrainingSettings, strategy: Any) -> None:
+    def __init__(
+        self, network: Network, settings: TrainingSettings, strategy: Any, *, compiled: bool | None = None
+    ) -> None:
+        """`compiled` says whether XLA shall compile the step; by default where it helps."""
         self._network = network
         self._settings = settings
         self._strategy = strategy
@@ -49,7 +58,8 @@ class Stepper:
         with strategy.scope():
             self.optimizer = make_optimizer(settings)
             self.optimizer.build(self._variables)
-        self._step = tf.function(self._all_replicas, jit_compile=_compiling_helps(strategy))
+        compiled = _compiling_helps(strategy) if compiled is None else compiled
+        self._step = tf.function(self._all_replicas, jit_compile=compiled)
 
     def zero_carry(self) -> Carry:
         return self._network.zero_carry(self._settings.batch_size)

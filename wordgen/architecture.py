@@ -85,6 +85,10 @@ class Architecture(Settings):
     def parameters(self) -> int:
         return sum(prod(shape) for shape in self.weight_shapes().values())
 
+    @property
+    def recurrent_parameters(self) -> int:
+        return sum(prod(shape) for name, shape in self.weight_shapes().items() if name.startswith("layer_"))
+
 
 def check_parameters(architecture: Architecture, most_bytes: int) -> None:
     """Refuse a network whose float32 weights alone would not fit."""

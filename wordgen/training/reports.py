@@ -8,8 +8,13 @@ from wordgen.dataset.encoding import SplitStatistics
 from wordgen.dataset.splits import Split
 from wordgen.training.settings import TrainingSettings
 
-_TENSORFLOW_ITSELF = 550 * 2**20  # what importing it costs, measured
+_TENSORFLOW_ITSELF = 820 * 2**20  # what the smallest network needs, measured
 _SLOTS = {"sgd": 0, "rmsprop": 1, "adam": 2}
+
+
+def compiled_copies(architecture: Architecture, settings: TrainingSettings) -> int:
+    """Bytes of the copies of the recurrent weights that a compiled step keeps, one for every symbol of seq len."""
+    return 4 * settings.seq_len * architecture.recurrent_parameters
 
 
 @dataclass(frozen=True)
@@ -30,12 +35,12 @@ class Plan:
 
     @property
     def memory(self) -> int:
-        """Bytes that training will need, roughly: weights, gradients, optimizer, and one step's values."""
+        """Bytes that training will need at most, roughly: copies of the weights, and one step's values."""
         a, s = self.architecture, self.settings
-        copies = 3 + _SLOTS[s.optimizer]  # weights, gradients, clipped gradients, and the optimizer's own
+        copies = 6 + _SLOTS[s.optimizer]  # gradients, clipped ones, the best weights, and the optimizer's own
         places = s.batch_size * s.seq_len
-        values = places * (3 * a.vocabulary_size + 16 * a.units * a.layers)
-        return _TENSORFLOW_ITSELF + 4 * (copies * a.parameters + values)
+        values = places * (6 * a.vocabulary_size + 32 * a.units * a.layers)
+        return _TENSORFLOW_ITSELF + 4 * (copies * a.parameters + values) + min(2**29, compiled_copies(a, s))
 
 
 @dataclass(frozen=True)

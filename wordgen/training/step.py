@@ -11,10 +11,15 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from wordgen.architecture import Architecture
 from wordgen.dataset.batches import Ids
 from wordgen.model.losses import summed_loss
 from wordgen.model.network import Carry, Network, Tensor, fold_in
+from wordgen.training.reports import compiled_copies
 from wordgen.training.settings import TrainingSettings
+
+_FEWEST_ROWS = 16
+_MOST_COPIES = 2**29
 
 
 def make_optimizer(settings: TrainingSettings) -> Any:
@@ -27,10 +32,16 @@ def make_optimizer(settings: TrainingSettings) -> Any:
             return keras.optimizers.SGD(settings.first_learning_rate)
 
 
-def _compiling_helps(strategy: Any) -> bool:
-    """XLA makes a step a fifth to a half cheaper on one CPU; it cannot be had for several devices in one
-    process, it keeps a GPU from its own fused LSTM, and not every build of TensorFlow brings it."""
+def _compiling_helps(architecture: Architecture, settings: TrainingSettings, strategy: Any) -> bool:
+    """Whether XLA shall compile the step (measured: docs/experiments.md, 2026-11-20).
+
+    On one CPU it makes a step up to a third cheaper. But it keeps a copy of the recurrent weights for every
+    symbol of seq len, and with few rows it is slower; it cannot be had for several devices in one process, it
+    keeps a GPU from its own fused LSTM, and not every build of TensorFlow brings it.
+    """
     if strategy.num_replicas_in_sync > 1 or tf.config.list_physical_devices("GPU"):
+        return False
+    if settings.batch_size < _FEWEST_ROWS or compiled_copies(architecture, settings) > _MOST_COPIES:
         return False
     return _xla_is_there()
 
@@ -58,7 +69,7 @@ class Stepper:
         with strategy.scope():
             self.optimizer = make_optimizer(settings)
             self.optimizer.build(self._variables)
-        compiled = _compiling_helps(strategy) if compiled is None else compiled
+        compiled = _compiling_helps(network.architecture, settings, strategy) if compiled is None else compiled
         self._step = tf.function(self._all_replicas, jit_compile=compiled)
 
     def zero_carry(self) -> Carry:

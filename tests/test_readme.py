@@ -1,0 +1,128 @@
+"""The README's commands do what it says: each is run as it stands there, in a copy of the project."""
+
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT, command_environment
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+COMMANDS = [
+    line.split("#")[0].strip()
+    for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
+    for line in block.strip().split("\n")
+]
+PYTHON_BLOCK = "".join(re.findall(r"```python\n(.*?)```", README, re.DOTALL))
+PARTS = ["wordgen", "data", "train.py", "generate.py", "saved_models", "requirements.txt", "Makefile"]
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the project, with a text of one's own beside it."""
+    room = tmp_path_factory.mktemp("readme")
+    kept = shutil.ignore_patterns("__pycache__", "encoded", "*-20*")
+    for part in PARTS:
+        if (ROOT / part).is_dir():
+            shutil.copytree(ROOT / part, room / part, ignore=kept)
+        else:
+            shutil.copy(ROOT / part, room / part)
+    (room / "my-book.txt").write_text((ROOT / "data" / "fables.txt").read_text())
+    return room
+
+
+def run(line: str, room: Path) -> subprocess.CompletedProcess[str]:
+    """Run a line of the README with this Python in place of the one on the path."""
+    words = [sys.executable if word == "python" else word for word in shlex.split(line)]
+    return subprocess.run(
+        words, cwd=room, env=command_environment(), capture_output=True, text=True, timeout=1500, check=False
+    )
+
+
+def test_the_two_commands_and_all_others_run_as_they_stand(clone: Path):
+    """In order, in one room, to the end: the full default training is among them."""
+    lines = [line for line in COMMANDS if line.startswith(("python train.py", "python generate.py"))]
+    assert lines[:2] == [
+        "python train.py --corpus lotr --seq-len 15 --layers 3",
+        "python generate.py --seed Aragorn --mode sample",
+    ]
+    outputs = []
+    for line in lines:
+        ended = run(line, clone)
+        assert ended.returncode == 0, f"{line}: {ended.stderr}"
+        outputs.append(ended.stdout)
+    factor = re.search(r"Word frequencies alone: [\d.]+, ([\d.]+) times as much", " ".join(outputs[0].split()))
+    assert factor is not None
+    assert float(factor[1]) >= 1.5
+    assert outputs[1].startswith("Aragorn")
+
+
+def test_tensorboard_serves_what_was_learned(clone: Path, tmp_path: Path):
+    (line,) = (line for line in COMMANDS if line.startswith("tensorboard"))
+    assert line == "tensorboard --logdir saved_models"
+    program = Path(sys.executable).parent / "tensorboard"
+    with (tmp_path / "log").open("w+") as log:
+        process = subprocess.Popen(
+            [program, *shlex.split(line)[1:], "--port", "0"],
+            cwd=clone,
+            stdout=log,
+            stderr=log,
+            env=command_environment(),
+        )
+        try:
+            address = _address(tmp_path / "log")
+            with urllib.request.urlopen(address, timeout=30) as page:
+                assert b"TensorBoard" in page.read()
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(timeout=30)
+
+
+def _address(log: Path) -> str:
+    for _ in range(300):
+        found = re.search(r"at (http://\S+)", log.read_text())
+        if found:
+            return found[1]
+        time.sleep(0.2)
+    raise AssertionError(f"TensorBoard did not start: {log.read_text()}")
+
+
+def test_the_make_targets_exist(clone: Path):
+    for line in (line for line in COMMANDS if line.startswith("make")):
+        planned = subprocess.run([*shlex.split(line), "-n"], cwd=clone, capture_output=True, text=True, check=False)
+        assert planned.returncode == 0, planned.stderr
+    demo = subprocess.run(["make", "demo", "-n"], cwd=clone, capture_output=True, text=True, check=True).stdout
+    assert "train.py --corpus lotr --seq-len 15 --layers 3" in demo
+    assert "generate.py --seed Aragorn --mode sample" in demo
+
+
+def test_every_command_of_the_readme_is_looked_after():
+    known = ("make ", "python -m venv", ". .venv", "pip install -r requirements.txt")
+    known += ("python train.py", "python generate.py", "tensorboard")
+    assert [line for line in COMMANDS if not line.startswith(known)] == []
+
+
+def test_the_python_example_runs(tmp_path: Path):
+    ended = subprocess.run(
+        [sys.executable, "-c", PYTHON_BLOCK],
+        cwd=tmp_path,
+        env=command_environment(),
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.count("The caster") >= 3
+
+
+def test_files_that_the_readme_names_exist():
+    for target in re.findall(r"\]\(([^)#]+)\)", README):
+        assert (ROOT / target).exists(), target

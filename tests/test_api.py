@@ -1,5 +1,6 @@
 """The Python API as the README shows it."""
 
+import inspect
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ import wordgen
 def run(tmp_path_factory: pytest.TempPathFactory) -> wordgen.Run:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp("api"))
-        settings = wordgen.TrainSettings(corpus="spells", layers=1, units=24, epochs=4, patience=1, learning_rate=0.01)
+        settings = wordgen.TrainSettings(corpus="spells", layers=1, units=24, epochs=30, patience=1, learning_rate=0.02)
         finished = wordgen.train_with(settings)
         return wordgen.Run(finished.folder.resolve(), finished.epochs, finished.ending)
 
@@ -49,6 +50,7 @@ def test_the_saved_model_is_the_best_one_and_not_the_last(
     network.set_weights_by_name(bundle.weights)
     dataset = prepare(open_corpus("spells"), TextSettings(), tmp_path)
     assert run.ending.best is not None
+    assert run.ending.best.epoch == len(run.epochs) - 1
     measured = Evaluator(network, np.asarray(dataset.ids["valid"])).perplexity()
     assert measured == pytest.approx(run.ending.best.valid_perplexity, rel=1e-5)
 
@@ -68,6 +70,11 @@ def test_train_shows_its_progress(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_an_unknown_name_is_no_attribute():
     with pytest.raises(AttributeError, match="no attribute 'sing'"):
         _ = wordgen.sing  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_train_tells_its_settings():
+    assert {"corpus", "layers", "learning_rate", "name"} <= set(inspect.signature(wordgen.train).parameters)
+    assert "train" in dir(wordgen)
 
 
 def test_everything_that_is_promised_is_there():

@@ -1,7 +1,4 @@
-import pytest
-
-from wordgen.architecture import Architecture, NetworkSettings, check_parameters
-from wordgen.errors import SettingError
+from wordgen.architecture import Architecture, NetworkSettings
 
 
 def test_the_source_reports_network_has_the_known_size():
@@ -20,8 +17,3 @@ def test_a_tied_output_has_only_a_bias_of_its_own():
 def test_a_tied_output_of_another_width_is_projected():
     shapes = Architecture.of(NetworkSettings(tied=True, embedding=32, units=64), 100).weight_shapes()
     assert shapes["projection/kernel"] == (64, 32)
-
-
-def test_a_network_that_cannot_fit_is_refused_with_its_size():
-    with pytest.raises(SettingError, match=r"needs 8,128.1 GiB .* there are 8\.0 GiB"):
-        check_parameters(Architecture.of(NetworkSettings(units=65_536, layers=64, embedding=1), 4), 8 * 2**30)

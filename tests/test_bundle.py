@@ -167,6 +167,12 @@ def test_json_of_another_kind_is_refused(saved: Path, content: str):
         (saved / name).write_text(whole)
 
 
+def test_weights_that_are_no_numbers_are_refused(tmp_path: Path):
+    save_bundle(make_bundle(fill=float("nan")), tmp_path / "run")
+    with pytest.raises(BundleError, match="values that are no numbers"):
+        load_bundle(tmp_path / "run")
+
+
 def test_weights_of_another_model_of_the_same_shape_are_refused(saved: Path, tmp_path: Path):
     other = make_bundle()
     other = replace(other, text=replace(other.text, corpus="another tale"))

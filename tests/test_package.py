@@ -38,6 +38,7 @@ def test_the_wheel_holds_code_and_texts_and_nothing_else(installed: Path):
     (wheel,) = (installed / "wheel").glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
     assert {"wordgen/data/corpora.toml", "wordgen/data/lotr.txt", "wordgen/data/lyrics.txt"} <= set(names)
+    assert "wordgen/py.typed" in names
     assert not [name for name in names if not name.startswith("wordgen")]
 
 

@@ -28,6 +28,7 @@ class Shop(Settings):
         ({"share": float("nan")}, "--share must be at least 0 and below 1, not nan."),
         ({"share": "much"}, "--share must be a number, not 'much'."),
         ({"kind": "pie"}, "--kind must be one of tea, cake, not 'pie'."),
+        ({"seats": 10**400}, "--seats must be at least 1 and at most 9, not so large a number."),
         ({"name": 3}, "--name must be text or nothing, not 3."),
     ],
 )

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from math import prod
 from typing import Literal
 
-from wordgen.errors import SettingError
 from wordgen.settings import Settings, setting
 
 Cell = Literal["lstm", "gru", "rnn"]
@@ -88,13 +87,3 @@ class Architecture(Settings):
     @property
     def recurrent_parameters(self) -> int:
         return sum(prod(shape) for name, shape in self.weight_shapes().items() if name.startswith("layer_"))
-
-
-def check_parameters(architecture: Architecture, most_bytes: int) -> None:
-    """Refuse a network whose float32 weights alone would not fit."""
-    wanted = 4 * architecture.parameters
-    if wanted > most_bytes:
-        raise SettingError(
-            f"This network has {architecture.parameters:,} parameters and needs {wanted / 2**30:,.1f} GiB for its "
-            f"weights alone, but there are {most_bytes / 2**30:,.1f} GiB: take fewer --units, --layers or words."
-        )

@@ -53,7 +53,10 @@ class Bundle:
 
 
 def is_bundle(folder: Path) -> bool:
-    return (folder / CONFIG).is_file()
+    try:
+        return (folder / CONFIG).is_file()
+    except OSError:  # no path at all, as a name of 300 letters
+        return False
 
 
 def save_bundle(bundle: Bundle, folder: Path) -> None:
@@ -161,6 +164,9 @@ def _load_weights(folder: Path, shapes: dict[str, Shape], identity: str) -> Weig
                 raise _damaged(folder, f"{WEIGHTS} does not have the shape that {CONFIG} asks for")
             if (file.metadata() or {}).get("belongs_to") != identity:
                 raise _damaged(folder, f"{WEIGHTS} belongs to another model than {CONFIG} and {VOCABULARY}")
-            return {name: file.get_tensor(name) for name in shapes}
+            weights = {name: file.get_tensor(name) for name in shapes}
     except (SafetensorError, OSError, ValueError) as error:
         raise _damaged(folder, f"{WEIGHTS} cannot be read ({error})") from error
+    if not all(np.isfinite(array).all() for array in weights.values()):
+        raise _damaged(folder, f"{WEIGHTS} holds values that are no numbers")
+    return weights

@@ -25,5 +25,9 @@ class SeedError(WordgenError):
     """The words that a generation should start with are of no use to the model."""
 
 
+class DivergedError(WordgenError):
+    """A training went off into numbers that are none."""
+
+
 class StorageError(WordgenError):
     """A file could not be written: no space, no permission."""

@@ -1,11 +1,13 @@
 """The folders of runs in saved_models/: made, replaced, found again."""
 
 import difflib
+import os
 import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from itertools import chain, count
 from pathlib import Path
 
 from wordgen.bundle import CONFIG, WEIGHTS, is_bundle, load_bundle
@@ -17,16 +19,19 @@ SAVED_MODELS = Path("saved_models")
 
 _NAME = re.compile(r"\w[\w.+-]{0,99}")
 _SET_ASIDE = ".before"
+_LONGEST_PATH = 4000
 
 
 def run_name(wanted: str | None, corpus: str) -> str:
-    """The wanted name, if it can be one; else the corpus and the time."""
+    """The wanted name, if it can be one; else the corpus and the time, with a number where that is taken."""
     if wanted is None:
         plain = re.sub(r"[^\w.+-]+", "-", corpus).strip("-.")[:60] or "run"
-        return f"{plain}-{datetime.now():%Y%m%d-%H%M%S}"
+        name = f"{plain}-{datetime.now():%Y%m%d-%H%M%S}"
+        names = chain([name], (f"{name}-{number}" for number in count(2)))
+        return next(each for each in names if not (SAVED_MODELS / each).exists())
     if not _NAME.fullmatch(wanted) or wanted.endswith(_SET_ASIDE):
         raise SettingError(
-            f"--name cannot be '{wanted}': take up to 100 letters, digits, dots and dashes, "
+            f"--name cannot be '{wanted[:100]}': take up to 100 letters, digits, dots and dashes, "
             "beginning with a letter or digit."
         )
     return wanted
@@ -35,49 +40,90 @@ def run_name(wanted: str | None, corpus: str) -> str:
 def folder_for(name: str, *, overwrite: bool) -> Path:
     """Where the run of this name will lie; a name in use is refused."""
     if (SAVED_MODELS / name).exists() and not overwrite:
-        raise SettingError(f"There is a run '{name}' already: take another --name, or --overwrite to replace it.")
+        raise _in_use(name)
     return SAVED_MODELS / name
 
 
+class RunFolder:
+    """The folder of a run while it trains."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.kept = True
+
+    @property
+    def replaces(self) -> bool:
+        """Whether an older run of the same name waits for this one's first model."""
+        return self.aside.exists()
+
+    @property
+    def aside(self) -> Path:
+        return self.path.with_name(self.path.name + _SET_ASIDE)
+
+    def give_up(self) -> None:
+        """Let the run that this one would have replaced come back."""
+        self.kept = False
+
+
 @contextmanager
-def made_new(folder: Path) -> Iterator[None]:
+def made_new(path: Path, *, overwrite: bool) -> Iterator[RunFolder]:
     """Make the folder of a run, empty, for the time of its training.
 
     A run that it replaces is set aside until the new one has a whole model, and comes back if that
     never happens; a folder in which no model came to be is removed.
     """
-    aside = folder.with_name(folder.name + _SET_ASIDE)
-    with told_plainly(folder):
-        if is_bundle(folder):
-            shutil.rmtree(aside, ignore_errors=True)
-            folder.rename(aside)
-        elif folder.exists():
-            shutil.rmtree(folder)
-    make_folder(folder)
+    folder = RunFolder(path)
+    make_folder(path.parent)
+    with told_plainly(path):
+        if overwrite:
+            _set_aside(folder)
+        try:
+            path.mkdir()
+        except FileExistsError:
+            raise _in_use(path.name) from None
+        except OSError:
+            if folder.replaces:
+                folder.aside.rename(path)
+            raise
     try:
-        yield
+        yield folder
     finally:
-        if is_bundle(folder):
-            shutil.rmtree(aside, ignore_errors=True)
+        if folder.kept and is_bundle(path):
+            shutil.rmtree(folder.aside, ignore_errors=True)
         else:
-            shutil.rmtree(folder, ignore_errors=True)
-            if aside.exists():
-                aside.rename(folder)
+            shutil.rmtree(path, ignore_errors=True)
+            if folder.replaces:
+                folder.aside.rename(path)
+
+
+def _set_aside(folder: RunFolder) -> None:
+    if is_bundle(folder.path):
+        shutil.rmtree(folder.aside, ignore_errors=True)
+        folder.path.rename(folder.aside)
+    elif folder.path.exists():
+        shutil.rmtree(folder.path)
+
+
+def _in_use(name: str) -> SettingError:
+    return SettingError(f"There is a run '{name}' already: take another --name, or --overwrite to replace it.")
 
 
 def find_model(model: str | Path | None = None) -> Path:
     """The folder of a trained model: a path, a run's name, or the newest where nothing is given."""
     if model is None:
         return _newest()
-    for folder in (Path(model), SAVED_MODELS / model):
+    if not str(model) or len(str(model)) > _LONGEST_PATH:
+        raise BundleError("--model must be a run's name or a model's folder.")
+    # A run that was killed before its first model leaves the one that it would have replaced set aside.
+    for folder in (Path(model), SAVED_MODELS / model, SAVED_MODELS / f"{model}{_SET_ASIDE}"):
         if is_bundle(folder):
             return folder
     names = [folder.name for folder in _trained()]
     near = difflib.get_close_matches(str(model), names, n=1)
-    if Path(model).exists() or (SAVED_MODELS / model).exists():
+    if any(os.path.lexists(each) for each in (model, SAVED_MODELS / model)):
         raise BundleError(f"{model} holds no trained model: {CONFIG} is missing.")
     hint = f"Did you mean {near[0]}?" if near else f"Trained so far: {', '.join(names) or 'none'}."
-    raise BundleError(f"There is no model '{model}', neither as a folder nor in {SAVED_MODELS}. {hint}")
+    raise BundleError(f"There is no model '{str(model)[:100]}', neither as a folder nor in {SAVED_MODELS}. {hint}")
 
 
 def load(model: str | Path | None = None) -> TrainedModel:
@@ -95,7 +141,8 @@ def _newest() -> Path:
     trained = _trained()
     if not trained:
         raise BundleError(
-            f"There is no trained model in {SAVED_MODELS} yet. Train one first: python train.py --corpus lotr"
+            f"There is no trained model in {SAVED_MODELS} here. Train one first: "
+            "python train.py --corpus lotr (or wordgen train --corpus lotr)."
         )
     return max(trained, key=_saved_at)
 

@@ -3,6 +3,7 @@
 TensorFlow is imported inside `train_with`, when the plan is on the screen already.
 """
 
+import inspect
 import os
 import platform
 import time
@@ -14,20 +15,21 @@ from pathlib import Path
 from typing import Any, ParamSpec
 
 from wordgen import __version__
-from wordgen.architecture import Architecture, NetworkSettings, check_parameters
-from wordgen.bundle import Bundle, TextConfig, Weights, save_bundle
+from wordgen.architecture import Architecture, NetworkSettings
+from wordgen.bundle import Bundle, TextConfig, Weights, is_bundle, save_bundle
 from wordgen.corpora.catalogue import user_data
 from wordgen.corpora.corpus import Corpus, CorpusSettings, open_corpus
 from wordgen.dataset.batches import Batches
 from wordgen.dataset.encoding import Dataset, prepare
 from wordgen.evaluation.baselines import unigram_perplexity
 from wordgen.generation.trained import word_to_try
-from wordgen.run_folder import folder_for, made_new, run_name
+from wordgen.run_folder import RunFolder, folder_for, made_new, run_name
 from wordgen.settings import Settings, setting
 from wordgen.text.settings import TextSettings
 from wordgen.training.report_file import ReportFile
 from wordgen.training.reports import Ending, EpochReport, Observer, Plan
 from wordgen.training.settings import TrainingSettings
+from wordgen.training.stopping import StopRequest, stop_on_signals
 
 Names = ParamSpec("Names")
 
@@ -62,8 +64,9 @@ def train_with(settings: TrainSettings, observers: Sequence[Observer] = ()) -> R
         dataset = prepare(corpus, TextSettings.part_of(settings), user_data() / "encoded", _teller(observers))
         batches = Batches(dataset.ids["train"], settings.batch_size, settings.seq_len, settings.random_seed)
         plan = _plan(folder, corpus, dataset, batches, settings)
-        with made_new(folder):
-            return _train(plan, corpus, dataset, batches, settings, observers)
+        plan.check_memory(_physical_memory())
+        with stop_on_signals() as stop, made_new(folder, overwrite=settings.overwrite) as run_folder:
+            return _train(plan, run_folder, dataset, batches, settings, observers, stop)
 
 
 def _named(settings: Callable[Names, TrainSettings]) -> Callable[Names, Run]:
@@ -72,12 +75,13 @@ def _named(settings: Callable[Names, TrainSettings]) -> Callable[Names, Run]:
 
         >>> run = wordgen.train(corpus="lotr", layers=1, units=128, epochs=5)
         """
-        from rich.console import Console
-
         from wordgen.training.progress import TerminalProgress
+        from wordgen.training.screen import screen
 
-        return train_with(settings(*values, **named), [TerminalProgress(Console())])
+        return train_with(settings(*values, **named), [TerminalProgress(screen())])
 
+    train.__qualname__ = "train"
+    train.__signature__ = inspect.signature(settings)  # pyright: ignore[reportFunctionMemberAccess]
     return train
 
 
@@ -86,16 +90,17 @@ train = _named(TrainSettings)
 
 def _train(
     plan: Plan,
-    corpus: Corpus,
+    folder: RunFolder,
     dataset: Dataset,
     batches: Batches,
     settings: TrainSettings,
     observers: Sequence[Observer],
+    stop: StopRequest,
 ) -> Run:
     began = time.monotonic()
     text = TextConfig(
-        corpus=corpus.name,
-        tokenizer=dataset.codec.tokenizer.name,
+        corpus=plan.corpus,
+        tokenizer=plan.tokenizer,
         separator=dataset.codec.separator,
         starts=dataset.starts,
     )
@@ -110,15 +115,21 @@ def _train(
     import wordgen.model  # noqa: F401 - first, for it keeps TensorFlow's start-up notes off the screen
     from wordgen.training.assembly import learn
 
-    outcome = learn(
-        plan, dataset, batches, bundle_with, lambda weights: save_bundle(bundle_with(weights), plan.folder), everyone
-    )
+    def save(weights: Weights) -> None:
+        save_bundle(bundle_with(weights), plan.folder)
+
+    outcome = learn(plan, dataset, batches, bundle_with, save, everyone, stop)
+    if outcome.whole_epochs == 0 and folder.replaces:
+        folder.give_up()
+        for observer in observers:
+            observer.warned("Stopped before a whole epoch: the run that it would have replaced is back.")
     ending = Ending(
         reason=outcome.reason,
-        interrupted=outcome.reason == "stopped",
+        stopped=outcome.stopped,
+        model_kept=folder.kept and is_bundle(plan.folder),
         best=outcome.best,
         unigram_perplexity=_unigram(dataset),
-        word_to_try=word_to_try(dataset.codec.vocabulary),
+        word_to_try=word_to_try(dataset.codec),
         seconds=time.monotonic() - began,
     )
     for observer in everyone:
@@ -129,7 +140,6 @@ def _train(
 def _plan(folder: Path, corpus: Corpus, dataset: Dataset, batches: Batches, settings: TrainSettings) -> Plan:
     network = NetworkSettings.part_of(settings)
     architecture = Architecture.of(network, len(dataset.codec.vocabulary))
-    check_parameters(architecture, _physical_memory())
     return Plan(
         run=folder.name,
         folder=folder,

@@ -4,11 +4,11 @@ A setting is declared once, beside the code that owns it, with its default, its 
 of help that the command line shows. Flags, the Python API and the JSON files all read that one place.
 """
 
+import inspect
 import math
 import operator
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, asdict, dataclass, field, fields
-from functools import wraps
 from types import UnionType
 from typing import Any, Concatenate, Literal, ParamSpec, Self, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -78,10 +78,14 @@ def by_name(
     def decorate(
         method: Callable[[Owner, str, Group], Result],
     ) -> Callable[Concatenate[Owner, str, Names], Result]:
-        @wraps(method)
         def named(self: Owner, text: str, *values: Names.args, **settings: Names.kwargs) -> Result:
             return method(self, text, group(*values, **settings))
 
+        named.__doc__ = method.__doc__
+        named.__name__ = method.__name__.removesuffix("_with")
+        before = list(inspect.signature(method).parameters.values())[:2]
+        settings_by_name = inspect.signature(group).parameters.values()
+        named.__signature__ = inspect.Signature([*before, *settings_by_name])  # pyright: ignore[reportFunctionMemberAccess]
         return named
 
     return decorate
@@ -134,7 +138,13 @@ def _check_bounds(each: "Field[Any]", value: object) -> None:
     if not isinstance(value, int | float):
         return
     bounds = {key: bound for key, bound in each.metadata.items() if key in _KEPT and bound is not None}
-    if not (math.isfinite(value) and all(_KEPT[key](value, bound) for key, bound in bounds.items())):
+    finite = isinstance(value, int) or math.isfinite(value)
+    if not (finite and all(_KEPT[key](value, bound) for key, bound in bounds.items())):
         wanted = " and ".join(f"{key.replace('_', ' ')} {bound:,}" for key, bound in bounds.items())
         wanted = wanted or "a finite number"
-        raise SettingError(f"{flag_name(each.name)} must be {wanted}, not {value}.")
+        raise SettingError(f"{flag_name(each.name)} must be {wanted}, not {_short(value)}.")
+
+
+def _short(value: object) -> str:
+    """A wrong value may be anything, and a message stays a message."""
+    return "so large a number" if isinstance(value, int) and abs(value) > 10**18 else str(value)

@@ -37,8 +37,12 @@ def assert_one_sentence(error: str, *parts: str) -> None:
         (["train", "--corpus", "lotr", "--lay", "2"], ["--lay"]),
         (["train", "--corpus", "lotr", "--name", "../out"], ["--name cannot be '../out'"]),
         (["train", "--corpus", "spells", "--batch-size", "5000"], ["Too little text", "5000 x 15 needs 75,001"]),
-        (["train", "--corpus", "spells", "--units", "60000", "--layers", "60"], ["GiB for its weights alone"]),
+        (["train", "--corpus", "spells", "--units", "60000", "--layers", "60"], ["GiB to learn, but the machine has"]),
         (["generate"], ["no trained model", "python train.py --corpus lotr"]),
+        (["train", "--corpus", "x" * 300], ["There is no corpus"]),
+        (["train", "--corpus", "lotr", "--random-seed", "9" * 400], ["--random-seed must be at least 0"]),
+        (["generate", "--model", "x" * 300], ["There is no model"]),
+        (["generate", "--model", ""], ["--model must be a run's name"]),
         (["generate", "--model", "nowhere"], ["There is no model 'nowhere'"]),
         (["generate", "--mode", "wild"], ["--mode", "'wild'"]),
         (["generate", "--temperature", "0"], ["--temperature must be at least 1e-06"]),
@@ -81,7 +85,9 @@ def test_the_real_command_says_it_too_and_debug_shows_where(command: Command):
     assert ended.returncode == 2
     assert ended.stdout == ""
     assert_one_sentence(ended.stderr, "no corpus 'nowhere'")
-    assert "Traceback" in command("train", "--corpus", "nowhere", "--debug").stderr
+    debugged = command("train", "--corpus", "nowhere", "--debug")
+    assert debugged.returncode == 2
+    assert "Traceback" in debugged.stderr
 
 
 def test_the_scripts_at_the_top_are_the_same_commands(tmp_path: Path):
@@ -103,7 +109,7 @@ def room(trained_room: Path, in_empty_folder: Path) -> Path:
 
 def test_a_seed_of_unknown_words(room: Path, capsys: pytest.CaptureFixture[str]):
     assert main(["generate", "--seed", "castre xyzzy"]) == 2
-    assert_one_sentence(capsys.readouterr().err, "knows none of the words", "caster")
+    assert_one_sentence(capsys.readouterr().err, "knows no word of the seed", "caster")
 
 
 @pytest.mark.parametrize("name", ["vocabulary.json", "weights.safetensors", "config.json"])
@@ -134,9 +140,16 @@ def test_saved_models_that_cannot_be_made(in_empty_folder: Path, capsys: pytest.
     assert_one_sentence(capsys.readouterr().err, "Cannot write to saved_models")
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_folder_that_may_only_be_read(in_empty_folder: Path, capsys: pytest.CaptureFixture[str]):
+def test_a_folder_that_may_only_be_read(
+    in_empty_folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
     in_empty_folder.chmod(0o500)
+    if os.geteuid() == 0:  # root may write everywhere, so it must be told
+
+        def refuse(*arguments: object, **options: object) -> None:
+            raise PermissionError(13, "Permission denied")
+
+        monkeypatch.setattr(Path, "mkdir", refuse)
     assert main(["train", "--corpus", "spells"]) == 2
     assert_one_sentence(capsys.readouterr().err, "Permission denied")
 
@@ -165,3 +178,67 @@ def test_a_disk_that_refuses_the_model_leaves_the_one_before(room: Path):
     after = {path.name: path.read_bytes() for path in (room / "saved_models" / "small").glob("*.*")}
     assert after == before
     assert os.listdir(room / "saved_models") == ["small"]
+
+
+def test_a_training_that_diverges_says_so_and_leaves_nothing(command: Command, tmp_path: Path):
+    options = ["--layers", "1", "--units", "8", "--cell", "rnn", "--optimizer", "sgd", "--learning-rate", "1e39"]
+    ended = command("train", "--corpus", "spells", *options, "--clip", "0", "--quiet")
+    assert ended.returncode == 2
+    assert_one_sentence(ended.stderr, "The training diverged in epoch 1, step", "--learning-rate")
+    assert list((tmp_path / "saved_models").iterdir()) == []
+
+
+def test_a_full_disk_for_the_output_of_generate(room: Path):
+    with open("/dev/full", "w") as full:
+        for options in ([], ["--json"], ["--count", "2"]):
+            ended = subprocess.run(
+                [sys.executable, "-m", "wordgen", "generate", "--length", "5", *options],
+                cwd=room, env=command_environment(), stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+            )  # fmt: skip
+            assert ended.returncode == 2
+            assert_one_sentence(ended.stderr, "cannot be written out: No space left")
+
+
+def test_a_reader_that_leaves_is_no_error(room: Path):
+    for arguments in ("generate --length 400", "generate --count 3 --json", "generate --help"):
+        program = f"{sys.executable} -m wordgen {arguments} | head -c 1 > /dev/null; exit ${{PIPESTATUS[0]}}"
+        ended = subprocess.run(
+            ["bash", "-c", program], cwd=room, env=command_environment(), capture_output=True, text=True, check=False
+        )
+        assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def test_a_training_goes_on_when_nobody_can_see_it(in_empty_folder: Path):
+    options = "--corpus spells --layers 1 --units 8 --epochs 2 --name unseen"
+    for number, sink in enumerate(("> /dev/full", "| head -n 2 > /dev/null")):
+        program = f"{sys.executable} -m wordgen train {options}{number} {sink}; exit ${{PIPESTATUS[0]}}"
+        ended = subprocess.run(
+            ["bash", "-c", program], cwd=in_empty_folder, env=command_environment(), capture_output=True, text=True,
+            check=False,
+        )  # fmt: skip
+        assert (ended.returncode, ended.stderr) == (0, "")
+        report = json.loads((in_empty_folder / "saved_models" / f"unseen{number}" / "report.json").read_text())
+        assert report["ended"] == "all epochs done"
+
+
+def test_a_screen_without_the_letters_shows_question_marks(room: Path):
+    ended = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "wordgen",
+            "generate",
+            "--seed",
+            b"The caster \xff \xe3\x81\x82",
+            "--length",
+            "4",
+            "--json",
+        ],
+        cwd=room,
+        env=command_environment(PYTHONIOENCODING="ascii", PYTHONUTF8="0"),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert "The caster" in ended.stdout

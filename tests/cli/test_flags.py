@@ -22,7 +22,8 @@ def test_the_flags_that_scripts_rely_on_are_there(verb: object, flags: list[str]
 def test_every_flag_says_its_default(verb: object):
     parser = verb.make_parser("wordgen")  # pyright: ignore[reportAttributeAccessIssue]
     told = re.compile(r"\(default: .+\)|by default|\(required\)")
-    silent = [a.option_strings for a in parser._actions if a.nargs != 0 and not told.search(a.help or "")]
+    actions = [action for action in parser._actions if action.dest != "help"]
+    silent = [action.option_strings for action in actions if not told.search(action.help or "")]
     assert silent == []
     assert all(len(action.help or "") > 15 for action in parser._actions)
 

@@ -19,7 +19,7 @@ def written(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 
 def test_it_writes_on_from_the_seed_with_the_newest_model(capsys: pytest.CaptureFixture[str]):
     text = written(capsys, "--seed", "The caster", "--length", "20", "--random-seed", "3")
-    assert text.startswith("The caster ")
+    assert text.startswith("The caster")
     assert text.endswith("\n")
 
 

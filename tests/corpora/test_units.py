@@ -19,8 +19,18 @@ def test_hard_wraps_are_joined():
     assert list(units_of("one\ntwo\n  \nthree", "paragraph", "joined")) == ["one two", "three"]
 
 
-def test_japanese_wraps_are_joined_without_a_space():
-    assert list(units_of("夜の\n街に", "paragraph", "joined")) == ["夜の街に"]
+@pytest.mark.parametrize(
+    ("wrapped", "joined"),
+    [
+        ("夜の\n街に", "夜の街に"),
+        ("夜だ。\n「街」", "夜だ。「街」"),
+        ("Tokyoの\n街 3\n4", "Tokyoの街 3 4"),
+        ("우리는\n공원에", "우리는 공원에"),
+        ("0 1\n4 9", "0 1 4 9"),
+    ],
+)
+def test_only_between_japanese_letters_a_wrap_is_no_space(wrapped: str, joined: str):
+    assert list(units_of(wrapped, "paragraph", "joined")) == [joined]
 
 
 def test_line_breaks_can_stay():

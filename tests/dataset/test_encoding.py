@@ -110,6 +110,12 @@ def test_text_with_its_own_ends_has_no_start(tmp_path: Path):
     assert (ids == UNKNOWN).sum() == dataset.statistics["train"].units
 
 
+def test_a_split_with_nothing_to_measure_is_refused(tmp_path: Path):
+    path = one_line_corpus(tmp_path, ["a b <eos> " * 300, "a", "b"])
+    with pytest.raises(CorpusError, match="nothing of lines is left for its valid part"):
+        prepare(open_corpus(path), TextSettings(), tmp_path / "encoded")
+
+
 def test_two_units_cannot_be_split(tmp_path: Path):
     corpus = open_corpus(one_line_corpus(tmp_path, ["one paragraph", "", "another paragraph"]))
     with pytest.raises(CorpusError, match="at least 3 are needed"):

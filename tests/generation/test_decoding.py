@@ -16,9 +16,11 @@ class CountingStep:
 
     def __init__(self) -> None:
         self.fed: list[list[int]] = []
+        self.carried: list[float] = []
 
     def __call__(self, ids: NDArray[np.integer], carry: Carry) -> tuple[NDArray[np.float32], Carry]:
         self.fed.append(ids.tolist())
+        self.carried.append(float(carry[0][0][0, 0]))
         logits = np.zeros((len(ids), SIZE), np.float32)
         following = np.where(ids == START, 3, (ids + 1) % SIZE)
         following = np.where(ids == SIZE - 1, END, following)
@@ -32,7 +34,7 @@ def carry(texts: int) -> Carry:
 
 def written(step: CountingStep, seed: list[int], *, starts: bool = True, **settings: object) -> list[list[int]]:
     chosen = GenerationSettings(**{"random_seed": 1, **settings})  # pyright: ignore[reportArgumentType]
-    columns = list(decode(step, carry(chosen.count), seed, chosen, starts=starts))
+    columns = list(decode(step, carry(chosen.count), seed, chosen, range(chosen.count), starts=starts))
     return np.array(columns).T.tolist()
 
 
@@ -40,6 +42,7 @@ def test_the_seed_warms_up_the_state_and_is_not_written():
     step = CountingStep()
     assert written(step, [START, 3, 4], mode="greedy", length=2) == [[5, 6]]
     assert step.fed == [[START], [3], [4], [5]]
+    assert step.carried == [0, 1, 2, 3]
 
 
 def test_after_an_end_a_new_unit_starts():
@@ -79,9 +82,21 @@ def test_a_text_that_starts_anew_leaves_its_neighbours_state_alone():
             carry(3),
             [START, 5],
             GenerationSettings(count=3, length=40, temperature=9.0, random_seed=1),
+            range(3),
             starts=True,
         )
     )
     # Each text is fed one id a step, and one more for every unit that it begins.
     assert max(states[-1]) > 41
     assert len(set(states[-1])) > 1
+
+
+def test_a_text_does_not_depend_on_which_others_are_written_with_it():
+    chosen = GenerationSettings(length=30, temperature=9.0, random_seed=1)
+
+    def texts(numbers: range) -> list[list[int]]:
+        return np.array(
+            list(decode(CountingStep(), carry(len(numbers)), [START], chosen, numbers, starts=True))
+        ).T.tolist()
+
+    assert texts(range(2, 5)) == texts(range(5))[2:]

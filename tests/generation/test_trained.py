@@ -1,11 +1,15 @@
+import inspect
 from pathlib import Path
 
 import pytest
 
 from wordgen.errors import SeedError
+from wordgen.generation import trained
 from wordgen.generation.trained import TrainedModel, word_to_try
 from wordgen.run_folder import load
-from wordgen.text.escapes import START_TOKEN, UNKNOWN_TOKEN
+from wordgen.text.codec import Codec
+from wordgen.text.escapes import RESERVED, START_TOKEN, UNKNOWN_TOKEN
+from wordgen.text.tokenizers import TokenizerName, tokenizer_named
 from wordgen.text.vocabulary import Vocabulary
 
 
@@ -57,13 +61,44 @@ def test_unknown_words_of_a_seed_are_left_out_and_named(model: TrainedModel):
 
 
 def test_a_seed_of_unknown_words_alone_is_refused_with_near_ones(model: TrainedModel):
-    with pytest.raises(SeedError, match=r"knows none of the words of the seed 'castre'\. Try caster"):
+    with pytest.raises(SeedError, match=r"knows no word of the seed 'castre'\. Try caster"):
         model.read_seed("castre")
 
 
-def test_a_name_is_proposed_as_a_word_to_try():
-    from wordgen.text.escapes import RESERVED
+def test_messages_about_long_seeds_stay_short(model: TrainedModel):
+    with pytest.raises(SeedError) as told:
+        model.read_seed("qqqq" * 1000)
+    assert len(str(told.value)) < 200
 
-    vocabulary = Vocabulary([*((s, 0) for s in RESERVED), ("The", 9), ("the", 9), ("road", 8), ("Frodo", 3)])
-    assert word_to_try(vocabulary) == "Frodo"
-    assert word_to_try(Vocabulary([*((s, 0) for s in RESERVED), ("￭.", 9), ("the", 9)])) == "the"
+
+def test_white_space_of_a_seed_is_not_named_as_unknown(model: TrainedModel):
+    assert model.read_seed("The caster\n\n xyzzy\n").unknown == ("xyzzy",)
+
+
+def test_many_texts_are_written_in_parts(model: TrainedModel, monkeypatch: pytest.MonkeyPatch):
+    whole = model.generate("A", count=5, length=6, random_seed=2)
+    monkeypatch.setattr(trained, "_SIDE_BY_SIDE", 2)
+    assert model.generate("A", count=5, length=6, random_seed=2) == whole
+
+
+def test_the_api_tells_its_settings():
+    signature = inspect.signature(TrainedModel.generate)
+    assert {"self", "seed", "mode", "temperature", "random_seed"} <= set(signature.parameters)
+    assert TrainedModel.generate.__name__ == "generate"
+    assert TrainedModel.generate.__doc__
+
+
+def codec_of(tokenizer: TokenizerName, *symbols: str) -> Codec:
+    counted = [*((symbol, 0) for symbol in RESERVED), *((symbol, 9) for symbol in symbols)]
+    return Codec(tokenizer_named(tokenizer), Vocabulary(counted), "\n")
+
+
+def test_a_name_is_proposed_as_a_word_to_try():
+    assert word_to_try(codec_of("english", "￭.", "The", "the", "road", "Frodo")) == "Frodo"
+    assert word_to_try(codec_of("english", "￭.", "the")) == "the"
+    assert word_to_try(codec_of("characters", " ", "e", "\n")) == "e"
+
+
+def test_where_no_word_can_be_a_seed_none_is_proposed():
+    assert word_to_try(codec_of("english", "￭.", "$￭", "\n")) is None
+    assert word_to_try(codec_of("english", "￭lah")) is None

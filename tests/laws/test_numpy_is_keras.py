@@ -43,9 +43,9 @@ def test_logits_and_carry_agree(cell: Cell, layers: int, shape: tuple[int, bool,
             np.testing.assert_allclose(one, np.asarray(other), atol=1e-4, rtol=0)
 
 
-@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
-def test_greedy_words_are_the_same(cell: Cell):
-    network = make(cell, 2, 16, False, 16)
+@pytest.mark.parametrize(("cell", "layers", "shape"), product(["lstm", "gru", "rnn"], [1, 2, 3], SHAPES))
+def test_greedy_words_are_the_same(cell: Cell, layers: int, shape: tuple[int, bool, int]):
+    network = make(cell, layers, shape[0], shape[1], shape[2])
     twin = NumpyNetwork(network.architecture, network.to_weights())
     carry, state = network.zero_carry(TEXTS), twin.zero_carry(TEXTS)
     ids = mine = np.array([3, 4, 5])

@@ -1,6 +1,7 @@
 """When the loop stops and what it keeps, with a network so small that an epoch takes no time."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +11,12 @@ import tensorflow as tf
 from wordgen.architecture import Architecture, NetworkSettings
 from wordgen.bundle import Weights
 from wordgen.dataset.batches import Batches
-from wordgen.errors import StorageError
+from wordgen.errors import DivergedError, StorageError
 from wordgen.evaluation.perplexity import Evaluator
 from wordgen.model.network import Network
 from wordgen.training.keeper import BestKeeper
 from wordgen.training.loop import Loop
-from wordgen.training.reports import EpochReport, Observer, StepReport
+from wordgen.training.reports import EpochReport, Observer, Sample, StepReport
 from wordgen.training.settings import TrainingSettings
 from wordgen.training.step import Stepper
 from wordgen.training.stopping import StopRequest
@@ -86,12 +87,59 @@ def test_it_goes_through_all_epochs_while_it_gets_better():
     assert listener.steps[0].symbols == 20
 
 
+class RecordingStepper(Stepper):
+    """A stepper that remembers which carry it got and gave."""
+
+    def __call__(self, inputs, targets, carry, step):
+        self.log = getattr(self, "log", [])
+        loss, count, norm, after = super().__call__(inputs, targets, carry, step)
+        self.log.append((step, np.asarray(carry[0][0]), np.asarray(after[0][0])))
+        return loss, count, norm, after
+
+
+def test_the_carry_runs_on_from_step_to_step_and_begins_anew_with_the_epoch():
+    loop, _, _ = make([9, 8], epochs=2)
+    loop.stepper = RecordingStepper(loop.network, loop.settings, tf.distribute.get_strategy())
+    loop.run()
+    log = loop.stepper.log
+    assert [step for step, _, _ in log] == list(range(1, 21))
+    for (_, _, after), (step, before, _) in pairwise(log):
+        if step == 11:
+            assert not before.any()
+        else:
+            np.testing.assert_array_equal(before, after)
+
+
+def test_a_loss_that_leaves_all_bounds_ends_the_run():
+    loop, kept, _ = make([9, 8], epochs=2)
+    loop.network.output_bias.assign(np.full(13, np.nan, np.float32))
+    with pytest.raises(DivergedError, match="diverged in epoch 1, step 1"):
+        loop.run()
+    assert kept == []
+
+
+def test_a_validation_that_leaves_all_bounds_keeps_the_epochs_before():
+    loop, kept, _ = make([9, float("inf")], epochs=3)
+    with pytest.raises(DivergedError, match=r"diverged in epoch 2.*is kept"):
+        loop.run()
+    assert len(kept) == 1
+
+
+def test_a_stop_before_the_first_step_learns_nothing():
+    stop = StopRequest()
+    stop.signals.append(2)
+    loop, kept, listener = make([9], stop)
+    assert loop.run().stopped
+    assert listener.steps == kept == []
+
+
 def test_a_stop_ends_the_epoch_measures_and_keeps():
     stop = StopRequest()
     loop, kept, listener = make([9, 5, 4], stop, epochs=3)
     loop.observers = [listener, StopAt(stop, step=13)]
     outcome = loop.run()
-    assert outcome.reason == "stopped"
+    assert outcome.stopped
+    assert outcome.whole_epochs == 1
     assert len(listener.steps) == 13
     assert [epoch.valid_perplexity for epoch in outcome.epochs] == [9, 5]
     assert len(kept) == 2
@@ -135,10 +183,12 @@ def test_a_disk_that_refuses_for_a_while_gets_the_model_later():
 
 
 def test_curves_that_cannot_be_written_warn_once_and_train_on(tmp_path: Path):
+    (tmp_path / "train").write_text("a file where the folder of the curves should be")
     warnings: list[str] = []
     writer = TensorBoardWriter(tmp_path, warnings.append)
-    with writer._never_in_the_way():
-        raise tf.errors.ResourceExhaustedError(None, None, "No space left on device")
-    with writer._never_in_the_way():
-        raise tf.errors.ResourceExhaustedError(None, None, "No space left on device")
-    assert warnings == ["The curves for TensorBoard cannot be written: No space left on device."]
+    for step in (10, 20):
+        writer.stepped(StepReport(1, step, step, 2.0, 0.5, 0.001, 100, 0.1))
+    writer.epoch_ended(EpochReport(1, 20, 9.0, 9.0, True, 1.0, (Sample("greedy", "a text"),)))
+    writer.close()
+    assert len(warnings) == 1
+    assert warnings[0].startswith("The curves for TensorBoard cannot be written")

@@ -104,6 +104,32 @@ def test_the_same_run_twice_gives_the_same_weights():
         np.testing.assert_array_equal(one, other)
 
 
+def losses_of_first_step(dropout: float, *steps: int) -> list[float]:
+    """The loss of the same batch and the same weights, as the first step of a run and as later ones."""
+    found = []
+    for step in steps:
+        _, stepper, batches = make(dropout=dropout)
+        loss, *_ = stepper(*batches.batch(1, 0), stepper.zero_carry(), step)
+        found.append(loss)
+    return found
+
+
+def test_dropout_is_drawn_anew_in_every_step():
+    first, again, second = losses_of_first_step(0.5, 1, 1, 2)
+    assert first == again != second
+    assert losses_of_first_step(0.0, 1) == losses_of_first_step(0.0, 2)
+    assert losses_of_first_step(0.0, 1) != [first]
+
+
+def test_the_carry_goes_on_into_the_next_step():
+    _, stepper, batches = make()
+    *_, carry = stepper(*batches.batch(1, 0), stepper.zero_carry(), 1)
+    inputs = batches.batch(1, 1)
+    with_carry, *_ = make()[1](*inputs, carry, 2)
+    without, *_ = make()[1](*inputs, stepper.zero_carry(), 2)
+    assert with_carry != without
+
+
 def test_default_learning_rates():
     assert TrainingSettings().first_learning_rate == 0.001
     assert TrainingSettings(optimizer="sgd").first_learning_rate == 1.0

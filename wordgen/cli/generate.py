@@ -7,10 +7,12 @@ import sys
 from dataclasses import asdict
 
 from wordgen.cli.flags import Parser, add_flags, settings_from
+from wordgen.errors import StorageError
 from wordgen.generation.settings import GenerationSettings
 
 # One text is bound by reading the weights: more threads than one spin and wait, and cost more than they give.
 _TEXTS_WORTH_THREADS = 8
+_MOST_NAMED = 10
 
 
 def make_parser(prog: str) -> Parser:
@@ -24,8 +26,10 @@ def make_parser(prog: str) -> Parser:
     start.add_argument("--seed", default="", metavar="TEXT", help="words to begin with; by default at a new beginning")
     start.add_argument("--model", metavar="MODEL", help="a run's name or a model's folder; by default the newest")
     add_flags(parser, GenerationSettings, "the writing")
-    parser.add_argument("--json", action="store_true", help="one JSON object a line for each text, for programs")
-    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    parser.add_argument(
+        "--json", action="store_true", help="one JSON object a line for each text, for programs (default: no)"
+    )
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error (default: no)")
     return parser
 
 
@@ -36,17 +40,28 @@ def run(arguments: argparse.Namespace) -> int:
     from wordgen.run_folder import load
 
     model = load(arguments.model)
-    unknown = model.read_seed(arguments.seed).unknown
+    seed = arguments.seed.encode(errors="replace").decode()  # the shell may hand over what is no text
+    unknown = model.read_seed(seed).unknown
     if unknown:
-        print(f"The model does not know {', '.join(unknown)}: left out of the seed.", file=sys.stderr)
+        named = ", ".join(unknown[:_MOST_NAMED]) + (" and more" if len(unknown) > _MOST_NAMED else "")
+        print(f"The model does not know {named}: left out of the seed.", file=sys.stderr)
     if arguments.json:
-        for text in model.generate_with(arguments.seed, settings):
-            print(json.dumps(asdict(text), ensure_ascii=False))
+        for text in model.write(seed, settings):
+            _show(json.dumps(asdict(text), ensure_ascii=False) + "\n")
     elif settings.count == 1:
-        for piece in model.stream_with(arguments.seed, settings):
-            print(piece, end="", flush=True)
-        print()
+        for piece in model.stream_with(seed, settings):
+            _show(piece)
+        _show("\n")
     else:
-        for text in model.generate_with(arguments.seed, settings):
-            print(text.text, end="\n\n")
+        for text in model.write(seed, settings):
+            _show(text.text + "\n\n")
     return 0
+
+
+def _show(text: str) -> None:
+    try:
+        print(text, end="", flush=True)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise StorageError(f"The text cannot be written out: {error.strerror}.") from error

@@ -1,17 +1,15 @@
 """The verbs of the command line, and the one place where errors become a sentence and an exit code."""
 
-import argparse
+import io
 import os
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 
 from wordgen import __version__
+from wordgen.cli.exits import EXIT_BUG, EXIT_OK, EXIT_STOPPED, EXIT_USER
 from wordgen.cli.flags import Parser
 from wordgen.errors import WordgenError
-
-EXIT_OK, EXIT_BUG, EXIT_USER, EXIT_STOPPED = 0, 1, 2, 130
-
-Runner = Callable[[argparse.Namespace], int]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -39,25 +37,35 @@ def run_verb(verb: str, arguments: Sequence[str], prog: str) -> int:
 
 def _guarded(action: Callable[[], int], *, debug: bool) -> int:
     """Run, and turn what goes wrong into a sentence; --debug shows where it went wrong."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a screen without Japanese letters gets question marks
     try:
         return action()
     except KeyboardInterrupt:
         _say("Stopped.")
         return EXIT_STOPPED
     except BrokenPipeError:  # the reader of our output has left, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_OK
-    except WordgenError as error:
-        if debug:
-            raise
-        _say(f"Error: {error}")
-        return EXIT_USER
     except Exception as error:
         if debug:
-            raise
+            traceback.print_exc()
+        if isinstance(error, WordgenError):
+            _say(f"Error: {error}")
+            return EXIT_USER
         _say(f"Error: something in wordgen itself went wrong ({type(error).__name__}: {error}).")
         _say("Run the same command with --debug to see where, and please report it.")
         return EXIT_BUG
+    finally:
+        _leave_output()
+
+
+def _leave_output() -> None:
+    """Say the last of our output now, and nothing more where nobody takes it."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _say(sentence: str) -> None:

@@ -1,15 +1,15 @@
 """`train`: from flags to a run, with its progress on the screen."""
 
 import argparse
+import sys
 
 from wordgen.architecture import NetworkSettings
+from wordgen.cli.exits import EXIT_OK, EXIT_STOPPED
 from wordgen.cli.flags import Parser, add_flags, settings_from
 from wordgen.corpora.corpus import CorpusSettings
 from wordgen.runs import RunSettings, TrainSettings, train_with
 from wordgen.text.settings import TextSettings
 from wordgen.training.settings import TrainingSettings
-
-_EXIT_STOPPED = 130
 
 
 def make_parser(prog: str) -> Parser:
@@ -24,17 +24,20 @@ def make_parser(prog: str) -> Parser:
     add_flags(parser, NetworkSettings, "the network")
     add_flags(parser, TrainingSettings, "learning")
     add_flags(parser, RunSettings, "the run")
-    parser.add_argument("--quiet", action="store_true", help="print nothing but warnings and errors")
-    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    parser.add_argument("--quiet", action="store_true", help="print nothing but warnings and errors (default: no)")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error (default: no)")
+    parser.set_defaults(writing_command=prog.replace("train", "generate"))
     return parser
 
 
 def run(arguments: argparse.Namespace) -> int:
     settings = settings_from(TrainSettings, arguments)
-    from rich.console import Console
-
     from wordgen.training.progress import QuietProgress, TerminalProgress
+    from wordgen.training.screen import screen
 
-    observer = QuietProgress(Console(stderr=True)) if arguments.quiet else TerminalProgress(Console())
-    ended = train_with(settings, [observer])
-    return _EXIT_STOPPED if ended.ending.interrupted else 0
+    if arguments.quiet:
+        observer = QuietProgress(screen(sys.stderr))
+    else:
+        observer = TerminalProgress(screen(), arguments.writing_command)
+    run = train_with(settings, [observer])
+    return EXIT_STOPPED if run.ending.stopped else EXIT_OK

@@ -2,7 +2,7 @@
 
 import difflib
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,13 +14,14 @@ from wordgen.corpora.catalogue import (
     catalogue,
     user_data,
 )
-from wordgen.corpora.reading import read_text
+from wordgen.corpora.reading import read_bytes, read_text
 from wordgen.corpora.units import guess_layout, units_of
 from wordgen.errors import CorpusError
 from wordgen.settings import Settings, setting
 
 FEWEST_DOCUMENTS = 20
 _SAMPLE = 20_000
+_LONGEST_NAME = 60
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,29 +46,32 @@ class Corpus:
             yield from units_of(read_text(path), unit, self.line_breaks)
 
     def sample(self) -> str:
-        return read_text(self.files[0])[:_SAMPLE]
+        return _first_text(self.files[0].parent, self.files)
 
     def digest(self) -> str:
         """A fingerprint of the bytes of all files and of how they are cut into units."""
         whole = hashlib.sha256(f"{self.unit} {self.line_breaks} {len(self.files)}".encode())
         for path in self.files:
-            with path.open("rb") as file:
-                whole.update(hashlib.file_digest(file, "sha256").digest())
+            whole.update(hashlib.sha256(read_bytes(path)).digest())
         return whole.hexdigest()
 
 
 def open_corpus(name_or_path: str) -> Corpus:
-    """Find a corpus: a path where there is one (or the word looks like one), else a name of the catalogue."""
+    """Find a corpus: a name of the catalogue, else a file or folder, else a folder of that name in data/."""
     entry = catalogue().get(name_or_path)
     if entry is not None:
         return _from_catalogue(entry)
-    path = Path(name_or_path)
-    if name_or_path and path.exists():
-        return _from_path(path)
-    own_folder = user_data() / name_or_path
-    if name_or_path and own_folder.is_dir():
-        return _from_path(own_folder)
+    for path in (Path(name_or_path), user_data() / name_or_path):
+        if name_or_path and _is_there(path):
+            return _from_path(path)
     raise CorpusError(_not_found(name_or_path))
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # no path at all, as a name of 300 letters
+        return False
 
 
 def _from_catalogue(entry: CatalogueEntry) -> Corpus:
@@ -80,15 +84,22 @@ def _from_path(path: Path) -> Corpus:
     files = sorted(path.glob("*.txt")) if path.is_dir() else [path]
     if not files:
         raise CorpusError(f"The folder {path} holds no .txt file.")
-    text = read_text(files[0])
-    if not text.strip():
-        raise CorpusError(f"{files[0]} is empty: there is nothing to learn from.")
-    unit, line_breaks = guess_layout(text[:_SAMPLE])
-    return Corpus(path.resolve().stem, tuple(files), unit, line_breaks, None)
+    unit, line_breaks = guess_layout(_first_text(path, files))
+    return Corpus(path.resolve().stem[:_LONGEST_NAME], tuple(files), unit, line_breaks, None)
+
+
+def _first_text(path: Path, files: Sequence[Path]) -> str:
+    """The beginning of the first file that holds anything."""
+    for file in files:
+        text = read_text(file)
+        if text.strip():
+            return text[:_SAMPLE]
+    raise CorpusError(f"{path} is empty: there is nothing to learn from.")
 
 
 def _not_found(name: str) -> str:
     known = catalogue()
     near = difflib.get_close_matches(name.lower(), known, n=1)
     hint = f" Did you mean {near[0]}?" if near else ""
+    name = name if len(name) <= _LONGEST_NAME else name[:_LONGEST_NAME] + "..."
     return f"There is no corpus '{name}': it is neither a file, nor a folder, nor one of {', '.join(known)}.{hint}"

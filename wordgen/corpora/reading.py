@@ -7,11 +7,14 @@ from wordgen.errors import CorpusError
 
 
 def read_text(path: Path) -> str:
+    return clean(decode(read_bytes(path), path))
+
+
+def read_bytes(path: Path) -> bytes:
     try:
-        raw = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         raise CorpusError(f"{path} cannot be read: {error.strerror}.") from error
-    return clean(decode(raw, path))
 
 
 def decode(raw: bytes, path: Path) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from wordgen.corpora.catalogue import LineBreaks, UnitKind
 
 _BLANK_LINES = re.compile(r"\n(?:[^\S\n]*\n)+")
-_SPACED_SCRIPT = re.compile(r"[A-Za-z\u00c0-\u024f\u0370-\u1fff]")
+_UNSPACED = re.compile(r"[\u3000-\u30ff\u3400-\u9fff\uff01-\uff9f]")
 
 
 def units_of(text: str, unit: UnitKind, line_breaks: LineBreaks) -> Iterator[str]:
@@ -69,6 +69,9 @@ def _paragraphs(text: str, line_breaks: LineBreaks) -> Iterator[str]:
 def _with_line_breaks(text: str, line_breaks: LineBreaks) -> str:
     if line_breaks == "kept":
         return text
-    lines = [line.strip() for line in text.split("\n")]
-    joint = " " if _SPACED_SCRIPT.search(text) else ""
-    return joint.join(lines)
+    first, *others = (line.strip() for line in text.split("\n"))
+    joined = [first]
+    for line in others:
+        between_unspaced = _UNSPACED.match(joined[-1][-1:]) and _UNSPACED.match(line[:1])
+        joined += ["" if between_unspaced else " ", line]
+    return "".join(joined)

@@ -119,11 +119,20 @@ def _encode(
     vocabulary, types = _vocabulary(numbered, splits, numbers, settings)
     new_ids = np.array([vocabulary.id_of(symbol) for symbol in numbers], np.uint32)
     enclosed = END_TOKEN not in numbers  # texts that bring <eos> along use END alone
+    split_ids = {
+        split: _split_ids((unit for unit, of in zip(numbered, splits, strict=True) if of == split), new_ids, enclosed)
+        for split in SPLITS
+    }
+    for split, ids in split_ids.items():
+        if np.count_nonzero(ids[1:] != START) == 0:
+            raise CorpusError(
+                f"Too little text: nothing of {corpus.name} is left for its {split} part. Take more text."
+            )
     with whole_folder(place) as partial:
         statistics = {}
         for split in SPLITS:
             members = [number for number, of in enumerate(splits) if of == split]
-            ids = _split_ids((numbered[number] for number in members), new_ids, enclosed=enclosed)
+            ids = split_ids[split]
             np.save(partial / f"{split}.npy", ids.astype(np.min_scalar_type(len(vocabulary) - 1)))
             characters = sum(len(units[number]) for number in members)
             targets = int(np.count_nonzero(ids != START))
@@ -145,7 +154,7 @@ def _vocabulary(
     return Vocabulary.from_counts(counts, settings.vocab_size, settings.min_count), len(counts)
 
 
-def _split_ids(units: Iterable["array[int]"], new_ids: NDArray[np.uint32], *, enclosed: bool) -> NDArray[np.uint32]:
+def _split_ids(units: Iterable["array[int]"], new_ids: NDArray[np.uint32], enclosed: bool) -> NDArray[np.uint32]:
     start, end = np.array([START], np.uint32), np.array([END], np.uint32)
     parts: list[NDArray[np.uint32]] = [np.empty(0, np.uint32)]
     for unit in units:

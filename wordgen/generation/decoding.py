@@ -12,19 +12,20 @@ from wordgen.text.vocabulary import END, START
 
 
 def decode(
-    step: Step, zero_carry: Carry, seed: Sequence[int], settings: GenerationSettings, *, starts: bool
+    step: Step, zero_carry: Carry, seed: Sequence[int], settings: GenerationSettings, texts: range, *, starts: bool
 ) -> Iterator[NDArray[np.intp]]:
     """Yield the next id of each text, `length` times.
 
-    The state is warmed up with the seed. After END a new unit begins: its START is fed at once and does
-    not count, where the corpus has STARTs (`starts`) at all.
+    `texts` are the numbers of the texts that are written side by side; each number has dice of its own, so it
+    does not matter which others are with it. The state is warmed up with the seed. After END a new unit begins:
+    its START is fed at once and does not count, where the corpus has STARTs (`starts`) at all.
     """
-    dice = [np.random.default_rng([settings.random_seed or 0, text]) for text in range(settings.count)]
+    dice = [np.random.default_rng([settings.random_seed or 0, text]) for text in texts]
     changes = odds_changes(settings)
     carry = zero_carry
     for symbol in seed[:-1]:
-        _, carry = step(np.full(settings.count, symbol), carry)
-    last = np.full(settings.count, seed[-1], np.intp)
+        _, carry = step(np.full(len(texts), symbol), carry)
+    last = np.full(len(texts), seed[-1], np.intp)
     for _ in range(settings.length):
         logits, carry = step(last, carry)
         if starts and (last == END).any():

@@ -15,7 +15,11 @@ from wordgen.generation.decoding import decode
 from wordgen.generation.settings import GenerationSettings, Mode
 from wordgen.generation.step import NumpyNetwork
 from wordgen.settings import by_name
-from wordgen.text.vocabulary import END, START, UNKNOWN, Vocabulary
+from wordgen.text.codec import Codec
+from wordgen.text.vocabulary import END, START, UNKNOWN
+
+_SIDE_BY_SIDE = 256
+_LONGEST_SHOWN = 60
 
 
 @dataclass(frozen=True)
@@ -54,46 +58,50 @@ class TrainedModel:
         self._starts = bundle.text.starts
 
     def generate_with(self, seed: str, settings: GenerationSettings) -> list[Text]:
-        """Write `count` texts that go on from the seed."""
-        settings = _with_random_seed(settings)
-        ids = self.read_seed(seed).ids
-        columns = list(self._decode(ids, settings))
-        written = [[int(column[row]) for column in columns] for row in range(settings.count)]
-        return [self._text(seed, ids, row, number, settings) for number, row in enumerate(written)]
+        """Write `count` texts that go on from the seed: `model.generate("Aragorn", temperature=0.8, count=3)`."""
+        return list(self.write(seed, settings))
 
     def stream_with(self, seed: str, settings: GenerationSettings) -> Iterator[str]:
-        """Write one text piece by piece: first the seed's words, then each word as soon as it is chosen."""
+        """Write one text piece by piece, the seed first: `for piece in model.stream("Aragorn"): ...`."""
         ids = self.read_seed(seed).ids
-        columns = self._decode(ids, replace(_with_random_seed(settings), count=1))
+        columns = self._decode(ids, _with_random_seed(settings), range(1))
         return self._codec.pieces(chain(ids, (int(column[0]) for column in columns)))
 
     generate = by_name(GenerationSettings)(generate_with)
-    """The same with settings by name: `model.generate("Aragorn", temperature=0.8, count=3)`."""
-
     stream = by_name(GenerationSettings)(stream_with)
-    """The same with settings by name: `for piece in model.stream("Aragorn"): print(piece, end="")`."""
+
+    def write(self, seed: str, settings: GenerationSettings) -> Iterator[Text]:
+        """Write `count` texts, some side by side, and hand them out as they are done."""
+        settings = _with_random_seed(settings)
+        ids = self.read_seed(seed).ids
+        for first in range(0, settings.count, _SIDE_BY_SIDE):
+            texts = range(first, min(first + _SIDE_BY_SIDE, settings.count))
+            columns = list(self._decode(ids, settings, texts))
+            for row, number in enumerate(texts):
+                yield self._text(seed, ids, [int(column[row]) for column in columns], number, settings)
 
     def read_seed(self, seed: str) -> Seed:
         """The ids of the words that a text should start with; unknown ones are left out and named."""
-        symbols = self._codec.tokenizer.tokenize(seed.strip())
+        tokenizer = self._codec.tokenizer
+        symbols = tokenizer.tokenize(seed.strip())
         ids = [self.vocabulary.id_of(symbol) for symbol in symbols]
         known = tuple(i for i in ids if i != UNKNOWN)
-        unknown = tuple(
-            self._codec.tokenizer.piece(symbol, None) for symbol, i in zip(symbols, ids, strict=True) if i == UNKNOWN
-        )
+        strangers = (tokenizer.piece(symbol, None) for symbol, i in zip(symbols, ids, strict=True) if i == UNKNOWN)
+        unknown = tuple(_short(word) for word in strangers if word.strip())
         if symbols and not known:
-            raise SeedError(f"The model knows none of the words of the seed '{seed}'. {self._try_instead(unknown)}")
+            raise SeedError(f"The model knows no word of the seed '{_short(seed)}'. {self._try_instead(unknown)}")
         return Seed(known, unknown)
 
     def _try_instead(self, unknown: tuple[str, ...]) -> str:
         words = [symbol for symbol in self.vocabulary.symbols[3:] if symbol.isalpha()]
-        near = [match for word in unknown[:5] for match in difflib.get_close_matches(word, words, n=3)]
-        return f"Try {' or '.join(near[:3] or [word_to_try(self.vocabulary)])}."
+        near = [match for word in unknown[:5] for match in difflib.get_close_matches(word, words, n=3)][:3]
+        proposed = near or [word for word in [word_to_try(self._codec)] if word]
+        return f"Try {' or '.join(proposed)}." if proposed else "Try without a --seed."
 
-    def _decode(self, seed: tuple[int, ...], settings: GenerationSettings) -> Iterator[NDArray[np.intp]]:
+    def _decode(self, seed: tuple[int, ...], settings: GenerationSettings, texts: range) -> Iterator[NDArray[np.intp]]:
         begin = START if self._starts else END
-        zero_carry = self._network.zero_carry(settings.count)
-        return decode(self._network.step, zero_carry, [begin, *seed], settings, starts=self._starts)
+        zero_carry = self._network.zero_carry(len(texts))
+        return decode(self._network.step, zero_carry, [begin, *seed], settings, texts, starts=self._starts)
 
     def _text(
         self, seed: str, seed_ids: tuple[int, ...], written: list[int], number: int, settings: GenerationSettings
@@ -110,12 +118,20 @@ class TrainedModel:
         )
 
 
-def word_to_try(vocabulary: Vocabulary) -> str:
-    """A word that is good to begin with: the commonest name, or else the commonest longer word."""
-    ordinary = vocabulary.symbols[3:]
-    names = (s for s in ordinary if len(s) > 3 and s.istitle() and s.isalpha() and s.lower() not in vocabulary)
-    longer = (s for s in ordinary if len(s) > 1 and s.isalpha())
-    return next(chain(names, longer, ordinary))
+def word_to_try(codec: Codec) -> str | None:
+    """A word that is good to begin with: the commonest name, or else the commonest longer word, if there is any."""
+    vocabulary = codec.vocabulary
+    words = [symbol for symbol in vocabulary.symbols[3:] if symbol.isalpha()]
+    names = (word for word in words if len(word) > 3 and word.istitle() and word.lower() not in vocabulary)
+    longer = (word for word in words if len(word) > 1)
+    candidates = chain(names, longer, words)
+    return next((word for word in candidates if codec.tokenizer.tokenize(word) == [word]), None)
+
+
+def _short(text: str) -> str:
+    """A seed may be a book, and a message stays a message."""
+    plain = " ".join(text.split())
+    return plain if len(plain) <= _LONGEST_SHOWN else plain[:_LONGEST_SHOWN] + "..."
 
 
 def _with_random_seed(settings: GenerationSettings) -> GenerationSettings:

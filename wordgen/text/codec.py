@@ -1,4 +1,4 @@
-"""A tokenizer and a vocabulary together: text to ids and back."""
+"""A tokenizer and a vocabulary together: from ids back to text."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -13,9 +13,6 @@ class Codec:
     vocabulary: Vocabulary
     separator: str
     """What stands between two units of the text: one line break, or two around a paragraph."""
-
-    def encode(self, text: str) -> list[int]:
-        return [self.vocabulary.id_of(symbol) for symbol in self.tokenizer.tokenize(text)]
 
     def decode(self, ids: Iterable[int]) -> str:
         return "".join(self.pieces(ids))

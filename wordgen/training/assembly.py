@@ -14,7 +14,7 @@ from wordgen.training.keeper import BestKeeper
 from wordgen.training.loop import Loop, Outcome
 from wordgen.training.reports import Observer, Plan, Sample
 from wordgen.training.step import Stepper
-from wordgen.training.stopping import stop_on_signals
+from wordgen.training.stopping import StopRequest
 from wordgen.training.tensorboard import TensorBoardWriter
 
 _SAMPLE_LENGTH = 40
@@ -27,6 +27,7 @@ def learn(
     bundle_with: Callable[[Weights], Bundle],
     save: Callable[[Weights], None],
     observers: Sequence[Observer],
+    stop: StopRequest,
 ) -> Outcome:
     settings = plan.settings
     strategy = tf.distribute.get_strategy()
@@ -36,7 +37,7 @@ def learn(
     def sampler(weights: Weights) -> tuple[Sample, ...]:
         """A greedy and a drawn text from the live weights, with the same seed and dice in every epoch."""
         model = TrainedModel(bundle_with(weights))
-        seed = word_to_try(dataset.codec.vocabulary)
+        seed = word_to_try(dataset.codec) or ""
         return tuple(
             Sample(mode, model.generate(seed, mode=mode, length=_SAMPLE_LENGTH, random_seed=1)[0].text)
             for mode in ("greedy", "sample")
@@ -48,14 +49,13 @@ def learn(
 
     curves = TensorBoardWriter(plan.folder, warn)
     try:
-        with stop_on_signals() as stop:
-            everyone = [*observers, curves]
-            keeper = BestKeeper(save, warn)
-            evaluator = Evaluator(network, dataset.ids["valid"])
-            stepper = Stepper(network, settings, strategy)
-            loop = Loop(network, stepper, batches, evaluator, settings, sampler, keeper, everyone, stop)
-            outcome = loop.run()
-            keeper.finish()
-            return outcome
+        everyone = [*observers, curves]
+        keeper = BestKeeper(save, warn)
+        evaluator = Evaluator(network, dataset.ids["valid"])
+        stepper = Stepper(network, settings, strategy)
+        loop = Loop(network, stepper, batches, evaluator, settings, sampler, keeper, everyone, stop)
+        outcome = loop.run()
+        keeper.finish()
+        return outcome
     finally:
         curves.close()

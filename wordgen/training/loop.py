@@ -3,9 +3,11 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import isfinite
 
 from wordgen.bundle import Weights
 from wordgen.dataset.batches import Batches
+from wordgen.errors import DivergedError
 from wordgen.evaluation.measures import perplexity_of
 from wordgen.evaluation.perplexity import Evaluator
 from wordgen.model.network import Network
@@ -22,6 +24,8 @@ Sampler = Callable[[Weights], tuple[Sample, ...]]
 class Outcome:
     reason: str
     epochs: tuple[EpochReport, ...]
+    whole_epochs: int
+    stopped: bool = False
 
     @property
     def best(self) -> EpochReport | None:
@@ -44,6 +48,8 @@ class Loop:
         epochs: list[EpochReport] = []
         best, best_epoch = float("inf"), 0
         for epoch in range(1, self.settings.epochs + 1):
+            if self.stop.requested:
+                return Outcome("stopped", tuple(epochs), epoch - 1, stopped=True)
             began = time.monotonic()
             train_perplexity, step = self._learn(epoch)
             report = self._measure(epoch, step, train_perplexity, best, began)
@@ -53,11 +59,11 @@ class Loop:
                     best, best_epoch = report.valid_perplexity, epoch
                 for observer in self.observers:
                     observer.epoch_ended(report)
-            if self.stop.requested:
-                return Outcome("stopped", tuple(epochs))
+            if step < epoch * self.batches.steps_per_epoch:
+                return Outcome("stopped", tuple(epochs), epoch - 1, stopped=True)
             if epoch - best_epoch >= self.settings.patience:
-                return Outcome(f"no better for {self.settings.patience} epochs", tuple(epochs))
-        return Outcome("all epochs done", tuple(epochs))
+                return Outcome(f"no better for {self.settings.patience} epochs", tuple(epochs), epoch)
+        return Outcome("all epochs done", tuple(epochs), self.settings.epochs)
 
     def _learn(self, epoch: int) -> tuple[float, int]:
         """Go through the text once, or until a stop is asked for; the epoch's perplexity and the last step."""
@@ -70,6 +76,8 @@ class Loop:
             step += 1
             inputs, targets = self.batches.batch(epoch, step_in_epoch)
             loss, count, norm, carry = self.stepper(inputs, targets, carry, step)
+            if not (isfinite(loss) and isfinite(norm)):
+                raise _diverged(epoch, step)
             summed, counted = summed + loss, counted + count
             report = StepReport(
                 epoch=epoch,
@@ -98,9 +106,19 @@ class Loop:
             if best == float("inf"):
                 self.keeper.keep(weights)
             return None
-        improved = valid_perplexity < best or epoch == 1
+        if not (isfinite(valid_perplexity) and isfinite(train_perplexity)):
+            raise _diverged(epoch, step)
+        improved = valid_perplexity < best
         if improved:
             self.keeper.keep(weights)
         samples = self.sampler(weights)
         seconds = time.monotonic() - began
         return EpochReport(epoch, step, train_perplexity, valid_perplexity, improved, seconds, samples)
+
+
+def _diverged(epoch: int, step: int) -> DivergedError:
+    kept = " The best model of the epochs before is kept." if epoch > 1 else ""
+    return DivergedError(
+        f"The training diverged in epoch {epoch}, step {step}: its loss has left all bounds. "
+        f"Take a smaller --learning-rate, or let --clip be 1.{kept}"
+    )

@@ -3,6 +3,7 @@
 Where the output is no terminal, there are plain lines instead of a bar.
 """
 
+import shlex
 import time
 
 from rich.console import Console
@@ -20,8 +21,10 @@ _SAMPLE_WIDTH = 300
 
 
 class TerminalProgress(Observer):
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, writing_command: str = "python -m wordgen generate") -> None:
+        """`writing_command` is how the user would call what writes with the model."""
         self._console = console
+        self._writing_command = writing_command
         self._bar: Progress | None = None
         self._encoding: Progress | None = None
         self._plan: Plan | None = None
@@ -50,17 +53,18 @@ class TerminalProgress(Observer):
     def stepped(self, report: StepReport) -> None:
         assert self._plan is not None
         if report.step == 1:
-            self._began = time.monotonic() - report.seconds
+            self._began = time.monotonic()  # the first step's time goes into making the graph
         self._epoch.add(report)
         total = self._plan.steps_per_epoch * self._plan.settings.epochs
         if self._console.is_terminal:
             self._show_bar(report, total)
         elif time.monotonic() - self._said > _SECONDS_BETWEEN_LINES or report.step == 1:
             self._said = time.monotonic()
-            left = (time.monotonic() - self._began) / report.step * (total - report.step)
+            left = (time.monotonic() - self._began) / max(1, report.step - 1) * (total - report.step)
+            told = f" {_duration(left)} left at most" if report.step > 1 else ""
             self._console.print(
                 f"epoch {report.epoch}/{self._plan.settings.epochs} step {report.step_in_epoch}/"
-                f"{self._plan.steps_per_epoch} {self._epoch.words()} {_duration(left)} left at most",
+                f"{self._plan.steps_per_epoch} {self._epoch.words()}{told}",
                 highlight=False,
             )
 
@@ -73,7 +77,7 @@ class TerminalProgress(Observer):
             highlight=False,
         )
         if report.samples:
-            sample = " ".join(report.samples[-1].text.split(" "))
+            sample = report.samples[-1].text
             short = sample if len(sample) < _SAMPLE_WIDTH else sample[:_SAMPLE_WIDTH] + " ..."
             self._console.print(Padding(Text(short, style="italic dim"), (0, 2)))
 
@@ -84,7 +88,7 @@ class TerminalProgress(Observer):
         assert self._plan is not None
         self._stop_bars()
         say = self._console.print
-        stopped = "Stopped as you asked" if ending.interrupted else f"Done ({ending.reason})"
+        stopped = "Stopped as you asked" if ending.stopped else f"Done ({ending.reason})"
         say(f"\n[bold]{stopped}[/] after {_duration(ending.seconds)}.", highlight=False)
         if ending.best is not None:
             factor = ending.unigram_perplexity / ending.best.valid_perplexity
@@ -93,6 +97,9 @@ class TerminalProgress(Observer):
                 f"Word frequencies alone: {ending.unigram_perplexity:,.1f}, {factor:,.2f} times as much.",
                 highlight=False,
             )
+        if not ending.model_kept:
+            say("No model of this run is kept.")
+            return
         say(f"The model lies in {escape(str(self._plan.folder))}", highlight=False, soft_wrap=True)
         say("\nLet it write:   " + escape(self._command_to_try(ending)), highlight=False, soft_wrap=True)
         curves = f"tensorboard --logdir {self._plan.folder.parent}"
@@ -103,8 +110,8 @@ class TerminalProgress(Observer):
 
     def _command_to_try(self, ending: Ending) -> str:
         assert self._plan is not None
-        model = f"--model {self._plan.run} "
-        return f"python generate.py {model}--seed {ending.word_to_try} --mode sample"
+        seed = f"--seed {shlex.quote(ending.word_to_try)} " if ending.word_to_try else ""
+        return f"{self._writing_command} --model {self._plan.run} {seed}--mode sample"
 
     def _show_bar(self, report: StepReport, total: int) -> None:
         assert self._plan is not None
@@ -148,17 +155,20 @@ class _RunningEpoch:
     """The loss and speed of the epoch so far."""
 
     def __init__(self) -> None:
-        self._loss, self._symbols, self._seconds = 0.0, 0, 0.0
+        self._loss, self._symbols = 0.0, 0
+        self._timed, self._seconds = 0, 0.0
 
     def add(self, report: StepReport) -> None:
         self._loss += report.loss * report.symbols
         self._symbols += report.symbols
-        self._seconds += report.seconds
+        if report.step > 1:  # the first step's time goes into making the graph
+            self._timed += report.symbols
+            self._seconds += report.seconds
 
     def words(self) -> str:
         loss = self._loss / max(1, self._symbols)
-        speed = self._symbols / max(1e-9, self._seconds)
-        return f"loss {loss:.3f} ppl {perplexity_of(loss):,.1f} {speed:,.0f} tokens/s"
+        speed = f" {self._timed / self._seconds:,.0f} tokens/s" if self._seconds else ""
+        return f"loss {loss:.3f} ppl {perplexity_of(loss):,.1f}{speed}"
 
 
 def _plan_table(plan: Plan) -> Table:
@@ -170,7 +180,7 @@ def _plan_table(plan: Plan) -> Table:
     table.add_row("symbols", f"{train.symbols:,} to train on, {valid.symbols:,} to validate, {test.symbols:,} to test")
     table.add_row(
         "vocabulary",
-        f"{a.vocabulary_size:,} of {plan.types:,} different symbols, "
+        f"{a.vocabulary_size - 3:,} of {plan.types:,} different symbols, "
         f"covering {1 - train.unknown_share:.1%} of the training text",
     )
     table.add_row(

@@ -47,4 +47,4 @@ class ReportFile(Observer):
         self._write()
 
     def _write(self) -> None:
-        write_whole(self._path, json.dumps(self._content, ensure_ascii=False, indent=1).encode())
+        write_whole(self._path, json.dumps(self._content, ensure_ascii=False, allow_nan=False, indent=1).encode())

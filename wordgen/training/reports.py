@@ -6,6 +6,8 @@ from pathlib import Path
 from wordgen.architecture import Architecture
 from wordgen.dataset.encoding import SplitStatistics
 from wordgen.dataset.splits import Split
+from wordgen.errors import SettingError
+from wordgen.text.tokenizers import TokenizerName
 from wordgen.training.settings import TrainingSettings
 
 _TENSORFLOW_ITSELF = 820 * 2**20  # what the smallest network needs, measured
@@ -26,7 +28,7 @@ class Plan:
     corpus: str
     files: int
     unit: str
-    tokenizer: str
+    tokenizer: TokenizerName
     statistics: dict[Split, SplitStatistics]
     types: int
     architecture: Architecture
@@ -41,6 +43,15 @@ class Plan:
         places = s.batch_size * s.seq_len
         values = places * (6 * a.vocabulary_size + 32 * a.units * a.layers)
         return _TENSORFLOW_ITSELF + 4 * (copies * a.parameters + values) + min(2**29, compiled_copies(a, s))
+
+    def check_memory(self, physical: int) -> None:
+        """Refuse a network that the machine cannot hold, before it tries."""
+        if self.memory > physical:
+            raise SettingError(
+                f"This network has {self.architecture.parameters:,} parameters and needs about "
+                f"{self.memory / 2**30:,.1f} GiB to learn, but the machine has {physical / 2**30:,.1f} GiB: "
+                "take fewer --units, --layers or words, or a smaller --batch-size or --seq-len."
+            )
 
 
 @dataclass(frozen=True)
@@ -78,11 +89,13 @@ class EpochReport:
 @dataclass(frozen=True)
 class Ending:
     reason: str
-    """Why it ended: all epochs done, no better for some epochs, or stopped by the user."""
-    interrupted: bool
+    """Why it ended, in words."""
+    stopped: bool
+    """Whether the user stopped it."""
+    model_kept: bool
     best: EpochReport | None
     unigram_perplexity: float
-    word_to_try: str
+    word_to_try: str | None
     seconds: float
 
 

@@ -15,16 +15,19 @@ class TensorBoardWriter(Observer):
     """Two writers, so that the perplexities of train and valid share one chart."""
 
     def __init__(self, folder: Path, warn: Callable[[str], None]) -> None:
-        self._train = tf.summary.create_file_writer(str(folder / "train"))
-        self._valid = tf.summary.create_file_writer(str(folder / "valid"))
         self._warn = warn
         self._warned = False
+        self._train = self._valid = tf.summary.create_noop_writer()
+        with self._never_in_the_way():
+            self._train = tf.summary.create_file_writer(str(folder / "train"))
+            self._valid = tf.summary.create_file_writer(str(folder / "valid"))
         self._symbols, self._seconds = 0, 0.0
 
     def stepped(self, report: StepReport) -> None:
-        self._symbols += report.symbols
-        self._seconds += report.seconds
-        if report.step % _EVERY and report.step != 1:
+        if report.step > 1:  # the first step's time goes into making the graph
+            self._symbols += report.symbols
+            self._seconds += report.seconds
+        if report.step % _EVERY:
             return
         with self._never_in_the_way(), self._train.as_default(report.step):
             tf.summary.scalar("loss", report.loss)

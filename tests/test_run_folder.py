@@ -1,0 +1,97 @@
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.test_bundle import make_bundle
+from wordgen.bundle import load_bundle, save_bundle
+from wordgen.errors import BundleError, SettingError
+from wordgen.run_folder import SAVED_MODELS, find_model, folder_for, made_new, run_name
+
+pytestmark = pytest.mark.usefixtures("in_empty_folder")
+RUN = SAVED_MODELS / "tale"
+
+
+def save(fill: float, folder: Path = RUN) -> None:
+    save_bundle(make_bundle(fill=fill), folder)
+
+
+def kept(folder: Path = RUN) -> float:
+    return float(load_bundle(folder).weights["output/bias"][0])
+
+
+def test_a_run_without_a_model_leaves_no_folder():
+    with made_new(RUN, overwrite=False):
+        (RUN / "report.json").write_text("{}")
+    assert list(SAVED_MODELS.iterdir()) == []
+
+
+def test_a_name_in_use_is_refused_even_if_it_came_into_use_meanwhile():
+    folder = folder_for("tale", overwrite=False)
+    save(1)
+    with pytest.raises(SettingError, match="There is a run 'tale' already"), made_new(folder, overwrite=False):
+        pass
+    with pytest.raises(SettingError, match="--overwrite"):
+        folder_for("tale", overwrite=False)
+    assert kept() == 1
+
+
+def test_a_replaced_run_waits_until_the_new_one_has_a_model():
+    save(1)
+    with made_new(RUN, overwrite=True) as folder:
+        assert folder.replaces
+        assert find_model("tale") == folder.aside
+        save(2)
+        assert find_model("tale") == RUN
+    assert kept() == 2
+    assert [path.name for path in SAVED_MODELS.iterdir()] == ["tale"]
+
+
+@pytest.mark.parametrize("with_model", [True, False])
+def test_a_replaced_run_comes_back(with_model: bool):
+    save(1)
+    with made_new(RUN, overwrite=True) as folder:
+        if with_model:
+            save(2)
+            folder.give_up()
+    assert kept() == 1
+
+
+def test_a_replaced_run_comes_back_after_an_error():
+    save(1)
+    with pytest.raises(RuntimeError), made_new(RUN, overwrite=True):
+        raise RuntimeError
+    assert kept() == 1
+
+
+def test_runs_of_the_same_second_get_different_names():
+    names = set()
+    for _ in range(3):
+        name = run_name(None, "my tale!")
+        (SAVED_MODELS / name).mkdir(parents=True)
+        names.add(name)
+    assert len(names) == 3
+    assert all(name.startswith("my-tale-2") for name in names)
+
+
+@pytest.mark.parametrize("name", ["", "..", "../up", "a/b", ".hidden", "x" * 101, "tale.before", "a b"])
+def test_names_that_could_leave_the_folder_are_refused(name: str):
+    with pytest.raises(SettingError, match="--name cannot be"):
+        run_name(name, "tale")
+
+
+def test_the_newest_model_is_found():
+    save(1, SAVED_MODELS / "b")
+    time.sleep(0.02)
+    save(2, SAVED_MODELS / "a")
+    (SAVED_MODELS / "c").mkdir()
+    assert find_model() == SAVED_MODELS / "a"
+
+
+def test_a_model_is_found_by_name_or_path_and_a_near_name_is_proposed():
+    save(1)
+    assert find_model("tale") == find_model(RUN) == RUN
+    with pytest.raises(BundleError, match=r"Did you mean tale\?"):
+        find_model("tail")
+    with pytest.raises(BundleError, match=r"Trained so far: tale\."):
+        find_model("something else")

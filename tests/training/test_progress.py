@@ -1,0 +1,93 @@
+"""The display in a real terminal and without one, driven with reports."""
+
+import io
+from pathlib import Path
+
+from rich.console import Console
+
+from wordgen.architecture import Architecture, NetworkSettings
+from wordgen.dataset.encoding import SplitStatistics
+from wordgen.training.progress import TerminalProgress
+from wordgen.training.reports import Ending, EpochReport, Plan, Sample, StepReport
+from wordgen.training.screen import screen
+from wordgen.training.settings import TrainingSettings
+
+STATISTICS = SplitStatistics(units=10, symbols=1000, unknown=50, characters=5000)
+
+
+def plan() -> Plan:
+    return Plan(
+        run="tale",
+        folder=Path("saved_models/tale"),
+        corpus="[red]tale",
+        files=1,
+        unit="line",
+        tokenizer="english",
+        statistics={"train": STATISTICS, "valid": STATISTICS, "test": STATISTICS},
+        types=500,
+        architecture=Architecture.of(NetworkSettings(), 303),
+        settings=TrainingSettings(epochs=2),
+        steps_per_epoch=4,
+    )
+
+
+def shown(*, terminal: bool, width: int = 100) -> str:
+    file = io.StringIO()
+    progress = TerminalProgress(Console(file=file, force_terminal=terminal, width=width, color_system=None), "do write")
+    for unit in range(10):
+        progress.encoding(unit + 1, 10)
+    progress.planned(plan())
+    for step in range(1, 5):
+        progress.stepped(StepReport(1, step, step, 2.0, 0.5, 0.001, 100, 0.1))
+    progress.epoch_ended(EpochReport(1, 4, 9.0, 8.0, True, 61.0, (Sample("sample", "[bold]a sample\nof text"),)))
+    progress.warned("Something [odd].")
+    best = EpochReport(1, 4, 9.0, 8.0, True, 61.0, ())
+    progress.ended(Ending("all epochs done", False, True, best, 20.0, "it's", 3700.0))
+    progress.close()
+    return file.getvalue()
+
+
+def test_a_terminal_gets_a_bar_with_what_matters():
+    text = shown(terminal=True)
+    assert "Reading the text" in text
+    assert "1/2" in text
+    assert "4/8" in text
+    assert "loss 2.000 ppl 7.4 1,000 tokens/s" in text
+
+
+def test_without_a_terminal_there_are_plain_lines():
+    text = shown(terminal=False)
+    assert "\x1b" not in text
+    assert "epoch 1/2 step 1/4 loss 2.000 ppl 7.4" in text
+
+
+def test_both_tell_plan_epochs_and_end():
+    for terminal in (True, False):
+        text = " ".join(shown(terminal=terminal).split())
+        assert "300 of 500 different symbols, covering 95.0%" in text
+        assert "perplexity train 9.0, valid 8.0 (1 min 01 s) best so far" in text
+        assert "Best valid perplexity: 8.0 (epoch 1). Word frequencies alone: 20.0, 2.50 times as much." in text
+        assert "do write --model tale --seed 'it'\"'\"'s' --mode sample" in text
+        assert "after 1 h 01 min" in text
+
+
+def test_text_is_never_taken_for_markup():
+    text = shown(terminal=False)
+    assert "[red]tale" in text
+    assert "[bold]a sample" in text
+    assert "Something [odd]." in text
+
+
+def test_a_narrow_terminal_is_no_error():
+    assert "epoch 1" in shown(terminal=True, width=30)
+
+
+def test_a_screen_that_goes_away_stops_nothing():
+    class Full(io.StringIO):
+        def write(self, text: str) -> int:
+            raise OSError(28, "No space left on device")
+
+        def flush(self) -> None:
+            raise BrokenPipeError
+
+    screen(Full()).print("anything")

@@ -1,0 +1,9 @@
+"""The exit codes, which scripts may rely on."""
+
+EXIT_OK = 0
+EXIT_BUG = 1
+"""Something in wordgen itself went wrong."""
+EXIT_USER = 2
+"""Something that the user can mend, said in one sentence."""
+EXIT_STOPPED = 130
+"""Stopped by Ctrl-C or SIGTERM, with the best model kept."""

@@ -1,6 +1,7 @@
 # make demo    set up, learn the bundled text, write with what was learned (about five minutes)
 # make test    set up, run every test
 # make check   what CI runs: format, lint, types, import contracts, tests
+# make soak    kill and resume a training a hundred times (about twenty minutes)
 # make tidy    put code into the project's format
 
 PYTHON ?= python3
@@ -8,14 +9,14 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 QUIET_PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test check tidy
+.PHONY: demo test check soak tidy
 
 demo: $(VENV)/.runs
 	$(BIN)/python train.py --corpus lotr --seq-len 15 --layers 3
 	$(BIN)/python generate.py --seed Aragorn --mode sample
 	@echo
 	@echo "Now try it yourself:   . $(BIN)/activate"
-	@echo "                       python generate.py --seed Gandalf --temperature 0.7 --count 3"
+	@echo "                       python generate.py --model lotr --seed Gandalf --temperature 0.5 --count 3"
 	@echo "See the curves:        tensorboard --logdir saved_models"
 
 test: $(VENV)/.develops
@@ -27,6 +28,9 @@ check: $(VENV)/.develops
 	$(BIN)/basedpyright --pythonpath $(BIN)/python
 	PYTHONPATH=. $(BIN)/lint-imports --no-cache
 	$(MAKE) test
+
+soak: $(VENV)/.develops
+	WORDGEN_KILLS=100 $(BIN)/python -m pytest tests/laws/test_resume.py -k killed_at_random
 
 tidy: $(VENV)/.develops
 	$(BIN)/ruff format .

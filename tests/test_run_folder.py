@@ -91,7 +91,9 @@ def test_the_newest_model_is_found():
 def test_a_model_is_found_by_name_or_path_and_a_near_name_is_proposed():
     save(1)
     assert find_model("tale") == find_model(RUN) == RUN
+    save(2, SAVED_MODELS / "lotr-20260101-000000")
+    assert find_model("lotr") == SAVED_MODELS / "lotr-20260101-000000"
     with pytest.raises(BundleError, match=r"Did you mean tale\?"):
         find_model("tail")
-    with pytest.raises(BundleError, match=r"Trained so far: tale\."):
+    with pytest.raises(BundleError, match=r"Trained so far: lotr-20260101-000000, tale\."):
         find_model("something else")

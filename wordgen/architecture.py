@@ -20,7 +20,7 @@ _STATES: dict[Cell, int] = {"lstm": 2, "gru": 1, "rnn": 1}
 @dataclass(frozen=True, kw_only=True)
 class NetworkSettings(Settings):
     layers: int = setting(
-        3, at_least=1, at_most=64, help="stacked recurrent layers; 1 learns fastest, 3 is the source report's choice"
+        3, at_least=1, at_most=64, help="stacked recurrent layers; 1 learns fastest, 3 can tell more of a book"
     )
     units: int = setting(
         512, at_least=1, at_most=65_536, help="width of each recurrent layer; 128 is quick, 512 remembers more"

@@ -15,6 +15,8 @@ from wordgen.errors import BundleError, SettingError
 from wordgen.files import make_folder, told_plainly
 from wordgen.generation.trained import TrainedModel
 
+REPORT = "report.json"
+
 SAVED_MODELS = Path("saved_models")
 
 _NAME = re.compile(r"\w[\w.+-]{0,99}")
@@ -31,7 +33,7 @@ def run_name(wanted: str | None, corpus: str) -> str:
         return next(each for each in names if not (SAVED_MODELS / each).exists())
     if not _NAME.fullmatch(wanted) or wanted.endswith(_SET_ASIDE):
         raise SettingError(
-            f"--name cannot be '{wanted[:100]}': take up to 100 letters, digits, dots and dashes, "
+            f"--name cannot be '{wanted[:100]}': take up to 100 letters, digits, dots, dashes and underscores, "
             "beginning with a letter or digit."
         )
     return wanted
@@ -88,12 +90,28 @@ def made_new(path: Path, *, overwrite: bool) -> Iterator[RunFolder]:
     try:
         yield folder
     finally:
-        if folder.kept and is_bundle(path):
-            shutil.rmtree(folder.aside, ignore_errors=True)
-        else:
-            shutil.rmtree(path, ignore_errors=True)
-            if folder.replaces:
-                folder.aside.rename(path)
+        _settle(folder)
+
+
+@contextmanager
+def resumed(path: Path) -> Iterator[RunFolder]:
+    """The folder of a run for the time that it goes on; it stays whatever happens."""
+    folder = RunFolder(path)
+    try:
+        yield folder
+    finally:
+        if is_bundle(path) or not folder.kept:
+            _settle(folder)
+
+
+def _settle(folder: RunFolder) -> None:
+    """One of two runs of a name remains: the new one if it has a model."""
+    if folder.kept and is_bundle(folder.path):
+        shutil.rmtree(folder.aside, ignore_errors=True)
+        return
+    shutil.rmtree(folder.path, ignore_errors=True)
+    if folder.replaces:
+        folder.aside.rename(folder.path)
 
 
 def _set_aside(folder: RunFolder) -> None:
@@ -109,7 +127,7 @@ def _in_use(name: str) -> SettingError:
 
 
 def find_model(model: str | Path | None = None) -> Path:
-    """The folder of a trained model: a path, a run's name, or the newest where nothing is given."""
+    """The folder of a trained model: a path, a run's name or its beginning, or the newest where nothing is given."""
     if model is None:
         return _newest()
     if not str(model) or len(str(model)) > _LONGEST_PATH:
@@ -118,12 +136,30 @@ def find_model(model: str | Path | None = None) -> Path:
     for folder in (Path(model), SAVED_MODELS / model, SAVED_MODELS / f"{model}{_SET_ASIDE}"):
         if is_bundle(folder):
             return folder
-    names = [folder.name for folder in _trained()]
+    trained = _trained()
+    beginning = [folder for folder in trained if folder.name.startswith(f"{model}-")]
+    if beginning:
+        return max(beginning, key=_saved_at)
+    names = [folder.name for folder in trained]
     near = difflib.get_close_matches(str(model), names, n=1)
     if any(os.path.lexists(each) for each in (model, SAVED_MODELS / model)):
         raise BundleError(f"{model} holds no trained model: {CONFIG} is missing.")
     hint = f"Did you mean {near[0]}?" if near else f"Trained so far: {', '.join(names) or 'none'}."
     raise BundleError(f"There is no model '{str(model)[:100]}', neither as a folder nor in {SAVED_MODELS}. {hint}")
+
+
+def find_run(run: str | None = None) -> Path:
+    """The folder of a run that can be gone on with, by its name; the newest when nothing is given."""
+    runs = sorted(SAVED_MODELS.glob(f"*/{REPORT}"), key=lambda report: report.stat().st_mtime)
+    if run is None:
+        if not runs:
+            raise BundleError(f"There is no run in {SAVED_MODELS} here that could be resumed.")
+        return runs[-1].parent
+    names = {report.parent.name for report in runs}
+    name = Path(run).name
+    if name not in names:
+        raise BundleError(f"There is no run '{run[:100]}' to resume. There are: {', '.join(sorted(names)) or 'none'}.")
+    return SAVED_MODELS / name
 
 
 def load(model: str | Path | None = None) -> TrainedModel:

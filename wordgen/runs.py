@@ -7,9 +7,9 @@ import inspect
 import os
 import platform
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ParamSpec
@@ -17,16 +17,18 @@ from typing import Any, ParamSpec
 from wordgen import __version__
 from wordgen.architecture import Architecture, NetworkSettings
 from wordgen.bundle import Bundle, TextConfig, Weights, is_bundle, save_bundle
-from wordgen.corpora.catalogue import user_data
+from wordgen.corpora.catalogue import bundled_data, user_data
 from wordgen.corpora.corpus import Corpus, CorpusSettings, open_corpus
 from wordgen.dataset.batches import Batches
 from wordgen.dataset.encoding import Dataset, prepare
+from wordgen.errors import CorpusError, SettingError
 from wordgen.evaluation.baselines import unigram_perplexity
 from wordgen.generation.trained import word_to_try
-from wordgen.run_folder import RunFolder, folder_for, made_new, run_name
-from wordgen.settings import Settings, setting
+from wordgen.run_folder import RunFolder, find_run, folder_for, made_new, resumed, run_name
+from wordgen.settings import Settings, flag_name, setting
 from wordgen.text.settings import TextSettings
-from wordgen.training.report_file import ReportFile
+from wordgen.training.checkpoint import Checkpoints
+from wordgen.training.report_file import ReportFile, read_report
 from wordgen.training.reports import Ending, EpochReport, Observer, Plan
 from wordgen.training.settings import TrainingSettings
 from wordgen.training.stopping import StopRequest, stop_on_signals
@@ -61,12 +63,59 @@ def train_with(settings: TrainSettings, observers: Sequence[Observer] = ()) -> R
             closing.callback(observer.close)
         corpus = open_corpus(settings.corpus)
         folder = folder_for(run_name(settings.name, corpus.name), overwrite=settings.overwrite)
-        dataset = prepare(corpus, TextSettings.part_of(settings), user_data() / "encoded", _teller(observers))
-        batches = Batches(dataset.ids["train"], settings.batch_size, settings.seq_len, settings.random_seed)
-        plan = _plan(folder, corpus, dataset, batches, settings)
-        plan.check_memory(_physical_memory())
-        with stop_on_signals() as stop, made_new(folder, overwrite=settings.overwrite) as run_folder:
-            return _train(plan, run_folder, dataset, batches, settings, observers, stop)
+        plan, dataset, batches = _prepare(folder, corpus, settings, observers)
+        with (
+            stop_on_signals(_stopping_teller(observers)) as stop,
+            made_new(folder, overwrite=settings.overwrite) as run_folder,
+        ):
+            return _train(plan, run_folder, dataset, batches, _facts(plan, settings), observers, stop)
+
+
+def resume_with(
+    run: str | None = None, changes: Mapping[str, Any] | None = None, observers: Sequence[Observer] = ()
+) -> Run:
+    """Go on with a run, the newest if none is named, as if it had never stopped.
+
+    Of its settings only the number of epochs may change, and only grow.
+    """
+    with ExitStack() as closing:
+        for observer in observers:
+            closing.callback(observer.close)
+        folder = find_run(run)
+        report = read_report(folder)
+        settings = _resumed_settings(folder, TrainSettings.from_mapping(report["settings"]), changes or {})
+        plan, dataset, batches = _prepare(folder, open_corpus(settings.corpus), settings, observers)
+        if report["dataset"]["fingerprint"] != plan.fingerprint:
+            raise CorpusError(
+                f"The text of {settings.corpus} is not the one that {folder.name} began with: "
+                "put it back, or train anew."
+            )
+        facts = {**report, "settings": settings.to_mapping()}
+        with stop_on_signals(_stopping_teller(observers)) as stop, resumed(folder) as run_folder:
+            return _train(plan, run_folder, dataset, batches, facts, observers, stop)
+
+
+def _resumed_settings(folder: Path, began: TrainSettings, changes: Mapping[str, Any]) -> TrainSettings:
+    different = {name: value for name, value in changes.items() if value != getattr(began, name) and name != "epochs"}
+    if different:
+        shown = ", ".join(f"{flag_name(name)} {getattr(began, name)} and not {different[name]}" for name in different)
+        raise SettingError(f"The run {folder.name} was begun with {shown}: leave that out to resume it, or train anew.")
+    epochs = changes.get("epochs", began.epochs)
+    if epochs < began.epochs:
+        raise SettingError(
+            f"The run {folder.name} is to have {began.epochs} epochs: --epochs may grow, but not shrink."
+        )
+    return replace(began, epochs=epochs)
+
+
+def _prepare(
+    folder: Path, corpus: Corpus, settings: TrainSettings, observers: Sequence[Observer]
+) -> tuple[Plan, Dataset, Batches]:
+    dataset = prepare(corpus, TextSettings.part_of(settings), user_data() / "encoded", _teller(observers))
+    batches = Batches(dataset.ids["train"], settings.batch_size, settings.seq_len, settings.random_seed)
+    plan = _plan(folder, corpus, dataset, batches, settings)
+    plan.check_memory(_physical_memory())
+    return plan, dataset, batches
 
 
 def _named(settings: Callable[Names, TrainSettings]) -> Callable[Names, Run]:
@@ -81,7 +130,7 @@ def _named(settings: Callable[Names, TrainSettings]) -> Callable[Names, Run]:
         return train_with(settings(*values, **named), [TerminalProgress(screen())])
 
     train.__qualname__ = "train"
-    train.__signature__ = inspect.signature(settings)  # pyright: ignore[reportFunctionMemberAccess]
+    train.__signature__ = inspect.signature(settings).replace(return_annotation=Run)  # pyright: ignore[reportFunctionMemberAccess]
     return train
 
 
@@ -93,7 +142,7 @@ def _train(
     folder: RunFolder,
     dataset: Dataset,
     batches: Batches,
-    settings: TrainSettings,
+    facts: dict[str, Any],
     observers: Sequence[Observer],
     stop: StopRequest,
 ) -> Run:
@@ -108,7 +157,11 @@ def _train(
     def bundle_with(weights: Weights) -> Bundle:
         return Bundle(plan.architecture, text, dataset.codec.vocabulary, weights)
 
-    everyone = [*observers, ReportFile(plan.folder, _facts(plan, settings))]
+    def warn(sentence: str) -> None:
+        for observer in observers:
+            observer.warned(sentence)
+
+    everyone = [*observers, ReportFile(plan.folder, facts)]
     for observer in everyone:
         observer.planned(plan)
 
@@ -118,11 +171,10 @@ def _train(
     def save(weights: Weights) -> None:
         save_bundle(bundle_with(weights), plan.folder)
 
-    outcome = learn(plan, dataset, batches, bundle_with, save, everyone, stop)
+    outcome = learn(plan, dataset, batches, bundle_with, save, everyone, stop, Checkpoints(plan.folder, warn))
     if outcome.whole_epochs == 0 and folder.replaces:
         folder.give_up()
-        for observer in observers:
-            observer.warned("Stopped before a whole epoch: the run that it would have replaced is back.")
+        warn("Stopped before a whole epoch: the run that it would have replaced is back.")
     ending = Ending(
         reason=outcome.reason,
         stopped=outcome.stopped,
@@ -144,15 +196,22 @@ def _plan(folder: Path, corpus: Corpus, dataset: Dataset, batches: Batches, sett
         run=folder.name,
         folder=folder,
         corpus=corpus.name,
-        files=len(corpus.files),
+        source=_source(corpus.files),
         unit=corpus.unit,
         tokenizer=dataset.codec.tokenizer.name,
+        fingerprint=dataset.fingerprint,
         statistics=dataset.statistics,
         types=dataset.types,
         architecture=architecture,
         settings=TrainingSettings.part_of(settings),
         steps_per_epoch=batches.steps_per_epoch,
     )
+
+
+def _source(files: Sequence[Path]) -> str:
+    if files[0].parent == bundled_data():
+        return "the bundled text"
+    return str(files[0]) if len(files) == 1 else f"{len(files)} files in {files[0].parent}"
 
 
 def _facts(plan: Plan, settings: TrainSettings) -> dict[str, Any]:
@@ -169,6 +228,14 @@ def _teller(observers: Sequence[Observer]) -> Callable[[int, int], None]:
     def tell(done: int, units: int) -> None:
         for observer in observers:
             observer.encoding(done, units)
+
+    return tell
+
+
+def _stopping_teller(observers: Sequence[Observer]) -> Callable[[], None]:
+    def tell() -> None:
+        for observer in observers:
+            observer.stopping()
 
     return tell
 

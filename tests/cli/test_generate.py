@@ -1,4 +1,5 @@
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,19 @@ def test_it_writes_on_from_the_seed_with_the_newest_model(capsys: pytest.Capture
 def test_a_model_is_found_by_name_and_by_folder(capsys: pytest.CaptureFixture[str]):
     by_name = written(capsys, "--model", "small", "--random-seed", "3")
     assert by_name == written(capsys, "--model", "saved_models/small", "--random-seed", "3")
+
+
+def test_it_says_which_model_writes_and_how_to_have_the_text_again(capsys: pytest.CaptureFixture[str]):
+    assert main(["generate", "--length", "5"]) == 0
+    told = re.search(r"Writing with small, random seed (\d+)\.", (first := capsys.readouterr()).err)
+    assert told is not None
+    assert written(capsys, "--length", "5", "--random-seed", told[1]) == first.out
+
+
+def test_many_texts_are_told_apart(capsys: pytest.CaptureFixture[str]):
+    text = written(capsys, "--count", "2", "--length", "5")
+    assert text.startswith("--- 1 of 2\n")
+    assert "\n--- 2 of 2\n" in text
 
 
 def test_streamed_text_is_the_text_of_the_json(capsys: pytest.CaptureFixture[str]):

@@ -68,7 +68,7 @@ def test_the_report_lies_beside_the_bundle(screen: tuple[Path, subprocess.Comple
     assert report["valid_perplexity"] == min(epoch["valid_perplexity"] for epoch in report["epochs"])
     assert report["ended"] == "all epochs done"
     assert {path.name for path in folder.iterdir()} == {
-        "config.json", "vocabulary.json", "weights.safetensors", "report.json", "train", "valid",
+        "config.json", "vocabulary.json", "weights.safetensors", "report.json", "train", "valid", "checkpoints",
     }  # fmt: skip
 
 
@@ -137,7 +137,9 @@ def test_a_signal_stops_cleanly_and_keeps_the_best(tmp_path: Path, number: int):
         process.send_signal(number)
         out, error = process.communicate(timeout=60)
     assert process.returncode == 130
+    assert "Stopping after this step" in out
     assert "Stopped as you asked" in out
+    assert "wordgen train --resume long" in out
     assert error == ""
     assert (tmp_path / "saved_models" / "long" / "weights.safetensors").exists()
     assert json.loads((tmp_path / "saved_models" / "long" / "report.json").read_text())["ended"] == "stopped"

@@ -46,7 +46,8 @@ def test_a_folder_of_text_files_is_a_corpus_in_the_order_of_names(tmp_path: Path
     write(tmp_path / "book" / "b.txt", "Two.\n\nThree.")
     write(tmp_path / "book" / "a.txt", "One.\n\nAnd a half.")
     write(tmp_path / "book" / "notes.md", "no")
-    assert list(open_corpus(str(tmp_path / "book")).units()) == ["One.", "And a half.", "Two.", "Three."]
+    write(tmp_path / "book" / "part 2" / "C.TXT", "Four.")
+    assert list(open_corpus(str(tmp_path / "book")).units()) == ["One.", "And a half.", "Two.", "Three.", "Four."]
 
 
 @pytest.mark.usefixtures("in_empty_folder")

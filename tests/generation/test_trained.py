@@ -61,8 +61,15 @@ def test_unknown_words_of_a_seed_are_left_out_and_named(model: TrainedModel):
 
 
 def test_a_seed_of_unknown_words_alone_is_refused_with_near_ones(model: TrainedModel):
-    with pytest.raises(SeedError, match=r"knows no word of the seed 'castre'\. Try caster"):
+    with pytest.raises(SeedError, match=r"trained on spells, knows no word of the seed 'castre'\. Try 'caster'"):
         model.read_seed("castre")
+
+
+@pytest.mark.parametrize("seed", ["THE CASTER'S", "the Caster’s", "the caster's"])
+def test_case_and_apostrophes_of_a_seed_are_forgiven(model: TrainedModel, seed: str):
+    found = model.read_seed(seed)
+    assert found.unknown == ()
+    assert [model.vocabulary.symbols[i].lower() for i in found.ids] == ["the", "caster", "￭'s"]
 
 
 def test_messages_about_long_seeds_stay_short(model: TrainedModel):

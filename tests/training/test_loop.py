@@ -14,10 +14,11 @@ from wordgen.dataset.batches import Batches
 from wordgen.errors import DivergedError, StorageError
 from wordgen.evaluation.perplexity import Evaluator
 from wordgen.model.network import Network
-from wordgen.training.keeper import BestKeeper
+from wordgen.training.checkpoint import Arrays, Checkpoints, Position
+from wordgen.training.keeper import BestKeeper, CheckpointKeeper
 from wordgen.training.loop import Loop
 from wordgen.training.reports import EpochReport, Observer, Sample, StepReport
-from wordgen.training.settings import TrainingSettings
+from wordgen.training.settings import CheckpointClock, TrainingSettings
 from wordgen.training.step import Stepper
 from wordgen.training.stopping import StopRequest
 from wordgen.training.tensorboard import TensorBoardWriter
@@ -33,6 +34,11 @@ class Scripted(Evaluator):
 
     def perplexity(self, keep_on=lambda: True) -> float | None:
         return next(self._told) if keep_on() else None
+
+
+class NoCheckpoints(Checkpoints):
+    def save(self, step: int, arrays: Arrays, position: Position) -> None:
+        pass
 
 
 class Listener(Observer):
@@ -54,16 +60,20 @@ def make(
     network = Network(Architecture.of(NetworkSettings(layers=1, units=4), 13))
     kept: list[Weights] = []
     listener = Listener()
+    stepper = Stepper(network, chosen, tf.distribute.get_strategy())
     loop = Loop(
         network,
-        Stepper(network, chosen, tf.distribute.get_strategy()),
+        stepper,
         Batches(IDS, 4, 5, 1),
         Scripted(perplexities),
         chosen,
         lambda weights: (),
         BestKeeper(kept.append, lambda sentence: None),
+        CheckpointKeeper(NoCheckpoints(Path(), print), CheckpointClock.parse("100"), print),
         [listener],
         stop or StopRequest(),
+        Position(),
+        stepper.zero_carry(),
     )
     return loop, kept, listener
 
@@ -100,6 +110,7 @@ class RecordingStepper(Stepper):
 def test_the_carry_runs_on_from_step_to_step_and_begins_anew_with_the_epoch():
     loop, _, _ = make([9, 8], epochs=2)
     loop.stepper = RecordingStepper(loop.network, loop.settings, tf.distribute.get_strategy())
+    loop.carry = loop.stepper.zero_carry()
     loop.run()
     log = loop.stepper.log
     assert [step for step, _, _ in log] == list(range(1, 21))
@@ -133,7 +144,7 @@ def test_a_stop_before_the_first_step_learns_nothing():
     assert listener.steps == kept == []
 
 
-def test_a_stop_ends_the_epoch_measures_and_keeps():
+def test_a_stop_behind_the_first_epoch_keeps_the_best_and_measures_no_more():
     stop = StopRequest()
     loop, kept, listener = make([9, 5, 4], stop, epochs=3)
     loop.observers = [listener, StopAt(stop, step=13)]
@@ -141,8 +152,18 @@ def test_a_stop_ends_the_epoch_measures_and_keeps():
     assert outcome.stopped
     assert outcome.whole_epochs == 1
     assert len(listener.steps) == 13
-    assert [epoch.valid_perplexity for epoch in outcome.epochs] == [9, 5]
-    assert len(kept) == 2
+    assert [epoch.valid_perplexity for epoch in outcome.epochs] == [9]
+    assert len(kept) == 1
+
+
+def test_a_stop_in_the_first_epoch_measures_and_keeps_what_there_is():
+    stop = StopRequest()
+    loop, kept, listener = make([9, 5, 4], stop, epochs=3)
+    loop.observers = [listener, StopAt(stop, step=7)]
+    outcome = loop.run()
+    assert outcome.whole_epochs == 0
+    assert [epoch.step for epoch in outcome.epochs] == [7]
+    assert len(kept) == 1
 
 
 def test_a_second_stop_does_not_wait_for_the_validation():
@@ -187,7 +208,7 @@ def test_curves_that_cannot_be_written_warn_once_and_train_on(tmp_path: Path):
     warnings: list[str] = []
     writer = TensorBoardWriter(tmp_path, warnings.append)
     for step in (10, 20):
-        writer.stepped(StepReport(1, step, step, 2.0, 0.5, 0.001, 100, 0.1))
+        writer.stepped(StepReport(1, step, step, 2.0, 0.5, 0.001, 100, 0.1, first=False))
     writer.epoch_ended(EpochReport(1, 20, 9.0, 9.0, True, 1.0, (Sample("greedy", "a text"),)))
     writer.close()
     assert len(warnings) == 1

@@ -20,9 +20,10 @@ def plan() -> Plan:
         run="tale",
         folder=Path("saved_models/tale"),
         corpus="[red]tale",
-        files=1,
+        source="data/tale.txt",
         unit="line",
         tokenizer="english",
+        fingerprint="f",
         statistics={"train": STATISTICS, "valid": STATISTICS, "test": STATISTICS},
         types=500,
         architecture=Architecture.of(NetworkSettings(), 303),
@@ -38,7 +39,7 @@ def shown(*, terminal: bool, width: int = 100) -> str:
         progress.encoding(unit + 1, 10)
     progress.planned(plan())
     for step in range(1, 5):
-        progress.stepped(StepReport(1, step, step, 2.0, 0.5, 0.001, 100, 0.1))
+        progress.stepped(StepReport(1, step, step, 2.0, 0.5, 0.001, 100, 0.1, first=step == 1))
     progress.epoch_ended(EpochReport(1, 4, 9.0, 8.0, True, 61.0, (Sample("sample", "[bold]a sample\nof text"),)))
     progress.warned("Something [odd].")
     best = EpochReport(1, 4, 9.0, 8.0, True, 61.0, ())
@@ -51,7 +52,7 @@ def test_a_terminal_gets_a_bar_with_what_matters():
     text = shown(terminal=True)
     assert "Reading the text" in text
     assert "1/2" in text
-    assert "4/8" in text
+    assert "step 4/4" in text
     assert "loss 2.000 ppl 7.4 1,000 tokens/s" in text
 
 
@@ -66,7 +67,10 @@ def test_both_tell_plan_epochs_and_end():
         text = " ".join(shown(terminal=terminal).split())
         assert "300 of 500 different symbols, covering 95.0%" in text
         assert "perplexity train 9.0, valid 8.0 (1 min 01 s) best so far" in text
-        assert "Best valid perplexity: 8.0 (epoch 1). Word frequencies alone: 20.0, 2.50 times as much." in text
+        assert (
+            "Best valid perplexity (less is better): 8.0 (epoch 1). Word frequencies alone: 20.0, 2.50 times as much."
+            in text
+        )
         assert "do write --model tale --seed 'it'\"'\"'s' --mode sample" in text
         assert "after 1 h 01 min" in text
 
@@ -91,3 +95,18 @@ def test_a_screen_that_goes_away_stops_nothing():
             raise BrokenPipeError
 
     screen(Full()).print("anything")
+
+
+def end_of(best_epoch: int, valid_perplexity: float) -> str:
+    file = io.StringIO()
+    progress = TerminalProgress(Console(file=file, width=200, color_system=None), "do generate")
+    progress.planned(plan())
+    best = EpochReport(best_epoch, 4, 9.0, valid_perplexity, True, 61.0, ())
+    progress.ended(Ending("all epochs done", False, True, best, 20.0, "it", 1.0))
+    return file.getvalue()
+
+
+def test_it_says_what_to_do_next():
+    assert "do train --resume tale --epochs 4" in end_of(best_epoch=2, valid_perplexity=8)
+    assert "hardly better than counting words" in end_of(best_epoch=1, valid_perplexity=19)
+    assert "hardly" not in end_of(best_epoch=1, valid_perplexity=8)

@@ -1,6 +1,7 @@
 """Flags are made from the settings' own declarations: name, type, choices, default and help stand once."""
 
 import argparse
+import difflib
 from dataclasses import MISSING, fields
 from types import UnionType
 from typing import Any, Literal, NoReturn, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -15,28 +16,41 @@ class Parser(argparse.ArgumentParser):
     """An argument parser that says what is wrong in one sentence, as every other error does."""
 
     def error(self, message: str) -> NoReturn:
-        raise SettingError(f"{message[0].upper()}{message[1:]}. See {self.prog} --help")
+        raise SettingError(f"{message[0].upper()}{message[1:]}.{self._near(message)} See {self.prog} --help")
+
+    def _near(self, message: str) -> str:
+        if not message.startswith("unrecognized"):
+            return ""
+        given = [word.partition("=")[0] for word in message.split() if word.startswith("--")]
+        near = [match for word in given for match in difflib.get_close_matches(word, self._option_string_actions, n=1)]
+        return f" Did you mean {' '.join(near)}?" if near else ""
 
 
-def add_flags(parser: argparse.ArgumentParser, group: type[Settings], title: str) -> None:
+def add_flags(parser: argparse.ArgumentParser, group: type[Settings], title: str, *, required: bool = True) -> None:
+    """The flags of a group; `required` can be taken off those without a default, for the verb to look after."""
     hints = get_type_hints(group)
     flags = parser.add_argument_group(title)
     for each in fields(group):
-        required = each.default is MISSING
-        default = "required" if required else f"default: {_shown(each.default)}"
+        needed = each.default is MISSING
+        default = "required" if needed else f"default: {_shown(each.default)}"
         text = each.metadata["help"] + ("" if each.default is None else f" ({default})")
         flags.add_argument(
             flag_name(each.name),
             help=text.replace("%", "%%"),
-            required=required,
+            required=needed and required,
             default=argparse.SUPPRESS,  # what is not given is left to the settings
             **_kind(hints[each.name]),
         )
 
 
 def settings_from(group: type[Group], arguments: argparse.Namespace) -> Group:
+    return group(**given_settings(group, arguments))
+
+
+def given_settings(group: type[Settings], arguments: argparse.Namespace) -> dict[str, Any]:
+    """The settings of a group that were given by hand."""
     given = vars(arguments)
-    return group(**{each.name: given[each.name] for each in fields(group) if each.name in given})
+    return {each.name: given[each.name] for each in fields(group) if each.name in given}
 
 
 def _shown(default: object) -> str:

@@ -24,7 +24,11 @@ def make_parser(prog: str) -> Parser:
     )
     start = parser.add_argument_group("the start")
     start.add_argument("--seed", default="", metavar="TEXT", help="words to begin with; by default at a new beginning")
-    start.add_argument("--model", metavar="MODEL", help="a run's name or a model's folder; by default the newest")
+    start.add_argument(
+        "--model",
+        metavar="MODEL",
+        help="a run's name or the beginning of it, or a model's folder; by default the newest",
+    )
     add_flags(parser, GenerationSettings, "the writing")
     parser.add_argument(
         "--json", action="store_true", help="one JSON object a line for each text, for programs (default: no)"
@@ -37,14 +41,19 @@ def run(arguments: argparse.Namespace) -> int:
     settings = settings_from(GenerationSettings, arguments)
     if settings.count < _TEXTS_WORTH_THREADS:  # said to NumPy before it is imported
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    from wordgen.run_folder import load
+    from wordgen.bundle import load_bundle
+    from wordgen.generation.trained import TrainedModel, with_random_seed
+    from wordgen.run_folder import find_model
 
-    model = load(arguments.model)
+    folder = find_model(arguments.model)
+    model = TrainedModel(load_bundle(folder))
+    settings = with_random_seed(settings)
     seed = arguments.seed.encode(errors="replace").decode()  # the shell may hand over what is no text
     unknown = model.read_seed(seed).unknown
     if unknown:
         named = ", ".join(unknown[:_MOST_NAMED]) + (" and more" if len(unknown) > _MOST_NAMED else "")
         print(f"The model does not know {named}: left out of the seed.", file=sys.stderr)
+    print(f"Writing with {folder.name}, random seed {settings.random_seed}.", file=sys.stderr)
     if arguments.json:
         for text in model.write(seed, settings):
             _show(json.dumps(asdict(text), ensure_ascii=False) + "\n")
@@ -54,7 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
         _show("\n")
     else:
         for text in model.write(seed, settings):
-            _show(text.text + "\n\n")
+            _show(f"--- {text.number + 1} of {settings.count}\n{text.text}\n\n")
     return 0
 
 

@@ -14,7 +14,7 @@ from wordgen.errors import WordgenError
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """`wordgen VERB ...`: the exit code."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
+    given = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     if given and given[0] in ("train", "generate"):
         return run_verb(given[0], given[1:], prog=f"wordgen {given[0]}")
     parser = Parser(prog="wordgen", description="Learn a text you love, and write on in its manner.")
@@ -43,7 +43,7 @@ def _guarded(action: Callable[[], int], *, debug: bool) -> int:
     try:
         return action()
     except KeyboardInterrupt:
-        _say("Stopped.")
+        _say("\nStopped.")
         return EXIT_STOPPED
     except BrokenPipeError:  # the reader of our output has left, as `head` does
         return EXIT_OK

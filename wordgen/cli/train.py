@@ -5,9 +5,10 @@ import sys
 
 from wordgen.architecture import NetworkSettings
 from wordgen.cli.exits import EXIT_OK, EXIT_STOPPED
-from wordgen.cli.flags import Parser, add_flags, settings_from
+from wordgen.cli.flags import Parser, add_flags, given_settings, settings_from
 from wordgen.corpora.corpus import CorpusSettings
-from wordgen.runs import RunSettings, TrainSettings, train_with
+from wordgen.errors import SettingError
+from wordgen.runs import RunSettings, TrainSettings, resume_with, train_with
 from wordgen.text.settings import TextSettings
 from wordgen.training.settings import TrainingSettings
 
@@ -19,19 +20,29 @@ def make_parser(prog: str) -> Parser:
         epilog=f"Example: {prog} --corpus lotr --seq-len 15 --layers 3",
         allow_abbrev=False,
     )
-    add_flags(parser, CorpusSettings, "the text")
+    add_flags(parser, CorpusSettings, "the text", required=False)
     add_flags(parser, TextSettings, "its symbols")
     add_flags(parser, NetworkSettings, "the network")
     add_flags(parser, TrainingSettings, "learning")
     add_flags(parser, RunSettings, "the run")
+    parser.add_argument(
+        "--resume",
+        nargs="?",
+        const="",
+        metavar="RUN",
+        help="go on with a run that was stopped or killed, by default the newest; its settings are kept, "
+        "but --epochs may grow",
+    )
     parser.add_argument("--quiet", action="store_true", help="print nothing but warnings and errors (default: no)")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error (default: no)")
-    parser.set_defaults(writing_command=prog.replace("train", "generate"))
+    parser.set_defaults(writing_command=prog.replace("train", "generate"), help_command=f"{prog} --help")
     return parser
 
 
 def run(arguments: argparse.Namespace) -> int:
-    settings = settings_from(TrainSettings, arguments)
+    resuming = arguments.resume is not None
+    if not resuming and "corpus" not in arguments:
+        raise SettingError(f"--corpus is required, or --resume to go on with a run. See {arguments.help_command}")
     from wordgen.training.progress import QuietProgress, TerminalProgress
     from wordgen.training.screen import screen
 
@@ -39,5 +50,8 @@ def run(arguments: argparse.Namespace) -> int:
         observer = QuietProgress(screen(sys.stderr))
     else:
         observer = TerminalProgress(screen(), arguments.writing_command)
-    run = train_with(settings, [observer])
+    if resuming:
+        run = resume_with(arguments.resume or None, given_settings(TrainSettings, arguments), [observer])
+    else:
+        run = train_with(settings_from(TrainSettings, arguments), [observer])
     return EXIT_STOPPED if run.ending.stopped else EXIT_OK

@@ -26,7 +26,7 @@ _LONGEST_NAME = 60
 
 @dataclass(frozen=True, kw_only=True)
 class CorpusSettings(Settings):
-    corpus: str = setting(help="the text to learn: a name of the catalogue, a .txt file, or a folder of .txt files")
+    corpus: str = setting(help="the text to learn: a name of the catalogue, a text file, or a folder of .txt files")
 
 
 @dataclass(frozen=True)
@@ -75,17 +75,21 @@ def _is_there(path: Path) -> bool:
 
 
 def _from_catalogue(entry: CatalogueEntry) -> Corpus:
-    own = sorted((user_data() / entry.name).glob("*.txt"))
-    files = own or [bundled_data() / file for file in entry.files]
+    files = _texts_in(user_data() / entry.name) or [bundled_data() / file for file in entry.files]
     return Corpus(entry.name, tuple(files), entry.unit, entry.line_breaks, entry.tokenizer)
 
 
 def _from_path(path: Path) -> Corpus:
-    files = sorted(path.glob("*.txt")) if path.is_dir() else [path]
+    files = _texts_in(path) if path.is_dir() else [path]
     if not files:
         raise CorpusError(f"The folder {path} holds no .txt file.")
     unit, line_breaks = guess_layout(_first_text(path, files))
     return Corpus(path.resolve().stem[:_LONGEST_NAME], tuple(files), unit, line_breaks, None)
+
+
+def _texts_in(folder: Path) -> list[Path]:
+    """All .txt files of a folder and of those in it, in the order of their names."""
+    return sorted(path for path in folder.rglob("*") if path.suffix.lower() == ".txt" and not path.is_dir())
 
 
 def _first_text(path: Path, files: Sequence[Path]) -> str:

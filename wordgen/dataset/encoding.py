@@ -52,6 +52,8 @@ class Dataset:
 
     codec: Codec
     ids: dict[Split, NDArray[np.unsignedinteger]]
+    fingerprint: str
+    """Of the text and of all that made ids of it."""
     statistics: dict[Split, SplitStatistics]
     starts: bool
     """Whether units begin with START: not where the text brought its own <eos>."""
@@ -189,4 +191,4 @@ def _load(place: Path, tokenizer: TokenizerName, corpus: Corpus) -> Dataset | No
     except (OSError, ValueError, KeyError, TypeError):
         return None
     codec = Codec(tokenizer_named(tokenizer), vocabulary, unit_separator(corpus.unit))
-    return Dataset(codec, ids, statistics, starts, types)
+    return Dataset(codec, ids, place.name.rpartition("-")[2], statistics, starts, types)

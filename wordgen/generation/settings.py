@@ -19,7 +19,7 @@ class GenerationSettings(Settings):
         0.7,
         at_least=1e-6,
         at_most=1e6,
-        help="1 draws by the model's own odds, less is plainer and safer, more is wilder",
+        help="1 draws by the model's own odds, less is plainer, more is wilder; for 0 use --mode greedy",
     )
     random_seed: int | None = setting(
         None, at_least=0, help="a number that makes the same text come again; by default a new one is drawn"

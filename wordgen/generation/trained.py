@@ -64,7 +64,7 @@ class TrainedModel:
     def stream_with(self, seed: str, settings: GenerationSettings) -> Iterator[str]:
         """Write one text piece by piece, the seed first: `for piece in model.stream("Aragorn"): ...`."""
         ids = self.read_seed(seed).ids
-        columns = self._decode(ids, _with_random_seed(settings), range(1))
+        columns = self._decode(ids, with_random_seed(settings), range(1))
         return self._codec.pieces(chain(ids, (int(column[0]) for column in columns)))
 
     generate = by_name(GenerationSettings)(generate_with)
@@ -72,7 +72,7 @@ class TrainedModel:
 
     def write(self, seed: str, settings: GenerationSettings) -> Iterator[Text]:
         """Write `count` texts, some side by side, and hand them out as they are done."""
-        settings = _with_random_seed(settings)
+        settings = with_random_seed(settings)
         ids = self.read_seed(seed).ids
         for first in range(0, settings.count, _SIDE_BY_SIDE):
             texts = range(first, min(first + _SIDE_BY_SIDE, settings.count))
@@ -83,20 +83,32 @@ class TrainedModel:
     def read_seed(self, seed: str) -> Seed:
         """The ids of the words that a text should start with; unknown ones are left out and named."""
         tokenizer = self._codec.tokenizer
-        symbols = tokenizer.tokenize(seed.strip())
-        ids = [self.vocabulary.id_of(symbol) for symbol in symbols]
+        # Which apostrophe a text has, nobody remembers: the reading that leaves the fewest unknown is meant.
+        forms = (seed.strip(), seed.strip().replace("’", "'"), seed.strip().replace("'", "’"))
+        readings = (tokenizer.tokenize(form) for form in forms)
+        symbols, ids = min(
+            ((symbols, [self._id_in_any_case(symbol) for symbol in symbols]) for symbols in readings),
+            key=lambda reading: reading[1].count(UNKNOWN),
+        )
         known = tuple(i for i in ids if i != UNKNOWN)
         strangers = (tokenizer.piece(symbol, None) for symbol, i in zip(symbols, ids, strict=True) if i == UNKNOWN)
         unknown = tuple(_short(word) for word in strangers if word.strip())
         if symbols and not known:
-            raise SeedError(f"The model knows no word of the seed '{_short(seed)}'. {self._try_instead(unknown)}")
+            raise SeedError(
+                f"The model, trained on {self.corpus}, knows no word of the seed '{_short(seed)}'. "
+                f"{self._try_instead(unknown)}"
+            )
         return Seed(known, unknown)
+
+    def _id_in_any_case(self, symbol: str) -> int:
+        forms = (symbol, symbol.lower(), symbol.capitalize())
+        return next((i for form in forms if (i := self.vocabulary.id_of(form)) != UNKNOWN), UNKNOWN)
 
     def _try_instead(self, unknown: tuple[str, ...]) -> str:
         words = [symbol for symbol in self.vocabulary.symbols[3:] if symbol.isalpha()]
         near = [match for word in unknown[:5] for match in difflib.get_close_matches(word, words, n=3)][:3]
         proposed = near or [word for word in [word_to_try(self._codec)] if word]
-        return f"Try {' or '.join(proposed)}." if proposed else "Try without a --seed."
+        return f"Try {' or '.join(map(repr, proposed))}." if proposed else "Try without a --seed."
 
     def _decode(self, seed: tuple[int, ...], settings: GenerationSettings, texts: range) -> Iterator[NDArray[np.intp]]:
         begin = START if self._starts else END
@@ -134,7 +146,7 @@ def _short(text: str) -> str:
     return plain if len(plain) <= _LONGEST_SHOWN else plain[:_LONGEST_SHOWN] + "..."
 
 
-def _with_random_seed(settings: GenerationSettings) -> GenerationSettings:
+def with_random_seed(settings: GenerationSettings) -> GenerationSettings:
     """Draw a random seed where none is given, so that it can be told and used again."""
     if settings.random_seed is not None:
         return settings

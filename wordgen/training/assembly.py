@@ -9,10 +9,12 @@ from wordgen.dataset.batches import Batches
 from wordgen.dataset.encoding import Dataset
 from wordgen.evaluation.perplexity import Evaluator
 from wordgen.generation.trained import TrainedModel, word_to_try
-from wordgen.model.network import Network
-from wordgen.training.keeper import BestKeeper
+from wordgen.model.network import Carry, Network
+from wordgen.training.checkpoint import Checkpoints, Position
+from wordgen.training.keeper import BestKeeper, CheckpointKeeper
 from wordgen.training.loop import Loop, Outcome
 from wordgen.training.reports import Observer, Plan, Sample
+from wordgen.training.settings import CheckpointClock
 from wordgen.training.step import Stepper
 from wordgen.training.stopping import StopRequest
 from wordgen.training.tensorboard import TensorBoardWriter
@@ -28,6 +30,7 @@ def learn(
     save: Callable[[Weights], None],
     observers: Sequence[Observer],
     stop: StopRequest,
+    checkpoints: Checkpoints,
 ) -> Outcome:
     settings = plan.settings
     strategy = tf.distribute.get_strategy()
@@ -53,9 +56,22 @@ def learn(
         keeper = BestKeeper(save, warn)
         evaluator = Evaluator(network, dataset.ids["valid"])
         stepper = Stepper(network, settings, strategy)
-        loop = Loop(network, stepper, batches, evaluator, settings, sampler, keeper, everyone, stop)
+        position, carry = _where_it_stands(checkpoints, stepper)
+        keeping = CheckpointKeeper(checkpoints, CheckpointClock.parse(settings.checkpoint_every), warn)
+        loop = Loop(
+            network, stepper, batches, evaluator, settings, sampler, keeper, keeping, everyone, stop, position, carry
+        )
         outcome = loop.run()
         keeper.finish()
         return outcome
     finally:
         curves.close()
+
+
+def _where_it_stands(checkpoints: Checkpoints, stepper: Stepper) -> tuple[Position, Carry]:
+    """The newest whole checkpoint's position, its state taken over; else the very beginning."""
+    found = checkpoints.newest()
+    if found is None:
+        return Position(), stepper.zero_carry()
+    arrays, position = found
+    return position, stepper.restore(arrays)

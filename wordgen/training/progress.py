@@ -9,7 +9,7 @@ import time
 from rich.console import Console
 from rich.markup import escape
 from rich.padding import Padding
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -25,11 +25,12 @@ class TerminalProgress(Observer):
         """`writing_command` is how the user would call what writes with the model."""
         self._console = console
         self._writing_command = writing_command
+        self._training_command = writing_command.replace("generate", "train")
         self._bar: Progress | None = None
         self._encoding: Progress | None = None
         self._plan: Plan | None = None
         self._said = time.monotonic()
-        self._began = time.monotonic()
+        self._began, self._first_step = time.monotonic(), 1
         self._epoch = _RunningEpoch()
 
     def encoding(self, done: int, units: int) -> None:
@@ -52,16 +53,17 @@ class TerminalProgress(Observer):
 
     def stepped(self, report: StepReport) -> None:
         assert self._plan is not None
-        if report.step == 1:
-            self._began = time.monotonic()  # the first step's time goes into making the graph
+        if report.first:
+            self._began, self._first_step = time.monotonic(), report.step
         self._epoch.add(report)
         total = self._plan.steps_per_epoch * self._plan.settings.epochs
         if self._console.is_terminal:
             self._show_bar(report, total)
-        elif time.monotonic() - self._said > _SECONDS_BETWEEN_LINES or report.step == 1:
+        elif time.monotonic() - self._said > _SECONDS_BETWEEN_LINES or report.first:
             self._said = time.monotonic()
-            left = (time.monotonic() - self._began) / max(1, report.step - 1) * (total - report.step)
-            told = f" {_duration(left)} left at most" if report.step > 1 else ""
+            done = report.step - self._first_step
+            left = (time.monotonic() - self._began) / max(1, done) * (total - report.step)
+            told = f" {_duration(left)} left at most" if done else ""
             self._console.print(
                 f"epoch {report.epoch}/{self._plan.settings.epochs} step {report.step_in_epoch}/"
                 f"{self._plan.steps_per_epoch} {self._epoch.words()}{told}",
@@ -81,6 +83,9 @@ class TerminalProgress(Observer):
             short = sample if len(sample) < _SAMPLE_WIDTH else sample[:_SAMPLE_WIDTH] + " ..."
             self._console.print(Padding(Text(short, style="italic dim"), (0, 2)))
 
+    def stopping(self) -> None:
+        self._console.print("Stopping after this step ... (Ctrl-C again: at once)")
+
     def warned(self, sentence: str) -> None:
         self._console.print(f"[yellow]Warning:[/] {escape(sentence)}", highlight=False)
 
@@ -93,20 +98,34 @@ class TerminalProgress(Observer):
         if ending.best is not None:
             factor = ending.unigram_perplexity / ending.best.valid_perplexity
             say(
-                f"Best valid perplexity: [bold]{ending.best.valid_perplexity:,.1f}[/] (epoch {ending.best.epoch}). "
+                f"Best valid perplexity (less is better): [bold]{ending.best.valid_perplexity:,.1f}[/] "
+                f"(epoch {ending.best.epoch}). "
                 f"Word frequencies alone: {ending.unigram_perplexity:,.1f}, {factor:,.2f} times as much.",
                 highlight=False,
             )
+            say(self._advice(ending.best, factor), highlight=False, end="")
         if not ending.model_kept:
-            say("No model of this run is kept.")
+            say("No model of this run is kept: it ended too early.")
             return
         say(f"The model lies in {escape(str(self._plan.folder))}", highlight=False, soft_wrap=True)
+        if ending.stopped:
+            say("Go on with it:  " + escape(f"{self._training_command} --resume {self._plan.run}"), soft_wrap=True)
         say("\nLet it write:   " + escape(self._command_to_try(ending)), highlight=False, soft_wrap=True)
         curves = f"tensorboard --logdir {self._plan.folder.parent}"
         say("See its curves: " + escape(curves), highlight=False, soft_wrap=True)
 
     def close(self) -> None:
         self._stop_bars()
+
+    def _advice(self, best: EpochReport, factor: float) -> str:
+        assert self._plan is not None
+        epochs = self._plan.settings.epochs
+        if best.epoch == epochs:
+            more = f"{self._training_command} --resume {self._plan.run} --epochs {2 * epochs}"
+            return f"It was still getting better in its last epoch. More of them:  {escape(more)}\n"
+        if factor < 1.1:
+            return "That is hardly better than counting words: try a smaller --batch-size, or take more text.\n"
+        return ""
 
     def _command_to_try(self, ending: Ending) -> str:
         assert self._plan is not None
@@ -119,18 +138,19 @@ class TerminalProgress(Observer):
             self._bar = Progress(
                 TextColumn("epoch {task.fields[epoch]}"),
                 BarColumn(bar_width=None),
-                MofNCompleteColumn(),
+                TextColumn("step {task.fields[step]}"),
                 TextColumn("{task.fields[words]}"),
                 TimeRemainingColumn(compact=True, elapsed_when_finished=True),
                 console=self._console,
                 expand=True,
             )
             self._bar.start()
-            self._bar.add_task("", total=total, epoch="", words="")
+            self._bar.add_task("", total=total, epoch="", step="", words="")
         self._bar.update(
             self._bar.task_ids[0],
             completed=report.step,
             epoch=f"{report.epoch}/{self._plan.settings.epochs}",
+            step=f"{report.step_in_epoch}/{self._plan.steps_per_epoch}",
             words=self._epoch.words(),
         )
 
@@ -161,7 +181,7 @@ class _RunningEpoch:
     def add(self, report: StepReport) -> None:
         self._loss += report.loss * report.symbols
         self._symbols += report.symbols
-        if report.step > 1:  # the first step's time goes into making the graph
+        if not report.first:
             self._timed += report.symbols
             self._seconds += report.seconds
 
@@ -175,8 +195,7 @@ def _plan_table(plan: Plan) -> Table:
     table = Table(title=f"Plan for {plan.run}", title_justify="left", show_header=False, box=None, padding=(0, 2, 0, 0))
     train, valid, test = (plan.statistics[split] for split in ("train", "valid", "test"))
     a, s = plan.architecture, plan.settings
-    files = f"{plan.files} file" + ("s" if plan.files > 1 else "")
-    table.add_row("corpus", f"{escape(plan.corpus)} ({files}, {plan.unit} units, {plan.tokenizer} tokenizer)")
+    table.add_row("corpus", f"{escape(plan.corpus)}, {plan.tokenizer} by the {plan.unit}: {escape(plan.source)}")
     table.add_row("symbols", f"{train.symbols:,} to train on, {valid.symbols:,} to validate, {test.symbols:,} to test")
     table.add_row(
         "vocabulary",

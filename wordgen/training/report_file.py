@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from wordgen.errors import StorageError
+from wordgen.errors import BundleError, StorageError
 from wordgen.files import write_whole
 from wordgen.training.reports import Ending, EpochReport, Observer, Plan
 
@@ -14,15 +14,29 @@ REPORT = "report.json"
 _FORMAT = 1
 
 
+def read_report(folder: Path) -> dict[str, Any]:
+    try:
+        report = json.loads((folder / REPORT).read_text(encoding="utf-8"))
+        if report["format"] != _FORMAT:
+            raise BundleError(
+                f"The report in {folder} has format {report['format']!r}, and this wordgen reads {_FORMAT}."
+            )
+        _ = report["settings"]["corpus"], report["dataset"]["fingerprint"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BundleError(f"The report in {folder} cannot be read ({error}): this run cannot be resumed.") from error
+    return report
+
+
 class ReportFile(Observer):
     """Written anew after every epoch, so that a run that was cut short has its report too."""
 
     def __init__(self, folder: Path, facts: dict[str, Any]) -> None:
         self._path = folder / REPORT
-        self._content: dict[str, Any] = {"format": _FORMAT, **facts, "ended": None, "epochs": []}
+        self._content: dict[str, Any] = {"epochs": [], **facts, "format": _FORMAT, "ended": None}
 
     def planned(self, plan: Plan) -> None:
         self._content["dataset"] = {
+            "fingerprint": plan.fingerprint,
             "types": plan.types,
             "vocabulary": plan.architecture.vocabulary_size,
             "splits": {split: asdict(statistics) for split, statistics in plan.statistics.items()},
@@ -30,9 +44,12 @@ class ReportFile(Observer):
         self._content["architecture"] = plan.architecture.to_mapping()
         self._content["parameters"] = plan.architecture.parameters
         self._content["steps_per_epoch"] = plan.steps_per_epoch
+        self._write()
 
     def epoch_ended(self, report: EpochReport) -> None:
-        self._content["epochs"].append(asdict(report))
+        # A run that was killed or stopped goes over some of its steps again: what it then says stands.
+        before = [epoch for epoch in self._content["epochs"] if epoch["epoch"] < report.epoch]
+        self._content["epochs"] = [*before, asdict(report)]
         if report.best:
             self._content["best_epoch"] = report.epoch
             self._content["valid_perplexity"] = report.valid_perplexity

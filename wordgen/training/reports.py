@@ -26,9 +26,12 @@ class Plan:
     run: str
     folder: Path
     corpus: str
-    files: int
+    source: str
+    """Where the text lies."""
     unit: str
     tokenizer: TokenizerName
+    fingerprint: str
+    """Of the ids that the corpus became."""
     statistics: dict[Split, SplitStatistics]
     types: int
     architecture: Architecture
@@ -65,6 +68,8 @@ class StepReport:
     learning_rate: float
     symbols: int
     seconds: float
+    first: bool
+    """The first step of this process, whose time goes into making the graph."""
 
 
 @dataclass(frozen=True)
@@ -113,6 +118,9 @@ class Observer:
 
     def epoch_ended(self, report: EpochReport) -> None:
         """One epoch is done and measured."""
+
+    def stopping(self) -> None:
+        """The user wants the run to end; the step under way is finished first."""
 
     def warned(self, sentence: str) -> None:
         """Something went wrong that does not end the run."""

@@ -3,11 +3,36 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from wordgen.errors import SettingError
 from wordgen.settings import Settings, setting
 
 OptimizerName = Literal["rmsprop", "adam", "sgd"]
 
 _LEARNING_RATES: dict[OptimizerName, float] = {"rmsprop": 0.001, "adam": 0.001, "sgd": 1.0}
+
+
+@dataclass(frozen=True)
+class CheckpointClock:
+    """Says when a checkpoint is due: after so many steps, or so many seconds."""
+
+    steps: int | None
+    seconds: float | None
+
+    @classmethod
+    def parse(cls, text: str) -> "CheckpointClock":
+        """`500` is steps, `10m` minutes."""
+        try:
+            clock = cls(None, 60 * float(text[:-1])) if text.endswith("m") else cls(int(text), None)
+        except ValueError:
+            clock = cls(None, None)
+        if not 0 < (clock.steps or clock.seconds or 0) < float("inf"):
+            raise SettingError(f"--checkpoint-every must be steps (as 500) or minutes (as 10m), not '{text}'.")
+        return clock
+
+    def due(self, step: int, seconds_since: float) -> bool:
+        if self.steps is not None:
+            return step % self.steps == 0
+        return self.seconds is not None and seconds_since >= self.seconds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +68,15 @@ class TrainingSettings(Settings):
         at_most=2**31 - 1,
         help="a number from which all that is random follows; the same gives the same run",
     )
+
+    checkpoint_every: str = setting(
+        "10m",
+        help="how often to save what --resume needs, besides after each epoch: steps (as 500) or minutes (as 10m)",
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        CheckpointClock.parse(self.checkpoint_every)
 
     @property
     def first_learning_rate(self) -> float:

@@ -5,16 +5,19 @@ outside, the gradients are summed over the replicas one by one, clipped by their
 sum, and applied. Keras's own clipping acts before the sum and would give other weights on two devices.
 """
 
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from wordgen.architecture import Architecture
 from wordgen.dataset.batches import Ids
 from wordgen.model.losses import summed_loss
 from wordgen.model.network import Carry, Network, Tensor, fold_in
+from wordgen.training.checkpoint import check_names
 from wordgen.training.reports import compiled_copies
 from wordgen.training.settings import TrainingSettings
 
@@ -55,6 +58,14 @@ def _xla_is_there() -> bool:
     return True
 
 
+def _carry_name(layer: int, part: int) -> str:
+    return f"carry/{layer}/{part}"
+
+
+def _named_carry(carry: Carry) -> dict[str, Tensor]:
+    return {_carry_name(n, part): value for n, parts in enumerate(carry) for part, value in enumerate(parts)}
+
+
 class Stepper:
     """Holds what a step needs and nothing of where the run stands: that is passed in."""
 
@@ -66,6 +77,7 @@ class Stepper:
         self._settings = settings
         self._strategy = strategy
         self._variables = network.trainable_variables
+        self.has_run = False
         with strategy.scope():
             self.optimizer = make_optimizer(settings)
             self.optimizer.build(self._variables)
@@ -77,9 +89,30 @@ class Stepper:
 
     def __call__(self, inputs: Ids, targets: Ids, carry: Carry, step: int) -> tuple[float, int, float, Carry]:
         """Summed loss, counted targets, gradient norm before the clip, and the carry to go on with."""
+        self.has_run = True
         seed = tf.constant([self._settings.random_seed, step], tf.int32)
         loss, count, norm, carry = self._step(tf.constant(inputs), tf.constant(targets), carry, seed)
         return float(loss), int(count), float(norm), carry
+
+    def state(self, carry: Carry) -> dict[str, np.ndarray]:
+        """Everything but the position in the text that the next step depends on."""
+        return {name: np.array(value) for name, value in {**self._kept(), **_named_carry(carry)}.items()}
+
+    def restore(self, state: Mapping[str, np.ndarray]) -> Carry:
+        """Take the state of a checkpoint for one's own; the carry to go on with."""
+        kept, carry = self._kept(), self.zero_carry()
+        shapes = {name: tuple(value.shape) for name, value in {**kept, **_named_carry(carry)}.items()}
+        check_names(state, shapes)
+        for name, variable in kept.items():
+            variable.assign(state[name])
+        return tuple(
+            tuple(tf.constant(state[_carry_name(layer, part)]) for part in range(len(parts)))
+            for layer, parts in enumerate(carry)
+        )
+
+    def _kept(self) -> dict[str, Any]:
+        weights = {f"weights/{name}": value for name, value in self._network.variables_by_name().items()}
+        return {**weights, **{f"optimizer/{n}": value for n, value in enumerate(self.optimizer.variables)}}
 
     def _all_replicas(self, inputs: Tensor, targets: Tensor, carry: Carry, seed: Tensor) -> tuple[Tensor, ...]:
         gradients, loss, count, carry = self._strategy.run(self._one_replica, args=(inputs, targets, carry, seed))

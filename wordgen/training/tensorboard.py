@@ -24,16 +24,17 @@ class TensorBoardWriter(Observer):
         self._symbols, self._seconds = 0, 0.0
 
     def stepped(self, report: StepReport) -> None:
-        if report.step > 1:  # the first step's time goes into making the graph
+        if not report.first:
             self._symbols += report.symbols
             self._seconds += report.seconds
-        if report.step % _EVERY:
+        if report.step % _EVERY and report.step != 1:
             return
         with self._never_in_the_way(), self._train.as_default(report.step):
             tf.summary.scalar("loss", report.loss)
             tf.summary.scalar("learning_rate", report.learning_rate)
             tf.summary.scalar("gradient_norm", report.gradient_norm)
-            tf.summary.scalar("tokens_per_second", self._symbols / max(1e-9, self._seconds))
+            if self._seconds:
+                tf.summary.scalar("tokens_per_second", self._symbols / self._seconds)
         self._symbols, self._seconds = 0, 0.0
 
     def epoch_ended(self, report: EpochReport) -> None:

@@ -1,0 +1,197 @@
+"""A run that was killed and resumed is the run that was never killed: weights, optimizer, losses, to the bit."""
+
+import json
+import os
+import random
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import command_environment, run_command
+
+KILLS = int(os.environ.get("WORDGEN_KILLS", "5"))  # `make soak` sets more
+OPTIONS = ["--corpus", "spells", "--layers", "2", "--units", "24", "--dropout", "0.4", "--checkpoint-every", "7"]
+EPOCHS = 3
+
+# Trains or goes on with the run, and writes every step's loss to a file before the next step begins.
+DRIVER = f"""
+import sys
+import wordgen
+from wordgen.runs import resume_with
+
+class Losses(wordgen.Observer):
+    def stepped(self, report):
+        with open("losses", "a") as file:
+            print(report.step, report.loss.hex(), file=file)
+
+if sys.argv[1] == "resume":
+    resume_with("run", None, [Losses()])
+else:
+    wordgen.train_with(wordgen.TrainSettings(
+        corpus="spells", layers=2, units=24, dropout=0.4, checkpoint_every="7", epochs={EPOCHS}, patience=9, name="run",
+    ), [Losses()])
+"""
+
+
+def start(room: Path, verb: str) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen(
+        [sys.executable, "-c", DRIVER, verb], cwd=room, env=command_environment(), stderr=subprocess.PIPE
+    )
+
+
+def losses(room: Path) -> list[tuple[int, str]]:
+    if not (room / "losses").exists():
+        return []
+    lines = (room / "losses").read_text().split("\n")[:-1]  # behind the last line end is half a line at most
+    return [(int(step), loss) for step, loss in (line.split() for line in lines)]
+
+
+def newest_state(room: Path) -> bytes:
+    return (
+        sorted((room / "saved_models" / "run" / "checkpoints").glob("step-*"))[-1]
+        .joinpath("state.safetensors")
+        .read_bytes()
+    )
+
+
+@pytest.fixture(scope="module")
+def never_killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    room = tmp_path_factory.mktemp("whole")
+    with start(room, "train") as process:
+        assert process.wait(timeout=200) == 0
+    return room
+
+
+def test_killed_at_random_steps_and_resumed_it_is_the_same_run(never_killed: Path, tmp_path: Path):
+    expected = dict(losses(never_killed))
+    assert len(expected) == EPOCHS * 40
+    dice = random.Random(KILLS)
+    kills = 0
+    while kills < KILLS:
+        seen = len(losses(tmp_path))
+        with start(tmp_path, "resume" if (tmp_path / "saved_models").exists() else "train") as process:
+            until = seen + dice.randrange(1, 30)
+            while process.poll() is None and len(losses(tmp_path)) < until:
+                time.sleep(0.002)
+            killed = process.poll() is None
+            process.kill()
+        assert killed or process.returncode == 0, process.stderr and process.stderr.read().decode()
+        kills += killed
+        if not killed:  # it came to its end: begin again, for there are kills left
+            _compare(tmp_path, never_killed, expected)
+            subprocess.run(["rm", "-rf", "saved_models", "losses"], cwd=tmp_path, check=True)
+    with start(tmp_path, "resume") as process:
+        assert process.wait(timeout=200) == 0
+    _compare(tmp_path, never_killed, expected)
+
+
+def _compare(room: Path, whole: Path, expected: dict[int, str]) -> None:
+    found = losses(room)
+    assert [pair for pair in found if expected[pair[0]] != pair[1]] == []
+    assert {step for step, _ in found} == set(expected)
+    assert newest_state(room) == newest_state(whole)
+    for name in ("weights.safetensors", "config.json", "vocabulary.json"):
+        mine = (room / "saved_models" / "run" / name).read_bytes()
+        assert mine == (whole / "saved_models" / "run" / name).read_bytes()
+    reports = [json.loads((each / "saved_models" / "run" / "report.json").read_text()) for each in (room, whole)]
+    perplexities = [[epoch["valid_perplexity"] for epoch in report["epochs"]] for report in reports]
+    assert perplexities[0] == perplexities[1]
+    samples = [[epoch["samples"] for epoch in report["epochs"]] for report in reports]
+    assert samples[0] == samples[1]
+
+
+@pytest.mark.parametrize("at", [4, 5, 6, 9, 14, 21])
+def test_killed_in_the_middle_of_a_write_the_one_before_is_used(never_killed: Path, tmp_path: Path, at: int):
+    """The process kills itself with SIGKILL when it has written, but not yet finished, its n-th file."""
+    suicide = (
+        "import os, signal\nreal, calls = os.fsync, []\ndef fsync(fd):\n    calls.append(fd)\n"
+        f"    if len(calls) == {at}: os.kill(os.getpid(), signal.SIGKILL)\n    real(fd)\nos.fsync = fsync\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", suicide + DRIVER, "train"], cwd=tmp_path, env=command_environment(), check=False
+    )
+    assert ended.returncode == -signal.SIGKILL
+    with start(tmp_path, "resume") as process:
+        assert process.wait(timeout=200) == 0
+    _compare(tmp_path, never_killed, dict(losses(never_killed)))
+
+
+def test_a_full_disk_during_a_checkpoint_is_warned_of_and_the_training_goes_on(tmp_path: Path):
+    """In a process that may write no file over 300 kB, the model fits and the checkpoint, twice as large, does not."""
+    ended = subprocess.run(
+        [sys.executable, "-m", "wordgen", "train", "--corpus", "spells", "--layers", "1", "--units", "32",
+         "--epochs", "2", "--name", "full"],
+        cwd=tmp_path,
+        env=command_environment(),
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000)),
+        capture_output=True,
+        text=True,
+        check=False,
+    )  # fmt: skip
+    assert ended.returncode == 0, ended.stderr
+    shown = " ".join(ended.stdout.split())
+    assert "The checkpoint of step 40 is not saved" in shown
+    assert "The checkpoint of step 80 is not saved" in shown
+    assert (tmp_path / "saved_models" / "full" / "weights.safetensors").exists()
+
+
+def train(room: Path, *more: str) -> "subprocess.CompletedProcess[str]":
+    return run_command("train", *more, cwd=room)
+
+
+def test_the_command_goes_on_with_the_newest_run_and_more_epochs(tmp_path: Path):
+    assert train(tmp_path, *OPTIONS, "--epochs", "1", "--name", "tale").returncode == 0
+    resumed = train(tmp_path, "--resume", "--epochs", "2")
+    assert resumed.returncode == 0, resumed.stderr
+    assert "epoch 2:" in resumed.stdout
+    assert "epoch 1:" not in resumed.stdout
+    assert train(tmp_path, *OPTIONS, "--epochs", "2", "--name", "whole").returncode == 0
+    weights = [(tmp_path / "saved_models" / name / "weights.safetensors").read_bytes() for name in ("tale", "whole")]
+    assert weights[0] == weights[1]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_run_goes_on_where_it_was(never_killed: Path, tmp_path: Path, number: int):
+    with start(tmp_path, "train") as process:
+        while len(losses(tmp_path)) < 53:
+            time.sleep(0.005)
+        process.send_signal(number)
+        assert process.wait(timeout=60) == 0  # the driver's own code: the Python API returns
+    done = len(losses(tmp_path))
+    with start(tmp_path, "resume") as process:
+        assert process.wait(timeout=200) == 0
+    found = losses(tmp_path)
+    assert [step for step, _ in found] == list(range(1, len(found) + 1))  # no step twice, none left out
+    assert done < len(found)
+    _compare(tmp_path, never_killed, dict(losses(never_killed)))
+
+
+def test_what_contradicts_the_run_is_refused_with_the_difference(tmp_path: Path):
+    assert train(tmp_path, *OPTIONS, "--epochs", "1", "--name", "tale").returncode == 0
+    for more, part in (
+        (["--units", "25"], "begun with --units 24 and not 25"),
+        (["--epochs", "0"], "--epochs may grow, but not shrink"),
+        (["--corpus", "lyrics"], "begun with --corpus spells and not lyrics"),
+    ):
+        ended = train(tmp_path, "--resume", "tale", *more)
+        assert ended.returncode == 2
+        assert part in ended.stderr
+    assert train(tmp_path, "--resume", "tale", "--units", "24", "--epochs", "1").returncode == 0
+    assert "There is no run 'tail' to resume. There are: tale." in train(tmp_path, "--resume", "tail").stderr
+    assert "--corpus is required" in train(tmp_path).stderr
+
+
+def test_a_text_that_changed_is_refused(tmp_path: Path):
+    text = "\n\n".join(f"The road number {n % 7} goes on and on to the sea." for n in range(200))
+    (tmp_path / "tale.txt").write_text(text)
+    begun = train(tmp_path, "--corpus", "tale.txt", *OPTIONS[2:], "--epochs", "1", "--name", "tale")
+    assert begun.returncode == 0, begun.stderr
+    (tmp_path / "tale.txt").write_text(text + "\n\nMore.")
+    ended = train(tmp_path, "--resume", "tale", "--epochs", "2")
+    assert ended.returncode == 2
+    assert "is not the one that tale began with" in ended.stderr

@@ -1,0 +1,130 @@
+import math
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from wordgen.errors import BundleError, SettingError, StorageError
+from wordgen.training.checkpoint import Checkpoints, Position, check_names, has_checkpoint
+from wordgen.training.keeper import CheckpointKeeper
+from wordgen.training.reports import EpochReport, Sample
+from wordgen.training.settings import CheckpointClock, TrainingSettings
+
+EPOCH = EpochReport(1, 40, 9.25, math.pi, True, 1.5, (Sample("greedy", "a text\n夜"),))
+POSITION = Position(2, 7, 0.1 + 0.2, 105, math.pi, 1, [EPOCH], 12.5)
+ARRAYS = {"weights/a": np.arange(6, dtype=np.float32).reshape(2, 3), "optimizer/0": np.array(7, np.int64)}
+
+
+def save(run: Path, *steps: int) -> list[str]:
+    warnings: list[str] = []
+    checkpoints = Checkpoints(run, warnings.append)
+    for step in steps:
+        checkpoints.save(step, {**ARRAYS, "step": np.array(step)}, POSITION)
+    return warnings
+
+
+def newest(run: Path) -> tuple[int | None, list[str]]:
+    warnings: list[str] = []
+    found = Checkpoints(run, warnings.append).newest()
+    return (None if found is None else int(found[0]["step"])), warnings
+
+
+def test_a_checkpoint_comes_back_to_the_bit(tmp_path: Path):
+    Checkpoints(tmp_path, lambda sentence: None).save(3, ARRAYS, POSITION)
+    found = Checkpoints(tmp_path, lambda sentence: None).newest()
+    assert found is not None
+    arrays, position = found
+    assert position == POSITION
+    for name, array in ARRAYS.items():
+        np.testing.assert_array_equal(arrays[name], array)
+        assert arrays[name].dtype == array.dtype
+        assert arrays[name].shape == array.shape
+
+
+def test_the_last_three_are_kept(tmp_path: Path):
+    save(tmp_path, 9, 10, 100, 1000)
+    assert len(list((tmp_path / "checkpoints").iterdir())) == 3
+    assert newest(tmp_path) == (1000, [])
+    assert has_checkpoint(tmp_path)
+
+
+def test_where_there_is_none_there_is_none(tmp_path: Path):
+    assert newest(tmp_path) == (None, [])
+    assert not has_checkpoint(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["state.safetensors", "position.json"])
+@pytest.mark.parametrize(
+    "harm",
+    [
+        lambda whole: whole[: len(whole) // 2],
+        lambda whole: b"",
+        lambda whole: whole[:-20] + bytes([whole[-20] ^ 1]) + whole[-19:],
+        lambda whole: whole.replace(b"105", b"106").replace(b"\x00\x00\x80?", b"\x00\x00\x80@"),
+        None,
+    ],
+)
+def test_a_damaged_one_is_named_and_passed_over(tmp_path: Path, name: str, harm: Callable[[bytes], bytes] | None):
+    save(tmp_path, 1, 2)
+    path = tmp_path / "checkpoints" / "step-000000000002" / name
+    if harm is None:
+        path.unlink()
+    else:
+        path.write_bytes(harm(path.read_bytes()))
+    step, warnings = newest(tmp_path)
+    assert step == 1
+    assert len(warnings) == 1
+    assert "step-000000000002 is damaged" in warnings[0]
+
+
+def test_one_that_was_never_finished_is_thrown_away_with_a_warning(tmp_path: Path):
+    save(tmp_path, 1)
+    (tmp_path / "checkpoints" / ".step-000000000002.abc").mkdir()
+    assert newest(tmp_path) == (1, ["A checkpoint was being written when the run ended: the one before it is used."])
+    assert newest(tmp_path) == (1, [])
+
+
+def test_a_full_disk_is_warned_of_and_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    warnings: list[str] = []
+    keeper = CheckpointKeeper(Checkpoints(tmp_path, warnings.append), CheckpointClock.parse("1"), warnings.append)
+
+    def no_space(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", no_space)
+        keeper.keep_if_due(1, lambda: {"step": np.array(1)}, POSITION)
+    assert len(warnings) == 1
+    assert "step 1 is not saved" in warnings[0]
+    assert list((tmp_path / "checkpoints").iterdir()) == []
+    keeper.keep_if_due(2, lambda: {"step": np.array(2)}, POSITION)
+    assert newest(tmp_path) == (2, [])
+
+
+def test_other_errors_than_the_disks_are_not_hidden(tmp_path: Path):
+    keeper = CheckpointKeeper(Checkpoints(tmp_path, lambda s: None), CheckpointClock.parse("1"), lambda s: None)
+    with pytest.raises(ZeroDivisionError):
+        keeper.keep(1, lambda: {"step": np.array(1 // 0)}, POSITION)
+    assert issubclass(StorageError, Exception)
+
+
+def test_a_state_of_another_shape_is_refused():
+    check_names(ARRAYS, {"weights/a": (2, 3), "optimizer/0": ()})
+    with pytest.raises(BundleError, match="another shape"):
+        check_names(ARRAYS, {"weights/a": (3, 2), "optimizer/0": ()})
+
+
+@pytest.mark.parametrize(
+    ("text", "step", "seconds", "due"),
+    [("5", 10, 0, True), ("5", 11, 1e9, False), ("10m", 3, 600, True), ("10m", 3, 599, False), ("0.5m", 1, 30, True)],
+)
+def test_the_clock(text: str, step: int, seconds: float, due: bool):
+    assert CheckpointClock.parse(text).due(step, seconds) is due
+
+
+@pytest.mark.parametrize("text", ["", "m", "0", "-5", "0m", "nanm", "infm", "often", "1.5", "5h"])
+def test_a_clock_that_says_nothing_is_refused(text: str):
+    with pytest.raises(SettingError, match="--checkpoint-every must be steps"):
+        TrainingSettings(checkpoint_every=text)

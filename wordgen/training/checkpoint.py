@@ -1,0 +1,128 @@
+"""Checkpoints: all that a run needs to go on as if it had never stopped.
+
+A checkpoint is a folder that is written whole or not at all: the arrays (weights, optimizer, carry) as
+safetensors, and the position as JSON with the checksum of both. Neither holds any code.
+"""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wordgen.errors import BundleError
+from wordgen.files import whole_folder, write_whole
+from wordgen.training.reports import EpochReport, Sample
+
+FOLDER = "checkpoints"
+_ARRAYS, _POSITION = "state.safetensors", "position.json"
+_FORMAT = 1
+_KEPT = 3
+
+Arrays = Mapping[str, NDArray[Any]]
+
+
+@dataclass
+class Position:
+    """Where a run stands in the text, and what it has reached so far."""
+
+    epoch: int = 1
+    step_in_epoch: int = 0
+    """How many steps of the epoch are done."""
+    summed_loss: float = 0.0
+    counted: int = 0
+    """Loss and targets of the epoch so far."""
+    best: float | None = None
+    best_epoch: int = 0
+    epochs: list[EpochReport] = field(default_factory=list)
+    """The reports of all whole epochs."""
+    seconds: float = 0.0
+    """How long the run has learned so far, all its processes together."""
+
+    def to_mapping(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_mapping(cls, mapping: Mapping[str, Any]) -> "Position":
+        return cls(**{**mapping, "epochs": [_epoch_report(each) for each in mapping["epochs"]]})
+
+
+class Checkpoints:
+    """The checkpoints of one run: the newest three are kept."""
+
+    def __init__(self, run: Path, warn: Callable[[str], None]) -> None:
+        self._folder = run / FOLDER
+        self._warn = warn
+
+    def save(self, step: int, arrays: Arrays, position: Position) -> None:
+        from safetensors.numpy import save
+
+        content = save({name: np.asarray(array, order="C") for name, array in arrays.items()})
+        mapping = position.to_mapping()
+        described = {"format": _FORMAT, "sha256": _checksum(content, mapping), "position": mapping}
+        with whole_folder(self._place(step)) as partial:
+            write_whole(partial / _ARRAYS, content)
+            write_whole(partial / _POSITION, json.dumps(described, ensure_ascii=False, allow_nan=False).encode())
+        for old in self._places()[:-_KEPT]:
+            shutil.rmtree(old, ignore_errors=True)
+
+    def newest(self) -> tuple[dict[str, NDArray[Any]], Position] | None:
+        """The newest whole checkpoint; damaged ones are named and passed over."""
+        self._clear_unfinished()
+        for place in reversed(self._places()):
+            try:
+                return _read(place)
+            except (OSError, ValueError, KeyError, TypeError) as error:
+                self._warn(f"The checkpoint {place} is damaged ({error}): an older one is used.")
+                shutil.rmtree(place, ignore_errors=True)
+        return None
+
+    def _place(self, step: int) -> Path:
+        return self._folder / f"step-{step:012d}"
+
+    def _places(self) -> list[Path]:
+        return sorted(self._folder.glob("step-*"))
+
+    def _clear_unfinished(self) -> None:
+        for partial in self._folder.glob(".step-*"):
+            self._warn("A checkpoint was being written when the run ended: the one before it is used.")
+            shutil.rmtree(partial, ignore_errors=True)
+
+
+def has_checkpoint(run: Path) -> bool:
+    return any((run / FOLDER).glob("step-*"))
+
+
+def check_names(arrays: Arrays, shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """A checkpoint must hold just what this run is made of."""
+    if {name: tuple(array.shape) for name, array in arrays.items()} != dict(shapes):
+        raise BundleError("The checkpoint belongs to a network of another shape: it cannot be resumed.")
+
+
+def _read(place: Path) -> tuple[dict[str, NDArray[Any]], Position]:
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    described = json.loads((place / _POSITION).read_bytes())
+    if described["format"] != _FORMAT:
+        raise ValueError(f"format {described['format']!r}")
+    content = (place / _ARRAYS).read_bytes()
+    if _checksum(content, described["position"]) != described["sha256"]:
+        raise ValueError("its checksum is wrong")
+    try:
+        return load(content), Position.from_mapping(described["position"])
+    except SafetensorError as error:
+        raise ValueError(str(error)) from error
+
+
+def _checksum(content: bytes, position: Mapping[str, Any]) -> str:
+    return hashlib.sha256(content + json.dumps(position, sort_keys=True).encode()).hexdigest()
+
+
+def _epoch_report(mapping: Mapping[str, Any]) -> EpochReport:
+    return EpochReport(**{**mapping, "samples": tuple(Sample(**sample) for sample in mapping["samples"])})

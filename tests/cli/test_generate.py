@@ -1,9 +1,12 @@
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from tests.conftest import command_environment
 from wordgen.cli.main import main
 
 
@@ -59,3 +62,18 @@ def test_left_out_words_are_named_apart_from_the_text(capsys: pytest.CaptureFixt
     shown = capsys.readouterr()
     assert "does not know frobnicator" in shown.err
     assert shown.out.startswith("The caster")
+
+
+def test_words_come_as_they_are_written(room: Path):
+    """The first words are here long before the last: a real process, read while it writes."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "wordgen", "generate", "--seed", "The caster", "--length", "1000000"],
+        cwd=room,
+        env=command_environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.read(40).startswith(b"The caster")
+        assert process.poll() is None
+        process.kill()

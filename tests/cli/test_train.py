@@ -207,4 +207,4 @@ def test_killed_at_any_time_the_model_is_whole(tmp_path: Path):
             wait_for(process, "epoch 3:")
             time.sleep(delay)
             process.kill()
-        load_bundle(tmp_path / "saved_models" / "long")
+        assert load_bundle(tmp_path / "saved_models" / "long").architecture.units == 32

@@ -87,14 +87,18 @@ def test_a_narrow_terminal_is_no_error():
 
 
 def test_a_screen_that_goes_away_stops_nothing():
+    refused: list[str] = []
+
     class Full(io.StringIO):
         def write(self, text: str) -> int:
+            refused.append(text)
             raise OSError(28, "No space left on device")
 
         def flush(self) -> None:
             raise BrokenPipeError
 
     screen(Full()).print("anything")
+    assert "anything" in "".join(refused)
 
 
 def end_of(best_epoch: int, valid_perplexity: float) -> str:

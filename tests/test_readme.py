@@ -21,7 +21,16 @@ COMMANDS = [
     for line in block.strip().split("\n")
 ]
 PYTHON_BLOCK = "".join(re.findall(r"```python\n(.*?)```", README, re.DOTALL))
-PARTS = ["wordgen", "data", "train.py", "generate.py", "saved_models", "requirements.txt", "Makefile"]
+PARTS = [
+    "wordgen",
+    "data",
+    "train.py",
+    "generate.py",
+    "saved_models",
+    "requirements.txt",
+    "requirements-dev.txt",
+    "Makefile",
+]
 
 
 @pytest.fixture(scope="module")

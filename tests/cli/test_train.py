@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Command, command_environment
+from tests.conftest import Command, command_environment, run_command
 
 SMALL = ["--corpus", "spells", "--layers", "1", "--units", "32"]
 
@@ -19,15 +19,7 @@ SMALL = ["--corpus", "spells", "--layers", "1", "--units", "32"]
 @pytest.fixture(scope="module")
 def screen(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
     room = tmp_path_factory.mktemp("screen")
-    ended = subprocess.run(
-        [sys.executable, "-m", "wordgen", "train", *SMALL, "--epochs", "2", "--name", "small"],
-        cwd=room,
-        env=command_environment(),
-        capture_output=True,
-        text=True,
-        timeout=200,
-        check=False,
-    )
+    ended = run_command("train", *SMALL, "--epochs", "2", "--name", "small", cwd=room)
     return room, ended
 
 

@@ -1,7 +1,8 @@
 # make demo    set up, learn the bundled text, write with what was learned (about five minutes)
 # make test    set up, run every test
 # make check   what CI runs: format, lint, types, import contracts, tests
-# make soak    kill and resume a training a hundred times (about twenty minutes)
+# make bench   measure what docs/benchmarks.md tells (ten minutes; on a machine that does nothing else)
+# make soak    kill and resume a training a hundred times, alone and as one of two (about an hour)
 # make tidy    put code into the project's format
 
 PYTHON ?= python3
@@ -9,7 +10,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 QUIET_PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test check soak tidy
+.PHONY: demo test check bench soak tidy
 
 demo: $(VENV)/.runs
 	$(BIN)/python train.py --corpus lotr --seq-len 15 --layers 3
@@ -29,8 +30,14 @@ check: $(VENV)/.develops
 	PYTHONPATH=. $(BIN)/lint-imports --no-cache
 	$(MAKE) test
 
+bench: $(VENV)/.develops
+	PYTHONPATH=. $(BIN)/python bench/compiled_step.py
+	PYTHONPATH=. $(BIN)/python bench/scaling.py
+	PYTHONPATH=. $(BIN)/python bench/checkpoints.py
+
 soak: $(VENV)/.develops
-	WORDGEN_KILLS=100 $(BIN)/python -m pytest tests/laws/test_resume.py -k killed_at_random
+	WORDGEN_KILLS=100 $(BIN)/python -m pytest tests/laws/test_resume.py tests/laws/test_workers.py \
+	  -k "killed_at_random or one_of_two_killed"
 
 tidy: $(VENV)/.develops
 	$(BIN)/ruff format .

@@ -11,10 +11,10 @@ import wordgen.model  # noqa: F401 - first, for it keeps TensorFlow's start-up n
 
 # isort: split
 import numpy as np
-import tensorflow as tf
 
 from wordgen.architecture import Architecture, NetworkSettings
 from wordgen.model.network import Network
+from wordgen.model.replicas import alone
 from wordgen.training.settings import TrainingSettings
 from wordgen.training.step import Stepper
 
@@ -45,7 +45,7 @@ def main() -> None:
 class _Timed:
     def __init__(self, architecture: Architecture, settings: TrainingSettings, ids: Any, *, compiled: bool) -> None:
         network = Network(architecture, dropout=settings.dropout, random_seed=1)
-        self._stepper = Stepper(network, settings, tf.distribute.get_strategy(), compiled=compiled)
+        self._stepper = Stepper(network, settings, alone(), compiled=compiled)
         self._ids, self._carry = ids, self._stepper.zero_carry()
         self._walls: list[float] = []
         self._cpus: list[float] = []
@@ -55,7 +55,7 @@ class _Timed:
 
     def step(self) -> None:
         wall, cpu = time.monotonic(), time.process_time()
-        *_, self._carry = self._stepper(self._ids, self._ids, self._carry, len(self._walls) + 1)
+        *_, self._carry = self._stepper([(self._ids, self._ids)], self._carry, len(self._walls) + 1, [0.001])
         self._walls.append(time.monotonic() - wall)
         self._cpus.append(time.process_time() - cpu)
 

@@ -43,6 +43,7 @@ def test_the_saved_model_is_the_best_one_and_not_the_last(
     from wordgen.dataset.encoding import prepare
     from wordgen.evaluation.perplexity import Evaluator
     from wordgen.model.network import Network
+    from wordgen.model.replicas import alone
     from wordgen.text.settings import TextSettings
 
     bundle = load_bundle(run.folder)
@@ -51,7 +52,7 @@ def test_the_saved_model_is_the_best_one_and_not_the_last(
     dataset = prepare(open_corpus("spells"), TextSettings(), tmp_path)
     assert run.ending.best is not None
     assert run.ending.best.epoch == len(run.epochs) - 1
-    measured = Evaluator(network, np.asarray(dataset.ids["valid"])).perplexity()
+    measured = Evaluator(network, np.asarray(dataset.ids["valid"]), alone()).perplexity()
     assert measured == pytest.approx(run.ending.best.valid_perplexity, rel=1e-5)
 
 

@@ -85,5 +85,10 @@ class Architecture(Settings):
         return sum(prod(shape) for shape in self.weight_shapes().values())
 
     @property
+    def output_parameters(self) -> int:
+        """Weights that every symbol is multiplied with to get its logits."""
+        return self.vocabulary_size * (self.embedding if self.tied else self.units)
+
+    @property
     def recurrent_parameters(self) -> int:
         return sum(prod(shape) for name, shape in self.weight_shapes().items() if name.startswith("layer_"))

@@ -29,5 +29,9 @@ class DivergedError(WordgenError):
     """A training went off into numbers that are none."""
 
 
+class WorkerLostError(WordgenError):
+    """One of several workers has gone, or never came: all must be started again."""
+
+
 class StorageError(WordgenError):
     """A file could not be written: no space, no permission."""

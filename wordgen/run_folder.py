@@ -148,6 +148,11 @@ def find_model(model: str | Path | None = None) -> Path:
     raise BundleError(f"There is no model '{str(model)[:100]}', neither as a folder nor in {SAVED_MODELS}. {hint}")
 
 
+def is_run(name: str) -> bool:
+    """Whether a run of this name has begun."""
+    return (SAVED_MODELS / name / REPORT).is_file()
+
+
 def find_run(run: str | None = None) -> Path:
     """The folder of a run that can be gone on with, by its name; the newest when nothing is given."""
     runs = sorted(SAVED_MODELS.glob(f"*/{REPORT}"), key=lambda report: report.stat().st_mtime)

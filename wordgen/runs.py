@@ -3,20 +3,21 @@
 TensorFlow is imported inside `train_with`, when the plan is on the screen already.
 """
 
+import hashlib
 import inspect
 import os
 import platform
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, ParamSpec
+from typing import TYPE_CHECKING, Any, ParamSpec
 
 from wordgen import __version__
 from wordgen.architecture import Architecture, NetworkSettings
-from wordgen.bundle import Bundle, TextConfig, Weights, is_bundle, save_bundle
+from wordgen.bundle import is_bundle
 from wordgen.corpora.catalogue import bundled_data, user_data
 from wordgen.corpora.corpus import Corpus, CorpusSettings, open_corpus
 from wordgen.dataset.batches import Batches
@@ -27,11 +28,14 @@ from wordgen.generation.trained import word_to_try
 from wordgen.run_folder import RunFolder, find_run, folder_for, made_new, resumed, run_name
 from wordgen.settings import Settings, flag_name, setting
 from wordgen.text.settings import TextSettings
-from wordgen.training.checkpoint import Checkpoints
 from wordgen.training.report_file import ReportFile, read_report
-from wordgen.training.reports import Ending, EpochReport, Observer, Plan
-from wordgen.training.settings import TrainingSettings
+from wordgen.training.reports import Ending, EpochReport, Observer, Plan, Speed
+from wordgen.training.settings import DeviceSettings, TrainingSettings
 from wordgen.training.stopping import StopRequest, stop_on_signals
+from wordgen.training.workers import Place, place_of
+
+if TYPE_CHECKING:
+    from wordgen.training.assembly import Learner
 
 Names = ParamSpec("Names")
 
@@ -43,7 +47,7 @@ class RunSettings(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainSettings(RunSettings, TrainingSettings, NetworkSettings, TextSettings, CorpusSettings):
+class TrainSettings(RunSettings, DeviceSettings, TrainingSettings, NetworkSettings, TextSettings, CorpusSettings):
     """Every setting of a training run, flat; each belongs to one of the groups above."""
 
 
@@ -57,18 +61,34 @@ class Run:
 
 
 def train_with(settings: TrainSettings, observers: Sequence[Observer] = ()) -> Run:
-    """Train a model and keep its best state in saved_models/; the observers are told what happens."""
-    with ExitStack() as closing:
-        for observer in observers:
-            closing.callback(observer.close)
+    """Train a model and keep its best state in saved_models/; the observers are told what happens.
+
+    Where several workers learn together, each calls this; the chief alone writes files and tells observers.
+    """
+    with _watched(settings, observers) as (place, observers, stop):
         corpus = open_corpus(settings.corpus)
-        folder = folder_for(run_name(settings.name, corpus.name), overwrite=settings.overwrite)
-        plan, dataset, batches = _prepare(folder, corpus, settings, observers)
-        with (
-            stop_on_signals(_stopping_teller(observers)) as stop,
-            made_new(folder, overwrite=settings.overwrite) as run_folder,
-        ):
-            return _train(plan, run_folder, dataset, batches, _facts(plan, settings), observers, stop)
+        name = run_name(settings.name, corpus.name)
+        folder = folder_for(name, overwrite=settings.overwrite or not place.chief)
+        prepared = _prepare(folder, corpus, settings, observers)
+        joined = _join(prepared, settings, place, observers, stop)
+        with made_new(folder, overwrite=settings.overwrite) if place.chief else nullcontext() as run_folder:
+            return _train(joined, run_folder, _facts(folder, joined.settings), stop)
+
+
+def dry_run_with(settings: TrainSettings, observers: Sequence[Observer] = ()) -> Speed:
+    """Plan a run and measure how fast it would go; nothing is kept."""
+    with _watched(settings, observers) as (place, observers, stop):
+        corpus = open_corpus(settings.corpus)
+        folder = folder_for(run_name(settings.name, corpus.name), overwrite=True)
+        joined = _join(_prepare(folder, corpus, settings, observers), settings, place, observers, stop)
+        from wordgen.training.joining import losing_nobody
+
+        with losing_nobody(joined.learner.replicas, folder.name):
+            speed = joined.learner.measure()
+        begun = joined.learner.begun(joined.learner.last_step(speed))
+        for observer in observers:
+            observer.measured(begun, speed)
+        return speed
 
 
 def resume_with(
@@ -76,27 +96,34 @@ def resume_with(
 ) -> Run:
     """Go on with a run, the newest if none is named, as if it had never stopped.
 
-    Of its settings only the number of epochs may change, and only grow.
+    Of its settings only the number of epochs may change, and only grow; but it may go on on other devices,
+    or more of them, and save more often.
     """
-    with ExitStack() as closing:
-        for observer in observers:
-            closing.callback(observer.close)
-        folder = find_run(run)
-        report = read_report(folder)
-        settings = _resumed_settings(folder, TrainSettings.from_mapping(report["settings"]), changes or {})
-        plan, dataset, batches = _prepare(folder, open_corpus(settings.corpus), settings, observers)
-        if report["dataset"]["fingerprint"] != plan.fingerprint:
+    folder = find_run(run)
+    report = read_report(folder)
+    settings = _resumed_settings(folder, TrainSettings.from_mapping(report["settings"]), changes or {})
+    with _watched(settings, observers) as (place, observers, stop):
+        prepared = _prepare(folder, open_corpus(settings.corpus), settings, observers)
+        if report["dataset"]["fingerprint"] != prepared.plan.fingerprint:
             raise CorpusError(
                 f"The text of {settings.corpus} is not the one that {folder.name} began with: "
                 "put it back, or train anew."
             )
-        facts = {**report, "settings": settings.to_mapping()}
-        with stop_on_signals(_stopping_teller(observers)) as stop, resumed(folder) as run_folder:
-            return _train(plan, run_folder, dataset, batches, facts, observers, stop)
+        joined = _join(prepared, settings, place, observers, stop)
+        facts = {**report, "settings": joined.settings.to_mapping()}
+        with resumed(folder) if place.chief else nullcontext() as run_folder:
+            return _train(joined, run_folder, facts, stop)
+
+
+_OF_THE_DEVICES = frozenset(each.name for each in fields(DeviceSettings))
+_MAY_CHANGE = {"epochs", "checkpoint_every", *_OF_THE_DEVICES}
 
 
 def _resumed_settings(folder: Path, began: TrainSettings, changes: Mapping[str, Any]) -> TrainSettings:
-    different = {name: value for name, value in changes.items() if value != getattr(began, name) and name != "epochs"}
+    changes = {name: value for name, value in changes.items() if (name, value) != ("precision", "auto")}
+    different = {
+        name: value for name, value in changes.items() if value != getattr(began, name) and name not in _MAY_CHANGE
+    }
     if different:
         shown = ", ".join(f"{flag_name(name)} {getattr(began, name)} and not {different[name]}" for name in different)
         raise SettingError(f"The run {folder.name} was begun with {shown}: leave that out to resume it, or train anew.")
@@ -105,17 +132,84 @@ def _resumed_settings(folder: Path, began: TrainSettings, changes: Mapping[str, 
         raise SettingError(
             f"The run {folder.name} is to have {began.epochs} epochs: --epochs may grow, but not shrink."
         )
-    return replace(began, epochs=epochs)
+    if epochs > began.epochs and began.time_budget is not None:
+        raise SettingError(
+            f"The run {folder.name} has a time budget of {began.time_budget}, and its steps are settled: "
+            "leave out --epochs to resume it, or train anew."
+        )
+    here = {name: changes[name] for name in changes.keys() & _MAY_CHANGE}
+    return replace(began, **{**DeviceSettings().to_mapping(), **here})
 
 
-def _prepare(
-    folder: Path, corpus: Corpus, settings: TrainSettings, observers: Sequence[Observer]
-) -> tuple[Plan, Dataset, Batches]:
+@contextmanager
+def _watched(
+    settings: TrainSettings, observers: Sequence[Observer]
+) -> Iterator[tuple[Place, Sequence[Observer], StopRequest]]:
+    """This process among the workers, who is told what happens in it, and the signals it listens to."""
+    with ExitStack() as closing:
+        for observer in observers:
+            closing.callback(observer.close)
+        place = place_of(DeviceSettings.part_of(settings))
+        told = observers if place.chief else ()
+        stop = closing.enter_context(stop_on_signals(_stopping_teller(told)))
+        yield place, told, stop
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """A run before the first import of TensorFlow."""
+
+    plan: Plan
+    dataset: Dataset
+    batches: Batches
+    began: float
+
+
+@dataclass(frozen=True)
+class _Joined:
+    """A run whose devices are there."""
+
+    settings: TrainSettings
+    learner: "Learner"
+
+
+def _prepare(folder: Path, corpus: Corpus, settings: TrainSettings, observers: Sequence[Observer]) -> _Prepared:
+    began = time.monotonic()
     dataset = prepare(corpus, TextSettings.part_of(settings), user_data() / "encoded", _teller(observers))
     batches = Batches(dataset.ids["train"], settings.batch_size, settings.seq_len, settings.random_seed)
     plan = _plan(folder, corpus, dataset, batches, settings)
     plan.check_memory(_physical_memory())
-    return plan, dataset, batches
+    return _Prepared(plan, dataset, batches, began)
+
+
+def _join(
+    prepared: _Prepared, settings: TrainSettings, place: Place, observers: Sequence[Observer], stop: StopRequest
+) -> _Joined:
+    """Show the plan, start TensorFlow, meet the other workers, and put the parts together."""
+    for observer in observers:
+        observer.planned(prepared.plan)
+
+    import wordgen.model  # noqa: F401 - first, for it keeps TensorFlow's start-up notes off the screen
+    from wordgen.training.assembly import Learner
+    from wordgen.training.hardware import settled
+    from wordgen.training.joining import join, losing_nobody
+
+    shared = _what_workers_share(prepared.plan, settings)
+    replicas = join(DeviceSettings.part_of(settings), place, shared, stop)
+    with losing_nobody(replicas, prepared.plan.run):
+        replicas.check_rows(settings.batch_size)
+        settings = replace(settings, precision=settled(settings.precision, replicas))
+        plan = replace(prepared.plan, settings=TrainingSettings.part_of(settings))
+        learner = Learner(plan, prepared.dataset, prepared.batches, replicas, observers, prepared.began)
+    return _Joined(settings, learner)
+
+
+def _what_workers_share(plan: Plan, settings: TrainSettings) -> str:
+    """All that would make two workers learn different things; the corpus may lie elsewhere on each."""
+    own = {"name", "overwrite", "corpus", "precision", *_OF_THE_DEVICES}
+    shared = {name: value for name, value in settings.to_mapping().items() if name not in own}
+    described = f"wordgen {__version__} {plan.fingerprint} {sorted(shared.items())}"
+    return hashlib.sha256(described.encode()).hexdigest()
 
 
 def _named(settings: Callable[Names, TrainSettings]) -> Callable[Names, Run]:
@@ -137,54 +231,31 @@ def _named(settings: Callable[Names, TrainSettings]) -> Callable[Names, Run]:
 train = _named(TrainSettings)
 
 
-def _train(
-    plan: Plan,
-    folder: RunFolder,
-    dataset: Dataset,
-    batches: Batches,
-    facts: dict[str, Any],
-    observers: Sequence[Observer],
-    stop: StopRequest,
-) -> Run:
-    began = time.monotonic()
-    text = TextConfig(
-        corpus=plan.corpus,
-        tokenizer=plan.tokenizer,
-        separator=dataset.codec.separator,
-        starts=dataset.starts,
-    )
+def _train(joined: _Joined, folder: RunFolder | None, facts: dict[str, Any], stop: StopRequest) -> Run:
+    """Learn to the end; the folder is the chief's alone."""
+    from wordgen.training.joining import losing_nobody
 
-    def bundle_with(weights: Weights) -> Bundle:
-        return Bundle(plan.architecture, text, dataset.codec.vocabulary, weights)
-
-    def warn(sentence: str) -> None:
-        for observer in observers:
-            observer.warned(sentence)
-
-    everyone = [*observers, ReportFile(plan.folder, facts)]
-    for observer in everyone:
-        observer.planned(plan)
-
-    import wordgen.model  # noqa: F401 - first, for it keeps TensorFlow's start-up notes off the screen
-    from wordgen.training.assembly import learn
-
-    def save(weights: Weights) -> None:
-        save_bundle(bundle_with(weights), plan.folder)
-
-    outcome = learn(plan, dataset, batches, bundle_with, save, everyone, stop, Checkpoints(plan.folder, warn))
-    if outcome.whole_epochs == 0 and folder.replaces:
+    learner = joined.learner
+    plan, dataset = learner.plan, learner.dataset
+    if folder is not None:
+        report = ReportFile(plan.folder, facts)
+        report.planned(plan)
+        learner.observers = [*learner.observers, report]
+    with losing_nobody(learner.replicas, plan.run):
+        outcome = learner.learn(stop)
+    if folder is not None and outcome.whole_epochs == 0 and folder.replaces:
         folder.give_up()
-        warn("Stopped before a whole epoch: the run that it would have replaced is back.")
+        learner.warn("Stopped before a whole epoch: the run that it would have replaced is back.")
     ending = Ending(
         reason=outcome.reason,
         stopped=outcome.stopped,
-        model_kept=folder.kept and is_bundle(plan.folder),
+        model_kept=folder is not None and folder.kept and is_bundle(plan.folder),
         best=outcome.best,
         unigram_perplexity=_unigram(dataset),
         word_to_try=word_to_try(dataset.codec),
-        seconds=time.monotonic() - began,
+        seconds=time.monotonic() - learner.began,
     )
-    for observer in everyone:
+    for observer in learner.observers:
         observer.ended(ending)
     return Run(plan.folder, outcome.epochs, ending)
 
@@ -214,12 +285,12 @@ def _source(files: Sequence[Path]) -> str:
     return str(files[0]) if len(files) == 1 else f"{len(files)} files in {files[0].parent}"
 
 
-def _facts(plan: Plan, settings: TrainSettings) -> dict[str, Any]:
+def _facts(folder: Path, settings: TrainSettings) -> dict[str, Any]:
     return {
         "wordgen": __version__,
         "python": platform.python_version(),
         "began": datetime.now(UTC).isoformat(timespec="seconds"),
-        "run": plan.run,
+        "run": folder.name,
         "settings": settings.to_mapping(),
     }
 

@@ -11,6 +11,7 @@ from wordgen.evaluation.measures import perplexity_of
 from wordgen.evaluation.perplexity import Evaluator
 from wordgen.generation.step import NumpyNetwork
 from wordgen.model.network import Network
+from wordgen.model.replicas import alone
 from wordgen.text.vocabulary import START
 
 VOCABULARY = 30
@@ -32,13 +33,13 @@ def test_it_is_that_of_one_stream_with_nothing_left_out(length: int):
     network = Network(Architecture.of(NetworkSettings(layers=2, units=8), VOCABULARY), random_seed=1)
     ids = np.random.default_rng(length).integers(VOCABULARY, size=length).astype(np.uint8)
     ids[-1] = 5
-    found = Evaluator(network, ids).perplexity()
+    found = Evaluator(network, ids, alone()).perplexity()
     assert found == pytest.approx(plain_perplexity(network, ids), rel=1e-4)
 
 
 def test_it_can_be_broken_off():
     network = Network(Architecture.of(NetworkSettings(layers=1, units=8), VOCABULARY))
-    assert Evaluator(network, np.arange(3, 20, dtype=np.uint8)).perplexity(keep_on=lambda: False) is None
+    assert Evaluator(network, np.arange(3, 20, dtype=np.uint8), alone()).perplexity(keep_on=lambda: False) is None
 
 
 def test_a_network_that_knows_nothing_is_as_perplexed_as_the_vocabulary_is_large():
@@ -46,7 +47,9 @@ def test_a_network_that_knows_nothing_is_as_perplexed_as_the_vocabulary_is_large
     network.set_weights_by_name(
         {name: np.zeros(shape, np.float32) for name, shape in network.architecture.weight_shapes().items()}
     )
-    assert Evaluator(network, np.arange(3, 20, dtype=np.uint8)).perplexity() == pytest.approx(VOCABULARY, rel=1e-5)
+    assert Evaluator(network, np.arange(3, 20, dtype=np.uint8), alone()).perplexity() == pytest.approx(
+        VOCABULARY, rel=1e-5
+    )
 
 
 def test_unigram_by_hand():

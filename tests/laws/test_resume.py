@@ -13,34 +13,15 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import command_environment, run_command
+from tests.laws.running import EPOCHS
 
 KILLS = int(os.environ.get("WORDGEN_KILLS", "5"))  # `make soak` sets more
 OPTIONS = ["--corpus", "spells", "--layers", "2", "--units", "24", "--dropout", "0.4", "--checkpoint-every", "7"]
-EPOCHS = 3
-
-# Trains or goes on with the run, and writes every step's loss to a file before the next step begins.
-DRIVER = f"""
-import sys
-import wordgen
-from wordgen.runs import resume_with
-
-class Losses(wordgen.Observer):
-    def stepped(self, report):
-        with open("losses", "a") as file:
-            print(report.step, report.loss.hex(), file=file)
-
-if sys.argv[1] == "resume":
-    resume_with("run", None, [Losses()])
-else:
-    wordgen.train_with(wordgen.TrainSettings(
-        corpus="spells", layers=2, units=24, dropout=0.4, checkpoint_every="7", epochs={EPOCHS}, patience=9, name="run",
-    ), [Losses()])
-"""
 
 
-def start(room: Path, verb: str) -> "subprocess.Popen[bytes]":
+def start(room: Path, verb: str, program: tuple[str, ...] = ("-m", "tests.laws.running")) -> "subprocess.Popen[bytes]":
     return subprocess.Popen(
-        [sys.executable, "-c", DRIVER, verb], cwd=room, env=command_environment(), stderr=subprocess.PIPE
+        [sys.executable, *program, verb], cwd=room, env=command_environment(), stderr=subprocess.PIPE
     )
 
 
@@ -109,13 +90,12 @@ def _compare(room: Path, whole: Path, expected: dict[int, str]) -> None:
 def test_killed_in_the_middle_of_a_write_the_one_before_is_used(never_killed: Path, tmp_path: Path, at: int):
     """The process kills itself with SIGKILL when it has written, but not yet finished, its n-th file."""
     suicide = (
-        "import os, signal\nreal, calls = os.fsync, []\ndef fsync(fd):\n    calls.append(fd)\n"
+        "import os, signal, sys\nreal, calls = os.fsync, []\ndef fsync(fd):\n    calls.append(fd)\n"
         f"    if len(calls) == {at}: os.kill(os.getpid(), signal.SIGKILL)\n    real(fd)\nos.fsync = fsync\n"
+        "from tests.laws.running import main\nmain()\n"
     )
-    ended = subprocess.run(
-        [sys.executable, "-c", suicide + DRIVER, "train"], cwd=tmp_path, env=command_environment(), check=False
-    )
-    assert ended.returncode == -signal.SIGKILL
+    with start(tmp_path, "train", ("-c", suicide)) as process:
+        assert process.wait(timeout=200) == -signal.SIGKILL
     with start(tmp_path, "resume") as process:
         assert process.wait(timeout=200) == 0
     _compare(tmp_path, never_killed, dict(losses(never_killed)))

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from wordgen.architecture import Architecture, NetworkSettings
 from wordgen.bundle import Weights
@@ -14,10 +13,12 @@ from wordgen.dataset.batches import Batches
 from wordgen.errors import DivergedError, StorageError
 from wordgen.evaluation.perplexity import Evaluator
 from wordgen.model.network import Network
+from wordgen.model.replicas import alone
 from wordgen.training.checkpoint import Arrays, Checkpoints, Position
 from wordgen.training.keeper import BestKeeper, CheckpointKeeper
 from wordgen.training.loop import Loop
 from wordgen.training.reports import EpochReport, Observer, Sample, StepReport
+from wordgen.training.schedule import Schedule
 from wordgen.training.settings import CheckpointClock, TrainingSettings
 from wordgen.training.step import Stepper
 from wordgen.training.stopping import StopRequest
@@ -60,13 +61,17 @@ def make(
     network = Network(Architecture.of(NetworkSettings(layers=1, units=4), 13))
     kept: list[Weights] = []
     listener = Listener()
-    stepper = Stepper(network, chosen, tf.distribute.get_strategy())
+    stepper = Stepper(network, chosen, alone())
+    stepper.most_steps = 1
+    batches = Batches(IDS, 4, 5, 1)
     loop = Loop(
         network,
+        alone(),
         stepper,
-        Batches(IDS, 4, 5, 1),
+        batches,
         Scripted(perplexities),
         chosen,
+        Schedule(chosen, batches.steps_per_epoch, chosen.epochs * batches.steps_per_epoch),
         lambda weights: (),
         BestKeeper(kept.append, lambda sentence: None),
         CheckpointKeeper(NoCheckpoints(Path(), print), CheckpointClock.parse("100"), print),
@@ -98,18 +103,20 @@ def test_it_goes_through_all_epochs_while_it_gets_better():
 
 
 class RecordingStepper(Stepper):
-    """A stepper that remembers which carry it got and gave."""
+    """A stepper that remembers which carry it got and gave, one step a call."""
 
-    def __call__(self, inputs, targets, carry, step):
-        self.log = getattr(self, "log", [])
-        loss, count, norm, after = super().__call__(inputs, targets, carry, step)
-        self.log.append((step, np.asarray(carry[0][0]), np.asarray(after[0][0])))
-        return loss, count, norm, after
+    log: "list[tuple[int, np.ndarray, np.ndarray]]"
+
+    def __call__(self, windows, carry, first_step, rates, wishes=()):
+        done, agreed, after = super().__call__(windows, carry, first_step, rates, wishes)
+        self.log.append((first_step, np.asarray(carry[0][0]), np.asarray(after[0][0])))
+        return done, agreed, after
 
 
 def test_the_carry_runs_on_from_step_to_step_and_begins_anew_with_the_epoch():
     loop, _, _ = make([9, 8], epochs=2)
-    loop.stepper = RecordingStepper(loop.network, loop.settings, tf.distribute.get_strategy())
+    loop.stepper = RecordingStepper(loop.network, loop.settings, alone())
+    loop.stepper.log, loop.stepper.most_steps = [], 1
     loop.carry = loop.stepper.zero_carry()
     loop.run()
     log = loop.stepper.log

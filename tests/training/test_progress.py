@@ -8,7 +8,7 @@ from rich.console import Console
 from wordgen.architecture import Architecture, NetworkSettings
 from wordgen.dataset.encoding import SplitStatistics
 from wordgen.training.progress import TerminalProgress
-from wordgen.training.reports import Ending, EpochReport, Plan, Sample, StepReport
+from wordgen.training.reports import Begun, Ending, EpochReport, Plan, Sample, StepReport
 from wordgen.training.screen import screen
 from wordgen.training.settings import TrainingSettings
 
@@ -38,6 +38,7 @@ def shown(*, terminal: bool, width: int = 100) -> str:
     for unit in range(10):
         progress.encoding(unit + 1, 10)
     progress.planned(plan())
+    progress.begun(Begun("one CPU", "float32", 8))
     for step in range(1, 5):
         progress.stepped(StepReport(1, step, step, 2.0, 0.5, 0.001, 100, 0.1, first=step == 1))
     progress.epoch_ended(EpochReport(1, 4, 9.0, 8.0, True, 61.0, (Sample("sample", "[bold]a sample\nof text"),)))
@@ -105,6 +106,7 @@ def end_of(best_epoch: int, valid_perplexity: float) -> str:
     file = io.StringIO()
     progress = TerminalProgress(Console(file=file, width=200, color_system=None), "do generate")
     progress.planned(plan())
+    progress.begun(Begun("one CPU", "float32", 8))
     best = EpochReport(best_epoch, 4, 9.0, valid_perplexity, True, 61.0, ())
     progress.ended(Ending("all epochs done", False, True, best, 20.0, "it", 1.0))
     return file.getvalue()

@@ -3,21 +3,33 @@ import pytest
 import tensorflow as tf
 
 from wordgen.architecture import Architecture, NetworkSettings
-from wordgen.dataset.batches import Batches
+from wordgen.dataset.batches import Batches, Ids
 from wordgen.model.losses import summed_loss
-from wordgen.model.network import Network
+from wordgen.model.network import Carry, Network
+from wordgen.model.replicas import alone
 from wordgen.text.vocabulary import START
 from wordgen.training.settings import TrainingSettings
-from wordgen.training.step import Stepper
+from wordgen.training.step import StepDone, Stepper, steps_a_call
 
 IDS = np.random.default_rng(1).integers(2, 20, size=400).astype(np.uint8)
 
 
 def make(**settings: object) -> tuple[Network, Stepper, Batches]:
     chosen = TrainingSettings(**{"batch_size": 4, "seq_len": 6, "dropout": 0.0, **settings})  # pyright: ignore[reportArgumentType]
-    network = Network(Architecture.of(NetworkSettings(layers=2, units=8), 20), dropout=chosen.dropout, random_seed=1)
-    stepper = Stepper(network, chosen, tf.distribute.get_strategy())
+    precision = "bfloat16" if chosen.precision == "bfloat16" else "float32"
+    network = Network(
+        Architecture.of(NetworkSettings(layers=2, units=8), 20),
+        dropout=chosen.dropout,
+        random_seed=1,
+        precision=precision,
+    )
+    stepper = Stepper(network, chosen, alone())
     return network, stepper, Batches(IDS, chosen.batch_size, chosen.seq_len, 1)
+
+
+def one_step(stepper: Stepper, batch: tuple[Ids, Ids], carry: Carry, step: int) -> tuple[StepDone, Carry]:
+    [done], _, carry = stepper([batch], carry, step, [float(stepper.optimizer.learning_rate)])
+    return done, carry
 
 
 def plain_gradients(network: Network, batches: Batches) -> list[np.ndarray]:
@@ -34,7 +46,7 @@ def first_moves(clip: float) -> tuple[list[np.ndarray], list[np.ndarray], float]
     network, stepper, batches = make(optimizer="sgd", learning_rate=1.0, clip=clip)
     before = [np.asarray(variable) for variable in network.trainable_variables]
     expected = plain_gradients(network, batches)
-    _, _, norm, _ = stepper(*batches.batch(1, 0), stepper.zero_carry(), 1)
+    norm = one_step(stepper, batches.batch(1, 0), stepper.zero_carry(), 1)[0].norm
     moved = [was - np.asarray(now) for was, now in zip(before, network.trainable_variables, strict=True)]
     return moved, expected, norm
 
@@ -87,8 +99,8 @@ def test_every_optimizer_learns_a_text_by_heart(optimizer: str):
     batches = Batches(ids, 4, 6, 1)
     carry, losses = stepper.zero_carry(), []
     for step in range(60):
-        loss, count, _, carry = stepper(*batches.batch(1, step % batches.steps_per_epoch), carry, step + 1)
-        losses.append(loss / count)
+        done, carry = one_step(stepper, batches.batch(1, step % batches.steps_per_epoch), carry, step + 1)
+        losses.append(done.loss / done.count)
     assert losses[-1] < 0.5 * losses[0]
 
 
@@ -97,7 +109,7 @@ def test_the_same_run_twice_gives_the_same_weights():
         network, stepper, batches = make(dropout=0.4)
         carry = stepper.zero_carry()
         for step in range(5):
-            *_, carry = stepper(*batches.batch(1, step), carry, step + 1)
+            _, carry = one_step(stepper, batches.batch(1, step), carry, step + 1)
         return [np.asarray(variable) for variable in network.trainable_variables]
 
     for one, other in zip(run(), run(), strict=True):
@@ -109,8 +121,7 @@ def losses_of_first_step(dropout: float, *steps: int) -> list[float]:
     found = []
     for step in steps:
         _, stepper, batches = make(dropout=dropout)
-        loss, *_ = stepper(*batches.batch(1, 0), stepper.zero_carry(), step)
-        found.append(loss)
+        found.append(one_step(stepper, batches.batch(1, 0), stepper.zero_carry(), step)[0].loss)
     return found
 
 
@@ -123,10 +134,10 @@ def test_dropout_is_drawn_anew_in_every_step():
 
 def test_the_carry_goes_on_into_the_next_step():
     _, stepper, batches = make()
-    *_, carry = stepper(*batches.batch(1, 0), stepper.zero_carry(), 1)
-    inputs = batches.batch(1, 1)
-    with_carry, *_ = make()[1](*inputs, carry, 2)
-    without, *_ = make()[1](*inputs, stepper.zero_carry(), 2)
+    _, carry = one_step(stepper, batches.batch(1, 0), stepper.zero_carry(), 1)
+    batch = batches.batch(1, 1)
+    with_carry, _ = one_step(make()[1], batch, carry, 2)
+    without, _ = one_step(make()[1], batch, stepper.zero_carry(), 2)
     assert with_carry != without
 
 
@@ -134,3 +145,59 @@ def test_default_learning_rates():
     assert TrainingSettings().first_learning_rate == 0.001
     assert TrainingSettings(optimizer="sgd").first_learning_rate == 1.0
     assert TrainingSettings(optimizer="adam", learning_rate=0.5).first_learning_rate == 0.5
+
+
+@pytest.mark.parametrize("rows", [4, 16])  # from 16 rows on XLA compiles the step
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_several_steps_a_call_are_the_same_as_one_by_one(rows: int, precision: str):
+    def states(calls: list[int]) -> tuple[list[StepDone], dict[str, np.ndarray]]:
+        _, stepper, batches = make(dropout=0.4, batch_size=rows, seq_len=3, precision=precision)
+        assert stepper.most_steps >= max(calls)
+        carry, done, step = stepper.zero_carry(), [], 0
+        for number in calls:
+            windows = [batches.batch(1, step + k) for k in range(number)]
+            rates = [0.01 / (step + k + 1) for k in range(number)]
+            steps, _, carry = stepper(windows, carry, step + 1, rates)
+            done, step = [*done, *steps], step + number
+        return done, stepper.state(carry)
+
+    done, state = states([1] * 7)
+    for calls in ([7], [1, 4, 2]):
+        again, same = states(calls)
+        assert again == done
+        for name, array in state.items():
+            np.testing.assert_array_equal(same[name], array, err_msg=name)
+    assert len({step.loss for step in done}) == 7
+
+
+def test_the_rate_of_a_step_is_the_one_it_was_given():
+    network, stepper, batches = make(optimizer="sgd", clip=0)
+    expected = plain_gradients(network, batches)
+    before = [np.asarray(variable) for variable in network.trainable_variables]
+    stepper([batches.batch(1, 0)], stepper.zero_carry(), 1, [0.25])
+    for was, now, gradient in zip(before, network.trainable_variables, expected, strict=True):
+        np.testing.assert_allclose(was - np.asarray(now), 0.25 * gradient, atol=1e-6)
+    assert float(stepper.optimizer.learning_rate) == 0.25
+
+
+def test_weights_and_loss_are_float32_also_where_the_network_computes_in_bfloat16():
+    network, stepper, batches = make(precision="bfloat16")
+    assert network.compute_dtype == "bfloat16"
+    assert {variable.dtype for variable in network.trainable_variables} == {"float32"}
+    hidden, _ = network(batches.batch(1, 0)[0], network.zero_carry(4))
+    assert hidden.dtype == tf.bfloat16
+    assert network.logits(hidden).dtype == tf.float32
+    _, carry = one_step(stepper, batches.batch(1, 0), stepper.zero_carry(), 1)
+    state = stepper.state(carry)
+    assert {array.dtype for array in state.values()} <= {np.dtype(np.float32), np.dtype(np.int64), np.dtype(np.int32)}
+    for one, other in zip(tf.nest.flatten(carry), tf.nest.flatten(stepper.restore(state)), strict=True):
+        assert one.dtype == other.dtype == tf.bfloat16
+        np.testing.assert_array_equal(np.asarray(one, np.float32), np.asarray(other, np.float32))
+
+
+def test_a_large_network_does_one_step_a_call_and_a_small_one_many():
+    def calls(layers: int, units: int) -> int:
+        return steps_a_call(Architecture.of(NetworkSettings(layers=layers, units=units), 5000), TrainingSettings())
+
+    assert calls(3, 512) == 1
+    assert 1 < calls(1, 64) < calls(1, 8)

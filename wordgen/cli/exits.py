@@ -5,5 +5,7 @@ EXIT_BUG = 1
 """Something in wordgen itself went wrong."""
 EXIT_USER = 2
 """Something that the user can mend, said in one sentence."""
+EXIT_WORKER_LOST = 75
+"""One of several workers was lost or never came: start all of them again (as `wordgen launch` does)."""
 EXIT_STOPPED = 130
 """Stopped by Ctrl-C or SIGTERM, with the best model kept."""

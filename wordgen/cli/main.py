@@ -7,20 +7,21 @@ import traceback
 from collections.abc import Callable, Sequence
 
 from wordgen import __version__
-from wordgen.cli.exits import EXIT_BUG, EXIT_OK, EXIT_STOPPED, EXIT_USER
+from wordgen.cli.exits import EXIT_BUG, EXIT_OK, EXIT_STOPPED, EXIT_USER, EXIT_WORKER_LOST
 from wordgen.cli.flags import Parser
-from wordgen.errors import WordgenError
+from wordgen.errors import WordgenError, WorkerLostError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """`wordgen VERB ...`: the exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
-    if given and given[0] in ("train", "generate"):
+    if given and given[0] in ("train", "generate", "launch"):
         return run_verb(given[0], given[1:], prog=f"wordgen {given[0]}")
     parser = Parser(prog="wordgen", description="Learn a text you love, and write on in its manner.")
     parser.add_argument("--version", action="version", version=f"wordgen {__version__}")
     verbs = parser.add_subparsers(metavar="VERB", required=True)
     verbs.add_parser("train", help="learn a text; see wordgen train --help")
+    verbs.add_parser("launch", help="train with several workers on this machine; see wordgen launch --help")
     verbs.add_parser("generate", help="write with a trained model; see wordgen generate --help")
     return _guarded(lambda: (parser.parse_args(given), EXIT_OK)[1], debug=False)
 
@@ -29,6 +30,8 @@ def run_verb(verb: str, arguments: Sequence[str], prog: str) -> int:
     """One verb with its own flags, as `wordgen VERB` and as the script of that name."""
     if verb == "train":
         from wordgen.cli.train import make_parser, run
+    elif verb == "launch":
+        from wordgen.cli.launch import make_parser, run
     else:
         from wordgen.cli.generate import make_parser, run
     debug = "--debug" in arguments
@@ -52,7 +55,7 @@ def _guarded(action: Callable[[], int], *, debug: bool) -> int:
             traceback.print_exc()
         if isinstance(error, WordgenError):
             _say(f"Error: {error}")
-            return EXIT_USER
+            return EXIT_WORKER_LOST if isinstance(error, WorkerLostError) else EXIT_USER
         _say(f"Error: something in wordgen itself went wrong ({type(error).__name__}: {error}).")
         _say("Run the same command with --debug to see where, and please report it.")
         return EXIT_BUG

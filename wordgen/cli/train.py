@@ -8,9 +8,10 @@ from wordgen.cli.exits import EXIT_OK, EXIT_STOPPED
 from wordgen.cli.flags import Parser, add_flags, given_settings, settings_from
 from wordgen.corpora.corpus import CorpusSettings
 from wordgen.errors import SettingError
-from wordgen.runs import RunSettings, TrainSettings, resume_with, train_with
+from wordgen.run_folder import is_run
+from wordgen.runs import RunSettings, TrainSettings, dry_run_with, resume_with, train_with
 from wordgen.text.settings import TextSettings
-from wordgen.training.settings import TrainingSettings
+from wordgen.training.settings import DeviceSettings, TrainingSettings
 
 
 def make_parser(prog: str) -> Parser:
@@ -24,14 +25,21 @@ def make_parser(prog: str) -> Parser:
     add_flags(parser, TextSettings, "its symbols")
     add_flags(parser, NetworkSettings, "the network")
     add_flags(parser, TrainingSettings, "learning")
+    add_flags(parser, DeviceSettings, "where to learn")
     add_flags(parser, RunSettings, "the run")
     parser.add_argument(
         "--resume",
         nargs="?",
         const="",
         metavar="RUN",
-        help="go on with a run that was stopped or killed, by default the newest; its settings are kept, "
-        "but --epochs may grow",
+        help="go on with a run that was stopped or killed, by default the one of --name or the newest; its settings "
+        "are kept, but --epochs may grow; with --name and --corpus a run that is not there yet begins",
+    )
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="show the plan, measure the speed with a few real steps, say how long it would take, and leave "
+        "(default: no)",
     )
     parser.add_argument("--quiet", action="store_true", help="print nothing but warnings and errors (default: no)")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error (default: no)")
@@ -44,14 +52,29 @@ def run(arguments: argparse.Namespace) -> int:
     if not resuming and "corpus" not in arguments:
         raise SettingError(f"--corpus is required, or --resume to go on with a run. See {arguments.help_command}")
     from wordgen.training.progress import QuietProgress, TerminalProgress
-    from wordgen.training.screen import screen
+    from wordgen.training.screen import hide_native_notes, screen
+
+    if vars(arguments).get("distribute") == "multiworker":
+        hide_native_notes()
 
     if arguments.quiet:
         observer = QuietProgress(screen(sys.stderr))
     else:
         observer = TerminalProgress(screen(), arguments.writing_command)
-    if resuming:
-        run = resume_with(arguments.resume or None, given_settings(TrainSettings, arguments), [observer])
+    if arguments.dry_run:
+        if resuming:
+            raise SettingError("--dry-run plans a new run: leave out --resume.")
+        dry_run_with(settings_from(TrainSettings, arguments), [observer])
+        return EXIT_OK
+    if resuming and not _begins_now(arguments):
+        given = given_settings(TrainSettings, arguments)
+        name = given.pop("name", None)
+        run = resume_with(arguments.resume or name, given, [observer])
     else:
         run = train_with(settings_from(TrainSettings, arguments), [observer])
     return EXIT_STOPPED if run.ending.stopped else EXIT_OK
+
+
+def _begins_now(arguments: argparse.Namespace) -> bool:
+    """Whether what shall go on has not begun: a script may give one command for the first start and all others."""
+    return not arguments.resume and "name" in arguments and "corpus" in arguments and not is_run(arguments.name)

@@ -46,15 +46,18 @@ class Batches:
         return window[:, :-1], window[:, 1:]
 
 
-def evaluation_batches(ids: NDArray[np.unsignedinteger], streams: int, seq_len: int) -> list[tuple[Ids, Ids]]:
+def evaluation_batches(
+    ids: NDArray[np.unsignedinteger], streams: int, seq_len: int, rows: int | None = None
+) -> list[tuple[Ids, Ids]]:
     """Every symbol of a split but the first once as a target, in `streams` parallel streams.
 
-    The streams are filled up at their ends with START as the target, which no loss ever counts.
+    The streams are filled up at their ends with START as the target, which no loss ever counts; and so are
+    whole rows, where more rows than streams are wanted.
     """
     targets = ids[1:].astype(np.int32)
     length = -(-len(targets) // streams)
     chunks = -(-length // seq_len)
-    padded = np.full((2, streams, chunks * seq_len), START, np.int32)
+    padded = np.full((2, rows or streams, chunks * seq_len), START, np.int32)
     for row in range(streams):
         row_targets = targets[row * length : (row + 1) * length]
         padded[0, row, : len(row_targets)] = ids[:-1][row * length : (row + 1) * length]

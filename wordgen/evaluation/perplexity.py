@@ -1,6 +1,7 @@
 """Perplexity over a whole split, with the carry running on from its first symbol to its last."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -9,7 +10,8 @@ from numpy.typing import NDArray
 from wordgen.dataset.batches import evaluation_batches
 from wordgen.evaluation.measures import perplexity_of
 from wordgen.model.losses import summed_loss
-from wordgen.model.network import Network
+from wordgen.model.network import Carry, Network, Tensor
+from wordgen.model.replicas import Replicas
 
 _SEQ_LEN = 50
 _SYMBOLS_A_STREAM = 1000
@@ -19,30 +21,50 @@ _MOST_STREAMS = 16
 class Evaluator:
     """Measures a network on one split again and again, tracing the graph once.
 
-    The split is read in parallel streams, few enough that their cold starts do not weigh. No symbol is
-    left out at the end, and START is no target.
+    The split is read in parallel streams, few enough that their cold starts do not weigh, and shared among
+    the replicas. No symbol is left out at the end, and START is no target. What is measured is the network as it
+    is saved and used, in float32, whatever it learns in.
     """
 
-    def __init__(self, network: Network, ids: NDArray[np.unsignedinteger]) -> None:
+    def __init__(self, network: Network, ids: NDArray[np.unsignedinteger], replicas: Replicas) -> None:
         streams = max(1, min(_MOST_STREAMS, len(ids) // _SYMBOLS_A_STREAM))
-        self._network = network
-        self._streams = streams
-        self._batches = evaluation_batches(ids, streams, _SEQ_LEN)
+        self._learning = self._network = network
+        if network.compute_dtype != "float32":
+            with replicas.strategy.scope():
+                self._network = Network(network.architecture)
+        self._replicas = replicas
+        # Streams that no replica would have are filled up with rows that are never counted.
+        self._rows = -(-streams // replicas.count) * replicas.count
+        self._batches = evaluation_batches(ids, streams, _SEQ_LEN, rows=self._rows)
         self._losses = tf.function(self._batch_losses, reduce_retracing=True)
 
+    @property
+    def batches(self) -> int:
+        """How many batches the split has."""
+        return len(self._batches)
+
     def perplexity(self, keep_on: Callable[[], bool] = lambda: True) -> float | None:
-        """exp of the mean loss; nothing where the user wanted no more in between."""
+        """exp of the mean loss; nothing where a worker wanted no more in between."""
+        if self._network is not self._learning:
+            self._network.take_weights_of(self._learning)
         loss = count = 0.0
-        carry = self._network.zero_carry(self._streams)
+        carry = self._replicas.split(self._rows, lambda rows: self._network.zero_carry(rows.stop - rows.start))
         for inputs, targets in self._batches:
-            if not keep_on():
+            batch = self._replicas.split(self._rows, lambda rows, i=inputs, t=targets: (i[rows], t[rows]))
+            batch_loss, batch_count, refused, carry = self._losses(batch, carry, tf.constant(not keep_on()))
+            if int(refused):
                 return None
-            batch_loss, batch_count, carry = self._losses(inputs, targets, carry)
             loss += float(batch_loss)
             count += float(batch_count)
         return perplexity_of(loss / max(1.0, count))
 
-    def _batch_losses(self, inputs, targets, carry):  # noqa: ANN001, ANN202 - tensors
-        hidden, carry = self._network(inputs, carry)
-        loss, count = summed_loss(self._network.logits(hidden), targets)
-        return loss, count, carry
+    def _batch_losses(self, batch: Any, carry: Carry, refused: Tensor) -> tuple[Any, ...]:
+        """Loss and targets of a batch, how many workers want no more, and the carry behind."""
+        run, total = self._replicas.strategy.run, self._replicas.sum
+        loss, count, refusals, carry = run(self._one_replica, args=(batch, carry, refused))
+        return total(loss), total(count), total(refusals), carry
+
+    def _one_replica(self, batch: tuple[Tensor, Tensor], carry: Carry, refused: Tensor) -> tuple[Any, ...]:
+        hidden, carry = self._network(batch[0], carry)
+        loss, count = summed_loss(self._network.logits(hidden), batch[1])
+        return loss, count, tf.cast(refused, tf.int32), carry

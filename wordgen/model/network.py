@@ -7,7 +7,7 @@ The carry goes in and comes out; no layer remembers anything between two calls. 
 seed that is passed in too, so a step can be repeated to the bit and nothing random hides in the layers.
 """
 
-from typing import Any
+from typing import Any, Literal
 
 import keras
 import numpy as np
@@ -25,8 +25,17 @@ _LAYERS = {"lstm": keras.layers.LSTM, "gru": keras.layers.GRU, "rnn": keras.laye
 
 
 class Network(keras.layers.Layer):
-    def __init__(self, architecture: Architecture, *, dropout: float = 0.0, random_seed: int = 0) -> None:
-        super().__init__(name="network")
+    def __init__(
+        self,
+        architecture: Architecture,
+        *,
+        dropout: float = 0.0,
+        random_seed: int = 0,
+        precision: Literal["float32", "bfloat16"] = "float32",
+    ) -> None:
+        # Weights are float32 either way; what is computed between them need not be.
+        policy = keras.DTypePolicy("mixed_bfloat16" if precision == "bfloat16" else "float32")
+        super().__init__(name="network", dtype=policy)
         self.architecture = architecture
         self.dropout_rate = dropout
         seeds = np.random.SeedSequence(random_seed).generate_state(2 * architecture.layers + 3).tolist()
@@ -34,6 +43,7 @@ class Network(keras.layers.Layer):
             architecture.vocabulary_size,
             architecture.embedding,
             embeddings_initializer=_word_vectors(seeds.pop()),
+            dtype=policy,
             name="embedding",
         )
         self.recurrent = [
@@ -43,6 +53,7 @@ class Network(keras.layers.Layer):
                 return_state=True,
                 kernel_initializer=_strong_enough_to_pass(seeds.pop()),
                 recurrent_initializer=keras.initializers.Orthogonal(seed=seeds.pop()),
+                dtype=policy,
                 name=f"layer_{number}",
             )
             for number in range(1, architecture.layers + 1)
@@ -53,6 +64,7 @@ class Network(keras.layers.Layer):
                 architecture.embedding,
                 use_bias=False,
                 kernel_initializer=_glorot(seeds.pop()),
+                dtype=policy,
                 name="projection",
             )
         self.output_kernel = None
@@ -119,6 +131,11 @@ class Network(keras.layers.Layer):
     def set_weights_by_name(self, weights: Weights) -> None:
         for name, variable in self.variables_by_name().items():
             variable.assign(_checked(weights[name], variable.shape))
+
+    def take_weights_of(self, other: "Network") -> None:
+        """Become the other network's twin."""
+        for mine, theirs in zip(self.variables, other.variables, strict=True):
+            mine.assign(theirs)
 
     def _dropped(self, values: Tensor, seed: DropoutSeed | None, place: int) -> Tensor:
         if seed is None or self.dropout_rate == 0:

@@ -1,20 +1,26 @@
 """Puts the parts of a run together and lets it learn. Importing this module imports TensorFlow."""
 
-from collections.abc import Callable, Sequence
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-import tensorflow as tf
-
-from wordgen.bundle import Bundle, Weights
+from wordgen.bundle import Bundle, TextConfig, Weights, save_bundle
 from wordgen.dataset.batches import Batches
 from wordgen.dataset.encoding import Dataset
+from wordgen.errors import SettingError
 from wordgen.evaluation.perplexity import Evaluator
 from wordgen.generation.trained import TrainedModel, word_to_try
 from wordgen.model.network import Carry, Network
-from wordgen.training.checkpoint import Checkpoints, Position
+from wordgen.model.replicas import Replicas
+from wordgen.training.checkpoint import Checkpoint, Checkpoints, Position
+from wordgen.training.joining import describe
 from wordgen.training.keeper import BestKeeper, CheckpointKeeper
 from wordgen.training.loop import Loop, Outcome
-from wordgen.training.reports import Observer, Plan, Sample
+from wordgen.training.reports import Begun, Observer, Plan, Sample, Speed
+from wordgen.training.schedule import Schedule
 from wordgen.training.settings import CheckpointClock
+from wordgen.training.speed import measure
 from wordgen.training.step import Stepper
 from wordgen.training.stopping import StopRequest
 from wordgen.training.tensorboard import TensorBoardWriter
@@ -22,56 +28,132 @@ from wordgen.training.tensorboard import TensorBoardWriter
 _SAMPLE_LENGTH = 40
 
 
-def learn(
-    plan: Plan,
-    dataset: Dataset,
-    batches: Batches,
-    bundle_with: Callable[[Weights], Bundle],
-    save: Callable[[Weights], None],
-    observers: Sequence[Observer],
-    stop: StopRequest,
-    checkpoints: Checkpoints,
-) -> Outcome:
-    settings = plan.settings
-    strategy = tf.distribute.get_strategy()
-    with strategy.scope():
-        network = Network(plan.architecture, dropout=settings.dropout, random_seed=settings.random_seed)
+@dataclass
+class Learner:
+    """The parts of a run, on this worker; what it writes and shows is the chief's alone."""
 
-    def sampler(weights: Weights) -> tuple[Sample, ...]:
+    plan: Plan
+    dataset: Dataset
+    batches: Batches
+    replicas: Replicas
+    observers: Sequence[Observer]
+    began: float
+    """When the user started to wait, by the monotonic clock."""
+
+    def __post_init__(self) -> None:
+        settings = self.plan.settings
+        assert settings.precision != "auto"
+        with self.replicas.strategy.scope():
+            self.network = Network(
+                self.plan.architecture,
+                dropout=settings.dropout,
+                random_seed=settings.random_seed,
+                precision=settings.precision,
+            )
+        self.stepper = Stepper(self.network, settings, self.replicas)
+        self.evaluator = Evaluator(self.network, self.dataset.ids["valid"], self.replicas)
+
+    def learn(self, stop: StopRequest) -> Outcome:
+        """Go on from the newest checkpoint, or begin."""
+        curves = TensorBoardWriter(self.plan.folder, self.warn) if self.replicas.chief else Observer()
+        checkpoints = Checkpoints(self.plan.folder, self.warn) if self.replicas.chief else None
+        try:
+            keeper = BestKeeper(self._save, self.warn)
+            keeping = CheckpointKeeper(
+                checkpoints, CheckpointClock.parse(self.plan.settings.checkpoint_every), self.warn
+            )
+            position, carry = self._where_it_stands(checkpoints)
+            if self.plan.settings.budget is not None and position.last_step is None:
+                position.last_step = self.last_step(self.measure())
+                keeping.keep(0, self.stepper.state(carry), position)
+            per_epoch = self.batches.steps_per_epoch
+            schedule = Schedule(
+                self.plan.settings, per_epoch, position.last_step or self.plan.settings.epochs * per_epoch
+            )
+            for observer in self.observers:
+                observer.begun(self.begun(schedule.last_step))
+            loop = Loop(
+                self.network,
+                self.replicas,
+                self.stepper,
+                self.batches,
+                self.evaluator,
+                self.plan.settings,
+                schedule,
+                self._samples,
+                keeper,
+                keeping,
+                [*self.observers, curves],
+                stop,
+                position,
+                carry,
+            )
+            outcome = loop.run()
+            keeper.finish()
+            return outcome
+        finally:
+            curves.close()
+
+    def begun(self, last_step: int) -> Begun:
+        return Begun(describe(self.replicas), self.network.compute_dtype, last_step)
+
+    def measure(self) -> Speed:
+        return measure(
+            self.replicas, self.network, self.stepper, self.evaluator, self.batches, write_samples=self._samples
+        )
+
+    def last_step(self, speed: Speed) -> int:
+        """Where the run ends at the latest: with its epochs, or where its time will be up at this speed."""
+        budget, per_epoch = self.plan.settings.budget, self.batches.steps_per_epoch
+        if budget is None:
+            return self.plan.settings.epochs * per_epoch
+
+        def steps() -> bytes:
+            left = budget - (time.monotonic() - self.began) - speed.epoch_end
+            return json.dumps(int(left / (speed.step + speed.epoch_end / per_epoch))).encode()
+
+        number = json.loads(self.replicas.from_chief(steps))
+        if number < 1:
+            raise SettingError(
+                f"--time-budget {self.plan.settings.time_budget} is too short: until the first step alone it took "
+                f"{time.monotonic() - self.began:.0f} seconds. Give it more, or take a smaller network."
+            )
+        return number
+
+    def _where_it_stands(self, checkpoints: Checkpoints | None) -> tuple[Position, Carry]:
+        """The chief's newest whole checkpoint, its state taken over by all; else the very beginning."""
+        found = checkpoints.newest() if checkpoints is not None else None
+        content = self.replicas.from_chief(lambda: found.content if found else b"")
+        described = self.replicas.from_chief(lambda: json.dumps(found.described).encode() if found else b"")
+        if not content:
+            return Position(), self.stepper.zero_carry()
+        checkpoint = Checkpoint(content, json.loads(described))
+        return checkpoint.position, self.stepper.restore(checkpoint.arrays)
+
+    def _samples(self, weights: Weights) -> tuple[Sample, ...]:
         """A greedy and a drawn text from the live weights, with the same seed and dice in every epoch."""
-        model = TrainedModel(bundle_with(weights))
-        seed = word_to_try(dataset.codec) or ""
+        if not self.replicas.chief:
+            return ()
+        model = TrainedModel(self._bundle(weights))
+        seed = word_to_try(self.dataset.codec) or ""
         return tuple(
             Sample(mode, model.generate(seed, mode=mode, length=_SAMPLE_LENGTH, random_seed=1)[0].text)
             for mode in ("greedy", "sample")
         )
 
-    def warn(sentence: str) -> None:
-        for observer in observers:
-            observer.warned(sentence)
+    def _save(self, weights: Weights) -> None:
+        if self.replicas.chief:
+            save_bundle(self._bundle(weights), self.plan.folder)
 
-    curves = TensorBoardWriter(plan.folder, warn)
-    try:
-        everyone = [*observers, curves]
-        keeper = BestKeeper(save, warn)
-        evaluator = Evaluator(network, dataset.ids["valid"])
-        stepper = Stepper(network, settings, strategy)
-        position, carry = _where_it_stands(checkpoints, stepper)
-        keeping = CheckpointKeeper(checkpoints, CheckpointClock.parse(settings.checkpoint_every), warn)
-        loop = Loop(
-            network, stepper, batches, evaluator, settings, sampler, keeper, keeping, everyone, stop, position, carry
+    def _bundle(self, weights: Weights) -> Bundle:
+        text = TextConfig(
+            corpus=self.plan.corpus,
+            tokenizer=self.plan.tokenizer,
+            separator=self.dataset.codec.separator,
+            starts=self.dataset.starts,
         )
-        outcome = loop.run()
-        keeper.finish()
-        return outcome
-    finally:
-        curves.close()
+        return Bundle(self.plan.architecture, text, self.dataset.codec.vocabulary, weights)
 
-
-def _where_it_stands(checkpoints: Checkpoints, stepper: Stepper) -> tuple[Position, Carry]:
-    """The newest whole checkpoint's position, its state taken over; else the very beginning."""
-    found = checkpoints.newest()
-    if found is None:
-        return Position(), stepper.zero_carry()
-    arrays, position = found
-    return position, stepper.restore(arrays)
+    def warn(self, sentence: str) -> None:
+        for observer in self.observers:
+            observer.warned(sentence)

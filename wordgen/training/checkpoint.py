@@ -42,7 +42,9 @@ class Position:
     epochs: list[EpochReport] = field(default_factory=list)
     """The reports of all whole epochs."""
     seconds: float = 0.0
-    """How long the run has learned so far, all its processes together."""
+    """How long the run has learned so far, one process after the other."""
+    last_step: int | None = None
+    """Where a run with a time budget ends, settled once."""
 
     def to_mapping(self) -> dict[str, Any]:
         return asdict(self)
@@ -50,6 +52,25 @@ class Position:
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, Any]) -> "Position":
         return cls(**{**mapping, "epochs": [_epoch_report(each) for each in mapping["epochs"]]})
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A whole one, as it was read."""
+
+    content: bytes
+    described: Mapping[str, Any]
+    """The position as JSON has it."""
+
+    @property
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        from safetensors.numpy import load
+
+        return load(self.content)
+
+    @property
+    def position(self) -> Position:
+        return Position.from_mapping(self.described)
 
 
 class Checkpoints:
@@ -71,7 +92,7 @@ class Checkpoints:
         for old in self._places()[:-_KEPT]:
             shutil.rmtree(old, ignore_errors=True)
 
-    def newest(self) -> tuple[dict[str, NDArray[Any]], Position] | None:
+    def newest(self) -> Checkpoint | None:
         """The newest whole checkpoint; damaged ones are named and passed over."""
         self._clear_unfinished()
         for place in reversed(self._places()):
@@ -104,24 +125,22 @@ def check_names(arrays: Arrays, shapes: Mapping[str, tuple[int, ...]]) -> None:
         raise BundleError("The checkpoint belongs to a network of another shape: it cannot be resumed.")
 
 
-def _read(place: Path) -> tuple[dict[str, NDArray[Any]], Position]:
-    from safetensors import SafetensorError
-    from safetensors.numpy import load
-
+def _read(place: Path) -> Checkpoint:
     described = json.loads((place / _POSITION).read_bytes())
     if described["format"] != _FORMAT:
         raise ValueError(f"format {described['format']!r}")
     content = (place / _ARRAYS).read_bytes()
     if _checksum(content, described["position"]) != described["sha256"]:
         raise ValueError("its checksum is wrong")
-    try:
-        return load(content), Position.from_mapping(described["position"])
-    except SafetensorError as error:
-        raise ValueError(str(error)) from error
+    found = Checkpoint(content, described["position"])
+    _ = found.position  # it must be one
+    return found
 
 
 def _checksum(content: bytes, position: Mapping[str, Any]) -> str:
-    return hashlib.sha256(content + json.dumps(position, sort_keys=True).encode()).hexdigest()
+    checksum = hashlib.sha256(content)
+    checksum.update(json.dumps(position, sort_keys=True).encode())
+    return checksum.hexdigest()
 
 
 def _epoch_report(mapping: Mapping[str, Any]) -> EpochReport:

@@ -32,21 +32,29 @@ class BestKeeper:
 
 
 class CheckpointKeeper:
-    """Saves checkpoints when they are due; a disk that refuses does not end the run."""
+    """Knows when checkpoints are due and saves them; a disk that refuses does not end the run."""
 
-    def __init__(self, checkpoints: Checkpoints, clock: CheckpointClock, warn: Callable[[str], None]) -> None:
+    def __init__(self, checkpoints: Checkpoints | None, clock: CheckpointClock, warn: Callable[[str], None]) -> None:
+        """Without checkpoints nothing is ever saved: one worker alone, the chief, writes them."""
         self._checkpoints = checkpoints
         self._clock = clock
         self._warn = warn
         self._saved_at = time.monotonic()
 
-    def keep_if_due(self, step: int, state: Callable[[], Arrays], position: Position) -> None:
-        if self._clock.due(step, time.monotonic() - self._saved_at):
-            self.keep(step, state, position)
+    @property
+    def time_is_up(self) -> bool:
+        """Whether one is due by the clock; how many steps there are between two, `steps_left` says."""
+        return self._clock.due(time.monotonic() - self._saved_at)
 
-    def keep(self, step: int, state: Callable[[], Arrays], position: Position) -> None:
+    def steps_left(self, step: int) -> int | None:
+        """How many steps there are until the next that is due by their number."""
+        return None if self._clock.steps is None else self._clock.steps - step % self._clock.steps
+
+    def keep(self, step: int, state: Arrays, position: Position) -> None:
         self._saved_at = time.monotonic()
+        if self._checkpoints is None:
+            return
         try:
-            self._checkpoints.save(step, state(), position)
+            self._checkpoints.save(step, state, position)
         except StorageError as error:
             self._warn(f"The checkpoint of step {step} is not saved; the next one will be tried. {error}")

@@ -1,9 +1,16 @@
-"""Epochs of steps, a measurement after each, the best model kept, and the reasons to stop."""
+"""Epochs of steps, a measurement after each, the best model kept, and the reasons to stop.
+
+With several workers each runs this same loop, and whatever leads it to go on, to save or to stop is the
+same on all: what the step computed, or what they have told each other. Only the chief has anything that
+writes or shows.
+"""
 
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import isfinite
+
+import numpy as np
 
 from wordgen.bundle import Weights
 from wordgen.dataset.batches import Batches
@@ -11,11 +18,13 @@ from wordgen.errors import DivergedError
 from wordgen.evaluation.measures import perplexity_of
 from wordgen.evaluation.perplexity import Evaluator
 from wordgen.model.network import Carry, Network
-from wordgen.training.checkpoint import Arrays, Position
+from wordgen.model.replicas import Replicas
+from wordgen.training.checkpoint import Position
 from wordgen.training.keeper import BestKeeper, CheckpointKeeper
 from wordgen.training.reports import EpochReport, Observer, Sample, StepReport
+from wordgen.training.schedule import Schedule
 from wordgen.training.settings import TrainingSettings
-from wordgen.training.step import Stepper
+from wordgen.training.step import Stepper, Wishes
 from wordgen.training.stopping import StopRequest
 
 Sampler = Callable[[Weights], tuple[Sample, ...]]
@@ -36,10 +45,12 @@ class Outcome:
 @dataclass
 class Loop:
     network: Network
+    replicas: Replicas
     stepper: Stepper
     batches: Batches
     evaluator: Evaluator
     settings: TrainingSettings
+    schedule: Schedule
     sampler: Sampler
     keeper: BestKeeper
     checkpoints: CheckpointKeeper
@@ -50,51 +61,70 @@ class Loop:
 
     def run(self) -> Outcome:
         """Go on from the position to the end, or until there is a reason to stop."""
-        while self.position.epoch <= self.settings.epochs:
-            if self.stop.requested:
-                return self._stopped()
-            self._learn()
-            if self.position.step_in_epoch < self.batches.steps_per_epoch:
+        while self.step < self.schedule.last_step:
+            if self._stop_is_wished() or not self._learn():
                 return self._stopped()
             self._end_epoch()
             if self.position.epoch - 1 - self.position.best_epoch >= self.settings.patience:
                 return self._outcome(f"no better for {self.settings.patience} epochs")
-        return self._outcome("all epochs done")
+        return self._outcome("all epochs done" if self.settings.budget is None else "the time is up")
 
     @property
     def step(self) -> int:
         """How many steps are done in all."""
         return (self.position.epoch - 1) * self.batches.steps_per_epoch + self.position.step_in_epoch
 
-    def _learn(self) -> None:
-        """Go through the rest of the epoch, or until a stop is asked for."""
-        position, first = self.position, not self.stepper.has_run
-        while position.step_in_epoch < self.batches.steps_per_epoch and not self.stop.requested:
-            began = time.monotonic()
-            inputs, targets = self.batches.batch(position.epoch, position.step_in_epoch)
-            loss, count, norm, self.carry = self.stepper(inputs, targets, self.carry, self.step + 1)
+    def _stop_is_wished(self) -> bool:
+        return bool(self.replicas.sum_over_workers(np.array([self.stop.requested], np.int64))[0])
+
+    def _learn(self) -> bool:
+        """Go through the rest of the epoch; whether it came to its end, or a stop was asked for before."""
+        position = self.position
+        end = min(position.epoch * self.batches.steps_per_epoch, self.schedule.last_step)
+        while True:
+            stop, save = self._several_steps(end)
+            if self.step == end:
+                return True
+            if stop:
+                return False
+            if save:
+                self._save()
+
+    def _several_steps(self, end: int) -> tuple[bool, bool]:
+        """One call of the stepper; whether a worker wants to stop, and whether a checkpoint is due."""
+        began, position, first = time.monotonic(), self.position, not self.stepper.has_run
+        until_save = self.checkpoints.steps_left(self.step)
+        number = 1 if first else min(self.stepper.most_steps, end - self.step, until_save or end)
+        windows = [self.batches.batch(position.epoch, position.step_in_epoch + k) for k in range(number)]
+        rates = [self.schedule.rate(self.step + k, position.epochs) for k in range(1, number + 1)]
+        done, wished, self.carry = self.stepper(windows, self.carry, self.step + 1, rates, self._wishes())
+        seconds = (time.monotonic() - began) / number
+        for one, rate in zip(done, rates, strict=True):
             position.step_in_epoch += 1
-            if not (isfinite(loss) and isfinite(norm)):
+            if not (isfinite(one.loss) and isfinite(one.norm)):
                 raise _diverged(position.epoch, self.step)
-            position.summed_loss += loss
-            position.counted += count
+            position.summed_loss += one.loss
+            position.counted += one.count
+            position.seconds += seconds
             report = StepReport(
                 epoch=position.epoch,
                 step_in_epoch=position.step_in_epoch,
                 step=self.step,
-                loss=loss / max(1, count),
-                gradient_norm=norm,
-                learning_rate=float(self.stepper.optimizer.learning_rate),
-                symbols=count,
-                seconds=time.monotonic() - began,
+                loss=one.loss / max(1, one.count),
+                gradient_norm=one.norm,
+                learning_rate=rate,
+                symbols=one.count,
+                seconds=seconds,
                 first=first,
             )
-            first = False
-            position.seconds += report.seconds
             for observer in self.observers:
                 observer.stepped(report)
-            if position.step_in_epoch < self.batches.steps_per_epoch:
-                self.checkpoints.keep_if_due(self.step, self._state, position)
+        # With others, what all told each other along with the steps counts; alone, what is wished by now.
+        stop, save = wished if self.replicas.workers > 1 else self._wishes()
+        return stop, save or number == until_save
+
+    def _wishes(self) -> Wishes:
+        return self.stop.requested, self.replicas.chief and self.checkpoints.time_is_up
 
     def _end_epoch(self) -> None:
         """Measure, tell, and stand at the beginning of the next epoch, with a checkpoint of that."""
@@ -108,13 +138,13 @@ class Loop:
         position.step_in_epoch = position.counted = 0
         position.summed_loss = 0.0
         self.carry = self.stepper.zero_carry()
-        self.checkpoints.keep(self.step, self._state, position)
+        self._save()
 
     def _stopped(self) -> Outcome:
         """Save where the run stands. If no model was kept before, keep what there is."""
         if self.step == 0:
             return self._outcome("stopped", stopped=True)
-        self.checkpoints.keep(self.step, self._state, self.position)
+        self._save()
         report = self._measure() if self.position.best is None else None
         return self._outcome("stopped", partial=report, stopped=True)
 
@@ -144,8 +174,9 @@ class Loop:
             observer.epoch_ended(report)
         return report
 
-    def _state(self) -> Arrays:
-        return self.stepper.state(self.carry)
+    def _save(self) -> None:
+        """All workers gather the state, and the chief has a keeper that writes it."""
+        self.checkpoints.keep(self.step, self.stepper.state(self.carry), self.position)
 
     def _outcome(self, reason: str, *, partial: EpochReport | None = None, stopped: bool = False) -> Outcome:
         epochs = (*self.position.epochs, partial) if partial else tuple(self.position.epochs)

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from wordgen.evaluation.measures import perplexity_of
-from wordgen.training.reports import Ending, EpochReport, Observer, Plan, StepReport
+from wordgen.training.reports import Begun, Ending, EpochReport, Observer, Plan, Speed, StepReport, peak_memory
 
 _SECONDS_BETWEEN_LINES = 10
 _SAMPLE_WIDTH = 300
@@ -31,6 +31,7 @@ class TerminalProgress(Observer):
         self._plan: Plan | None = None
         self._said = time.monotonic()
         self._began, self._first_step = time.monotonic(), 1
+        self._last_step = self._epochs = 0
         self._epoch = _RunningEpoch()
 
     def encoding(self, done: int, units: int) -> None:
@@ -51,12 +52,28 @@ class TerminalProgress(Observer):
         self._console.print(_plan_table(plan))
         self._console.print("Starting TensorFlow. Ctrl-C ends the training and keeps the best model.", style="dim")
 
-    def stepped(self, report: StepReport) -> None:
+    def begun(self, begun: Begun) -> None:
         assert self._plan is not None
+        self._last_step = begun.last_step
+        self._epochs = -(-begun.last_step // self._plan.steps_per_epoch)
+        self._console.print(f"Learning on {begun.devices}, in {begun.precision}.", style="dim", highlight=False)
+        if self._plan.settings.time_budget is not None:
+            self._console.print(
+                f"{self._plan.settings.time_budget} are enough for {begun.last_step:,} steps.",
+                style="dim",
+                highlight=False,
+            )
+
+    def measured(self, begun: Begun, speed: Speed) -> None:
+        assert self._plan is not None
+        self._console.print(_speed_table(self._plan, begun, speed))
+        self._console.print("Nothing was learned or kept. Without --dry-run it begins.")
+
+    def stepped(self, report: StepReport) -> None:
         if report.first:
             self._began, self._first_step = time.monotonic(), report.step
         self._epoch.add(report)
-        total = self._plan.steps_per_epoch * self._plan.settings.epochs
+        total = self._last_step
         if self._console.is_terminal:
             self._show_bar(report, total)
         elif time.monotonic() - self._said > _SECONDS_BETWEEN_LINES or report.first:
@@ -65,8 +82,7 @@ class TerminalProgress(Observer):
             left = (time.monotonic() - self._began) / max(1, done) * (total - report.step)
             told = f" {_duration(left)} left at most" if done else ""
             self._console.print(
-                f"epoch {report.epoch}/{self._plan.settings.epochs} step {report.step_in_epoch}/"
-                f"{self._plan.steps_per_epoch} {self._epoch.words()}{told}",
+                f"{self._place(report)} {self._epoch.words()}{told}",
                 highlight=False,
             )
 
@@ -120,7 +136,7 @@ class TerminalProgress(Observer):
     def _advice(self, best: EpochReport, factor: float) -> str:
         assert self._plan is not None
         epochs = self._plan.settings.epochs
-        if best.epoch == epochs:
+        if best.epoch == epochs and self._plan.settings.time_budget is None:
             more = f"{self._training_command} --resume {self._plan.run} --epochs {2 * epochs}"
             return f"It was still getting better in its last epoch. More of them:  {escape(more)}\n"
         if factor < 1.1:
@@ -132,25 +148,26 @@ class TerminalProgress(Observer):
         seed = f"--seed {shlex.quote(ending.word_to_try)} " if ending.word_to_try else ""
         return f"{self._writing_command} --model {self._plan.run} {seed}--mode sample"
 
-    def _show_bar(self, report: StepReport, total: int) -> None:
+    def _place(self, report: StepReport) -> str:
         assert self._plan is not None
+        return f"epoch {report.epoch}/{self._epochs} step {report.step_in_epoch}/{self._plan.steps_per_epoch}"
+
+    def _show_bar(self, report: StepReport, total: int) -> None:
         if self._bar is None:
             self._bar = Progress(
-                TextColumn("epoch {task.fields[epoch]}"),
+                TextColumn("{task.fields[place]}"),
                 BarColumn(bar_width=None),
-                TextColumn("step {task.fields[step]}"),
                 TextColumn("{task.fields[words]}"),
                 TimeRemainingColumn(compact=True, elapsed_when_finished=True),
                 console=self._console,
                 expand=True,
             )
             self._bar.start()
-            self._bar.add_task("", total=total, epoch="", step="", words="")
+            self._bar.add_task("", total=total, place="", words="")
         self._bar.update(
             self._bar.task_ids[0],
             completed=report.step,
-            epoch=f"{report.epoch}/{self._plan.settings.epochs}",
-            step=f"{report.step_in_epoch}/{self._plan.steps_per_epoch}",
+            place=self._place(report),
             words=self._epoch.words(),
         )
 
@@ -209,11 +226,27 @@ def _plan_table(plan: Plan) -> Table:
     tied = "tied" if a.tied else "free"
     table.add_row("network", f"{a.layers} x {a.units} {a.cell}, {tied} output, {a.parameters:,} parameters")
     table.add_row("memory", f"about {plan.memory / 2**30:.1f} GiB")
+    length = f"at most {s.epochs} epochs" if s.time_budget is None else f"for {s.time_budget}"
+    rate = f"{s.optimizer} at {s.first_learning_rate:g}" + ("" if s.schedule == "constant" else f", {s.schedule}")
     table.add_row(
         "training",
-        f"{plan.steps_per_epoch:,} steps of {s.batch_size} x {s.seq_len} an epoch, at most {s.epochs} epochs, "
-        f"{s.optimizer} at {s.first_learning_rate:g}, dropout {s.dropout:g}",
+        f"{plan.steps_per_epoch:,} steps of {s.batch_size} x {s.seq_len} an epoch, {length}, "
+        f"{rate}, dropout {s.dropout:g}",
     )
+    return table
+
+
+def _speed_table(plan: Plan, begun: Begun, speed: Speed) -> Table:
+    """What a dry run has measured."""
+    epochs = -(-begun.last_step // plan.steps_per_epoch)
+    table = Table(title="Measured", title_justify="left", show_header=False, box=None, padding=(0, 2, 0, 0))
+    table.add_row("learning on", f"{begun.devices}, in {begun.precision}")
+    table.add_row("speed", f"{speed.tokens_per_second:,.0f} tokens/s ({speed.steps} steps of {speed.step:.3f} s)")
+    table.add_row("first step", f"after {speed.first_step:.1f} s of making the graph")
+    table.add_row("memory", f"{peak_memory() / 2**30:.1f} GiB in use at most")
+    table.add_row("an epoch", f"{plan.steps_per_epoch:,} steps, {_duration(speed.seconds(plan.steps_per_epoch, 1))}")
+    whole = _duration(speed.seconds(begun.last_step, epochs))
+    table.add_row("the whole run", f"{begun.last_step:,} steps in {epochs} epochs, {whole} at most")
     return table
 
 

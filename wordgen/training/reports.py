@@ -1,5 +1,6 @@
 """What is known of a run before, while and after it learns; and who wants to be told."""
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,6 +59,44 @@ class Plan:
 
 
 @dataclass(frozen=True)
+class Begun:
+    """What is known once TensorFlow and all workers are there."""
+
+    devices: str
+    """What learns, in words."""
+    precision: str
+    last_step: int
+    """Where the run ends at the latest."""
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Measured with real steps, in seconds but for the tokens."""
+
+    steps: int
+    """How many were measured."""
+    tokens_per_second: float
+    first_step: float
+    """It makes the graph."""
+    step: float
+    epoch_end: float
+    """Validating, writing samples and saving."""
+
+    def seconds(self, steps: int, epochs: int) -> float:
+        return self.first_step + steps * self.step + epochs * self.epoch_end
+
+
+def peak_memory() -> int:
+    """The most bytes that this process has had in memory; 0 where the system does not tell."""
+    try:
+        import resource
+    except ImportError:
+        return 0
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+@dataclass(frozen=True)
 class StepReport:
     epoch: int
     step_in_epoch: int
@@ -112,6 +151,12 @@ class Observer:
 
     def planned(self, plan: Plan) -> None:
         """The run is about to begin."""
+
+    def begun(self, begun: Begun) -> None:
+        """The first step comes next."""
+
+    def measured(self, begun: Begun, speed: Speed) -> None:
+        """A dry run has found out how fast it would go."""
 
     def stepped(self, report: StepReport) -> None:
         """One step is done."""

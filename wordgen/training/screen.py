@@ -1,5 +1,6 @@
 """The screen, which may go away: a training goes on when its log's disk is full or its reader has left."""
 
+import os
 import sys
 from typing import Any, TextIO, cast
 
@@ -8,6 +9,19 @@ from rich.console import Console
 
 def screen(stream: TextIO | None = None) -> Console:
     return Console(file=cast(TextIO, _Forgiving(sys.stdout if stream is None else stream)))
+
+
+def hide_native_notes() -> None:
+    """Keep what TensorFlow's native code writes to standard error off the screen, past Python's own.
+
+    It tells at length how the network between the workers fares. A TF_CPP_MIN_LOG_LEVEL of one's own shows it.
+    """
+    if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
+        return
+    sys.stderr.flush()
+    ours = os.dup(sys.stderr.fileno())
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+    sys.stderr = open(ours, "w", buffering=1, encoding=sys.stderr.encoding, errors="replace")  # noqa: SIM115
 
 
 class _Forgiving:

@@ -7,6 +7,8 @@ from wordgen.errors import SettingError
 from wordgen.settings import Settings, setting
 
 OptimizerName = Literal["rmsprop", "adam", "sgd"]
+ScheduleName = Literal["constant", "exponential", "plateau", "cosine"]
+Precision = Literal["auto", "float32", "bfloat16"]
 
 _LEARNING_RATES: dict[OptimizerName, float] = {"rmsprop": 0.001, "adam": 0.001, "sgd": 1.0}
 
@@ -29,10 +31,44 @@ class CheckpointClock:
             raise SettingError(f"--checkpoint-every must be steps (as 500) or minutes (as 10m), not '{text}'.")
         return clock
 
-    def due(self, step: int, seconds_since: float) -> bool:
-        if self.steps is not None:
-            return step % self.steps == 0
+    def due(self, seconds_since: float) -> bool:
         return self.seconds is not None and seconds_since >= self.seconds
+
+
+def parse_duration(flag: str, text: str) -> float:
+    """Seconds: `90s`, `20m`, `1.5h`."""
+    try:
+        seconds = float(text[:-1]) * {"s": 1, "m": 60, "h": 3600}[text[-1:]]
+    except (ValueError, KeyError):
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise SettingError(f"{flag} must be seconds, minutes or hours (as 90s, 20m or 1.5h), not '{text}'.")
+    return seconds
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeviceSettings(Settings):
+    """Where a run learns; it may go on elsewhere."""
+
+    distribute: Literal["auto", "none", "mirrored", "multiworker"] = setting(
+        "auto",
+        help="what to learn on: none is one device; mirrored all GPUs (or --local-devices) of this machine; "
+        "multiworker the workers that TF_CONFIG or SLURM name; auto is every GPU here, or else the CPU",
+    )
+    local_devices: int | None = setting(
+        None,
+        at_least=1,
+        at_most=64,
+        help="split the CPU into so many devices, to try what several GPUs would do (by default not)",
+    )
+    join_timeout: int = setting(
+        300, at_least=1, at_most=86_400, help="how many seconds a worker waits for the others to appear"
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.local_devices is not None and self.distribute in ("none", "multiworker"):
+            raise SettingError(f"--local-devices splits one CPU: leave it out with --distribute {self.distribute}.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +85,11 @@ class TrainingSettings(Settings):
     epochs: int = setting(
         12, at_least=1, at_most=1_000_000, help="most passes over the text; --patience usually ends it sooner"
     )
+    time_budget: str | None = setting(
+        None,
+        help="learn for about so long (as 90s, 20m or 1.5h), whatever --epochs says; the speed is measured first "
+        "(by default there is none)",
+    )
     patience: int = setting(3, at_least=1, help="stop after so many epochs without a better validation perplexity")
     dropout: float = setting(
         0.3, at_least=0, below=1, help="share of values blanked between layers while learning; 0 to 0.3 on large texts"
@@ -57,7 +98,25 @@ class TrainingSettings(Settings):
         "rmsprop", help="how weights are moved; rmsprop and adam need no tuning, sgd does"
     )
     learning_rate: float | None = setting(
-        None, above=0, help="size of the moves; by default 0.001 for rmsprop and adam, 1.0 for sgd"
+        None, above=0, at_most=1e30, help="size of the moves; by default 0.001 for rmsprop and adam, 1.0 for sgd"
+    )
+    schedule: ScheduleName = setting(
+        "constant",
+        help="how the learning rate goes: constant; exponential decay after --decay-after epochs; halving on a "
+        "plateau; or a cosine down to a fiftieth over the whole run",
+    )
+    decay: float | None = setting(
+        None,
+        above=0,
+        below=1,
+        help="what exponential multiplies the rate by after each epoch (default: 0.8), "
+        "and plateau after one without a better validation perplexity (default: 0.5)",
+    )
+    decay_after: int = setting(4, at_least=1, help="epochs at the full rate before exponential begins to decay")
+    warm_up: int | None = setting(
+        None,
+        at_least=0,
+        help="steps in which the rate rises from nothing; by default 200 (or a tenth of the run) with cosine, else 0",
     )
     clip: float = setting(
         1.0, at_least=0, help="longest gradient (global norm) that is followed as it is; 0 never clips"
@@ -74,9 +133,22 @@ class TrainingSettings(Settings):
         help="how often to save what --resume needs, besides after each epoch: steps (as 500) or minutes (as 10m)",
     )
 
+    precision: Precision = setting(
+        "auto",
+        help="numbers to compute with; weights and loss are float32 always; auto takes bfloat16 where the hardware "
+        "has it, and a run keeps what it began with",
+    )
+
     def __post_init__(self) -> None:
         super().__post_init__()
         CheckpointClock.parse(self.checkpoint_every)
+        if self.time_budget is not None:
+            parse_duration("--time-budget", self.time_budget)
+
+    @property
+    def budget(self) -> float | None:
+        """Seconds to learn for."""
+        return None if self.time_budget is None else parse_duration("--time-budget", self.time_budget)
 
     @property
     def first_learning_rate(self) -> float:

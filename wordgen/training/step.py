@@ -1,11 +1,14 @@
-"""One optimizer update, in the shape that serves one device, several, and several machines.
+"""Optimizer updates, in the shape that serves one device, several, and several machines.
 
 Inside `strategy.run` each replica sums the loss of its rows and divides by the size of the whole batch;
 outside, the gradients are summed over the replicas one by one, clipped by their global norm after the
 sum, and applied. Keras's own clipping acts before the sum and would give other weights on two devices.
+
+One call does several steps, so that a small network does not wait for Python after each.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -17,12 +20,18 @@ from wordgen.architecture import Architecture
 from wordgen.dataset.batches import Ids
 from wordgen.model.losses import summed_loss
 from wordgen.model.network import Carry, Network, Tensor, fold_in
+from wordgen.model.replicas import Replicas
 from wordgen.training.checkpoint import check_names
 from wordgen.training.reports import compiled_copies
 from wordgen.training.settings import TrainingSettings
 
 _FEWEST_ROWS = 16
 _MOST_COPIES = 2**29
+_WORK_OF_A_CALL = 2 * 10**9
+_MOST_STEPS_A_CALL = 32
+
+Wishes = tuple[bool, ...]
+"""What a worker wants to happen after a call; it is done where one of them wants it."""
 
 
 def make_optimizer(settings: TrainingSettings) -> Any:
@@ -35,14 +44,16 @@ def make_optimizer(settings: TrainingSettings) -> Any:
             return keras.optimizers.SGD(settings.first_learning_rate)
 
 
-def _compiling_helps(architecture: Architecture, settings: TrainingSettings, strategy: Any) -> bool:
+def _compiling_helps(architecture: Architecture, settings: TrainingSettings, replicas: Replicas) -> bool:
     """Whether XLA shall compile the step (measured: docs/experiments.md, 2026-11-20).
 
     On one CPU it makes a step up to a third cheaper. But it keeps a copy of the recurrent weights for every
     symbol of seq len, and with few rows it is slower; it cannot be had for several devices in one process, it
-    keeps a GPU from its own fused LSTM, and not every build of TensorFlow brings it.
+    keeps a GPU from its own fused LSTM, in bfloat16 it is slower, and not every build of TensorFlow brings it.
     """
-    if strategy.num_replicas_in_sync > 1 or tf.config.list_physical_devices("GPU"):
+    if replicas.count > 1 or tf.config.list_physical_devices("GPU"):
+        return False
+    if settings.precision == "bfloat16":
         return False
     if settings.batch_size < _FEWEST_ROWS or compiled_copies(architecture, settings) > _MOST_COPIES:
         return False
@@ -58,70 +69,139 @@ def _xla_is_there() -> bool:
     return True
 
 
+def steps_a_call(architecture: Architecture, settings: TrainingSettings) -> int:
+    """How many steps of a small network make one call.
+
+    It follows from the network alone, for all workers must have the same. Two billion multiplications take
+    some tenths of a second at most, which a stop or a checkpoint can wait.
+    """
+    work = settings.batch_size * settings.seq_len * (architecture.recurrent_parameters + architecture.output_parameters)
+    return max(1, min(_MOST_STEPS_A_CALL, _WORK_OF_A_CALL // (3 * work)))
+
+
 def _carry_name(layer: int, part: int) -> str:
     return f"carry/{layer}/{part}"
 
 
-def _named_carry(carry: Carry) -> dict[str, Tensor]:
-    return {_carry_name(n, part): value for n, parts in enumerate(carry) for part, value in enumerate(parts)}
+@dataclass(frozen=True)
+class StepDone:
+    loss: float
+    """Summed over the counted targets."""
+    count: int
+    norm: float
+    """Of the gradient, before the clip."""
 
 
 class Stepper:
     """Holds what a step needs and nothing of where the run stands: that is passed in."""
 
     def __init__(
-        self, network: Network, settings: TrainingSettings, strategy: Any, *, compiled: bool | None = None
+        self, network: Network, settings: TrainingSettings, replicas: Replicas, *, compiled: bool | None = None
     ) -> None:
         """`compiled` says whether XLA shall compile the step; by default where it helps."""
         self._network = network
         self._settings = settings
-        self._strategy = strategy
+        self._replicas = replicas
         self._variables = network.trainable_variables
         self.has_run = False
-        with strategy.scope():
+        self.most_steps = steps_a_call(network.architecture, settings)
+        with replicas.strategy.scope():
             self.optimizer = make_optimizer(settings)
             self.optimizer.build(self._variables)
-        compiled = _compiling_helps(network.architecture, settings, strategy) if compiled is None else compiled
-        self._step = tf.function(self._all_replicas, jit_compile=compiled)
+        compiled = _compiling_helps(network.architecture, settings, replicas) if compiled is None else compiled
+        self._one_step = tf.function(self._all_replicas, jit_compile=compiled)
+        self._several_steps = tf.function(self._steps, reduce_retracing=True)
+        self._gathered = tf.function(self._exact_rows)
 
     def zero_carry(self) -> Carry:
-        return self._network.zero_carry(self._settings.batch_size)
+        return self._replicas.split(self._settings.batch_size, self._zero_rows)
 
-    def __call__(self, inputs: Ids, targets: Ids, carry: Carry, step: int) -> tuple[float, int, float, Carry]:
-        """Summed loss, counted targets, gradient norm before the clip, and the carry to go on with."""
+    def __call__(
+        self,
+        windows: Sequence[tuple[Ids, Ids]],
+        carry: Carry,
+        first_step: int,
+        rates: Sequence[float],
+        wishes: Wishes = (),
+    ) -> tuple[list[StepDone], Wishes, Carry]:
+        """Go through the batches, one step each: what came of them, the wishes of all workers, the carry behind."""
         self.has_run = True
-        seed = tf.constant([self._settings.random_seed, step], tf.int32)
-        loss, count, norm, carry = self._step(tf.constant(inputs), tf.constant(targets), carry, seed)
-        return float(loss), int(count), float(norm), carry
+        filled = [*windows, *[windows[-1]] * (self.most_steps - len(windows))]  # one shape, so one graph
+        inputs = np.stack([window[0] for window in filled])
+        targets = np.stack([window[1] for window in filled])
+        batches = self._replicas.split(self._settings.batch_size, lambda rows: (inputs[:, rows], targets[:, rows]))
+        given = [*rates, *[0.0] * (self.most_steps - len(rates))]
+        wished = tf.constant(wishes, tf.int32)
+        *done, wished, carry = self._several_steps(
+            batches, carry, tf.constant(first_step), tf.constant(len(windows)), tf.constant(given, tf.float32), wished
+        )
+        steps = [StepDone(float(loss), int(count), float(norm)) for loss, count, norm in zip(*done, strict=True)]
+        return steps, tuple(bool(wish) for wish in np.asarray(wished)), carry
 
     def state(self, carry: Carry) -> dict[str, np.ndarray]:
-        """Everything but the position in the text that the next step depends on."""
-        return {name: np.array(value) for name, value in {**self._kept(), **_named_carry(carry)}.items()}
+        """Everything but the position in the text that the next step depends on. All workers must ask together."""
+        gathered = {
+            _carry_name(layer, part): np.asarray(value)
+            for layer, parts in enumerate(self._gathered(carry))
+            for part, value in enumerate(parts)
+        }
+        return {**{name: np.array(value) for name, value in self._kept().items()}, **gathered}
 
     def restore(self, state: Mapping[str, np.ndarray]) -> Carry:
         """Take the state of a checkpoint for one's own; the carry to go on with."""
-        kept, carry = self._kept(), self.zero_carry()
-        shapes = {name: tuple(value.shape) for name, value in {**kept, **_named_carry(carry)}.items()}
-        check_names(state, shapes)
+        kept = self._kept()
+        rows, architecture = self._settings.batch_size, self._network.architecture
+        names = [
+            [_carry_name(layer, part) for part in range(architecture.states)] for layer in range(architecture.layers)
+        ]
+        shapes = {name: tuple(variable.shape) for name, variable in kept.items()}
+        check_names(state, shapes | {name: (rows, architecture.units) for layer in names for name in layer})
         for name, variable in kept.items():
             variable.assign(state[name])
-        return tuple(
-            tuple(tf.constant(state[_carry_name(layer, part)]) for part in range(len(parts)))
-            for layer, parts in enumerate(carry)
+        return self._replicas.split(
+            rows,
+            lambda mine: tuple(
+                tuple(tf.cast(state[name][mine], self._network.compute_dtype) for name in layer) for layer in names
+            ),
         )
+
+    def _zero_rows(self, rows: slice) -> Carry:
+        return self._network.zero_carry(rows.stop - rows.start)
 
     def _kept(self) -> dict[str, Any]:
         weights = {f"weights/{name}": value for name, value in self._network.variables_by_name().items()}
         return {**weights, **{f"optimizer/{n}": value for n, value in enumerate(self.optimizer.variables)}}
 
-    def _all_replicas(self, inputs: Tensor, targets: Tensor, carry: Carry, seed: Tensor) -> tuple[Tensor, ...]:
-        gradients, loss, count, carry = self._strategy.run(self._one_replica, args=(inputs, targets, carry, seed))
-        gradients = [self._sum(gradient) for gradient in gradients]
+    def _exact_rows(self, carry: Carry) -> Carry:
+        """The carry of all replicas, in numbers that lose nothing of bfloat16."""
+        exact = self._replicas.strategy.run(_as_float32, args=(carry,))
+        return tuple(tuple(self._replicas.gather(value) for value in parts) for parts in exact)
+
+    def _steps(
+        self, batches: Any, carry: Carry, first_step: Tensor, number: Tensor, rates: Tensor, wishes: Tensor
+    ) -> tuple[Any, ...]:
+        losses, counts, norms = (tf.TensorArray(tf.float32, number) for _ in range(3))
+        for k in tf.range(number):
+            inputs, targets = self._replicas.strategy.run(_window, args=(batches, k))
+            seed = tf.stack([self._settings.random_seed, first_step + k])
+            loss, count, norm, carry = self._one_step(inputs, targets, carry, seed, rates[k])
+            losses, counts, norms = losses.write(k, loss), counts.write(k, count), norms.write(k, norm)
+        if self._replicas.workers > 1:
+            wishes = self._replicas.sum(self._replicas.strategy.run(tf.identity, args=(wishes,)))
+        return losses.stack(), counts.stack(), norms.stack(), wishes, carry
+
+    def _all_replicas(
+        self, inputs: Tensor, targets: Tensor, carry: Carry, seed: Tensor, rate: Tensor
+    ) -> tuple[Tensor, ...]:
+        run, total = self._replicas.strategy.run, self._replicas.sum
+        gradients, loss, count, carry = run(self._one_replica, args=(inputs, targets, carry, seed))
+        gradients = [total(gradient) for gradient in gradients]
         norm = tf.linalg.global_norm(gradients)
         if self._settings.clip > 0:
             gradients, _ = tf.clip_by_global_norm(gradients, self._settings.clip, use_norm=norm)
+        self.optimizer.learning_rate.assign(rate)
         self.optimizer.apply(gradients, self._variables)
-        return self._sum(loss), self._sum(count), norm, carry
+        return total(loss), total(count), norm, carry
 
     def _one_replica(self, inputs: Tensor, targets: Tensor, carry: Carry, seed: Tensor) -> tuple[Any, ...]:
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
@@ -134,5 +214,10 @@ class Stepper:
         gradients = [tf.convert_to_tensor(gradient) for gradient in tape.gradient(mean, self._variables)]
         return gradients, loss, count, carry
 
-    def _sum(self, value: Tensor) -> Tensor:
-        return self._strategy.reduce("SUM", value, axis=None)
+
+def _as_float32(carry: Carry) -> Carry:
+    return tf.nest.map_structure(lambda value: tf.cast(value, tf.float32), carry)
+
+
+def _window(batches: tuple[Tensor, Tensor], k: Tensor) -> tuple[Tensor, Tensor]:
+    return batches[0][k], batches[1][k]

@@ -5,6 +5,9 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class StopRequest:
@@ -21,6 +24,12 @@ class StopRequest:
     def urgent(self) -> bool:
         return len(self.signals) > 1
 
+    def listen(self) -> dict[signal.Signals, Any]:
+        """Take the signals, also back from whoever took them since; whose they were (only in the main thread)."""
+        if threading.current_thread() is not threading.main_thread():
+            return {}
+        return {number: signal.signal(number, self._received) for number in _SIGNALS}
+
     def _received(self, number: int, frame: FrameType | None) -> None:
         self.signals.append(number)
         if len(self.signals) == 1:
@@ -33,10 +42,7 @@ class StopRequest:
 def stop_on_signals(tell: Callable[[], None]) -> Iterator[StopRequest]:
     """Listen for SIGINT and SIGTERM while the block runs (only the main thread of a process can)."""
     request = StopRequest(tell)
-    if threading.current_thread() is not threading.main_thread():
-        yield request
-        return
-    before = {number: signal.signal(number, request._received) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = request.listen()
     try:
         yield request
     finally:

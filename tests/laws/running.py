@@ -1,0 +1,37 @@
+"""Run by the laws of resuming in processes of their own: train, or go on, and write every step's loss to a file.
+
+python -m tests.laws.running train|resume '{"dropout": ..., "distribute": ..., ...}'
+"""
+
+import json
+import sys
+
+import wordgen
+from wordgen.runs import resume_with
+from wordgen.training.reports import StepReport
+
+EPOCHS = 3
+
+
+class Losses(wordgen.Observer):
+    """Writes a loss before the next step begins."""
+
+    def stepped(self, report: StepReport) -> None:
+        with open("losses", "a") as file:
+            print(report.step, report.loss.hex(), file=file)
+
+
+def main() -> None:
+    verb, chosen = sys.argv[1], json.loads(sys.argv[2]) if len(sys.argv) > 2 else {}
+    if verb == "resume":
+        resume_with("run", chosen, [Losses()])
+        return
+    settings = {
+        "corpus": "spells", "layers": 2, "units": 24, "dropout": 0.4, "checkpoint_every": "7", "epochs": EPOCHS,
+        "patience": 9, "name": "run", "precision": "float32",
+    }  # fmt: skip
+    wordgen.train_with(wordgen.TrainSettings(**{**settings, **chosen}), [Losses()])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,118 @@
+"""Workers as threads that meet at a real port, with strangers and stragglers among them."""
+
+import socket
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+
+from tests.workers import free_ports
+from wordgen.errors import SettingError, WordgenError, WorkerLostError
+from wordgen.training.meeting import meet
+from wordgen.training.stopping import StopRequest
+from wordgen.training.workers import Place
+
+
+class Meeting:
+    def __init__(self, workers: int) -> None:
+        self.port = free_ports(1)[0]
+        self.workers = workers
+        self.ended: dict[int, WordgenError | KeyboardInterrupt | None] = {}
+        self.stop = StopRequest()
+        self._threads: list[threading.Thread] = []
+
+    def come(self, number: int, what: str = "lotr", seconds: float = 20) -> None:
+        def take_part() -> None:
+            place = Place(number, self.workers, "TF_CONFIG")
+            try:
+                meet(f"127.0.0.1:{self.port}", place, what, seconds, self.stop)
+                self.ended[number] = None
+            except (WordgenError, KeyboardInterrupt) as error:
+                self.ended[number] = error
+
+        self._threads.append(threading.Thread(target=take_part))
+        self._threads[-1].start()
+
+    def end(self) -> dict[int, WordgenError | KeyboardInterrupt | None]:
+        for thread in self._threads:
+            thread.join(30)
+        return self.ended
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 0, 2)])
+def test_all_who_want_the_same_meet_whoever_comes_first(order: tuple[int, ...]):
+    meeting = Meeting(3)
+    for number in order:
+        meeting.come(number)
+        time.sleep(0.3)
+    assert meeting.end() == {0: None, 1: None, 2: None}
+    socket.create_server(("127.0.0.1", meeting.port)).close()  # TensorFlow needs the port at once
+
+
+def test_who_wants_something_else_is_refused_by_all():
+    meeting = Meeting(3)
+    for number, what in enumerate(["lotr", "lotr", "fables"]):
+        meeting.come(number, what)
+    ended = meeting.end()
+    assert all(isinstance(error, SettingError) for number, error in ended.items() if number != 1)
+    assert "worker 2 has other settings" in str(ended[0])
+
+
+@pytest.mark.parametrize(
+    "rudeness",
+    [
+        lambda visitor: None,
+        lambda visitor: visitor.sendall(b"GET / HTTP/1.1\r\n\r\n\n"),
+        lambda visitor: visitor.sendall(b'{"worker": 7, "what": "lotr"}\n'),
+        lambda visitor: visitor.sendall(b"[1, 2]\n"),
+        lambda visitor: visitor.sendall(b"x" * 100_000),
+    ],
+)
+def test_strangers_are_passed_over(rudeness: Callable[[socket.socket], None]):
+    meeting = Meeting(2)
+    meeting.come(0)
+    time.sleep(0.3)
+    with socket.create_connection(("127.0.0.1", meeting.port)) as visitor:
+        rudeness(visitor)
+    meeting.come(1)
+    assert meeting.end() == {0: None, 1: None}
+
+
+def test_who_comes_leaves_and_comes_again_is_one_worker():
+    meeting = Meeting(3)
+    meeting.come(0)
+    time.sleep(0.3)
+    with socket.create_connection(("127.0.0.1", meeting.port)) as visitor:
+        visitor.sendall(b'{"worker": 1, "what": "lotr"}\n')
+        time.sleep(0.3)
+    meeting.come(2)
+    time.sleep(0.5)
+    assert meeting.ended == {}  # worker 1 has left: two of three are there
+    meeting.come(1)
+    assert meeting.end() == {0: None, 1: None, 2: None}
+
+
+def test_the_missing_are_named():
+    meeting = Meeting(4)
+    meeting.come(0, seconds=2)
+    meeting.come(2, seconds=5)
+    ended = meeting.end()
+    assert str(ended[0]).startswith("Workers 1, 3 have not appeared within 2 seconds")
+    assert isinstance(ended[2], WorkerLostError)
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_who_waits_can_be_stopped(number: int):
+    meeting = Meeting(2)
+    meeting.come(number)
+    time.sleep(0.3)
+    meeting.stop.signals.append(2)
+    assert isinstance(meeting.end()[number], KeyboardInterrupt)
+
+
+def test_a_port_in_use_is_no_mystery():
+    meeting = Meeting(2)
+    with socket.create_server(("", meeting.port)):
+        meeting.come(0)
+        assert f"cannot meet at port {meeting.port}" in str(meeting.end()[0])

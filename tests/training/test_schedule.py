@@ -1,0 +1,60 @@
+from itertools import pairwise
+
+import pytest
+
+from wordgen.errors import SettingError
+from wordgen.training.reports import EpochReport
+from wordgen.training.schedule import Schedule
+from wordgen.training.settings import TrainingSettings
+
+
+def rates(steps: int, epochs: list[bool] | None = None, **settings: object) -> list[float]:
+    """The rates of all steps of a run with 10 steps an epoch, as shares of the first."""
+    chosen = TrainingSettings(learning_rate=2.0, **settings)  # pyright: ignore[reportArgumentType]
+    reports = [EpochReport(n, 10 * n, 9.0, 9.0, best, 1.0, ()) for n, best in enumerate(epochs or [], start=1)]
+    schedule = Schedule(chosen, 10, steps)
+    return [schedule.rate(step, reports) / 2.0 for step in range(1, steps + 1)]
+
+
+def test_constant_stays():
+    assert set(rates(50)) == {1.0}
+
+
+def test_exponential_decays_after_its_epochs():
+    assert rates(50, schedule="exponential", decay_after=2, decay=0.5)[::10] == [1.0, 1.0, 0.5, 0.25, 0.125]
+    assert rates(20, schedule="exponential", decay_after=1)[9:11] == pytest.approx([1.0, 0.8])
+
+
+def test_plateau_halves_after_each_epoch_that_was_no_better():
+    assert rates(1, [True, False, True, False], schedule="plateau") == [0.25]
+    assert rates(1, [True, True], schedule="plateau") == [1.0]
+    assert rates(1, [True, False], schedule="plateau", decay=0.25) == [0.25]
+
+
+def test_cosine_rises_falls_and_ends_at_a_fiftieth():
+    found = rates(100, schedule="cosine", warm_up=20)
+    assert found[:20] == pytest.approx([step / 20 for step in range(1, 21)])
+    assert found[59] == pytest.approx(0.51)  # half way from 20 to 100
+    assert found[-1] == pytest.approx(0.02)
+    assert all(one > other for one, other in pairwise(found[19:]))
+
+
+def test_cosine_warms_up_by_itself_but_not_for_most_of_a_short_run():
+    assert rates(10_000, schedule="cosine")[199] == 1.0
+    assert rates(10_000, schedule="cosine")[99] == pytest.approx(0.5)
+    assert rates(100, schedule="cosine")[9] == 1.0
+
+
+def test_a_warm_up_goes_with_every_schedule():
+    assert rates(4, warm_up=4) == [0.25, 0.5, 0.75, 1.0]
+
+
+@pytest.mark.parametrize("text", ["20", "m", "0s", "-5m", "nanh", "infm", "20 minutes"])
+def test_a_time_budget_that_says_nothing_is_refused(text: str):
+    with pytest.raises(SettingError, match="--time-budget must be seconds, minutes or hours"):
+        TrainingSettings(time_budget=text)
+
+
+def test_a_time_budget_in_seconds():
+    assert [TrainingSettings(time_budget=text).budget for text in ("90s", "1.5m", "2h")] == [90, 90, 7200]
+    assert TrainingSettings().budget is None

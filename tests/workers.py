@@ -1,0 +1,56 @@
+"""Several processes on free loopback ports that learn together, for tests; every wait has its limit."""
+
+import json
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.conftest import command_environment
+
+Process = subprocess.Popen[str]
+
+
+def free_ports(number: int) -> list[int]:
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(number)]
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports
+
+
+def tf_configs(workers: int) -> list[str]:
+    addresses = [f"127.0.0.1:{port}" for port in free_ports(workers)]
+    cluster = {"worker": addresses}
+    return [json.dumps({"cluster": cluster, "task": {"type": "worker", "index": n}}) for n in range(workers)]
+
+
+@contextmanager
+def started(commands: Sequence[Sequence[str]], rooms: Path | Sequence[Path]) -> Iterator[list[Process]]:
+    """One Python process a command, as workers in one room or each in its own; none outlives the block."""
+    each_room = [rooms] * len(commands) if isinstance(rooms, Path) else rooms
+    processes = [
+        subprocess.Popen(
+            [sys.executable, *command],
+            cwd=room,
+            env=command_environment(TF_CONFIG=config),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for command, config, room in zip(commands, tf_configs(len(commands)), each_room, strict=True)
+    ]
+    try:
+        yield processes
+    finally:
+        for process in processes:
+            process.kill()
+            process.communicate()
+
+
+def ended_well(processes: Sequence[Process], timeout: float = 120) -> None:
+    for process in processes:
+        _, complaint = process.communicate(timeout=timeout)
+        assert process.returncode == 0, complaint

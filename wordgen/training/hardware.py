@@ -1,0 +1,34 @@
+"""What this machine computes well with. Importing this module imports TensorFlow."""
+
+from pathlib import Path
+from typing import Literal
+
+import tensorflow as tf
+
+from wordgen.model.replicas import Replicas
+from wordgen.training.settings import Precision
+
+_CPU_FACTS = Path("/proc/cpuinfo")
+_BFLOAT16_UNITS = {"avx512_bf16", "amx_bf16"}
+_FIRST_GPU_WITH_BFLOAT16 = (8, 0)
+
+
+def settled(precision: Precision, replicas: Replicas) -> Literal["float32", "bfloat16"]:
+    """`auto` made one of the two: by the hardware alone, and for all workers by that of the chief."""
+    if precision != "auto":
+        return precision
+    chosen = replicas.from_chief(lambda: b"bfloat16" if _has_bfloat16() else b"float32")
+    return "bfloat16" if chosen == b"bfloat16" else "float32"
+
+
+def _has_bfloat16() -> bool:
+    gpus = tf.config.list_physical_devices("GPU")
+    if gpus:
+        details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
+        return all(each.get("compute_capability", (0, 0)) >= _FIRST_GPU_WITH_BFLOAT16 for each in details)
+    return bool(_BFLOAT16_UNITS & cpu_features(_CPU_FACTS.read_text() if _CPU_FACTS.exists() else ""))
+
+
+def cpu_features(facts: str) -> set[str]:
+    """What /proc/cpuinfo calls the flags of the first processor."""
+    return next((set(line.split()) for line in facts.split("\n") if line.startswith("flags")), set())

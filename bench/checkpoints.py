@@ -7,6 +7,7 @@ then resumes it twice, each time from the start of the process to the report of 
 """
 
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -70,7 +71,9 @@ def main() -> None:
 
 def _run(verb: str, chosen: dict[str, Any], room: Path) -> dict[str, Any]:
     command = [sys.executable, str(Path(__file__).resolve()), verb, json.dumps(chosen)]
-    ended = subprocess.run(command, cwd=room, capture_output=True, text=True, check=True)
+    root = str(Path(__file__).resolve().parents[1])
+    environment = {**os.environ, "PYTHONPATH": root}
+    ended = subprocess.run(command, cwd=room, env=environment, capture_output=True, text=True, check=True)
     return json.loads(ended.stdout.strip().split("\n")[-1])
 
 

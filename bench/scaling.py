@@ -61,7 +61,8 @@ def work(settings: dict[str, Any]) -> None:
         gradients = [tf.ones(variable.shape) for variable in network.trainable_variables]
 
         def exchange(gradients: list[Any]) -> list[Any]:
-            return [replicas.sum(each) for each in replicas.strategy.run(tuple, args=(gradients,))]
+            own = replicas.strategy.run(lambda each: [tf.identity(one) for one in each], args=(gradients,))
+            return [replicas.sum(each) for each in own]
 
         sum_once = tf.function(exchange)
         sum_once(gradients)

@@ -28,19 +28,24 @@ def tf_configs(workers: int) -> list[str]:
 
 
 @contextmanager
-def started(commands: Sequence[Sequence[str]], rooms: Path | Sequence[Path]) -> Iterator[list[Process]]:
+def started(
+    commands: Sequence[Sequence[str]],
+    rooms: Path | Sequence[Path],
+    environments: Sequence[dict[str, str]] | None = None,
+) -> Iterator[list[Process]]:
     """One Python process a command, as workers in one room or each in its own; none outlives the block."""
     each_room = [rooms] * len(commands) if isinstance(rooms, Path) else rooms
+    told = environments or [{"TF_CONFIG": config} for config in tf_configs(len(commands))]
     processes = [
         subprocess.Popen(
             [sys.executable, *command],
             cwd=room,
-            env=command_environment(TF_CONFIG=config),
+            env=command_environment(**environment),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
-        for command, config, room in zip(commands, tf_configs(len(commands)), each_room, strict=True)
+        for command, environment, room in zip(commands, told, each_room, strict=True)
     ]
     try:
         yield processes

@@ -11,9 +11,10 @@ from itertools import chain, count
 from pathlib import Path
 
 from wordgen.bundle import CONFIG, WEIGHTS, is_bundle, load_bundle
-from wordgen.errors import BundleError, SettingError
+from wordgen.errors import BundleError, SettingError, WordgenError, WorkerLostError
 from wordgen.files import make_folder, told_plainly
 from wordgen.generation.trained import TrainedModel
+from wordgen.training.checkpoint import has_checkpoint
 
 REPORT = "report.json"
 
@@ -72,7 +73,8 @@ def made_new(path: Path, *, overwrite: bool) -> Iterator[RunFolder]:
     """Make the folder of a run, empty, for the time of its training.
 
     A run that it replaces is set aside until the new one has a whole model, and comes back if that
-    never happens; a folder in which no model came to be is removed.
+    never happens; a folder in which no model came to be is removed. But where a run was cut short that can go on
+    from a checkpoint, everything stays.
     """
     folder = RunFolder(path)
     make_folder(path.parent)
@@ -89,8 +91,12 @@ def made_new(path: Path, *, overwrite: bool) -> Iterator[RunFolder]:
             raise
     try:
         yield folder
-    finally:
-        _settle(folder)
+    except BaseException as error:
+        refused = isinstance(error, WordgenError) and not isinstance(error, WorkerLostError)
+        if refused or not has_checkpoint(path):
+            _settle(folder)
+        raise
+    _settle(folder)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec
 
@@ -80,10 +81,10 @@ def dry_run_with(settings: TrainSettings, observers: Sequence[Observer] = ()) ->
     with _watched(settings, observers) as (place, observers, stop):
         corpus = open_corpus(settings.corpus)
         folder = folder_for(run_name(settings.name, corpus.name), overwrite=True)
-        joined = _join(_prepare(folder, corpus, settings, observers), settings, place, observers, stop)
-        from wordgen.training.joining import losing_nobody
+        joined = _join(_prepare(folder, corpus, settings, observers), settings, place, observers, stop, dry=True)
+        from wordgen.training.joining import telling_of_a_lost_worker
 
-        with losing_nobody(joined.learner.replicas, folder.name):
+        with telling_of_a_lost_worker(joined.learner.replicas, folder.name):
             speed = joined.learner.measure()
         begun = joined.learner.begun(joined.learner.last_step(speed))
         for observer in observers:
@@ -183,7 +184,13 @@ def _prepare(folder: Path, corpus: Corpus, settings: TrainSettings, observers: S
 
 
 def _join(
-    prepared: _Prepared, settings: TrainSettings, place: Place, observers: Sequence[Observer], stop: StopRequest
+    prepared: _Prepared,
+    settings: TrainSettings,
+    place: Place,
+    observers: Sequence[Observer],
+    stop: StopRequest,
+    *,
+    dry: bool = False,
 ) -> _Joined:
     """Show the plan, start TensorFlow, meet the other workers, and put the parts together."""
     for observer in observers:
@@ -192,11 +199,11 @@ def _join(
     import wordgen.model  # noqa: F401 - first, for it keeps TensorFlow's start-up notes off the screen
     from wordgen.training.assembly import Learner
     from wordgen.training.hardware import settled
-    from wordgen.training.joining import join, losing_nobody
+    from wordgen.training.joining import join, telling_of_a_lost_worker
 
-    shared = _what_workers_share(prepared.plan, settings)
-    replicas = join(DeviceSettings.part_of(settings), place, shared, stop)
-    with losing_nobody(replicas, prepared.plan.run):
+    agreement = _agreement(prepared.plan, settings, dry=dry)
+    replicas = join(DeviceSettings.part_of(settings), place, agreement, stop)
+    with telling_of_a_lost_worker(replicas, prepared.plan.run):
         replicas.check_rows(settings.batch_size)
         settings = replace(settings, precision=settled(settings.precision, replicas))
         plan = replace(prepared.plan, settings=TrainingSettings.part_of(settings))
@@ -204,11 +211,12 @@ def _join(
     return _Joined(settings, learner)
 
 
-def _what_workers_share(plan: Plan, settings: TrainSettings) -> str:
-    """All that would make two workers learn different things; the corpus may lie elsewhere on each."""
+def _agreement(plan: Plan, settings: TrainSettings, *, dry: bool) -> str:
+    """The same for all workers that would learn the same; the corpus may lie elsewhere on each."""
     own = {"name", "overwrite", "corpus", "precision", *_OF_THE_DEVICES}
     shared = {name: value for name, value in settings.to_mapping().items() if name not in own}
-    described = f"wordgen {__version__} {plan.fingerprint} {sorted(shared.items())}"
+    versions = [f"{name} {version(name)}" for name in ("tensorflow", "keras")]
+    described = f"wordgen {__version__} {versions} {dry} {plan.fingerprint} {sorted(shared.items())}"
     return hashlib.sha256(described.encode()).hexdigest()
 
 
@@ -233,7 +241,7 @@ train = _named(TrainSettings)
 
 def _train(joined: _Joined, folder: RunFolder | None, facts: dict[str, Any], stop: StopRequest) -> Run:
     """Learn to the end; the folder is the chief's alone."""
-    from wordgen.training.joining import losing_nobody
+    from wordgen.training.joining import telling_of_a_lost_worker
 
     learner = joined.learner
     plan, dataset = learner.plan, learner.dataset
@@ -241,7 +249,7 @@ def _train(joined: _Joined, folder: RunFolder | None, facts: dict[str, Any], sto
         report = ReportFile(plan.folder, facts)
         report.planned(plan)
         learner.observers = [*learner.observers, report]
-    with losing_nobody(learner.replicas, plan.run):
+    with telling_of_a_lost_worker(learner.replicas, plan.run):
         outcome = learner.learn(stop)
     if folder is not None and outcome.whole_epochs == 0 and folder.replaces:
         folder.give_up()

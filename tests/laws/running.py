@@ -20,6 +20,10 @@ class Losses(wordgen.Observer):
         with open("losses", "a") as file:
             print(report.step, report.loss.hex(), file=file)
 
+    def warned(self, sentence: str) -> None:
+        with open("warnings", "a") as file:
+            print(sentence, file=file)
+
 
 def main() -> None:
     verb, chosen = sys.argv[1], json.loads(sys.argv[2]) if len(sys.argv) > 2 else {}

@@ -16,6 +16,8 @@ Found = dict[str, np.ndarray]
 OPTIMIZERS = ["rmsprop", "adam", "sgd", "clipped"]
 SEVERAL = ["two parts", "worker 0", "worker 1"]
 
+pytestmark = pytest.mark.slow
+
 
 def _command(file: Path, settings: dict[str, Any]) -> list[str]:
     return ["-m", "tests.laws.learning_worker", str(file), json.dumps(settings)]

@@ -18,6 +18,8 @@ from tests.laws.running import EPOCHS
 KILLS = int(os.environ.get("WORDGEN_KILLS", "5"))  # `make soak` sets more
 OPTIONS = ["--corpus", "spells", "--layers", "2", "--units", "24", "--dropout", "0.4", "--checkpoint-every", "7"]
 
+pytestmark = pytest.mark.slow
+
 
 def start(room: Path, verb: str, program: tuple[str, ...] = ("-m", "tests.laws.running")) -> "subprocess.Popen[bytes]":
     return subprocess.Popen(
@@ -96,9 +98,25 @@ def test_killed_in_the_middle_of_a_write_the_one_before_is_used(never_killed: Pa
     )
     with start(tmp_path, "train", ("-c", suicide)) as process:
         assert process.wait(timeout=200) == -signal.SIGKILL
+    unfinished = [path for path in (tmp_path / "saved_models" / "run").rglob(".*") if path.name != "."]
     with start(tmp_path, "resume") as process:
         assert process.wait(timeout=200) == 0
     _compare(tmp_path, never_killed, dict(losses(never_killed)))
+    warnings = (tmp_path / "warnings").read_text() if unfinished else "was being written"
+    assert "was being written" in warnings
+    assert not list((tmp_path / "saved_models" / "run").rglob(".*"))
+
+
+def test_a_run_that_came_to_its_end_learns_no_more_however_often_it_is_resumed(tmp_path: Path):
+    options = ["--layers", "1", "--units", "64", "--batch-size", "4", "--patience", "1", "--epochs", "60"]
+    begun = train(tmp_path, "--corpus", "spells", *options, "--learning-rate", "0.01", "--name", "tale")
+    assert "no better for 1 epochs" in begun.stdout
+    before = (tmp_path / "saved_models" / "tale" / "weights.safetensors").read_bytes()
+    again = train(tmp_path, "--resume", "tale")
+    assert again.returncode == 0, again.stderr
+    assert "no better for 1 epochs" in again.stdout
+    assert " step " not in again.stdout
+    assert (tmp_path / "saved_models" / "tale" / "weights.safetensors").read_bytes() == before
 
 
 def test_a_full_disk_during_a_checkpoint_is_warned_of_and_the_training_goes_on(tmp_path: Path):

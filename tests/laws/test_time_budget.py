@@ -15,6 +15,8 @@ from wordgen.training.settings import TrainingSettings
 SMALL = ["--corpus", "spells", "--layers", "1", "--units", "32", "--precision", "float32", "--name", "run"]
 COSINE = ["--schedule", "cosine", "--patience", "1000"]
 
+pytestmark = pytest.mark.slow
+
 
 def position(room: Path, step: int) -> dict[str, object]:
     path = room / "saved_models" / "run" / "checkpoints" / f"step-{step:012d}" / "position.json"
@@ -31,7 +33,7 @@ def test_it_is_about_as_long_as_the_budget(tmp_path: Path):
     took = time.monotonic() - began
     assert ended.returncode == 0, ended.stderr
     assert 8 < took < 40  # machines are noisy; that it is neither at once nor for ever is what counts here
-    assert "15s are enough for" in ended.stdout
+    assert "Steps that 15s are enough for" in ended.stdout
     assert "Done (the time is up)" in ended.stdout
 
 
@@ -84,7 +86,7 @@ def test_a_budget_that_is_over_before_the_first_step_is_refused(tmp_path: Path):
 def test_a_dry_run_measures_and_leaves_nothing(tmp_path: Path):
     ended = run_command("train", *SMALL, "--dry-run", cwd=tmp_path)
     assert ended.returncode == 0, ended.stderr
-    for part in ("parameters", "tokens/s", "GiB in use", "an epoch", "480 steps in 12 epochs", "Nothing was learned"):
+    for part in ("parameters", "tokens/s", "GiB in use", "an epoch", "480 steps", "Nothing was learned"):
         assert part in ended.stdout, part
     assert not (tmp_path / "saved_models").exists()
     assert run_command("train", "--dry-run", "--resume", cwd=tmp_path).returncode == 2

@@ -5,6 +5,7 @@ import os
 import random
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -24,6 +25,7 @@ from tests.workers import Process, ended_well, started, tf_configs
 TOGETHER = {"distribute": "multiworker", "join_timeout": 60}
 STEPS = EPOCHS * 40
 KILLS = int(os.environ.get("WORDGEN_KILLS", "3"))  # `make soak` sets more
+pytestmark = pytest.mark.slow
 
 
 def _commands(verb: str, **chosen: Any) -> list[list[str]]:
@@ -43,6 +45,10 @@ def _run(room: Path) -> Path:
 
 def _newest(room: Path) -> Path:
     return sorted((_run(room) / "checkpoints").glob("step-*"))[-1]
+
+
+def _saved_step(room: Path) -> int:
+    return int(_newest(room).name.removeprefix("step-")) if any((_run(room) / "checkpoints").glob("step-*")) else 0
 
 
 def _wait_for(what: Callable[[], bool], processes: Sequence[Process], seconds: float = 100) -> None:
@@ -70,8 +76,10 @@ def never_killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_one_of_two_killed_the_other_leaves_and_both_go_on_as_if_nothing_had_been(never_killed: Path, tmp_path: Path):
     dice = random.Random(KILLS)
+    saved = 0
     for kill in range(KILLS):
-        with started(_commands("resume" if _run(tmp_path).exists() else "train"), tmp_path) as processes:
+        begun = len(_losses(tmp_path))
+        with started(_commands("resume" if begun else "train"), tmp_path) as processes:
             until = len(_losses(tmp_path)) + dice.randrange(1, 25)
             _wait_for(lambda until=until: len(_losses(tmp_path)) >= until, processes)
             doomed, other = processes[kill % 2], processes[1 - kill % 2]
@@ -81,10 +89,13 @@ def test_one_of_two_killed_the_other_leaves_and_both_go_on_as_if_nothing_had_bee
             assert time.monotonic() - killed_at < 30
             assert "WorkerLostError: Another worker was lost" in said
             assert "--resume run" in said
-        if len(_losses(tmp_path)) >= STEPS:  # many kills outlast one run
+        assert [step for step, _ in _losses(tmp_path)[begun : begun + 1]] == [saved + 1]  # it went on, and from there
+        saved = _saved_step(tmp_path)
+        if _losses(tmp_path)[-1][0] >= STEPS:  # many kills outlast one run
             (tmp_path / "losses").unlink()
             shutil.rmtree(tmp_path / "saved_models")
-    with started(_commands("resume" if _run(tmp_path).exists() else "train"), tmp_path) as processes:
+            saved = 0
+    with started(_commands("resume" if _losses(tmp_path) else "train"), tmp_path) as processes:
         ended_well(processes)
     _same(tmp_path, never_killed)
 
@@ -236,8 +247,9 @@ def test_launch_starts_all_again_when_one_is_killed(tmp_path: Path):
         os.kill(_children(launcher)[1], signal.SIGKILL)
         shown, said = launcher.communicate(timeout=120)
     assert launcher.returncode == 0, said
-    assert "Worker 1 was killed by signal 9. Starting all 2 again from the last checkpoint (restart 1 of 3)." in said
+    assert "Worker 1 was killed by signal 9. Starting all 2 again (restart 1 of 3)" in said
     assert shown.count("Plan for run") == 2
+    assert shown.count("step 1/40") == whole.stdout.count("step 1/40")  # the first epoch did not begin twice
     weights = [(tmp_path / "saved_models" / name / "weights.safetensors").read_bytes() for name in ("whole", "run")]
     assert weights[0] == weights[1]
 
@@ -250,33 +262,51 @@ def test_launch_refuses_what_train_would_refuse_and_does_not_try_again(tmp_path:
         ([], "--corpus is required"),
         (["--corpus", "spells", "--batch-size", "7"], "--batch-size 7 cannot be shared evenly among 2 devices"),
     ):
+        began = time.monotonic()
         ended = run_command("launch", "--workers", "2", "--", *given, cwd=tmp_path)
         assert ended.returncode == 2, ended.stderr
         assert part in ended.stderr
         assert "Starting all" not in ended.stderr
+        assert ended.stderr.count("Error") == 1
+        assert time.monotonic() - began < 30  # nobody waits for the time that a loss would be given
     assert run_command("launch", "--workers", "0", "--", "--corpus", "spells", cwd=tmp_path).returncode == 2
 
 
+def _port_is_free(port: int) -> bool:
+    try:
+        socket.create_server(("", port)).close()
+    except OSError:
+        return False
+    return True
+
+
+@pytest.mark.skipif(not all(map(_port_is_free, (8888, 8889))), reason="SLURM's resolver always takes these ports")
 def test_slurm_says_who_the_workers_are(tmp_path: Path):
     """SLURM's own variables, as srun sets them for two tasks on one node; srun itself was not there."""
-    processes = [
-        subprocess.Popen(
-            [sys.executable, *_train_command("--name", "run", "--epochs", "1", "--distribute", "multiworker")],
-            cwd=tmp_path,
-            env=command_environment(
-                SLURM_PROCID=str(number),
-                SLURM_STEP_NUM_TASKS="2",
-                SLURM_STEP_NODELIST="127.0.0.1",
-                SLURM_STEP_TASKS_PER_NODE="2",
-            ),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for number in range(2)
-    ]
-    ended_well(processes)
+    command = _train_command("--name", "run", "--epochs", "1", "--distribute", "multiworker")
+    slurm = {"SLURM_STEP_NUM_TASKS": "2", "SLURM_STEP_NODELIST": "127.0.0.1", "SLURM_STEP_TASKS_PER_NODE": "2"}
+    environments = [{**slurm, "SLURM_PROCID": str(number), "CUDA_VISIBLE_DEVICES": ""} for number in range(2)]
+    with started([command] * 2, tmp_path, environments) as processes:
+        ended_well(processes)
     assert (_run(tmp_path) / "weights.safetensors").exists()
+
+
+def test_a_stop_of_launch_stops_all_and_says_how_to_go_on(tmp_path: Path):
+    launcher = subprocess.Popen(
+        [sys.executable, "-m", "wordgen", "launch", "--workers", "2", "--", *_train_command("--name", "run")[3:]],
+        cwd=tmp_path,
+        env=command_environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with launcher:
+        _wait_for(lambda: any((_run(tmp_path) / "checkpoints").glob("step-*")), [launcher])
+        launcher.send_signal(signal.SIGINT)
+        shown, said = launcher.communicate(timeout=60)
+    assert launcher.returncode == 130, said
+    assert shown.endswith("Go on with all:  wordgen launch --workers 2 -- --resume run\n")
+    assert "restart" not in said
 
 
 def test_only_the_chief_needs_the_folder_of_the_run(tmp_path: Path):
@@ -291,7 +321,12 @@ def test_only_the_chief_needs_the_folder_of_the_run(tmp_path: Path):
         processes[1].kill()
         processes[0].communicate(timeout=60)
         assert processes[0].returncode == 75
+    saved = _saved_step(rooms[0])
+    assert saved > 0
     with started([command, command], rooms) as processes:
-        ended_well(processes)
+        shown, said = processes[0].communicate(timeout=100)
+        assert processes[0].returncode == 0, said
+        ended_well(processes[1:])
+    assert f"step {saved % 40 + 1}/40" in shown
     assert (_run(rooms[0]) / "weights.safetensors").exists()
     assert not (rooms[1] / "saved_models").exists()

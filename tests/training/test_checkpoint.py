@@ -79,10 +79,28 @@ def test_a_damaged_one_is_named_and_passed_over(tmp_path: Path, name: str, harm:
     assert "step-000000000002 is damaged" in warnings[0]
 
 
+def test_where_none_can_be_read_nothing_begins_anew(tmp_path: Path):
+    save(tmp_path, 1)
+    (tmp_path / "checkpoints" / "step-000000000001" / "position.json").write_bytes(b"")
+    with pytest.raises(BundleError, match="its model is untouched"):
+        newest(tmp_path)
+    [kept] = (tmp_path / "checkpoints").iterdir()
+    assert kept.name.startswith("damaged-step-000000000001")
+
+
+def test_one_of_a_later_format_is_left_alone(tmp_path: Path):
+    save(tmp_path, 1)
+    path = tmp_path / "checkpoints" / "step-000000000001" / "position.json"
+    path.write_text(path.read_text().replace('"format": 1', '"format": 2'))
+    with pytest.raises(BundleError, match="resume it with the wordgen that wrote it"):
+        newest(tmp_path)
+    assert path.exists()
+
+
 def test_one_that_was_never_finished_is_thrown_away_with_a_warning(tmp_path: Path):
     save(tmp_path, 1)
     (tmp_path / "checkpoints" / ".step-000000000002.abc").mkdir()
-    assert newest(tmp_path) == (1, ["A checkpoint was being written when the run ended: the one before it is used."])
+    assert newest(tmp_path) == (1, ["A checkpoint was being written when the run ended: it is thrown away."])
     assert newest(tmp_path) == (1, [])
 
 

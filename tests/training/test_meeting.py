@@ -64,7 +64,7 @@ def test_who_wants_something_else_is_refused_by_all():
     [
         lambda visitor: None,
         lambda visitor: visitor.sendall(b"GET / HTTP/1.1\r\n\r\n\n"),
-        lambda visitor: visitor.sendall(b'{"worker": 7, "what": "lotr"}\n'),
+        lambda visitor: visitor.sendall(b'{"worker": 7, "agreement": "lotr"}\n'),
         lambda visitor: visitor.sendall(b"[1, 2]\n"),
         lambda visitor: visitor.sendall(b"x" * 100_000),
     ],
@@ -84,7 +84,7 @@ def test_who_comes_leaves_and_comes_again_is_one_worker():
     meeting.come(0)
     time.sleep(0.3)
     with socket.create_connection(("127.0.0.1", meeting.port)) as visitor:
-        visitor.sendall(b'{"worker": 1, "what": "lotr"}\n')
+        visitor.sendall(b'{"worker": 1, "agreement": "lotr"}\n')
         time.sleep(0.3)
     meeting.come(2)
     time.sleep(0.5)

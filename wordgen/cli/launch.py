@@ -7,10 +7,12 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
+from typing import IO
 
 import wordgen
 from wordgen.cli import train
@@ -21,6 +23,7 @@ from wordgen.run_folder import REPORT, SAVED_MODELS, run_name
 
 _LOOK_AFTER = 0.1
 _SECONDS_TO_LEAVE = 45  # a worker notices within 30 that another is lost
+_SECONDS_AFTER_A_MISTAKE = 2
 
 
 def make_parser(prog: str) -> Parser:
@@ -36,6 +39,7 @@ def make_parser(prog: str) -> Parser:
         "--restarts", type=int, default=3, metavar="N", help="how often to start again at most (default: 3)"
     )
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error (default: no)")
+    parser.set_defaults(command=prog)
     parser.add_argument("arguments", nargs="*", metavar="-- ARGUMENTS", help="those of train")
     return parser
 
@@ -43,8 +47,14 @@ def make_parser(prog: str) -> Parser:
 def run(arguments: argparse.Namespace) -> int:
     if not 1 <= arguments.workers <= 64:
         raise SettingError(f"--workers must be 1 to 64, not {arguments.workers}.")
+    if arguments.restarts < 0:
+        raise SettingError(f"--restarts must be at least 0, not {arguments.restarts}.")
     given: list[str] = arguments.arguments[1:] if arguments.arguments[:1] == ["train"] else arguments.arguments
-    return _Crew(arguments.workers, _Commands(given), arguments.restarts).work()
+    commands = _Commands(given)
+    code = _Crew(arguments.workers, commands, arguments.restarts).work()
+    if code in (EXIT_STOPPED, EXIT_WORKER_LOST) and commands.name:
+        print(f"Go on with all:  {arguments.command} --workers {arguments.workers} -- --resume {commands.name}")
+    return code
 
 
 class _Commands:
@@ -57,11 +67,11 @@ class _Commands:
         if parsed.resume is None and "corpus" not in parsed:
             raise SettingError("--corpus is required behind the --, or --resume to go on with a run.")
         self._given = list(given)
-        self._name: str = parsed.name if "name" in parsed else ""
-        if not self._name and parsed.resume is None:
+        self.name: str = parsed.name if "name" in parsed else parsed.resume or ""
+        if not self.name and parsed.resume is None:
             # All starts must mean the same run.
-            self._name = run_name(None, Path(parsed.corpus).stem)
-            self._given += ["--name", self._name]
+            self.name = run_name(None, Path(parsed.corpus).stem)
+            self._given += ["--name", self.name]
         self._resumes = parsed.resume is not None
         self._overwrites = bool(getattr(parsed, "overwrite", False))
         self._began = time.time()
@@ -75,7 +85,7 @@ class _Commands:
     def _has_begun(self) -> bool:
         """Whether an earlier start has come so far; an older run of the name, which shall be replaced, is none."""
         try:
-            return (SAVED_MODELS / self._name / REPORT).stat().st_mtime >= self._began
+            return (SAVED_MODELS / self.name / REPORT).stat().st_mtime >= self._began
         except OSError:
             return False
 
@@ -84,12 +94,11 @@ class _Crew:
     def __init__(self, workers: int, commands: _Commands, restarts: int) -> None:
         self._workers, self._commands, self._restarts = workers, commands, restarts
         self._processes: list[subprocess.Popen[bytes]] = []
-        self._stopping = False
+        self._complaints: list[IO[bytes]] = []
+        self._signals: list[int] = []
 
     def work(self) -> int:
-        # Ctrl-C reaches the workers by itself: a terminal sends it to all.
-        before = {signal.SIGINT: self._note, signal.SIGTERM: self._pass_on}
-        before = {number: signal.signal(number, handler) for number, handler in before.items()}
+        before = {number: signal.signal(number, self._pass_on) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             return self._until_done()
         finally:
@@ -101,63 +110,87 @@ class _Crew:
         for restart in range(self._restarts + 1):
             if restart:
                 print(
-                    f"{self._what_happened()} Starting all {self._workers} again from the last checkpoint "
-                    f"(restart {restart} of {self._restarts}).",
+                    f"{self._what_happened()} Starting all {self._workers} again (restart {restart} of "
+                    f"{self._restarts}): they go on from the last checkpoint.",
                     file=sys.stderr,
                 )
             self._start()
             code = self._wait()
-            if code != EXIT_WORKER_LOST or self._stopping:
-                return EXIT_STOPPED if self._stopping and code == EXIT_WORKER_LOST else code
+            if self._signals and code == EXIT_WORKER_LOST:
+                return EXIT_STOPPED
+            if code != EXIT_WORKER_LOST:
+                return code
         return EXIT_WORKER_LOST
 
     def _start(self) -> None:
         addresses = [f"127.0.0.1:{port}" for port in _free_ports(self._workers)]
         command = [sys.executable, "-m", "wordgen", "train", *self._commands.next()]
-        self._processes = [
-            subprocess.Popen(
+        # The first shows what happens. What the others complain of is shown if it is something else.
+        self._complaints = [tempfile.TemporaryFile() for _ in range(1, self._workers)]  # noqa: SIM115
+        for number in range(self._workers):
+            process = subprocess.Popen(
                 command,
                 env=_environment({"cluster": {"worker": addresses}, "task": {"type": "worker", "index": number}}),
                 stdout=None if number == 0 else subprocess.DEVNULL,
+                stderr=None if number == 0 else self._complaints[number - 1],
+                start_new_session=True,  # a Ctrl-C reaches them through us, once
             )
-            for number in range(self._workers)
-        ]
-
-    def _what_happened(self) -> str:
-        codes = enumerate(process.returncode for process in self._processes)
-        killed = [f"Worker {number} was killed by signal {-code}." for number, code in codes if code < 0]
-        return " ".join(killed) or "No worker is left."
+            self._processes[number:] = [process]
+        for number in self._signals:  # those that came while they were starting
+            self._send(number)
 
     def _wait(self) -> int:
         """Until all have left; who stays long after another has failed is made to."""
         failed_at: float | None = None
         while any(process.poll() is None for process in self._processes):
             time.sleep(_LOOK_AFTER)
-            if failed_at is None and any(process.poll() for process in self._processes):
+            codes = [process.returncode for process in self._processes if process.poll()]
+            if codes and failed_at is None:
                 failed_at = time.monotonic()
-            if failed_at is not None and time.monotonic() - failed_at > _SECONDS_TO_LEAVE:
+            grace = _SECONDS_TO_LEAVE if all(map(_may_follow_a_loss, codes)) else _SECONDS_AFTER_A_MISTAKE
+            if failed_at is not None and time.monotonic() - failed_at > grace:
                 self._kill()
+        self._show_complaints()
         return _together([process.wait() for process in self._processes])
+
+    def _show_complaints(self) -> None:
+        told = {self._processes[0].returncode}
+        for process, complaint in zip(self._processes[1:], self._complaints, strict=True):
+            if process.returncode not in told:
+                complaint.seek(0)
+                sys.stderr.write(complaint.read().decode(errors="replace"))
+                told.add(process.returncode)
+            complaint.close()
+
+    def _what_happened(self) -> str:
+        codes = enumerate(process.returncode for process in self._processes)
+        killed = [f"Worker {number} was killed by signal {-code}." for number, code in codes if code < 0]
+        return " ".join(killed) or "A worker was lost."
 
     def _kill(self) -> None:
         for process in self._processes:
             if process.poll() is None:
                 process.kill()
 
-    def _note(self, number: int, frame: FrameType | None) -> None:
-        self._stopping = True
-
     def _pass_on(self, number: int, frame: FrameType | None) -> None:
-        self._stopping = True
+        self._signals.append(number)
+        self._send(number)
+
+    def _send(self, number: int) -> None:
         for process in self._processes:
             if process.poll() is None:
                 process.send_signal(number)
 
 
+def _may_follow_a_loss(code: int) -> bool:
+    """Whether the others of a worker that left so leave by themselves: it was killed, stopped, or lost another."""
+    return code < 0 or code in (EXIT_WORKER_LOST, EXIT_STOPPED)
+
+
 def _together(codes: Sequence[int]) -> int:
     """One exit code for all: a mistake that no restart can mend, or a worker lost, or stopped, or done."""
     for code in codes:
-        if code > 0 and code not in (EXIT_WORKER_LOST, EXIT_STOPPED):
+        if code != EXIT_OK and not _may_follow_a_loss(code):
             return code
     if any(code < 0 or code == EXIT_WORKER_LOST for code in codes):
         return EXIT_WORKER_LOST

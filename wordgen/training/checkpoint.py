@@ -7,6 +7,7 @@ safetensors, and the position as JSON with the checksum of both. Neither holds a
 import hashlib
 import json
 import shutil
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -86,6 +87,7 @@ class Checkpoints:
         content = save({name: np.asarray(array, order="C") for name, array in arrays.items()})
         mapping = position.to_mapping()
         described = {"format": _FORMAT, "sha256": _checksum(content, mapping), "position": mapping}
+        shutil.rmtree(self._place(step), ignore_errors=True)  # of a run that came here before and is back
         with whole_folder(self._place(step)) as partial:
             write_whole(partial / _ARRAYS, content)
             write_whole(partial / _POSITION, json.dumps(described, ensure_ascii=False, allow_nan=False).encode())
@@ -93,14 +95,25 @@ class Checkpoints:
             shutil.rmtree(old, ignore_errors=True)
 
     def newest(self) -> Checkpoint | None:
-        """The newest whole checkpoint; damaged ones are named and passed over."""
+        """The newest whole checkpoint; damaged ones are named, set aside and passed over.
+
+        Where there are checkpoints and none can be read, nothing begins anew in their place.
+        """
         self._clear_unfinished()
-        for place in reversed(self._places()):
+        places = self._places()
+        for place in reversed(places):
             try:
                 return _read(place)
-            except (OSError, ValueError, KeyError, TypeError) as error:
-                self._warn(f"The checkpoint {place} is damaged ({error}): an older one is used.")
-                shutil.rmtree(place, ignore_errors=True)
+            except (FileNotFoundError, ValueError, KeyError, TypeError) as error:
+                self._warn(f"The checkpoint {place} is damaged ({error}): it is set aside and passed over.")
+                place.rename(place.with_name(f"damaged-{place.name}-{time.time_ns()}"))
+            except OSError as error:
+                self._warn(f"The checkpoint {place} cannot be read ({error}): it is passed over.")
+        if places:
+            raise BundleError(
+                f"No checkpoint in {self._folder} can be read, so the run cannot go on: its model is untouched; "
+                "train anew with another --name."
+            )
         return None
 
     def _place(self, step: int) -> Path:
@@ -111,8 +124,11 @@ class Checkpoints:
 
     def _clear_unfinished(self) -> None:
         for partial in self._folder.glob(".step-*"):
-            self._warn("A checkpoint was being written when the run ended: the one before it is used.")
+            self._warn("A checkpoint was being written when the run ended: it is thrown away.")
             shutil.rmtree(partial, ignore_errors=True)
+        for partial in self._folder.parent.glob(".*.*"):
+            self._warn("A file of the model was being written when the run ended: the one before it stands.")
+            partial.unlink(missing_ok=True)
 
 
 def has_checkpoint(run: Path) -> bool:
@@ -128,7 +144,10 @@ def check_names(arrays: Arrays, shapes: Mapping[str, tuple[int, ...]]) -> None:
 def _read(place: Path) -> Checkpoint:
     described = json.loads((place / _POSITION).read_bytes())
     if described["format"] != _FORMAT:
-        raise ValueError(f"format {described['format']!r}")
+        raise BundleError(
+            f"The checkpoint {place} has format {described['format']!r}, and this wordgen reads {_FORMAT}: "
+            "resume it with the wordgen that wrote it."
+        )
     content = (place / _ARRAYS).read_bytes()
     if _checksum(content, described["position"]) != described["sha256"]:
         raise ValueError("its checksum is wrong")

@@ -15,14 +15,17 @@ _FIRST_GPU_WITH_BFLOAT16 = (8, 0)
 
 def settled(precision: Precision, replicas: Replicas) -> Literal["float32", "bfloat16"]:
     """`auto` made one of the two: by the hardware alone, and for all workers by that of the chief."""
-    if precision != "auto":
-        return precision
-    chosen = replicas.from_chief(lambda: b"bfloat16" if _has_bfloat16() else b"float32")
+    # Asked by all, whatever they were given: a chief that resumes a run has its choice from there.
+    chosen = replicas.from_chief(lambda: (_by_hardware() if precision == "auto" else precision).encode())
     return "bfloat16" if chosen == b"bfloat16" else "float32"
 
 
+def _by_hardware() -> Literal["float32", "bfloat16"]:
+    return "bfloat16" if _has_bfloat16() else "float32"
+
+
 def _has_bfloat16() -> bool:
-    gpus = tf.config.list_physical_devices("GPU")
+    gpus = tf.config.get_visible_devices("GPU")
     if gpus:
         details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
         return all(each.get("compute_capability", (0, 0)) >= _FIRST_GPU_WITH_BFLOAT16 for each in details)

@@ -61,18 +61,19 @@ class Loop:
 
     def run(self) -> Outcome:
         """Go on from the position to the end, or until there is a reason to stop."""
-        while self.step < self.schedule.last_step:
-            if self._stop_is_wished() or not self._learn():
-                return self._stopped()
-            self._end_epoch()
+        last_epoch = -(-self.schedule.last_step // self.batches.steps_per_epoch)
+        while self.position.epoch <= last_epoch:
             if self.position.epoch - 1 - self.position.best_epoch >= self.settings.patience:
                 return self._outcome(f"no better for {self.settings.patience} epochs")
+            if self._stop_is_wished() or not self._learn() or not self._end_epoch():
+                return self._stopped()
         return self._outcome("all epochs done" if self.settings.budget is None else "the time is up")
 
     @property
     def step(self) -> int:
         """How many steps are done in all."""
-        return (self.position.epoch - 1) * self.batches.steps_per_epoch + self.position.step_in_epoch
+        steps = (self.position.epoch - 1) * self.batches.steps_per_epoch + self.position.step_in_epoch
+        return min(steps, self.schedule.last_step)
 
     def _stop_is_wished(self) -> bool:
         return bool(self.replicas.sum_over_workers(np.array([self.stop.requested], np.int64))[0])
@@ -81,16 +82,15 @@ class Loop:
         """Go through the rest of the epoch; whether it came to its end, or a stop was asked for before."""
         position = self.position
         end = min(position.epoch * self.batches.steps_per_epoch, self.schedule.last_step)
-        while True:
-            stop, save = self._several_steps(end)
-            if self.step == end:
-                return True
-            if stop:
+        while self.step < end:
+            stop, save = self._call_stepper(end)
+            if stop and self.step < end:
                 return False
-            if save:
+            if save and self.step < end:
                 self._save()
+        return True
 
-    def _several_steps(self, end: int) -> tuple[bool, bool]:
+    def _call_stepper(self, end: int) -> tuple[bool, bool]:
         """One call of the stepper; whether a worker wants to stop, and whether a checkpoint is due."""
         began, position, first = time.monotonic(), self.position, not self.stepper.has_run
         until_save = self.checkpoints.steps_left(self.step)
@@ -126,19 +126,24 @@ class Loop:
     def _wishes(self) -> Wishes:
         return self.stop.requested, self.replicas.chief and self.checkpoints.time_is_up
 
-    def _end_epoch(self) -> None:
-        """Measure, tell, and stand at the beginning of the next epoch, with a checkpoint of that."""
+    def _end_epoch(self) -> bool:
+        """Measure, tell, and stand at the beginning of the next epoch, with a checkpoint of that.
+
+        Stopped while it measures, it stands at the epoch's end still, and a resumed run begins with the measuring.
+        """
         report = self._measure()
+        if report is None:
+            return False
         position = self.position
-        if report is not None:
-            position.epochs.append(report)
-            if report.best:
-                position.best, position.best_epoch = report.valid_perplexity, position.epoch
+        position.epochs.append(report)
+        if report.best:
+            position.best, position.best_epoch = report.valid_perplexity, position.epoch
         position.epoch += 1
         position.step_in_epoch = position.counted = 0
         position.summed_loss = 0.0
         self.carry = self.stepper.zero_carry()
         self._save()
+        return True
 
     def _stopped(self) -> Outcome:
         """Save where the run stands. If no model was kept before, keep what there is."""

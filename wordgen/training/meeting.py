@@ -25,17 +25,17 @@ _DISAGREEMENT = (
 )
 
 
-def meet(address: str, place: Place, what: str, seconds: float, stop: StopRequest) -> None:
+def meet(address: str, place: Place, agreement: str, seconds: float, stop: StopRequest) -> None:
     """Come back when all workers are there and want the same; `address` is the chief's, as host:port."""
     host, _, port = address.rpartition(":")
     deadline = time.monotonic() + seconds
     if place.chief:
-        _receive(int(port), place, what, deadline, seconds, stop)
+        _receive(int(port), place, agreement, deadline, seconds, stop)
     else:
-        _go_to(host.strip("[]"), int(port), place, what, deadline, seconds, stop)
+        _go_to(host.strip("[]"), int(port), place, agreement, deadline, seconds, stop)
 
 
-def _receive(port: int, place: Place, what: str, deadline: float, seconds: float, stop: StopRequest) -> None:
+def _receive(port: int, place: Place, agreement: str, deadline: float, seconds: float, stop: StopRequest) -> None:
     with ExitStack() as closing:
         server = closing.enter_context(_server(port))
         present: dict[int, socket.socket] = {}
@@ -59,7 +59,7 @@ def _receive(port: int, place: Place, what: str, deadline: float, seconds: float
             hello = _line(visitor)
             if not _is_worker(hello, place):
                 continue
-            if hello["what"] != what:
+            if hello["agreement"] != agreement:
                 sentence = _DISAGREEMENT.format(hello["worker"])
                 for each in [visitor, *present.values()]:
                     _tell(each, {"refused": sentence})
@@ -71,12 +71,14 @@ def _receive(port: int, place: Place, what: str, deadline: float, seconds: float
             _line(visitor)  # they hang up first, and the port is free at once
 
 
-def _go_to(host: str, port: int, place: Place, what: str, deadline: float, seconds: float, stop: StopRequest) -> None:
+def _go_to(
+    host: str, port: int, place: Place, agreement: str, deadline: float, seconds: float, stop: StopRequest
+) -> None:
     while time.monotonic() < deadline:
         _check(stop)
         try:
             with socket.create_connection((host, port), timeout=_LOOK_AFTER * 10) as chief:
-                _tell(chief, {"worker": place.worker, "what": what})
+                _tell(chief, {"worker": place.worker, "agreement": agreement})
                 answer = _answer(chief, deadline, stop)
         except OSError:
             answer = {}
@@ -145,7 +147,7 @@ def _line(visitor: socket.socket) -> dict[str, Any]:
 
 
 def _is_worker(hello: dict[str, Any], place: Place) -> bool:
-    return hello.get("worker") in range(1, place.workers) and "what" in hello
+    return hello.get("worker") in range(1, place.workers) and "agreement" in hello
 
 
 def _parsed(line: bytes) -> dict[str, Any]:

@@ -59,7 +59,7 @@ class TerminalProgress(Observer):
         self._console.print(f"Learning on {begun.devices}, in {begun.precision}.", style="dim", highlight=False)
         if self._plan.settings.time_budget is not None:
             self._console.print(
-                f"{self._plan.settings.time_budget} are enough for {begun.last_step:,} steps.",
+                f"Steps that {self._plan.settings.time_budget} are enough for: {begun.last_step:,}.",
                 style="dim",
                 highlight=False,
             )
@@ -246,7 +246,7 @@ def _speed_table(plan: Plan, begun: Begun, speed: Speed) -> Table:
     table.add_row("memory", f"{peak_memory() / 2**30:.1f} GiB in use at most")
     table.add_row("an epoch", f"{plan.steps_per_epoch:,} steps, {_duration(speed.seconds(plan.steps_per_epoch, 1))}")
     whole = _duration(speed.seconds(begun.last_step, epochs))
-    table.add_row("the whole run", f"{begun.last_step:,} steps in {epochs} epochs, {whole} at most")
+    table.add_row("the whole run", f"{begun.last_step:,} steps, {whole} at most")
     return table
 
 

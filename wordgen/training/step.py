@@ -51,7 +51,7 @@ def _compiling_helps(architecture: Architecture, settings: TrainingSettings, rep
     symbol of seq len, and with few rows it is slower; it cannot be had for several devices in one process, it
     keeps a GPU from its own fused LSTM, in bfloat16 it is slower, and not every build of TensorFlow brings it.
     """
-    if replicas.count > 1 or tf.config.list_physical_devices("GPU"):
+    if replicas.count > 1 or tf.config.get_visible_devices("GPU"):
         return False
     if settings.precision == "bfloat16":
         return False

@@ -25,8 +25,9 @@ class Place:
 
 def place_of(settings: DeviceSettings, environment: Mapping[str, str] = os.environ) -> Place:
     if settings.distribute != "multiworker":
-        told = _from_tf_config(environment["TF_CONFIG"]) if environment.get("TF_CONFIG") else Place()
-        if settings.distribute == "auto" and told.workers > 1:
+        named = settings.distribute == "auto" and '"cluster"' in environment.get("TF_CONFIG", "")
+        told = _from_tf_config(environment["TF_CONFIG"]) if named else Place()
+        if told.workers > 1:
             raise SettingError(
                 f"TF_CONFIG names {told.workers} workers: add --distribute multiworker to learn with them all, "
                 "or --distribute none to learn here alone."

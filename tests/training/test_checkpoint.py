@@ -1,5 +1,6 @@
 import math
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 
 from wordgen.errors import BundleError, SettingError
-from wordgen.training.checkpoint import Checkpoints, Position, check_names, has_checkpoint
+from wordgen.training.checkpoint import Arrays, Checkpoints, Position, check_names, has_checkpoint
 from wordgen.training.keeper import CheckpointKeeper
 from wordgen.training.reports import EpochReport, Sample
 from wordgen.training.settings import CheckpointClock, TrainingSettings
@@ -114,11 +115,36 @@ def test_a_full_disk_is_warned_of_and_tried_again(tmp_path: Path, monkeypatch: p
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", no_space)
         keeper.keep(1, {"step": np.array(1)}, POSITION)
+        keeper.wait()
     assert len(warnings) == 1
     assert "step 1 is not saved" in warnings[0]
     assert list((tmp_path / "checkpoints").iterdir()) == []
     keeper.keep(2, {"step": np.array(2)}, POSITION)
+    keeper.wait()
     assert newest(tmp_path) == (2, [])
+
+
+def test_what_is_written_is_how_it_stood_when_it_was_due(tmp_path: Path):
+    """The run goes on while a checkpoint is written."""
+    begun, go_on = threading.Event(), threading.Event()
+
+    class Slow(Checkpoints):
+        def save(self, step: int, arrays: Arrays, position: Position) -> None:
+            begun.set()
+            assert go_on.wait(10)
+            super().save(step, arrays, position)
+
+    keeper = CheckpointKeeper(Slow(tmp_path, print), CheckpointClock.parse("1"), print)
+    position = Position(2, 7)
+    keeper.keep(1, ARRAYS, position)
+    assert begun.wait(10)
+    position.step_in_epoch = 8
+    assert not has_checkpoint(tmp_path)
+    go_on.set()
+    keeper.wait()
+    found = Checkpoints(tmp_path, print).newest()
+    assert found is not None
+    assert found.position.step_in_epoch == 7
 
 
 def test_a_worker_without_checkpoints_writes_none(tmp_path: Path):

@@ -57,11 +57,9 @@ class Learner:
         """Go on from the newest checkpoint, or begin."""
         curves = TensorBoardWriter(self.plan.folder, self.warn) if self.replicas.chief else Observer()
         checkpoints = Checkpoints(self.plan.folder, self.warn) if self.replicas.chief else None
+        keeper = BestKeeper(self._save, self.warn)
+        keeping = CheckpointKeeper(checkpoints, CheckpointClock.parse(self.plan.settings.checkpoint_every), self.warn)
         try:
-            keeper = BestKeeper(self._save, self.warn)
-            keeping = CheckpointKeeper(
-                checkpoints, CheckpointClock.parse(self.plan.settings.checkpoint_every), self.warn
-            )
             position, carry = self._where_it_stands(checkpoints)
             if self.plan.settings.budget is not None and position.last_step is None:
                 position.last_step = self.last_step(self.measure())
@@ -92,6 +90,7 @@ class Learner:
             keeper.finish()
             return outcome
         finally:
+            keeping.wait()
             curves.close()
 
     def begun(self, last_step: int) -> Begun:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 
 from wordgen.bundle import Weights
 from wordgen.errors import StorageError
@@ -40,6 +41,9 @@ class CheckpointKeeper:
         self._clock = clock
         self._warn = warn
         self._saved_at = time.monotonic()
+        self._writing: Future[None] | None = None
+        self._written_step = 0
+        self._writer = ThreadPoolExecutor(max_workers=1)
 
     @property
     def time_is_up(self) -> bool:
@@ -51,10 +55,20 @@ class CheckpointKeeper:
         return None if self._clock.steps is None else self._clock.steps - step % self._clock.steps
 
     def keep(self, step: int, state: Arrays, position: Position) -> None:
+        """Begin to write a checkpoint; learning goes on meanwhile, and the next one waits for this."""
+        self.wait()
         self._saved_at = time.monotonic()
-        if self._checkpoints is None:
+        if self._checkpoints is not None:
+            now = Position.from_mapping(position.to_mapping())
+            self._writing = self._writer.submit(self._checkpoints.save, step, state, now)
+            self._written_step = step
+
+    def wait(self) -> None:
+        """Until the last checkpoint is written, or is known not to be."""
+        if self._writing is None:
             return
+        writing, self._writing = self._writing, None
         try:
-            self._checkpoints.save(step, state, position)
+            writing.result()
         except StorageError as error:
-            self._warn(f"The checkpoint of step {step} is not saved; the next one will be tried. {error}")
+            self._warn(f"The checkpoint of step {self._written_step} is not saved; the next one will be tried. {error}")

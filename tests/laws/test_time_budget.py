@@ -24,7 +24,9 @@ def position(room: Path, step: int) -> dict[str, object]:
 
 
 def newest_step(room: Path) -> int:
-    return max(int(each.name.removeprefix("step-")) for each in (room / "saved_models/run/checkpoints").glob("step-*"))
+    """-1 where there is none yet."""
+    places = (room / "saved_models/run/checkpoints").glob("step-*")
+    return max((int(each.name.removeprefix("step-")) for each in places), default=-1)
 
 
 def test_it_is_about_as_long_as_the_budget(tmp_path: Path):

@@ -87,8 +87,11 @@ def test_one_of_two_killed_the_other_leaves_and_both_go_on_as_if_nothing_had_bee
             killed_at = time.monotonic()
             _, said = other.communicate(timeout=60)
             assert time.monotonic() - killed_at < 30
-            assert "WorkerLostError: Another worker was lost" in said
-            assert "--resume run" in said
+            if other.returncode == 0:  # the run was over just before the kill
+                assert _losses(tmp_path)[-1][0] == STEPS
+            else:
+                assert "WorkerLostError: Another worker was lost" in said
+                assert "--resume run" in said
         assert [step for step, _ in _losses(tmp_path)[begun : begun + 1]] == [saved + 1]  # it went on, and from there
         saved = _saved_step(tmp_path)
         if _losses(tmp_path)[-1][0] >= STEPS:  # many kills outlast one run

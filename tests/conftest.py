@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from wordgen.corpora.corpus import Corpus
+
 ROOT = Path(__file__).resolve().parents[1]
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -52,8 +54,34 @@ def trained_room(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return room
 
 
+@pytest.fixture(scope="session")
+def overfitted_room(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that has learned a short text by heart: each line comes four times, so each split has it."""
+    room = tmp_path_factory.mktemp("overfitted")
+    lines = (ROOT / "data" / "spells.txt").read_text(encoding="utf-8").split("\n")[:40]
+    (room / "few.txt").write_text("\n".join(lines * 4), encoding="utf-8")
+    options = "--layers 1 --units 128 --dropout 0 --epochs 25 --min-count 1 --learning-rate 0.003 --optimizer adam"
+    ended = run_command("train", "--corpus", "few.txt", "--name", "few", *options.split(), cwd=room)
+    assert ended.returncode == 0, ended.stderr
+    return room
+
+
+@pytest.fixture(scope="session")
+def japanese_room(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a model of the lyrics, of one epoch."""
+    room = tmp_path_factory.mktemp("japanese")
+    options = ["--layers", "1", "--units", "32", "--epochs", "1", "--name", "lyrics"]
+    ended = run_command("train", "--corpus", "lyrics", *options, cwd=room)
+    assert ended.returncode == 0, ended.stderr
+    return room
+
+
 @pytest.fixture
 def in_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("WORDGEN_DATA", raising=False)
     return tmp_path
+
+
+def unit_texts(corpus: Corpus) -> list[str]:
+    return [unit.text for _, unit in corpus.units()]

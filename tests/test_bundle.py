@@ -27,7 +27,7 @@ def make_bundle(units: int = 4, fill: float | None = None) -> Bundle:
         name: (dice.normal(size=shape) if fill is None else np.full(shape, fill)).astype(np.float32)
         for name, shape in architecture.weight_shapes().items()
     }
-    text = TextConfig(corpus="tale", tokenizer="english", separator="\n\n", starts=True)
+    text = TextConfig(corpus="tale", tokenizer="english", unit="paragraph", line_breaks="joined", starts=True)
     return Bundle(architecture, text, vocabulary, weights)
 
 

@@ -16,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wordgen.architecture import Architecture, Shape
+from wordgen.corpora.catalogue import LineBreaks, UnitKind
+from wordgen.corpora.units import unit_separator
 from wordgen.errors import BundleError, SettingError
 from wordgen.files import make_folder, write_whole
 from wordgen.settings import Settings, setting
@@ -34,8 +36,10 @@ class TextConfig(Settings):
 
     corpus: str = setting()
     tokenizer: TokenizerName = setting()
-    separator: str = setting()
-    """What stands between two units."""
+    unit: UnitKind = setting()
+    """What START and END enclose."""
+    line_breaks: LineBreaks = setting()
+    """Whether line breaks within a unit are symbols."""
     starts: bool = setting()
     """Whether units begin with START; a text that brought its own <eos> has END alone."""
 
@@ -49,7 +53,7 @@ class Bundle:
 
     @property
     def codec(self) -> Codec:
-        return Codec(tokenizer_named(self.text.tokenizer), self.vocabulary, self.text.separator)
+        return Codec(tokenizer_named(self.text.tokenizer), self.vocabulary, unit_separator(self.text.unit))
 
 
 def is_bundle(folder: Path) -> bool:
@@ -100,6 +104,15 @@ def load_bundle(folder: Path) -> Bundle:
         )
     weights = _load_weights(folder, architecture.weight_shapes(), _identity(config, vocabulary_json))
     return Bundle(architecture, text, vocabulary, weights)
+
+
+def fingerprint(bundle: Bundle) -> str:
+    """The same for the same model, wherever it lies: of its config, vocabulary and weights."""
+    described = [bundle.text.to_mapping(), bundle.architecture.to_mapping(), bundle.vocabulary.to_json()]
+    whole = hashlib.sha256(_to_json(described))
+    for name in sorted(bundle.weights):
+        whole.update(np.ascontiguousarray(bundle.weights[name], np.float32).data)
+    return whole.hexdigest()[:16]
 
 
 def _to_json(value: Any) -> bytes:

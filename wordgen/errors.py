@@ -21,10 +21,6 @@ class BundleError(WordgenError):
     """A saved model is missing, damaged or from another version."""
 
 
-class SeedError(WordgenError):
-    """The words that a generation should start with are of no use to the model."""
-
-
 class DivergedError(WordgenError):
     """A training went off into numbers that are none."""
 

@@ -175,7 +175,8 @@ def find_run(run: str | None = None) -> Path:
 
 def load(model: str | Path | None = None) -> TrainedModel:
     """A trained model by its folder or its run's name; the newest one when nothing is given."""
-    return TrainedModel(load_bundle(find_model(model)))
+    folder = find_model(model)
+    return TrainedModel(load_bundle(folder), folder)
 
 
 def _trained() -> list[Path]:

@@ -60,8 +60,86 @@ def test_json_is_one_object_a_line(capsys: pytest.CaptureFixture[str]):
 def test_left_out_words_are_named_apart_from_the_text(capsys: pytest.CaptureFixture[str]):
     assert main(["generate", "--seed", "The frobnicator caster", "--length", "3"]) == 0
     shown = capsys.readouterr()
-    assert "does not know frobnicator" in shown.err
+    assert "frobnicator: unknown. It is left out of the seed." in shown.err
     assert shown.out.startswith("The caster")
+
+
+def test_near_words_are_proposed(capsys: pytest.CaptureFixture[str]):
+    assert main(["generate", "--seed", "castre", "--length", "3"]) == 0
+    shown = capsys.readouterr()
+    assert "castre: unknown, did you mean caster" in shown.err
+    assert "No word of the seed is known, so the text begins anew." in shown.err
+
+
+def test_json_tells_all_that_was_asked_for(capsys: pytest.CaptureFixture[str]):
+    text = json.loads(written(capsys, "--seed", "The caster", "--length", "9", "--stop", "end", "--json"))
+    assert set(text) == {
+        "seed", "text", "symbols", "log_probabilities", "ended", "unknown", "mode", "temperature", "random_seed",
+        "number", "perplexity", "copies", "model",
+    }  # fmt: skip
+    assert len(text["symbols"]) == len(text["log_probabilities"])
+    assert text["copies"] == []
+
+
+def test_each_line_of_a_file_is_a_seed(capsys: pytest.CaptureFixture[str], tmp_path: Path):
+    (tmp_path / "seeds.txt").write_text("The caster\n\n  A light\n", encoding="utf-8")
+    options = ["--random-seed", "2", "--length", "6", "--json"]
+    lines = written(capsys, "--seeds-file", str(tmp_path / "seeds.txt"), "--count", "2", *options).strip().split("\n")
+    texts = [json.loads(line)["text"] for line in lines]
+    assert [text.split()[0] for text in texts] == ["The", "The", "A", "A"]
+    alone = written(capsys, "--seed", "A light", "--count", "2", *options).strip().split("\n")
+    assert [json.loads(line)["text"] for line in alone] == texts[2:]
+
+
+def test_seeds_may_come_through_a_pipe(room: Path):
+    ended = subprocess.run(
+        [sys.executable, "-m", "wordgen", "generate", "--seeds-file", "-", "--length", "3"],
+        cwd=room, env=command_environment(), input="The caster\nA\n", capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert ended.stdout.startswith("--- 1 of 2\nThe caster")
+
+
+def test_a_file_is_written_whole_and_never_over_another(capsys: pytest.CaptureFixture[str], tmp_path: Path):
+    path = tmp_path / "texts.txt"
+    options = ["--seed", "A", "--random-seed", "8", "--length", "30"]
+    assert written(capsys, *options, "--output", str(path)) == ""
+    assert path.read_text(encoding="utf-8") == written(capsys, *options)
+    assert main(["generate", *options, "--output", str(path)]) == 2
+    assert "is there already: choose another name" in capsys.readouterr().err
+
+
+def test_copies_are_marked_and_their_lines_named(
+    capsys: pytest.CaptureFixture[str], overfitted_room: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(overfitted_room)
+    shown = written(capsys, "--mode", "greedy", "--length", "40", "--show-copies")
+    assert re.search(r"⟦[^⟦⟧]+⟧1", shown)
+    assert re.search(r"^  1  \d+ symbols: few.txt, line \d+$", shown, re.MULTILINE)
+    guarded = written(capsys, "--mode", "greedy", "--length", "40", "--show-copies", "--max-copy", "4")
+    assert "No five symbols or more in a row stand so in the training text." in guarded
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--mode", "beam", "--count", "9"], "take more --beams"),
+        (["--at-least", "60"], "take a larger --length"),
+        (["--until", ""], "--until needs a text"),
+        (["--top-p", "1.5"], "--top-p must be at least 0 and at most 1"),
+        (["--top-k", "-1"], "--top-k must be at least 0"),
+        (["--repetition-penalty", "0"], "--repetition-penalty must be at most 100 and above 0"),
+        (["--seed", "A", "--seeds-file", "x"], "two ways to say the same"),
+        (["--seeds-file", "nowhere.txt"], "nowhere.txt cannot be read"),
+        (["--output", "nowhere/x.txt"], "There is no folder nowhere"),
+        (["--interactive", "--json"], "leave out --json"),
+    ],
+)
+def test_what_cannot_be_is_said_in_a_sentence(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]):
+    assert main(["generate", *arguments]) == 2
+    shown = capsys.readouterr()
+    assert said in shown.err
+    assert shown.err.startswith("Error: ")
+    assert shown.out == ""
 
 
 def test_words_come_as_they_are_written(room: Path):

@@ -42,6 +42,9 @@ def modules_after(arguments: list[str], room: Path) -> tuple[int, set[str]]:
         (["--version"], 0),
         (["generate", "--seed", "The caster", "--length", "5"], 0),
         (["generate", "--json", "--count", "2", "--length", "5"], 0),
+        (["generate", "--mode", "beam", "--stop", "sentence", "--show-copies"], 0),
+        (["score", "The caster sleeps."], 0),
+        (["score", "--help"], 0),
         (["train", "--corpus", "nowhere"], 2),
     ],
 )

@@ -4,6 +4,7 @@ from collections import Counter
 
 import pytest
 
+from tests.conftest import unit_texts
 from wordgen.corpora.catalogue import bundled_data, catalogue
 from wordgen.corpora.corpus import open_corpus
 from wordgen.text.settings import TextSettings
@@ -18,17 +19,17 @@ def test_it_is_long_enough(name: str):
 
 @pytest.mark.parametrize("name", list(LEAST_BYTES))
 def test_it_is_not_filled_up_by_repetition(name: str):
-    units = Counter(unit for unit in open_corpus(str(bundled_data() / f"{name}.txt")).units() if len(unit) > 40)
+    units = Counter(unit for unit in unit_texts(open_corpus(str(bundled_data() / f"{name}.txt"))) if len(unit) > 40)
     assert units
     assert max(units.values()) == 1
 
 
 def test_there_are_a_hundred_spells_or_more():
-    assert len(list(open_corpus(str(bundled_data() / "spells.txt")).units())) >= 100
+    assert len(unit_texts(open_corpus(str(bundled_data() / "spells.txt")))) >= 100
 
 
 def test_songs_have_verses():
-    assert sum(not unit for unit in open_corpus("lyrics").units()) > 100
+    assert sum(not unit for unit in unit_texts(open_corpus("lyrics"))) > 100
 
 
 def test_every_entry_names_a_tokenizer_that_exists_and_files_that_exist():

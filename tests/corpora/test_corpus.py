@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import unit_texts
 from wordgen.corpora.catalogue import catalogue
 from wordgen.corpora.corpus import open_corpus
 from wordgen.errors import CorpusError
@@ -21,25 +22,25 @@ def write(path: Path, text: str) -> str:
 def test_the_catalogue_opens_from_an_empty_folder(name: str):
     corpus = open_corpus(name)
     assert corpus.name == name
-    assert sum(len(unit) for unit in corpus.units()) > 10_000
+    assert sum(len(unit) for unit in unit_texts(corpus)) > 10_000
 
 
 def test_own_files_go_before_the_bundled_ones(in_empty_folder: Path):
     write(in_empty_folder / "data" / "lotr" / "2.txt", "The second book.")
     write(in_empty_folder / "data" / "lotr" / "1.txt", "The first book.\n\nIts second page.")
-    assert list(open_corpus("lotr").units()) == ["The first book.", "Its second page.", "The second book."]
+    assert unit_texts(open_corpus("lotr")) == ["The first book.", "Its second page.", "The second book."]
 
 
 def test_the_data_folder_may_be_elsewhere(in_empty_folder: Path, monkeypatch: pytest.MonkeyPatch):
     write(in_empty_folder / "elsewhere" / "lotr" / "book.txt", "My own book.")
     monkeypatch.setenv("WORDGEN_DATA", "elsewhere")
-    assert list(open_corpus("lotr").units()) == ["My own book."]
+    assert unit_texts(open_corpus("lotr")) == ["My own book."]
 
 
 def test_a_file_is_a_corpus(tmp_path: Path):
     corpus = open_corpus(write(tmp_path / "my tale.txt", PROSE))
     assert corpus.name == "my tale"
-    assert next(corpus.units()) == "First paragraph here, wrapped at a width."
+    assert unit_texts(corpus)[0] == "First paragraph here, wrapped at a width."
 
 
 def test_a_folder_of_text_files_is_a_corpus_in_the_order_of_names(tmp_path: Path):
@@ -47,7 +48,7 @@ def test_a_folder_of_text_files_is_a_corpus_in_the_order_of_names(tmp_path: Path
     write(tmp_path / "book" / "a.txt", "One.\n\nAnd a half.")
     write(tmp_path / "book" / "notes.md", "no")
     write(tmp_path / "book" / "part 2" / "C.TXT", "Four.")
-    assert list(open_corpus(str(tmp_path / "book")).units()) == ["One.", "And a half.", "Two.", "Three.", "Four."]
+    assert unit_texts(open_corpus(str(tmp_path / "book"))) == ["One.", "And a half.", "Two.", "Three.", "Four."]
 
 
 @pytest.mark.usefixtures("in_empty_folder")
@@ -104,19 +105,19 @@ def test_the_digest_follows_content_and_layout(tmp_path: Path):
 def test_reading_takes_off_the_mark_and_the_foreign_line_ends(tmp_path: Path):
     path = tmp_path / "windows.txt"
     path.write_bytes("\ufeffOne line.\r\n\r\nAnother.\r\n\r\nCafe\u0301 closed.\r\n".encode())
-    assert list(open_corpus(str(path)).units()) == ["One line.", "Another.", "Caf\u00e9 closed."]
+    assert unit_texts(open_corpus(str(path))) == ["One line.", "Another.", "Caf\u00e9 closed."]
 
 
 def test_a_folder_may_begin_with_an_empty_file(tmp_path: Path):
     write(tmp_path / "book" / "0.txt", "\n")
     write(tmp_path / "book" / "1.txt", "One.\n\nTwo.")
-    assert list(open_corpus(str(tmp_path / "book")).units()) == ["One.", "Two."]
+    assert unit_texts(open_corpus(str(tmp_path / "book"))) == ["One.", "Two."]
 
 
 def test_a_name_of_the_catalogue_goes_before_a_folder_of_that_name(in_empty_folder: Path):
     write(in_empty_folder / "lotr" / "mine.txt", "Mine.")
-    assert len(list(open_corpus("lotr").units())) > 100
-    assert list(open_corpus("./lotr").units()) == ["Mine."]
+    assert len(unit_texts(open_corpus("lotr"))) > 100
+    assert unit_texts(open_corpus("./lotr")) == ["Mine."]
 
 
 @pytest.mark.usefixtures("in_empty_folder")

@@ -1,22 +1,29 @@
+from collections.abc import Iterable
+
 import pytest
 
-from wordgen.corpora.units import guess_layout, units_of
+from wordgen.corpora.catalogue import LineBreaks, UnitKind
+from wordgen.corpora.units import Unit, guess_layout, units_of, visible_width
 
 WRAPPED = "\n\n".join("\n".join(["It was a long road and they all knew it"] * 3 + ["so they sang."]) for _ in range(5))
 VERSE = "\n\n".join("Rain\nfalls on the roof\nwhere nobody sleeps\nnow" for _ in range(5))
 PLAY = "\n\n".join("First Citizen:\nBefore we proceed any further, hear me speak.\nAll:\nSpeak." for _ in range(5))
 
 
+def texts(units: Iterable[Unit]) -> list[str]:
+    return [unit.text for unit in units]
+
+
 def test_lines_are_units():
-    assert list(units_of(" one \ntwo\n\n\nthree\n", "line", "joined")) == ["one", "two", "three"]
+    assert texts(units_of(" one \ntwo\n\n\nthree\n", "line", "joined")) == ["one", "two", "three"]
 
 
 def test_a_song_keeps_its_verses():
-    assert list(units_of("\n\none\ntwo\n\n\n\nthree\n\n", "line", "kept")) == ["one", "two", "", "three"]
+    assert texts(units_of("\n\none\ntwo\n\n\n\nthree\n\n", "line", "kept")) == ["one", "two", "", "three"]
 
 
 def test_hard_wraps_are_joined():
-    assert list(units_of("one\ntwo\n  \nthree", "paragraph", "joined")) == ["one two", "three"]
+    assert texts(units_of("one\ntwo\n  \nthree", "paragraph", "joined")) == ["one two", "three"]
 
 
 @pytest.mark.parametrize(
@@ -30,15 +37,15 @@ def test_hard_wraps_are_joined():
     ],
 )
 def test_only_between_japanese_letters_a_wrap_is_no_space(wrapped: str, joined: str):
-    assert list(units_of(wrapped, "paragraph", "joined")) == [joined]
+    assert texts(units_of(wrapped, "paragraph", "joined")) == [joined]
 
 
 def test_line_breaks_can_stay():
-    assert list(units_of("one\ntwo\n\nthree", "paragraph", "kept")) == ["one\ntwo", "three"]
+    assert texts(units_of("one\ntwo\n\nthree", "paragraph", "kept")) == ["one\ntwo", "three"]
 
 
 def test_a_document_is_one_unit():
-    assert list(units_of("one\ntwo\n\nthree\n", "document", "kept")) == ["one\ntwo\n\nthree"]
+    assert texts(units_of("one\ntwo\n\nthree\n", "document", "kept")) == ["one\ntwo\n\nthree"]
 
 
 @pytest.mark.parametrize(
@@ -54,3 +61,15 @@ def test_a_document_is_one_unit():
 )
 def test_the_layout_is_found_from_the_text(text: str, layout: tuple[str, str]):
     assert guess_layout(text) == layout
+
+
+@pytest.mark.parametrize("unit", ["line", "paragraph", "document"])
+@pytest.mark.parametrize("line_breaks", ["joined", "kept"])
+def test_units_know_their_lines(unit: UnitKind, line_breaks: LineBreaks):
+    lines = ["", "one two", "  three", "", " ", "four", "", "", "five", "six"]
+    for each in units_of("\n".join(lines), unit, line_breaks):
+        width = sum(each.widths)
+        assert width == visible_width(each.text)
+        theirs = lines[each.line - 1 : each.line - 1 + len(each.widths)]
+        assert [visible_width(line) for line in theirs] == list(each.widths) or not each.text
+        assert each.text.startswith(theirs[0].strip()) or not each.text

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.conftest import unit_texts
 from wordgen.corpora.corpus import open_corpus
 from wordgen.dataset.encoding import Dataset, prepare
 from wordgen.dataset.splits import SPLITS, split_of
@@ -26,7 +27,7 @@ def one_line_corpus(tmp_path: Path, lines: list[str]) -> str:
 
 def test_each_split_holds_its_units_as_they_were(spells: Dataset, tmp_path: Path):
     everything = prepare(open_corpus("spells"), TextSettings(min_count=1, vocab_size=10**6), tmp_path)
-    units = list(open_corpus("spells").units())
+    units = unit_texts(open_corpus("spells"))
     for split in SPLITS:
         mine = [unit for number, unit in enumerate(units) if split_of(number, len(units)) == split]
         decoded = everything.codec.decode(everything.ids[split]).split("\n")

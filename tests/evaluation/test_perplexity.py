@@ -21,7 +21,8 @@ def plain_perplexity(network: Network, ids: np.ndarray) -> float:
     twin = NumpyNetwork(network.architecture, network.to_weights())
     carry, losses = twin.zero_carry(1), []
     for this, following in pairwise(ids):
-        logits, carry = twin.step(np.array([this]), carry)
+        carry = twin.feed(np.array([this]), carry)
+        logits = twin.logits(carry[-1][0])
         if following != START:
             row = logits[0].astype(np.float64)
             losses.append(np.log(np.exp(row).sum()) - row[following])

@@ -1,82 +1,284 @@
+"""What changes the odds: on odds that are known, with what must be left."""
+
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from numpy.typing import NDArray
 
-from wordgen.generation.choosing import draw, forbid, likeliest, odds_changes, warm
+from wordgen.generation.choosing import (
+    NO_SYMBOL,
+    LogOdds,
+    OddsChange,
+    Past,
+    SymbolKinds,
+    draw,
+    forbid,
+    forbid_before,
+    forbid_copies,
+    forbid_repeated_ngrams,
+    keep_min_p,
+    keep_top_k,
+    keep_top_p,
+    likeliest,
+    log_odds,
+    odds_changes,
+    possible,
+    warm,
+    weigh_repeated,
+)
 from wordgen.generation.settings import GenerationSettings
-from wordgen.text.vocabulary import START, UNKNOWN
+from wordgen.text.vocabulary import END, START, UNKNOWN
 
-ODDS = np.array([0.5, 0.25, 0.125, 0.125])
-ONE_IN_A_THOUSAND = 16.27  # what chi-squared with three degrees of freedom exceeds so seldom
-
-
-def dice(rows: int) -> list[np.random.Generator]:
-    return [np.random.default_rng([7, row]) for row in range(rows)]
+ODDS = np.array([0.1, 0.4, 0.3, 0.2])
+NOTHING = Past(np.empty((1, 0), np.intp), 0)
+KINDS = SymbolKinds(np.array([False] * 3 + [True] * 5), NO_SYMBOL)
+LOGITS = arrays(np.float32, st.tuples(st.integers(1, 3), st.just(8)), elements=st.floats(-50, 50, width=32))
 
 
-def chi_squared(drawn: np.ndarray) -> float:
-    expected = len(drawn) * ODDS
-    return float(((np.bincount(drawn, minlength=4) - expected) ** 2 / expected).sum())
-
-
-def softmax(logits: np.ndarray) -> np.ndarray:
-    odds = np.exp(logits - logits.max(axis=1, keepdims=True))
+def odds_of(changed: LogOdds) -> NDArray[np.float64]:
+    odds = np.exp(changed.astype(np.float64) - changed.max(axis=1, keepdims=True))
     return odds / odds.sum(axis=1, keepdims=True)
 
 
-def test_drawn_frequencies_match_the_odds():
-    drawn = draw(np.tile(np.log(ODDS), (4000, 1)), dice(4000))
-    assert chi_squared(drawn) < ONE_IN_A_THOUSAND
+def after(change: OddsChange, *odds: float, past: Past = NOTHING) -> list[float]:
+    with np.errstate(divide="ignore"):
+        return odds_of(change(np.log(np.array([odds or ODDS], np.float32)), past))[0].round(5).tolist()
 
 
-def test_the_check_of_frequencies_can_fail():
-    drawn = draw(np.tile(np.log(ODDS[::-1]), (4000, 1)), dice(4000))
-    assert chi_squared(drawn) > ONE_IN_A_THOUSAND
+def past(*symbols: int, written: int | None = None) -> Past:
+    return Past(np.array([symbols], np.intp), len(symbols) if written is None else written)
 
 
-def test_a_row_does_not_depend_on_its_neighbours():
-    logits = np.random.default_rng(1).normal(size=(5, 9))
-    together = draw(logits, dice(5))
-    one_by_one = [draw(logits[row : row + 1], [dice(5)[row]])[0] for row in range(5)]
-    assert together.tolist() == one_by_one
+def dice(number: int, seed: int = 0) -> list[np.random.Generator]:
+    return [np.random.default_rng([seed, row]) for row in range(number)]
 
 
-def test_forbidden_symbols_are_never_drawn_and_the_rest_keeps_its_proportions():
-    changed = forbid([0, 2])(np.log(ODDS)[None])
-    np.testing.assert_allclose(softmax(changed)[0], [0, 2 / 3, 0, 1 / 3])
+def all_changes(settings: GenerationSettings) -> list[OddsChange]:
+    bans, shapes = odds_changes(settings, KINDS, lambda run: np.array([], np.int64))
+    return [*bans, *shapes]
 
 
-def test_unknown_and_start_are_forbidden_always():
-    logits = np.zeros((1, 6))
-    for change in odds_changes(GenerationSettings(temperature=1e6)):
-        logits = change(logits)
-    odds = softmax(logits)[0]
-    assert odds[UNKNOWN] == odds[START] == 0
-    np.testing.assert_allclose(odds[2:], 0.25)
+def test_log_odds_are_logarithms_of_odds_that_sum_to_one():
+    np.testing.assert_allclose(np.exp(log_odds(np.array([[1.0, 1.0], [1e4, 0.0]]))), [[0.5, 0.5], [1, 0]])
 
 
-def test_temperature_sharpens_and_flattens_the_odds():
-    logits = np.log(ODDS)[None]
-    np.testing.assert_allclose(softmax(warm(0.5)(logits))[0], ODDS**2 / (ODDS**2).sum())
-    np.testing.assert_allclose(softmax(warm(1e6)(logits))[0], 0.25, atol=1e-5)
+def test_forbidden_symbols_are_never_left():
+    assert after(forbid([0, 2])) == [0, 0.66667, 0, 0.33333]
 
 
-@given(st.lists(st.floats(-1e4, 1e4, width=32), min_size=4, max_size=30, unique=True), st.integers(0, 100))
-def test_temperature_near_zero_is_greedy(values: list[float], seed: int):
-    logits = np.array([values])
-    best = np.sort(logits[0])[-2:]
-    cold = warm(1e-6)(logits)
-    if best[1] - best[0] > 1e-3:
-        assert draw(cold, [np.random.default_rng(seed)]) == likeliest(logits)
+def test_an_end_may_be_forbidden_at_first():
+    change = forbid_before(3, [1])
+    assert after(change, past=past(5, 5, 5, written=2))[1] == 0
+    assert after(change, past=past(5, 5, 5, written=3))[1] == 0.4
 
 
-@pytest.mark.parametrize("temperature", [1e-6, 1.0, 1e6])
-@given(values=st.lists(st.floats(-1e30, 1e30), min_size=4, max_size=9))
-def test_no_logits_and_no_temperature_give_nonsense(values: list[float], temperature: float):
-    logits = np.array([values])
-    for change in odds_changes(GenerationSettings(temperature=temperature)):
-        logits = change(logits)
-    drawn = draw(logits, dice(1))
-    assert drawn[0] not in (UNKNOWN, START)
-    assert 0 <= drawn[0] < len(values)
+def test_temperature_sharpens_and_flattens():
+    assert after(warm(0.5)) == (ODDS**2 / (ODDS**2).sum()).round(5).tolist()
+    assert after(warm(1e6)) == [0.25] * 4
+    assert after(warm(1e-6)) == [0, 1, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("k", "kept"), [(1, [1]), (2, [1, 2]), (3, [1, 2, 3]), (4, [0, 1, 2, 3]), (5, [0, 1, 2, 3]), (10**9, [0, 1, 2, 3])]
+)
+def test_top_k_keeps_the_k_likeliest(k: int, kept: list[int]):
+    assert np.flatnonzero(after(keep_top_k(k))).tolist() == kept
+
+
+def test_of_equally_likely_symbols_top_k_keeps_the_commoner():
+    assert after(keep_top_k(2), 0.25, 0.25, 0.25, 0.25) == [0.5, 0.5, 0, 0]
+    assert after(keep_top_k(3), 0.1, 0.2, 0.2, 0.5)[0] == 0
+    assert after(keep_top_k(2), 0.1, 0.2, 0.2, 0.5) == [0, 0.28571, 0, 0.71429]
+
+
+@pytest.mark.parametrize(
+    ("p", "kept"), [(0, [1]), (0.39, [1]), (0.41, [1, 2]), (0.69, [1, 2]), (0.71, [1, 2, 3]), (0.91, [0, 1, 2, 3])]
+)
+def test_top_p_keeps_the_fewest_that_reach_p(p: float, kept: list[int]):
+    assert np.flatnonzero(after(keep_top_p(p))).tolist() == kept
+
+
+@pytest.mark.parametrize(
+    ("share", "kept"), [(0.2, [0, 1, 2, 3]), (0.26, [1, 2, 3]), (0.51, [1, 2]), (0.76, [1]), (1, [1])]
+)
+def test_min_p_keeps_what_has_a_share_of_the_likeliest(share: float, kept: list[int]):
+    assert np.flatnonzero(after(keep_min_p(share))).tolist() == kept
+
+
+@given(LOGITS, st.floats(0, 0.999))
+def test_top_p_is_what_sorting_says(logits: NDArray[np.float32], p: float):
+    odds = np.exp(log_odds(logits))
+    kept = np.isfinite(keep_top_p(p)(log_odds(logits), NOTHING))
+    for row in range(len(odds)):
+        least_kept, most_left = odds[row, kept[row]].min(), odds[row, ~kept[row]].max(initial=0)
+        assert least_kept >= most_left
+        assert odds[row, kept[row]].sum() >= p - 1e-5
+        assert odds[row, kept[row]].sum() - least_kept <= p + 1e-5
+
+
+def test_repeated_words_lose_odds_and_punctuation_does_not():
+    change = weigh_repeated(2.0, np.array([False, True, True, True]))
+    weights = np.array([0.1, 0.4**2, 0.3, 0.2])
+    assert after(change, past=past(0, 1, NO_SYMBOL)) == (weights / weights.sum()).round(5).tolist()
+    long_ago = past(1, *[0] * 64)
+    assert after(change, past=long_ago) == ODDS.tolist()
+
+
+def test_an_n_gram_never_comes_twice():
+    stands = past(3, 1, 2, 3, 0, 3)  # 3 was followed by 1 and by 0
+    assert np.flatnonzero(after(forbid_repeated_ngrams(2), past=stands)).tolist() == [2, 3]
+    assert np.flatnonzero(after(forbid_repeated_ngrams(1), 0.2, 0.2, 0.2, 0.2, 0.2, past=stands)).tolist() == [4]
+    assert np.flatnonzero(after(forbid_repeated_ngrams(3), past=past(0, 3, 1, 0, 3))).tolist() == [0, 2, 3]
+    assert after(forbid_repeated_ngrams(7), past=stands) == ODDS.tolist()
+
+
+def test_what_stands_before_a_shorter_text_is_no_n_gram():
+    assert after(forbid_repeated_ngrams(2), past=past(NO_SYMBOL, NO_SYMBOL, 3)) == ODDS.tolist()
+
+
+@given(st.lists(st.integers(0, 3), min_size=1, max_size=30), st.integers(1, 4))
+def test_forbidden_n_grams_are_those_that_stand(symbols: list[int], n: int):
+    change = forbid_repeated_ngrams(n)
+    forbidden = np.flatnonzero(np.isinf(change(np.zeros((1, 4), np.float32), past(*symbols)))[:])
+    standing = {tuple(symbols[i : i + n]) for i in range(len(symbols) - n + 1)}
+    tail = symbols[len(symbols) - n + 1 :]
+    assert set(forbidden.tolist()) == {s for s in range(4) if (*tail, s) in standing and len(tail) == n - 1}
+
+
+def test_copies_are_cut_short():
+    def followers(run: Sequence[int]) -> NDArray[np.int64]:
+        return np.array([0, 3] if list(run) == [1, 2] else [], np.int64)
+
+    change = forbid_copies(2, followers)
+    assert np.flatnonzero(after(change, past=past(5, 1, 2))).tolist() == [1, 2]
+    assert after(change, past=past(1, 2, 5)) == ODDS.tolist()
+    assert after(change, past=past(2)) == ODDS.tolist()
+
+
+@given(LOGITS)
+def test_top_k_1_is_greedy(logits: NDArray[np.float32]):
+    odds = log_odds(logits)
+    one = keep_top_k(1)(odds, NOTHING)
+    assert draw(one, dice(len(one))).tolist() == likeliest(odds).tolist()
+
+
+@given(LOGITS, st.integers(0, 100))
+def test_temperature_near_zero_is_greedy(logits: NDArray[np.float32], seed: int):
+    odds = log_odds(logits)
+    best = np.sort(odds, axis=1)[:, -2:]
+    cold = warm(1e-6)(odds, NOTHING)
+    clear = best[:, 1] - best[:, 0] > 1e-3
+    assert (draw(cold, dice(len(odds), seed)) == likeliest(odds))[clear].all()
+
+
+STACKED = {
+    "temperature": 0.5,
+    "top_k": 5,
+    "top_p": 0.8,
+    "min_p": 0.1,
+    "repetition_penalty": 1.5,
+    "no_repeat_ngram": 2,
+    "max_copy": 3,
+    "stop": "end",
+    "at_least": 4,
+}
+ORDER = [
+    "forbid", "forbid_before", "weigh_repeated", "forbid_repeated_ngrams", "forbid_copies",
+    "warm", "keep_top_k", "keep_top_p", "keep_min_p",
+]  # fmt: skip
+
+
+def test_the_order_is_fixed():
+    changes = all_changes(GenerationSettings(**STACKED))  # pyright: ignore[reportArgumentType]
+    assert [change.__qualname__.partition(".")[0] for change in changes] == ORDER
+
+
+def test_by_default_nothing_but_forbidding_and_temperature_is_done():
+    changes = all_changes(GenerationSettings())
+    assert [change.__qualname__.partition(".")[0] for change in changes] == ["forbid", "warm"]
+
+
+def test_the_order_matters_and_is_the_documented_one():
+    """Top-p sees what temperature has made: at 0.5 the two likeliest have 0.83 of the odds, at 1 only 0.7."""
+    logits = np.log(np.array([[1e-9, 1e-9, 1e-9, *ODDS, 1e-9]], np.float32))
+    for change in all_changes(GenerationSettings(temperature=0.5, top_p=0.8)):
+        logits = change(logits, NOTHING)
+    assert np.flatnonzero(odds_of(logits)[0] > 0).tolist() == [4, 5]
+
+
+def test_unknown_and_start_are_never_written_and_unknown_may_be_allowed():
+    for allowed in (False, True):
+        changed = np.zeros((1, 8), np.float32)
+        for change in all_changes(GenerationSettings(allow_unknown=allowed)):
+            changed = change(changed, NOTHING)
+        never = set(np.flatnonzero(np.isinf(changed[0])).tolist())
+        assert never == ({START} if allowed else {UNKNOWN, START})
+        assert END not in never
+
+
+EXTREMES = st.fixed_dictionaries(
+    {
+        "temperature": st.sampled_from([1e-6, 0.7, 1.0, 1e6]),
+        "top_k": st.sampled_from([0, 1, 3, 7, 8, 10**9]),
+        "top_p": st.sampled_from([0.0, 1e-9, 0.5, 1 - 1e-12, 1.0]),
+        "min_p": st.sampled_from([0.0, 1e-300, 0.5, 1.0]),
+        "repetition_penalty": st.sampled_from([1e-9, 1.0, 100.0]),
+        "no_repeat_ngram": st.sampled_from([0, 1, 3, 1000]),
+        "allow_unknown": st.booleans(),
+    }
+)
+
+
+@given(
+    arrays(np.float32, (2, 8), elements=st.floats(-(2.0**60), 2.0**60, width=32)),
+    EXTREMES,
+    st.lists(st.integers(0, 7), max_size=6),
+)
+def test_no_extremes_give_nonsense(logits: NDArray[np.float32], extremes: dict[str, float], symbols: list[int]):
+    settings = GenerationSettings(**extremes)  # pyright: ignore[reportArgumentType]
+    bans, shapes = odds_changes(settings, KINDS)
+    stands = Past(np.array([symbols] * 2, np.intp).reshape(2, -1), len(symbols))
+    changed = log_odds(logits)
+    for change in bans:
+        changed = change(changed, stands)
+    assert not np.isnan(changed).any()
+    if not possible(changed).all():
+        assert settings.no_repeat_ngram == 1
+        return
+    for change in shapes:
+        before, changed = changed, change(changed, stands)
+        assert not np.isnan(changed).any()
+        assert possible(changed).all()
+        assert (np.isinf(before) <= np.isinf(changed)).all()
+    drawn = draw(changed, dice(2))
+    assert np.isfinite(changed[np.arange(2), drawn]).all()
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"temperature": 1.0}, {"temperature": 1.5, "top_k": 4}, {"temperature": 1.0, "top_p": 0.85}, {"min_p": 0.3}],
+)
+def test_drawn_frequencies_are_the_odds(settings: dict[str, float]):
+    """Chi-squared over 20,000 draws; the bounds are those that chance passes once in a thousand times."""
+    logits = np.log(np.array([[0.05, 0.05, 0.1, 0.3, 0.2, 0.15, 0.1, 0.05]], np.float32))
+    for change in all_changes(GenerationSettings(**settings)):  # pyright: ignore[reportArgumentType]
+        logits = change(logits, NOTHING)
+    draws, die = 20_000, np.random.default_rng(7)
+    counts = np.bincount(draw(np.repeat(logits, draws, axis=0), [die] * draws), minlength=8)
+    expected = odds_of(logits)[0] * draws
+    possible_ones = expected > 0
+    assert counts[~possible_ones].sum() == 0
+    distance = ((counts - expected)[possible_ones] ** 2 / expected[possible_ones]).sum()
+    bounds = {1: 10.83, 2: 13.82, 3: 16.27, 4: 18.47, 5: 20.52, 6: 22.46, 7: 24.32}
+    assert distance < bounds[int(possible_ones.sum()) - 1]
+
+
+def test_dice_of_one_row_are_nobody_elses():
+    odds = log_odds(np.random.default_rng(1).normal(size=(4, 8)))
+    together = draw(odds, dice(4))
+    alone = [int(draw(odds[row : row + 1], dice(4)[row : row + 1])[0]) for row in range(4)]
+    assert together.tolist() == alone

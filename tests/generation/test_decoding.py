@@ -1,102 +1,216 @@
-"""The loop, driven by a step that needs no network."""
+"""The loops, driven by a network that needs no training: it prefers the id after the one it was fed."""
+
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from wordgen.generation.decoding import decode
+from wordgen.generation.beams import search
+from wordgen.generation.choosing import NO_SYMBOL, SymbolKinds, odds_changes
+from wordgen.generation.decoding import Reader, Writer
+from wordgen.generation.drafts import Draft
 from wordgen.generation.settings import GenerationSettings
-from wordgen.generation.step import Carry
-from wordgen.text.vocabulary import END, START
+from wordgen.generation.step import Carry, NumpyNetwork
+from wordgen.text.codec import Codec
+from wordgen.text.escapes import RESERVED
+from wordgen.text.tokenizers import tokenizer_named
+from wordgen.text.vocabulary import END, START, Vocabulary
 
-SIZE = 8
+SYMBOLS = (*RESERVED, "a", "b", "c", "￭.", "\n")
+SIZE = len(SYMBOLS)
+CODEC = Codec(tokenizer_named("english"), Vocabulary([(symbol, 1) for symbol in SYMBOLS]), "\n\n")
+KINDS = SymbolKinds(np.array([False] * 3 + [True] * 3 + [False] * 2), 7)
 
 
-class CountingStep:
-    """Prefers the id after the one it is fed; its carry remembers how many ids it was fed."""
+class CountingNetwork:
+    """Its state is the last id, and how many ids it was fed."""
 
     def __init__(self) -> None:
         self.fed: list[list[int]] = []
-        self.carried: list[float] = []
 
-    def __call__(self, ids: NDArray[np.integer], carry: Carry) -> tuple[NDArray[np.float32], Carry]:
+    def zero_carry(self, texts: int) -> Carry:
+        return ((np.zeros((texts, 2), np.float32),),)
+
+    def feed(self, ids: NDArray[np.integer], carry: Carry) -> Carry:
         self.fed.append(ids.tolist())
-        self.carried.append(float(carry[0][0][0, 0]))
-        logits = np.zeros((len(ids), SIZE), np.float32)
-        following = np.where(ids == START, 3, (ids + 1) % SIZE)
-        following = np.where(ids == SIZE - 1, END, following)
-        logits[np.arange(len(ids)), following] = 9
-        return logits, tuple((states[0] + 1,) for states in carry)
+        return ((np.stack([ids.astype(np.float32), carry[0][0][:, 1] + 1], axis=1),),)
+
+    def logits(self, hidden: NDArray[np.float32]) -> NDArray[np.float32]:
+        last = hidden[:, 0].astype(int)
+        logits = np.zeros((len(hidden), SIZE), np.float32)
+        following = np.where(last == START, 3, np.where(last == SIZE - 1, END, last + 1))
+        logits[np.arange(len(hidden)), following] = 4
+        return logits
 
 
-def carry(texts: int) -> Carry:
-    return ((np.zeros((texts, 1), np.float32),),)
+def random_network(seed: int = 3, cell: str = "lstm") -> NumpyNetwork:
+    from wordgen.architecture import Architecture
+
+    architecture = Architecture.from_mapping(
+        {"vocabulary_size": SIZE, "embedding": 6, "layers": 2, "units": 6, "cell": cell, "tied": False}
+    )
+    dice = np.random.default_rng(seed)
+    weights = {
+        name: dice.normal(scale=1.5, size=shape).astype(np.float32)
+        for name, shape in architecture.weight_shapes().items()
+    }
+    return NumpyNetwork(architecture, weights)
 
 
-def written(step: CountingStep, seed: list[int], *, starts: bool = True, **settings: object) -> list[list[int]]:
-    chosen = GenerationSettings(**{"random_seed": 1, **settings})  # pyright: ignore[reportArgumentType]
-    columns = list(decode(step, carry(chosen.count), seed, chosen, range(chosen.count), starts=starts))
-    return np.array(columns).T.tolist()
+def written(
+    network: CountingNetwork | NumpyNetwork,
+    seeds: Sequence[Sequence[int]],
+    numbers: Sequence[int] | None = None,
+    *,
+    starts: bool = True,
+    **chosen: Any,
+) -> list[Draft]:
+    settings = GenerationSettings(**{"random_seed": 1, "length": 10, **chosen})  # pyright: ignore[reportArgumentType]
+    drafts = [Draft(tuple(seed), settings, CODEC) for seed in seeds]
+    dice = None
+    if settings.mode == "sample":
+        dice = [np.random.default_rng([1, number]) for number in numbers or range(len(seeds))]
+    writer = Writer(network, seeds, dice, *odds_changes(settings, KINDS), starts=starts)
+    alive = len(seeds)
+    while alive:
+        chosen_ones = writer.write_one_symbol()
+        for text in chosen_ones.stuck:
+            drafts[text].nothing_left()
+        for text, symbol, odds in zip(chosen_ones.texts, chosen_ones.ids, chosen_ones.log_probabilities, strict=True):
+            drafts[text].add(symbol, odds)
+        writer.end([text for text in chosen_ones.texts if drafts[text].ended])
+        alive = sum(draft.ended is None for draft in drafts)
+    return drafts
+
+
+def ids(drafts: Sequence[Draft]) -> list[list[int]]:
+    return [draft.ids for draft in drafts]
 
 
 def test_the_seed_warms_up_the_state_and_is_not_written():
-    step = CountingStep()
-    assert written(step, [START, 3, 4], mode="greedy", length=2) == [[5, 6]]
-    assert step.fed == [[START], [3], [4], [5]]
-    assert step.carried == [0, 1, 2, 3]
+    network = CountingNetwork()
+    assert ids(written(network, [[3, 4]], mode="greedy", length=2)) == [[5, 6]]
+    assert network.fed == [[START], [3], [4], [5], [6]]
+
+
+def test_the_same_seed_is_read_once():
+    network = CountingNetwork()
+    written(network, [[3, 4]] * 5, mode="greedy", length=1)
+    assert network.fed[:3] == [[START], [3], [4]]
+
+
+def test_seeds_of_different_lengths_are_each_read_to_their_end():
+    seeds = [[3], [3, 4, 5], [], [5, 5]]
+    network = random_network()
+    together = Reader(network, seeds, starts=True).log_odds()
+    for row, seed in enumerate(seeds):
+        np.testing.assert_allclose(together[row], Reader(network, [seed], starts=True).log_odds()[0], atol=1e-5)
 
 
 def test_after_an_end_a_new_unit_starts():
-    step = CountingStep()
-    assert written(step, [START, 6], mode="greedy", length=5) == [[7, END, 3, 4, 5]]
-    assert [START] in step.fed[2:]
+    network = CountingNetwork()
+    assert ids(written(network, [[6]], mode="greedy", length=5)) == [[7, END, 3, 4, 5]]
+    assert [START] in network.fed[2:]
+
+
+def test_an_end_in_the_seed_starts_one_too():
+    network = CountingNetwork()
+    written(network, [[3, END, 4]], mode="greedy", length=1)
+    assert network.fed[:5] == [[START], [3], [END], [START], [4]]
 
 
 def test_texts_that_brought_their_own_ends_get_no_start():
-    step = CountingStep()
-    assert written(step, [END, 6], starts=False, mode="greedy", length=3) == [[7, END, 3]]
-    assert [START] not in step.fed
+    network = CountingNetwork()
+    assert ids(written(network, [[6]], starts=False, mode="greedy", length=3)) == [[7, END, 3]]
+    assert network.fed[0] == [END]
+    assert [START] not in network.fed
 
 
-def test_the_same_random_seed_gives_the_same_ids():
-    one = written(CountingStep(), [START], count=3, length=30, temperature=9.0)
-    assert one == written(CountingStep(), [START], count=3, length=30, temperature=9.0)
-    assert one != written(CountingStep(), [START], count=3, length=30, temperature=9.0, random_seed=2)
-    assert one[0] != one[1]
+@pytest.mark.parametrize("stop", ["none", "end", "sentence", "line"])
+def test_texts_do_not_depend_on_which_others_are_written_with_them(stop: str):
+    seeds = [[], [3], [4, 5], [3, 3, 3, 3], [5]]
+    for network in (CountingNetwork(), random_network(), random_network(cell="gru")):
+        options = {"stop": stop, "length": 30, "temperature": 1.3, "no_repeat_ngram": 6}
+        together = written(network, seeds, **options)
+        for number, seed in enumerate(seeds):
+            (alone,) = written(network, [seed], [number], **options)
+            assert alone.ids == together[number].ids
+            assert alone.text == together[number].text
+            assert alone.ended == together[number].ended
+            np.testing.assert_allclose(alone.log_probabilities, together[number].log_probabilities, atol=1e-5)
 
 
-def test_many_texts_are_what_fewer_would_be():
-    many = written(CountingStep(), [START], count=5, length=30, temperature=9.0)
-    assert written(CountingStep(), [START], count=2, length=30, temperature=9.0) == many[:2]
+def test_where_a_text_ends():
+    def one(stop: str, **more: Any) -> tuple[str, str | None]:
+        (draft,) = written(CountingNetwork(), [[3]], mode="greedy", stop=stop, length=20, **more)
+        return draft.text, draft.ended
+
+    assert one("line") == ("a b c.", "line")
+    assert one("end") == ("a b c.\n", "end")
+    assert one("sentence") == ("a b c.", "sentence")
+    assert one("none")[1] == "length"
+    assert one("none", until="b c") == ("a b c", "until")
+    assert one("none", until="c.\n\n\na") == ("a b c.\n\n\na", "until")
+    assert one("end", at_least=9) == ("a b c.\na b c.\n", "end")  # END was forbidden before
 
 
-def test_a_text_that_starts_anew_leaves_its_neighbours_state_alone():
-    states: list[list[float]] = []
-
-    def step(ids: NDArray[np.integer], state: Carry) -> tuple[NDArray[np.float32], Carry]:
-        states.append(state[0][0].ravel().tolist())
-        return CountingStep()(ids, state)
-
-    list(
-        decode(
-            step,
-            carry(3),
-            [START, 5],
-            GenerationSettings(count=3, length=40, temperature=9.0, random_seed=1),
-            range(3),
-            starts=True,
-        )
-    )
-    # Each text is fed one id a step, and one more for every unit that it begins.
-    assert max(states[-1]) > 41
-    assert len(set(states[-1])) > 1
+def test_a_sentence_that_does_not_end_is_cut_off():
+    (draft,) = written(CountingNetwork(), [[3]], mode="greedy", stop="sentence", at_least=6, length=8)
+    assert (draft.text, draft.ended) == ("a b c.", "sentence")
+    assert len(draft.ids) == len(draft.log_probabilities) == len(draft.pieces) == 3
+    (draft,) = written(CountingNetwork(), [[3]], mode="greedy", stop="sentence", length=2)
+    assert (draft.text, draft.ended) == ("a b c", "length")
 
 
-def test_a_text_does_not_depend_on_which_others_are_written_with_it():
-    chosen = GenerationSettings(length=30, temperature=9.0, random_seed=1)
+def test_where_nothing_may_be_written_the_text_ends():
+    (draft,) = written(CountingNetwork(), [[3]], mode="greedy", no_repeat_ngram=1, length=20)
+    assert draft.ended == "nothing left"
+    assert len(set(draft.ids)) == len(draft.ids) == SIZE - 3  # all but UNKNOWN, START and the seed
 
-    def texts(numbers: range) -> list[list[int]]:
-        return np.array(
-            list(decode(CountingStep(), carry(len(numbers)), [START], chosen, numbers, starts=True))
-        ).T.tolist()
 
-    assert texts(range(2, 5)) == texts(range(5))[2:]
+def found(network: CountingNetwork | NumpyNetwork, seed: Sequence[int], **chosen: object) -> list[Draft]:
+    settings = GenerationSettings(**{"mode": "beam", "length": 8, **chosen})  # pyright: ignore[reportArgumentType]
+    bans, _ = odds_changes(settings, SymbolKinds(KINDS.words, NO_SYMBOL))
+    return search(network, Draft(tuple(seed), settings, CODEC), settings, bans, starts=True)
+
+
+@given(st.integers(0, 10**6), st.sampled_from(["none", "end", "sentence"]), st.integers(0, 3))
+def test_one_beam_is_greedy(seed: int, stop: str, no_repeat: int):
+    network = random_network(seed)
+    (beam,) = found(network, [3], beams=1, stop=stop, no_repeat_ngram=no_repeat)
+    (greedy,) = written(network, [[3]], mode="greedy", stop=stop, length=8, no_repeat_ngram=no_repeat)
+    assert (beam.ids, beam.ended) == (greedy.ids, greedy.ended)
+
+
+@given(st.integers(0, 10**6), st.sampled_from([2, 3, 8]), st.sampled_from(["none", "end", "sentence"]))
+def test_a_wide_beam_is_never_below_greedy(seed: int, beams: int, stop: str):
+    network = random_network(seed)
+    (best,) = found(network, [3], beams=beams, stop=stop)
+    (greedy,) = written(network, [[3]], mode="greedy", stop=stop, length=8)
+    assert sum(best.log_probabilities) >= sum(greedy.log_probabilities) - 1e-4
+
+
+@given(st.integers(0, 10**6))
+def test_a_beam_as_wide_as_all_texts_finds_the_likeliest(seed: int):
+    network = random_network(seed)
+    (best,) = found(network, [], beams=SIZE**2, length=3)
+    every = [sum(each.log_probabilities) for each in found(network, [], beams=SIZE**3, count=SIZE**3, length=3)]
+    assert len(every) == (SIZE - 2) ** 3
+    assert sum(best.log_probabilities) == pytest.approx(max(every))
+
+
+def test_the_best_texts_come_first_and_differ():
+    for penalty in (0.0, 1.0):
+        texts = found(random_network(), [3], beams=6, count=4, stop="end", length_penalty=penalty, length=12)
+        scores = [sum(text.log_probabilities) / max(1, len(text.ids)) ** penalty for text in texts]
+        assert scores == sorted(scores, reverse=True)
+        assert len({tuple(text.ids) for text in texts}) == len(texts) == 4
+
+
+def test_beams_obey_what_forbids():
+    (text,) = found(CountingNetwork(), [3], beams=4, no_repeat_ngram=1, length=4)
+    assert len({3, *text.ids}) == 5

@@ -1,11 +1,17 @@
 import inspect
+import math
+import re
+import shutil
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
-from wordgen.errors import SeedError
+from wordgen.errors import SettingError
 from wordgen.generation import trained
-from wordgen.generation.trained import TrainedModel, word_to_try
+from wordgen.generation.settings import GenerationSettings, Mode, Stop
+from wordgen.generation.trained import Text, TrainedModel, word_to_try
 from wordgen.run_folder import load
 from wordgen.text.codec import Codec
 from wordgen.text.escapes import RESERVED, START_TOKEN, UNKNOWN_TOKEN
@@ -54,38 +60,28 @@ def test_an_empty_seed_begins_at_a_new_unit(model: TrainedModel):
     assert not text.text.startswith((" ", "\n"))
 
 
-def test_unknown_words_of_a_seed_are_left_out_and_named(model: TrainedModel):
-    seed = model.read_seed("The frobnicator caster")
-    assert seed.unknown == ("frobnicator",)
-    assert seed.ids == model.read_seed("The caster").ids
+def test_unknown_words_of_a_seed_are_left_out_and_told(model: TrainedModel):
+    (text,) = model.generate("The frobnicator castre", length=3, random_seed=1)
+    assert text.text.startswith("The ")
+    assert [word.word for word in text.unknown] == ["frobnicator", "castre"]
+    assert text.unknown[1].near[0] == "caster"
 
 
-def test_a_seed_of_unknown_words_alone_is_refused_with_near_ones(model: TrainedModel):
-    with pytest.raises(SeedError, match=r"trained on spells, knows no word of the seed 'castre'\. Try 'caster'"):
-        model.read_seed("castre")
-
-
-@pytest.mark.parametrize("seed", ["THE CASTER'S", "the Caster’s", "the caster's"])
-def test_case_and_apostrophes_of_a_seed_are_forgiven(model: TrainedModel, seed: str):
-    found = model.read_seed(seed)
-    assert found.unknown == ()
-    assert [model.vocabulary.symbols[i].lower() for i in found.ids] == ["the", "caster", "￭'s"]
-
-
-def test_messages_about_long_seeds_stay_short(model: TrainedModel):
-    with pytest.raises(SeedError) as told:
-        model.read_seed("qqqq" * 1000)
-    assert len(str(told.value)) < 200
-
-
-def test_white_space_of_a_seed_is_not_named_as_unknown(model: TrainedModel):
-    assert model.read_seed("The caster\n\n xyzzy\n").unknown == ("xyzzy",)
+@pytest.mark.parametrize(
+    "seed",
+    ["", ", and then", "…mid-sentence", "夜の街", "🙂👍🏽", '"The caster', "\u200b", "THE CASTER’S", "x" * 50_000],
+)
+def test_any_seed_is_written_on_from(model: TrainedModel, seed: str):
+    (text,) = model.generate(seed, length=8, random_seed=1)
+    assert text.seed == seed
+    assert len(text.symbols) == 8
 
 
 def test_many_texts_are_written_in_parts(model: TrainedModel, monkeypatch: pytest.MonkeyPatch):
     whole = model.generate("A", count=5, length=6, random_seed=2)
     monkeypatch.setattr(trained, "_SIDE_BY_SIDE", 2)
-    assert model.generate("A", count=5, length=6, random_seed=2) == whole
+    parts = model.generate("A", count=5, length=6, random_seed=2)
+    assert [(text.text, text.number) for text in parts] == [(text.text, text.number) for text in whole]
 
 
 def test_the_api_tells_its_settings():
@@ -109,3 +105,177 @@ def test_a_name_is_proposed_as_a_word_to_try():
 def test_where_no_word_can_be_a_seed_none_is_proposed():
     assert word_to_try(codec_of("english", "￭.", "$￭", "\n")) is None
     assert word_to_try(codec_of("english", "￭lah")) is None
+
+
+def test_every_written_symbol_has_its_odds(model: TrainedModel):
+    for mode in ("sample", "greedy", "beam"):
+        (text,) = model.generate("The caster", mode=mode, length=12, random_seed=2)
+        assert len(text.symbols) == len(text.log_probabilities) == 12
+        assert all(odds < 0 for odds in text.log_probabilities)
+        assert text.perplexity == pytest.approx(math.exp(-sum(text.log_probabilities) / 12))
+
+
+def test_settings_change_the_choice_but_not_the_odds_that_are_told(model: TrainedModel):
+    (text,) = model.generate("The caster", length=10, random_seed=2, temperature=3.0, top_k=50, repetition_penalty=1.3)
+    told = dict(zip(text.symbols, text.log_probabilities, strict=True))
+    first = text.symbols[0]
+    assert told[first] == pytest.approx(
+        next(math.log(each.probability) for each in model.next_words("The caster", 1000) if each.symbol == first),
+        abs=1e-4,
+    )
+
+
+@pytest.mark.parametrize("options", [{}, {"stop": "sentence"}, {"stop": "end", "at_least": 5}, {"until": "the"}])
+def test_streaming_gives_the_words_of_the_text(model: TrainedModel, options: dict[str, Any]):
+    for mode in ("sample", "greedy", "beam"):
+        settings = {"mode": mode, "length": 40, "random_seed": 5, **options}
+        (text,) = model.generate("A light", **settings)
+        assert "".join(model.stream("A light", **settings)) == text.text
+
+
+def test_many_seeds_give_what_each_would_give_alone(model: TrainedModel):
+    settings = GenerationSettings(count=2, length=20, random_seed=4, stop="end")
+    seeds = ["The caster", "A", "A light that no one can see"]
+    together = list(model.write(seeds, settings))
+    alone = [text for seed in seeds for text in model.write([seed], settings)]
+    assert [(text.text, text.number) for text in together] == [(text.text, text.number) for text in alone]
+
+
+def test_a_text_that_stopped_at_a_sentence_ends_with_one(model: TrainedModel):
+    texts = model.generate("The caster", count=30, length=60, stop="sentence", at_least=8, random_seed=1)
+    ended = [text for text in texts if text.ended == "sentence"]
+    assert len(ended) > 10
+    for text in ended:
+        assert re.search(r"[.!?][\"”’)]*$", text.text) or len(text.symbols) < 60
+        assert len(text.symbols) <= 60
+    assert all(text.ended in ("sentence", "length") for text in texts)
+
+
+def test_until_ends_right_behind_what_was_wanted(model: TrainedModel):
+    for text in model.generate("The", count=20, length=200, until="the", random_seed=1):
+        written = text.text.removeprefix("The")
+        assert text.ended == "length" or (written.endswith("the") and written.count("the") == 1)
+
+
+def test_next_words_are_ranked_and_add_what_they_say(model: TrainedModel):
+    words = model.next_words("The caster", 5)
+    assert len(words) == 5
+    odds = [word.probability for word in words]
+    assert odds == sorted(odds, reverse=True)
+    (greedy,) = model.generate("The caster", mode="greedy", length=1)
+    assert greedy.text == "The caster" + words[0].piece
+    everything = model.next_words("The caster", 10**6)
+    assert len(everything) == len(model.vocabulary) - 2
+    assert sum(word.probability for word in everything) == pytest.approx(1, abs=0.2)  # the rest is UNKNOWN's
+
+
+# Copies: a model that has learned forty lines by heart
+
+
+@pytest.fixture(scope="module")
+def overfitted(overfitted_room: Path) -> TrainedModel:
+    return load(overfitted_room / "saved_models" / "few")
+
+
+def has_copy(model: TrainedModel, text: Text, symbols: int) -> bool:
+    """Whether so many symbols in a row, the seed's included, stand in the training text."""
+    ids = [*model.read_seed(text.seed).ids, *(model.vocabulary.id_of(symbol) for symbol in text.symbols)]
+    return any(model.copy_index.count(ids[at : at + symbols]) for at in range(len(ids) - symbols + 1))
+
+
+@pytest.mark.parametrize("mode", ["sample", "greedy", "beam"])
+def test_the_copy_guard_holds_and_without_it_there_are_copies(overfitted: TrainedModel, mode: Mode):
+    count = 200 if mode == "sample" else 1
+    seeds = ["", "The caster", "A"]
+    options: dict[str, Any] = {"count": count, "length": 40, "mode": mode, "random_seed": 3}
+    free = [text for seed in seeds for text in overfitted.generate(seed, **options)]
+    assert max(text.perplexity for text in free) < 20  # it has learned its text
+    assert any(has_copy(overfitted, text, 13) for text in free)
+    for most in (3, 6):
+        guarded = [text for seed in seeds for text in overfitted.generate(seed, max_copy=most, **options)]
+        assert not any(has_copy(overfitted, text, most + 1) for text in guarded)
+        assert min(len(text.symbols) for text in guarded) > most
+
+
+def test_copies_are_named_with_their_lines(overfitted: TrainedModel, overfitted_room: Path):
+    lines = (overfitted_room / "few.txt").read_text(encoding="utf-8").split("\n")
+    (text,) = overfitted.generate("", mode="greedy", length=60)
+    copies = overfitted.copies(text)
+    assert copies
+    for copy in copies:
+        assert text.text[copy.begin : copy.end] == copy.text
+        assert copy.file == "few.txt"
+        beginning = copy.text.split("\n")[0]
+        assert beginning in lines[copy.line - 1]
+
+
+def test_without_an_index_the_copy_guard_says_so(model: TrainedModel, trained_room: Path, tmp_path: Path):
+    shutil.copytree(trained_room / "saved_models" / "small", tmp_path / "small")
+    shutil.rmtree(tmp_path / "small" / "copy_index")
+    bare = load(tmp_path / "small")
+    with pytest.raises(SettingError, match="no copy index beside it"):
+        bare.generate("The", max_copy=5)
+    (text,) = bare.generate("The", length=5, random_seed=1)
+    assert text.text == model.generate("The", length=5, random_seed=1)[0].text
+    with pytest.raises(SettingError, match="no copy index beside it"):
+        bare.copies(text)
+
+
+# Scores
+
+
+@pytest.mark.parametrize("stop", ["none", "end"])
+def test_a_score_gives_the_odds_that_writing_told(overfitted: TrainedModel, stop: Stop):
+    alike = 0
+    for text in overfitted.generate("The caster", count=12, length=30, random_seed=6, temperature=1.0, stop=stop):
+        scored = overfitted.score(text.text).symbols
+        before = len(overfitted.read_seed("The caster").ids)
+        if [each.symbol for each in scored[before:]] != list(text.symbols):
+            continue  # what was written would be cut into other symbols
+        alike += 1
+        np.testing.assert_allclose(
+            [each.log_probability for each in scored[before:]], text.log_probabilities, atol=1e-4
+        )
+    assert alike >= 6
+
+
+def test_a_score_names_unknown_words_and_counts_them(model: TrainedModel):
+    score = model.score("The frobnicator casts a light. The caster sleeps!")
+    assert [(each.symbol, each.known) for each in score.symbols[:2]] == [("The", True), ("frobnicator", False)]
+    assert [sentence.text for sentence in score.sentences] == ["The frobnicator casts a light.", "The caster sleeps!"]
+    total = sum(each.log_probability for each in score.symbols)
+    assert score.perplexity == pytest.approx(math.exp(-total / len(score.symbols)))
+    assert score.symbols[0].surprisal == pytest.approx(-score.symbols[0].log_probability / math.log(2))
+
+
+def test_a_long_text_is_scored_as_its_parts_are(model: TrainedModel):
+    text = " ".join(["The caster touches a creature."] * 60)
+    long = [each.log_probability for each in model.score(text).symbols]
+    assert len(long) == 360
+    short = [each.log_probability for each in model.score(" ".join(text.split()[:20])).symbols]
+    np.testing.assert_allclose(long[: len(short)], short, atol=1e-4)
+
+
+def test_nothing_has_no_score(model: TrainedModel):
+    assert model.score("").sentences == ()
+    assert model.score("").perplexity == 1
+
+
+# Japanese
+
+
+def test_japanese_has_no_spaces_and_breaks_where_the_lyrics_break(japanese_room: Path):
+    model = load(japanese_room / "saved_models" / "lyrics")
+    texts = model.generate("夜の街", count=10, length=60, temperature=1.0, random_seed=1)
+    assert any("\n" in text.text for text in texts)
+    for text in texts:
+        spaces = [symbol for symbol in text.symbols if " " in symbol]
+        assert text.text.count(" ") == sum(symbol.count(" ") for symbol in spaces)
+        assert text.text.count("\n") <= sum(symbol == "END_TOKEN" for symbol in text.symbols)
+    (line,) = model.generate("夜の", length=40, stop="line", random_seed=1)
+    assert "\n" not in line.text
+
+
+def test_the_fingerprint_is_the_models_own(model: TrainedModel, overfitted: TrainedModel, trained_room: Path):
+    assert model.fingerprint == load(trained_room / "saved_models" / "small").fingerprint
+    assert model.fingerprint != overfitted.fingerprint

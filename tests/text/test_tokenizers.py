@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.conftest import unit_texts
 from wordgen.corpora.catalogue import bundled_data, catalogue
 from wordgen.corpora.corpus import open_corpus
 from wordgen.text.escapes import JOINER, RESERVED, protect, restore
@@ -53,7 +54,7 @@ def test_line_breaks_come_back_exactly(name: TokenizerName, text: str):
 @pytest.mark.parametrize("name", list(catalogue()))
 def test_bundled_texts_come_back_exactly(name: str):
     tokenizer: TokenizerName = catalogue()[name].tokenizer  # pyright: ignore[reportAssignmentType]
-    units = list(open_corpus(str(bundled_data() / f"{name}.txt")).units())
+    units = unit_texts(open_corpus(str(bundled_data() / f"{name}.txt")))
     assert len(units) > 100
     for unit in units:
         assert back_and_forth(tokenizer, unit) == unit
@@ -62,7 +63,7 @@ def test_bundled_texts_come_back_exactly(name: str):
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("corpus", list(catalogue()))
 def test_real_text_comes_back_whatever_the_tokenizer(name: TokenizerName, corpus: str):
-    for unit in open_corpus(str(bundled_data() / f"{corpus}.txt")).units():
+    for unit in unit_texts(open_corpus(str(bundled_data() / f"{corpus}.txt"))):
         assert squeezed(back_and_forth(name, unit)) == squeezed(unit)
 
 

@@ -22,6 +22,7 @@ def plan() -> Plan:
         corpus="[red]tale",
         source="data/tale.txt",
         unit="line",
+        line_breaks="joined",
         tokenizer="english",
         fingerprint="f",
         statistics={"train": STATISTICS, "valid": STATISTICS, "test": STATISTICS},

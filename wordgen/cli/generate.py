@@ -4,11 +4,19 @@ import argparse
 import json
 import os
 import sys
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from wordgen.cli.flags import Parser, add_flags, settings_from
-from wordgen.errors import StorageError
+from wordgen.errors import SettingError, StorageError
 from wordgen.generation.settings import GenerationSettings
+
+if TYPE_CHECKING:
+    from wordgen.generation.copies import Copy
+    from wordgen.generation.reading import Seed
+    from wordgen.generation.trained import Text, TrainedModel
 
 # One text is bound by reading the weights: more threads than one spin and wait, and cost more than they give.
 _TEXTS_WORTH_THREADS = 8
@@ -19,52 +27,188 @@ def make_parser(prog: str) -> Parser:
     parser = Parser(
         prog=prog,
         description="Write text with a trained model.",
-        epilog=f"Example: {prog} --seed Aragorn --mode sample",
+        epilog=f"Example: {prog} --seed Aragorn --mode sample --stop sentence --at-least 40",
         allow_abbrev=False,
     )
     start = parser.add_argument_group("the start")
-    start.add_argument("--seed", default="", metavar="TEXT", help="words to begin with; by default at a new beginning")
+    start.add_argument("--seed", metavar="TEXT", help="words to begin with; by default at a new beginning")
     start.add_argument(
-        "--model",
-        metavar="MODEL",
-        help="a run's name or the beginning of it, or a model's folder; by default the newest",
+        "--seeds-file",
+        metavar="FILE",
+        help="a text file with a seed in each line, for each of which --count texts are written; - is standard input",
     )
+    add_model_flag(start)
     add_flags(parser, GenerationSettings, "the writing")
-    parser.add_argument(
+    output = parser.add_argument_group("what is shown")
+    output.add_argument(
+        "--show-copies",
+        action="store_true",
+        help="mark what stands word for word in the training text, five symbols or more, and say where (default: no)",
+    )
+    output.add_argument(
         "--json", action="store_true", help="one JSON object a line for each text, for programs (default: no)"
+    )
+    output.add_argument("--output", metavar="FILE", help="write into this new file instead of the screen")
+    output.add_argument(
+        "--interactive", action="store_true", help="a prompt: type beginnings, change settings, save (default: no)"
+    )
+    output.add_argument(
+        "--co-writer",
+        action="store_true",
+        help="a prompt that shows the five best next words: pick one or type your own (default: no)",
     )
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error (default: no)")
     return parser
 
 
+def add_model_flag(group: "argparse._ArgumentGroup") -> None:
+    group.add_argument(
+        "--model",
+        metavar="MODEL",
+        help="a run's name or the beginning of it, or a model's folder; by default the newest",
+    )
+
+
 def run(arguments: argparse.Namespace) -> int:
     settings = settings_from(GenerationSettings, arguments)
-    if settings.count < _TEXTS_WORTH_THREADS:  # said to NumPy before it is imported
+    _check(arguments)
+    if settings.count < _TEXTS_WORTH_THREADS and arguments.seeds_file is None:  # said to NumPy before it is imported
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    from wordgen.bundle import load_bundle
-    from wordgen.generation.trained import TrainedModel, with_random_seed
-    from wordgen.run_folder import find_model
+    from wordgen.run_folder import find_model, load
 
     folder = find_model(arguments.model)
-    model = TrainedModel(load_bundle(folder))
+    model = load(folder)
+    if arguments.interactive or arguments.co_writer:
+        from wordgen.cli.interactive import converse
+
+        return converse(
+            model, folder.name, settings, first=as_text(arguments.seed or ""), co_writer=arguments.co_writer
+        )
+    return _write(model, folder.name, _seeds(arguments), settings, arguments)
+
+
+def as_text(argument: str) -> str:
+    """The shell may hand over what is no text."""
+    return argument.encode(errors="replace").decode()
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    """Flags that contradict each other, said before anything is loaded."""
+    if arguments.seed is not None and arguments.seeds_file is not None:
+        raise SettingError("--seed and --seeds-file are two ways to say the same: leave one out.")
+    prompting = arguments.interactive or arguments.co_writer
+    if prompting and (arguments.json or arguments.output or arguments.seeds_file or arguments.show_copies):
+        raise SettingError(
+            "At the prompt of --interactive or --co-writer, texts are shown as they are written: leave "
+            "out --json, --output, --seeds-file and --show-copies."
+        )
+    if arguments.output is not None:
+        check_new_file(Path(arguments.output))
+
+
+def check_new_file(path: Path) -> None:
+    """Nothing that is there already is ever written over."""
+    if os.path.lexists(path):
+        raise StorageError(f"{path} is there already: choose another name, or move it away.")
+    if not path.absolute().parent.is_dir():
+        raise StorageError(f"There is no folder {path.parent} to write {path.name} into: make it first.")
+
+
+def _seeds(arguments: argparse.Namespace) -> list[str]:
+    if arguments.seeds_file is None:
+        return [as_text(arguments.seed or "")]
+    from wordgen.corpora.reading import clean, decode, read_bytes
+
+    path = Path(arguments.seeds_file)
+    raw = sys.stdin.buffer.read() if arguments.seeds_file == "-" else read_bytes(path)
+    seeds = [line.strip() for line in clean(decode(raw, path)).split("\n") if line.strip()]
+    if not seeds:
+        raise SettingError(f"--seeds-file {path} holds no seed: put one into each line.")
+    return seeds
+
+
+def _write(
+    model: "TrainedModel",
+    name: str,
+    seeds: Sequence[str],
+    settings: GenerationSettings,
+    arguments: argparse.Namespace,
+) -> int:
+    from wordgen.files import write_whole
+    from wordgen.generation.trained import with_random_seed
+
     settings = with_random_seed(settings)
-    seed = arguments.seed.encode(errors="replace").decode()  # the shell may hand over what is no text
-    unknown = model.read_seed(seed).unknown
-    if unknown:
-        named = ", ".join(unknown[:_MOST_NAMED]) + (" and more" if len(unknown) > _MOST_NAMED else "")
-        print(f"The model does not know {named}: left out of the seed.", file=sys.stderr)
-    print(f"Writing with {folder.name}, random seed {settings.random_seed}.", file=sys.stderr)
-    if arguments.json:
-        for text in model.write(seed, settings):
-            _show(json.dumps(asdict(text), ensure_ascii=False) + "\n")
-    elif settings.count == 1:
-        for piece in model.stream_with(seed, settings):
-            _show(piece)
-        _show("\n")
+    if arguments.show_copies:
+        _ = model.copy_index  # if it is missing, say so before anything is written
+    for seed in seeds:
+        _tell_of(model.read_seed(seed))
+    _tell(f"Writing with {name}, random seed {settings.random_seed}.")
+    if arguments.output is None:
+        for part in _shown(model, seeds, settings, arguments):
+            _show(part)
     else:
-        for text in model.write(seed, settings):
-            _show(f"--- {text.number + 1} of {settings.count}\n{text.text}\n\n")
+        parts = list(_shown(model, seeds, settings, arguments))
+        write_whole(Path(arguments.output), "".join(parts).encode())
+        texts = settings.count * len(seeds)
+        _tell(f"Wrote {texts} text{'s' if texts > 1 else ''} into {arguments.output}.")
     return 0
+
+
+def _shown(
+    model: "TrainedModel", seeds: Sequence[str], settings: GenerationSettings, arguments: argparse.Namespace
+) -> Iterator[str]:
+    """What appears on the screen or in the file, piece by piece."""
+    many = settings.count * len(seeds) > 1
+    if not (many or arguments.json or arguments.show_copies):
+        yield from model.stream_with(seeds[0], settings)
+        yield "\n"
+        return
+    for number, text in enumerate(model.write(seeds, settings), 1):
+        if arguments.json:
+            yield _as_json(model, text) + "\n"
+            continue
+        if many:
+            yield f"--- {number} of {settings.count * len(seeds)}\n"
+        yield _with_copies(text, model.copies(text)) if arguments.show_copies else text.text
+        yield "\n\n" if many else "\n"
+
+
+def _as_json(model: "TrainedModel", text: "Text") -> str:
+    copies = [asdict(copy) for copy in model.copies(text)] if model.has_copy_index else None
+    more = {"perplexity": text.perplexity, "copies": copies, "model": model.fingerprint}
+    return json.dumps({**asdict(text), **more}, ensure_ascii=False)
+
+
+def _with_copies(text: "Text", copies: "Sequence[Copy]") -> str:
+    """The text with each copy between brackets that carry a number, and below where each came from."""
+    marked, told = "", 0
+    for number, copy in enumerate(copies, 1):
+        marked += f"{text.text[told : copy.begin]}⟦{text.text[copy.begin : copy.end]}⟧{number}"
+        told = copy.end
+    lines = [
+        f"  {number}  {each.symbols} symbols: {each.file}, line {each.line}" for number, each in enumerate(copies, 1)
+    ]
+    if not copies:
+        lines = ["  No five symbols or more in a row stand so in the training text."]
+    return "\n".join([marked + text.text[told:], "", *lines])
+
+
+def _tell_of(seed: "Seed") -> None:
+    """What of a seed the model cannot use."""
+    unknown = seed.unknown
+    for each in unknown[:_MOST_NAMED]:
+        near = f", did you mean {' or '.join(each.near)}?" if each.near else "."
+        _tell(f"{each.word}: unknown{near} It is left out of the seed.")
+    if len(unknown) > _MOST_NAMED:
+        _tell(f"{len(unknown) - _MOST_NAMED} more words of the seed are unknown and left out.")
+    if seed.cut:
+        _tell("The seed is so long that its end alone is read, and written on from.")
+    if unknown and not seed.ids:
+        _tell("No word of the seed is known, so the text begins anew.")
+
+
+def _tell(sentence: str) -> None:
+    print(sentence, file=sys.stderr)
 
 
 def _show(text: str) -> None:

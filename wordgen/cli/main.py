@@ -15,7 +15,7 @@ from wordgen.errors import WordgenError, WorkerLostError
 def main(arguments: Sequence[str] | None = None) -> int:
     """`wordgen VERB ...`: the exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
-    if given and given[0] in ("train", "generate", "launch"):
+    if given and given[0] in ("train", "generate", "launch", "score"):
         return run_verb(given[0], given[1:], prog=f"wordgen {given[0]}")
     parser = Parser(prog="wordgen", description="Learn a text you love, and write on in its manner.")
     parser.add_argument("--version", action="version", version=f"wordgen {__version__}")
@@ -23,6 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     verbs.add_parser("train", help="learn a text; see wordgen train --help")
     verbs.add_parser("launch", help="train with several workers on this machine; see wordgen launch --help")
     verbs.add_parser("generate", help="write with a trained model; see wordgen generate --help")
+    verbs.add_parser("score", help="see how likely a model finds a text; see wordgen score --help")
     return _guarded(lambda: (parser.parse_args(given), EXIT_OK)[1], debug=False)
 
 
@@ -32,6 +33,8 @@ def run_verb(verb: str, arguments: Sequence[str], prog: str) -> int:
         from wordgen.cli.train import make_parser, run
     elif verb == "launch":
         from wordgen.cli.launch import make_parser, run
+    elif verb == "score":
+        from wordgen.cli.score import make_parser, run
     else:
         from wordgen.cli.generate import make_parser, run
     debug = "--debug" in arguments

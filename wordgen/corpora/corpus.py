@@ -2,6 +2,7 @@
 
 import difflib
 import hashlib
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from wordgen.corpora.catalogue import (
     user_data,
 )
 from wordgen.corpora.reading import read_bytes, read_text
-from wordgen.corpora.units import guess_layout, units_of
+from wordgen.corpora.units import Unit, guess_layout, units_of
 from wordgen.errors import CorpusError
 from wordgen.settings import Settings, setting
 
@@ -38,12 +39,25 @@ class Corpus:
     tokenizer: str | None
     """The tokenizer that the catalogue names; None where the text must speak for itself."""
 
-    def units(self) -> Iterator[str]:
-        """All units in order. Few documents are cut at their paragraphs, or no split could be made of them."""
-        cut = self.unit == "document" and len(self.files) < FEWEST_DOCUMENTS
-        unit = "paragraph" if cut else self.unit
-        for path in self.files:
-            yield from units_of(read_text(path), unit, self.line_breaks)
+    @property
+    def cut_at(self) -> UnitKind:
+        """What it is cut into: few documents at their paragraphs, or no split could be made of them."""
+        few = self.unit == "document" and len(self.files) < FEWEST_DOCUMENTS
+        return "paragraph" if few else self.unit
+
+    def units(self) -> Iterator[tuple[int, Unit]]:
+        """All units in order, with the number of the file that each stood in."""
+        for number, path in enumerate(self.files):
+            for unit in units_of(read_text(path), self.cut_at, self.line_breaks):
+                yield number, unit
+
+    @property
+    def file_names(self) -> tuple[str, ...]:
+        """The names of its files, as they are shown: without where on this machine they lie."""
+        if len(self.files) == 1:
+            return (self.files[0].name,)
+        folder = os.path.commonpath([path.parent for path in self.files])
+        return tuple(path.relative_to(folder).as_posix() for path in self.files)
 
     def sample(self) -> str:
         return _first_text(self.files[0].parent, self.files)

@@ -2,7 +2,9 @@
 
 import re
 import statistics
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
 
 from wordgen.corpora.catalogue import LineBreaks, UnitKind
 
@@ -10,7 +12,18 @@ _BLANK_LINES = re.compile(r"\n(?:[^\S\n]*\n)+")
 _UNSPACED = re.compile(r"[\u3000-\u30ff\u3400-\u9fff\uff01-\uff9f]")
 
 
-def units_of(text: str, unit: UnitKind, line_breaks: LineBreaks) -> Iterator[str]:
+@dataclass(frozen=True)
+class Unit:
+    """A unit, and where it stood in its file."""
+
+    text: str
+    line: int
+    """The number of its first line, from 1."""
+    widths: tuple[int, ...]
+    """How many characters, white space aside, each of its lines had: so any symbol's line can be told."""
+
+
+def units_of(text: str, unit: UnitKind, line_breaks: LineBreaks) -> Iterator[Unit]:
     """The units of one file.
 
     With line breaks kept, a blank line between lines is a unit of its own with nothing in it, so a
@@ -22,8 +35,10 @@ def units_of(text: str, unit: UnitKind, line_breaks: LineBreaks) -> Iterator[str
         case "paragraph":
             yield from _paragraphs(text, line_breaks)
         case "document":
-            if text.strip():
-                yield _with_line_breaks(text.strip(), line_breaks)
+            lines = text.split("\n")
+            written = [number for number, line in enumerate(lines) if line.strip()]
+            if written:
+                yield _unit(written[0] + 1, lines[written[0] : written[-1] + 1], line_breaks)
 
 
 def unit_separator(unit: UnitKind) -> str:
@@ -48,28 +63,38 @@ def guess_layout(text: str) -> tuple[UnitKind, LineBreaks]:
     return ("paragraph", "joined") if nearly_full > 0.8 * len(lengths) else ("document", "kept")
 
 
-def _lines(text: str, *, blank_between: bool) -> Iterator[str]:
+def visible_width(text: str) -> int:
+    """How many characters a text has, white space aside."""
+    return len("".join(text.split()))
+
+
+def _lines(text: str, *, blank_between: bool) -> Iterator[Unit]:
     began = blank = False
-    for line in text.split("\n"):
+    for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             blank = began
             continue
         if blank and blank_between:
-            yield ""
-        yield line.strip()
+            yield Unit("", number, (0,))
+        yield Unit(line.strip(), number, (visible_width(line),))
         began, blank = True, False
 
 
-def _paragraphs(text: str, line_breaks: LineBreaks) -> Iterator[str]:
-    for part in _BLANK_LINES.split(text.strip()):
-        if part.strip():
-            yield _with_line_breaks(part.strip(), line_breaks)
+def _paragraphs(text: str, line_breaks: LineBreaks) -> Iterator[Unit]:
+    numbered = enumerate(text.split("\n"), 1)
+    for written, lines in groupby(numbered, key=lambda line: bool(line[1].strip())):
+        if written:
+            numbers, paragraph = zip(*lines, strict=True)
+            yield _unit(numbers[0], paragraph, line_breaks)
 
 
-def _with_line_breaks(text: str, line_breaks: LineBreaks) -> str:
-    if line_breaks == "kept":
-        return text
-    first, *others = (line.strip() for line in text.split("\n"))
+def _unit(first: int, lines: Sequence[str], line_breaks: LineBreaks) -> Unit:
+    text = "\n".join(lines).strip() if line_breaks == "kept" else _joined(lines)
+    return Unit(text, first, tuple(visible_width(line) for line in lines))
+
+
+def _joined(lines: Sequence[str]) -> str:
+    first, *others = (line.strip() for line in lines)
     joined = [first]
     for line in others:
         between_unspaced = _UNSPACED.match(joined[-1][-1:]) and _UNSPACED.match(line[:1])

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wordgen.corpora.corpus import Corpus
-from wordgen.corpora.units import unit_separator
+from wordgen.corpora.units import Unit, unit_separator, visible_width
 from wordgen.dataset.splits import FEWEST_UNITS, SPLITS, Split, split_of
 from wordgen.errors import CorpusError, SettingError
 from wordgen.files import whole_folder
@@ -29,7 +29,7 @@ from wordgen.text.settings import TextSettings
 from wordgen.text.tokenizers import Tokenizer, TokenizerName, tokenizer_for, tokenizer_named
 from wordgen.text.vocabulary import END, START, UNKNOWN, Vocabulary
 
-_FORMAT = 1  # raise it when the same text would give other ids
+_FORMAT = 2  # raise it when the same text would give other ids
 Progress = Callable[[int, int], None]
 
 
@@ -59,6 +59,10 @@ class Dataset:
     """Whether units begin with START: not where the text brought its own <eos>."""
     types: int
     """How many different symbols the training text has, known to the vocabulary or not."""
+    files: tuple[str, ...]
+    """The names of the corpus's files."""
+    lines: NDArray[np.uint32]
+    """Where the lines of the files begin in the training ids: place, number of the line, number of the file."""
 
 
 def prepare(corpus: Corpus, settings: TextSettings, folder: Path, progress: Progress | None = None) -> Dataset:
@@ -104,7 +108,7 @@ def _encode(
     corpus: Corpus, tokenizer: Tokenizer, settings: TextSettings, place: Path, progress: Progress | None
 ) -> None:
     units = list(corpus.units())
-    if not any(units):
+    if not any(unit.text for _, unit in units):
         raise CorpusError(f"The corpus {corpus.name} is empty: there is nothing to learn from.")
     if len(units) < FEWEST_UNITS:
         raise CorpusError(
@@ -113,8 +117,8 @@ def _encode(
         )
     numbers = _TypeNumbers()
     numbered: list[array[int]] = []
-    for done, unit in enumerate(units):
-        numbered.append(array("i", [numbers[symbol] for symbol in tokenizer.tokenize(unit)]))
+    for done, (_, unit) in enumerate(units):
+        numbered.append(array("i", [numbers[symbol] for symbol in tokenizer.tokenize(unit.text)]))
         if progress is not None:
             progress(done + 1, len(units))
     splits: list[Split] = [split_of(number, len(units)) for number in range(len(units))]
@@ -130,19 +134,23 @@ def _encode(
             raise CorpusError(
                 f"Too little text: nothing of {corpus.name} is left for its {split} part. Take more text."
             )
+    widths = np.array([visible_width(tokenizer.piece(symbol, None)) for symbol in numbers], np.int64)
+    training = [number for number, of in enumerate(splits) if of == "train"]
+    lines = _line_places([(*units[number], widths[numbered[number]]) for number in training], enclosed)
     with whole_folder(place) as partial:
+        np.save(partial / "lines.npy", lines)
         statistics = {}
         for split in SPLITS:
             members = [number for number, of in enumerate(splits) if of == split]
             ids = split_ids[split]
             np.save(partial / f"{split}.npy", ids.astype(np.min_scalar_type(len(vocabulary) - 1)))
-            characters = sum(len(units[number]) for number in members)
+            characters = sum(len(units[number][1].text) for number in members)
             targets = int(np.count_nonzero(ids != START))
             unknown = int(np.count_nonzero(ids == UNKNOWN))
             statistics[split] = asdict(SplitStatistics(len(members), targets, unknown, characters))
         _write_json(partial / "vocabulary.json", vocabulary.to_json())
         sums = {file.name: _sum(file) for file in partial.iterdir()}
-        facts = {"statistics": statistics, "types": types, "starts": enclosed, "sums": sums}
+        facts = {"statistics": statistics, "types": types, "starts": enclosed, "sums": sums, "files": corpus.file_names}
         _write_json(partial / "dataset.json", facts)
 
 
@@ -163,6 +171,25 @@ def _split_ids(units: Iterable["array[int]"], new_ids: NDArray[np.uint32], enclo
         ids = new_ids[np.frombuffer(unit, np.int32)] if unit else parts[0]
         parts += [start, ids, end] if enclosed else [ids]
     return np.concatenate(parts)
+
+
+def _line_places(units: Iterable[tuple[int, Unit, NDArray[np.int64]]], enclosed: bool) -> NDArray[np.uint32]:
+    """For each line that is no blank: the place of its first symbol in the ids, its number and its file's.
+
+    A symbol stands where its first visible character does: a tokenizer may drop white space, but nothing else.
+    """
+    rows: list[tuple[int, int, int]] = []
+    place = 0
+    for file, unit, widths in units:
+        begins = np.cumsum(widths) - widths
+        offset = 0
+        for number, width in enumerate(unit.widths):
+            first = int(np.searchsorted(begins, offset)) + enclosed if offset else 0
+            if width or len(unit.widths) == 1:
+                rows.append((place + first, unit.line + number, file))
+            offset += width
+        place += len(widths) + 2 * enclosed
+    return np.array(rows, np.uint32).reshape(-1, 3)
 
 
 def _write_json(path: Path, value: Any) -> None:
@@ -188,7 +215,8 @@ def _load(place: Path, tokenizer: TokenizerName, corpus: Corpus) -> Dataset | No
             split: SplitStatistics(**described["statistics"][split]) for split in SPLITS
         }
         starts, types = bool(described["starts"]), int(described["types"])
+        files, lines = tuple(described["files"]), np.load(place / "lines.npy", mmap_mode="r")
     except (OSError, ValueError, KeyError, TypeError):
         return None
     codec = Codec(tokenizer_named(tokenizer), vocabulary, unit_separator(corpus.unit))
-    return Dataset(codec, ids, place.name.rpartition("-")[2], statistics, starts, types)
+    return Dataset(codec, ids, place.name.rpartition("-")[2], statistics, starts, types, files, lines)

@@ -1,30 +1,144 @@
-"""From logits to the next symbol.
+"""From log odds to the next symbol.
 
-What changes the odds is a pure function of a batch of logits, and the one order in which the changes
-are made stands in `odds_changes`.
+What changes the odds is a pure function of a batch of log odds and of what stands already, and the one
+order in which the changes are made stands in `odds_changes`.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wordgen.generation.settings import GenerationSettings
-from wordgen.text.vocabulary import START, UNKNOWN
+from wordgen.text.vocabulary import END, START, UNKNOWN
 
-Logits = NDArray[np.float64]
-OddsChange = Callable[[Logits], Logits]
+LogOdds = NDArray[np.float32]
+"""Natural logarithms of odds, one row a text, one column a symbol; minus infinity is never."""
+NO_SYMBOL = -1
+_REMEMBERED = 64
 
 
-def odds_changes(settings: GenerationSettings) -> list[OddsChange]:
-    """What is done to the logits, in this order: forbidden symbols out, then temperature."""
-    return [forbid([UNKNOWN, START]), warm(settings.temperature)]
+@dataclass(frozen=True)
+class Past:
+    """What stands already in texts that are written side by side."""
+
+    symbols: NDArray[np.intp]
+    """One row a text: the seed and what was written, END included and START not. Shorter texts begin later:
+    before them stands NO_SYMBOL."""
+    written: int
+    """How many symbols of each were written, without the seed."""
+
+
+OddsChange = Callable[[LogOdds, Past], LogOdds]
+Followers = Callable[[Sequence[int]], NDArray[np.integer]]
+"""The symbols that follow on some others in the training text."""
+
+
+@dataclass(frozen=True)
+class SymbolKinds:
+    """What the changes must know of a vocabulary."""
+
+    words: NDArray[np.bool_]
+    """Which symbols are words: neither punctuation nor END nor a line break."""
+    line_break: int
+    """The id of the line break, or NO_SYMBOL."""
+
+
+def odds_changes(
+    settings: GenerationSettings, kinds: SymbolKinds, followers: Followers | None = None
+) -> tuple[list[OddsChange], list[OddsChange]]:
+    """What is done to the log odds, in this order; the second list only matters where symbols are drawn.
+
+    First what must not be: forbidden symbols, then a weight on repeated words, n-grams that stand already, copies. Then
+    what shapes the draw: temperature, top-k, top-p, min-p, each on what the one before has left.
+    """
+    bans: list[OddsChange] = [forbid([START] if settings.allow_unknown else [UNKNOWN, START])]
+    stops = {"end": [END], "line": [END, kinds.line_break]}.get(settings.stop, [])
+    if stops:
+        bans.append(forbid_before(settings.at_least, [each for each in stops if each != NO_SYMBOL]))
+    if settings.repetition_penalty != 1:
+        bans.append(weigh_repeated(settings.repetition_penalty, kinds.words))
+    if settings.no_repeat_ngram:
+        bans.append(forbid_repeated_ngrams(settings.no_repeat_ngram))
+    if settings.max_copy:
+        assert followers is not None
+        bans.append(forbid_copies(settings.max_copy, followers))
+    shapes: list[OddsChange] = []
+    if settings.temperature != 1:
+        shapes.append(warm(settings.temperature))
+    if settings.top_k:
+        shapes.append(keep_top_k(settings.top_k))
+    if settings.top_p < 1:
+        shapes.append(keep_top_p(settings.top_p))
+    if settings.min_p > 0:
+        shapes.append(keep_min_p(settings.min_p))
+    return bans, shapes
+
+
+def log_odds(logits: NDArray[np.floating]) -> LogOdds:
+    shifted = np.asarray(logits - logits.max(axis=1, keepdims=True), np.float32)
+    return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
 
 
 def forbid(ids: Sequence[int]) -> OddsChange:
-    def change(logits: Logits) -> Logits:
-        changed = logits.copy()
-        changed[:, ids] = -np.inf
+    def change(log_odds: LogOdds, past: Past) -> LogOdds:
+        changed = log_odds.copy()
+        changed[:, list(ids)] = -np.inf
+        return changed
+
+    return change
+
+
+def forbid_before(written: int, ids: Sequence[int]) -> OddsChange:
+    never = forbid(ids)
+
+    def change(log_odds: LogOdds, past: Past) -> LogOdds:
+        return never(log_odds, past) if past.written < written else log_odds
+
+    return change
+
+
+def weigh_repeated(penalty: float, words: NDArray[np.bool_]) -> OddsChange:
+    """Raise the odds of words that stood a short while ago to a power; punctuation may come again as it likes."""
+
+    def change(log_odds: LogOdds, past: Past) -> LogOdds:
+        recent = past.symbols[:, -_REMEMBERED:]
+        rows, columns = np.nonzero((recent != NO_SYMBOL) & words[recent])
+        repeated = np.zeros(log_odds.shape, np.bool_)
+        repeated[rows, recent[rows, columns]] = True
+        return np.where(repeated, log_odds * np.float32(penalty), log_odds)
+
+    return change
+
+
+def forbid_repeated_ngrams(n: int) -> OddsChange:
+    def change(log_odds: LogOdds, past: Past) -> LogOdds:
+        symbols = past.symbols
+        starts = symbols.shape[1] - n + 1
+        if starts < 1:
+            return log_odds
+        alike = symbols[:, :starts] != NO_SYMBOL
+        for place in range(n - 1):  # an n-gram that would come again begins as the text ends now
+            alike &= symbols[:, place : place + starts] == symbols[:, starts + place, None]
+        rows, begins = np.nonzero(alike)
+        changed = log_odds.copy()
+        changed[rows, symbols[rows, begins + n - 1]] = -np.inf
+        return changed
+
+    return change
+
+
+def forbid_copies(most: int, followers: Followers) -> OddsChange:
+    """Forbid what would make more than `most` symbols in a row stand as in the training text."""
+
+    def change(log_odds: LogOdds, past: Past) -> LogOdds:
+        if past.symbols.shape[1] < most:
+            return log_odds
+        changed = log_odds.copy()
+        for row, last in enumerate(past.symbols[:, -most:].tolist()):
+            if last[0] != NO_SYMBOL:
+                changed[row, followers(last)] = -np.inf
         return changed
 
     return change
@@ -33,19 +147,77 @@ def forbid(ids: Sequence[int]) -> OddsChange:
 def warm(temperature: float) -> OddsChange:
     """Divide by the temperature; the likeliest is set to 0 first, so that no temperature overflows."""
 
-    def change(logits: Logits) -> Logits:
-        return (logits - logits.max(axis=1, keepdims=True)) / temperature
+    def change(log_odds: LogOdds, past: Past) -> LogOdds:
+        highest = log_odds.max(axis=1, keepdims=True)
+        with np.errstate(over="ignore"):  # minus a large number divided by a small one: never, and that is meant
+            return (log_odds - highest) / np.float32(temperature)
 
     return change
 
 
-def likeliest(logits: Logits) -> NDArray[np.intp]:
-    return logits.argmax(axis=1)
+def keep_top_k(k: int) -> OddsChange:
+    """The k likeliest; of equally likely ones those with the lower ids, which are the commoner words."""
+
+    def change(log_odds: LogOdds, past: Past) -> LogOdds:
+        size = log_odds.shape[1]
+        if k >= size:
+            return log_odds
+        least = np.partition(log_odds, size - k, axis=1)[:, size - k, None]
+        kept = log_odds >= least
+        for row in np.flatnonzero(kept.sum(axis=1) > k):
+            equal = np.flatnonzero(log_odds[row] == least[row])
+            kept[row, equal[k - np.count_nonzero(log_odds[row] > least[row]) :]] = False
+        return _keep(log_odds, kept)
+
+    return change
 
 
-def draw(logits: Logits, dice: Sequence[np.random.Generator]) -> NDArray[np.intp]:
+def keep_top_p(p: float) -> OddsChange:
+    """The fewest of the likeliest whose odds add up to p, at least one; equally likely ones by their ids."""
+
+    def change(log_odds: LogOdds, past: Past) -> LogOdds:
+        size = log_odds.shape[1]
+        odds = np.exp(log_odds - log_odds.max(axis=1, keepdims=True))
+        sums = odds.sum(axis=1)
+        kept = np.zeros(log_odds.shape, np.bool_)
+        for row in range(len(log_odds)):
+            # All that are less likely than this have less than 1 - p together, so none of them is needed.
+            least = (1 - p) * sums[row] / size
+            candidates = np.flatnonzero(odds[row] >= min(least, 1.0))
+            by_odds = candidates[np.argsort(-odds[row, candidates], kind="stable")]
+            reached = np.cumsum(odds[row, by_odds], dtype=np.float64) / sums[row]
+            kept[row, by_odds[: np.searchsorted(reached, p) + 1]] = True
+        return _keep(log_odds, kept)
+
+    return change
+
+
+def keep_min_p(share: float) -> OddsChange:
+    """Those that have at least this share of the likeliest's odds."""
+
+    def change(log_odds: LogOdds, past: Past) -> LogOdds:
+        return _keep(log_odds, log_odds >= log_odds.max(axis=1, keepdims=True) + np.float32(np.log(share)))
+
+    return change
+
+
+def _keep(log_odds: LogOdds, kept: NDArray[np.bool_]) -> LogOdds:
+    return np.where(kept, log_odds, np.float32(-np.inf))
+
+
+def possible(log_odds: LogOdds) -> NDArray[np.bool_]:
+    """For each text whether anything may be written at all."""
+    return log_odds.max(axis=1) > -np.inf
+
+
+def likeliest(log_odds: LogOdds) -> NDArray[np.intp]:
+    return log_odds.argmax(axis=1)
+
+
+def draw(log_odds: LogOdds, dice: Sequence[np.random.Generator]) -> NDArray[np.intp]:
     """One symbol a row, by its odds; every row has dice of its own, so rows do not depend on each other."""
-    odds = np.exp(logits - logits.max(axis=1, keepdims=True))
-    sums = odds.cumsum(axis=1)
+    odds = np.exp(log_odds - log_odds.max(axis=1, keepdims=True))
+    sums = odds.cumsum(axis=1, dtype=np.float64)
     thrown = np.array([row_dice.random() for row_dice in dice]) * sums[:, -1]
+    thrown = np.minimum(thrown, np.nextafter(sums[:, -1], 0))  # the product may be rounded up to the whole
     return np.array([np.searchsorted(row, at, side="right") for row, at in zip(sums, thrown, strict=True)])

@@ -1,4 +1,4 @@
-"""One step of the network in plain NumPy: ids and a carry in, logits and the next carry out.
+"""The network in plain NumPy, one symbol at a time: ids and a carry in, the next carry and its logits out.
 
 A recurrent step is a handful of matrix products. Each layer's input and state stand side by side in one
 row, so that one product with its stacked weights does for both.
@@ -15,7 +15,6 @@ from wordgen.bundle import Weights
 Floats = NDArray[np.float32]
 Carry = tuple[tuple[Floats, ...], ...]
 """For each layer its state vectors, one row a text: hidden and cell of an LSTM, else hidden alone."""
-Step = Callable[[NDArray[np.integer], Carry], tuple[Floats, Carry]]
 
 
 class NumpyNetwork:
@@ -34,16 +33,21 @@ class NumpyNetwork:
         states = self.architecture.states
         return tuple(tuple(np.zeros(shape, np.float32) for _ in range(states)) for _ in range(self.architecture.layers))
 
-    def step(self, ids: NDArray[np.integer], carry: Carry) -> tuple[Floats, Carry]:
+    def feed(self, ids: NDArray[np.integer], carry: Carry) -> Carry:
+        """Read one symbol in each text."""
         hidden = self._embedding[ids]
         states: list[tuple[Floats, ...]] = []
         for layer, state in zip(self._layers, carry, strict=True):
             state = layer(hidden, state)
             states.append(state)
             hidden = state[0]
+        return tuple(states)
+
+    def logits(self, hidden: Floats) -> Floats:
+        """What comes next after any number of states of the last layer, one a row."""
         if self._projection is not None:
             hidden = hidden @ self._projection
-        return hidden @ self._output + self._output_bias, tuple(states)
+        return hidden @ self._output + self._output_bias
 
     def _layer_step(self, weights: Weights, layer: int) -> "LayerStep":
         kernel = weights[f"layer_{layer}/kernel"]

@@ -1,25 +1,32 @@
 """A trained model, ready to write: what `wordgen.load` gives."""
 
-import difflib
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import chain
+from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from wordgen.bundle import Bundle
-from wordgen.errors import SeedError
-from wordgen.generation.decoding import decode
+from wordgen.bundle import Bundle, fingerprint
+from wordgen.errors import SettingError
+from wordgen.generation.beams import search
+from wordgen.generation.choosing import NO_SYMBOL, OddsChange, SymbolKinds, odds_changes
+from wordgen.generation.copies import COPY_INDEX, Copy, CopyIndex
+from wordgen.generation.decoding import Reader, Writer
+from wordgen.generation.drafts import Draft, Ended
+from wordgen.generation.reading import Seed, TextReader, UnknownWord
+from wordgen.generation.scoring import Score, perplexity, score
 from wordgen.generation.settings import GenerationSettings, Mode
 from wordgen.generation.step import NumpyNetwork
 from wordgen.settings import by_name
-from wordgen.text.codec import Codec
+from wordgen.text.codec import Codec, Speaker
+from wordgen.text.lines import LINE_BREAK
 from wordgen.text.vocabulary import END, START, UNKNOWN
 
 _SIDE_BY_SIDE = 256
-_LONGEST_SHOWN = 60
 
 
 @dataclass(frozen=True)
@@ -31,103 +38,199 @@ class Text:
     """The seed and what follows it, spaced as in the corpus."""
     symbols: tuple[str, ...]
     """What was written after the seed, symbol by symbol."""
+    log_probabilities: tuple[float, ...]
+    """Of each written symbol, as the network itself has them, before any setting changes the odds."""
+    ended: Ended
+    unknown: tuple[UnknownWord, ...]
+    """The words of the seed that the model does not know and that were left out."""
     mode: Mode
     temperature: float
     random_seed: int
     number: int
-    """Which of the `count` texts of this random seed it is, from 0."""
+    """Which of the `count` texts of this seed it is, from 0."""
+
+    @property
+    def perplexity(self) -> float:
+        return perplexity(self.log_probabilities)
 
 
 @dataclass(frozen=True)
-class Seed:
-    ids: tuple[int, ...]
-    unknown: tuple[str, ...]
-    """The words of the seed that the model does not know and that were left out."""
+class NextWord:
+    word: str
+    """As it would stand on the screen; END and a line break are named."""
+    piece: str
+    """What it would add to the text, its space included."""
+    symbol: str
+    probability: float
 
 
 class TrainedModel:
     """Writes text. Needs NumPy alone: no TensorFlow is imported."""
 
-    def __init__(self, bundle: Bundle) -> None:
+    def __init__(self, bundle: Bundle, folder: Path | None = None) -> None:
+        """Of a bundle, and the folder that it lies in, where a copy index may lie beside it."""
         self.architecture = bundle.architecture
         self.vocabulary = bundle.vocabulary
         self.corpus = bundle.text.corpus
+        self._folder = folder
+        self._bundle = bundle
         self._codec = bundle.codec
         self._network = NumpyNetwork(bundle.architecture, bundle.weights)
+        self._reader = TextReader(self._codec, bundle.text)
         # A corpus that brings its own <eos> was never enclosed by START.
         self._starts = bundle.text.starts
 
+    @cached_property
+    def fingerprint(self) -> str:
+        """The same for the same model: of its config, vocabulary and weights."""
+        return fingerprint(self._bundle)
+
     def generate_with(self, seed: str, settings: GenerationSettings) -> list[Text]:
         """Write `count` texts that go on from the seed: `model.generate("Aragorn", temperature=0.8, count=3)`."""
-        return list(self.write(seed, settings))
+        return list(self.write([seed], settings))
 
     def stream_with(self, seed: str, settings: GenerationSettings) -> Iterator[str]:
         """Write one text piece by piece, the seed first: `for piece in model.stream("Aragorn"): ...`."""
-        ids = self.read_seed(seed).ids
-        columns = self._decode(ids, with_random_seed(settings), range(1))
-        return self._codec.pieces(chain(ids, (int(column[0]) for column in columns)))
+        settings = replace(with_random_seed(settings), count=1)
+        read = self.read_seed(seed)
+        if settings.mode == "beam":  # nothing is sure before the search is over
+            draft = next(iter(self._searched(read, settings)))
+            yield from chain(draft.seed_pieces, draft.pieces)
+            return
+        draft = self._draft(read, settings)
+        yield from draft.seed_pieces
+        told = 0
+        for _ in self._written([draft], [0], settings):
+            yield from draft.pieces[told : draft.settled]
+            told = max(told, draft.settled)
 
     generate = by_name(GenerationSettings)(generate_with)
     stream = by_name(GenerationSettings)(stream_with)
 
-    def write(self, seed: str, settings: GenerationSettings) -> Iterator[Text]:
-        """Write `count` texts, some side by side, and hand them out as they are done."""
+    def write(self, seeds: Sequence[str], settings: GenerationSettings) -> Iterator[Text]:
+        """Write `count` texts for each seed, some side by side, and hand them out as they are done."""
         settings = with_random_seed(settings)
-        ids = self.read_seed(seed).ids
-        for first in range(0, settings.count, _SIDE_BY_SIDE):
-            texts = range(first, min(first + _SIDE_BY_SIDE, settings.count))
-            columns = list(self._decode(ids, settings, texts))
-            for row, number in enumerate(texts):
-                yield self._text(seed, ids, [int(column[row]) for column in columns], number, settings)
+        assert settings.random_seed is not None
+        read = [self.read_seed(seed) for seed in seeds]
+        for seed, number, draft in self._drafts(read, settings):
+            yield Text(
+                seed=seed.given,
+                text=draft.text,
+                symbols=tuple(self.vocabulary.symbols[i] for i in draft.ids),
+                log_probabilities=tuple(draft.log_probabilities),
+                ended=draft.ended or "length",
+                unknown=seed.unknown,
+                mode=settings.mode,
+                temperature=settings.temperature,
+                random_seed=settings.random_seed,
+                number=number,
+            )
 
     def read_seed(self, seed: str) -> Seed:
-        """The ids of the words that a text should start with; unknown ones are left out and named."""
-        tokenizer = self._codec.tokenizer
-        # Which apostrophe a text has, nobody remembers: the reading that leaves the fewest unknown is meant.
-        forms = (seed.strip(), seed.strip().replace("’", "'"), seed.strip().replace("'", "’"))
-        readings = (tokenizer.tokenize(form) for form in forms)
-        symbols, ids = min(
-            ((symbols, [self._id_in_any_case(symbol) for symbol in symbols]) for symbols in readings),
-            key=lambda reading: reading[1].count(UNKNOWN),
-        )
-        known = tuple(i for i in ids if i != UNKNOWN)
-        strangers = (tokenizer.piece(symbol, None) for symbol, i in zip(symbols, ids, strict=True) if i == UNKNOWN)
-        unknown = tuple(_short(word) for word in strangers if word.strip())
-        if symbols and not known:
-            raise SeedError(
-                f"The model, trained on {self.corpus}, knows no word of the seed '{_short(seed)}'. "
-                f"{self._try_instead(unknown)}"
+        """What a text would begin with: the ids of the words that the model knows, and the words that it does not."""
+        return self._reader.seed(seed)
+
+    def copies(self, text: Text) -> tuple[Copy, ...]:
+        """The runs of five symbols or more, the seed's included, that stand so in the training text."""
+        ids = [*self.read_seed(text.seed).ids, *(self.vocabulary.id_of(symbol) for symbol in text.symbols)]
+        speaker = self._codec.speaker()
+        pieces = [speaker.say(each) for each in ids]
+        ends = np.cumsum([0, *map(len, pieces)])
+        found: list[Copy] = []
+        for run in self.copy_index.runs(ids):
+            begin, end = int(ends[run.start]), min(int(ends[run.start + run.symbols]), len(text.text))
+            begin += len(text.text[begin:end]) - len(text.text[begin:end].lstrip())
+            found.append(Copy(run.start, run.symbols, begin, end, text.text[begin:end], run.file, run.line))
+        return tuple(found)
+
+    @property
+    def has_copy_index(self) -> bool:
+        return self._folder is not None and (self._folder / COPY_INDEX).is_dir()
+
+    @cached_property
+    def copy_index(self) -> CopyIndex:
+        """The training text beside the model."""
+        if self._folder is None or not self.has_copy_index:
+            raise SettingError(
+                "This model has no copy index beside it, so copies cannot be seen: it was trained with "
+                "--no-copy-index, or copied without that folder."
             )
-        return Seed(known, unknown)
+        return CopyIndex(self._folder / COPY_INDEX, self.vocabulary)
 
-    def _id_in_any_case(self, symbol: str) -> int:
-        forms = (symbol, symbol.lower(), symbol.capitalize())
-        return next((i for form in forms if (i := self.vocabulary.id_of(form)) != UNKNOWN), UNKNOWN)
+    def score(self, text: str) -> Score:
+        """How likely each word of a text is, sentence by sentence."""
+        return score(self._network, self._reader.symbols(text.strip()), self._codec, starts=self._starts)
 
-    def _try_instead(self, unknown: tuple[str, ...]) -> str:
-        words = [symbol for symbol in self.vocabulary.symbols[3:] if symbol.isalpha()]
-        near = [match for word in unknown[:5] for match in difflib.get_close_matches(word, words, n=3)][:3]
-        proposed = near or [word for word in [word_to_try(self._codec)] if word]
-        return f"Try {' or '.join(map(repr, proposed))}." if proposed else "Try without a --seed."
+    def next_words(self, text: str, count: int = 5) -> tuple[NextWord, ...]:
+        """What could follow on a text, the likeliest first, with the odds that the network itself gives it."""
+        seed = self.read_seed(text)
+        reader = Reader(self._network, [seed.ids], starts=self._starts)
+        odds = reader.log_odds()[0]
+        odds[[UNKNOWN, START]] = -np.inf
+        best = np.argsort(-odds, kind="stable")[: max(0, min(count, len(odds) - 2))]
+        speaker = self._codec.speaker()
+        for each in seed.ids:
+            speaker.say(each)
+        return tuple(self._next_word(int(i), speaker, float(np.exp(odds[i]))) for i in best)
 
-    def _decode(self, seed: tuple[int, ...], settings: GenerationSettings, texts: range) -> Iterator[NDArray[np.intp]]:
-        begin = START if self._starts else END
-        zero_carry = self._network.zero_carry(len(texts))
-        return decode(self._network.step, zero_carry, [begin, *seed], settings, texts, starts=self._starts)
+    def _next_word(self, symbol: int, speaker: Speaker, probability: float) -> NextWord:
+        piece = self._codec.separator if symbol == END else copy(speaker).say(symbol)
+        word = "(end)" if symbol == END else piece.replace(LINE_BREAK, "(line break)").strip() or "(space)"
+        return NextWord(word, piece, self.vocabulary.symbols[symbol], probability)
 
-    def _text(
-        self, seed: str, seed_ids: tuple[int, ...], written: list[int], number: int, settings: GenerationSettings
-    ) -> Text:
-        assert settings.random_seed is not None
-        return Text(
-            seed=seed,
-            text=self._codec.decode([*seed_ids, *written]),
-            symbols=tuple(self.vocabulary.symbols[i] for i in written),
-            mode=settings.mode,
-            temperature=settings.temperature,
-            random_seed=settings.random_seed,
-            number=number,
-        )
+    def _drafts(self, seeds: Sequence[Seed], settings: GenerationSettings) -> Iterator[tuple[Seed, int, Draft]]:
+        """The finished drafts of each seed in turn, numbered."""
+        if settings.mode == "beam":
+            for seed in seeds:
+                for number, draft in enumerate(self._searched(seed, settings)):
+                    yield seed, number, draft
+            return
+        jobs = [(seed, number) for seed in seeds for number in range(settings.count)]
+        for first in range(0, len(jobs), _SIDE_BY_SIDE):
+            part = jobs[first : first + _SIDE_BY_SIDE]
+            drafts = [self._draft(seed, settings) for seed, _ in part]
+            for _ in self._written(drafts, [number for _, number in part], settings):
+                pass
+            for (seed, number), draft in zip(part, drafts, strict=True):
+                yield seed, number, draft
+
+    def _draft(self, seed: Seed, settings: GenerationSettings) -> Draft:
+        return Draft(seed.ids, settings, self._codec)
+
+    def _written(self, drafts: Sequence[Draft], numbers: Sequence[int], settings: GenerationSettings) -> Iterator[None]:
+        """Write on in all drafts, symbol by symbol, until each has ended."""
+        dice = None
+        if settings.mode == "sample":
+            dice = [np.random.default_rng([settings.random_seed or 0, number]) for number in numbers]
+        bans, shapes = self._changes(settings)
+        writer = Writer(self._network, [draft.seed for draft in drafts], dice, bans, shapes, starts=self._starts)
+        alive = len(drafts)
+        while alive:
+            chosen = writer.write_one_symbol()
+            for text in chosen.stuck:
+                drafts[text].nothing_left()
+            for text, symbol, odds in zip(chosen.texts, chosen.ids, chosen.log_probabilities, strict=True):
+                drafts[text].add(symbol, odds)
+            over = [text for text in chosen.texts if drafts[text].ended]
+            writer.end(over)
+            alive -= len(over) + len(chosen.stuck)
+            yield
+
+    def _searched(self, seed: Seed, settings: GenerationSettings) -> list[Draft]:
+        bans, _ = self._changes(settings)
+        return search(self._network, self._draft(seed, settings), settings, bans, starts=self._starts)
+
+    def _changes(self, settings: GenerationSettings) -> tuple[list[OddsChange], list[OddsChange]]:
+        followers = self.copy_index.followers if settings.max_copy else None
+        return odds_changes(settings, self._kinds, followers)
+
+    @cached_property
+    def _kinds(self) -> SymbolKinds:
+        symbols = self.vocabulary.symbols
+        words = np.array([any(map(str.isalnum, symbol)) for symbol in symbols])
+        words[[UNKNOWN, START, END]] = False
+        line_break = self.vocabulary.id_of(LINE_BREAK)
+        return SymbolKinds(words, NO_SYMBOL if line_break == UNKNOWN else line_break)
 
 
 def word_to_try(codec: Codec) -> str | None:
@@ -138,12 +241,6 @@ def word_to_try(codec: Codec) -> str | None:
     longer = (word for word in words if len(word) > 1)
     candidates = chain(names, longer, words)
     return next((word for word in candidates if codec.tokenizer.tokenize(word) == [word]), None)
-
-
-def _short(text: str) -> str:
-    """A seed may be a book, and a message stays a message."""
-    plain = " ".join(text.split())
-    return plain if len(plain) <= _LONGEST_SHOWN else plain[:_LONGEST_SHOWN] + "..."
 
 
 def with_random_seed(settings: GenerationSettings) -> GenerationSettings:

@@ -3,8 +3,9 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from wordgen.text.escapes import END_TOKEN, START_TOKEN
 from wordgen.text.tokenizers import Tokenizer
-from wordgen.text.vocabulary import END, START, Vocabulary
+from wordgen.text.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True)
@@ -19,15 +20,32 @@ class Codec:
 
     def pieces(self, ids: Iterable[int]) -> Iterator[str]:
         """The text of ids, piece by piece as they come; what separates units only once a unit follows."""
-        symbols = self.vocabulary.symbols
-        previous: str | None = None
-        waiting = ""
-        for each in ids:
-            if each == END:
-                waiting += self.separator
-            if each in (START, END):
-                previous = None
-                continue
-            yield waiting + self.tokenizer.piece(symbols[each], previous)
-            waiting = ""
-            previous = symbols[each]
+        speaker = self.speaker()
+        return (piece for piece in map(speaker.say, ids) if piece)
+
+    def speaker(self) -> "Speaker":
+        return Speaker(self)
+
+
+class Speaker:
+    """Turns symbols into text one by one; what separates units is said once a unit follows."""
+
+    def __init__(self, codec: Codec) -> None:
+        self._codec = codec
+        self._previous: str | None = None
+        self._waiting = ""
+
+    def say(self, symbol_id: int) -> str:
+        return self.say_symbol(self._codec.vocabulary.symbols[symbol_id])
+
+    def say_symbol(self, symbol: str) -> str:
+        """What a symbol adds to the text, known to the vocabulary or not; START and END add nothing."""
+        if symbol == END_TOKEN:
+            self._waiting += self._codec.separator
+        if symbol in (START_TOKEN, END_TOKEN):
+            self._previous = None
+            return ""
+        piece = self._waiting + self._codec.tokenizer.piece(symbol, self._previous)
+        self._waiting = ""
+        self._previous = symbol
+        return piece

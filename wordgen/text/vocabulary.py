@@ -1,5 +1,6 @@
 """Which symbols have an id, and which id that is."""
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -51,6 +52,10 @@ class Vocabulary:
 
     def id_of(self, symbol: str) -> int:
         return self._ids.get(symbol, UNKNOWN)
+
+    def digest(self) -> str:
+        """The same for the same symbols in the same order."""
+        return hashlib.sha256("\0".join(self.symbols).encode()).hexdigest()
 
     def to_json(self) -> list[list[Any]]:
         return [[symbol, count] for symbol, count in zip(self.symbols, self.counts, strict=True)]

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from wordgen.bundle import Bundle, TextConfig, Weights, save_bundle
 from wordgen.dataset.batches import Batches
 from wordgen.dataset.encoding import Dataset
-from wordgen.errors import SettingError
+from wordgen.errors import SettingError, StorageError
 from wordgen.evaluation.perplexity import Evaluator
+from wordgen.generation.copies import COPY_INDEX, write_copy_index
 from wordgen.generation.trained import TrainedModel, word_to_try
 from wordgen.model.network import Carry, Network
 from wordgen.model.replicas import Replicas
@@ -60,6 +61,7 @@ class Learner:
         keeper = BestKeeper(self._save, self.warn)
         keeping = CheckpointKeeper(checkpoints, CheckpointClock.parse(self.plan.settings.checkpoint_every), self.warn)
         try:
+            self._write_copy_index()
             position, carry = self._where_it_stands(checkpoints)
             if self.plan.settings.budget is not None and position.last_step is None:
                 position.last_step = self.last_step(self.measure())
@@ -119,6 +121,16 @@ class Learner:
             )
         return number
 
+    def _write_copy_index(self) -> None:
+        """The training text in an order that generation can search, beside the model; once a run."""
+        folder = self.plan.folder / COPY_INDEX
+        if not (self.replicas.chief and self.plan.settings.copy_index) or folder.is_dir():
+            return
+        try:
+            write_copy_index(self.dataset, folder)
+        except StorageError as error:
+            self.warn(f"There is no copy index, so --max-copy and --show-copies will not work. {error}")
+
     def _where_it_stands(self, checkpoints: Checkpoints | None) -> tuple[Position, Carry]:
         """The chief's newest whole checkpoint, its state taken over by all; else the very beginning."""
         found = checkpoints.newest() if checkpoints is not None else None
@@ -148,7 +160,8 @@ class Learner:
         text = TextConfig(
             corpus=self.plan.corpus,
             tokenizer=self.plan.tokenizer,
-            separator=self.dataset.codec.separator,
+            unit=self.plan.unit,
+            line_breaks=self.plan.line_breaks,
             starts=self.dataset.starts,
         )
         return Bundle(self.plan.architecture, text, self.dataset.codec.vocabulary, weights)

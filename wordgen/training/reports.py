@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wordgen.architecture import Architecture
+from wordgen.corpora.catalogue import LineBreaks, UnitKind
 from wordgen.dataset.encoding import SplitStatistics
 from wordgen.dataset.splits import Split
 from wordgen.errors import SettingError
@@ -29,7 +30,8 @@ class Plan:
     corpus: str
     source: str
     """Where the text lies."""
-    unit: str
+    unit: UnitKind
+    line_breaks: LineBreaks
     tokenizer: TokenizerName
     fingerprint: str
     """Of the ids that the corpus became."""

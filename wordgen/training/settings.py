@@ -133,6 +133,12 @@ class TrainingSettings(Settings):
         help="how often to save what --resume needs, besides after each epoch: steps (as 500) or minutes (as 10m)",
     )
 
+    copy_index: bool = setting(
+        True,
+        help="keep the training text beside the model, in an order that can be searched, so that generate can see "
+        "and forbid copies of it; --no-copy-index where the text must not be passed on with the model",
+    )
+
     precision: Precision = setting(
         "auto",
         help="numbers to compute with; weights and loss are float32 always; auto takes bfloat16 where the hardware "

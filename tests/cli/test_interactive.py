@@ -1,0 +1,160 @@
+"""The prompt: what it answers, and one real terminal with a real process in it."""
+
+import os
+import pty
+import re
+import select
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import command_environment
+from wordgen.cli.interactive import Conversation
+from wordgen.generation.settings import GenerationSettings
+from wordgen.generation.trained import TrainedModel
+from wordgen.run_folder import load
+
+
+@pytest.fixture(scope="module")
+def model(trained_room: Path) -> TrainedModel:
+    return load(trained_room / "saved_models" / "small")
+
+
+class Talk:
+    def __init__(self, model: TrainedModel, *, co_writer: bool = False, **settings: object) -> None:
+        self._said: list[str] = []
+        chosen = GenerationSettings(**{"length": 8, "random_seed": 1, **settings})  # pyright: ignore[reportArgumentType]
+        self.conversation = Conversation(model, chosen, self._said.append, co_writer=co_writer)
+
+    def say(self, line: str) -> str:
+        self._said.clear()
+        self.conversation.answer(line)
+        return "".join(self._said)
+
+
+def test_a_beginning_is_written_on_from(model: TrainedModel):
+    (text,) = model.generate("The caster", length=8, random_seed=1)
+    assert Talk(model).say("The caster") == text.text + "\n"
+
+
+def test_again_and_more(model: TrainedModel):
+    talk = Talk(model, random_seed=None)
+    first = talk.say("The caster")
+    assert talk.say(":again").startswith("The caster")
+    assert len({first, *(talk.say(":again") for _ in range(3))}) > 1
+    more = talk.say(":more")
+    assert not more.startswith("The caster")
+    assert len(more.split()) > 2
+
+
+def test_settings_change_and_are_shown(model: TrainedModel):
+    talk = Talk(model)
+    assert talk.say(":temperature 0.5") == "  temperature 0.5\n"
+    assert talk.say(":temperature") == "  temperature 0.5\n"
+    assert talk.say(":stop sentence") == "  stop sentence\n"
+    assert talk.say(":allow-unknown") == "  allow-unknown True\n"
+    assert talk.say(":no-allow-unknown") == "  allow-unknown False\n"
+    assert "temperature 0.5" in talk.say(":settings")
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (":temperature 0", "must be at least 1e-06"),
+        (":temperature warm", "invalid float value"),
+        (":sing", "There is no :sing"),
+        (":save", "no text to save yet"),
+        (":undo", "nothing to take back"),
+        (":stop never", "invalid choice"),
+    ],
+)
+def test_what_is_wrong_is_said_and_the_talk_goes_on(model: TrainedModel, line: str, said: str):
+    talk = Talk(model)
+    assert said in talk.say(line)
+    assert talk.say("The").startswith("The")
+    assert not talk.conversation.over
+
+
+def test_texts_are_added_to_a_file(model: TrainedModel, tmp_path: Path):
+    talk = Talk(model)
+    texts = [talk.say("The"), talk.say("A light")]
+    talk.say(":again")
+    talk.say(f":save {tmp_path / 'kept.txt'}")
+    talk.say("The")
+    talk.say(f":save {tmp_path / 'kept.txt'}")
+    assert (tmp_path / "kept.txt").read_text(encoding="utf-8") == f"{texts[1]}\n{texts[0]}\n"
+    assert "Cannot write" in talk.say(f":save {tmp_path / 'nowhere' / 'kept.txt'}")
+
+
+def test_words_are_picked_or_typed(model: TrainedModel):
+    talk = Talk(model)
+    talk.say("The caster")
+    talk.say(":words")
+    talk = Talk(model, co_writer=True)
+    shown = talk.say("The caster")
+    words = model.next_words("The caster", 5)
+    assert re.findall(r"\d (\S+) \d+%", shown) == [word.word for word in words]
+    assert talk.say("2").startswith("The caster" + words[1].piece + "\n")
+    assert talk.say(":undo").startswith("The caster\n")
+    assert talk.say("").startswith("The caster" + words[0].piece + "\n")
+    assert talk.say("light").startswith("The caster" + words[0].piece + " light\n")
+    assert talk.say(":more").count("The caster") == 1
+    assert talk.say(":text").startswith("The caster")
+
+
+def test_unknown_words_are_told(model: TrainedModel):
+    assert "(castre: unknown, did you mean caster" in Talk(model).say("The castre")
+
+
+def test_in_a_real_terminal(trained_room: Path):
+    """A process in a terminal of its own: typed at, read, and left."""
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-m", "wordgen", "generate", "--interactive", "--length", "5", "--random-seed", "1"],
+        cwd=trained_room,
+        env=command_environment(TERM="xterm", COLUMNS="100", LINES="30"),
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+    ) as process:
+        os.close(theirs)
+        shown = read_until(ours, ">")
+        os.write(ours, b"The caster\r")
+        shown = read_until(ours, "The caster", times=2)
+        os.write(ours, b":temperature 0.5\r")
+        read_until(ours, "temperature 0.5", times=2)
+        os.write(ours, b":quit\r")
+        shown += read_until(ours, None)
+        assert process.wait(20) == 0
+    os.close(ours)
+    assert "Traceback" not in shown
+
+
+def read_until(terminal: int, wanted: str | None, times: int = 1) -> str:
+    seen, until = "", time.monotonic() + 30
+    while time.monotonic() < until and (wanted is None or seen.count(wanted) < times):
+        if select.select([terminal], [], [], 0.2)[0]:
+            try:
+                seen += os.read(terminal, 4096).decode(errors="replace")
+            except OSError:  # the other side has gone
+                return seen
+    assert wanted is None or seen.count(wanted) >= times, seen
+    return seen
+
+
+def test_through_a_pipe(trained_room: Path):
+    ended = subprocess.run(
+        [sys.executable, "-m", "wordgen", "generate", "--interactive", "--length", "4"],
+        cwd=trained_room,
+        env=command_environment(),
+        input=":temperature 2\nThe caster\n",
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert "temperature 2.0" in ended.stdout
+    assert "\nThe caster" in ended.stdout

@@ -1,0 +1,66 @@
+"""`wordgen score`: colours, ranks, JSON."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from wordgen.cli.main import main
+from wordgen.run_folder import load
+
+
+@pytest.fixture(autouse=True)
+def room(trained_room: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(trained_room)
+    return trained_room
+
+
+def shown(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    assert main(["score", *arguments]) == 0
+    return capsys.readouterr().out
+
+
+def test_one_sentence_is_told_word_by_word(capsys: pytest.CaptureFixture[str]):
+    told = shown(capsys, "The caster frobs.")
+    score = load("small").score("The caster frobs.")
+    for symbol in score.symbols:
+        assert any(symbol.piece.strip() in line and f"{symbol.surprisal:.1f}" in line for line in told.split("\n"))
+    assert f"Perplexity {score.perplexity:,.1f} over 4 symbols." in told
+
+
+def test_sentences_are_ranked_from_the_likeliest_on(capsys: pytest.CaptureFixture[str]):
+    told = shown(capsys, "Zebra zebra zebra. The caster is. A a a a a.")
+    ranks = [line.split() for line in told.split("\n") if line.strip()[:1].isdigit()]
+    assert [rank[0] for rank in ranks] == ["1", "2", "3"]
+    perplexities = [float(rank[1].replace(",", "")) for rank in ranks]
+    assert perplexities == sorted(perplexities)
+
+
+def test_colours_go_from_likely_to_unlikely(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm-256color")
+    assert "\x1b[" in shown(capsys, "The caster.")
+    monkeypatch.delenv("FORCE_COLOR")
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\x1b[" not in shown(capsys, "The caster.")
+
+
+def test_a_file_is_scored_too(capsys: pytest.CaptureFixture[str], tmp_path: Path):
+    path = tmp_path / "text.txt"
+    path.write_text("The caster sleeps.\n", encoding="utf-8")
+    assert shown(capsys, str(path), "--json") == shown(capsys, "The caster sleeps.", "--json")
+
+
+def test_json_has_a_sentence_a_line(capsys: pytest.CaptureFixture[str]):
+    lines = shown(capsys, "The caster sleeps. A light goes out.", "--json").strip().split("\n")
+    first, second = (json.loads(line) for line in lines)
+    assert first["text"] == "The caster sleeps."
+    assert {first["rank"], second["rank"]} == {1, 2}
+    for sentence in (first, second):
+        assert len(sentence["symbols"]) == len(sentence["bits"]) == len(sentence["log_probabilities"])
+
+
+@pytest.mark.parametrize("nothing", ["", "  \n "])
+def test_nothing_cannot_be_scored(capsys: pytest.CaptureFixture[str], nothing: str):
+    assert main(["score", nothing]) == 2
+    assert "There is nothing to score" in capsys.readouterr().err

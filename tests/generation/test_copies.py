@@ -1,0 +1,134 @@
+"""The index finds what a search through the whole text finds."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from wordgen.corpora.corpus import open_corpus
+from wordgen.dataset.encoding import Dataset, prepare
+from wordgen.errors import BundleError
+from wordgen.generation import copies
+from wordgen.generation.copies import CopyIndex, Run, write_copy_index
+from wordgen.text.codec import Codec
+from wordgen.text.escapes import RESERVED
+from wordgen.text.settings import TextSettings
+from wordgen.text.tokenizers import tokenizer_named
+from wordgen.text.vocabulary import END, START, Vocabulary
+
+
+@pytest.fixture(scope="module")
+def fables(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    return prepare(open_corpus("fables"), TextSettings(), tmp_path_factory.mktemp("encoded"))
+
+
+@pytest.fixture(scope="module")
+def index(fables: Dataset, tmp_path_factory: pytest.TempPathFactory) -> CopyIndex:
+    folder = tmp_path_factory.mktemp("run") / "copy_index"
+    write_copy_index(fables, folder)
+    return CopyIndex(folder, fables.codec.vocabulary)
+
+
+def training(dataset: Dataset) -> list[int]:
+    ids = np.asarray(dataset.ids["train"])
+    return ids[ids != START].tolist()
+
+
+def places_of(run: list[int], text: list[int]) -> list[int]:
+    return [place for place in range(len(text) - len(run) + 1) if text[place : place + len(run)] == run]
+
+
+def test_followers_are_those_of_the_text(fables: Dataset, index: CopyIndex):
+    text = training(fables)
+    dice = np.random.default_rng(3)
+    for length in (1, 2, 3, 5, 12, 60):
+        for place in dice.integers(len(text) - length, size=15).tolist():
+            run = text[place : place + length]
+            expected = {text[at + length] for at in places_of(run, text) if at + length < len(text)}
+            assert set(index.followers(run).tolist()) == expected
+            assert index.count(run) == len(places_of(run, text))
+    assert index.followers([END, END, END, 5]).tolist() == []
+
+
+def test_a_piece_of_the_text_is_found_with_its_line(index: CopyIndex, fables: Dataset):
+    lines = Path(open_corpus("fables").files[0]).read_text(encoding="utf-8").split("\n")
+    codec = fables.codec
+    found = 0
+    for number, line in enumerate(lines, 1):
+        ids = [codec.vocabulary.id_of(symbol) for symbol in codec.tokenizer.tokenize(line)]
+        if len(ids) < 8 or 0 in ids:
+            continue
+        for run in index.runs(ids):
+            if run.symbols == len(ids) and index.count(ids[:60]) == 1:
+                assert (run.file, run.line) == ("fables.txt", number)
+                found += 1
+    assert found > 5
+
+
+def test_runs_are_the_longest_there_are(index: CopyIndex, fables: Dataset):
+    text = training(fables)
+    mixed = [*text[100:112], *text[50:53], *text[700:790], 5, *text[30:34]]
+    runs = index.runs(mixed)
+    assert (15, 90) in [(run.start, run.symbols) for run in runs] or any(
+        run.start < 15 and run.start + run.symbols >= 105 for run in runs
+    )
+    for run in runs:
+        assert places_of(mixed[run.start : run.start + run.symbols], text)
+    ends = [run.start + run.symbols for run in runs]
+    assert all(run.start >= end for run, end in zip(runs[1:], ends, strict=False))
+
+
+LETTERS = Vocabulary([(symbol, 1) for symbol in (*RESERVED, *"abcde")])
+
+
+def tiny_index(folder: Path, ids: list[int]) -> CopyIndex:
+    """An index of a text that needs no corpus."""
+    codec = Codec(tokenizer_named("characters"), LETTERS, "\n")
+    split_ids = {"train": np.array(ids, np.uint8)}
+    lines = np.array([[0, 1, 0]], np.uint32)
+    dataset = Dataset(codec, split_ids, "", {}, True, 5, ("a.txt",), lines)  # pyright: ignore[reportArgumentType]
+    write_copy_index(dataset, folder)
+    return CopyIndex(folder, LETTERS)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.integers(2, 7), min_size=1, max_size=150) | st.lists(st.just(3), min_size=1, max_size=150),
+    st.lists(st.integers(2, 7), min_size=1, max_size=30) | st.lists(st.just(3), min_size=1, max_size=90),
+)
+def test_any_text_is_searched_rightly(tmp_path_factory: pytest.TempPathFactory, text: list[int], written: list[int]):
+    index = tiny_index(tmp_path_factory.mktemp("index") / "copy_index", text)
+    for run in (written[:1], written[:2], written[:5]):
+        places = places_of(run, text)
+        ends = [at + len(run) for at in places]
+        assert index.count(run) == len(places)
+        assert set(index.followers(run).tolist()) == {text[end] for end in ends if end < len(text)}
+    starts = range(len(written))
+    lengths = [n for at in starts for n in range(1, len(written) - at + 1) if places_of(written[at : at + n], text)]
+    longest = max(lengths, default=0)
+    runs = index.runs(written)
+    assert max((run.symbols for run in runs), default=0) == (longest if longest >= copies.FEWEST_SYMBOLS else 0)
+    for run in runs:
+        assert places_of(written[run.start : run.start + run.symbols], text)
+
+
+def test_copies_across_two_units_count_without_the_start_between(tmp_path: Path):
+    index = tiny_index(tmp_path / "copy_index", [START, 3, 4, END, START, 5, 6, 7, END])
+    assert index.runs([3, 4, END, 5, 6, 7]) == [Run(0, 6, "a.txt", 1)]
+
+
+@pytest.mark.parametrize("name", ["ids.bin", "order.bin", "lines.npy", "index.json"])
+def test_a_damaged_index_is_named(tmp_path: Path, name: str):
+    folder = tmp_path / "copy_index"
+    tiny_index(folder, [3, 4, 5, 3, 4])
+    (folder / name).write_bytes((folder / name).read_bytes()[:-3])
+    with pytest.raises(BundleError, match="delete that folder to write without"):
+        CopyIndex(folder, LETTERS)
+
+
+def test_an_index_of_another_model_is_refused(tmp_path: Path, fables: Dataset):
+    tiny_index(tmp_path / "copy_index", [3, 4, 5])
+    with pytest.raises(BundleError, match="belongs to another model"):
+        CopyIndex(tmp_path / "copy_index", fables.codec.vocabulary)

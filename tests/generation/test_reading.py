@@ -1,0 +1,91 @@
+"""Seeds of any kind, and texts that are read as the corpus was."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wordgen.bundle import TextConfig
+from wordgen.generation.reading import WARM_UP, TextReader
+from wordgen.text.codec import Codec
+from wordgen.text.escapes import END_TOKEN, RESERVED
+from wordgen.text.tokenizers import TokenizerName, tokenizer_named
+from wordgen.text.vocabulary import Vocabulary
+
+WORDS = ("Aragorn", "the", "The", "king", "do", "￭n't", "￭,", "￭.", "“￭", "May", "may", "Frodo", "gate")
+
+
+def reader(*symbols: str, tokenizer: TokenizerName = "english", **config: object) -> TextReader:
+    vocabulary = Vocabulary([(symbol, 1) for symbol in (*RESERVED, *(symbols or WORDS))])
+    usual = {"corpus": "x", "tokenizer": tokenizer, "unit": "paragraph", "line_breaks": "joined", "starts": True}
+    text = TextConfig(**{**usual, **config})  # pyright: ignore[reportArgumentType]
+    return TextReader(Codec(tokenizer_named(tokenizer), vocabulary, "\n\n"), text)
+
+
+def words(text: str, *symbols: str) -> list[str]:
+    vocabulary = (*RESERVED, *(symbols or WORDS))
+    return [vocabulary[i] for i in reader(*symbols).seed(text).ids]
+
+
+@pytest.mark.parametrize(
+    ("seed", "read"),
+    [
+        ("Aragorn, the king", ["Aragorn", "￭,", "the", "king"]),
+        ("ARAGORN", ["Aragorn"]),
+        ("aragorn THE King", ["Aragorn", "the", "king"]),
+        ("may May MAY", ["may", "May", "May"]),
+        (", the king", ["￭,", "the", "king"]),
+        ("king .", ["king", "￭."]),
+        ("“the", ["“￭", "the"]),
+        ("don't don’t", ["do", "￭n't", "do", "￭n't"]),
+        ("  the\nking ", ["the", "king"]),
+        ("the 🙂 king", ["the", "king"]),
+        ("夜 the Москва", ["the"]),
+        ("🙂👨‍👩‍👧", []),
+        ("", []),
+        (" \n ", []),
+        ("the\n\nking", ["the", END_TOKEN, "king"]),
+    ],
+)
+def test_seeds_are_forgiven(seed: str, read: list[str]):
+    assert words(seed) == read
+
+
+def test_unknown_words_are_named_with_near_ones():
+    seed = reader().seed("Aragon and frod met the king")
+    assert [(each.word, each.near) for each in seed.unknown] == [
+        ("Aragon", ("Aragorn",)),
+        ("and", ()),
+        ("frod", ("Frodo",)),
+        ("met", ()),
+    ]
+
+
+def test_an_unknown_word_is_named_once_and_shortly():
+    (unknown,) = reader().seed("qqqq" * 1000 + " the " + "qqqq" * 1000).unknown
+    assert len(unknown.word) < 70
+
+
+def test_of_a_book_its_end_is_read():
+    seed = reader().seed("the king " * 200_000 + "Frodo")
+    assert seed.cut
+    assert len(seed.ids) == WARM_UP
+    assert seed.ids[-1] == reader().seed("Frodo").ids[0]
+    assert not reader().seed("the king " * 900).cut
+
+
+@given(st.text())
+def test_any_text_may_be_a_seed(text: str):
+    seed = reader().seed(text)
+    assert seed.given == text
+    assert all(2 <= i < len(WORDS) + 3 for i in seed.ids)
+    assert all(each.word for each in seed.unknown)
+
+
+def test_texts_are_read_in_the_units_of_the_corpus():
+    text = "the king\nFrodo\n\ngate"
+    assert reader().symbols(text) == ["the", "king", "Frodo", END_TOKEN, "gate"]
+    assert reader(line_breaks="kept").symbols(text) == ["the", "king", "\n", "Frodo", END_TOKEN, "gate"]
+    assert reader(unit="line").symbols(text) == ["the", "king", END_TOKEN, "Frodo", END_TOKEN, "gate"]
+    assert reader(unit="line", line_breaks="kept").symbols(text)[3:6] == ["Frodo", END_TOKEN, END_TOKEN]
+    assert reader(unit="document", line_breaks="kept").symbols(text)[3:6] == ["Frodo", "\n", "\n"]
+    assert reader(tokenizer="whitespace", starts=False).symbols("a <eos>\n\nb") == ["a", END_TOKEN, "b"]

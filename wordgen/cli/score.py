@@ -1,0 +1,129 @@
+"""`wordgen score`: how likely a model finds a text, word by word. Nothing here may import TensorFlow."""
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wordgen.cli.flags import Parser
+from wordgen.cli.generate import add_model_flag, as_text
+from wordgen.errors import SettingError
+
+if TYPE_CHECKING:
+    from wordgen.generation.scoring import Score, ScoredSymbol
+
+# From likely to unlikely: up to so many bits of surprisal, this colour.
+_COLOURS = ((2, "bold green"), (5, "green"), (8, "yellow"), (11, "dark_orange"), (float("inf"), "bold red"))
+_LONGEST_NAME = 200
+
+
+def make_parser(prog: str) -> Parser:
+    parser = Parser(
+        prog=prog,
+        description="See how likely a trained model finds a text: each word's surprisal in bits (1 is a coin toss, "
+        "10 one in a thousand), the perplexity of each sentence, and which are the likeliest.",
+        epilog=f'Example: {prog} "Aragorn went to the gate."',
+        allow_abbrev=False,
+    )
+    parser.add_argument("text", metavar="TEXT", nargs="?", help="a text, or a text file; - is standard input")
+    add_model_flag(parser.add_argument_group("the model"))
+    output = parser.add_argument_group("what is shown")
+    output.add_argument("--words", action="store_true", help="list every word with its bits (default: one sentence's)")
+    output.add_argument("--json", action="store_true", help="one JSON object a line for each sentence (default: no)")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error (default: no)")
+    return parser
+
+
+def run(arguments: argparse.Namespace) -> int:
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # said to NumPy before it is imported
+    from wordgen.run_folder import find_model, load
+
+    folder = find_model(arguments.model)
+    text = _text(arguments.text)
+    score = load(folder).score(text)
+    if not score.symbols:
+        raise SettingError('There is nothing to score: give a text, as in wordgen score "The road goes on."')
+    print(f"Scored with {folder.name}.", file=sys.stderr)
+    if arguments.json:
+        for number, _ in enumerate(score.sentences):
+            print(_as_json(score, number))
+    else:
+        _show(score, words=arguments.words)
+    return 0
+
+
+def _text(argument: str | None) -> str:
+    from wordgen.corpora.reading import clean, decode, read_text
+
+    if argument is None or argument == "-":
+        if argument is None and sys.stdin.isatty():
+            return ""
+        return clean(decode(sys.stdin.buffer.read(), Path("standard input")))
+    if len(argument) <= _LONGEST_NAME and Path(argument).is_file():
+        print(f"Reading the file {argument}.", file=sys.stderr)
+        return read_text(Path(argument))
+    return as_text(argument)
+
+
+def _as_json(score: "Score", number: int) -> str:
+    sentence = score.sentences[number]
+    return json.dumps(
+        {
+            "number": number,
+            "text": sentence.text,
+            "perplexity": sentence.perplexity,
+            "rank": _ranking(score).index(number) + 1,
+            "symbols": [each.symbol for each in sentence.symbols],
+            "log_probabilities": [each.log_probability for each in sentence.symbols],
+            "bits": [each.surprisal for each in sentence.symbols],
+            "known": [each.known for each in sentence.symbols],
+        },
+        ensure_ascii=False,
+    )
+
+
+def _ranking(score: "Score") -> list[int]:
+    """The numbers of the sentences from the likeliest on."""
+    return sorted(range(len(score.sentences)), key=lambda number: score.sentences[number].perplexity)
+
+
+def _show(score: "Score", *, words: bool) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    from wordgen.training.screen import screen
+
+    console = screen()
+    legend = Text("bits: ")
+    for bits, colour in _COLOURS:
+        legend.append(f" up to {bits} " if bits < float("inf") else " more ", colour)
+    legend.append("  underlined: unknown")
+    console.print(legend)
+    console.print()
+    text = Text()
+    for each in score.symbols:
+        text.append(each.piece, _style(each))
+    console.print(text)
+    console.print()
+    if words or len(score.sentences) == 1:
+        table = Table("word", "bits", "one in", box=None)
+        for each in score.symbols:
+            shown = each.piece.strip() or {"\n": "(line break)"}.get(each.symbol, "(end)")
+            table.add_row(Text(shown, _style(each)), f"{each.surprisal:.1f}", f"{2**each.surprisal:,.0f}")
+        console.print(table)
+        console.print()
+    if len(score.sentences) > 1:
+        table = Table("rank", "perplexity", "sentence", box=None)
+        for rank, number in enumerate(_ranking(score), 1):
+            sentence = score.sentences[number]
+            table.add_row(str(rank), f"{sentence.perplexity:,.1f}", Text(sentence.text))
+        console.print(table)
+        console.print()
+    console.print(f"Perplexity {score.perplexity:,.1f} over {len(score.symbols):,} symbols.", highlight=False)
+
+
+def _style(symbol: "ScoredSymbol") -> str:
+    colour = next(colour for bits, colour in _COLOURS if symbol.surprisal <= bits)
+    return colour if symbol.known else f"{colour} underline"

@@ -1,0 +1,115 @@
+"""One text while it is being written: what stands, what is sure to stay, and whether it has ended."""
+
+from copy import copy
+from typing import Literal
+
+from wordgen.generation.sentences import SentenceEnds
+from wordgen.generation.settings import GenerationSettings
+from wordgen.text.codec import Codec
+from wordgen.text.lines import LINE_BREAK
+from wordgen.text.vocabulary import END
+
+Ended = Literal["length", "end", "sentence", "line", "until", "nothing left"]
+"""Why a text ended; at `nothing left`, every symbol was forbidden (by the copy guard, or no-repeat-ngram)."""
+
+
+class Draft:
+    """Takes symbol by symbol; what it ends on (END, a line break, the next sentence) is no part of it."""
+
+    def __init__(self, seed: tuple[int, ...], settings: GenerationSettings, codec: Codec) -> None:
+        self.seed = seed
+        self.ids: list[int] = []
+        self.log_probabilities: list[float] = []
+        self.pieces: list[str] = []
+        self.ended: Ended | None = None
+        self._settings = settings
+        self._vocabulary = codec.vocabulary
+        self._speaker = codec.speaker()
+        self.seed_pieces = [self._speaker.say(each) for each in seed]
+        self._sentences = SentenceEnds()
+        for symbol, piece in zip(seed, self.seed_pieces, strict=True):
+            _ = self._sentences.end() if symbol == END else self._sentences.see(piece)
+        self._whole_sentences = 0
+        self._tail = ""
+
+    def branch(self) -> "Draft":
+        """A draft of its own that goes on from here."""
+        other = copy(self)
+        other.ids, other.pieces = list(self.ids), list(self.pieces)
+        other.log_probabilities = list(self.log_probabilities)
+        other._speaker, other._sentences = copy(self._speaker), copy(self._sentences)
+        return other
+
+    @property
+    def text(self) -> str:
+        return "".join(self.seed_pieces) + "".join(self.pieces)
+
+    @property
+    def settled(self) -> int:
+        """How many symbols are sure to stay."""
+        return len(self.ids) if self.ended or self._settings.stop != "sentence" else self._whole_sentences
+
+    def add(self, symbol: int, log_probability: float) -> None:
+        settings = self._settings
+        if settings.stop in ("end", "line") and self._stops_at(symbol):
+            self.ended = settings.stop
+            return
+        piece = self._speaker.say(symbol)
+        if settings.stop == "sentence" and self._sentence_over(symbol, piece):
+            return
+        self.ids.append(symbol)
+        self.log_probabilities.append(log_probability)
+        self.pieces.append(piece)
+        if settings.until is not None and self._until_found(settings.until):
+            self.ended = "until"
+        elif len(self.ids) == settings.length:
+            self._length_is_up()
+
+    def nothing_left(self) -> None:
+        """No symbol is allowed next."""
+        self._length_is_up()
+        if self.ended == "length":
+            self.ended = "nothing left"
+
+    def _stops_at(self, symbol: int) -> bool:
+        line_over = self._settings.stop == "line" and self._vocabulary.symbols[symbol] == LINE_BREAK
+        return len(self.ids) >= self._settings.at_least and (symbol == END or line_over)
+
+    def _sentence_over(self, symbol: int, piece: str) -> bool:
+        """Whether a sentence has ended that is enough; then the text goes up to its end."""
+        end = self._sentences.end() if symbol == END else self._sentences.see(piece)
+        if end is None or end <= len(self.seed):
+            return False
+        self._whole_sentences = end - len(self.seed)
+        if self._whole_sentences < self._settings.at_least:
+            return False
+        self._end_with_sentences()
+        return True
+
+    def _length_is_up(self) -> None:
+        self.ended = "length"
+        if self._settings.stop != "sentence":
+            return
+        # At the very end the last stop counts, though no next word has confirmed it.
+        self._whole_sentences = max(self._whole_sentences, (self._sentences.open_end or 0) - len(self.seed))
+        if self._whole_sentences > 0:
+            self._end_with_sentences()
+
+    def _end_with_sentences(self) -> None:
+        kept = self._whole_sentences
+        self.ids, self.pieces = self.ids[:kept], self.pieces[:kept]
+        self.log_probabilities = self.log_probabilities[:kept]
+        self.ended = "sentence"
+
+    def _until_found(self, until: str) -> bool:
+        """Whether the text wanted has just been written; the text then ends right behind it."""
+        piece = self.pieces[-1]
+        whole = self._tail + piece
+        at = whole.find(until)
+        self._tail = whole[-(len(until) - 1) :] if len(until) > 1 else ""
+        if at < 0:
+            return False
+        surplus = len(whole) - at - len(until)
+        if surplus:
+            self.pieces[-1] = piece[:-surplus]
+        return True

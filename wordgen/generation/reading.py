@@ -1,0 +1,117 @@
+"""Any text as ids: a seed that forgives, and a text that is to be scored as it stands."""
+
+import difflib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from wordgen.bundle import TextConfig
+from wordgen.corpora.reading import clean
+from wordgen.corpora.units import units_of
+from wordgen.text.codec import Codec
+from wordgen.text.escapes import END_TOKEN, JOINER
+from wordgen.text.vocabulary import UNKNOWN
+
+WARM_UP = 2000
+"""How many symbols of a seed are fed, at most: what stood before them has no effect that could be seen."""
+_LONGEST_READ = 20_000
+_LONGEST_SHOWN = 60
+_MOST_HINTS = 5
+_NEAR = 0.7
+
+
+@dataclass(frozen=True)
+class UnknownWord:
+    """A word of a seed that the model does not know, and that was left out."""
+
+    word: str
+    near: tuple[str, ...]
+    """Known words that look like it, the nearest first."""
+
+
+@dataclass(frozen=True)
+class Seed:
+    """What a text begins with."""
+
+    given: str
+    ids: tuple[int, ...]
+    unknown: tuple[UnknownWord, ...]
+    cut: bool
+    """Whether it was so long that its end alone was read."""
+
+
+class TextReader:
+    """Reads text as the corpus was read: the same units, the same tokenizer."""
+
+    def __init__(self, codec: Codec, config: TextConfig) -> None:
+        self._codec = codec
+        self._config = config
+        self._alike: dict[str, list[int]] = {}
+
+    def symbols(self, text: str) -> list[str]:
+        """The symbols of all units, an END between two of them where the corpus has one."""
+        symbols: list[str] = []
+        for number, unit in enumerate(units_of(clean(text), self._config.unit, self._config.line_breaks)):
+            if number and self._config.starts:
+                symbols.append(END_TOKEN)
+            symbols += self._codec.tokenizer.tokenize(unit.text)
+        return symbols
+
+    def seed(self, text: str) -> Seed:
+        """The ids of what a text should start with; words that are unknown in any case are left out and named."""
+        read = _end_of(text.strip())
+        # Which apostrophe a text has, nobody remembers: the reading that leaves the fewest unknown is meant.
+        forms = dict.fromkeys((read, read.replace("’", "'"), read.replace("'", "’")))
+        readings = ([(each, self._id_in_any_form(each)) for each in self.symbols(form)] for form in forms)
+        reading = min(readings, key=lambda each: sum(i == UNKNOWN for _, i in each))
+        ids = [i for _, i in reading if i != UNKNOWN]
+        strangers = dict.fromkeys(self._shown(each) for each, i in reading if i == UNKNOWN)
+        unknown = tuple(self._unknown([word for word in strangers if word]))
+        cut = len(read) < len(text.strip()) or len(ids) > WARM_UP
+        return Seed(text, tuple(ids[-WARM_UP:]), unknown, cut)
+
+    def _shown(self, symbol: str) -> str:
+        return self._codec.tokenizer.piece(symbol, None).strip()
+
+    def _id_in_any_form(self, symbol: str) -> int:
+        """The id of a symbol, or else of the commonest that differs in case only, or in what it touches."""
+        known = self._codec.vocabulary.id_of(symbol)
+        if known != UNKNOWN:
+            return known
+        if not self._alike:
+            for number, each in enumerate(self._codec.vocabulary.symbols[3:], 3):
+                self._alike.setdefault(_plain(each), []).append(number)
+        candidates = self._alike.get(_plain(symbol), [])
+        symbols = self._codec.vocabulary.symbols
+        same_sides = (i for i in candidates if _sides(symbols[i]) == _sides(symbol))
+        return next(same_sides, next(iter(candidates), UNKNOWN))
+
+    def _unknown(self, words: Sequence[str]) -> Iterator[UnknownWord]:
+        known = {each.lower(): each for each in reversed(self._codec.vocabulary.symbols[3:]) if each.isalpha()}
+        for number, word in enumerate(words):
+            lower = word.lower()
+            of_like_length = [each for each in known if abs(len(each) - len(word)) <= 2] if number < _MOST_HINTS else []
+            near = difflib.get_close_matches(lower, of_like_length, n=3, cutoff=_NEAR)
+            yield UnknownWord(_short(word), tuple(known[each] for each in near))
+
+
+def _end_of(text: str) -> str:
+    """The part of a long text that is read: a book may be a seed, and its end is what the text goes on from."""
+    if len(text) <= _LONGEST_READ:
+        return text
+    end = text[-_LONGEST_READ:]
+    _, space, behind = end.partition(" ")
+    return behind if space else end
+
+
+def _plain(symbol: str) -> str:
+    return symbol.strip(JOINER).casefold()
+
+
+def _sides(symbol: str) -> tuple[bool, bool]:
+    return symbol.startswith(JOINER), symbol.endswith(JOINER)
+
+
+def _short(text: str) -> str:
+    """A seed may be a book, and a message stays a message."""
+    plain = " ".join(text.split())
+    return plain if len(plain) <= _LONGEST_SHOWN else plain[:_LONGEST_SHOWN] + "..."

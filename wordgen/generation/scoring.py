@@ -1,0 +1,100 @@
+"""How likely a text is: the odds that a model gives to each of its words."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from wordgen.generation.choosing import log_odds
+from wordgen.generation.decoding import Network
+from wordgen.generation.sentences import SentenceEnds
+from wordgen.text.codec import Codec
+from wordgen.text.escapes import UNKNOWN_TOKEN
+from wordgen.text.vocabulary import END, START, UNKNOWN
+
+_AT_ONCE = 128
+
+
+@dataclass(frozen=True)
+class ScoredSymbol:
+    symbol: str
+    """As the text has it; what the model does not know is scored as UNKNOWN."""
+    piece: str
+    """What it adds to the text on the screen."""
+    log_probability: float
+    known: bool
+
+    @property
+    def surprisal(self) -> float:
+        """In bits: 1 is a coin toss, 10 one in a thousand."""
+        return -self.log_probability / math.log(2)
+
+
+@dataclass(frozen=True)
+class ScoredSentence:
+    symbols: tuple[ScoredSymbol, ...]
+
+    @property
+    def text(self) -> str:
+        return "".join(each.piece for each in self.symbols).strip()
+
+    @property
+    def perplexity(self) -> float:
+        return perplexity([each.log_probability for each in self.symbols])
+
+
+@dataclass(frozen=True)
+class Score:
+    sentences: tuple[ScoredSentence, ...]
+
+    @property
+    def symbols(self) -> tuple[ScoredSymbol, ...]:
+        return tuple(each for sentence in self.sentences for each in sentence.symbols)
+
+    @property
+    def perplexity(self) -> float:
+        return perplexity([each.log_probability for each in self.symbols])
+
+
+def perplexity(log_probabilities: Sequence[float]) -> float:
+    """Between how many words the model hesitated, in the mean; 1 for a text of nothing."""
+    mean = sum(log_probabilities) / max(1, len(log_probabilities))
+    return math.exp(min(-mean, 700.0))
+
+
+def score(network: Network, symbols: Sequence[str], codec: Codec, *, starts: bool) -> Score:
+    """Score the symbols of a text that begins as a unit does; an END in it counts, one behind it would not."""
+    ids = [codec.vocabulary.id_of(symbol) for symbol in symbols]
+    log_probabilities = list(_log_probabilities(network, ids, starts=starts))
+    speaker = codec.speaker()
+    ends = SentenceEnds()
+    cuts = [0]
+    scored: list[ScoredSymbol] = []
+    for symbol, each, log_probability in zip(symbols, ids, log_probabilities, strict=True):
+        piece = speaker.say_symbol(symbol)
+        ended = ends.end() if each == END else ends.see(piece)
+        if each == END and ended is not None:
+            ended += 1  # that the unit ends there is part of its last sentence
+        if ended is not None and ended > cuts[-1]:
+            cuts.append(ended)
+        scored.append(ScoredSymbol(symbol, piece, log_probability, each != UNKNOWN or symbol == UNKNOWN_TOKEN))
+    if cuts[-1] < len(scored):
+        cuts.append(len(scored))
+    return Score(tuple(ScoredSentence(tuple(scored[a:b])) for a, b in pairwise(cuts)))
+
+
+def _log_probabilities(network: Network, ids: Sequence[int], *, starts: bool) -> Iterator[float]:
+    """One after another through the layers, and many at once through the large product behind them."""
+    carry = network.feed(np.array([START if starts else END]), network.zero_carry(1))
+    for first in range(0, len(ids), _AT_ONCE):
+        part = ids[first : first + _AT_ONCE]
+        hidden: list[np.ndarray] = []
+        for symbol in part:
+            hidden.append(carry[-1][0])
+            carry = network.feed(np.array([symbol]), carry)
+            if symbol == END and starts:
+                carry = network.feed(np.array([START]), carry)
+        odds = log_odds(network.logits(np.concatenate(hidden)))
+        yield from odds[np.arange(len(part)), part].tolist()

@@ -1,7 +1,8 @@
 # make demo    set up, learn the bundled text, write with what was learned (about five minutes)
 # make test    set up, run every test
 # make check   what CI runs: format, lint, types, import contracts, tests
-# make bench   measure what docs/benchmarks.md tells (ten minutes; on a machine that does nothing else)
+# make bench   measure what docs/benchmarks.md tells (half an hour; on a machine that does nothing else;
+#              TORCH_PYTHON=... names a Python that has PyTorch, to be compared with)
 # make soak    kill and resume a training a hundred times, alone and as one of two (about an hour)
 # make tidy    put code into the project's format
 
@@ -34,6 +35,7 @@ bench: $(VENV)/.develops
 	PYTHONPATH=. $(BIN)/python bench/compiled_step.py
 	PYTHONPATH=. $(BIN)/python bench/scaling.py
 	PYTHONPATH=. $(BIN)/python bench/checkpoints.py
+	PYTHONPATH=. $(BIN)/python bench/generation.py $(TORCH_PYTHON)
 
 soak: $(VENV)/.develops
 	WORDGEN_KILLS=100 $(BIN)/python -m pytest tests/laws/test_resume.py tests/laws/test_workers.py \

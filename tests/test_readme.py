@@ -55,6 +55,26 @@ def run(line: str, room: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
+def test_the_guide_to_writing_runs(trained_room: Path):
+    guide = (ROOT / "docs" / "writing.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```python\n(.*?)```", guide, re.DOTALL)
+    ended = subprocess.run(
+        [sys.executable, "-c", block],
+        cwd=trained_room,
+        env=command_environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert len(ended.stdout.split("\n")) > 8
+    known = subprocess.run(
+        [sys.executable, "-m", "wordgen", "generate", "--help"],
+        cwd=trained_room, env=command_environment(), capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    flags = set(re.findall(r"--[a-z][a-z-]+", guide)) - {"--no-copy-index"}
+    assert {flag for flag in flags if flag not in known} == set()
+
+
 def test_the_two_commands_and_all_others_run_as_they_stand(clone: Path):
     """In order, in one room, to the end: the full default training is among them."""
     lines = [line for line in COMMANDS if line.startswith(("python train.py", "python generate.py"))]

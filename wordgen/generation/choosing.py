@@ -17,6 +17,7 @@ LogOdds = NDArray[np.float32]
 """Natural logarithms of odds, one row a text, one column a symbol; minus infinity is never."""
 NO_SYMBOL = -1
 _REMEMBERED = 64
+_BLOCK = 128
 
 
 @dataclass(frozen=True)
@@ -215,9 +216,21 @@ def likeliest(log_odds: LogOdds) -> NDArray[np.intp]:
 
 
 def draw(log_odds: LogOdds, dice: Sequence[np.random.Generator]) -> NDArray[np.intp]:
-    """One symbol a row, by its odds; every row has dice of its own, so rows do not depend on each other."""
+    """One symbol a row, by its odds; every row has dice of its own, so rows do not depend on each other.
+
+    The odds are summed in blocks first, and within the block that the throw falls into: of a large vocabulary most
+    is never summed one by one.
+    """
     odds = np.exp(log_odds - log_odds.max(axis=1, keepdims=True))
-    sums = odds.cumsum(axis=1, dtype=np.float64)
-    thrown = np.array([row_dice.random() for row_dice in dice]) * sums[:, -1]
-    thrown = np.minimum(thrown, np.nextafter(sums[:, -1], 0))  # the product may be rounded up to the whole
-    return np.array([np.searchsorted(row, at, side="right") for row, at in zip(sums, thrown, strict=True)])
+    starts = np.arange(0, odds.shape[1], _BLOCK)
+    sums = np.add.reduceat(odds, starts, axis=1).cumsum(axis=1, dtype=np.float64)
+    drawn = np.empty(len(odds), np.intp)
+    for row, row_dice in enumerate(dice):
+        thrown = min(row_dice.random() * sums[row, -1], np.nextafter(sums[row, -1], 0))  # a product may be rounded up
+        block = int(np.searchsorted(sums[row], thrown, side="right"))
+        in_block = odds[row, starts[block] : starts[block] + _BLOCK]
+        before = sums[row, block - 1] if block else 0.0
+        place = np.searchsorted(in_block.cumsum(dtype=np.float64), thrown - before, side="right")
+        # Summed as a block and one by one they may differ in the last digit; what has no odds is never drawn.
+        drawn[row] = starts[block] + min(int(place), int(np.flatnonzero(in_block)[-1]))
+    return drawn

@@ -70,12 +70,14 @@ def _sigmoid(x: Floats) -> Floats:
 
 
 def _lstm(stacked: Floats, bias: Floats) -> LayerStep:
+    units = len(bias) // 4
+
     def step(x: Floats, state: tuple[Floats, ...]) -> tuple[Floats, ...]:
         hidden, cell = state
         gates = np.concatenate([x, hidden], axis=1) @ stacked + bias
-        take, keep, candidate, show = np.split(gates, 4, axis=1)
-        cell = _sigmoid(keep) * cell + _sigmoid(take) * np.tanh(candidate)
-        return _sigmoid(show) * np.tanh(cell), cell
+        take_and_keep = _sigmoid(gates[:, : 2 * units])
+        cell = take_and_keep[:, units:] * cell + take_and_keep[:, :units] * np.tanh(gates[:, 2 * units : 3 * units])
+        return _sigmoid(gates[:, 3 * units :]) * np.tanh(cell), cell
 
     return step
 

@@ -11,6 +11,7 @@ from wordgen.dataset.encoding import Dataset, prepare
 from wordgen.dataset.splits import SPLITS, split_of
 from wordgen.errors import CorpusError
 from wordgen.text.settings import TextSettings
+from wordgen.text.tokenizers import TokenizerName
 from wordgen.text.vocabulary import END, START, UNKNOWN
 
 
@@ -122,3 +123,22 @@ def test_two_units_cannot_be_split(tmp_path: Path):
     with pytest.raises(CorpusError, match="at least 3 are needed"):
         prepare(corpus, TextSettings(), tmp_path / "encoded")
     assert not (tmp_path / "encoded").exists()
+
+
+@pytest.mark.parametrize("tokenizer", ["english", "characters"])
+def test_every_line_of_the_source_is_known_in_the_training_ids(tmp_path: Path, tokenizer: TokenizerName):
+    """Hard-wrapped paragraphs in two files: the symbol at each place is how that line of that file begins."""
+    texts = ["\n\n".join(f"alpha{n} one\n  beta{n} two,\ngamma{n}." for n in range(f, f + 30)) for f in (100, 200)]
+    (tmp_path / "book").mkdir()
+    for number, text in enumerate(texts):
+        (tmp_path / "book" / f"{number}.txt").write_text("\n" + text, encoding="utf-8")
+    corpus = open_corpus(str(tmp_path / "book"))
+    dataset = prepare(corpus, TextSettings(tokenizer=tokenizer, min_count=1), tmp_path / "encoded")
+    assert dataset.files == ("0.txt", "1.txt")
+    lines = [("\n" + text).split("\n") for text in texts]
+    ids = np.asarray(dataset.ids["train"])
+    assert len(dataset.lines) == 3 * dataset.statistics["train"].units
+    assert (np.diff(dataset.lines[:, 0].astype(int)) > 0).all()
+    for place, number, file in dataset.lines.tolist():
+        first = next(i for i in ids[place:] if i != START and dataset.codec.decode([i]).strip())
+        assert lines[file][number - 1].strip().startswith(dataset.codec.decode([first]))

@@ -54,6 +54,12 @@ def test_greedy_is_always_the_same(model: TrainedModel):
     assert len(texts) == 1
 
 
+@pytest.mark.parametrize("options", [{"top_k": 1}, {"temperature": 1e-6}, {"top_p": 0.0}, {"min_p": 1.0}])
+def test_a_choice_of_one_is_greedy(model: TrainedModel, options: dict[str, Any]):
+    (greedy,) = model.generate("The caster", mode="greedy", length=30)
+    assert {text.text for text in model.generate("The caster", length=30, count=3, **options)} == {greedy.text}
+
+
 def test_an_empty_seed_begins_at_a_new_unit(model: TrainedModel):
     (text,) = model.generate("", length=10, random_seed=1)
     assert text.text

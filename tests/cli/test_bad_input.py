@@ -107,11 +107,6 @@ def room(trained_room: Path, in_empty_folder: Path) -> Path:
     return in_empty_folder
 
 
-def test_a_seed_of_unknown_words(room: Path, capsys: pytest.CaptureFixture[str]):
-    assert main(["generate", "--seed", "castre xyzzy"]) == 2
-    assert_one_sentence(capsys.readouterr().err, "knows no word of the seed", "caster")
-
-
 @pytest.mark.parametrize("name", ["vocabulary.json", "weights.safetensors", "config.json"])
 def test_a_damaged_model(room: Path, name: str, capsys: pytest.CaptureFixture[str]):
     path = room / "saved_models" / "small" / name

@@ -35,7 +35,7 @@ def make_parser(prog: str) -> Parser:
     start.add_argument(
         "--seeds-file",
         metavar="FILE",
-        help="a text file with a seed in each line, for each of which --count texts are written; - is standard input",
+        help="a text file with a seed in each line (- is standard input); by default there is none",
     )
     add_model_flag(start)
     add_flags(parser, GenerationSettings, "the writing")
@@ -48,7 +48,7 @@ def make_parser(prog: str) -> Parser:
     output.add_argument(
         "--json", action="store_true", help="one JSON object a line for each text, for programs (default: no)"
     )
-    output.add_argument("--output", metavar="FILE", help="write into this new file instead of the screen")
+    output.add_argument("--output", metavar="FILE", help="write into this new file; by default onto the screen")
     output.add_argument(
         "--interactive", action="store_true", help="a prompt: type beginnings, change settings, save (default: no)"
     )

@@ -25,7 +25,7 @@ class GenerationSettings(Settings):
         "of a sentence, or of a line; none writes on",
     )
     at_least: int = setting(1, at_least=1, at_most=1_000_000, help="how many symbols to write before --stop counts")
-    until: str | None = setting(None, help="end the text where it has written this")
+    until: str | None = setting(None, help="end the text where it has written this (by default nothing)")
     temperature: float = setting(
         0.7,
         at_least=1e-6,

@@ -1,10 +1,11 @@
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from wordgen.errors import StorageError
-from wordgen.files import make_folder, told_plainly, whole_folder, write_whole
+from wordgen.files import make_folder, new_file, told_plainly, whole_folder, write_whole
 
 
 def test_a_file_is_replaced_whole(tmp_path: Path):
@@ -62,3 +63,34 @@ def test_a_folder_below_a_file_is_told_plainly(tmp_path: Path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="Cannot write to"):
         make_folder(tmp_path / "file" / "folder")
+
+
+def write_into(path: Path, *, meanwhile: Callable[[], object]) -> None:
+    with new_file(path) as file:
+        file.write("the first text")
+        meanwhile()
+
+
+def test_a_file_that_appears_meanwhile_stays_as_it_is(tmp_path: Path):
+    path = tmp_path / "texts.txt"
+    with pytest.raises(StorageError, match="is there already"):
+        write_into(path, meanwhile=lambda: path.write_text("theirs"))
+    assert path.read_text() == "theirs"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def interrupt() -> None:
+    raise KeyboardInterrupt
+
+
+def fail() -> None:
+    raise ValueError("broken")
+
+
+def test_what_was_written_before_ctrl_c_is_there_and_nothing_after_a_fault(tmp_path: Path):
+    with pytest.raises(KeyboardInterrupt):
+        write_into(tmp_path / "texts.txt", meanwhile=interrupt)
+    assert (tmp_path / "texts.txt").read_text() == "the first text"
+    with pytest.raises(ValueError, match="broken"):
+        write_into(tmp_path / "none.txt", meanwhile=fail)
+    assert len(list(tmp_path.iterdir())) == 1

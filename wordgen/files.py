@@ -1,11 +1,13 @@
 """Writing files whole or not at all, and saying in one sentence why it could not be done."""
 
+import hashlib
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from wordgen.errors import StorageError
 
@@ -41,6 +43,43 @@ def write_whole(path: Path, content: bytes) -> None:
         except BaseException:
             Path(partial).unlink(missing_ok=True)
             raise
+
+
+def file_checksum(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def new_file(path: Path) -> Iterator[TextIO]:
+    """A file to write that takes its name when the block has ended, well or by Ctrl-C; nothing is ever written over."""
+    with told_plainly(path):
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        partial = Path(name)
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                try:
+                    yield file
+                except KeyboardInterrupt:
+                    file.flush()
+                    _publish(partial, path)
+                    raise
+            _publish(partial, path)
+        finally:
+            partial.unlink(missing_ok=True)
+
+
+def _publish(partial: Path, path: Path) -> None:
+    """Give a file its name, unless something has that name already."""
+    os.chmod(partial, 0o666 & ~_umask())
+    try:
+        os.link(partial, path)
+    except FileExistsError:
+        raise StorageError(f"{path} is there already: choose another name, or move it away.") from None
+    except OSError:  # a file system without links
+        if path.exists():
+            raise StorageError(f"{path} is there already: choose another name, or move it away.") from None
+        partial.rename(path)
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -74,8 +75,8 @@ def test_near_words_are_proposed(capsys: pytest.CaptureFixture[str]):
 def test_json_tells_all_that_was_asked_for(capsys: pytest.CaptureFixture[str]):
     text = json.loads(written(capsys, "--seed", "The caster", "--length", "9", "--stop", "end", "--json"))
     assert set(text) == {
-        "seed", "text", "symbols", "log_probabilities", "ended", "unknown", "mode", "temperature", "random_seed",
-        "number", "perplexity", "copies", "model",
+        "seed", "text", "symbols", "log_probabilities", "ended", "unknown", "settings", "random_seed", "number",
+        "perplexity", "copies", "model",
     }  # fmt: skip
     assert len(text["symbols"]) == len(text["log_probabilities"])
     assert text["copies"] == []
@@ -108,6 +109,18 @@ def test_a_file_is_written_whole_and_never_over_another(capsys: pytest.CaptureFi
     assert "is there already: choose another name" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("flags", [["--max-copy", "5"], ["--show-copies"], ["--interactive", "--max-copy", "5"]])
+def test_without_a_copy_index_nothing_is_begun(
+    capsys: pytest.CaptureFixture[str], room: Path, tmp_path: Path, flags: list[str]
+):
+    shutil.copytree(room / "saved_models" / "small", tmp_path / "bare")
+    shutil.rmtree(tmp_path / "bare" / "copy_index")
+    assert main(["generate", "--model", str(tmp_path / "bare"), "--seed", "The caster", *flags]) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert "no copy index beside it" in shown.err
+
+
 def test_copies_are_marked_and_their_lines_named(
     capsys: pytest.CaptureFixture[str], overfitted_room: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -132,6 +145,8 @@ def test_copies_are_marked_and_their_lines_named(
         (["--seeds-file", "nowhere.txt"], "nowhere.txt cannot be read"),
         (["--output", "nowhere/x.txt"], "There is no folder nowhere"),
         (["--interactive", "--json"], "leave out --json"),
+        (["--co-writer", "--count", "3"], "--show-copies and --count"),
+        (["--mode", "beam", "--length", "3000"], "--mode beam looks at whole texts"),
     ],
 )
 def test_what_cannot_be_is_said_in_a_sentence(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]):

@@ -45,6 +45,8 @@ def test_again_and_more(model: TrainedModel):
     first = talk.say("The caster")
     assert talk.say(":again").startswith("The caster")
     assert len({first, *(talk.say(":again") for _ in range(3))}) > 1
+    talk.say(":random-seed 5")
+    assert talk.say("The caster") != talk.say(":again")
     more = talk.say(":more")
     assert not more.startswith("The caster")
     assert len(more.split()) > 2
@@ -58,6 +60,9 @@ def test_settings_change_and_are_shown(model: TrainedModel):
     assert talk.say(":allow-unknown") == "  allow-unknown True\n"
     assert talk.say(":no-allow-unknown") == "  allow-unknown False\n"
     assert "temperature 0.5" in talk.say(":settings")
+    assert talk.say(":random-seed none") == "  random-seed none\n"
+    assert talk.say(":until the end") == "  until the end\n"
+    assert talk.say(":until none") == "  until none\n"
 
 
 @pytest.mark.parametrize(
@@ -68,6 +73,8 @@ def test_settings_change_and_are_shown(model: TrainedModel):
         (":sing", "There is no :sing"),
         (":save", "no text to save yet"),
         (":undo", "nothing to take back"),
+        (":count 3", "one text at a time"),
+        (":until", "until none"),
         (":stop never", "invalid choice"),
     ],
 )
@@ -81,7 +88,6 @@ def test_what_is_wrong_is_said_and_the_talk_goes_on(model: TrainedModel, line: s
 def test_texts_are_added_to_a_file(model: TrainedModel, tmp_path: Path):
     talk = Talk(model)
     texts = [talk.say("The"), talk.say("A light")]
-    talk.say(":again")
     talk.say(f":save {tmp_path / 'kept.txt'}")
     talk.say("The")
     talk.say(f":save {tmp_path / 'kept.txt'}")
@@ -102,7 +108,28 @@ def test_words_are_picked_or_typed(model: TrainedModel):
     assert talk.say("").startswith("The caster" + words[0].piece + "\n")
     assert talk.say("light").startswith("The caster" + words[0].piece + " light\n")
     assert talk.say(":more").count("The caster") == 1
-    assert talk.say(":text").startswith("The caster")
+    assert talk.say(":prompt").startswith("Type a beginning")
+    assert talk.say(":more")
+
+
+def test_what_is_typed_touches_as_the_tokenizer_says(japanese_room: Path, model: TrainedModel):
+    japanese = Talk(load(japanese_room / "saved_models" / "lyrics"), co_writer=True)
+    japanese.say("夜")
+    assert japanese.say("街").startswith("夜街\n")
+    english = Talk(model, co_writer=True)
+    english.say("The caster")
+    assert english.say(", light").startswith("The caster, light\n")
+
+
+def test_a_step_is_taken_back(model: TrainedModel):
+    talk = Talk(model)
+    first = talk.say("The caster")
+    talk.say(":more")
+    assert talk.say(":undo") == first
+    assert "nothing to take back" in talk.say(":undo")
+    talk.say(":more")
+    talk.say("A light")
+    assert "nothing to take back" in talk.say(":undo")  # a new beginning is another text
 
 
 def test_unknown_words_are_told(model: TrainedModel):
@@ -143,6 +170,20 @@ def read_until(terminal: int, wanted: str | None, times: int = 1) -> str:
                 return seen
     assert wanted is None or seen.count(wanted) >= times, seen
     return seen
+
+
+def test_bytes_that_are_no_text_do_not_end_the_talk(trained_room: Path, tmp_path: Path):
+    ended = subprocess.run(
+        [sys.executable, "-m", "wordgen", "generate", "--co-writer"],
+        cwd=trained_room,
+        env=command_environment(),
+        input=b"The \xff\xfe caster\n:save " + bytes(tmp_path / "kept.txt") + b"\n",
+        capture_output=True,
+        timeout=60,
+        check=True,
+    )
+    assert b"Added to" in ended.stdout
+    assert (tmp_path / "kept.txt").read_text(encoding="utf-8").startswith("The ")
 
 
 def test_through_a_pipe(trained_room: Path):

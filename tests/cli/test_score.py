@@ -60,6 +60,16 @@ def test_json_has_a_sentence_a_line(capsys: pytest.CaptureFixture[str]):
         assert len(sentence["symbols"]) == len(sentence["bits"]) == len(sentence["log_probabilities"])
 
 
+def test_a_long_word_is_no_file_name(capsys: pytest.CaptureFixture[str]):
+    assert "Perplexity" in shown(capsys, "夜" * 100)
+
+
+def test_a_file_that_is_not_there_is_no_text(capsys: pytest.CaptureFixture[str], tmp_path: Path):
+    for name in ("missing.txt", str(tmp_path)):
+        assert main(["score", name]) == 2
+        assert f"There is no text file {name}" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("nothing", ["", "  \n "])
 def test_nothing_cannot_be_scored(capsys: pytest.CaptureFixture[str], nothing: str):
     assert main(["score", nothing]) == 2

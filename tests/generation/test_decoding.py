@@ -186,12 +186,16 @@ def test_one_beam_is_greedy(seed: int, stop: str, no_repeat: int):
     assert (beam.ids, beam.ended) == (greedy.ids, greedy.ended)
 
 
+def total(draft: Draft) -> float:
+    return sum(draft.log_probabilities) + draft.log_probability_of_the_end
+
+
 @given(st.integers(0, 10**6), st.sampled_from([2, 3, 8]), st.sampled_from(["none", "end", "sentence"]))
 def test_a_wide_beam_is_never_below_greedy(seed: int, beams: int, stop: str):
     network = random_network(seed)
     (best,) = found(network, [3], beams=beams, stop=stop)
     (greedy,) = written(network, [[3]], mode="greedy", stop=stop, length=8)
-    assert sum(best.log_probabilities) >= sum(greedy.log_probabilities) - 1e-4
+    assert total(best) >= total(greedy) - 1e-4
 
 
 @given(st.integers(0, 10**6))
@@ -206,7 +210,8 @@ def test_a_beam_as_wide_as_all_texts_finds_the_likeliest(seed: int):
 def test_the_best_texts_come_first_and_differ():
     for penalty in (0.0, 1.0):
         texts = found(random_network(), [3], beams=6, count=4, stop="end", length_penalty=penalty, length=12)
-        scores = [sum(text.log_probabilities) / max(1, len(text.ids)) ** penalty for text in texts]
+        lengths = [len(text.ids) + (text.ended == "end") for text in texts]
+        scores = [total(text) / length**penalty for text, length in zip(texts, lengths, strict=True)]
         assert scores == sorted(scores, reverse=True)
         assert len({tuple(text.ids) for text in texts}) == len(texts) == 4
 

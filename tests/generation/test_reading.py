@@ -88,4 +88,14 @@ def test_texts_are_read_in_the_units_of_the_corpus():
     assert reader(unit="line").symbols(text) == ["the", "king", END_TOKEN, "Frodo", END_TOKEN, "gate"]
     assert reader(unit="line", line_breaks="kept").symbols(text)[3:6] == ["Frodo", END_TOKEN, END_TOKEN]
     assert reader(unit="document", line_breaks="kept").symbols(text)[3:6] == ["Frodo", "\n", "\n"]
-    assert reader(tokenizer="whitespace", starts=False).symbols("a <eos>\n\nb") == ["a", END_TOKEN, "b"]
+    bare = reader(tokenizer="whitespace", starts=False)
+    assert bare.symbols("a <eos>\n\nb") == bare.symbols("a\n\nb") == ["a", END_TOKEN, "b"]
+
+
+def test_spaces_behind_a_seed_are_symbols_where_letters_are():
+    assert reader("T", "h", " ", tokenizer="characters").symbols("Th ") == ["T", "h", " "]
+    assert reader().symbols("the  ") == ["the"]
+
+
+def test_a_long_text_without_spaces_is_cut_where_it_is():
+    assert len(reader("夜", "街", " ", tokenizer="characters").seed("夜" * 30_000 + " 街").ids) == WARM_UP

@@ -13,7 +13,7 @@ def sentences(tokenizer: TokenizerName, text: str) -> list[str]:
     chosen = tokenizer_named(tokenizer)
     symbols = chosen.tokenize(text)
     pieces = [chosen.piece(symbol, before) for symbol, before in zip(symbols, [None, *symbols], strict=False)]
-    ends, cuts = SentenceEnds(), [0]
+    ends, cuts = SentenceEnds(stops_in_words=tokenizer == "whitespace"), [0]
     for piece in pieces:
         end = ends.see(piece)
         if end is not None:
@@ -48,6 +48,15 @@ def test_japanese_needs_no_space():
         "と彼は言った。",
         "夜だ",
     ]
+
+
+def test_words_that_keep_their_stops():
+    assert sentences("whitespace", "He went home. Then he “slept.” All was well") == [
+        "He went home.",
+        "Then he “slept.”",
+        "All was well",
+    ]
+    assert sentences("whitespace", "tokenized <unk> . Next ,") == ["tokenized <unk> .", "Next ,"]
 
 
 def test_letter_by_letter():

@@ -39,14 +39,15 @@ def test_streamed_text_is_the_same_text(model: TrainedModel):
 
 
 def test_a_drawn_random_seed_is_told_and_gives_the_text_again(model: TrainedModel):
-    (text,) = model.generate("The", length=30)
-    assert model.generate("The", length=30, random_seed=text.random_seed)[0].text == text.text
+    for text in model.generate("The", length=30, count=3):
+        assert model.generate("The", length=30, random_seed=text.random_seed)[0].text == text.text
 
 
 def test_one_by_one_gives_what_many_at_once_give(model: TrainedModel):
-    many = model.generate("A light", length=25, count=4, random_seed=9)
-    few = model.generate("A light", length=25, count=2, random_seed=9)
-    assert [text.text for text in many[:2]] == [text.text for text in few]
+    many = model.generate("A light", length=25, count=8, random_seed=9)
+    alone = [model.generate("A light", length=25, random_seed=9 + number)[0] for number in range(8)]
+    assert [text.text for text in many] == [text.text for text in alone]
+    assert [text.random_seed for text in many] == [text.random_seed for text in alone]
 
 
 def test_greedy_is_always_the_same(model: TrainedModel):
@@ -147,13 +148,18 @@ def test_many_seeds_give_what_each_would_give_alone(model: TrainedModel):
     assert [(text.text, text.number) for text in together] == [(text.text, text.number) for text in alone]
 
 
+def follows_an_end(model: TrainedModel, text: Text) -> bool:
+    """Whether the model, left to itself, would have ended the unit there."""
+    (longer,) = model.generate(text.seed, length=61, random_seed=text.random_seed)
+    return longer.symbols[len(text.symbols)] == "END_TOKEN"
+
+
 def test_a_text_that_stopped_at_a_sentence_ends_with_one(model: TrainedModel):
     texts = model.generate("The caster", count=30, length=60, stop="sentence", at_least=8, random_seed=1)
     ended = [text for text in texts if text.ended == "sentence"]
     assert len(ended) > 10
     for text in ended:
-        assert re.search(r"[.!?][\"”’)]*$", text.text) or len(text.symbols) < 60
-        assert len(text.symbols) <= 60
+        assert re.search(r"[.!?][\"”’)]*$", text.text) or follows_an_end(model, text)
     assert all(text.ended in ("sentence", "length") for text in texts)
 
 
@@ -173,6 +179,31 @@ def test_next_words_are_ranked_and_add_what_they_say(model: TrainedModel):
     everything = model.next_words("The caster", 10**6)
     assert len(everything) == len(model.vocabulary) - 2
     assert sum(word.probability for word in everything) == pytest.approx(1, abs=0.2)  # the rest is UNKNOWN's
+
+
+def test_a_manuscript_is_written_in_turns(model: TrainedModel):
+    manuscript = model.manuscript("The caster")
+    before = manuscript.duplicate()
+    word = manuscript.next_words(5)[2]
+    manuscript.pick(word)
+    assert manuscript.text == "The caster" + word.piece
+    assert manuscript.type(", frobs")[0].word == "frobs"
+    assert manuscript.text == "The caster" + word.piece + ", frobs"
+    pieces = list(manuscript.write(GenerationSettings(length=6, random_seed=1)))
+    assert manuscript.text.endswith("".join(pieces))
+    assert len(pieces) == 6
+    assert before.text == "The caster"
+
+
+def test_what_has_no_letters_can_be_picked_and_gone_on_from(japanese_room: Path):
+    manuscript = load(japanese_room / "saved_models" / "lyrics").manuscript("夜の街")
+    (end,) = (word for word in manuscript.next_words(10**6) if word.word == "(end)")
+    first = manuscript.next_words(3)
+    manuscript.pick(end)
+    assert manuscript.text == "夜の街\n"
+    assert manuscript.next_words(3) != first
+    assert manuscript.type("街") == ()
+    assert manuscript.text == "夜の街\n街"
 
 
 # Copies: a model that has learned forty lines by heart
@@ -219,8 +250,9 @@ def test_without_an_index_the_copy_guard_says_so(model: TrainedModel, trained_ro
     shutil.copytree(trained_room / "saved_models" / "small", tmp_path / "small")
     shutil.rmtree(tmp_path / "small" / "copy_index")
     bare = load(tmp_path / "small")
-    with pytest.raises(SettingError, match="no copy index beside it"):
-        bare.generate("The", max_copy=5)
+    for write in (bare.generate, bare.stream):
+        with pytest.raises(SettingError, match="no copy index beside it"):
+            write("The", max_copy=5)
     (text,) = bare.generate("The", length=5, random_seed=1)
     assert text.text == model.generate("The", length=5, random_seed=1)[0].text
     with pytest.raises(SettingError, match="no copy index beside it"):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wordgen.cli.flags import Parser, add_flags, settings_from
+from wordgen.cli.output import show, tell
 from wordgen.errors import SettingError, StorageError
 from wordgen.generation.settings import GenerationSettings
 
@@ -97,10 +98,11 @@ def _check(arguments: argparse.Namespace) -> None:
     if arguments.seed is not None and arguments.seeds_file is not None:
         raise SettingError("--seed and --seeds-file are two ways to say the same: leave one out.")
     prompting = arguments.interactive or arguments.co_writer
-    if prompting and (arguments.json or arguments.output or arguments.seeds_file or arguments.show_copies):
+    taken = (arguments.json, arguments.output, arguments.seeds_file, arguments.show_copies, "count" in arguments)
+    if prompting and any(taken):
         raise SettingError(
-            "At the prompt of --interactive or --co-writer, texts are shown as they are written: leave "
-            "out --json, --output, --seeds-file and --show-copies."
+            "At the prompt of --interactive or --co-writer one text at a time is shown as it is written: leave out "
+            "--json, --output, --seeds-file, --show-copies and --count."
         )
     if arguments.output is not None:
         check_new_file(Path(arguments.output))
@@ -134,23 +136,23 @@ def _write(
     settings: GenerationSettings,
     arguments: argparse.Namespace,
 ) -> int:
-    from wordgen.files import write_whole
+    from wordgen.files import new_file
     from wordgen.generation.trained import with_random_seed
 
     settings = with_random_seed(settings)
-    if arguments.show_copies:
+    if arguments.show_copies or settings.max_copy:
         _ = model.copy_index  # if it is missing, say so before anything is written
     for seed in seeds:
         _tell_of(model.read_seed(seed))
-    _tell(f"Writing with {name}, random seed {settings.random_seed}.")
+    tell(f"Writing with {name}, random seed {settings.random_seed}.")
     if arguments.output is None:
         for part in _shown(model, seeds, settings, arguments):
-            _show(part)
-    else:
-        parts = list(_shown(model, seeds, settings, arguments))
-        write_whole(Path(arguments.output), "".join(parts).encode())
-        texts = settings.count * len(seeds)
-        _tell(f"Wrote {texts} text{'s' if texts > 1 else ''} into {arguments.output}.")
+            show(part)
+        return 0
+    with new_file(Path(arguments.output)) as file:
+        for part in _shown(model, seeds, settings, arguments):
+            file.write(part)
+    tell(f"Written into {arguments.output}.")
     return 0
 
 
@@ -158,7 +160,8 @@ def _shown(
     model: "TrainedModel", seeds: Sequence[str], settings: GenerationSettings, arguments: argparse.Namespace
 ) -> Iterator[str]:
     """What appears on the screen or in the file, piece by piece."""
-    many = settings.count * len(seeds) > 1
+    texts = settings.count * len(seeds)
+    many = texts > 1
     if not (many or arguments.json or arguments.show_copies):
         yield from model.stream_with(seeds[0], settings)
         yield "\n"
@@ -168,7 +171,7 @@ def _shown(
             yield _as_json(model, text) + "\n"
             continue
         if many:
-            yield f"--- {number} of {settings.count * len(seeds)}\n"
+            yield f"--- {number} of {texts}\n"
         yield _with_copies(text, model.copies(text)) if arguments.show_copies else text.text
         yield "\n\n" if many else "\n"
 
@@ -198,23 +201,10 @@ def _tell_of(seed: "Seed") -> None:
     unknown = seed.unknown
     for each in unknown[:_MOST_NAMED]:
         near = f", did you mean {' or '.join(each.near)}?" if each.near else "."
-        _tell(f"{each.word}: unknown{near} It is left out of the seed.")
+        tell(f"{each.word}: unknown{near} It is left out of the seed.")
     if len(unknown) > _MOST_NAMED:
-        _tell(f"{len(unknown) - _MOST_NAMED} more words of the seed are unknown and left out.")
+        tell(f"{len(unknown) - _MOST_NAMED} more words of the seed are unknown and left out.")
     if seed.cut:
-        _tell("The seed is so long that its end alone is read, and written on from.")
+        tell("The seed is so long that its end alone is read, and written on from.")
     if unknown and not seed.ids:
-        _tell("No word of the seed is known, so the text begins anew.")
-
-
-def _tell(sentence: str) -> None:
-    print(sentence, file=sys.stderr)
-
-
-def _show(text: str) -> None:
-    try:
-        print(text, end="", flush=True)
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise StorageError(f"The text cannot be written out: {error.strerror}.") from error
+        tell("No word of the seed is known, so the text begins anew.")

@@ -1,35 +1,45 @@
 """The prompt of `generate --interactive`: type a beginning, watch it go on, change a setting, keep what you like."""
 
+import io
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import NoneType
+from typing import TYPE_CHECKING, NoReturn, get_args, get_type_hints
 
 from wordgen.cli.flags import Parser, add_flags, given_settings
+from wordgen.cli.output import show
 from wordgen.errors import SettingError, WordgenError
 from wordgen.files import told_plainly
 from wordgen.generation.settings import GenerationSettings
 from wordgen.settings import flag_name
 
 if TYPE_CHECKING:
+    from wordgen.generation.manuscript import Manuscript
+    from wordgen.generation.reading import UnknownWord
     from wordgen.generation.trained import NextWord, TrainedModel
 
 _HELP = """\
 Type a beginning and press Enter; an empty line begins anew.
   :again              the same beginning once more, otherwise
-  :more               go on where the last text stopped
-  :words              write together: pick from the five best next words (:text goes back)
-  :save [FILE]        add the last text to a file (default: wordgen.txt)
+  :more               go on where the text stopped
+  :undo               take the last step back
+  :words              write together: pick from the five best next words
+  :save [FILE]        add the text to a file (default: wordgen.txt)
   :settings           all settings as they stand
   :temperature 0.7    change one of them; :temperature alone shows it
   :help  :quit
 """
 _CO_WRITER_HELP = """\
 A number takes that word, anything else is written as you type it, and an empty line takes the first.
-  :undo  :more  :save [FILE]  :text  :quit
+  :undo               take the last step back
+  :more               let the model go on by itself
+  :new [BEGINNING]    begin another text
+  :prompt             stop picking words, and go back to beginnings
+  :save [FILE]  :settings  :temperature 0.7  :help  :quit
 """
-_COMMANDS = ("again", "more", "words", "text", "undo", "save", "settings", "help", "quit")
+_COMMANDS = ("again", "more", "undo", "words", "new", "prompt", "save", "settings", "help", "quit")
 _SAVED = "wordgen.txt"
 
 
@@ -48,9 +58,10 @@ class Conversation:
         self._settings = settings
         self._show = show
         self._seed = ""
-        self._text = ""
-        self._undo: list[str] = []
-        self._next: Sequence[NextWord] = ()
+        self._times = 0
+        self._manuscript = model.manuscript()
+        self._steps: list[Manuscript] = []
+        self._proposed: Sequence[NextWord] = ()
         self._co_writer = co_writer
         self.over = False
 
@@ -59,10 +70,9 @@ class Conversation:
         return "+ " if self._co_writer else "> "
 
     def begin(self, first: str) -> None:
-        self._show(_CO_WRITER_HELP if self._co_writer else _HELP)
+        self._help()
         if self._co_writer:
-            self._text = first
-            self._propose()
+            self._new(first)
         elif first:
             self.answer(first)
 
@@ -74,8 +84,8 @@ class Conversation:
             elif self._co_writer:
                 self._write_together(line)
             else:
-                self._seed = line
-                self._write(line)
+                self._seed, self._times = line, 0
+                self._write_from_the_seed()
         except WordgenError as error:
             self._show(f"{error}\n")
         except KeyboardInterrupt:
@@ -87,117 +97,147 @@ class Conversation:
             case "quit" | "q":
                 self.over = True
             case "help" | "":
-                self._show(_CO_WRITER_HELP if self._co_writer else _HELP)
+                self._help()
             case "again" if not self._co_writer:
-                self._write(self._seed)
+                self._times += 1
+                self._write_from_the_seed()
             case "more":
-                self._write_more()
-            case "undo" if self._undo:
-                self._text = self._undo.pop()
-                self._propose()
+                self._write_on()
             case "undo":
-                self._show("There is nothing to take back.\n")
+                self._undo()
             case "words":
                 self._co_writer = True
-                self._show(_CO_WRITER_HELP)
+                self._help()
                 self._propose()
-            case "text":
+            case "new" if self._co_writer:
+                self._new(value)
+            case "prompt":
                 self._co_writer = False
-                self._show(f"{self._text}\n")
+                self._help()
             case "save":
                 self._save(Path(value.strip() or _SAVED))
             case "settings":
                 for each in fields(self._settings):
                     self._show_setting(each.name)
             case _:
-                self._set(name, value)
+                self._set(name, value.strip())
 
-    def _write(self, seed: str) -> None:
-        pieces = self._model.stream_with(seed, self._settings)
-        self._text = ""
-        self._tell_unknown(seed)
-        self._stream(pieces)
+    def _help(self) -> None:
+        self._show(_CO_WRITER_HELP if self._co_writer else _HELP)
 
-    def _write_more(self) -> None:
-        """Go on from the whole text; what stands already is not shown again."""
-        self._undo.append(self._text)
-        pieces = self._model.stream_with(self._text, self._settings)
-        before = len(self._model.read_seed(self._text).ids)
-        for _ in range(before):
-            next(pieces, "")
-        self._stream(pieces)
+    def _new(self, beginning: str) -> None:
+        self._tell_of(self._model.read_seed(beginning).unknown)
+        self._manuscript = self._model.manuscript(beginning)
+        self._steps = []
         if self._co_writer:
             self._propose()
 
-    def _stream(self, pieces: Iterator[str]) -> None:
+    def _write_from_the_seed(self) -> None:
+        self._tell_of(self._model.read_seed(self._seed).unknown)
+        manuscript = self._model.manuscript(self._seed)
+        self._show(manuscript.text)
+        self._manuscript, self._steps = manuscript, []
+        self._write()
+
+    def _write_on(self) -> None:
+        self._remember()
+        self._write()
+        if self._co_writer:
+            self._propose()
+
+    def _write(self) -> None:
+        """Each time with other dice, though a random seed makes the whole conversation come again."""
+        settings = self._settings
+        if settings.random_seed is not None:
+            settings = replace(settings, random_seed=settings.random_seed + self._times)
         try:
-            for piece in pieces:
-                self._text += piece
+            for piece in self._manuscript.write(settings):
                 self._show(piece)
         finally:
             self._show("\n")
 
-    def _tell_unknown(self, seed: str) -> None:
-        for each in self._model.read_seed(seed).unknown:
-            near = f", did you mean {' or '.join(each.near)}?" if each.near else "."
-            self._show(f"({each.word}: unknown{near})\n")
-
     def _write_together(self, line: str) -> None:
         picked = line.strip()
-        self._undo.append(self._text)
-        if not picked and self._next:
-            self._text += self._next[0].piece
-        elif picked.isdecimal() and 1 <= int(picked) <= len(self._next):
-            self._text += self._next[int(picked) - 1].piece
+        number = int(picked) if picked.isdecimal() and len(picked) < 3 else 1 if not picked else 0
+        self._remember()
+        if 1 <= number <= len(self._proposed):
+            self._manuscript.pick(self._proposed[number - 1])
         else:
-            self._tell_unknown(line)
-            self._text += (" " if self._text and not self._text[-1].isspace() else "") + picked
+            self._tell_of(self._manuscript.type(line))
         self._propose()
 
+    def _remember(self) -> None:
+        self._steps.append(self._manuscript.duplicate())
+
+    def _undo(self) -> None:
+        if not self._steps:
+            raise SettingError("There is nothing to take back.")
+        self._manuscript = self._steps.pop()
+        if self._co_writer:
+            self._propose()
+        else:
+            self._show(f"{self._manuscript.text}\n")
+
     def _propose(self) -> None:
-        self._next = self._model.next_words(self._text, 5)
-        listed = "   ".join(f"{n} {each.word} {each.probability:.0%}" for n, each in enumerate(self._next, 1))
-        self._show(f"{self._text}\n  {listed}\n")
+        self._proposed = self._manuscript.next_words(5)
+        listed = "   ".join(f"{n} {each.word} {each.probability:.0%}" for n, each in enumerate(self._proposed, 1))
+        self._show(f"{self._manuscript.text}\n  {listed}\n")
+
+    def _tell_of(self, unknown: "Sequence[UnknownWord]") -> None:
+        for each in unknown:
+            near = f", did you mean {' or '.join(each.near)}?" if each.near else ""
+            self._show(f"({each.word}: unknown{near})\n")
 
     def _set(self, name: str, value: str) -> None:
-        names = [each.name.replace("_", "-") for each in fields(self._settings)]
-        plain = name.replace("_", "-")
-        if not value and plain in names and not isinstance(getattr(self._settings, plain.replace("-", "_")), bool):
-            self._show_setting(plain.replace("-", "_"))
-            return
-        if plain.removeprefix("no-") not in names and plain not in names:
+        setting = name.replace("-", "_").removeprefix("no_") if not value else name.replace("-", "_")
+        names = {each.name for each in fields(self._settings)}
+        setting = name.replace("-", "_") if name.replace("-", "_") in names else setting
+        if setting not in names:
             raise SettingError(f"There is no :{name}; :help shows what there is.")
-        parser = Parser(prog=":help", add_help=False, allow_abbrev=False)
-        add_flags(parser, GenerationSettings, "settings")
-        given = given_settings(
-            GenerationSettings, parser.parse_args([f"--{plain}", *([value.strip()] if value else [])])
-        )
-        self._settings = replace(self._settings, **given)
-        self._show_setting(*given)
+        if setting == "count":
+            raise SettingError("At the prompt one text at a time is written; :again writes another.")
+        switch = isinstance(getattr(self._settings, setting), bool)
+        optional = NoneType in get_args(get_type_hints(GenerationSettings)[setting])
+        if optional and value == "none":
+            self._settings = replace(self._settings, **{setting: None})
+        elif value or switch:
+            typed = [flag_name(name), value] if value else [flag_name(name)]
+            self._settings = replace(self._settings, **given_settings(GenerationSettings, _parser().parse_args(typed)))
+        self._show_setting(setting)
 
     def _show_setting(self, name: str) -> None:
-        self._show(f"  {flag_name(name)[2:]} {getattr(self._settings, name)}\n")
+        value = getattr(self._settings, name)
+        self._show(f"  {flag_name(name)[2:]} {'none' if value is None else value}\n")
 
     def _save(self, path: Path) -> None:
-        if not self._text:
+        if not self._manuscript.text.strip():
             raise SettingError("There is no text to save yet.")
         with told_plainly(path), path.open("a", encoding="utf-8") as file:
-            file.write(self._text + "\n\n")
+            file.write(self._manuscript.text + "\n\n")
         self._show(f"Added to {path}.\n")
+
+
+class _PromptParser(Parser):
+    def error(self, message: str) -> NoReturn:
+        raise SettingError(f"{message.removeprefix('argument --').capitalize()}; :help shows what there is.")
+
+
+def _parser() -> Parser:
+    parser = _PromptParser(add_help=False, allow_abbrev=False)
+    add_flags(parser, GenerationSettings, "settings")
+    return parser
 
 
 def converse(
     model: "TrainedModel", name: str, settings: GenerationSettings, *, first: str = "", co_writer: bool = False
 ) -> int:
     """Talk until the user leaves: in a terminal with history and completion, from a pipe line by line."""
-
-    def show(text: str) -> None:
-        print(text, end="", flush=True)
-
+    if settings.max_copy:
+        _ = model.copy_index  # if it is missing, say so before anything is asked
     show(f"Writing with {name}.\n")
     conversation = Conversation(model, settings, show, co_writer=co_writer)
     conversation.begin(first)
-    read = _terminal_reader() if sys.stdin.isatty() else _pipe_reader
+    read = _terminal_reader() if sys.stdin.isatty() else _pipe_reader()
     while not conversation.over:
         try:
             conversation.answer(read(conversation.prompt))
@@ -208,11 +248,17 @@ def converse(
     return 0
 
 
-def _pipe_reader(prompt: str) -> str:
-    line = sys.stdin.readline()
-    if not line:
-        raise EOFError
-    return line.rstrip("\n")
+def _pipe_reader() -> Callable[[str], str]:
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(errors="replace")
+
+    def read(prompt: str) -> str:
+        line = sys.stdin.readline()
+        if not line:
+            raise EOFError
+        return line.rstrip("\n")
+
+    return read
 
 
 def _terminal_reader() -> Callable[[str], str]:
@@ -223,4 +269,8 @@ def _terminal_reader() -> Callable[[str], str]:
     session: PromptSession[str] = PromptSession(
         completer=WordCompleter(names, sentence=True), complete_while_typing=False
     )
-    return session.prompt
+
+    def read(prompt: str) -> str:
+        return session.prompt(prompt).encode(errors="replace").decode()  # a terminal may hand over what is no text
+
+    return read

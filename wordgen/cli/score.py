@@ -4,19 +4,20 @@ import argparse
 import json
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wordgen.cli.flags import Parser
 from wordgen.cli.generate import add_model_flag, as_text
-from wordgen.errors import SettingError
+from wordgen.cli.output import show, tell
+from wordgen.errors import CorpusError, SettingError
 
 if TYPE_CHECKING:
-    from wordgen.generation.scoring import Score, ScoredSymbol
+    from wordgen.generation.scoring import Score, ScoredSentence, ScoredSymbol
 
 # From likely to unlikely: up to so many bits of surprisal, this colour.
 _COLOURS = ((2, "bold green"), (5, "green"), (8, "yellow"), (11, "dark_orange"), (float("inf"), "bold red"))
-_LONGEST_NAME = 200
 
 
 def make_parser(prog: str) -> Parser:
@@ -45,12 +46,13 @@ def run(arguments: argparse.Namespace) -> int:
     score = load(folder).score(text)
     if not score.symbols:
         raise SettingError('There is nothing to score: give a text, as in wordgen score "The road goes on."')
-    print(f"Scored with {folder.name}.", file=sys.stderr)
+    tell(f"Scored with {folder.name}.")
+    ranking = sorted(range(len(score.sentences)), key=[each.perplexity for each in score.sentences].__getitem__)
     if arguments.json:
-        for number, _ in enumerate(score.sentences):
-            print(_as_json(score, number))
+        for number, sentence in enumerate(score.sentences):
+            show(_as_json(sentence, number, ranking.index(number) + 1) + "\n")
     else:
-        _show(score, words=arguments.words)
+        show(_on_screen(score, ranking, words=arguments.words))
     return 0
 
 
@@ -61,20 +63,21 @@ def _text(argument: str | None) -> str:
         if argument is None and sys.stdin.isatty():
             return ""
         return clean(decode(sys.stdin.buffer.read(), Path("standard input")))
-    if len(argument) <= _LONGEST_NAME and Path(argument).is_file():
-        print(f"Reading the file {argument}.", file=sys.stderr)
+    if os.path.isfile(argument):
+        tell(f"Reading the file {argument}.")
         return read_text(Path(argument))
+    if os.path.isdir(argument) or (argument.endswith(".txt") and len(argument.split()) == 1):
+        raise CorpusError(f"There is no text file {argument}: give a file, or a text in quotation marks.")
     return as_text(argument)
 
 
-def _as_json(score: "Score", number: int) -> str:
-    sentence = score.sentences[number]
+def _as_json(sentence: "ScoredSentence", number: int, rank: int) -> str:
     return json.dumps(
         {
             "number": number,
             "text": sentence.text,
             "perplexity": sentence.perplexity,
-            "rank": _ranking(score).index(number) + 1,
+            "rank": rank,
             "symbols": [each.symbol for each in sentence.symbols],
             "log_probabilities": [each.log_probability for each in sentence.symbols],
             "bits": [each.surprisal for each in sentence.symbols],
@@ -84,18 +87,14 @@ def _as_json(score: "Score", number: int) -> str:
     )
 
 
-def _ranking(score: "Score") -> list[int]:
-    """The numbers of the sentences from the likeliest on."""
-    return sorted(range(len(score.sentences)), key=lambda number: score.sentences[number].perplexity)
-
-
-def _show(score: "Score", *, words: bool) -> None:
+def _on_screen(score: "Score", ranking: Sequence[int], *, words: bool) -> str:
+    """With colours where the screen has them; from the likeliest sentence on where there are several."""
+    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    from wordgen.training.screen import screen
-
-    console = screen()
+    console = Console()
+    console.begin_capture()
     legend = Text("bits: ")
     for bits, colour in _COLOURS:
         legend.append(f" up to {bits} " if bits < float("inf") else " more ", colour)
@@ -116,12 +115,13 @@ def _show(score: "Score", *, words: bool) -> None:
         console.print()
     if len(score.sentences) > 1:
         table = Table("rank", "perplexity", "sentence", box=None)
-        for rank, number in enumerate(_ranking(score), 1):
+        for rank, number in enumerate(ranking, 1):
             sentence = score.sentences[number]
             table.add_row(str(rank), f"{sentence.perplexity:,.1f}", Text(sentence.text))
         console.print(table)
         console.print()
     console.print(f"Perplexity {score.perplexity:,.1f} over {len(score.symbols):,} symbols.", highlight=False)
+    return console.end_capture()
 
 
 def _style(symbol: "ScoredSymbol") -> str:

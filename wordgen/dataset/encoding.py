@@ -22,7 +22,7 @@ from wordgen.corpora.corpus import Corpus
 from wordgen.corpora.units import Unit, unit_separator, visible_width
 from wordgen.dataset.splits import FEWEST_UNITS, SPLITS, Split, split_of
 from wordgen.errors import CorpusError, SettingError
-from wordgen.files import whole_folder
+from wordgen.files import file_checksum, whole_folder
 from wordgen.text.codec import Codec
 from wordgen.text.escapes import END_TOKEN
 from wordgen.text.settings import TextSettings
@@ -149,8 +149,8 @@ def _encode(
             unknown = int(np.count_nonzero(ids == UNKNOWN))
             statistics[split] = asdict(SplitStatistics(len(members), targets, unknown, characters))
         _write_json(partial / "vocabulary.json", vocabulary.to_json())
-        sums = {file.name: _sum(file) for file in partial.iterdir()}
-        facts = {"statistics": statistics, "types": types, "starts": enclosed, "sums": sums, "files": corpus.file_names}
+        sums = {file.name: file_checksum(file) for file in partial.iterdir()}
+        facts = {"statistics": statistics, "types": types, "starts": enclosed, "sums": sums}
         _write_json(partial / "dataset.json", facts)
 
 
@@ -196,16 +196,11 @@ def _write_json(path: Path, value: Any) -> None:
     path.write_text(json.dumps(value, ensure_ascii=False), encoding="utf-8")
 
 
-def _sum(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _load(place: Path, tokenizer: TokenizerName, corpus: Corpus) -> Dataset | None:
     """What an earlier run left here, or nothing where it is missing or damaged."""
     try:
         described = json.loads((place / "dataset.json").read_text(encoding="utf-8"))
-        if any(_sum(place / name) != whole for name, whole in described["sums"].items()):
+        if any(file_checksum(place / name) != whole for name, whole in described["sums"].items()):
             return None
         vocabulary = Vocabulary(json.loads((place / "vocabulary.json").read_text(encoding="utf-8")))
         ids: dict[Split, NDArray[np.unsignedinteger]] = {
@@ -215,8 +210,8 @@ def _load(place: Path, tokenizer: TokenizerName, corpus: Corpus) -> Dataset | No
             split: SplitStatistics(**described["statistics"][split]) for split in SPLITS
         }
         starts, types = bool(described["starts"]), int(described["types"])
-        files, lines = tuple(described["files"]), np.load(place / "lines.npy", mmap_mode="r")
+        lines = np.load(place / "lines.npy", mmap_mode="r")
     except (OSError, ValueError, KeyError, TypeError):
         return None
     codec = Codec(tokenizer_named(tokenizer), vocabulary, unit_separator(corpus.unit))
-    return Dataset(codec, ids, place.name.rpartition("-")[2], statistics, starts, types, files, lines)
+    return Dataset(codec, ids, place.name.rpartition("-")[2], statistics, starts, types, corpus.file_names, lines)

@@ -21,7 +21,8 @@ class _Beam:
     """Whether it is the one that greedy choice would write. It is never dropped, so no search ends below it."""
 
     def final_score(self, length_penalty: float) -> float:
-        length = len(self.draft.ids)  # what lies behind the last whole sentence does not count
+        """With what the text ended on; what lies behind its last whole sentence does not count."""
+        length = len(self.draft.ids) + (self.draft.ended in ("end", "line"))
         return self.scores[length - 1] / length**length_penalty if length else 0.0
 
 

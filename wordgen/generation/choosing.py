@@ -121,6 +121,8 @@ def forbid_repeated_ngrams(n: int) -> OddsChange:
             return log_odds
         alike = symbols[:, :starts] != NO_SYMBOL
         for place in range(n - 1):  # an n-gram that would come again begins as the text ends now
+            if not alike.any():
+                return log_odds
             alike &= symbols[:, place : place + starts] == symbols[:, starts + place, None]
         rows, begins = np.nonzero(alike)
         changed = log_odds.copy()

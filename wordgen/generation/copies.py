@@ -8,7 +8,7 @@ long the text is, and the files are memory-mapped: opening them reads nothing.
 import json
 import mmap
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from wordgen.dataset.encoding import Dataset
 from wordgen.errors import BundleError
-from wordgen.files import whole_folder
-from wordgen.text.vocabulary import START, Vocabulary
+from wordgen.files import file_checksum, whole_folder
+from wordgen.text.vocabulary import END, START, Vocabulary
 
 COPY_INDEX = "copy_index"
 FEWEST_SYMBOLS = 5
@@ -27,6 +27,8 @@ FEWEST_SYMBOLS = 5
 DEPTH = 64
 """How many symbols of a place its rank goes by."""
 _FORMAT = 1
+_DESCRIBED = "index.json"
+_PLACES_TRIED = 16
 _ID_BYTES = 4
 
 
@@ -43,7 +45,7 @@ class Copy:
     text: str
     file: str
     line: int
-    """Where it stands first: the line of that file in which it begins, from 1."""
+    """The line of that file in which it begins, from 1; where it stands several times, one of them."""
 
 
 @dataclass(frozen=True)
@@ -68,26 +70,29 @@ class CopyIndex:
 
     def __init__(self, folder: Path, vocabulary: Vocabulary) -> None:
         try:
-            described = json.loads((folder / "index.json").read_text(encoding="utf-8"))
-            if described["format"] != _FORMAT:
-                raise ValueError(f"format {described['format']!r}")
-            if described["vocabulary"] != vocabulary.digest():
-                raise ValueError("it belongs to another model")
+            described = json.loads((folder / _DESCRIBED).read_text(encoding="utf-8"))
+            whole = described["format"] == _FORMAT and all(
+                file_checksum(folder / name) == checksum for name, checksum in described["sums"].items()
+            )
+            if not whole:
+                raise ValueError
+            own = described["vocabulary"] == vocabulary.digest()
             self._files: list[str] = described["files"]
-            self._ids = _mapped(folder / "ids.bin", described["symbols"])
-            self._order = memoryview(_mapped(folder / "order.bin", described["symbols"])).cast("I")
+            self._ids = _mapped(folder / "ids.bin")
+            self._order = np.frombuffer(_mapped(folder / "order.bin"), "<u4")
             self._lines = np.load(folder / "lines.npy", mmap_mode="r")
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise BundleError(
-                f"The copy index {folder} cannot be read ({error}): delete that folder to write without, "
-                "or train the model again."
+                f"The copy index {folder} is damaged: delete that folder to write without, or train the model again."
             ) from error
+        if not own:
+            raise BundleError(f"The copy index {folder} belongs to another model: delete that folder to write without.")
         self._size = len(self._order)
 
     def followers(self, run: Sequence[int]) -> NDArray[np.integer]:
         """The symbols that follow on this run anywhere in the training text; up to DEPTH - 1 symbols are looked at."""
         first, last = self._standing(run)
-        ends = np.array(self._order[first:last], np.int64) + len(run)
+        ends = self._order[first:last].astype(np.int64) + len(run)
         ids = np.frombuffer(self._ids, ">u4")
         return np.unique(ids[ends[ends < self._size]])
 
@@ -99,53 +104,81 @@ class CopyIndex:
     def runs(self, ids: Sequence[int]) -> list[Run]:
         """What stands in the training text of another text, in runs of FEWEST_SYMBOLS or more that do not overlap.
 
-        The longest come first when runs overlap; of a shorter one that is shown which is free.
+        The longest come first when runs overlap; of a shorter one that is shown which is free. An END at either
+        side of a run is no part of it.
         """
-        text = _bytes(ids)
-        matches = [self._longest(text, start) for start in range(len(ids))]
         taken = np.zeros(len(ids), np.bool_)
         found: list[Run] = []
-        for match in sorted(matches, key=lambda match: (-match.length, match.start)):
-            if match.length < FEWEST_SYMBOLS:
-                break
+        for match in sorted(self._matches(ids), key=lambda match: (-match.length, match.start)):
             free = ~taken[match.start : match.start + match.length]
             if not free.any():
                 continue
             begin = int(free.argmax())
-            length = int(np.argmin(np.append(free[begin:], False)))
-            if length >= FEWEST_SYMBOLS:
-                taken[match.start + begin : match.start + begin + length] = True
-                found.append(Run(match.start + begin, length, *self._source(match.place + begin)))
+            end = begin + int(np.argmin(np.append(free[begin:], False)))
+            while begin < end and ids[match.start + begin] == END:
+                begin += 1
+            while begin < end and ids[match.start + end - 1] == END:
+                end -= 1
+            if end - begin >= FEWEST_SYMBOLS:
+                taken[match.start + begin : match.start + end] = True
+                found.append(Run(match.start + begin, end - begin, *self._source(match.place + begin)))
         return sorted(found, key=lambda run: run.start)
+
+    def _matches(self, ids: Sequence[int]) -> Iterator[_Match]:
+        """For each place of a text the longest run from there on that stands in the training text; short ones not.
+
+        Inside a run longer than DEPTH its rest is taken for the longest.
+        """
+        text = _bytes(ids)
+        last = _Match(0, 0, 0)
+        for start in range(len(ids)):
+            rest = last.start + last.length - start
+            if rest >= DEPTH:
+                continue
+            last = self._longest(text, start)
+            if last.length >= FEWEST_SYMBOLS:
+                yield last
 
     def _standing(self, run: Sequence[int]) -> tuple[int, int]:
         """The part of the order in which all places begin with the run."""
-        wanted, width = _bytes(run), len(run) * _ID_BYTES
-        first = bisect_left(range(self._size), wanted, key=lambda rank: self._at(self._order[rank], width))
-        last = bisect_right(range(self._size), wanted, lo=first, key=lambda rank: self._at(self._order[rank], width))
-        return first, last
+        wanted, ranks = _bytes(run), range(self._size)
+        first = bisect_left(ranks, wanted, key=self._prefix(len(run)))
+        return first, bisect_right(ranks, wanted, lo=first, key=self._prefix(len(run)))
+
+    def _prefix(self, symbols: int) -> Callable[[int], bytes]:
+        """What stands at the place of a rank, as bytes that compare as the symbols do."""
+        width = symbols * _ID_BYTES
+        return lambda rank: self._at(int(self._order[rank]), width)
 
     def _at(self, place: int, width: int) -> bytes:
         return self._ids[place * _ID_BYTES : place * _ID_BYTES + width]
 
     def _longest(self, text: bytes, start: int) -> _Match:
-        """The longest run from here on that stands in the training text, at its first place."""
+        """The longest run from here on that stands in the training text; beyond DEPTH only a few places are tried."""
         width = DEPTH * _ID_BYTES
         wanted = text[start * _ID_BYTES : start * _ID_BYTES + width]
-        rank = bisect_left(range(self._size), wanted, key=lambda rank: self._at(self._order[rank], width))
-        neighbours = [self._order[each] for each in (rank - 1, rank) if 0 <= each < self._size]
+        rank = bisect_left(range(self._size), wanted, key=self._prefix(DEPTH))
+        neighbours = [int(self._order[each]) for each in (rank - 1, rank) if 0 <= each < self._size]
         length = max((_shared(wanted, self._at(place, width)) for place in neighbours), default=0)
         if length < FEWEST_SYMBOLS:
             return _Match(start, length, 0)
-        begin = start * _ID_BYTES
         first, last = self._standing(np.frombuffer(wanted, ">u4")[:length].tolist())
-        places = sorted(self._order[first:last])
         if length < DEPTH:
-            return _Match(start, length, places[0])
-        return max(
-            (_Match(start, _shared(text[begin:], self._at(place, len(text))), place) for place in places),
-            key=lambda match: match.length,
-        )
+            return _Match(start, length, int(self._order[first:last].min()))
+        places = np.sort(self._order[first:last])[:_PLACES_TRIED].tolist()
+        matches = [_Match(start, self._shared_from(text, start, place), place) for place in places]
+        return max(matches, key=lambda match: match.length)
+
+    def _shared_from(self, text: bytes, start: int, place: int) -> int:
+        """How many symbols a text and the training text share from two places on."""
+        width = 1024 * _ID_BYTES
+        shared = 0
+        while True:
+            begin = (start + shared) * _ID_BYTES
+            more = _shared(text[begin : begin + width], self._at(place + shared, width))
+            shared += more
+            if more * _ID_BYTES < width:
+                return shared
 
     def _source(self, place: int) -> tuple[str, int]:
         row = int(np.searchsorted(self._lines[:, 0], place, side="right")) - 1
@@ -163,15 +196,15 @@ def write_copy_index(dataset: Dataset, folder: Path) -> None:
     symbols = ids[kept]
     with whole_folder(folder) as partial:
         (partial / "ids.bin").write_bytes(symbols.astype(">u4").tobytes())
-        (partial / "order.bin").write_bytes(_order(symbols).astype("=u4").tobytes())
+        (partial / "order.bin").write_bytes(_order(symbols).astype("<u4").tobytes())
         np.save(partial / "lines.npy", lines)
         described: dict[str, Any] = {
             "format": _FORMAT,
             "vocabulary": dataset.codec.vocabulary.digest(),
-            "symbols": len(symbols),
             "files": dataset.files,
+            "sums": {file.name: file_checksum(file) for file in partial.iterdir()},
         }
-        (partial / "index.json").write_text(json.dumps(described, ensure_ascii=False), encoding="utf-8")
+        (partial / _DESCRIBED).write_text(json.dumps(described, ensure_ascii=False), encoding="utf-8")
 
 
 def _order(symbols: NDArray[np.unsignedinteger]) -> NDArray[np.int64]:
@@ -194,9 +227,7 @@ def _order(symbols: NDArray[np.unsignedinteger]) -> NDArray[np.int64]:
     return order
 
 
-def _mapped(path: Path, symbols: int) -> mmap.mmap:
-    if path.stat().st_size != symbols * _ID_BYTES:
-        raise ValueError(f"{path.name} is cut short")
+def _mapped(path: Path) -> mmap.mmap:
     with path.open("rb") as file:
         return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 

@@ -22,11 +22,13 @@ class Draft:
         self.log_probabilities: list[float] = []
         self.pieces: list[str] = []
         self.ended: Ended | None = None
+        self.log_probability_of_the_end = 0.0
+        """Of the END or line break that the text ended on, which is no part of it."""
         self._settings = settings
         self._vocabulary = codec.vocabulary
         self._speaker = codec.speaker()
         self.seed_pieces = [self._speaker.say(each) for each in seed]
-        self._sentences = SentenceEnds()
+        self._sentences = SentenceEnds(stops_in_words=codec.tokenizer.name == "whitespace")
         for symbol, piece in zip(seed, self.seed_pieces, strict=True):
             _ = self._sentences.end() if symbol == END else self._sentences.see(piece)
         self._whole_sentences = 0
@@ -53,6 +55,7 @@ class Draft:
         settings = self._settings
         if settings.stop in ("end", "line") and self._stops_at(symbol):
             self.ended = settings.stop
+            self.log_probability_of_the_end = log_probability
             return
         piece = self._speaker.say(symbol)
         if settings.stop == "sentence" and self._sentence_over(symbol, piece):

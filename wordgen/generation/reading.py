@@ -1,7 +1,8 @@
 """Any text as ids: a seed that forgives, and a text that is to be scored as it stands."""
 
 import difflib
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from wordgen.bundle import TextConfig
@@ -14,6 +15,7 @@ from wordgen.text.vocabulary import UNKNOWN
 WARM_UP = 2000
 """How many symbols of a seed are fed, at most: what stood before them has no effect that could be seen."""
 _LONGEST_READ = 20_000
+_LONGEST_WORD = 100
 _LONGEST_SHOWN = 60
 _MOST_HINTS = 5
 _NEAR = 0.7
@@ -48,31 +50,31 @@ class TextReader:
         self._alike: dict[str, list[int]] = {}
 
     def symbols(self, text: str) -> list[str]:
-        """The symbols of all units, an END between two of them where the corpus has one."""
+        """The symbols of all units, with an END between two of them."""
         symbols: list[str] = []
-        for number, unit in enumerate(units_of(clean(text), self._config.unit, self._config.line_breaks)):
-            if number and self._config.starts:
+        brought_end = True
+        for unit in units_of(clean(text), self._config.unit, self._config.line_breaks):
+            if not brought_end:
                 symbols.append(END_TOKEN)
-            symbols += self._codec.tokenizer.tokenize(unit.text)
-        return symbols
+            of_unit = self._codec.tokenizer.tokenize(unit.text)
+            brought_end = of_unit[-1:] == [END_TOKEN]  # as texts do that are tokenized already
+            symbols += of_unit
+        spaces = len(text) - len(text.rstrip(" "))  # which units do not have, but letters by letters they count
+        return symbols + self._codec.tokenizer.tokenize(" " * spaces)
 
     def seed(self, text: str) -> Seed:
         """The ids of what a text should start with; words that are unknown in any case are left out and named."""
-        read = _end_of(text.strip())
+        read = _end_of(text.strip("\n\r"))
         # Which apostrophe a text has, nobody remembers: the reading that leaves the fewest unknown is meant.
         forms = dict.fromkeys((read, read.replace("’", "'"), read.replace("'", "’")))
-        readings = ([(each, self._id_in_any_form(each)) for each in self.symbols(form)] for form in forms)
-        reading = min(readings, key=lambda each: sum(i == UNKNOWN for _, i in each))
-        ids = [i for _, i in reading if i != UNKNOWN]
-        strangers = dict.fromkeys(self._shown(each) for each, i in reading if i == UNKNOWN)
-        unknown = tuple(self._unknown([word for word in strangers if word]))
+        readings = ([(each, self.id_in_any_form(each)) for each in self.symbols(form)] for form in forms)
+        reading = min(readings, key=lambda each: sum(i is None for _, i in each))
+        ids = [i for _, i in reading if i is not None]
+        unknown = self.unknown_words([symbol for symbol, i in reading if i is None])
         cut = len(read) < len(text.strip()) or len(ids) > WARM_UP
         return Seed(text, tuple(ids[-WARM_UP:]), unknown, cut)
 
-    def _shown(self, symbol: str) -> str:
-        return self._codec.tokenizer.piece(symbol, None).strip()
-
-    def _id_in_any_form(self, symbol: str) -> int:
+    def id_in_any_form(self, symbol: str) -> int | None:
         """The id of a symbol, or else of the commonest that differs in case only, or in what it touches."""
         known = self._codec.vocabulary.id_of(symbol)
         if known != UNKNOWN:
@@ -83,15 +85,19 @@ class TextReader:
         candidates = self._alike.get(_plain(symbol), [])
         symbols = self._codec.vocabulary.symbols
         same_sides = (i for i in candidates if _sides(symbols[i]) == _sides(symbol))
-        return next(same_sides, next(iter(candidates), UNKNOWN))
+        return next(same_sides, next(iter(candidates), None))
 
-    def _unknown(self, words: Sequence[str]) -> Iterator[UnknownWord]:
+    def unknown_words(self, symbols: Sequence[str]) -> tuple[UnknownWord, ...]:
+        """Each word of some unknown symbols once, with the known ones that look like it."""
+        shown = (self._codec.tokenizer.piece(symbol, None).strip() for symbol in symbols)
+        words = [word for word in dict.fromkeys(shown) if word]
         known = {each.lower(): each for each in reversed(self._codec.vocabulary.symbols[3:]) if each.isalpha()}
+        found: list[UnknownWord] = []
         for number, word in enumerate(words):
-            lower = word.lower()
             of_like_length = [each for each in known if abs(len(each) - len(word)) <= 2] if number < _MOST_HINTS else []
-            near = difflib.get_close_matches(lower, of_like_length, n=3, cutoff=_NEAR)
-            yield UnknownWord(_short(word), tuple(known[each] for each in near))
+            near = difflib.get_close_matches(word.lower(), of_like_length, n=3, cutoff=_NEAR)
+            found.append(UnknownWord(_short(word), tuple(known[each] for each in near)))
+        return tuple(found)
 
 
 def _end_of(text: str) -> str:
@@ -99,8 +105,8 @@ def _end_of(text: str) -> str:
     if len(text) <= _LONGEST_READ:
         return text
     end = text[-_LONGEST_READ:]
-    _, space, behind = end.partition(" ")
-    return behind if space else end
+    space = re.search(r"\s", end[:_LONGEST_WORD])
+    return end[space.end() :] if space else end
 
 
 def _plain(symbol: str) -> str:

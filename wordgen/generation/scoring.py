@@ -69,7 +69,7 @@ def score(network: Network, symbols: Sequence[str], codec: Codec, *, starts: boo
     ids = [codec.vocabulary.id_of(symbol) for symbol in symbols]
     log_probabilities = list(_log_probabilities(network, ids, starts=starts))
     speaker = codec.speaker()
-    ends = SentenceEnds()
+    ends = SentenceEnds(stops_in_words=codec.tokenizer.name == "whitespace")
     cuts = [0]
     scored: list[ScoredSymbol] = []
     for symbol, each, log_probability in zip(symbols, ids, log_probabilities, strict=True):

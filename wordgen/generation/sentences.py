@@ -3,6 +3,7 @@
 import re
 
 _STOP = re.compile(r"(?P<plain>[.!?…]+)?(?P<wide>[。！？]+)?[\"'”’»」』)\]]*")
+_WORD_WITH_STOP = re.compile(r".*?" + _STOP.pattern, re.DOTALL)
 _CLOSING = re.compile(r"[\"'”’»」』)\]]+")
 
 
@@ -13,7 +14,9 @@ class SentenceEnds:
     said), and closing quotation marks belong to the sentence; so an end is known when the next piece is there.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, stops_in_words: bool = False) -> None:
+        """Where the tokenizer leaves stops on their words, a word that ends in one ends the sentence."""
+        self._stop = _WORD_WITH_STOP if stops_in_words else _STOP
         self.open_end: int | None = None
         """How many pieces the text has up to an end that is not sure yet."""
         self._needs_space = False
@@ -34,7 +37,7 @@ class SentenceEnds:
                 self.open_end = None
         self._seen += 1
         self._spaced = piece[-1:].isspace()
-        stop = _STOP.fullmatch(word)
+        stop = self._stop.fullmatch(word)
         if word and stop and (stop["plain"] or stop["wide"]):
             self.open_end = self._seen
             self._needs_space = not stop["wide"]

@@ -8,6 +8,7 @@ from wordgen.settings import Settings, setting
 
 Mode = Literal["greedy", "sample", "beam"]
 Stop = Literal["none", "end", "sentence", "line"]
+_LONGEST_OF_BEAMS = 2000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +75,10 @@ class GenerationSettings(Settings):
         if self.mode == "beam" and self.count > self.beams:
             raise SettingError(
                 f"--mode beam keeps {self.beams} texts, of which --count cannot give {self.count}: take more --beams."
+            )
+        if self.mode == "beam" and self.length > _LONGEST_OF_BEAMS:
+            raise SettingError(
+                f"--mode beam looks at whole texts, of {_LONGEST_OF_BEAMS:,} symbols at the most: lower --length."
             )
         if self.at_least > self.length:
             raise SettingError(

@@ -17,9 +17,10 @@ from wordgen.generation.choosing import NO_SYMBOL, OddsChange, SymbolKinds, odds
 from wordgen.generation.copies import COPY_INDEX, Copy, CopyIndex
 from wordgen.generation.decoding import Reader, Writer
 from wordgen.generation.drafts import Draft, Ended
-from wordgen.generation.reading import Seed, TextReader, UnknownWord
+from wordgen.generation.manuscript import Manuscript
+from wordgen.generation.reading import WARM_UP, Seed, TextReader, UnknownWord
 from wordgen.generation.scoring import Score, perplexity, score
-from wordgen.generation.settings import GenerationSettings, Mode
+from wordgen.generation.settings import GenerationSettings
 from wordgen.generation.step import NumpyNetwork
 from wordgen.settings import by_name
 from wordgen.text.codec import Codec, Speaker
@@ -43,9 +44,9 @@ class Text:
     ended: Ended
     unknown: tuple[UnknownWord, ...]
     """The words of the seed that the model does not know and that were left out."""
-    mode: Mode
-    temperature: float
+    settings: GenerationSettings
     random_seed: int
+    """That of this text alone: with it and the same settings it comes again, whatever `count` was."""
     number: int
     """Which of the `count` texts of this seed it is, from 0."""
 
@@ -91,18 +92,23 @@ class TrainedModel:
 
     def stream_with(self, seed: str, settings: GenerationSettings) -> Iterator[str]:
         """Write one text piece by piece, the seed first: `for piece in model.stream("Aragorn"): ...`."""
+        self._changes(settings)  # what cannot be done is said before the first piece
+        ids = self.read_seed(seed).ids
+        return chain(self._codec.pieces(ids), (piece for _, piece in self.go_on(ids, settings)))
+
+    def go_on(self, ids: Sequence[int], settings: GenerationSettings) -> Iterator[tuple[int, str]]:
+        """Write one text that goes on from some symbols: each new one, and the piece that it adds, once it is sure."""
         settings = replace(with_random_seed(settings), count=1)
-        read = self.read_seed(seed)
+        draft = Draft(tuple(ids[-WARM_UP:]), settings, self._codec)
         if settings.mode == "beam":  # nothing is sure before the search is over
-            draft = next(iter(self._searched(read, settings)))
-            yield from chain(draft.seed_pieces, draft.pieces)
+            (draft,) = self._searched(draft, settings)
+            yield from zip(draft.ids, draft.pieces, strict=True)
             return
-        draft = self._draft(read, settings)
-        yield from draft.seed_pieces
         told = 0
         for _ in self._written([draft], [0], settings):
-            yield from draft.pieces[told : draft.settled]
-            told = max(told, draft.settled)
+            while told < draft.settled:
+                yield draft.ids[told], draft.pieces[told]
+                told += 1
 
     generate = by_name(GenerationSettings)(generate_with)
     stream = by_name(GenerationSettings)(stream_with)
@@ -120,15 +126,18 @@ class TrainedModel:
                 log_probabilities=tuple(draft.log_probabilities),
                 ended=draft.ended or "length",
                 unknown=seed.unknown,
-                mode=settings.mode,
-                temperature=settings.temperature,
-                random_seed=settings.random_seed,
+                settings=settings,
+                random_seed=settings.random_seed + number,
                 number=number,
             )
 
     def read_seed(self, seed: str) -> Seed:
         """What a text would begin with: the ids of the words that the model knows, and the words that it does not."""
         return self._reader.seed(seed)
+
+    def manuscript(self, beginning: str = "") -> Manuscript:
+        """A text to write in turns with the model."""
+        return Manuscript(self, self._codec, self._reader, beginning)
 
     def copies(self, text: Text) -> tuple[Copy, ...]:
         """The runs of five symbols or more, the seed's included, that stand so in the training text."""
@@ -163,13 +172,17 @@ class TrainedModel:
 
     def next_words(self, text: str, count: int = 5) -> tuple[NextWord, ...]:
         """What could follow on a text, the likeliest first, with the odds that the network itself gives it."""
-        seed = self.read_seed(text)
-        reader = Reader(self._network, [seed.ids], starts=self._starts)
+        return self.next_after(self.read_seed(text).ids, count)
+
+    def next_after(self, ids: Sequence[int], count: int) -> tuple[NextWord, ...]:
+        """The same after symbols."""
+        recent = ids[-WARM_UP:]
+        reader = Reader(self._network, [recent], starts=self._starts)
         odds = reader.log_odds()[0]
         odds[[UNKNOWN, START]] = -np.inf
         best = np.argsort(-odds, kind="stable")[: max(0, min(count, len(odds) - 2))]
         speaker = self._codec.speaker()
-        for each in seed.ids:
+        for each in recent:
             speaker.say(each)
         return tuple(self._next_word(int(i), speaker, float(np.exp(odds[i]))) for i in best)
 
@@ -182,7 +195,7 @@ class TrainedModel:
         """The finished drafts of each seed in turn, numbered."""
         if settings.mode == "beam":
             for seed in seeds:
-                for number, draft in enumerate(self._searched(seed, settings)):
+                for number, draft in enumerate(self._searched(self._draft(seed, settings), settings)):
                     yield seed, number, draft
             return
         jobs = [(seed, number) for seed in seeds for number in range(settings.count)]
@@ -201,7 +214,8 @@ class TrainedModel:
         """Write on in all drafts, symbol by symbol, until each has ended."""
         dice = None
         if settings.mode == "sample":
-            dice = [np.random.default_rng([settings.random_seed or 0, number]) for number in numbers]
+            assert settings.random_seed is not None
+            dice = [np.random.default_rng(settings.random_seed + number) for number in numbers]
         bans, shapes = self._changes(settings)
         writer = Writer(self._network, [draft.seed for draft in drafts], dice, bans, shapes, starts=self._starts)
         alive = len(drafts)
@@ -216,9 +230,9 @@ class TrainedModel:
             alive -= len(over) + len(chosen.stuck)
             yield
 
-    def _searched(self, seed: Seed, settings: GenerationSettings) -> list[Draft]:
+    def _searched(self, blank: Draft, settings: GenerationSettings) -> list[Draft]:
         bans, _ = self._changes(settings)
-        return search(self._network, self._draft(seed, settings), settings, bans, starts=self._starts)
+        return search(self._network, blank, settings, bans, starts=self._starts)
 
     def _changes(self, settings: GenerationSettings) -> tuple[list[OddsChange], list[OddsChange]]:
         followers = self.copy_index.followers if settings.max_copy else None

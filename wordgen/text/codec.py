@@ -35,6 +35,11 @@ class Speaker:
         self._previous: str | None = None
         self._waiting = ""
 
+    @property
+    def waiting(self) -> str:
+        """What will be said before the next symbol."""
+        return self._waiting
+
     def say(self, symbol_id: int) -> str:
         return self.say_symbol(self._codec.vocabulary.symbols[symbol_id])
 

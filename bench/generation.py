@@ -142,8 +142,8 @@ class Way:
 def main(torch_python: str | None) -> None:
     with tempfile.TemporaryDirectory() as room:
         folder = make_model(Path(room))
-        # As generate.py does it: one text has one thread, several have all.
-        one = Way(sys.executable, "wordgen", str(folder), OPENBLAS_NUM_THREADS="1")
+        # As generate.py does it: one text has four threads at most, several have all.
+        one = Way(sys.executable, "wordgen", str(folder), OPENBLAS_NUM_THREADS="4")
         many = Way(sys.executable, "wordgen", str(folder))
         ways = {"predict": [Way(sys.executable, "predict")]}
         if torch_python is not None:

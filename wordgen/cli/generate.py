@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from wordgen.generation.reading import Seed
     from wordgen.generation.trained import Text, TrainedModel
 
-# One text is bound by reading the weights: more threads than one spin and wait, and cost more than they give.
-_TEXTS_WORTH_THREADS = 8
+# One text is bound by reading the weights: a few threads read faster than one, and many only spin and wait.
+_FEW_TEXTS = 8
+_THREADS_FOR_FEW = "4"
 _MOST_NAMED = 10
 
 
@@ -73,8 +74,8 @@ def add_model_flag(group: "argparse._ArgumentGroup") -> None:
 def run(arguments: argparse.Namespace) -> int:
     settings = settings_from(GenerationSettings, arguments)
     _check(arguments)
-    if settings.count < _TEXTS_WORTH_THREADS and arguments.seeds_file is None:  # said to NumPy before it is imported
-        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    if settings.count < _FEW_TEXTS and arguments.seeds_file is None:
+        limit_threads()
     from wordgen.run_folder import find_model, load
 
     folder = find_model(arguments.model)
@@ -86,6 +87,11 @@ def run(arguments: argparse.Namespace) -> int:
             model, folder.name, settings, first=as_text(arguments.seed or ""), co_writer=arguments.co_writer
         )
     return _write(model, folder.name, _seeds(arguments), settings, arguments)
+
+
+def limit_threads() -> None:
+    """Said to NumPy before it is imported; whoever has set it otherwise knows why."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", _THREADS_FOR_FEW)
 
 
 def as_text(argument: str) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wordgen.cli.flags import Parser
-from wordgen.cli.generate import add_model_flag, as_text
+from wordgen.cli.generate import add_model_flag, as_text, limit_threads
 from wordgen.cli.output import show, tell
 from wordgen.errors import CorpusError, SettingError
 
@@ -38,7 +38,7 @@ def make_parser(prog: str) -> Parser:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # said to NumPy before it is imported
+    limit_threads()
     from wordgen.run_folder import find_model, load
 
     folder = find_model(arguments.model)

@@ -79,7 +79,8 @@ def odds_changes(
 
 def log_odds(logits: NDArray[np.floating]) -> LogOdds:
     shifted = np.asarray(logits - logits.max(axis=1, keepdims=True), np.float32)
-    return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    shifted -= np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    return shifted
 
 
 def forbid(ids: Sequence[int]) -> OddsChange:
@@ -151,9 +152,10 @@ def warm(temperature: float) -> OddsChange:
     """Divide by the temperature; the likeliest is set to 0 first, so that no temperature overflows."""
 
     def change(log_odds: LogOdds, past: Past) -> LogOdds:
-        highest = log_odds.max(axis=1, keepdims=True)
+        changed = log_odds - log_odds.max(axis=1, keepdims=True)
         with np.errstate(over="ignore"):  # minus a large number divided by a small one: never, and that is meant
-            return (log_odds - highest) / np.float32(temperature)
+            changed /= np.float32(temperature)
+        return changed
 
     return change
 
@@ -223,16 +225,20 @@ def draw(log_odds: LogOdds, dice: Sequence[np.random.Generator]) -> NDArray[np.i
     The odds are summed in blocks first, and within the block that the throw falls into: of a large vocabulary most
     is never summed one by one.
     """
-    odds = np.exp(log_odds - log_odds.max(axis=1, keepdims=True))
+    odds = log_odds - log_odds.max(axis=1, keepdims=True)
+    np.exp(odds, out=odds)
     starts = np.arange(0, odds.shape[1], _BLOCK)
     sums = np.add.reduceat(odds, starts, axis=1).cumsum(axis=1, dtype=np.float64)
-    drawn = np.empty(len(odds), np.intp)
-    for row, row_dice in enumerate(dice):
-        thrown = min(row_dice.random() * sums[row, -1], np.nextafter(sums[row, -1], 0))  # a product may be rounded up
-        block = int(np.searchsorted(sums[row], thrown, side="right"))
-        in_block = odds[row, starts[block] : starts[block] + _BLOCK]
-        before = sums[row, block - 1] if block else 0.0
-        place = np.searchsorted(in_block.cumsum(dtype=np.float64), thrown - before, side="right")
-        # Summed as a block and one by one they may differ in the last digit; what has no odds is never drawn.
-        drawn[row] = starts[block] + min(int(place), int(np.flatnonzero(in_block)[-1]))
-    return drawn
+    whole = sums[:, -1]
+    thrown = np.array([row_dice.random() for row_dice in dice]) * whole
+    thrown = np.minimum(thrown, np.nextafter(whole, 0))  # a product may be rounded up
+    rows = np.arange(len(odds))
+    blocks = (sums <= thrown[:, None]).sum(axis=1)
+    before = np.where(blocks > 0, sums[rows, blocks - 1], 0.0)
+    columns = starts[blocks, None] + np.arange(_BLOCK)
+    there = columns < odds.shape[1]
+    in_block = np.where(there, odds[rows[:, None], np.where(there, columns, 0)], 0)
+    places = (in_block.cumsum(axis=1, dtype=np.float64) <= (thrown - before)[:, None]).sum(axis=1)
+    # Summed as a block and one by one they may differ in the last digit; what has no odds is never drawn.
+    last_possible = _BLOCK - 1 - (in_block > 0)[:, ::-1].argmax(axis=1)
+    return starts[blocks] + np.minimum(places, last_possible)

@@ -47,7 +47,9 @@ class NumpyNetwork:
         """What comes next after any number of states of the last layer, one a row."""
         if self._projection is not None:
             hidden = hidden @ self._projection
-        return hidden @ self._output + self._output_bias
+        logits = hidden @ self._output
+        logits += self._output_bias
+        return logits
 
     def _layer_step(self, weights: Weights, layer: int) -> "LayerStep":
         kernel = weights[f"layer_{layer}/kernel"]

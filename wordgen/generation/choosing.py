@@ -229,16 +229,13 @@ def draw(log_odds: LogOdds, dice: Sequence[np.random.Generator]) -> NDArray[np.i
     np.exp(odds, out=odds)
     starts = np.arange(0, odds.shape[1], _BLOCK)
     sums = np.add.reduceat(odds, starts, axis=1).cumsum(axis=1, dtype=np.float64)
-    whole = sums[:, -1]
-    thrown = np.array([row_dice.random() for row_dice in dice]) * whole
-    thrown = np.minimum(thrown, np.nextafter(whole, 0))  # a product may be rounded up
-    rows = np.arange(len(odds))
-    blocks = (sums <= thrown[:, None]).sum(axis=1)
-    before = np.where(blocks > 0, sums[rows, blocks - 1], 0.0)
-    columns = starts[blocks, None] + np.arange(_BLOCK)
-    there = columns < odds.shape[1]
-    in_block = np.where(there, odds[rows[:, None], np.where(there, columns, 0)], 0)
-    places = (in_block.cumsum(axis=1, dtype=np.float64) <= (thrown - before)[:, None]).sum(axis=1)
-    # Summed as a block and one by one they may differ in the last digit; what has no odds is never drawn.
-    last_possible = _BLOCK - 1 - (in_block > 0)[:, ::-1].argmax(axis=1)
-    return starts[blocks] + np.minimum(places, last_possible)
+    drawn = np.empty(len(odds), np.intp)
+    for row, row_dice in enumerate(dice):
+        thrown = min(row_dice.random() * sums[row, -1], np.nextafter(sums[row, -1], 0))  # a product may be rounded up
+        block = int(sums[row].searchsorted(thrown, side="right"))
+        in_block = odds[row, starts[block] : starts[block] + _BLOCK]
+        before = sums[row, block - 1] if block else 0.0
+        place = int(in_block.cumsum(dtype=np.float64).searchsorted(thrown - before, side="right"))
+        # Summed as a block and one by one they may differ in the last digit; what has no odds is never drawn.
+        drawn[row] = starts[block] + min(place, int(in_block.nonzero()[0][-1]))
+    return drawn

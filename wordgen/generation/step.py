@@ -64,22 +64,34 @@ class NumpyNetwork:
                 return _rnn(np.concatenate([kernel, recurrent]), bias)
 
 
+_HALF = np.float32(0.5)
 LayerStep = Callable[[Floats, tuple[Floats, ...]], tuple[Floats, ...]]
 
 
 def _sigmoid(x: Floats) -> Floats:
-    return np.float32(0.5) + np.float32(0.5) * np.tanh(np.float32(0.5) * x)  # never overflows
+    return _HALF + _HALF * np.tanh(_HALF * x)  # never overflows
 
 
 def _lstm(stacked: Floats, bias: Floats) -> LayerStep:
+    """All four gates in one product and one tanh, for a sigmoid is half a tanh of half its argument, and a half."""
     units = len(bias) // 4
+    halves = np.full(4 * units, 0.5, np.float32)
+    halves[2 * units : 3 * units] = 1  # the candidate's own tanh
+    stacked *= halves
+    bias = bias * halves
 
     def step(x: Floats, state: tuple[Floats, ...]) -> tuple[Floats, ...]:
         hidden, cell = state
-        gates = np.concatenate([x, hidden], axis=1) @ stacked + bias
-        take_and_keep = _sigmoid(gates[:, : 2 * units])
-        cell = take_and_keep[:, units:] * cell + take_and_keep[:, :units] * np.tanh(gates[:, 2 * units : 3 * units])
-        return _sigmoid(gates[:, 3 * units :]) * np.tanh(cell), cell
+        gates = np.concatenate([x, hidden], axis=1) @ stacked
+        gates += bias
+        np.tanh(gates, out=gates)
+        candidate = gates[:, 2 * units : 3 * units].copy()
+        gates *= _HALF
+        gates += _HALF
+        cell = gates[:, units : 2 * units] * cell
+        candidate *= gates[:, :units]
+        cell += candidate
+        return gates[:, 3 * units :] * np.tanh(cell), cell
 
     return step
 

@@ -167,12 +167,8 @@ def keep_top_k(k: int) -> OddsChange:
         size = log_odds.shape[1]
         if k >= size:
             return log_odds
-        least = np.partition(log_odds, size - k, axis=1)[:, size - k, None]
-        kept = log_odds >= least
-        for row in np.flatnonzero(kept.sum(axis=1) > k):
-            equal = np.flatnonzero(log_odds[row] == least[row])
-            kept[row, equal[k - np.count_nonzero(log_odds[row] > least[row]) :]] = False
-        return _keep(log_odds, kept)
+        least = np.partition(log_odds, size - k, axis=1)[:, size - k]
+        return _keep(log_odds, _likeliest(log_odds, least, np.full(len(log_odds), k)))
 
     return change
 
@@ -181,20 +177,21 @@ def keep_top_p(p: float) -> OddsChange:
     """The fewest of the likeliest whose odds add up to p, at least one; equally likely ones by their ids."""
 
     def change(log_odds: LogOdds, past: Past) -> LogOdds:
-        size = log_odds.shape[1]
-        odds = np.exp(log_odds - log_odds.max(axis=1, keepdims=True))
-        sums = odds.sum(axis=1)
-        kept = np.zeros(log_odds.shape, np.bool_)
-        for row in range(len(log_odds)):
-            # All that are less likely than this have less than 1 - p together, so none of them is needed.
-            least = (1 - p) * sums[row] / size
-            candidates = np.flatnonzero(odds[row] >= min(least, 1.0))
-            by_odds = candidates[np.argsort(-odds[row, candidates], kind="stable")]
-            reached = np.cumsum(odds[row, by_odds], dtype=np.float64) / sums[row]
-            kept[row, by_odds[: np.searchsorted(reached, p) + 1]] = True
-        return _keep(log_odds, kept)
+        falling = np.sort(log_odds, axis=1)[:, ::-1]
+        sums = np.exp(falling - falling[:, :1]).cumsum(axis=1, dtype=np.float64)
+        counts = 1 + (sums[:, :-1] < p * sums[:, -1:]).sum(axis=1)
+        return _keep(log_odds, _likeliest(log_odds, falling[np.arange(len(falling)), counts - 1], counts))
 
     return change
+
+
+def _likeliest(log_odds: LogOdds, least: LogOdds, counts: NDArray[np.integer]) -> NDArray[np.bool_]:
+    """Which symbols are so many of the likeliest in each row, when the last of them has `least`."""
+    kept = log_odds >= least[:, None]
+    for row in np.flatnonzero(kept.sum(axis=1) > counts):
+        equal = np.flatnonzero(log_odds[row] == least[row])
+        kept[row, equal[counts[row] - np.count_nonzero(log_odds[row] > least[row]) :]] = False
+    return kept
 
 
 def keep_min_p(share: float) -> OddsChange:

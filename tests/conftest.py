@@ -84,4 +84,4 @@ def in_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def unit_texts(corpus: Corpus) -> list[str]:
-    return [unit.text for _, unit in corpus.units()]
+    return [unit.text for _, unit in corpus.reading().units()]

@@ -20,7 +20,7 @@ from wordgen import __version__
 from wordgen.architecture import Architecture, NetworkSettings
 from wordgen.bundle import is_bundle
 from wordgen.corpora.catalogue import bundled_data, user_data
-from wordgen.corpora.corpus import Corpus, CorpusSettings, open_corpus
+from wordgen.corpora.corpus import Corpus, CorpusSettings, ReadingSettings, open_corpus
 from wordgen.dataset.batches import Batches
 from wordgen.dataset.encoding import Dataset, prepare
 from wordgen.errors import CorpusError, SettingError
@@ -67,7 +67,7 @@ def train_with(settings: TrainSettings, observers: Sequence[Observer] = ()) -> R
     Where several workers learn together, each calls this; the chief alone writes files and tells observers.
     """
     with _watched(settings, observers) as (place, observers, stop):
-        corpus = open_corpus(settings.corpus)
+        corpus = open_corpus(settings.corpus, ReadingSettings.part_of(settings))
         name = run_name(settings.name, corpus.name)
         folder = folder_for(name, overwrite=settings.overwrite or not place.chief)
         prepared = _prepare(folder, corpus, settings, observers)
@@ -79,7 +79,7 @@ def train_with(settings: TrainSettings, observers: Sequence[Observer] = ()) -> R
 def dry_run_with(settings: TrainSettings, observers: Sequence[Observer] = ()) -> Speed:
     """Plan a run and measure how fast it would go; nothing is kept."""
     with _watched(settings, observers) as (place, observers, stop):
-        corpus = open_corpus(settings.corpus)
+        corpus = open_corpus(settings.corpus, ReadingSettings.part_of(settings))
         folder = folder_for(run_name(settings.name, corpus.name), overwrite=True)
         joined = _join(_prepare(folder, corpus, settings, observers), settings, place, observers, stop, dry=True)
         from wordgen.training.joining import telling_of_a_lost_worker
@@ -104,10 +104,11 @@ def resume_with(
     report = read_report(folder)
     settings = _resumed_settings(folder, TrainSettings.from_mapping(report["settings"]), changes or {})
     with _watched(settings, observers) as (place, observers, stop):
-        prepared = _prepare(folder, open_corpus(settings.corpus), settings, observers)
+        corpus = open_corpus(settings.corpus, ReadingSettings.part_of(settings))
+        prepared = _prepare(folder, corpus, settings, observers)
         if report["dataset"]["fingerprint"] != prepared.plan.fingerprint:
             raise CorpusError(
-                f"The text of {settings.corpus} is not the one that {folder.name} began with: "
+                f"The text of {prepared.plan.corpus} is not the one that {folder.name} began with: "
                 "put it back, or train anew."
             )
         joined = _join(prepared, settings, place, observers, stop)
@@ -276,6 +277,7 @@ def _plan(folder: Path, corpus: Corpus, dataset: Dataset, batches: Batches, sett
         folder=folder,
         corpus=corpus.name,
         source=_source(corpus.files),
+        notes=dataset.notes,
         unit=corpus.cut_at,
         line_breaks=corpus.line_breaks,
         tokenizer=dataset.codec.tokenizer.name,

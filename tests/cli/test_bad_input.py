@@ -62,7 +62,7 @@ def test_it_says_what_is_wrong(arguments: list[str], parts: list[str], capsys: p
     [
         (b"", "is empty"),
         (b"\x00\x01\x02", "is not a text"),
-        (b"\xff\xfe\xfd abc", "is not UTF-8"),
+        (b"\xff\xfe\xfd abc", "is not UTF-16 text"),
         (b"one\n", "at least 3"),
     ],
 )

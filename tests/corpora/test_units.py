@@ -15,15 +15,20 @@ def texts(units: Iterable[Unit]) -> list[str]:
 
 
 def test_lines_are_units():
-    assert texts(units_of(" one \ntwo\n\n\nthree\n", "line", "joined")) == ["one", "two", "three"]
+    assert texts(units_of([" one ", "two", "", "", "three", ""], "line", "joined")) == ["one", "two", "three"]
 
 
 def test_a_song_keeps_its_verses():
-    assert texts(units_of("\n\none\ntwo\n\n\n\nthree\n\n", "line", "kept")) == ["one", "two", "", "three"]
+    assert texts(units_of(["", "", "one", "two", "", "", "", "three", "", ""], "line", "kept")) == [
+        "one",
+        "two",
+        "",
+        "three",
+    ]
 
 
 def test_hard_wraps_are_joined():
-    assert texts(units_of("one\ntwo\n  \nthree", "paragraph", "joined")) == ["one two", "three"]
+    assert texts(units_of(["one", "two", "  ", "three"], "paragraph", "joined")) == ["one two", "three"]
 
 
 @pytest.mark.parametrize(
@@ -37,15 +42,15 @@ def test_hard_wraps_are_joined():
     ],
 )
 def test_only_between_japanese_letters_a_wrap_is_no_space(wrapped: str, joined: str):
-    assert texts(units_of(wrapped, "paragraph", "joined")) == [joined]
+    assert texts(units_of(wrapped.split("\n"), "paragraph", "joined")) == [joined]
 
 
 def test_line_breaks_can_stay():
-    assert texts(units_of("one\ntwo\n\nthree", "paragraph", "kept")) == ["one\ntwo", "three"]
+    assert texts(units_of(["one", "two", "", "three"], "paragraph", "kept")) == ["one\ntwo", "three"]
 
 
 def test_a_document_is_one_unit():
-    assert texts(units_of("one\ntwo\n\nthree\n", "document", "kept")) == ["one\ntwo\n\nthree"]
+    assert texts(units_of(["one", "two", "", "three", ""], "document", "kept")) == ["one\ntwo\n\nthree"]
 
 
 @pytest.mark.parametrize(
@@ -57,6 +62,9 @@ def test_a_document_is_one_unit():
         (PLAY, ("document", "kept")),
         ("a spell\nanother spell\na third one\n", ("line", "joined")),
         ("only one line", ("paragraph", "joined")),
+        ("\u3000雨が降る。\n\u3000夜になった。\n「行こう」\n\n\u3000朝。\n\u3000昼。", ("line", "joined")),
+        ("\n".join(["a very long line that is a whole paragraph " * 5] * 4), ("line", "joined")),
+        ("\n\n".join(["a very long line that is a whole paragraph " * 5] * 4), ("paragraph", "joined")),
     ],
 )
 def test_the_layout_is_found_from_the_text(text: str, layout: tuple[str, str]):
@@ -67,7 +75,7 @@ def test_the_layout_is_found_from_the_text(text: str, layout: tuple[str, str]):
 @pytest.mark.parametrize("line_breaks", ["joined", "kept"])
 def test_units_know_their_lines(unit: UnitKind, line_breaks: LineBreaks):
     lines = ["", "one two", "  three", "", " ", "four", "", "", "five", "six"]
-    for each in units_of("\n".join(lines), unit, line_breaks):
+    for each in units_of(lines, unit, line_breaks):
         width = sum(each.widths)
         assert width == visible_width(each.text)
         theirs = lines[each.line - 1 : each.line - 1 + len(each.widths)]

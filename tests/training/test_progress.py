@@ -23,6 +23,7 @@ def plan() -> Plan:
         source="data/tale.txt",
         unit="line",
         line_breaks="joined",
+        notes=("read as Shift JIS",),
         tokenizer="english",
         fingerprint="f",
         statistics={"train": STATISTICS, "valid": STATISTICS, "test": STATISTICS},

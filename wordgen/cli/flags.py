@@ -43,6 +43,13 @@ def add_flags(parser: argparse.ArgumentParser, group: type[Settings], title: str
         )
 
 
+class _OneOrMany(argparse.Action):
+    """One value as itself, several as a tuple."""
+
+    def __call__(self, parser: Any, namespace: argparse.Namespace, values: Any, option_string: Any = None) -> None:
+        setattr(namespace, self.dest, values[0] if len(values) == 1 else tuple(values))
+
+
 def settings_from(group: type[Group], arguments: argparse.Namespace) -> Group:
     return group(**given_settings(group, arguments))
 
@@ -61,7 +68,10 @@ def _shown(default: object) -> str:
 
 def _kind(hint: Any) -> dict[str, Any]:
     if get_origin(hint) in (Union, UnionType):
-        hint = next(part for part in get_args(hint) if part is not type(None))
+        parts = [part for part in get_args(hint) if part is not type(None)]
+        if any(get_origin(part) is tuple for part in parts):
+            return {"nargs": "+", "action": _OneOrMany, "metavar": "TEXT"}
+        hint = parts[0]
     if hint is bool:
         return {"action": argparse.BooleanOptionalAction}
     if get_origin(hint) is Literal:

@@ -125,11 +125,11 @@ def check_new_file(path: Path) -> None:
 def _seeds(arguments: argparse.Namespace) -> list[str]:
     if arguments.seeds_file is None:
         return [as_text(arguments.seed or "")]
-    from wordgen.corpora.reading import clean, decode, read_bytes
+    from wordgen.corpora.reading import TextFile
 
     path = Path(arguments.seeds_file)
-    raw = sys.stdin.buffer.read() if arguments.seeds_file == "-" else read_bytes(path)
-    seeds = [line.strip() for line in clean(decode(raw, path)).split("\n") if line.strip()]
+    content = sys.stdin.buffer.read() if arguments.seeds_file == "-" else None
+    seeds = [line.strip() for line in TextFile(path, content=content).lines() if line.strip()]
     if not seeds:
         raise SettingError(f"--seeds-file {path} holds no seed: put one into each line.")
     return seeds

@@ -70,7 +70,7 @@ class _Commands:
         self.name: str = parsed.name if "name" in parsed else parsed.resume or ""
         if not self.name and parsed.resume is None:
             # All starts must mean the same run.
-            self.name = run_name(None, Path(parsed.corpus).stem)
+            self.name = run_name(None, Path(parsed.corpus if isinstance(parsed.corpus, str) else parsed.corpus[0]).stem)
             self._given += ["--name", self.name]
         self._resumes = parsed.resume is not None
         self._overwrites = bool(getattr(parsed, "overwrite", False))

@@ -57,15 +57,15 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _text(argument: str | None) -> str:
-    from wordgen.corpora.reading import clean, decode, read_text
+    from wordgen.corpora.reading import TextFile
 
     if argument is None or argument == "-":
         if argument is None and sys.stdin.isatty():
             return ""
-        return clean(decode(sys.stdin.buffer.read(), Path("standard input")))
+        return TextFile(Path("standard input"), content=sys.stdin.buffer.read()).text()
     if os.path.isfile(argument):
         tell(f"Reading the file {argument}.")
-        return read_text(Path(argument))
+        return TextFile(Path(argument)).text()
     if os.path.isdir(argument) or (argument.endswith(".txt") and len(argument.split()) == 1):
         raise CorpusError(f"There is no text file {argument}: give a file, or a text in quotation marks.")
     return as_text(argument)

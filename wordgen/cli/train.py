@@ -6,7 +6,7 @@ import sys
 from wordgen.architecture import NetworkSettings
 from wordgen.cli.exits import EXIT_OK, EXIT_STOPPED
 from wordgen.cli.flags import Parser, add_flags, given_settings, settings_from
-from wordgen.corpora.corpus import CorpusSettings
+from wordgen.corpora.corpus import STANDARD_INPUT, CorpusSettings, keep_standard_input
 from wordgen.errors import SettingError
 from wordgen.run_folder import is_run
 from wordgen.runs import RunSettings, TrainSettings, dry_run_with, resume_with, train_with
@@ -57,6 +57,8 @@ def run(arguments: argparse.Namespace) -> int:
     if vars(arguments).get("distribute") == "multiworker":
         hide_native_notes()
 
+    if vars(arguments).get("corpus") == STANDARD_INPUT:
+        arguments.corpus = keep_standard_input()
     if arguments.quiet:
         observer = QuietProgress(screen(sys.stderr))
     else:

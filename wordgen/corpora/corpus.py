@@ -1,12 +1,17 @@
-"""A corpus: a named text, found by name, file or folder."""
+"""A corpus: a named text, found by name, files or folder."""
 
 import difflib
 import hashlib
 import os
+import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
+from typing import Literal
 
+from wordgen.corpora.boilerplate import Cuts, without_boilerplate
 from wordgen.corpora.catalogue import (
     CatalogueEntry,
     LineBreaks,
@@ -15,19 +20,42 @@ from wordgen.corpora.catalogue import (
     catalogue,
     user_data,
 )
-from wordgen.corpora.reading import read_bytes, read_text
+from wordgen.corpora.reading import Encoding, TextFile
 from wordgen.corpora.units import Unit, guess_layout, units_of
 from wordgen.errors import CorpusError
+from wordgen.files import make_folder, write_whole
 from wordgen.settings import Settings, setting
 
 FEWEST_DOCUMENTS = 20
+STANDARD_INPUT = "-"
 _SAMPLE = 20_000
+_SAMPLE_LINES = 2_000
 _LONGEST_NAME = 60
+_TEXTS = (".txt", ".txt.gz")
 
 
 @dataclass(frozen=True, kw_only=True)
-class CorpusSettings(Settings):
-    corpus: str = setting(help="the text to learn: a name of the catalogue, a text file, or a folder of .txt files")
+class ReadingSettings(Settings):
+    encoding: Encoding = setting(
+        "auto", help="how the files spell letters as bytes; auto recognises it and says what it found"
+    )
+    unit: Literal["auto", "line", "paragraph", "document"] = setting(
+        "auto", help="what stands for itself; auto takes the catalogue's word or looks at the text, and says so"
+    )
+    line_breaks: Literal["auto", "joined", "kept"] = setting(
+        "auto", help="whether breaks between the lines of a unit are symbols (verse, plays) or mere wraps (prose)"
+    )
+    keep_boilerplate: bool = setting(
+        False, help="keep what Project Gutenberg and Aozora Bunko put around and into their texts"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class CorpusSettings(ReadingSettings):
+    corpus: str | tuple[str, ...] = setting(
+        help="the text to learn: a name of the catalogue, text files (.txt or .txt.gz), a folder of them, "
+        "or - for standard input"
+    )
 
 
 @dataclass(frozen=True)
@@ -38,6 +66,8 @@ class Corpus:
     line_breaks: LineBreaks
     tokenizer: str | None
     """The tokenizer that the catalogue names; None where the text must speak for itself."""
+    encoding: Encoding = "auto"
+    keep_boilerplate: bool = False
 
     @property
     def cut_at(self) -> UnitKind:
@@ -45,40 +75,97 @@ class Corpus:
         few = self.unit == "document" and len(self.files) < FEWEST_DOCUMENTS
         return "paragraph" if few else self.unit
 
-    def units(self) -> Iterator[tuple[int, Unit]]:
-        """All units in order, with the number of the file that each stood in."""
-        for number, path in enumerate(self.files):
-            for unit in units_of(read_text(path), self.cut_at, self.line_breaks):
-                yield number, unit
+    def reading(self) -> "Reading":
+        return Reading(self)
 
     @property
     def file_names(self) -> tuple[str, ...]:
         """The names of its files, as they are shown: without where on this machine they lie."""
         if len(self.files) == 1:
             return (self.files[0].name,)
-        folder = os.path.commonpath([path.parent for path in self.files])
-        return tuple(path.relative_to(folder).as_posix() for path in self.files)
+        folder = os.path.commonpath([path.absolute().parent for path in self.files])
+        return tuple(path.absolute().relative_to(folder).as_posix() for path in self.files)
 
     def sample(self) -> str:
-        return _first_text(self.files[0].parent, self.files)
+        """The beginning of the first file that holds anything."""
+        return _sample(self.files, ReadingSettings(encoding=self.encoding, keep_boilerplate=self.keep_boilerplate))
 
     def digest(self) -> str:
-        """A fingerprint of the bytes of all files and of how they are cut into units."""
-        whole = hashlib.sha256(f"{self.unit} {self.line_breaks} {len(self.files)}".encode())
+        """A fingerprint of the bytes of all files and of how they are read and cut into units."""
+        how = (self.unit, self.line_breaks, self.encoding, self.keep_boilerplate, len(self.files))
+        whole = hashlib.sha256(repr(how).encode())
         for path in self.files:
-            whole.update(hashlib.sha256(read_bytes(path)).digest())
+            of_file = hashlib.sha256()
+            for block in TextFile(path).blocks():
+                of_file.update(block)
+            whole.update(of_file.digest())
         return whole.hexdigest()
 
 
-def open_corpus(name_or_path: str) -> Corpus:
-    """Find a corpus: a name of the catalogue, else a file or folder, else a folder of that name in data/."""
-    entry = catalogue().get(name_or_path)
+@dataclass
+class Reading:
+    """One pass through a corpus; what was recognised and cut is known when it has ended."""
+
+    corpus: Corpus
+    _files: list[tuple[TextFile, Cuts]] = field(default_factory=list)
+
+    def units(self) -> Iterator[tuple[int, Unit]]:
+        """All units in order, with the number of the file that each stood in."""
+        corpus = self.corpus
+        for number, path in enumerate(corpus.files):
+            file, cuts = TextFile(path, corpus.encoding), Cuts()
+            self._files.append((file, cuts))
+            lines = file.lines() if corpus.keep_boilerplate else without_boilerplate(file.lines(), cuts)
+            for unit in units_of(lines, corpus.cut_at, corpus.line_breaks):
+                yield number, unit
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a user should know of how the text was read, in short sentences."""
+        notes: list[str] = []
+        encodings = Counter(file.encoding_name for file, _ in self._files)
+        if set(encodings) - {"UTF-8"}:
+            notes.append("read as " + ", ".join(_of_files(name, n, len(self._files)) for name, n in encodings.items()))
+        broken = sum(file.undecodable for file, _ in self._files)
+        if broken:
+            notes.append(f"{broken:,} byte{'s' if broken > 1 else ''} did not decode and became \ufffd")
+        for library in dict.fromkeys(cuts.library for _, cuts in self._files if cuts.library):
+            of_library = [cuts for _, cuts in self._files if cuts.library == library]
+            lines, marks = sum(cuts.lines for cuts in of_library), sum(cuts.marks for cuts in of_library)
+            told = f"cut {lines:,} lines of {library}'s own"
+            notes.append(told + (f", and {marks:,} readings and editor's marks" if marks else ""))
+        return tuple(notes)
+
+
+def open_corpus(wanted: str | Sequence[str], how: ReadingSettings | None = None) -> Corpus:
+    """Find a corpus: a name of the catalogue, else files or folders, else a folder of that name in data/."""
+    how = how or ReadingSettings()
+    names = [wanted] if isinstance(wanted, str) else list(wanted)
+    entry = catalogue().get(names[0]) if len(names) == 1 else None
     if entry is not None:
-        return _from_catalogue(entry)
-    for path in (Path(name_or_path), user_data() / name_or_path):
-        if name_or_path and _is_there(path):
-            return _from_path(path)
-    raise CorpusError(_not_found(name_or_path))
+        return _from_catalogue(entry, how)
+    return _from_paths([_found(name) for name in names], how)
+
+
+def keep_standard_input() -> str:
+    """Keep what comes through standard input in data/, so that a run can be resumed; the path of the file."""
+    content = sys.stdin.buffer.read()
+    path = user_data() / "standard-input" / f"{hashlib.sha256(content).hexdigest()[:16]}.txt"
+    if not path.exists():
+        make_folder(path.parent)
+        write_whole(path, content)
+    return str(path)
+
+
+def _of_files(encoding: str, files: int, of_all: int) -> str:
+    return encoding if of_all == 1 else f"{encoding} ({files:,} file{'s' if files > 1 else ''})"
+
+
+def _found(name: str) -> Path:
+    for path in (Path(name), user_data() / name):
+        if name and _is_there(path):
+            return path
+    raise CorpusError(_not_found(name))
 
 
 def _is_there(path: Path) -> bool:
@@ -88,31 +175,59 @@ def _is_there(path: Path) -> bool:
         return False
 
 
-def _from_catalogue(entry: CatalogueEntry) -> Corpus:
+def _from_catalogue(entry: CatalogueEntry, how: ReadingSettings) -> Corpus:
     files = _texts_in(user_data() / entry.name) or [bundled_data() / file for file in entry.files]
-    return Corpus(entry.name, tuple(files), entry.unit, entry.line_breaks, entry.tokenizer)
+    return Corpus(
+        entry.name,
+        tuple(files),
+        entry.unit if how.unit == "auto" else how.unit,
+        entry.line_breaks if how.line_breaks == "auto" else how.line_breaks,
+        entry.tokenizer,
+        how.encoding,
+        how.keep_boilerplate,
+    )
 
 
-def _from_path(path: Path) -> Corpus:
-    files = _texts_in(path) if path.is_dir() else [path]
-    if not files:
-        raise CorpusError(f"The folder {path} holds no .txt file.")
-    unit, line_breaks = guess_layout(_first_text(path, files))
-    return Corpus(path.resolve().stem[:_LONGEST_NAME], tuple(files), unit, line_breaks, None)
+def _from_paths(paths: Sequence[Path], how: ReadingSettings) -> Corpus:
+    files: list[Path] = []
+    for path in paths:
+        inside = _texts_in(path) if path.is_dir() else [path]
+        if not inside:
+            raise CorpusError(f"The folder {path} holds no .txt file.")
+        files += inside
+    unit, line_breaks = guess_layout(_sample(files, how))
+    return Corpus(
+        _name_of(paths[0]),
+        tuple(files),
+        unit if how.unit == "auto" else how.unit,
+        line_breaks if how.line_breaks == "auto" else how.line_breaks,
+        None,
+        how.encoding,
+        how.keep_boilerplate,
+    )
+
+
+def _name_of(path: Path) -> str:
+    name = path.resolve().name
+    ending = next((ending for ending in reversed(_TEXTS) if name.lower().endswith(ending)), path.suffix)
+    return name[: len(name) - len(ending)][:_LONGEST_NAME] or name[:_LONGEST_NAME]
 
 
 def _texts_in(folder: Path) -> list[Path]:
-    """All .txt files of a folder and of those in it, in the order of their names."""
-    return sorted(path for path in folder.rglob("*") if path.suffix.lower() == ".txt" and not path.is_dir())
+    """All .txt files of a folder and of those in it, gzipped or not, in the order of their names."""
+    return sorted(path for path in folder.rglob("*") if path.name.lower().endswith(_TEXTS) and not path.is_dir())
 
 
-def _first_text(path: Path, files: Sequence[Path]) -> str:
-    """The beginning of the first file that holds anything."""
-    for file in files:
-        text = read_text(file)
-        if text.strip():
+def _sample(files: Sequence[Path], how: ReadingSettings) -> str:
+    for path in files:
+        lines = TextFile(path, how.encoding).lines()
+        if not how.keep_boilerplate:
+            lines = without_boilerplate(lines, Cuts())
+        text = "\n".join(line[:_SAMPLE] for line in islice(lines, _SAMPLE_LINES)).strip()
+        if text:
             return text[:_SAMPLE]
-    raise CorpusError(f"{path} is empty: there is nothing to learn from.")
+    where = files[0] if len(files) == 1 else files[0].parent
+    raise CorpusError(f"{where} is empty: there is nothing to learn from.")
 
 
 def _not_found(name: str) -> str:

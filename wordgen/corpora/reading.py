@@ -1,34 +1,172 @@
-"""From bytes to clean text: decoded, one kind of line end, composed characters."""
+"""From bytes to lines of clean text: unpacked, decoded, one kind of line end, composed characters.
 
+Nothing is lost in silence: the encoding that was recognised is told, and bytes that do not decode are counted.
+"""
+
+import codecs
+import gzip
+import io
 import unicodedata
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
+from typing import BinaryIO, Literal, cast
 
 from wordgen.errors import CorpusError
 
+Encoding = Literal["auto", "utf-8", "utf-16", "cp1252", "latin-1", "cp932", "shift_jis", "euc_jp"]
 
-def read_text(path: Path) -> str:
-    return clean(decode(read_bytes(path), path))
+_BLOCK = 1 << 18
+_SAMPLE = 1 << 20
+_MOST_UNDECODABLE = 1000
+"""At most one byte in so many may fail to decode."""
+_BYTE_ORDER_MARKS = {
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF32_LE: "utf-32",  # before UTF-16's, with which it begins
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+_NAMES = {"utf-8-sig": "UTF-8", "utf-8": "UTF-8", "utf-16": "UTF-16", "utf-32": "UTF-32", "utf-16-le": "UTF-16",
+          "utf-16-be": "UTF-16", "cp932": "Shift JIS", "shift_jis": "Shift JIS", "euc_jp": "EUC-JP", "cp1252": "CP1252",
+          "latin-1": "Latin-1"}  # fmt: skip
+_ZEROS_OF_UTF16 = 0.1
 
 
-def read_bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise CorpusError(f"{path} cannot be read: {error.strerror}.") from error
+@dataclass
+class TextFile:
+    """A file of text, plain or gzipped, read line by line as often as need be."""
+
+    path: Path
+    wanted: Encoding = "auto"
+    content: bytes | None = None
+    """What came from elsewhere, as standard input, and not from a file."""
+    undecodable: int = field(default=0, init=False)
+    """How many bytes did not decode, as far as it has been read."""
+
+    @cached_property
+    def encoding(self) -> str:
+        return _recognised(self._sample(), self.path) if self.wanted == "auto" else self.wanted
+
+    @property
+    def encoding_name(self) -> str:
+        return _NAMES[self.encoding]
+
+    def lines(self) -> Iterator[str]:
+        """All lines without their ends; too many bytes that do not decode are an error."""
+        rest = ""
+        for text in self._decoded():
+            lines = (rest + text).replace("\r\n", "\n").replace("\r", "\n").split("\n")
+            rest = lines.pop()
+            yield from (unicodedata.normalize("NFC", line) for line in lines)
+        yield unicodedata.normalize("NFC", rest)
+
+    def text(self) -> str:
+        return "\n".join(self.lines())
+
+    def blocks(self) -> Iterator[bytes]:
+        """The bytes of the text, unpacked."""
+        try:
+            with self._opened() as file:
+                while block := file.read(_BLOCK):
+                    yield block
+        except (OSError, EOFError, zlib.error) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            raise CorpusError(f"{self.path} cannot be read: {reason}.") from error
+
+    def _opened(self) -> BinaryIO:
+        if self.content is not None:
+            return io.BytesIO(self.content)
+        return cast(BinaryIO, gzip.open(self.path)) if self.path.suffix == ".gz" else self.path.open("rb")
+
+    def _sample(self) -> bytes:
+        sample = b""
+        for block in self.blocks():
+            sample += block
+            if len(sample) >= _SAMPLE:
+                break
+        return sample
+
+    def _decoded(self) -> Iterator[str]:
+        """The text as it comes; a carriage return at the end of a block waits for what follows it."""
+        faults = _Faults()
+        decoder = codecs.getincrementaldecoder(self.encoding)(faults.name)
+        read, waiting = 0, ""
+        for block in self.blocks():
+            read += len(block)
+            text = waiting + decoder.decode(block)
+            waiting = "\r" if text.endswith("\r") else ""
+            yield text.removesuffix("\r")
+            self._check(faults, read)
+        yield waiting + decoder.decode(b"", final=True)
+        self._check(faults, max(read, 1), ended=True)
+
+    def _check(self, faults: "_Faults", read: int, *, ended: bool = False) -> None:
+        self.undecodable = faults.bytes
+        if faults.bytes * _MOST_UNDECODABLE > read and (ended or read >= _SAMPLE):
+            raise CorpusError(
+                f"{self.path} is not {self.encoding_name} text: {faults.bytes:,} of its first {read:,} bytes do not "
+                "decode. Say what it is with --encoding, or save it as UTF-8 in an editor."
+            )
 
 
-def decode(raw: bytes, path: Path) -> str:
-    if b"\0" in raw:
-        raise CorpusError(f"{path} is not a text: it holds zero bytes. wordgen reads plain UTF-8 text files.")
-    try:
-        return raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = raw.count(b"\n", 0, error.start) + 1
-        raise CorpusError(
-            f"{path} is not UTF-8 text (line {line} has a byte 0x{raw[error.start]:02x}): "
-            "save it as UTF-8 in an editor and try again."
-        ) from error
+class _Faults:
+    """What a decoder does with bytes that it cannot read: they become U+FFFD, and are counted."""
+
+    def __init__(self) -> None:
+        self.bytes = 0
+        self.name = f"wordgen-count-{id(self)}"
+        codecs.register_error(self.name, self._count)
+
+    def _count(self, error: UnicodeError) -> tuple[str, int]:
+        assert isinstance(error, UnicodeDecodeError)
+        self.bytes += error.end - error.start
+        return "\ufffd", error.end
 
 
 def clean(text: str) -> str:
+    """Text that is there already, as lines would be read from a file."""
     return unicodedata.normalize("NFC", text.replace("\r\n", "\n").replace("\r", "\n"))
+
+
+def _recognised(sample: bytes, path: Path) -> str:
+    """The encoding of a text by its beginning."""
+    for mark, encoding in _BYTE_ORDER_MARKS.items():
+        if sample.startswith(mark):
+            return encoding
+    if b"\0" in sample:
+        return _with_zero_bytes(sample, path)
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    broken = decoder.decode(sample).count("\ufffd")
+    if broken * _MOST_UNDECODABLE <= len(sample):
+        return "utf-8"
+    from charset_normalizer import from_bytes
+
+    best = from_bytes(sample, cp_isolation=["cp932", "euc_jp", "cp1252"]).best()
+    if best is None:
+        raise CorpusError(
+            f"{path} is in no encoding that wordgen recognises: say which with --encoding, or save it as UTF-8 in an "
+            "editor."
+        )
+    return best.encoding
+
+
+def _is_text(text: str) -> bool:
+    """Whether hardly any of its characters are for machines."""
+    odd = sum(unicodedata.category(each) in ("Cc", "Cn", "Co", "Cs") and each not in "\t\n\r\f" for each in text)
+    return odd + text.count("\ufffd") <= len(text) / 100
+
+
+def _with_zero_bytes(sample: bytes, path: Path) -> str:
+    """UTF-16 without its mark has a zero byte in every other place; a few alone are a fault of the text."""
+    even, odd = sample[::2].count(0), sample[1::2].count(0)
+    encoding = "utf-16-le" if odd > even else "utf-16-be"
+    if max(even, odd) > _ZEROS_OF_UTF16 * len(sample) / 2 and _is_text(sample.decode(encoding, "replace")):
+        return encoding
+    if (even + odd) * 100 > len(sample):
+        raise CorpusError(
+            f"{path} is not a text: it is full of zero bytes. wordgen reads plain text files, gzipped or not."
+        )
+    return "utf-8"

@@ -2,13 +2,14 @@
 
 import re
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
 from wordgen.corpora.catalogue import LineBreaks, UnitKind
 
 _BLANK_LINES = re.compile(r"\n(?:[^\S\n]*\n)+")
+_LONG_LINE = 150
 _UNSPACED = re.compile(r"[\u3000-\u30ff\u3400-\u9fff\uff01-\uff9f]")
 
 
@@ -23,22 +24,22 @@ class Unit:
     """How many characters, white space aside, each of its lines had: so any symbol's line can be told."""
 
 
-def units_of(text: str, unit: UnitKind, line_breaks: LineBreaks) -> Iterator[Unit]:
-    """The units of one file.
+def units_of(lines: Iterable[str], unit: UnitKind, line_breaks: LineBreaks) -> Iterator[Unit]:
+    """The units of one file, by its lines.
 
     With line breaks kept, a blank line between lines is a unit of its own with nothing in it, so a
     song keeps its verses.
     """
     match unit:
         case "line":
-            yield from _lines(text, blank_between=line_breaks == "kept")
+            yield from _lines(lines, blank_between=line_breaks == "kept")
         case "paragraph":
-            yield from _paragraphs(text, line_breaks)
+            yield from _paragraphs(lines, line_breaks)
         case "document":
-            lines = text.split("\n")
-            written = [number for number, line in enumerate(lines) if line.strip()]
+            every = list(lines)
+            written = [number for number, line in enumerate(every) if line.strip()]
             if written:
-                yield _unit(written[0] + 1, lines[written[0] : written[-1] + 1], line_breaks)
+                yield _unit(written[0] + 1, every[written[0] : written[-1] + 1], line_breaks)
 
 
 def unit_separator(unit: UnitKind) -> str:
@@ -50,8 +51,14 @@ def guess_layout(text: str) -> tuple[UnitKind, LineBreaks]:
     """Find out whether lines, paragraphs or the whole are the units of a text nobody described.
 
     Hard-wrapped prose has lines that nearly fill a width, except the last of each paragraph; verse and
-    plays do not. Without blank lines, each line stands for itself.
+    plays do not. Without blank lines, each line stands for itself; so it does where lines are as long as
+    paragraphs, or begin with the wide space that begins Japanese ones.
     """
+    written = [line for line in text.split("\n") if line.strip()]
+    if len(written) > 2 and sum(line.startswith("\u3000") for line in written) > len(written) / 2:
+        return "line", "joined"
+    if len(written) > 2 and statistics.median(len(line.strip()) for line in written) > _LONG_LINE:
+        return ("line" if "\n\n" not in text else "paragraph"), "joined"
     paragraphs = [part.split("\n") for part in _BLANK_LINES.split(text.strip())]
     if len(paragraphs) < 3 and max(map(len, paragraphs)) > 2:
         return "line", "joined"
@@ -68,9 +75,9 @@ def visible_width(text: str) -> int:
     return len("".join(text.split()))
 
 
-def _lines(text: str, *, blank_between: bool) -> Iterator[Unit]:
+def _lines(lines: Iterable[str], *, blank_between: bool) -> Iterator[Unit]:
     began = blank = False
-    for number, line in enumerate(text.split("\n"), 1):
+    for number, line in enumerate(lines, 1):
         if not line.strip():
             blank = began
             continue
@@ -80,11 +87,10 @@ def _lines(text: str, *, blank_between: bool) -> Iterator[Unit]:
         began, blank = True, False
 
 
-def _paragraphs(text: str, line_breaks: LineBreaks) -> Iterator[Unit]:
-    numbered = enumerate(text.split("\n"), 1)
-    for written, lines in groupby(numbered, key=lambda line: bool(line[1].strip())):
+def _paragraphs(lines: Iterable[str], line_breaks: LineBreaks) -> Iterator[Unit]:
+    for written, part in groupby(enumerate(lines, 1), key=lambda line: bool(line[1].strip())):
         if written:
-            numbers, paragraph = zip(*lines, strict=True)
+            numbers, paragraph = zip(*part, strict=True)
             yield _unit(numbers[0], paragraph, line_breaks)
 
 

@@ -29,7 +29,7 @@ from wordgen.text.settings import TextSettings
 from wordgen.text.tokenizers import Tokenizer, TokenizerName, tokenizer_for, tokenizer_named
 from wordgen.text.vocabulary import END, START, UNKNOWN, Vocabulary
 
-_FORMAT = 2  # raise it when the same text would give other ids
+_FORMAT = 3  # raise it when the same text would give other ids
 Progress = Callable[[int, int], None]
 
 
@@ -63,6 +63,8 @@ class Dataset:
     """The names of the corpus's files."""
     lines: NDArray[np.uint32]
     """Where the lines of the files begin in the training ids: place, number of the line, number of the file."""
+    notes: tuple[str, ...] = ()
+    """How the text was read: its encoding if it is no UTF-8, and what was cut."""
 
 
 def prepare(corpus: Corpus, settings: TextSettings, folder: Path, progress: Progress | None = None) -> Dataset:
@@ -107,7 +109,8 @@ class _TypeNumbers(dict[str, int]):
 def _encode(
     corpus: Corpus, tokenizer: Tokenizer, settings: TextSettings, place: Path, progress: Progress | None
 ) -> None:
-    units = list(corpus.units())
+    reading = corpus.reading()
+    units = list(reading.units())
     if not any(unit.text for _, unit in units):
         raise CorpusError(f"The corpus {corpus.name} is empty: there is nothing to learn from.")
     if len(units) < FEWEST_UNITS:
@@ -151,6 +154,7 @@ def _encode(
         _write_json(partial / "vocabulary.json", vocabulary.to_json())
         sums = {file.name: file_checksum(file) for file in partial.iterdir()}
         facts = {"statistics": statistics, "types": types, "starts": enclosed, "sums": sums}
+        facts["notes"] = reading.notes
         _write_json(partial / "dataset.json", facts)
 
 
@@ -210,8 +214,10 @@ def _load(place: Path, tokenizer: TokenizerName, corpus: Corpus) -> Dataset | No
             split: SplitStatistics(**described["statistics"][split]) for split in SPLITS
         }
         starts, types = bool(described["starts"]), int(described["types"])
+        notes = tuple(described["notes"])
         lines = np.load(place / "lines.npy", mmap_mode="r")
     except (OSError, ValueError, KeyError, TypeError):
         return None
     codec = Codec(tokenizer_named(tokenizer), vocabulary, unit_separator(corpus.unit))
-    return Dataset(codec, ids, place.name.rpartition("-")[2], statistics, starts, types, corpus.file_names, lines)
+    fingerprint = place.name.rpartition("-")[2]
+    return Dataset(codec, ids, fingerprint, statistics, starts, types, corpus.file_names, lines, notes)

@@ -212,7 +212,11 @@ def _plan_table(plan: Plan) -> Table:
     table = Table(title=f"Plan for {plan.run}", title_justify="left", show_header=False, box=None, padding=(0, 2, 0, 0))
     train, valid, test = (plan.statistics[split] for split in ("train", "valid", "test"))
     a, s = plan.architecture, plan.settings
-    table.add_row("corpus", f"{escape(plan.corpus)}, {plan.tokenizer} by the {plan.unit}: {escape(plan.source)}")
+    breaks = " with its line breaks" if plan.line_breaks == "kept" and plan.unit != "line" else ""
+    cut = f"{plan.tokenizer} by the {plan.unit}{breaks}"
+    table.add_row("corpus", f"{escape(plan.corpus)}, {cut}: {escape(plan.source)}")
+    for note in plan.notes:
+        table.add_row("", escape(note))
     table.add_row("symbols", f"{train.symbols:,} to train on, {valid.symbols:,} to validate, {test.symbols:,} to test")
     table.add_row(
         "vocabulary",

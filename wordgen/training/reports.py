@@ -30,6 +30,8 @@ class Plan:
     corpus: str
     source: str
     """Where the text lies."""
+    notes: tuple[str, ...]
+    """How it was read, in short sentences."""
     unit: UnitKind
     line_breaks: LineBreaks
     tokenizer: TokenizerName

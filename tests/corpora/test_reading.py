@@ -1,0 +1,110 @@
+"""Bytes of every kind become lines, the same however they arrive, and what does not decode is counted."""
+
+import gzip
+import unicodedata
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from wordgen.corpora import reading
+from wordgen.corpora.reading import TextFile
+from wordgen.errors import CorpusError
+
+JAPANESE = "雨が降る夜の街で\nきみを待っていた。「どこへ行くの」と彼は言った。\n" * 3
+SPANISH = "El rocín flaco corrió hacia la montaña, y ¿qué señor lo vio? Nadie, pues era más rápido aún.\n" * 3
+ENGLISH = "“Stop!” he said — and that’s that.\nNobody’s there…\n" * 3
+
+
+def file(tmp_path: Path, content: bytes, name: str = "text.txt") -> TextFile:
+    (tmp_path / name).write_bytes(content)
+    return TextFile(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding", "told"),
+    [
+        (JAPANESE, "utf-8", "UTF-8"),
+        (JAPANESE, "utf-8-sig", "UTF-8"),
+        (JAPANESE, "utf-16", "UTF-16"),
+        (SPANISH, "utf-16-le", "UTF-16"),
+        (ENGLISH, "utf-16-be", "UTF-16"),
+        (JAPANESE, "utf-32", "UTF-32"),
+        (JAPANESE, "cp932", "Shift JIS"),
+        (JAPANESE, "euc_jp", "EUC-JP"),
+        (SPANISH, "latin-1", "CP1252"),
+        (SPANISH, "cp1252", "CP1252"),
+        (ENGLISH, "cp1252", "CP1252"),
+        ("plain letters\n", "ascii", "UTF-8"),
+    ],
+)
+def test_an_encoding_is_recognised(tmp_path: Path, text: str, encoding: str, told: str):
+    found = file(tmp_path, text.encode(encoding))
+    assert found.text() == text
+    assert found.encoding_name == told
+    assert found.undecodable == 0
+
+
+def test_what_is_said_goes_before_what_is_recognised(tmp_path: Path):
+    found = file(tmp_path, ENGLISH.encode("cp1252"))
+    assert found.text() == ENGLISH
+    assert TextFile(found.path, "latin-1").text() == ENGLISH.encode("cp1252").decode("latin-1") != ENGLISH
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.text(st.sampled_from("ab é夜\r\n\u0301👍”\u3099か"), max_size=40),
+    st.integers(1, 9),
+    st.sampled_from(["utf-8", "utf-16", "utf-32"]),
+)
+def test_the_lines_do_not_depend_on_how_the_bytes_arrive(text: str, block: int, encoding: str):
+    whole = TextFile(Path("text"), content=text.encode(encoding), wanted=encoding)  # pyright: ignore[reportArgumentType]
+    expected = list(whole.lines())
+    plain = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    assert expected == [unicodedata.normalize("NFC", line) for line in plain]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reading, "_BLOCK", block)
+        assert list(whole.lines()) == expected
+
+
+def test_gzipped_text_is_text(tmp_path: Path):
+    assert file(tmp_path, gzip.compress(JAPANESE.encode("cp932")), "text.txt.gz").text() == JAPANESE
+
+
+@pytest.mark.parametrize("content", [b"no gzip at all", gzip.compress(b"text " * 1000)[:40], b""])
+def test_a_damaged_archive_is_named(tmp_path: Path, content: bytes):
+    found = file(tmp_path, content, "text.txt.gz")
+    if not content:
+        assert found.text() == ""
+        return
+    with pytest.raises(CorpusError, match=r"text\.txt\.gz cannot be read"):
+        found.text()
+
+
+def test_few_bytes_that_do_not_decode_are_counted_and_many_are_an_error(tmp_path: Path):
+    good = ENGLISH.encode() * 40
+    found = file(tmp_path, good[:500] + b"\xff\xfe" + good[500:])
+    assert found.text().count("\ufffd") == 2
+    assert found.undecodable == 2
+    (tmp_path / "text.txt").write_bytes(b"abc\xff" * 50)
+    with pytest.raises(CorpusError, match="is not UTF-8 text: 50 of its first 200 bytes do not decode"):
+        TextFile(tmp_path / "text.txt", "utf-8").text()
+
+
+def test_far_behind_the_beginning_bytes_are_counted_too(tmp_path: Path):
+    found = file(tmp_path, b"a line\n" * 400_000 + b"\xff\n")
+    assert found.encoding_name == "UTF-8"
+    assert sum(1 for _ in found.lines()) == 400_002
+    assert found.undecodable == 1
+
+
+def test_a_zero_byte_in_the_middle_is_a_character(tmp_path: Path):
+    found = file(tmp_path, ENGLISH.encode() * 3 + b"a\0b")
+    assert found.text().endswith("a\0b")
+
+
+@pytest.mark.parametrize("content", [bytes(1000), b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\1\0", b"PK\3\4" + bytes(50)])
+def test_what_is_no_text_is_refused(tmp_path: Path, content: bytes):
+    with pytest.raises(CorpusError, match="is not a text: it is full of zero bytes"):
+        file(tmp_path, content).text()

@@ -1,0 +1,126 @@
+"""What libraries put around and into their texts: Project Gutenberg's licence, Aozora Bunko's marks.
+
+Lines stay in their places (a cut one is empty), so that the number of a line is that of the file.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import chain, islice
+
+_HEADER_ENDS_WITHIN = 1000
+
+# Project Gutenberg, the forms since 1991; markers are English whatever the book's language, but for some old ends.
+_GUTENBERG = re.compile(r"Project\s+Gutenberg|PROJECT\s+GUTENBERG", re.IGNORECASE)
+_GUTENBERG_BEGINS = re.compile(
+    r"^\s*\*{2,}\s*START\s+OF\s+(?:THE|THIS)?\s*PROJECT\s+GUTENBERG"
+    r"|^\s*\*?END\s?\*?\s*THE\s+SMALL\s+PRINT"
+    r"|^\s*\*END\*THE SMALL PRINT",
+    re.IGNORECASE,
+)
+_GUTENBERG_ENDS = re.compile(
+    r"^\s*\*{2,}\s*END\s+OF\s+(?:THE|THIS)?\s*PROJECT\s+GUTENBERG"
+    r"|^\s*\**\s*(?:End|The end)\s+of\s+(?:the\s+|this\s+)?Project\s+Gutenberg"
+    r"|^\s*Ende\s+(?:des|dieses|von)\b.*Project\s+Gutenberg"
+    r"|^\s*Fin\s+(?:de|du)\b.*Project\s+Gutenberg"
+    r"|^\s*(?:Fine|Fim|Final|Einde|Slut|Loppu)\b.*Project\s+Gutenberg"
+    r"|^\s*\*{3}\s*START:?\s+FULL\s+LICENSE",
+    re.IGNORECASE,
+)
+_CREDITS = re.compile(
+    r"^\s*\[?(?:Produced by|E-?text prepared by|This e-?text was|Transcribed (?:from|by)|Prepared by|HTML version|"
+    r"Credits:|Produit par|Hergestellt von|Produzido por|Prodotto da|Tuottanut)",
+    re.IGNORECASE,
+)
+_CREDITS_WITHIN = 40
+
+# Aozora Bunko: a legend between two rules, ruby and notes in the text, the edition behind it.
+_RULE = re.compile(r"^-{20,}$")
+_LEGEND = "【テキスト中に現れる記号について】"
+_EDITION = re.compile(r"^(?:底本|［＃本文終わり］|この作品は、底本)[：:「]?")
+_MARKS = re.compile(r"※［＃(?P<sign>[^］]*)］|《[^《》\n]*》|［＃[^］]*］|｜")
+_CODE_POINT = re.compile(r"U\+([0-9A-Fa-f]{4,6})")
+
+
+@dataclass
+class Cuts:
+    """What was cut out of a text."""
+
+    library: str = ""
+    lines: int = 0
+    """Of header, footer and credits."""
+    marks: int = 0
+    """Ruby and editor's notes within the text."""
+    _seen: set[str] = field(default_factory=set)
+
+    def __str__(self) -> str:
+        parts = [f"{self.lines:,} lines of {self.library}" if self.lines else ""]
+        parts += [f"{self.marks:,} ruby and editor's marks" if self.marks else ""]
+        return " and ".join(part for part in parts if part)
+
+
+def without_boilerplate(lines: Iterable[str], cuts: Cuts) -> Iterator[str]:
+    """The lines with what the library added made empty; what it was is told in `cuts`, complete at the last line."""
+    lines = iter(lines)
+    beginning = list(islice(lines, _HEADER_ENDS_WITHIN))
+    legend = _legend_end(beginning)
+    if legend is not None:
+        cuts.library = "Aozora Bunko"
+        yield from _without_aozora(chain(beginning, lines), legend, cuts)
+    elif any(_GUTENBERG.search(line) for line in beginning):
+        cuts.library = "Project Gutenberg"
+        yield from _without_gutenberg(chain(beginning, lines), _last_marker(beginning), cuts)
+    else:
+        yield from beginning
+        yield from lines
+
+
+def _last_marker(beginning: list[str]) -> int:
+    """How many lines the header has: up to the last of its markers."""
+    markers = [number for number, line in enumerate(beginning, 1) if _GUTENBERG_BEGINS.search(line)]
+    return markers[-1] if markers else 0
+
+
+def _without_gutenberg(lines: Iterator[str], header: int, cuts: Cuts) -> Iterator[str]:
+    ended = in_credits = False
+    for number, line in enumerate(lines, 1):
+        ended = ended or (number > header and bool(_GUTENBERG_ENDS.search(line)))
+        if header < number <= header + _CREDITS_WITHIN and header:
+            in_credits = bool(line.strip()) and (in_credits or bool(_CREDITS.search(line)))
+        else:
+            in_credits = False
+        if ended or number <= header or in_credits:
+            cuts.lines += 1
+            yield ""
+        else:
+            yield line
+
+
+def _legend_end(beginning: list[str]) -> int | None:
+    """The number of the line that ends Aozora's legend, if there is one."""
+    for number, line in enumerate(beginning):
+        if line.strip() == _LEGEND:
+            return next((n for n, rule in enumerate(beginning[number:], number + 1) if _RULE.match(rule.strip())), None)
+    return None
+
+
+def _without_aozora(lines: Iterator[str], legend: int, cuts: Cuts) -> Iterator[str]:
+    ended = False
+    for number, line in enumerate(lines, 1):
+        ended = ended or (number > legend and bool(_EDITION.match(line)))
+        if ended or number <= legend:
+            cuts.lines += 1
+            yield ""
+            continue
+        plain, marks = _MARKS.subn(_plain, line)
+        cuts.marks += marks
+        yield plain
+
+
+def _plain(mark: "re.Match[str]") -> str:
+    """What a mark leaves: nothing, or the sign that it describes, or a sign that one is missing."""
+    described = mark["sign"]
+    if described is None:
+        return ""
+    code = _CODE_POINT.search(described)
+    return chr(int(code[1], 16)) if code and int(code[1], 16) < 0x110000 else "〓"

@@ -201,3 +201,28 @@ def test_killed_at_any_time_the_model_is_whole(tmp_path: Path):
             time.sleep(delay)
             process.kill()
         assert load_bundle(tmp_path / "saved_models" / "long").architecture.units == 32
+
+
+def test_a_text_may_come_through_a_pipe_and_the_run_can_be_resumed(tmp_path: Path, command: Command):
+    text = "\n\n".join(f"The road went on and on, said number {n}." for n in range(200)).encode("utf-16")
+    options = ["--layers", "1", "--units", "8", "--epochs", "1", "--name", "piped"]
+    begun = subprocess.run(
+        [sys.executable, "-m", "wordgen", "train", "--corpus", "-", *options],
+        cwd=tmp_path, env=command_environment(), input=text, capture_output=True, check=False,
+    )  # fmt: skip
+    assert begun.returncode == 0, begun.stderr
+    assert b"read as UTF-16" in begun.stdout
+    (kept,) = (tmp_path / "data" / "standard-input").iterdir()
+    assert kept.read_bytes() == text
+    resumed = command("train", "--resume", "piped", "--epochs", "2")
+    assert resumed.returncode == 0, resumed.stderr
+
+
+def test_several_files_are_learned_together(tmp_path: Path, command: Command):
+    for name in ("one", "two"):
+        (tmp_path / f"{name}.txt").write_text("\n\n".join(f"Number {n} in {name}." for n in range(200)))
+    options = ["--layers", "1", "--units", "8", "--epochs", "1", "--name", "both"]
+    assert command("train", "--corpus", "one.txt", "two.txt", *options).returncode == 0
+    report = json.loads((tmp_path / "saved_models" / "both" / "report.json").read_text())
+    assert report["settings"]["corpus"] == ["one.txt", "two.txt"]
+    assert command("train", "--resume", "both", "--epochs", "2").returncode == 0

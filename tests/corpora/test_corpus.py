@@ -1,3 +1,4 @@
+import gzip
 import os
 from pathlib import Path
 
@@ -5,7 +6,7 @@ import pytest
 
 from tests.conftest import unit_texts
 from wordgen.corpora.catalogue import catalogue
-from wordgen.corpora.corpus import open_corpus
+from wordgen.corpora.corpus import Corpus, ReadingSettings, open_corpus
 from wordgen.errors import CorpusError
 
 PROSE = "First paragraph here,\nwrapped at a width.\n\nSecond one here, also\nwrapped as it was.\n\nThird.\n"
@@ -131,3 +132,66 @@ def test_a_file_that_leads_nowhere_is_said(tmp_path: Path):
     (tmp_path / "book" / "2.txt").symlink_to(tmp_path / "nowhere")
     with pytest.raises(CorpusError, match=r"2\.txt cannot be read"):
         open_corpus(str(tmp_path / "book")).digest()
+
+
+def notes_of(corpus: Corpus) -> tuple[str, ...]:
+    reading = corpus.reading()
+    assert list(reading.units())
+    return reading.notes
+
+
+def test_several_files_and_folders_are_one_corpus(tmp_path: Path):
+    write(tmp_path / "book" / "b.txt", "Two.\n\nThree.")
+    (tmp_path / "book" / "c.txt.gz").write_bytes(gzip.compress(b"Four.\n\nFive."))
+    corpus = open_corpus([write(tmp_path / "first.txt", "One.\n\nAnd a half."), str(tmp_path / "book")])
+    assert corpus.name == "first"
+    assert unit_texts(corpus) == ["One.", "And a half.", "Two.", "Three.", "Four.", "Five."]
+    assert corpus.file_names == ("first.txt", "book/b.txt", "book/c.txt.gz")
+    assert open_corpus(str(tmp_path / "book" / "c.txt.gz")).name == "c"
+    with pytest.raises(CorpusError, match="There is no corpus 'missing'"):
+        open_corpus([str(tmp_path / "first.txt"), "missing"])
+
+
+def test_how_a_text_was_read_is_told(tmp_path: Path):
+    assert notes_of(open_corpus(write(tmp_path / "plain.txt", PROSE))) == ()
+    (tmp_path / "book").mkdir()
+    (tmp_path / "book" / "a.txt").write_bytes(("\u3000夜の街で雨が降る。\n" * 20).encode("cp932"))
+    (tmp_path / "book" / "b.txt").write_bytes(("\u3000朝になった。\n" * 2000).encode() + b"\xff\xff")
+    encodings, broken = notes_of(open_corpus(str(tmp_path / "book")))
+    assert encodings == "read as Shift JIS (1 file), UTF-8 (1 file)"
+    assert broken == "2 bytes did not decode and became \ufffd"
+
+
+def test_what_a_library_added_is_cut_unless_it_is_wanted(tmp_path: Path):
+    lines = [
+        "A Project Gutenberg book",
+        "*** START OF THE PROJECT GUTENBERG EBOOK X ***",
+        "",
+        "The road.",
+        "",
+        "The end.",
+    ]
+    path = write(tmp_path / "book.txt", "\n".join([*lines, "*** END OF THE PROJECT GUTENBERG EBOOK X ***", "Licence."]))
+    corpus = open_corpus(path)
+    assert unit_texts(corpus) == ["The road.", "The end."]
+    assert notes_of(corpus) == ("cut 4 lines of Project Gutenberg's own",)
+    kept = open_corpus(path, ReadingSettings(keep_boilerplate=True))
+    assert "Licence." in unit_texts(kept)[-1]
+    assert notes_of(kept) == ()
+    assert kept.digest() != corpus.digest()
+
+
+def test_what_is_said_of_units_goes_before_what_is_found(tmp_path: Path):
+    path = write(tmp_path / "verse.txt", "Rain\nfalls\n\non\nthe roof\n\nnow\n")
+    assert unit_texts(open_corpus(path)) == ["Rain\nfalls", "on\nthe roof", "now"]
+    assert unit_texts(open_corpus(path, ReadingSettings(unit="line"))) == [
+        "Rain",
+        "falls",
+        "",
+        "on",
+        "the roof",
+        "",
+        "now",
+    ]
+    joined = open_corpus(path, ReadingSettings(unit="paragraph", line_breaks="joined"))
+    assert unit_texts(joined) == ["Rain falls", "on the roof", "now"]

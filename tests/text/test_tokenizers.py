@@ -1,8 +1,12 @@
 """The round-trip law: text comes back as it was, up to runs of white space."""
 
+import re
+from itertools import pairwise
+
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from nltk.tokenize import NLTKWordTokenizer
 
 from tests.conftest import unit_texts
 from wordgen.corpora.catalogue import bundled_data, catalogue
@@ -129,3 +133,60 @@ def test_the_script_names_the_tokenizer(sample: str, name: str):
 def test_a_long_paragraph_is_cut_to_its_end():
     text = "It was a dark night. " * 5000
     assert len(tokenizer_named("english").tokenize(text)) == 6 * 5000
+
+
+# English as NLTK cuts whole sentences, with nothing remembered: what the tokenizer must give whatever way it takes.
+
+SENTENCE_END = re.compile(
+    r"(?<![\s.](?:[A-Z]))(?<!\bMr)(?<!\bDr)(?<!\bSt)(?<!\bMrs)(?<!\bJr)(?<!\bMs)[.](?=[\"'”’)\]]*\s+[^a-z\s])"
+)
+LAST_STOP = re.compile(r"[.](?=[\"'”’)\]]*\s*$)")
+
+
+def words_of_sentences(line: str) -> list[str] | None:
+    """NLTK's words, sentence by sentence; nothing where NLTK cannot align a sentence with its words."""
+    ends = {found.end() for pattern in (SENTENCE_END, LAST_STOP) for found in pattern.finditer(line)} | {len(line)}
+    words: list[str] = []
+    for start, end in pairwise([0, *sorted(ends)]):
+        sentence = line[start:end]
+        try:
+            spans = list(NLTKWordTokenizer().span_tokenize(sentence))
+        except ValueError:
+            return None
+        found = [sentence[a:b] for a, b in spans]
+        if "".join(found) != "".join(sentence.split()) or any(c.isspace() for c in "".join(found)):
+            return None
+        words += found
+    return words
+
+
+def plain(symbols: list[str]) -> list[str]:
+    return [restore(symbol.strip(JOINER)) for symbol in symbols]
+
+
+ENGLISH_WORDS = st.sampled_from(
+    """a I A. J.R. Mr. Mrs. etc. U.S. don't can't cannot gonna wanna d'ye more'n 'tis 'twas dogs' it's I'll N'T we've
+    "Go end." (so.) "No." ... Wait... one--two a,b 3.5 1,000 10:30 $5 50% & @ # ? ! ; : , . ' " ” “ ’ «x» {y} [z]. <w>
+    é. naïve Ünder. the The THE. CANNOT x.y.z a.b .5 -- '' `` ``a a'' 'a' ’a’ (a) a) .) .” .' '. e.g. i.e., No. St. Jr.
+    A.B A.B. z.Z z.Z. ￭ UNKNOWN_TOKEN .} .> a.»""".split()  # noqa: SIM905 - a list of a hundred strings would be no clearer
+)
+ENGLISH_LINES = st.lists(ENGLISH_WORDS, max_size=9).map(" ".join) | st.text(
+    st.sampled_from("aB.'\"”, \t-)(1"), max_size=20
+)
+
+
+@settings(max_examples=600)
+@given(ENGLISH_LINES)
+def test_english_is_nltks_sentence_by_sentence(line: str):
+    expected = words_of_sentences(re.sub(r"\s", " ", line))  # white space of any kind is white space to us
+    if expected is not None:
+        assert plain(tokenizer_named("english").tokenize(line)) == expected
+
+
+@pytest.mark.parametrize("corpus", ["lotr", "fables", "spells"])
+def test_the_bundled_texts_are_cut_as_nltk_cuts_them(corpus: str):
+    tokenize = tokenizer_named("english").tokenize
+    lines = [
+        line for unit in unit_texts(open_corpus(str(bundled_data() / f"{corpus}.txt"))) for line in unit.split("\n")
+    ]
+    assert [plain(tokenize(line)) for line in lines] == [words_of_sentences(line) for line in lines]

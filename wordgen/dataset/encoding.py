@@ -29,7 +29,7 @@ from wordgen.text.settings import TextSettings
 from wordgen.text.tokenizers import Tokenizer, TokenizerName, tokenizer_for, tokenizer_named
 from wordgen.text.vocabulary import END, START, UNKNOWN, Vocabulary
 
-_FORMAT = 3  # raise it when the same text would give other ids
+_FORMAT = 4  # raise it when the same text would give other ids
 Progress = Callable[[int, int], None]
 
 

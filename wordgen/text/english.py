@@ -7,24 +7,33 @@ which side it is glued to its neighbour, so the text comes back as it was:
 
 The mark sits on the punctuation wherever one side is a word, so that a word is the same symbol
 whether or not it stands beside a quotation mark.
+
+NLTK looks no further than the white space around a chunk of text, but for a full stop, which it splits
+off from the end of its string alone. So each chunk goes to it by itself, up to its stop where a sentence ends
+there, and what became of it is remembered: a text has far fewer different chunks than chunks.
 """
 
 import re
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, lru_cache
 
 from wordgen.text.escapes import JOINER, protect, restore
 from wordgen.text.lines import LINE_BREAK, tokenize_lines
 
 Span = tuple[int, int]
 
-# NLTK splits a final "." only from the end of its string, so it is fed sentences. They end right behind
-# the stop; the few abbreviations are those after which a capital letter is usual.
-_SENTENCE_END = re.compile(
-    r"(?<![\s.](?:[A-Z]))(?<!\bMr)(?<!\bDr)(?<!\bSt)(?<!\bMrs)(?<!\bJr)(?<!\bMs)[.](?=[\"'”’)\]]*\s+[^a-z])"
-)
-_LAST_STOP = re.compile(r"[.](?=[\"'”’)\]]*\s*$)")
+_STOP = re.compile(r"[.](?=[\"'”’)\]]*\Z)")
+_LAST_STOP = re.compile(r"[.](?=[\"'”’)\]}>»]*\Z)")  # what NLTK lets stand behind the stop that ends its string
+_CLOSING = "\"'”’)]}>»"
+_OPENING_FOR_NLTK = ('"', "''")  # behind a space
+_MAY_HAVE_STOP = frozenset("." + _CLOSING)
+# The few abbreviations after which a capital letter is usual; and initials, but for one that begins a line.
+_ABBREVIATION = re.compile(r"(?:\b(?:Mr|Dr|St|Mrs|Jr|Ms)|[.][A-Z])\Z")
+_INITIAL = re.compile(r"[A-Z]")
+_SMALL_LETTER = re.compile(r"[a-z]")
+_TWO_WORDS = frozenset(("cannot", "gimme", "gonna", "gotta", "lemme", "wanna"))  # the words of letters that NLTK splits
 _ANY_SPANS = re.compile(r"\w+|[^\w\s]+")
+_REMEMBERED = 2**19
 
 
 def tokenize(text: str) -> list[str]:
@@ -44,43 +53,57 @@ def _glued_behind(symbol: str) -> bool:
     return symbol.endswith(JOINER)
 
 
-def _line_symbols(line: str) -> Iterator[str]:
-    previous_end = -1
+def _line_symbols(line: str) -> list[str]:
+    symbols: list[str] = []
+    chunks = line.split()
+    last = len(chunks) - 1
+    while last > 0 and not chunks[last].strip(_CLOSING) and not chunks[last].startswith(_OPENING_FOR_NLTK):
+        last -= 1
+    for number, chunk in enumerate(chunks):
+        end = 0
+        if chunk[-1] in _MAY_HAVE_STOP:
+            follower = chunks[number + 1] if number < last else None
+            end = _sentence_end(chunk, follower, first=number == 0 and not line[0].isspace())
+        symbols += _chunk_symbols(chunk, end)
+    return symbols
+
+
+def _sentence_end(chunk: str, follower: str | None, *, first: bool) -> int:
+    """Where in a chunk a sentence ends: behind its stop, if what follows may begin one or if nothing does; else 0."""
+    if follower is None:
+        stop = _LAST_STOP.search(chunk)
+        return stop.end() if stop else 0
+    stop = _STOP.search(chunk)
+    if stop is None or _SMALL_LETTER.match(follower):
+        return 0
+    before = chunk[: stop.start()]
+    abbreviated = _ABBREVIATION.search(before) or (_INITIAL.fullmatch(before) and not first)
+    return 0 if abbreviated else stop.end()
+
+
+@lru_cache(_REMEMBERED)
+def _chunk_symbols(chunk: str, sentence_end: int) -> tuple[str, ...]:
+    if chunk.isalpha() and chunk.lower() not in _TWO_WORDS:
+        return (chunk,)
+    spans = _word_spans(chunk[:sentence_end]) if sentence_end else []
+    # With a word behind it, the rest does not stand at the end of NLTK's string.
+    rest = f"{chunk[sentence_end:]} x"
+    spans += ((sentence_end + a, sentence_end + b) for a, b in _word_spans(rest)[:-1])
+    return tuple(_symbols(chunk, spans))
+
+
+def _symbols(chunk: str, spans: list[Span]) -> Iterator[str]:
     glued_by_previous = False
-    spans = _line_spans(line)
     for number, (start, end) in enumerate(spans):
-        word = line[start:end]
-        touches_previous = start == previous_end and not glued_by_previous
-        follower = spans[number + 1] if number + 1 < len(spans) else None
-        glued_by_previous = (
-            follower is not None
-            and follower[0] == end
-            and not _is_word(word)
-            and _is_word(line[follower[0] : follower[1]])
-        )
+        word = chunk[start:end]
+        touches_previous = number > 0 and not glued_by_previous
+        last = number + 1 == len(spans)
+        glued_by_previous = not last and not _is_word(word) and _is_word(chunk[slice(*spans[number + 1])])
         yield (JOINER if touches_previous else "") + protect(word) + (JOINER if glued_by_previous else "")
-        previous_end = end
 
 
 def _is_word(piece_of_text: str) -> bool:
     return any(character.isalnum() for character in piece_of_text)
-
-
-def _line_spans(line: str) -> list[Span]:
-    spans: list[Span] = []
-    for start, end in _sentences(line):
-        spans += ((start + a, start + b) for a, b in _word_spans(line[start:end]))
-    return spans
-
-
-def _sentences(line: str) -> Iterator[Span]:
-    start = 0
-    ends = [found.end() for found in _SENTENCE_END.finditer(line)]
-    ends += [found.end() for found in _LAST_STOP.finditer(line)]
-    for end in [*ends, len(line)]:
-        if end > start:
-            yield start, end
-            start = end
 
 
 def _word_spans(sentence: str) -> list[Span]:

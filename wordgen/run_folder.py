@@ -143,7 +143,7 @@ def find_model(model: str | Path | None = None) -> Path:
         if is_bundle(folder):
             return folder
     trained = _trained()
-    beginning = [folder for folder in trained if folder.name.startswith(f"{model}-")]
+    beginning = [folder for folder in trained if folder.name.startswith(str(model))]
     if beginning:
         return max(beginning, key=_saved_at)
     names = [folder.name for folder in trained]

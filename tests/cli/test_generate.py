@@ -121,6 +121,11 @@ def test_without_a_copy_index_nothing_is_begun(
     assert "no copy index beside it" in shown.err
 
 
+def test_what_is_waited_for_in_vain_is_told(capsys: pytest.CaptureFixture[str]):
+    assert main(["generate", "--until", "xyzzy", "--length", "4"]) == 0
+    assert "'xyzzy' did not come within 4 symbols" in capsys.readouterr().err
+
+
 def test_copies_are_marked_and_their_lines_named(
     capsys: pytest.CaptureFixture[str], overfitted_room: Path, monkeypatch: pytest.MonkeyPatch
 ):

@@ -121,6 +121,13 @@ def test_what_is_typed_touches_as_the_tokenizer_says(japanese_room: Path, model:
     assert english.say(", light").startswith("The caster, light\n")
 
 
+def test_a_number_that_is_no_word_is_not_written(model: TrainedModel):
+    talk = Talk(model, co_writer=True)
+    talk.say("The caster")
+    assert "the words 1 to 5" in talk.say("9")
+    assert "\nThe caster 25\n" in talk.say("25")
+
+
 def test_a_step_is_taken_back(model: TrainedModel):
     talk = Talk(model)
     first = talk.say("The caster")

@@ -212,7 +212,7 @@ def test_a_text_may_come_through_a_pipe_and_the_run_can_be_resumed(tmp_path: Pat
     )  # fmt: skip
     assert begun.returncode == 0, begun.stderr
     assert b"read as UTF-16" in begun.stdout
-    (kept,) = (tmp_path / "data" / "standard-input").iterdir()
+    (kept,) = (tmp_path / "data" / "standard-input").rglob("*.txt")
     assert kept.read_bytes() == text
     resumed = command("train", "--resume", "piped", "--epochs", "2")
     assert resumed.returncode == 0, resumed.stderr

@@ -19,6 +19,7 @@ from wordgen.generation.choosing import (
     forbid,
     forbid_before,
     forbid_copies,
+    forbid_empty_units,
     forbid_repeated_ngrams,
     keep_min_p,
     keep_top_k,
@@ -74,6 +75,12 @@ def test_an_end_may_be_forbidden_at_first():
     change = forbid_before(3, [1])
     assert after(change, past=past(5, 5, 5, written=2))[1] == 0
     assert after(change, past=past(5, 5, 5, written=3))[1] == 0.4
+
+
+def test_units_with_nothing_in_them_are_not_written():
+    assert np.exp(forbid_empty_units(np.zeros((1, 4), np.float32), past(5, END))).tolist() == [[1, 1, 0, 1]]
+    assert np.exp(forbid_empty_units(np.zeros((1, 4), np.float32), NOTHING)).tolist() == [[1, 1, 0, 1]]
+    assert np.exp(forbid_empty_units(np.zeros((1, 4), np.float32), past(END, 5))).tolist() == [[1, 1, 1, 1]]
 
 
 def test_temperature_sharpens_and_flattens():

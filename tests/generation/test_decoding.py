@@ -94,13 +94,13 @@ def ids(drafts: Sequence[Draft]) -> list[list[int]]:
 def test_the_seed_warms_up_the_state_and_is_not_written():
     network = CountingNetwork()
     assert ids(written(network, [[3, 4]], mode="greedy", length=2)) == [[5, 6]]
-    assert network.fed == [[START], [3], [4], [5], [6]]
+    assert network.fed == [[END], [START], [END], [START], [3], [4], [5], [6]]
 
 
 def test_the_same_seed_is_read_once():
     network = CountingNetwork()
     written(network, [[3, 4]] * 5, mode="greedy", length=1)
-    assert network.fed[:3] == [[START], [3], [4]]
+    assert network.fed[3:6] == [[START], [3], [4]]
 
 
 def test_seeds_of_different_lengths_are_each_read_to_their_end():
@@ -114,13 +114,13 @@ def test_seeds_of_different_lengths_are_each_read_to_their_end():
 def test_after_an_end_a_new_unit_starts():
     network = CountingNetwork()
     assert ids(written(network, [[6]], mode="greedy", length=5)) == [[7, END, 3, 4, 5]]
-    assert [START] in network.fed[2:]
+    assert [START] in network.fed[5:]
 
 
 def test_an_end_in_the_seed_starts_one_too():
     network = CountingNetwork()
     written(network, [[3, END, 4]], mode="greedy", length=1)
-    assert network.fed[:5] == [[START], [3], [END], [START], [4]]
+    assert network.fed[3:8] == [[START], [3], [END], [START], [4]]
 
 
 def test_texts_that_brought_their_own_ends_get_no_start():

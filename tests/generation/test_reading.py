@@ -11,7 +11,7 @@ from wordgen.text.escapes import END_TOKEN, RESERVED
 from wordgen.text.tokenizers import TokenizerName, tokenizer_named
 from wordgen.text.vocabulary import Vocabulary
 
-WORDS = ("Aragorn", "the", "The", "king", "do", "￭n't", "￭,", "￭.", "“￭", "May", "may", "Frodo", "gate")
+WORDS = ("Aragorn", "the", "The", "king", "do", "￭n't", "￭,", "￭.", '"￭', '￭"', "May", "may", "Frodo", "gate")
 
 
 def reader(*symbols: str, tokenizer: TokenizerName = "english", **config: object) -> TextReader:
@@ -35,9 +35,10 @@ def words(text: str, *symbols: str) -> list[str]:
         ("may May MAY", ["may", "May", "May"]),
         (", the king", ["￭,", "the", "king"]),
         ("king .", ["king", "￭."]),
-        ("“the", ["“￭", "the"]),
+        ("“the", ['"￭', "the"]),
         ("don't don’t", ["do", "￭n't", "do", "￭n't"]),
         ("  the\nking ", ["the", "king"]),
+        ("The “king”, don’t", ["The", '"￭', "king", '￭"', "￭,", "do", "￭n't"]),
         ("the 🙂 king", ["the", "king"]),
         ("夜 the Москва", ["the"]),
         ("🙂👨‍👩‍👧", []),

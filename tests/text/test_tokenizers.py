@@ -1,12 +1,13 @@
 """The round-trip law: text comes back as it was, up to runs of white space."""
 
 import re
-from itertools import pairwise
+from itertools import chain, pairwise
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from nltk.tokenize import NLTKWordTokenizer
+from tinysegmenter import TinySegmenter
 
 from tests.conftest import unit_texts
 from wordgen.corpora.catalogue import bundled_data, catalogue
@@ -190,3 +191,27 @@ def test_the_bundled_texts_are_cut_as_nltk_cuts_them(corpus: str):
         line for unit in unit_texts(open_corpus(str(bundled_data() / f"{corpus}.txt"))) for line in unit.split("\n")
     ]
     assert [plain(tokenize(line)) for line in lines] == [words_of_sentences(line) for line in lines]
+
+
+JAPANESE_LETTERS = "雨が降る夜の街で、君を待っていた。「どこ」カメラﾃﾚﾋﾞ12１２一万ー々〆 aBEＡ.,u\u3000んはれしず日同"
+JAPANESE_LINES = st.text(st.sampled_from(JAPANESE_LETTERS), max_size=25)
+TINY = TinySegmenter()
+
+
+@settings(max_examples=500)
+@given(JAPANESE_LINES | st.text(max_size=12))
+def test_japanese_is_tinysegmenters(line: str):
+    expected = [TINY.tokenize(part) for part in line.split("\n")]
+    found = tokenizer_named("japanese").tokenize(line)
+    assert [restore(symbol) for symbol in found] == list(chain.from_iterable(zip_lines(expected)))
+
+
+def zip_lines(lines: list[list[str]]) -> list[list[str]]:
+    """The words of each line, with a break between two."""
+    return [part for number, line in enumerate(lines) for part in ([["\n"], line] if number else [line])]
+
+
+def test_the_bundled_songs_are_cut_as_tinysegmenter_cuts_them():
+    tokenize = tokenizer_named("japanese").tokenize
+    for line in unit_texts(open_corpus("lyrics")):
+        assert [restore(symbol) for symbol in tokenize(line)] == TINY.tokenize(line)

@@ -169,8 +169,13 @@ def _shown(
     texts = settings.count * len(seeds)
     many = texts > 1
     if not (many or arguments.json or arguments.show_copies):
-        yield from model.stream_with(seeds[0], settings)
+        written = ""
+        for piece in model.stream_with(seeds[0], settings):
+            written += piece if settings.until else ""
+            yield piece
         yield "\n"
+        if settings.until and not written.endswith(settings.until):
+            tell(f"'{settings.until}' did not come within {settings.length:,} symbols: raise --length.")
         return
     for number, text in enumerate(model.write(seeds, settings), 1):
         if arguments.json:

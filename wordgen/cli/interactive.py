@@ -32,7 +32,7 @@ Type a beginning and press Enter; an empty line begins anew.
   :help  :quit
 """
 _CO_WRITER_HELP = """\
-A number takes that word, anything else is written as you type it, and an empty line takes the first.
+A number from 1 to 5 takes that word, anything else is written as you type it, and an empty line takes the first.
   :undo               take the last step back
   :more               let the model go on by itself
   :new [BEGINNING]    begin another text
@@ -158,7 +158,11 @@ class Conversation:
 
     def _write_together(self, line: str) -> None:
         picked = line.strip()
-        number = int(picked) if picked.isdecimal() and len(picked) < 3 else 1 if not picked else 0
+        number = int(picked) if picked.isdecimal() and len(picked) == 1 else 1 if not picked else 0
+        if picked.isdecimal() and len(picked) == 1 and not 1 <= number <= len(self._proposed):
+            raise SettingError(
+                f"There are the words 1 to {len(self._proposed)}; a longer number is written as you type it."
+            )
         self._remember()
         if 1 <= number <= len(self._proposed):
             self._manuscript.pick(self._proposed[number - 1])

@@ -121,6 +121,12 @@ def _on_screen(score: "Score", ranking: Sequence[int], *, words: bool) -> str:
         console.print(table)
         console.print()
     console.print(f"Perplexity {score.perplexity:,.1f} over {len(score.symbols):,} symbols.", highlight=False)
+    unknown = sum(not each.known for each in score.symbols)
+    if unknown:
+        console.print(
+            f"{unknown:,} of them are unknown to the model: what those cost tells nothing of the words themselves.",
+            highlight=False,
+        )
     return console.end_capture()
 
 

@@ -28,8 +28,8 @@ from wordgen.settings import Settings, setting
 
 FEWEST_DOCUMENTS = 20
 STANDARD_INPUT = "-"
-_SAMPLE = 20_000
-_SAMPLE_LINES = 2_000
+_SAMPLE = 200_000
+_SAMPLE_LINES = 10_000
 _LONGEST_NAME = 60
 _TEXTS = (".txt", ".txt.gz")
 
@@ -142,6 +142,11 @@ def open_corpus(wanted: str | Sequence[str], how: ReadingSettings | None = None)
     how = how or ReadingSettings()
     names = [wanted] if isinstance(wanted, str) else list(wanted)
     entry = catalogue().get(names[0]) if len(names) == 1 else None
+    mixed = [name for name in names if name in catalogue() and not _is_there(Path(name))]
+    if len(names) > 1 and mixed:
+        raise CorpusError(
+            f"{mixed[0]} is a text of the catalogue, and such a text is learned alone: leave out the rest."
+        )
     if entry is not None:
         return _from_catalogue(entry, how)
     return _from_paths([_found(name) for name in names], how)
@@ -150,7 +155,7 @@ def open_corpus(wanted: str | Sequence[str], how: ReadingSettings | None = None)
 def keep_standard_input() -> str:
     """Keep what comes through standard input in data/, so that a run can be resumed; the path of the file."""
     content = sys.stdin.buffer.read()
-    path = user_data() / "standard-input" / f"{hashlib.sha256(content).hexdigest()[:16]}.txt"
+    path = user_data() / "standard-input" / hashlib.sha256(content).hexdigest()[:16] / "standard-input.txt"
     if not path.exists():
         make_folder(path.parent)
         write_whole(path, content)

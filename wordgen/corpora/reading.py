@@ -33,6 +33,7 @@ _NAMES = {"utf-8-sig": "UTF-8", "utf-8": "UTF-8", "utf-16": "UTF-16", "utf-32": 
           "utf-16-be": "UTF-16", "cp932": "Shift JIS", "shift_jis": "Shift JIS", "euc_jp": "EUC-JP", "cp1252": "CP1252",
           "latin-1": "Latin-1"}  # fmt: skip
 _ZEROS_OF_UTF16 = 0.1
+_NOT_FOR_MACHINES = dict.fromkeys(range(0x80, 0xA0), "a")  # control characters of Latin-1 alone
 
 
 @dataclass
@@ -72,8 +73,10 @@ class TextFile:
             with self._opened() as file:
                 while block := file.read(_BLOCK):
                     yield block
+        except gzip.BadGzipFile as error:
+            raise CorpusError(f"{self.path} cannot be read: it is no gzip archive, whatever its name says.") from error
         except (OSError, EOFError, zlib.error) as error:
-            reason = getattr(error, "strerror", None) or str(error)
+            reason = getattr(error, "strerror", None) or "the archive is cut short or damaged"
             raise CorpusError(f"{self.path} cannot be read: {reason}.") from error
 
     def _opened(self) -> BinaryIO:
@@ -138,6 +141,8 @@ def _recognised(sample: bytes, path: Path) -> str:
             return encoding
     if b"\0" in sample:
         return _with_zero_bytes(sample, path)
+    if not _is_text(sample.decode("latin-1").translate(_NOT_FOR_MACHINES)):
+        raise CorpusError(f"{path} is not a text. wordgen reads plain text files, gzipped or not.")
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     broken = decoder.decode(sample).count("\ufffd")
     if broken * _MOST_UNDECODABLE <= len(sample):

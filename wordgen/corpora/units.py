@@ -2,6 +2,7 @@
 
 import re
 import statistics
+import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -10,6 +11,8 @@ from wordgen.corpora.catalogue import LineBreaks, UnitKind
 
 _BLANK_LINES = re.compile(r"\n(?:[^\S\n]*\n)+")
 _LONG_LINE = 150
+_NEARLY_FULL = 0.75
+_NARROWEST_PROSE = 32
 _UNSPACED = re.compile(r"[\u3000-\u30ff\u3400-\u9fff\uff01-\uff9f]")
 
 
@@ -50,9 +53,9 @@ def unit_separator(unit: UnitKind) -> str:
 def guess_layout(text: str) -> tuple[UnitKind, LineBreaks]:
     """Find out whether lines, paragraphs or the whole are the units of a text nobody described.
 
-    Hard-wrapped prose has lines that nearly fill a width, except the last of each paragraph; verse and
-    plays do not. Without blank lines, each line stands for itself; so it does where lines are as long as
-    paragraphs, or begin with the wide space that begins Japanese ones.
+    Hard-wrapped prose has lines that nearly fill a width, except the last of each paragraph; verse and plays do
+    not, and short lines that do are verse. Without blank lines, each line stands for itself; so it does where lines
+    are as long as paragraphs, or begin with the wide space that begins Japanese ones.
     """
     written = [line for line in text.split("\n") if line.strip()]
     if len(written) > 2 and sum(line.startswith("\u3000") for line in written) > len(written) / 2:
@@ -62,12 +65,20 @@ def guess_layout(text: str) -> tuple[UnitKind, LineBreaks]:
     paragraphs = [part.split("\n") for part in _BLANK_LINES.split(text.strip())]
     if len(paragraphs) < 3 and max(map(len, paragraphs)) > 2:
         return "line", "joined"
-    lengths = [len(line.strip()) for lines in paragraphs for line in lines[:-1]]
-    if not lengths:
+    wrapped = [paragraph[:-1] for paragraph in paragraphs if len(paragraph) > 1]  # the last line ends where it ends
+    if not wrapped:
         return "paragraph", "joined"
-    width = statistics.quantiles(lengths, n=10)[-1] if len(lengths) > 1 else lengths[0]
-    nearly_full = sum(length > 0.75 * width for length in lengths)
-    return ("paragraph", "joined") if nearly_full > 0.8 * len(lengths) else ("document", "kept")
+    columns = [[_columns(line.strip()) for line in lines] for lines in wrapped]
+    every = [width for lines in columns for width in lines]
+    width = statistics.quantiles(every, n=10)[-1] if len(every) > 1 else every[0]
+    full = [sum(line > _NEARLY_FULL * width for line in lines) > 0.8 * len(lines) for lines in columns]
+    prose = width >= _NARROWEST_PROSE and sum(full) > 0.6 * len(full)
+    return ("paragraph", "joined") if prose else ("document", "kept")
+
+
+def _columns(line: str) -> int:
+    """How wide a line is on a screen, where East Asian letters take two places."""
+    return len(line) + sum(unicodedata.east_asian_width(letter) in "WF" for letter in line)
 
 
 def visible_width(text: str) -> int:

@@ -44,6 +44,8 @@ class SymbolKinds:
     """Which symbols are words: neither punctuation nor END nor a line break."""
     line_break: int
     """The id of the line break, or NO_SYMBOL."""
+    empty_units: bool = True
+    """Whether the corpus has units with nothing in them, as the blank lines between verses."""
 
 
 def odds_changes(
@@ -56,6 +58,8 @@ def odds_changes(
     """
     bans: list[OddsChange] = [forbid([START] if settings.allow_unknown else [UNKNOWN, START])]
     stops = {"end": [END], "line": [END, kinds.line_break]}.get(settings.stop, [])
+    if not kinds.empty_units:
+        bans.append(forbid_empty_units)
     if stops:
         bans.append(forbid_before(settings.at_least, [each for each in stops if each != NO_SYMBOL]))
     if settings.repetition_penalty != 1:
@@ -99,6 +103,14 @@ def forbid_before(written: int, ids: Sequence[int]) -> OddsChange:
         return never(log_odds, past) if past.written < written else log_odds
 
     return change
+
+
+def forbid_empty_units(log_odds: LogOdds, past: Past) -> LogOdds:
+    """No END right behind another, nor at the very beginning."""
+    last = past.symbols[:, -1] if past.symbols.shape[1] else np.full(len(log_odds), NO_SYMBOL)
+    changed = log_odds.copy()
+    changed[(last == END) | (last == NO_SYMBOL), END] = -np.inf
+    return changed
 
 
 def weigh_repeated(penalty: float, words: NDArray[np.bool_]) -> OddsChange:

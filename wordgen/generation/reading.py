@@ -14,6 +14,7 @@ from wordgen.text.vocabulary import UNKNOWN
 
 WARM_UP = 2000
 """How many symbols of a seed are fed, at most: what stood before them has no effect that could be seen."""
+_PLAIN = str.maketrans({"‘": "'", "’": "'", "“": '"', "”": '"', "—": "--", "–": "--", "…": "..."})
 _LONGEST_READ = 20_000
 _LONGEST_WORD = 100
 _LONGEST_SHOWN = 60
@@ -65,8 +66,8 @@ class TextReader:
     def seed(self, text: str) -> Seed:
         """The ids of what a text should start with; words that are unknown in any case are left out and named."""
         read = _end_of(text.strip("\n\r"))
-        # Which apostrophe a text has, nobody remembers: the reading that leaves the fewest unknown is meant.
-        forms = dict.fromkeys((read, read.replace("’", "'"), read.replace("'", "’")))
+        # Which quotation marks a text has, nobody remembers: the reading that leaves the fewest unknown is meant.
+        forms = dict.fromkeys((read, read.replace("’", "'"), read.replace("'", "’"), read.translate(_PLAIN)))
         readings = ([(each, self.id_in_any_form(each)) for each in self.symbols(form)] for form in forms)
         reading = min(readings, key=lambda each: sum(i is None for _, i in each))
         ids = [i for _, i in reading if i is not None]

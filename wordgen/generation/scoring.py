@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 
 from wordgen.generation.choosing import log_odds
-from wordgen.generation.decoding import Network
+from wordgen.generation.decoding import Network, beginning
 from wordgen.generation.sentences import SentenceEnds
 from wordgen.text.codec import Codec
 from wordgen.text.escapes import UNKNOWN_TOKEN
@@ -87,7 +87,9 @@ def score(network: Network, symbols: Sequence[str], codec: Codec, *, starts: boo
 
 def _log_probabilities(network: Network, ids: Sequence[int], *, starts: bool) -> Iterator[float]:
     """One after another through the layers, and many at once through the large product behind them."""
-    carry = network.feed(np.array([START if starts else END]), network.zero_carry(1))
+    carry = network.zero_carry(1)
+    for symbol in beginning(starts=starts):
+        carry = network.feed(np.array([symbol]), carry)
     for first in range(0, len(ids), _AT_ONCE):
         part = ids[first : first + _AT_ONCE]
         hidden: list[np.ndarray] = []

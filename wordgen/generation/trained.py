@@ -244,7 +244,9 @@ class TrainedModel:
         words = np.array([any(map(str.isalnum, symbol)) for symbol in symbols])
         words[[UNKNOWN, START, END]] = False
         line_break = self.vocabulary.id_of(LINE_BREAK)
-        return SymbolKinds(words, NO_SYMBOL if line_break == UNKNOWN else line_break)
+        config = self._bundle.text
+        empty_units = (config.unit, config.line_breaks) == ("line", "kept") or not config.starts
+        return SymbolKinds(words, NO_SYMBOL if line_break == UNKNOWN else line_break, empty_units)
 
 
 def word_to_try(codec: Codec) -> str | None:

@@ -7,14 +7,19 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
+_SECONDS_TO_TELL = 5
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class StopRequest:
     def __init__(self, tell: Callable[[], None] = lambda: None) -> None:
-        """`tell` is called at once when the first signal comes."""
+        """`tell` is called at once when the first signal comes, in a thread of its own.
+
+        A signal may come in the middle of a line that is being printed, and what is told is printed, too: in the
+        same thread that would be an error, and another waits until the line is done.
+        """
         self.signals: list[int] = []
-        self._tell = tell
+        self._telling = threading.Thread(target=tell, daemon=True)
 
     @property
     def requested(self) -> bool:
@@ -23,6 +28,11 @@ class StopRequest:
     @property
     def urgent(self) -> bool:
         return len(self.signals) > 1
+
+    def told(self) -> None:
+        """Wait until what was to be told has been."""
+        if self._telling.is_alive():
+            self._telling.join(_SECONDS_TO_TELL)
 
     def listen(self) -> dict[signal.Signals, Any]:
         """Take the signals, also back from whoever took them since; whose they were (only in the main thread)."""
@@ -33,7 +43,7 @@ class StopRequest:
     def _received(self, number: int, frame: FrameType | None) -> None:
         self.signals.append(number)
         if len(self.signals) == 1:
-            self._tell()
+            self._telling.start()
         if len(self.signals) > 2:
             raise KeyboardInterrupt
 
@@ -46,5 +56,6 @@ def stop_on_signals(tell: Callable[[], None]) -> Iterator[StopRequest]:
     try:
         yield request
     finally:
+        request.told()
         for number, handler in before.items():
             signal.signal(number, handler)

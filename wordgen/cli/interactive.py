@@ -193,9 +193,10 @@ class Conversation:
             self._show(f"({each.word}: unknown{near})\n")
 
     def _set(self, name: str, value: str) -> None:
-        setting = name.replace("-", "_").removeprefix("no_") if not value else name.replace("-", "_")
         names = {each.name for each in fields(self._settings)}
-        setting = name.replace("-", "_") if name.replace("-", "_") in names else setting
+        setting = name.replace("-", "_")
+        if setting not in names and not value:
+            setting = setting.removeprefix("no_")  # a switch that is turned off
         if setting not in names:
             raise SettingError(f"There is no :{name}; :help shows what there is.")
         if setting == "count":

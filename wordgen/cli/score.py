@@ -49,8 +49,9 @@ def run(arguments: argparse.Namespace) -> int:
     tell(f"Scored with {folder.name}.")
     ranking = sorted(range(len(score.sentences)), key=[each.perplexity for each in score.sentences].__getitem__)
     if arguments.json:
+        ranks = {number: rank for rank, number in enumerate(ranking, 1)}
         for number, sentence in enumerate(score.sentences):
-            show(_as_json(sentence, number, ranking.index(number) + 1) + "\n")
+            show(_as_json(sentence, number, ranks[number]) + "\n")
     else:
         show(_on_screen(score, ranking, words=arguments.words))
     return 0

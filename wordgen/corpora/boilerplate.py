@@ -5,17 +5,16 @@ Lines stay in their places (a cut one is empty), so that the number of a line is
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import chain, islice
 
 _HEADER_ENDS_WITHIN = 1000
 
 # Project Gutenberg, the forms since 1991; markers are English whatever the book's language, but for some old ends.
-_GUTENBERG = re.compile(r"Project\s+Gutenberg|PROJECT\s+GUTENBERG", re.IGNORECASE)
+_GUTENBERG = re.compile(r"Project\s+Gutenberg", re.IGNORECASE)
 _GUTENBERG_BEGINS = re.compile(
     r"^\s*\*{2,}\s*START\s+OF\s+(?:THE|THIS)?\s*PROJECT\s+GUTENBERG"
-    r"|^\s*\*?END\s?\*?\s*THE\s+SMALL\s+PRINT"
-    r"|^\s*\*END\*THE SMALL PRINT",
+    r"|^\s*\*?END\s?\*?\s*THE\s+SMALL\s+PRINT",
     re.IGNORECASE,
 )
 _GUTENBERG_ENDS = re.compile(
@@ -51,12 +50,6 @@ class Cuts:
     """Of header, footer and credits."""
     marks: int = 0
     """Ruby and editor's notes within the text."""
-    _seen: set[str] = field(default_factory=set)
-
-    def __str__(self) -> str:
-        parts = [f"{self.lines:,} lines of {self.library}" if self.lines else ""]
-        parts += [f"{self.marks:,} ruby and editor's marks" if self.marks else ""]
-        return " and ".join(part for part in parts if part)
 
 
 def without_boilerplate(lines: Iterable[str], cuts: Cuts) -> Iterator[str]:

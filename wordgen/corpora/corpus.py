@@ -182,15 +182,7 @@ def _is_there(path: Path) -> bool:
 
 def _from_catalogue(entry: CatalogueEntry, how: ReadingSettings) -> Corpus:
     files = _texts_in(user_data() / entry.name) or [bundled_data() / file for file in entry.files]
-    return Corpus(
-        entry.name,
-        tuple(files),
-        entry.unit if how.unit == "auto" else how.unit,
-        entry.line_breaks if how.line_breaks == "auto" else how.line_breaks,
-        entry.tokenizer,
-        how.encoding,
-        how.keep_boilerplate,
-    )
+    return _corpus(entry.name, files, (entry.unit, entry.line_breaks), entry.tokenizer, how)
 
 
 def _from_paths(paths: Sequence[Path], how: ReadingSettings) -> Corpus:
@@ -200,13 +192,24 @@ def _from_paths(paths: Sequence[Path], how: ReadingSettings) -> Corpus:
         if not inside:
             raise CorpusError(f"The folder {path} holds no .txt file.")
         files += inside
-    unit, line_breaks = guess_layout(_sample(files, how))
+    return _corpus(_name_of(paths[0]), files, guess_layout(_sample(files, how)), None, how)
+
+
+def _corpus(
+    name: str,
+    files: Sequence[Path],
+    layout: tuple[UnitKind, LineBreaks],
+    tokenizer: str | None,
+    how: ReadingSettings,
+) -> Corpus:
+    """What is said of the layout goes before what is known or found."""
+    unit, line_breaks = layout
     return Corpus(
-        _name_of(paths[0]),
+        name,
         tuple(files),
         unit if how.unit == "auto" else how.unit,
         line_breaks if how.line_breaks == "auto" else how.line_breaks,
-        None,
+        tokenizer,
         how.encoding,
         how.keep_boilerplate,
     )

@@ -20,6 +20,7 @@ Encoding = Literal["auto", "utf-8", "utf-16", "cp1252", "latin-1", "cp932", "shi
 
 _BLOCK = 1 << 18
 _SAMPLE = 1 << 20
+_LOOKED_AT = 20_000
 _MOST_UNDECODABLE = 1000
 """At most one byte in so many may fail to decode."""
 _BYTE_ORDER_MARKS = {
@@ -160,8 +161,9 @@ def _recognised(sample: bytes, path: Path) -> str:
 
 def _is_text(text: str) -> bool:
     """Whether hardly any of its characters are for machines."""
-    odd = sum(unicodedata.category(each) in ("Cc", "Cn", "Co", "Cs") and each not in "\t\n\r\f" for each in text)
-    return odd + text.count("\ufffd") <= len(text) / 100
+    looked_at = text[:_LOOKED_AT]
+    odd = sum(unicodedata.category(each) in ("Cc", "Cn", "Co", "Cs") and each not in "\t\n\r\f" for each in looked_at)
+    return odd + looked_at.count("\ufffd") <= len(looked_at) / 100
 
 
 def _with_zero_bytes(sample: bytes, path: Path) -> str:

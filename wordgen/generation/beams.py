@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from wordgen.generation.choosing import LogOdds, OddsChange
+from wordgen.generation.choosing import LogOdds, OddsChange, possible
 from wordgen.generation.decoding import Network, Reader
 from wordgen.generation.drafts import Draft
 from wordgen.generation.settings import GenerationSettings
@@ -49,7 +49,7 @@ def search(
         greedy_id = -1 if greedy_row is None else int(changed[greedy_row].argmax())
         if greedy_row is not None and np.isfinite(changed[greedy_row, greedy_id]):
             rows, ids = _with(rows, ids, greedy_row, greedy_id)
-        for row in set(range(len(alive))) - set(np.flatnonzero(np.isfinite(reached).any(axis=1)).tolist()):
+        for row in np.flatnonzero(~possible(changed)).tolist():
             alive[row].draft.nothing_left()
             finished.append(alive[row])
         grown: list[_Beam] = []
@@ -91,6 +91,7 @@ def _with(
 
 def _different(finished: list[_Beam], settings: GenerationSettings) -> list[_Beam]:
     """The best of each text: two that were cut back to the same sentence are one."""
-    ranked = sorted(finished, key=lambda beam: -beam.final_score(settings.length_penalty))
-    of_text = {tuple(beam.draft.ids): beam for beam in reversed(ranked)}
-    return sorted(of_text.values(), key=lambda beam: -beam.final_score(settings.length_penalty))[: settings.count]
+    best_of_text: dict[tuple[int, ...], _Beam] = {}
+    for beam in sorted(finished, key=lambda beam: -beam.final_score(settings.length_penalty)):
+        best_of_text.setdefault(tuple(beam.draft.ids), beam)
+    return list(best_of_text.values())[: settings.count]

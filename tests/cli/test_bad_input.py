@@ -38,6 +38,7 @@ def assert_one_sentence(error: str, *parts: str) -> None:
         (["train", "--corpus", "lotr", "--name", "../out"], ["--name cannot be '../out'"]),
         (["train", "--corpus", "spells", "--batch-size", "5000"], ["Too little text", "5000 x 15 needs 75,001"]),
         (["train", "--corpus", "spells", "--units", "60000", "--layers", "60"], ["GiB to learn, but the machine has"]),
+        (["train", "--corpus", "-", "--distribute", "multiworker"], ["put the text into a file"]),
         (["generate"], ["no trained model", "python train.py --corpus lotr"]),
         (["train", "--corpus", "x" * 300], ["There is no corpus"]),
         (["train", "--corpus", "lotr", "--random-seed", "9" * 400], ["--random-seed must be at least 0"]),

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from wordgen.generation.beams import search
 from wordgen.generation.choosing import NO_SYMBOL, SymbolKinds, odds_changes
 from wordgen.generation.decoding import Reader, Writer
-from wordgen.generation.drafts import Draft
+from wordgen.generation.drafts import Draft, write_to_the_end
 from wordgen.generation.settings import GenerationSettings
 from wordgen.generation.step import Carry, NumpyNetwork
 from wordgen.text.codec import Codec
@@ -75,15 +75,8 @@ def written(
     if settings.mode == "sample":
         dice = [np.random.default_rng([1, number]) for number in numbers or range(len(seeds))]
     writer = Writer(network, seeds, dice, *odds_changes(settings, KINDS), starts=starts)
-    alive = len(seeds)
-    while alive:
-        chosen_ones = writer.write_one_symbol()
-        for text in chosen_ones.stuck:
-            drafts[text].nothing_left()
-        for text, symbol, odds in zip(chosen_ones.texts, chosen_ones.ids, chosen_ones.log_probabilities, strict=True):
-            drafts[text].add(symbol, odds)
-        writer.end([text for text in chosen_ones.texts if drafts[text].ended])
-        alive = sum(draft.ended is None for draft in drafts)
+    for _ in write_to_the_end(drafts, writer):
+        pass
     return drafts
 
 

@@ -26,6 +26,13 @@ class Parser(argparse.ArgumentParser):
         return f" Did you mean {' '.join(near)}?" if near else ""
 
 
+def verb_parser(prog: str, description: str, example: str) -> Parser:
+    """The parser of a verb, with what every verb has."""
+    parser = Parser(prog=prog, description=description, epilog=f"Example: {prog} {example}", allow_abbrev=False)
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error (default: no)")
+    return parser
+
+
 def add_flags(parser: argparse.ArgumentParser, group: type[Settings], title: str, *, required: bool = True) -> None:
     """The flags of a group; `required` can be taken off those without a default, for the verb to look after."""
     hints = get_type_hints(group)

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wordgen.cli.flags import Parser, add_flags, settings_from
+from wordgen.cli.flags import Parser, add_flags, settings_from, verb_parser
 from wordgen.cli.output import show, tell
 from wordgen.errors import SettingError, StorageError
 from wordgen.generation.settings import GenerationSettings
@@ -26,11 +26,10 @@ _MOST_NAMED = 10
 
 
 def make_parser(prog: str) -> Parser:
-    parser = Parser(
-        prog=prog,
-        description="Write text with a trained model.",
-        epilog=f"Example: {prog} --seed Aragorn --mode sample --stop sentence --at-least 40",
-        allow_abbrev=False,
+    parser = verb_parser(
+        prog,
+        "Write text with a trained model.",
+        "--seed Aragorn --mode sample --stop sentence --at-least 40",
     )
     start = parser.add_argument_group("the start")
     start.add_argument("--seed", metavar="TEXT", help="words to begin with; by default at a new beginning")
@@ -59,7 +58,6 @@ def make_parser(prog: str) -> Parser:
         action="store_true",
         help="a prompt that shows the five best next words: pick one or type your own (default: no)",
     )
-    parser.add_argument("--debug", action="store_true", help="show the traceback of an error (default: no)")
     return parser
 
 

@@ -17,7 +17,7 @@ from typing import IO
 import wordgen
 from wordgen.cli import train
 from wordgen.cli.exits import EXIT_OK, EXIT_STOPPED, EXIT_WORKER_LOST
-from wordgen.cli.flags import Parser
+from wordgen.cli.flags import Parser, verb_parser
 from wordgen.errors import SettingError
 from wordgen.run_folder import REPORT, SAVED_MODELS, run_name
 
@@ -27,18 +27,16 @@ _SECONDS_AFTER_A_MISTAKE = 2
 
 
 def make_parser(prog: str) -> Parser:
-    parser = Parser(
-        prog=prog,
-        description="Train with several workers on this machine. When one is lost, all start again and go on from the "
+    parser = verb_parser(
+        prog,
+        "Train with several workers on this machine. When one is lost, all start again and go on from the "
         "last checkpoint.",
-        epilog=f"Example: {prog} --workers 2 -- --corpus lotr --layers 1",
-        allow_abbrev=False,
+        "--workers 2 -- --corpus lotr --layers 1",
     )
     parser.add_argument("--workers", type=int, required=True, metavar="N", help="how many processes (required)")
     parser.add_argument(
         "--restarts", type=int, default=3, metavar="N", help="how often to start again at most (default: 3)"
     )
-    parser.add_argument("--debug", action="store_true", help="show the traceback of an error (default: no)")
     parser.set_defaults(command=prog)
     parser.add_argument("arguments", nargs="*", metavar="-- ARGUMENTS", help="those of train")
     return parser

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wordgen.cli.flags import Parser
+from wordgen.cli.flags import Parser, verb_parser
 from wordgen.cli.generate import add_model_flag, as_text, limit_threads
 from wordgen.cli.output import show, tell
 from wordgen.errors import CorpusError, SettingError
@@ -21,19 +21,17 @@ _COLOURS = ((2, "bold green"), (5, "green"), (8, "yellow"), (11, "dark_orange"),
 
 
 def make_parser(prog: str) -> Parser:
-    parser = Parser(
-        prog=prog,
-        description="See how likely a trained model finds a text: each word's surprisal in bits (1 is a coin toss, "
+    parser = verb_parser(
+        prog,
+        "See how likely a trained model finds a text: each word's surprisal in bits (1 is a coin toss, "
         "10 one in a thousand), the perplexity of each sentence, and which are the likeliest.",
-        epilog=f'Example: {prog} "Aragorn went to the gate."',
-        allow_abbrev=False,
+        '"Aragorn went to the gate."',
     )
     parser.add_argument("text", metavar="TEXT", nargs="?", help="a text, or a text file; - is standard input")
     add_model_flag(parser.add_argument_group("the model"))
     output = parser.add_argument_group("what is shown")
     output.add_argument("--words", action="store_true", help="list every word with its bits (default: one sentence's)")
     output.add_argument("--json", action="store_true", help="one JSON object a line for each sentence (default: no)")
-    parser.add_argument("--debug", action="store_true", help="show the traceback of an error (default: no)")
     return parser
 
 

@@ -5,7 +5,7 @@ import sys
 
 from wordgen.architecture import NetworkSettings
 from wordgen.cli.exits import EXIT_OK, EXIT_STOPPED
-from wordgen.cli.flags import Parser, add_flags, given_settings, settings_from
+from wordgen.cli.flags import Parser, add_flags, given_settings, settings_from, verb_parser
 from wordgen.corpora.corpus import STANDARD_INPUT, CorpusSettings, keep_standard_input
 from wordgen.errors import SettingError
 from wordgen.run_folder import is_run
@@ -15,11 +15,10 @@ from wordgen.training.settings import DeviceSettings, TrainingSettings
 
 
 def make_parser(prog: str) -> Parser:
-    parser = Parser(
-        prog=prog,
-        description="Learn a text word by word and keep the best model in saved_models/.",
-        epilog=f"Example: {prog} --corpus lotr --seq-len 15 --layers 3",
-        allow_abbrev=False,
+    parser = verb_parser(
+        prog,
+        "Learn a text word by word and keep the best model in saved_models/.",
+        "--corpus lotr --seq-len 15 --layers 3",
     )
     add_flags(parser, CorpusSettings, "the text", required=False)
     add_flags(parser, TextSettings, "its symbols")
@@ -42,7 +41,6 @@ def make_parser(prog: str) -> Parser:
         "(default: no)",
     )
     parser.add_argument("--quiet", action="store_true", help="print nothing but warnings and errors (default: no)")
-    parser.add_argument("--debug", action="store_true", help="show the traceback of an error (default: no)")
     parser.set_defaults(writing_command=prog.replace("train", "generate"), help_command=f"{prog} --help")
     return parser
 
@@ -54,10 +52,14 @@ def run(arguments: argparse.Namespace) -> int:
     from wordgen.training.progress import QuietProgress, TerminalProgress
     from wordgen.training.screen import hide_native_notes, screen
 
+    from_standard_input = vars(arguments).get("corpus") == STANDARD_INPUT
     if vars(arguments).get("distribute") == "multiworker":
+        if from_standard_input:
+            raise SettingError(
+                "Standard input comes to one process alone: put the text into a file for several workers."
+            )
         hide_native_notes()
-
-    if vars(arguments).get("corpus") == STANDARD_INPUT:
+    if from_standard_input:
         arguments.corpus = keep_standard_input()
     if arguments.quiet:
         observer = QuietProgress(screen(sys.stderr))

@@ -1,8 +1,10 @@
 """One text while it is being written: what stands, what is sure to stay, and whether it has ended."""
 
+from collections.abc import Iterator, Sequence
 from copy import copy
 from typing import Literal
 
+from wordgen.generation.decoding import Writer
 from wordgen.generation.sentences import SentenceEnds
 from wordgen.generation.settings import GenerationSettings
 from wordgen.text.codec import Codec
@@ -116,3 +118,18 @@ class Draft:
         if surplus:
             self.pieces[-1] = piece[:-surplus]
         return True
+
+
+def write_to_the_end(drafts: Sequence[Draft], writer: Writer) -> Iterator[None]:
+    """Let a writer of as many texts write on in all drafts, symbol by symbol, until each has ended."""
+    alive = len(drafts)
+    while alive:
+        chosen = writer.write_one_symbol()
+        for text in chosen.stuck:
+            drafts[text].nothing_left()
+        for text, symbol, odds in zip(chosen.texts, chosen.ids, chosen.log_probabilities, strict=True):
+            drafts[text].add(symbol, odds)
+        over = [text for text in chosen.texts if drafts[text].ended]
+        writer.end(over)
+        alive -= len(over) + len(chosen.stuck)
+        yield

@@ -16,7 +16,7 @@ from wordgen.generation.beams import search
 from wordgen.generation.choosing import NO_SYMBOL, OddsChange, SymbolKinds, odds_changes
 from wordgen.generation.copies import COPY_INDEX, Copy, CopyIndex
 from wordgen.generation.decoding import Reader, Writer
-from wordgen.generation.drafts import Draft, Ended
+from wordgen.generation.drafts import Draft, Ended, write_to_the_end
 from wordgen.generation.manuscript import Manuscript
 from wordgen.generation.reading import WARM_UP, Seed, TextReader, UnknownWord
 from wordgen.generation.scoring import Score, perplexity, score
@@ -218,17 +218,7 @@ class TrainedModel:
             dice = [np.random.default_rng(settings.random_seed + number) for number in numbers]
         bans, shapes = self._changes(settings)
         writer = Writer(self._network, [draft.seed for draft in drafts], dice, bans, shapes, starts=self._starts)
-        alive = len(drafts)
-        while alive:
-            chosen = writer.write_one_symbol()
-            for text in chosen.stuck:
-                drafts[text].nothing_left()
-            for text, symbol, odds in zip(chosen.texts, chosen.ids, chosen.log_probabilities, strict=True):
-                drafts[text].add(symbol, odds)
-            over = [text for text in chosen.texts if drafts[text].ended]
-            writer.end(over)
-            alive -= len(over) + len(chosen.stuck)
-            yield
+        return write_to_the_end(drafts, writer)
 
     def _searched(self, blank: Draft, settings: GenerationSettings) -> list[Draft]:
         bans, _ = self._changes(settings)

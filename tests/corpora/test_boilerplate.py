@@ -63,7 +63,7 @@ EDITION = ["底本：「道」どこか文庫", "　　　2001（平成13）年"
 
 def cut(lines: list[str]) -> tuple[list[str], Cuts]:
     cuts = Cuts()
-    return list(without_boilerplate(lines, cuts)), cuts
+    return [line for _, line in without_boilerplate(enumerate(lines, 1), cuts)], cuts
 
 
 @pytest.mark.parametrize("form", list(FORMS))

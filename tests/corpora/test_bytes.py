@@ -1,6 +1,7 @@
 """Bytes of every kind become lines, the same however they arrive, and what does not decode is counted."""
 
 import gzip
+import time
 import unicodedata
 from pathlib import Path
 
@@ -62,7 +63,7 @@ def test_the_lines_do_not_depend_on_how_the_bytes_arrive(text: str, block: int, 
     whole = TextFile(Path("text"), content=text.encode(encoding), wanted=encoding)  # pyright: ignore[reportArgumentType]
     expected = list(whole.lines())
     plain = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    assert expected == [unicodedata.normalize("NFC", line) for line in plain]
+    assert expected == [(n, unicodedata.normalize("NFC", line)) for n, line in enumerate(plain, 1)]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(reading, "_BLOCK", block)
         assert list(whole.lines()) == expected
@@ -108,3 +109,41 @@ def test_a_zero_byte_in_the_middle_is_a_character(tmp_path: Path):
 def test_what_is_no_text_is_refused(tmp_path: Path, content: bytes):
     with pytest.raises(CorpusError, match="is not a text: it is full of zero bytes"):
         file(tmp_path, content).text()
+
+
+@pytest.mark.parametrize("block", [1000, 99_999, 1 << 18])
+@pytest.mark.parametrize(
+    ("line", "ends"),
+    [("a few words " * 60_000, " "), ("雨が降る。" * 100_000, "。"), ("x" * 350_000, "x"), ("e\u0301" * 150_000, "é")],
+)
+def test_a_line_beyond_all_measure_comes_in_pieces(monkeypatch: pytest.MonkeyPatch, block: int, line: str, ends: str):
+    monkeypatch.setattr(reading, "_BLOCK", block)
+    found = TextFile(Path("text"), content=f"first\n{line}\nthird".encode())
+    lines = list(found.lines())
+    assert (lines[0], lines[-1]) == ((1, "first"), (3, "third"))
+    pieces = [text for number, text in lines if number == 2]
+    assert "".join(pieces) == unicodedata.normalize("NFC", line)
+    assert len(pieces) > 2
+    assert all(len(piece) <= 100_000 and piece.endswith(ends) for piece in pieces)
+    assert found.long_lines == 1
+    assert found.text() == "first\n" + unicodedata.normalize("NFC", line) + "\nthird"
+
+
+def test_thousands_of_marks_on_a_letter_are_read_in_no_time():
+    """Composing them all at once takes time by the square of their number: minutes for these."""
+    marks = "\u0301\u0316" * 200_000
+    began = time.process_time()
+    found = TextFile(Path("text"), content=f"e{marks} f".encode()).text()
+    assert time.process_time() - began < 20
+    assert sorted(unicodedata.normalize("NFD", found)) == sorted(f"e{marks} f")
+
+
+MARKS = st.text(st.sampled_from("\u0301\u0316\u3099\u1161\u11a8"), max_size=5)
+
+
+@given(st.lists(st.tuples(st.sampled_from("aé か각\u1100"), MARKS).map("".join), max_size=99), st.integers(1, 9))
+def test_composing_bit_by_bit_is_composing_at_once(letters: list[str], bit: int):
+    text = "".join(letters)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reading, "_COMPOSED_AT_ONCE", 40 * bit)
+        assert reading.clean(text) == unicodedata.normalize("NFC", text)

@@ -14,12 +14,16 @@ def texts(units: Iterable[Unit]) -> list[str]:
     return [unit.text for unit in units]
 
 
+def cut(lines: list[str], unit: UnitKind, line_breaks: LineBreaks) -> list[Unit]:
+    return list(units_of(enumerate(lines, 1), unit, line_breaks))
+
+
 def test_lines_are_units():
-    assert texts(units_of([" one ", "two", "", "", "three", ""], "line", "joined")) == ["one", "two", "three"]
+    assert texts(cut([" one ", "two", "", "", "three", ""], "line", "joined")) == ["one", "two", "three"]
 
 
 def test_a_song_keeps_its_verses():
-    assert texts(units_of(["", "", "one", "two", "", "", "", "three", "", ""], "line", "kept")) == [
+    assert texts(cut(["", "", "one", "two", "", "", "", "three", "", ""], "line", "kept")) == [
         "one",
         "two",
         "",
@@ -28,7 +32,7 @@ def test_a_song_keeps_its_verses():
 
 
 def test_hard_wraps_are_joined():
-    assert texts(units_of(["one", "two", "  ", "three"], "paragraph", "joined")) == ["one two", "three"]
+    assert texts(cut(["one", "two", "  ", "three"], "paragraph", "joined")) == ["one two", "three"]
 
 
 @pytest.mark.parametrize(
@@ -42,15 +46,15 @@ def test_hard_wraps_are_joined():
     ],
 )
 def test_only_between_japanese_letters_a_wrap_is_no_space(wrapped: str, joined: str):
-    assert texts(units_of(wrapped.split("\n"), "paragraph", "joined")) == [joined]
+    assert texts(cut(wrapped.split("\n"), "paragraph", "joined")) == [joined]
 
 
 def test_line_breaks_can_stay():
-    assert texts(units_of(["one", "two", "", "three"], "paragraph", "kept")) == ["one\ntwo", "three"]
+    assert texts(cut(["one", "two", "", "three"], "paragraph", "kept")) == ["one\ntwo", "three"]
 
 
 def test_a_document_is_one_unit():
-    assert texts(units_of(["one", "two", "", "three", ""], "document", "kept")) == ["one\ntwo\n\nthree"]
+    assert texts(cut(["one", "two", "", "three", ""], "document", "kept")) == ["one\ntwo\n\nthree"]
 
 
 @pytest.mark.parametrize(
@@ -77,9 +81,28 @@ def test_the_layout_is_found_from_the_text(text: str, layout: tuple[str, str]):
 @pytest.mark.parametrize("line_breaks", ["joined", "kept"])
 def test_units_know_their_lines(unit: UnitKind, line_breaks: LineBreaks):
     lines = ["", "one two", "  three", "", " ", "four", "", "", "five", "six"]
-    for each in units_of(lines, unit, line_breaks):
+    for each in cut(lines, unit, line_breaks):
         width = sum(each.widths)
         assert width == visible_width(each.text)
         theirs = lines[each.line - 1 : each.line - 1 + len(each.widths)]
         assert [visible_width(line) for line in theirs] == list(each.widths) or not each.text
         assert each.text.startswith(theirs[0].strip()) or not each.text
+
+
+@pytest.mark.parametrize("unit", ["paragraph", "document"])
+def test_a_unit_beyond_all_measure_is_cut_at_a_line(unit: UnitKind):
+    lines = ["forty characters of one line without end"] * 70_000
+    found = cut(lines, unit, "kept")
+    assert "\n".join(texts(found)).split("\n") == lines
+    assert 1 < len(found) < 4
+    assert [each.line for each in found] == [1, 1 + len(found[0].widths)][: len(found)]
+
+
+@pytest.mark.parametrize(
+    ("unit", "expected"), [("line", ["a b", "c"]), ("paragraph", ["a bc"]), ("document", ["a bc"])]
+)
+def test_a_line_in_pieces_is_one_again_but_where_lines_are_units(unit: UnitKind, expected: list[str]):
+    found = list(units_of([(7, "a b"), (7, "c"), (8, "")], unit, "kept"))
+    assert texts(found) == expected
+    assert [each.line for each in found] == [7] * len(found)
+    assert sum(sum(each.widths) for each in found) == 3

@@ -127,7 +127,7 @@ def _seeds(arguments: argparse.Namespace) -> list[str]:
 
     path = Path(arguments.seeds_file)
     content = sys.stdin.buffer.read() if arguments.seeds_file == "-" else None
-    seeds = [line.strip() for line in TextFile(path, content=content).lines() if line.strip()]
+    seeds = [line.strip() for _, line in TextFile(path, content=content).lines() if line.strip()]
     if not seeds:
         raise SettingError(f"--seeds-file {path} holds no seed: put one into each line.")
     return seeds

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain, islice
 
+from wordgen.corpora.reading import Line
+
 _HEADER_ENDS_WITHIN = 1000
 
 # Project Gutenberg, the forms since 1991; markers are English whatever the book's language, but for some old ends.
@@ -52,7 +54,7 @@ class Cuts:
     """Ruby and editor's notes within the text."""
 
 
-def without_boilerplate(lines: Iterable[str], cuts: Cuts) -> Iterator[str]:
+def without_boilerplate(lines: Iterable[Line], cuts: Cuts) -> Iterator[Line]:
     """The lines with what the library added made empty; what it was is told in `cuts`, complete at the last line."""
     lines = iter(lines)
     beginning = list(islice(lines, _HEADER_ENDS_WITHIN))
@@ -60,7 +62,7 @@ def without_boilerplate(lines: Iterable[str], cuts: Cuts) -> Iterator[str]:
     if legend is not None:
         cuts.library = "Aozora Bunko"
         yield from _without_aozora(chain(beginning, lines), legend, cuts)
-    elif any(_GUTENBERG.search(line) for line in beginning):
+    elif any(_GUTENBERG.search(line) for _, line in beginning):
         cuts.library = "Project Gutenberg"
         yield from _without_gutenberg(chain(beginning, lines), _last_marker(beginning), cuts)
     else:
@@ -68,15 +70,15 @@ def without_boilerplate(lines: Iterable[str], cuts: Cuts) -> Iterator[str]:
         yield from lines
 
 
-def _last_marker(beginning: list[str]) -> int:
-    """How many lines the header has: up to the last of its markers."""
-    markers = [number for number, line in enumerate(beginning, 1) if _GUTENBERG_BEGINS.search(line)]
+def _last_marker(beginning: list[Line]) -> int:
+    """The number of the header's last line: that of the last of its markers."""
+    markers = [number for number, line in beginning if _GUTENBERG_BEGINS.search(line)]
     return markers[-1] if markers else 0
 
 
-def _without_gutenberg(lines: Iterator[str], header: int, cuts: Cuts) -> Iterator[str]:
+def _without_gutenberg(lines: Iterator[Line], header: int, cuts: Cuts) -> Iterator[Line]:
     ended = in_credits = False
-    for number, line in enumerate(lines, 1):
+    for number, line in lines:
         ended = ended or (number > header and bool(_GUTENBERG_ENDS.search(line)))
         if header < number <= header + _CREDITS_WITHIN and header:
             in_credits = bool(line.strip()) and (in_credits or bool(_CREDITS.search(line)))
@@ -84,30 +86,32 @@ def _without_gutenberg(lines: Iterator[str], header: int, cuts: Cuts) -> Iterato
             in_credits = False
         if ended or number <= header or in_credits:
             cuts.lines += 1
-            yield ""
+            yield number, ""
         else:
-            yield line
+            yield number, line
 
 
-def _legend_end(beginning: list[str]) -> int | None:
+def _legend_end(beginning: list[Line]) -> int | None:
     """The number of the line that ends Aozora's legend, if there is one."""
-    for number, line in enumerate(beginning):
-        if line.strip() == _LEGEND:
-            return next((n for n, rule in enumerate(beginning[number:], number + 1) if _RULE.match(rule.strip())), None)
+    in_legend = False
+    for number, line in beginning:
+        in_legend = in_legend or line.strip() == _LEGEND
+        if in_legend and _RULE.match(line.strip()):
+            return number
     return None
 
 
-def _without_aozora(lines: Iterator[str], legend: int, cuts: Cuts) -> Iterator[str]:
+def _without_aozora(lines: Iterator[Line], legend: int, cuts: Cuts) -> Iterator[Line]:
     ended = False
-    for number, line in enumerate(lines, 1):
+    for number, line in lines:
         ended = ended or (number > legend and bool(_EDITION.match(line)))
         if ended or number <= legend:
             cuts.lines += 1
-            yield ""
+            yield number, ""
             continue
         plain, marks = _MARKS.subn(_plain, line)
         cuts.marks += marks
-        yield plain
+        yield number, plain
 
 
 def _plain(mark: "re.Match[str]") -> str:

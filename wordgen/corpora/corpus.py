@@ -5,7 +5,7 @@ import hashlib
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -20,7 +20,7 @@ from wordgen.corpora.catalogue import (
     catalogue,
     user_data,
 )
-from wordgen.corpora.reading import Encoding, TextFile
+from wordgen.corpora.reading import LONGEST_PIECE, Encoding, Line, TextFile
 from wordgen.corpora.units import Unit, guess_layout, units_of
 from wordgen.errors import CorpusError
 from wordgen.files import make_folder, write_whole
@@ -134,6 +134,10 @@ class Reading:
             lines, marks = sum(cuts.lines for cuts in of_library), sum(cuts.marks for cuts in of_library)
             told = f"cut {lines:,} lines of {library}'s own"
             notes.append(told + (f", and {marks:,} readings and editor's marks" if marks else ""))
+        long_lines = sum(file.long_lines for file, _ in self._files)
+        if long_lines and self.corpus.cut_at == "line":
+            lines = "lines" if long_lines > 1 else "line"
+            notes.append(f"cut {long_lines:,} {lines} of more than {LONGEST_PIECE:,} characters into shorter units")
         return tuple(notes)
 
 
@@ -231,11 +235,22 @@ def _sample(files: Sequence[Path], how: ReadingSettings) -> str:
         lines = TextFile(path, how.encoding).lines()
         if not how.keep_boilerplate:
             lines = without_boilerplate(lines, Cuts())
-        text = "\n".join(line[:_SAMPLE] for line in islice(lines, _SAMPLE_LINES)).strip()
+        text = _beginning(lines)
         if text:
-            return text[:_SAMPLE]
+            return text
     where = files[0] if len(files) == 1 else files[0].parent
     raise CorpusError(f"{where} is empty: there is nothing to learn from.")
+
+
+def _beginning(lines: Iterable[Line]) -> str:
+    """What is written in the first lines; never more of them than a sample needs."""
+    written, size = list[str](), 0
+    for _, line in islice(lines, _SAMPLE_LINES):
+        written.append(line)
+        size += len(line) + 1
+        if size > _SAMPLE:
+            break
+    return "\n".join(written).strip()[:_SAMPLE]
 
 
 def _not_found(name: str) -> str:

@@ -6,21 +6,30 @@ Nothing is lost in silence: the encoding that was recognised is told, and bytes 
 import codecs
 import gzip
 import io
+import re
 import unicodedata
 import zlib
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
-from typing import BinaryIO, Literal, cast
+from typing import BinaryIO, Literal
 
 from wordgen.errors import CorpusError
 
+Line = tuple[int, str]
+"""A line and its number in the file, from 1. A very long one comes in several pieces of the same number."""
 Encoding = Literal["auto", "utf-8", "utf-16", "cp1252", "latin-1", "cp932", "shift_jis", "euc_jp"]
 
 _BLOCK = 1 << 18
 _SAMPLE = 1 << 20
 _LOOKED_AT = 20_000
+LONGEST_PIECE = 100_000
+_COMPOSED_AT_ONCE = 1000
+_SENTENCE_END = re.compile(r".*[。．！？!?.]", re.DOTALL)
+_LAST_SPACE = re.compile(r".*\s", re.DOTALL)
 _MOST_UNDECODABLE = 1000
 """At most one byte in so many may fail to decode."""
 _BYTE_ORDER_MARKS = {
@@ -47,6 +56,9 @@ class TextFile:
     """What came from elsewhere, as standard input, and not from a file."""
     undecodable: int = field(default=0, init=False)
     """How many bytes did not decode, as far as it has been read."""
+    bytes_read: int = field(default=0, init=False)
+    """How much of the file has been read, packed as it is."""
+    _long_lines: set[int] = field(default_factory=set, init=False)
 
     @cached_property
     def encoding(self) -> str:
@@ -56,23 +68,45 @@ class TextFile:
     def encoding_name(self) -> str:
         return _NAMES[self.encoding]
 
-    def lines(self) -> Iterator[str]:
+    @property
+    def long_lines(self) -> int:
+        """How many lines were so long that they came in pieces, as far as it has been read."""
+        return len(self._long_lines)
+
+    def lines(self) -> Iterator[Line]:
         """All lines without their ends; too many bytes that do not decode are an error."""
-        rest = ""
+        number, rest = 1, ""
         for text in self._decoded():
-            lines = (rest + text).replace("\r\n", "\n").replace("\r", "\n").split("\n")
+            lines = _unified(text).split("\n")
+            lines[0] = rest + lines[0]
             rest = lines.pop()
-            yield from (unicodedata.normalize("NFC", line) for line in lines)
-        yield unicodedata.normalize("NFC", rest)
+            for line in lines:
+                if len(line) > LONGEST_PIECE:
+                    line = yield from self._cut_pieces(number, line)
+                yield number, _composed(line)
+                number += 1
+            if len(rest) > LONGEST_PIECE:
+                rest = yield from self._cut_pieces(number, rest)
+        yield number, _composed(rest)
 
     def text(self) -> str:
-        return "\n".join(self.lines())
+        return "\n".join("".join(text for _, text in pieces) for _, pieces in groupby(self.lines(), itemgetter(0)))
+
+    def _cut_pieces(self, number: int, line: str) -> Generator[Line, None, str]:
+        """Pieces of a very long line while it is one; what is left of it comes back."""
+        self._long_lines.add(number)
+        while len(line) > LONGEST_PIECE:
+            piece, line = _cut(line)
+            yield number, _composed(piece)
+        return line
 
     def blocks(self) -> Iterator[bytes]:
         """The bytes of the text, unpacked."""
         try:
-            with self._opened() as file:
+            with self._opened() as raw:
+                file = gzip.GzipFile(fileobj=raw) if self.path.suffix == ".gz" and self.content is None else raw
                 while block := file.read(_BLOCK):
+                    self.bytes_read = raw.tell()
                     yield block
         except gzip.BadGzipFile as error:
             raise CorpusError(f"{self.path} cannot be read: it is no gzip archive, whatever its name says.") from error
@@ -81,9 +115,7 @@ class TextFile:
             raise CorpusError(f"{self.path} cannot be read: {reason}.") from error
 
     def _opened(self) -> BinaryIO:
-        if self.content is not None:
-            return io.BytesIO(self.content)
-        return cast(BinaryIO, gzip.open(self.path)) if self.path.suffix == ".gz" else self.path.open("rb")
+        return self.path.open("rb") if self.content is None else io.BytesIO(self.content)
 
     def _sample(self) -> bytes:
         sample = b""
@@ -132,7 +164,46 @@ class _Faults:
 
 def clean(text: str) -> str:
     """Text that is there already, as lines would be read from a file."""
-    return unicodedata.normalize("NFC", text.replace("\r\n", "\n").replace("\r", "\n"))
+    return "\n".join(_composed(line) for line in _unified(text).split("\n"))
+
+
+def _unified(text: str) -> str:
+    """With one kind of line end."""
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _cut(line: str) -> tuple[str, str]:
+    """The beginning of a very long line, up to white space or a sentence's end if there is any; and the rest."""
+    beginning = line[:LONGEST_PIECE]
+    place = _LAST_SPACE.match(beginning) or _SENTENCE_END.match(beginning)
+    end = place.end() if place else _before_marks(line, LONGEST_PIECE)
+    return line[:end], line[end:]
+
+
+def _composed(line: str) -> str:
+    """A line with composed characters (NFC), bit by bit: the time for thousands of marks on one letter is quadratic."""
+    if len(line) <= _COMPOSED_AT_ONCE or line.isascii():
+        return unicodedata.normalize("NFC", line)
+    bits: list[str] = []
+    begin = 0
+    while begin < len(line):
+        end = _before_marks(line, begin + _COMPOSED_AT_ONCE)
+        bits.append(unicodedata.normalize("NFC", line[begin:end]))
+        begin = end
+    return "".join(bits)
+
+
+def _before_marks(line: str, place: int) -> int:
+    """The last place up to this one with nothing behind it that composes with what stands before."""
+    for earlier in range(place, place - _COMPOSED_AT_ONCE // 2, -1):
+        if earlier >= len(line) or not _composes(line[earlier]):
+            return earlier
+    return place
+
+
+def _composes(character: str) -> bool:
+    """Whether it may become one with the character before it: a mark, or a vowel or final of Korean."""
+    return unicodedata.category(character).startswith("M") or "\u1161" <= character <= "\u11ff"
 
 
 def _recognised(sample: bytes, path: Path) -> str:

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from wordgen.corpora.catalogue import LineBreaks, UnitKind
+from wordgen.corpora.reading import Line
 
 _BLANK_LINES = re.compile(r"\n(?:[^\S\n]*\n)+")
 _LONG_LINE = 150
+_LONGEST_UNIT = 1_000_000
 _NEARLY_FULL = 0.75
 _NARROWEST_PROSE = 32
 _UNSPACED = re.compile(r"[\u3000-\u30ff\u3400-\u9fff\uff01-\uff9f]")
@@ -27,11 +29,11 @@ class Unit:
     """How many characters, white space aside, each of its lines had: so any symbol's line can be told."""
 
 
-def units_of(lines: Iterable[str], unit: UnitKind, line_breaks: LineBreaks) -> Iterator[Unit]:
+def units_of(lines: Iterable[Line], unit: UnitKind, line_breaks: LineBreaks) -> Iterator[Unit]:
     """The units of one file, by its lines.
 
     With line breaks kept, a blank line between lines is a unit of its own with nothing in it, so a
-    song keeps its verses.
+    song keeps its verses. A unit beyond all measure is cut at a line, so that memory holds any.
     """
     match unit:
         case "line":
@@ -39,10 +41,10 @@ def units_of(lines: Iterable[str], unit: UnitKind, line_breaks: LineBreaks) -> I
         case "paragraph":
             yield from _paragraphs(lines, line_breaks)
         case "document":
-            every = list(lines)
-            written = [number for number, line in enumerate(every) if line.strip()]
-            if written:
-                yield _unit(written[0] + 1, every[written[0] : written[-1] + 1], line_breaks)
+            for part in _parts(lines):
+                written = [place for place, (_, line) in enumerate(part) if line.strip()]
+                if written:
+                    yield _unit(part[written[0] : written[-1] + 1], line_breaks)
 
 
 def unit_separator(unit: UnitKind) -> str:
@@ -86,9 +88,9 @@ def visible_width(text: str) -> int:
     return len("".join(text.split()))
 
 
-def _lines(lines: Iterable[str], *, blank_between: bool) -> Iterator[Unit]:
+def _lines(lines: Iterable[Line], *, blank_between: bool) -> Iterator[Unit]:
     began = blank = False
-    for number, line in enumerate(lines, 1):
+    for number, line in lines:
         if not line.strip():
             blank = began
             continue
@@ -98,14 +100,31 @@ def _lines(lines: Iterable[str], *, blank_between: bool) -> Iterator[Unit]:
         began, blank = True, False
 
 
-def _paragraphs(lines: Iterable[str], line_breaks: LineBreaks) -> Iterator[Unit]:
-    for written, part in groupby(enumerate(lines, 1), key=lambda line: bool(line[1].strip())):
+def _paragraphs(lines: Iterable[Line], line_breaks: LineBreaks) -> Iterator[Unit]:
+    for written, paragraph in groupby(lines, key=lambda line: bool(line[1].strip())):
         if written:
-            numbers, paragraph = zip(*part, strict=True)
-            yield _unit(numbers[0], paragraph, line_breaks)
+            yield from (_unit(part, line_breaks) for part in _parts(paragraph))
 
 
-def _unit(first: int, lines: Sequence[str], line_breaks: LineBreaks) -> Unit:
+def _parts(lines: Iterable[Line]) -> Iterator[list[Line]]:
+    """All lines together, unless they are too many: those are cut at a blank line, or where there is none at any."""
+    part: list[Line] = []
+    size = 0
+    for number, line in lines:
+        part.append((number, line))
+        size += len(line)
+        if size > 2 * _LONGEST_UNIT or (size > _LONGEST_UNIT and not line.strip()):
+            yield part
+            part, size = [], 0
+    if part:
+        yield part
+
+
+def _unit(part: Sequence[Line], line_breaks: LineBreaks) -> Unit:
+    first, last = part[0][0], part[-1][0]
+    lines = [""] * (last - first + 1)
+    for number, piece in part:
+        lines[number - first] += piece
     text = "\n".join(lines).strip() if line_breaks == "kept" else _joined(lines)
     return Unit(text, first, tuple(visible_width(line) for line in lines))
 

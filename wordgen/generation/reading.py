@@ -54,7 +54,7 @@ class TextReader:
         """The symbols of all units, with an END between two of them."""
         symbols: list[str] = []
         brought_end = True
-        for unit in units_of(clean(text).split("\n"), self._config.unit, self._config.line_breaks):
+        for unit in units_of(enumerate(clean(text).split("\n"), 1), self._config.unit, self._config.line_breaks):
             if not brought_end:
                 symbols.append(END_TOKEN)
             of_unit = self._codec.tokenizer.tokenize(unit.text)

@@ -70,7 +70,7 @@ def train_with(settings: TrainSettings, observers: Sequence[Observer] = ()) -> R
         corpus = open_corpus(settings.corpus, ReadingSettings.part_of(settings))
         name = run_name(settings.name, corpus.name)
         folder = folder_for(name, overwrite=settings.overwrite or not place.chief)
-        prepared = _prepare(folder, corpus, settings, observers)
+        prepared = _prepare(folder, corpus, settings, observers, stop)
         joined = _join(prepared, settings, place, observers, stop)
         with made_new(folder, overwrite=settings.overwrite) if place.chief else nullcontext() as run_folder:
             return _train(joined, run_folder, _facts(folder, joined.settings), stop)
@@ -81,7 +81,7 @@ def dry_run_with(settings: TrainSettings, observers: Sequence[Observer] = ()) ->
     with _watched(settings, observers) as (place, observers, stop):
         corpus = open_corpus(settings.corpus, ReadingSettings.part_of(settings))
         folder = folder_for(run_name(settings.name, corpus.name), overwrite=True)
-        joined = _join(_prepare(folder, corpus, settings, observers), settings, place, observers, stop, dry=True)
+        joined = _join(_prepare(folder, corpus, settings, observers, stop), settings, place, observers, stop, dry=True)
         from wordgen.training.joining import telling_of_a_lost_worker
 
         with telling_of_a_lost_worker(joined.learner.replicas, folder.name):
@@ -105,7 +105,7 @@ def resume_with(
     settings = _resumed_settings(folder, TrainSettings.from_mapping(report["settings"]), changes or {})
     with _watched(settings, observers) as (place, observers, stop):
         corpus = open_corpus(settings.corpus, ReadingSettings.part_of(settings))
-        prepared = _prepare(folder, corpus, settings, observers)
+        prepared = _prepare(folder, corpus, settings, observers, stop)
         if report["dataset"]["fingerprint"] != prepared.plan.fingerprint:
             raise CorpusError(
                 f"The text of {prepared.plan.corpus} is not the one that {folder.name} began with: "
@@ -175,9 +175,11 @@ class _Joined:
     learner: "Learner"
 
 
-def _prepare(folder: Path, corpus: Corpus, settings: TrainSettings, observers: Sequence[Observer]) -> _Prepared:
+def _prepare(
+    folder: Path, corpus: Corpus, settings: TrainSettings, observers: Sequence[Observer], stop: StopRequest
+) -> _Prepared:
     began = time.monotonic()
-    dataset = prepare(corpus, TextSettings.part_of(settings), user_data() / "encoded", _teller(observers))
+    dataset = prepare(corpus, TextSettings.part_of(settings), user_data() / "encoded", _teller(observers, stop))
     batches = Batches(dataset.ids["train"], settings.batch_size, settings.seq_len, settings.random_seed)
     plan = _plan(folder, corpus, dataset, batches, settings)
     plan.check_memory(_physical_memory())
@@ -306,10 +308,12 @@ def _facts(folder: Path, settings: TrainSettings) -> dict[str, Any]:
     }
 
 
-def _teller(observers: Sequence[Observer]) -> Callable[[int, int], None]:
-    def tell(done: int, units: int) -> None:
+def _teller(observers: Sequence[Observer], stop: StopRequest) -> Callable[[int, int], None]:
+    def tell(done: int, size: int) -> None:
+        if stop.requested:  # nothing of the run is there yet that would have to end well
+            raise KeyboardInterrupt
         for observer in observers:
-            observer.encoding(done, units)
+            observer.encoding(done, size)
 
     return tell
 

@@ -8,11 +8,15 @@ import pytest
 from tests.conftest import unit_texts
 from wordgen.corpora.corpus import open_corpus
 from wordgen.dataset.encoding import Dataset, prepare
-from wordgen.dataset.splits import SPLITS, split_of
+from wordgen.dataset.splits import SPLITS, Split, splits_of
 from wordgen.errors import CorpusError
 from wordgen.text.settings import TextSettings
 from wordgen.text.tokenizers import TokenizerName
 from wordgen.text.vocabulary import END, START, UNKNOWN
+
+
+def all_splits(units: int) -> list[Split]:
+    return [SPLITS[split] for split in splits_of(np.arange(units), units)]
 
 
 @pytest.fixture
@@ -30,7 +34,7 @@ def test_each_split_holds_its_units_as_they_were(spells: Dataset, tmp_path: Path
     everything = prepare(open_corpus("spells"), TextSettings(min_count=1, vocab_size=10**6), tmp_path)
     units = unit_texts(open_corpus("spells"))
     for split in SPLITS:
-        mine = [unit for number, unit in enumerate(units) if split_of(number, len(units)) == split]
+        mine = [unit for unit, of in zip(units, all_splits(len(units)), strict=True) if of == split]
         decoded = everything.codec.decode(everything.ids[split]).split("\n")
         assert len(decoded) == len(mine) == spells.statistics[split].units
         if split == "train":
@@ -46,7 +50,7 @@ def test_units_are_enclosed(spells: Dataset):
 
 def test_the_vocabulary_is_that_of_the_training_units_alone(tmp_path: Path):
     lines = ["the road goes on and on"] * 40
-    valid = [number for number in range(40) if split_of(number, 40) == "valid"]
+    valid = [number for number, split in enumerate(all_splits(40)) if split == "valid"]
     for number in valid:
         lines[number] = "strange strange strange words words"
     dataset = prepare(open_corpus(one_line_corpus(tmp_path, lines)), TextSettings(), tmp_path / "encoded")
@@ -122,7 +126,7 @@ def test_two_units_cannot_be_split(tmp_path: Path):
     corpus = open_corpus(one_line_corpus(tmp_path, ["one paragraph", "", "another paragraph"]))
     with pytest.raises(CorpusError, match="at least 3 are needed"):
         prepare(corpus, TextSettings(), tmp_path / "encoded")
-    assert not (tmp_path / "encoded").exists()
+    assert list((tmp_path / "encoded").iterdir()) == []
 
 
 @pytest.mark.parametrize("tokenizer", ["english", "characters"])

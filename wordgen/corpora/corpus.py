@@ -86,6 +86,10 @@ class Corpus:
         folder = os.path.commonpath([path.absolute().parent for path in self.files])
         return tuple(path.absolute().relative_to(folder).as_posix() for path in self.files)
 
+    def size(self) -> int:
+        """The bytes of all files, packed as they are."""
+        return sum(path.stat().st_size for path in self.files)
+
     def sample(self) -> str:
         """The beginning of the first file that holds anything."""
         return _sample(self.files, ReadingSettings(encoding=self.encoding, keep_boilerplate=self.keep_boilerplate))
@@ -118,6 +122,11 @@ class Reading:
             lines = file.lines() if corpus.keep_boilerplate else without_boilerplate(file.lines(), cuts)
             for unit in units_of(lines, corpus.cut_at, corpus.line_breaks):
                 yield number, unit
+
+    @property
+    def bytes_read(self) -> int:
+        """How much of all files has been read, packed as it is."""
+        return sum(file.bytes_read for file, _ in self._files)
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ import time
 from rich.console import Console
 from rich.markup import escape
 from rich.padding import Padding
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -34,15 +34,24 @@ class TerminalProgress(Observer):
         self._last_step = self._epochs = 0
         self._epoch = _RunningEpoch()
 
-    def encoding(self, done: int, units: int) -> None:
+    def encoding(self, done: int, size: int) -> None:
         if not self._console.is_terminal:
+            if time.monotonic() - self._said > _SECONDS_BETWEEN_LINES:
+                self._said = time.monotonic()
+                self._console.print(f"Reading the text: {done / 1e6:,.0f} of {size / 1e6:,.0f} MB", highlight=False)
             return
         if self._encoding is None:
             self._encoding = Progress(
-                TextColumn("Reading the text"), BarColumn(), console=self._console, transient=True
+                TextColumn("Reading the text"),
+                BarColumn(),
+                DownloadColumn(),
+                TransferSpeedColumn(),
+                TimeRemainingColumn(),
+                console=self._console,
+                transient=True,
             )
             self._encoding.start()
-            self._encoding.add_task("", total=units)
+            self._encoding.add_task("", total=size)
         self._encoding.update(self._encoding.task_ids[0], completed=done)
 
     def planned(self, plan: Plan) -> None:
@@ -100,7 +109,8 @@ class TerminalProgress(Observer):
             self._console.print(Padding(Text(short, style="italic dim"), (0, 2)))
 
     def stopping(self) -> None:
-        self._console.print("Stopping after this step ... (Ctrl-C again: at once)")
+        when = "Stopping" if self._plan is None else "Stopping after this step"
+        self._console.print(f"{when} ... (Ctrl-C again: at once)")
 
     def warned(self, sentence: str) -> None:
         self._console.print(f"[yellow]Warning:[/] {escape(sentence)}", highlight=False)

@@ -150,8 +150,8 @@ class Ending:
 class Observer:
     """Told what happens in a run; override what you care about. `step` and `epoch` count from 1."""
 
-    def encoding(self, done: int, units: int) -> None:
-        """So many units of the text are cut into symbols."""
+    def encoding(self, done: int, size: int) -> None:
+        """So many bytes of the text are cut into symbols."""
 
     def planned(self, plan: Plan) -> None:
         """The run is about to begin."""

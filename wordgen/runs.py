@@ -21,6 +21,7 @@ from wordgen.architecture import Architecture, NetworkSettings
 from wordgen.bundle import is_bundle
 from wordgen.corpora.catalogue import bundled_data, user_data
 from wordgen.corpora.corpus import Corpus, CorpusSettings, ReadingSettings, open_corpus
+from wordgen.corpora.fetching import Fetching
 from wordgen.dataset.batches import Batches
 from wordgen.dataset.encoding import Dataset, prepare
 from wordgen.errors import CorpusError, SettingError
@@ -66,8 +67,7 @@ def train_with(settings: TrainSettings, observers: Sequence[Observer] = ()) -> R
 
     Where several workers learn together, each calls this; the chief alone writes files and tells observers.
     """
-    with _watched(settings, observers) as (place, observers, stop):
-        corpus = open_corpus(settings.corpus, ReadingSettings.part_of(settings))
+    with _watched(settings, observers) as (corpus, place, observers, stop):
         name = run_name(settings.name, corpus.name)
         folder = folder_for(name, overwrite=settings.overwrite or not place.chief)
         prepared = _prepare(folder, corpus, settings, observers, stop)
@@ -78,8 +78,7 @@ def train_with(settings: TrainSettings, observers: Sequence[Observer] = ()) -> R
 
 def dry_run_with(settings: TrainSettings, observers: Sequence[Observer] = ()) -> Speed:
     """Plan a run and measure how fast it would go; nothing is kept."""
-    with _watched(settings, observers) as (place, observers, stop):
-        corpus = open_corpus(settings.corpus, ReadingSettings.part_of(settings))
+    with _watched(settings, observers) as (corpus, place, observers, stop):
         folder = folder_for(run_name(settings.name, corpus.name), overwrite=True)
         joined = _join(_prepare(folder, corpus, settings, observers, stop), settings, place, observers, stop, dry=True)
         from wordgen.training.joining import telling_of_a_lost_worker
@@ -103,8 +102,7 @@ def resume_with(
     folder = find_run(run)
     report = read_report(folder)
     settings = _resumed_settings(folder, TrainSettings.from_mapping(report["settings"]), changes or {})
-    with _watched(settings, observers) as (place, observers, stop):
-        corpus = open_corpus(settings.corpus, ReadingSettings.part_of(settings))
+    with _watched(settings, observers) as (corpus, place, observers, stop):
         prepared = _prepare(folder, corpus, settings, observers, stop)
         if report["dataset"]["fingerprint"] != prepared.plan.fingerprint:
             raise CorpusError(
@@ -146,15 +144,19 @@ def _resumed_settings(folder: Path, began: TrainSettings, changes: Mapping[str, 
 @contextmanager
 def _watched(
     settings: TrainSettings, observers: Sequence[Observer]
-) -> Iterator[tuple[Place, Sequence[Observer], StopRequest]]:
-    """This process among the workers, who is told what happens in it, and the signals it listens to."""
+) -> Iterator[tuple[Corpus, Place, Sequence[Observer], StopRequest]]:
+    """The text, this process among the workers, who is told what happens in it, and the signals it listens to.
+
+    It listens once the text is here: while one is fetched, Ctrl-C ends that at once.
+    """
     with ExitStack() as closing:
         for observer in observers:
             closing.callback(observer.close)
         place = place_of(DeviceSettings.part_of(settings))
         told = observers if place.chief else ()
+        corpus = open_corpus(settings.corpus, ReadingSettings.part_of(settings), _fetching_teller(told))
         stop = closing.enter_context(stop_on_signals(_stopping_teller(told)))
-        yield place, told, stop
+        yield corpus, place, told, stop
 
 
 @dataclass(frozen=True)
@@ -314,6 +316,14 @@ def _teller(observers: Sequence[Observer], stop: StopRequest) -> Callable[[int, 
             raise KeyboardInterrupt
         for observer in observers:
             observer.encoding(done, size)
+
+    return tell
+
+
+def _fetching_teller(observers: Sequence[Observer]) -> Fetching:
+    def tell(file: str, done: int, total: int) -> None:
+        for observer in observers:
+            observer.downloading(file, done, total)
 
     return tell
 

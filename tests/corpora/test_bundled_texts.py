@@ -1,11 +1,12 @@
 """The bundled texts keep what the catalogue promises of them."""
 
+import re
 from collections import Counter
 
 import pytest
 
 from tests.conftest import unit_texts
-from wordgen.corpora.catalogue import bundled_data, catalogue
+from wordgen.corpora.catalogue import bundled_catalogue, bundled_data, catalogue
 from wordgen.corpora.corpus import open_corpus
 from wordgen.text.settings import TextSettings
 
@@ -32,11 +33,21 @@ def test_songs_have_verses():
     assert sum(not unit for unit in unit_texts(open_corpus("lyrics"))) > 100
 
 
-def test_every_entry_names_a_tokenizer_that_exists_and_files_that_exist():
-    for entry in catalogue().values():
+def test_every_entry_names_a_tokenizer_that_exists_and_files_that_exist_or_can_be_fetched():
+    for entry in bundled_catalogue().values():
         TextSettings(tokenizer=entry.tokenizer)  # pyright: ignore[reportArgumentType]
         assert entry.licence
-        assert all((bundled_data() / file).is_file() for file in entry.files)
+        fetched = {download.file for download in entry.downloads}
+        lying_here = {*entry.files, *entry.valid_files, *entry.test_files} - fetched
+        assert all((bundled_data() / file).is_file() for file in lying_here)
+
+
+def test_what_is_fetched_is_the_same_for_everybody():
+    """Over https, from an address that names one version of the file for ever."""
+    downloads = [download for entry in bundled_catalogue().values() for download in entry.downloads]
+    assert len(downloads) == 8
+    for download in downloads:
+        assert re.match(r"https://raw\.githubusercontent\.com/[^/]+/[^/]+/[0-9a-f]{40}/", download.address)
 
 
 def test_the_catalogue_says_that_the_books_are_not_included():

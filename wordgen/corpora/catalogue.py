@@ -1,17 +1,43 @@
-"""The catalogue of known texts: data/corpora.toml, read as values."""
+"""The catalogue of known texts, read as values: data/corpora.toml, and own.toml in the user's data folder."""
 
 import os
+import re
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
-from typing import Literal
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
+from urllib.parse import urlsplit
 
+from wordgen.corpora.reading import Encoding
 from wordgen.errors import CorpusError, SettingError
 from wordgen.settings import Settings, setting
 
 UnitKind = Literal["line", "paragraph", "document"]
 LineBreaks = Literal["joined", "kept"]
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Download(Settings):
+    """A file that is fetched on first use: where from, and what it must be."""
+
+    file: str = setting()
+    """The name to keep it under."""
+    address: str = setting()
+    sha256: str = setting()
+    bytes: int = setting(at_least=1)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not _is_web_address(self.address):
+            raise SettingError(f"address must begin with https:// or http://, not {self.address!r}.")
+        if not _SHA256.fullmatch(self.sha256):
+            raise SettingError(f"sha256 must be 64 digits and letters from a to f, not {self.sha256!r}.")
+        if self.file in ("", ".", "..") or self.file != PurePosixPath(self.file).name or "\\" in self.file:
+            raise SettingError(f"file must be the name of a file without any folder, not {self.file!r}.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,13 +47,42 @@ class CatalogueEntry(Settings):
     name: str = setting()
     title: str = setting()
     files: tuple[str, ...] = setting()
+    valid_files: tuple[str, ...] = setting(())
+    """Where the text was published with splits of its own: the files to validate on, and those to test on."""
+    test_files: tuple[str, ...] = setting(())
     language: str = setting()
     tokenizer: str = setting()
     unit: UnitKind = setting()
     line_breaks: LineBreaks = setting()
+    encoding: Encoding = setting("auto")
     licence: str = setting()
     source: str = setting()
     note: str = setting("")
+    downloads: tuple[Download, ...] = setting(())
+    folder: Path = setting(Path())
+    """Where the catalogue lies that it stands in: its files are named from there, but for those that are fetched."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.files:
+            raise SettingError("files must name one file at least.")
+        unnamed = {each.file for each in self.downloads} - {*self.files, *self.valid_files, *self.test_files}
+        if unnamed:
+            raise SettingError(f"{min(unnamed)} is fetched, but not among its files.")
+
+    @classmethod
+    def from_table(cls, name: str, table: Mapping[str, Any], folder: Path) -> "CatalogueEntry":
+        """The entry that a table of a catalogue in `folder` describes."""
+        if not isinstance(table, Mapping):
+            raise SettingError(f"it must be a table that begins with [{name}].")
+        downloads = [Download.from_mapping(each) for each in table.get("downloads", [])]
+        return cls.from_mapping({"name": name, **table, "downloads": downloads, "folder": folder})
+
+    def path_of(self, file: str) -> Path:
+        """Where one of its files lies, or will lie once it is fetched."""
+        if any(each.file == file for each in self.downloads):
+            return user_data() / "downloads" / self.name / file
+        return Path(os.path.normpath(self.folder / file))
 
 
 def bundled_data() -> Path:
@@ -42,11 +97,42 @@ def user_data() -> Path:
     return Path(os.environ.get("WORDGEN_DATA") or "data")
 
 
-@cache
+def own_catalogue_path() -> Path:
+    """Not corpora.toml: in a checkout the user's data folder is also that of wordgen's own catalogue."""
+    return user_data() / "own.toml"
+
+
 def catalogue() -> dict[str, CatalogueEntry]:
-    path = bundled_data() / "corpora.toml"
+    """All texts known by name; one of the user's own goes before another of that name."""
+    return {**bundled_catalogue(), **own_catalogue()}
+
+
+@cache
+def bundled_catalogue() -> dict[str, CatalogueEntry]:
+    return _entries(bundled_data() / "corpora.toml")
+
+
+def own_catalogue() -> dict[str, CatalogueEntry]:
+    path = own_catalogue_path()
+    return _entries(path) if os.path.lexists(path) else {}
+
+
+def _entries(path: Path) -> dict[str, CatalogueEntry]:
+    entry = ""
     try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
-        return {name: CatalogueEntry.from_mapping({"name": name, **table}) for name, table in tables.items()}
-    except (OSError, tomllib.TOMLDecodeError, SettingError, TypeError) as error:
-        raise CorpusError(f"The catalogue {path} cannot be read: {error}") from error
+        entries: dict[str, CatalogueEntry] = {}
+        for name, table in tomllib.loads(path.read_text(encoding="utf-8")).items():
+            entry = f"the entry {name}: "
+            # `..` after a link leads elsewhere than it says, so the folder is the one the links lead to.
+            entries[name] = CatalogueEntry.from_table(name, table, path.parent.resolve())
+        return entries
+    except (OSError, ValueError, SettingError, TypeError, AttributeError) as error:
+        raise CorpusError(f"The catalogue {path} cannot be read: {entry}{error}") from error
+
+
+def _is_web_address(address: str) -> bool:
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and address.isascii()

@@ -6,7 +6,7 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Literal
@@ -16,10 +16,10 @@ from wordgen.corpora.catalogue import (
     CatalogueEntry,
     LineBreaks,
     UnitKind,
-    bundled_data,
     catalogue,
     user_data,
 )
+from wordgen.corpora.fetching import Fetching, fetch_all
 from wordgen.corpora.reading import LONGEST_PIECE, Encoding, Line, TextFile
 from wordgen.corpora.units import Unit, guess_layout, units_of
 from wordgen.errors import CorpusError
@@ -150,8 +150,13 @@ class Reading:
         return tuple(notes)
 
 
-def open_corpus(wanted: str | Sequence[str], how: ReadingSettings | None = None) -> Corpus:
-    """Find a corpus: a name of the catalogue, else files or folders, else a folder of that name in data/."""
+def open_corpus(
+    wanted: str | Sequence[str], how: ReadingSettings | None = None, fetching: Fetching | None = None
+) -> Corpus:
+    """Find a corpus: a name of the catalogue, else files or folders, else a folder of that name in data/.
+
+    What the catalogue says can be fetched is fetched if it is not here, and `fetching` is told how far it is.
+    """
     how = how or ReadingSettings()
     names = [wanted] if isinstance(wanted, str) else list(wanted)
     entry = catalogue().get(names[0]) if len(names) == 1 else None
@@ -161,7 +166,7 @@ def open_corpus(wanted: str | Sequence[str], how: ReadingSettings | None = None)
             f"{mixed[0]} is a text of the catalogue, and such a text is learned alone: leave out the rest."
         )
     if entry is not None:
-        return _from_catalogue(entry, how)
+        return _from_catalogue(entry, how, fetching)
     return _from_paths([_found(name) for name in names], how)
 
 
@@ -193,19 +198,40 @@ def _is_there(path: Path) -> bool:
         return False
 
 
-def _from_catalogue(entry: CatalogueEntry, how: ReadingSettings) -> Corpus:
-    files = _texts_in(user_data() / entry.name) or [bundled_data() / file for file in entry.files]
+def _from_catalogue(entry: CatalogueEntry, how: ReadingSettings, fetching: Fetching | None) -> Corpus:
+    files = _texts_in(user_data() / entry.name)
+    if not files:
+        fetch_all(entry, fetching)
+        files = _texts_of(entry)
+        how = replace(how, encoding=entry.encoding) if how.encoding == "auto" else how
     return _corpus(entry.name, files, (entry.unit, entry.line_breaks), entry.tokenizer, how)
 
 
+def _texts_of(entry: CatalogueEntry) -> list[Path]:
+    """The files that an entry names; a folder among them stands for the texts in it."""
+    paths = [entry.path_of(file) for file in entry.files]
+    gone = [path for path in paths if not _is_there(path)]
+    if gone:
+        raise CorpusError(
+            f"{gone[0]} is gone, a file of the corpus {entry.name}: put it back, or mend the entry in the catalogue."
+        )
+    return _text_files(paths)
+
+
 def _from_paths(paths: Sequence[Path], how: ReadingSettings) -> Corpus:
+    files = _text_files(paths)
+    return _corpus(_name_of(paths[0]), files, guess_layout(_sample(files, how)), None, how)
+
+
+def _text_files(paths: Sequence[Path]) -> list[Path]:
+    """Files as they are, and for each folder the texts in it."""
     files: list[Path] = []
     for path in paths:
         inside = _texts_in(path) if path.is_dir() else [path]
         if not inside:
             raise CorpusError(f"The folder {path} holds no .txt file.")
         files += inside
-    return _corpus(_name_of(paths[0]), files, guess_layout(_sample(files, how)), None, how)
+    return files
 
 
 def _corpus(

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from wordgen.evaluation.measures import perplexity_of
 from wordgen.training.reports import Begun, Ending, EpochReport, Observer, Plan, Speed, StepReport, peak_memory
+from wordgen.training.transfer import TransferDisplay
 
 _SECONDS_BETWEEN_LINES = 10
 _SAMPLE_WIDTH = 300
@@ -26,6 +27,7 @@ class TerminalProgress(Observer):
         self._console = console
         self._writing_command = writing_command
         self._training_command = writing_command.replace("generate", "train")
+        self._transfer = TransferDisplay(console)
         self._bar: Progress | None = None
         self._encoding: Progress | None = None
         self._plan: Plan | None = None
@@ -33,6 +35,9 @@ class TerminalProgress(Observer):
         self._began, self._first_step = time.monotonic(), 1
         self._last_step = self._epochs = 0
         self._epoch = _RunningEpoch()
+
+    def downloading(self, file: str, done: int, total: int) -> None:
+        self._transfer.tell(file, done, total)
 
     def encoding(self, done: int, size: int) -> None:
         if not self._console.is_terminal:
@@ -186,6 +191,7 @@ class TerminalProgress(Observer):
         )
 
     def _stop_bars(self) -> None:
+        self._transfer.close()
         for bar in (self._encoding, self._bar):
             if bar is not None:
                 bar.stop()

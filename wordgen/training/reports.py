@@ -150,6 +150,9 @@ class Ending:
 class Observer:
     """Told what happens in a run; override what you care about. `step` and `epoch` count from 1."""
 
+    def downloading(self, file: str, done: int, total: int) -> None:
+        """So many bytes of a file of the text are here; told at its beginning, on the way, and when it is whole."""
+
     def encoding(self, done: int, size: int) -> None:
         """So many bytes of the text are cut into symbols."""
 

@@ -1,0 +1,299 @@
+"""Texts are fetched over real connections, from a server that does all that servers do to one."""
+
+import hashlib
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Command, command_environment, unit_texts
+from tests.text_server import TextServer, serving
+from wordgen.corpora import fetching
+from wordgen.corpora.corpus import open_corpus
+from wordgen.corpora.fetching import part_of
+from wordgen.errors import CorpusError, StorageError
+
+LINES = [f"Line {number} tells of a road, and of who went along it." for number in range(4000)]
+TEXT = "\n".join(LINES).encode()
+PLACE = Path("data/downloads/tale/tale.txt")
+
+
+@pytest.fixture
+def server() -> Iterator[TextServer]:
+    with serving(TEXT) as server:
+        yield server
+
+
+@pytest.fixture(autouse=True)
+def in_a_room(in_empty_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a data folder, and no proxy between us and ourselves."""
+    (in_empty_folder / "data").mkdir()
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+
+
+def known_as_tale(address: str, changes: dict[str, object] | None = None) -> None:
+    """A catalogue that knows the text and fetches it from there."""
+    download: dict[str, object] = {"file": "tale.txt", "address": address, "bytes": len(TEXT)}
+    download["sha256"] = hashlib.sha256(TEXT).hexdigest()
+    entry = {
+        "title": "A tale", "files": ["tale.txt"], "language": "english", "tokenizer": "english", "unit": "line",
+        "line_breaks": "joined", "licence": "CC0-1.0", "source": "these tests",
+    }  # fmt: skip
+    tables = ["[tale]", *_keys(entry), "[[tale.downloads]]", *_keys({**download, **(changes or {})})]
+    Path("data/own.toml").write_text("\n".join(tables), encoding="utf-8")
+
+
+def _keys(table: dict[str, object]) -> list[str]:
+    return [f"{key} = {json.dumps(value)}" for key, value in table.items()]
+
+
+def keep_part(content: bytes) -> None:
+    part_of(PLACE).parent.mkdir(parents=True)
+    part_of(PLACE).write_bytes(content)
+
+
+def refusal() -> str:
+    """The one sentence that opening the text ends with; and nothing may have been taken for whole."""
+    with pytest.raises(CorpusError) as told:
+        open_corpus("tale")
+    assert not PLACE.exists()
+    assert "\n" not in str(told.value)
+    return str(told.value)
+
+
+@pytest.mark.parametrize("way", ["ranges", "whole", "unannounced", "chunked", "moved", "slow"])
+def test_a_text_is_fetched_on_first_use_and_never_again(server: TextServer, way: str):
+    known_as_tale(server.address(way))
+    assert unit_texts(open_corpus("tale")) == LINES
+    assert PLACE.read_bytes() == TEXT
+    asked = len(server.asked)
+    assert unit_texts(open_corpus("tale")) == LINES
+    assert len(server.asked) == asked
+    assert not part_of(PLACE).exists()
+
+
+def test_how_far_it_is_is_told(server: TextServer):
+    known_as_tale(server.address("ranges"))
+    told: list[tuple[str, int, int]] = []
+    open_corpus("tale", fetching=lambda *far: told.append(far))
+    assert {(file, total) for file, _, total in told} == {("tale.txt", len(TEXT))}
+    sizes = [done for _, done, _ in told]
+    assert sizes == sorted(sizes)
+    assert (sizes[0], sizes[-1], sizes.count(len(TEXT))) == (0, len(TEXT), 1)
+    assert len(sizes) > 5
+
+
+def test_what_was_cut_goes_on_where_it_broke_off(server: TextServer):
+    known_as_tale(server.address("cut"))
+    sentence = refusal()
+    kept = part_of(PLACE).stat().st_size
+    assert 0 < kept <= len(TEXT) // 2
+    assert f"the connection broke off. Of {len(TEXT):,} bytes {kept:,} are kept, and the same command goes" in sentence
+    assert unit_texts(open_corpus("tale")) == LINES
+    assert server.asked[1].range == f"bytes={kept}-"
+    assert server.asked[1].sent == len(TEXT) - kept
+
+
+def test_an_end_too_early_is_noticed_where_no_length_was_told(server: TextServer):
+    known_as_tale(server.address("fade"))
+    assert f"the connection broke off. Of {len(TEXT):,} bytes {len(TEXT) // 2:,} are kept" in refusal()
+
+
+@pytest.mark.parametrize("way", ["whole", "elsewhere", "unsatisfied", "moved"])
+def test_a_part_goes_on_only_where_the_server_plays_along(server: TextServer, way: str):
+    known_as_tale(server.address(way))
+    keep_part(TEXT[:1000])
+    assert unit_texts(open_corpus("tale")) == LINES
+    assert server.asked[0].range == "bytes=1000-"
+    assert server.asked[-1].sent == (len(TEXT) - 1000 if way == "moved" else len(TEXT))
+
+
+@pytest.mark.parametrize("kept", [b"not the beginning of this text", TEXT + b"more", bytes(len(TEXT))])
+def test_a_part_of_something_else_is_given_up(server: TextServer, kept: bytes):
+    known_as_tale(server.address("ranges"))
+    keep_part(kept)
+    assert unit_texts(open_corpus("tale")) == LINES
+
+
+def test_a_part_that_is_complete_needs_no_server(server: TextServer):
+    known_as_tale(server.address("missing"))
+    keep_part(TEXT)
+    assert unit_texts(open_corpus("tale")) == LINES
+    assert server.asked == []
+
+
+@pytest.mark.parametrize(
+    ("way", "why"),
+    [
+        ("missing", "127.0.0.1 has no such file (404)"),
+        ("forbidden", "127.0.0.1 does not give it to everybody (403)"),
+        ("fault", "127.0.0.1 has a fault of its own (500)"),
+        ("often", "127.0.0.1 has been asked too often (429)"),
+        ("teapot", "127.0.0.1 answers 418"),
+        ("circle", "127.0.0.1 sends it round in circles"),
+        ("away", "127.0.0.1 leads to no address that can be fetched"),
+        ("hang_up", "there is no connection to 127.0.0.1"),
+        ("garbled", "gives another file than the catalogue names (its SHA-256 differs), so nothing is kept"),
+        ("short", f"another file than the catalogue names (100 bytes, not {len(TEXT):,})"),
+        ("long", f"bytes or more, not {len(TEXT):,})"),
+    ],
+)
+def test_what_goes_wrong_is_said_with_a_way_out(server: TextServer, way: str, why: str):
+    known_as_tale(server.address(way))
+    sentence = refusal()
+    assert sentence.startswith("tale.txt cannot be fetched: ")
+    assert why in sentence
+    assert f"Try it again later; or download {server.address(way)} by hand and put it to {PLACE}" in sentence
+    assert not part_of(PLACE).exists()
+
+
+def test_without_a_connection(server: TextServer):
+    address = server.address("ranges")
+    server.server_close()
+    known_as_tale(address)
+    assert "there is no connection to 127.0.0.1" in refusal()
+
+
+@pytest.mark.parametrize(("way", "kept"), [("stall", True), ("silent", False)])
+def test_a_server_that_stalls(server: TextServer, way: str, kept: bool, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(fetching, "SECONDS_WITHOUT_BYTES", 0.5)
+    known_as_tale(server.address(way))
+    began = time.monotonic()
+    sentence = refusal()
+    assert time.monotonic() - began < 10
+    assert "127.0.0.1 has sent nothing for 0.5 seconds" in sentence
+    assert ("the same command goes on from there" in sentence) == kept
+    assert part_of(PLACE).exists() == kept
+
+
+def test_a_file_put_there_by_hand_is_checked_and_used(server: TextServer):
+    known_as_tale(server.address("missing"))
+    PLACE.parent.mkdir(parents=True)
+    PLACE.write_bytes(TEXT[:-1])
+    with pytest.raises(CorpusError, match=r"tale\.txt is not the file that the catalogue names .* move it away"):
+        open_corpus("tale")
+    assert PLACE.read_bytes() == TEXT[:-1]  # it may be dear to somebody
+    PLACE.write_bytes(TEXT)
+    assert unit_texts(open_corpus("tale")) == LINES
+    assert server.asked == []
+
+
+def test_texts_of_ones_own_go_before_what_could_be_fetched(server: TextServer):
+    known_as_tale(server.address("ranges"))
+    Path("data/tale").mkdir()
+    Path("data/tale/mine.txt").write_text("My own tale.")
+    assert unit_texts(open_corpus("tale")) == ["My own tale."]
+    assert server.asked == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"address": "ftp://somewhere/tale.txt"}, "address must begin with https:// or http://"),
+        ({"address": "http://[/tale.txt"}, "address must begin with https:// or http://"),
+        ({"sha256": "0" * 63}, "sha256 must be 64 digits"),
+        ({"bytes": 0}, "bytes must be at least 1"),
+        ({"file": "../tale.txt"}, "file must be the name of a file without any folder"),
+        ({"file": "other.txt"}, "other.txt is fetched, but not among its files"),
+        ({"colour": "red"}, "'colour' is no setting"),
+    ],
+)
+def test_a_catalogue_that_cannot_be_meant_is_refused(changes: dict[str, object], why: str):
+    known_as_tale("http://127.0.0.1/", changes)
+    with pytest.raises(CorpusError, match=r"The catalogue data/own\.toml cannot be read: the entry tale: ") as told:
+        open_corpus("lotr")
+    assert why in str(told.value)
+
+
+def opening() -> list[str]:
+    return [sys.executable, "-c", "from wordgen.corpora.corpus import open_corpus; open_corpus('tale')"]
+
+
+def test_of_two_processes_one_fetches_for_both(server: TextServer):
+    known_as_tale(server.address("slow"))
+    both = [subprocess.Popen(opening(), env=command_environment(NO_PROXY="127.0.0.1")) for _ in range(2)]
+    assert [process.wait(60) for process in both] == [0, 0]
+    assert [asked.sent for asked in server.asked] == [len(TEXT)]
+    assert PLACE.read_bytes() == TEXT
+
+
+def test_a_disk_that_is_full(server: TextServer):
+    """It takes all but the end of the last block."""
+    known_as_tale(server.address("ranges"))
+    fits = len(TEXT) - 100
+    program = "import sys; from wordgen.cli.main import main; sys.exit(main(['train', '--corpus', 'tale', '--quiet']))"
+    ended = subprocess.run(
+        [sys.executable, "-c", program],
+        env=command_environment(NO_PROXY="127.0.0.1"),
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (fits, fits)),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("Error: Cannot write to data/downloads/tale/tale.txt: File too large.")
+    assert part_of(PLACE).stat().st_size == fits
+    assert unit_texts(open_corpus("tale")) == LINES
+    assert server.asked[-1].range == f"bytes={fits}-"
+
+
+def test_a_folder_that_cannot_be_made(server: TextServer):
+    known_as_tale(server.address("ranges"))
+    Path("data/downloads").write_text("in the way")
+    with pytest.raises(StorageError, match="Cannot write to data/downloads/tale"):
+        open_corpus("tale")
+
+
+def begun(server: TextServer, *arguments: str) -> "subprocess.Popen[str]":
+    """The command, in the middle of a slow download."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "wordgen", *arguments],
+        env=command_environment(NO_PROXY="127.0.0.1"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    limit = time.monotonic() + 60
+    while not (part_of(PLACE).exists() and part_of(PLACE).stat().st_size > len(TEXT) // 4):
+        assert time.monotonic() < limit
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
+    return process
+
+
+TRAINING = ["train", "--corpus", "tale", "--layers", "1", "--units", "8", "--epochs", "1"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_a_command_that_is_ended_on_the_way_goes_on(server: TextServer, number: signal.Signals, command: Command):
+    known_as_tale(server.address("slow"))
+    process = begun(server, *TRAINING)
+    process.send_signal(number)
+    _, complaint = process.communicate(timeout=20)
+    assert process.returncode == (130 if number == signal.SIGINT else -number)
+    assert complaint.strip() == ("Stopped." if number == signal.SIGINT else "")
+    assert not PLACE.exists()
+    kept = part_of(PLACE).stat().st_size
+    assert 0 < kept < len(TEXT)
+    ended = command(*TRAINING, NO_PROXY="127.0.0.1")
+    assert ended.returncode == 0, ended.stderr
+    assert server.asked[-1].range == f"bytes={kept}-"
+    assert server.asked[-1].sent == len(TEXT) - kept
+    assert "Fetching tale.txt: 0." in ended.stdout
+    assert "Fetched tale.txt, 0.2 MB." in ended.stdout
+    assert os.listdir("saved_models")
+
+
+def test_quiet_is_quiet(server: TextServer, command: Command):
+    known_as_tale(server.address("missing"))
+    ended = command("train", "--corpus", "tale", "--quiet", NO_PROXY="127.0.0.1")
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert len(ended.stderr.strip().split("\n")) == 1

@@ -1,0 +1,196 @@
+"""A real HTTP server on loopback that gives a text well, or in each of the ways in which that goes wrong."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+SECONDS_OF_A_STALL = 60
+_SLOW_BLOCK = 2_000
+_SECONDS_A_SLOW_BLOCK = 0.05
+
+
+@dataclass
+class Asked:
+    """One request, and how many bytes of the text it got."""
+
+    way: str
+    range: str | None
+    sent: int = 0
+
+
+class TextServer(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self, content: bytes) -> None:
+        super().__init__(("127.0.0.1", 0), _Giving)
+        self.content = content
+        self.asked: list[Asked] = []
+        self.closing = threading.Event()
+
+    def address(self, way: str) -> str:
+        """Where the text is given in this way: one of the methods of _Giving."""
+        return f"http://127.0.0.1:{self.server_port}/{way}/text.txt"
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that leaves is no error of the server."""
+
+
+@contextmanager
+def serving(content: bytes) -> Iterator[TextServer]:
+    with TextServer(content) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.closing.set()
+            server.shutdown()
+            thread.join(5)
+
+
+class _Giving(BaseHTTPRequestHandler):
+    server: TextServer  # pyright: ignore[reportIncompatibleVariableOverride]
+
+    def do_GET(self) -> None:
+        way = self.path.split("/")[1]
+        self.asked = Asked(way, self.headers.get("Range"))
+        self.server.asked.append(self.asked)
+        getattr(self, way)()
+
+    def log_message(self, format: str, *arguments: object) -> None:
+        pass
+
+    def ranges(self) -> None:
+        """As most servers do."""
+        content = self._head()
+        self._send(content)
+
+    def whole(self) -> None:
+        """All of it, whatever was asked for."""
+        self._begin(200, {"Content-Length": len(self.server.content)})
+        self._send(self.server.content)
+
+    def unannounced(self) -> None:
+        """All of it, without saying how much that is."""
+        self._begin(200, {})
+        self._send(self.server.content)
+
+    def chunked(self) -> None:
+        """All of it, in pieces that tell their length."""
+        self.protocol_version = "HTTP/1.1"
+        self._begin(200, {"Transfer-Encoding": "chunked", "Connection": "close"})
+        for begin in range(0, len(self.server.content), 1000):
+            block = self.server.content[begin : begin + 1000]
+            self.wfile.write(b"%x\r\n%b\r\n" % (len(block), block))
+        self.wfile.write(b"0\r\n\r\n")
+
+    def elsewhere(self) -> None:
+        """A part that was not asked for."""
+        if self.asked.range is None:
+            self.whole()
+            return
+        size = len(self.server.content)
+        self._begin(206, {"Content-Length": size - 1, "Content-Range": f"bytes 1-{size - 1}/{size}"})
+        self._send(self.server.content[1:])
+
+    def unsatisfied(self) -> None:
+        """No part at all."""
+        if self.asked.range is None:
+            self.whole()
+        else:
+            self._begin(416, {"Content-Range": f"bytes */{len(self.server.content)}"})
+
+    def cut(self) -> None:
+        """Half of what was asked for, and the connection breaks off; a part is given to its end."""
+        content = self._head()
+        self._send(content if self.asked.range else content[: len(content) // 2])
+
+    def fade(self) -> None:
+        """Half of it, and nobody could say that it is not all."""
+        self._begin(200, {})
+        self._send(self.server.content[: len(self.server.content) // 2])
+
+    def stall(self) -> None:
+        """Half of what was asked for, and then nothing for a long time."""
+        content = self._head()
+        self._send(content[: len(content) // 2])
+        self.server.closing.wait(SECONDS_OF_A_STALL)
+
+    def silent(self) -> None:
+        """Not a word."""
+        self.server.closing.wait(SECONDS_OF_A_STALL)
+
+    def slow(self) -> None:
+        """A little at a time."""
+        content = self._head()
+        for begin in range(0, len(content), _SLOW_BLOCK):
+            self._send(content[begin : begin + _SLOW_BLOCK])
+            if self.server.closing.wait(_SECONDS_A_SLOW_BLOCK):
+                return
+
+    def garbled(self) -> None:
+        """As many bytes, but others."""
+        self._begin(200, {"Content-Length": len(self.server.content)})
+        self._send(bytes(len(self.server.content)))
+
+    def short(self) -> None:
+        """Another file, which is shorter."""
+        self._begin(200, {"Content-Length": 100})
+        self._send(self.server.content[:100])
+
+    def long(self) -> None:
+        """Another file, which is longer, and nobody says how long."""
+        self._begin(200, {})
+        self._send(self.server.content * 3)
+
+    def missing(self) -> None:
+        self.send_error(404)
+
+    def forbidden(self) -> None:
+        self.send_error(403)
+
+    def fault(self) -> None:
+        self.send_error(500)
+
+    def often(self) -> None:
+        self.send_error(429)
+
+    def teapot(self) -> None:
+        self.send_error(418)
+
+    def moved(self) -> None:
+        self._begin(302, {"Location": self.server.address("ranges")})
+
+    def circle(self) -> None:
+        self._begin(302, {"Location": self.server.address("circle")})
+
+    def away(self) -> None:
+        """To where no web page is."""
+        self._begin(302, {"Location": "file:///etc/hostname"})
+
+    def hang_up(self) -> None:
+        """Nothing, and the connection ends."""
+
+    def _head(self) -> bytes:
+        """The answer's beginning, and what is to be sent: the part that was asked for, or all."""
+        content, asked = self.server.content, self.asked.range
+        if asked is None:
+            self._begin(200, {"Content-Length": len(content)})
+            return content
+        begin = int(asked.removeprefix("bytes=").removesuffix("-"))
+        told = f"bytes {begin}-{len(content) - 1}/{len(content)}"
+        self._begin(206, {"Content-Length": len(content) - begin, "Content-Range": told})
+        return content[begin:]
+
+    def _begin(self, status: int, headers: dict[str, object]) -> None:
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, str(value))
+        self.end_headers()
+
+    def _send(self, content: bytes) -> None:
+        self.wfile.write(content)
+        self.wfile.flush()
+        self.asked.sent += len(content)

@@ -1,0 +1,72 @@
+"""What one sees while a text is fetched: a bar with megabytes, speed and time left.
+
+Where the output is no terminal, there are plain lines instead.
+"""
+
+import time
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+_SECONDS_BETWEEN_LINES = 10
+_MEGABYTE = 1_000_000
+
+
+class TransferDisplay:
+    """Told again and again how much of a file is here; one file after another."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._file = ""
+        self._bar: Progress | None = None
+        self._began = self._said = 0.0
+        self._kept = 0
+
+    def tell(self, file: str, done: int, total: int) -> None:
+        if file != self._file:
+            self._begin(file, done, total)
+        elif self._bar is not None:
+            self._bar.update(self._bar.task_ids[0], completed=done)
+        elif done < total and time.monotonic() - self._said > _SECONDS_BETWEEN_LINES:
+            self._said = time.monotonic()
+            self._say(f"{_megabytes(done, total)} of {file}{self._pace(done, total)}")
+        if done == total:
+            self.close()
+            self._say(f"Fetched {file}, {_megabytes(total, total)}.")
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+        self._bar, self._file = None, ""
+
+    def _begin(self, file: str, done: int, total: int) -> None:
+        self.close()
+        self._file, self._kept = file, done
+        self._began = self._said = time.monotonic()
+        if not self._console.is_terminal:
+            self._say(f"Fetching {file}: {_megabytes(done, total)} are here.")
+            return
+        self._bar = Progress(
+            TextColumn(f"Fetching {escape(file)}"),
+            BarColumn(),
+            DownloadColumn(),
+            TransferSpeedColumn(),
+            TimeRemainingColumn(compact=True),
+            console=self._console,
+            transient=True,
+        )
+        self._bar.start()
+        self._bar.add_task("", total=total, completed=done)  # what was kept is not counted as speed
+
+    def _pace(self, done: int, total: int) -> str:
+        speed = (done - self._kept) / max(1e-9, time.monotonic() - self._began)
+        return f", {speed / _MEGABYTE:.2f} MB/s, {(total - done) / speed:,.0f} s left" if speed > 0 else ""
+
+    def _say(self, sentence: str) -> None:
+        self._console.print(sentence, style="dim", markup=False, highlight=False)
+
+
+def _megabytes(done: int, total: int) -> str:
+    whole = f"{total / _MEGABYTE:,.1f} MB"
+    return whole if done == total else f"{done / _MEGABYTE:,.1f} of {whole}"

@@ -200,3 +200,42 @@ def test_what_is_said_of_units_goes_before_what_is_found(tmp_path: Path):
     ]
     joined = open_corpus(path, ReadingSettings(unit="paragraph", line_breaks="joined"))
     assert unit_texts(joined) == ["Rain falls", "on the roof", "now"]
+
+
+SPLIT_NAMES = [
+    ("train.txt", "valid.txt", "test.txt"),
+    ("ptb.train.txt", "ptb.valid.txt", "ptb.test.txt"),
+    ("wiki.train.tokens", "wiki.valid.tokens", "wiki.test.tokens"),
+    ("mine_TRAIN.txt", "mine_dev.txt", "mine_Test.txt"),
+]
+
+
+def name_of_the_whole(name: str) -> str:
+    return {"p": "ptb", "w": "wiki", "t": "bench", "m": "mine"}[name[0]]
+
+
+@pytest.mark.parametrize("names", SPLIT_NAMES)
+def test_files_named_after_splits_are_these(tmp_path: Path, names: tuple[str, str, str]):
+    for name in reversed(names):
+        write(tmp_path / "bench" / name, f"Written in {name}.\nAnd more.")
+    for wanted in (str(tmp_path / "bench"), [str(tmp_path / "bench" / name) for name in reversed(names)]):
+        corpus = open_corpus(wanted)
+        assert corpus.splits == ("train", "valid", "test")
+        assert [path.name for path in corpus.files] == list(names)
+        assert corpus.name == ("bench" if isinstance(wanted, str) else name_of_the_whole(names[0]))
+        assert "split as its files are named" in corpus.reading().notes
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("train.txt", "test.txt"),
+        ("train.txt", "valid.txt", "test.txt", "more.txt"),
+        ("train-test.txt", "valid.txt", "test.txt"),
+        ("training day.txt", "the valid.txt", "latest.txt"),
+    ],
+)
+def test_other_files_have_no_splits(tmp_path: Path, names: tuple[str, ...]):
+    for name in names:
+        write(tmp_path / "book" / name, PROSE)
+    assert open_corpus(str(tmp_path / "book")).splits == ()

@@ -16,7 +16,7 @@ from tests.conftest import ROOT, command_environment, unit_texts
 from wordgen.corpora.catalogue import bundled_data
 from wordgen.corpora.corpus import open_corpus
 from wordgen.corpora.units import Unit
-from wordgen.dataset import encoding
+from wordgen.dataset import making
 from wordgen.dataset.cutting import Batch, Cutter, cut_all
 from wordgen.dataset.encoding import prepare
 from wordgen.dataset.numbered import NumberedText
@@ -75,19 +75,19 @@ def test_the_ids_do_not_depend_on_processes_batches_and_blocks(
 ):
     settings = TextSettings(tokenizer=tokenizer)  # pyright: ignore[reportArgumentType]
     prepare(open_corpus(corpus), settings, tmp_path / "alone")
-    monkeypatch.setattr(encoding, "_SMALL", 0)
-    monkeypatch.setattr(encoding, "_CHARACTERS_AT_ONCE", 5000)
+    monkeypatch.setattr(making, "_SMALL", 0)
+    monkeypatch.setattr(making, "_CHARACTERS_AT_ONCE", 5000)
     monkeypatch.setattr("wordgen.dataset.numbered._SYMBOLS_AT_ONCE", 700)
     monkeypatch.setattr("wordgen.dataset.numbered._UNITS_AT_ONCE", 50)
     for processes in (1, 2, 3):
-        monkeypatch.setattr(encoding, "useful_processes", lambda processes=processes: processes)
+        monkeypatch.setattr(making, "useful_processes", lambda processes=processes: processes)
         folder = tmp_path / str(processes)
         prepare(open_corpus(corpus), settings, folder)
         assert folder_contents(folder) == folder_contents(tmp_path / "alone")
 
 
 def test_progress_grows_to_the_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(encoding, "_CHARACTERS_AT_ONCE", 5000)
+    monkeypatch.setattr(making, "_CHARACTERS_AT_ONCE", 5000)
     told: list[tuple[int, int]] = []
     corpus = open_corpus("lotr")
     prepare(corpus, TextSettings(), tmp_path, lambda done, size: told.append((done, size)))

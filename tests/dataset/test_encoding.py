@@ -7,8 +7,9 @@ import pytest
 
 from tests.conftest import unit_texts
 from wordgen.corpora.corpus import open_corpus
+from wordgen.corpora.published import SPLITS, Split
 from wordgen.dataset.encoding import Dataset, prepare
-from wordgen.dataset.splits import SPLITS, Split, splits_of
+from wordgen.dataset.splits import splits_of
 from wordgen.errors import CorpusError
 from wordgen.text.settings import TextSettings
 from wordgen.text.tokenizers import TokenizerName
@@ -114,6 +115,52 @@ def test_text_with_its_own_ends_has_no_start(tmp_path: Path):
     assert (ids == START).sum() == 0
     assert (ids == END).sum() == dataset.statistics["train"].units
     assert (ids == UNKNOWN).sum() == dataset.statistics["train"].units
+
+
+def benchmark(folder: Path, ends: str = "") -> str:
+    folder.mkdir()
+    lines = {"train": 30, "valid": 4, "test": 5}
+    for split, count in lines.items():
+        text = f" {ends}\n = A <unk> title = {ends}\n {ends}\n" + f" the {split} goes on {ends}\n" * count
+        (folder / f"wiki.{split}.tokens").write_text(text, encoding="utf-8")
+    return str(folder)
+
+
+def test_a_benchmark_is_counted_as_it_was_published(tmp_path: Path):
+    """Every line, blank or not, ends with <eos>; the words of the training file are the vocabulary."""
+    dataset = prepare(open_corpus(benchmark(tmp_path / "bench")), TextSettings(), tmp_path / "encoded")
+    id_of = dataset.codec.vocabulary.id_of
+    assert not dataset.starts
+    counted = {split: (each.units, each.symbols, each.unknown) for split, each in dataset.statistics.items()}
+    assert counted == {"train": (33, 158, 1), "valid": (7, 28, 5), "test": (8, 33, 6)}
+    assert len(dataset.ids["valid"]) == 28
+    assert list(dataset.ids["test"][:3]) == [END, id_of("="), id_of("A")]
+    words = {"=", "A", "title", "the", "train", "goes", "on"}
+    assert set(dataset.codec.vocabulary.symbols[3:]) == words
+    assert "valid" not in dataset.codec.vocabulary
+
+
+def test_a_benchmark_that_brings_its_own_ends_gets_no_others(tmp_path: Path):
+    plain = prepare(open_corpus(benchmark(tmp_path / "bench")), TextSettings(), tmp_path / "encoded")
+    ended = prepare(open_corpus(benchmark(tmp_path / "ended", "<eos>")), TextSettings(), tmp_path / "encoded")
+    for split in SPLITS:
+        np.testing.assert_array_equal(plain.ids[split], ended.ids[split])
+
+
+def test_a_benchmark_has_a_smaller_vocabulary_where_it_is_asked_for(tmp_path: Path):
+    settings = TextSettings(min_count=2, vocab_size=6)
+    dataset = prepare(open_corpus(benchmark(tmp_path / "bench")), settings, tmp_path / "encoded")
+    assert len(dataset.codec.vocabulary) == 6
+
+
+def test_splits_of_its_own_are_kept_where_the_text_is_not_tokenized(tmp_path: Path):
+    for split in SPLITS:
+        (tmp_path / "own").mkdir(exist_ok=True)
+        (tmp_path / "own" / f"{split}.txt").write_text(f"About {split}, in words.\n\nAnd more.\n" * 9, encoding="utf-8")
+    dataset = prepare(open_corpus(str(tmp_path / "own")), TextSettings(), tmp_path / "encoded")
+    assert dataset.starts
+    assert {split: each.units for split, each in dataset.statistics.items()} == dict.fromkeys(SPLITS, 10)
+    assert "test" not in dataset.codec.vocabulary
 
 
 def test_a_split_with_nothing_to_measure_is_refused(tmp_path: Path):

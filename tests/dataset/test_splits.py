@@ -4,7 +4,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wordgen.dataset.splits import FEWEST_UNITS, SPLITS, Split, splits_of
+from wordgen.corpora.published import SPLITS, Split
+from wordgen.dataset.splits import FEWEST_UNITS, splits_of
 
 
 def all_splits(units: int) -> list[Split]:

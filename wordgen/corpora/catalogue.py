@@ -66,6 +66,8 @@ class CatalogueEntry(Settings):
         super().__post_init__()
         if not self.files:
             raise SettingError("files must name one file at least.")
+        if bool(self.valid_files) != bool(self.test_files):
+            raise SettingError("valid_files and test_files go together.")
         unnamed = {each.file for each in self.downloads} - {*self.files, *self.valid_files, *self.test_files}
         if unnamed:
             raise SettingError(f"{min(unnamed)} is fetched, but not among its files.")

@@ -7,7 +7,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import islice
+from itertools import islice, repeat
 from pathlib import Path
 from typing import Literal
 
@@ -20,8 +20,9 @@ from wordgen.corpora.catalogue import (
     user_data,
 )
 from wordgen.corpora.fetching import Fetching, fetch_all
+from wordgen.corpora.published import SPLITS, Split, name_without_split, published_splits
 from wordgen.corpora.reading import LONGEST_PIECE, Encoding, Line, TextFile
-from wordgen.corpora.units import Unit, guess_layout, units_of
+from wordgen.corpora.units import Unit, every_line, guess_layout, units_of
 from wordgen.errors import CorpusError
 from wordgen.files import make_folder, write_whole
 from wordgen.settings import Settings, setting
@@ -31,7 +32,7 @@ STANDARD_INPUT = "-"
 _SAMPLE = 200_000
 _SAMPLE_LINES = 10_000
 _LONGEST_NAME = 60
-_TEXTS = (".txt", ".txt.gz")
+_TEXTS = (".txt", ".txt.gz", ".tokens")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +69,8 @@ class Corpus:
     """The tokenizer that the catalogue names; None where the text must speak for itself."""
     encoding: Encoding = "auto"
     keep_boilerplate: bool = False
+    splits: tuple[Split, ...] = ()
+    """The split of each file, where the text was published with its own."""
 
     @property
     def cut_at(self) -> UnitKind:
@@ -75,8 +78,8 @@ class Corpus:
         few = self.unit == "document" and len(self.files) < FEWEST_DOCUMENTS
         return "paragraph" if few else self.unit
 
-    def reading(self) -> "Reading":
-        return Reading(self)
+    def reading(self, *, every_line: bool = False) -> "Reading":
+        return Reading(self, every_line)
 
     @property
     def file_names(self) -> tuple[str, ...]:
@@ -96,7 +99,7 @@ class Corpus:
 
     def digest(self) -> str:
         """A fingerprint of the bytes of all files and of how they are read and cut into units."""
-        how = (self.unit, self.line_breaks, self.encoding, self.keep_boilerplate, len(self.files))
+        how = (self.unit, self.line_breaks, self.encoding, self.keep_boilerplate, self.splits, len(self.files))
         whole = hashlib.sha256(repr(how).encode())
         for path in self.files:
             of_file = hashlib.sha256()
@@ -111,6 +114,8 @@ class Reading:
     """One pass through a corpus; what was recognised and cut is known when it has ended."""
 
     corpus: Corpus
+    every_line: bool = False
+    """Whether each line of the files is a unit, blank or not, as benchmarks count them."""
     _files: list[tuple[TextFile, Cuts]] = field(default_factory=list)
 
     def units(self) -> Iterator[tuple[int, Unit]]:
@@ -120,8 +125,8 @@ class Reading:
             file, cuts = TextFile(path, corpus.encoding), Cuts()
             self._files.append((file, cuts))
             lines = file.lines() if corpus.keep_boilerplate else without_boilerplate(file.lines(), cuts)
-            for unit in units_of(lines, corpus.cut_at, corpus.line_breaks):
-                yield number, unit
+            units = every_line(lines) if self.every_line else units_of(lines, corpus.cut_at, corpus.line_breaks)
+            yield from zip(repeat(number), units)
 
     @property
     def bytes_read(self) -> int:
@@ -132,6 +137,10 @@ class Reading:
     def notes(self) -> tuple[str, ...]:
         """What a user should know of how the text was read, in short sentences."""
         notes: list[str] = []
+        if self.corpus.splits:
+            notes.append("split as its files are named")
+        if self.every_line:
+            notes.append("each line, blank or not, ends with <eos>, as benchmarks count")
         encodings = Counter(file.encoding_name for file, _ in self._files)
         if set(encodings) - {"UTF-8"}:
             notes.append("read as " + ", ".join(_of_files(name, n, len(self._files)) for name, n in encodings.items()))
@@ -200,27 +209,43 @@ def _is_there(path: Path) -> bool:
 
 def _from_catalogue(entry: CatalogueEntry, how: ReadingSettings, fetching: Fetching | None) -> Corpus:
     files = _texts_in(user_data() / entry.name)
+    splits = published_splits(files)
     if not files:
         fetch_all(entry, fetching)
-        files = _texts_of(entry)
+        files, splits = _texts_of(entry)
         how = replace(how, encoding=entry.encoding) if how.encoding == "auto" else how
-    return _corpus(entry.name, files, (entry.unit, entry.line_breaks), entry.tokenizer, how)
+    return _corpus(entry.name, files, splits, (entry.unit, entry.line_breaks), entry.tokenizer, how)
 
 
-def _texts_of(entry: CatalogueEntry) -> list[Path]:
-    """The files that an entry names; a folder among them stands for the texts in it."""
-    paths = [entry.path_of(file) for file in entry.files]
-    gone = [path for path in paths if not _is_there(path)]
-    if gone:
+def _texts_of(entry: CatalogueEntry) -> tuple[list[Path], tuple[Split, ...]]:
+    """The files that an entry names, and their splits if it says so; a folder stands for the texts in it."""
+    named = {"train": entry.files, "valid": entry.valid_files, "test": entry.test_files}
+    found = {split: _text_files([_still_there(entry, file) for file in named[split]]) for split in SPLITS}
+    files = [path for split in SPLITS for path in found[split]]
+    if not entry.valid_files:
+        return files, published_splits(files)
+    return files, tuple(split for split in SPLITS for _ in found[split])
+
+
+def _still_there(entry: CatalogueEntry, file: str) -> Path:
+    path = entry.path_of(file)
+    if not _is_there(path):
         raise CorpusError(
-            f"{gone[0]} is gone, a file of the corpus {entry.name}: put it back, or mend the entry in the catalogue."
+            f"{path} is gone, a file of the corpus {entry.name}: put it back, or mend the entry in the catalogue."
         )
-    return _text_files(paths)
+    return path
 
 
 def _from_paths(paths: Sequence[Path], how: ReadingSettings) -> Corpus:
     files = _text_files(paths)
-    return _corpus(_name_of(paths[0]), files, guess_layout(_sample(files, how)), None, how)
+    splits = published_splits(files)
+    if splits:
+        files.sort(key=dict(zip(files, map(SPLITS.index, splits), strict=True)).__getitem__)
+        splits = published_splits(files)
+    name = _name_of(paths[0])
+    if splits and len(paths) > 1:
+        name = name_without_split(name) or _name_of(paths[0].resolve().parent)
+    return _corpus(name, files, splits, guess_layout(_sample(files, how)), None, how)
 
 
 def _text_files(paths: Sequence[Path]) -> list[Path]:
@@ -237,6 +262,7 @@ def _text_files(paths: Sequence[Path]) -> list[Path]:
 def _corpus(
     name: str,
     files: Sequence[Path],
+    splits: tuple[Split, ...],
     layout: tuple[UnitKind, LineBreaks],
     tokenizer: str | None,
     how: ReadingSettings,
@@ -251,6 +277,7 @@ def _corpus(
         tokenizer,
         how.encoding,
         how.keep_boilerplate,
+        splits,
     )
 
 

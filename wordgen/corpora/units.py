@@ -47,6 +47,17 @@ def units_of(lines: Iterable[Line], unit: UnitKind, line_breaks: LineBreaks) -> 
                     yield _unit(part[written[0] : written[-1] + 1], line_breaks)
 
 
+def every_line(lines: Iterable[Line]) -> Iterator[Unit]:
+    """Each line as a unit, blank or not; what follows the last line break is a line only if there is anything."""
+    last: Line | None = None
+    for line in lines:
+        if last is not None:
+            yield _line_unit(*last)
+        last = line
+    if last is not None and last[1]:
+        yield _line_unit(*last)
+
+
 def unit_separator(unit: UnitKind) -> str:
     """What stands between two units when they are written one after another."""
     return "\n" if unit == "line" else "\n\n"
@@ -96,8 +107,12 @@ def _lines(lines: Iterable[Line], *, blank_between: bool) -> Iterator[Unit]:
             continue
         if blank and blank_between:
             yield Unit("", number, (0,))
-        yield Unit(line.strip(), number, (visible_width(line),))
+        yield _line_unit(number, line)
         began, blank = True, False
+
+
+def _line_unit(number: int, line: str) -> Unit:
+    return Unit(line.strip(), number, (visible_width(line),))
 
 
 def _paragraphs(lines: Iterable[Line], line_breaks: LineBreaks) -> Iterator[Unit]:

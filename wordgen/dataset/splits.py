@@ -6,13 +6,8 @@ the twenty drifts from period to period: at a fixed place it would meet the titl
 and nothing but titles.
 """
 
-from typing import Literal
-
 import numpy as np
 from numpy.typing import NDArray
-
-Split = Literal["train", "valid", "test"]
-SPLITS: tuple[Split, ...] = ("train", "valid", "test")
 
 _TRAIN, _VALID, _TEST = range(3)
 _PERIOD = 20

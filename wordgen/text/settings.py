@@ -5,15 +5,29 @@ from dataclasses import dataclass
 from wordgen.settings import Settings, setting
 from wordgen.text.tokenizers import TokenizerChoice
 
+_MOST_SYMBOLS = 4_000_000
+
 
 @dataclass(frozen=True, kw_only=True)
 class TextSettings(Settings):
     tokenizer: TokenizerChoice = setting(
         "auto", help="how text is cut into symbols; auto takes the catalogue's word or looks at the script"
     )
-    vocab_size: int = setting(
-        8000, at_least=4, at_most=4_000_000, help="most symbols to know; fewer train faster, more know rare words"
+    vocab_size: int | None = setting(
+        None,
+        at_least=4,
+        at_most=_MOST_SYMBOLS,
+        help="most symbols to know; fewer train faster, more know rare words (default: 8000; all words of a benchmark "
+        "with splits of its own)",
     )
-    min_count: int = setting(
-        2, at_least=1, help="words seen less often become UNKNOWN_TOKEN; 1 keeps all, but UNKNOWN is then never learned"
+    min_count: int | None = setting(
+        None,
+        at_least=1,
+        help="words seen less often become UNKNOWN_TOKEN; 1 keeps all, but UNKNOWN is then never learned (default: 2; "
+        "1 in such a benchmark)",
     )
+
+    def limits(self, *, all_words: bool) -> tuple[int, int]:
+        """The size of the vocabulary and the least count, where a text may ask for all of its words."""
+        size, least = (_MOST_SYMBOLS, 1) if all_words else (8000, 2)
+        return self.vocab_size or size, self.min_count or least

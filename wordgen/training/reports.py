@@ -6,8 +6,8 @@ from pathlib import Path
 
 from wordgen.architecture import Architecture
 from wordgen.corpora.catalogue import LineBreaks, UnitKind
+from wordgen.corpora.published import Split
 from wordgen.dataset.encoding import SplitStatistics
-from wordgen.dataset.splits import Split
 from wordgen.errors import SettingError
 from wordgen.text.tokenizers import TokenizerName
 from wordgen.training.settings import TrainingSettings

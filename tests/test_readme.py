@@ -37,7 +37,7 @@ PARTS = [
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the project, with a text of one's own beside it."""
     room = tmp_path_factory.mktemp("readme")
-    kept = shutil.ignore_patterns("__pycache__", "encoded", "*-20*")
+    kept = shutil.ignore_patterns("__pycache__", "encoded", "downloads", "own.toml", "*-20*")
     for part in PARTS:
         if (ROOT / part).is_dir():
             shutil.copytree(ROOT / part, room / part, ignore=kept)
@@ -93,6 +93,13 @@ def test_the_two_commands_and_all_others_run_as_they_stand(clone: Path):
     assert outputs[1].startswith("Aragorn")
 
 
+def test_the_commands_about_texts_run(clone: Path):
+    lines = [line for line in COMMANDS if line.startswith("python -m wordgen corpora")]
+    outputs = [run(line, clone) for line in lines]
+    assert [(ended.returncode, ended.stderr) for ended in outputs] == [(0, "")] * 3
+    assert "sea" in run("python -m wordgen corpora", clone).stdout
+
+
 def test_tensorboard_serves_what_was_learned(clone: Path, tmp_path: Path):
     (line,) = (line for line in COMMANDS if line.startswith("tensorboard"))
     assert line == "tensorboard --logdir saved_models"
@@ -134,7 +141,7 @@ def test_the_make_targets_exist(clone: Path):
 
 def test_every_command_of_the_readme_is_looked_after():
     known = ("make ", "python -m venv", ". .venv", "pip install -r requirements.txt")
-    known += ("python train.py", "python generate.py", "tensorboard")
+    known += ("python train.py", "python generate.py", "python -m wordgen corpora", "tensorboard")
     assert [line for line in COMMANDS if not line.startswith(known)] == []
 
 

@@ -49,6 +49,10 @@ def assert_one_sentence(error: str, *parts: str) -> None:
         (["generate", "--temperature", "0"], ["--temperature must be at least 1e-06"]),
         (["generate", "--length", "-3"], ["--length must be at least 1"]),
         (["sing"], ["'sing'"]),
+        (["corpora", "show"], ["required: NAME"]),
+        (["corpora", "show", "lotrr"], ["no corpus 'lotrr'", "Did you mean lotr?"]),
+        (["corpora", "show", "lotr", "--unit", "word"], ["--unit", "'word'", "paragraph"]),
+        (["corpora", "add", "mine", "nowhere.txt"], ["no file or folder nowhere.txt"]),
         (["train", "--corpus", "lotr", "--layer", "2"], ["--layer 2", "Did you mean --layers?"]),
     ],
 )

@@ -45,6 +45,10 @@ def modules_after(arguments: list[str], room: Path) -> tuple[int, set[str]]:
         (["generate", "--mode", "beam", "--stop", "sentence", "--show-copies"], 0),
         (["score", "The caster sleeps."], 0),
         (["score", "--help"], 0),
+        (["corpora"], 0),
+        (["corpora", "show", "lotr"], 0),
+        (["corpora", "show", "lyrics", "--tokenizer", "characters"], 0),
+        (["corpora", "add", "lotr", "nowhere"], 2),
         (["train", "--corpus", "nowhere"], 2),
     ],
 )

@@ -92,9 +92,9 @@ def test_progress_grows_to_the_whole(tmp_path: Path, monkeypatch: pytest.MonkeyP
     corpus = open_corpus("lotr")
     prepare(corpus, TextSettings(), tmp_path, lambda done, size: told.append((done, size)))
     done = [done for done, _ in told]
-    assert {size for _, size in told} == {corpus.size()}
+    assert {size for _, size in told} == {corpus.bytes}
     assert done == sorted(done)
-    assert done[-1] == corpus.size()
+    assert done[-1] == corpus.bytes
     assert len(told) > 20
 
 

@@ -26,9 +26,31 @@ class Parser(argparse.ArgumentParser):
         return f" Did you mean {' '.join(near)}?" if near else ""
 
 
+class ActionParser(Parser):
+    """The parser of an action: it knows its own flags, so it is the one to say which it does not know."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+        parsed, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return parsed, unknown
+
+
 def verb_parser(prog: str, description: str, example: str) -> Parser:
     """The parser of a verb, with what every verb has."""
     parser = Parser(prog=prog, description=description, epilog=f"Example: {prog} {example}", allow_abbrev=False)
+    return _with_debug(parser)
+
+
+def action_parser(actions: "argparse._SubParsersAction[ActionParser]", name: str, help: str, example: str) -> Parser:
+    """The parser of one of several things that a verb does."""
+    description = f"{help[0].upper()}{help[1:]}."
+    parser = actions.add_parser(name, help=help, description=description, allow_abbrev=False)
+    parser.epilog = f"Example: {parser.prog} {example}".rstrip()
+    return _with_debug(parser)
+
+
+def _with_debug(parser: Parser) -> Parser:
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error (default: no)")
     return parser
 

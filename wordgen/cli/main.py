@@ -5,40 +5,40 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from importlib import import_module
 
 from wordgen import __version__
 from wordgen.cli.exits import EXIT_BUG, EXIT_OK, EXIT_STOPPED, EXIT_USER, EXIT_WORKER_LOST
 from wordgen.cli.flags import Parser
 from wordgen.errors import WordgenError, WorkerLostError
 
+_VERBS = {
+    "train": "learn a text",
+    "launch": "train with several workers on this machine",
+    "generate": "write with a trained model",
+    "score": "see how likely a model finds a text",
+    "corpora": "list the texts that wordgen knows, look into one, add your own",
+}
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """`wordgen VERB ...`: the exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
-    if given and given[0] in ("train", "generate", "launch", "score"):
+    if given and given[0] in _VERBS:
         return run_verb(given[0], given[1:], prog=f"wordgen {given[0]}")
     parser = Parser(prog="wordgen", description="Learn a text you love, and write on in its manner.")
     parser.add_argument("--version", action="version", version=f"wordgen {__version__}")
     verbs = parser.add_subparsers(metavar="VERB", required=True)
-    verbs.add_parser("train", help="learn a text; see wordgen train --help")
-    verbs.add_parser("launch", help="train with several workers on this machine; see wordgen launch --help")
-    verbs.add_parser("generate", help="write with a trained model; see wordgen generate --help")
-    verbs.add_parser("score", help="see how likely a model finds a text; see wordgen score --help")
+    for verb, what_it_does in _VERBS.items():
+        verbs.add_parser(verb, help=f"{what_it_does}; see wordgen {verb} --help")
     return _guarded(lambda: (parser.parse_args(given), EXIT_OK)[1], debug=False)
 
 
 def run_verb(verb: str, arguments: Sequence[str], prog: str) -> int:
     """One verb with its own flags, as `wordgen VERB` and as the script of that name."""
-    if verb == "train":
-        from wordgen.cli.train import make_parser, run
-    elif verb == "launch":
-        from wordgen.cli.launch import make_parser, run
-    elif verb == "score":
-        from wordgen.cli.score import make_parser, run
-    else:
-        from wordgen.cli.generate import make_parser, run
+    its_module = import_module(f"wordgen.cli.{verb}")
     debug = "--debug" in arguments
-    return _guarded(lambda: run(make_parser(prog).parse_args(arguments)), debug=debug)
+    return _guarded(lambda: its_module.run(its_module.make_parser(prog).parse_args(arguments)), debug=debug)
 
 
 def _guarded(action: Callable[[], int], *, debug: bool) -> int:

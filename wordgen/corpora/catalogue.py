@@ -55,6 +55,7 @@ class CatalogueEntry(Settings):
     unit: UnitKind = setting()
     line_breaks: LineBreaks = setting()
     encoding: Encoding = setting("auto")
+    keep_boilerplate: bool = setting(False)
     licence: str = setting()
     source: str = setting()
     note: str = setting("")

@@ -82,16 +82,17 @@ class Corpus:
         return Reading(self, every_line)
 
     @property
+    def bytes(self) -> int:
+        """How large its files are, packed as they are."""
+        return sum(path.stat().st_size for path in self.files if path.is_file())
+
+    @property
     def file_names(self) -> tuple[str, ...]:
         """The names of its files, as they are shown: without where on this machine they lie."""
         if len(self.files) == 1:
             return (self.files[0].name,)
         folder = os.path.commonpath([path.absolute().parent for path in self.files])
         return tuple(path.absolute().relative_to(folder).as_posix() for path in self.files)
-
-    def size(self) -> int:
-        """The bytes of all files, packed as they are."""
-        return sum(path.stat().st_size for path in self.files)
 
     def sample(self) -> str:
         """The beginning of the first file that holds anything."""
@@ -176,7 +177,7 @@ def open_corpus(
         )
     if entry is not None:
         return _from_catalogue(entry, how, fetching)
-    return _from_paths([_found(name) for name in names], how)
+    return corpus_of([_found(name) for name in names], how)
 
 
 def keep_standard_input() -> str:
@@ -208,13 +209,19 @@ def _is_there(path: Path) -> bool:
 
 
 def _from_catalogue(entry: CatalogueEntry, how: ReadingSettings, fetching: Fetching | None) -> Corpus:
-    files = _texts_in(user_data() / entry.name)
+    files = texts_in(user_data() / entry.name)
     splits = published_splits(files)
     if not files:
         fetch_all(entry, fetching)
         files, splits = _texts_of(entry)
-        how = replace(how, encoding=entry.encoding) if how.encoding == "auto" else how
+        how = _with_what_is_known(entry, how)
     return _corpus(entry.name, files, splits, (entry.unit, entry.line_breaks), entry.tokenizer, how)
+
+
+def _with_what_is_known(entry: CatalogueEntry, how: ReadingSettings) -> ReadingSettings:
+    """What is said goes before what the catalogue says of the files."""
+    encoding = entry.encoding if how.encoding == "auto" else how.encoding
+    return replace(how, encoding=encoding, keep_boilerplate=how.keep_boilerplate or entry.keep_boilerplate)
 
 
 def _texts_of(entry: CatalogueEntry) -> tuple[list[Path], tuple[Split, ...]]:
@@ -236,7 +243,8 @@ def _still_there(entry: CatalogueEntry, file: str) -> Path:
     return path
 
 
-def _from_paths(paths: Sequence[Path], how: ReadingSettings) -> Corpus:
+def corpus_of(paths: Sequence[Path], how: ReadingSettings) -> Corpus:
+    """The corpus of files, and of folders with files in them, that are there."""
     files = _text_files(paths)
     splits = published_splits(files)
     if splits:
@@ -252,7 +260,7 @@ def _text_files(paths: Sequence[Path]) -> list[Path]:
     """Files as they are, and for each folder the texts in it."""
     files: list[Path] = []
     for path in paths:
-        inside = _texts_in(path) if path.is_dir() else [path]
+        inside = texts_in(path) if path.is_dir() else [path]
         if not inside:
             raise CorpusError(f"The folder {path} holds no .txt file.")
         files += inside
@@ -287,7 +295,7 @@ def _name_of(path: Path) -> str:
     return name[: len(name) - len(ending)][:_LONGEST_NAME] or name[:_LONGEST_NAME]
 
 
-def _texts_in(folder: Path) -> list[Path]:
+def texts_in(folder: Path) -> list[Path]:
     """All .txt files of a folder and of those in it, gzipped or not, in the order of their names."""
     return sorted(path for path in folder.rglob("*") if path.name.lower().endswith(_TEXTS) and not path.is_dir())
 

@@ -20,7 +20,7 @@ from wordgen.dataset.making import Progress, SplitStatistics, encode
 from wordgen.errors import CorpusError, SettingError
 from wordgen.files import file_checksum
 from wordgen.text.codec import Codec
-from wordgen.text.settings import TextSettings
+from wordgen.text.settings import TextSettings, TokenizerSettings
 from wordgen.text.tokenizers import TokenizerName, tokenizer_for, tokenizer_named
 from wordgen.text.vocabulary import Vocabulary
 
@@ -50,7 +50,7 @@ class Dataset:
 
 def prepare(corpus: Corpus, settings: TextSettings, folder: Path, progress: Progress | None = None) -> Dataset:
     """The corpus as ids: from the folder where it was encoded before, else encoded into it now."""
-    name = _tokenizer_name(corpus, settings)
+    name = tokenizer_name(corpus, settings)
     place = folder / f"{corpus.name}-{_fingerprint(corpus, name, settings)}"
     kept = _load(place, name, corpus)
     if kept is None:
@@ -62,7 +62,8 @@ def prepare(corpus: Corpus, settings: TextSettings, folder: Path, progress: Prog
     return kept
 
 
-def _tokenizer_name(corpus: Corpus, settings: TextSettings) -> TokenizerName:
+def tokenizer_name(corpus: Corpus, settings: TokenizerSettings) -> TokenizerName:
+    """What is chosen, else what the catalogue says, else what suits the text."""
     if settings.tokenizer != "auto":
         return settings.tokenizer
     if corpus.tokenizer is None:

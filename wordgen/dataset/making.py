@@ -108,7 +108,7 @@ def is_benchmark(corpus: Corpus, tokenizer: TokenizerName) -> bool:
 
 
 def _number(reading: Reading, tokenizer: Tokenizer, text: NumberedText, progress: Progress | None) -> None:
-    size = reading.corpus.size()
+    size = reading.corpus.bytes
     processes = useful_processes() if size > _SMALL else 1
     with closing(cut_all(_batches(reading), tokenizer.name, processes)) as cuts:
         for cut in cuts:

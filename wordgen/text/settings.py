@@ -9,10 +9,14 @@ _MOST_SYMBOLS = 4_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
-class TextSettings(Settings):
+class TokenizerSettings(Settings):
     tokenizer: TokenizerChoice = setting(
         "auto", help="how text is cut into symbols; auto takes the catalogue's word or looks at the script"
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextSettings(TokenizerSettings):
     vocab_size: int | None = setting(
         None,
         at_least=4,

@@ -8,7 +8,7 @@ from wordgen.text.escapes import END_TOKEN, UNKNOWN_TOKEN, protect, restore
 from wordgen.text.lines import LINE_BREAK, tokenize_lines
 
 _MEANINGS = {"<unk>": UNKNOWN_TOKEN, "<eos>": END_TOKEN}
-_SPELLINGS = {meaning: spelling for spelling, meaning in _MEANINGS.items()}
+SPELLINGS = {meaning: spelling for spelling, meaning in _MEANINGS.items()}
 
 
 def tokenize(text: str) -> list[str]:
@@ -20,7 +20,7 @@ def piece(symbol: str, previous: str | None) -> str:
     if symbol == LINE_BREAK:
         return LINE_BREAK
     space = "" if previous is None or previous == LINE_BREAK else " "
-    return space + _SPELLINGS.get(symbol, restore(symbol))
+    return space + SPELLINGS.get(symbol, restore(symbol))
 
 
 def _line_symbols(line: str) -> list[str]:

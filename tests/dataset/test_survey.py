@@ -1,0 +1,106 @@
+"""A survey counts what training would see, and holds no more of the text than that."""
+
+import tracemalloc
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import unit_texts
+from wordgen.corpora.corpus import ReadingSettings, open_corpus
+from wordgen.dataset.survey import LONGEST_SAMPLE, Survey, survey
+from wordgen.errors import CorpusError
+from wordgen.text.tokenizers import tokenizer_named
+from wordgen.text.vocabulary import UNKNOWN, Vocabulary
+
+
+@pytest.fixture(scope="module")
+def lotr() -> Survey:
+    return survey(open_corpus("lotr"), "english")
+
+
+def of_text(tmp_path: Path, text: str, **how: str) -> Survey:
+    (tmp_path / "text.txt").write_text(text, encoding="utf-8")
+    settings = ReadingSettings(**how)  # pyright: ignore[reportArgumentType]
+    return survey(open_corpus(str(tmp_path / "text.txt"), settings), "whitespace")
+
+
+def test_it_counts_every_symbol_of_every_unit(lotr: Survey):
+    units = [tokenizer_named("english").tokenize(text) for text in unit_texts(open_corpus("lotr"))]
+    assert lotr.counts == Counter(symbol for unit in units for symbol in unit)
+    assert lotr.lengths == Counter(map(len, units))
+    assert (lotr.units, lotr.symbols, lotr.types) == (len(units), sum(map(len, units)), len(lotr.counts))
+
+
+@pytest.mark.parametrize("size", [4, 100, 1000, 2000, 10**6])
+def test_coverage_is_what_a_vocabulary_of_that_size_knows(lotr: Survey, size: int):
+    vocabulary = Vocabulary.from_counts(lotr.counts, size, min_count=1)
+    known = sum(count for symbol, count in lotr.counts.items() if vocabulary.id_of(symbol) != UNKNOWN)
+    assert lotr.coverage(size) == pytest.approx(known / lotr.symbols)
+    assert 0 < lotr.coverage(size) <= 1
+
+
+def test_what_was_unknown_to_whoever_tokenized_it_stays_so(tmp_path: Path):
+    found = of_text(tmp_path, "a b <unk> c <eos>\na <unk> d e <eos>\n", unit="line")
+    assert found.coverage(100) == pytest.approx(8 / 10)
+    assert (found.symbols, found.types, found.seen_once) == (10, 5, 4)
+
+
+def test_lengths_are_told_by_share(tmp_path: Path):
+    found = of_text(tmp_path, "\n".join(" ".join("x" * length) for length in range(1, 11)), unit="line")
+    assert [found.length_at(share) for share in (0, 0.1, 0.11, 0.5, 0.9, 1)] == [1, 1, 2, 5, 9, 10]
+
+
+def test_blank_units_are_counted_apart(tmp_path: Path):
+    found = of_text(tmp_path, "one\n\ntwo\n\nthree\n", unit="line", line_breaks="kept")
+    assert (found.units, found.blank_units, found.lengths) == (5, 2, {1: 3})
+
+
+def test_samples_are_from_all_over_the_text_in_its_order_and_the_same_again(lotr: Survey):
+    assert survey(open_corpus("lotr"), "english").samples == lotr.samples
+    units = [tuple(tokenizer_named("english").tokenize(text)[: LONGEST_SAMPLE + 1]) for text in unit_texts(lotr.corpus)]
+    places = [units.index(sample) for sample in lotr.samples]
+    assert places == sorted(places)
+    assert len(places) == 5
+    assert max(places) > len(units) / 3
+
+
+def test_few_units_are_all_samples(tmp_path: Path):
+    assert of_text(tmp_path, "one\n\ntwo\n\nthree\n").samples == (("one",), ("two",), ("three",))
+
+
+def test_the_text_itself_is_not_held(tmp_path: Path):
+    """Eight megabytes of which only a few words are different."""
+    line = "the road goes ever on and on " * 10 + "\n"
+    (tmp_path / "long.txt").write_text(line * (8_000_000 // len(line)))
+    corpus = open_corpus(str(tmp_path / "long.txt"))
+    told: list[tuple[int, int]] = []
+    tracemalloc.start()
+    found = survey(corpus, "whitespace", lambda done, total: told.append((done, total)) if not told else None)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found.symbols > 1_000_000
+    assert peak < 6_000_000
+    assert told[0][1] == corpus.bytes
+
+
+def test_how_far_it_is_is_told_in_bytes(lotr: Survey):
+    told: list[tuple[int, int]] = []
+    survey(lotr.corpus, "characters", lambda *far: told.append(far))
+    size = lotr.corpus.files[0].stat().st_size
+    assert told[-1] == (size, size)
+    assert len(told) == lotr.units - lotr.blank_units
+
+
+def test_how_it_was_read_is_noted(tmp_path: Path):
+    (tmp_path / "old.txt").write_bytes("雨が降る夜の街で、きみを待っていた。\n".encode("cp932") * 20)
+    assert survey(open_corpus(str(tmp_path / "old.txt")), "japanese").notes == ("read as Shift JIS",)
+
+
+def test_what_is_nothing_but_white_space_is_refused(tmp_path: Path):
+    (tmp_path / "book").mkdir()
+    (tmp_path / "book" / "a.txt").write_text("x")
+    corpus = open_corpus(str(tmp_path / "book"))
+    (tmp_path / "book" / "a.txt").write_text(" \n")
+    with pytest.raises(CorpusError, match="is empty"):
+        survey(corpus, "english")

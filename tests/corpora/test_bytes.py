@@ -135,7 +135,7 @@ def test_thousands_of_marks_on_a_letter_are_read_in_no_time():
     began = time.process_time()
     found = TextFile(Path("text"), content=f"e{marks} f".encode()).text()
     assert time.process_time() - began < 20
-    assert sorted(unicodedata.normalize("NFD", found)) == sorted(f"e{marks} f")
+    assert sorted("".join(unicodedata.normalize("NFD", each) for each in found)) == sorted(f"e{marks} f")
 
 
 MARKS = st.text(st.sampled_from("\u0301\u0316\u3099\u1161\u11a8"), max_size=5)

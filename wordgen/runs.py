@@ -288,6 +288,7 @@ def _plan(folder: Path, corpus: Corpus, dataset: Dataset, batches: Batches, sett
         fingerprint=dataset.fingerprint,
         statistics=dataset.statistics,
         types=dataset.types,
+        special_symbols=dataset.codec.vocabulary.special,
         architecture=architecture,
         settings=TrainingSettings.part_of(settings),
         steps_per_epoch=batches.steps_per_epoch,

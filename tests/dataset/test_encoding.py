@@ -1,12 +1,13 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
 
 from tests.conftest import unit_texts
-from wordgen.corpora.corpus import open_corpus
+from wordgen.corpora.corpus import ReadingSettings, open_corpus
 from wordgen.corpora.published import SPLITS, Split
 from wordgen.dataset.encoding import Dataset, prepare
 from wordgen.dataset.splits import splits_of
@@ -193,3 +194,38 @@ def test_every_line_of_the_source_is_known_in_the_training_ids(tmp_path: Path, t
     for place, number, file in dataset.lines.tolist():
         first = next(i for i in ids[place:] if i != START and dataset.codec.decode([i]).strip())
         assert lines[file][number - 1].strip().startswith(dataset.codec.decode([first]))
+
+
+@pytest.mark.parametrize(
+    ("corpus", "tokenizer"), [("lotr", "english"), ("lyrics", "japanese"), ("fables", "characters")]
+)
+def test_spelled_out_no_symbol_is_unknown_and_all_of_the_text_comes_back(
+    tmp_path: Path, corpus: str, tokenizer: TokenizerName
+):
+    settings = TextSettings(tokenizer=tokenizer, unknown="spell", vocab_size=400)
+    dataset = prepare(open_corpus(corpus), settings, tmp_path)
+    plain = prepare(open_corpus(corpus), TextSettings(tokenizer=tokenizer, min_count=1, vocab_size=10**6), tmp_path)
+    units = unit_texts(open_corpus(corpus))
+    for split in SPLITS:
+        mine = [unit for unit, of in zip(units, all_splits(len(units)), strict=True) if of == split]
+        assert dataset.codec.decode(dataset.ids[split]).split(dataset.codec.separator) == mine
+        counted, unspelled = dataset.statistics[split], plain.statistics[split]
+        assert counted.unknown == 0
+        assert counted.symbols - counted.letters + counted.spelled == unspelled.symbols
+        assert counted.units == unspelled.units
+
+
+@pytest.mark.parametrize("unknown", ["token", "spell"])
+def test_lines_are_where_they_are_however_rare_words_are_written(tmp_path: Path, unknown: Literal["token", "spell"]):
+    (tmp_path / "text.txt").write_text(
+        "\n\n".join(f"alpha{n} one\nbeta{n} two,\ngamma{n}." for n in range(60)), "utf-8"
+    )
+    corpus = open_corpus(str(tmp_path / "text.txt"), ReadingSettings(unit="paragraph", line_breaks="joined"))
+    dataset = prepare(corpus, TextSettings(unknown=unknown, min_count=2, vocab_size=300), tmp_path / "encoded")
+    ids = np.asarray(dataset.ids["train"])
+    lines = (tmp_path / "text.txt").read_text("utf-8").split("\n")
+    assert len(dataset.lines) == 3 * dataset.statistics["train"].units
+    for place, number, _ in dataset.lines.tolist():
+        text = dataset.codec.decode(ids[place : place + 30]).strip()
+        first, *_ = lines[number - 1].split()
+        assert text.startswith(first if unknown == "spell" else "UNKNOWN_TOKEN")

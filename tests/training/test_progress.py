@@ -28,6 +28,7 @@ def plan() -> Plan:
         fingerprint="f",
         statistics={"train": STATISTICS, "valid": STATISTICS, "test": STATISTICS},
         types=500,
+        special_symbols=3,
         architecture=Architecture.of(NetworkSettings(), 303),
         settings=TrainingSettings(epochs=2),
         steps_per_epoch=4,

@@ -76,7 +76,8 @@ def tokenizer_name(corpus: Corpus, settings: TokenizerSettings) -> TokenizerName
 
 
 def _fingerprint(corpus: Corpus, tokenizer: str, settings: TextSettings) -> str:
-    described = f"{_FORMAT} {corpus.digest()} {tokenizer} {settings.vocab_size} {settings.min_count}"
+    limits = f"{settings.vocab_size} {settings.min_count} {settings.unknown}"
+    described = f"{_FORMAT} {corpus.digest()} {tokenizer} {limits}"
     return hashlib.sha256(described.encode()).hexdigest()[:16]
 
 

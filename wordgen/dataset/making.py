@@ -7,9 +7,10 @@ its name when it is whole.
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from array import array
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from wordgen.errors import CorpusError
 from wordgen.files import file_checksum, whole_folder
 from wordgen.text.escapes import END_TOKEN
 from wordgen.text.settings import TextSettings
+from wordgen.text.spelling import SPELLING
 from wordgen.text.tokenizers import Tokenizer, TokenizerName
 from wordgen.text.vocabulary import END, START, UNKNOWN, Vocabulary
 
@@ -49,18 +51,18 @@ class SplitStatistics:
     """Targets of the split: words, punctuation and END, but never START."""
     unknown: int
     characters: int
+    spelled: int = 0
+    """Words that are spelled out."""
+    letters: int = 0
+    """The symbols that spell them."""
 
     @property
     def unknown_share(self) -> float:
-        return self.unknown / max(1, self.symbols)
+        """The share of words that the vocabulary does not know; those that are spelled out count once."""
+        return (self.unknown + self.spelled) / max(1, self.symbols - self.letters + self.spelled)
 
     def __add__(self, other: "SplitStatistics") -> "SplitStatistics":
-        return SplitStatistics(
-            self.units + other.units,
-            self.symbols + other.symbols,
-            self.unknown + other.unknown,
-            self.characters + other.characters,
-        )
+        return SplitStatistics(*map(sum, zip(astuple(self), astuple(other), strict=True)))
 
 
 @dataclass(frozen=True)
@@ -157,7 +159,7 @@ def _vocabulary(
         counted += np.bincount(block.symbols[training], minlength=len(counted))
     counts = {symbol: count for symbol, count in zip(text.symbols, counted.tolist(), strict=True) if count}
     size, min_count = settings.limits(all_words=as_published)
-    return Vocabulary.from_counts(counts, size, min_count), len(counts)
+    return Vocabulary.from_counts(counts, size, min_count, spelling=settings.unknown == "spell"), len(counts)
 
 
 class _Writing:
@@ -165,27 +167,72 @@ class _Writing:
 
     def __init__(self, corpus: Corpus, text: NumberedText, vocabulary: Vocabulary, frame: Frame) -> None:
         self._corpus, self._text, self._frame = corpus, text, frame
+        self._vocabulary = vocabulary
         self._kind = np.min_scalar_type(len(vocabulary) - 1)
-        self._ids_of = np.fromiter(map(vocabulary.id_of, text.symbols), np.uint32, len(text.symbols))
+        self._table = _IdTable(text.symbols, vocabulary)
 
     def write(self, folder: Path) -> dict[Split, SplitStatistics]:
         statistics = dict.fromkeys(SPLITS, SplitStatistics(0, 0, 0, 0))
         with ExitStack() as files:
             ids_files = {split: files.enter_context(ArrayFile(folder / f"{split}.npy", self._kind)) for split in SPLITS}
             lines_file = files.enter_context(ArrayFile(folder / "lines.npy", np.uint32, columns=3))
-            for block in self._text.blocks():
+            for block in map(self._table.translated, self._text.blocks()):
                 splits = _splits(self._corpus, self._text, block)
-                ids = self._ids_of[block.symbols]
                 for number, split in enumerate(SPLITS):
                     members = splits == number
-                    of_split = ids[np.repeat(members, block.unit_symbols)]
+                    of_split = block.symbols[np.repeat(members, block.unit_symbols)]
                     framed, begins = _framed(of_split, block.unit_symbols[members], self._frame)
                     if split == "train":
                         begins += ids_files[split].length
                         lines_file.add(_line_places(block, members, begins, self._frame))
                     ids_files[split].add(framed)
-                    statistics[split] += _statistics(framed, block.unit_characters[members])
+                    statistics[split] += self._statistics(framed, block.unit_characters[members])
         return statistics
+
+    def _statistics(self, framed: Ids, unit_characters: Ids) -> SplitStatistics:
+        counted = np.bincount(framed, minlength=len(self._vocabulary))
+        spelling = [self._vocabulary.id_of(symbol) for symbol in SPELLING] if self._vocabulary.spells else []
+        return SplitStatistics(
+            units=len(unit_characters),
+            symbols=len(framed) - int(counted[START]),
+            unknown=int(counted[UNKNOWN]),
+            characters=int(unit_characters.sum()),
+            spelled=int(counted[spelling[-1]]) if spelling else 0,
+            letters=int(counted[spelling].sum()) if spelling else 0,
+        )
+
+
+class _IdTable:
+    """For each symbol of a text its id, or the several of its spelling."""
+
+    def __init__(self, symbols: Iterable[str], vocabulary: Vocabulary) -> None:
+        lengths, ids = array("I"), array("I")
+        for symbol in symbols:
+            of_symbol = vocabulary.ids_of(symbol)
+            lengths.append(len(of_symbol))
+            ids.extend(of_symbol)
+        self._ids = np.array(ids, np.uint32)
+        self._lengths = np.array(lengths, np.int64)
+        self._begins: Places = np.cumsum(self._lengths) - self._lengths
+
+    def translated(self, block: Block) -> Block:
+        """A block with ids in the place of its symbols' numbers, and all places moved to fit."""
+        lengths = self._lengths[block.symbols]
+        ends: Places = np.cumsum(lengths)
+        begins = ends - lengths
+        within = np.arange(int(lengths.sum())) - np.repeat(begins, lengths)
+        ids = self._ids[np.repeat(self._begins[block.symbols], lengths) + within]
+
+        before = np.concatenate([np.zeros(1, np.int64), ends])  # how many ids stand before each symbol
+        unit_ends = np.cumsum(block.unit_symbols, dtype=np.int64)
+        unit_begins = unit_ends - block.unit_symbols
+        line_units = np.repeat(unit_begins, block.unit_lines)
+        return replace(
+            block,
+            symbols=ids,
+            unit_symbols=(before[unit_ends] - before[unit_begins]).astype(np.uint32),
+            line_symbols=(before[line_units + block.line_symbols] - before[line_units]).astype(np.uint32),
+        )
 
 
 def _framed(ids: Ids, lengths: Ids, frame: Frame) -> tuple[Ids, Places]:
@@ -213,11 +260,6 @@ def _line_places(block: Block, members: NDArray[np.bool_], begins: Places, frame
     places = np.repeat(begins, block.unit_lines[members]) + firsts + (frame.start & (firsts > 0))
     files = np.repeat(block.unit_files[members], block.unit_lines[members])
     return np.stack([places, block.line_numbers[mine].astype(np.int64), files.astype(np.int64)], axis=1)
-
-
-def _statistics(framed: Ids, unit_characters: Ids) -> SplitStatistics:
-    targets, unknown = np.count_nonzero(framed != START), np.count_nonzero(framed == UNKNOWN)
-    return SplitStatistics(len(unit_characters), int(targets), int(unknown), int(unit_characters.sum()))
 
 
 def _remove_leftovers(folder: Path) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from wordgen.dataset.cutting import Cut, Numbers
 
-_SYMBOLS_AT_ONCE = 1 << 20
+_SYMBOLS_AT_ONCE = 1 << 18
 _UNITS_AT_ONCE = 1 << 14
 _UNIT_COLUMNS, _LINE_COLUMNS = 4, 2
 

@@ -6,18 +6,22 @@ order in which the changes are made stands in `odds_changes`.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wordgen.generation.settings import GenerationSettings
-from wordgen.text.vocabulary import END, START, UNKNOWN
+from wordgen.text.escapes import BYTES, WORD_END
+from wordgen.text.spelling import may_follow
+from wordgen.text.vocabulary import END, START, UNKNOWN, Vocabulary
 
 LogOdds = NDArray[np.float32]
 """Natural logarithms of odds, one row a text, one column a symbol; minus infinity is never."""
 NO_SYMBOL = -1
 _REMEMBERED = 64
 _BLOCK = 128
+_LONGEST_SPELLED = 200
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,34 @@ Followers = Callable[[Sequence[int]], NDArray[np.integer]]
 """The symbols that follow on some others in the training text."""
 
 
+class SpellingIds:
+    """The ids of bytes and of the end of a word, as a vocabulary has them."""
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self.size = len(vocabulary)
+        self.word_end = vocabulary.id_of(WORD_END)
+        self.values = {vocabulary.id_of(symbol): value for value, symbol in enumerate(BYTES)}
+        """The byte that an id stands for."""
+        self.all = np.array([*self.values, self.word_end])
+        self._masks: dict[frozenset[str], NDArray[np.bool_]] = {}
+        self._id_of = vocabulary.id_of
+
+    def word_so_far(self, ids: Sequence[int]) -> bytes:
+        """The bytes at the end of some symbols."""
+        word = list(takewhile(lambda value: value is not None, (self.values.get(each) for each in reversed(ids))))
+        return bytes(value for value in reversed(word) if value is not None)
+
+    def forbidden_after(self, word: bytes) -> NDArray[np.bool_]:
+        """What must not come behind some bytes of a word; outside of words only a first byte may come of the bytes."""
+        allowed = may_follow(word)
+        if allowed not in self._masks:
+            forbidden = np.full(self.size, bool(word))
+            forbidden[self.all] = True
+            forbidden[[self._id_of(symbol) for symbol in allowed]] = False
+            self._masks[allowed] = forbidden
+        return self._masks[allowed]
+
+
 @dataclass(frozen=True)
 class SymbolKinds:
     """What the changes must know of a vocabulary."""
@@ -46,6 +78,8 @@ class SymbolKinds:
     """The id of the line break, or NO_SYMBOL."""
     empty_units: bool = True
     """Whether the corpus has units with nothing in them, as the blank lines between verses."""
+    spelling: SpellingIds | None = None
+    """The ids that words are spelled with, if the vocabulary has them."""
 
 
 def odds_changes(
@@ -57,6 +91,8 @@ def odds_changes(
     what shapes the draw: temperature, top-k, top-p, min-p, each on what the one before has left.
     """
     bans: list[OddsChange] = [forbid([START] if settings.allow_unknown else [UNKNOWN, START])]
+    if kinds.spelling is not None:
+        bans.append(spell_well(kinds.spelling))
     stops = {"end": [END], "line": [END, kinds.line_break]}.get(settings.stop, [])
     if not kinds.empty_units:
         bans.append(forbid_empty_units)
@@ -68,7 +104,7 @@ def odds_changes(
         bans.append(forbid_repeated_ngrams(settings.no_repeat_ngram))
     if settings.max_copy:
         assert followers is not None
-        bans.append(forbid_copies(settings.max_copy, followers))
+        bans.append(forbid_copies(settings.max_copy, followers, kinds.spelling))
     shapes: list[OddsChange] = []
     if settings.temperature != 1:
         shapes.append(warm(settings.temperature))
@@ -113,6 +149,18 @@ def forbid_empty_units(log_odds: LogOdds, past: Past) -> LogOdds:
     return changed
 
 
+def spell_well(spelling: SpellingIds) -> OddsChange:
+    """A word that is spelled out goes on until it is whole, and with bytes that are text."""
+
+    def change(log_odds: LogOdds, past: Past) -> LogOdds:
+        changed = log_odds.copy()
+        for row, last in enumerate(past.symbols[:, -_LONGEST_SPELLED:].tolist()):
+            changed[row, spelling.forbidden_after(spelling.word_so_far(last))] = -np.inf
+        return changed
+
+    return change
+
+
 def weigh_repeated(penalty: float, words: NDArray[np.bool_]) -> OddsChange:
     """Raise the odds of words that stood a short while ago to a power; punctuation may come again as it likes."""
 
@@ -145,19 +193,37 @@ def forbid_repeated_ngrams(n: int) -> OddsChange:
     return change
 
 
-def forbid_copies(most: int, followers: Followers) -> OddsChange:
-    """Forbid what would make more than `most` symbols in a row stand as in the training text."""
+def forbid_copies(most: int, followers: Followers, spelling: SpellingIds | None = None) -> OddsChange:
+    """Forbid what would make more than `most` symbols in a row stand as in the training text.
+
+    A word that is spelled out counts as one, and may be ended once it is begun.
+    """
 
     def change(log_odds: LogOdds, past: Past) -> LogOdds:
         if past.symbols.shape[1] < most:
             return log_odds
         changed = log_odds.copy()
-        for row, last in enumerate(past.symbols[:, -most:].tolist()):
-            if last[0] != NO_SYMBOL:
+        for row, symbols in enumerate(past.symbols):
+            last = symbols[-most:].tolist() if spelling is None else _last_words(symbols.tolist(), most, spelling)
+            if last and last[0] != NO_SYMBOL:
                 changed[row, followers(last)] = -np.inf
         return changed
 
     return change
+
+
+def _last_words(symbols: list[int], count: int, spelling: SpellingIds) -> list[int]:
+    """The symbols of the last so many words; nothing within a word, or where there are fewer."""
+    if symbols[-1] in spelling.values:
+        return []
+    begin = len(symbols)
+    for _ in range(count):
+        begin -= 1
+        while begin > 0 and symbols[begin - 1] in spelling.values:
+            begin -= 1
+        if begin < 0:
+            return []
+    return symbols[begin:]
 
 
 def warm(temperature: float) -> OddsChange:

@@ -36,13 +36,13 @@ class Manuscript:
 
     def type(self, line: str) -> tuple[UnknownWord, ...]:
         """Add what a person typed, as it is; what the model does not know it will not see, and it is named."""
-        symbols = [(symbol, self._reader.id_in_any_form(symbol)) for symbol in self._codec.tokenizer.tokenize(line)]
-        for symbol, known in symbols:
-            if known is None:
+        symbols = [(symbol, self._reader.ids_in_any_form(symbol)) for symbol in self._codec.tokenizer.tokenize(line)]
+        for symbol, ids in symbols:
+            for each in ids:
+                self._add(each)
+            if not ids:
                 self._pieces.append(self._speaker.say_symbol(symbol))
-            else:
-                self._add(known)
-        return self._reader.unknown_words([symbol for symbol, known in symbols if known is None])
+        return self._reader.unknown_words([symbol for symbol, ids in symbols if not ids])
 
     def pick(self, word: "NextWord") -> None:
         self._add(self._codec.vocabulary.id_of(word.symbol))

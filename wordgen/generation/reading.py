@@ -68,17 +68,17 @@ class TextReader:
         read = _end_of(text.strip("\n\r"))
         # Which quotation marks a text has, nobody remembers: the reading that leaves the fewest unknown is meant.
         forms = dict.fromkeys((read, read.replace("’", "'"), read.replace("'", "’"), read.translate(_PLAIN)))
-        readings = ([(each, self.id_in_any_form(each)) for each in self.symbols(form)] for form in forms)
-        reading = min(readings, key=lambda each: sum(i is None for _, i in each))
-        ids = [i for _, i in reading if i is not None]
-        unknown = self.unknown_words([symbol for symbol, i in reading if i is None])
+        readings = ([(each, self.ids_in_any_form(each)) for each in self.symbols(form)] for form in forms)
+        reading = min(readings, key=lambda each: sum(len(ids) != 1 for _, ids in each))
+        ids = [each for _, of_symbol in reading for each in of_symbol]
+        unknown = self.unknown_words([symbol for symbol, of_symbol in reading if not of_symbol])
         cut = len(read) < len(text.strip()) or len(ids) > WARM_UP
         return Seed(text, tuple(ids[-WARM_UP:]), unknown, cut)
 
-    def id_in_any_form(self, symbol: str) -> int | None:
-        """The id of a symbol, or else of the commonest that differs in case only, or in what it touches."""
-        known = self._codec.vocabulary.id_of(symbol)
-        if known != UNKNOWN:
+    def ids_in_any_form(self, symbol: str) -> list[int]:
+        """The ids of a symbol; or of the commonest that differs in case only, or in what it touches; or none."""
+        known = self._codec.vocabulary.ids_of(symbol)
+        if known != [UNKNOWN]:
             return known
         if not self._alike:
             for number, each in enumerate(self._codec.vocabulary.symbols[3:], 3):
@@ -86,7 +86,8 @@ class TextReader:
         candidates = self._alike.get(_plain(symbol), [])
         symbols = self._codec.vocabulary.symbols
         same_sides = (i for i in candidates if _sides(symbols[i]) == _sides(symbol))
-        return next(same_sides, next(iter(candidates), None))
+        alike = next(same_sides, next(iter(candidates), None))
+        return [] if alike is None else [alike]
 
     def unknown_words(self, symbols: Sequence[str]) -> tuple[UnknownWord, ...]:
         """Each word of some unknown symbols once, with the known ones that look like it."""

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import chain, islice, pairwise
 
 import numpy as np
 
@@ -66,20 +66,21 @@ def perplexity(log_probabilities: Sequence[float]) -> float:
 
 def score(network: Network, symbols: Sequence[str], codec: Codec, *, starts: bool) -> Score:
     """Score the symbols of a text that begins as a unit does; an END in it counts, one behind it would not."""
-    ids = [codec.vocabulary.id_of(symbol) for symbol in symbols]
-    log_probabilities = list(_log_probabilities(network, ids, starts=starts))
+    ids = [codec.vocabulary.ids_of(symbol) for symbol in symbols]
+    of_ids = _log_probabilities(network, list(chain.from_iterable(ids)), starts=starts)
+    log_probabilities = [sum(islice(of_ids, len(of_symbol))) for of_symbol in ids]  # the bytes of a word are one word
     speaker = codec.speaker()
     ends = SentenceEnds(stops_in_words=codec.tokenizer.name == "whitespace")
     cuts = [0]
     scored: list[ScoredSymbol] = []
     for symbol, each, log_probability in zip(symbols, ids, log_probabilities, strict=True):
         piece = speaker.say_symbol(symbol)
-        ended = ends.end() if each == END else ends.see(piece)
-        if each == END and ended is not None:
+        ended = ends.end() if each == [END] else ends.see(piece)
+        if each == [END] and ended is not None:
             ended += 1  # that the unit ends there is part of its last sentence
         if ended is not None and ended > cuts[-1]:
             cuts.append(ended)
-        scored.append(ScoredSymbol(symbol, piece, log_probability, each != UNKNOWN or symbol == UNKNOWN_TOKEN))
+        scored.append(ScoredSymbol(symbol, piece, log_probability, each != [UNKNOWN] or symbol == UNKNOWN_TOKEN))
     if cuts[-1] < len(scored):
         cuts.append(len(scored))
     return Score(tuple(ScoredSentence(tuple(scored[a:b])) for a, b in pairwise(cuts)))

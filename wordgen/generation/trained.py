@@ -13,8 +13,8 @@ import numpy as np
 from wordgen.bundle import Bundle, fingerprint
 from wordgen.errors import SettingError
 from wordgen.generation.beams import search
-from wordgen.generation.choosing import NO_SYMBOL, OddsChange, SymbolKinds, odds_changes
-from wordgen.generation.copies import COPY_INDEX, Copy, CopyIndex
+from wordgen.generation.choosing import NO_SYMBOL, OddsChange, SpellingIds, SymbolKinds, odds_changes
+from wordgen.generation.copies import COPY_INDEX, FEWEST_SYMBOLS, Copy, CopyIndex
 from wordgen.generation.decoding import Reader, Writer
 from wordgen.generation.drafts import Draft, Ended, write_to_the_end
 from wordgen.generation.manuscript import Manuscript
@@ -147,10 +147,17 @@ class TrainedModel:
         ends = np.cumsum([0, *map(len, pieces)])
         found: list[Copy] = []
         for run in self.copy_index.runs(ids):
+            if self._words_in(ids[run.start : run.start + run.symbols]) < FEWEST_SYMBOLS:
+                continue  # a few words that are spelled out
             begin, end = int(ends[run.start]), min(int(ends[run.start + run.symbols]), len(text.text))
             begin += len(text.text[begin:end]) - len(text.text[begin:end].lstrip())
             found.append(Copy(run.start, run.symbols, begin, end, text.text[begin:end], run.file, run.line))
         return tuple(found)
+
+    def _words_in(self, ids: Sequence[int]) -> int:
+        """How many symbols there are, if a word that is spelled out counts as one."""
+        spelling = self._kinds.spelling
+        return len(ids) if spelling is None else sum(each not in spelling.values for each in ids)
 
     @property
     def has_copy_index(self) -> bool:
@@ -180,7 +187,9 @@ class TrainedModel:
         reader = Reader(self._network, [recent], starts=self._starts)
         odds = reader.log_odds()[0]
         odds[[UNKNOWN, START]] = -np.inf
-        best = np.argsort(-odds, kind="stable")[: max(0, min(count, len(odds) - 2))]
+        if self._kinds.spelling is not None:  # a byte alone is nothing to choose
+            odds[self._kinds.spelling.all] = -np.inf
+        best = np.argsort(-odds, kind="stable")[: max(0, min(count, int(np.isfinite(odds).sum())))]
         speaker = self._codec.speaker()
         for each in recent:
             speaker.say(each)
@@ -233,10 +242,13 @@ class TrainedModel:
         symbols = self.vocabulary.symbols
         words = np.array([any(map(str.isalnum, symbol)) for symbol in symbols])
         words[[UNKNOWN, START, END]] = False
+        spelling = SpellingIds(self.vocabulary) if self.vocabulary.spells else None
+        if spelling is not None:
+            words[spelling.all] = False
         line_break = self.vocabulary.id_of(LINE_BREAK)
         config = self._bundle.text
         empty_units = (config.unit, config.line_breaks) == ("line", "kept") or not config.starts
-        return SymbolKinds(words, NO_SYMBOL if line_break == UNKNOWN else line_break, empty_units)
+        return SymbolKinds(words, NO_SYMBOL if line_break == UNKNOWN else line_break, empty_units, spelling)
 
 
 def word_to_try(codec: Codec) -> str | None:

@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from wordgen.text.escapes import END_TOKEN, START_TOKEN
+from wordgen.text.escapes import END_TOKEN, START_TOKEN, WORD_END
+from wordgen.text.spelling import byte_of, spelled
 from wordgen.text.tokenizers import Tokenizer
 from wordgen.text.vocabulary import Vocabulary
 
@@ -14,6 +15,10 @@ class Codec:
     vocabulary: Vocabulary
     separator: str
     """What stands between two units of the text: one line break, or two around a paragraph."""
+
+    def encode(self, text: str) -> list[int]:
+        """The ids of a text of one unit, without what stands around units."""
+        return [each for symbol in self.tokenizer.tokenize(text) for each in self.vocabulary.ids_of(symbol)]
 
     def decode(self, ids: Iterable[int]) -> str:
         return "".join(self.pieces(ids))
@@ -34,6 +39,8 @@ class Speaker:
         self._codec = codec
         self._previous: str | None = None
         self._waiting = ""
+        self._spelled = b""
+        """The bytes so far of a word that is being spelled out."""
 
     @property
     def waiting(self) -> str:
@@ -44,7 +51,19 @@ class Speaker:
         return self.say_symbol(self._codec.vocabulary.symbols[symbol_id])
 
     def say_symbol(self, symbol: str) -> str:
-        """What a symbol adds to the text, known to the vocabulary or not; START and END add nothing."""
+        """What a symbol adds to the text, known to the vocabulary or not; START and END add nothing.
+
+        A word that is spelled out is said when it ends; or when anything else than a byte follows.
+        """
+        value = byte_of(symbol)
+        if value is not None:
+            self._spelled += bytes((value,))
+            return ""
+        word = self._say_word(spelled(self._spelled)) if self._spelled else ""
+        self._spelled = b""
+        return word if symbol == WORD_END else word + self._say_word(symbol)
+
+    def _say_word(self, symbol: str) -> str:
         if symbol == END_TOKEN:
             self._waiting += self._codec.separator
         if symbol in (START_TOKEN, END_TOKEN):

@@ -1,6 +1,7 @@
 """What a user may choose about symbols and ids."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from wordgen.settings import Settings, setting
 from wordgen.text.tokenizers import TokenizerChoice
@@ -29,6 +30,12 @@ class TextSettings(TokenizerSettings):
         at_least=1,
         help="words seen less often become UNKNOWN_TOKEN; 1 keeps all, but UNKNOWN is then never learned (default: 2; "
         "1 in such a benchmark)",
+    )
+
+    unknown: Literal["token", "spell"] = setting(
+        "token",
+        help="words outside the vocabulary: token makes all of them UNKNOWN_TOKEN, spell spells them out in bytes, so "
+        "any text can be written and read",
     )
 
     def limits(self, *, all_words: bool) -> tuple[int, int]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from wordgen.errors import CorpusError
 from wordgen.text.escapes import RESERVED
+from wordgen.text.spelling import SPELLING, spell
 
 UNKNOWN, START, END = range(3)
 
@@ -23,21 +24,38 @@ class Vocabulary:
             raise ValueError("a vocabulary begins with the special symbols and holds each symbol once")
 
     @classmethod
-    def from_counts(cls, counts: Mapping[str, int], size: int, min_count: int) -> "Vocabulary":
-        """The `size` commonest symbols that occur at least `min_count` times; equals in code-point order."""
+    def from_counts(
+        cls, counts: Mapping[str, int], size: int, min_count: int, *, spelling: bool = False
+    ) -> "Vocabulary":
+        """The `size` commonest symbols that occur at least `min_count` times; equals in code-point order.
+
+        With `spelling`, the bytes are among them, and what is left out is spelled instead of unknown.
+        """
+        reserved = (*RESERVED, *SPELLING) if spelling else RESERVED
+        if size <= len(reserved):
+            raise CorpusError(
+                f"Spelling takes {len(reserved)} symbols, so --vocab-size must be greater than that, not {size}."
+            )
         ordinary = [(s, n) for s, n in counts.items() if n >= min_count and s not in RESERVED]
         ordinary.sort(key=lambda pair: (-pair[1], pair[0]))
-        kept = ordinary[: size - len(RESERVED)]
-        if not kept:
+        kept = ordinary[: size - len(reserved)]
+        if not kept and not spelling:
             raise CorpusError(
                 f"No word of the text occurs {min_count} times, so there is nothing to learn: "
                 "take more text, or --min-count 1."
             )
-        unknown = sum(counts.values()) - sum(n for _, n in kept)
-        unknown -= counts.get(RESERVED[START], 0) + counts.get(RESERVED[END], 0)
-        ends = counts.get(RESERVED[END], 0)
-        special = [(RESERVED[UNKNOWN], unknown), (RESERVED[START], 0), (RESERVED[END], ends)]
-        return cls([*special, *kept])
+        left_out = {s: n for s, n in counts.items() if s not in RESERVED[START:]}
+        for symbol, _ in kept:
+            del left_out[symbol]
+        special = {RESERVED[UNKNOWN]: sum(left_out.values()), RESERVED[START]: 0}
+        special[RESERVED[END]] = counts.get(RESERVED[END], 0)
+        if spelling:
+            special[RESERVED[UNKNOWN]] = left_out.pop(RESERVED[UNKNOWN], 0)  # one that the text brought along
+            special |= dict.fromkeys(SPELLING, 0)
+            for symbol, count in left_out.items():
+                for each in spell(symbol):
+                    special[each] += count
+        return cls([*special.items(), *kept])
 
     def __len__(self) -> int:
         return len(self.symbols)
@@ -50,8 +68,25 @@ class Vocabulary:
 
     __hash__ = None  # pyright: ignore[reportAssignmentType]
 
+    @property
+    def spells(self) -> bool:
+        """Whether words that it does not know are spelled out."""
+        return SPELLING[0] in self._ids
+
+    @property
+    def special(self) -> int:
+        """How many symbols are no words: UNKNOWN, START, END, and what spells."""
+        return len(RESERVED) + (len(SPELLING) if self.spells else 0)
+
     def id_of(self, symbol: str) -> int:
+        """The id of a symbol that is one of the vocabulary's own, else UNKNOWN."""
         return self._ids.get(symbol, UNKNOWN)
+
+    def ids_of(self, symbol: str) -> list[int]:
+        """What any symbol becomes: its id, or those of its spelling, or UNKNOWN."""
+        if symbol in self._ids or not self.spells:
+            return [self.id_of(symbol)]
+        return [self._ids[each] for each in spell(symbol)]
 
     def digest(self) -> str:
         """The same for the same symbols in the same order."""

@@ -240,11 +240,11 @@ def _plan_table(plan: Plan) -> Table:
     table.add_row("symbols", f"{train.symbols:,} to train on, {valid.symbols:,} to validate, {test.symbols:,} to test")
     table.add_row(
         "vocabulary",
-        f"{a.vocabulary_size - 3:,} of {plan.types:,} different symbols, "
+        f"{a.vocabulary_size - plan.special_symbols:,} of {plan.types:,} different symbols, "
         f"covering {1 - train.unknown_share:.1%} of the training text",
     )
     table.add_row(
-        "UNKNOWN share",
+        "spelled out" if train.spelled else "UNKNOWN share",
         f"train {train.unknown_share:.1%}, valid {valid.unknown_share:.1%}, test {test.unknown_share:.1%}",
     )
     tied = "tied" if a.tied else "free"

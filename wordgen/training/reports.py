@@ -39,6 +39,8 @@ class Plan:
     """Of the ids that the corpus became."""
     statistics: dict[Split, SplitStatistics]
     types: int
+    special_symbols: int
+    """How many symbols of the vocabulary are no words of the text."""
     architecture: Architecture
     settings: TrainingSettings
     steps_per_epoch: int

@@ -44,14 +44,17 @@ def command(tmp_path: Path) -> Command:
     return run
 
 
-@pytest.fixture(scope="session")
-def trained_room(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in which a small model was trained by the real command; tests only read it."""
-    room = tmp_path_factory.mktemp("trained")
-    options = ["--layers", "2", "--units", "48", "--epochs", "3", "--name", "small"]
-    ended = run_command("train", "--corpus", "spells", *options, cwd=room)
+def trained_in(room: Path, corpus: str, name: str, options: str) -> Path:
+    """The room, once the real command has trained a model in it; what it says is shown where it fails."""
+    ended = run_command("train", "--corpus", corpus, "--name", name, *options.split(), cwd=room)
     assert ended.returncode == 0, ended.stderr
     return room
+
+
+@pytest.fixture(scope="session")
+def trained_room(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a small model of the spells; tests only read it."""
+    return trained_in(tmp_path_factory.mktemp("trained"), "spells", "small", "--layers 2 --units 48 --epochs 3")
 
 
 @pytest.fixture(scope="session")
@@ -61,19 +64,13 @@ def overfitted_room(tmp_path_factory: pytest.TempPathFactory) -> Path:
     lines = (ROOT / "data" / "spells.txt").read_text(encoding="utf-8").split("\n")[:40]
     (room / "few.txt").write_text("\n".join(lines * 4), encoding="utf-8")
     options = "--layers 1 --units 128 --dropout 0 --epochs 25 --min-count 1 --learning-rate 0.003 --optimizer adam"
-    ended = run_command("train", "--corpus", "few.txt", "--name", "few", *options.split(), cwd=room)
-    assert ended.returncode == 0, ended.stderr
-    return room
+    return trained_in(room, "few.txt", "few", options)
 
 
 @pytest.fixture(scope="session")
 def japanese_room(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a model of the lyrics, of one epoch."""
-    room = tmp_path_factory.mktemp("japanese")
-    options = ["--layers", "1", "--units", "32", "--epochs", "1", "--name", "lyrics"]
-    ended = run_command("train", "--corpus", "lyrics", *options, cwd=room)
-    assert ended.returncode == 0, ended.stderr
-    return room
+    return trained_in(tmp_path_factory.mktemp("japanese"), "lyrics", "lyrics", "--layers 1 --units 32 --epochs 1")
 
 
 @pytest.fixture

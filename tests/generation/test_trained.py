@@ -1,3 +1,5 @@
+"""A trained model writes: seeds, random seeds, endings, copies, odds."""
+
 import inspect
 import math
 import re
@@ -5,23 +7,17 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from wordgen.errors import SettingError
 from wordgen.generation import trained
-from wordgen.generation.settings import GenerationSettings, Mode, Stop
+from wordgen.generation.settings import GenerationSettings, Mode
 from wordgen.generation.trained import Text, TrainedModel, word_to_try
 from wordgen.run_folder import load
 from wordgen.text.codec import Codec
 from wordgen.text.escapes import RESERVED, START_TOKEN, UNKNOWN_TOKEN
 from wordgen.text.tokenizers import TokenizerName, tokenizer_named
 from wordgen.text.vocabulary import Vocabulary
-
-
-@pytest.fixture(scope="module")
-def model(trained_room: Path) -> TrainedModel:
-    return load(trained_room / "saved_models" / "small")
 
 
 def test_a_text_begins_with_its_seed_spaced_as_in_the_corpus(model: TrainedModel):
@@ -164,9 +160,11 @@ def test_a_text_that_stopped_at_a_sentence_ends_with_one(model: TrainedModel):
 
 
 def test_until_ends_right_behind_what_was_wanted(model: TrainedModel):
-    for text in model.generate("The", count=20, length=200, until="the", random_seed=1):
-        written = text.text.removeprefix("The")
-        assert text.ended == "length" or (written.endswith("the") and written.count("the") == 1)
+    texts = model.generate("The", count=20, length=200, until="the", random_seed=1)
+    assert {text.ended for text in texts} <= {"until", "length"}
+    ended = [text.text.removeprefix("The") for text in texts if text.ended == "until"]
+    assert len(ended) > 10
+    assert all(written.endswith("the") and written.count("the") == 1 for written in ended)
 
 
 def test_next_words_are_ranked_and_add_what_they_say(model: TrainedModel):
@@ -181,37 +179,7 @@ def test_next_words_are_ranked_and_add_what_they_say(model: TrainedModel):
     assert sum(word.probability for word in everything) == pytest.approx(1, abs=0.2)  # the rest is UNKNOWN's
 
 
-def test_a_manuscript_is_written_in_turns(model: TrainedModel):
-    manuscript = model.manuscript("The caster")
-    before = manuscript.duplicate()
-    word = manuscript.next_words(5)[2]
-    manuscript.pick(word)
-    assert manuscript.text == "The caster" + word.piece
-    assert manuscript.type(", frobs")[0].word == "frobs"
-    assert manuscript.text == "The caster" + word.piece + ", frobs"
-    pieces = list(manuscript.write(GenerationSettings(length=6, random_seed=1)))
-    assert manuscript.text.endswith("".join(pieces))
-    assert len(pieces) == 6
-    assert before.text == "The caster"
-
-
-def test_what_has_no_letters_can_be_picked_and_gone_on_from(japanese_room: Path):
-    manuscript = load(japanese_room / "saved_models" / "lyrics").manuscript("夜の街")
-    (end,) = (word for word in manuscript.next_words(10**6) if word.word == "(end)")
-    first = manuscript.next_words(3)
-    manuscript.pick(end)
-    assert manuscript.text == "夜の街\n"
-    assert manuscript.next_words(3) != first
-    assert manuscript.type("街") == ()
-    assert manuscript.text == "夜の街\n街"
-
-
 # Copies: a model that has learned forty lines by heart
-
-
-@pytest.fixture(scope="module")
-def overfitted(overfitted_room: Path) -> TrainedModel:
-    return load(overfitted_room / "saved_models" / "few")
 
 
 def has_copy(model: TrainedModel, text: Text, symbols: int) -> bool:
@@ -257,46 +225,6 @@ def test_without_an_index_the_copy_guard_says_so(model: TrainedModel, trained_ro
     assert text.text == model.generate("The", length=5, random_seed=1)[0].text
     with pytest.raises(SettingError, match="no copy index beside it"):
         bare.copies(text)
-
-
-# Scores
-
-
-@pytest.mark.parametrize("stop", ["none", "end"])
-def test_a_score_gives_the_odds_that_writing_told(overfitted: TrainedModel, stop: Stop):
-    alike = 0
-    for text in overfitted.generate("The caster", count=12, length=30, random_seed=6, temperature=1.0, stop=stop):
-        scored = overfitted.score(text.text).symbols
-        before = len(overfitted.read_seed("The caster").ids)
-        if [each.symbol for each in scored[before:]] != list(text.symbols):
-            continue  # what was written would be cut into other symbols
-        alike += 1
-        np.testing.assert_allclose(
-            [each.log_probability for each in scored[before:]], text.log_probabilities, atol=1e-4
-        )
-    assert alike >= 6
-
-
-def test_a_score_names_unknown_words_and_counts_them(model: TrainedModel):
-    score = model.score("The frobnicator casts a light. The caster sleeps!")
-    assert [(each.symbol, each.known) for each in score.symbols[:2]] == [("The", True), ("frobnicator", False)]
-    assert [sentence.text for sentence in score.sentences] == ["The frobnicator casts a light.", "The caster sleeps!"]
-    total = sum(each.log_probability for each in score.symbols)
-    assert score.perplexity == pytest.approx(math.exp(-total / len(score.symbols)))
-    assert score.symbols[0].surprisal == pytest.approx(-score.symbols[0].log_probability / math.log(2))
-
-
-def test_a_long_text_is_scored_as_its_parts_are(model: TrainedModel):
-    text = " ".join(["The caster touches a creature."] * 60)
-    long = [each.log_probability for each in model.score(text).symbols]
-    assert len(long) == 360
-    short = [each.log_probability for each in model.score(" ".join(text.split()[:20])).symbols]
-    np.testing.assert_allclose(long[: len(short)], short, atol=1e-4)
-
-
-def test_nothing_has_no_score(model: TrainedModel):
-    assert model.score("").sentences == ()
-    assert model.score("").perplexity == 1
 
 
 # Japanese

@@ -1,0 +1,18 @@
+"""The trained models that the tests of writing share; none of them changes one."""
+
+from pathlib import Path
+
+import pytest
+
+from wordgen.generation.trained import TrainedModel
+from wordgen.run_folder import load
+
+
+@pytest.fixture(scope="session")
+def model(trained_room: Path) -> TrainedModel:
+    return load(trained_room / "saved_models" / "small")
+
+
+@pytest.fixture(scope="session")
+def overfitted(overfitted_room: Path) -> TrainedModel:
+    return load(overfitted_room / "saved_models" / "few")

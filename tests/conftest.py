@@ -18,8 +18,15 @@ def run_command(
     *arguments: str, cwd: Path, timeout: float = 300, **environment: str
 ) -> subprocess.CompletedProcess[str]:
     """Run `python -m wordgen ARGUMENTS` in a folder, as a user would, and wait for its end."""
+    return run_python("-m", "wordgen", *arguments, cwd=cwd, timeout=timeout, **environment)
+
+
+def run_python(
+    *arguments: str, cwd: Path, timeout: float = 300, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Run `python ARGUMENTS` in a folder with the Python of the tests, and wait for its end."""
     return subprocess.run(
-        [sys.executable, "-m", "wordgen", *arguments],
+        [sys.executable, *arguments],
         cwd=cwd,
         env=command_environment(**environment),
         capture_output=True,

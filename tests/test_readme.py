@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT, command_environment
+from tests.conftest import ROOT, command_environment, run_command, run_python
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 COMMANDS = [
@@ -47,30 +47,13 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return room
 
 
-def run(line: str, room: Path) -> subprocess.CompletedProcess[str]:
-    """Run a line of the README with this Python in place of the one on the path."""
-    words = [sys.executable if word == "python" else word for word in shlex.split(line)]
-    return subprocess.run(
-        words, cwd=room, env=command_environment(), capture_output=True, text=True, timeout=1500, check=False
-    )
-
-
 def test_the_guide_to_writing_runs(trained_room: Path):
     guide = (ROOT / "docs" / "writing.md").read_text(encoding="utf-8")
     (block,) = re.findall(r"```python\n(.*?)```", guide, re.DOTALL)
-    ended = subprocess.run(
-        [sys.executable, "-c", block],
-        cwd=trained_room,
-        env=command_environment(),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    ended = run_python("-c", block, cwd=trained_room)
+    assert ended.returncode == 0, ended.stderr
     assert len(ended.stdout.split("\n")) > 8
-    known = subprocess.run(
-        [sys.executable, "-m", "wordgen", "generate", "--help"],
-        cwd=trained_room, env=command_environment(), capture_output=True, text=True, check=True,
-    ).stdout  # fmt: skip
+    known = run_command("generate", "--help", cwd=trained_room).stdout
     flags = set(re.findall(r"--[a-z][a-z-]+", guide)) - {"--no-copy-index"}
     assert {flag for flag in flags if flag not in known} == set()
 
@@ -84,7 +67,7 @@ def test_the_two_commands_and_all_others_run_as_they_stand(clone: Path):
     ]
     outputs = []
     for line in lines:
-        ended = run(line, clone)
+        ended = run_python(*shlex.split(line)[1:], cwd=clone, timeout=1500)
         assert ended.returncode == 0, f"{line}: {ended.stderr}"
         outputs.append(ended.stdout)
     factor = re.search(r"Word frequencies alone: [\d.]+, ([\d.]+) times as much", " ".join(outputs[0].split()))
@@ -146,15 +129,7 @@ def test_every_command_of_the_readme_is_looked_after():
 
 
 def test_the_python_example_runs(tmp_path: Path):
-    ended = subprocess.run(
-        [sys.executable, "-c", PYTHON_BLOCK],
-        cwd=tmp_path,
-        env=command_environment(),
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    ended = run_python("-c", PYTHON_BLOCK, cwd=tmp_path)
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout.count("The caster") >= 3
 

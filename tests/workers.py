@@ -4,7 +4,8 @@ import json
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -59,3 +60,10 @@ def ended_well(processes: Sequence[Process], timeout: float = 120) -> None:
     for process in processes:
         _, complaint = process.communicate(timeout=timeout)
         assert process.returncode == 0, complaint
+
+
+def wait_for(what: Callable[[], bool], processes: Sequence[Process], seconds: float = 100) -> None:
+    """Until something is so, or a process has ended, or it takes too long: what follows will tell which."""
+    end = time.monotonic() + seconds
+    while not what() and time.monotonic() < end and all(process.poll() is None for process in processes):
+        time.sleep(0.01)

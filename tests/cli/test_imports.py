@@ -1,13 +1,11 @@
 """What people wait for never imports TensorFlow: --help, generate, the errors."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import command_environment
+from tests.conftest import run_python
 
 PROBE = """
 import json, sys
@@ -21,14 +19,8 @@ print(json.dumps([code, sorted(name.partition(".")[0] for name in sys.modules)])
 
 
 def modules_after(arguments: list[str], room: Path) -> tuple[int, set[str]]:
-    ended = subprocess.run(
-        [sys.executable, "-c", PROBE.format(arguments=arguments)],
-        cwd=room,
-        env=command_environment(),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    ended = run_python("-c", PROBE.format(arguments=arguments), cwd=room)
+    assert ended.returncode == 0, ended.stderr
     code, modules = json.loads(ended.stderr.strip().split("\n")[-1])
     return code, set(modules)
 
@@ -72,12 +64,5 @@ def test_the_probe_sees_tensorflow_where_it_is(tmp_path: Path):
 
 def test_importing_wordgen_imports_next_to_nothing(tmp_path: Path):
     program = "import sys, wordgen; print(len(sys.modules), 'numpy' in sys.modules, wordgen.__version__)"
-    ended = subprocess.run(
-        [sys.executable, "-c", program],
-        cwd=tmp_path,
-        env=command_environment(),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    ended = run_python("-c", program, cwd=tmp_path)
     assert "False" in ended.stdout

@@ -6,11 +6,8 @@ import random
 import shutil
 import signal
 import socket
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +15,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from tests.conftest import command_environment, run_command
+from tests.conftest import run_command, run_python
 from tests.laws.running import EPOCHS
-from tests.workers import Process, ended_well, started, tf_configs
+from tests.workers import Process, ended_well, started, tf_configs, wait_for
 
 TOGETHER = {"distribute": "multiworker", "join_timeout": 60}
 STEPS = EPOCHS * 40
@@ -51,12 +48,6 @@ def _saved_step(room: Path) -> int:
     return int(_newest(room).name.removeprefix("step-")) if any((_run(room) / "checkpoints").glob("step-*")) else 0
 
 
-def _wait_for(what: Callable[[], bool], processes: Sequence[Process], seconds: float = 100) -> None:
-    end = time.monotonic() + seconds
-    while not what() and time.monotonic() < end and all(process.poll() is None for process in processes):
-        time.sleep(0.01)
-
-
 def _same(room: Path, whole: Path) -> None:
     expected = dict(_losses(whole))
     assert [pair for pair in _losses(room) if expected[pair[0]] != pair[1]] == []
@@ -81,7 +72,7 @@ def test_one_of_two_killed_the_other_leaves_and_both_go_on_as_if_nothing_had_bee
         begun = len(_losses(tmp_path))
         with started(_commands("resume" if begun else "train"), tmp_path) as processes:
             until = len(_losses(tmp_path)) + dice.randrange(1, 25)
-            _wait_for(lambda until=until: len(_losses(tmp_path)) >= until, processes)
+            wait_for(lambda until=until: len(_losses(tmp_path)) >= until, processes)
             doomed, other = processes[kill % 2], processes[1 - kill % 2]
             doomed.kill()
             killed_at = time.monotonic()
@@ -106,7 +97,7 @@ def test_one_of_two_killed_the_other_leaves_and_both_go_on_as_if_nothing_had_bee
 @pytest.mark.parametrize("worker", [0, 1])
 def test_a_stop_of_one_saves_the_same_step_on_all(never_killed: Path, tmp_path: Path, worker: int):
     with started(_commands("train"), tmp_path) as processes:
-        _wait_for(lambda: len(_losses(tmp_path)) >= 50, processes)
+        wait_for(lambda: len(_losses(tmp_path)) >= 50, processes)
         processes[worker].send_signal(signal.SIGTERM)
         ended_well(processes, timeout=40)
     steps = [step for step, _ in _losses(tmp_path)]
@@ -122,7 +113,7 @@ def test_a_stop_of_one_saves_the_same_step_on_all(never_killed: Path, tmp_path: 
 def stopped_half_way(never_killed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     room = tmp_path_factory.mktemp("half")
     with started(_commands("train"), room) as processes:
-        _wait_for(lambda: len(_losses(room)) >= 60, processes)
+        wait_for(lambda: len(_losses(room)) >= 60, processes)
         processes[1].send_signal(signal.SIGTERM)
         ended_well(processes, timeout=40)
     return room
@@ -136,15 +127,7 @@ def test_what_two_processes_began_goes_on_elsewhere(
     room = tmp_path / "elsewhere"
     shutil.copytree(stopped_half_way, room)
     before = len(_losses(room))
-    ended = subprocess.run(
-        [sys.executable, "-m", "tests.laws.running", "resume", json.dumps(chosen)],
-        cwd=room,
-        env=command_environment(),
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    ended = run_python("-m", "tests.laws.running", "resume", json.dumps(chosen), cwd=room, timeout=120)
     assert ended.returncode == 0, ended.stderr
     assert [step for step, _ in _losses(room)] == list(range(1, STEPS + 1))
     expected, found = dict(_losses(never_killed)), dict(_losses(room))
@@ -175,28 +158,16 @@ def _train_command(*more: str) -> list[str]:
     return ["-m", "wordgen", "train", "--corpus", "spells", "--layers", "1", "--units", "16", *more]
 
 
-@contextmanager
-def _alone_of_two(room: Path, worker: int, *more: str) -> Iterator[Process]:
-    process = subprocess.Popen(
-        [sys.executable, *_train_command("--name", "run", "--distribute", "multiworker", *more)],
-        cwd=room,
-        env=command_environment(TF_CONFIG=tf_configs(2)[worker]),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
+def _alone_of_two(room: Path, worker: int, *more: str) -> AbstractContextManager[list[Process]]:
+    command = _train_command("--name", "run", "--distribute", "multiworker", *more)
+    return started([command], room, [{"TF_CONFIG": tf_configs(2)[worker]}])
 
 
 @pytest.mark.parametrize(
     ("worker", "who"), [(0, "Worker 1 has not appeared"), (1, "Not all of the 2 workers appeared")]
 )
 def test_who_waits_for_a_worker_that_never_comes_says_so_and_leaves(tmp_path: Path, worker: int, who: str):
-    with _alone_of_two(tmp_path, worker, "--join-timeout", "3") as process:
+    with _alone_of_two(tmp_path, worker, "--join-timeout", "3") as (process,):
         shown, said = process.communicate(timeout=60)
     assert process.returncode == 75, said
     assert said.startswith("Error: ")
@@ -209,7 +180,7 @@ def test_who_waits_for_a_worker_that_never_comes_says_so_and_leaves(tmp_path: Pa
 
 @pytest.mark.parametrize("worker", [0, 1])
 def test_who_waits_can_be_stopped(tmp_path: Path, worker: int):
-    with _alone_of_two(tmp_path, worker) as process:
+    with _alone_of_two(tmp_path, worker) as (process,):
         time.sleep(8)
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=20)
@@ -223,56 +194,6 @@ def test_workers_that_do_not_agree_are_refused(tmp_path: Path):
     assert [process.returncode for process in processes] == [2, 2]
     assert all("The workers do not agree" in each for each in said)
     assert not list((tmp_path / "saved_models").glob("*"))
-
-
-def _children(process: "subprocess.Popen[str]") -> list[int]:
-    """The workers of `wordgen launch`, in their order."""
-    return [int(number) for number in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
-
-
-@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs /proc to find the workers")
-def test_launch_starts_all_again_when_one_is_killed(tmp_path: Path):
-    train = ["--corpus", "spells", "--layers", "1", "--units", "16", "--dropout", "0.3", "--checkpoint-every", "5"]
-    train += ["--epochs", "3", "--patience", "9"]
-    whole = run_command("launch", "--workers", "2", "--", *train, "--name", "whole", cwd=tmp_path, timeout=120)
-    assert whole.returncode == 0, whole.stderr
-    assert "2 workers with 1 CPU each" in whole.stdout
-    launcher = subprocess.Popen(
-        [sys.executable, "-m", "wordgen", "launch", "--workers", "2", "--", *train, "--name", "run"],
-        cwd=tmp_path,
-        env=command_environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    with launcher:
-        _wait_for(lambda: any((_run(tmp_path) / "checkpoints").glob("step-*")), [launcher])
-        os.kill(_children(launcher)[1], signal.SIGKILL)
-        shown, said = launcher.communicate(timeout=120)
-    assert launcher.returncode == 0, said
-    assert "Worker 1 was killed by signal 9. Starting all 2 again (restart 1 of 3)" in said
-    assert shown.count("Plan for run") == 2
-    assert shown.count("step 1/40") == whole.stdout.count("step 1/40")  # the first epoch did not begin twice
-    weights = [(tmp_path / "saved_models" / name / "weights.safetensors").read_bytes() for name in ("whole", "run")]
-    assert weights[0] == weights[1]
-
-
-def test_launch_refuses_what_train_would_refuse_and_does_not_try_again(tmp_path: Path):
-    for given, part in (
-        (["--corpus", "spells", "--layers", "none"], "--layers: invalid int value"),
-        (["--corpus", "nowhere"], "nowhere"),
-        (["--corpus", "spells", "--distribute", "none"], "leave out --distribute"),
-        ([], "--corpus is required"),
-        (["--corpus", "spells", "--batch-size", "7"], "--batch-size 7 cannot be shared evenly among 2 devices"),
-    ):
-        began = time.monotonic()
-        ended = run_command("launch", "--workers", "2", "--", *given, cwd=tmp_path)
-        assert ended.returncode == 2, ended.stderr
-        assert part in ended.stderr
-        assert "Starting all" not in ended.stderr
-        assert ended.stderr.count("Error") == 1
-        assert time.monotonic() - began < 30  # nobody waits for the time that a loss would be given
-    assert run_command("launch", "--workers", "0", "--", "--corpus", "spells", cwd=tmp_path).returncode == 2
 
 
 def _port_is_free(port: int) -> bool:
@@ -294,24 +215,6 @@ def test_slurm_says_who_the_workers_are(tmp_path: Path):
     assert (_run(tmp_path) / "weights.safetensors").exists()
 
 
-def test_a_stop_of_launch_stops_all_and_says_how_to_go_on(tmp_path: Path):
-    launcher = subprocess.Popen(
-        [sys.executable, "-m", "wordgen", "launch", "--workers", "2", "--", *_train_command("--name", "run")[3:]],
-        cwd=tmp_path,
-        env=command_environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    with launcher:
-        _wait_for(lambda: any((_run(tmp_path) / "checkpoints").glob("step-*")), [launcher])
-        launcher.send_signal(signal.SIGINT)
-        shown, said = launcher.communicate(timeout=60)
-    assert launcher.returncode == 130, said
-    assert shown.endswith("Go on with all:  wordgen launch --workers 2 -- --resume run\n")
-    assert "restart" not in said
-
-
 def test_only_the_chief_needs_the_folder_of_the_run(tmp_path: Path):
     """Workers on machines without a shared disk, all with the whole command; killed and started again."""
     train = ["--corpus", "spells", "--layers", "1", "--units", "16", "--checkpoint-every", "5", "--epochs", "3"]
@@ -320,7 +223,7 @@ def test_only_the_chief_needs_the_folder_of_the_run(tmp_path: Path):
     for room in rooms:
         room.mkdir()
     with started([command, command], rooms) as processes:
-        _wait_for(lambda: any((_run(rooms[0]) / "checkpoints").glob("step-*")), processes)
+        wait_for(lambda: any((_run(rooms[0]) / "checkpoints").glob("step-*")), processes)
         processes[1].kill()
         processes[0].communicate(timeout=60)
         assert processes[0].returncode == 75

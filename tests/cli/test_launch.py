@@ -1,0 +1,78 @@
+"""`wordgen launch`: real workers on this machine, one of them killed, all of them stopped."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import run_command
+from tests.workers import Process, started, wait_for
+
+TRAIN = ["--corpus", "spells", "--layers", "1", "--units", "16"]
+pytestmark = pytest.mark.slow
+
+
+@contextmanager
+def launched(room: Path, *train: str) -> Iterator[Process]:
+    """The launcher of two workers that have saved a first checkpoint of the run `run`; none outlives the block."""
+    command = ["-m", "wordgen", "launch", "--workers", "2", "--", *train, "--name", "run"]
+    with started([command], room, [{}]) as (launcher,):
+        try:
+            wait_for(lambda: any((room / "saved_models" / "run" / "checkpoints").glob("step-*")), [launcher])
+            yield launcher
+        finally:
+            launcher.terminate()  # killed outright it could not take its workers along
+            launcher.communicate(timeout=60)
+
+
+def workers_of(launcher: Process) -> list[int]:
+    """Their process numbers, in their order."""
+    return [int(number) for number in Path(f"/proc/{launcher.pid}/task/{launcher.pid}/children").read_text().split()]
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs /proc to find the workers")
+def test_all_start_again_when_one_is_killed(tmp_path: Path):
+    train = [*TRAIN, "--dropout", "0.3", "--checkpoint-every", "5", "--epochs", "3", "--patience", "9"]
+    whole = run_command("launch", "--workers", "2", "--", *train, "--name", "whole", cwd=tmp_path, timeout=120)
+    assert whole.returncode == 0, whole.stderr
+    assert "2 workers with 1 CPU each" in whole.stdout
+    with launched(tmp_path, *train) as launcher:
+        os.kill(workers_of(launcher)[1], signal.SIGKILL)
+        shown, said = launcher.communicate(timeout=120)
+    assert launcher.returncode == 0, said
+    assert "Worker 1 was killed by signal 9. Starting all 2 again (restart 1 of 3)" in said
+    assert shown.count("Plan for run") == 2
+    assert shown.count("step 1/40") == whole.stdout.count("step 1/40")  # the first epoch did not begin twice
+    weights = [(tmp_path / "saved_models" / name / "weights.safetensors").read_bytes() for name in ("whole", "run")]
+    assert weights[0] == weights[1]
+
+
+def test_what_train_would_refuse_is_refused_and_not_tried_again(tmp_path: Path):
+    for given, part in (
+        (["--corpus", "spells", "--layers", "none"], "--layers: invalid int value"),
+        (["--corpus", "nowhere"], "nowhere"),
+        (["--corpus", "spells", "--distribute", "none"], "leave out --distribute"),
+        ([], "--corpus is required"),
+        (["--corpus", "spells", "--batch-size", "7"], "--batch-size 7 cannot be shared evenly among 2 devices"),
+    ):
+        began = time.monotonic()
+        ended = run_command("launch", "--workers", "2", "--", *given, cwd=tmp_path)
+        assert ended.returncode == 2, ended.stderr
+        assert part in ended.stderr
+        assert "Starting all" not in ended.stderr
+        assert ended.stderr.count("Error") == 1
+        assert time.monotonic() - began < 30  # nobody waits for the time that a loss would be given
+    assert run_command("launch", "--workers", "0", "--", "--corpus", "spells", cwd=tmp_path).returncode == 2
+
+
+def test_a_stop_stops_all_and_says_how_to_go_on(tmp_path: Path):
+    with launched(tmp_path, *TRAIN) as launcher:
+        launcher.send_signal(signal.SIGINT)
+        shown, said = launcher.communicate(timeout=60)
+    assert launcher.returncode == 130, said
+    assert shown.endswith("Go on with all:  wordgen launch --workers 2 -- --resume run\n")
+    assert "restart" not in said

@@ -95,9 +95,25 @@ def test_each_line_of_a_file_is_a_seed(capsys: pytest.CaptureFixture[str], tmp_p
 def test_seeds_may_come_through_a_pipe(room: Path):
     ended = subprocess.run(
         [sys.executable, "-m", "wordgen", "generate", "--seeds-file", "-", "--length", "3"],
-        cwd=room, env=command_environment(), input="The caster\nA\n", capture_output=True, text=True, check=True,
+        cwd=room, env=command_environment(), input="The caster\nA frob\n", capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert ended.stdout.startswith("--- 1 of 2\nThe caster")
+    assert "standard input, line 2: frob: unknown" in ended.stderr
+
+
+def test_what_is_told_of_a_seed_names_its_line(capsys: pytest.CaptureFixture[str], tmp_path: Path):
+    path = tmp_path / "seeds.txt"
+    many = " ".join(f"frob{chr(97 + n)}" for n in range(12))
+    path.write_text(f"The castre\n\nA light\n{many}\n{'A light. ' * 3000}\n", encoding="utf-8")
+    assert main(["generate", "--seeds-file", str(path), "--length", "2"]) == 0
+    told = capsys.readouterr().err.strip().split("\n")
+    assert told[0].startswith(f"{path}, line 1: castre: unknown, did you mean caster")
+    assert told[1] == f"{path}, line 4: froba: unknown. It is left out of the seed."
+    assert told[11:-1] == [
+        f"{path}, line 4: 2 more words of the seed are unknown and left out.",
+        f"{path}, line 4: No word of the seed is known, so the text begins anew.",
+        f"{path}, line 5: The seed is so long that its end alone is read, and written on from.",
+    ]
 
 
 def test_a_file_is_written_whole_and_never_over_another(capsys: pytest.CaptureFixture[str], tmp_path: Path):

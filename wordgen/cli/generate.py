@@ -5,7 +5,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -120,23 +120,32 @@ def check_new_file(path: Path) -> None:
         raise StorageError(f"There is no folder {path.parent} to write {path.name} into: make it first.")
 
 
-def _seeds(arguments: argparse.Namespace) -> list[str]:
+@dataclass(frozen=True)
+class _GivenSeed:
+    text: str
+    place: str = ""
+    """Where in a file of many it stands, to be said before what is told of it."""
+
+
+def _seeds(arguments: argparse.Namespace) -> list[_GivenSeed]:
     if arguments.seeds_file is None:
-        return [as_text(arguments.seed or "")]
+        return [_GivenSeed(as_text(arguments.seed or ""))]
     from wordgen.corpora.reading import TextFile
 
-    path = Path(arguments.seeds_file)
-    content = sys.stdin.buffer.read() if arguments.seeds_file == "-" else None
-    seeds = [line.strip() for _, line in TextFile(path, content=content).lines() if line.strip()]
+    piped = arguments.seeds_file == "-"
+    path = Path("standard input" if piped else arguments.seeds_file)
+    content = sys.stdin.buffer.read() if piped else None
+    lines = TextFile(path, content=content).lines()
+    seeds = [_GivenSeed(line.strip(), f"{path}, line {number}: ") for number, line in lines if line.strip()]
     if not seeds:
-        raise SettingError(f"--seeds-file {path} holds no seed: put one into each line.")
+        raise SettingError(f"--seeds-file {arguments.seeds_file} holds no seed: put one into each line.")
     return seeds
 
 
 def _write(
     model: "TrainedModel",
     name: str,
-    seeds: Sequence[str],
+    given: Sequence[_GivenSeed],
     settings: GenerationSettings,
     arguments: argparse.Namespace,
 ) -> int:
@@ -146,8 +155,9 @@ def _write(
     settings = with_random_seed(settings)
     if arguments.show_copies or settings.max_copy:
         _ = model.copy_index  # if it is missing, say so before anything is written
-    for seed in seeds:
-        _tell_of(model.read_seed(seed))
+    for seed in given:
+        _tell_of(model.read_seed(seed.text), seed.place)
+    seeds = [seed.text for seed in given]
     tell(f"Writing with {name}, random seed {settings.random_seed}.")
     if arguments.output is None:
         for part in _shown(model, seeds, settings, arguments):
@@ -205,15 +215,15 @@ def _with_copies(text: "Text", copies: "Sequence[Copy]") -> str:
     return "\n".join([marked + text.text[told:], "", *lines])
 
 
-def _tell_of(seed: "Seed") -> None:
+def _tell_of(seed: "Seed", place: str) -> None:
     """What of a seed the model cannot use."""
     unknown = seed.unknown
     for each in unknown[:_MOST_NAMED]:
         near = f", did you mean {' or '.join(each.near)}?" if each.near else "."
-        tell(f"{each.word}: unknown{near} It is left out of the seed.")
+        tell(f"{place}{each.word}: unknown{near} It is left out of the seed.")
     if len(unknown) > _MOST_NAMED:
-        tell(f"{len(unknown) - _MOST_NAMED} more words of the seed are unknown and left out.")
+        tell(f"{place}{len(unknown) - _MOST_NAMED} more words of the seed are unknown and left out.")
     if seed.cut:
-        tell("The seed is so long that its end alone is read, and written on from.")
+        tell(f"{place}The seed is so long that its end alone is read, and written on from.")
     if unknown and not seed.ids:
-        tell("No word of the seed is known, so the text begins anew.")
+        tell(f"{place}No word of the seed is known, so the text begins anew.")

@@ -178,6 +178,34 @@ def test_what_cannot_be_is_said_in_a_sentence(arguments: list[str], said: str, c
     assert shown.out == ""
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (
+            ["--mode", "greedy", "--temperature", "0.7"],
+            "--mode greedy takes the likeliest word: --temperature changes nothing there.",
+        ),
+        (
+            ["--mode", "beam", "--top-k", "3", "--top-p", "0.5", "--min-p", "0.1"],
+            "--mode beam looks for the likeliest text as a whole: --top-k, --top-p and --min-p change nothing there.",
+        ),
+        (
+            ["--beams", "9", "--length-penalty", "1"],
+            "--mode sample draws one word after the other: --beams and --length-penalty change nothing there.",
+        ),
+    ],
+)
+def test_what_a_mode_has_no_use_for_is_told_once(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]):
+    assert main(["generate", "--length", "3", "--count", "2", *arguments]) == 0
+    assert capsys.readouterr().err.count(said) == 1
+
+
+@pytest.mark.parametrize("arguments", ["--mode greedy", "--temperature 2", "--mode beam --beams 2"])
+def test_what_a_mode_asks_for_is_not_remarked_on(arguments: str, capsys: pytest.CaptureFixture[str]):
+    assert main(["generate", "--length", "3", *arguments.split()]) == 0
+    assert "nothing there" not in capsys.readouterr().err
+
+
 def test_words_come_as_they_are_written(room: Path):
     """The first words are here long before the last: a real process, read while it writes."""
     with subprocess.Popen(

@@ -65,6 +65,13 @@ def test_settings_change_and_are_shown(model: TrainedModel):
     assert talk.say(":until none") == "  until none\n"
 
 
+def test_a_setting_that_the_mode_has_no_use_for_is_told(model: TrainedModel):
+    talk = Talk(model, mode="greedy")
+    assert "takes the likeliest word: --temperature changes nothing there" in talk.say(":temperature 0.5")
+    assert "nothing there" not in talk.say(":temperature")
+    assert "nothing there" not in talk.say(":length 5")
+
+
 @pytest.mark.parametrize(
     ("line", "said"),
     [

@@ -11,7 +11,7 @@ import pytest
 
 from wordgen.errors import SettingError
 from wordgen.generation import trained
-from wordgen.generation.settings import GenerationSettings, Mode
+from wordgen.generation.settings import GenerationSettings, Mode, without_effect
 from wordgen.generation.trained import Text, TrainedModel, word_to_try
 from wordgen.run_folder import load
 from wordgen.text.codec import Codec
@@ -108,6 +108,16 @@ def test_a_name_is_proposed_as_a_word_to_try():
 def test_where_no_word_can_be_a_seed_none_is_proposed():
     assert word_to_try(codec_of("english", "￭.", "$￭", "\n")) is None
     assert word_to_try(codec_of("english", "￭lah")) is None
+
+
+@pytest.mark.parametrize("mode", ["sample", "greedy", "beam"])
+def test_what_is_said_to_have_no_effect_has_none(model: TrainedModel, mode: Mode):
+    (plain,) = model.generate("The caster", mode=mode, length=20, random_seed=2)
+    changed = {"temperature": 3.0, "top_k": 2, "top_p": 0.5, "min_p": 0.5, "beams": 2, "length_penalty": 2.0}
+    idle = {name: value for name, value in changed.items() if without_effect(mode, [name])}
+    assert idle
+    (text,) = model.generate("The caster", mode=mode, length=20, random_seed=2, **idle)
+    assert text.text == plain.text
 
 
 def test_every_written_symbol_has_its_odds(model: TrainedModel):

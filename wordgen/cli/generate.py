@@ -9,10 +9,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wordgen.cli.flags import Parser, add_flags, settings_from, verb_parser
+from wordgen.cli.flags import Parser, add_flags, given_settings, settings_from, verb_parser
 from wordgen.cli.output import show, tell
 from wordgen.errors import SettingError, StorageError
-from wordgen.generation.settings import GenerationSettings
+from wordgen.generation.settings import GenerationSettings, without_effect
 
 if TYPE_CHECKING:
     from wordgen.generation.copies import Copy
@@ -72,6 +72,8 @@ def add_model_flag(group: "argparse._ArgumentGroup") -> None:
 def run(arguments: argparse.Namespace) -> int:
     settings = settings_from(GenerationSettings, arguments)
     _check(arguments)
+    if in_vain := without_effect(settings.mode, given_settings(GenerationSettings, arguments)):
+        tell(in_vain)
     if settings.count < _FEW_TEXTS and arguments.seeds_file is None:
         limit_threads()
     from wordgen.run_folder import find_model, load

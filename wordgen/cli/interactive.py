@@ -12,7 +12,7 @@ from wordgen.cli.flags import Parser, add_flags, given_settings
 from wordgen.cli.output import show
 from wordgen.errors import SettingError, WordgenError
 from wordgen.files import told_plainly
-from wordgen.generation.settings import GenerationSettings
+from wordgen.generation.settings import GenerationSettings, without_effect
 from wordgen.settings import flag_name
 
 if TYPE_CHECKING:
@@ -209,6 +209,8 @@ class Conversation:
             typed = [flag_name(name), value] if value else [flag_name(name)]
             self._settings = replace(self._settings, **given_settings(GenerationSettings, _parser().parse_args(typed)))
         self._show_setting(setting)
+        if value and (in_vain := without_effect(self._settings.mode, [setting])):
+            self._show(f"  ({in_vain})\n")
 
     def _show_setting(self, name: str) -> None:
         value = getattr(self._settings, name)

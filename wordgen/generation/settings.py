@@ -1,14 +1,28 @@
 """What a user may choose about writing."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
 from wordgen.errors import SettingError
-from wordgen.settings import Settings, setting
+from wordgen.settings import Settings, flag_name, setting
 
 Mode = Literal["greedy", "sample", "beam"]
 Stop = Literal["none", "end", "sentence", "line"]
 _LONGEST_OF_BEAMS = 2000
+_WHAT_IT_DOES: dict[Mode, str] = {
+    "sample": "draws one word after the other",
+    "greedy": "takes the likeliest word",
+    "beam": "looks for the likeliest text as a whole",
+}
+_ASKED_FOR_BY: dict[str, Mode] = {
+    "temperature": "sample",
+    "top_k": "sample",
+    "top_p": "sample",
+    "min_p": "sample",
+    "beams": "beam",
+    "length_penalty": "beam",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,3 +100,12 @@ class GenerationSettings(Settings):
             )
         if self.until == "":
             raise SettingError("--until needs a text to wait for.")
+
+
+def without_effect(mode: Mode, given: Iterable[str]) -> str | None:
+    """A sentence about those of the given settings that only another mode asks for, if there are any."""
+    flags = [flag_name(name) for name in given if _ASKED_FOR_BY.get(name, mode) != mode]
+    if not flags:
+        return None
+    listed = " and ".join(filter(None, (", ".join(flags[:-1]), flags[-1])))
+    return f"--mode {mode} {_WHAT_IT_DOES[mode]}: {listed} {'change' if flags[1:] else 'changes'} nothing there."

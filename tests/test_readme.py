@@ -78,9 +78,9 @@ def test_the_two_commands_and_all_others_run_as_they_stand(clone: Path):
 
 def test_the_commands_about_texts_run(clone: Path):
     lines = [line for line in COMMANDS if line.startswith("python -m wordgen corpora")]
-    outputs = [run(line, clone) for line in lines]
+    outputs = [run_command(*shlex.split(line)[3:], cwd=clone) for line in lines]
     assert [(ended.returncode, ended.stderr) for ended in outputs] == [(0, "")] * 3
-    assert "sea" in run("python -m wordgen corpora", clone).stdout
+    assert "sea" in run_command("corpora", cwd=clone).stdout
 
 
 def test_tensorboard_serves_what_was_learned(clone: Path, tmp_path: Path):

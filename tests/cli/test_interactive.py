@@ -3,15 +3,14 @@
 import os
 import pty
 import re
-import select
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import command_environment
+from tests.terminal import read_until
 from wordgen.cli.interactive import Conversation
 from wordgen.generation.settings import GenerationSettings
 from wordgen.generation.trained import TrainedModel
@@ -172,18 +171,6 @@ def test_in_a_real_terminal(trained_room: Path):
         assert process.wait(20) == 0
     os.close(ours)
     assert "Traceback" not in shown
-
-
-def read_until(terminal: int, wanted: str | None, times: int = 1) -> str:
-    seen, until = "", time.monotonic() + 30
-    while time.monotonic() < until and (wanted is None or seen.count(wanted) < times):
-        if select.select([terminal], [], [], 0.2)[0]:
-            try:
-                seen += os.read(terminal, 4096).decode(errors="replace")
-            except OSError:  # the other side has gone
-                return seen
-    assert wanted is None or seen.count(wanted) >= times, seen
-    return seen
 
 
 def test_bytes_that_are_no_text_do_not_end_the_talk(trained_room: Path, tmp_path: Path):

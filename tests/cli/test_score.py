@@ -1,11 +1,19 @@
 """`wordgen score`: colours, ranks, JSON."""
 
 import json
+import os
+import pty
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from tests.conftest import command_environment
+from tests.terminal import read_until
 from wordgen.cli.main import main
+from wordgen.cli.score import ScoringProgress
 from wordgen.run_folder import load
 
 
@@ -74,3 +82,33 @@ def test_a_file_that_is_not_there_is_no_text(capsys: pytest.CaptureFixture[str],
 def test_nothing_cannot_be_scored(capsys: pytest.CaptureFixture[str], nothing: str):
     assert main(["score", nothing]) == 2
     assert "There is nothing to score" in capsys.readouterr().err
+
+
+def test_a_long_text_shows_on_a_terminal_how_far_it_is(room: Path, tmp_path: Path):
+    """A real terminal for what is said, and a file for what is written: there the bar leaves no trace."""
+    (tmp_path / "long.txt").write_text("The caster sleeps.\n\n" * 8_000)
+    ours, theirs = pty.openpty()
+    with (
+        (tmp_path / "written").open("w+") as written,
+        subprocess.Popen(
+            [sys.executable, "-m", "wordgen", "score", tmp_path / "long.txt", "--json"],
+            cwd=room, env=command_environment(TERM="xterm", COLUMNS="100"), stdout=written, stderr=theirs,
+        ) as process,
+    ):  # fmt: skip
+        os.close(theirs)
+        said = read_until(ours, None)
+        assert process.wait(20) == 0
+    os.close(ours)
+    assert re.search(r"Scoring.*[1-9]\d*/39999.* symbols", said)
+    lines = (tmp_path / "written").read_text().splitlines()
+    assert [json.loads(line)["number"] for line in lines] == list(range(8_000))
+
+
+def test_elsewhere_there_are_plain_lines(capsys: pytest.CaptureFixture[str]):
+    load("small").score("The caster sleeps. " * 100, ScoringProgress(terminal=False, silence=0))
+    assert capsys.readouterr().err.startswith("Scored 128 of 400 symbols.\nScored 256 of 400 symbols.\n")
+
+
+def test_a_short_text_needs_neither(capsys: pytest.CaptureFixture[str]):
+    assert main(["score", "The caster sleeps."]) == 0
+    assert capsys.readouterr().err == "Scored with small.\n"

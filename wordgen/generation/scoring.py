@@ -1,7 +1,7 @@
 """How likely a text is: the odds that a model gives to each of its words."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice, pairwise
 
@@ -15,6 +15,9 @@ from wordgen.text.escapes import UNKNOWN_TOKEN
 from wordgen.text.vocabulary import END, START, UNKNOWN
 
 _AT_ONCE = 128
+
+Progress = Callable[[int, int], None]
+"""Told how many symbols are scored, and how many there are."""
 
 
 @dataclass(frozen=True)
@@ -64,11 +67,23 @@ def perplexity(log_probabilities: Sequence[float]) -> float:
     return math.exp(min(-mean, 700.0))
 
 
-def score(network: Network, symbols: Sequence[str], codec: Codec, *, starts: bool) -> Score:
+def score(
+    network: Network,
+    symbols: Sequence[str],
+    codec: Codec,
+    *,
+    starts: bool,
+    progress: Progress = lambda done, symbols: None,
+) -> Score:
     """Score the symbols of a text that begins as a unit does; an END in it counts, one behind it would not."""
     ids = [codec.vocabulary.ids_of(symbol) for symbol in symbols]
-    of_ids = _log_probabilities(network, list(chain.from_iterable(ids)), starts=starts)
-    log_probabilities = [sum(islice(of_ids, len(of_symbol))) for of_symbol in ids]  # the bytes of a word are one word
+    flat = list(chain.from_iterable(ids))
+    of_ids: list[float] = []
+    for part in _log_probabilities(network, flat, starts=starts):
+        of_ids += part
+        progress(len(of_ids), len(flat))
+    rest = iter(of_ids)
+    log_probabilities = [sum(islice(rest, len(of_symbol))) for of_symbol in ids]  # the bytes of a word are one word
     speaker = codec.speaker()
     ends = SentenceEnds(stops_in_words=codec.tokenizer.name == "whitespace")
     cuts = [0]
@@ -86,8 +101,8 @@ def score(network: Network, symbols: Sequence[str], codec: Codec, *, starts: boo
     return Score(tuple(ScoredSentence(tuple(scored[a:b])) for a, b in pairwise(cuts)))
 
 
-def _log_probabilities(network: Network, ids: Sequence[int], *, starts: bool) -> Iterator[float]:
-    """One after another through the layers, and many at once through the large product behind them."""
+def _log_probabilities(network: Network, ids: Sequence[int], *, starts: bool) -> Iterator[list[float]]:
+    """One symbol after another through the layers, and many at once through the large product behind them."""
     carry = network.zero_carry(1)
     for symbol in beginning(starts=starts):
         carry = network.feed(np.array([symbol]), carry)
@@ -100,4 +115,4 @@ def _log_probabilities(network: Network, ids: Sequence[int], *, starts: bool) ->
             if symbol == END and starts:
                 carry = network.feed(np.array([START]), carry)
         odds = log_odds(network.logits(np.concatenate(hidden)))
-        yield from odds[np.arange(len(part)), part].tolist()
+        yield odds[np.arange(len(part)), part].tolist()

@@ -19,7 +19,7 @@ from wordgen.generation.decoding import Reader, Writer
 from wordgen.generation.drafts import Draft, Ended, write_to_the_end
 from wordgen.generation.manuscript import Manuscript
 from wordgen.generation.reading import WARM_UP, Seed, TextReader, UnknownWord
-from wordgen.generation.scoring import Score, perplexity, score
+from wordgen.generation.scoring import Progress, Score, perplexity, score
 from wordgen.generation.settings import GenerationSettings
 from wordgen.generation.step import NumpyNetwork
 from wordgen.settings import by_name
@@ -173,9 +173,11 @@ class TrainedModel:
             )
         return CopyIndex(self._folder / COPY_INDEX, self.vocabulary)
 
-    def score(self, text: str) -> Score:
-        """How likely each word of a text is, sentence by sentence."""
-        return score(self._network, self._reader.symbols(text.strip()), self._codec, starts=self._starts)
+    def score(self, text: str, progress: Progress = lambda done, symbols: None) -> Score:
+        """How likely each word of a text is, sentence by sentence; `progress` is told how far it is."""
+        return score(
+            self._network, self._reader.symbols(text.strip()), self._codec, starts=self._starts, progress=progress
+        )
 
     def next_words(self, text: str, count: int = 5) -> tuple[NextWord, ...]:
         """What could follow on a text, the likeliest first, with the odds that the network itself gives it."""

@@ -26,12 +26,15 @@ from wordgen.dataset.batches import Batches
 from wordgen.dataset.encoding import Dataset, prepare
 from wordgen.errors import CorpusError, SettingError
 from wordgen.evaluation.baselines import unigram_perplexity
+from wordgen.generation.copies import COPY_INDEX
 from wordgen.generation.trained import word_to_try
 from wordgen.run_folder import RunFolder, find_run, folder_for, made_new, resumed, run_name
 from wordgen.settings import Settings, flag_name, setting
 from wordgen.text.settings import TextSettings
+from wordgen.training.checkpoint import Checkpoints, Position
 from wordgen.training.report_file import ReportFile, read_report
-from wordgen.training.reports import Ending, EpochReport, Observer, Plan, Speed
+from wordgen.training.reports import Ending, EpochReport, Observer, Outcome, Plan, Speed
+from wordgen.training.schedule import Schedule
 from wordgen.training.settings import DeviceSettings, TrainingSettings
 from wordgen.training.stopping import StopRequest, stop_on_signals
 from wordgen.training.workers import Place, place_of
@@ -109,6 +112,9 @@ def resume_with(
                 f"The text of {prepared.plan.corpus} is not the one that {folder.name} began with: "
                 "put it back, or train anew."
             )
+        # With others the chief alone could see it, and they would wait for it in vain.
+        if place.workers == 1 and (outcome := _over_already(prepared, observers)):
+            return _tell_again(outcome, prepared, {**report, "settings": settings.to_mapping()}, observers)
         joined = _join(prepared, settings, place, observers, stop)
         facts = {**report, "settings": joined.settings.to_mapping()}
         with resumed(folder) if place.chief else nullcontext() as run_folder:
@@ -173,6 +179,7 @@ class _Prepared:
 class _Joined:
     """A run whose devices are there."""
 
+    prepared: _Prepared
     settings: TrainSettings
     learner: "Learner"
 
@@ -200,6 +207,7 @@ def _join(
     """Show the plan, start TensorFlow, meet the other workers, and put the parts together."""
     for observer in observers:
         observer.planned(prepared.plan)
+        observer.starting()
 
     import wordgen.model  # noqa: F401 - first, for it keeps TensorFlow's start-up notes off the screen
     from wordgen.training.assembly import Learner
@@ -213,7 +221,33 @@ def _join(
         settings = replace(settings, precision=settled(settings.precision, replicas))
         plan = replace(prepared.plan, settings=TrainingSettings.part_of(settings))
         learner = Learner(plan, prepared.dataset, prepared.batches, replicas, observers, prepared.began)
-    return _Joined(settings, learner)
+    return _Joined(prepared, settings, learner)
+
+
+def _over_already(prepared: _Prepared, observers: Sequence[Observer]) -> Outcome | None:
+    """How a run that is resumed has come to its end, if it has: then TensorFlow is not worth starting."""
+    plan = prepared.plan
+    if plan.settings.copy_index and not (plan.folder / COPY_INDEX).is_dir():
+        return None  # there is that to write
+
+    def reason_to_end(position: Position) -> str | None:
+        return Schedule.of(plan.settings, plan.steps_per_epoch, position).reason_to_end(position)
+
+    checkpoints = Checkpoints(plan.folder, _warner(observers))
+    if reason_to_end(checkpoints.newest_position()) is None:
+        return None
+    whole = checkpoints.newest()
+    position = whole.position if whole else Position()
+    reason = reason_to_end(position)
+    return Outcome(reason, tuple(position.epochs), position.epoch - 1) if reason else None
+
+
+def _tell_again(outcome: Outcome, prepared: _Prepared, facts: dict[str, Any], observers: Sequence[Observer]) -> Run:
+    """All that is told of a run that has nothing left to learn."""
+    for observer in observers:
+        observer.planned(prepared.plan)
+    with resumed(prepared.plan.folder) as folder:
+        return _end(outcome, prepared, folder, [*observers, _report_file(prepared.plan, facts)])
 
 
 def _agreement(plan: Plan, settings: TrainSettings, *, dry: bool) -> str:
@@ -249,16 +283,18 @@ def _train(joined: _Joined, folder: RunFolder | None, facts: dict[str, Any], sto
     from wordgen.training.joining import telling_of_a_lost_worker
 
     learner = joined.learner
-    plan, dataset = learner.plan, learner.dataset
     if folder is not None:
-        report = ReportFile(plan.folder, facts)
-        report.planned(plan)
-        learner.observers = [*learner.observers, report]
-    with telling_of_a_lost_worker(learner.replicas, plan.run):
+        learner.observers = [*learner.observers, _report_file(learner.plan, facts)]
+    with telling_of_a_lost_worker(learner.replicas, learner.plan.run):
         outcome = learner.learn(stop)
     if folder is not None and outcome.whole_epochs == 0 and folder.replaces:
         folder.give_up()
         learner.warn("Stopped before a whole epoch: the run that it would have replaced is back.")
+    return _end(outcome, joined.prepared, folder, learner.observers)
+
+
+def _end(outcome: Outcome, prepared: _Prepared, folder: RunFolder | None, observers: Sequence[Observer]) -> Run:
+    plan, dataset = prepared.plan, prepared.dataset
     ending = Ending(
         reason=outcome.reason,
         stopped=outcome.stopped,
@@ -266,11 +302,17 @@ def _train(joined: _Joined, folder: RunFolder | None, facts: dict[str, Any], sto
         best=outcome.best,
         unigram_perplexity=_unigram(dataset),
         word_to_try=word_to_try(dataset.codec),
-        seconds=time.monotonic() - learner.began,
+        seconds=time.monotonic() - prepared.began,
     )
-    for observer in learner.observers:
+    for observer in observers:
         observer.ended(ending)
     return Run(plan.folder, outcome.epochs, ending)
+
+
+def _report_file(plan: Plan, facts: dict[str, Any]) -> ReportFile:
+    report = ReportFile(plan.folder, facts)
+    report.planned(plan)
+    return report
 
 
 def _plan(folder: Path, corpus: Corpus, dataset: Dataset, batches: Batches, settings: TrainSettings) -> Plan:
@@ -327,6 +369,14 @@ def _fetching_teller(observers: Sequence[Observer]) -> Fetching:
             observer.downloading(file, done, total)
 
     return tell
+
+
+def _warner(observers: Sequence[Observer]) -> Callable[[str], None]:
+    def warn(sentence: str) -> None:
+        for observer in observers:
+            observer.warned(sentence)
+
+    return warn
 
 
 def _stopping_teller(observers: Sequence[Observer]) -> Callable[[], None]:

@@ -1,6 +1,7 @@
 """What people wait for never imports TensorFlow: --help, generate, the errors."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,13 @@ def modules_after(arguments: list[str], room: Path) -> tuple[int, set[str]]:
 def test_no_tensorflow(arguments: list[str], code: int, trained_room: Path):
     ended, modules = modules_after(arguments, trained_room)
     assert ended == code
+    assert not modules & {"tensorflow", "keras", "tensorboard"}
+
+
+def test_a_run_that_has_ended_needs_none(trained_room: Path, tmp_path: Path):
+    shutil.copytree(trained_room, tmp_path / "room")
+    ended, modules = modules_after(["train", "--resume", "small"], tmp_path / "room")
+    assert ended == 0
     assert not modules & {"tensorflow", "keras", "tensorboard"}
 
 

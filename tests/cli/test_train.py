@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -89,6 +90,46 @@ def test_overwrite_replaces_a_run(command: Command, tmp_path: Path):
     config = json.loads((tmp_path / "saved_models" / "again" / "config.json").read_text())
     assert config["architecture"]["units"] == 12
     assert [path.name for path in (tmp_path / "saved_models").iterdir()] == ["again"]
+
+
+@pytest.fixture
+def ended_run(screen: tuple[Path, subprocess.CompletedProcess[str]], tmp_path: Path) -> Path:
+    """A copy of the room in which a training has come to its end, to go on in."""
+    shutil.copytree(screen[0], tmp_path, dirs_exist_ok=True)
+    return tmp_path / "saved_models" / "small"
+
+
+def test_a_run_that_has_ended_says_the_same_again_and_at_once(
+    screen: tuple[Path, subprocess.CompletedProcess[str]], ended_run: Path, command: Command
+):
+    before = {path: path.read_bytes() for path in ended_run.rglob("*") if path.is_file()}
+    again = command("train", "--resume")
+    assert (again.returncode, again.stderr) == (0, "")
+    assert "Starting TensorFlow" not in again.stdout
+    assert again.stdout.split("Plan for small")[1].split("Done")[0].strip() in screen[1].stdout
+    assert "Done (all epochs done)" in again.stdout
+    assert again.stdout.split("Best valid")[1] == screen[1].stdout.split("Best valid")[1]
+    report = json.loads((ended_run / "report.json").read_text())
+    assert {**report, "seconds": 0} == {**json.loads(before.pop(ended_run / "report.json")), "seconds": 0}
+    after = {path: path.read_bytes() for path in ended_run.rglob("*") if path.is_file()}
+    after.pop(ended_run / "report.json")
+    assert after == before
+
+
+def test_a_run_whose_last_checkpoint_is_damaged_has_not_ended(ended_run: Path, command: Command):
+    before = (ended_run / "weights.safetensors").read_bytes()
+    (ended_run / "checkpoints" / "step-000000000080" / "state.safetensors").write_bytes(b"broken")
+    again = command("train", "--resume", "small")
+    assert again.returncode == 0, again.stderr
+    assert " ".join(again.stdout.split()).count("is damaged") == 1
+    assert "epoch 2:" in again.stdout
+    assert (ended_run / "weights.safetensors").read_bytes() == before
+
+
+def test_a_run_that_has_lost_its_copy_index_has_that_to_write(ended_run: Path, command: Command):
+    shutil.rmtree(ended_run / "copy_index")
+    assert command("train", "--resume", "small").returncode == 0
+    assert (ended_run / "copy_index").is_dir()
 
 
 def start_long_training(room: Path, *more: str) -> "subprocess.Popen[str]":

@@ -116,6 +116,8 @@ def test_a_run_that_came_to_its_end_learns_no_more_however_often_it_is_resumed(t
     assert again.returncode == 0, again.stderr
     assert "no better for 1 epochs" in again.stdout
     assert " step " not in again.stdout
+    assert "Starting TensorFlow" not in again.stdout
+    assert "no better for 1 epochs" in train(tmp_path, "--resume", "tale", "--epochs", "70").stdout
     assert (tmp_path / "saved_models" / "tale" / "weights.safetensors").read_bytes() == before
 
 

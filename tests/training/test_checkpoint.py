@@ -56,6 +56,16 @@ def test_where_there_is_none_there_is_none(tmp_path: Path):
     assert not has_checkpoint(tmp_path)
 
 
+def test_where_the_newest_stands_is_seen_without_its_arrays(tmp_path: Path):
+    checkpoints = Checkpoints(tmp_path, lambda sentence: None)
+    assert checkpoints.newest_position() == Position()
+    checkpoints.save(3, ARRAYS, Position())
+    checkpoints.save(4, ARRAYS, POSITION)
+    assert checkpoints.newest_position() == POSITION
+    (tmp_path / "checkpoints" / "step-000000000004" / "position.json").write_text("[1]")
+    assert checkpoints.newest_position() == Position()
+
+
 @pytest.mark.parametrize("name", ["state.safetensors", "position.json"])
 @pytest.mark.parametrize(
     "harm",

@@ -70,7 +70,6 @@ def make(
         stepper,
         batches,
         Scripted(perplexities),
-        chosen,
         Schedule(chosen, batches.steps_per_epoch, chosen.epochs * batches.steps_per_epoch),
         lambda weights: (),
         BestKeeper(kept.append, lambda sentence: None),
@@ -115,7 +114,7 @@ class RecordingStepper(Stepper):
 
 def test_the_carry_runs_on_from_step_to_step_and_begins_anew_with_the_epoch():
     loop, _, _ = make([9, 8], epochs=2)
-    loop.stepper = RecordingStepper(loop.network, loop.settings, alone())
+    loop.stepper = RecordingStepper(loop.network, loop.schedule.settings, alone())
     loop.stepper.log, loop.stepper.most_steps = [], 1
     loop.carry = loop.stepper.zero_carry()
     loop.run()

@@ -43,6 +43,7 @@ def shown(*, terminal: bool, width: int = 100) -> str:
     for unit in range(10):
         progress.encoding(unit + 1, 10)
     progress.planned(plan())
+    progress.starting()
     progress.begun(Begun("one CPU", "float32", 8))
     for step in range(1, 5):
         progress.stepped(StepReport(1, step, step, 2.0, 0.5, 0.001, 100, 0.1, first=step == 1))

@@ -1,8 +1,10 @@
 from itertools import pairwise
+from typing import Any
 
 import pytest
 
 from wordgen.errors import SettingError
+from wordgen.training.checkpoint import Position
 from wordgen.training.reports import EpochReport
 from wordgen.training.schedule import Schedule
 from wordgen.training.settings import TrainingSettings
@@ -58,3 +60,29 @@ def test_a_time_budget_that_says_nothing_is_refused(text: str):
 def test_a_time_budget_in_seconds():
     assert [TrainingSettings(time_budget=text).budget for text in ("90s", "1.5m", "2h")] == [90, 90, 7200]
     assert TrainingSettings().budget is None
+
+
+@pytest.mark.parametrize(
+    ("epoch", "best_epoch", "settings", "reason"),
+    [
+        (1, 0, {"patience": 1}, None),
+        (3, 2, {}, None),
+        (4, 3, {}, "all epochs done"),
+        (4, 1, {"patience": 2}, "all epochs done"),
+        (4, 3, {"time_budget": "9s"}, "the time is up"),
+        (3, 1, {"patience": 1}, "no better for 1 epochs"),
+        (3, 1, {"patience": 2}, None),
+    ],
+)
+def test_a_run_ends_with_its_epochs_or_when_it_gets_no_better(
+    epoch: int, best_epoch: int, settings: dict[str, Any], reason: str | None
+):
+    position = Position(epoch=epoch, best_epoch=best_epoch)
+    for last_step in (21, 30):  # in the middle of the third epoch of ten steps, and at its end
+        assert Schedule(TrainingSettings(**settings), 10, last_step).reason_to_end(position) == reason
+
+
+def test_a_last_step_that_is_settled_goes_before_the_epochs():
+    settings = TrainingSettings(epochs=3)
+    assert Schedule.of(settings, 10, Position()).last_step == 30
+    assert Schedule.of(settings, 10, Position(last_step=17)).last_step == 17

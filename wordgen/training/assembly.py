@@ -17,8 +17,8 @@ from wordgen.model.replicas import Replicas
 from wordgen.training.checkpoint import Checkpoint, Checkpoints, Position
 from wordgen.training.joining import describe
 from wordgen.training.keeper import BestKeeper, CheckpointKeeper
-from wordgen.training.loop import Loop, Outcome
-from wordgen.training.reports import Begun, Observer, Plan, Sample, Speed
+from wordgen.training.loop import Loop
+from wordgen.training.reports import Begun, Observer, Outcome, Plan, Sample, Speed
 from wordgen.training.schedule import Schedule
 from wordgen.training.settings import CheckpointClock
 from wordgen.training.speed import measure
@@ -66,10 +66,7 @@ class Learner:
             if self.plan.settings.budget is not None and position.last_step is None:
                 position.last_step = self.last_step(self.measure())
                 keeping.keep(0, self.stepper.state(carry), position)
-            per_epoch = self.batches.steps_per_epoch
-            schedule = Schedule(
-                self.plan.settings, per_epoch, position.last_step or self.plan.settings.epochs * per_epoch
-            )
+            schedule = Schedule.of(self.plan.settings, self.batches.steps_per_epoch, position)
             for observer in self.observers:
                 observer.begun(self.begun(schedule.last_step))
             loop = Loop(
@@ -78,7 +75,6 @@ class Learner:
                 self.stepper,
                 self.batches,
                 self.evaluator,
-                self.plan.settings,
                 schedule,
                 self._samples,
                 keeper,

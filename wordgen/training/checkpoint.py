@@ -94,6 +94,14 @@ class Checkpoints:
         for old in self._places()[:-_KEPT]:
             shutil.rmtree(old, ignore_errors=True)
 
+    def newest_position(self) -> Position:
+        """Where the newest checkpoint says that it stands, or the beginning; if it is whole, only `newest` knows."""
+        try:
+            described = json.loads((self._places()[-1] / _POSITION).read_bytes())
+            return Position.from_mapping(described["position"])
+        except (IndexError, OSError, ValueError, KeyError, TypeError):
+            return Position()
+
     def newest(self) -> Checkpoint | None:
         """The newest whole checkpoint; damaged ones are named, set aside and passed over.
 

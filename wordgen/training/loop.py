@@ -21,25 +21,12 @@ from wordgen.model.network import Carry, Network
 from wordgen.model.replicas import Replicas
 from wordgen.training.checkpoint import Position
 from wordgen.training.keeper import BestKeeper, CheckpointKeeper
-from wordgen.training.reports import EpochReport, Observer, Sample, StepReport
+from wordgen.training.reports import EpochReport, Observer, Outcome, Sample, StepReport
 from wordgen.training.schedule import Schedule
-from wordgen.training.settings import TrainingSettings
 from wordgen.training.step import Stepper, Wishes
 from wordgen.training.stopping import StopRequest
 
 Sampler = Callable[[Weights], tuple[Sample, ...]]
-
-
-@dataclass(frozen=True)
-class Outcome:
-    reason: str
-    epochs: tuple[EpochReport, ...]
-    whole_epochs: int
-    stopped: bool = False
-
-    @property
-    def best(self) -> EpochReport | None:
-        return next((epoch for epoch in reversed(self.epochs) if epoch.best), None)
 
 
 @dataclass
@@ -49,7 +36,6 @@ class Loop:
     stepper: Stepper
     batches: Batches
     evaluator: Evaluator
-    settings: TrainingSettings
     schedule: Schedule
     sampler: Sampler
     keeper: BestKeeper
@@ -61,13 +47,10 @@ class Loop:
 
     def run(self) -> Outcome:
         """Go on from the position to the end, or until there is a reason to stop."""
-        last_epoch = -(-self.schedule.last_step // self.batches.steps_per_epoch)
-        while self.position.epoch <= last_epoch:
-            if self.position.epoch - 1 - self.position.best_epoch >= self.settings.patience:
-                return self._outcome(f"no better for {self.settings.patience} epochs")
+        while (reason := self.schedule.reason_to_end(self.position)) is None:
             if self._stop_is_wished() or not self._learn() or not self._end_epoch():
                 return self._stopped()
-        return self._outcome("all epochs done" if self.settings.budget is None else "the time is up")
+        return self._outcome(reason)
 
     @property
     def step(self) -> int:

@@ -64,6 +64,8 @@ class TerminalProgress(Observer):
             self._encoding.stop()
         self._plan = plan
         self._console.print(_plan_table(plan))
+
+    def starting(self) -> None:
         self._console.print("Starting TensorFlow. Ctrl-C ends the training and keeps the best model.", style="dim")
 
     def begun(self, begun: Begun) -> None:

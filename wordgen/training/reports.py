@@ -137,6 +137,22 @@ class EpochReport:
 
 
 @dataclass(frozen=True)
+class Outcome:
+    """How far the loop has come."""
+
+    reason: str
+    """Why it went no further, in words."""
+    epochs: tuple[EpochReport, ...]
+    whole_epochs: int
+    stopped: bool = False
+    """Whether the user stopped it."""
+
+    @property
+    def best(self) -> EpochReport | None:
+        return next((epoch for epoch in reversed(self.epochs) if epoch.best), None)
+
+
+@dataclass(frozen=True)
 class Ending:
     reason: str
     """Why it ended, in words."""
@@ -159,7 +175,10 @@ class Observer:
         """So many bytes of the text are cut into symbols."""
 
     def planned(self, plan: Plan) -> None:
-        """The run is about to begin."""
+        """What the run is to be is settled."""
+
+    def starting(self) -> None:
+        """There is something to learn, and TensorFlow is being started, which takes seconds."""
 
     def begun(self, begun: Begun) -> None:
         """The first step comes next."""

@@ -1,4 +1,4 @@
-"""The learning rate of every step, as a function of the step and of how the epochs went.
+"""When a run ends, and the learning rate of every step: functions of where it stands and how its epochs went.
 
 Nothing here remembers anything, so a resumed run has the rates of one that never stopped.
 """
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import cos, pi
 
+from wordgen.training.checkpoint import Position
 from wordgen.training.reports import EpochReport
 from wordgen.training.settings import TrainingSettings
 
@@ -22,6 +23,19 @@ class Schedule:
     steps_per_epoch: int
     last_step: int
     """Of the whole run as it is planned."""
+
+    @classmethod
+    def of(cls, settings: TrainingSettings, steps_per_epoch: int, position: Position) -> "Schedule":
+        """That of a run which stands there: a time budget has settled its last step, or else its epochs do."""
+        return cls(settings, steps_per_epoch, position.last_step or settings.epochs * steps_per_epoch)
+
+    def reason_to_end(self, position: Position) -> str | None:
+        """Why a run that stands there has nothing left to do, if it has nothing."""
+        if (position.epoch - 1) * self.steps_per_epoch >= self.last_step:
+            return "all epochs done" if self.settings.budget is None else "the time is up"
+        if position.epoch - 1 - position.best_epoch >= self.settings.patience:
+            return f"no better for {self.settings.patience} epochs"
+        return None
 
     def rate(self, step: int, epochs: Sequence[EpochReport]) -> float:
         """The learning rate of a step (from 1), after the epochs so far."""

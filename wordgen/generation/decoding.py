@@ -147,11 +147,7 @@ class Writer:
 
 
 def beginning(*, starts: bool) -> list[int]:
-    """What is fed before a text.
-
-    In training a unit has others before it, so after a bare START the network is where it never was, and one text in
-    three of a 3 x 512 network began with a capital letter; behind two empty units it was nine in ten.
-    """
+    """What is fed before a text: two empty units, for in training a unit has others before it (docs/experiments.md)."""
     return [END, START, END, START] if starts else [END, END]
 
 

@@ -1,9 +1,9 @@
 # make demo    set up, learn the bundled text, write with what was learned (about five minutes)
 # make test    set up, run every test
 # make check   what CI runs: format, lint, types, import contracts, tests
-# make bench   measure what docs/benchmarks.md tells (half an hour; on a machine that does nothing else;
+# make bench   measure what docs/benchmarks.md tells (a quarter of an hour; on a machine that does nothing else;
 #              TORCH_PYTHON=... names a Python that has PyTorch, to be compared with)
-# make soak    kill and resume a training a hundred times, alone and as one of two (about an hour)
+# make soak    kill and resume a training a hundred times, alone and as one of two (about half an hour)
 # make tidy    put code into the project's format
 
 PYTHON ?= python3

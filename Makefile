@@ -35,6 +35,7 @@ bench: $(VENV)/.develops
 	PYTHONPATH=. $(BIN)/python bench/compiled_step.py
 	PYTHONPATH=. $(BIN)/python bench/scaling.py
 	PYTHONPATH=. $(BIN)/python bench/checkpoints.py
+	PYTHONPATH=. $(BIN)/python bench/tokenizers.py
 	PYTHONPATH=. $(BIN)/python bench/generation.py $(TORCH_PYTHON)
 
 soak: $(VENV)/.develops

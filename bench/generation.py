@@ -4,7 +4,8 @@ PYTHONPATH=. python bench/generation.py [PYTHON]
 
 PYTHON is an interpreter that has PyTorch (its CPU build); without one that row is left out. Every way is a process
 of its own that takes its turn of words; LSTM 3 x 512, vocabulary 10,000, random weights, sampling. The other ways
-just draw from the softmax; wordgen does all that it does for its users, at its defaults and then with each option.
+just draw from the softmax; wordgen does all that it does for its users, at its defaults and then with each option;
+and one text once more by one thread, and by beam search.
 """
 
 import json
@@ -16,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -33,6 +35,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "stop sentence": {"stop": "sentence", "at_least": 10**6, "length": 10**6},
     "greedy": {"mode": "greedy"},
 }
+BEAM = {"mode": "beam"}
+LONGEST_OF_BEAM = 2000
 
 
 def wordgen_ways(folder: Path) -> dict[str, Callable[[int], int]]:
@@ -50,11 +54,12 @@ def wordgen_ways(folder: Path) -> dict[str, Callable[[int], int]]:
         written = model.write([""], GenerationSettings(**chosen, count=texts))
         return sum(len(text.symbols) for text in written)
 
-    return {
+    ways = {
         f"{texts} {name}": lambda words, t=texts, o=options: write(t, o, words)
         for texts in (1, 16, 64)
         for name, options in OPTIONS.items()
     }
+    return {**ways, "1 beam": lambda words: write(1, BEAM, min(words, LONGEST_OF_BEAM))}
 
 
 def torch_ways(threads: int) -> dict[str, Callable[[int], int]]:
@@ -113,6 +118,12 @@ def serve(ways: dict[str, Callable[[int], int]]) -> None:
         print(json.dumps({"words": written, "wall": wall, "cpu": cpu}), flush=True)
 
 
+@dataclass(frozen=True)
+class Pace:
+    words_a_second: float
+    cpu_ms_a_word: float
+
+
 class Way:
     """A process that writes when it is told to."""
 
@@ -127,12 +138,12 @@ class Way:
         )
         self.there = self._read() == "ready\n"
 
-    def words_a_second(self, way: str, words: int) -> float:
+    def write(self, way: str, words: int) -> Pace:
         assert self._process.stdin is not None
         self._process.stdin.write(f"{way} {words}\n")
         self._process.stdin.flush()
         told = json.loads(self._read())
-        return told["words"] / told["wall"]
+        return Pace(told["words"] / told["wall"], 1000 * told["cpu"] / told["words"])
 
     def _read(self) -> str:
         assert self._process.stdout is not None
@@ -153,19 +164,33 @@ def main(torch_python: str | None) -> None:
             side_by_side(texts, {"wordgen": [one if texts == 1 else many], **ways})
         print("option | 1 text | 16 texts | 64 texts: words/s, medians")
         for option in OPTIONS:
-            told = [in_turns({option: lambda w, t=t, o=option: (one if t == 1 else many).words_a_second(f"{t} {o}", w)})
+            told = [in_turns({option: lambda w, t=t, o=option: (one if t == 1 else many).write(f"{t} {o}", w)})
                     for t in (1, 16, 64)]  # fmt: skip
-            print(option, *(f"{each[option]:,.0f}" for each in told), sep=" | ", flush=True)
+            print(option, *(f"{each[option].words_a_second:,.0f}" for each in told), sep=" | ", flush=True)
+        one_text(one, Way(sys.executable, "wordgen", str(folder), OPENBLAS_NUM_THREADS="1"))
         cold_start(folder)
 
 
+def one_text(one: Way, single: Way) -> None:
+    """One text by several threads, by one, and by beam search, in turns."""
+    print("one text | words/s | CPU ms a word: medians")
+    ways = {
+        "defaults, four threads at most": lambda words: one.write("1 defaults", words),
+        "defaults, one thread": lambda words: single.write("1 defaults", words),
+        "beam of 5, four threads at most": lambda words: one.write("1 beam", words),
+        "beam of 5, one thread": lambda words: single.write("1 beam", words),
+    }
+    for name, pace in in_turns(ways).items():
+        print(name, f"{pace.words_a_second:,.0f}", f"{pace.cpu_ms_a_word:.2f}", sep=" | ", flush=True)
+
+
 def side_by_side(texts: int, ways: dict[str, list[Way]]) -> None:
-    chosen: dict[str, Callable[[int], float]] = {}
+    chosen: dict[str, Callable[[int], Pace]] = {}
     for name, processes in ways.items():
         for number, way in enumerate(processes):
             if way.there and (name != "predict" or texts == 1):
-                chosen[f"{name} {number}"] = lambda words, w=way: w.words_a_second(f"{texts} defaults", words)
-    told = in_turns(chosen)
+                chosen[f"{name} {number}"] = lambda words, w=way: w.write(f"{texts} defaults", words)
+    told = {name: pace.words_a_second for name, pace in in_turns(chosen).items()}
     best = {name: max((told[each] for each in told if each.startswith(name)), default=0.0) for name in ways}
     ours = best["wordgen"]
     others = [best.get(name, 0.0) for name in ("torch", "predict")]
@@ -173,14 +198,20 @@ def side_by_side(texts: int, ways: dict[str, list[Way]]) -> None:
     print(texts, f"{ours:,.0f}", *shown, sep=" | ", flush=True)
 
 
-def in_turns(ways: dict[str, Callable[[int], float]]) -> dict[str, float]:
-    """Each in its turn writes for about as long; the median of its speeds."""
-    enough = {name: max(64, int(write(64) * SECONDS_A_TURN)) for name, write in ways.items()}
-    speeds: dict[str, list[float]] = {name: [] for name in ways}
+def in_turns(ways: dict[str, Callable[[int], Pace]]) -> dict[str, Pace]:
+    """Each in its turn writes for about as long; the medians of its paces."""
+    enough = {name: max(64, int(write(64).words_a_second * SECONDS_A_TURN)) for name, write in ways.items()}
+    paces: dict[str, list[Pace]] = {name: [] for name in ways}
     for _ in range(TURNS):
         for name, write in ways.items():
-            speeds[name].append(write(enough[name]))
-    return {name: statistics.median(each) for name, each in speeds.items()}
+            paces[name].append(write(enough[name]))
+    return {
+        name: Pace(
+            statistics.median(pace.words_a_second for pace in each),
+            statistics.median(pace.cpu_ms_a_word for pace in each),
+        )
+        for name, each in paces.items()
+    }
 
 
 def make_model(room: Path) -> Path:

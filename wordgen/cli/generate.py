@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 # One text is bound by reading the weights: a few threads read faster than one, and many only spin and wait.
 _FEW_TEXTS = 8
-_THREADS_FOR_FEW = "4"
+_THREADS_FOR_FEW = min(4, os.cpu_count() or 1)
 _MOST_NAMED = 10
 
 
@@ -91,7 +91,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def limit_threads() -> None:
     """Said to NumPy before it is imported; whoever has set it otherwise knows why."""
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", _THREADS_FOR_FEW)
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", str(_THREADS_FOR_FEW))
 
 
 def as_text(argument: str) -> str:

@@ -14,7 +14,7 @@ from wordgen.bundle import Bundle, fingerprint
 from wordgen.errors import SettingError
 from wordgen.generation.beams import search
 from wordgen.generation.choosing import NO_SYMBOL, OddsChange, SpellingIds, SymbolKinds, odds_changes
-from wordgen.generation.copies import COPY_INDEX, FEWEST_SYMBOLS, Copy, CopyIndex
+from wordgen.generation.copies import COPY_INDEX, FEWEST_SYMBOLS, Copy, CopyIndex, Run
 from wordgen.generation.decoding import Reader, Writer
 from wordgen.generation.drafts import Draft, Ended, write_to_the_end
 from wordgen.generation.manuscript import Manuscript
@@ -146,18 +146,23 @@ class TrainedModel:
         pieces = [speaker.say(each) for each in ids]
         ends = np.cumsum([0, *map(len, pieces)])
         found: list[Copy] = []
-        for run in self.copy_index.runs(ids):
-            if self._words_in(ids[run.start : run.start + run.symbols]) < FEWEST_SYMBOLS:
-                continue  # a few words that are spelled out
+        for run in self._whole_words(ids, self.copy_index.runs(ids)):
             begin, end = int(ends[run.start]), min(int(ends[run.start + run.symbols]), len(text.text))
             begin += len(text.text[begin:end]) - len(text.text[begin:end].lstrip())
             found.append(Copy(run.start, run.symbols, begin, end, text.text[begin:end], run.file, run.line))
         return tuple(found)
 
-    def _words_in(self, ids: Sequence[int]) -> int:
-        """How many symbols there are, if a word that is spelled out counts as one."""
-        spelling = self._kinds.spelling
-        return len(ids) if spelling is None else sum(each not in spelling.values for each in ids)
+    def _whole_words(self, ids: Sequence[int], runs: Sequence[Run]) -> Iterator[Run]:
+        """The runs without half a spelled word at either end; those that are long only as such words count as one."""
+        letters = {} if self._kinds.spelling is None else self._kinds.spelling.values
+        for run in runs:
+            begin, end = run.start, run.start + run.symbols
+            if begin and ids[begin - 1] in letters:
+                begin += 1 + next((n for n, each in enumerate(ids[begin:end]) if each not in letters), end - begin)
+            while end > begin and ids[end - 1] in letters:
+                end -= 1
+            if sum(each not in letters for each in ids[begin:end]) >= FEWEST_SYMBOLS:
+                yield replace(run, start=begin, symbols=end - begin)
 
     @property
     def has_copy_index(self) -> bool:

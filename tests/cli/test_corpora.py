@@ -161,6 +161,14 @@ def test_what_cannot_be_is_said_in_one_sentence(capsys: pytest.CaptureFixture[st
     assert not Path("data").exists()
 
 
+def test_a_file_that_leads_nowhere_is_said(capsys: pytest.CaptureFixture[str]):
+    Path("book").mkdir()
+    Path("book/1.txt").write_text("One.\n\nTwo.\n")
+    Path("book/2.txt").symlink_to("nowhere")
+    assert "book/2.txt cannot be read: No such file" in refused(capsys, "show", "book")
+    assert "book/2.txt cannot be read: No such file" in refused(capsys, "add", "mine", "book")
+
+
 def test_help_says_every_default(capsys: pytest.CaptureFixture[str]):
     for action in ("list", "show", "add"):
         with pytest.raises(SystemExit) as end:

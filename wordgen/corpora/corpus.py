@@ -54,7 +54,7 @@ class ReadingSettings(Settings):
 @dataclass(frozen=True, kw_only=True)
 class CorpusSettings(ReadingSettings):
     corpus: str | tuple[str, ...] = setting(
-        help="the text to learn: a name of the catalogue, text files (.txt or .txt.gz), a folder of them, "
+        help="the text to learn: a name that `wordgen corpora` lists, text files (.txt or .txt.gz), a folder of them, "
         "or - for standard input"
     )
 

@@ -1,0 +1,168 @@
+"""How fast a large text becomes ids, and in how much memory, beside the plain way.
+
+    python bench/encoding.py --megabytes 70 TEXT...      English or Japanese texts; by default the bundled lotr
+
+The units of the texts are repeated, in ever other order, up to that size. The plain way reads the whole file, calls
+NLTK or TinySegmenter once for each line, counts in a dict and makes a list of ids.
+"""
+
+import argparse
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from wordgen.corpora.catalogue import bundled_data
+from wordgen.corpora.corpus import open_corpus
+from wordgen.dataset.cutting import useful_processes
+from wordgen.text.tokenizers import TokenizerName, tokenizer_for
+
+_VOCABULARY = 30_000
+_OURS = f"""
+import sys
+from pathlib import Path
+from wordgen.corpora.corpus import open_corpus
+from wordgen.dataset.encoding import prepare
+from wordgen.text.settings import TextSettings
+dataset = prepare(open_corpus(sys.argv[1]), TextSettings(vocab_size={_VOCABULARY}), Path(sys.argv[2]))
+print(sum(split.symbols for split in dataset.statistics.values()))
+"""
+_PLAIN = f"""
+import sys
+from collections import Counter
+from pathlib import Path
+import numpy as np
+if sys.argv[2] == "japanese":
+    from tinysegmenter import TinySegmenter
+    tokenize = TinySegmenter().tokenize
+else:
+    from nltk.tokenize import NLTKWordTokenizer
+    tokenize = NLTKWordTokenizer().tokenize
+words = []
+for line in Path(sys.argv[1]).read_text(encoding="utf-8").split("\\n"):
+    words += tokenize(line)
+known = {{word: n for n, (word, _) in enumerate(Counter(words).most_common({_VOCABULARY}), 1)}}
+ids = np.array([known.get(word, 0) for word in words], np.uint16)
+print(len(ids))
+"""
+
+
+@dataclass(frozen=True)
+class Measured:
+    seconds: float
+    cpu_seconds: float
+    peak_megabytes: float
+    """Of the process and all that it started, at one moment."""
+    output: str
+
+
+def measure(command: Sequence[str]) -> Measured:
+    before, began = os.times(), time.monotonic()
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    peak = 0.0
+    while process.poll() is None:
+        peak = max(peak, sum(_megabytes(each) for each in _family(process.pid)))
+        time.sleep(0.1)
+    assert process.stdout is not None
+    output = process.stdout.read()
+    if process.returncode:
+        raise SystemExit(f"{command} has failed")
+    after = os.times()
+    cpu = after.children_user + after.children_system - before.children_user - before.children_system
+    return Measured(time.monotonic() - began, cpu, peak, output)
+
+
+def _family(process: int) -> list[int]:
+    """A process and all that it and those have started."""
+    try:
+        threads = list(Path(f"/proc/{process}/task").iterdir())
+        children = [int(each) for thread in threads for each in (thread / "children").read_text().split()]
+    except OSError:  # it has just ended
+        return []
+    return [process, *(each for child in children for each in _family(child))]
+
+
+def _megabytes(process: int) -> float:
+    """What it holds; of memory that several share, its share."""
+    try:
+        lines = Path(f"/proc/{process}/smaps_rollup").read_text().split("\n")
+    except OSError:
+        return 0.0
+    return next((int(line.split()[1]) / 1000 for line in lines if line.startswith("Pss:")), 0.0)
+
+
+def write_large(texts: Sequence[str], size: int, path: Path) -> float:
+    """The units of some texts again and again, each time in another order; how many megabytes they have once."""
+    corpus = open_corpus(list(texts) if len(texts) > 1 else texts[0])
+    units = [unit.text for _, unit in corpus.reading().units() if unit.text]
+    separator = "\n" if corpus.cut_at == "line" else "\n\n"
+    dice = random.Random(1)
+    with path.open("w", encoding="utf-8") as file:
+        while file.tell() < size:
+            dice.shuffle(units)
+            for first in range(0, len(units), 1000):
+                file.write(separator.join(units[first : first + 1000]) + separator)
+                if file.tell() >= size:
+                    break
+    return sum(len(unit.encode()) for unit in units) / 1e6
+
+
+def seconds_to_tensorflow(text: Path, folder: Path) -> float:
+    """From the start of a training to the moment when it starts TensorFlow."""
+    command = [sys.executable, "-m", "wordgen", "train", "--corpus", str(text), "--vocab-size", str(_VOCABULARY)]
+    began = time.monotonic()
+    process = subprocess.Popen(
+        [*command, "--dry-run"], stdout=subprocess.PIPE, text=True, cwd=folder, env=_environment(folder)
+    )
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith("Starting TensorFlow"):
+            break
+    seconds = time.monotonic() - began
+    process.kill()
+    process.communicate()
+    return seconds
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[1]), "WORDGEN_DATA": str(folder)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
+    parser.add_argument("texts", nargs="*", default=[str(bundled_data() / "lotr.txt")])
+    parser.add_argument("--megabytes", type=float, default=10)
+    parser.add_argument("--rounds", type=int, default=2)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        text = folder / "large.txt"
+        once = write_large(arguments.texts, int(arguments.megabytes * 1e6), text)
+        size = text.stat().st_size / 1e6
+        tokenizer: TokenizerName = tokenizer_for(open_corpus(str(text)).sample())
+        print(f"{tokenizer}, {size:.1f} MB ({once:.1f} MB repeated), {useful_processes()} processes\n")
+        print("| | MB/s | CPU seconds | symbols/s | peak memory |")
+        print("|---|---|---|---|---|")
+        for number in range(arguments.rounds):
+            encoded = folder / f"encoded{number}"
+            ours = measure([sys.executable, "-c", _OURS, str(text), str(encoded)])
+            plain = measure([sys.executable, "-c", _PLAIN, str(text), tokenizer])
+            for who, found in (("wordgen", ours), ("the plain way", plain)):
+                symbols = int(found.output) / found.seconds
+                print(
+                    f"| {who} | {size / found.seconds:.2f} | {found.cpu_seconds:.0f} | {symbols:,.0f} "
+                    f"| {found.peak_megabytes:,.0f} MB |",
+                    flush=True,
+                )
+        first = seconds_to_tensorflow(text, folder)
+        again = [seconds_to_tensorflow(text, folder) for _ in range(3)]
+        print(f"\nFrom the command to TensorFlow: {first:.1f} s the first time, then {sorted(again)[1]:.2f} s.")
+
+
+if __name__ == "__main__":
+    main()

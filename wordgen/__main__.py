@@ -4,4 +4,4 @@ import sys
 
 from wordgen.cli.main import main
 
-sys.exit(main())
+sys.exit(main(program="python -m wordgen"))

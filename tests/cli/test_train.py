@@ -45,8 +45,8 @@ def test_the_line_to_try_works(more: list[str], command: Command, tmp_path: Path
     ended = command("train", *SMALL, "--epochs", "1", *more)
     line = next(line for line in ended.stdout.split("\n") if "Let it write" in line)
     words = shlex.split(line.split(":", 1)[1])
-    assert words[:2] == ["wordgen", "generate"]
-    written = command(*words[1:])
+    assert words[:4] == ["python", "-m", "wordgen", "generate"]
+    written = command(*words[3:])
     assert written.returncode == 0, written.stderr
     if "--seed" in words:
         assert written.stdout.startswith(words[words.index("--seed") + 1])
@@ -267,3 +267,10 @@ def test_several_files_are_learned_together(tmp_path: Path, command: Command):
     report = json.loads((tmp_path / "saved_models" / "both" / "report.json").read_text())
     assert report["settings"]["corpus"] == ["one.txt", "two.txt"]
     assert command("train", "--resume", "both", "--epochs", "2").returncode == 0
+
+
+def test_the_commands_it_tells_are_those_that_work_here(command: Command):
+    """In a checkout there is no command `wordgen`, and whoever came by `python -m` goes on so."""
+    assert "Example: python -m wordgen train --corpus" in command("train", "--help").stdout
+    assert "see python -m wordgen score --help" in " ".join(command("--help").stdout.split())
+    assert "See python -m wordgen train --help" in command("train").stderr

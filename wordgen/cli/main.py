@@ -21,16 +21,16 @@ _VERBS = {
 }
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """`wordgen VERB ...`: the exit code."""
+def main(arguments: Sequence[str] | None = None, program: str = "wordgen") -> int:
+    """`wordgen VERB ...`: the exit code. `program` is how the user calls it."""
     given = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     if given and given[0] in _VERBS:
-        return run_verb(given[0], given[1:], prog=f"wordgen {given[0]}")
-    parser = Parser(prog="wordgen", description="Learn a text you love, and write on in its manner.")
+        return run_verb(given[0], given[1:], prog=f"{program} {given[0]}")
+    parser = Parser(prog=program, description="Learn a text you love, and write on in its manner.")
     parser.add_argument("--version", action="version", version=f"wordgen {__version__}")
     verbs = parser.add_subparsers(metavar="VERB", required=True)
     for verb, what_it_does in _VERBS.items():
-        verbs.add_parser(verb, help=f"{what_it_does}; see wordgen {verb} --help")
+        verbs.add_parser(verb, help=f"{what_it_does}; see {program} {verb} --help")
     return _guarded(lambda: (parser.parse_args(given), EXIT_OK)[1], debug=False)
 
 

@@ -1,7 +1,8 @@
 """The round-trip law: text comes back as it was, up to runs of white space."""
 
 import re
-from itertools import chain, pairwise
+import unicodedata
+from itertools import accumulate, chain, pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -194,17 +195,66 @@ def test_the_bundled_texts_are_cut_as_nltk_cuts_them(corpus: str):
     assert [plain(tokenize(line)) for line in lines] == [words_of_sentences(line) for line in lines]
 
 
-JAPANESE_LETTERS = "雨が降る夜の街で、君を待っていた。「どこ」カメラﾃﾚﾋﾞ12１２一万ー々〆 aBEＡ.,u\u3000んはれしず日同"
-JAPANESE_LINES = st.text(st.sampled_from(JAPANESE_LETTERS), max_size=25)
+# Japanese as TinySegmenter cuts it, but for words of Latin letters, which are whole whatever it makes of them.
+
+JAPANESE_LETTERS = "雨が降る夜の街で、君を待っていた。「どこ」カメラﾃﾚﾋﾞ12１２一万ー々〆 \u3000んはれしず日同.,"
+LATIN_LETTERS = "aBEé ﾅz'’ＡｔＥ＇uño"
 TINY = TinySegmenter()
 
 
+def is_latin(character: str) -> bool:
+    return character.isalpha() and unicodedata.name(character, "").startswith(("LATIN ", "FULLWIDTH LATIN "))
+
+
+def tiny_cuts(line: str) -> list[bool]:
+    """For each place in a line, between two of its letters, whether TinySegmenter cuts there."""
+    ends = set(accumulate(map(len, TINY.tokenize(line))))
+    return [place in ends for place in range(1, len(line))]
+
+
+def whole_words_cuts(line: str) -> list[bool]:
+    """The same, by a rule a reader can follow: never inside a word, always beside one, else as TinySegmenter does."""
+    latin = [is_latin(each) for each in line]
+    between = [*latin[1:], False]
+    of_a_word = [
+        latin[n] or (letter in "'’＇" and n > 0 and latin[n - 1] and between[n]) for n, letter in enumerate(line)
+    ]
+    return [cut if not (a or b) else a != b for cut, (a, b) in zip(tiny_cuts(line), pairwise(of_a_word), strict=True)]
+
+
+def our_cuts(line: str) -> list[bool]:
+    ends = set(accumulate(len(restore(symbol)) for symbol in tokenizer_named("japanese").tokenize(line)))
+    return [place in ends for place in range(1, len(line))]
+
+
 @settings(max_examples=500)
-@given(JAPANESE_LINES | st.text(max_size=12))
-def test_japanese_is_tinysegmenters(line: str):
-    expected = [TINY.tokenize(part) for part in line.split("\n")]
-    found = tokenizer_named("japanese").tokenize(line)
+@given(st.text(st.sampled_from(JAPANESE_LETTERS), max_size=25) | st.text(max_size=12))
+def test_japanese_is_tinysegmenters(text: str):
+    text = "".join(each for each in text if not is_latin(each))
+    expected = [TINY.tokenize(part) for part in text.split("\n")]
+    found = tokenizer_named("japanese").tokenize(text)
     assert [restore(symbol) for symbol in found] == list(chain.from_iterable(zip_lines(expected)))
+
+
+@settings(max_examples=500)
+@given(st.text(st.sampled_from(JAPANESE_LETTERS[:24] + 2 * LATIN_LETTERS), max_size=25))
+def test_latin_words_stay_whole_and_all_else_is_tinysegmenters(line: str):
+    assert our_cuts(line) == whole_words_cuts(line)
+
+
+@pytest.mark.parametrize(
+    ("line", "symbols"),
+    [
+        ("僕はI don’t knowと言った", ["僕", "は", "I", " ", "don’t", " ", "know", "と", "言っ", "た"]),
+        ("ＮＨＫニュースＴＶ", ["ＮＨＫ", "ニュース", "ＴＶ"]),
+        ("CDを買う", ["CD", "を", "買う"]),
+        ("naïveなx̂y̌’z̄", ["naïve", "な", "x̂y̌’z̄"]),
+        ("’til 'a'", ["’", "til", " ", "'", "a", "'"]),
+        ("END_TOKEN", ["END", "_", "TOKEN"]),
+    ],
+)
+def test_english_words_in_japanese_text_stay_whole(line: str, symbols: list[str]):
+    assert tokenizer_named("japanese").tokenize(line) == symbols
 
 
 def zip_lines(lines: list[list[str]]) -> list[list[str]]:
@@ -213,6 +263,7 @@ def zip_lines(lines: list[list[str]]) -> list[list[str]]:
 
 
 def test_the_bundled_songs_are_cut_as_tinysegmenter_cuts_them():
-    tokenize = tokenizer_named("japanese").tokenize
-    for line in unit_texts(open_corpus("lyrics")):
-        assert [restore(symbol) for symbol in tokenize(line)] == TINY.tokenize(line)
+    lines = unit_texts(open_corpus("lyrics"))
+    assert sum(map(is_latin, "".join(lines))) < len(lines)
+    for line in lines:
+        assert our_cuts(line) == whole_words_cuts(line)

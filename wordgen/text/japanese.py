@@ -3,10 +3,15 @@
 TinySegmenter asks at each place of a line, by a sum of some forty weights, whether a word begins there. The sums
 are its own, taken from its tables; here most are added up once for each pair of letters, and for each row of kinds of
 letters, and remembered: the same come again and again.
+
+It learned from text with hardly any Latin letters in it, and cuts English words anywhere. So those are no business of
+its own: each is one symbol, whatever it decided inside and at the edges, and everywhere else its cuts stand.
 """
 
+import re
 from collections.abc import Callable
 from functools import cache
+from itertools import accumulate, pairwise
 from typing import Any
 
 from wordgen.text.escapes import protect, restore
@@ -17,6 +22,8 @@ _EDGE_NAMES = ("B3", "B2", "B1", "E1", "E2", "E3")
 _EDGES = [chr(0xD800 + number) for number in range(6)]
 _BEFORE, _BEHIND = "".join(_EDGES[:3]), "".join(_EDGES[3:])
 _REMEMBERED = 200_000
+_LATIN_LETTERS = "[A-Za-zÀ-ÖØ-öø-ʯḀ-ỿＡ-Ｚａ-ｚ][\u0300-\u036f]*"  # with the marks that do not compose
+_LATIN_WORD = re.compile(f"(?:{_LATIN_LETTERS})+(?:['’＇](?:{_LATIN_LETTERS})+)*")
 
 
 def tokenize(text: str) -> list[str]:
@@ -30,7 +37,20 @@ def piece(symbol: str, previous: str | None) -> str:
 
 
 def _line_symbols(line: str) -> list[str]:
-    return [protect(word) for word in _segmenter().words(line)]
+    words = _segmenter().words(line)
+    if _LATIN_WORD.search(line):
+        words = _with_whole_latin_words(line, words)
+    return [protect(word) for word in words]
+
+
+def _with_whole_latin_words(line: str, words: list[str]) -> list[str]:
+    """The words of a line with no cut inside a word of Latin letters, and one on either side of it."""
+    cuts = {0, *accumulate(map(len, words))}
+    for found in _LATIN_WORD.finditer(line):
+        begin, end = found.span()
+        cuts.difference_update(range(begin + 1, end))
+        cuts.update((begin, end))
+    return [line[begin:end] for begin, end in pairwise(sorted(cuts))]
 
 
 class _Remembered(dict[str, Any]):

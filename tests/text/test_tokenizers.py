@@ -1,6 +1,7 @@
 """The round-trip law: text comes back as it was, up to runs of white space."""
 
 import re
+import time
 import unicodedata
 from itertools import accumulate, chain, pairwise
 
@@ -195,6 +196,29 @@ def test_the_bundled_texts_are_cut_as_nltk_cuts_them(corpus: str):
     assert [plain(tokenize(line)) for line in lines] == [words_of_sentences(line) for line in lines]
 
 
+@pytest.mark.parametrize("chunk", ["alpha," * 166 + "end.", '"' * 1000, "don't--" * 140, "a.b" * 333])
+def test_a_chunk_of_up_to_a_thousand_characters_is_cut_as_nltk_cuts_it(chunk: str):
+    assert plain(tokenizer_named("english").tokenize(chunk)) == words_of_sentences(chunk)
+
+
+MEGABYTES = """x " ' . ( - * `` '' a' n't cannot a.b,c 1, .) ." “a” é\u0301""".split()  # noqa: SIM905 - as above
+
+
+@pytest.mark.parametrize("bit", MEGABYTES)
+def test_a_megabyte_without_white_space_is_cut_in_no_time(monkeypatch: pytest.MonkeyPatch, bit: str):
+    """NLTK gives up on what takes too long; here that is a twentieth of its five seconds."""
+    monkeypatch.setattr("nltk.redos.DEFAULT_TIMEOUT", 0.25)
+    text = (bit * 1_000_000)[:1_000_000]
+    began = time.process_time()
+    assert back_and_forth("english", text) == text
+    assert time.process_time() - began < 10
+
+
+def test_a_chunk_beyond_all_measure_is_sliced_between_words():
+    symbols = tokenizer_named("english").tokenize("Aragorn,Gandalf,don't," * 200 + "end.”)")
+    assert set(plain(symbols)) == {"Aragorn", "Gandalf", "do", "n't", ",", "end", ".", "”", ")"}
+
+
 # Japanese as TinySegmenter cuts it, but for words of Latin letters, which are whole whatever it makes of them.
 
 JAPANESE_LETTERS = "雨が降る夜の街で、君を待っていた。「どこ」カメラﾃﾚﾋﾞ12１２一万ー々〆 \u3000んはれしず日同.,"
@@ -267,3 +291,12 @@ def test_the_bundled_songs_are_cut_as_tinysegmenter_cuts_them():
     assert sum(map(is_latin, "".join(lines))) < len(lines)
     for line in lines:
         assert our_cuts(line) == whole_words_cuts(line)
+
+
+@pytest.mark.parametrize("letters", [1, 2, 7])
+def test_a_line_is_cut_the_same_however_many_letters_are_looked_at_at_once(
+    monkeypatch: pytest.MonkeyPatch, letters: int
+):
+    monkeypatch.setattr("wordgen.text.japanese._LETTERS_AT_ONCE", letters)
+    line = "".join(unit_texts(open_corpus("lyrics"))[:300])
+    assert our_cuts(line) == whole_words_cuts(line)

@@ -11,6 +11,9 @@ whether or not it stands beside a quotation mark.
 NLTK looks no further than the white space around a chunk of text, but for a full stop, which it splits
 off from the end of its string alone. So each chunk goes to it by itself, up to its stop where a sentence ends
 there, and what became of it is remembered: a text has far fewer different chunks than chunks.
+
+NLTK gives up on what takes it five seconds. So a chunk that no word is as long as, a megabyte of quotation marks, say,
+goes to it in slices.
 """
 
 import re
@@ -34,6 +37,10 @@ _SMALL_LETTER = re.compile(r"[a-z]")
 _TWO_WORDS = frozenset(("cannot", "gimme", "gonna", "gotta", "lemme", "wanna"))  # the words of letters that NLTK splits
 _ANY_SPANS = re.compile(r"\w+|[^\w\s]+")
 _REMEMBERED = 2**19
+_LONGEST_REMEMBERED = 100  # characters: half a million longer ones would be too much to keep
+# What NLTK cuts in a few thousandths of a second, whatever it is; if there is more, up to a place between words.
+_SLICE = re.compile(r".{1,1000}(?:\Z|(?<![\w'’]))|.{1,1000}", re.DOTALL)
+_SLICES_REMEMBERED = 100
 
 
 def tokenize(text: str) -> list[str]:
@@ -64,7 +71,7 @@ def _line_symbols(line: str) -> list[str]:
         if chunk[-1] in _MAY_HAVE_STOP:
             follower = chunks[number + 1] if number < last else None
             end = _sentence_end(chunk, follower, first=number == 0 and not line[0].isspace())
-        symbols += _chunk_symbols(chunk, end)
+        symbols += _chunk_symbols(chunk, end) if len(chunk) <= _LONGEST_REMEMBERED else _long_symbols(chunk, end)
     return symbols
 
 
@@ -81,8 +88,7 @@ def _sentence_end(chunk: str, follower: str | None, *, first: bool) -> int:
     return 0 if abbreviated else stop.end()
 
 
-@lru_cache(_REMEMBERED)
-def _chunk_symbols(chunk: str, sentence_end: int) -> tuple[str, ...]:
+def _cut(chunk: str, sentence_end: int) -> tuple[str, ...]:
     if chunk.isalpha() and chunk.lower() not in _TWO_WORDS:
         return (chunk,)
     spans = _word_spans(chunk[:sentence_end]) if sentence_end else []
@@ -90,6 +96,19 @@ def _chunk_symbols(chunk: str, sentence_end: int) -> tuple[str, ...]:
     rest = f"{chunk[sentence_end:]} x"
     spans += ((sentence_end + a, sentence_end + b) for a, b in _word_spans(rest)[:-1])
     return tuple(_symbols(chunk, spans))
+
+
+_chunk_symbols = lru_cache(_REMEMBERED)(_cut)
+_slice_symbols = lru_cache(_SLICES_REMEMBERED)(_cut)
+
+
+def _long_symbols(chunk: str, sentence_end: int) -> Iterator[str]:
+    """The symbols of a chunk of any length; where it had to be sliced, the later slice is glued to the earlier."""
+    for found in _SLICE.finditer(chunk):
+        end = sentence_end - found.start()
+        first, *others = _slice_symbols(found[0], end if 0 < end <= len(found[0]) else 0)
+        yield JOINER + first if found.start() else first
+        yield from others
 
 
 def _symbols(chunk: str, spans: list[Span]) -> Iterator[str]:

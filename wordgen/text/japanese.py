@@ -11,7 +11,7 @@ its own: each is one symbol, whatever it decided inside and at the edges, and ev
 import re
 from collections.abc import Callable
 from functools import cache
-from itertools import accumulate, pairwise
+from itertools import compress, pairwise
 from typing import Any
 
 from wordgen.text.escapes import protect, restore
@@ -20,10 +20,12 @@ from wordgen.text.lines import tokenize_lines
 # Around a line TinySegmenter sees B3 B2 B1 and E1 E2 E3. Each is one character here, of those that no text can hold.
 _EDGE_NAMES = ("B3", "B2", "B1", "E1", "E2", "E3")
 _EDGES = [chr(0xD800 + number) for number in range(6)]
-_BEFORE, _BEHIND = "".join(_EDGES[:3]), "".join(_EDGES[3:])
+_BEFORE, _BEHIND = "".join(_EDGES[:3]), "".join(_EDGES[3:5])  # E3 is never looked at
 _REMEMBERED = 200_000
-_LATIN_LETTERS = "[A-Za-zÀ-ÖØ-öø-ʯḀ-ỿＡ-Ｚａ-ｚ][\u0300-\u036f]*"  # with the marks that do not compose
-_LATIN_WORD = re.compile(f"(?:{_LATIN_LETTERS})+(?:['’＇](?:{_LATIN_LETTERS})+)*")
+_LETTERS_AT_ONCE = 10_000  # so that a line may be a book
+_LATIN = "A-Za-zÀ-ÖØ-öø-ʯḀ-ỿＡ-Ｚａ-ｚ"
+_LETTERS = rf"[{_LATIN}][{_LATIN}\u0300-\u036f]*+"  # with the marks that do not compose
+_LATIN_WORD = re.compile(f"{_LETTERS}(?:['’＇]{_LETTERS})*+")
 
 
 def tokenize(text: str) -> list[str]:
@@ -37,20 +39,13 @@ def piece(symbol: str, previous: str | None) -> str:
 
 
 def _line_symbols(line: str) -> list[str]:
-    words = _segmenter().words(line)
-    if _LATIN_WORD.search(line):
-        words = _with_whole_latin_words(line, words)
-    return [protect(word) for word in words]
-
-
-def _with_whole_latin_words(line: str, words: list[str]) -> list[str]:
-    """The words of a line with no cut inside a word of Latin letters, and one on either side of it."""
-    cuts = {0, *accumulate(map(len, words))}
+    cuts = _segmenter().cuts(line)
     for found in _LATIN_WORD.finditer(line):
         begin, end = found.span()
-        cuts.difference_update(range(begin + 1, end))
-        cuts.update((begin, end))
-    return [line[begin:end] for begin, end in pairwise(sorted(cuts))]
+        cuts[begin:end] = bytes(end - begin)
+        cuts[begin] = cuts[end] = True
+    symbols = _symbols()
+    return [symbols[line[begin:end]] for begin, end in pairwise(compress(range(len(cuts)), cuts))]
 
 
 class _Remembered(dict[str, Any]):
@@ -85,29 +80,28 @@ class _Segmenter:
         self._fourth = _Remembered(lambda pair: self._weigh(UW5=pair[1], BW3=pair))
         self._kinds = _Remembered(self._sum_over_kinds)
 
-    def words(self, line: str) -> list[str]:
-        if not line:
-            return []
-        sums, kinds_sums = self._sums_over_letters(line), self._kinds
-        kinds = "OOO" + "".join([self._kind[letter] for letter in line]) + "OOO"
-        decided = "UUU"
-        words: list[str] = []
-        begin = 0
-        for at in range(1, len(line)):
-            if sums[at] + kinds_sums[decided + kinds[at : at + 6]] > 0:
-                words.append(line[begin:at])
-                begin = at
-                decided = decided[1:] + "B"
-            else:
-                decided = decided[1:] + "O"
-        words.append(line[begin:])
-        return words
-
-    def _sums_over_letters(self, line: str) -> list[int]:
-        """For each place of a line the weights of the six letters around it."""
+    def cuts(self, line: str) -> bytearray:
+        """For each place of a line, from its beginning to its end, whether a word begins or ends there."""
+        cuts = bytearray(len(line) + 1)
+        cuts[0] = cuts[-1] = True
         letters = _BEFORE + line + _BEHIND
-        pairs = [letters[at : at + 2] for at in range(len(line) + 5)]
-        triples = [letters[at : at + 3] for at in range(len(line) + 4)]
+        kind, kinds_sums = self._kind, self._kinds
+        decided = "UUU"
+        for begin in range(1, len(line), _LETTERS_AT_ONCE):
+            part = letters[begin : begin + _LETTERS_AT_ONCE + 5]
+            kinds = "".join([kind[letter] for letter in part])
+            for at, of_letters in enumerate(self._sums_over_letters(part)):
+                if of_letters + kinds_sums[decided + kinds[at : at + 6]] > 0:
+                    cuts[begin + at] = True
+                    decided = decided[1:] + "B"
+                else:
+                    decided = decided[1:] + "O"
+        return cuts
+
+    def _sums_over_letters(self, letters: str) -> list[int]:
+        """For each place with three letters on either side their weights."""
+        pairs = [letters[at : at + 2] for at in range(len(letters) - 1)]
+        triples = [letters[at : at + 3] for at in range(len(letters) - 2)]
         first, last = self._weights["UW1"].get, self._weights["UW6"].get
         one, two, three, four = (self._weights[name].get for name in ("TW1", "TW2", "TW3", "TW4"))
         second, third, fourth = self._second, self._third, self._fourth
@@ -115,7 +109,7 @@ class _Segmenter:
             first(letters[at], 0) + second[pairs[at + 1]] + third[pairs[at + 2]] + fourth[pairs[at + 3]]
             + last(letters[at + 5], 0)
             + one(triples[at], 0) + two(triples[at + 1], 0) + three(triples[at + 2], 0) + four(triples[at + 3], 0)
-            for at in range(len(line))
+            for at in range(len(letters) - 5)
         ]  # fmt: skip
 
     def _weigh(self, **features: str) -> int:
@@ -153,3 +147,9 @@ def _with_edges(name: str, table: dict[str, int]) -> dict[str, int]:
 @cache
 def _segmenter() -> _Segmenter:
     return _Segmenter()
+
+
+@cache
+def _symbols() -> _Remembered:
+    """The symbol of each word: one text in memory for all places where it stands."""
+    return _Remembered(protect)

@@ -138,6 +138,7 @@ def test_a_benchmark_is_counted_as_it_was_published(tmp_path: Path):
     assert list(dataset.ids["test"][:3]) == [END, id_of("="), id_of("A")]
     words = {"=", "A", "title", "the", "train", "goes", "on"}
     assert set(dataset.codec.vocabulary.symbols[3:]) == words
+    assert dataset.types == len(words)
     assert "valid" not in dataset.codec.vocabulary
 
 

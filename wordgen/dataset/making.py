@@ -26,7 +26,7 @@ from wordgen.dataset.numbered import Block, NumberedText
 from wordgen.dataset.splits import FEWEST_UNITS, splits_of
 from wordgen.errors import CorpusError
 from wordgen.files import file_checksum, whole_folder
-from wordgen.text.escapes import END_TOKEN
+from wordgen.text.escapes import END_TOKEN, RESERVED
 from wordgen.text.settings import TextSettings
 from wordgen.text.spelling import SPELLING
 from wordgen.text.tokenizers import Tokenizer, TokenizerName
@@ -159,7 +159,8 @@ def _vocabulary(
         counted += np.bincount(block.symbols[training], minlength=len(counted))
     counts = {symbol: count for symbol, count in zip(text.symbols, counted.tolist(), strict=True) if count}
     size, min_count = settings.limits(all_words=as_published)
-    return Vocabulary.from_counts(counts, size, min_count, spelling=settings.unknown == "spell"), len(counts)
+    vocabulary = Vocabulary.from_counts(counts, size, min_count, spelling=settings.unknown == "spell")
+    return vocabulary, len(counts.keys() - set(RESERVED))
 
 
 class _Writing:

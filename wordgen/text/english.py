@@ -36,8 +36,8 @@ _INITIAL = re.compile(r"[A-Z]")
 _SMALL_LETTER = re.compile(r"[a-z]")
 _TWO_WORDS = frozenset(("cannot", "gimme", "gonna", "gotta", "lemme", "wanna"))  # the words of letters that NLTK splits
 _ANY_SPANS = re.compile(r"\w+|[^\w\s]+")
-_REMEMBERED = 2**19
-_LONGEST_REMEMBERED = 100  # characters: half a million longer ones would be too much to keep
+_REMEMBERED = 2**16  # WikiText-2 has 40,000 different chunks; so many take 30 MB in each process
+_LONGEST_REMEMBERED = 100  # characters: many longer ones would be too much to keep
 # What NLTK cuts in a few thousandths of a second, whatever it is; if there is more, up to a place between words.
 _SLICE = re.compile(r".{1,1000}(?:\Z|(?<![\w'’]))|.{1,1000}", re.DOTALL)
 _SLICES_REMEMBERED = 100

@@ -47,6 +47,15 @@ def test_a_bundle_comes_back_as_it_was(saved: Path):
     assert sorted(os.listdir(saved)) == [CONFIG, VOCABULARY, WEIGHTS]
 
 
+def test_folding_is_told_where_there_is_any(saved: Path, tmp_path: Path):
+    """Bundles from before it could be chosen are those of today to the byte, and have none."""
+    bundle = make_bundle()
+    save_bundle(replace(bundle, text=replace(bundle.text, fold_width=True)), tmp_path / "folded")
+    assert load_bundle(tmp_path / "folded").text.fold_width
+    assert b"fold_width" not in (saved / CONFIG).read_bytes()
+    assert not load_bundle(saved).text.fold_width
+
+
 def test_better_weights_replace_the_old_ones(saved: Path):
     save_bundle(make_bundle(fill=0.5), saved)
     assert same(load_bundle(saved), make_bundle(fill=0.5))

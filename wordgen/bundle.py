@@ -42,6 +42,15 @@ class TextConfig(Settings):
     """Whether line breaks within a unit are symbols."""
     starts: bool = setting()
     """Whether units begin with START; a text that brought its own <eos> has END alone."""
+    fold_width: bool = setting(False)
+    """Whether wide and narrow forms were read as the usual ones."""
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Without a word on folding where there was none: as bundles were written before it could be chosen."""
+        mapping = super().to_mapping()
+        if not self.fold_width:
+            del mapping["fold_width"]
+        return mapping
 
 
 @dataclass(frozen=True)

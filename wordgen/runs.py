@@ -326,6 +326,7 @@ def _plan(folder: Path, corpus: Corpus, dataset: Dataset, batches: Batches, sett
         notes=dataset.notes,
         unit=corpus.cut_at,
         line_breaks=corpus.line_breaks,
+        fold_width=corpus.fold_width,
         tokenizer=dataset.codec.tokenizer.name,
         fingerprint=dataset.fingerprint,
         statistics=dataset.statistics,

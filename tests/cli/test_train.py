@@ -244,6 +244,25 @@ def test_killed_at_any_time_the_model_is_whole(tmp_path: Path):
         assert load_bundle(tmp_path / "saved_models" / "long").architecture.units == 32
 
 
+def test_a_text_that_was_folded_is_written_on_from_any_form(tmp_path: Path, command: Command):
+    (tmp_path / "wide.txt").write_text("ＴＶを見る！ﾃﾚﾋﾞは楽しい。\n" * 60, encoding="utf-8")
+    options = ["--fold-width", "--layers", "1", "--units", "8", "--epochs", "1", "--name", "wide"]
+    ended = command("train", "--corpus", "wide.txt", *options)
+    assert ended.returncode == 0, ended.stderr
+    assert "420 wide and narrow letters and signs folded" in " ".join(ended.stdout.split())
+    for seed in ("ＴＶを見る！ﾃﾚﾋﾞ", "TVを見る!テレビ"):
+        written = command("generate", "--seed", seed, "--length", "3", "--json")
+        assert written.stdout.startswith("{"), written.stderr
+        told = json.loads(written.stdout)
+        assert told["unknown"] == []
+        assert told["text"].startswith("TVを見る!テレビ")
+    resumed = command("train", "--resume", "wide", "--epochs", "2")
+    assert resumed.returncode == 0, resumed.stderr
+    refused = command("train", "--resume", "wide", "--epochs", "3", "--no-fold-width")
+    assert refused.returncode == 2
+    assert "was begun with --fold-width True" in refused.stderr
+
+
 def test_a_text_may_come_through_a_pipe_and_the_run_can_be_resumed(tmp_path: Path, command: Command):
     text = "\n\n".join(f"The road went on and on, said number {n}." for n in range(200)).encode("utf-16")
     options = ["--layers", "1", "--units", "8", "--epochs", "1", "--name", "piped"]

@@ -63,12 +63,11 @@ def test_a_text_that_was_added_opens_by_its_name_with_the_layout_that_was_found(
 
 def test_what_is_said_of_the_text_is_remembered():
     Path("old.txt").write_bytes("雨が降る夜。\n".encode("euc_jp") * 30)
-    how = ReadingSettings(encoding="euc_jp", unit="line", line_breaks="kept", keep_boilerplate=True)
+    how = ReadingSettings(encoding="euc_jp", unit="line", line_breaks="kept", keep_boilerplate=True, fold_width=True)
     add("old", "old.txt", how=how)
     corpus = open_corpus("old")
-    assert (corpus.encoding, corpus.unit, corpus.line_breaks, corpus.keep_boilerplate) == (
-        "euc_jp", "line", "kept", True,
-    )  # fmt: skip
+    found = (corpus.encoding, corpus.unit, corpus.line_breaks, corpus.keep_boilerplate, corpus.fold_width)
+    assert found == ("euc_jp", "line", "kept", True, True)
     assert open_corpus("old", ReadingSettings(encoding="utf-8", unit="document")).encoding == "utf-8"
 
 

@@ -98,5 +98,13 @@ def test_spaces_behind_a_seed_are_symbols_where_letters_are():
     assert reader().symbols("the  ") == ["the"]
 
 
+def test_a_seed_is_folded_as_the_corpus_was():
+    seed = "Ｆｒｏｄｏ， the ｋing！"
+    folding = reader(*WORDS, "￭!", fold_width=True)
+    assert folding.seed(seed).ids == reader(*WORDS, "￭!").seed("Frodo, the king!").ids
+    assert folding.symbols(seed) == ["Frodo", "￭,", "the", "king", "￭!"]
+    assert reader(*WORDS, "￭!").seed(seed).unknown
+
+
 def test_a_long_text_without_spaces_is_cut_where_it_is():
     assert len(reader("夜", "街", " ", tokenizer="characters").seed("夜" * 30_000 + " 街").ids) == WARM_UP

@@ -23,6 +23,7 @@ def plan() -> Plan:
         source="data/tale.txt",
         unit="line",
         line_breaks="joined",
+        fold_width=False,
         notes=("read as Shift JIS",),
         tokenizer="english",
         fingerprint="f",

@@ -56,6 +56,7 @@ class CatalogueEntry(Settings):
     line_breaks: LineBreaks = setting()
     encoding: Encoding = setting("auto")
     keep_boilerplate: bool = setting(False)
+    fold_width: bool = setting(False)
     licence: str = setting()
     source: str = setting()
     note: str = setting("")

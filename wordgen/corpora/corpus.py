@@ -20,6 +20,7 @@ from wordgen.corpora.catalogue import (
     user_data,
 )
 from wordgen.corpora.fetching import Fetching, fetch_all
+from wordgen.corpora.folding import folded_unit, forms_in
 from wordgen.corpora.published import SPLITS, Split, name_without_split, published_splits
 from wordgen.corpora.reading import LONGEST_PIECE, Encoding, Line, TextFile
 from wordgen.corpora.units import Unit, every_line, guess_layout, units_of
@@ -49,6 +50,9 @@ class ReadingSettings(Settings):
     keep_boilerplate: bool = setting(
         False, help="keep what Project Gutenberg and Aozora Bunko put around and into their texts"
     )
+    fold_width: bool = setting(
+        False, help="read full-width letters, digits and punctuation as ASCII, and half-width katakana as full-width"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +73,7 @@ class Corpus:
     """The tokenizer that the catalogue names; None where the text must speak for itself."""
     encoding: Encoding = "auto"
     keep_boilerplate: bool = False
+    fold_width: bool = False
     splits: tuple[Split, ...] = ()
     """The split of each file, where the text was published with its own."""
 
@@ -100,7 +105,8 @@ class Corpus:
 
     def digest(self) -> str:
         """A fingerprint of the bytes of all files and of how they are read and cut into units."""
-        how = (self.unit, self.line_breaks, self.encoding, self.keep_boilerplate, self.splits, len(self.files))
+        layout = (self.unit, self.line_breaks, self.splits, len(self.files))
+        how = (*layout, self.encoding, self.keep_boilerplate, self.fold_width)
         whole = hashlib.sha256(repr(how).encode())
         for path in self.files:
             of_file = hashlib.sha256()
@@ -118,6 +124,7 @@ class Reading:
     every_line: bool = False
     """Whether each line of the files is a unit, blank or not, as benchmarks count them."""
     _files: list[tuple[TextFile, Cuts]] = field(default_factory=list)
+    _folded_forms: int = 0
 
     def units(self) -> Iterator[tuple[int, Unit]]:
         """All units in order, with the number of the file that each stood in."""
@@ -127,7 +134,13 @@ class Reading:
             self._files.append((file, cuts))
             lines = file.lines() if corpus.keep_boilerplate else without_boilerplate(file.lines(), cuts)
             units = every_line(lines) if self.every_line else units_of(lines, corpus.cut_at, corpus.line_breaks)
-            yield from zip(repeat(number), units)
+            yield from zip(repeat(number), self._folding(units) if corpus.fold_width else units)
+
+    def _folding(self, units: Iterable[Unit]) -> Iterator[Unit]:
+        """Behind the boilerplate, whose marks are wide, and behind the joining of lines, which goes by letters."""
+        for unit in units:
+            self._folded_forms += forms_in(unit.text)
+            yield folded_unit(unit)
 
     @property
     def bytes_read(self) -> int:
@@ -153,6 +166,8 @@ class Reading:
             lines, marks = sum(cuts.lines for cuts in of_library), sum(cuts.marks for cuts in of_library)
             told = f"cut {lines:,} lines of {library}'s own"
             notes.append(told + (f", and {marks:,} readings and editor's marks" if marks else ""))
+        if self._folded_forms:
+            notes.append(f"{self._folded_forms:,} wide and narrow letters and signs folded")
         long_lines = sum(file.long_lines for file, _ in self._files)
         if long_lines and self.corpus.cut_at == "line":
             lines = "lines" if long_lines > 1 else "line"
@@ -221,7 +236,12 @@ def _from_catalogue(entry: CatalogueEntry, how: ReadingSettings, fetching: Fetch
 def _with_what_is_known(entry: CatalogueEntry, how: ReadingSettings) -> ReadingSettings:
     """What is said goes before what the catalogue says of the files."""
     encoding = entry.encoding if how.encoding == "auto" else how.encoding
-    return replace(how, encoding=encoding, keep_boilerplate=how.keep_boilerplate or entry.keep_boilerplate)
+    return replace(
+        how,
+        encoding=encoding,
+        keep_boilerplate=how.keep_boilerplate or entry.keep_boilerplate,
+        fold_width=how.fold_width or entry.fold_width,
+    )
 
 
 def _texts_of(entry: CatalogueEntry) -> tuple[list[Path], tuple[Split, ...]]:
@@ -285,6 +305,7 @@ def _corpus(
         tokenizer,
         how.encoding,
         how.keep_boilerplate,
+        how.fold_width,
         splits,
     )
 

@@ -118,13 +118,15 @@ def _table(name: str, files: Sequence[str], corpus: Corpus, tokenizer: str, desc
         "line_breaks": corpus.line_breaks,
         "encoding": corpus.encoding,
         "keep_boilerplate": corpus.keep_boilerplate,
+        "fold_width": corpus.fold_width,
         "licence": description.licence or "",
         "source": description.source or "",
     }
     if corpus.encoding == "auto":
         del table["encoding"]
-    if not corpus.keep_boilerplate:
-        del table["keep_boilerplate"]
+    for switch in ("keep_boilerplate", "fold_width"):
+        if not table[switch]:
+            del table[switch]
     return table
 
 

@@ -83,11 +83,11 @@ class TextFile:
             for line in lines:
                 if len(line) > LONGEST_PIECE:
                     line = yield from self._cut_pieces(number, line)
-                yield number, _composed(line)
+                yield number, composed(line)
                 number += 1
             if len(rest) > LONGEST_PIECE:
                 rest = yield from self._cut_pieces(number, rest)
-        yield number, _composed(rest)
+        yield number, composed(rest)
 
     def text(self) -> str:
         return "\n".join("".join(text for _, text in pieces) for _, pieces in groupby(self.lines(), itemgetter(0)))
@@ -97,7 +97,7 @@ class TextFile:
         self._long_lines.add(number)
         while len(line) > LONGEST_PIECE:
             piece, line = _cut(line)
-            yield number, _composed(piece)
+            yield number, composed(piece)
         return line
 
     def blocks(self) -> Iterator[bytes]:
@@ -164,7 +164,7 @@ class _Faults:
 
 def clean(text: str) -> str:
     """Text that is there already, as lines would be read from a file."""
-    return "\n".join(_composed(line) for line in _unified(text).split("\n"))
+    return "\n".join(composed(line) for line in _unified(text).split("\n"))
 
 
 def _unified(text: str) -> str:
@@ -180,7 +180,7 @@ def _cut(line: str) -> tuple[str, str]:
     return line[:end], line[end:]
 
 
-def _composed(line: str) -> str:
+def composed(line: str) -> str:
     """A line with composed characters (NFC), bit by bit: the time for thousands of marks on one letter is quadratic."""
     if len(line) <= _COMPOSED_AT_ONCE or line.isascii():
         return unicodedata.normalize("NFC", line)
@@ -202,8 +202,11 @@ def _before_marks(line: str, place: int) -> int:
 
 
 def _composes(character: str) -> bool:
-    """Whether it may become one with the character before it: a mark, or a vowel or final of Korean."""
-    return unicodedata.category(character).startswith("M") or "\u1161" <= character <= "\u11ff"
+    """Whether it may become one with the character before it: a mark, or a vowel or final of Korean.
+
+    Narrow Japanese marks do where they are folded (folding.py).
+    """
+    return unicodedata.category(character).startswith("M") or "\u1161" <= character <= "\u11ff" or character in "ﾞﾟ"
 
 
 def _recognised(sample: bytes, path: Path) -> str:

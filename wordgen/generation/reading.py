@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from wordgen.bundle import TextConfig
+from wordgen.corpora.folding import folded
 from wordgen.corpora.reading import clean
 from wordgen.corpora.units import units_of
 from wordgen.text.codec import Codec
@@ -57,7 +58,8 @@ class TextReader:
         for unit in units_of(enumerate(clean(text).split("\n"), 1), self._config.unit, self._config.line_breaks):
             if not brought_end:
                 symbols.append(END_TOKEN)
-            of_unit = self._codec.tokenizer.tokenize(unit.text)
+            unit_text = folded(unit.text) if self._config.fold_width else unit.text
+            of_unit = self._codec.tokenizer.tokenize(unit_text)
             brought_end = of_unit[-1:] == [END_TOKEN]  # as texts do that are tokenized already
             symbols += of_unit
         spaces = len(text) - len(text.rstrip(" "))  # which units do not have, but letters by letters they count

@@ -159,6 +159,7 @@ class Learner:
             unit=self.plan.unit,
             line_breaks=self.plan.line_breaks,
             starts=self.dataset.starts,
+            fold_width=self.plan.fold_width,
         )
         return Bundle(self.plan.architecture, text, self.dataset.codec.vocabulary, weights)
 

@@ -34,6 +34,7 @@ class Plan:
     """How it was read, in short sentences."""
     unit: UnitKind
     line_breaks: LineBreaks
+    fold_width: bool
     tokenizer: TokenizerName
     fingerprint: str
     """Of the ids that the corpus became."""

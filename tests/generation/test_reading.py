@@ -102,7 +102,7 @@ def test_a_seed_is_folded_as_the_corpus_was():
     seed = "Ｆｒｏｄｏ， the ｋing！"
     folding = reader(*WORDS, "￭!", fold_width=True)
     assert folding.seed(seed).ids == reader(*WORDS, "￭!").seed("Frodo, the king!").ids
-    assert folding.symbols(seed) == ["Frodo", "￭,", "the", "king", "￭!"]
+    assert folding.symbols(seed) == folding.symbols_within(seed) == ["Frodo", "￭,", "the", "king", "￭!"]
     assert reader(*WORDS, "￭!").seed(seed).unknown
 
 

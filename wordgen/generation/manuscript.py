@@ -36,7 +36,7 @@ class Manuscript:
 
     def type(self, line: str) -> tuple[UnknownWord, ...]:
         """Add what a person typed, as it is; what the model does not know it will not see, and it is named."""
-        symbols = [(symbol, self._reader.ids_in_any_form(symbol)) for symbol in self._codec.tokenizer.tokenize(line)]
+        symbols = [(symbol, self._reader.ids_in_any_form(symbol)) for symbol in self._reader.symbols_within(line)]
         for symbol, ids in symbols:
             for each in ids:
                 self._add(each)

@@ -58,12 +58,15 @@ class TextReader:
         for unit in units_of(enumerate(clean(text).split("\n"), 1), self._config.unit, self._config.line_breaks):
             if not brought_end:
                 symbols.append(END_TOKEN)
-            unit_text = folded(unit.text) if self._config.fold_width else unit.text
-            of_unit = self._codec.tokenizer.tokenize(unit_text)
+            of_unit = self.symbols_within(unit.text)
             brought_end = of_unit[-1:] == [END_TOKEN]  # as texts do that are tokenized already
             symbols += of_unit
         spaces = len(text) - len(text.rstrip(" "))  # which units do not have, but letters by letters they count
         return symbols + self._codec.tokenizer.tokenize(" " * spaces)
+
+    def symbols_within(self, text: str) -> list[str]:
+        """The symbols of a text that is no whole unit."""
+        return self._codec.tokenizer.tokenize(folded(text) if self._config.fold_width else text)
 
     def seed(self, text: str) -> Seed:
         """The ids of what a text should start with; words that are unknown in any case are left out and named."""

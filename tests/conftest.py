@@ -6,9 +6,14 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from wordgen.corpora.corpus import Corpus
+
+# How long an example takes says more of the machine than of the code.
+hypothesis.settings.register_profile("wordgen", deadline=None)
+hypothesis.settings.load_profile("wordgen")
 
 ROOT = Path(__file__).resolve().parents[1]
 Command = Callable[..., subprocess.CompletedProcess[str]]

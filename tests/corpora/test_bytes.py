@@ -53,7 +53,7 @@ def test_what_is_said_goes_before_what_is_recognised(tmp_path: Path):
     assert TextFile(found.path, "latin-1").text() == ENGLISH.encode("cp1252").decode("latin-1") != ENGLISH
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.text(st.sampled_from("ab é夜\r\n\u0301👍”\u3099か"), max_size=40),
     st.integers(1, 9),

@@ -117,7 +117,7 @@ def test_one_of_ones_own_is_replaced_only_when_that_is_wanted():
     assert "# the end" in own_file()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.text(st.characters(exclude_categories=["Cs"]), max_size=20),
     st.from_regex(r"[A-Za-z0-9][\w.+-]{0,20}", fullmatch=True).filter(lambda name: name not in ("lotr", "encoded")),

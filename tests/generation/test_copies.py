@@ -94,7 +94,7 @@ def tiny_index(folder: Path, ids: list[int]) -> CopyIndex:
     return CopyIndex(folder, LETTERS)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(st.integers(3, 7), min_size=1, max_size=150) | st.lists(st.just(3), min_size=1, max_size=150),
     st.lists(st.integers(3, 7), min_size=1, max_size=30) | st.lists(st.just(3), min_size=1, max_size=90),

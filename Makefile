@@ -37,6 +37,7 @@ bench: $(VENV)/.develops
 	PYTHONPATH=. $(BIN)/python bench/checkpoints.py
 	PYTHONPATH=. $(BIN)/python bench/tokenizers.py
 	PYTHONPATH=. $(BIN)/python bench/generation.py $(TORCH_PYTHON)
+	PYTHONPATH=. $(BIN)/python bench/round_trip.py lotr fables spells shakespeare grimm aesop
 
 soak: $(VENV)/.develops
 	WORDGEN_KILLS=100 $(BIN)/python -m pytest tests/laws/test_resume.py tests/laws/test_workers.py \

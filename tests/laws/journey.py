@@ -1,0 +1,74 @@
+"""The whole way of a text, from its file to ids and back, as the laws of the round trip take it."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from wordgen.corpora.corpus import Corpus, ReadingSettings, open_corpus
+from wordgen.corpora.published import SPLITS
+from wordgen.dataset.encoding import Dataset, prepare, tokenizer_name
+from wordgen.dataset.making import is_benchmark
+from wordgen.dataset.splits import splits_of
+from wordgen.text.settings import TextSettings
+from wordgen.text.tokenizers import TokenizerChoice, TokenizerName
+from wordgen.text.vocabulary import UNKNOWN
+
+
+@dataclass(frozen=True)
+class Journey:
+    corpus: Corpus
+    tokenizer: TokenizerName
+    dataset: Dataset
+
+    @cached_property
+    def units(self) -> list[tuple[int, str]]:
+        """All units of the corpus, each with the number of its file."""
+        reading = self.corpus.reading(every_line=is_benchmark(self.corpus, self.tokenizer))
+        return [(file, unit.text) for file, unit in reading.units()]
+
+    @property
+    def training_text(self) -> str:
+        """The text of all units to train on, one after another, up to runs of white space."""
+        splits = splits_of(np.arange(len(self.units)), len(self.units))
+        if self.corpus.splits:
+            splits = [SPLITS.index(self.corpus.splits[file]) for file, _ in self.units]
+        trained_on = (text for split, (_, text) in zip(splits, self.units, strict=True) if SPLITS[split] == "train")
+        return squeezed("\n".join(trained_on))
+
+    def check(self) -> None:
+        """What must hold of every text, whatever stands in it."""
+        tokenizer, dataset = self.dataset.codec.tokenizer, self.dataset
+        for text in {text for _, text in self.units}:
+            assert squeezed(tokenizer.detokenize(tokenizer.tokenize(text))) == squeezed(text)
+        assert sum(each.units for each in dataset.statistics.values()) == len(self.units)
+        assert sum(each.characters for each in dataset.statistics.values()) == sum(len(text) for _, text in self.units)
+        decoded = squeezed(dataset.codec.decode(dataset.ids["train"]))
+        assert decoded == without_marks_of_benchmarks(self.training_text, self.tokenizer)
+        if self.tokenizer != "whitespace":  # where <unk> stands for UNKNOWN
+            assert not np.count_nonzero(dataset.ids["train"] == UNKNOWN)
+
+
+def travel(
+    path: Path, folder: Path, tokenizer: TokenizerChoice = "auto", how: ReadingSettings | None = None
+) -> Journey:
+    """Take a text through everything, with a vocabulary that knows whatever stands in its training part."""
+    corpus = open_corpus(str(path), how)
+    settings = TextSettings(tokenizer=tokenizer, min_count=1, vocab_size=4_000_000)
+    return Journey(corpus, tokenizer_name(corpus, settings), prepare(corpus, settings, folder))
+
+
+def squeezed(text: str) -> str:
+    return " ".join(text.split())
+
+
+def visible(text: str) -> str:
+    return "".join(text.split())
+
+
+def without_marks_of_benchmarks(text: str, tokenizer: TokenizerName) -> str:
+    """An <eos> that stood in a text that was tokenized already is an end of a unit, which is not said aloud."""
+    if tokenizer != "whitespace":
+        return text
+    return " ".join(word for word in text.split() if word != "<eos>")

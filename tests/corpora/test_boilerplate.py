@@ -1,5 +1,7 @@
 """What libraries add is cut, in each form that it has had, and the text between stays as it is."""
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -94,7 +96,7 @@ def test_aozora_bunko():
     ]
     left, cuts = cut([*AOZORA, *body, "", *EDITION])
     assert left == [
-        *[""] * len(AOZORA), "一", "　私は先生一人麦藁帽を見た。", "〓と噯", "", *[""] * len(EDITION)
+        *[""] * len(AOZORA), "一", "　私は先生一人麦藁帽を見た。", "挘と噯", "", *[""] * len(EDITION)
     ]  # fmt: skip
     assert (cuts.library, cuts.lines, cuts.marks) == ("Aozora Bunko", len(AOZORA) + len(EDITION), 7)
 
@@ -107,3 +109,59 @@ def test_japanese_that_is_not_aozoras_keeps_its_brackets():
 @given(st.lists(st.text(st.sampled_from("ab 。*《》-"), max_size=12), max_size=40))
 def test_any_other_text_is_left_alone(lines: list[str]):
     assert cut(lines)[0] == lines
+
+
+START_LINE = "*** START OF THE PROJECT GUTENBERG EBOOK {} ***"
+END_LINE = "*** END OF THE PROJECT GUTENBERG EBOOK {} ***"
+
+
+@pytest.mark.parametrize("paragraphs", [3, 2000])
+def test_each_of_several_books_in_a_file_is_left(paragraphs: int):
+    books = {name: [f"{name} {n}." for n in range(paragraphs)] for name in ("Alpha", "Beta", "Gamma")}
+    lines: list[str] = []
+    for name, body in books.items():
+        lines += ["The Project Gutenberg eBook", START_LINE.format(name), *body, END_LINE.format(name), "licence"]
+    left, cuts = cut(lines)
+    assert [line for line in left if line] == [line for body in books.values() for line in body]
+    assert cuts.lines == 4 * len(books)
+
+
+def test_an_essay_on_the_library_is_left_whole():
+    lines = ["I love Project Gutenberg.", "", "The end of Project Gutenberg would be a loss.", "", "So it goes on."]
+    assert cut(lines)[0] == lines
+
+
+def test_a_story_whose_line_begins_with_the_original_goes_on():
+    lines = [*AOZORA, "雨だ。", "底本では違う話だった。", "朝だ。", *EDITION]
+    assert [line for line in cut(lines)[0] if line] == ["雨だ。", "底本では違う話だった。", "朝だ。"]
+
+
+def test_aozora_bunko_without_its_legend():
+    body = ["私《わたくし》は行く。", "［＃ここから２字下げ］", "夜《よる》だ。", "※［＃「姉」の正字］と朝《あさ》。"]
+    left, cuts = cut(["題名", "誰か", *body, "", *EDITION])
+    assert left == ["題名", "誰か", "私は行く。", "", "夜だ。", "〓と朝。", "", *[""] * len(EDITION)]
+    assert (cuts.library, cuts.lost) == ("Aozora Bunko", 1)
+
+
+@pytest.mark.parametrize(
+    ("mark", "letter"),
+    [
+        ("※［＃「てへん＋國」、第3水準1-84-89］", "摑"),
+        ("※［＃「姉」の正字、第4水準2-1-1］", "𠂉"),
+        ("※［＃別の字、U+D800、12-3］", "〓"),
+        ("※［＃別の字、U+110000］", "〓"),
+        ("※［＃別の字、1-99-1］", "〓"),
+    ],
+)
+def test_signs_that_are_described_by_their_place_are_letters(mark: str, letter: str):
+    assert cut([*AOZORA, f"私は{mark}。"])[0][-1] == f"私は{letter}。"
+
+
+@pytest.mark.parametrize(
+    "line", [" " * 100_000 + "x", "*" * 100_000 + "x", "［＃" * 50_000, "《" * 100_000, "※［＃" * 30_000]
+)
+def test_long_lines_take_no_time(line: str):
+    for header in (["Project Gutenberg", START_LINE.format("A")], AOZORA):
+        began = time.process_time()
+        cut([*header, line, line])
+        assert time.process_time() - began < 5

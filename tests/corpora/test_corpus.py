@@ -1,10 +1,12 @@
 import gzip
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import unit_texts
+from tests.conftest import command_environment, unit_texts
 from wordgen.corpora.catalogue import catalogue
 from wordgen.corpora.corpus import Corpus, ReadingSettings, open_corpus
 from wordgen.errors import CorpusError
@@ -239,3 +241,61 @@ def test_other_files_have_no_splits(tmp_path: Path, names: tuple[str, ...]):
     for name in names:
         write(tmp_path / "book" / name, PROSE)
     assert open_corpus(str(tmp_path / "book")).splits == ()
+
+
+def test_a_folder_is_read_without_what_a_system_hides_in_it(tmp_path: Path):
+    write(tmp_path / "book" / "a.txt", "One.")
+    (tmp_path / "book" / "._a.txt").write_bytes(bytes(100))
+    os.mkfifo(tmp_path / "book" / "pipe.txt")
+    assert unit_texts(open_corpus(str(tmp_path / "book"))) == ["One."]
+
+
+def test_what_can_be_read_but_once_is_refused(tmp_path: Path):
+    os.mkfifo(tmp_path / "pipe.txt")
+    with pytest.raises(CorpusError, match="is no plain file"):
+        open_corpus(str(tmp_path / "pipe.txt"))
+
+
+def test_a_name_that_is_no_text_is_refused(tmp_path: Path):
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.txt"))
+    path.write_text("One.")
+    with pytest.raises(CorpusError, match=r"caf.xe9.txt.* is not UTF-8: rename"):
+        open_corpus(str(path))
+
+
+def test_a_long_name_fits_into_a_file_system(tmp_path: Path):
+    name = open_corpus(write(tmp_path / f"{'🎉' * 60}.txt", PROSE)).name
+    assert name == "🎉" * 15
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="looks into /proc")
+def test_standard_input_is_kept_in_little_memory(tmp_path: Path):
+    code = (
+        "import re; from wordgen.corpora.corpus import keep_standard_input; path = keep_standard_input(); "
+        "print(path, re.search(r'VmHWM:\\s*(\\d+)', open('/proc/self/status').read())[1])"
+    )
+    kept = subprocess.run(
+        [sys.executable, "-c", code], input=b"a line\n" * 20_000_000, cwd=tmp_path,
+        env=command_environment(), capture_output=True, check=True,
+    )  # fmt: skip
+    path, kilobytes = kept.stdout.split()
+    assert (tmp_path / path.decode()).stat().st_size == 140_000_000
+    assert int(kilobytes) < 100_000
+
+
+@pytest.mark.parametrize("closed", [False, True])
+def test_nothing_through_standard_input_is_said(tmp_path: Path, closed: bool):
+    command = f"{sys.executable} -m wordgen train --corpus - {'<&-' if closed else '</dev/null'}"
+    ended = subprocess.run(command, shell=True, cwd=tmp_path, env=command_environment(), capture_output=True, text=True)
+    assert ended.returncode == 2
+    assert ended.stderr == "Error: Nothing came through standard input: there is nothing to learn from.\n"
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_how_much_is_read_of_many_files_costs_nothing(tmp_path: Path):
+    for number in range(300):
+        write(tmp_path / "many" / f"{number:03}.txt", "\n".join(["a line"] * 50))
+    reading = open_corpus(str(tmp_path / "many")).reading()
+    told = [reading.bytes_read for _ in reading.units()]
+    assert told == sorted(told)
+    assert told[-1] == reading.bytes_read == reading.corpus.bytes

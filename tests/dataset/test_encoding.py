@@ -142,6 +142,15 @@ def test_a_benchmark_is_counted_as_it_was_published(tmp_path: Path):
     assert "valid" not in dataset.codec.vocabulary
 
 
+def test_an_end_here_and_there_does_not_take_the_others_away(tmp_path: Path):
+    path = one_line_corpus(tmp_path, ["the <unk> goes <eos> on", *["the <unk> goes on"] * 30])
+    dataset = prepare(open_corpus(path), TextSettings(), tmp_path / "encoded")
+    ids = np.asarray(dataset.ids["train"])
+    assert dataset.starts
+    assert (ids == START).sum() == dataset.statistics["train"].units
+    assert (ids == END).sum() == dataset.statistics["train"].units + 1
+
+
 def test_a_benchmark_that_brings_its_own_ends_gets_no_others(tmp_path: Path):
     plain = prepare(open_corpus(benchmark(tmp_path / "bench")), TextSettings(), tmp_path / "encoded")
     ended = prepare(open_corpus(benchmark(tmp_path / "ended", "<eos>")), TextSettings(), tmp_path / "encoded")
@@ -230,3 +239,14 @@ def test_lines_are_where_they_are_however_rare_words_are_written(tmp_path: Path,
         text = dataset.codec.decode(ids[place : place + 30]).strip()
         first, *_ = lines[number - 1].split()
         assert text.startswith(first if unknown == "spell" else "UNKNOWN_TOKEN")
+
+
+def test_a_text_that_changes_while_it_is_read_is_not_kept(tmp_path: Path):
+    path = Path(one_line_corpus(tmp_path, ["the road goes on"] * 40))
+
+    def grow(done: int, size: int) -> None:
+        path.write_text(path.read_text() + "and on\n")
+
+    with pytest.raises(CorpusError, match="has changed while it was read"):
+        prepare(open_corpus(str(path)), TextSettings(), tmp_path / "encoded", grow)
+    assert list((tmp_path / "encoded").iterdir()) == []

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import ROOT, trained_in
-from wordgen.generation.choosing import NO_SYMBOL, Past, SpellingIds, forbid_copies, spell_well
+from wordgen.generation.choosing import NO_SYMBOL, Past, SpellingIds, forbid_copies, forbid_repeated_words, spell_well
 from wordgen.generation.trained import Text, TrainedModel
 from wordgen.run_folder import load
 from wordgen.text.escapes import BYTES, WORD_END
@@ -138,3 +138,23 @@ def test_a_promise_to_copy_little_holds_with_spelled_words(model: TrainedModel):
     assert max(free) > 12
     bound = model.generate("", count=10, length=200, random_seed=5, max_copy=6)
     assert max(n for text in bound for n in words_of_copies(model, text)) <= 6
+
+
+def test_repeated_ngrams_are_counted_in_words(model: TrainedModel, spelling: SpellingIds):
+    a, b = (model.vocabulary.id_of(BYTES[each]) for each in (0x61, 0x62))
+    end, word, other = spelling.word_end, 261, 262
+    change = forbid_repeated_words(2, spelling)
+    assert np.isfinite(change(odds(model), past(word, a, end, other, b))).all()  # a word that is begun may go on
+    assert not np.isfinite(change(odds(model), past(word, a, end, other, word))[0, a])
+    after = change(odds(model), past(a, end, word, other, a, end))[0]
+    assert np.flatnonzero(~np.isfinite(after)).tolist() == [word]
+
+
+def test_no_three_words_stand_twice(model: TrainedModel, spelling: SpellingIds):
+    whole = 0
+    for text in model.generate("", count=8, length=250, random_seed=4, no_repeat_ngram=3):
+        words = spelling.words([model.vocabulary.id_of(each) for each in text.symbols]) or []
+        triples = list(zip(words, words[1:], words[2:], strict=False))
+        assert len(triples) == len(set(triples))
+        whole += len(words)
+    assert whole > 200

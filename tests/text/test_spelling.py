@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wordgen.errors import CorpusError
+from wordgen.errors import SettingError
 from wordgen.text.codec import Codec
 from wordgen.text.escapes import BYTES, END_TOKEN, JOINER, RESERVED, WORD_END, protect, restore
+from wordgen.text.settings import TextSettings
 from wordgen.text.spelling import SPELLING, may_follow, spell, spelled
 from wordgen.text.tokenizers import TokenizerName, tokenizer_named
 from wordgen.text.vocabulary import END, UNKNOWN, Vocabulary
@@ -109,5 +110,19 @@ def test_the_vocabulary_counts_what_it_spells():
 
 
 def test_a_vocabulary_too_small_to_spell_is_refused():
-    with pytest.raises(CorpusError, match="Spelling takes 260 symbols"):
-        Vocabulary.from_counts({"road": 5}, 260, 1, spelling=True)
+    with pytest.raises(SettingError, match="Spelling takes 260 symbols"):
+        TextSettings(unknown="spell", vocab_size=260)
+    assert TextSettings(unknown="spell", vocab_size=261).limits(all_words=False) == (261, 2)
+
+
+@pytest.mark.parametrize("name", RESERVED)
+def test_a_name_of_ours_that_is_spelled_is_a_word(name: str):
+    codec = CODECS["english"]
+    ids = [codec.vocabulary.id_of(each) for each in spell(name)]
+    assert codec.decode([*ids, *codec.encode("king")]) == f"{name} king"
+
+
+@pytest.mark.parametrize("letters", range(60, 110))
+def test_a_word_of_any_length_may_end(letters: int):
+    bytes_at_hand = ("吾" * letters).encode()[-200:]
+    assert WORD_END in may_follow(bytes_at_hand)

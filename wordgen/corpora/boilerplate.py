@@ -15,32 +15,42 @@ _HEADER_ENDS_WITHIN = 1000
 # Project Gutenberg, the forms since 1991; markers are English whatever the book's language, but for some old ends.
 _GUTENBERG = re.compile(r"Project\s+Gutenberg", re.IGNORECASE)
 _GUTENBERG_BEGINS = re.compile(
-    r"^\s*\*{2,}\s*START\s+OF\s+(?:THE|THIS)?\s*PROJECT\s+GUTENBERG"
-    r"|^\s*\*?END\s?\*?\s*THE\s+SMALL\s+PRINT",
+    r"^\s*+\*{2,}+\s*+START\s+OF\s+(?:THE|THIS)?\s*+PROJECT\s+GUTENBERG"
+    r"|^\s*+\*?END\s?\*?\s*+THE\s+SMALL\s+PRINT",
     re.IGNORECASE,
 )
 _GUTENBERG_ENDS = re.compile(
-    r"^\s*\*{2,}\s*END\s+OF\s+(?:THE|THIS)?\s*PROJECT\s+GUTENBERG"
-    r"|^\s*\**\s*(?:End|The end)\s+of\s+(?:the\s+|this\s+)?Project\s+Gutenberg"
-    r"|^\s*Ende\s+(?:des|dieses|von)\b.*Project\s+Gutenberg"
-    r"|^\s*Fin\s+(?:de|du)\b.*Project\s+Gutenberg"
-    r"|^\s*(?:Fine|Fim|Final|Einde|Slut|Loppu)\b.*Project\s+Gutenberg"
-    r"|^\s*\*{3}\s*START:?\s+FULL\s+LICENSE",
+    r"^\s*+\*{2,}+\s*+END\s+OF\s+(?:THE|THIS)?\s*+PROJECT\s+GUTENBERG"
+    r"|^\s*+\**+\s*+(?:End|The end)\s+of\s+(?:the\s+|this\s+)?Project\s+Gutenberg"
+    r"|^\s*+Ende\s+(?:des|dieses|von)\b.*Project\s+Gutenberg"
+    r"|^\s*+Fin\s+(?:de|du)\b.*Project\s+Gutenberg"
+    r"|^\s*+(?:Fine|Fim|Final|Einde|Slut|Loppu)\b.*Project\s+Gutenberg"
+    r"|^\s*+\*{3}\s*+START:?\s+FULL\s+LICENSE",
+    re.IGNORECASE,
+)
+# Where no header came first, only what nobody would write by chance.
+_SURE_END = re.compile(
+    r"^\s*+\*{3}\s*+END\s+OF\b.*PROJECT\s+GUTENBERG"
+    r"|^\s*+\**+\s*+(?:The )?End\s+of\s+(?:the\s+|this\s+)?Project\s+Gutenberg(?:['’]s|\s+E-?(?:text|book))\b",
     re.IGNORECASE,
 )
 _CREDITS = re.compile(
-    r"^\s*\[?(?:Produced by|E-?text prepared by|This e-?text was|Transcribed (?:from|by)|Prepared by|HTML version|"
+    r"^\s*+\[?(?:Produced by|E-?text prepared by|This e-?text was|Transcribed (?:from|by)|Prepared by|HTML version|"
     r"Credits:|Produit par|Hergestellt von|Produzido por|Prodotto da|Tuottanut)",
     re.IGNORECASE,
 )
 _CREDITS_WITHIN = 40
+_FEW_MARKS = 3
 
 # Aozora Bunko: a legend between two rules, ruby and notes in the text, the edition behind it.
 _RULE = re.compile(r"^-{20,}$")
 _LEGEND = "【テキスト中に現れる記号について】"
-_EDITION = re.compile(r"^(?:底本|［＃本文終わり］|この作品は、底本)[：:「]?")
-_MARKS = re.compile(r"※［＃(?P<sign>[^］]*)］|《[^《》\n]*》|［＃[^］]*］|｜")
+_EDITION = re.compile(r"^(?:底本[：:]|［＃本文終わり］)")
+_MARKS = re.compile(r"※［＃(?P<sign>[^］]{0,200})］|《[^《》]{0,200}》|［＃[^］]{0,200}］|｜")
+_AOZORAS_OWN = re.compile(r"［＃[^］]{1,200}］|[一-鿿々]《[ぁ-ゖァ-ヺー]{1,50}》")
 _CODE_POINT = re.compile(r"U\+([0-9A-Fa-f]{4,6})")
+_PLANE_ROW_CELL = re.compile(r"(?<![\d-])([12])-(\d{1,2})-(\d{1,2})(?![\d-])")
+_NO_LETTER = "〓"
 
 
 @dataclass
@@ -52,6 +62,8 @@ class Cuts:
     """Of header, footer and credits."""
     marks: int = 0
     """Ruby and editor's notes within the text."""
+    lost: int = 0
+    """Signs that are described and have no letter: a mark stands in their place."""
 
 
 def without_boilerplate(lines: Iterable[Line], cuts: Cuts) -> Iterator[Line]:
@@ -59,6 +71,8 @@ def without_boilerplate(lines: Iterable[Line], cuts: Cuts) -> Iterator[Line]:
     lines = iter(lines)
     beginning = list(islice(lines, _HEADER_ENDS_WITHIN))
     legend = _legend_end(beginning)
+    if legend is None and sum(bool(_AOZORAS_OWN.search(line)) for _, line in beginning) >= _FEW_MARKS:
+        legend = 0  # what stands before the text was taken away by somebody
     if legend is not None:
         cuts.library = "Aozora Bunko"
         yield from _without_aozora(chain(beginning, lines), legend, cuts)
@@ -71,15 +85,23 @@ def without_boilerplate(lines: Iterable[Line], cuts: Cuts) -> Iterator[Line]:
 
 
 def _last_marker(beginning: list[Line]) -> int:
-    """The number of the header's last line: that of the last of its markers."""
-    markers = [number for number, line in beginning if _GUTENBERG_BEGINS.search(line)]
-    return markers[-1] if markers else 0
+    """The number of the header's last line: that of the last of its markers before the book has ended."""
+    last = 0
+    for number, line in beginning:
+        if _GUTENBERG_BEGINS.search(line):
+            last = number
+        elif last and _GUTENBERG_ENDS.search(line):
+            break
+    return last
 
 
 def _without_gutenberg(lines: Iterator[Line], header: int, cuts: Cuts) -> Iterator[Line]:
     ended = in_credits = False
     for number, line in lines:
-        ended = ended or (number > header and bool(_GUTENBERG_ENDS.search(line)))
+        if ended and _GUTENBERG_BEGINS.search(line):  # another book in the same file
+            ended, header = False, number
+        ends = _GUTENBERG_ENDS if header else _SURE_END
+        ended = ended or (number > header and bool(ends.search(line)))
         if header < number <= header + _CREDITS_WITHIN and header:
             in_credits = bool(line.strip()) and (in_credits or bool(_CREDITS.search(line)))
         else:
@@ -111,6 +133,7 @@ def _without_aozora(lines: Iterator[Line], legend: int, cuts: Cuts) -> Iterator[
             continue
         plain, marks = _MARKS.subn(_plain, line)
         cuts.marks += marks
+        cuts.lost += plain.count(_NO_LETTER) - line.count(_NO_LETTER)
         yield number, plain
 
 
@@ -120,4 +143,16 @@ def _plain(mark: "re.Match[str]") -> str:
     if described is None:
         return ""
     code = _CODE_POINT.search(described)
-    return chr(int(code[1], 16)) if code and int(code[1], 16) < 0x110000 else "〓"
+    if code:
+        number = int(code[1], 16)
+        return chr(number) if number < 0xD800 or 0xE000 <= number < 0x110000 else _NO_LETTER
+    place = _PLANE_ROW_CELL.search(described)
+    return _of_jis(*map(int, place.groups())) if place else _NO_LETTER
+
+
+def _of_jis(plane: int, row: int, cell: int) -> str:
+    """The letter at a place of JIS X 0213, as Aozora Bunko names what its files cannot hold."""
+    if not (1 <= row <= 94 and 1 <= cell <= 94):
+        return _NO_LETTER
+    encoded = bytes((0x8F,) * (plane == 2) + (0xA0 + row, 0xA0 + cell))
+    return encoded.decode("euc_jis_2004", "ignore") or _NO_LETTER

@@ -17,6 +17,7 @@ from wordgen.settings import Settings, setting
 UnitKind = Literal["line", "paragraph", "document"]
 LineBreaks = Literal["joined", "kept"]
 
+NAME = re.compile(r"\w[\w.+-]{0,59}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -79,6 +80,13 @@ class CatalogueEntry(Settings):
         """The entry that a table of a catalogue in `folder` describes."""
         if not isinstance(table, Mapping):
             raise SettingError(f"it must be a table that begins with [{name}].")
+        if not NAME.fullmatch(name):
+            raise SettingError("a name has up to 60 letters, digits, dots, dashes and underscores.")
+        for key in ("name", "folder"):
+            if key in table:
+                raise SettingError(f"'{key}' is no setting.")
+        if not isinstance(table.get("downloads", []), list):
+            raise SettingError(f"downloads must be tables that begin with [[{name}.downloads]].")
         downloads = [Download.from_mapping(each) for each in table.get("downloads", [])]
         return cls.from_mapping({"name": name, **table, "downloads": downloads, "folder": folder})
 
@@ -125,7 +133,7 @@ def _entries(path: Path) -> dict[str, CatalogueEntry]:
     entry = ""
     try:
         entries: dict[str, CatalogueEntry] = {}
-        for name, table in tomllib.loads(path.read_text(encoding="utf-8")).items():
+        for name, table in tomllib.loads(path.read_text(encoding="utf-8-sig")).items():
             entry = f"the entry {name}: "
             # `..` after a link leads elsewhere than it says, so the folder is the one the links lead to.
             entries[name] = CatalogueEntry.from_table(name, table, path.parent.resolve())

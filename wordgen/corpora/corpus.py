@@ -4,6 +4,7 @@ import difflib
 import hashlib
 import os
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -25,14 +26,15 @@ from wordgen.corpora.published import SPLITS, Split, name_without_split, publish
 from wordgen.corpora.reading import LONGEST_PIECE, Encoding, Line, TextFile
 from wordgen.corpora.units import Unit, every_line, guess_layout, units_of
 from wordgen.errors import CorpusError
-from wordgen.files import make_folder, write_whole
+from wordgen.files import make_folder, told_plainly
 from wordgen.settings import Settings, setting
 
 FEWEST_DOCUMENTS = 20
 STANDARD_INPUT = "-"
 _SAMPLE = 200_000
 _SAMPLE_LINES = 10_000
-_LONGEST_NAME = 60
+_LONGEST_NAME = 60  # bytes, for a file system counts those
+_BLOCK = 1 << 18
 _TEXTS = (".txt", ".txt.gz", ".tokens")
 
 
@@ -125,6 +127,8 @@ class Reading:
     """Whether each line of the files is a unit, blank or not, as benchmarks count them."""
     _files: list[tuple[TextFile, Cuts]] = field(default_factory=list)
     _folded_forms: int = 0
+    _bytes_of_whole_files: int = 0
+    _under_way: TextFile | None = None
 
     def units(self) -> Iterator[tuple[int, Unit]]:
         """All units in order, with the number of the file that each stood in."""
@@ -132,9 +136,12 @@ class Reading:
         for number, path in enumerate(corpus.files):
             file, cuts = TextFile(path, corpus.encoding), Cuts()
             self._files.append((file, cuts))
+            self._under_way = file
             lines = file.lines() if corpus.keep_boilerplate else without_boilerplate(file.lines(), cuts)
             units = every_line(lines) if self.every_line else units_of(lines, corpus.cut_at, corpus.line_breaks)
             yield from zip(repeat(number), self._folding(units) if corpus.fold_width else units)
+            self._bytes_of_whole_files += file.bytes_read
+            self._under_way = None
 
     def _folding(self, units: Iterable[Unit]) -> Iterator[Unit]:
         """Behind the boilerplate, whose marks are wide, and behind the joining of lines, which goes by letters."""
@@ -145,7 +152,7 @@ class Reading:
     @property
     def bytes_read(self) -> int:
         """How much of all files has been read, packed as it is."""
-        return sum(file.bytes_read for file, _ in self._files)
+        return self._bytes_of_whole_files + (self._under_way.bytes_read if self._under_way else 0)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -166,6 +173,9 @@ class Reading:
             lines, marks = sum(cuts.lines for cuts in of_library), sum(cuts.marks for cuts in of_library)
             told = f"cut {lines:,} lines of {library}'s own"
             notes.append(told + (f", and {marks:,} readings and editor's marks" if marks else ""))
+        lost = sum(cuts.lost for _, cuts in self._files)
+        if lost:
+            notes.append(f"{lost:,} signs that no letter stands for became 〓")
         if self._folded_forms:
             notes.append(f"{self._folded_forms:,} wide and narrow letters and signs folded")
         long_lines = sum(file.long_lines for file, _ in self._files)
@@ -197,11 +207,23 @@ def open_corpus(
 
 def keep_standard_input() -> str:
     """Keep what comes through standard input in data/, so that a run can be resumed; the path of the file."""
-    content = sys.stdin.buffer.read()
-    path = user_data() / "standard-input" / hashlib.sha256(content).hexdigest()[:16] / "standard-input.txt"
-    if not path.exists():
-        make_folder(path.parent)
-        write_whole(path, content)
+    kept = user_data() / "standard-input"
+    make_folder(kept)
+    with told_plainly(kept), tempfile.NamedTemporaryFile(dir=kept, prefix=".", delete=False) as coming:
+        try:
+            checksum, size = hashlib.sha256(), 0
+            while block := sys.stdin.buffer.read(_BLOCK) if sys.stdin else b"":
+                coming.write(block)
+                checksum.update(block)
+                size += len(block)
+            coming.close()
+            if not size:
+                raise CorpusError("Nothing came through standard input: there is nothing to learn from.")
+            path = kept / checksum.hexdigest()[:16] / "standard-input.txt"
+            path.parent.mkdir(exist_ok=True)
+            os.replace(coming.name, path)
+        finally:
+            Path(coming.name).unlink(missing_ok=True)
     return str(path)
 
 
@@ -284,7 +306,19 @@ def _text_files(paths: Sequence[Path]) -> list[Path]:
         if not inside:
             raise CorpusError(f"The folder {path} holds no .txt file.")
         files += inside
+    for path in files:
+        _check_file(path)
     return files
+
+
+def _check_file(path: Path) -> None:
+    """What would be found out too late: a name that cannot be written down, or what can be read but once."""
+    if path.exists() and not path.is_file():
+        raise CorpusError(f"{path} is no plain file: put the text into one, or give it with --corpus - instead.")
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        raise CorpusError(f"The name of {os.fsencode(path)!r} is not UTF-8: rename that file.") from error
 
 
 def _corpus(
@@ -313,12 +347,18 @@ def _corpus(
 def _name_of(path: Path) -> str:
     name = path.resolve().name
     ending = next((ending for ending in reversed(_TEXTS) if name.lower().endswith(ending)), path.suffix)
-    return name[: len(name) - len(ending)][:_LONGEST_NAME] or name[:_LONGEST_NAME]
+    return _shortened(name[: len(name) - len(ending)]) or _shortened(name)
+
+
+def _shortened(name: str) -> str:
+    return name.encode()[:_LONGEST_NAME].decode(errors="ignore")
 
 
 def texts_in(folder: Path) -> list[Path]:
     """All .txt files of a folder and of those in it, gzipped or not, in the order of their names."""
-    return sorted(path for path in folder.rglob("*") if path.name.lower().endswith(_TEXTS) and not path.is_dir())
+    texts = (path for path in folder.rglob("*") if path.name.lower().endswith(_TEXTS))
+    # What systems leave beside files is hidden. A link that leads nowhere is no file, and its user should know.
+    return sorted(path for path in texts if path.name[0] != "." and (path.is_file() or path.is_symlink()))
 
 
 def _sample(files: Sequence[Path], how: ReadingSettings) -> str:

@@ -1,7 +1,6 @@
 """Texts of the user's own by name: entries in a catalogue that stays the user's file, comments and all."""
 
 import os
-import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wordgen.corpora.catalogue import (
+    NAME,
     CatalogueEntry,
     bundled_catalogue,
     own_catalogue,
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
     from tomlkit.items import Table
 
-_NAME = re.compile(r"\w[\w.+-]{0,59}")
 _HEADER = """\
 # Texts of your own, by name, as data/corpora.toml has those that wordgen brings. `wordgen corpora add` writes here, and
 # so may you. Files are named from this folder, or by their whole path.
@@ -45,7 +44,7 @@ class Description(Settings):
 
 def check_new_name(name: str, *, replace: bool) -> None:
     """Refuse a name that cannot be one, or is taken."""
-    if not _NAME.fullmatch(name) or name in KEPT_FOLDERS:
+    if not NAME.fullmatch(name) or name in KEPT_FOLDERS:
         raise SettingError(
             f"A corpus cannot be called '{name[:100]}': take up to 60 letters, digits, dots, dashes and underscores, "
             f"beginning with a letter or digit, but not {' or '.join(KEPT_FOLDERS)}."
@@ -103,9 +102,19 @@ def add_to_own_catalogue(
     make_folder(path.parent)
     with _alone_with(path):
         check_new_name(name, replace=replace)
+        description = _with_what_was_said(description, own_catalogue().get(name))
         table = _table(name, [_named_from(path, file) for file in files], corpus, tokenizer, description)
         write_whole(Path(os.path.realpath(path)), _with_entry(_content(path), name, table).encode())
     return own_catalogue()[name]
+
+
+def _with_what_was_said(description: Description, before: CatalogueEntry | None) -> Description:
+    """What is not said anew of a text that is replaced stays as it was."""
+    if before is None:
+        return description
+    said = {name: told for name, told in description.to_mapping().items() if told is not None}
+    kept = {"title": before.title, "language": before.language, "licence": before.licence, "source": before.source}
+    return Description(**{**kept, **said})
 
 
 def _table(name: str, files: Sequence[str], corpus: Corpus, tokenizer: str, description: Description) -> dict[str, Any]:
@@ -145,7 +154,7 @@ def _named_from(catalogue: Path, file: str) -> str:
 
 def _content(path: Path) -> str:
     with told_plainly(path):
-        return path.read_bytes().decode("utf-8") if path.exists() else _HEADER
+        return path.read_bytes().decode("utf-8-sig") if path.exists() else _HEADER
 
 
 def _with_entry(content: str, name: str, table: Mapping[str, Any]) -> str:

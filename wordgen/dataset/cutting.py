@@ -28,7 +28,7 @@ from wordgen.text.tokenizers import TokenizerName, tokenizer_named
 
 Numbers = NDArray[np.uint32]
 
-_MOST_PROCESSES = 4  # each takes up to a hundred megabytes, and more would wait for the one that reads
+_MOST_PROCESSES = 6  # each takes some fifty megabytes, and all together must stay under four hundred
 
 
 @dataclass(frozen=True)
@@ -164,6 +164,7 @@ class _CutterProcess:
             [sys.executable, "-P", "-c", f"from wordgen.dataset.cutting import serve; serve({tokenizer!r}, {name})"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            start_new_session=True,  # Ctrl-C is for the process that asked
             env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
         )
 

@@ -51,11 +51,13 @@ class Dataset:
 def prepare(corpus: Corpus, settings: TextSettings, folder: Path, progress: Progress | None = None) -> Dataset:
     """The corpus as ids: from the folder where it was encoded before, else encoded into it now."""
     name = tokenizer_name(corpus, settings)
-    place = folder / f"{corpus.name}-{_fingerprint(corpus, name, settings)}"
+    digest = corpus.digest()
+    place = folder / f"{corpus.name}-{_fingerprint(digest, name, settings)}"
     kept = _load(place, name, corpus)
     if kept is None:
-        shutil.rmtree(place, ignore_errors=True)  # a damaged one; whole ones alone ever take this name
-        encode(corpus, tokenizer_named(name), settings, place, progress)
+        if place.is_dir():
+            shutil.rmtree(place, ignore_errors=True)  # a damaged one; whole ones alone ever take this name
+        encode(corpus, digest, tokenizer_named(name), settings, place, progress)
         kept = _load(place, name, corpus)
     if kept is None:
         raise CorpusError(f"The encoded text in {place} is damaged: delete that folder and try again.")
@@ -75,9 +77,9 @@ def tokenizer_name(corpus: Corpus, settings: TokenizerSettings) -> TokenizerName
     return tokenizer_for(corpus.sample()) if named.tokenizer == "auto" else named.tokenizer
 
 
-def _fingerprint(corpus: Corpus, tokenizer: str, settings: TextSettings) -> str:
+def _fingerprint(digest: str, tokenizer: str, settings: TextSettings) -> str:
     limits = f"{settings.vocab_size} {settings.min_count} {settings.unknown}"
-    described = f"{_FORMAT} {corpus.digest()} {tokenizer} {limits}"
+    described = f"{_FORMAT} {digest} {tokenizer} {limits}"
     return hashlib.sha256(described.encode()).hexdigest()[:16]
 
 

@@ -74,14 +74,22 @@ class Frame:
 
     @classmethod
     def of(cls, text: NumberedText, *, as_published: bool) -> "Frame":
-        """START and END; END alone around a benchmark's lines; neither where the text brought its own <eos>."""
-        own_ends = END_TOKEN in text.symbols
+        """START and END; END alone around a benchmark's lines; neither where most units bring their own <eos>."""
+        number = text.symbols.get(END_TOKEN)
+        ends = 0 if number is None else sum(np.count_nonzero(block.symbols == number) for block in text.blocks())
+        own_ends = 2 * ends >= text.units
         return cls(start=not own_ends and not as_published, end=not own_ends)
 
 
 def encode(
-    corpus: Corpus, tokenizer: Tokenizer, settings: TextSettings, place: Path, progress: Progress | None
+    corpus: Corpus,
+    digest: str,
+    tokenizer: Tokenizer,
+    settings: TextSettings,
+    place: Path,
+    progress: Progress | None,
 ) -> None:
+    """Encode the text that has this digest."""
     _remove_leftovers(place.parent)
     as_published = is_benchmark(corpus, tokenizer.name)
     reading = corpus.reading(every_line=as_published)
@@ -102,6 +110,10 @@ def encode(
         facts = {split: asdict(counted) for split, counted in statistics.items()}
         described = {"statistics": facts, "types": types, "starts": frame.start, "sums": sums, "notes": reading.notes}
         _write_json(partial / "dataset.json", described)
+        if corpus.digest() != digest:
+            raise CorpusError(
+                f"The text of {corpus.name} has changed while it was read: try again when it is complete."
+            )
 
 
 def is_benchmark(corpus: Corpus, tokenizer: TokenizerName) -> bool:

@@ -57,6 +57,17 @@ class SpellingIds:
         word = list(takewhile(lambda value: value is not None, (self.values.get(each) for each in reversed(ids))))
         return bytes(value for value in reversed(word) if value is not None)
 
+    def words(self, ids: Sequence[int]) -> list[tuple[int, ...]] | None:
+        """The symbols of each word; nothing where the last is not whole yet."""
+        words: list[tuple[int, ...]] = []
+        word: list[int] = []
+        for each in ids:
+            word.append(each)
+            if each not in self.values:
+                words.append(tuple(word))
+                word = []
+        return None if word else words
+
     def forbidden_after(self, word: bytes) -> NDArray[np.bool_]:
         """What must not come behind some bytes of a word; outside of words only a first byte may come of the bytes."""
         allowed = may_follow(word)
@@ -101,7 +112,10 @@ def odds_changes(
     if settings.repetition_penalty != 1:
         bans.append(weigh_repeated(settings.repetition_penalty, kinds.words))
     if settings.no_repeat_ngram:
-        bans.append(forbid_repeated_ngrams(settings.no_repeat_ngram))
+        if kinds.spelling is None:
+            bans.append(forbid_repeated_ngrams(settings.no_repeat_ngram))
+        else:
+            bans.append(forbid_repeated_words(settings.no_repeat_ngram, kinds.spelling))
     if settings.max_copy:
         assert followers is not None
         bans.append(forbid_copies(settings.max_copy, followers, kinds.spelling))
@@ -188,6 +202,24 @@ def forbid_repeated_ngrams(n: int) -> OddsChange:
         rows, begins = np.nonzero(alike)
         changed = log_odds.copy()
         changed[rows, symbols[rows, begins + n - 1]] = -np.inf
+        return changed
+
+    return change
+
+
+def forbid_repeated_words(n: int, spelling: SpellingIds) -> OddsChange:
+    """The same where words may be spelled out: each counts as one, and what is begun may be ended."""
+
+    def change(log_odds: LogOdds, past: Past) -> LogOdds:
+        changed = log_odds.copy()
+        for row, symbols in enumerate(past.symbols.tolist()):
+            words = spelling.words([symbol for symbol in symbols if symbol != NO_SYMBOL])
+            if words is None or len(words) < n:
+                continue
+            last = words[len(words) - n + 1 :]
+            for place in range(len(words) - n + 1):
+                if words[place : place + n - 1] == last:
+                    changed[row, words[place + n - 1][0]] = -np.inf
         return changed
 
     return change

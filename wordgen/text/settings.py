@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from wordgen.errors import SettingError
 from wordgen.settings import Settings, setting
 from wordgen.text.tokenizers import TokenizerChoice
+from wordgen.text.vocabulary import SPECIAL_WITH_SPELLING
 
 _MOST_SYMBOLS = 4_000_000
 
@@ -37,6 +39,14 @@ class TextSettings(TokenizerSettings):
         help="words outside the vocabulary: token makes all of them UNKNOWN_TOKEN, spell spells them out in bytes, so "
         "any text can be written and read",
     )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.unknown == "spell" and self.vocab_size is not None and self.vocab_size <= SPECIAL_WITH_SPELLING:
+            raise SettingError(
+                f"Spelling takes {SPECIAL_WITH_SPELLING} symbols, so --vocab-size must be greater than that, not "
+                f"{self.vocab_size}."
+            )
 
     def limits(self, *, all_words: bool) -> tuple[int, int]:
         """The size of the vocabulary and the least count, where a text may ask for all of its words."""

@@ -4,7 +4,7 @@ So any text can be written and read back, whatever the vocabulary knows. The mar
 are spelled along, so the word stands where it stood.
 """
 
-from wordgen.text.escapes import BYTES, WORD_END
+from wordgen.text.escapes import BYTES, RESERVED, WORD_END, protect
 
 SPELLING = (*BYTES, WORD_END)
 """All symbols that spelling needs of a vocabulary."""
@@ -21,21 +21,15 @@ def byte_of(symbol: str) -> int | None:
 
 
 def spelled(values: bytes) -> str:
-    """The symbol that some bytes spell; what is no text becomes a sign of that."""
-    return values.decode("utf-8", "replace")
+    """The symbol that some bytes spell: never one of our own names; what is no text becomes a sign of that."""
+    symbol = values.decode("utf-8", "replace")
+    return protect(symbol) if symbol in RESERVED else symbol
 
 
 def may_follow(values: bytes) -> frozenset[str]:
     """Which symbols of the spelling may come behind the bytes of a word so far, for it to be text in the end."""
-    return frozenset(_next_bytes(values)) | ({WORD_END} if values and _is_whole(values) else frozenset())
-
-
-def _is_whole(values: bytes) -> bool:
-    try:
-        values.decode("utf-8")
-    except UnicodeDecodeError:
-        return False
-    return True
+    whole = values and not _begun_character(values)
+    return frozenset(_next_bytes(values)) | (frozenset((WORD_END,)) if whole else frozenset())
 
 
 def _next_bytes(values: bytes) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from wordgen.text.escapes import RESERVED
 from wordgen.text.spelling import SPELLING, spell
 
 UNKNOWN, START, END = range(3)
+SPECIAL_WITH_SPELLING = len(RESERVED) + len(SPELLING)
 
 
 class Vocabulary:
@@ -31,14 +32,10 @@ class Vocabulary:
 
         With `spelling`, the bytes are among them, and what is left out is spelled instead of unknown.
         """
-        reserved = (*RESERVED, *SPELLING) if spelling else RESERVED
-        if size <= len(reserved):
-            raise CorpusError(
-                f"Spelling takes {len(reserved)} symbols, so --vocab-size must be greater than that, not {size}."
-            )
+        reserved = SPECIAL_WITH_SPELLING if spelling else len(RESERVED)
         ordinary = [(s, n) for s, n in counts.items() if n >= min_count and s not in RESERVED]
         ordinary.sort(key=lambda pair: (-pair[1], pair[0]))
-        kept = ordinary[: size - len(reserved)]
+        kept = ordinary[: size - reserved]
         if not kept and not spelling:
             raise CorpusError(
                 f"No word of the text occurs {min_count} times, so there is nothing to learn: "
@@ -76,7 +73,7 @@ class Vocabulary:
     @property
     def special(self) -> int:
         """How many symbols are no words: UNKNOWN, START, END, and what spells."""
-        return len(RESERVED) + (len(SPELLING) if self.spells else 0)
+        return SPECIAL_WITH_SPELLING if self.spells else len(RESERVED)
 
     def id_of(self, symbol: str) -> int:
         """The id of a symbol that is one of the vocabulary's own, else UNKNOWN."""

@@ -93,6 +93,13 @@ def test_few_bytes_that_do_not_decode_are_counted_and_many_are_an_error(tmp_path
         TextFile(tmp_path / "text.txt", "utf-8").text()
 
 
+def test_signs_that_somebody_else_put_for_broken_bytes_are_characters(tmp_path: Path):
+    found = file(tmp_path, "caf\ufffd na\ufffdve\n".encode() * 40)
+    assert found.encoding_name == "UTF-8"
+    assert found.text() == "caf\ufffd na\ufffdve\n" * 40
+    assert found.undecodable == 0
+
+
 def test_far_behind_the_beginning_bytes_are_counted_too(tmp_path: Path):
     found = file(tmp_path, b"a line\n" * 400_000 + b"\xff\n")
     assert found.encoding_name == "UTF-8"
@@ -100,9 +107,24 @@ def test_far_behind_the_beginning_bytes_are_counted_too(tmp_path: Path):
     assert found.undecodable == 1
 
 
-def test_a_zero_byte_in_the_middle_is_a_character(tmp_path: Path):
-    found = file(tmp_path, ENGLISH.encode() * 3 + b"a\0b")
-    assert found.text().endswith("a\0b")
+@pytest.mark.parametrize(
+    ("text", "encoding", "told"),
+    [
+        (ENGLISH, "utf-8", "UTF-8"),
+        (JAPANESE, "cp932", "Shift JIS"),
+        (JAPANESE, "euc_jp", "EUC-JP"),
+        (SPANISH, "latin-1", "CP1252"),
+    ],
+)
+def test_a_zero_byte_in_the_middle_is_a_character(tmp_path: Path, text: str, encoding: str, told: str):
+    found = file(tmp_path, (text * 3 + "a\0b" + text).encode(encoding))
+    assert found.text() == text * 3 + "a\0b" + text
+    assert found.encoding_name == told
+
+
+def test_control_characters_are_for_machines_with_a_zero_byte_among_them_as_without(tmp_path: Path):
+    with pytest.raises(CorpusError, match="is not a text"):
+        file(tmp_path, bytes(range(1, 32)) * 50 + b"\0").text()
 
 
 @pytest.mark.parametrize("content", [bytes(1000), b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\1\0", b"PK\3\4" + bytes(50)])

@@ -215,12 +215,15 @@ def _recognised(sample: bytes, path: Path) -> str:
         if sample.startswith(mark):
             return encoding
     if b"\0" in sample:
-        return _with_zero_bytes(sample, path)
+        encoding = _of_two_bytes(sample, path)
+        if encoding is not None:
+            return encoding
+        sample = sample.replace(b"\0", b"")
     if not _is_text(sample.decode("latin-1").translate(_NOT_FOR_MACHINES)):
         raise CorpusError(f"{path} is not a text. wordgen reads plain text files, gzipped or not.")
-    decoder = codecs.getincrementaldecoder("utf-8")("replace")
-    broken = decoder.decode(sample).count("\ufffd")
-    if broken * _MOST_UNDECODABLE <= len(sample):
+    faults = _Faults()
+    codecs.getincrementaldecoder("utf-8")(faults.name).decode(sample)
+    if faults.bytes * _MOST_UNDECODABLE <= len(sample):
         return "utf-8"
     from charset_normalizer import from_bytes
 
@@ -240,7 +243,7 @@ def _is_text(text: str) -> bool:
     return odd + looked_at.count("\ufffd") <= len(looked_at) / 100
 
 
-def _with_zero_bytes(sample: bytes, path: Path) -> str:
+def _of_two_bytes(sample: bytes, path: Path) -> str | None:
     """UTF-16 without its mark has a zero byte in every other place; a few alone are a fault of the text."""
     even, odd = sample[::2].count(0), sample[1::2].count(0)
     encoding = "utf-16-le" if odd > even else "utf-16-be"
@@ -250,4 +253,4 @@ def _with_zero_bytes(sample: bytes, path: Path) -> str:
         raise CorpusError(
             f"{path} is not a text: it is full of zero bytes. wordgen reads plain text files, gzipped or not."
         )
-    return "utf-8"
+    return None

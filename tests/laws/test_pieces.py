@@ -1,0 +1,94 @@
+"""A text is the same however its bytes arrive, and each of its units stands in exactly one split."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.conftest import unit_texts
+from wordgen.corpora import reading
+from wordgen.corpora.catalogue import bundled_data
+from wordgen.corpora.corpus import ReadingSettings, open_corpus
+from wordgen.corpora.published import SPLITS
+from wordgen.dataset.encoding import prepare
+from wordgen.dataset.splits import FEWEST_UNITS
+from wordgen.text.settings import TextSettings
+
+
+def bundled_bytes(name: str, encoding: str) -> bytes:
+    """Some of a bundled text, with the line ends of Windows and with letters of several bytes."""
+    lines = (bundled_data() / f"{name}.txt").read_text(encoding="utf-8").split("\n")[:150]
+    return "\r\n".join(f"“{line}” – 夜é" if encoding == "utf-8" and line else line for line in lines).encode(encoding)
+
+
+def encoded_files(folder: Path) -> dict[str, bytes]:
+    (place,) = folder.iterdir()
+    return {file.name: file.read_bytes() for file in place.iterdir()}
+
+
+@pytest.mark.parametrize("longest_piece", [60, 100_000])
+@pytest.mark.parametrize(("name", "encoding"), [("spells", "utf-8"), ("lyrics", "cp932"), ("lyrics", "utf-16")])
+def test_cut_at_any_byte_it_has_the_same_ids(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, encoding: str, longest_piece: int
+):
+    (tmp_path / "text.txt").write_bytes(bundled_bytes(name, encoding))
+    monkeypatch.setattr(reading, "LONGEST_PIECE", longest_piece)
+    prepare(open_corpus(str(tmp_path / "text.txt")), TextSettings(), tmp_path / "whole")
+    for block in (1, 2, 3, 5, 7, 61, 999):
+        monkeypatch.setattr(reading, "_BLOCK", block)
+        folder = tmp_path / f"by {block}"
+        prepare(open_corpus(str(tmp_path / "text.txt")), TextSettings(), folder)
+        assert encoded_files(folder) == encoded_files(tmp_path / "whole")
+
+
+def units_of_each_split(path: Path, folder: Path, how: ReadingSettings) -> list[list[str]]:
+    """The units of train, valid and test, read from their ids; letter by letter, so that all are known."""
+    settings_ = TextSettings(tokenizer="characters", min_count=1)
+    dataset = prepare(open_corpus(str(path), how), settings_, folder)
+    separator = dataset.codec.separator
+    return [dataset.codec.decode(dataset.ids[split]).split(separator) for split in SPLITS]
+
+
+def names_of(count: int) -> list[str]:
+    """A name for each unit, in their order; of two letters, which any part to train on has."""
+    return [f"{number:09b}" for number in range(count)]
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    files=st.lists(st.integers(10, 150), min_size=1, max_size=3).filter(lambda counts: sum(counts) >= FEWEST_UNITS),
+    kind=st.sampled_from(["line", "paragraph"]),
+)
+def test_each_unit_stands_in_exactly_one_split(tmp_path_factory: pytest.TempPathFactory, files: list[int], kind: str):
+    folder = tmp_path_factory.mktemp("units")
+    (folder / "texts").mkdir()
+    names = names_of(sum(files))
+    ends = [sum(files[: number + 1]) for number in range(len(files))]
+    for number, (count, end) in enumerate(zip(files, ends, strict=True)):
+        text = ("\n" if kind == "line" else "\n\n").join(names[end - count : end])
+        (folder / "texts" / f"{number}.txt").write_text(text, encoding="utf-8")
+    how = ReadingSettings(unit=kind, line_breaks="joined")  # pyright: ignore[reportArgumentType]
+    splits = units_of_each_split(folder / "texts", folder / "encoded", how)
+    assert sorted(name for units in splits for name in units) == names
+    assert all(units == sorted(units) for units in splits)
+
+
+def test_each_document_stands_in_exactly_one_split(tmp_path: Path):
+    (tmp_path / "texts").mkdir()
+    names = names_of(50)
+    for name in names:
+        (tmp_path / "texts" / f"{name}.txt").write_text(f"{name}\n{name}", encoding="utf-8")
+    how = ReadingSettings(unit="document", line_breaks="kept")
+    splits = units_of_each_split(tmp_path / "texts", tmp_path / "encoded", how)
+    assert sorted(unit for units in splits for unit in units) == [f"{name}\n{name}" for name in names]
+
+
+def test_units_of_published_splits_stay_where_they_are(tmp_path: Path):
+    (tmp_path / "texts").mkdir()
+    for split in SPLITS:
+        (tmp_path / "texts" / f"{split}.txt").write_text(f"{split}\nvital\nset\n" * 30, encoding="utf-8")
+    splits = units_of_each_split(tmp_path / "texts", tmp_path / "encoded", ReadingSettings(unit="line"))
+    assert splits[0] == ["train", "vital", "set"] * 30
+    assert [len(units) for units in splits] == [90, 90, 90]
+    assert len(unit_texts(open_corpus(str(tmp_path / "texts")))) == 270

@@ -169,3 +169,42 @@ def test_composing_bit_by_bit_is_composing_at_once(letters: list[str], bit: int)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(reading, "_COMPOSED_AT_ONCE", 40 * bit)
         assert reading.clean(text) == unicodedata.normalize("NFC", text)
+
+
+@pytest.mark.parametrize("shift", range(4))
+@pytest.mark.parametrize("encoding", ["cp932", "euc_jp", "utf-8"])
+def test_a_large_text_is_recognised_wherever_its_beginning_ends(tmp_path: Path, encoding: str, shift: int):
+    content = b"x" * shift + "吾輩は猫である。名前はまだ無い。\n".encode(encoding) * 50_000
+    found = file(tmp_path, content)
+    assert found.text().startswith("x" * shift + "吾輩は猫である。")
+    assert found.undecodable == 0
+
+
+@pytest.mark.parametrize("shift", range(3))
+def test_without_any_line_a_large_text_is_recognised_too(tmp_path: Path, shift: int):
+    found = file(tmp_path, b"x" * shift + "吾輩は猫である。".encode("cp932") * 100_000)
+    assert found.encoding_name == "Shift JIS"
+    assert found.undecodable == 0
+
+
+@pytest.mark.parametrize(
+    ("encoding", "broken"), [("cp932", b"\x81\xad"), ("cp932", b"\x85 "), ("cp932", b"\xfc\xfc"), ("euc_jp", b"\xff")]
+)
+def test_a_broken_letter_does_not_hide_the_encoding(tmp_path: Path, encoding: str, broken: bytes):
+    whole = "吾輩は猫である。名前はまだ無い。\n".encode(encoding) * 1000
+    found = file(tmp_path, whole + broken + b"\n" + whole)
+    assert found.text().startswith("吾輩は猫である。")
+    assert 1 <= found.undecodable <= 2
+
+
+def test_few_accents_of_an_old_encoding_are_letters(tmp_path: Path):
+    """By their number alone they could be broken bytes of UTF-8."""
+    text = "A town sat out in the rain and said no word to anybody at all.\n" * 30 + "A café.\n"
+    found = file(tmp_path, (text * 45).encode("cp1252"))
+    assert found.encoding_name == "CP1252"
+    assert found.text() == text * 45
+    assert found.undecodable == 0
+
+
+def test_an_archive_may_be_named_in_capitals(tmp_path: Path):
+    assert file(tmp_path, gzip.compress(b"a line"), "TEXT.TXT.GZ").text() == "a line"

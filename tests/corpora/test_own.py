@@ -210,3 +210,31 @@ def test_many_that_add_at_once_lose_nothing():
     ]
     assert [process.wait(60) for process in adding] == [0] * 5
     assert set(own_catalogue()) == set(names)
+
+
+def test_what_was_said_of_a_text_stays_when_it_is_replaced():
+    add("rain", "song.txt", title="Rain on the roof", language="english", licence="CC0-1.0")
+    entry = add("rain", "song.txt", replace=True, how=ReadingSettings(unit="line"), licence="mine")
+    assert (entry.title, entry.language, entry.licence, entry.unit) == ("Rain on the roof", "english", "mine", "line")
+
+
+def test_an_editors_mark_at_the_beginning_of_the_catalogue_is_no_fault():
+    write_own("\ufeff" + OF_ITS_OWNER)
+    assert own_catalogue()["waves"].title == "Waves"
+    add("rain", "song.txt")
+    assert set(own_catalogue()) == {"waves", "rain"}
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (OF_ITS_OWNER + 'name = "other"\n', "'name' is no setting"),
+        (OF_ITS_OWNER + 'folder = "/"\n', "'folder' is no setting"),
+        (OF_ITS_OWNER + "downloads = 3\n", r"downloads must be tables"),
+        (OF_ITS_OWNER.replace("[waves]", '["a/b"]'), "a name has up to 60 letters"),
+    ],
+)
+def test_an_entry_that_its_owner_spoiled_is_told(content: str, sentence: str):
+    write_own(content)
+    with pytest.raises(CorpusError, match=sentence):
+        open_corpus("waves")

@@ -7,6 +7,7 @@ import codecs
 import gzip
 import io
 import re
+import threading
 import unicodedata
 import zlib
 from collections.abc import Generator, Iterator
@@ -104,7 +105,7 @@ class TextFile:
         """The bytes of the text, unpacked."""
         try:
             with self._opened() as raw:
-                file = gzip.GzipFile(fileobj=raw) if self.path.suffix == ".gz" and self.content is None else raw
+                file = gzip.GzipFile(fileobj=raw) if self.path.suffix.lower() == ".gz" and self.content is None else raw
                 while block := file.read(_BLOCK):
                     self.bytes_read = raw.tell()
                     yield block
@@ -127,39 +128,48 @@ class TextFile:
 
     def _decoded(self) -> Iterator[str]:
         """The text as it comes; a carriage return at the end of a block waits for what follows it."""
-        faults = _Faults()
-        decoder = codecs.getincrementaldecoder(self.encoding)(faults.name)
-        read, waiting = 0, ""
+        decoder = codecs.getincrementaldecoder(self.encoding)(_Faults.name)
+        self.undecodable = read = 0
+        waiting = ""
         for block in self.blocks():
             read += len(block)
-            text = waiting + decoder.decode(block)
+            text = waiting + self._counted(decoder, block)
             waiting = "\r" if text.endswith("\r") else ""
             yield text.removesuffix("\r")
-            self._check(faults, read)
-        yield waiting + decoder.decode(b"", final=True)
-        self._check(faults, max(read, 1), ended=True)
+            self._check(read)
+        yield waiting + self._counted(decoder, b"", final=True)
+        self._check(max(read, 1), ended=True)
 
-    def _check(self, faults: "_Faults", read: int, *, ended: bool = False) -> None:
-        self.undecodable = faults.bytes
-        if faults.bytes * _MOST_UNDECODABLE > read and (ended or read >= _SAMPLE):
+    def _counted(self, decoder: codecs.IncrementalDecoder, block: bytes, *, final: bool = False) -> str:
+        before = _FAULTS.bytes
+        text = decoder.decode(block, final)
+        self.undecodable += _FAULTS.bytes - before
+        return text
+
+    def _check(self, read: int, *, ended: bool = False) -> None:
+        if self.undecodable * _MOST_UNDECODABLE > read and (ended or read >= _SAMPLE):
             raise CorpusError(
-                f"{self.path} is not {self.encoding_name} text: {faults.bytes:,} of its first {read:,} bytes do not "
-                "decode. Say what it is with --encoding, or save it as UTF-8 in an editor."
+                f"{self.path} is not {self.encoding_name} text: {self.undecodable:,} of its first {read:,} bytes do "
+                "not decode. Say what it is with --encoding, or save it as UTF-8 in an editor."
             )
 
 
-class _Faults:
-    """What a decoder does with bytes that it cannot read: they become U+FFFD, and are counted."""
+class _Faults(threading.local):
+    """What decoders do with bytes that they cannot read: they become U+FFFD, and are counted, in each thread."""
+
+    name = "wordgen-count"
 
     def __init__(self) -> None:
         self.bytes = 0
-        self.name = f"wordgen-count-{id(self)}"
-        codecs.register_error(self.name, self._count)
 
-    def _count(self, error: UnicodeError) -> tuple[str, int]:
+    def count(self, error: UnicodeError) -> tuple[str, int]:
         assert isinstance(error, UnicodeDecodeError)
         self.bytes += error.end - error.start
         return "\ufffd", error.end
+
+
+_FAULTS = _Faults()
+codecs.register_error(_Faults.name, _FAULTS.count)
 
 
 def clean(text: str) -> str:
@@ -221,19 +231,38 @@ def _recognised(sample: bytes, path: Path) -> str:
         sample = sample.replace(b"\0", b"")
     if not _is_text(sample.decode("latin-1").translate(_NOT_FOR_MACHINES)):
         raise CorpusError(f"{path} is not a text. wordgen reads plain text files, gzipped or not.")
-    faults = _Faults()
-    codecs.getincrementaldecoder("utf-8")(faults.name).decode(sample)
-    if faults.bytes * _MOST_UNDECODABLE <= len(sample):
+    plain, broken = _read_as("utf-8", sample)
+    letters = len(plain) - plain.count("\ufffd") - sum(map(str.isascii, plain))
+    if not broken or (broken * _MOST_UNDECODABLE <= len(sample) and letters > broken):
         return "utf-8"
     from charset_normalizer import from_bytes
 
-    best = from_bytes(sample, cp_isolation=["cp932", "euc_jp", "cp1252"]).best()
-    if best is None:
+    lines = sample[: sample.rfind(b"\n") + 1] or sample  # the sample may end in the middle of a letter
+    best = from_bytes(lines, cp_isolation=["cp932", "euc_jp", "cp1252"]).best()
+    found = _japanese_with_faults(sample) if best is None else best.encoding
+    if found is None:
         raise CorpusError(
             f"{path} is in no encoding that wordgen recognises: say which with --encoding, or save it as UTF-8 in an "
             "editor."
         )
-    return best.encoding
+    return found
+
+
+def _japanese_with_faults(sample: bytes) -> str | None:
+    """The Japanese encoding of a text in which few bytes are broken, and much of the rest is kana."""
+    for encoding in ("cp932", "euc_jp"):
+        text, broken = _read_as(encoding, sample)
+        kana = sum("\u3040" <= letter <= "\u30ff" for letter in text)
+        if broken * _MOST_UNDECODABLE <= len(sample) and kana > len(text) / 10:
+            return encoding
+    return None
+
+
+def _read_as(encoding: str, sample: bytes) -> tuple[str, int]:
+    """What a sample is in an encoding, and how many of its bytes are broken; its end may be half a letter."""
+    before = _FAULTS.bytes
+    text = codecs.getincrementaldecoder(encoding)(_FAULTS.name).decode(sample)
+    return text, _FAULTS.bytes - before
 
 
 def _is_text(text: str) -> bool:

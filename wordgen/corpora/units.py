@@ -138,10 +138,12 @@ def _parts(lines: Iterable[Line]) -> Iterator[list[Line]]:
 def _unit(part: Sequence[Line], line_breaks: LineBreaks) -> Unit:
     first, last = part[0][0], part[-1][0]
     lines = [""] * (last - first + 1)
+    widths = [0] * len(lines)
     for number, piece in part:
         lines[number - first] += piece
+        widths[number - first] += visible_width(piece)
     text = "\n".join(lines).strip() if line_breaks == "kept" else _joined(lines)
-    return Unit(text, first, tuple(visible_width(line) for line in lines))
+    return Unit(text, first, tuple(widths))
 
 
 def _joined(lines: Sequence[str]) -> str:

@@ -3,14 +3,20 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from wordgen.evaluation.measures import Loss
 from wordgen.text.vocabulary import START
+
+
+def unigram_loss(train: NDArray[np.unsignedinteger], split: NDArray[np.unsignedinteger], vocabulary_size: int) -> Loss:
+    """Loss of a split under the add-one frequencies of the training symbols; START is no target, nor the first."""
+    counts = np.bincount(train, minlength=vocabulary_size).astype(np.float64) + 1
+    counts[START] = 0
+    targets = split[1:][split[1:] != START]
+    return Loss(float(-np.log(counts[targets] / counts.sum()).sum()), len(targets))
 
 
 def unigram_perplexity(
     train: NDArray[np.unsignedinteger], split: NDArray[np.unsignedinteger], vocabulary_size: int
 ) -> float:
-    """Perplexity of a split under the add-one frequencies of the training symbols; START is no target."""
-    counts = np.bincount(train, minlength=vocabulary_size).astype(np.float64) + 1
-    counts[START] = 0
-    targets = split[split != START]
-    return float(np.exp(-np.log(counts[targets] / counts.sum()).mean()))
+    """The same as a perplexity."""
+    return unigram_loss(train, split, vocabulary_size).perplexity

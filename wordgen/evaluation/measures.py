@@ -1,8 +1,27 @@
 """What a loss means."""
 
 import math
+from dataclasses import dataclass
 
 
 def perplexity_of(mean_loss: float) -> float:
     """e to the mean loss in nats; infinite where that is beyond any number."""
     return math.exp(mean_loss) if mean_loss < 700 else math.inf
+
+
+@dataclass(frozen=True)
+class Loss:
+    """What predicting a text has cost, all of its symbols together."""
+
+    nats: float
+    symbols: int
+    """How many were predicted: all but START, and but the first of a text that has no START."""
+
+    @property
+    def perplexity(self) -> float:
+        """Between how many symbols there was hesitation, in the mean."""
+        return perplexity_of(self.nats / max(1, self.symbols))
+
+    def bits_per(self, characters: int) -> float:
+        """In bits for each character, however the text was cut into symbols."""
+        return self.nats / math.log(2) / max(1, characters)

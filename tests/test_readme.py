@@ -20,6 +20,7 @@ COMMANDS = [
     for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
     for line in block.strip().split("\n")
 ]
+EVALUATE = "python -m wordgen evaluate"
 PYTHON_BLOCK = "".join(re.findall(r"```python\n(.*?)```", README, re.DOTALL))
 PARTS = [
     "wordgen",
@@ -60,7 +61,7 @@ def test_the_guide_to_writing_runs(trained_room: Path):
 
 def test_the_two_commands_and_all_others_run_as_they_stand(clone: Path):
     """In order, in one room, to the end: the full default training is among them."""
-    lines = [line for line in COMMANDS if line.startswith(("python train.py", "python generate.py"))]
+    lines = [line for line in COMMANDS if line.startswith(("python train.py", "python generate.py", EVALUATE))]
     assert lines[:2] == [
         "python train.py --corpus lotr --seq-len 15 --layers 3",
         "python generate.py --seed Aragorn --mode sample",
@@ -124,7 +125,7 @@ def test_the_make_targets_exist(clone: Path):
 
 def test_every_command_of_the_readme_is_looked_after():
     known = ("make ", "python -m venv", ". .venv", "pip install -r requirements.txt")
-    known += ("python train.py", "python generate.py", "python -m wordgen corpora", "tensorboard")
+    known += ("python train.py", "python generate.py", "python -m wordgen corpora", EVALUATE, "tensorboard")
     assert [line for line in COMMANDS if not line.startswith(known)] == []
 
 

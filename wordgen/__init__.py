@@ -4,6 +4,7 @@
 >>> run = wordgen.train(corpus="lotr", layers=1, units=128)
 >>> model = wordgen.load(run.folder)
 >>> print(model.generate("Aragorn", length=60)[0].text)
+>>> print(wordgen.evaluate(model).verdict)
 
 Everything is imported when it is first asked for: TensorFlow by `train` alone.
 """
@@ -15,6 +16,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from wordgen.errors import WordgenError
+    from wordgen.evaluating import Evaluation, evaluate
     from wordgen.generation.settings import GenerationSettings
     from wordgen.generation.trained import Text, TrainedModel
     from wordgen.run_folder import load
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from wordgen.training.reports import Observer
 
 __all__ = [
+    "Evaluation",
     "GenerationSettings",
     "Observer",
     "Run",
@@ -29,12 +32,14 @@ __all__ = [
     "TrainSettings",
     "TrainedModel",
     "WordgenError",
+    "evaluate",
     "load",
     "train",
     "train_with",
 ]
 
 _HOMES = {
+    "Evaluation": "wordgen.evaluating",
     "GenerationSettings": "wordgen.generation.settings",
     "Observer": "wordgen.training.reports",
     "Run": "wordgen.runs",
@@ -42,6 +47,7 @@ _HOMES = {
     "TrainSettings": "wordgen.runs",
     "TrainedModel": "wordgen.generation.trained",
     "WordgenError": "wordgen.errors",
+    "evaluate": "wordgen.evaluating",
     "load": "wordgen.run_folder",
     "train": "wordgen.runs",
     "train_with": "wordgen.runs",

@@ -191,7 +191,7 @@ def _prepare(
     dataset = prepare(corpus, TextSettings.part_of(settings), user_data() / "encoded", _teller(observers, stop))
     batches = Batches(dataset.ids["train"], settings.batch_size, settings.seq_len, settings.random_seed)
     plan = _plan(folder, corpus, dataset, batches, settings)
-    plan.check_memory(_physical_memory())
+    plan.check_memory(physical_memory())
     return _Prepared(plan, dataset, batches, began)
 
 
@@ -392,7 +392,8 @@ def _unigram(dataset: Dataset) -> float:
     return unigram_perplexity(dataset.ids["train"], dataset.ids["valid"], len(dataset.codec.vocabulary))
 
 
-def _physical_memory() -> int:
+def physical_memory() -> int:
+    """Bytes of memory that the machine has."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):  # not every system tells

@@ -53,6 +53,11 @@ def assert_one_sentence(error: str, *parts: str) -> None:
         (["corpora", "show", "lotrr"], ["no corpus 'lotrr'", "Did you mean lotr?"]),
         (["corpora", "show", "lotr", "--unit", "word"], ["--unit", "'word'", "paragraph"]),
         (["corpora", "add", "mine", "nowhere.txt"], ["no file or folder nowhere.txt"]),
+        (["evaluate"], ["no trained model", "python train.py --corpus lotr"]),
+        (["evaluate", "nowhere"], ["There is no model 'nowhere'"]),
+        (["evaluate", "--model", "nowhere"], ["There is no model 'nowhere'"]),
+        (["evaluate", "one", "--model", "two"], ["MODEL and --model", "leave one out"]),
+        (["evaluate", "--spilt", "test"], ["--spilt", "Did you mean --split?"]),
         (["train", "--corpus", "lotr", "--layer", "2"], ["--layer 2", "Did you mean --layers?"]),
     ],
 )
@@ -118,6 +123,41 @@ def test_a_damaged_model(room: Path, name: str, capsys: pytest.CaptureFixture[st
     path.write_bytes(path.read_bytes()[:100])
     assert main(["generate", "--model", "small"]) == 2
     assert_one_sentence(capsys.readouterr().err, "is damaged", name)
+
+
+@pytest.mark.parametrize(
+    ("content", "parts"),
+    [
+        (b"", ["other.txt is empty: there is nothing to read in it."]),
+        (b" \n\n", ["other.txt is empty"]),
+        (b"\x00\x01\x02", ["is not a text"]),
+        ("夜の海\n".encode(), ["small knows nothing that stands in other.txt", "the language that it learned"]),
+        (None, ["There is no text file other.txt", "--split is valid, test, or a text file"]),
+    ],
+)
+def test_a_text_that_no_model_can_be_measured_on(
+    room: Path, content: bytes | None, parts: list[str], capsys: pytest.CaptureFixture[str]
+):
+    if content is not None:
+        (room / "other.txt").write_bytes(content)
+    assert main(["evaluate", "small", "--split", "other.txt"]) == 2
+    assert_one_sentence(capsys.readouterr().err, *parts)
+
+
+def test_a_model_whose_corpus_cannot_be_found_again(room: Path, capsys: pytest.CaptureFixture[str]):
+    path = room / "saved_models" / "small" / "report.json"
+    report = json.loads(path.read_text())
+    path.write_text(json.dumps({**report, "settings": {**report["settings"], "corpus": "gone.txt"}}))
+    assert main(["evaluate"]) == 2
+    assert_one_sentence(
+        capsys.readouterr().err, "small learned cannot be found again", "no corpus 'gone.txt'", "--split"
+    )
+    path.write_text(json.dumps({**report, "settings": {**report["settings"], "corpus": "fables"}}))
+    assert main(["evaluate"]) == 2
+    assert_one_sentence(capsys.readouterr().err, "The text of fables is not the one that small learned")
+    path.unlink()
+    assert main(["evaluate"]) == 2
+    assert_one_sentence(capsys.readouterr().err, "has no report.json", "--split my-book.txt")
 
 
 def test_a_model_of_the_future(room: Path, capsys: pytest.CaptureFixture[str]):

@@ -38,6 +38,9 @@ def modules_after(arguments: list[str], room: Path) -> tuple[int, set[str]]:
         (["generate", "--mode", "beam", "--stop", "sentence", "--show-copies"], 0),
         (["score", "The caster sleeps."], 0),
         (["score", "--help"], 0),
+        (["evaluate", "--help"], 0),
+        (["evaluate"], 0),
+        (["evaluate", "--split", "valid", "--json"], 0),
         (["corpora"], 0),
         (["corpora", "show", "lotr"], 0),
         (["corpora", "show", "lyrics", "--tokenizer", "characters"], 0),
@@ -58,8 +61,9 @@ def test_a_run_that_has_ended_needs_none(trained_room: Path, tmp_path: Path):
     assert not modules & {"tensorflow", "keras", "tensorboard"}
 
 
-def test_help_of_generate_needs_no_numpy_and_no_nltk(tmp_path: Path):
-    _, modules = modules_after(["generate", "--help"], tmp_path)
+@pytest.mark.parametrize("verb", ["generate", "evaluate"])
+def test_help_needs_no_numpy_and_no_nltk(verb: str, tmp_path: Path):
+    _, modules = modules_after([verb, "--help"], tmp_path)
     assert not modules & {"numpy", "nltk", "rich"}
 
 

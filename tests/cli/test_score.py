@@ -13,7 +13,7 @@ import pytest
 from tests.conftest import command_environment
 from tests.terminal import read_until
 from wordgen.cli.main import main
-from wordgen.cli.score import ScoringProgress
+from wordgen.cli.waiting import SymbolProgress
 from wordgen.run_folder import load
 
 
@@ -105,7 +105,7 @@ def test_a_long_text_shows_on_a_terminal_how_far_it_is(room: Path, tmp_path: Pat
 
 
 def test_elsewhere_there_are_plain_lines(capsys: pytest.CaptureFixture[str]):
-    load("small").score("The caster sleeps. " * 100, ScoringProgress(terminal=False, silence=0))
+    load("small").score("The caster sleeps. " * 100, SymbolProgress("Scoring", "Scored", terminal=False, silence=0))
     assert capsys.readouterr().err.startswith("Scored 128 of 400 symbols.\nScored 256 of 400 symbols.\n")
 
 

@@ -1,13 +1,13 @@
 """`wordgen corpora`: the texts that are known by name, what is in them, and more of your own. No TensorFlow here."""
 
 import argparse
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from wordgen.cli.exits import EXIT_OK
 from wordgen.cli.flags import ActionParser, Parser, action_parser, add_flags, settings_from, verb_parser
-from wordgen.cli.output import show
+from wordgen.cli.output import TRY, on_screen, show
+from wordgen.cli.waiting import fetching, reading
 from wordgen.corpora.catalogue import catalogue
 from wordgen.corpora.corpus import STANDARD_INPUT, Corpus, ReadingSettings, keep_standard_input, open_corpus
 from wordgen.corpora.listing import KnownText, known_texts
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from wordgen.dataset.survey import Survey
 
-_TRY = "python -m wordgen"  # that works in a checkout and where wordgen is installed
 _USUAL_VOCABULARY, _ = TextSettings().limits(all_words=False)
 _VOCABULARIES = (1000, 2000, 5000, _USUAL_VOCABULARY, 10_000, 20_000, 50_000)
 _COMMONEST = 40
@@ -29,7 +28,6 @@ _LENGTHS = {"shortest": 0.0, "a tenth up to": 0.1, "half up to": 0.5, "nine tent
 _TOUCHES = "~"
 _LINE_BREAK = "⏎"
 _SPACES = {" ": "␣", "\u3000": "□"}
-_WIDTH_IN_A_FILE = 110
 
 
 def make_parser(prog: str) -> Parser:
@@ -86,14 +84,14 @@ def _list(arguments: argparse.Namespace) -> None:
         cells = (each.name, each.title, each.language, _size(each.bytes), each.licence, each.whereabouts)
         table.add_row(*(Text(cell) for cell in cells))
     example = next((each for each in texts if each.whereabouts == "on first use"), texts[0])
-    show(_on_screen([table, "", *_commands_to_try(example)]))
+    show(on_screen([table, "", *_commands_to_try(example)]))
 
 
 def _commands_to_try(text: KnownText) -> Iterator[str]:
     fetched = ", which is fetched" if text.whereabouts == "on first use" else ""
-    yield f"Look into one{fetched}:  {_TRY} corpora show {text.name}"
-    yield f"Learn it:  {_TRY} train --corpus {text.name}"
-    yield f"Add your own:  {_TRY} corpora add NAME FILES"
+    yield f"Look into one{fetched}:  {TRY} corpora show {text.name}"
+    yield f"Learn it:  {TRY} train --corpus {text.name}"
+    yield f"Add your own:  {TRY} corpora add NAME FILES"
 
 
 def _show(arguments: argparse.Namespace) -> None:
@@ -103,12 +101,12 @@ def _show(arguments: argparse.Namespace) -> None:
     wanted = arguments.corpus
     if wanted == [STANDARD_INPUT]:
         wanted = keep_standard_input()
-    with _fetching() as told:
+    with fetching() as told:
         corpus = open_corpus(wanted, settings_from(ReadingSettings, arguments), told)
     tokenizer = tokenizer_name(corpus, settings_from(TokenizerSettings, arguments))
-    with _reading(corpus.name) as told:
+    with reading(corpus.name) as told:
         found = survey(corpus, tokenizer, told)
-    show(_on_screen(_portrait(found)))
+    show(on_screen(_portrait(found)))
 
 
 def _add(arguments: argparse.Namespace) -> None:
@@ -117,8 +115,8 @@ def _add(arguments: argparse.Namespace) -> None:
     check_new_name(arguments.name, replace=arguments.replace)
     how, tokens = settings_from(ReadingSettings, arguments), settings_from(TokenizerSettings, arguments)
     corpus = corpus_of_files(arguments.files, how)
-    with _reading(arguments.name) as told:
-        reading, units = read_through(corpus, told)
+    with reading(arguments.name) as told:
+        passed, units = read_through(corpus, told)
     tokenizer = tokenizer_name(corpus, tokens)
     description = settings_from(Description, arguments)
     add_to_own_catalogue(arguments.name, arguments.files, corpus, tokenizer, description, replace=arguments.replace)
@@ -130,10 +128,10 @@ def _add(arguments: argparse.Namespace) -> None:
     show(f"Added {arguments.name}, {_size(corpus.bytes)}: {_cut(corpus.unit, corpus.line_breaks, tokenizer)}.\n")
     if found:
         show(f"  {_list_of(found)} found from the text: --replace with other flags changes that\n")
-    for note in (f"{units:,} units", *reading.notes):
+    for note in (f"{units:,} units", *passed.notes):
         show(f"  {note}\n")
-    show(f"Look into it:  {_TRY} corpora show {arguments.name}\n")
-    show(f"Learn it:      {_TRY} train --corpus {arguments.name}\n")
+    show(f"Look into it:  {TRY} corpora show {arguments.name}\n")
+    show(f"Learn it:      {TRY} train --corpus {arguments.name}\n")
 
 
 def _cut(unit: str, line_breaks: str, tokenizer: str) -> str:
@@ -244,46 +242,3 @@ def readable(symbol: str) -> str:
 
 def _size(size: int) -> str:
     return f"{size / 1e6:,.1f} MB" if size >= 1e6 else f"{size / 1e3:,.0f} kB"
-
-
-def _on_screen(parts: "Iterator[RenderableType] | Sequence[RenderableType]") -> str:
-    """With colours and at the screen's width, or wide enough where it is none."""
-    from rich.console import Console
-
-    console = Console()
-    if not console.is_terminal:
-        console.width = max(console.width, _WIDTH_IN_A_FILE)
-    console.begin_capture()
-    for part in parts:
-        console.print(part, highlight=False, soft_wrap=isinstance(part, str), markup=False)
-    return "\n".join(line.rstrip() for line in console.end_capture().split("\n"))
-
-
-@contextmanager
-def _fetching() -> Iterator[Callable[[str, int, int], None]]:
-    """Shows how a text is fetched, beside the output."""
-    from rich.console import Console
-
-    from wordgen.training.transfer import TransferDisplay
-
-    display = TransferDisplay(Console(stderr=True))
-    try:
-        yield display.tell
-    finally:
-        display.close()
-
-
-@contextmanager
-def _reading(name: str) -> Iterator[Callable[[int, int], None]]:
-    """Shows how far a text has been read, beside the output, where that is a terminal."""
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
-
-    columns = (TextColumn(f"Reading {escape(name)}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    console = Console(stderr=True)
-    with Progress(
-        *columns, TimeRemainingColumn(compact=True), console=console, transient=True, disable=not console.is_terminal
-    ) as bar:
-        task = bar.add_task("", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -89,9 +89,9 @@ def run(arguments: argparse.Namespace) -> int:
     return _write(model, folder.name, _seeds(arguments), settings, arguments)
 
 
-def limit_threads() -> None:
+def limit_threads(most: int = _THREADS_FOR_FEW) -> None:
     """Said to NumPy before it is imported; whoever has set it otherwise knows why."""
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", str(_THREADS_FOR_FEW))
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", str(most))
 
 
 def as_text(argument: str) -> str:

@@ -17,6 +17,7 @@ _VERBS = {
     "launch": "train with several workers on this machine",
     "generate": "write with a trained model",
     "score": "see how likely a model finds a text",
+    "evaluate": "measure how good a model is, beside what counting words can do",
     "corpora": "list the texts that wordgen knows, look into one, add your own",
 }
 

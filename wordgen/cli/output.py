@@ -1,8 +1,17 @@
 """What is written onto the screen, and what is said when that fails."""
 
 import sys
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from wordgen.errors import StorageError
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+TRY = "python -m wordgen"
+"""How a command to try begins: that works in a checkout and where wordgen is installed."""
+_WIDTH_IN_A_FILE = 110
 
 
 def show(text: str) -> None:
@@ -18,3 +27,16 @@ def show(text: str) -> None:
 def tell(sentence: str) -> None:
     """Beside the output, for the user alone."""
     print(sentence, file=sys.stderr)
+
+
+def on_screen(parts: "Iterator[RenderableType] | Sequence[RenderableType]") -> str:
+    """With colours and at the screen's width, or wide enough where it is none."""
+    from rich.console import Console
+
+    console = Console()
+    if not console.is_terminal:
+        console.width = max(console.width, _WIDTH_IN_A_FILE)
+    console.begin_capture()
+    for part in parts:
+        console.print(part, highlight=False, soft_wrap=isinstance(part, str), markup=False)
+    return "\n".join(line.rstrip() for line in console.end_capture().split("\n"))

@@ -4,7 +4,6 @@ import argparse
 import json
 import os
 import sys
-import time
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
@@ -13,15 +12,12 @@ from typing import TYPE_CHECKING
 from wordgen.cli.flags import Parser, verb_parser
 from wordgen.cli.generate import add_model_flag, as_text, limit_threads
 from wordgen.cli.output import show, tell
+from wordgen.cli.waiting import SymbolProgress
 from wordgen.errors import CorpusError, SettingError
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
-
     from wordgen.generation.scoring import Score, ScoredSentence, ScoredSymbol
 
-_SECONDS_BEFORE_A_BAR = 0.5  # what is scored by then needs none
-_SECONDS_BETWEEN_LINES = 10
 # From likely to unlikely: up to so many bits of surprisal, this colour.
 _COLOURS = ((2, "bold green"), (5, "green"), (8, "yellow"), (11, "dark_orange"), (float("inf"), "bold red"))
 
@@ -48,7 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
     folder = find_model(arguments.model)
     text = _text(arguments.text)
     model = load(folder)
-    with closing(_progress()) as progress:
+    with closing(SymbolProgress.here("Scoring", "Scored")) as progress:
         score = model.score(text, progress)
     if not score.symbols:
         raise SettingError('There is nothing to score: give a text, as in wordgen score "The road goes on."')
@@ -61,50 +57,6 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         show(_on_screen(score, ranking, words=arguments.words))
     return 0
-
-
-class ScoringProgress:
-    """What one sees while a long text is scored: a bar on a terminal, else a line now and then."""
-
-    def __init__(self, *, terminal: bool, silence: float) -> None:
-        """With so many seconds of silence: before the bar, or before each line."""
-        self._terminal = terminal
-        self._silence = silence
-        self._said = time.monotonic()
-        self._bar: Progress | None = None
-
-    def __call__(self, done: int, symbols: int) -> None:
-        if self._bar is not None:
-            self._bar.update(self._bar.task_ids[0], completed=done)
-        elif time.monotonic() - self._said < self._silence:
-            return
-        elif self._terminal:
-            self._bar = _bar(done, symbols)
-        else:
-            self._said = time.monotonic()
-            tell(f"Scored {done:,} of {symbols:,} symbols.")
-
-    def close(self) -> None:
-        if self._bar is not None:
-            self._bar.stop()
-
-
-def _progress() -> ScoringProgress:
-    if sys.stderr.isatty():
-        return ScoringProgress(terminal=True, silence=_SECONDS_BEFORE_A_BAR)
-    return ScoringProgress(terminal=False, silence=_SECONDS_BETWEEN_LINES)
-
-
-def _bar(done: int, symbols: int) -> "Progress":
-    """Beside the output, and gone when it is over."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("Scoring"), BarColumn(), MofNCompleteColumn(), TextColumn("symbols"), TimeRemainingColumn())
-    bar = Progress(*columns, console=Console(stderr=True), transient=True)
-    bar.add_task("", total=symbols, completed=done)
-    bar.start()
-    return bar
 
 
 def _text(argument: str | None) -> str:

@@ -85,8 +85,8 @@ class Corpus:
         few = self.unit == "document" and len(self.files) < FEWEST_DOCUMENTS
         return "paragraph" if few else self.unit
 
-    def reading(self, *, every_line: bool = False) -> "Reading":
-        return Reading(self, every_line)
+    def reading(self, *, every_line: bool = False, unit: UnitKind | None = None) -> "Reading":
+        return Reading(self, unit or self.cut_at, every_line)
 
     @property
     def bytes(self) -> int:
@@ -123,6 +123,7 @@ class Reading:
     """One pass through a corpus; what was recognised and cut is known when it has ended."""
 
     corpus: Corpus
+    cut_at: UnitKind
     every_line: bool = False
     """Whether each line of the files is a unit, blank or not, as benchmarks count them."""
     _files: list[tuple[TextFile, Cuts]] = field(default_factory=list)
@@ -138,7 +139,7 @@ class Reading:
             self._files.append((file, cuts))
             self._under_way = file
             lines = file.lines() if corpus.keep_boilerplate else without_boilerplate(file.lines(), cuts)
-            units = every_line(lines) if self.every_line else units_of(lines, corpus.cut_at, corpus.line_breaks)
+            units = every_line(lines) if self.every_line else units_of(lines, self.cut_at, corpus.line_breaks)
             yield from zip(repeat(number), self._folding(units) if corpus.fold_width else units)
             self._bytes_of_whole_files += file.bytes_read
             self._under_way = None
@@ -179,7 +180,7 @@ class Reading:
         if self._folded_forms:
             notes.append(f"{self._folded_forms:,} wide and narrow letters and signs folded")
         long_lines = sum(file.long_lines for file, _ in self._files)
-        if long_lines and self.corpus.cut_at == "line":
+        if long_lines and self.cut_at == "line":
             lines = "lines" if long_lines > 1 else "line"
             notes.append(f"cut {long_lines:,} {lines} of more than {LONGEST_PIECE:,} characters into shorter units")
         return tuple(notes)
@@ -370,7 +371,7 @@ def _sample(files: Sequence[Path], how: ReadingSettings) -> str:
         if text:
             return text
     where = files[0] if len(files) == 1 else files[0].parent
-    raise CorpusError(f"{where} is empty: there is nothing to learn from.")
+    raise CorpusError(f"{where} is empty: there is nothing to read in it.")
 
 
 def _beginning(lines: Iterable[Line]) -> str:

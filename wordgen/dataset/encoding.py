@@ -64,6 +64,11 @@ def prepare(corpus: Corpus, settings: TextSettings, folder: Path, progress: Prog
     return kept
 
 
+def fingerprint(corpus: Corpus, settings: TextSettings) -> str:
+    """That of the dataset which this text would give, without making it."""
+    return _fingerprint(corpus, tokenizer_name(corpus, settings), settings)
+
+
 def tokenizer_name(corpus: Corpus, settings: TokenizerSettings) -> TokenizerName:
     """What is chosen, else what the catalogue says, else what suits the text."""
     if settings.tokenizer != "auto":

@@ -56,10 +56,29 @@ class SplitStatistics:
     letters: int = 0
     """The symbols that spell them."""
 
+    @classmethod
+    def of(cls, framed: Ids, unit_characters: Ids, vocabulary: Vocabulary) -> "SplitStatistics":
+        """Of the ids of some units."""
+        counted = np.bincount(framed, minlength=len(vocabulary))
+        spelling = [vocabulary.id_of(symbol) for symbol in SPELLING] if vocabulary.spells else []
+        return cls(
+            units=len(unit_characters),
+            symbols=len(framed) - int(counted[START]),
+            unknown=int(counted[UNKNOWN]),
+            characters=int(unit_characters.sum()),
+            spelled=int(counted[spelling[-1]]) if spelling else 0,
+            letters=int(counted[spelling].sum()) if spelling else 0,
+        )
+
+    @property
+    def words(self) -> int:
+        """The targets, where a word that is spelled out counts once."""
+        return self.symbols - self.letters + self.spelled
+
     @property
     def unknown_share(self) -> float:
-        """The share of words that the vocabulary does not know; those that are spelled out count once."""
-        return (self.unknown + self.spelled) / max(1, self.symbols - self.letters + self.spelled)
+        """The share of words that the vocabulary does not know, whether they are UNKNOWN or spelled out."""
+        return (self.unknown + self.spelled) / max(1, self.words)
 
     def __add__(self, other: "SplitStatistics") -> "SplitStatistics":
         return SplitStatistics(*map(sum, zip(astuple(self), astuple(other), strict=True)))
@@ -95,7 +114,7 @@ def encode(
     reading = corpus.reading(every_line=as_published)
     with whole_folder(place) as partial:
         with NumberedText(partial) as text:
-            _number(reading, tokenizer, text, progress)
+            number_symbols(reading, tokenizer, text, progress)
             _check_amount(corpus, text)
             frame = Frame.of(text, as_published=as_published)
             vocabulary, types = _vocabulary(corpus, text, settings, as_published=as_published)
@@ -121,7 +140,8 @@ def is_benchmark(corpus: Corpus, tokenizer: TokenizerName) -> bool:
     return bool(corpus.splits) and tokenizer == "whitespace" and corpus.unit == "line"
 
 
-def _number(reading: Reading, tokenizer: Tokenizer, text: NumberedText, progress: Progress | None) -> None:
+def number_symbols(reading: Reading, tokenizer: Tokenizer, text: NumberedText, progress: Progress | None) -> None:
+    """Cut a text into symbols, by several processes where it is large, and number those."""
     size = reading.corpus.bytes
     processes = useful_processes() if size > _SMALL else 1
     with closing(cut_all(_batches(reading), tokenizer.name, processes)) as cuts:
@@ -182,7 +202,7 @@ class _Writing:
         self._corpus, self._text, self._frame = corpus, text, frame
         self._vocabulary = vocabulary
         self._kind = np.min_scalar_type(len(vocabulary) - 1)
-        self._table = _IdTable(text.symbols, vocabulary)
+        self._table = IdTable(text.symbols, vocabulary)
 
     def write(self, folder: Path) -> dict[Split, SplitStatistics]:
         statistics = dict.fromkeys(SPLITS, SplitStatistics(0, 0, 0, 0))
@@ -194,28 +214,16 @@ class _Writing:
                 for number, split in enumerate(SPLITS):
                     members = splits == number
                     of_split = block.symbols[np.repeat(members, block.unit_symbols)]
-                    framed, begins = _framed(of_split, block.unit_symbols[members], self._frame)
+                    framed, begins = framed_units(of_split, block.unit_symbols[members], self._frame)
                     if split == "train":
                         begins += ids_files[split].length
                         lines_file.add(_line_places(block, members, begins, self._frame))
                     ids_files[split].add(framed)
-                    statistics[split] += self._statistics(framed, block.unit_characters[members])
+                    statistics[split] += SplitStatistics.of(framed, block.unit_characters[members], self._vocabulary)
         return statistics
 
-    def _statistics(self, framed: Ids, unit_characters: Ids) -> SplitStatistics:
-        counted = np.bincount(framed, minlength=len(self._vocabulary))
-        spelling = [self._vocabulary.id_of(symbol) for symbol in SPELLING] if self._vocabulary.spells else []
-        return SplitStatistics(
-            units=len(unit_characters),
-            symbols=len(framed) - int(counted[START]),
-            unknown=int(counted[UNKNOWN]),
-            characters=int(unit_characters.sum()),
-            spelled=int(counted[spelling[-1]]) if spelling else 0,
-            letters=int(counted[spelling].sum()) if spelling else 0,
-        )
 
-
-class _IdTable:
+class IdTable:
     """For each symbol of a text its id, or the several of its spelling."""
 
     def __init__(self, symbols: Iterable[str], vocabulary: Vocabulary) -> None:
@@ -248,7 +256,7 @@ class _IdTable:
         )
 
 
-def _framed(ids: Ids, lengths: Ids, frame: Frame) -> tuple[Ids, Places]:
+def framed_units(ids: Ids, lengths: Ids, frame: Frame) -> tuple[Ids, Places]:
     """The ids of units with what stands around each, and where each begins."""
     framed_lengths = lengths.astype(np.int64) + frame.start + frame.end
     ends: Places = np.cumsum(framed_lengths)

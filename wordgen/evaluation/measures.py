@@ -3,6 +3,14 @@
 import math
 from dataclasses import dataclass
 
+_SYMBOLS_A_STREAM = 1000
+_MOST_STREAMS = 16
+
+
+def streams_for(symbols: int) -> int:
+    """In how many parallel streams a text is read: so few that their cold starts do not weigh."""
+    return max(1, min(_MOST_STREAMS, symbols // _SYMBOLS_A_STREAM))
+
 
 def perplexity_of(mean_loss: float) -> float:
     """e to the mean loss in nats; infinite where that is beyond any number."""

@@ -8,26 +8,24 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from wordgen.dataset.batches import evaluation_batches
-from wordgen.evaluation.measures import perplexity_of
+from wordgen.evaluation.measures import perplexity_of, streams_for
 from wordgen.model.losses import summed_loss
 from wordgen.model.network import Carry, Network, Tensor
 from wordgen.model.replicas import Replicas
 
 _SEQ_LEN = 50
-_SYMBOLS_A_STREAM = 1000
-_MOST_STREAMS = 16
 
 
 class Evaluator:
     """Measures a network on one split again and again, tracing the graph once.
 
-    The split is read in parallel streams, few enough that their cold starts do not weigh, and shared among
-    the replicas. No symbol is left out at the end, and START is no target. What is measured is the network as it
-    is saved and used, in float32, whatever it learns in.
+    The split is read in parallel streams that are shared among the replicas. No symbol is left out at the end, and
+    START is no target. What is measured is the network as it is saved and used, in float32, whatever it learns in.
+    stream.py gives the same without TensorFlow.
     """
 
     def __init__(self, network: Network, ids: NDArray[np.unsignedinteger], replicas: Replicas) -> None:
-        streams = max(1, min(_MOST_STREAMS, len(ids) // _SYMBOLS_A_STREAM))
+        streams = streams_for(len(ids))
         self._learning = self._network = network
         if network.compute_dtype != "float32":
             with replicas.strategy.scope():

@@ -73,7 +73,7 @@ class TrainedModel:
         self.architecture = bundle.architecture
         self.vocabulary = bundle.vocabulary
         self.corpus = bundle.text.corpus
-        self._folder = folder
+        self.folder = folder
         self._bundle = bundle
         self._codec = bundle.codec
         self._network = NumpyNetwork(bundle.architecture, bundle.weights)
@@ -166,17 +166,17 @@ class TrainedModel:
 
     @property
     def has_copy_index(self) -> bool:
-        return self._folder is not None and (self._folder / COPY_INDEX).is_dir()
+        return self.folder is not None and (self.folder / COPY_INDEX).is_dir()
 
     @cached_property
     def copy_index(self) -> CopyIndex:
         """The training text beside the model."""
-        if self._folder is None or not self.has_copy_index:
+        if self.folder is None or not self.has_copy_index:
             raise SettingError(
                 "This model has no copy index beside it, so copies cannot be seen: it was trained with "
                 "--no-copy-index, or copied without that folder."
             )
-        return CopyIndex(self._folder / COPY_INDEX, self.vocabulary)
+        return CopyIndex(self.folder / COPY_INDEX, self.vocabulary)
 
     def score(self, text: str, progress: Progress = lambda done, symbols: None) -> Score:
         """How likely each word of a text is, sentence by sentence; `progress` is told how far it is."""

@@ -23,7 +23,10 @@ def read_report(folder: Path) -> dict[str, Any]:
             )
         _ = report["settings"]["corpus"], report["dataset"]["fingerprint"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise BundleError(f"The report in {folder} cannot be read ({error}): this run cannot be resumed.") from error
+        raise BundleError(
+            f"The report in {folder} cannot be read ({error}): without it the run can neither be resumed nor its text "
+            "found again."
+        ) from error
     return report
 
 

@@ -1,0 +1,116 @@
+"""What is said of made-up curves, and where nothing is said."""
+
+from collections.abc import Sequence
+from math import log
+
+import pytest
+
+from wordgen.evaluation.measures import Loss
+from wordgen.evaluation.verdict import Curves, Finding, finding, verdict
+
+
+def curves(
+    train: Sequence[float], valid: Sequence[float], *, dropout: float = 0.3, units: int = 512, epochs: int = 12
+) -> Curves:
+    return Curves(train, valid, epochs=epochs, dropout=dropout, units=units, learning_rate=0.001)
+
+
+def found(*args: Sequence[float], **named: float) -> Finding:
+    seen = finding(curves(*args, **named))  # pyright: ignore[reportArgumentType]
+    assert seen is not None
+    return seen
+
+
+def loss(perplexity: float) -> Loss:
+    return Loss(log(perplexity) * 100, 100)
+
+
+def test_train_that_falls_while_valid_rises_is_overfitted():
+    seen = found([200, 100, 60, 40, 30], [180, 110, 90, 95, 99])
+    assert seen.fit == "overfitted"
+    assert seen.seen == "is overfitted (train perplexity fell by 50% more after epoch 3 while valid rose by 10%)"
+    assert seen.changes == {"dropout": 0.5}
+    assert "more dropout (0.5 instead of 0.3)" in seen.advice
+
+
+def test_where_there_is_much_dropout_already_a_smaller_network_is_the_next_thing():
+    seen = found([200, 100, 60, 40], [180, 90, 95, 99], dropout=0.5, units=200)
+    assert seen.changes == {"units": 100}
+    assert "100 units instead of 200" in seen.advice
+    assert "fewer epochs (2 did)" in seen.advice
+
+
+def test_a_valid_perplexity_far_above_train_is_overfitted_even_if_it_only_stands_still():
+    seen = found([200, 100, 45, 44.9], [180, 110, 90, 90.2])
+    assert seen.fit == "overfitted"
+    assert "in its best epoch (3) valid perplexity was 90.0 and train 45.0" in seen.seen
+
+
+@pytest.mark.parametrize("epochs", [3, 12])
+def test_what_still_falls_in_its_last_epoch_wants_longer_training(epochs: int):
+    seen = found([200, 150, 120], [180, 140, 126], epochs=epochs)
+    assert seen.fit == "undertrained"
+    assert "(3: valid perplexity fell by 10.0%)" in seen.seen
+    assert seen.changes == {"epochs": 2 * epochs}
+
+
+def test_it_is_so_whatever_the_gap_is():
+    assert found([200, 80, 50], [180, 140, 126]).fit == "undertrained"
+
+
+def test_a_plateau_with_train_beside_valid_is_underfitted():
+    seen = found([200, 150, 141, 140.9], [180, 145, 140, 140.1])
+    assert seen.fit == "underfitted"
+    assert seen.changes == {"dropout": 0.15}
+    assert seen.advice == "less dropout (0.15 instead of 0.3) or a larger network"
+    without = found([200, 150, 141, 140.9], [180, 145, 140, 140.1], dropout=0)
+    assert (without.advice, without.changes) == ("a larger network", {"units": 1024})
+
+
+def test_a_last_epoch_that_gained_next_to_nothing_is_a_plateau_too():
+    assert found([150, 141, 140.9], [145, 140, 139.9]).fit == "underfitted"
+
+
+def test_where_both_rise_it_came_off_its_way():
+    seen = found([200, 100, 130, 160], [180, 110, 140, 170])
+    assert seen.fit == "unstable"
+    assert seen.changes == {"learning_rate": 0.0003}
+    assert "both rose after epoch 2, by 60% and 55%" in seen.seen
+
+
+@pytest.mark.parametrize(
+    ("train", "valid"),
+    [
+        ([], []),
+        ([100], [90]),  # one epoch is no curve
+        ([200, 100, 99.9], [180, 125, 125.2]),  # levelled off with a usual distance
+        ([200, 100, 99.9], [180, 125, 127]),  # valid rose, and train did nothing
+    ],
+)
+def test_where_the_curves_allow_no_statement_none_is_made(train: list[float], valid: list[float]):
+    assert finding(curves(train, valid)) is None
+
+
+@pytest.mark.parametrize(
+    ("own", "ngram", "unigram", "said"),
+    [
+        (30, 40, 100, "The model is better than the 5-gram, 25% less perplexed (30.0 against 40.0)."),
+        (50, 40, 100, "The model is worse than the 5-gram, 25% more perplexed (50.0 against 40.0)."),
+        (90, 40, 100, "The model is worse than the 5-gram, 2.2 times as perplexed (90.0 against 40.0)."),
+        (40.4, 40, 100, "The model is as good as the 5-gram (40.4 against 40.0)."),
+        (110, 40, 100, "The model is worse than word frequencies alone, 10% more perplexed (110.0 against 100.0)."),
+        (80, None, 100, "The model is better than word frequencies, 20% less perplexed (80.0 against 100.0)."),
+        (80, None, None, None),
+    ],
+)
+def test_beside_counting(own: float, ngram: float | None, unigram: float | None, said: str | None):
+    counted = [None if each is None else loss(each) for each in (unigram, ngram)]
+    assert verdict(loss(own), None, *counted, order=5) == said
+
+
+def test_it_is_one_sentence_with_or_without_something_to_compare_with():
+    seen = Finding("undertrained", "was still getting better", "longer training")
+    assert verdict(loss(40), seen, loss(100), loss(40), order=5) == (
+        "The model is as good as the 5-gram (40.0 against 40.0); it was still getting better, so try longer training."
+    )
+    assert verdict(loss(40), seen, None, None, order=5) == "It was still getting better, so try longer training."

@@ -1,0 +1,213 @@
+"""wordgen.evaluate: the figures of training again, the same from a file, and what there is without the corpus."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import wordgen
+from tests.conftest import ROOT, run_command, trained_in
+from wordgen.bundle import load_bundle
+from wordgen.corpora.corpus import open_corpus
+from wordgen.dataset.encoding import prepare
+from wordgen.dataset.splits import splits_of
+from wordgen.errors import BundleError, CorpusError, SettingError
+from wordgen.evaluating import Watcher
+from wordgen.evaluation.ngrams import NgramModel
+from wordgen.generation.trained import TrainedModel
+from wordgen.text.settings import TextSettings
+
+
+@pytest.fixture
+def room(trained_room: Path, in_empty_folder: Path) -> Path:
+    """A copy of the room with a model of the spells."""
+    shutil.copytree(trained_room / "saved_models", in_empty_folder / "saved_models")
+    return in_empty_folder
+
+
+def units_of_split(number: int) -> list[str]:
+    """The units of the spells that are in a split: its lines."""
+    units = [unit.text for _, unit in open_corpus("spells").reading().units()]
+    splits = splits_of(np.arange(len(units)), len(units))
+    return [unit for unit, split in zip(units, splits, strict=True) if split == number]
+
+
+def test_on_valid_it_is_what_training_said(room: Path):
+    report = json.loads((room / "saved_models" / "small" / "report.json").read_text())
+    found = wordgen.evaluate("small", split="valid")
+    assert found.perplexity == pytest.approx(report["valid_perplexity"], rel=2e-6)
+    assert found.unigram is not None
+    assert found.unigram.perplexity == pytest.approx(report["unigram_perplexity"])
+    assert found.symbols == report["dataset"]["splits"]["valid"]["symbols"]
+
+
+def test_the_test_split_is_what_is_taken_by_itself_with_all_its_figures(room: Path):
+    found = wordgen.evaluate()
+    dataset = prepare(open_corpus("spells"), TextSettings(), room / "encoded")
+    statistics = dataset.statistics["test"]
+    assert (found.split, found.model, found.corpus) == ("test", "small", "spells")
+    assert found.symbols == statistics.symbols == statistics.words
+    assert found.own.nats == pytest.approx(found.symbols * np.log(found.perplexity))
+    assert found.bits_per_character == pytest.approx(found.own.nats / np.log(2) / statistics.characters)
+    assert found.unknown_share == pytest.approx(statistics.unknown / statistics.symbols)
+    assert found.spelled_share == 0
+    counted = NgramModel(dataset.ids["train"], len(dataset.codec.vocabulary)).loss(dataset.ids["test"])
+    assert found.ngram == counted
+    assert found.verdict is not None
+    assert f"{counted.perplexity:,.1f}" in found.verdict
+
+
+def test_a_file_with_the_text_of_a_split_gives_its_figures(room: Path):
+    (room / "same.txt").write_text("\n".join(units_of_split(2)), encoding="utf-8")
+    file, split = wordgen.evaluate(split="same.txt"), wordgen.evaluate(split="test")
+    assert file.own == split.own
+    assert (file.unigram, file.ngram) == (split.unigram, split.ngram)
+    assert file.statistics == split.statistics
+
+
+def test_any_encoding_and_a_folder_of_files_will_do(room: Path):
+    lines = [line for line in units_of_split(2) if line.isascii()]
+    (room / "both").mkdir()
+    (room / "both" / "1.txt").write_text("\n".join(lines[:9]) + "\n", encoding="utf-16")
+    (room / "both" / "2.txt").write_text("\n".join(lines[9:]), encoding="utf-8")
+    (room / "one.txt").write_text("\n".join(lines), encoding="utf-8")
+    both, one = wordgen.evaluate(split=room / "both"), wordgen.evaluate(split="one.txt")
+    assert both.own == one.own
+    assert any("UTF-16" in note for note in both.notes)
+
+
+def test_a_model_may_be_named_by_a_path_or_be_loaded_already(room: Path):
+    named = wordgen.evaluate("small")
+    assert wordgen.evaluate(wordgen.load("small")).own == named.own == wordgen.evaluate(room / "saved_models/small").own
+    with pytest.raises(SettingError, match="has no folder"):
+        wordgen.evaluate(TrainedModel(load_bundle(room / "saved_models" / "small")))
+
+
+def test_without_its_report_a_model_is_measured_on_files_alone(room: Path):
+    (room / "saved_models" / "small" / "report.json").unlink()
+    (room / "same.txt").write_text("\n".join(units_of_split(2)), encoding="utf-8")
+    with pytest.raises(CorpusError, match=r"has no report.json that would say what it learned: give a text"):
+        wordgen.evaluate()
+    found = wordgen.evaluate(split="same.txt")
+    assert (found.unigram, found.ngram, found.finding, found.verdict) == (None, None, None, None)
+    assert any("Nothing to compare with" in note for note in found.notes)
+
+
+def test_a_report_that_cannot_be_read_is_told(room: Path):
+    (room / "saved_models" / "small" / "report.json").write_text("{")
+    with pytest.raises(BundleError, match="nor its text found again"):
+        wordgen.evaluate()
+
+
+@pytest.fixture(scope="module")
+def own_text_room(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    room = tmp_path_factory.mktemp("own")
+    shutil.copy(ROOT / "data" / "spells.txt", room / "mine.txt")
+    return trained_in(room, "mine.txt", "mine", "--layers 1 --units 8 --epochs 1")
+
+
+@pytest.fixture
+def own_text(own_text_room: Path, in_empty_folder: Path) -> Path:
+    shutil.copytree(own_text_room, in_empty_folder, dirs_exist_ok=True)
+    return in_empty_folder / "mine.txt"
+
+
+def test_a_corpus_that_changed_is_not_the_one(own_text: Path):
+    encoded = sorted(Path("data/encoded").iterdir())
+    own_text.write_text(own_text.read_text(encoding="utf-8") + "one more line\n", encoding="utf-8")
+    with pytest.raises(CorpusError, match="text of mine is not the one that mine learned: put it back"):
+        wordgen.evaluate()
+    assert sorted(Path("data/encoded").iterdir()) == encoded  # nothing was made of the other
+
+
+def test_a_corpus_that_is_gone_is_missed_and_files_are_measured_without_it(own_text: Path):
+    own_text.rename("elsewhere.txt")
+    with pytest.raises(CorpusError, match=r"that mine learned cannot be found again \(There is no corpus 'mine.txt'"):
+        wordgen.evaluate()
+    found = wordgen.evaluate(split="elsewhere.txt")
+    assert found.ngram is None
+    assert found.verdict is None  # one epoch is no curve, and there is nothing to compare with
+
+
+def test_encoded_ids_that_were_deleted_are_made_again(own_text: Path):
+    before = wordgen.evaluate()
+    shutil.rmtree("data/encoded")
+    assert wordgen.evaluate() == before
+
+
+def test_a_benchmark_is_read_as_published_from_a_file_as_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    folder = tmp_path / "bench"
+    folder.mkdir()
+    text = " the <unk> cat sat on the mat \n \n \n = a title = \n the cat sat \n"
+    for split, times in (("train", 40), ("valid", 3), ("test", 5)):
+        (folder / f"b.{split}.txt").write_text(text * times)
+    trained_in(tmp_path, "bench", "bench", "--unit line --layers 1 --units 8 --epochs 2")
+    monkeypatch.chdir(tmp_path)
+    split, file = wordgen.evaluate(), wordgen.evaluate(split="bench/b.test.txt")
+    assert file.own == split.own
+    assert file.ngram == split.ngram
+    # Of 5 times 7 + 0 + 0 + 4 + 3 words and 5 ends the very first is not predicted.
+    assert split.symbols == 5 * 19 - 1
+
+
+def test_spelled_words_are_counted_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    trained_in(tmp_path, "spells", "spelled", "--layers 1 --units 8 --epochs 1 --unknown spell")
+    monkeypatch.chdir(tmp_path)
+    spelled = wordgen.evaluate()
+    assert spelled.unknown_share == 0
+    assert spelled.spelled_share == pytest.approx(
+        spelled.statistics.spelled / (spelled.symbols - spelled.statistics.letters + spelled.statistics.spelled)
+    )
+    assert 0.05 < spelled.spelled_share < 0.5
+
+
+def test_n_grams_that_would_fill_the_memory_are_left_out(room: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("wordgen.evaluating.physical_memory", lambda: 1_000_000)
+    found = wordgen.evaluate()
+    assert found.ngram is None
+    assert found.notes[-1].startswith("No 5-gram: counting would take")
+    assert found.verdict is not None
+    assert "word frequencies" in found.verdict
+
+
+def test_who_watches_is_told(room: Path):
+    class Noting(Watcher):
+        def __init__(self) -> None:
+            self.told: list[str] = []
+
+        def reading(self, name: str, done: int, size: int) -> None:
+            self.told.append("reading")
+
+        def predicting(self, done: int, symbols: int) -> None:
+            self.told.append("predicting")
+
+        def counting(self, symbols: int) -> None:
+            self.told.append("counting")
+
+    watcher = Noting()
+    shutil.rmtree(room / "data", ignore_errors=True)
+    wordgen.evaluate(watcher=watcher)
+    assert list(dict.fromkeys(watcher.told)) == ["reading", "predicting", "counting"]
+
+
+def test_an_epoch_that_was_broken_off_is_no_epoch_of_the_curves(room: Path):
+    path = room / "saved_models" / "small" / "report.json"
+    report = json.loads(path.read_text())
+    steps = report["steps_per_epoch"]
+    for number, epoch in enumerate(report["epochs"], 1):
+        epoch |= {"train_perplexity": 200 / number, "valid_perplexity": 180 / number, "step": steps * number}
+    path.write_text(json.dumps(report))
+    before = wordgen.evaluate().finding
+    assert before is not None
+    assert before.fit == "undertrained"
+    broken = {**report["epochs"][-1], "epoch": 4, "step": 3 * steps + 1, "valid_perplexity": 500}
+    path.write_text(json.dumps({**report, "epochs": [*report["epochs"], broken]}))
+    assert wordgen.evaluate().finding == before
+
+
+def test_the_command_is_the_same(room: Path):
+    ended = run_command("evaluate", "small", "--json", cwd=room)
+    assert ended.returncode == 0, ended.stderr
+    assert json.loads(ended.stdout)["perplexity"] == pytest.approx(wordgen.evaluate("small").perplexity, rel=1e-6)

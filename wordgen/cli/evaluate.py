@@ -1,0 +1,208 @@
+"""`wordgen evaluate`: how good a model is, beside what counting words can do. Nothing here may import TensorFlow."""
+
+import argparse
+import json
+import shlex
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import MISSING, fields
+from typing import TYPE_CHECKING, Any
+
+from wordgen.cli.exits import EXIT_OK
+from wordgen.cli.flags import Parser, verb_parser
+from wordgen.cli.generate import limit_threads
+from wordgen.cli.output import TRY, on_screen, show, tell
+from wordgen.cli.waiting import SymbolProgress, fetching, reading
+from wordgen.errors import SettingError
+from wordgen.settings import flag_name
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from wordgen.evaluating import Evaluation, Watcher
+    from wordgen.evaluation.measures import Loss
+    from wordgen.runs import TrainSettings
+
+_MANY_SYMBOLS = 500_000  # counting more takes longer than one likes to wait without a word
+
+
+def make_parser(prog: str) -> Parser:
+    parser = verb_parser(
+        prog,
+        "Measure how good a trained model is: its perplexity on text that it has not learned, beside that of word "
+        "frequencies and of an n-gram model, and a sentence on what to change.",
+        "lotr --split valid",
+    )
+    parser.add_argument(
+        "model",
+        metavar="MODEL",
+        nargs="?",
+        help="a run's name or the beginning of it, or a model's folder; by default the newest",
+    )
+    parser.add_argument("--model", dest="named", metavar="MODEL", help="the same, as generate has it")
+    parser.add_argument(
+        "--split",
+        metavar="SPLIT",
+        default="test",
+        help="what to measure it on: valid or test, the parts of its corpus (it was chosen by the first, and has never "
+        "met the other), or a text file, a folder of them, or - for standard input (default: test)",
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON object, for programs (default: no)")
+    return parser
+
+
+def run(arguments: argparse.Namespace) -> int:
+    limit_threads(1)  # it is evaluated by threads of our own
+    from wordgen.corpora.corpus import STANDARD_INPUT, keep_standard_input
+    from wordgen.evaluating import evaluate
+
+    if arguments.model is not None and arguments.named is not None:
+        raise SettingError("MODEL and --model are two ways to say the same: leave one out.")
+    model = arguments.named if arguments.model is None else arguments.model
+    split = keep_standard_input() if arguments.split == STANDARD_INPUT else arguments.split
+    with ExitStack() as closing:
+        evaluated = evaluate(model, split, _watcher(closing))
+    if arguments.json:
+        show(json.dumps(_as_mapping(evaluated), ensure_ascii=False) + "\n")
+    else:
+        show(on_screen(_on_screen(evaluated)))
+    return EXIT_OK
+
+
+def _watcher(closing: ExitStack) -> "Watcher":
+    """Shows what takes long, one thing after another."""
+    from wordgen.evaluating import ORDER, Watcher
+
+    class Screen(Watcher):
+        def __init__(self) -> None:
+            self._fetched: Callable[[str, int, int], None] | None = None
+            self._read: dict[str, Callable[[int, int], None]] = {}
+            self._predicted: SymbolProgress | None = None
+
+        def fetching(self, file: str, done: int, total: int) -> None:
+            self._fetched = self._fetched or closing.enter_context(fetching())
+            self._fetched(file, done, total)
+
+        def reading(self, name: str, done: int, size: int) -> None:
+            if name not in self._read:
+                closing.close()
+                self._read[name] = closing.enter_context(reading(name))
+            self._read[name](done, size)
+
+        def predicting(self, done: int, symbols: int) -> None:
+            if self._predicted is None:
+                closing.close()
+                self._predicted = SymbolProgress.here("Predicting", "Predicted")
+                closing.callback(self._predicted.close)
+            self._predicted(done, symbols)
+
+        def counting(self, symbols: int) -> None:
+            closing.close()
+            if symbols > _MANY_SYMBOLS:
+                tell(f"Counting the {ORDER}-grams of {symbols:,} symbols.")
+
+    return Screen()
+
+
+def _on_screen(evaluated: "Evaluation") -> "Iterator[RenderableType]":
+    from rich.padding import Padding
+    from rich.table import Table
+    from rich.text import Text
+
+    of_corpus = f"the {evaluated.split} part of {evaluated.corpus}"
+    text = of_corpus if evaluated.split in ("valid", "test") else evaluated.split
+    yield Text(f"How good is {evaluated.model} on {text}?", "bold")
+    for sentence in _told(evaluated):
+        yield Text(sentence, "dim")
+    table = Table("", "perplexity", "bits per character", "", box=None, padding=(0, 2, 0, 0))
+    table.columns[1].justify = table.columns[2].justify = "right"
+    for name, loss in _rows(evaluated):
+        times = "" if loss is evaluated.own else f"{loss.perplexity / evaluated.perplexity:,.2f} times the model's"
+        bits = f"{loss.bits_per(evaluated.statistics.characters):.3f}"
+        table.add_row(name, f"{loss.perplexity:,.1f}", bits, times, style="bold" if loss is evaluated.own else None)
+    yield Padding(table, (1, 0))
+    if evaluated.verdict is not None:
+        yield Text(evaluated.verdict)
+    yield f"Try:  {command_to_try(evaluated)}"
+
+
+def _told(evaluated: "Evaluation") -> Iterator[str]:
+    """What one must know to understand the figures."""
+    yield (
+        f"{evaluated.symbols:,} symbols, {evaluated.statistics.characters:,} characters. Less is better: perplexity is "
+        "the number of symbols between which it hesitates."
+    )
+    if evaluated.unknown_share:
+        yield (
+            f"{evaluated.unknown_share:.1%} of the words are UNKNOWN to it: those are easier to guess than the words "
+            "themselves, so the figures flatter."
+        )
+    if evaluated.spelled_share:
+        yield (
+            f"{evaluated.spelled_share:.1%} of the words are spelled out, and each of their bytes is a symbol: go by "
+            "the bits per character."
+        )
+    yield from evaluated.notes
+
+
+def _rows(evaluated: "Evaluation") -> "Iterator[tuple[str, Loss]]":
+    from wordgen.evaluating import ORDER
+
+    yield "the model", evaluated.own
+    if evaluated.ngram is not None:
+        yield f"{ORDER}-gram, Kneser-Ney", evaluated.ngram
+    if evaluated.unigram is not None:
+        yield "word frequencies", evaluated.unigram
+
+
+def command_to_try(evaluated: "Evaluation") -> str:
+    """What the verdict advises; or to let it write."""
+    found, settings = evaluated.finding, evaluated.settings
+    if found is None or settings is None:
+        return f"{TRY} generate --model {shlex.quote(evaluated.model)}"
+    if found.fit == "undertrained" and evaluated.can_go_on:
+        return f"{TRY} train --resume {shlex.quote(evaluated.model)} --epochs {found.changes['epochs']}"
+    return f"{TRY} train {shlex.join(_flags(settings, {**settings.to_mapping(), **found.changes}))}"
+
+
+def _flags(settings: "TrainSettings", values: dict[str, Any]) -> Iterator[str]:
+    """The settings that are not as they would be by themselves; a new run has its own name and place."""
+    from wordgen.training.settings import DeviceSettings
+
+    left_out = {"name", "overwrite", "precision", *(each.name for each in fields(DeviceSettings))}
+    for each in fields(settings):
+        value = values[each.name]
+        if each.name in left_out or (each.default is not MISSING and value == each.default):
+            continue
+        if isinstance(value, bool):
+            yield flag_name(each.name) if value else flag_name("no_" + each.name)
+            continue
+        yield flag_name(each.name)
+        yield from (str(part) for part in (value if isinstance(value, list | tuple) else (value,)))
+
+
+def _as_mapping(evaluated: "Evaluation") -> dict[str, Any]:
+    from wordgen.evaluating import ORDER
+
+    def figures(loss: "Loss | None") -> dict[str, float] | None:
+        if loss is None:
+            return None
+        bits = loss.bits_per(evaluated.statistics.characters)
+        return {"perplexity": loss.perplexity, "bits_per_character": bits}
+
+    return {
+        "model": evaluated.model,
+        "corpus": evaluated.corpus,
+        "split": evaluated.split,
+        "symbols": evaluated.symbols,
+        "characters": evaluated.statistics.characters,
+        "unknown_share": evaluated.unknown_share,
+        "spelled_share": evaluated.spelled_share,
+        **(figures(evaluated.own) or {}),
+        "unigram": figures(evaluated.unigram),
+        "kneser_ney": None if evaluated.ngram is None else {"order": ORDER, **(figures(evaluated.ngram) or {})},
+        "fit": None if evaluated.finding is None else evaluated.finding.fit,
+        "verdict": evaluated.verdict,
+        "notes": list(evaluated.notes),
+        "command_to_try": command_to_try(evaluated),
+    }

@@ -1,0 +1,281 @@
+"""How good a trained model is, as one plain function: on a split of its corpus or any text, beside mere counting.
+
+No TensorFlow here: NumPy needs less time for a split than TensorFlow needs to start.
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wordgen.bundle import Bundle, load_bundle
+from wordgen.corpora.catalogue import user_data
+from wordgen.corpora.corpus import Corpus, ReadingSettings, corpus_of, open_corpus
+from wordgen.dataset.encoding import Dataset, fingerprint, prepare
+from wordgen.dataset.making import SplitStatistics
+from wordgen.dataset.other_text import encode_other
+from wordgen.errors import CorpusError, SettingError
+from wordgen.evaluation.baselines import unigram_loss
+from wordgen.evaluation.measures import Loss
+from wordgen.evaluation.ngrams import ORDER, NgramModel, memory_for
+from wordgen.evaluation.stream import network_loss
+from wordgen.evaluation.verdict import Curves, Finding, finding, verdict
+from wordgen.generation.step import NumpyNetwork
+from wordgen.generation.trained import TrainedModel
+from wordgen.run_folder import REPORT, SAVED_MODELS, find_model
+from wordgen.runs import TrainSettings, physical_memory
+from wordgen.text.settings import TextSettings
+from wordgen.text.vocabulary import END, START, UNKNOWN
+from wordgen.training.checkpoint import has_checkpoint
+from wordgen.training.report_file import read_report
+from wordgen.training.settings import TrainingSettings
+
+
+class Watcher:
+    """Told how far an evaluation is; override what you care about."""
+
+    def fetching(self, file: str, done: int, total: int) -> None:
+        """So many bytes of a file of the corpus are here."""
+
+    def reading(self, name: str, done: int, size: int) -> None:
+        """So many bytes of a text are cut into symbols."""
+
+    def predicting(self, done: int, symbols: int) -> None:
+        """The model has predicted so many symbols."""
+
+    def counting(self, symbols: int) -> None:
+        """The n-grams of the training text, which has so many symbols, are counted next."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How good a model is on a text."""
+
+    model: str
+    """The name of its run."""
+    split: str
+    """`valid`, `test`, or the file."""
+    corpus: str
+    """What the model has learned."""
+    own: Loss
+    """The model's."""
+    unigram: Loss | None
+    """What word frequencies alone would cost, add-one; nothing where the training text cannot be had."""
+    ngram: Loss | None
+    """What an interpolated modified Kneser-Ney model of ORDER symbols would."""
+    statistics: SplitStatistics
+    notes: tuple[str, ...]
+    """How the text was read, and what is left out and why, in short sentences."""
+    finding: Finding | None
+    """What the curves of the run show."""
+    settings: TrainSettings | None
+    """Those of the run, where its report lies beside the model."""
+    can_go_on: bool
+    """Whether more epochs can be added to the run."""
+
+    @property
+    def perplexity(self) -> float:
+        return self.own.perplexity
+
+    @property
+    def symbols(self) -> int:
+        """How many were predicted: words, punctuation and END, never START."""
+        return self.own.symbols
+
+    @property
+    def bits_per_character(self) -> float:
+        """All bits over all characters of the text, so models of other tokenizers can be compared with it."""
+        return self.own.bits_per(self.statistics.characters)
+
+    @property
+    def unknown_share(self) -> float:
+        """The share of words that are UNKNOWN to the model."""
+        return self.statistics.unknown / max(1, self.statistics.words)
+
+    @property
+    def spelled_share(self) -> float:
+        """The share of words that the model spells out."""
+        return self.statistics.spelled / max(1, self.statistics.words)
+
+    @property
+    def verdict(self) -> str | None:
+        """One sentence: better or worse than counting, and what the curves advise."""
+        return verdict(self.own, self.finding, self.unigram, self.ngram, ORDER)
+
+
+def evaluate(
+    model: str | Path | TrainedModel | None = None, split: str | Path = "test", watcher: Watcher | None = None
+) -> Evaluation:
+    """Measure a model: a run's name, a folder or what `wordgen.load` gave; the newest when nothing is given.
+
+    >>> wordgen.evaluate("lotr", split="valid").perplexity
+
+    `split` is valid or test of the model's own corpus, or a text file or a folder of them.
+    """
+    watcher = watcher or Watcher()
+    folder = _folder_of(model)
+    bundle = load_bundle(folder)
+    run = _Run.beside(folder)
+    text = _text(run, bundle, str(split), watcher)
+    _check(text, bundle, folder)
+    own = network_loss(NumpyNetwork(bundle.architecture, bundle.weights), text.ids, watcher.predicting)
+    unigram, ngram, notes = _baselines(text, len(bundle.vocabulary), watcher)
+    return Evaluation(
+        model=folder.name,
+        split=str(split),
+        corpus=bundle.text.corpus,
+        own=own,
+        unigram=unigram,
+        ngram=ngram,
+        statistics=text.statistics,
+        notes=(*text.notes, *notes),
+        finding=None if run.curves is None else finding(run.curves),
+        settings=run.settings,
+        can_go_on=run.can_go_on,
+    )
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What is known of how a model came to be; nothing where its folder was copied without the report."""
+
+    folder: Path
+    settings: TrainSettings | None = None
+    fingerprint: str = ""
+    curves: Curves | None = None
+
+    @property
+    def can_go_on(self) -> bool:
+        """A time budget has settled the steps of a run for good."""
+        if self.settings is None or self.settings.time_budget is not None:
+            return False
+        return self.folder == SAVED_MODELS / self.folder.name and has_checkpoint(self.folder)
+
+    @classmethod
+    def beside(cls, folder: Path) -> "_Run":
+        if not (folder / REPORT).exists():
+            return cls(folder)
+        report = read_report(folder)
+        settings = TrainSettings.from_mapping(report["settings"])
+        return cls(folder, settings, report["dataset"]["fingerprint"], _curves(report, settings))
+
+
+@dataclass(frozen=True)
+class _Text:
+    """What a model is measured on."""
+
+    name: str
+    ids: NDArray[np.unsignedinteger[Any]]
+    statistics: SplitStatistics
+    train: NDArray[np.unsignedinteger[Any]] | None
+    notes: tuple[str, ...]
+
+
+def _folder_of(model: str | Path | TrainedModel | None) -> Path:
+    if not isinstance(model, TrainedModel):
+        return find_model(model)
+    if model.folder is None:
+        raise SettingError("This model has no folder: give wordgen.evaluate a run's name or a model's folder.")
+    return model.folder
+
+
+def _curves(report: dict[str, Any], settings: TrainSettings) -> Curves | None:
+    """Those of the whole epochs: one that was broken off would look like one that gained little."""
+    try:
+        steps = report["steps_per_epoch"]
+        whole = [each for each in report["epochs"] if each["step"] >= each["epoch"] * steps]
+        train, valid = ([float(each[f"{split}_perplexity"]) for each in whole] for split in ("train", "valid"))
+    except (KeyError, TypeError, ValueError):
+        return None
+    return Curves(
+        train,
+        valid,
+        epochs=settings.epochs,
+        dropout=settings.dropout,
+        units=settings.units,
+        learning_rate=TrainingSettings.part_of(settings).first_learning_rate,
+    )
+
+
+def _text(run: _Run, bundle: Bundle, split: str, watcher: Watcher) -> _Text:
+    if split not in ("valid", "test"):
+        return _other_text(run, bundle, split, watcher)
+    dataset = _dataset(run, watcher)
+    return _Text(f"the {split} part", dataset.ids[split], dataset.statistics[split], dataset.ids["train"], ())
+
+
+def _dataset(run: _Run, watcher: Watcher) -> Dataset:
+    """What the run has learned, found again and checked to be the same."""
+    if run.settings is None:
+        raise CorpusError(
+            f"{run.folder} has no {REPORT} that would say what it learned: give a text, as in --split my-book.txt."
+        )
+    settings = TextSettings.part_of(run.settings)
+    try:
+        corpus = open_corpus(run.settings.corpus, ReadingSettings.part_of(run.settings), watcher.fetching)
+        found = fingerprint(corpus, settings)
+    except CorpusError as error:
+        raise CorpusError(
+            f"The text that {run.folder.name} learned cannot be found again ({str(error).rstrip('.')}): "
+            "put it back, or give another, as in --split my-book.txt."
+        ) from error
+    if found != run.fingerprint:
+        raise CorpusError(
+            f"The text of {corpus.name} is not the one that {run.folder.name} learned: put it back, train anew, or "
+            "give a text, as in --split my-book.txt."
+        )
+    return prepare(corpus, settings, user_data() / "encoded", partial(watcher.reading, corpus.name))
+
+
+def _other_text(run: _Run, bundle: Bundle, file: str, watcher: Watcher) -> _Text:
+    """Any text, read as the corpus was; what the model learned is wanted for the baselines alone."""
+    corpus = _files(file, run, bundle)
+    config = bundle.text
+    as_published = not config.starts and config.tokenizer == "whitespace" and config.unit == "line"
+    reading = corpus.reading(every_line=as_published, unit=config.unit)
+    read = encode_other(reading, bundle.codec, partial(watcher.reading, file), starts=config.starts)
+    try:
+        train, notes = _dataset(run, watcher).ids["train"], ()
+    except CorpusError as error:
+        train, notes = None, (f"Nothing to compare with: {error}",)
+    return _Text(file, read.ids, read.statistics, train, (*read.notes, *notes))
+
+
+def _files(file: str, run: _Run, bundle: Bundle) -> Corpus:
+    path = Path(file)
+    if not os.path.exists(path):
+        raise CorpusError(
+            f"There is no text file {file[:100]}: --split is valid, test, or a text file or a folder of them."
+        )
+    keeps = run.settings is not None and run.settings.keep_boilerplate
+    how = ReadingSettings(unit=bundle.text.unit, line_breaks=bundle.text.line_breaks, keep_boilerplate=keeps)
+    return replace(corpus_of([path], how), splits=())
+
+
+def _check(text: _Text, bundle: Bundle, folder: Path) -> None:
+    """A text on which nothing could be learned of the model."""
+    counted = np.bincount(text.ids, minlength=len(bundle.vocabulary))
+    counted[[START, END]] = 0
+    if not (text.ids[1:] != START).any() or not counted.any():
+        raise CorpusError(f"{text.name} is too short to be evaluated: there is nothing in it to predict.")
+    if counted[UNKNOWN] == counted.sum():
+        raise CorpusError(
+            f"{folder.name} knows nothing that stands in {text.name}: take a text of the language that it learned."
+        )
+
+
+def _baselines(text: _Text, vocabulary_size: int, watcher: Watcher) -> tuple[Loss | None, Loss | None, Sequence[str]]:
+    """Word frequencies and n-grams of the training text; the latter are left out where they would fill the memory."""
+    if text.train is None:
+        return None, None, ()
+    unigram = unigram_loss(text.train, text.ids, vocabulary_size)
+    needed = memory_for(len(text.train))
+    if needed > physical_memory() / 2:
+        return unigram, None, (f"No {ORDER}-gram: counting would take {needed / 2**30:,.0f} GiB of memory.",)
+    watcher.counting(len(text.train))
+    return unigram, NgramModel(text.train, vocabulary_size).loss(text.ids), ()

@@ -253,7 +253,12 @@ def _files(file: str, run: _Run, bundle: Bundle) -> Corpus:
             f"There is no text file {file[:100]}: --split is valid, test, or a text file or a folder of them."
         )
     keeps = run.settings is not None and run.settings.keep_boilerplate
-    how = ReadingSettings(unit=bundle.text.unit, line_breaks=bundle.text.line_breaks, keep_boilerplate=keeps)
+    how = ReadingSettings(
+        unit=bundle.text.unit,
+        line_breaks=bundle.text.line_breaks,
+        keep_boilerplate=keeps,
+        fold_width=bundle.text.fold_width,
+    )
     return replace(corpus_of([path], how), splits=())
 
 

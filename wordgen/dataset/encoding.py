@@ -66,7 +66,7 @@ def prepare(corpus: Corpus, settings: TextSettings, folder: Path, progress: Prog
 
 def fingerprint(corpus: Corpus, settings: TextSettings) -> str:
     """That of the dataset which this text would give, without making it."""
-    return _fingerprint(corpus, tokenizer_name(corpus, settings), settings)
+    return _fingerprint(corpus.digest(), tokenizer_name(corpus, settings), settings)
 
 
 def tokenizer_name(corpus: Corpus, settings: TokenizerSettings) -> TokenizerName:

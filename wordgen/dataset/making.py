@@ -94,10 +94,17 @@ class Frame:
     @classmethod
     def of(cls, text: NumberedText, *, as_published: bool) -> "Frame":
         """START and END; END alone around a benchmark's lines; neither where most units bring their own <eos>."""
-        number = text.symbols.get(END_TOKEN)
-        ends = 0 if number is None else sum(np.count_nonzero(block.symbols == number) for block in text.blocks())
-        own_ends = 2 * ends >= text.units
+        own_ends = brings_ends(text)
         return cls(start=not own_ends and not as_published, end=not own_ends)
+
+
+def brings_ends(text: NumberedText) -> bool:
+    """Whether most units of a text have an <eos> of their own."""
+    number = text.symbols.get(END_TOKEN)
+    if number is None:
+        return False
+    ends = sum(int(np.count_nonzero(block.symbols == number)) for block in text.blocks())
+    return 2 * ends >= text.units
 
 
 def encode(

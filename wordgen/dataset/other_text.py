@@ -8,11 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wordgen.corpora.corpus import Reading
-from wordgen.dataset.making import Frame, IdTable, Progress, SplitStatistics, framed_units, number_symbols
+from wordgen.dataset.making import Frame, IdTable, Progress, SplitStatistics, brings_ends, framed_units, number_symbols
 from wordgen.dataset.numbered import NumberedText
 from wordgen.files import told_plainly
 from wordgen.text.codec import Codec
-from wordgen.text.escapes import END_TOKEN
 
 
 @dataclass(frozen=True)
@@ -30,7 +29,7 @@ def encode_other(reading: Reading, codec: Codec, progress: Progress | None = Non
     statistics = SplitStatistics(0, 0, 0, 0)
     with told_plainly(folder), tempfile.TemporaryDirectory(dir=folder) as place, NumberedText(Path(place)) as text:
         number_symbols(reading, codec.tokenizer, text, progress)
-        frame = Frame(start=starts, end=starts or END_TOKEN not in text.symbols)
+        frame = Frame(start=starts, end=starts or not brings_ends(text))
         table = IdTable(text.symbols, codec.vocabulary)
         for block in map(table.translated, text.blocks()):
             framed, _ = framed_units(block.symbols, block.unit_symbols, frame)

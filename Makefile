@@ -37,7 +37,6 @@ bench: $(VENV)/.develops
 	PYTHONPATH=. $(BIN)/python bench/checkpoints.py
 	PYTHONPATH=. $(BIN)/python bench/tokenizers.py
 	PYTHONPATH=. $(BIN)/python bench/encoding.py
-	PYTHONPATH=. $(BIN)/python bench/round_trip.py
 	PYTHONPATH=. $(BIN)/python bench/evaluation.py
 	PYTHONPATH=. $(BIN)/python bench/generation.py $(TORCH_PYTHON)
 	PYTHONPATH=. $(BIN)/python bench/round_trip.py lotr fables spells shakespeare grimm aesop

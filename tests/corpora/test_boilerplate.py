@@ -1,12 +1,14 @@
 """What libraries add is cut, in each form that it has had, and the text between stays as it is."""
 
 import time
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from wordgen.corpora.boilerplate import Cuts, without_boilerplate
+from wordgen.corpora.reading import Line
 
 BODY = ["CHAPTER ONE", "", "A road went on.", "It ended, and that was that.", ""]
 FORMS = {
@@ -158,10 +160,32 @@ def test_signs_that_are_described_by_their_place_are_letters(mark: str, letter: 
 
 
 @pytest.mark.parametrize(
-    "line", [" " * 100_000 + "x", "*" * 100_000 + "x", "［＃" * 50_000, "《" * 100_000, "※［＃" * 30_000]
+    "line",
+    [
+        " " * 100_000 + "x",
+        "*" * 100_000 + "x",
+        "［＃" * 50_000,
+        "《" * 100_000,
+        "※［＃" * 30_000,
+        "Fin de" + " Project" * 12_000,
+    ],
 )
 def test_long_lines_take_no_time(line: str):
     for header in (["Project Gutenberg", START_LINE.format("A")], AOZORA):
         began = time.process_time()
         cut([*header, line, line])
         assert time.process_time() - began < 5
+
+
+def test_of_a_text_in_one_line_no_more_is_looked_at_than_a_header_may_have():
+    """It comes in pieces, and a thousand of them would be all of it."""
+    taken = 0
+
+    def pieces() -> Iterator[Line]:
+        nonlocal taken
+        while True:
+            taken += 1
+            yield 1, "x" * 100_000
+
+    assert next(without_boilerplate(pieces(), Cuts())) == (1, "x" * 100_000)
+    assert taken < 20

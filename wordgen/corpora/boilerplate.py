@@ -6,11 +6,12 @@ Lines stay in their places (a cut one is empty), so that the number of a line is
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import chain
 
 from wordgen.corpora.reading import Line
 
 _HEADER_ENDS_WITHIN = 1000
+_LONGEST_HEADER = 1_000_000
 
 # Project Gutenberg, the forms since 1991; markers are English whatever the book's language, but for some old ends.
 _GUTENBERG = re.compile(r"Project\s+Gutenberg", re.IGNORECASE)
@@ -69,7 +70,7 @@ class Cuts:
 def without_boilerplate(lines: Iterable[Line], cuts: Cuts) -> Iterator[Line]:
     """The lines with what the library added made empty; what it was is told in `cuts`, complete at the last line."""
     lines = iter(lines)
-    beginning = list(islice(lines, _HEADER_ENDS_WITHIN))
+    beginning = _beginning(lines)
     legend = _legend_end(beginning)
     if legend is None and sum(bool(_AOZORAS_OWN.search(line)) for _, line in beginning) >= _FEW_MARKS:
         legend = 0  # what stands before the text was taken away by somebody
@@ -82,6 +83,18 @@ def without_boilerplate(lines: Iterable[Line], cuts: Cuts) -> Iterator[Line]:
     else:
         yield from beginning
         yield from lines
+
+
+def _beginning(lines: Iterator[Line]) -> list[Line]:
+    """The lines among which a header ends. They may be long, or pieces of a single one: a header is not."""
+    beginning: list[Line] = []
+    size = 0
+    for line in lines:
+        beginning.append(line)
+        size += len(line[1])
+        if len(beginning) == _HEADER_ENDS_WITHIN or size > _LONGEST_HEADER:
+            break
+    return beginning
 
 
 def _last_marker(beginning: list[Line]) -> int:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wordgen.corpora.catalogue import bundled_data
-from wordgen.corpora.corpus import open_corpus
+from wordgen.corpora.finding import open_corpus
 from wordgen.dataset.cutting import useful_processes
 from wordgen.text.tokenizers import TokenizerName, tokenizer_for
 
@@ -26,7 +26,7 @@ _VOCABULARY = 30_000
 _OURS = f"""
 import sys
 from pathlib import Path
-from wordgen.corpora.corpus import open_corpus
+from wordgen.corpora.finding import open_corpus
 from wordgen.dataset.encoding import prepare
 from wordgen.text.settings import TextSettings
 settings = TextSettings(tokenizer=sys.argv[2], vocab_size={_VOCABULARY})

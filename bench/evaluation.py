@@ -15,7 +15,7 @@ from dataclasses import dataclass
 _COUNT = """
 import resource, sys, time
 from wordgen.corpora.catalogue import user_data
-from wordgen.corpora.corpus import open_corpus
+from wordgen.corpora.finding import open_corpus
 from wordgen.dataset.encoding import prepare
 from wordgen.evaluation.ngrams import NgramModel
 from wordgen.text.settings import TextSettings

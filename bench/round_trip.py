@@ -14,7 +14,7 @@ from nltk.tokenize import NLTKWordTokenizer
 from nltk.tokenize.treebank import TreebankWordDetokenizer
 
 from wordgen.corpora.catalogue import bundled_catalogue
-from wordgen.corpora.corpus import open_corpus
+from wordgen.corpora.finding import open_corpus
 from wordgen.text.tokenizers import tokenizer_named
 
 

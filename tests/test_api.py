@@ -39,7 +39,7 @@ def test_the_saved_model_is_the_best_one_and_not_the_last(
     import numpy as np
 
     from wordgen.bundle import load_bundle
-    from wordgen.corpora.corpus import open_corpus
+    from wordgen.corpora.finding import open_corpus
     from wordgen.dataset.encoding import prepare
     from wordgen.evaluation.perplexity import Evaluator
     from wordgen.model.network import Network

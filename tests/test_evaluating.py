@@ -10,7 +10,7 @@ import pytest
 import wordgen
 from tests.conftest import ROOT, run_command, trained_in
 from wordgen.bundle import load_bundle
-from wordgen.corpora.corpus import open_corpus
+from wordgen.corpora.finding import open_corpus
 from wordgen.dataset.encoding import prepare
 from wordgen.dataset.splits import splits_of
 from wordgen.errors import BundleError, CorpusError, SettingError

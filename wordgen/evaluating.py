@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from wordgen.bundle import Bundle, load_bundle
 from wordgen.corpora.catalogue import user_data
-from wordgen.corpora.corpus import Corpus, ReadingSettings, corpus_of, open_corpus
+from wordgen.corpora.corpus import Corpus, ReadingSettings
+from wordgen.corpora.finding import corpus_of, open_corpus
 from wordgen.dataset.encoding import Dataset, fingerprint, prepare
 from wordgen.dataset.making import SplitStatistics
 from wordgen.dataset.other_text import encode_other

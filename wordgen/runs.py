@@ -20,8 +20,9 @@ from wordgen import __version__
 from wordgen.architecture import Architecture, NetworkSettings
 from wordgen.bundle import is_bundle
 from wordgen.corpora.catalogue import bundled_data, user_data
-from wordgen.corpora.corpus import Corpus, CorpusSettings, ReadingSettings, open_corpus
+from wordgen.corpora.corpus import Corpus, CorpusSettings, ReadingSettings
 from wordgen.corpora.fetching import Fetching
+from wordgen.corpora.finding import open_corpus
 from wordgen.dataset.batches import Batches
 from wordgen.dataset.encoding import Dataset, prepare
 from wordgen.errors import CorpusError, SettingError

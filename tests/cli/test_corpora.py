@@ -11,7 +11,7 @@ from wordgen.cli import corpora
 from wordgen.cli.corpora import readable
 from wordgen.cli.main import main
 from wordgen.corpora.catalogue import catalogue
-from wordgen.corpora.corpus import open_corpus
+from wordgen.corpora.finding import open_corpus
 from wordgen.text.tokenizers import tokenizer_named
 
 pytestmark = pytest.mark.usefixtures("in_empty_folder")

@@ -74,5 +74,5 @@ def test_a_stop_stops_all_and_says_how_to_go_on(tmp_path: Path):
         launcher.send_signal(signal.SIGINT)
         shown, said = launcher.communicate(timeout=60)
     assert launcher.returncode == 130, said
-    assert shown.endswith("Go on with all:  wordgen launch --workers 2 -- --resume run\n")
+    assert shown.endswith("Go on with all:  python -m wordgen launch --workers 2 -- --resume run\n")
     assert "restart" not in said

@@ -7,7 +7,7 @@ import pytest
 
 from tests.conftest import unit_texts
 from wordgen.corpora.catalogue import bundled_catalogue, bundled_data, catalogue
-from wordgen.corpora.corpus import open_corpus
+from wordgen.corpora.finding import open_corpus
 from wordgen.text.settings import TextSettings
 
 LEAST_BYTES = {"lotr": 60_000, "fables": 40_000, "spells": 30_000, "lyrics": 30_000}

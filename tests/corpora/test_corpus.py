@@ -8,7 +8,8 @@ import pytest
 
 from tests.conftest import command_environment, unit_texts
 from wordgen.corpora.catalogue import catalogue
-from wordgen.corpora.corpus import Corpus, ReadingSettings, open_corpus
+from wordgen.corpora.corpus import Corpus, ReadingSettings
+from wordgen.corpora.finding import open_corpus
 from wordgen.errors import CorpusError
 
 PROSE = (
@@ -271,7 +272,7 @@ def test_a_long_name_fits_into_a_file_system(tmp_path: Path):
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="looks into /proc")
 def test_standard_input_is_kept_in_little_memory(tmp_path: Path):
     code = (
-        "import re; from wordgen.corpora.corpus import keep_standard_input; path = keep_standard_input(); "
+        "import re; from wordgen.corpora.finding import keep_standard_input; path = keep_standard_input(); "
         "print(path, re.search(r'VmHWM:\\s*(\\d+)', open('/proc/self/status').read())[1])"
     )
     kept = subprocess.run(

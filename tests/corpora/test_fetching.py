@@ -16,8 +16,8 @@ import pytest
 from tests.conftest import Command, command_environment, unit_texts
 from tests.text_server import TextServer, serving
 from wordgen.corpora import fetching
-from wordgen.corpora.corpus import open_corpus
 from wordgen.corpora.fetching import part_of
+from wordgen.corpora.finding import open_corpus
 from wordgen.errors import CorpusError, StorageError
 
 LINES = [f"Line {number} tells of a road, and of who went along it." for number in range(4000)]
@@ -213,7 +213,7 @@ def test_a_catalogue_that_cannot_be_meant_is_refused(changes: dict[str, object],
 
 
 def opening() -> list[str]:
-    return [sys.executable, "-c", "from wordgen.corpora.corpus import open_corpus; open_corpus('tale')"]
+    return [sys.executable, "-c", "from wordgen.corpora.finding import open_corpus; open_corpus('tale')"]
 
 
 def test_of_two_processes_one_fetches_for_both(server: TextServer):

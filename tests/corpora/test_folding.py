@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from tests.conftest import unit_texts
 from wordgen.corpora.catalogue import LineBreaks, UnitKind
-from wordgen.corpora.corpus import ReadingSettings, open_corpus
+from wordgen.corpora.corpus import ReadingSettings
+from wordgen.corpora.finding import open_corpus
 from wordgen.corpora.folding import folded, folded_unit, forms_in
 from wordgen.corpora.units import units_of, visible_width
 

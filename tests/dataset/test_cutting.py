@@ -14,7 +14,7 @@ import pytest
 
 from tests.conftest import ROOT, command_environment, unit_texts
 from wordgen.corpora.catalogue import bundled_data
-from wordgen.corpora.corpus import open_corpus
+from wordgen.corpora.finding import open_corpus
 from wordgen.corpora.units import Unit
 from wordgen.dataset import making
 from wordgen.dataset.cutting import Batch, Cutter, cut_all
@@ -149,7 +149,7 @@ def test_a_cutter_that_is_killed_is_told_in_a_sentence(tmp_path: Path):
 ENCODE = """
 import sys
 from pathlib import Path
-from wordgen.corpora.corpus import open_corpus
+from wordgen.corpora.finding import open_corpus
 from wordgen.dataset.encoding import prepare
 from wordgen.text.settings import TextSettings
 dataset = prepare(open_corpus(sys.argv[1]), TextSettings(), Path(sys.argv[2]))

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from tests.conftest import unit_texts
-from wordgen.corpora.corpus import ReadingSettings, open_corpus
+from wordgen.corpora.corpus import ReadingSettings
+from wordgen.corpora.finding import open_corpus
 from wordgen.corpora.published import SPLITS, Split
 from wordgen.dataset.encoding import Dataset, prepare
 from wordgen.dataset.splits import splits_of

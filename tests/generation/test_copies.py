@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wordgen.corpora.corpus import open_corpus
+from wordgen.corpora.finding import open_corpus
 from wordgen.dataset.encoding import Dataset, prepare
 from wordgen.errors import BundleError
 from wordgen.generation import copies

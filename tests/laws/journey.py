@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from wordgen.corpora.corpus import Corpus, ReadingSettings, open_corpus
+from wordgen.corpora.corpus import Corpus, ReadingSettings
+from wordgen.corpora.finding import open_corpus
 from wordgen.corpora.published import SPLITS
 from wordgen.dataset.encoding import Dataset, prepare, tokenizer_name
 from wordgen.dataset.making import is_benchmark

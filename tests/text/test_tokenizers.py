@@ -13,7 +13,7 @@ from tinysegmenter import TinySegmenter
 
 from tests.conftest import unit_texts
 from wordgen.corpora.catalogue import bundled_catalogue, bundled_data
-from wordgen.corpora.corpus import open_corpus
+from wordgen.corpora.finding import open_corpus
 from wordgen.text.escapes import JOINER, RESERVED, protect, restore
 from wordgen.text.tokenizers import TokenizerName, tokenizer_for, tokenizer_named
 

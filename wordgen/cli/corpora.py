@@ -9,7 +9,8 @@ from wordgen.cli.flags import ActionParser, Parser, action_parser, add_flags, se
 from wordgen.cli.output import TRY, on_screen, show
 from wordgen.cli.waiting import fetching, reading
 from wordgen.corpora.catalogue import catalogue
-from wordgen.corpora.corpus import STANDARD_INPUT, Corpus, ReadingSettings, keep_standard_input, open_corpus
+from wordgen.corpora.corpus import Corpus, ReadingSettings
+from wordgen.corpora.finding import STANDARD_INPUT, keep_standard_input, open_corpus
 from wordgen.corpora.listing import KnownText, known_texts
 from wordgen.corpora.own import Description, add_to_own_catalogue, check_new_name, corpus_of_files, read_through
 from wordgen.text.escapes import JOINER, RESERVED

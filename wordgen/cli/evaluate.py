@@ -53,7 +53,7 @@ def make_parser(prog: str) -> Parser:
 
 def run(arguments: argparse.Namespace) -> int:
     limit_threads(1)  # it is evaluated by threads of our own
-    from wordgen.corpora.corpus import STANDARD_INPUT, keep_standard_input
+    from wordgen.corpora.finding import STANDARD_INPUT, keep_standard_input
     from wordgen.evaluating import evaluate
 
     if arguments.model is not None and arguments.named is not None:

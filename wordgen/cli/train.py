@@ -6,7 +6,8 @@ import sys
 from wordgen.architecture import NetworkSettings
 from wordgen.cli.exits import EXIT_OK, EXIT_STOPPED
 from wordgen.cli.flags import Parser, add_flags, given_settings, settings_from, verb_parser
-from wordgen.corpora.corpus import STANDARD_INPUT, CorpusSettings, keep_standard_input
+from wordgen.corpora.corpus import CorpusSettings
+from wordgen.corpora.finding import STANDARD_INPUT, keep_standard_input
 from wordgen.errors import SettingError
 from wordgen.run_folder import is_run
 from wordgen.runs import RunSettings, TrainSettings, dry_run_with, resume_with, train_with

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from wordgen.corpora.catalogue import CatalogueEntry, bundled_catalogue, own_catalogue, user_data
-from wordgen.corpora.corpus import texts_in
+from wordgen.corpora.finding import texts_in
 
 Whereabouts = Literal["bundled", "yours", "downloaded", "on first use", "missing"]
 

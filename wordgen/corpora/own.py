@@ -15,7 +15,8 @@ from wordgen.corpora.catalogue import (
     own_catalogue_path,
     user_data,
 )
-from wordgen.corpora.corpus import STANDARD_INPUT, Corpus, Reading, ReadingSettings, corpus_of, texts_in
+from wordgen.corpora.corpus import Corpus, Reading, ReadingSettings
+from wordgen.corpora.finding import STANDARD_INPUT, corpus_of, texts_in
 from wordgen.corpora.listing import KEPT_FOLDERS
 from wordgen.errors import CorpusError, SettingError
 from wordgen.files import make_folder, told_plainly, write_whole

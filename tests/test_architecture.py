@@ -1,4 +1,10 @@
+import json
+from typing import Any
+
+import pytest
+
 from wordgen.architecture import Architecture, NetworkSettings
+from wordgen.errors import SettingError
 
 
 def test_the_source_reports_network_has_the_known_size():
@@ -17,3 +23,33 @@ def test_a_tied_output_has_only_a_bias_of_its_own():
 def test_a_tied_output_of_another_width_is_projected():
     shapes = Architecture.of(NetworkSettings(tied=True, embedding=32, units=64), 100).weight_shapes()
     assert shapes["projection/kernel"] == (64, 32)
+
+
+def test_layers_may_differ_in_width():
+    architecture = Architecture.of(NetworkSettings(layers=3, units=(64, 48, 32), embedding=20), 100)
+    shapes = architecture.weight_shapes()
+    assert [shapes[f"layer_{n}/kernel"] for n in (1, 2, 3)] == [(20, 256), (64, 192), (48, 128)]
+    assert [shapes[f"layer_{n}/recurrent_kernel"] for n in (1, 2, 3)] == [(64, 256), (48, 192), (32, 128)]
+    assert shapes["output/kernel"] == (32, 100)
+    assert Architecture.from_mapping(json.loads(json.dumps(architecture.to_mapping()))) == architecture
+
+
+def test_word_vectors_are_by_default_as_wide_as_the_last_layer_which_a_tied_output_needs():
+    architecture = Architecture.of(NetworkSettings(layers=2, units=(64, 32), tied=True), 100)
+    assert architecture.embedding == 32
+    assert not architecture.projected
+    assert Architecture.of(NetworkSettings(layers=2, units=(64, 32), tied=True, embedding=64), 100).projected
+
+
+@pytest.mark.parametrize(
+    ("layers", "units", "part"),
+    [
+        (3, (64, 32), "--units names 2 layers and --layers 3"),
+        (2, (64, 0), "--units must be at least 1 and at most 65,536, not 0"),
+        (1, (), "--units names 0 layers"),
+        (2, ("64", "32"), "--units must be a whole number or a list of whole numbers"),
+    ],
+)
+def test_widths_that_do_not_fit_are_refused(layers: int, units: Any, part: str):
+    with pytest.raises(SettingError, match=part):
+        NetworkSettings(layers=layers, units=units)

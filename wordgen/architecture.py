@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import Literal
 
+from wordgen.errors import SettingError
 from wordgen.settings import Settings, setting
 
 Cell = Literal["lstm", "gru", "rnn"]
@@ -22,8 +23,11 @@ class NetworkSettings(Settings):
     layers: int = setting(
         3, at_least=1, at_most=64, help="stacked recurrent layers; 1 learns fastest, 3 can tell more of a book"
     )
-    units: int = setting(
-        512, at_least=1, at_most=65_536, help="width of each recurrent layer; 128 is quick, 512 remembers more"
+    units: int | tuple[int, ...] = setting(
+        512,
+        at_least=1,
+        at_most=65_536,
+        help="width of each recurrent layer; 128 is quick, 512 remembers more; several numbers are one for each layer",
     )
     cell: Cell = setting("lstm", help="kind of recurrent layer; gru is a little lighter, rnn the historic one")
     embedding: int | None = setting(
@@ -33,21 +37,29 @@ class NetworkSettings(Settings):
         False, help="use the word vectors as output weights too: fewer parameters, often better on small texts"
     )
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _widths(self.units, self.layers)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Architecture(Settings):
     vocabulary_size: int = setting(at_least=3, at_most=4_000_000)
     embedding: int = setting(at_least=1, at_most=65_536)
     layers: int = setting(at_least=1, at_most=64)
-    units: int = setting(at_least=1, at_most=65_536)
+    units: int | tuple[int, ...] = setting(at_least=1, at_most=65_536)
     cell: Cell = setting()
     tied: bool = setting()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _widths(self.units, self.layers)
 
     @classmethod
     def of(cls, settings: NetworkSettings, vocabulary_size: int) -> "Architecture":
         return cls(
             vocabulary_size=vocabulary_size,
-            embedding=settings.embedding or settings.units,
+            embedding=settings.embedding or _widths(settings.units, settings.layers)[-1],
             layers=settings.layers,
             units=settings.units,
             cell=settings.cell,
@@ -55,28 +67,32 @@ class Architecture(Settings):
         )
 
     @property
+    def widths(self) -> tuple[int, ...]:
+        """The units of each layer."""
+        return _widths(self.units, self.layers)
+
+    @property
     def projected(self) -> bool:
-        """Whether the output is tied to word vectors of another width than the layers."""
-        return self.tied and self.embedding != self.units
+        """Whether the output is tied to word vectors of another width than the last layer."""
+        return self.tied and self.embedding != self.widths[-1]
 
     @property
     def states(self) -> int:
-        """How many vectors of `units` numbers a layer carries from step to step."""
+        """How many vectors a layer carries from step to step, each as long as it has units."""
         return _STATES[self.cell]
 
     def weight_shapes(self) -> dict[str, Shape]:
         shapes: dict[str, Shape] = {"embedding": (self.vocabulary_size, self.embedding)}
-        gates = _GATES[self.cell] * self.units
-        for layer in range(1, self.layers + 1):
-            width = self.embedding if layer == 1 else self.units
-            shapes[f"layer_{layer}/kernel"] = (width, gates)
-            shapes[f"layer_{layer}/recurrent_kernel"] = (self.units, gates)
+        for layer, (below, units) in enumerate(zip((self.embedding, *self.widths), self.widths, strict=False), start=1):
+            gates = _GATES[self.cell] * units
+            shapes[f"layer_{layer}/kernel"] = (below, gates)
+            shapes[f"layer_{layer}/recurrent_kernel"] = (units, gates)
             # Keras's GRU keeps a bias for the input and another for the recurrent product.
             shapes[f"layer_{layer}/bias"] = (2, gates) if self.cell == "gru" else (gates,)
         if self.projected:
-            shapes["projection/kernel"] = (self.units, self.embedding)
+            shapes["projection/kernel"] = (self.widths[-1], self.embedding)
         if not self.tied:
-            shapes["output/kernel"] = (self.units, self.vocabulary_size)
+            shapes["output/kernel"] = (self.widths[-1], self.vocabulary_size)
         shapes["output/bias"] = (self.vocabulary_size,)
         return shapes
 
@@ -87,8 +103,23 @@ class Architecture(Settings):
     @property
     def output_parameters(self) -> int:
         """Weights that every symbol is multiplied with to get its logits."""
-        return self.vocabulary_size * (self.embedding if self.tied else self.units)
+        return self.vocabulary_size * (self.embedding if self.tied else self.widths[-1])
 
     @property
     def recurrent_parameters(self) -> int:
         return sum(prod(shape) for name, shape in self.weight_shapes().items() if name.startswith("layer_"))
+
+
+def _widths(units: int | tuple[int, ...], layers: int) -> tuple[int, ...]:
+    widths = (units,) * layers if isinstance(units, int) else units
+    if len(widths) != layers:
+        raise SettingError(
+            f"--units names {len(widths)} layers and --layers {layers}: give one number of units for all layers, "
+            "or one for each."
+        )
+    return widths
+
+
+def shown_units(units: int | tuple[int, ...]) -> str:
+    """As one would type them."""
+    return str(units) if isinstance(units, int) else " ".join(map(str, units))

@@ -122,10 +122,13 @@ def _describe(hint: Any) -> str:
         return "one of " + ", ".join(str(choice) for choice in get_args(hint))
     if get_origin(hint) in (Union, UnionType):
         return " or ".join(_describe(part) for part in get_args(hint))
+    if get_origin(hint) is tuple:
+        return f"a list of {_LISTED[get_args(hint)[0]]}"
     names = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
-    return names.get(hint, "nothing" if hint is type(None) else "a list of texts")
+    return names.get(hint, "nothing")
 
 
+_LISTED: dict[Any, str] = {int: "whole numbers", str: "texts"}
 _KEPT: dict[str, Callable[[Any, Any], bool]] = {
     "at_least": operator.ge,
     "at_most": operator.le,
@@ -135,6 +138,9 @@ _KEPT: dict[str, Callable[[Any, Any], bool]] = {
 
 
 def _check_bounds(each: "Field[Any]", value: object) -> None:
+    if isinstance(value, tuple):
+        for part in value:
+            _check_bounds(each, part)
     if not isinstance(value, int | float):
         return
     bounds = {key: bound for key, bound in each.metadata.items() if key in _KEPT and bound is not None}

@@ -3,6 +3,7 @@ import re
 import pytest
 
 from wordgen.cli import generate, train
+from wordgen.errors import SettingError
 
 TRAIN_FLAGS = [
     "corpus", "tokenizer", "vocab-size", "min-count", "seq-len", "layers", "units", "cell", "dropout", "tied",
@@ -34,3 +35,11 @@ def test_what_is_not_given_is_left_to_the_settings():
 
     arguments = train.make_parser("wordgen").parse_args(["--corpus", "lotr", "--batch-size", "7", "--no-tied"])
     assert settings_from(TrainingSettings, arguments) == TrainingSettings(batch_size=7)
+
+
+def test_a_width_for_all_layers_or_one_for_each():
+    parser = train.make_parser("wordgen")
+    for given, units in (("64", 64), ("64 32", (64, 32))):
+        assert parser.parse_args(["--corpus", "lotr", "--units", *given.split()]).units == units
+    with pytest.raises(SettingError, match="--units: invalid int value: 'many'"):
+        parser.parse_args(["--units", "64", "many"])

@@ -10,12 +10,17 @@ from wordgen.evaluation.verdict import Curves, Finding, finding, verdict
 
 
 def curves(
-    train: Sequence[float], valid: Sequence[float], *, dropout: float = 0.3, units: int = 512, epochs: int = 12
+    train: Sequence[float],
+    valid: Sequence[float],
+    *,
+    dropout: float = 0.3,
+    units: int | tuple[int, ...] = 512,
+    epochs: int = 12,
 ) -> Curves:
     return Curves(train, valid, epochs=epochs, dropout=dropout, units=units, learning_rate=0.001)
 
 
-def found(*args: Sequence[float], **named: float) -> Finding:
+def found(*args: Sequence[float], **named: object) -> Finding:
     seen = finding(curves(*args, **named))  # pyright: ignore[reportArgumentType]
     assert seen is not None
     return seen
@@ -38,6 +43,9 @@ def test_where_there_is_much_dropout_already_a_smaller_network_is_the_next_thing
     assert seen.changes == {"units": 100}
     assert "100 units instead of 200" in seen.advice
     assert "fewer epochs (2 did)" in seen.advice
+    differing = found([200, 100, 60, 40], [180, 90, 95, 99], dropout=0.5, units=(200, 1))
+    assert differing.changes == {"units": (100, 1)}
+    assert "100 1 units instead of 200 1" in differing.advice
 
 
 def test_a_valid_perplexity_far_above_train_is_overfitted_even_if_it_only_stands_still():

@@ -14,7 +14,10 @@ TEXTS, LENGTH, VOCABULARY = 3, 25, 60
 SHAPES = [(16, False, 16), (16, True, 16), (12, True, 16), (12, False, 16)]  # embedding, tied, units
 
 
-def make(cell: Cell, layers: int, embedding: int, tied: bool, units: int) -> Network:
+DIFFERING = (16, 20, 12)  # units of three layers
+
+
+def make(cell: Cell, layers: int, embedding: int, tied: bool, units: int | tuple[int, ...]) -> Network:
     architecture = Architecture(
         vocabulary_size=VOCABULARY, embedding=embedding, layers=layers, units=units, cell=cell, tied=tied
     )
@@ -25,8 +28,14 @@ def make(cell: Cell, layers: int, embedding: int, tied: bool, units: int) -> Net
     return network
 
 
-@pytest.mark.parametrize(("cell", "layers", "shape"), product(["lstm", "gru", "rnn"], [1, 2, 3], SHAPES))
-def test_logits_and_carry_agree(cell: Cell, layers: int, shape: tuple[int, bool, int]):
+@pytest.mark.parametrize(
+    ("cell", "layers", "shape"),
+    [
+        *product(["lstm", "gru", "rnn"], [1, 2, 3], SHAPES),
+        *product(["lstm", "gru", "rnn"], [3], [(12, True, DIFFERING), (16, True, DIFFERING), (14, False, DIFFERING)]),
+    ],
+)
+def test_logits_and_carry_agree(cell: Cell, layers: int, shape: tuple[int, bool, int | tuple[int, ...]]):
     network = make(cell, layers, shape[0], shape[1], shape[2])
     ids = np.random.default_rng(5).integers(VOCABULARY, size=(TEXTS, LENGTH))
     hidden, carry = network(ids, network.zero_carry(TEXTS))

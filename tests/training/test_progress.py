@@ -1,6 +1,7 @@
 """The display in a real terminal and without one, driven with reports."""
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -34,6 +35,14 @@ def plan() -> Plan:
         settings=TrainingSettings(epochs=2),
         steps_per_epoch=4,
     )
+
+
+def test_layers_of_differing_widths_are_told_one_by_one():
+    file = io.StringIO()
+    progress = TerminalProgress(Console(file=file, width=100), "do write")
+    architecture = Architecture.of(NetworkSettings(layers=3, units=(64, 48, 32)), 303)
+    progress.planned(replace(plan(), architecture=architecture))
+    assert "64 and 48 and 32 lstm, free output" in file.getvalue()
 
 
 def shown(*, terminal: bool, width: int = 100) -> str:

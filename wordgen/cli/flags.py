@@ -98,8 +98,9 @@ def _shown(default: object) -> str:
 def _kind(hint: Any) -> dict[str, Any]:
     if get_origin(hint) in (Union, UnionType):
         parts = [part for part in get_args(hint) if part is not type(None)]
-        if any(get_origin(part) is tuple for part in parts):
-            return {"nargs": "+", "action": _OneOrMany, "metavar": "TEXT"}
+        lists = [part for part in parts if get_origin(part) is tuple]
+        if lists:
+            return {"nargs": "+", "action": _OneOrMany, **_kind(get_args(lists[0])[0])}
         hint = parts[0]
     if hint is bool:
         return {"action": argparse.BooleanOptionalAction}

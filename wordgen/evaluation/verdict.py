@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from wordgen.architecture import shown_units
 from wordgen.evaluation.measures import Loss
 
 Fit = Literal["overfitted", "underfitted", "undertrained", "unstable"]
@@ -35,7 +36,7 @@ class Curves:
     epochs: int
     """How many it could have had."""
     dropout: float
-    units: int
+    units: int | tuple[int, ...]
     learning_rate: float
 
     @property
@@ -140,7 +141,7 @@ def _by_the_gap(curves: Curves) -> Finding | None:
             less = round(curves.dropout / 2, 2)
             advice, changes = f"less dropout ({less:g} instead of {curves.dropout:g}) or", {"dropout": less}
         else:
-            advice, changes = "", {"units": 2 * curves.units}
+            advice, changes = "", {"units": _scaled(curves.units, 2)}
         return Finding(
             "underfitted",
             f"is underfitted ({side_by_side}, and it got no better)",
@@ -156,10 +157,17 @@ def _overfitted(curves: Curves, seen: str) -> Finding:
         more = min(_MUCH_DROPOUT, round(curves.dropout + 0.2, 2))
         advice = f"more dropout ({more:g} instead of {curves.dropout:g}), a smaller network or more text"
         return Finding("overfitted", seen, advice, {"dropout": more})
+    smaller = _scaled(curves.units, 0.5)
     return Finding(
         "overfitted",
         seen,
-        f"a smaller network ({max(1, curves.units // 2)} units instead of {curves.units}), fewer epochs "
+        f"a smaller network ({shown_units(smaller)} units instead of {shown_units(curves.units)}), fewer epochs "
         f"({curves.best + 1} did) or more text",
-        {"units": max(1, curves.units // 2)},
+        {"units": smaller},
     )
+
+
+def _scaled(units: int | tuple[int, ...], factor: float) -> int | tuple[int, ...]:
+    if isinstance(units, int):
+        return max(1, int(units * factor))
+    return tuple(max(1, int(each * factor)) for each in units)

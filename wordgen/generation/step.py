@@ -29,9 +29,10 @@ class NumpyNetwork:
         self._output_bias = weights["output/bias"]
 
     def zero_carry(self, texts: int) -> Carry:
-        shape = (texts, self.architecture.units)
         states = self.architecture.states
-        return tuple(tuple(np.zeros(shape, np.float32) for _ in range(states)) for _ in range(self.architecture.layers))
+        return tuple(
+            tuple(np.zeros((texts, width), np.float32) for _ in range(states)) for width in self.architecture.widths
+        )
 
     def feed(self, ids: NDArray[np.integer], carry: Carry) -> Carry:
         """Read one symbol in each text."""

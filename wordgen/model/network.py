@@ -48,7 +48,7 @@ class Network(keras.layers.Layer):
         )
         self.recurrent = [
             _LAYERS[architecture.cell](
-                architecture.units,
+                units,
                 return_sequences=True,
                 return_state=True,
                 kernel_initializer=_strong_enough_to_pass(seeds.pop()),
@@ -56,7 +56,7 @@ class Network(keras.layers.Layer):
                 dtype=policy,
                 name=f"layer_{number}",
             )
-            for number in range(1, architecture.layers + 1)
+            for number, units in enumerate(architecture.widths, start=1)
         ]
         self.projection = None
         if architecture.projected:
@@ -70,7 +70,7 @@ class Network(keras.layers.Layer):
         self.output_kernel = None
         if not architecture.tied:
             self.output_kernel = self.add_weight(
-                shape=(architecture.units, architecture.vocabulary_size),
+                shape=(architecture.widths[-1], architecture.vocabulary_size),
                 initializer=_glorot(seeds.pop()),
                 name="output_kernel",
             )
@@ -81,10 +81,11 @@ class Network(keras.layers.Layer):
 
     def _build_parts(self) -> None:
         self.embedding.build((None, None))
-        for number, layer in enumerate(self.recurrent):
-            layer.build((None, None, self.architecture.embedding if number == 0 else self.architecture.units))
+        widths = self.architecture.widths
+        for layer, below in zip(self.recurrent, (self.architecture.embedding, *widths), strict=False):
+            layer.build((None, None, below))
         if self.projection is not None:
-            self.projection.build((None, None, self.architecture.units))
+            self.projection.build((None, None, widths[-1]))
         self.built = True
 
     def call(self, ids: Tensor, carry: Carry, dropout_seed: DropoutSeed | None = None) -> tuple[Tensor, Carry]:
@@ -108,8 +109,8 @@ class Network(keras.layers.Layer):
         return tf.cast(products, tf.float32) + tf.cast(self.output_bias, tf.float32)
 
     def zero_carry(self, rows: int) -> Carry:
-        zeros = tf.zeros((rows, self.architecture.units), self.compute_dtype)
-        return tuple((zeros,) * self.architecture.states for _ in self.recurrent)
+        states = self.architecture.states
+        return tuple((tf.zeros((rows, units), self.compute_dtype),) * states for units in self.architecture.widths)
 
     def variables_by_name(self) -> dict[str, Any]:
         """Every variable under the name that architecture.py gives it."""

@@ -13,6 +13,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from rich.table import Table
 from rich.text import Text
 
+from wordgen.architecture import Architecture
 from wordgen.evaluation.measures import perplexity_of
 from wordgen.training.reports import Begun, Ending, EpochReport, Observer, Plan, Speed, StepReport, peak_memory
 from wordgen.training.transfer import TransferDisplay
@@ -250,7 +251,7 @@ def _plan_table(plan: Plan) -> Table:
         f"train {train.unknown_share:.1%}, valid {valid.unknown_share:.1%}, test {test.unknown_share:.1%}",
     )
     tied = "tied" if a.tied else "free"
-    table.add_row("network", f"{a.layers} x {a.units} {a.cell}, {tied} output, {a.parameters:,} parameters")
+    table.add_row("network", f"{_shape(a)} {a.cell}, {tied} output, {a.parameters:,} parameters")
     table.add_row("memory", f"about {plan.memory / 2**30:.1f} GiB")
     length = f"at most {s.epochs} epochs" if s.time_budget is None else f"for {s.time_budget}"
     rate = f"{s.optimizer} at {s.first_learning_rate:g}" + ("" if s.schedule == "constant" else f", {s.schedule}")
@@ -282,3 +283,10 @@ def _duration(seconds: float) -> str:
     if hours:
         return f"{hours} h {minutes:02d} min"
     return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+
+
+def _shape(architecture: Architecture) -> str:
+    """Layers and their units."""
+    if isinstance(architecture.units, int):
+        return f"{architecture.layers} x {architecture.units}"
+    return " and ".join(map(str, architecture.units))

@@ -52,7 +52,7 @@ class Plan:
         a, s = self.architecture, self.settings
         copies = 6 + _SLOTS[s.optimizer]  # gradients, clipped ones, the best weights, and the optimizer's own
         places = s.batch_size * s.seq_len
-        values = places * (6 * a.vocabulary_size + 32 * a.units * a.layers)
+        values = places * (6 * a.vocabulary_size + 32 * sum(a.widths))
         return _TENSORFLOW_ITSELF + 4 * (copies * a.parameters + values) + min(2**29, compiled_copies(a, s))
 
     def check_memory(self, physical: int) -> None:

@@ -155,7 +155,9 @@ class Stepper:
             [_carry_name(layer, part) for part in range(architecture.states)] for layer in range(architecture.layers)
         ]
         shapes = {name: tuple(variable.shape) for name, variable in kept.items()}
-        check_names(state, shapes | {name: (rows, architecture.units) for layer in names for name in layer})
+        for layer, units in zip(names, architecture.widths, strict=True):
+            shapes |= dict.fromkeys(layer, (rows, units))
+        check_names(state, shapes)
         for name, variable in kept.items():
             variable.assign(state[name])
         return self._replicas.split(

@@ -13,6 +13,7 @@ import wordgen.model  # noqa: F401 - first, for it keeps TensorFlow's start-up n
 import numpy as np
 
 from wordgen.architecture import Architecture, NetworkSettings
+from wordgen.dropout import DropoutSettings
 from wordgen.model.network import Network
 from wordgen.model.replicas import alone
 from wordgen.training.settings import TrainingSettings
@@ -44,7 +45,7 @@ def main() -> None:
 
 class _Timed:
     def __init__(self, architecture: Architecture, settings: TrainingSettings, ids: Any, *, compiled: bool) -> None:
-        network = Network(architecture, dropout=settings.dropout, random_seed=1)
+        network = Network(architecture, dropout=DropoutSettings.part_of(settings), random_seed=1)
         self._stepper = Stepper(network, settings, alone(), compiled=compiled)
         self._ids, self._carry = ids, self._stepper.zero_carry()
         self._walls: list[float] = []

@@ -39,6 +39,7 @@ def work(settings: dict[str, Any]) -> None:
     import tensorflow as tf
 
     from wordgen.architecture import Architecture, NetworkSettings
+    from wordgen.dropout import DropoutSettings
     from wordgen.model.network import Network
     from wordgen.training.joining import join
     from wordgen.training.settings import DeviceSettings, TrainingSettings
@@ -52,7 +53,7 @@ def work(settings: dict[str, Any]) -> None:
         chosen = TrainingSettings(batch_size=rows, seq_len=seq_len, precision="float32")
         architecture = Architecture.of(NetworkSettings(**shape), vocabulary)
         with replicas.strategy.scope():
-            network = Network(architecture, dropout=chosen.dropout, random_seed=1)
+            network = Network(architecture, dropout=DropoutSettings.part_of(chosen), random_seed=1)
         stepper = Stepper(network, chosen, replicas, compiled=False)
         ids = np.random.default_rng(1).integers(3, vocabulary, (rows, seq_len)).astype(np.int32)
         carry = stepper.zero_carry()

@@ -190,7 +190,9 @@ def _prepare(
 ) -> _Prepared:
     began = time.monotonic()
     dataset = prepare(corpus, TextSettings.part_of(settings), user_data() / "encoded", _teller(observers, stop))
-    batches = Batches(dataset.ids["train"], settings.batch_size, settings.seq_len, settings.random_seed)
+    batches = Batches(
+        dataset.ids["train"], settings.batch_size, settings.seq_len, settings.random_seed, settings.vary_seq_len
+    )
     plan = _plan(folder, corpus, dataset, batches, settings)
     plan.check_memory(physical_memory())
     return _Prepared(plan, dataset, batches, began)

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wordgen.dataset.batches import Batches, evaluation_batches
+from wordgen.dataset.batches import Batches, evaluation_batches, longest_step
 from wordgen.errors import CorpusError
 from wordgen.text.vocabulary import START
 
@@ -56,3 +56,28 @@ def test_evaluation_counts_every_symbol_but_the_first_once(length: int, streams:
     counted = targets != START
     assert sorted(targets[counted].tolist()) == IDS[1:length].tolist()
     np.testing.assert_array_equal(inputs[counted] + 1, targets[counted])
+
+
+@given(st.integers(1, 4), st.integers(1, 30), st.integers(1, 5))
+def test_steps_of_differing_lengths_read_what_even_ones_do(rows: int, seq_len: int, epoch: int):
+    even, uneven = Batches(IDS, rows, seq_len, 7), Batches(IDS, rows, seq_len, 7, vary=True)
+    assert even.steps_per_epoch == uneven.steps_per_epoch
+    windows = [uneven.batch(epoch, step) for step in range(uneven.steps_per_epoch)]
+    lengths = [inputs.shape[1] for inputs, _ in windows]
+    assert max(lengths) <= longest_step(seq_len, vary=True) <= 1.5 * seq_len
+    assert min(lengths) >= seq_len / 2
+    for part in (0, 1):
+        whole = np.concatenate([window[part] for window in windows], axis=1)
+        expected = np.concatenate([even.batch(epoch, step)[part] for step in range(even.steps_per_epoch)], axis=1)
+        np.testing.assert_array_equal(whole, expected)
+
+
+def test_lengths_differ_from_step_to_step_and_from_epoch_to_epoch():
+    def lengths(epoch: int, random_seed: int = 1) -> list[int]:
+        batches = Batches(IDS, 2, 20, random_seed, vary=True)
+        return [batches.batch(epoch, step)[0].shape[1] for step in range(batches.steps_per_epoch)]
+
+    assert len(set(lengths(1))) > 5
+    assert lengths(1) != lengths(2)
+    assert lengths(1) != lengths(1, random_seed=2)
+    assert lengths(3) == lengths(3)

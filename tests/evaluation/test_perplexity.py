@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from wordgen.architecture import Architecture, NetworkSettings
-from wordgen.evaluation.baselines import unigram_perplexity
+from wordgen.evaluation.baselines import log_frequencies, unigram_perplexity
 from wordgen.evaluation.measures import perplexity_of
 from wordgen.evaluation.perplexity import Evaluator
 from wordgen.generation.step import NumpyNetwork
@@ -38,6 +38,19 @@ def test_it_is_that_of_one_stream_with_nothing_left_out(length: int):
     assert found == pytest.approx(plain_perplexity(network, ids), rel=1e-4)
 
 
+def test_weights_that_are_not_the_networks_own_can_be_measured_apart():
+    network, other = (
+        Network(Architecture.of(NetworkSettings(layers=1, units=8), VOCABULARY), random_seed=seed) for seed in (1, 2)
+    )
+    ids = np.random.default_rng(1).integers(3, VOCABULARY, size=200).astype(np.uint8)
+    before = network.to_weights()
+    found = Evaluator(network, ids, alone(), apart=True).perplexity(other.to_weights())
+    assert found == pytest.approx(plain_perplexity(other, ids), rel=1e-4)
+    assert found != pytest.approx(plain_perplexity(network, ids), rel=1e-4)
+    for name, weight in network.to_weights().items():
+        np.testing.assert_array_equal(weight, before[name])
+
+
 def test_it_can_be_broken_off():
     network = Network(Architecture.of(NetworkSettings(layers=1, units=8), VOCABULARY))
     assert Evaluator(network, np.arange(3, 20, dtype=np.uint8), alone()).perplexity(keep_on=lambda: False) is None
@@ -51,6 +64,15 @@ def test_a_network_that_knows_nothing_is_as_perplexed_as_the_vocabulary_is_large
     assert Evaluator(network, np.arange(3, 20, dtype=np.uint8), alone()).perplexity() == pytest.approx(
         VOCABULARY, rel=1e-5
     )
+
+
+def test_the_first_bias_alone_is_as_good_as_word_frequencies():
+    ids = np.random.default_rng(1).zipf(1.5, size=500).clip(max=27).astype(np.uint8) + 2
+    network = Network(Architecture.of(NetworkSettings(layers=1, units=8), VOCABULARY))
+    zeros = {name: np.zeros(shape, np.float32) for name, shape in network.architecture.weight_shapes().items()}
+    network.set_weights_by_name({**zeros, "output/bias": log_frequencies(ids, VOCABULARY)})
+    counted = unigram_perplexity(ids, ids, VOCABULARY)
+    assert Evaluator(network, ids, alone()).perplexity() == pytest.approx(counted, rel=3e-3)  # START is one of 530 here
 
 
 def test_unigram_by_hand():

@@ -14,6 +14,7 @@ import numpy as np
 
 from wordgen.architecture import Architecture, NetworkSettings
 from wordgen.dataset.batches import Batches
+from wordgen.dropout import DropoutSettings
 from wordgen.evaluation.perplexity import Evaluator
 from wordgen.model.network import Network
 from wordgen.model.replicas import Replicas
@@ -31,15 +32,27 @@ CASES: dict[str, dict[str, Any]] = {
     "adam": {"optimizer": "adam"},
     "sgd": {"optimizer": "sgd", "learning_rate": 1.0},
     "clipped": {"optimizer": "sgd", "learning_rate": 1.0, "clip": 0.05},
-    "dropout": {"optimizer": "adam", "dropout": 0.5},
+    "all at once": {
+        "optimizer": "sgd",
+        "learning_rate": 1.0,
+        "vary_seq_len": True,
+        "average_after": 2,
+        "weight_decay": 0.001,
+        "label_smoothing": 0.1,
+    },
+    "dropout": {"optimizer": "adam", "dropout": 0.5, "word_dropout": 0.1, "weight_drop": 0.2},
 }
 
 
 def make(replicas: Replicas, **chosen: Any) -> tuple[Network, Stepper, Batches]:
     settings = TrainingSettings(**{"batch_size": 8, "seq_len": 7, "dropout": 0.0, **chosen})
     with replicas.strategy.scope():
-        network = Network(ARCHITECTURE, dropout=settings.dropout, random_seed=1)
-    return network, Stepper(network, settings, replicas), Batches(IDS, settings.batch_size, settings.seq_len, 1)
+        network = Network(ARCHITECTURE, dropout=DropoutSettings.part_of(settings), random_seed=1)
+    return (
+        network,
+        Stepper(network, settings, replicas),
+        Batches(IDS, settings.batch_size, settings.seq_len, 1, settings.vary_seq_len),
+    )
 
 
 def learn(replicas: Replicas, **chosen: Any) -> dict[str, np.ndarray]:
@@ -48,7 +61,9 @@ def learn(replicas: Replicas, **chosen: Any) -> dict[str, np.ndarray]:
     rate = TrainingSettings(**chosen).first_learning_rate
     carry, losses, norms = stepper.zero_carry(), [], []
     for first in range(0, STEPS, 10):
-        done, _, carry = stepper([batches.batch(1, first + k) for k in range(10)], carry, first + 1, [rate] * 10)
+        windows = [batches.batch(1, first + k) for k in range(10)]
+        shares = [1 / (first + k - 19) if first >= 20 else 0.0 for k in range(10)]
+        done, _, carry = stepper(windows, carry, first + 1, [rate] * 10, shares=shares)
         losses += [step.loss / step.count for step in done]
         norms += [step.norm for step in done]
     perplexity = Evaluator(network, IDS[:3333], replicas).perplexity()

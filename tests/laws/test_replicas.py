@@ -13,7 +13,7 @@ from tests.conftest import ROOT, command_environment
 from tests.workers import ended_well, started
 
 Found = dict[str, np.ndarray]
-OPTIMIZERS = ["rmsprop", "adam", "sgd", "clipped"]
+OPTIMIZERS = ["rmsprop", "adam", "sgd", "clipped", "all at once"]
 SEVERAL = ["two parts", "worker 0", "worker 1"]
 
 pytestmark = pytest.mark.slow
@@ -41,7 +41,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Found]:
 
 
 def _state(found: Found, case: str) -> Found:
-    kinds = (f"{case}/weights", f"{case}/optimizer", f"{case}/carry")
+    kinds = tuple(f"{case}/{kind}" for kind in ("weights", "averages", "optimizer", "carry"))
     return {name: array for name, array in found.items() if name.startswith(kinds)}
 
 

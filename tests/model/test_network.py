@@ -3,15 +3,17 @@ import pytest
 import tensorflow as tf
 
 from wordgen.architecture import Architecture, NetworkSettings
-from wordgen.model.losses import summed_loss
-from wordgen.model.network import Network
+from wordgen.dropout import DropoutSettings
+from wordgen.model.losses import smoothing_loss, summed_loss
+from wordgen.model.network import Blanks, Network
 from wordgen.text.vocabulary import START
 
 IDS = np.random.default_rng(1).integers(3, 20, size=(4, 12))
 
 
-def make(*, dropout: float = 0.0, random_seed: int = 1, **settings: object) -> Network:
+def make(*, dropout: float | DropoutSettings = 0.0, random_seed: int = 1, **settings: object) -> Network:
     chosen = NetworkSettings(**{"layers": 2, "units": 8, **settings})  # pyright: ignore[reportArgumentType]
+    dropout = dropout if isinstance(dropout, DropoutSettings) else DropoutSettings(dropout=dropout)
     return Network(Architecture.of(chosen, 20), dropout=dropout, random_seed=random_seed)
 
 
@@ -59,11 +61,61 @@ def test_dropout_follows_from_its_seed_and_is_off_without_one():
     assert 0.3 < (run([1, 2]) == 0).mean() < 0.7
 
 
-def test_dropout_differs_from_place_to_place():
-    network = make(dropout=0.5, layers=1)
-    hidden = tf.ones((2, 3, 8))
-    first, second = (np.asarray(network._dropped(hidden, tf.constant([1, 2]), place)) for place in (0, 1))
-    assert (first != second).any()
+def blanks(**settings: object) -> Blanks:
+    chosen = DropoutSettings(**{"dropout": 0.0, **settings})  # pyright: ignore[reportArgumentType]
+    return Blanks(chosen, 2, tf.constant([1, 2]))
+
+
+def test_dropout_differs_from_place_to_place_and_has_a_rate_for_each():
+    hidden = tf.ones((5, 40, 50))
+    one, two = (np.asarray(blanks(dropout=0.5).values(hidden, place)) for place in (0, 1))
+    assert (one != two).any()
+    places = blanks(dropout=0.5, input_dropout=0.2, output_dropout=0.8)
+    shares = [float((np.asarray(places.values(hidden, place)) == 0).mean()) for place in (0, 1, 2)]
+    assert shares == pytest.approx([0.2, 0.5, 0.8], abs=0.02)
+    assert np.asarray(places.values(hidden, 2)).mean() == pytest.approx(1, abs=0.05)
+
+
+def test_locked_dropout_blanks_the_same_values_in_all_symbols_of_a_row():
+    dropped = np.asarray(blanks(dropout=0.5, locked_dropout=True).values(tf.ones((4, 7, 30)), 1))
+    assert (dropped == dropped[:, :1]).all()
+    assert (dropped[0] != dropped[1]).any()
+    assert 0.3 < (dropped == 0).mean() < 0.7
+
+
+def test_word_dropout_blanks_a_word_wherever_it_stands():
+    ids = np.random.default_rng(1).integers(0, 200, (20, 50))
+    kept = np.asarray(blanks(word_dropout=0.3).words(tf.ones((20, 50, 4)), tf.constant(ids), 200))
+    by_word = {int(word): {tuple(row) for row in kept[ids == word]} for word in np.unique(ids)}
+    assert all(len(found) == 1 for found in by_word.values())
+    assert sum(row == (0, 0, 0, 0) for found in by_word.values() for row in found) == pytest.approx(60, abs=20)
+    assert kept.max() == pytest.approx(1 / 0.7)
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
+def test_weight_drop_is_a_network_with_some_recurrent_weights_blanked(cell: str):
+    """Done again by hand: the blanked weights put in for good, and a run without dropout."""
+    network = make(cell=cell, dropout=DropoutSettings(dropout=0.0, weight_drop=0.5))
+    seed = tf.constant([1, 2])
+    hidden, carry = network(IDS, network.zero_carry(4), seed)
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(network(IDS, network.zero_carry(4), seed)[0])
+    gradient = np.asarray(tape.gradient(loss, network.recurrent[0].cell.recurrent_kernel.value))
+
+    blanked = dict(network.to_weights())
+    for number in (1, 2):
+        name = f"layer_{number}/recurrent_kernel"
+        mask = np.asarray(Blanks(network.dropout, 2, seed)._blanked(tf.ones(blanked[name].shape), 0.5, 3 + number))
+        assert 0.3 < (mask == 0).mean() < 0.7
+        blanked[name] = blanked[name] * mask
+    assert not gradient[blanked["layer_1/recurrent_kernel"] == 0].any()
+    assert gradient.any()
+    twin = make(cell=cell)
+    twin.set_weights_by_name(blanked)
+    again, end = twin(IDS, twin.zero_carry(4))
+    np.testing.assert_allclose(hidden, again, atol=1e-6)
+    np.testing.assert_allclose(carry[1][0], end[1][0], atol=1e-6)
+    assert (np.asarray(network(IDS, network.zero_carry(4))[0]) != np.asarray(hidden)).any()
 
 
 def test_a_signal_comes_through_three_layers():
@@ -81,3 +133,15 @@ def test_the_loss_counts_every_target_but_start():
     expected = -sum(np.log(odds[r, c, targets[r, c]]) for r in range(2) for c in range(3) if targets[r, c] != START)
     assert float(count) == 4
     np.testing.assert_allclose(float(loss), expected, rtol=1e-5)
+
+
+def test_label_smoothing_is_the_loss_against_odds_that_are_shared_out():
+    logits = np.random.default_rng(2).normal(size=(2, 3, 5)).astype(np.float32)
+    targets = np.array([[4, START, 2], [START, 0, 3]], np.int32)
+    log_odds = logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True))
+    wanted = 0.8 * np.eye(5)[targets] + 0.2 / 5
+    expected = -(wanted * log_odds).sum(axis=-1)[targets != START].sum()
+    loss, _ = summed_loss(tf.constant(logits), tf.constant(targets))
+    found = loss + smoothing_loss(tf.constant(logits), tf.constant(targets), 0.2)
+    np.testing.assert_allclose(float(found), expected, rtol=1e-5)
+    assert float(smoothing_loss(tf.constant(logits), tf.constant(targets), 0.0)) == 0

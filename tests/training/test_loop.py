@@ -33,7 +33,7 @@ class Scripted(Evaluator):
     def __init__(self, perplexities: Sequence[float]) -> None:
         self._told = iter(perplexities)
 
-    def perplexity(self, keep_on=lambda: True) -> float | None:
+    def perplexity(self, weights=None, keep_on=lambda: True) -> float | None:
         return next(self._told) if keep_on() else None
 
 
@@ -106,8 +106,8 @@ class RecordingStepper(Stepper):
 
     log: "list[tuple[int, np.ndarray, np.ndarray]]"
 
-    def __call__(self, windows, carry, first_step, rates, wishes=()):
-        done, agreed, after = super().__call__(windows, carry, first_step, rates, wishes)
+    def __call__(self, windows, carry, first_step, rates, wishes=(), shares=()):
+        done, agreed, after = super().__call__(windows, carry, first_step, rates, wishes, shares)
         self.log.append((first_step, np.asarray(carry[0][0]), np.asarray(after[0][0])))
         return done, agreed, after
 
@@ -219,3 +219,13 @@ def test_curves_that_cannot_be_written_warn_once_and_train_on(tmp_path: Path):
     writer.close()
     assert len(warnings) == 1
     assert warnings[0].startswith("The curves for TensorBoard cannot be written")
+
+
+def test_once_weights_are_averaged_the_average_is_what_is_kept():
+    loop, kept, _ = make([9, 8, 8.5, 7], epochs=4, average_after=1, optimizer="sgd")
+    outcome = loop.run()
+    assert [epoch.averaged for epoch in outcome.epochs] == [False, False, False, True]
+    assert len(kept) == 3
+    for name, weight in loop.stepper.weights(averaged=True).items():
+        np.testing.assert_array_equal(kept[-1][name], weight)
+        assert (weight != loop.network.to_weights()[name]).any()

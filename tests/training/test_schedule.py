@@ -86,3 +86,35 @@ def test_a_last_step_that_is_settled_goes_before_the_epochs():
     settings = TrainingSettings(epochs=3)
     assert Schedule.of(settings, 10, Position()).last_step == 30
     assert Schedule.of(settings, 10, Position(last_step=17)).last_step == 17
+
+
+def shares(perplexities: list[float], average_after: int | None, step: int) -> float:
+    settings = TrainingSettings(average_after=average_after, patience=9)
+    reports = [EpochReport(n, 10 * n, 9.0, valid, True, 1.0, ()) for n, valid in enumerate(perplexities, start=1)]
+    return Schedule(settings, 10, 1000).averaged(step, reports)
+
+
+@pytest.mark.parametrize(
+    ("perplexities", "average_after", "begins"),
+    [
+        ([9, 8, 7, 6], 1, None),
+        ([9, 8, 8.5], 1, 30),
+        ([9, 8, 8.5, 7, 6, 5], 1, 30),  # once begun it goes on
+        ([9, 8, 8.5], 2, None),  # 8.5 is better than the best until two epochs before
+        ([9, 8, 8.5, 8.2], 2, 40),
+        ([9, 8, 8.5, 8.2], None, None),
+        ([9], 5, None),
+    ],
+)
+def test_averaging_begins_when_an_epoch_is_no_better_than_those_some_way_back(
+    perplexities: list[float], average_after: int | None, begins: int | None
+):
+    step = 10 * len(perplexities) + 1
+    expected = 0.0 if begins is None else 1 / (step - begins)
+    assert shares(perplexities, average_after, step) == expected
+
+
+def test_averaging_that_patience_would_never_let_begin_is_refused():
+    with pytest.raises(SettingError, match=r"--average-after 3 would never come to act: --patience 3"):
+        TrainingSettings(average_after=3)
+    assert TrainingSettings(average_after=3, patience=4).average_after == 3

@@ -4,6 +4,7 @@ import tensorflow as tf
 
 from wordgen.architecture import Architecture, NetworkSettings
 from wordgen.dataset.batches import Batches, Ids
+from wordgen.dropout import DropoutSettings
 from wordgen.model.losses import summed_loss
 from wordgen.model.network import Carry, Network
 from wordgen.model.replicas import alone
@@ -19,12 +20,12 @@ def make(**settings: object) -> tuple[Network, Stepper, Batches]:
     precision = "bfloat16" if chosen.precision == "bfloat16" else "float32"
     network = Network(
         Architecture.of(NetworkSettings(layers=2, units=8), 20),
-        dropout=chosen.dropout,
+        dropout=DropoutSettings.part_of(chosen),
         random_seed=1,
         precision=precision,
     )
     stepper = Stepper(network, chosen, alone())
-    return network, stepper, Batches(IDS, chosen.batch_size, chosen.seq_len, 1)
+    return network, stepper, Batches(IDS, chosen.batch_size, chosen.seq_len, 1, chosen.vary_seq_len)
 
 
 def one_step(stepper: Stepper, batch: tuple[Ids, Ids], carry: Carry, step: int) -> tuple[StepDone, Carry]:
@@ -149,15 +150,29 @@ def test_default_learning_rates():
 
 @pytest.mark.parametrize("rows", [4, 16])  # from 16 rows on XLA compiles the step
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_several_steps_a_call_are_the_same_as_one_by_one(rows: int, precision: str):
+@pytest.mark.parametrize("vary_seq_len", [False, True])
+def test_several_steps_a_call_are_the_same_as_one_by_one(rows: int, precision: str, vary_seq_len: bool):
     def states(calls: list[int]) -> tuple[list[StepDone], dict[str, np.ndarray]]:
-        _, stepper, batches = make(dropout=0.4, batch_size=rows, seq_len=3, precision=precision)
+        _, stepper, batches = make(
+            dropout=0.4,
+            locked_dropout=True,
+            word_dropout=0.1,
+            weight_drop=0.2,
+            label_smoothing=0.1,
+            weight_decay=0.01,
+            average_after=2,
+            batch_size=rows,
+            seq_len=3 + 2 * vary_seq_len,
+            precision=precision,
+            vary_seq_len=vary_seq_len,
+        )
         assert stepper.most_steps >= max(calls)
         carry, done, step = stepper.zero_carry(), [], 0
         for number in calls:
             windows = [batches.batch(1, step + k) for k in range(number)]
             rates = [0.01 / (step + k + 1) for k in range(number)]
-            steps, _, carry = stepper(windows, carry, step + 1, rates)
+            shares = [0.0 if step + k < 2 else 1 / (step + k - 1) for k in range(number)]
+            steps, _, carry = stepper(windows, carry, step + 1, rates, shares=shares)
             done, step = [*done, *steps], step + number
         return done, stepper.state(carry)
 
@@ -201,3 +216,53 @@ def test_a_large_network_does_one_step_a_call_and_a_small_one_many():
 
     assert calls(3, 512) == 1
     assert 1 < calls(1, 64) < calls(1, 8)
+
+
+def test_the_average_is_that_of_the_weights_of_all_steps_since_it_began():
+    _, stepper, batches = make(optimizer="sgd", average_after=1)
+    carry, seen = stepper.zero_carry(), []
+    for step in range(6):
+        share = max(0.0, 1 / (step - 1)) if step > 1 else 0.0  # begins behind the second step
+        _, _, carry = stepper([batches.batch(1, step)], carry, step + 1, [1.0], shares=[share])
+        seen.append(stepper.weights(averaged=False))
+    averages = stepper.weights(averaged=True)
+    assert averages.keys() == seen[0].keys()
+    for name, average in averages.items():
+        np.testing.assert_allclose(average, np.mean([weights[name] for weights in seen[2:]], axis=0), atol=1e-6)
+        assert (average != seen[-1][name]).any()
+
+
+def test_a_restored_average_goes_on():
+    _, stepper, batches = make(average_after=1)
+    _, _, carry = stepper([batches.batch(1, 0)], stepper.zero_carry(), 1, [0.01], shares=[1.0])
+    _, other, _ = make(average_after=1)
+    other.restore(stepper.state(carry))
+    for name, average in stepper.weights(averaged=True).items():
+        np.testing.assert_array_equal(other.weights(averaged=True)[name], average)
+
+
+@pytest.mark.parametrize("optimizer", ["rmsprop", "adam", "sgd"])
+def test_weights_shrink_by_the_decay_times_the_rate(optimizer: str):
+    def moved(**settings: object) -> list[np.ndarray]:
+        network, stepper, batches = make(optimizer=optimizer, **settings)
+        before = [np.asarray(variable) for variable in network.trainable_variables]
+        stepper([batches.batch(1, 0)], stepper.zero_carry(), 1, [0.25])
+        return [np.asarray(now) - was for was, now in zip(before, network.trainable_variables, strict=True)]
+
+    network, _, _ = make()
+    for weight, plain, shrunk in zip(network.trainable_variables, moved(), moved(weight_decay=0.1), strict=True):
+        np.testing.assert_allclose(shrunk - plain, -0.25 * 0.1 * np.asarray(weight), atol=2e-6)
+
+
+def test_label_smoothing_moves_the_weights_but_not_the_loss_that_is_told():
+    plain, smoothed = (first_step_and_bias(optimizer="sgd", label_smoothing=share, clip=0) for share in (0.0, 0.5))
+    assert plain[0] == smoothed[0]
+    assert (plain[1] != smoothed[1]).any()
+    # With half of the odds for all alike, symbols that never come are pushed down half as hard.
+    assert abs(smoothed[1][START]) < abs(plain[1][START])
+
+
+def first_step_and_bias(**settings: object) -> tuple[float, np.ndarray]:
+    network, stepper, batches = make(**settings)
+    [done], _, _ = stepper([batches.batch(1, 0)], stepper.zero_carry(), 1, [1.0])
+    return done.loss, np.asarray(network.output_bias)

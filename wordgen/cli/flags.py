@@ -55,11 +55,24 @@ def _with_debug(parser: Parser) -> Parser:
     return parser
 
 
-def add_flags(parser: argparse.ArgumentParser, group: type[Settings], title: str, *, required: bool = True) -> None:
-    """The flags of a group; `required` can be taken off those without a default, for the verb to look after."""
+def add_flags(
+    parser: argparse.ArgumentParser,
+    group: type[Settings],
+    title: str,
+    *,
+    required: bool = True,
+    without: type[Settings] = Settings,
+) -> None:
+    """The flags of a group, but for those `without` which it is told.
+
+    `required` can be taken off those without a default, for the verb to look after.
+    """
     hints = get_type_hints(group)
     flags = parser.add_argument_group(title)
+    elsewhere = {each.name for each in fields(without)}
     for each in fields(group):
+        if each.name in elsewhere:
+            continue
         needed = each.default is MISSING
         default = "required" if needed else f"default: {_shown(each.default)}"
         text = each.metadata["help"] + ("" if each.default is None else f" ({default})")

@@ -8,6 +8,7 @@ from wordgen.cli.exits import EXIT_OK, EXIT_STOPPED
 from wordgen.cli.flags import Parser, add_flags, given_settings, settings_from, verb_parser
 from wordgen.corpora.corpus import CorpusSettings
 from wordgen.corpora.finding import STANDARD_INPUT, keep_standard_input
+from wordgen.dropout import DropoutSettings
 from wordgen.errors import SettingError
 from wordgen.run_folder import is_run
 from wordgen.runs import RunSettings, TrainSettings, dry_run_with, resume_with, train_with
@@ -24,7 +25,8 @@ def make_parser(prog: str) -> Parser:
     add_flags(parser, CorpusSettings, "the text", required=False)
     add_flags(parser, TextSettings, "its symbols")
     add_flags(parser, NetworkSettings, "the network")
-    add_flags(parser, TrainingSettings, "learning")
+    add_flags(parser, TrainingSettings, "learning", without=DropoutSettings)
+    add_flags(parser, DropoutSettings, "against learning by heart")
     add_flags(parser, DeviceSettings, "where to learn")
     add_flags(parser, RunSettings, "the run")
     parser.add_argument(

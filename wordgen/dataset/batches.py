@@ -22,6 +22,8 @@ class Batches:
     batch_size: int
     seq_len: int
     random_seed: int
+    vary: bool = False
+    """Whether steps are of differing lengths, `seq_len` in the mean."""
 
     def __post_init__(self) -> None:
         needed = self.batch_size * self.seq_len
@@ -37,13 +39,27 @@ class Batches:
         return len(self.ids) // self.batch_size // self.seq_len
 
     def batch(self, epoch: int, step: int) -> tuple[Ids, Ids]:
-        """Inputs and targets (one symbol later), each of shape (batch size, seq len)."""
+        """Inputs and targets (one symbol later), each of shape (batch size, length of the step)."""
         stream_length = len(self.ids) // self.batch_size
-        begin = np.random.default_rng([self.random_seed, epoch]).integers(len(self.ids))
-        rows = begin + stream_length * np.arange(self.batch_size) + step * self.seq_len
-        places = (rows[:, None] + np.arange(self.seq_len + 1)) % len(self.ids)
+        ring_begin = np.random.default_rng([self.random_seed, epoch]).integers(len(self.ids))
+        begin, end = self._bound(epoch, step), self._bound(epoch, step + 1)
+        rows = ring_begin + stream_length * np.arange(self.batch_size) + begin
+        places = (rows[:, None] + np.arange(end - begin + 1)) % len(self.ids)
         window = self.ids[places].astype(np.int32)
         return window[:, :-1], window[:, 1:]
+
+    def _bound(self, epoch: int, step: int) -> int:
+        """Where a step begins in its stream; each bound between two is moved by itself, so no step must know others."""
+        if not self.vary or step in (0, self.steps_per_epoch):
+            return step * self.seq_len
+        most = self.seq_len // 4
+        moved = np.random.default_rng([self.random_seed, epoch, step]).integers(-most, most + 1)
+        return step * self.seq_len + int(moved)
+
+
+def longest_step(seq_len: int, *, vary: bool) -> int:
+    """The most symbols of a step: where both its bounds may move by a quarter, half as many again."""
+    return seq_len + 2 * (seq_len // 4) if vary else seq_len
 
 
 def evaluation_batches(

@@ -15,6 +15,13 @@ def unigram_loss(train: NDArray[np.unsignedinteger], split: NDArray[np.unsignedi
     return Loss(float(-np.log(counts[targets] / counts.sum()).sum()), len(targets))
 
 
+def log_frequencies(train: NDArray[np.unsignedinteger], vocabulary_size: int) -> NDArray[np.float32]:
+    """The logarithms of the add-one frequencies of all symbols; START, which is no target, is as rare as can be."""
+    counts = np.bincount(train, minlength=vocabulary_size) + 1.0
+    counts[START] = 1
+    return np.log(counts / counts.sum()).astype(np.float32)
+
+
 def unigram_perplexity(
     train: NDArray[np.unsignedinteger], split: NDArray[np.unsignedinteger], vocabulary_size: int
 ) -> float:

@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from wordgen.bundle import Weights
 from wordgen.dataset.batches import evaluation_batches
 from wordgen.evaluation.measures import perplexity_of, streams_for
 from wordgen.model.losses import summed_loss
@@ -24,10 +25,13 @@ class Evaluator:
     stream.py gives the same without TensorFlow.
     """
 
-    def __init__(self, network: Network, ids: NDArray[np.unsignedinteger], replicas: Replicas) -> None:
+    def __init__(
+        self, network: Network, ids: NDArray[np.unsignedinteger], replicas: Replicas, *, apart: bool = False
+    ) -> None:
+        """With `apart` weights can be measured that are not the network's own."""
         streams = streams_for(len(ids))
         self._learning = self._network = network
-        if network.compute_dtype != "float32":
+        if apart or network.compute_dtype != "float32":
             with replicas.strategy.scope():
                 self._network = Network(network.architecture)
         self._replicas = replicas
@@ -41,10 +45,10 @@ class Evaluator:
         """How many batches the split has."""
         return len(self._batches)
 
-    def perplexity(self, keep_on: Callable[[], bool] = lambda: True) -> float | None:
+    def perplexity(self, weights: Weights | None = None, keep_on: Callable[[], bool] = lambda: True) -> float | None:
         """exp of the mean loss; nothing where a worker wanted no more in between."""
         if self._network is not self._learning:
-            self._network.take_weights_of(self._learning)
+            self._network.set_weights_by_name(weights or self._learning.to_weights())
         loss = count = 0.0
         carry = self._replicas.split(self._rows, lambda rows: self._network.zero_carry(rows.stop - rows.start))
         for inputs, targets in self._batches:

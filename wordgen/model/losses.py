@@ -11,3 +11,12 @@ def summed_loss(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
     counted = tf.cast(targets != START, tf.float32)
     losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=targets, logits=logits)
     return tf.reduce_sum(losses * counted), tf.reduce_sum(counted)
+
+
+def smoothing_loss(logits: Tensor, targets: Tensor, share: float) -> Tensor:
+    """What is to be added to the summed loss where a share of the odds shall go to all symbols alike."""
+    if share == 0:
+        return tf.constant(0.0)
+    counted = tf.cast(targets != START, tf.float32)
+    own = tf.gather(logits, targets, batch_dims=2)
+    return share * tf.reduce_sum((own - tf.reduce_mean(logits, axis=-1)) * counted)

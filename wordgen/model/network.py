@@ -7,6 +7,8 @@ The carry goes in and comes out; no layer remembers anything between two calls. 
 seed that is passed in too, so a step can be repeated to the bit and nothing random hides in the layers.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Literal
 
 import keras
@@ -16,6 +18,7 @@ from numpy.typing import NDArray
 
 from wordgen.architecture import Architecture
 from wordgen.bundle import Weights
+from wordgen.dropout import NO_DROPOUT, DropoutSettings
 
 Tensor = Any  # TensorFlow brings no types along
 Carry = tuple[tuple[Tensor, ...], ...]
@@ -29,7 +32,7 @@ class Network(keras.layers.Layer):
         self,
         architecture: Architecture,
         *,
-        dropout: float = 0.0,
+        dropout: DropoutSettings = NO_DROPOUT,
         random_seed: int = 0,
         precision: Literal["float32", "bfloat16"] = "float32",
     ) -> None:
@@ -37,7 +40,7 @@ class Network(keras.layers.Layer):
         policy = keras.DTypePolicy("mixed_bfloat16" if precision == "bfloat16" else "float32")
         super().__init__(name="network", dtype=policy)
         self.architecture = architecture
-        self.dropout_rate = dropout
+        self.dropout = dropout
         seeds = np.random.SeedSequence(random_seed).generate_state(2 * architecture.layers + 3).tolist()
         self.embedding = keras.layers.Embedding(
             architecture.vocabulary_size,
@@ -89,13 +92,18 @@ class Network(keras.layers.Layer):
         self.built = True
 
     def call(self, ids: Tensor, carry: Carry, dropout_seed: DropoutSeed | None = None) -> tuple[Tensor, Carry]:
-        """The last layer's outputs, one a symbol, and the carry behind the last symbol."""
-        hidden = self._dropped(self.embedding(ids), dropout_seed, 0)
+        """The last layer's outputs, one a symbol, and the carry behind the last symbol.
+
+        With a dropout seed something of it all is blanked, as one does while learning.
+        """
+        blanks = Blanks(self.dropout, self.architecture.layers, dropout_seed)
+        hidden = blanks.values(blanks.words(self.embedding(ids), ids, self.architecture.vocabulary_size), 0)
         states: list[tuple[Tensor, ...]] = []
         for number, (layer, state) in enumerate(zip(self.recurrent, carry, strict=True), start=1):
-            hidden, *state = layer(hidden, initial_state=list(state))
+            with blanks.recurrent_weights(layer, number):
+                hidden, *state = layer(hidden, initial_state=list(state))
             states.append(tuple(state))
-            hidden = self._dropped(hidden, dropout_seed, number)
+            hidden = blanks.values(hidden, number)
         return hidden, tuple(states)
 
     def logits(self, hidden: Tensor) -> Tensor:
@@ -133,16 +141,44 @@ class Network(keras.layers.Layer):
         for name, variable in self.variables_by_name().items():
             variable.assign(_checked(weights[name], variable.shape))
 
-    def take_weights_of(self, other: "Network") -> None:
-        """Become the other network's twin."""
-        for mine, theirs in zip(self.variables, other.variables, strict=True):
-            mine.assign(theirs)
 
-    def _dropped(self, values: Tensor, seed: DropoutSeed | None, place: int) -> Tensor:
-        if seed is None or self.dropout_rate == 0:
+class Blanks:
+    """What of one step is blanked: all of it follows from one seed, and nothing is without a seed."""
+
+    def __init__(self, settings: DropoutSettings, layers: int, seed: DropoutSeed | None) -> None:
+        self._settings = settings
+        self._layers = layers
+        self._seed = seed
+
+    def values(self, values: Tensor, place: int) -> Tensor:
+        """Some of the values behind so many layers."""
+        rate = self._settings.place_rate(place, self._layers)
+        whole_step = (tf.shape(values)[0], 1, values.shape[-1]) if self._settings.locked_dropout else None
+        return self._blanked(values, rate, place, whole_step)
+
+    def words(self, vectors: Tensor, ids: Tensor, vocabulary_size: int) -> Tensor:
+        """The vectors of some words, wherever they stand."""
+        if self._seed is None or self._settings.word_dropout == 0:
+            return vectors
+        kept = self._blanked(tf.ones(vocabulary_size, vectors.dtype), self._settings.word_dropout, self._layers + 1)
+        return vectors * tf.gather(kept, ids)[..., None]
+
+    @contextmanager
+    def recurrent_weights(self, layer: Any, number: int) -> Iterator[None]:
+        """Some of the weights by which a layer hears its own last state, for the time that it runs."""
+        if self._seed is None or self._settings.weight_drop == 0:
+            yield
+            return
+        kernel = layer.cell.recurrent_kernel
+        kept = self._blanked(tf.convert_to_tensor(kernel), self._settings.weight_drop, self._layers + 1 + number)
+        with keras.StatelessScope(state_mapping=[(kernel, kept)]):
+            yield
+
+    def _blanked(self, values: Tensor, rate: float, place: int, shape: Any = None) -> Tensor:
+        if self._seed is None or rate == 0:
             return values
-        seed = fold_in(seed, place)
-        return tf.nn.experimental.stateless_dropout(values, self.dropout_rate, seed=seed, rng_alg="philox")
+        seed = fold_in(self._seed, place)
+        return tf.nn.experimental.stateless_dropout(values, rate, seed=seed, rng_alg="philox", noise_shape=shape)
 
 
 def fold_in(seed: DropoutSeed, number: Tensor) -> DropoutSeed:

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from wordgen.bundle import Bundle, TextConfig, Weights, save_bundle
 from wordgen.dataset.batches import Batches
 from wordgen.dataset.encoding import Dataset
+from wordgen.dropout import DropoutSettings
 from wordgen.errors import SettingError, StorageError
+from wordgen.evaluation.baselines import log_frequencies
 from wordgen.evaluation.perplexity import Evaluator
 from wordgen.generation.copies import COPY_INDEX, write_copy_index
 from wordgen.generation.trained import TrainedModel, word_to_try
@@ -47,12 +49,15 @@ class Learner:
         with self.replicas.strategy.scope():
             self.network = Network(
                 self.plan.architecture,
-                dropout=settings.dropout,
+                dropout=DropoutSettings.part_of(settings),
                 random_seed=settings.random_seed,
                 precision=settings.precision,
             )
+            frequencies = log_frequencies(self.dataset.ids["train"], self.plan.architecture.vocabulary_size)
+            self.network.output_bias.assign(frequencies)  # so that it need not learn them first
         self.stepper = Stepper(self.network, settings, self.replicas)
-        self.evaluator = Evaluator(self.network, self.dataset.ids["valid"], self.replicas)
+        apart = settings.average_after is not None
+        self.evaluator = Evaluator(self.network, self.dataset.ids["valid"], self.replicas, apart=apart)
 
     def learn(self, stop: StopRequest) -> Outcome:
         """Go on from the newest checkpoint, or begin."""

@@ -80,7 +80,8 @@ class Loop:
         number = 1 if first else min(self.stepper.most_steps, end - self.step, until_save or end)
         windows = [self.batches.batch(position.epoch, position.step_in_epoch + k) for k in range(number)]
         rates = [self.schedule.rate(self.step + k, position.epochs) for k in range(1, number + 1)]
-        done, wished, self.carry = self.stepper(windows, self.carry, self.step + 1, rates, self._wishes())
+        shares = [self.schedule.averaged(self.step + k, position.epochs) for k in range(1, number + 1)]
+        done, wished, self.carry = self.stepper(windows, self.carry, self.step + 1, rates, self._wishes(), shares)
         seconds = (time.monotonic() - began) / number
         for one, rate in zip(done, rates, strict=True):
             position.step_in_epoch += 1
@@ -142,8 +143,9 @@ class Loop:
         Stopped a second time while it validates, it keeps what there is only if nothing was kept before.
         """
         began, position = time.monotonic(), self.position
-        valid_perplexity = self.evaluator.perplexity(keep_on=lambda: not self.stop.urgent)
-        weights = self.network.to_weights()
+        averaged = self.schedule.averaged(self.step, position.epochs) > 0
+        weights = self.stepper.weights(averaged=averaged)
+        valid_perplexity = self.evaluator.perplexity(weights, keep_on=lambda: not self.stop.urgent)
         if valid_perplexity is None:
             if position.best is None:
                 self.keeper.keep(weights)
@@ -157,7 +159,9 @@ class Loop:
         samples = self.sampler(weights)
         position.seconds += time.monotonic() - began
         seconds = position.seconds - sum(epoch.seconds for epoch in position.epochs)
-        report = EpochReport(position.epoch, self.step, train_perplexity, valid_perplexity, best, seconds, samples)
+        report = EpochReport(
+            position.epoch, self.step, train_perplexity, valid_perplexity, best, seconds, samples, averaged
+        )
         for observer in self.observers:
             observer.epoch_ended(report)
         return report

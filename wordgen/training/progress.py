@@ -106,6 +106,7 @@ class TerminalProgress(Observer):
     def epoch_ended(self, report: EpochReport) -> None:
         self._epoch = _RunningEpoch()
         mark = "  best so far" if report.best else ""
+        mark += "  averaged" if report.averaged else ""
         self._console.print(
             f"[bold]epoch {report.epoch}[/]: perplexity train {report.train_perplexity:,.1f}, "
             f"valid [bold]{report.valid_perplexity:,.1f}[/] ({_duration(report.seconds)}){mark}",

@@ -7,6 +7,7 @@ from pathlib import Path
 from wordgen.architecture import Architecture
 from wordgen.corpora.catalogue import LineBreaks, UnitKind
 from wordgen.corpora.published import Split
+from wordgen.dataset.batches import longest_step
 from wordgen.dataset.encoding import SplitStatistics
 from wordgen.errors import SettingError
 from wordgen.text.tokenizers import TokenizerName
@@ -50,8 +51,9 @@ class Plan:
     def memory(self) -> int:
         """Bytes that training will need at most, roughly: copies of the weights, and one step's values."""
         a, s = self.architecture, self.settings
-        copies = 6 + _SLOTS[s.optimizer]  # gradients, clipped ones, the best weights, and the optimizer's own
-        places = s.batch_size * s.seq_len
+        # Gradients, clipped ones, the best weights, the optimizer's own, and the averages with what measures them.
+        copies = 6 + _SLOTS[s.optimizer] + 2 * (s.average_after is not None)
+        places = s.batch_size * longest_step(s.seq_len, vary=s.vary_seq_len)
         values = places * (6 * a.vocabulary_size + 32 * sum(a.widths))
         return _TENSORFLOW_ITSELF + 4 * (copies * a.parameters + values) + min(2**29, compiled_copies(a, s))
 
@@ -135,6 +137,8 @@ class EpochReport:
     best: bool
     seconds: float
     samples: tuple[Sample, ...]
+    averaged: bool = False
+    """Whether the weights that were measured are the average of many steps'."""
 
 
 @dataclass(frozen=True)

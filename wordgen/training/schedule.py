@@ -41,6 +41,25 @@ class Schedule:
         """The learning rate of a step (from 1), after the epochs so far."""
         return self.settings.first_learning_rate * self._warmth(step) * self._share(step, epochs)
 
+    def averaged(self, step: int, epochs: Sequence[EpochReport]) -> float:
+        """How much a step's weights count in the average of all: nothing before there is one, then 1, 1/2, 1/3 ...
+
+        It begins when an epoch is no better than the best of those that lie `average_after` epochs back: with a rate
+        that stays, weights then go to and fro around a better place than any of them is.
+        """
+        begin = self._averaging_begins(epochs)
+        return 0.0 if begin is None else 1 / (step - begin)
+
+    def _averaging_begins(self, epochs: Sequence[EpochReport]) -> int | None:
+        """The step after which it does."""
+        back = self.settings.average_after
+        if back is None:
+            return None
+        for number in range(back, len(epochs)):
+            if epochs[number].valid_perplexity > min(each.valid_perplexity for each in epochs[: number + 1 - back]):
+                return epochs[number].step
+        return None
+
     def _share(self, step: int, epochs: Sequence[EpochReport]) -> float:
         decay = self.settings.decay or _DECAY.get(self.settings.schedule, 1.0)
         match self.settings.schedule:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from wordgen.dropout import DropoutSettings
 from wordgen.errors import SettingError
 from wordgen.settings import Settings, setting
 
@@ -72,7 +73,7 @@ class DeviceSettings(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainingSettings(Settings):
+class TrainingSettings(DropoutSettings):
     seq_len: int = setting(
         15,
         at_least=1,
@@ -82,6 +83,7 @@ class TrainingSettings(Settings):
     batch_size: int = setting(
         16, at_least=1, at_most=100_000, help="places of the text read side by side; small texts learn better with few"
     )
+    vary_seq_len: bool = setting(False, help="steps of differing lengths, between half and one and a half of --seq-len")
     epochs: int = setting(
         12, at_least=1, at_most=1_000_000, help="most passes over the text; --patience usually ends it sooner"
     )
@@ -91,9 +93,6 @@ class TrainingSettings(Settings):
         "(by default there is none)",
     )
     patience: int = setting(3, at_least=1, help="stop after so many epochs without a better validation perplexity")
-    dropout: float = setting(
-        0.3, at_least=0, below=1, help="share of values blanked between layers while learning; 0 to 0.3 on large texts"
-    )
     optimizer: OptimizerName = setting(
         "rmsprop", help="how weights are moved; rmsprop and adam need no tuning, sgd does"
     )
@@ -117,6 +116,24 @@ class TrainingSettings(Settings):
         None,
         at_least=0,
         help="steps in which the rate rises from nothing; by default 200 (or a tenth of the run) with cosine, else 0",
+    )
+    weight_decay: float = setting(
+        0.0,
+        at_least=0,
+        below=1,
+        help="how much all weights shrink in a step, times the learning rate; 1e-6 is usual with sgd, 0.01 with adam",
+    )
+    label_smoothing: float = setting(
+        0.0,
+        at_least=0,
+        below=1,
+        help="share of the odds that learning aims to give to all symbols alike; perplexity is told without it",
+    )
+    average_after: int | None = setting(
+        None,
+        at_least=1,
+        help="average the weights of all further steps once an epoch is no better than the best until so many epochs "
+        "before it; usual with sgd at a constant rate (by default never)",
     )
     clip: float = setting(
         1.0, at_least=0, help="longest gradient (global norm) that is followed as it is; 0 never clips"
@@ -148,6 +165,11 @@ class TrainingSettings(Settings):
     def __post_init__(self) -> None:
         super().__post_init__()
         CheckpointClock.parse(self.checkpoint_every)
+        if self.average_after is not None and self.average_after >= self.patience:
+            raise SettingError(
+                f"--average-after {self.average_after} would never come to act: --patience {self.patience} ends the "
+                "run before. Give more --patience."
+            )
         if self.time_budget is not None:
             parse_duration("--time-budget", self.time_budget)
 

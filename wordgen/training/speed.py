@@ -74,6 +74,6 @@ def _seconds_of_validation(evaluator: Evaluator) -> float:
         return asked <= left
 
     began = time.monotonic()
-    evaluator.perplexity(keep_on)
+    evaluator.perplexity(keep_on=keep_on)
     # The refused batch is computed too.
     return (time.monotonic() - began) * evaluator.batches / min(asked, evaluator.batches)

@@ -17,10 +17,12 @@ import numpy as np
 import tensorflow as tf
 
 from wordgen.architecture import Architecture
-from wordgen.dataset.batches import Ids
-from wordgen.model.losses import summed_loss
+from wordgen.bundle import Weights
+from wordgen.dataset.batches import Ids, longest_step
+from wordgen.model.losses import smoothing_loss, summed_loss
 from wordgen.model.network import Carry, Network, Tensor, fold_in
 from wordgen.model.replicas import Replicas
+from wordgen.text.vocabulary import START
 from wordgen.training.checkpoint import check_names
 from wordgen.training.reports import compiled_copies
 from wordgen.training.settings import TrainingSettings
@@ -37,11 +39,12 @@ Wishes = tuple[bool, ...]
 def make_optimizer(settings: TrainingSettings) -> Any:
     match settings.optimizer:
         case "rmsprop":
-            return keras.optimizers.RMSprop(settings.first_learning_rate)
+            kind = keras.optimizers.RMSprop
         case "adam":
-            return keras.optimizers.Adam(settings.first_learning_rate)
+            kind = keras.optimizers.Adam
         case "sgd":
-            return keras.optimizers.SGD(settings.first_learning_rate)
+            kind = keras.optimizers.SGD
+    return kind(settings.first_learning_rate, weight_decay=settings.weight_decay or None)
 
 
 def _compiling_helps(architecture: Architecture, settings: TrainingSettings, replicas: Replicas) -> bool:
@@ -53,7 +56,7 @@ def _compiling_helps(architecture: Architecture, settings: TrainingSettings, rep
     """
     if replicas.count > 1 or tf.config.get_visible_devices("GPU"):
         return False
-    if settings.precision == "bfloat16":
+    if settings.precision == "bfloat16" or settings.vary_seq_len:  # each length would be compiled anew
         return False
     if settings.batch_size < _FEWEST_ROWS or compiled_copies(architecture, settings) > _MOST_COPIES:
         return False
@@ -105,9 +108,15 @@ class Stepper:
         self._variables = network.trainable_variables
         self.has_run = False
         self.most_steps = steps_a_call(network.architecture, settings)
+        self._longest = longest_step(settings.seq_len, vary=settings.vary_seq_len)
+        self._averages: dict[str, Any] = {}
         with replicas.strategy.scope():
             self.optimizer = make_optimizer(settings)
             self.optimizer.build(self._variables)
+            if settings.average_after is not None:
+                self._averages = {
+                    name: tf.Variable(weight, trainable=False) for name, weight in network.variables_by_name().items()
+                }
         compiled = _compiling_helps(network.architecture, settings, replicas) if compiled is None else compiled
         self._one_step = tf.function(self._all_replicas, jit_compile=compiled)
         self._several_steps = tf.function(self._steps, reduce_retracing=True)
@@ -123,20 +132,38 @@ class Stepper:
         first_step: int,
         rates: Sequence[float],
         wishes: Wishes = (),
+        shares: Sequence[float] = (),
     ) -> tuple[list[StepDone], Wishes, Carry]:
-        """Go through the batches, one step each: what came of them, the wishes of all workers, the carry behind."""
+        """Go through the batches, one step each: what came of them, the wishes of all workers, the carry behind.
+
+        Each step has its learning rate, and the share that its weights will have in the average of all.
+        """
         self.has_run = True
-        filled = [*windows, *[windows[-1]] * (self.most_steps - len(windows))]  # one shape, so one graph
-        inputs = np.stack([window[0] for window in filled])
-        targets = np.stack([window[1] for window in filled])
+        # One shape, so one graph.
+        inputs, targets = np.full((2, self.most_steps, self._settings.batch_size, self._longest), START, np.int32)
+        lengths, paces = np.zeros(self.most_steps, np.int32), np.zeros((self.most_steps, 2), np.float32)
+        for k, window in enumerate(windows):
+            lengths[k] = window[0].shape[1]
+            inputs[k, :, : lengths[k]], targets[k, :, : lengths[k]] = window
+        paces[: len(rates), 0], paces[: len(shares), 1] = rates, shares
         batches = self._replicas.split(self._settings.batch_size, lambda rows: (inputs[:, rows], targets[:, rows]))
-        given = [*rates, *[0.0] * (self.most_steps - len(rates))]
-        wished = tf.constant(wishes, tf.int32)
         *done, wished, carry = self._several_steps(
-            batches, carry, tf.constant(first_step), tf.constant(len(windows)), tf.constant(given, tf.float32), wished
+            batches,
+            carry,
+            tf.constant(first_step),
+            tf.constant(len(windows)),
+            tf.constant(lengths),
+            tf.constant(paces),
+            tf.constant(wishes, tf.int32),
         )
         steps = [StepDone(float(loss), int(count), float(norm)) for loss, count, norm in zip(*done, strict=True)]
         return steps, tuple(bool(wish) for wish in np.asarray(wished)), carry
+
+    def weights(self, *, averaged: bool) -> Weights:
+        """Those that the network has now, or their average."""
+        if not averaged:
+            return self._network.to_weights()
+        return {name: np.asarray(average) for name, average in self._averages.items()}
 
     def state(self, carry: Carry) -> dict[str, np.ndarray]:
         """Everything but the position in the text that the next step depends on. All workers must ask together."""
@@ -172,7 +199,8 @@ class Stepper:
 
     def _kept(self) -> dict[str, Any]:
         weights = {f"weights/{name}": value for name, value in self._network.variables_by_name().items()}
-        return {**weights, **{f"optimizer/{n}": value for n, value in enumerate(self.optimizer.variables)}}
+        averages = {f"averages/{name}": value for name, value in self._averages.items()}
+        return {**weights, **averages, **{f"optimizer/{n}": value for n, value in enumerate(self.optimizer.variables)}}
 
     def _exact_rows(self, carry: Carry) -> Carry:
         """The carry of all replicas, in numbers that lose nothing of bfloat16."""
@@ -180,20 +208,28 @@ class Stepper:
         return tuple(tuple(self._replicas.gather(value) for value in parts) for parts in exact)
 
     def _steps(
-        self, batches: Any, carry: Carry, first_step: Tensor, number: Tensor, rates: Tensor, wishes: Tensor
+        self,
+        batches: Any,
+        carry: Carry,
+        first_step: Tensor,
+        number: Tensor,
+        lengths: Tensor,
+        paces: Tensor,
+        wishes: Tensor,
     ) -> tuple[Any, ...]:
         losses, counts, norms = (tf.TensorArray(tf.float32, number) for _ in range(3))
         for k in tf.range(number):
-            inputs, targets = self._replicas.strategy.run(_window, args=(batches, k))
+            length = lengths[k] if self._settings.vary_seq_len else None
+            inputs, targets = self._replicas.strategy.run(_window, args=(batches, k, length))
             seed = tf.stack([self._settings.random_seed, first_step + k])
-            loss, count, norm, carry = self._one_step(inputs, targets, carry, seed, rates[k])
+            loss, count, norm, carry = self._one_step(inputs, targets, carry, seed, paces[k])
             losses, counts, norms = losses.write(k, loss), counts.write(k, count), norms.write(k, norm)
         if self._replicas.workers > 1:
             wishes = self._replicas.sum(self._replicas.strategy.run(tf.identity, args=(wishes,)))
         return losses.stack(), counts.stack(), norms.stack(), wishes, carry
 
     def _all_replicas(
-        self, inputs: Tensor, targets: Tensor, carry: Carry, seed: Tensor, rate: Tensor
+        self, inputs: Tensor, targets: Tensor, carry: Carry, seed: Tensor, pace: Tensor
     ) -> tuple[Tensor, ...]:
         run, total = self._replicas.strategy.run, self._replicas.sum
         gradients, loss, count, carry = run(self._one_replica, args=(inputs, targets, carry, seed))
@@ -201,8 +237,13 @@ class Stepper:
         norm = tf.linalg.global_norm(gradients)
         if self._settings.clip > 0:
             gradients, _ = tf.clip_by_global_norm(gradients, self._settings.clip, use_norm=norm)
+        rate, share = pace[0], pace[1]
         self.optimizer.learning_rate.assign(rate)
         self.optimizer.apply(gradients, self._variables)
+        for name, weight in self._network.variables_by_name().items():
+            if name in self._averages:
+                average = self._averages[name]
+                average.assign_add(share * (weight - average))
         return total(loss), total(count), norm, carry
 
     def _one_replica(self, inputs: Tensor, targets: Tensor, carry: Carry, seed: Tensor) -> tuple[Any, ...]:
@@ -210,8 +251,10 @@ class Stepper:
         dropout_seed = fold_in(seed, replica)
         with tf.GradientTape() as tape:
             hidden, carry = self._network(inputs, carry, dropout_seed)
-            loss, count = summed_loss(self._network.logits(hidden), targets)
-            mean = loss / (self._settings.batch_size * self._settings.seq_len)
+            logits = self._network.logits(hidden)
+            loss, count = summed_loss(logits, targets)
+            aim = loss + smoothing_loss(logits, targets, self._settings.label_smoothing)
+            mean = aim / (self._settings.batch_size * self._settings.seq_len)
         # Looking up word vectors gives a sparse gradient; a dense one is summed and clipped like all others.
         gradients = [tf.convert_to_tensor(gradient) for gradient in tape.gradient(mean, self._variables)]
         return gradients, loss, count, carry
@@ -221,5 +264,6 @@ def _as_float32(carry: Carry) -> Carry:
     return tf.nest.map_structure(lambda value: tf.cast(value, tf.float32), carry)
 
 
-def _window(batches: tuple[Tensor, Tensor], k: Tensor) -> tuple[Tensor, Tensor]:
-    return batches[0][k], batches[1][k]
+def _window(batches: tuple[Tensor, Tensor], k: Tensor, length: Tensor | None) -> tuple[Tensor, Tensor]:
+    """The inputs and targets of a step; where all have one length, its shape is known to whoever compiles."""
+    return batches[0][k][:, :length], batches[1][k][:, :length]

@@ -1,0 +1,116 @@
+"""Loss, perplexity and gradient of a tiny network, computed again in NumPy: in float64, one symbol after another, with
+plain formulas that share no code with wordgen. The gradient is that of differences of the loss."""
+
+from collections.abc import Iterator
+from itertools import pairwise, product
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from wordgen.architecture import Architecture, Cell
+from wordgen.evaluation.perplexity import Evaluator
+from wordgen.model.losses import smoothing_loss, summed_loss
+from wordgen.model.network import Network
+from wordgen.model.replicas import alone
+
+VOCABULARY, ROWS, LENGTH, START = 7, 2, 5, 1
+SHAPES = [(3, False, (4, 3)), (3, True, (4, 3)), (4, True, (3, 2))]  # embedding, tied, units
+IDS = np.random.default_rng(1).integers(2, VOCABULARY, size=(ROWS, LENGTH + 1))
+IDS[0, 3] = START
+NUDGE = 1e-5
+
+Arrays = dict[str, np.ndarray]
+
+
+def sigmoid(x: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-x))
+
+
+def next_state(cell: Cell, w: Arrays, layer: str, x: np.ndarray, state: list[np.ndarray]) -> list[np.ndarray]:
+    kernel, recurrent, bias = (w[f"{layer}/{name}"] for name in ("kernel", "recurrent_kernel", "bias"))
+    if cell == "rnn":
+        return [np.tanh(x @ kernel + state[0] @ recurrent + bias)]
+    if cell == "lstm":
+        i, f, g, o = np.split(x @ kernel + state[0] @ recurrent + bias, 4)
+        memory = sigmoid(f) * state[1] + sigmoid(i) * np.tanh(g)
+        return [sigmoid(o) * np.tanh(memory), memory]
+    z, r, n = np.split(x @ kernel + bias[0], 3)
+    hz, hr, hn = np.split(state[0] @ recurrent + bias[1], 3)
+    keep = sigmoid(z + hz)
+    return [keep * state[0] + (1 - keep) * np.tanh(n + sigmoid(r + hr) * hn)]
+
+
+def row_losses(architecture: Architecture, w: Arrays, row: np.ndarray, smoothing: float) -> Iterator[float]:
+    """Of each target of a row but START: minus the wanted odds times the logarithm of those that are given."""
+    states = [[np.zeros(units)] * architecture.states for units in architecture.widths]
+    for this, target in pairwise(row):
+        x = w["embedding"][this]
+        for number in range(architecture.layers):
+            states[number] = next_state(architecture.cell, w, f"layer_{number + 1}", x, states[number])
+            x = states[number][0]
+        if "projection/kernel" in w:
+            x = x @ w["projection/kernel"]
+        logits = w["output/bias"] + (w["embedding"] @ x if architecture.tied else x @ w["output/kernel"])
+        if target != START:
+            odds = np.exp(logits) / np.exp(logits).sum()
+            wanted = np.full(VOCABULARY, smoothing / VOCABULARY)
+            wanted[target] += 1 - smoothing
+            yield float(-(wanted * np.log(odds)).sum())
+
+
+def plain_loss(architecture: Architecture, w: Arrays, ids: np.ndarray, smoothing: float = 0.0) -> float:
+    return sum(sum(row_losses(architecture, w, row, smoothing)) for row in ids)
+
+
+def differences(architecture: Architecture, w: Arrays, smoothing: float) -> Arrays:
+    """The gradient of the loss by every single weight."""
+    gradient = {name: np.zeros_like(array) for name, array in w.items()}
+    for name, array in w.items():
+        for place in np.ndindex(array.shape):
+            before, found = array[place], []
+            for nudge in (NUDGE, -NUDGE):
+                array[place] = before + nudge
+                found.append(plain_loss(architecture, w, IDS, smoothing))
+            array[place] = before
+            gradient[name][place] = (found[0] - found[1]) / (2 * NUDGE)
+    return gradient
+
+
+def make(cell: Cell, shape: tuple[int, bool, tuple[int, int]]) -> tuple[Network, Arrays]:
+    embedding, tied, units = shape
+    architecture = Architecture(
+        vocabulary_size=VOCABULARY, embedding=embedding, layers=2, units=units, cell=cell, tied=tied
+    )
+    network, dice = Network(architecture), np.random.default_rng(3)
+    for variable in network.trainable_variables:
+        variable.assign(dice.normal(scale=0.5, size=variable.shape).astype(np.float32))
+    return network, {name: array.astype(np.float64) for name, array in network.to_weights().items()}
+
+
+@pytest.mark.parametrize(("cell", "shape", "smoothing"), product(["lstm", "gru", "rnn"], SHAPES, [0.0, 0.3]))
+def test_loss_and_gradient(cell: Cell, shape: tuple[int, bool, tuple[int, int]], smoothing: float):
+    network, weights = make(cell, shape)
+    targets = tf.constant(IDS[:, 1:], tf.int32)
+    with tf.GradientTape() as tape:
+        hidden, _ = network(IDS[:, :-1], network.zero_carry(ROWS))
+        logits = network.logits(hidden)
+        loss, count = summed_loss(logits, targets)
+        aim = loss + smoothing_loss(logits, targets, smoothing)
+    assert float(count) == (IDS[:, 1:] != START).sum() == ROWS * LENGTH - 1
+    assert float(loss) == pytest.approx(plain_loss(network.architecture, weights, IDS), rel=1e-5)
+    assert float(aim) == pytest.approx(plain_loss(network.architecture, weights, IDS, smoothing), rel=1e-5)
+
+    variables = network.variables_by_name()
+    found = dict(zip(variables, tape.gradient(aim, [each.value for each in variables.values()]), strict=True))
+    for name, expected in differences(network.architecture, weights, smoothing).items():
+        np.testing.assert_allclose(tf.convert_to_tensor(found[name]), expected, atol=2e-5, err_msg=name)
+
+
+@pytest.mark.parametrize(("cell", "shape"), product(["lstm", "gru", "rnn"], SHAPES))
+def test_perplexity(cell: Cell, shape: tuple[int, bool, tuple[int, int]]):
+    network, weights = make(cell, shape)
+    ids = np.random.default_rng(2).integers(0, VOCABULARY, size=40)
+    counted = int((ids[1:] != START).sum())
+    expected = np.exp(plain_loss(network.architecture, weights, ids[None]) / counted)
+    assert Evaluator(network, ids.astype(np.uint8), alone()).perplexity() == pytest.approx(expected, rel=1e-5)

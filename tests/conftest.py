@@ -94,3 +94,10 @@ def in_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def unit_texts(corpus: Corpus) -> list[str]:
     return [unit.text for _, unit in corpus.reading().units()]
+
+
+def write_text(path: Path, text: str, encoding: str = "utf-8") -> str:
+    """Write a text file, and the folders above it; its path as a user would type it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding=encoding)
+    return str(path)

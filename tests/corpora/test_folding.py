@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.conftest import unit_texts
+from tests.conftest import unit_texts, write_text
 from wordgen.corpora.catalogue import LineBreaks, UnitKind
 from wordgen.corpora.corpus import ReadingSettings
 from wordgen.corpora.finding import open_corpus
@@ -78,13 +78,8 @@ def pieces_of(text: str, widths: tuple[int, ...]) -> list[str]:
     return pieces
 
 
-def write(path: Path, text: str, encoding: str = "utf-8") -> str:
-    path.write_text(text, encoding=encoding)
-    return str(path)
-
-
 def test_a_corpus_is_folded_when_that_is_wished_and_says_so(tmp_path: Path):
-    path = write(tmp_path / "text.txt", "ＴＶを見る！\n\nﾃﾚﾋﾞ\n\n夜\n")
+    path = write_text(tmp_path / "text.txt", "ＴＶを見る！\n\nﾃﾚﾋﾞ\n\n夜\n")
     plain, fold = open_corpus(path), open_corpus(path, FOLD)
     assert unit_texts(plain) == ["ＴＶを見る！", "ﾃﾚﾋﾞ", "夜"]
     assert unit_texts(fold) == ["TVを見る!", "テレビ", "夜"]
@@ -97,19 +92,19 @@ def test_a_corpus_is_folded_when_that_is_wished_and_says_so(tmp_path: Path):
 def test_lines_are_joined_as_their_letters_ask_before_they_are_folded(tmp_path: Path):
     """No space comes between them because a wide sign became an ASCII one."""
     how = ReadingSettings(fold_width=True, unit="paragraph", line_breaks="joined")
-    path = write(tmp_path / "text.txt", "すごい！\n次は１\n２月\n\n夜\n\n朝\n")
+    path = write_text(tmp_path / "text.txt", "すごい！\n次は１\n２月\n\n夜\n\n朝\n")
     assert unit_texts(open_corpus(path, how))[0] == "すごい!次は12月"
 
 
 def test_editors_marks_are_found_before_they_are_folded(tmp_path: Path):
     lines = ["題", "名前", "", "-" * 55, "【テキスト中に現れる記号について】", "", "《》：ルビ", "-" * 55, ""]
     text = "\n".join([*lines, "｜夜《よる》のＴＶ［＃「ＴＶ」に傍点］が鳴る", "", "底本：「本」", "　　出版社"])
-    path = write(tmp_path / "text.txt", text, "cp932")
+    path = write_text(tmp_path / "text.txt", text, "cp932")
     assert "夜のTVが鳴る" in unit_texts(open_corpus(path, FOLD))
 
 
 @pytest.mark.parametrize("before", ["", "x"])
 def test_a_line_in_pieces_is_never_cut_between_a_letter_and_its_mark(tmp_path: Path, before: str):
-    path = write(tmp_path / "text.txt", before + "ｶﾞ" * 160_000 + "\nb\nc\n")
+    path = write_text(tmp_path / "text.txt", before + "ｶﾞ" * 160_000 + "\nb\nc\n")
     corpus = open_corpus(path, ReadingSettings(fold_width=True, unit="line"))
     assert set("".join(unit_texts(corpus))) - {"x"} == {"ガ", "b", "c"}

@@ -1,0 +1,125 @@
+"""English symbols are words with their spacing, and the words are NLTK's, however long a text is."""
+
+import re
+import time
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from nltk.tokenize import NLTKWordTokenizer
+
+from tests.conftest import unit_texts
+from wordgen.corpora.catalogue import bundled_data
+from wordgen.corpora.finding import open_corpus
+from wordgen.text.escapes import JOINER, restore
+from wordgen.text.tokenizers import tokenizer_named
+
+
+def test_english_symbols_are_words_with_their_spacing():
+    symbols = tokenizer_named("english").tokenize('"Well," he didn\'t say (twice). He left.')
+    assert symbols == [
+        '"￭', "Well", "￭,", '￭"', "he", "did", "￭n't", "say", "(￭", "twice", "￭)", "￭.", "He", "left", "￭.",
+    ]  # fmt: skip
+
+
+def test_a_word_is_the_same_symbol_in_and_out_of_quotation_marks():
+    tokenize = tokenizer_named("english").tokenize
+    assert "Hello" in tokenize('"Hello"')
+    assert "Hello" in tokenize("Hello there")
+    assert "Hello" in tokenize("“Hello”")
+
+
+def test_every_sentence_loses_its_stop():
+    symbols = tokenizer_named("english").tokenize('It was late. "Go home." He went. ”They slept.”')
+    assert not [symbol for symbol in symbols if symbol.endswith(".") and len(symbol) > 2]
+
+
+def test_abbreviations_keep_their_stop():
+    symbols = tokenizer_named("english").tokenize("Mr. Baggins met Dr. J. Smith there.")
+    assert {"Mr.", "Dr.", "J."} <= set(symbols)
+
+
+def test_a_long_paragraph_is_cut_to_its_end():
+    text = "It was a dark night. " * 5000
+    assert len(tokenizer_named("english").tokenize(text)) == 6 * 5000
+
+
+# English as NLTK cuts whole sentences, with nothing remembered: what the tokenizer must give whatever way it takes.
+
+SENTENCE_END = re.compile(
+    r"(?<![\s.](?:[A-Z]))(?<!\bMr)(?<!\bDr)(?<!\bSt)(?<!\bMrs)(?<!\bJr)(?<!\bMs)[.](?=[\"'”’)\]]*\s+[^a-z\s])"
+)
+LAST_STOP = re.compile(r"[.](?=[\"'”’)\]]*\s*$)")
+
+
+def words_of_sentences(line: str) -> list[str] | None:
+    """NLTK's words, sentence by sentence; nothing where NLTK cannot align a sentence with its words."""
+    ends = {found.end() for pattern in (SENTENCE_END, LAST_STOP) for found in pattern.finditer(line)} | {len(line)}
+    words: list[str] = []
+    for start, end in pairwise([0, *sorted(ends)]):
+        sentence = line[start:end]
+        try:
+            spans = list(NLTKWordTokenizer().span_tokenize(sentence))
+        except ValueError:
+            return None
+        found = [sentence[a:b] for a, b in spans]
+        if "".join(found) != "".join(sentence.split()) or any(c.isspace() for c in "".join(found)):
+            return None
+        words += found
+    return words
+
+
+def plain(symbols: list[str]) -> list[str]:
+    return [restore(symbol.strip(JOINER)) for symbol in symbols]
+
+
+ENGLISH_WORDS = st.sampled_from(
+    """a I A. J.R. Mr. Mrs. etc. U.S. don't can't cannot gonna wanna d'ye more'n 'tis 'twas dogs' it's I'll N'T we've
+    "Go end." (so.) "No." ... Wait... one--two a,b 3.5 1,000 10:30 $5 50% & @ # ? ! ; : , . ' " ” “ ’ «x» {y} [z]. <w>
+    é. naïve Ünder. the The THE. CANNOT x.y.z a.b .5 -- '' `` ``a a'' 'a' ’a’ (a) a) .) .” .' '. e.g. i.e., No. St. Jr.
+    A.B A.B. z.Z z.Z. ￭ UNKNOWN_TOKEN .} .> a.»""".split()  # noqa: SIM905 - a list of a hundred strings would be no clearer
+)
+ENGLISH_LINES = st.lists(ENGLISH_WORDS, max_size=9).map(" ".join) | st.text(
+    st.sampled_from("aB.'\"”, \t-)(1"), max_size=20
+)
+
+
+@settings(max_examples=600)
+@given(ENGLISH_LINES)
+def test_english_is_nltks_sentence_by_sentence(line: str):
+    expected = words_of_sentences(re.sub(r"\s", " ", line))  # white space of any kind is white space to us
+    if expected is not None:
+        assert plain(tokenizer_named("english").tokenize(line)) == expected
+
+
+@pytest.mark.parametrize("corpus", ["lotr", "fables", "spells"])
+def test_the_bundled_texts_are_cut_as_nltk_cuts_them(corpus: str):
+    tokenize = tokenizer_named("english").tokenize
+    lines = [
+        line for unit in unit_texts(open_corpus(str(bundled_data() / f"{corpus}.txt"))) for line in unit.split("\n")
+    ]
+    assert [plain(tokenize(line)) for line in lines] == [words_of_sentences(line) for line in lines]
+
+
+@pytest.mark.parametrize("chunk", ["alpha," * 166 + "end.", '"' * 1000, "don't--" * 140, "a.b" * 333])
+def test_a_chunk_of_up_to_a_thousand_characters_is_cut_as_nltk_cuts_it(chunk: str):
+    assert plain(tokenizer_named("english").tokenize(chunk)) == words_of_sentences(chunk)
+
+
+MEGABYTES = """x " ' . ( - * `` '' a' n't cannot a.b,c 1, .) ." “a” é\u0301""".split()  # noqa: SIM905 - as above
+
+
+@pytest.mark.parametrize("bit", MEGABYTES)
+def test_a_megabyte_without_white_space_is_cut_in_no_time(monkeypatch: pytest.MonkeyPatch, bit: str):
+    """NLTK gives up on what takes too long; here that is a twentieth of its five seconds."""
+    monkeypatch.setattr("nltk.redos.DEFAULT_TIMEOUT", 0.25)
+    tokenizer, text = tokenizer_named("english"), (bit * 1_000_000)[:1_000_000]
+    began = time.process_time()
+    assert tokenizer.detokenize(tokenizer.tokenize(text)) == text
+    assert time.process_time() - began < 10
+
+
+def test_a_chunk_beyond_all_measure_is_sliced_between_words():
+    symbols = tokenizer_named("english").tokenize("Aragorn,Gandalf,don't," * 200 + "end.”)")
+    assert set(plain(symbols)) == {"Aragorn", "Gandalf", "do", "n't", ",", "end", ".", "”", ")"}

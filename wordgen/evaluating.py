@@ -18,7 +18,7 @@ from wordgen.corpora.catalogue import user_data
 from wordgen.corpora.corpus import Corpus, ReadingSettings
 from wordgen.corpora.finding import corpus_of, open_corpus
 from wordgen.dataset.encoding import Dataset, fingerprint, prepare
-from wordgen.dataset.making import SplitStatistics
+from wordgen.dataset.ids import SplitStatistics
 from wordgen.dataset.other_text import encode_other
 from wordgen.errors import CorpusError, SettingError
 from wordgen.evaluation.baselines import unigram_loss

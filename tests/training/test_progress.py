@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.console import Console
 
 from wordgen.architecture import Architecture, NetworkSettings
-from wordgen.dataset.encoding import SplitStatistics
+from wordgen.dataset.ids import SplitStatistics
 from wordgen.training.progress import TerminalProgress
 from wordgen.training.reports import Begun, Ending, EpochReport, Plan, Sample, StepReport
 from wordgen.training.screen import screen

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from wordgen.corpora.corpus import Corpus
 from wordgen.corpora.published import SPLITS, Split
 from wordgen.corpora.units import unit_separator
-from wordgen.dataset.making import Progress, SplitStatistics, encode
+from wordgen.dataset.ids import SplitStatistics
+from wordgen.dataset.making import Progress, encode
 from wordgen.errors import CorpusError, SettingError
 from wordgen.files import file_checksum
 from wordgen.text.codec import Codec

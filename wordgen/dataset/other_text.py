@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wordgen.corpora.corpus import Reading
-from wordgen.dataset.making import Frame, IdTable, Progress, SplitStatistics, brings_ends, framed_units, number_symbols
+from wordgen.dataset.ids import Frame, IdTable, SplitStatistics, brings_ends, framed_units
+from wordgen.dataset.making import Progress, number_symbols
 from wordgen.dataset.numbered import NumberedText
 from wordgen.files import told_plainly
 from wordgen.text.codec import Codec

@@ -8,7 +8,7 @@ from wordgen.architecture import Architecture
 from wordgen.corpora.catalogue import LineBreaks, UnitKind
 from wordgen.corpora.published import Split
 from wordgen.dataset.batches import longest_step
-from wordgen.dataset.encoding import SplitStatistics
+from wordgen.dataset.ids import SplitStatistics
 from wordgen.errors import SettingError
 from wordgen.text.tokenizers import TokenizerName
 from wordgen.training.settings import TrainingSettings

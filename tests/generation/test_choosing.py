@@ -10,10 +10,6 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
 from wordgen.generation.choosing import (
-    NO_SYMBOL,
-    LogOdds,
-    OddsChange,
-    Past,
     SymbolKinds,
     draw,
     forbid,
@@ -25,12 +21,12 @@ from wordgen.generation.choosing import (
     keep_top_k,
     keep_top_p,
     likeliest,
-    log_odds,
     odds_changes,
     possible,
     warm,
     weigh_repeated,
 )
+from wordgen.generation.odds import NO_SYMBOL, LogOdds, OddsChange, Past, log_odds
 from wordgen.generation.settings import GenerationSettings
 from wordgen.text.vocabulary import END, START, UNKNOWN
 

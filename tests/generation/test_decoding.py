@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from wordgen.generation.beams import search
-from wordgen.generation.choosing import NO_SYMBOL, SymbolKinds, odds_changes
+from wordgen.generation.choosing import SymbolKinds, odds_changes
 from wordgen.generation.decoding import Reader, Writer
 from wordgen.generation.drafts import Draft, write_to_the_end
+from wordgen.generation.odds import NO_SYMBOL
 from wordgen.generation.settings import GenerationSettings
 from wordgen.generation.step import Carry, NumpyNetwork
 from wordgen.text.codec import Codec

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from tests.conftest import ROOT, trained_in
-from wordgen.generation.choosing import NO_SYMBOL, Past, SpellingIds, forbid_copies, forbid_repeated_words, spell_well
+from wordgen.generation.choosing import forbid_copies
+from wordgen.generation.odds import NO_SYMBOL, Past
+from wordgen.generation.spelled import SpellingIds, forbid_repeated_words, spell_well
 from wordgen.generation.trained import Text, TrainedModel
 from wordgen.run_folder import load
 from wordgen.text.escapes import BYTES, WORD_END

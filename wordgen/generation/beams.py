@@ -6,9 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from wordgen.generation.choosing import LogOdds, OddsChange, possible
+from wordgen.generation.choosing import possible
 from wordgen.generation.decoding import Network, Reader
 from wordgen.generation.drafts import Draft
+from wordgen.generation.odds import LogOdds, OddsChange
 from wordgen.generation.settings import GenerationSettings
 
 

@@ -6,77 +6,20 @@ order in which the changes are made stands in `odds_changes`.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import takewhile
 
 import numpy as np
 from numpy.typing import NDArray
 
+from wordgen.generation.odds import NO_SYMBOL, LogOdds, OddsChange, Past
 from wordgen.generation.settings import GenerationSettings
-from wordgen.text.escapes import BYTES, WORD_END
-from wordgen.text.spelling import may_follow
-from wordgen.text.vocabulary import END, START, UNKNOWN, Vocabulary
+from wordgen.generation.spelled import SpellingIds, forbid_repeated_words, spell_well
+from wordgen.text.vocabulary import END, START, UNKNOWN
 
-LogOdds = NDArray[np.float32]
-"""Natural logarithms of odds, one row a text, one column a symbol; minus infinity is never."""
-NO_SYMBOL = -1
 _REMEMBERED = 64
 _BLOCK = 128
-_LONGEST_SPELLED = 200
 
-
-@dataclass(frozen=True)
-class Past:
-    """What stands already in texts that are written side by side."""
-
-    symbols: NDArray[np.intp]
-    """One row a text: the seed and what was written, END included and START not. Shorter texts begin later:
-    before them stands NO_SYMBOL."""
-    written: int
-    """How many symbols of each were written, without the seed."""
-
-
-OddsChange = Callable[[LogOdds, Past], LogOdds]
 Followers = Callable[[Sequence[int]], NDArray[np.integer]]
 """The symbols that follow on some others in the training text."""
-
-
-class SpellingIds:
-    """The ids of bytes and of the end of a word, as a vocabulary has them."""
-
-    def __init__(self, vocabulary: Vocabulary) -> None:
-        self.size = len(vocabulary)
-        self.word_end = vocabulary.id_of(WORD_END)
-        self.values = {vocabulary.id_of(symbol): value for value, symbol in enumerate(BYTES)}
-        """The byte that an id stands for."""
-        self.all = np.array([*self.values, self.word_end])
-        self._masks: dict[frozenset[str], NDArray[np.bool_]] = {}
-        self._id_of = vocabulary.id_of
-
-    def word_so_far(self, ids: Sequence[int]) -> bytes:
-        """The bytes at the end of some symbols."""
-        word = list(takewhile(lambda value: value is not None, (self.values.get(each) for each in reversed(ids))))
-        return bytes(value for value in reversed(word) if value is not None)
-
-    def words(self, ids: Sequence[int]) -> list[tuple[int, ...]] | None:
-        """The symbols of each word; nothing where the last is not whole yet."""
-        words: list[tuple[int, ...]] = []
-        word: list[int] = []
-        for each in ids:
-            word.append(each)
-            if each not in self.values:
-                words.append(tuple(word))
-                word = []
-        return None if word else words
-
-    def forbidden_after(self, word: bytes) -> NDArray[np.bool_]:
-        """What must not come behind some bytes of a word; outside of words only a first byte may come of the bytes."""
-        allowed = may_follow(word)
-        if allowed not in self._masks:
-            forbidden = np.full(self.size, bool(word))
-            forbidden[self.all] = True
-            forbidden[[self._id_of(symbol) for symbol in allowed]] = False
-            self._masks[allowed] = forbidden
-        return self._masks[allowed]
 
 
 @dataclass(frozen=True)
@@ -131,12 +74,6 @@ def odds_changes(
     return bans, shapes
 
 
-def log_odds(logits: NDArray[np.floating]) -> LogOdds:
-    shifted = np.asarray(logits - logits.max(axis=1, keepdims=True), np.float32)
-    shifted -= np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-    return shifted
-
-
 def forbid(ids: Sequence[int]) -> OddsChange:
     def change(log_odds: LogOdds, past: Past) -> LogOdds:
         changed = log_odds.copy()
@@ -161,18 +98,6 @@ def forbid_empty_units(log_odds: LogOdds, past: Past) -> LogOdds:
     changed = log_odds.copy()
     changed[(last == END) | (last == NO_SYMBOL), END] = -np.inf
     return changed
-
-
-def spell_well(spelling: SpellingIds) -> OddsChange:
-    """A word that is spelled out goes on until it is whole, and with bytes that are text."""
-
-    def change(log_odds: LogOdds, past: Past) -> LogOdds:
-        changed = log_odds.copy()
-        for row, last in enumerate(past.symbols[:, -_LONGEST_SPELLED:].tolist()):
-            changed[row, spelling.forbidden_after(spelling.word_so_far(last))] = -np.inf
-        return changed
-
-    return change
 
 
 def weigh_repeated(penalty: float, words: NDArray[np.bool_]) -> OddsChange:
@@ -207,24 +132,6 @@ def forbid_repeated_ngrams(n: int) -> OddsChange:
     return change
 
 
-def forbid_repeated_words(n: int, spelling: SpellingIds) -> OddsChange:
-    """The same where words may be spelled out: each counts as one, and what is begun may be ended."""
-
-    def change(log_odds: LogOdds, past: Past) -> LogOdds:
-        changed = log_odds.copy()
-        for row, symbols in enumerate(past.symbols.tolist()):
-            words = spelling.words([symbol for symbol in symbols if symbol != NO_SYMBOL])
-            if words is None or len(words) < n:
-                continue
-            last = words[len(words) - n + 1 :]
-            for place in range(len(words) - n + 1):
-                if words[place : place + n - 1] == last:
-                    changed[row, words[place + n - 1][0]] = -np.inf
-        return changed
-
-    return change
-
-
 def forbid_copies(most: int, followers: Followers, spelling: SpellingIds | None = None) -> OddsChange:
     """Forbid what would make more than `most` symbols in a row stand as in the training text.
 
@@ -236,26 +143,12 @@ def forbid_copies(most: int, followers: Followers, spelling: SpellingIds | None 
             return log_odds
         changed = log_odds.copy()
         for row, symbols in enumerate(past.symbols):
-            last = symbols[-most:].tolist() if spelling is None else _last_words(symbols.tolist(), most, spelling)
+            last = symbols[-most:].tolist() if spelling is None else spelling.last_words(symbols.tolist(), most)
             if last and last[0] != NO_SYMBOL:
                 changed[row, followers(last)] = -np.inf
         return changed
 
     return change
-
-
-def _last_words(symbols: list[int], count: int, spelling: SpellingIds) -> list[int]:
-    """The symbols of the last so many words; nothing within a word, or where there are fewer."""
-    if symbols[-1] in spelling.values:
-        return []
-    begin = len(symbols)
-    for _ in range(count):
-        begin -= 1
-        while begin > 0 and symbols[begin - 1] in spelling.values:
-            begin -= 1
-        if begin < 0:
-            return []
-    return symbols[begin:]
 
 
 def warm(temperature: float) -> OddsChange:

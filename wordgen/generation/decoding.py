@@ -7,16 +7,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from wordgen.generation.choosing import (
-    NO_SYMBOL,
-    LogOdds,
-    OddsChange,
-    Past,
-    draw,
-    likeliest,
-    log_odds,
-    possible,
-)
+from wordgen.generation.choosing import draw, likeliest, possible
+from wordgen.generation.odds import NO_SYMBOL, LogOdds, OddsChange, Past, log_odds
 from wordgen.generation.step import Carry
 from wordgen.text.vocabulary import END, START
 

@@ -7,8 +7,8 @@ from itertools import chain, islice, pairwise
 
 import numpy as np
 
-from wordgen.generation.choosing import log_odds
 from wordgen.generation.decoding import Network, beginning
+from wordgen.generation.odds import log_odds
 from wordgen.generation.sentences import SentenceEnds
 from wordgen.text.codec import Codec
 from wordgen.text.escapes import UNKNOWN_TOKEN

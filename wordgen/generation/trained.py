@@ -13,14 +13,16 @@ import numpy as np
 from wordgen.bundle import Bundle, fingerprint
 from wordgen.errors import SettingError
 from wordgen.generation.beams import search
-from wordgen.generation.choosing import NO_SYMBOL, OddsChange, SpellingIds, SymbolKinds, odds_changes
+from wordgen.generation.choosing import SymbolKinds, odds_changes
 from wordgen.generation.copies import COPY_INDEX, FEWEST_SYMBOLS, Copy, CopyIndex, Run
 from wordgen.generation.decoding import Reader, Writer
 from wordgen.generation.drafts import Draft, Ended, write_to_the_end
 from wordgen.generation.manuscript import Manuscript
+from wordgen.generation.odds import NO_SYMBOL, OddsChange
 from wordgen.generation.reading import WARM_UP, Seed, TextReader, UnknownWord
 from wordgen.generation.scoring import Progress, Score, perplexity, score
 from wordgen.generation.settings import GenerationSettings
+from wordgen.generation.spelled import SpellingIds
 from wordgen.generation.step import NumpyNetwork
 from wordgen.settings import by_name
 from wordgen.text.codec import Codec, Speaker

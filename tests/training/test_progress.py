@@ -49,7 +49,7 @@ def shown(*, terminal: bool, width: int = 100) -> str:
     file = io.StringIO()
     progress = TerminalProgress(Console(file=file, force_terminal=terminal, width=width, color_system=None), "do write")
     for done in (2_000_000, 5_000_000, 10_000_000):
-        progress.downloading("[b]tale.txt", done, 10_000_000)
+        progress.downloading("[b]{tale}.txt", done, 10_000_000)
     for unit in range(10):
         progress.encoding(unit + 1, 10)
     progress.planned(plan())
@@ -80,11 +80,11 @@ def test_without_a_terminal_there_are_plain_lines():
 
 
 def test_a_download_is_shown_with_what_was_here_already():
-    assert "Fetching [b]tale.txt" in shown(terminal=True)
+    assert "Fetching [b]{tale}.txt" in shown(terminal=True)
     assert "2.0/10.0 MB ?" in shown(terminal=True)  # no speed comes of what was here
-    assert "Fetching [b]tale.txt: 2.0 of 10.0 MB are here." in shown(terminal=False)
+    assert "Fetching [b]{tale}.txt: 2.0 of 10.0 MB are here." in shown(terminal=False)
     for terminal in (True, False):
-        assert "Fetched [b]tale.txt, 10.0 MB." in shown(terminal=terminal)
+        assert "Fetched [b]{tale}.txt, 10.0 MB." in shown(terminal=terminal)
 
 
 def test_both_tell_plan_epochs_and_end():

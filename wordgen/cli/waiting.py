@@ -81,13 +81,8 @@ def fetching() -> Iterator[Callable[[str, int, int], None]]:
 def reading(name: str) -> Iterator[Callable[[int, int], None]]:
     """Shows how far a text has been read, beside the output, where that is a terminal."""
     from rich.console import Console
-    from rich.markup import escape
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
-    columns = (TextColumn(f"Reading {escape(name)}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    console = Console(stderr=True)
-    with Progress(
-        *columns, TimeRemainingColumn(compact=True), console=console, transient=True, disable=not console.is_terminal
-    ) as bar:
-        task = bar.add_task("", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+    from wordgen.training.transfer import bytes_bar
+
+    with bytes_bar(Console(stderr=True), f"Reading {name}") as bar:
+        yield lambda done, total: bar.update(bar.task_ids[0], completed=done, total=total)

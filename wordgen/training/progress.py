@@ -9,14 +9,14 @@ import time
 from rich.console import Console
 from rich.markup import escape
 from rich.padding import Padding
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
 from wordgen.architecture import Architecture
 from wordgen.evaluation.measures import perplexity_of
 from wordgen.training.reports import Begun, Ending, EpochReport, Observer, Plan, Speed, StepReport, peak_memory
-from wordgen.training.transfer import TransferDisplay
+from wordgen.training.transfer import TransferDisplay, bytes_bar
 
 _SECONDS_BETWEEN_LINES = 10
 _SAMPLE_WIDTH = 300
@@ -47,17 +47,8 @@ class TerminalProgress(Observer):
                 self._console.print(f"Reading the text: {done / 1e6:,.0f} of {size / 1e6:,.0f} MB", highlight=False)
             return
         if self._encoding is None:
-            self._encoding = Progress(
-                TextColumn("Reading the text"),
-                BarColumn(),
-                DownloadColumn(),
-                TransferSpeedColumn(),
-                TimeRemainingColumn(),
-                console=self._console,
-                transient=True,
-            )
+            self._encoding = bytes_bar(self._console, "Reading the text", size)
             self._encoding.start()
-            self._encoding.add_task("", total=size)
         self._encoding.update(self._encoding.task_ids[0], completed=done)
 
     def planned(self, plan: Plan) -> None:

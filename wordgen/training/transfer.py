@@ -1,4 +1,4 @@
-"""What one sees while a text is fetched: a bar with megabytes, speed and time left.
+"""What one sees while a text is fetched or read: a bar with megabytes, speed and time left.
 
 Where the output is no terminal, there are plain lines instead.
 """
@@ -47,17 +47,8 @@ class TransferDisplay:
         if not self._console.is_terminal:
             self._say(f"Fetching {file}: {_megabytes(done, total)} are here.")
             return
-        self._bar = Progress(
-            TextColumn(f"Fetching {escape(file)}"),
-            BarColumn(),
-            DownloadColumn(),
-            TransferSpeedColumn(),
-            TimeRemainingColumn(compact=True),
-            console=self._console,
-            transient=True,
-        )
+        self._bar = bytes_bar(self._console, f"Fetching {file}", total, done)
         self._bar.start()
-        self._bar.add_task("", total=total, completed=done)  # what was kept is not counted as speed
 
     def _pace(self, done: int, total: int) -> str:
         speed = (done - self._kept) / max(1e-9, time.monotonic() - self._began)
@@ -65,6 +56,22 @@ class TransferDisplay:
 
     def _say(self, sentence: str) -> None:
         self._console.print(sentence, style="dim", markup=False, highlight=False)
+
+
+def bytes_bar(console: Console, doing: str, total: int | None = None, done: int = 0) -> Progress:
+    """How many bytes of a text have gone by; nothing where there is no terminal. What was done before is no speed."""
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(compact=True),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+    bar.add_task(escape(doing), total=total, completed=done)
+    return bar
 
 
 def _megabytes(done: int, total: int) -> str:

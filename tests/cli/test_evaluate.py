@@ -2,12 +2,9 @@
 
 import io
 import json
-import os
-import pty
 import re
 import shlex
 import shutil
-import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -15,8 +12,7 @@ from pathlib import Path
 import pytest
 
 import wordgen
-from tests.conftest import command_environment
-from tests.terminal import read_until
+from tests.terminal import said_beside
 from wordgen.cli.evaluate import command_to_try
 from wordgen.cli.flags import settings_from
 from wordgen.cli.main import main
@@ -115,19 +111,8 @@ def test_where_there_is_nothing_to_change_it_may_write(evaluated: Evaluation):
 
 
 def test_a_long_text_shows_on_a_terminal_how_far_it_is(room: Path):
-    """A real terminal for what is said, and a file for what is written: there the bar leaves no trace."""
     (room / "long.txt").write_text("The caster sleeps.\n" * 20_000)
-    ours, theirs = pty.openpty()
-    with (
-        (room / "written").open("w+") as written,
-        subprocess.Popen(
-            [sys.executable, "-m", "wordgen", "evaluate", "--split", "long.txt", "--json"],
-            cwd=room, env=command_environment(TERM="xterm", COLUMNS="100"), stdout=written, stderr=theirs,
-        ) as process,
-    ):  # fmt: skip
-        os.close(theirs)
-        said = read_until(ours, None)
-        assert process.wait(60) == 0
-    os.close(ours)
+    written = room / "written"
+    said = said_beside(written, "evaluate", "--split", "long.txt", "--json", cwd=room)
     assert re.search(r"Predicting.*[1-9]\d*/100000.* symbols", said)
-    assert json.loads((room / "written").read_text())["symbols"] == 100_000
+    assert json.loads(written.read_text())["symbols"] == 100_000

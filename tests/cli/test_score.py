@@ -1,17 +1,12 @@
 """`wordgen score`: colours, ranks, JSON."""
 
 import json
-import os
-import pty
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import command_environment
-from tests.terminal import read_until
+from tests.terminal import said_beside
 from wordgen.cli.main import main
 from wordgen.cli.waiting import SymbolProgress
 from wordgen.run_folder import load
@@ -85,22 +80,11 @@ def test_nothing_cannot_be_scored(capsys: pytest.CaptureFixture[str], nothing: s
 
 
 def test_a_long_text_shows_on_a_terminal_how_far_it_is(room: Path, tmp_path: Path):
-    """A real terminal for what is said, and a file for what is written: there the bar leaves no trace."""
     (tmp_path / "long.txt").write_text("The caster sleeps.\n\n" * 8_000)
-    ours, theirs = pty.openpty()
-    with (
-        (tmp_path / "written").open("w+") as written,
-        subprocess.Popen(
-            [sys.executable, "-m", "wordgen", "score", tmp_path / "long.txt", "--json"],
-            cwd=room, env=command_environment(TERM="xterm", COLUMNS="100"), stdout=written, stderr=theirs,
-        ) as process,
-    ):  # fmt: skip
-        os.close(theirs)
-        said = read_until(ours, None)
-        assert process.wait(20) == 0
-    os.close(ours)
+    written = tmp_path / "written"
+    said = said_beside(written, "score", str(tmp_path / "long.txt"), "--json", cwd=room)
     assert re.search(r"Scoring.*[1-9]\d*/39999.* symbols", said)
-    lines = (tmp_path / "written").read_text().splitlines()
+    lines = written.read_text().splitlines()
     assert [json.loads(line)["number"] for line in lines] == list(range(8_000))
 
 

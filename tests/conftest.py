@@ -63,6 +63,13 @@ def trained_in(room: Path, corpus: str, name: str, options: str) -> Path:
     return room
 
 
+def trained_on_few_lines(room: Path, options: str) -> Path:
+    """The room, with a model of a short text in it: each line comes four times, so each split has it."""
+    lines = (ROOT / "data" / "spells.txt").read_text(encoding="utf-8").split("\n")[:40]
+    write_text(room / "few.txt", "\n".join(lines * 4))
+    return trained_in(room, "few.txt", "few", f"--layers 1 --units 128 --dropout 0 --optimizer adam {options}")
+
+
 @pytest.fixture(scope="session")
 def trained_room(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a small model of the spells; tests only read it."""
@@ -71,12 +78,9 @@ def trained_room(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def overfitted_room(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model that has learned a short text by heart: each line comes four times, so each split has it."""
-    room = tmp_path_factory.mktemp("overfitted")
-    lines = (ROOT / "data" / "spells.txt").read_text(encoding="utf-8").split("\n")[:40]
-    (room / "few.txt").write_text("\n".join(lines * 4), encoding="utf-8")
-    options = "--layers 1 --units 128 --dropout 0 --epochs 25 --min-count 1 --learning-rate 0.003 --optimizer adam"
-    return trained_in(room, "few.txt", "few", options)
+    """A model that has learned a short text by heart."""
+    options = "--epochs 25 --min-count 1 --learning-rate 0.003"
+    return trained_on_few_lines(tmp_path_factory.mktemp("overfitted"), options)
 
 
 @pytest.fixture(scope="session")

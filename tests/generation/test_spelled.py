@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pytest
 
-from tests.conftest import ROOT, trained_in
+from tests.conftest import ROOT, trained_on_few_lines
 from wordgen.generation.choosing import forbid_copies
 from wordgen.generation.odds import NO_SYMBOL, Past
 from wordgen.generation.spelled import SpellingIds, forbid_repeated_words, spell_well
@@ -19,12 +19,9 @@ from wordgen.text.vocabulary import END, UNKNOWN
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> TrainedModel:
-    """Of lines that each come four times, and a vocabulary of so few words that most must be spelled."""
-    room = tmp_path_factory.mktemp("spelling")
-    lines = (ROOT / "data" / "spells.txt").read_text(encoding="utf-8").split("\n")[:40]
-    (room / "few.txt").write_text("\n".join(lines * 4), encoding="utf-8")
-    options = "--unknown spell --vocab-size 320 --layers 1 --units 128 --dropout 0 --epochs 12 --optimizer adam"
-    trained_in(room, "few.txt", "few", f"{options} --learning-rate 0.004")
+    """Its vocabulary has so few words that most must be spelled."""
+    options = "--unknown spell --vocab-size 320 --epochs 12 --learning-rate 0.004"
+    room = trained_on_few_lines(tmp_path_factory.mktemp("spelling"), options)
     return load(room / "saved_models" / "few")
 
 

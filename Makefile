@@ -2,13 +2,17 @@
 # make test    set up, run every test
 # make check   what CI runs: format, lint, types, import contracts, tests
 # make bench   measure what docs/benchmarks.md tells (a quarter of an hour; on a machine that does nothing else;
-#              TORCH_PYTHON=... names a Python that has PyTorch, to be compared with)
+#              TORCH_PYTHON=... names a Python that has PyTorch, to be compared with; ENGLISH="..." and JAPANESE="..."
+#              larger texts than the bundled ones; ROUND_TRIP="..." those that are to come back, by file or by name)
 # make soak    kill and resume a training a hundred times, alone and as one of two (about half an hour)
 # make tidy    put code into the project's format
 
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
+ENGLISH ?= data/lotr.txt data/fables.txt data/spells.txt
+JAPANESE ?= data/lyrics.txt
+ROUND_TRIP ?= # the bundled English texts
 QUIET_PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .PHONY: demo test check bench soak tidy
@@ -36,10 +40,11 @@ bench: $(VENV)/.develops
 	PYTHONPATH=. $(BIN)/python bench/scaling.py
 	PYTHONPATH=. $(BIN)/python bench/checkpoints.py
 	PYTHONPATH=. $(BIN)/python bench/tokenizers.py
-	PYTHONPATH=. $(BIN)/python bench/encoding.py
+	PYTHONPATH=. $(BIN)/python bench/encoding.py $(ENGLISH)
+	PYTHONPATH=. $(BIN)/python bench/encoding.py $(JAPANESE)
 	PYTHONPATH=. $(BIN)/python bench/evaluation.py
 	PYTHONPATH=. $(BIN)/python bench/generation.py $(TORCH_PYTHON)
-	PYTHONPATH=. $(BIN)/python bench/round_trip.py lotr fables spells shakespeare grimm aesop
+	PYTHONPATH=. $(BIN)/python bench/round_trip.py $(ROUND_TRIP)
 
 soak: $(VENV)/.develops
 	WORDGEN_KILLS=100 $(BIN)/python -m pytest tests/laws/test_resume.py tests/laws/test_workers.py \

@@ -227,8 +227,8 @@ def _dataset(run: _Run, watcher: Watcher) -> Dataset:
         ) from error
     if found != run.fingerprint:
         raise CorpusError(
-            f"The text of {corpus.name} is not the one that {run.folder.name} learned: put it back, train anew, or "
-            "give a text, as in --split my-book.txt."
+            f"The text of {corpus.name} is not the one that {run.folder.name} learned, or another version of wordgen "
+            "read it: put it back, train anew, or give a text, as in --split my-book.txt."
         )
     return prepare(corpus, settings, user_data() / "encoded", partial(watcher.reading, corpus.name))
 

@@ -110,8 +110,8 @@ def resume_with(
         prepared = _prepare(folder, corpus, settings, observers, stop)
         if report["dataset"]["fingerprint"] != prepared.plan.fingerprint:
             raise CorpusError(
-                f"The text of {prepared.plan.corpus} is not the one that {folder.name} began with: "
-                "put it back, or train anew."
+                f"The text of {prepared.plan.corpus} is not the one that {folder.name} began with, "
+                "or another version of wordgen read it: put it back, or train anew."
             )
         # With others the chief alone could see it, and they would wait for it in vain.
         if place.workers == 1 and (outcome := _over_already(prepared, observers)):

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from wordgen.generation.settings import GenerationSettings
     from wordgen.generation.trained import Text, TrainedModel
     from wordgen.run_folder import load
-    from wordgen.runs import Run, TrainSettings, train, train_with
+    from wordgen.run_settings import TrainSettings
+    from wordgen.runs import Run, train, train_with
     from wordgen.training.reports import Observer
 
 __all__ = [
@@ -44,7 +45,7 @@ _HOMES = {
     "Observer": "wordgen.training.reports",
     "Run": "wordgen.runs",
     "Text": "wordgen.generation.trained",
-    "TrainSettings": "wordgen.runs",
+    "TrainSettings": "wordgen.run_settings",
     "TrainedModel": "wordgen.generation.trained",
     "WordgenError": "wordgen.errors",
     "evaluate": "wordgen.evaluating",

@@ -29,7 +29,8 @@ from wordgen.evaluation.verdict import Curves, Finding, finding, verdict
 from wordgen.generation.step import NumpyNetwork
 from wordgen.generation.trained import TrainedModel
 from wordgen.run_folder import REPORT, SAVED_MODELS, find_model
-from wordgen.runs import TrainSettings, physical_memory
+from wordgen.run_settings import TrainSettings
+from wordgen.runs import physical_memory
 from wordgen.text.settings import TextSettings
 from wordgen.text.vocabulary import END, START, UNKNOWN
 from wordgen.training.checkpoint import has_checkpoint

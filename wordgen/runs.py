@@ -10,7 +10,7 @@ import platform
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -20,7 +20,7 @@ from wordgen import __version__
 from wordgen.architecture import Architecture, NetworkSettings
 from wordgen.bundle import is_bundle
 from wordgen.corpora.catalogue import bundled_data, user_data
-from wordgen.corpora.corpus import Corpus, CorpusSettings, ReadingSettings
+from wordgen.corpora.corpus import Corpus, ReadingSettings
 from wordgen.corpora.fetching import Fetching
 from wordgen.corpora.finding import open_corpus
 from wordgen.dataset.batches import Batches
@@ -29,8 +29,9 @@ from wordgen.errors import CorpusError, SettingError
 from wordgen.evaluation.baselines import unigram_perplexity
 from wordgen.generation.copies import COPY_INDEX
 from wordgen.generation.trained import word_to_try
+from wordgen.recipes import find_recipe
 from wordgen.run_folder import RunFolder, find_run, folder_for, made_new, resumed, run_name
-from wordgen.settings import Settings, flag_name, setting
+from wordgen.run_settings import OF_THE_DEVICES, TrainSettings, resumed_settings, settings_of
 from wordgen.text.settings import TextSettings
 from wordgen.training.checkpoint import Checkpoints, Position
 from wordgen.training.report_file import ReportFile, read_report
@@ -44,17 +45,6 @@ if TYPE_CHECKING:
     from wordgen.training.assembly import Learner
 
 Names = ParamSpec("Names")
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunSettings(Settings):
-    name: str | None = setting(None, help="what to call the run in saved_models/; by default the corpus and the time")
-    overwrite: bool = setting(False, help="replace a run of the same name, once the new one has a model")
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainSettings(RunSettings, DeviceSettings, TrainingSettings, NetworkSettings, TextSettings, CorpusSettings):
-    """Every setting of a training run, flat; each belongs to one of the groups above."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +95,7 @@ def resume_with(
     """
     folder = find_run(run)
     report = read_report(folder)
-    settings = _resumed_settings(folder, TrainSettings.from_mapping(report["settings"]), changes or {})
+    settings = resumed_settings(folder.name, TrainSettings.from_mapping(report["settings"]), changes or {})
     with _watched(settings, observers) as (corpus, place, observers, stop):
         prepared = _prepare(folder, corpus, settings, observers, stop)
         if report["dataset"]["fingerprint"] != prepared.plan.fingerprint:
@@ -120,32 +110,6 @@ def resume_with(
         facts = {**report, "settings": joined.settings.to_mapping()}
         with resumed(folder) if place.chief else nullcontext() as run_folder:
             return _train(joined, run_folder, facts, stop)
-
-
-_OF_THE_DEVICES = frozenset(each.name for each in fields(DeviceSettings))
-_MAY_CHANGE = {"epochs", "checkpoint_every", *_OF_THE_DEVICES}
-
-
-def _resumed_settings(folder: Path, began: TrainSettings, changes: Mapping[str, Any]) -> TrainSettings:
-    changes = {name: value for name, value in changes.items() if (name, value) != ("precision", "auto")}
-    different = {
-        name: value for name, value in changes.items() if value != getattr(began, name) and name not in _MAY_CHANGE
-    }
-    if different:
-        shown = ", ".join(f"{flag_name(name)} {getattr(began, name)} and not {different[name]}" for name in different)
-        raise SettingError(f"The run {folder.name} was begun with {shown}: leave that out to resume it, or train anew.")
-    epochs = changes.get("epochs", began.epochs)
-    if epochs < began.epochs:
-        raise SettingError(
-            f"The run {folder.name} is to have {began.epochs} epochs: --epochs may grow, but not shrink."
-        )
-    if epochs > began.epochs and began.time_budget is not None:
-        raise SettingError(
-            f"The run {folder.name} has a time budget of {began.time_budget}, and its steps are settled: "
-            "leave out --epochs to resume it, or train anew."
-        )
-    here = {name: changes[name] for name in changes.keys() & _MAY_CHANGE}
-    return replace(began, **{**DeviceSettings().to_mapping(), **here})
 
 
 @contextmanager
@@ -255,7 +219,7 @@ def _tell_again(outcome: Outcome, prepared: _Prepared, facts: dict[str, Any], ob
 
 def _agreement(plan: Plan, settings: TrainSettings, *, dry: bool) -> str:
     """The same for all workers that would learn the same; the corpus may lie elsewhere on each."""
-    own = {"name", "overwrite", "corpus", "precision", *_OF_THE_DEVICES}
+    own = {"name", "overwrite", "corpus", "precision", *OF_THE_DEVICES}
     shared = {name: value for name, value in settings.to_mapping().items() if name not in own}
     versions = [f"{name} {version(name)}" for name in ("tensorflow", "keras")]
     described = f"wordgen {__version__} {versions} {dry} {plan.fingerprint} {sorted(shared.items())}"
@@ -263,7 +227,7 @@ def _agreement(plan: Plan, settings: TrainSettings, *, dry: bool) -> str:
 
 
 def _named(settings: Callable[Names, TrainSettings]) -> Callable[Names, Run]:
-    def train(*values: Names.args, **named: Names.kwargs) -> Run:
+    def train(*_: Names.args, **named: Names.kwargs) -> Run:
         """Train a model, with the settings of the command line by name and its progress on the screen.
 
         >>> run = wordgen.train(corpus="lotr", layers=1, units=128, epochs=5)
@@ -271,7 +235,8 @@ def _named(settings: Callable[Names, TrainSettings]) -> Callable[Names, Run]:
         from wordgen.training.progress import TerminalProgress
         from wordgen.training.screen import screen
 
-        return train_with(settings(*values, **named), [TerminalProgress(screen())])
+        progress = TerminalProgress(screen())
+        return train_with(settings_of(named, progress.downloading), [progress])
 
     train.__qualname__ = "train"
     train.__signature__ = inspect.signature(settings).replace(return_annotation=Run)  # pyright: ignore[reportFunctionMemberAccess]
@@ -326,6 +291,7 @@ def _plan(folder: Path, corpus: Corpus, dataset: Dataset, batches: Batches, sett
         folder=folder,
         corpus=corpus.name,
         source=_source(corpus.files),
+        recipe=_recipe(settings.recipe),
         notes=dataset.notes,
         unit=corpus.cut_at,
         line_breaks=corpus.line_breaks,
@@ -339,6 +305,15 @@ def _plan(folder: Path, corpus: Corpus, dataset: Dataset, batches: Batches, sett
         settings=TrainingSettings.part_of(settings),
         steps_per_epoch=batches.steps_per_epoch,
     )
+
+
+def _recipe(name: str | None) -> str | None:
+    if name is None:
+        return None
+    try:
+        return f"{name}: {find_recipe(name).about}"
+    except SettingError:  # a file that is gone by the time that its run is resumed
+        return name
 
 
 def _source(files: Sequence[Path]) -> str:

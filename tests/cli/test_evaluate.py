@@ -19,7 +19,7 @@ from wordgen.cli.main import main
 from wordgen.cli.train import make_parser
 from wordgen.evaluating import Evaluation
 from wordgen.evaluation.verdict import Finding
-from wordgen.runs import TrainSettings
+from wordgen.run_settings import TrainSettings
 
 
 @pytest.fixture(autouse=True)

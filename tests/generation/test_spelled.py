@@ -151,7 +151,7 @@ def test_repeated_ngrams_are_counted_in_words(model: TrainedModel, spelling: Spe
 
 def test_no_three_words_stand_twice(model: TrainedModel, spelling: SpellingIds):
     whole = 0
-    for text in model.generate("", count=8, length=250, random_seed=4, no_repeat_ngram=3):
+    for text in model.generate("", count=16, length=250, random_seed=4, no_repeat_ngram=3):
         words = spelling.words([model.vocabulary.id_of(each) for each in text.symbols]) or []
         triples = list(zip(words, words[1:], words[2:], strict=False))
         assert len(triples) == len(set(triples))

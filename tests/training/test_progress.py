@@ -22,6 +22,7 @@ def plan() -> Plan:
         folder=Path("saved_models/tale"),
         corpus="[red]tale",
         source="data/tale.txt",
+        recipe="short: for [short] texts",
         unit="line",
         line_breaks="joined",
         fold_width=False,

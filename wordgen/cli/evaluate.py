@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from wordgen.evaluating import Evaluation, Watcher
     from wordgen.evaluation.measures import Loss
-    from wordgen.runs import TrainSettings
+    from wordgen.run_settings import TrainSettings
 
 _MANY_SYMBOLS = 500_000  # counting more takes longer than one likes to wait without a word
 
@@ -169,7 +169,7 @@ def _flags(settings: "TrainSettings", values: dict[str, Any]) -> Iterator[str]:
     """The settings that are not as they would be by themselves; a new run has its own name and place."""
     from wordgen.training.settings import DeviceSettings
 
-    left_out = {"name", "overwrite", "precision", *(each.name for each in fields(DeviceSettings))}
+    left_out = {"name", "recipe", "overwrite", "precision", *(each.name for each in fields(DeviceSettings))}
     for each in fields(settings):
         value = values[each.name]
         if each.name in left_out or (each.default is not MISSING and value == each.default):

@@ -2,17 +2,20 @@
 
 import argparse
 import sys
+from contextlib import closing
 
 from wordgen.architecture import NetworkSettings
 from wordgen.cli.exits import EXIT_OK, EXIT_STOPPED
-from wordgen.cli.flags import Parser, add_flags, given_settings, settings_from, verb_parser
+from wordgen.cli.flags import Parser, add_flags, given_settings, verb_parser
 from wordgen.corpora.corpus import CorpusSettings
 from wordgen.corpora.finding import STANDARD_INPUT, keep_standard_input
 from wordgen.dropout import DropoutSettings
 from wordgen.errors import SettingError
 from wordgen.run_folder import is_run
-from wordgen.runs import RunSettings, TrainSettings, dry_run_with, resume_with, train_with
+from wordgen.run_settings import RunSettings, TrainSettings, settings_of
+from wordgen.runs import dry_run_with, resume_with, train_with
 from wordgen.text.settings import TextSettings
+from wordgen.training.reports import Observer
 from wordgen.training.settings import DeviceSettings, TrainingSettings
 
 
@@ -68,17 +71,22 @@ def run(arguments: argparse.Namespace) -> int:
         observer = QuietProgress(screen(sys.stderr))
     else:
         observer = TerminalProgress(screen(), arguments.writing_command)
+    with closing(observer):  # a text that cannot be fetched leaves no bar behind
+        return _run(arguments, observer)
+
+
+def _run(arguments: argparse.Namespace, observer: Observer) -> int:
+    given, resuming = given_settings(TrainSettings, arguments), arguments.resume is not None
     if arguments.dry_run:
         if resuming:
             raise SettingError("--dry-run plans a new run: leave out --resume.")
-        dry_run_with(settings_from(TrainSettings, arguments), [observer])
+        dry_run_with(settings_of(given, observer.downloading), [observer])
         return EXIT_OK
     if resuming and not _begins_now(arguments):
-        given = given_settings(TrainSettings, arguments)
         name = given.pop("name", None)
         run = resume_with(arguments.resume or name, given, [observer])
     else:
-        run = train_with(settings_from(TrainSettings, arguments), [observer])
+        run = train_with(settings_of(given, observer.downloading), [observer])
     return EXIT_STOPPED if run.ending.stopped else EXIT_OK
 
 

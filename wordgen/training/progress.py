@@ -232,6 +232,8 @@ def _plan_table(plan: Plan) -> Table:
     table.add_row("corpus", f"{escape(plan.corpus)}, {cut}: {escape(plan.source)}")
     for note in plan.notes:
         table.add_row("", escape(note))
+    if plan.recipe is not None:
+        table.add_row("recipe", escape(plan.recipe))
     table.add_row("symbols", f"{train.symbols:,} to train on, {valid.symbols:,} to validate, {test.symbols:,} to test")
     table.add_row(
         "vocabulary",

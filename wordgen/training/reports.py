@@ -31,6 +31,8 @@ class Plan:
     corpus: str
     source: str
     """Where the text lies."""
+    recipe: str | None
+    """Where its settings come from, and what for."""
     notes: tuple[str, ...]
     """How it was read, in short sentences."""
     unit: UnitKind

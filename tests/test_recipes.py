@@ -1,0 +1,122 @@
+"""Recipes: each can be read and taken, flags by hand win, and auto goes by the size of the text."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Command
+from wordgen.errors import SettingError
+from wordgen.recipes import find_recipe, recipe_for, recipe_names
+from wordgen.run_settings import TrainSettings, settings_of
+
+OWN = """
+about = "My own."
+
+[settings]
+layers = 2
+units = [32, 16]
+learning_rate = 0.01
+
+[[results]]
+corpus = "spells"
+command = "python train.py --corpus spells --recipe my.toml"
+date = "2026-11-21"
+commit = "abc1234"
+minutes = 0.5
+epoch = 3
+valid_perplexity = 30.5
+test_perplexity = 31.5
+ngram_test_perplexity = 32.1
+"""
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_each_can_be_taken_and_says_what_it_is_for(name: str):
+    recipe = find_recipe(name)
+    settings = settings_of({"corpus": "lotr", "recipe": name})
+    assert settings.recipe == name
+    for setting, value in recipe.settings.items():
+        assert getattr(settings, setting) == value
+    assert recipe.about.endswith(".")
+    assert 20 < len(recipe.about) < 160
+
+
+def test_those_that_auto_takes_are_there():
+    assert {recipe_for(size) for size in (1, 10**5, 10**6, 10**9)} <= set(recipe_names())
+
+
+def test_auto_goes_by_the_size_of_the_text(in_empty_folder: Path):
+    (in_empty_folder / "long.txt").write_text("A word or two.\n\n" * 20_000, encoding="utf-8")
+    for corpus, size in (("spells", 45_000), ("long.txt", 320_000)):
+        settings = settings_of({"corpus": corpus, "recipe": "auto", "epochs": 99})
+        assert settings.recipe == recipe_for(size)
+        assert settings.epochs == 99
+    assert recipe_for(45_000) != recipe_for(320_000)
+
+
+def test_what_is_given_by_hand_wins_even_where_it_is_the_default(in_empty_folder: Path):
+    (in_empty_folder / "my.toml").write_text(OWN, encoding="utf-8")
+    settings = settings_of({"corpus": "spells", "recipe": "my.toml", "learning_rate": None, "layers": 2})
+    assert settings.units == (32, 16)
+    assert settings.learning_rate is None
+    assert settings_of({"corpus": "spells", "units": 7}) == TrainSettings(corpus="spells", units=7)
+
+
+def test_what_it_reached_stands_beside_it(in_empty_folder: Path):
+    (in_empty_folder / "my.toml").write_text(OWN, encoding="utf-8")
+    (result,) = find_recipe("my.toml").results
+    assert (result.epoch, result.test_perplexity, result.ngram_test_perplexity) == (3, 31.5, 32.1)
+
+
+@pytest.mark.parametrize(
+    ("content", "part"),
+    [
+        ("about = 'x'", "'settings' is missing"),
+        ("about = 'x'\n[settings]\n[more]", "no more"),
+        ("about = 'x'\nsettings = 3", "cannot be read"),
+        ("[settings", "cannot be read"),
+        (OWN.replace("abc1234", "abc").replace("minutes = 0.5", "minutes = 0"), "--minutes must be above 0"),
+        (OWN.replace("2026-11-21", "yesterday"), "Invalid isoformat string"),
+        (OWN + "who = 3", "'who' is no setting"),
+    ],
+)
+def test_a_recipe_that_cannot_be_read_says_why(in_empty_folder: Path, content: str, part: str):
+    (in_empty_folder / "my.toml").write_text(content, encoding="utf-8")
+    with pytest.raises(SettingError, match=r"The recipe my\.toml cannot be read") as refused:
+        find_recipe("my.toml")
+    assert part in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "part"),
+    [
+        ({"recipe": "nonsense"}, "There is no recipe 'nonsense'. There are auto, "),
+        ({"recipe": "../recipes/lyrics"}, "There is no recipe"),
+        ({"recipe": "gone.toml"}, "The recipe gone.toml cannot be read"),
+        ({"recipe": "odd.toml"}, "has a setting 'name', which recipes cannot have"),
+        ({"recipe": "wrong.toml"}, "--layers must be at least 1"),
+    ],
+)
+def test_what_is_no_recipe_is_refused(in_empty_folder: Path, given: dict[str, str], part: str):
+    (in_empty_folder / "odd.toml").write_text("about = 'x'\n[settings]\nname = 'x'", encoding="utf-8")
+    (in_empty_folder / "wrong.toml").write_text("about = 'x'\n[settings]\nlayers = 0", encoding="utf-8")
+    with pytest.raises(SettingError, match=r"recipe|layers") as refused:
+        settings_of({"corpus": "spells", **given})
+    assert part in str(refused.value)
+
+
+def test_a_run_says_which_recipe_it_took_and_what_for_and_goes_on_with_it(command: Command, tmp_path: Path):
+    small = ["--layers", "1", "--units", "8", "--epochs", "1"]
+    begun = command("train", "--corpus", "spells", "--recipe", "auto", *small, "--name", "run")
+    assert begun.returncode == 0, begun.stderr
+    name = recipe_for(45_000)
+    assert f"{name}: {find_recipe(name).about}"[:40] in begun.stdout
+    report = json.loads((tmp_path / "saved_models" / "run" / "report.json").read_text())
+    assert report["settings"]["recipe"] == name
+    assert report["settings"]["batch_size"] == find_recipe(name).settings["batch_size"]
+    again = command("train", "--resume", "run", "--recipe", "auto", "--epochs", "2")
+    assert again.returncode == 0, again.stderr
+    other = command("train", "--resume", "run", "--recipe", "lyrics")
+    assert other.returncode == 2
+    assert f"--recipe {name} and not lyrics" in other.stderr

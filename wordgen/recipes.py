@@ -1,0 +1,83 @@
+"""Recipes: settings that go well together, each with what it reached, as files in recipes/."""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from wordgen.corpora.catalogue import bundled_data
+from wordgen.errors import SettingError
+from wordgen.settings import Settings, setting
+
+AUTO = "auto"
+_BY_SIZE = ((100_000, "short"), (3_000_000, "book"))
+"""Up to so many bytes of text, that recipe; beyond, the last."""
+_LARGE = "small"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result(Settings):
+    """What a recipe reached on a text, once."""
+
+    corpus: str = setting()
+    command: str = setting()
+    date: str = setting()
+    commit: str = setting()
+    minutes: float = setting(above=0)
+    epoch: int = setting(at_least=1)
+    valid_perplexity: float = setting(above=1)
+    test_perplexity: float = setting(above=1)
+    ngram_test_perplexity: float = setting(above=1)
+    """What the 5-gram has on the same test part."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        date.fromisoformat(self.date)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    name: str
+    about: str
+    """What it is for, in a sentence."""
+    settings: Mapping[str, Any]
+    results: tuple[Result, ...]
+
+
+def recipe_names() -> list[str]:
+    return sorted(path.stem for path in _folder().glob("*.toml"))
+
+
+def find_recipe(name: str) -> Recipe:
+    """One of wordgen's own by its name, or a file of the user's that ends in .toml."""
+    path = Path(name) if name.endswith(".toml") else _folder() / f"{name}.toml"
+    if not name.endswith(".toml") and name not in recipe_names():
+        raise SettingError(
+            f"There is no recipe '{name[:100]}'. There are {AUTO}, {', '.join(recipe_names())}; or give a file that "
+            "ends in .toml."
+        )
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        unknown = table.keys() - {"about", "settings", "results"}
+        if unknown:
+            raise SettingError(f"it has about, [settings] and [[results]], and no {sorted(unknown)[0]}")
+        results = tuple(Result.from_mapping(each) for each in table.get("results", []))
+        settings = {key: tuple(v) if isinstance(v, list) else v for key, v in dict(table["settings"]).items()}
+        return Recipe(path.stem, str(table["about"]), settings, results)
+    except KeyError as error:
+        raise SettingError(f"The recipe {path} cannot be read: {error} is missing.") from error
+    except (OSError, ValueError, TypeError, AttributeError, SettingError) as error:
+        raise SettingError(f"The recipe {path} cannot be read: {str(error).rstrip('.')}.") from error
+
+
+def recipe_for(size: int) -> str:
+    """The name of the one that goes well with so many bytes of text."""
+    return next((name for most, name in _BY_SIZE if size <= most), _LARGE)
+
+
+def _folder() -> Path:
+    """Beside the code, or inside the installed package."""
+    data = bundled_data()
+    return data / "recipes" if (data / "recipes").is_dir() else data.parent / "recipes"

@@ -1,0 +1,78 @@
+"""All settings of a run: put together from groups, from a recipe, or for a run that goes on."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from wordgen.architecture import NetworkSettings
+from wordgen.corpora.corpus import CorpusSettings, ReadingSettings
+from wordgen.corpora.fetching import Fetching
+from wordgen.corpora.finding import open_corpus
+from wordgen.errors import SettingError
+from wordgen.recipes import AUTO, find_recipe, recipe_for
+from wordgen.settings import Settings, flag_name, setting
+from wordgen.text.settings import TextSettings
+from wordgen.training.settings import DeviceSettings, TrainingSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSettings(Settings):
+    recipe: str | None = setting(
+        None,
+        help="begin with settings that go well together: the name of a file in recipes/, a file of your own that "
+        "ends in .toml, or auto, which goes by the size of the text; flags given by hand win (by default none)",
+    )
+    name: str | None = setting(None, help="what to call the run in saved_models/; by default the corpus and the time")
+    overwrite: bool = setting(False, help="replace a run of the same name, once the new one has a model")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainSettings(RunSettings, DeviceSettings, TrainingSettings, NetworkSettings, TextSettings, CorpusSettings):
+    """Every setting of a training run, flat; each belongs to one of the groups above."""
+
+
+def settings_of(given: Mapping[str, Any], fetching: Fetching = lambda file, done, total: None) -> TrainSettings:
+    """All settings of a run: those given by name, else the recipe's where one is given, else the defaults."""
+    if given.get("recipe") is None:
+        return TrainSettings(**given)
+    name = given["recipe"]
+    if name == AUTO:
+        how = {each.name: given[each.name] for each in fields(ReadingSettings) if each.name in given}
+        if "corpus" not in given:
+            raise SettingError("--recipe auto goes by the size of the text: give a --corpus.")
+        name = recipe_for(open_corpus(given["corpus"], ReadingSettings(**how), fetching).bytes)
+    recipe = find_recipe(name)
+    unknown = recipe.settings.keys() - _OF_A_RECIPE
+    if unknown:
+        raise SettingError(f"The recipe {name} has a setting '{sorted(unknown)[0]}', which recipes cannot have.")
+    return TrainSettings(**{**recipe.settings, **given, "recipe": name})
+
+
+_OF_A_RECIPE = {
+    each.name for group in (TrainingSettings, NetworkSettings, TextSettings, ReadingSettings) for each in fields(group)
+}
+
+
+OF_THE_DEVICES = frozenset(each.name for each in fields(DeviceSettings))
+_MAY_CHANGE = {"epochs", "checkpoint_every", *OF_THE_DEVICES}
+
+
+def resumed_settings(run: str, began: TrainSettings, changes: Mapping[str, Any]) -> TrainSettings:
+    auto = (("precision", "auto"), ("recipe", AUTO))  # what they chose at the beginning stays
+    changes = {name: value for name, value in changes.items() if (name, value) not in auto}
+    different = {
+        name: value for name, value in changes.items() if value != getattr(began, name) and name not in _MAY_CHANGE
+    }
+    if different:
+        shown = ", ".join(f"{flag_name(name)} {getattr(began, name)} and not {different[name]}" for name in different)
+        raise SettingError(f"The run {run} was begun with {shown}: leave that out to resume it, or train anew.")
+    epochs = changes.get("epochs", began.epochs)
+    if epochs < began.epochs:
+        raise SettingError(f"The run {run} is to have {began.epochs} epochs: --epochs may grow, but not shrink.")
+    if epochs > began.epochs and began.time_budget is not None:
+        raise SettingError(
+            f"The run {run} has a time budget of {began.time_budget}, and its steps are settled: "
+            "leave out --epochs to resume it, or train anew."
+        )
+    here = {name: changes[name] for name in changes.keys() & _MAY_CHANGE}
+    return replace(began, **{**DeviceSettings().to_mapping(), **here})

@@ -40,6 +40,7 @@ CASES: dict[str, dict[str, Any]] = {
         "weight_decay": 0.001,
         "label_smoothing": 0.1,
     },
+    "sampled": {"optimizer": "sgd", "learning_rate": 1.0, "sampled_output": 12},
     "dropout": {"optimizer": "adam", "dropout": 0.5, "word_dropout": 0.1, "weight_drop": 0.2},
 }
 

@@ -114,6 +114,11 @@ def test_averaging_begins_when_an_epoch_is_no_better_than_those_some_way_back(
     assert shares(perplexities, average_after, step) == expected
 
 
+def test_smoothing_over_symbols_that_are_not_compared_with_is_refused():
+    with pytest.raises(SettingError, match="--label-smoothing is about all symbols"):
+        TrainingSettings(sampled_output=100, label_smoothing=0.1)
+
+
 def test_averaging_that_patience_would_never_let_begin_is_refused():
     with pytest.raises(SettingError, match=r"--average-after 3 would never come to act: --patience 3"):
         TrainingSettings(average_after=3)

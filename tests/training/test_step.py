@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -150,21 +152,21 @@ def test_default_learning_rates():
 
 @pytest.mark.parametrize("rows", [4, 16])  # from 16 rows on XLA compiles the step
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-@pytest.mark.parametrize("vary_seq_len", [False, True])
-def test_several_steps_a_call_are_the_same_as_one_by_one(rows: int, precision: str, vary_seq_len: bool):
+@pytest.mark.parametrize(
+    "more", [{"label_smoothing": 0.1}, {"vary_seq_len": True, "seq_len": 5}, {"sampled_output": 9}]
+)
+def test_several_steps_a_call_are_the_same_as_one_by_one(rows: int, precision: str, more: dict[str, Any]):
     def states(calls: list[int]) -> tuple[list[StepDone], dict[str, np.ndarray]]:
         _, stepper, batches = make(
             dropout=0.4,
             locked_dropout=True,
             word_dropout=0.1,
             weight_drop=0.2,
-            label_smoothing=0.1,
             weight_decay=0.01,
             average_after=2,
             batch_size=rows,
-            seq_len=3 + 2 * vary_seq_len,
             precision=precision,
-            vary_seq_len=vary_seq_len,
+            **{"seq_len": 3, **more},
         )
         assert stepper.most_steps >= max(calls)
         carry, done, step = stepper.zero_carry(), [], 0

@@ -108,13 +108,24 @@ class Network(keras.layers.Layer):
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Float32 logits of every symbol of the vocabulary."""
-        if self.projection is not None:
-            hidden = self.projection(hidden)
+        hidden = self.projected(hidden)
         if self.output_kernel is None:
             products = tf.matmul(hidden, tf.cast(self.embedding.embeddings, hidden.dtype), transpose_b=True)
         else:
             products = tf.matmul(hidden, tf.cast(self.output_kernel, hidden.dtype))
         return tf.cast(products, tf.float32) + tf.cast(self.output_bias, tf.float32)
+
+    def projected(self, hidden: Tensor) -> Tensor:
+        """As wide as the output weights are."""
+        return hidden if self.projection is None else self.projection(hidden)
+
+    def output_rows(self, ids: Tensor) -> tuple[Tensor, Tensor]:
+        """The output weights of some symbols, one a row, and their biases."""
+        if self.output_kernel is None:
+            kernel = tf.gather(self.embedding.embeddings, ids)
+        else:
+            kernel = tf.transpose(tf.gather(self.output_kernel, ids, axis=1))
+        return tf.cast(kernel, self.compute_dtype), tf.gather(tf.cast(self.output_bias, tf.float32), ids)
 
     def zero_carry(self, rows: int) -> Carry:
         states = self.architecture.states

@@ -55,7 +55,7 @@ class Learner:
             )
             frequencies = log_frequencies(self.dataset.ids["train"], self.plan.architecture.vocabulary_size)
             self.network.output_bias.assign(frequencies)  # so that it need not learn them first
-        self.stepper = Stepper(self.network, settings, self.replicas)
+        self.stepper = Stepper(self.network, settings, self.replicas, log_frequencies=frequencies)
         apart = settings.average_after is not None
         self.evaluator = Evaluator(self.network, self.dataset.ids["valid"], self.replicas, apart=apart)
 

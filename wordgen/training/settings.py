@@ -135,6 +135,12 @@ class TrainingSettings(DropoutSettings):
         help="average the weights of all further steps once an epoch is no better than the best until so many epochs "
         "before it; usual with sgd at a constant rate (by default never)",
     )
+    sampled_output: int | None = setting(
+        None,
+        at_least=2,
+        help="compare each symbol with so many others in a step, half of them the commonest and half drawn, and not "
+        "with all: faster with large vocabularies (by default with all)",
+    )
     clip: float = setting(
         1.0, at_least=0, help="longest gradient (global norm) that is followed as it is; 0 never clips"
     )
@@ -170,6 +176,8 @@ class TrainingSettings(DropoutSettings):
                 f"--average-after {self.average_after} would never come to act: --patience {self.patience} ends the "
                 "run before. Give more --patience."
             )
+        if self.sampled_output is not None and self.label_smoothing:
+            raise SettingError("--label-smoothing is about all symbols: leave it out with --sampled-output.")
         if self.time_budget is not None:
             parse_duration("--time-budget", self.time_budget)
 

@@ -15,6 +15,7 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from wordgen.architecture import Architecture
 from wordgen.bundle import Weights
@@ -22,6 +23,7 @@ from wordgen.dataset.batches import Ids, longest_step
 from wordgen.model.losses import smoothing_loss, summed_loss
 from wordgen.model.network import Carry, Network, Tensor, fold_in
 from wordgen.model.replicas import Replicas
+from wordgen.model.sampling import Sampling
 from wordgen.text.vocabulary import START
 from wordgen.training.checkpoint import check_names
 from wordgen.training.reports import compiled_copies
@@ -31,6 +33,7 @@ _FEWEST_ROWS = 16
 _MOST_COPIES = 2**29
 _WORK_OF_A_CALL = 2 * 10**9
 _MOST_STEPS_A_CALL = 32
+_OF_THE_DRAWS = 1 << 20  # what is folded into a step's seed for them, far from the places of dropout
 
 Wishes = tuple[bool, ...]
 """What a worker wants to happen after a call; it is done where one of them wants it."""
@@ -99,9 +102,23 @@ class Stepper:
     """Holds what a step needs and nothing of where the run stands: that is passed in."""
 
     def __init__(
-        self, network: Network, settings: TrainingSettings, replicas: Replicas, *, compiled: bool | None = None
+        self,
+        network: Network,
+        settings: TrainingSettings,
+        replicas: Replicas,
+        *,
+        compiled: bool | None = None,
+        log_frequencies: NDArray[np.float32] | None = None,
     ) -> None:
-        """`compiled` says whether XLA shall compile the step; by default where it helps."""
+        """`compiled` says whether XLA shall compile the step; by default where it helps.
+
+        The frequencies are those of all symbols, for where some are drawn; by default all are alike.
+        """
+        if log_frequencies is None:
+            log_frequencies = np.zeros(network.architecture.vocabulary_size, np.float32)
+        self._sampling = None
+        if settings.sampled_output is not None:
+            self._sampling = Sampling.of(settings.sampled_output, log_frequencies)
         self._network = network
         self._settings = settings
         self._replicas = replicas
@@ -251,13 +268,20 @@ class Stepper:
         dropout_seed = fold_in(seed, replica)
         with tf.GradientTape() as tape:
             hidden, carry = self._network(inputs, carry, dropout_seed)
-            logits = self._network.logits(hidden)
-            loss, count = summed_loss(logits, targets)
-            aim = loss + smoothing_loss(logits, targets, self._settings.label_smoothing)
+            loss, count, aim = self._losses(hidden, targets, seed)
             mean = aim / (self._settings.batch_size * self._settings.seq_len)
         # Looking up word vectors gives a sparse gradient; a dense one is summed and clipped like all others.
         gradients = [tf.convert_to_tensor(gradient) for gradient in tape.gradient(mean, self._variables)]
         return gradients, loss, count, carry
+
+    def _losses(self, hidden: Tensor, targets: Tensor, seed: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The loss, of how many targets, and what is to become small; all replicas compare with the same draws."""
+        if self._sampling is not None:
+            loss, count = self._sampling.summed_loss(self._network, hidden, targets, fold_in(seed, _OF_THE_DRAWS))
+            return loss, count, loss
+        logits = self._network.logits(hidden)
+        loss, count = summed_loss(logits, targets)
+        return loss, count, loss + smoothing_loss(logits, targets, self._settings.label_smoothing)
 
 
 def _as_float32(carry: Carry) -> Carry:

@@ -1,0 +1,97 @@
+"""A loss by comparing with some symbols: exact where they are all, right in the mean where they are not."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from wordgen.architecture import Architecture, NetworkSettings
+from wordgen.model.losses import summed_loss
+from wordgen.model.network import Network
+from wordgen.model.sampling import Sampling
+from wordgen.text.vocabulary import START
+
+VOCABULARY = 200
+IDS = np.random.default_rng(1).integers(0, VOCABULARY, size=(4, 13))
+IDS[1, 5] = START
+FREQUENCIES = np.log(1 / np.arange(1, VOCABULARY + 1)).astype(np.float32)
+
+
+def make(*, tied: bool, embedding: int | None = None) -> Network:
+    settings = NetworkSettings(layers=1, units=16, tied=tied, embedding=embedding)
+    network = Network(Architecture.of(settings, VOCABULARY), random_seed=1)
+    network.output_bias.assign(np.random.default_rng(2).normal(size=VOCABULARY).astype(np.float32))
+    return network
+
+
+def exact(network: Network) -> tuple[float, float]:
+    hidden, _ = network(IDS[:, :-1], network.zero_carry(4))
+    loss, count = summed_loss(network.logits(hidden), tf.constant(IDS[:, 1:], tf.int32))
+    return float(loss), float(count)
+
+
+def sampled(network: Network, sampling: Sampling, draw: int) -> tuple[float, float]:
+    hidden, _ = network(IDS[:, :-1], network.zero_carry(4))
+    targets = tf.constant(IDS[:, 1:], tf.int32)
+    loss, count = sampling.summed_loss(network, hidden, targets, tf.constant([draw, 7]))
+    return float(loss), float(count)
+
+
+@pytest.mark.parametrize(("tied", "embedding"), [(False, None), (True, None), (True, 12)])
+def test_in_the_mean_it_is_the_loss(tied: bool, embedding: int | None):
+    network = make(tied=tied, embedding=embedding)
+    sampling = Sampling.of(120, FREQUENCIES)
+    assert sampling is not None
+    found = [sampled(network, sampling, draw) for draw in range(40)]
+    loss, count = exact(network)
+    assert {each[1] for each in found} == {count}
+    losses = np.array([each[0] for each in found])
+    assert losses.std() > 0
+    assert losses.mean() == pytest.approx(loss, abs=4 * losses.std() / 40**0.5 + 0.002 * loss)
+    assert [sampled(network, sampling, draw) for draw in range(3)] == found[:3]
+
+
+def test_what_every_draw_stands_for_sums_up_to_the_rest():
+    """With equal logits the sum over the vocabulary is its size, and its estimate must be in the mean."""
+    network = make(tied=True)
+    network.set_weights_by_name({name: np.zeros_like(weight) for name, weight in network.to_weights().items()})
+    sampling = Sampling.of(40, FREQUENCIES)
+    assert sampling is not None
+    sums = [np.exp(sampled(network, sampling, draw)[0] / exact(network)[1]) for draw in range(200)]
+    assert np.mean(sums) == pytest.approx(VOCABULARY, rel=0.02)
+
+
+def test_draws_go_by_frequency_and_take_every_part():
+    sampling = Sampling.of(100, FREQUENCIES)
+    assert sampling is not None
+    drawn = np.concatenate([np.asarray(sampling._drawn(tf.constant([3, draw]))) for draw in range(400)])
+    expected = np.exp(sampling.log_odds.astype(np.float64))
+    assert expected.sum() == pytest.approx(1)
+    counts = np.bincount(drawn, minlength=len(expected)) / len(drawn)
+    np.testing.assert_allclose(counts, expected, atol=0.002)
+
+
+def test_where_all_would_be_compared_with_nothing_is_drawn():
+    assert Sampling.of(VOCABULARY, FREQUENCIES) is None
+    assert Sampling.of(VOCABULARY - 1, FREQUENCIES) is not None
+
+
+def test_its_gradient_is_in_the_mean_that_of_the_loss():
+    network = make(tied=True)
+    variables = network.trainable_variables
+    targets = tf.constant(IDS[:, 1:], tf.int32)
+
+    def gradient(sampling: Sampling | None, draw: int = 0) -> np.ndarray:
+        with tf.GradientTape() as tape:
+            hidden, _ = network(IDS[:, :-1], network.zero_carry(4))
+            if sampling is None:
+                loss, _ = summed_loss(network.logits(hidden), targets)
+            else:
+                loss, _ = sampling.summed_loss(network, hidden, targets, tf.constant([draw, 7]))
+        found = [tf.convert_to_tensor(each) for each in tape.gradient(loss, variables)]
+        return np.concatenate([np.asarray(each).ravel() for each in found])
+
+    true = gradient(None)
+    found = np.array([gradient(Sampling.of(120, FREQUENCIES), draw) for draw in range(100)])
+    by_chance = np.linalg.norm(found.std(axis=0)) / len(found) ** 0.5
+    assert by_chance < 0.1 * np.linalg.norm(true)
+    assert np.linalg.norm(found.mean(axis=0) - true) < 1.3 * by_chance

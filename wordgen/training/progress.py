@@ -5,6 +5,7 @@ Where the output is no terminal, there are plain lines instead of a bar.
 
 import shlex
 import time
+from collections.abc import Iterator
 
 from rich.console import Console
 from rich.markup import escape
@@ -16,6 +17,7 @@ from rich.text import Text
 from wordgen.architecture import Architecture
 from wordgen.evaluation.measures import perplexity_of
 from wordgen.training.reports import Begun, Ending, EpochReport, Observer, Plan, Speed, StepReport, peak_memory
+from wordgen.training.settings import TrainingSettings
 from wordgen.training.transfer import TransferDisplay, bytes_bar
 
 _SECONDS_BETWEEN_LINES = 10
@@ -249,12 +251,22 @@ def _plan_table(plan: Plan) -> Table:
     table.add_row("memory", f"about {plan.memory / 2**30:.1f} GiB")
     length = f"at most {s.epochs} epochs" if s.time_budget is None else f"for {s.time_budget}"
     rate = f"{s.optimizer} at {s.first_learning_rate:g}" + ("" if s.schedule == "constant" else f", {s.schedule}")
-    table.add_row(
-        "training",
-        f"{plan.steps_per_epoch:,} steps of {s.batch_size} x {s.seq_len} an epoch, {length}, "
-        f"{rate}, dropout {s.dropout:g}",
-    )
+    steps = f"{plan.steps_per_epoch:,} steps of {s.batch_size} x {s.seq_len} an epoch, {length}, {rate}"
+    table.add_row("training", ", ".join([steps, *_against_learning_by_heart(s)]))
+    if s.sampled_output is not None and s.sampled_output < a.vocabulary_size:
+        table.add_row("", f"each step compares with {s.sampled_output:,} symbols: train perplexity is an estimate")
     return table
+
+
+def _against_learning_by_heart(settings: TrainingSettings) -> Iterator[str]:
+    """What of it is in use."""
+    locked = "locked " if settings.locked_dropout else ""
+    rates = {settings.place_rate(place, 2) for place in range(3)}
+    yield f"{locked}dropout {' to '.join(f'{rate:g}' for rate in (min(rates), max(rates))[: len(rates)])}"
+    for name in ("word_dropout", "weight_drop", "label_smoothing", "weight_decay", "average_after"):
+        value = getattr(settings, name)
+        if value:
+            yield f"{name.replace('_', ' ')} {value:g}"
 
 
 def _speed_table(plan: Plan, begun: Begun, speed: Speed) -> Table:

@@ -7,6 +7,7 @@ vocabulary's limits, so a second run starts at once and a text that changed is e
 import hashlib
 import json
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,6 +48,17 @@ class Dataset:
     """Where the lines of the files begin in the training ids: place, number of the line, number of the file."""
     notes: tuple[str, ...] = ()
     """How the text was read: its encoding if it is no UTF-8, and what was cut."""
+
+    def source(self, place: int) -> tuple[str, int]:
+        """The file and the line in which a place of the training ids stands."""
+        return source_of(place, self.lines, self.files)
+
+
+def source_of(place: int, lines: NDArray[np.uint32], files: Sequence[str]) -> tuple[str, int]:
+    """The file and the line of a place in ids, by a table of where lines begin in them."""
+    row = int(np.searchsorted(lines[:, 0], place, side="right")) - 1
+    _, line, file = (int(value) for value in lines[row])
+    return files[file], line
 
 
 def prepare(corpus: Corpus, settings: TextSettings, folder: Path, progress: Progress | None = None) -> Dataset:

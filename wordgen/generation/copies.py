@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wordgen.dataset.encoding import Dataset
+from wordgen.dataset.encoding import Dataset, source_of
 from wordgen.errors import BundleError
 from wordgen.files import file_checksum, whole_folder
 from wordgen.text.vocabulary import END, START, Vocabulary
@@ -121,7 +121,8 @@ class CopyIndex:
                 end -= 1
             if end - begin >= FEWEST_SYMBOLS:
                 taken[match.start + begin : match.start + end] = True
-                found.append(Run(match.start + begin, end - begin, *self._source(match.place + begin)))
+                file, line = source_of(match.place + begin, self._lines, self._files)
+                found.append(Run(match.start + begin, end - begin, file, line))
         return sorted(found, key=lambda run: run.start)
 
     def _matches(self, ids: Sequence[int]) -> Iterator[_Match]:
@@ -179,11 +180,6 @@ class CopyIndex:
             shared += more
             if more * _ID_BYTES < width:
                 return shared
-
-    def _source(self, place: int) -> tuple[str, int]:
-        row = int(np.searchsorted(self._lines[:, 0], place, side="right")) - 1
-        _, line, file = (int(value) for value in self._lines[row])
-        return self._files[file], line
 
 
 def write_copy_index(dataset: Dataset, folder: Path) -> None:

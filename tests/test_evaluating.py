@@ -16,6 +16,7 @@ from wordgen.dataset.splits import splits_of
 from wordgen.errors import BundleError, CorpusError, SettingError
 from wordgen.evaluating import Watcher
 from wordgen.evaluation.ngrams import NgramModel
+from wordgen.evaluation.novelty import novelty
 from wordgen.generation.trained import TrainedModel
 from wordgen.text.settings import TextSettings
 
@@ -92,6 +93,7 @@ def test_without_its_report_a_model_is_measured_on_files_alone(room: Path):
         wordgen.evaluate()
     found = wordgen.evaluate(split="same.txt")
     assert (found.unigram, found.ngram, found.finding, found.verdict) == (None, None, None, None)
+    assert found.novelty is None
     assert any("Nothing to compare with" in note for note in found.notes)
 
 
@@ -161,6 +163,19 @@ def test_spelled_words_are_counted_once(tmp_path: Path, monkeypatch: pytest.Monk
         spelled.statistics.spelled / (spelled.symbols - spelled.statistics.letters + spelled.statistics.spelled)
     )
     assert 0.05 < spelled.spelled_share < 0.5
+    new = spelled.novelty
+    assert new is not None
+    assert new.samples.symbols < 100 * new.samples.texts  # of symbols written, many are letters of a word
+    assert new.held_out.symbols <= spelled.symbols - spelled.statistics.letters + spelled.statistics.spelled
+    assert new.held_out.longest is not None
+    assert new.held_out.longest.symbols > 5
+
+
+def test_spelled_texts_that_would_fill_the_memory_are_not_looked_for(room: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("wordgen.evaluating.memory_for_words", lambda symbols, vocabulary: 2**50)
+    found = wordgen.evaluate()
+    assert found.novelty is None
+    assert found.notes == ("No look at what it writes: searching would take 1,048,576 GiB of memory.",)
 
 
 def test_n_grams_that_would_fill_the_memory_are_left_out(room: Path, monkeypatch: pytest.MonkeyPatch):
@@ -170,6 +185,86 @@ def test_n_grams_that_would_fill_the_memory_are_left_out(room: Path, monkeypatch
     assert found.notes[-1].startswith("No 5-gram: counting would take")
     assert found.verdict is not None
     assert "word frequencies" in found.verdict
+
+
+def test_what_it_writes_is_what_its_user_would_see_looked_up_in_its_corpus(room: Path):
+    found = wordgen.evaluate("small", samples=6).novelty
+    assert found is not None
+    assert (found.samples.texts, found.samples.symbols) == (6, 600)
+    assert (found.held_out.texts, found.held_out.symbols) == (5, 500)
+    model = wordgen.load("small")
+    texts = model.generate("", count=6, length=100, temperature=1.0, random_seed=1)
+    written = [np.array([model.vocabulary.id_of(symbol) for symbol in text.symbols]) for text in texts]
+    dataset = prepare(open_corpus("spells"), TextSettings(), room / "encoded")
+    assert found == novelty(written, dataset.ids["test"], dataset)
+    copies = [copy for text in texts for copy in model.copies(text)]
+    longest = found.samples.longest
+    assert longest is not None
+    assert longest.symbols >= 3
+    lines = (ROOT / "data" / longest.file).read_text(encoding="utf-8").split("\n")
+    assert "".join(longest.text.split()) in "".join(lines[longest.line - 1].split())
+    assert any("".join(longest.text.split()) in "".join(text.text.split()) for text in texts)
+    assert longest.symbols <= max((copy.symbols for copy in copies), default=4)  # copies may go over ends of lines
+    assert wordgen.evaluate("small", samples=6).novelty == found
+
+
+def test_it_needs_no_copy_index(room: Path):
+    found = wordgen.evaluate("small", samples=4).novelty
+    shutil.rmtree(room / "saved_models" / "small" / "copy_index")
+    assert found is not None
+    assert wordgen.evaluate("small", samples=4).novelty == found
+
+
+def test_without_samples_it_writes_nothing(room: Path):
+    class Noting(Watcher):
+        def writing(self, done: int, symbols: int) -> None:
+            raise AssertionError
+
+    assert wordgen.evaluate(samples=0, watcher=Noting()).novelty is None
+
+
+@pytest.mark.parametrize("samples", [-1, 1001, 1.5, True])
+def test_so_many_samples_there_cannot_be(room: Path, samples: int):
+    with pytest.raises(SettingError, match="--samples must be"):
+        wordgen.evaluate(samples=samples)
+
+
+def test_beside_a_file_stands_that_file(room: Path):
+    (room / "same.txt").write_text("\n".join(units_of_split(2)), encoding="utf-8")
+    file, split = wordgen.evaluate(split="same.txt", samples=9).novelty, wordgen.evaluate(samples=9).novelty
+    assert file is not None
+    assert split is not None
+    assert (file.samples, file.held_out, file.originality) == (split.samples, split.held_out, split.originality)
+    assert file.verdict is not None
+    assert "same.txt's." in file.verdict
+    assert split.verdict is not None
+    assert "the held-out text's." in split.verdict
+
+
+def test_what_has_been_learned_by_heart_is_recited(overfitted_room: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(overfitted_room)
+    found = wordgen.evaluate().novelty
+    assert found is not None
+    assert found.originality == "recites"
+    share, held_out_share = found.samples.shares[8], found.held_out.shares[8]
+    assert share is not None
+    assert share > 0.6
+    assert held_out_share == 1  # each of its lines comes four times
+    assert found.verdict is not None
+    assert found.verdict.startswith(f"It recites: {share:.1%} of its runs of 8 symbols stand in the training text")
+    longest = found.samples.longest
+    assert longest is not None
+    assert longest.symbols > 20
+    lines = (overfitted_room / "few.txt").read_text(encoding="utf-8").split("\n")
+    assert "".join(longest.text.split()) in "".join(lines[longest.line - 1].split())
+    # Beside a text of another kind it is plain that it recites.
+    other = overfitted_room / "other.txt"
+    other.write_text((ROOT / "data" / "fables.txt").read_text(encoding="utf-8"), encoding="utf-8")
+    beside = wordgen.evaluate(split=other).novelty
+    assert beside is not None
+    assert beside.verdict is not None
+    assert beside.verdict.startswith("It recites: ")
+    assert beside.verdict.endswith("and 0.0% of other.txt's.")
 
 
 def test_who_watches_is_told(room: Path):
@@ -186,10 +281,18 @@ def test_who_watches_is_told(room: Path):
         def counting(self, symbols: int) -> None:
             self.told.append("counting")
 
+        def writing(self, done: int, symbols: int) -> None:
+            self.told.append("writing")
+            self.written = (done, symbols)
+
+        def searching(self, symbols: int) -> None:
+            self.told.append("searching")
+
     watcher = Noting()
     shutil.rmtree(room / "data", ignore_errors=True)
     wordgen.evaluate(watcher=watcher)
-    assert list(dict.fromkeys(watcher.told)) == ["reading", "predicting", "counting"]
+    assert list(dict.fromkeys(watcher.told)) == ["reading", "predicting", "counting", "writing", "searching"]
+    assert watcher.written == (3000, 3000)
 
 
 def test_an_epoch_that_was_broken_off_is_no_epoch_of_the_curves(room: Path):

@@ -1,5 +1,6 @@
 """The README's commands do what it says: each is run as it stands there, in a copy of the project."""
 
+import json
 import re
 import shlex
 import shutil
@@ -57,6 +58,21 @@ def test_the_guide_to_writing_runs(trained_room: Path):
     known = run_command("generate", "--help", cwd=trained_room).stdout
     flags = set(re.findall(r"--[a-z][a-z-]+", guide)) - {"--no-copy-index"}
     assert {flag for flag in flags if flag not in known} == set()
+
+
+def test_the_guide_to_evaluating_runs(trained_room: Path):
+    guide = (ROOT / "docs" / "evaluating.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```python\n(.*?)```", guide, re.DOTALL)
+    ended = run_python("-c", block, cwd=trained_room)
+    assert ended.returncode == 0, ended.stderr
+    assert len(ended.stdout.split("\n")) == 4
+    known = "".join(run_command(verb, "--help", cwd=trained_room).stdout for verb in ("evaluate", "generate"))
+    assert {flag for flag in re.findall(r"--[a-z][a-z-]+", guide) if flag not in known} == set()
+    told = json.loads(run_command("evaluate", "--json", cwd=trained_room).stdout)
+    new = told["novelty"]
+    fields = {*told, *told["kneser_ney"], *new, *new["samples"], *new["samples"]["longest"]} - {"order"}
+    described = set(re.findall(r"`([a-z_1-2]+)`", guide.partition("## For programs")[2]))
+    assert fields <= described
 
 
 def test_the_two_commands_and_all_others_run_as_they_stand(clone: Path):

@@ -24,8 +24,12 @@ from wordgen.errors import CorpusError, SettingError
 from wordgen.evaluation.baselines import unigram_loss
 from wordgen.evaluation.measures import Loss
 from wordgen.evaluation.ngrams import ORDER, NgramModel, memory_for
+from wordgen.evaluation.novelty import Novelty, novelty
+from wordgen.evaluation.samples import write_samples
+from wordgen.evaluation.settings import NoveltySettings
 from wordgen.evaluation.stream import network_loss
 from wordgen.evaluation.verdict import Curves, Finding, finding, verdict
+from wordgen.evaluation.whole_words import memory_for as memory_for_words
 from wordgen.generation.step import NumpyNetwork
 from wordgen.generation.trained import TrainedModel
 from wordgen.run_folder import REPORT, SAVED_MODELS, find_model
@@ -53,6 +57,12 @@ class Watcher:
     def counting(self, symbols: int) -> None:
         """The n-grams of the training text, which has so many symbols, are counted next."""
 
+    def writing(self, done: int, symbols: int) -> None:
+        """The model has written so many symbols of its samples."""
+
+    def searching(self, symbols: int) -> None:
+        """What it wrote is looked for next in the training text, which has so many symbols."""
+
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -70,6 +80,8 @@ class Evaluation:
     """What word frequencies alone would cost, add-one; nothing where the training text cannot be had."""
     ngram: Loss | None
     """What an interpolated modified Kneser-Ney model of ORDER symbols would."""
+    novelty: Novelty | None
+    """How new is what it writes, beside that text; nothing without samples, or without the training text."""
     statistics: SplitStatistics
     notes: tuple[str, ...]
     """How the text was read, and what is left out and why, in short sentences."""
@@ -111,14 +123,20 @@ class Evaluation:
 
 
 def evaluate(
-    model: str | Path | TrainedModel | None = None, split: str | Path = "test", watcher: Watcher | None = None
+    model: str | Path | TrainedModel | None = None,
+    split: str | Path = "test",
+    watcher: Watcher | None = None,
+    *,
+    samples: int = NoveltySettings.samples,
 ) -> Evaluation:
     """Measure a model: a run's name, a folder or what `wordgen.load` gave; the newest when nothing is given.
 
     >>> wordgen.evaluate("lotr", split="valid").perplexity
 
-    `split` is valid or test of the model's own corpus, or a text file or a folder of them.
+    `split` is valid or test of the model's own corpus, or a text file or a folder of them. The model writes so many
+    `samples` to see how new they are, always the same ones; with 0 that is left out.
     """
+    samples = NoveltySettings(samples=samples).samples
     watcher = watcher or Watcher()
     folder = _folder_of(model)
     bundle = load_bundle(folder)
@@ -126,7 +144,8 @@ def evaluate(
     text = _text(run, bundle, str(split), watcher)
     _check(text, bundle, folder)
     own = network_loss(NumpyNetwork(bundle.architecture, bundle.weights), text.ids, watcher.predicting)
-    unigram, ngram, notes = _baselines(text, len(bundle.vocabulary), watcher)
+    unigram, ngram, left_out = _baselines(text, len(bundle.vocabulary), watcher)
+    new, left_out_too = _novelty(text, bundle, samples, watcher)
     return Evaluation(
         model=folder.name,
         split=str(split),
@@ -134,8 +153,9 @@ def evaluate(
         own=own,
         unigram=unigram,
         ngram=ngram,
+        novelty=new,
         statistics=text.statistics,
-        notes=(*text.notes, *notes),
+        notes=(*text.notes, *left_out, *left_out_too),
         finding=None if run.curves is None else finding(run.curves),
         settings=run.settings,
         can_go_on=run.can_go_on,
@@ -174,7 +194,10 @@ class _Text:
     name: str
     ids: NDArray[np.unsignedinteger[Any]]
     statistics: SplitStatistics
-    train: NDArray[np.unsignedinteger[Any]] | None
+    learned: Dataset | None
+    """What the model has learned, where that can be had."""
+    held_out: bool
+    """Whether it is a part of the corpus."""
     notes: tuple[str, ...]
 
 
@@ -208,7 +231,7 @@ def _text(run: _Run, bundle: Bundle, split: str, watcher: Watcher) -> _Text:
     if split not in ("valid", "test"):
         return _other_text(run, bundle, split, watcher)
     dataset = _dataset(run, watcher)
-    return _Text(f"the {split} part", dataset.ids[split], dataset.statistics[split], dataset.ids["train"], ())
+    return _Text(f"the {split} part", dataset.ids[split], dataset.statistics[split], dataset, True, ())
 
 
 def _dataset(run: _Run, watcher: Watcher) -> Dataset:
@@ -235,17 +258,17 @@ def _dataset(run: _Run, watcher: Watcher) -> Dataset:
 
 
 def _other_text(run: _Run, bundle: Bundle, file: str, watcher: Watcher) -> _Text:
-    """Any text, read as the corpus was; what the model learned is wanted for the baselines alone."""
+    """Any text, read as the corpus was; what the model learned is wanted to compare with alone."""
     corpus = _files(file, run, bundle)
     config = bundle.text
     as_published = not config.starts and config.tokenizer == "whitespace" and config.unit == "line"
     reading = corpus.reading(every_line=as_published, unit=config.unit)
     read = encode_other(reading, bundle.codec, partial(watcher.reading, file), starts=config.starts)
     try:
-        train, notes = _dataset(run, watcher).ids["train"], ()
+        learned, notes = _dataset(run, watcher), ()
     except CorpusError as error:
-        train, notes = None, (f"Nothing to compare with: {error}",)
-    return _Text(file, read.ids, read.statistics, train, (*read.notes, *notes))
+        learned, notes = None, (f"Nothing to compare with: {error}",)
+    return _Text(file, read.ids, read.statistics, learned, False, (*read.notes, *notes))
 
 
 def _files(file: str, run: _Run, bundle: Bundle) -> Corpus:
@@ -278,11 +301,26 @@ def _check(text: _Text, bundle: Bundle, folder: Path) -> None:
 
 def _baselines(text: _Text, vocabulary_size: int, watcher: Watcher) -> tuple[Loss | None, Loss | None, Sequence[str]]:
     """Word frequencies and n-grams of the training text; the latter are left out where they would fill the memory."""
-    if text.train is None:
+    if text.learned is None:
         return None, None, ()
-    unigram = unigram_loss(text.train, text.ids, vocabulary_size)
-    needed = memory_for(len(text.train))
+    train = text.learned.ids["train"]
+    unigram = unigram_loss(train, text.ids, vocabulary_size)
+    needed = memory_for(len(train))
     if needed > physical_memory() / 2:
         return unigram, None, (f"No {ORDER}-gram: counting would take {needed / 2**30:,.0f} GiB of memory.",)
-    watcher.counting(len(text.train))
-    return unigram, NgramModel(text.train, vocabulary_size).loss(text.ids), ()
+    watcher.counting(len(train))
+    return unigram, NgramModel(train, vocabulary_size).loss(text.ids), ()
+
+
+def _novelty(text: _Text, bundle: Bundle, samples: int, watcher: Watcher) -> tuple[Novelty | None, Sequence[str]]:
+    """What the model writes, beside the text: a part of the corpus, or whatever else it is measured on."""
+    if text.learned is None or not samples:
+        return None, ()
+    symbols = len(text.learned.ids["train"])
+    needed = memory_for_words(symbols, bundle.vocabulary)
+    if needed > physical_memory() / 2:
+        return None, (f"No look at what it writes: searching would take {needed / 2**30:,.0f} GiB of memory.",)
+    written = write_samples(bundle, samples, watcher.writing)
+    watcher.searching(symbols)
+    beside = "the held-out text" if text.held_out else Path(text.name).name or text.name
+    return novelty(written, text.ids, text.learned, beside), ()

@@ -6,18 +6,19 @@ import re
 import shlex
 import shutil
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 
 import wordgen
 from tests.terminal import said_beside
-from wordgen.cli.evaluate import command_to_try
+from wordgen.cli.evaluate import _source, command_to_try
 from wordgen.cli.flags import settings_from
 from wordgen.cli.main import main
 from wordgen.cli.train import make_parser
 from wordgen.evaluating import Evaluation
+from wordgen.evaluation.novelty import VerbatimRun
 from wordgen.evaluation.verdict import Finding
 from wordgen.run_settings import TrainSettings
 
@@ -59,6 +60,65 @@ def test_the_table_has_the_model_and_both_baselines(capsys: pytest.CaptureFixtur
     assert f"Try:  {command_to_try(evaluated)}\n" in told
 
 
+def test_what_it_writes_stands_beside_held_out_text(capsys: pytest.CaptureFixture[str], evaluated: Evaluation):
+    told = " ".join(shown(capsys).split())
+    new = evaluated.novelty
+    assert new is not None
+    assert (
+        "3,000 symbols in 30 texts that it wrote at temperature 1, beside 500 in 5 pieces of the held-out text." in told
+    )
+    assert "What has an UNKNOWN in it counts as new." in told
+    for name, figures in (("its texts", new.samples), ("the held-out text", new.held_out)):
+        assert None not in figures.shares.values()
+        assert f"{name} {' '.join(f'{share:.1%}' for share in figures.shares.values())} " in told
+        varied = (figures.distinct_1, figures.distinct_2, figures.repetition, figures.self_bleu)
+        assert figures.longest is not None
+        assert f"{name} {' '.join(f'{share:.1%}' for share in varied)} {figures.longest.symbols} " in told
+    assert f" {new.verdict} The longest run that it copied, " in told
+    longest = new.samples.longest
+    assert longest is not None
+    assert f"{longest.symbols} symbols, begins in spells.txt, line {longest.line}: {longest.text} Try: " in told
+
+
+def test_a_long_run_is_cut_on_the_screen():
+    words = " ".join(f"word{number}" for number in range(100))
+    told = _source(VerbatimRun(100, words, "a.txt", 1234))
+    assert told.startswith("The longest run that it copied, 100 symbols, begins in a.txt, line 1,234: word0 word1 ")
+    assert told.endswith(" ...")
+    assert 300 < len(told) < 400
+    assert words.startswith(told.partition(": ")[2].removesuffix(" ..."))
+
+
+def test_figures_that_there_are_not_are_a_dash(capsys: pytest.CaptureFixture[str], room: Path):
+    (room / "two.txt").write_text("The caster\n")
+    told = " ".join(shown(capsys, "--split", "two.txt", "--samples", "1").split())
+    assert "100 symbols in 1 text that it wrote at temperature 1, beside 3 in 1 piece of two.txt." in told
+    assert "two.txt - - - - - - " in told
+    assert "It is" not in told
+
+
+def test_without_samples_nothing_is_said_of_it(capsys: pytest.CaptureFixture[str]):
+    assert "new" not in shown(capsys, "--samples", "0")
+    assert json.loads(shown(capsys, "--samples", "0", "--json"))["novelty"] is None
+
+
+@pytest.mark.parametrize(
+    ("samples", "said"),
+    [
+        ("-1", "--samples must be at least 0 and at most 1,000, not -1."),
+        ("1001", "--samples must be at least 0 and at most 1,000, not 1001."),
+        ("many", "invalid int value: 'many'"),
+    ],
+)
+def test_a_wrong_number_of_samples_is_told(capsys: pytest.CaptureFixture[str], samples: str, said: str):
+    assert main(["evaluate", "--samples", samples]) == 2
+    told = capsys.readouterr()
+    assert said in told.err
+    assert told.err.startswith("Error: ")
+    assert told.err.count("\n") == 1
+    assert told.out == ""
+
+
 def test_json_is_one_object(capsys: pytest.CaptureFixture[str]):
     told = json.loads(shown(capsys, "small", "--split", "valid", "--json"))
     found = wordgen.evaluate("small", split="valid")
@@ -69,6 +129,15 @@ def test_json_is_one_object(capsys: pytest.CaptureFixture[str]):
     assert told["kneser_ney"]["perplexity"] == found.ngram.perplexity  # pyright: ignore[reportOptionalMemberAccess]
     assert told["unigram"]["perplexity"] > 1
     assert told["fit"] == (found.finding and found.finding.fit)
+    new = found.novelty
+    assert new is not None
+    assert told["novelty"]["verdict"] == new.verdict
+    assert told["novelty"]["originality"] == new.originality
+    for name, figures in (("samples", new.samples), ("held_out", new.held_out)):
+        assert told["novelty"][name]["shares"] == {str(length): share for length, share in figures.shares.items()}
+        assert told["novelty"][name]["self_bleu"] == figures.self_bleu
+        assert figures.longest is not None
+        assert told["novelty"][name]["longest"] == asdict(figures.longest)
 
 
 def test_standard_input_is_a_text_too(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, room: Path):

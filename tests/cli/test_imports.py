@@ -41,6 +41,8 @@ def modules_after(arguments: list[str], room: Path) -> tuple[int, set[str]]:
         (["evaluate", "--help"], 0),
         (["evaluate"], 0),
         (["evaluate", "--split", "valid", "--json"], 0),
+        (["evaluate", "--samples", "3"], 0),
+        (["evaluate", "--samples", "-3"], 2),
         (["corpora"], 0),
         (["corpora", "show", "lotr"], 0),
         (["corpora", "show", "lyrics", "--tokenizer", "characters"], 0),

@@ -87,6 +87,15 @@ def test_many_texts_are_written_in_parts(model: TrainedModel, monkeypatch: pytes
     assert [(text.text, text.number) for text in parts] == [(text.text, text.number) for text in whole]
 
 
+def test_writing_tells_how_far_it_is(model: TrainedModel, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(trained, "_SIDE_BY_SIDE", 2)
+    told: list[tuple[int, int]] = []
+    settings = GenerationSettings(count=5, length=3, random_seed=1)
+    texts = list(model.write([""], settings, lambda done, symbols: told.append((done, symbols))))
+    assert len(texts) == 5
+    assert told == [(done, 15) for done in (2, 4, 6, 8, 10, 12, 13, 14, 15)]
+
+
 def test_the_api_tells_its_settings():
     signature = inspect.signature(TrainedModel.generate)
     assert {"self", "seed", "mode", "temperature", "random_seed"} <= set(signature.parameters)

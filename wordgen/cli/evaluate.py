@@ -5,15 +5,16 @@ import json
 import shlex
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, asdict, fields
 from typing import TYPE_CHECKING, Any
 
 from wordgen.cli.exits import EXIT_OK
-from wordgen.cli.flags import Parser, verb_parser
+from wordgen.cli.flags import Parser, add_flags, given_settings, verb_parser
 from wordgen.cli.generate import limit_threads
 from wordgen.cli.output import TRY, on_screen, show, tell
 from wordgen.cli.waiting import SymbolProgress, fetching, reading
 from wordgen.errors import SettingError
+from wordgen.evaluation.settings import NoveltySettings
 from wordgen.settings import flag_name
 
 if TYPE_CHECKING:
@@ -21,16 +22,20 @@ if TYPE_CHECKING:
 
     from wordgen.evaluating import Evaluation, Watcher
     from wordgen.evaluation.measures import Loss
+    from wordgen.evaluation.novelty import Figures, Novelty, VerbatimRun
     from wordgen.run_settings import TrainSettings
 
 _MANY_SYMBOLS = 500_000  # counting more takes longer than one likes to wait without a word
+_MANY_TO_SEARCH = 10_000_000
+_LONGEST_SHOWN = 300
 
 
 def make_parser(prog: str) -> Parser:
     parser = verb_parser(
         prog,
         "Measure how good a trained model is: its perplexity on text that it has not learned, beside that of word "
-        "frequencies and of an n-gram model, and a sentence on what to change.",
+        "frequencies and of an n-gram model, a sentence on what to change, and how much of what it writes stands in "
+        "the training text.",
         "lotr --split valid",
     )
     parser.add_argument(
@@ -47,6 +52,7 @@ def make_parser(prog: str) -> Parser:
         help="what to measure it on: valid or test, the parts of its corpus (it was chosen by the first, and has never "
         "met the other), or a text file, a folder of them, or - for standard input (default: test)",
     )
+    add_flags(parser, NoveltySettings, "is it new?")
     parser.add_argument("--json", action="store_true", help="one JSON object, for programs (default: no)")
     return parser
 
@@ -61,7 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
     model = arguments.named if arguments.model is None else arguments.model
     split = keep_standard_input() if arguments.split == STANDARD_INPUT else arguments.split
     with ExitStack() as closing:
-        evaluated = evaluate(model, split, _watcher(closing))
+        evaluated = evaluate(model, split, _watcher(closing), **given_settings(NoveltySettings, arguments))
     if arguments.json:
         show(json.dumps(_as_mapping(evaluated), ensure_ascii=False) + "\n")
     else:
@@ -78,6 +84,7 @@ def _watcher(closing: ExitStack) -> "Watcher":
             self._fetched: Callable[[str, int, int], None] | None = None
             self._read: dict[str, Callable[[int, int], None]] = {}
             self._predicted: SymbolProgress | None = None
+            self._written: SymbolProgress | None = None
 
         def fetching(self, file: str, done: int, total: int) -> None:
             self._fetched = self._fetched or closing.enter_context(fetching())
@@ -90,16 +97,28 @@ def _watcher(closing: ExitStack) -> "Watcher":
             self._read[name](done, size)
 
         def predicting(self, done: int, symbols: int) -> None:
-            if self._predicted is None:
-                closing.close()
-                self._predicted = SymbolProgress.here("Predicting", "Predicted")
-                closing.callback(self._predicted.close)
+            self._predicted = self._predicted or self._symbols("Predicting", "Predicted")
             self._predicted(done, symbols)
 
         def counting(self, symbols: int) -> None:
             closing.close()
             if symbols > _MANY_SYMBOLS:
                 tell(f"Counting the {ORDER}-grams of {symbols:,} symbols.")
+
+        def writing(self, done: int, symbols: int) -> None:
+            self._written = self._written or self._symbols("Writing", "Written")
+            self._written(done, symbols)
+
+        def searching(self, symbols: int) -> None:
+            closing.close()
+            if symbols > _MANY_TO_SEARCH:
+                tell(f"Searching {symbols:,} symbols for what it wrote.")
+
+        def _symbols(self, doing: str, done: str) -> SymbolProgress:
+            closing.close()
+            progress = SymbolProgress.here(doing, done)
+            closing.callback(progress.close)
+            return progress
 
     return Screen()
 
@@ -123,6 +142,8 @@ def _on_screen(evaluated: "Evaluation") -> "Iterator[RenderableType]":
     yield Padding(table, (1, 0))
     if evaluated.verdict is not None:
         yield Text(evaluated.verdict)
+    if evaluated.novelty is not None:
+        yield from _novelty_on_screen(evaluated.novelty, unknown=evaluated.unknown_share > 0)
     yield f"Try:  {command_to_try(evaluated)}"
 
 
@@ -153,6 +174,62 @@ def _rows(evaluated: "Evaluation") -> "Iterator[tuple[str, Loss]]":
         yield f"{ORDER}-gram, Kneser-Ney", evaluated.ngram
     if evaluated.unigram is not None:
         yield "word frequencies", evaluated.unigram
+
+
+def _novelty_on_screen(novelty: "Novelty", *, unknown: bool) -> "Iterator[RenderableType]":
+    from rich.padding import Padding
+    from rich.table import Table
+    from rich.text import Text
+
+    yield Text("\nIs what it writes new?", "bold")
+    for sentence in _told_of_novelty(novelty, unknown=unknown):
+        yield Text(sentence, "dim")
+    copied = Table("in the training text, runs of", box=None, padding=(0, 2, 0, 0))
+    varied = Table("", box=None, padding=(0, 2, 0, 0))
+    for length in novelty.samples.shares:
+        copied.add_column(str(length), justify="right")
+    for column in ("distinct-1", "distinct-2", "repetition", "self-BLEU", "longest run"):
+        varied.add_column(column, justify="right")
+    for name, figures in (("its texts", novelty.samples), (novelty.beside, novelty.held_out)):
+        copied.add_row(name, *map(_percent, figures.shares.values()))
+        measured = (figures.distinct_1, figures.distinct_2, figures.repetition, figures.self_bleu)
+        varied.add_row(name, *map(_percent, measured), str(0 if figures.longest is None else figures.longest.symbols))
+    yield Padding(copied, (1, 0, 0, 0))
+    yield Padding(varied, (1, 0))
+    if novelty.verdict is not None:
+        yield Text(novelty.verdict)
+    if novelty.samples.longest is not None:
+        yield Text(_source(novelty.samples.longest))
+
+
+def _told_of_novelty(novelty: "Novelty", *, unknown: bool) -> Iterator[str]:
+    """What one must know to understand the figures."""
+    samples, held_out = novelty.samples, novelty.held_out
+    yield (
+        f"{samples.symbols:,} symbols in {_counted(samples.texts, 'text')} that it wrote at temperature 1, beside "
+        f"{held_out.symbols:,} in {_counted(held_out.texts, 'piece')} of {novelty.beside}."
+        + (" What has an UNKNOWN in it counts as new." if unknown else "")
+    )
+    fewer = 1 < held_out.texts < samples.texts
+    yield (
+        "distinct: different symbols (1) and pairs (2) of all. repetition: runs of 4 that stood in the same text "
+        "before. self-BLEU: how much each text is like the others"
+        + (f"; it and distinct are means over {held_out.texts:,} texts at a time." if fewer else ".")
+    )
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{share:.1%}"
+
+
+def _source(run: "VerbatimRun") -> str:
+    text = " ".join(run.text.split())
+    shown = text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN].rsplit(' ', 1)[0]} ..."
+    return f"The longest run that it copied, {run.symbols:,} symbols, begins in {run.file}, line {run.line:,}: {shown}"
 
 
 def command_to_try(evaluated: "Evaluation") -> str:
@@ -203,6 +280,22 @@ def _as_mapping(evaluated: "Evaluation") -> dict[str, Any]:
         "kneser_ney": None if evaluated.ngram is None else {"order": ORDER, **(figures(evaluated.ngram) or {})},
         "fit": None if evaluated.finding is None else evaluated.finding.fit,
         "verdict": evaluated.verdict,
+        "novelty": None if evaluated.novelty is None else _novelty_as_mapping(evaluated.novelty),
         "notes": list(evaluated.notes),
         "command_to_try": command_to_try(evaluated),
     }
+
+
+def _novelty_as_mapping(novelty: "Novelty") -> dict[str, Any]:
+    return {
+        "samples": _figures_as_mapping(novelty.samples),
+        "held_out": _figures_as_mapping(novelty.held_out),
+        "originality": novelty.originality,
+        "told_by": novelty.told_by,
+        "verdict": novelty.verdict,
+    }
+
+
+def _figures_as_mapping(figures: "Figures") -> dict[str, Any]:
+    shares = {str(length): share for length, share in figures.shares.items()}
+    return {**asdict(figures), "shares": shares}

@@ -7,6 +7,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -29,16 +30,44 @@ def network_loss(
     """Loss over all symbols but START, the carry running on from each to the next; the first is no target."""
     symbols = int((ids[1:] != START).sum())
     nats, done = 0.0, 0
-    for of_window, predicted in _in_order(network, _windows(network, ids)):
-        nats += of_window
-        done += predicted
+    for window in predictions(network, ids, streams_for(len(ids))):
+        nats -= float(window.log_odds.sum(dtype=np.float64))
+        done += len(window.targets)
         progress(done, symbols)
     return Loss(nats, symbols)
 
 
-def _windows(network: NumpyNetwork, ids: NDArray[np.unsignedinteger[Any]]) -> Iterator[tuple[Floats, Ids]]:
+@dataclass(frozen=True)
+class Predictions:
+    """Some targets of a text, START left out."""
+
+    hidden: Floats
+    """What the last layer holds before each, one a row."""
+    targets: Ids
+    log_odds: NDArray[np.float64]
+    """What the network gives to each."""
+
+
+def predictions(network: NumpyNetwork, ids: NDArray[np.unsignedinteger[Any]], streams: int) -> Iterator[Predictions]:
+    """All targets of a text, some at a time; with one stream in their order.
+
+    From as many threads as there are processors, and not more at once than those need, or a long text would pile up.
+    """
+    threads = os.cpu_count() or 1
+    waiting: deque[Future[Predictions]] = deque()
+    with ThreadPoolExecutor(threads) as pool:
+        for hidden, targets in _windows(network, ids, streams):
+            waiting.append(pool.submit(_predicted, network, hidden, targets))
+            if len(waiting) > 2 * threads:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+def _windows(
+    network: NumpyNetwork, ids: NDArray[np.unsignedinteger[Any]], streams: int
+) -> Iterator[tuple[Floats, Ids]]:
     """What the last layer holds before each target, and the targets, some at a time."""
-    streams = streams_for(len(ids))
     carry = network.zero_carry(streams)
     for inputs, targets in evaluation_batches(ids, streams, max(1, _AT_ONCE // streams)):
         hidden: list[Floats] = []
@@ -48,23 +77,11 @@ def _windows(network: NumpyNetwork, ids: NDArray[np.unsignedinteger[Any]]) -> It
         yield np.concatenate(hidden), targets.T.ravel()
 
 
-def _in_order(network: NumpyNetwork, windows: Iterator[tuple[Floats, Ids]]) -> Iterator[tuple[float, int]]:
-    """Loss and number of targets of each window, from as many threads as there are processors."""
-    threads = os.cpu_count() or 1
-    waiting: deque[Future[tuple[float, int]]] = deque()
-    with ThreadPoolExecutor(threads) as pool:
-        for hidden, targets in windows:
-            waiting.append(pool.submit(_loss, network, hidden, targets))
-            if len(waiting) > 2 * threads:  # or a long text would pile up
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-
-
-def _loss(network: NumpyNetwork, hidden: Floats, targets: Ids) -> tuple[float, int]:
+def _predicted(network: NumpyNetwork, hidden: Floats, targets: Ids) -> Predictions:
     counted = targets != START
-    logits = network.logits(hidden[counted])
+    hidden, targets = hidden[counted], targets[counted]
+    logits = network.logits(hidden)
     logits -= logits.max(axis=1, keepdims=True)
-    own = logits[np.arange(len(logits)), targets[counted]].sum(dtype=np.float64)
+    own = logits[np.arange(len(logits)), targets].astype(np.float64)
     np.exp(logits, out=logits)
-    return float(np.log(logits.sum(axis=1, dtype=np.float64)).sum() - own), int(counted.sum())
+    return Predictions(hidden, targets, own - np.log(logits.sum(axis=1, dtype=np.float64)))

@@ -115,12 +115,21 @@ class TrainedModel:
     generate = by_name(GenerationSettings)(generate_with)
     stream = by_name(GenerationSettings)(stream_with)
 
-    def write(self, seeds: Sequence[str], settings: GenerationSettings) -> Iterator[Text]:
-        """Write `count` texts for each seed, some side by side, and hand them out as they are done."""
+    def write(
+        self,
+        seeds: Sequence[str],
+        settings: GenerationSettings,
+        progress: Progress = lambda done, symbols: None,
+    ) -> Iterator[Text]:
+        """Write `count` texts for each seed, some side by side, and hand them out as they are done.
+
+        `progress` is told how many symbols are written, and how many there can be at the most; a beam search tells it
+        nothing.
+        """
         settings = with_random_seed(settings)
         assert settings.random_seed is not None
         read = [self.read_seed(seed) for seed in seeds]
-        for seed, number, draft in self._drafts(read, settings):
+        for seed, number, draft in self._drafts(read, settings, progress):
             yield Text(
                 seed=seed.given,
                 text=draft.text,
@@ -209,7 +218,9 @@ class TrainedModel:
         word = "(end)" if symbol == END else piece.replace(LINE_BREAK, "(line break)").strip() or "(space)"
         return NextWord(word, piece, self.vocabulary.symbols[symbol], probability)
 
-    def _drafts(self, seeds: Sequence[Seed], settings: GenerationSettings) -> Iterator[tuple[Seed, int, Draft]]:
+    def _drafts(
+        self, seeds: Sequence[Seed], settings: GenerationSettings, progress: Progress
+    ) -> Iterator[tuple[Seed, int, Draft]]:
         """The finished drafts of each seed in turn, numbered."""
         if settings.mode == "beam":
             for seed in seeds:
@@ -217,11 +228,13 @@ class TrainedModel:
                     yield seed, number, draft
             return
         jobs = [(seed, number) for seed in seeds for number in range(settings.count)]
+        done = 0
         for first in range(0, len(jobs), _SIDE_BY_SIDE):
             part = jobs[first : first + _SIDE_BY_SIDE]
             drafts = [self._draft(seed, settings) for seed, _ in part]
             for _ in self._written(drafts, [number for _, number in part], settings):
-                pass
+                progress(done + sum(len(draft.ids) for draft in drafts), len(jobs) * settings.length)
+            done += sum(len(draft.ids) for draft in drafts)
             for (seed, number), draft in zip(part, drafts, strict=True):
                 yield seed, number, draft
 

@@ -15,8 +15,10 @@ from wordgen.dataset.encoding import prepare
 from wordgen.dataset.splits import splits_of
 from wordgen.errors import BundleError, CorpusError, SettingError
 from wordgen.evaluating import Watcher
+from wordgen.evaluation.cache import best_cache, cache_loss
 from wordgen.evaluation.ngrams import NgramModel
 from wordgen.evaluation.novelty import novelty
+from wordgen.generation.step import NumpyNetwork
 from wordgen.generation.trained import TrainedModel
 from wordgen.text.settings import TextSettings
 
@@ -188,12 +190,12 @@ def test_n_grams_that_would_fill_the_memory_are_left_out(room: Path, monkeypatch
 
 
 def test_what_it_writes_is_what_its_user_would_see_looked_up_in_its_corpus(room: Path):
-    found = wordgen.evaluate("small", samples=6).novelty
+    found = wordgen.evaluate("small", samples=20).novelty
     assert found is not None
-    assert (found.samples.texts, found.samples.symbols) == (6, 600)
+    assert (found.samples.texts, found.samples.symbols) == (20, 2000)
     assert (found.held_out.texts, found.held_out.symbols) == (5, 500)
     model = wordgen.load("small")
-    texts = model.generate("", count=6, length=100, temperature=1.0, random_seed=1)
+    texts = model.generate("", count=20, length=100, temperature=1.0, random_seed=1)
     written = [np.array([model.vocabulary.id_of(symbol) for symbol in text.symbols]) for text in texts]
     dataset = prepare(open_corpus("spells"), TextSettings(), room / "encoded")
     assert found == novelty(written, dataset.ids["test"], dataset)
@@ -205,7 +207,7 @@ def test_what_it_writes_is_what_its_user_would_see_looked_up_in_its_corpus(room:
     assert "".join(longest.text.split()) in "".join(lines[longest.line - 1].split())
     assert any("".join(longest.text.split()) in "".join(text.text.split()) for text in texts)
     assert longest.symbols <= max((copy.symbols for copy in copies), default=4)  # copies may go over ends of lines
-    assert wordgen.evaluate("small", samples=6).novelty == found
+    assert wordgen.evaluate("small", samples=20).novelty == found
 
 
 def test_it_needs_no_copy_index(room: Path):
@@ -314,3 +316,37 @@ def test_the_command_is_the_same(room: Path):
     ended = run_command("evaluate", "small", "--json", cwd=room)
     assert ended.returncode == 0, ended.stderr
     assert json.loads(ended.stdout)["perplexity"] == pytest.approx(wordgen.evaluate("small").perplexity, rel=1e-6)
+
+
+def test_with_a_cache_it_is_measured_besides_as_it_was_set_on_the_valid_part(room: Path):
+    plain = wordgen.evaluate("small", samples=0)
+    found = wordgen.evaluate("small", samples=0, cache=300)
+    assert (plain.with_cache, plain.while_learning) == (None, None)
+    assert found.own == plain.own
+    assert found.with_cache is not None
+    bundle = load_bundle(room / "saved_models" / "small")
+    ids = prepare(open_corpus("spells"), TextSettings(), room / "encoded").ids
+    network = NumpyNetwork(bundle.architecture, bundle.weights)
+    cache = best_cache(network, ids["valid"], 300)
+    assert found.with_cache.cache == cache
+    assert found.with_cache.loss == cache_loss(network, ids["test"], cache)
+    assert found.with_cache.loss.symbols == found.symbols
+    assert found.with_cache.loss.perplexity < found.perplexity  # three epochs are few, and spells repeat themselves
+
+
+def test_while_it_learns_it_is_measured_besides(room: Path):
+    found = wordgen.evaluate("small", samples=0, dynamic=True)
+    assert found.while_learning is not None
+    assert found.while_learning.loss.symbols == found.symbols
+    assert found.while_learning.rate > 0
+    assert found.while_learning.loss.perplexity < found.perplexity
+    assert found == wordgen.evaluate("small", samples=0, dynamic=True)  # nothing of the model has changed
+
+
+def test_how_it_gets_used_to_a_text_cannot_be_found_out_without_its_corpus(room: Path):
+    (room / "other.txt").write_text("The caster waits.\n" * 30, encoding="utf-8")
+    (room / "saved_models" / "small" / "report.json").unlink()
+    with pytest.raises(CorpusError, match="--cache and --dynamic are set on the valid part"):
+        wordgen.evaluate("small", "other.txt", cache=5)
+    with pytest.raises(SettingError, match="--cache must be at least 1"):
+        wordgen.evaluate("small", "other.txt", cache=0)

@@ -21,12 +21,13 @@ from wordgen.dataset.encoding import Dataset, fingerprint, prepare
 from wordgen.dataset.ids import SplitStatistics
 from wordgen.dataset.other_text import encode_other
 from wordgen.errors import CorpusError, SettingError
+from wordgen.evaluation.adapting import WhileLearning, WithCache, while_learning, with_cache
 from wordgen.evaluation.baselines import unigram_loss
 from wordgen.evaluation.measures import Loss
 from wordgen.evaluation.ngrams import ORDER, NgramModel, memory_for
 from wordgen.evaluation.novelty import Novelty, novelty
 from wordgen.evaluation.samples import write_samples
-from wordgen.evaluation.settings import NoveltySettings
+from wordgen.evaluation.settings import EvaluationSettings
 from wordgen.evaluation.stream import network_loss
 from wordgen.evaluation.verdict import Curves, Finding, finding, verdict
 from wordgen.evaluation.whole_words import memory_for as memory_for_words
@@ -54,6 +55,12 @@ class Watcher:
     def predicting(self, done: int, symbols: int) -> None:
         """The model has predicted so many symbols."""
 
+    def trying(self, done: int, symbols: int) -> None:
+        """How it gets used to a text best is being tried out; so many symbols of this try are predicted."""
+
+    def adapting(self, done: int, symbols: int) -> None:
+        """The model, getting used to the text, has predicted so many symbols."""
+
     def counting(self, symbols: int) -> None:
         """The n-grams of the training text, which has so many symbols, are counted next."""
 
@@ -76,6 +83,10 @@ class Evaluation:
     """What the model has learned."""
     own: Loss
     """The model's."""
+    with_cache: WithCache | None
+    """The model's with a memory of what it has just read, where that was asked for."""
+    while_learning: WhileLearning | None
+    """The model's while it goes on learning from what it reads, where that was asked for."""
     unigram: Loss | None
     """What word frequencies alone would cost, add-one; nothing where the training text cannot be had."""
     ngram: Loss | None
@@ -127,16 +138,19 @@ def evaluate(
     split: str | Path = "test",
     watcher: Watcher | None = None,
     *,
-    samples: int = NoveltySettings.samples,
+    samples: int = EvaluationSettings.samples,
+    cache: int | None = None,
+    dynamic: bool = False,
 ) -> Evaluation:
     """Measure a model: a run's name, a folder or what `wordgen.load` gave; the newest when nothing is given.
 
     >>> wordgen.evaluate("lotr", split="valid").perplexity
 
     `split` is valid or test of the model's own corpus, or a text file or a folder of them. The model writes so many
-    `samples` to see how new they are, always the same ones; with 0 that is left out.
+    `samples` to see how new they are, always the same ones; with 0 that is left out. With a `cache` of so many
+    symbols, and `dynamic`, it is measured again while it gets used to the text.
     """
-    samples = NoveltySettings(samples=samples).samples
+    settings = EvaluationSettings(samples=samples, cache=cache, dynamic=dynamic)
     watcher = watcher or Watcher()
     folder = _folder_of(model)
     bundle = load_bundle(folder)
@@ -144,13 +158,16 @@ def evaluate(
     text = _text(run, bundle, str(split), watcher)
     _check(text, bundle, folder)
     own = network_loss(NumpyNetwork(bundle.architecture, bundle.weights), text.ids, watcher.predicting)
+    with_cache, while_learning = _adapted(text, bundle, settings, watcher)
     unigram, ngram, left_out = _baselines(text, len(bundle.vocabulary), watcher)
-    new, left_out_too = _novelty(text, bundle, samples, watcher)
+    new, left_out_too = _novelty(text, bundle, settings.samples, watcher)
     return Evaluation(
         model=folder.name,
         split=str(split),
         corpus=bundle.text.corpus,
         own=own,
+        with_cache=with_cache,
+        while_learning=while_learning,
         unigram=unigram,
         ngram=ngram,
         novelty=new,
@@ -297,6 +314,26 @@ def _check(text: _Text, bundle: Bundle, folder: Path) -> None:
         raise CorpusError(
             f"{folder.name} knows nothing that stands in {text.name}: take a text of the language that it learned."
         )
+
+
+def _adapted(
+    text: _Text, bundle: Bundle, settings: EvaluationSettings, watcher: Watcher
+) -> tuple[WithCache | None, WhileLearning | None]:
+    """The network while it gets used to the text; how, is found out on the valid part of what it has learned."""
+    if settings.cache is None and not settings.dynamic:
+        return None, None
+    if text.learned is None:
+        raise CorpusError(
+            "--cache and --dynamic are set on the valid part of the model's own corpus, and that cannot be found: put "
+            "it back, or leave them out."
+        )
+    valid = text.learned.ids["valid"]
+    cached = learned = None
+    if settings.cache is not None:
+        cached = with_cache(bundle, valid, text.ids, settings.cache, watcher.trying, watcher.adapting)
+    if settings.dynamic:
+        learned = while_learning(bundle, valid, text.ids, watcher.trying, watcher.adapting)
+    return cached, learned
 
 
 def _baselines(text: _Text, vocabulary_size: int, watcher: Watcher) -> tuple[Loss | None, Loss | None, Sequence[str]]:

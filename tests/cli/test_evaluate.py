@@ -185,3 +185,25 @@ def test_a_long_text_shows_on_a_terminal_how_far_it_is(room: Path):
     said = said_beside(written, "evaluate", "--split", "long.txt", "--json", cwd=room)
     assert re.search(r"Predicting.*[1-9]\d*/100000.* symbols", said)
     assert json.loads(written.read_text())["symbols"] == 100_000
+
+
+def test_getting_used_to_a_text_is_told_beside_the_plain_figure(capsys: pytest.CaptureFixture[str]):
+    told = shown(capsys, "--samples", "0", "--cache", "200", "--split", "valid")
+    found = json.loads(shown(capsys, "--samples", "0", "--cache", "200", "--split", "valid", "--json"))
+    cache = found["cache"]
+    assert cache["size"] == 200
+    assert found["dynamic"] is None
+    rows = [" ".join(line.split()) for line in told.split("\n")]
+    assert any(row.startswith(f"the model {found['perplexity']:,.1f} ") for row in rows)
+    expected = f"with a cache of 200 {cache['perplexity']:,.1f} {cache['bits_per_character']:.3f} "
+    assert any(row.startswith(expected) for row in rows)
+    assert f"The cache gives {cache['weight']:.0%} of the odds" in " ".join(rows)
+    assert "set on this same text, which flatters a little" in " ".join(rows)
+    assert "set on the valid part" in " ".join(shown(capsys, "--samples", "0", "--cache", "200").split())
+
+
+def test_learning_as_it_reads_is_told_too(capsys: pytest.CaptureFixture[str]):
+    assert main(["evaluate", "--samples", "0", "--dynamic", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["dynamic"]["rate"] > 0
+    assert found["dynamic"]["perplexity"] < found["perplexity"]

@@ -14,7 +14,7 @@ from wordgen.cli.generate import limit_threads
 from wordgen.cli.output import TRY, on_screen, show, tell
 from wordgen.cli.waiting import SymbolProgress, fetching, reading
 from wordgen.errors import SettingError
-from wordgen.evaluation.settings import NoveltySettings
+from wordgen.evaluation.settings import AdaptingSettings, EvaluationSettings, NoveltySettings
 from wordgen.settings import flag_name
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ def make_parser(prog: str) -> Parser:
         "met the other), or a text file, a folder of them, or - for standard input (default: test)",
     )
     add_flags(parser, NoveltySettings, "is it new?")
+    add_flags(parser, AdaptingSettings, "does it get used to a text?")
     parser.add_argument("--json", action="store_true", help="one JSON object, for programs (default: no)")
     return parser
 
@@ -67,7 +68,7 @@ def run(arguments: argparse.Namespace) -> int:
     model = arguments.named if arguments.model is None else arguments.model
     split = keep_standard_input() if arguments.split == STANDARD_INPUT else arguments.split
     with ExitStack() as closing:
-        evaluated = evaluate(model, split, _watcher(closing), **given_settings(NoveltySettings, arguments))
+        evaluated = evaluate(model, split, _watcher(closing), **given_settings(EvaluationSettings, arguments))
     if arguments.json:
         show(json.dumps(_as_mapping(evaluated), ensure_ascii=False) + "\n")
     else:
@@ -85,6 +86,9 @@ def _watcher(closing: ExitStack) -> "Watcher":
             self._read: dict[str, Callable[[int, int], None]] = {}
             self._predicted: SymbolProgress | None = None
             self._written: SymbolProgress | None = None
+            self._tried: SymbolProgress | None = None
+            self._tried_so_far = 0
+            self._adapted: SymbolProgress | None = None
 
         def fetching(self, file: str, done: int, total: int) -> None:
             self._fetched = self._fetched or closing.enter_context(fetching())
@@ -99,6 +103,17 @@ def _watcher(closing: ExitStack) -> "Watcher":
         def predicting(self, done: int, symbols: int) -> None:
             self._predicted = self._predicted or self._symbols("Predicting", "Predicted")
             self._predicted(done, symbols)
+
+        def trying(self, done: int, symbols: int) -> None:
+            if self._tried is None or done < self._tried_so_far:  # the next try
+                self._tried = self._symbols("Trying out", "Tried out")
+            self._tried_so_far = done
+            self._tried(done, symbols)
+
+        def adapting(self, done: int, symbols: int) -> None:
+            if self._adapted is None or self._tried is not None:
+                self._adapted, self._tried = self._symbols("Getting used to", "Got used to"), None
+            self._adapted(done, symbols)
 
         def counting(self, symbols: int) -> None:
             closing.close()
@@ -163,13 +178,29 @@ def _told(evaluated: "Evaluation") -> Iterator[str]:
             f"{evaluated.spelled_share:.1%} of the words are spelled out, and each of their bytes is a symbol: go by "
             "the bits per character."
         )
+    if evaluated.with_cache is not None:
+        cache = evaluated.with_cache.cache
+        given = f"{cache.weight:.0%} of the odds, with a flatness of {cache.flatness:g}"
+        yield f"The cache gives {given}{_set_on(evaluated)}."
+    if evaluated.while_learning is not None:
+        yield f"Learning as it reads goes at a rate of {evaluated.while_learning.rate:g}{_set_on(evaluated)}."
     yield from evaluated.notes
+
+
+def _set_on(evaluated: "Evaluation") -> str:
+    if evaluated.split == "valid":
+        return ", set on this same text, which flatters a little"
+    return ", set on the valid part"
 
 
 def _rows(evaluated: "Evaluation") -> "Iterator[tuple[str, Loss]]":
     from wordgen.evaluating import ORDER
 
     yield "the model", evaluated.own
+    if evaluated.with_cache is not None:
+        yield f"with a cache of {evaluated.with_cache.cache.size:,}", evaluated.with_cache.loss
+    if evaluated.while_learning is not None:
+        yield "learning as it reads", evaluated.while_learning.loss
     if evaluated.ngram is not None:
         yield f"{ORDER}-gram, Kneser-Ney", evaluated.ngram
     if evaluated.unigram is not None:
@@ -267,6 +298,7 @@ def _as_mapping(evaluated: "Evaluation") -> dict[str, Any]:
         bits = loss.bits_per(evaluated.statistics.characters)
         return {"perplexity": loss.perplexity, "bits_per_character": bits}
 
+    cached, learning = evaluated.with_cache, evaluated.while_learning
     return {
         "model": evaluated.model,
         "corpus": evaluated.corpus,
@@ -276,6 +308,8 @@ def _as_mapping(evaluated: "Evaluation") -> dict[str, Any]:
         "unknown_share": evaluated.unknown_share,
         "spelled_share": evaluated.spelled_share,
         **(figures(evaluated.own) or {}),
+        "cache": None if cached is None else {**asdict(cached.cache), **(figures(cached.loss) or {})},
+        "dynamic": None if learning is None else {"rate": learning.rate, **(figures(learning.loss) or {})},
         "unigram": figures(evaluated.unigram),
         "kneser_ney": None if evaluated.ngram is None else {"order": ORDER, **(figures(evaluated.ngram) or {})},
         "fit": None if evaluated.finding is None else evaluated.finding.fit,

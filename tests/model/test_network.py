@@ -120,9 +120,10 @@ def test_weight_drop_is_a_network_with_some_recurrent_weights_blanked(cell: str)
 
 def test_a_signal_comes_through_three_layers():
     """With weak first weights the third layer says nothing, and learning stands still (docs/experiments.md)."""
-    network = Network(Architecture.of(NetworkSettings(units=128), 20), random_seed=1)
-    hidden, _ = network(IDS, network.zero_carry(4))
-    assert np.asarray(hidden).std() > 0.03
+    for tied in (False, True):
+        network = Network(Architecture.of(NetworkSettings(units=128, tied=tied), 20), random_seed=1)
+        hidden, _ = network(IDS, network.zero_carry(4))
+        assert np.asarray(hidden).std() > (0.01 if tied else 0.03)
 
 
 def test_the_loss_counts_every_target_but_start():

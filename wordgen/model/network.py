@@ -45,7 +45,7 @@ class Network(keras.layers.Layer):
         self.embedding = keras.layers.Embedding(
             architecture.vocabulary_size,
             architecture.embedding,
-            embeddings_initializer=_word_vectors(seeds.pop()),
+            embeddings_initializer=_word_vectors(seeds.pop(), tied=architecture.tied),
             dtype=policy,
             name="embedding",
         )
@@ -199,11 +199,13 @@ def fold_in(seed: DropoutSeed, number: Tensor) -> DropoutSeed:
 
 # A gate lets about half of a signal pass, so with the usual initial weights three LSTM layers hand on next to
 # nothing and learning stands still at word frequencies for many epochs. Word vectors of about unit size and
-# kernels three times as strong in variance bring the signal through (docs/experiments.md, 2026-11-20).
+# kernels three times as strong in variance bring the signal through (docs/experiments.md, 2026-11-20 and 21).
 
 
-def _word_vectors(seed: int) -> Any:
-    return keras.initializers.RandomUniform(-1.0, 1.0, seed=seed)
+def _word_vectors(seed: int, *, tied: bool) -> Any:
+    """Where they are output weights too, large ones are noise in the odds of all rare words for many epochs."""
+    size = 0.3 if tied else 1.0
+    return keras.initializers.RandomUniform(-size, size, seed=seed)
 
 
 def _strong_enough_to_pass(seed: int) -> Any:

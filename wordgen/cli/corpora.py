@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from wordgen.cli.exits import EXIT_OK
 from wordgen.cli.flags import ActionParser, Parser, action_parser, add_flags, settings_from, verb_parser
-from wordgen.cli.output import TRY, on_screen, show
+from wordgen.cli.output import on_screen, show
 from wordgen.cli.waiting import fetching, reading
+from wordgen.commands import TRY
 from wordgen.corpora.catalogue import catalogue
 from wordgen.corpora.corpus import Corpus, ReadingSettings
 from wordgen.corpora.finding import STANDARD_INPUT, keep_standard_input, open_corpus

@@ -2,20 +2,19 @@
 
 import argparse
 import json
-import shlex
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import MISSING, asdict, fields
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from wordgen import commands
 from wordgen.cli.exits import EXIT_OK
 from wordgen.cli.flags import Parser, add_flags, given_settings, verb_parser
 from wordgen.cli.generate import limit_threads
-from wordgen.cli.output import TRY, on_screen, show, tell
+from wordgen.cli.output import on_screen, show, tell
 from wordgen.cli.waiting import SymbolProgress, fetching, reading
 from wordgen.errors import SettingError
 from wordgen.evaluation.settings import AdaptingSettings, EvaluationSettings, NoveltySettings
-from wordgen.settings import flag_name
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
     from wordgen.evaluating import Evaluation, Watcher
     from wordgen.evaluation.measures import Loss
     from wordgen.evaluation.novelty import Figures, Novelty, VerbatimRun
-    from wordgen.run_settings import TrainSettings
 
 _MANY_SYMBOLS = 500_000  # counting more takes longer than one likes to wait without a word
 _MANY_TO_SEARCH = 10_000_000
@@ -265,28 +263,9 @@ def _source(run: "VerbatimRun") -> str:
 
 def command_to_try(evaluated: "Evaluation") -> str:
     """What the verdict advises; or to let it write."""
-    found, settings = evaluated.finding, evaluated.settings
-    if found is None or settings is None:
-        return f"{TRY} generate --model {shlex.quote(evaluated.model)}"
-    if found.fit == "undertrained" and evaluated.can_go_on:
-        return f"{TRY} train --resume {shlex.quote(evaluated.model)} --epochs {found.changes['epochs']}"
-    return f"{TRY} train {shlex.join(_flags(settings, {**settings.to_mapping(), **found.changes}))}"
-
-
-def _flags(settings: "TrainSettings", values: dict[str, Any]) -> Iterator[str]:
-    """The settings that are not as they would be by themselves; a new run has its own name and place."""
-    from wordgen.training.settings import DeviceSettings
-
-    left_out = {"name", "recipe", "overwrite", "precision", *(each.name for each in fields(DeviceSettings))}
-    for each in fields(settings):
-        value = values[each.name]
-        if each.name in left_out or (each.default is not MISSING and value == each.default):
-            continue
-        if isinstance(value, bool):
-            yield flag_name(each.name) if value else flag_name("no_" + each.name)
-            continue
-        yield flag_name(each.name)
-        yield from (str(part) for part in (value if isinstance(value, list | tuple) else (value,)))
+    return commands.command_to_try(
+        evaluated.finding, evaluated.settings, evaluated.model, can_go_on=evaluated.can_go_on
+    )
 
 
 def _as_mapping(evaluated: "Evaluation") -> dict[str, Any]:

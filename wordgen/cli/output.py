@@ -9,8 +9,6 @@ from wordgen.errors import StorageError
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-TRY = "python -m wordgen"
-"""How a command to try begins: that works in a checkout and where wordgen is installed."""
 _WIDTH_IN_A_FILE = 110
 
 

@@ -1,0 +1,66 @@
+"""The commands that wordgen advises or records, as a user can type them: quoted for a shell, in one place for all."""
+
+import shlex
+from collections.abc import Iterator, Mapping
+from dataclasses import MISSING, fields
+from typing import TYPE_CHECKING, Any
+
+from wordgen.settings import flag_name
+from wordgen.training.settings import DeviceSettings
+
+if TYPE_CHECKING:
+    from wordgen.evaluation.verdict import Finding
+    from wordgen.run_settings import TrainSettings
+
+TRY = "python -m wordgen"
+"""How a command begins: that works in a checkout and where wordgen is installed."""
+
+_OF_ONE_RUN = frozenset({"name", "recipe", "overwrite", *(each.name for each in fields(DeviceSettings))})
+
+
+def training_command(
+    settings: "TrainSettings", changes: Mapping[str, Any] | None = None, *, as_computed: bool = False
+) -> str:
+    """To train with such settings, some of them changed; a new run has its own name and place.
+
+    `as_computed` asks for the numbers that were computed with as well, which another machine may not choose by itself.
+    """
+    values = {**settings.to_mapping(), **(changes or {})}
+    left_out = _OF_ONE_RUN if as_computed else _OF_ONE_RUN | {"precision"}
+    return f"{TRY} train {shlex.join(_flags(settings, values, left_out))}"
+
+
+def resuming_command(run: str, epochs: int | None = None) -> str:
+    more = "" if epochs is None else f" --epochs {epochs}"
+    return f"{TRY} train --resume {shlex.quote(run)}{more}"
+
+
+def writing_command(model: str, seed: str | None = None) -> str:
+    beginning = "" if seed is None else f" --seed {shlex.quote(seed)}"
+    return f"{TRY} generate --model {shlex.quote(model)}{beginning}"
+
+
+def evaluating_command(model: str) -> str:
+    return f"{TRY} evaluate {shlex.quote(model)}"
+
+
+def command_to_try(found: "Finding | None", settings: "TrainSettings | None", model: str, *, can_go_on: bool) -> str:
+    """What a verdict advises; or to let the model write."""
+    if found is None or settings is None:
+        return writing_command(model)
+    if found.fit == "undertrained" and can_go_on:
+        return resuming_command(model, found.changes["epochs"])
+    return training_command(settings, found.changes)
+
+
+def _flags(settings: "TrainSettings", values: Mapping[str, Any], left_out: frozenset[str]) -> Iterator[str]:
+    """The settings that are not as they would be by themselves."""
+    for each in fields(settings):
+        value = values[each.name]
+        if each.name in left_out or (each.default is not MISSING and value == each.default):
+            continue
+        if isinstance(value, bool):
+            yield flag_name(each.name) if value else flag_name("no_" + each.name)
+            continue
+        yield flag_name(each.name)
+        yield from (str(part) for part in (value if isinstance(value, list | tuple) else (value,)))

@@ -6,6 +6,7 @@ Where the output is no terminal, there are plain lines instead of a bar.
 import shlex
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
@@ -16,7 +17,17 @@ from rich.text import Text
 
 from wordgen.architecture import Architecture
 from wordgen.evaluation.measures import perplexity_of
-from wordgen.training.reports import Begun, Ending, EpochReport, Observer, Plan, Speed, StepReport, peak_memory
+from wordgen.training.reports import (
+    Begun,
+    Ending,
+    EpochReport,
+    Observer,
+    Plan,
+    Speed,
+    StepReport,
+    peak_memory,
+    shown_duration,
+)
 from wordgen.training.settings import TrainingSettings
 from wordgen.training.transfer import TransferDisplay, bytes_bar
 
@@ -90,7 +101,7 @@ class TerminalProgress(Observer):
             self._said = time.monotonic()
             done = report.step - self._first_step
             left = (time.monotonic() - self._began) / max(1, done) * (total - report.step)
-            told = f" {_duration(left)} left at most" if done else ""
+            told = f" {shown_duration(left)} left at most" if done else ""
             self._console.print(
                 f"{self._place(report)} {self._epoch.words()}{told}",
                 highlight=False,
@@ -102,7 +113,7 @@ class TerminalProgress(Observer):
         mark += "  averaged" if report.averaged else ""
         self._console.print(
             f"[bold]epoch {report.epoch}[/]: perplexity train {report.train_perplexity:,.1f}, "
-            f"valid [bold]{report.valid_perplexity:,.1f}[/] ({_duration(report.seconds)}){mark}",
+            f"valid [bold]{report.valid_perplexity:,.1f}[/] ({shown_duration(report.seconds)}){mark}",
             highlight=False,
         )
         if report.samples:
@@ -122,7 +133,7 @@ class TerminalProgress(Observer):
         self._stop_bars()
         say = self._console.print
         stopped = "Stopped as you asked" if ending.stopped else f"Done ({ending.reason})"
-        say(f"\n[bold]{stopped}[/] after {_duration(ending.seconds)}.", highlight=False)
+        say(f"\n[bold]{stopped}[/] after {shown_duration(ending.seconds)}.", highlight=False)
         if ending.best is not None:
             factor = ending.unigram_perplexity / ending.best.valid_perplexity
             say(
@@ -141,6 +152,9 @@ class TerminalProgress(Observer):
         say("\nLet it write:   " + escape(self._command_to_try(ending)), highlight=False, soft_wrap=True)
         curves = f"tensorboard --logdir {self._plan.folder.parent}"
         say("See its curves: " + escape(curves), highlight=False, soft_wrap=True)
+
+    def page_written(self, page: Path) -> None:
+        self._console.print("Report:         " + escape(str(page)), highlight=False, soft_wrap=True)
 
     def close(self) -> None:
         self._stop_bars()
@@ -277,18 +291,12 @@ def _speed_table(plan: Plan, begun: Begun, speed: Speed) -> Table:
     table.add_row("speed", f"{speed.tokens_per_second:,.0f} tokens/s ({speed.steps} steps of {speed.step:.3f} s)")
     table.add_row("first step", f"after {speed.first_step:.1f} s of making the graph")
     table.add_row("memory", f"{peak_memory() / 2**30:.1f} GiB in use at most")
-    table.add_row("an epoch", f"{plan.steps_per_epoch:,} steps, {_duration(speed.seconds(plan.steps_per_epoch, 1))}")
-    whole = _duration(speed.seconds(begun.last_step, epochs))
+    table.add_row(
+        "an epoch", f"{plan.steps_per_epoch:,} steps, {shown_duration(speed.seconds(plan.steps_per_epoch, 1))}"
+    )
+    whole = shown_duration(speed.seconds(begun.last_step, epochs))
     table.add_row("the whole run", f"{begun.last_step:,} steps, {whole} at most")
     return table
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes:02d} min"
-    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
 
 
 def _shape(architecture: Architecture) -> str:

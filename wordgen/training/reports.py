@@ -107,6 +107,14 @@ def peak_memory() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
+def shown_duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02d} min"
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+
+
 @dataclass(frozen=True)
 class StepReport:
     epoch: int
@@ -207,6 +215,9 @@ class Observer:
 
     def ended(self, ending: Ending) -> None:
         """The run is over and its best model is saved."""
+
+    def page_written(self, page: Path) -> None:
+        """All that one may want to show of the run stands on a page."""
 
     def close(self) -> None:
         """Called last, however the run ended."""

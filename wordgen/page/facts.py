@@ -1,0 +1,183 @@
+"""What the page tells of a run, taken out of its report and of what was measured.
+
+A run that began with an older wordgen lacks some of it, and its page leaves that out.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from wordgen.architecture import Architecture
+from wordgen.dataset.ids import SplitStatistics
+from wordgen.evaluation.measures import Loss
+from wordgen.evaluation.verdict import Curves, finding, verdict
+from wordgen.page.measured import model_step
+from wordgen.run_settings import TrainSettings
+from wordgen.training.settings import TrainingSettings
+
+PARTS = ("valid", "test")
+
+
+@dataclass(frozen=True)
+class Score:
+    """How a model, or mere counting, does on a part of the text; nothing where it is beyond any number."""
+
+    perplexity: float | None
+    bits_per_character: float | None
+
+    @classmethod
+    def of(cls, mapping: Mapping[str, Any]) -> "Score":
+        return cls(mapping.get("perplexity"), mapping.get("bits_per_character"))
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What was found on a part of the text."""
+
+    model: Score
+    ngram: Score | None
+    order: int
+    """How many symbols the n-grams have."""
+    unigram: Score | None
+    notes: tuple[str, ...] = ()
+    novelty: Mapping[str, Any] | None = None
+
+    @classmethod
+    def of(cls, mapping: Mapping[str, Any]) -> "Measured":
+        ngram, unigram = mapping.get("kneser_ney"), mapping.get("unigram")
+        return cls(
+            model=Score.of(mapping),
+            ngram=None if ngram is None else Score.of(ngram),
+            order=5 if ngram is None else ngram["order"],
+            unigram=None if unigram is None else Score.of(unigram),
+            notes=tuple(mapping.get("notes") or ()),
+            novelty=mapping.get("novelty"),
+        )
+
+
+@dataclass(frozen=True)
+class Epoch:
+    number: int
+    place: float
+    """How many epochs were done: a whole number, but for one that was broken off."""
+    train: float
+    valid: float
+    seconds: float
+    samples: tuple[tuple[str, str], ...]
+    """Mode and text."""
+    averaged: bool
+
+    @classmethod
+    def of(cls, mapping: Mapping[str, Any], steps_per_epoch: int) -> "Epoch":
+        return cls(
+            number=mapping["epoch"],
+            place=mapping["step"] / steps_per_epoch,
+            train=mapping["train_perplexity"],
+            valid=mapping["valid_perplexity"],
+            seconds=mapping["seconds"],
+            samples=tuple((sample["mode"], sample["text"]) for sample in mapping["samples"]),
+            averaged=mapping.get("averaged", False),
+        )
+
+    @property
+    def whole(self) -> bool:
+        return self.place >= self.number
+
+
+@dataclass(frozen=True)
+class Facts:
+    run: str
+    settings: TrainSettings
+    report: Mapping[str, Any]
+    epochs: tuple[Epoch, ...]
+    best: Epoch | None
+    """The one whose model is kept."""
+    measured: Mapping[str, Measured]
+    """What is known of the model as it is now, by the part of the text."""
+    architecture: Architecture
+    splits: Mapping[str, SplitStatistics]
+    text: Mapping[str, Any] = field(default_factory=dict)
+    """How the text was read, where the report says so."""
+
+    @classmethod
+    def of(cls, run: str, report: Mapping[str, Any], evaluated: Mapping[str, Any] | None = None) -> "Facts":
+        """`evaluated` goes before what the report itself says of the valid part."""
+        epochs = tuple(Epoch.of(each, report["steps_per_epoch"]) for each in report["epochs"])
+        step = model_step(report)
+        found = {**({"valid": report["valid"]} if report.get("valid") else {}), **(evaluated or {})}
+        of_this_model = [part for part in PARTS if part in found and found[part]["step"] == step]
+        best = report.get("best_epoch")
+        return cls(
+            run=run,
+            settings=TrainSettings.from_mapping(report["settings"]),
+            report=report,
+            epochs=epochs,
+            best=next((epoch for epoch in reversed(epochs) if epoch.number == best), None),
+            measured={part: Measured.of(found[part]) for part in of_this_model},
+            architecture=Architecture.from_mapping(report["architecture"]),
+            splits={name: SplitStatistics(**each) for name, each in report["dataset"]["splits"].items()},
+            text=report.get("text") or {},
+        )
+
+    @property
+    def corpus(self) -> str:
+        corpus = self.settings.corpus
+        return self.text.get("corpus") or (corpus if isinstance(corpus, str) else ", ".join(corpus))
+
+    @property
+    def word_frequencies(self) -> float | None:
+        """Perplexity of word frequencies alone on the valid part."""
+        valid = self.measured.get("valid")
+        measured = valid.unigram.perplexity if valid and valid.unigram else None
+        return self.report.get("unigram_perplexity") if measured is None else measured
+
+    @property
+    def ngram(self) -> tuple[int, float] | None:
+        """Order and perplexity of the n-grams on the valid part."""
+        valid = self.measured.get("valid")
+        if valid is None or valid.ngram is None or valid.ngram.perplexity is None:
+            return None
+        return valid.order, valid.ngram.perplexity
+
+    @property
+    def seconds(self) -> float:
+        """Spent in all epochs, however often the run was interrupted."""
+        return sum(epoch.seconds for epoch in self.epochs)
+
+    @property
+    def verdict(self) -> str | None:
+        """How the model stands beside counting on the valid part, and what the curves advise."""
+        if self.best is None:
+            return None
+        curves = curves_of(self.report, self.settings)
+        order, ngram = self.ngram or (0, None)
+        found = None if curves is None else finding(curves)
+        return verdict(_loss(self.best.valid), found, _known_loss(self.word_frequencies), _known_loss(ngram), order)
+
+
+def curves_of(report: Mapping[str, Any], settings: TrainSettings) -> Curves | None:
+    """Those of the whole epochs: one that was broken off would look like one that gained little."""
+    try:
+        steps = report["steps_per_epoch"]
+        whole: Sequence[Mapping[str, Any]] = [e for e in report["epochs"] if e["step"] >= e["epoch"] * steps]
+        train, valid = ([float(each[f"{split}_perplexity"]) for each in whole] for split in ("train", "valid"))
+    except (KeyError, TypeError, ValueError):
+        return None
+    return Curves(
+        train,
+        valid,
+        epochs=settings.epochs,
+        dropout=settings.dropout,
+        units=settings.units,
+        learning_rate=TrainingSettings.part_of(settings).first_learning_rate,
+    )
+
+
+def _known_loss(perplexity: float | None) -> Loss | None:
+    return None if perplexity is None else _loss(perplexity)
+
+
+def _loss(perplexity: float) -> Loss:
+    """For one symbol, which is as good as any number of them."""
+    return Loss(math.log(perplexity), 1)

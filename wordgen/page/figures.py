@@ -1,0 +1,38 @@
+"""Numbers as they are shown."""
+
+import math
+from datetime import datetime
+
+
+def perplexity(value: float | None) -> str:
+    if value is None or not math.isfinite(value):
+        return "beyond any number"
+    return f"{value:,.1f}" if value < 1e9 else f"{value:.1e}"
+
+
+def bits(value: float | None) -> str:
+    return "beyond any number" if value is None else f"{value:.3f}"
+
+
+def share(value: float | None) -> str:
+    return "\N{EN DASH}" if value is None else f"{value:.1%}"
+
+
+def many(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def rough(number: int) -> str:
+    """A great number in few digits."""
+    for size, name in ((10**9, "billion"), (10**6, "million")):
+        if number >= size:
+            return f"{number / size:.1f} {name}"
+    return f"{number:,}"
+
+
+def date(written: str) -> str:
+    """A moment as the report has it, without its seconds; as it stands where it is none."""
+    try:
+        return f"{datetime.fromisoformat(written):%Y-%m-%d, %H:%M %Z}".strip()
+    except ValueError:
+        return written

@@ -9,7 +9,7 @@ import os
 import platform
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -25,10 +25,13 @@ from wordgen.corpora.fetching import Fetching
 from wordgen.corpora.finding import open_corpus
 from wordgen.dataset.batches import Batches
 from wordgen.dataset.encoding import Dataset, prepare
-from wordgen.errors import CorpusError, SettingError
+from wordgen.errors import CorpusError, DivergedError, SettingError
 from wordgen.evaluation.baselines import unigram_perplexity
+from wordgen.evaluation.counting import beside_counting
 from wordgen.generation.copies import COPY_INDEX
 from wordgen.generation.trained import word_to_try
+from wordgen.page.measured import model_step
+from wordgen.page.writing import write_page
 from wordgen.recipes import find_recipe
 from wordgen.run_folder import RunFolder, find_run, folder_for, made_new, resumed, run_name
 from wordgen.run_settings import OF_THE_DEVICES, TrainSettings, resumed_settings, settings_of
@@ -214,7 +217,8 @@ def _tell_again(outcome: Outcome, prepared: _Prepared, facts: dict[str, Any], ob
     for observer in observers:
         observer.planned(prepared.plan)
     with resumed(prepared.plan.folder) as folder:
-        return _end(outcome, prepared, folder, [*observers, _report_file(prepared.plan, facts)])
+        report = _report_file(prepared.plan, facts)
+        return _end(outcome, prepared, folder, [*observers, report], report)
 
 
 def _agreement(plan: Plan, settings: TrainSettings, *, dry: bool) -> str:
@@ -251,17 +255,37 @@ def _train(joined: _Joined, folder: RunFolder | None, facts: dict[str, Any], sto
     from wordgen.training.joining import telling_of_a_lost_worker
 
     learner = joined.learner
-    if folder is not None:
-        learner.observers = [*learner.observers, _report_file(learner.plan, facts)]
-    with telling_of_a_lost_worker(learner.replicas, learner.plan.run):
+    report = None if folder is None else _report_file(learner.plan, facts)
+    if report is not None:
+        learner.observers = [*learner.observers, report]
+    with telling_of_a_lost_worker(learner.replicas, learner.plan.run), _telling_of_divergence(joined.prepared, report):
         outcome = learner.learn(stop)
     if folder is not None and outcome.whole_epochs == 0 and folder.replaces:
         folder.give_up()
         learner.warn("Stopped before a whole epoch: the run that it would have replaced is back.")
-    return _end(outcome, joined.prepared, folder, learner.observers)
+    return _end(outcome, joined.prepared, folder, learner.observers, report)
 
 
-def _end(outcome: Outcome, prepared: _Prepared, folder: RunFolder | None, observers: Sequence[Observer]) -> Run:
+@contextmanager
+def _telling_of_divergence(prepared: _Prepared, report: ReportFile | None) -> Iterator[None]:
+    """A run that diverged has no ending, but if a model was kept before, it has a page."""
+    try:
+        yield
+    except DivergedError:
+        if report is not None and is_bundle(prepared.plan.folder):
+            with suppress(Exception):  # the divergence is what must be told
+                report.diverged()
+                _write_page(prepared, report)
+        raise
+
+
+def _end(
+    outcome: Outcome,
+    prepared: _Prepared,
+    folder: RunFolder | None,
+    observers: Sequence[Observer],
+    report: ReportFile | None,
+) -> Run:
     plan, dataset = prepared.plan, prepared.dataset
     ending = Ending(
         reason=outcome.reason,
@@ -274,7 +298,28 @@ def _end(outcome: Outcome, prepared: _Prepared, folder: RunFolder | None, observ
     )
     for observer in observers:
         observer.ended(ending)
+    if report is not None and ending.model_kept:
+        _add_page(prepared, report, observers)
     return Run(plan.folder, outcome.epochs, ending)
+
+
+def _add_page(prepared: _Prepared, report: ReportFile, observers: Sequence[Observer]) -> None:
+    """The page of a run that has ended; whatever goes wrong with it, model and report are there already."""
+    try:
+        page = _write_page(prepared, report)
+    except Exception as error:
+        _warner(observers)(f"The page about the run is not written. {error}")
+        return
+    for observer in observers:
+        observer.page_written(page)
+
+
+def _write_page(prepared: _Prepared, report: ReportFile) -> Path:
+    """Compare the best model with counting on the valid part, and write all that is known onto the page."""
+    perplexity, step = report.content.get("valid_perplexity"), model_step(report.content)
+    if perplexity is not None and step is not None:
+        report.compared("valid", {"step": step, **beside_counting(prepared.dataset, perplexity)})
+    return write_page(prepared.plan.folder)
 
 
 def _report_file(plan: Plan, facts: dict[str, Any]) -> ReportFile:
@@ -326,6 +371,7 @@ def _facts(folder: Path, settings: TrainSettings) -> dict[str, Any]:
     return {
         "wordgen": __version__,
         "python": platform.python_version(),
+        **{library: version(library) for library in ("tensorflow", "keras", "numpy")},
         "began": datetime.now(UTC).isoformat(timespec="seconds"),
         "run": folder.name,
         "settings": settings.to_mapping(),

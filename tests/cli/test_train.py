@@ -62,7 +62,7 @@ def test_the_report_lies_beside_the_bundle(screen: tuple[Path, subprocess.Comple
     assert report["ended"] == "all epochs done"
     assert {path.name for path in folder.iterdir()} == {
         "config.json", "vocabulary.json", "weights.safetensors", "report.json", "train", "valid", "checkpoints",
-        "copy_index",
+        "copy_index", "report.html",
     }  # fmt: skip
 
 

@@ -33,3 +33,7 @@ class Loss:
     def bits_per(self, characters: int) -> float:
         """In bits for each character, however the text was cut into symbols."""
         return self.nats / math.log(2) / max(1, characters)
+
+    def to_mapping(self, characters: int) -> dict[str, float]:
+        """Both figures, for programs, of a text that has so many characters."""
+        return {"perplexity": self.perplexity, "bits_per_character": self.bits_per(characters)}

@@ -1,6 +1,7 @@
 """report.json beside a bundle: everything about the run that a person or a script may ask later."""
 
 import json
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 
 from wordgen.errors import BundleError, StorageError
 from wordgen.files import write_whole
-from wordgen.training.reports import Ending, EpochReport, Observer, Plan
+from wordgen.training.reports import Begun, Ending, EpochReport, Observer, Plan
 
 REPORT = "report.json"
 _FORMAT = 1
@@ -37,17 +38,35 @@ class ReportFile(Observer):
         self._path = folder / REPORT
         self._content: dict[str, Any] = {"epochs": [], **facts, "format": _FORMAT, "ended": None}
 
+    @property
+    def content(self) -> Mapping[str, Any]:
+        return self._content
+
     def planned(self, plan: Plan) -> None:
         self._content["dataset"] = {
             "fingerprint": plan.fingerprint,
             "types": plan.types,
             "vocabulary": plan.architecture.vocabulary_size,
+            "special_symbols": plan.special_symbols,
             "splits": {split: asdict(statistics) for split, statistics in plan.statistics.items()},
         }
+        self._content["text"] = {
+            "corpus": plan.corpus,
+            "source": plan.source,
+            "tokenizer": plan.tokenizer,
+            "unit": plan.unit,
+            "line_breaks": plan.line_breaks,
+            "fold_width": plan.fold_width,
+            "notes": list(plan.notes),
+        }
+        self._content["recipe"] = plan.recipe
         self._content["architecture"] = plan.architecture.to_mapping()
         self._content["parameters"] = plan.architecture.parameters
         self._content["steps_per_epoch"] = plan.steps_per_epoch
         self._write()
+
+    def begun(self, begun: Begun) -> None:
+        self._content["devices"] = begun.devices
 
     def epoch_ended(self, report: EpochReport) -> None:
         # A run that was killed or stopped goes over some of its steps again: what it then says stands.
@@ -64,6 +83,17 @@ class ReportFile(Observer):
         self._content["ended"] = ending.reason
         self._content["seconds"] = ending.seconds
         self._content["unigram_perplexity"] = ending.unigram_perplexity
+        self._content["word_to_try"] = ending.word_to_try
+        self._write()
+
+    def diverged(self) -> None:
+        """It ended without an ending."""
+        self._content["ended"] = "diverged"
+        self._write()
+
+    def compared(self, part: str, entry: Mapping[str, Any]) -> None:
+        """How the model does on a part of the text, beside mere counting."""
+        self._content[part] = dict(entry)
         self._write()
 
     def _write(self) -> None:

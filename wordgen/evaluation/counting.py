@@ -1,0 +1,28 @@
+"""What mere counting reaches on the valid part, beside the model that was chosen by it: for the end of a training."""
+
+import math
+from typing import Any
+
+from wordgen.dataset.encoding import Dataset
+from wordgen.evaluation.baselines import unigram_loss
+from wordgen.evaluation.measures import Loss
+from wordgen.evaluation.ngrams import ORDER, NgramModel
+
+MOST_SYMBOLS = 3_000_000
+"""The n-grams of a larger training text take longer than one likes to wait at the end of a training."""
+
+
+def beside_counting(dataset: Dataset, perplexity: float) -> dict[str, Any]:
+    """The figures of a model that has this perplexity on the valid part; no n-grams where the text is large."""
+    train, valid, size = dataset.ids["train"], dataset.ids["valid"], len(dataset.codec.vocabulary)
+    statistics = dataset.statistics["valid"]
+    unigram = unigram_loss(train, valid, size)
+    model = Loss(math.log(perplexity) * unigram.symbols, unigram.symbols)
+    ngram = NgramModel(train, size).loss(valid) if len(train) <= MOST_SYMBOLS else None
+    return {
+        "symbols": unigram.symbols,
+        "characters": statistics.characters,
+        **model.to_mapping(statistics.characters),
+        "unigram": unigram.to_mapping(statistics.characters),
+        "kneser_ney": None if ngram is None else {"order": ORDER, **ngram.to_mapping(statistics.characters)},
+    }

@@ -5,7 +5,7 @@ No TensorFlow here: NumPy needs less time for a split than TensorFlow needs to s
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,9 @@ from wordgen.evaluation.verdict import Curves, Finding, finding, verdict
 from wordgen.evaluation.whole_words import memory_for as memory_for_words
 from wordgen.generation.step import NumpyNetwork
 from wordgen.generation.trained import TrainedModel
+from wordgen.page.facts import PARTS, curves_of
+from wordgen.page.measured import keep_measured, model_step, read_measured
+from wordgen.page.writing import write_page
 from wordgen.run_folder import REPORT, SAVED_MODELS, find_model
 from wordgen.run_settings import TrainSettings
 from wordgen.runs import physical_memory
@@ -40,7 +43,6 @@ from wordgen.text.settings import TextSettings
 from wordgen.text.vocabulary import END, START, UNKNOWN
 from wordgen.training.checkpoint import has_checkpoint
 from wordgen.training.report_file import read_report
-from wordgen.training.settings import TrainingSettings
 
 
 class Watcher:
@@ -102,6 +104,8 @@ class Evaluation:
     """Those of the run, where its report lies beside the model."""
     can_go_on: bool
     """Whether more epochs can be added to the run."""
+    folder: Path
+    """Where the model lies."""
 
     @property
     def perplexity(self) -> float:
@@ -131,6 +135,29 @@ class Evaluation:
     def verdict(self) -> str | None:
         """One sentence: better or worse than counting, and what the curves advise."""
         return verdict(self.own, self.finding, self.unigram, self.ngram, ORDER)
+
+    def to_mapping(self) -> dict[str, Any]:
+        """For programs."""
+        characters = self.statistics.characters
+        cached, learning = self.with_cache, self.while_learning
+        return {
+            "model": self.model,
+            "corpus": self.corpus,
+            "split": self.split,
+            "symbols": self.symbols,
+            "characters": characters,
+            "unknown_share": self.unknown_share,
+            "spelled_share": self.spelled_share,
+            **self.own.to_mapping(characters),
+            "cache": None if cached is None else {**asdict(cached.cache), **cached.loss.to_mapping(characters)},
+            "dynamic": None if learning is None else {"rate": learning.rate, **learning.loss.to_mapping(characters)},
+            "unigram": None if self.unigram is None else self.unigram.to_mapping(characters),
+            "kneser_ney": None if self.ngram is None else {"order": ORDER, **self.ngram.to_mapping(characters)},
+            "fit": None if self.finding is None else self.finding.fit,
+            "verdict": self.verdict,
+            "novelty": None if self.novelty is None else self.novelty.to_mapping(),
+            "notes": list(self.notes),
+        }
 
 
 def evaluate(
@@ -176,7 +203,37 @@ def evaluate(
         finding=None if run.curves is None else finding(run.curves),
         settings=run.settings,
         can_go_on=run.can_go_on,
+        folder=folder,
     )
+
+
+def keep(evaluated: Evaluation) -> Path | None:
+    """Write what was found on a part of its corpus beside the model, and the page of its run anew: where that lies.
+
+    Of a model without its report, or of another text, nothing is kept.
+    """
+    folder = evaluated.folder
+    if evaluated.split not in PARTS or evaluated.settings is None:
+        return None
+    step = model_step(read_report(folder))
+    entry = {**evaluated.to_mapping(), "step": step}
+    if evaluated.novelty is not None and not evaluated.settings.copy_index:
+        entry["novelty"] = _without_copied_text(entry["novelty"])
+    before = read_measured(folder).get(evaluated.split, {})
+    if before.get("step") == step:  # what was not asked for this time is as true as it was
+        entry |= {key: before.get(key) for key in ("novelty", "cache", "dynamic") if entry[key] is None}
+    keep_measured(folder, evaluated.split, entry)
+    return write_page(folder)
+
+
+def _without_copied_text(novelty: dict[str, Any]) -> dict[str, Any]:
+    """Where the training text must not be passed on with the model, not even the longest run of it is."""
+    figures = {which: novelty[which] for which in ("samples", "held_out")}
+    bare = {
+        which: each | {"longest": each["longest"] and {**each["longest"], "text": ""}}
+        for which, each in figures.items()
+    }
+    return novelty | bare
 
 
 @dataclass(frozen=True)
@@ -201,7 +258,7 @@ class _Run:
             return cls(folder)
         report = read_report(folder)
         settings = TrainSettings.from_mapping(report["settings"])
-        return cls(folder, settings, report["dataset"]["fingerprint"], _curves(report, settings))
+        return cls(folder, settings, report["dataset"]["fingerprint"], curves_of(report, settings))
 
 
 @dataclass(frozen=True)
@@ -224,24 +281,6 @@ def _folder_of(model: str | Path | TrainedModel | None) -> Path:
     if model.folder is None:
         raise SettingError("This model has no folder: give wordgen.evaluate a run's name or a model's folder.")
     return model.folder
-
-
-def _curves(report: dict[str, Any], settings: TrainSettings) -> Curves | None:
-    """Those of the whole epochs: one that was broken off would look like one that gained little."""
-    try:
-        steps = report["steps_per_epoch"]
-        whole = [each for each in report["epochs"] if each["step"] >= each["epoch"] * steps]
-        train, valid = ([float(each[f"{split}_perplexity"]) for each in whole] for split in ("train", "valid"))
-    except (KeyError, TypeError, ValueError):
-        return None
-    return Curves(
-        train,
-        valid,
-        epochs=settings.epochs,
-        dropout=settings.dropout,
-        units=settings.units,
-        learning_rate=TrainingSettings.part_of(settings).first_learning_rate,
-    )
 
 
 def _text(run: _Run, bundle: Bundle, split: str, watcher: Watcher) -> _Text:

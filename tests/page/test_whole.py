@@ -112,7 +112,9 @@ def points(read: ReadPage, kind: str) -> list[tuple[float, float]]:
 
 
 def test_every_figure_of_the_report_stands_on_it():
-    shown = page().shown
+    read, shown = page(), page().shown
+    figures = [text for places, text in read.texts if places[-1:] == ("dd",)]
+    assert figures == ["31.2", "42.4", "104.1", "1.133", "132,354", "6 s"]
     for figure in ("31.2", "42.4", "104.1", "1.133", "132,354", "epoch 2, the best", "6 s", "for 3 epochs"):
         assert figure in shown, figure
     assert "The model is better than the 5-gram, 26% less perplexed (31.2 against 42.4)" in shown
@@ -217,6 +219,17 @@ def test_the_test_part_stands_beside_the_valid_part_of_the_same_model_alone():
     later = page(evaluated={"test": {**TEST, "step": 30}}).shown
     assert "33.5" not in later
     assert "This measures it on the test part" in later
+
+
+def test_what_it_gains_by_getting_used_to_a_text_stands_beneath_it():
+    used = {**TEST, "cache": {"size": 2000, "perplexity": 30.11}, "dynamic": {"rate": 0.1, "perplexity": 29.22}}
+    read = page(evaluated={"test": used})
+    names = [
+        text for text in read.within("th") if text in ("the model", "with a cache of 2,000", "learning as it reads")
+    ]
+    assert names == ["the model", "with a cache of 2,000", "learning as it reads"] * 2
+    assert {"30.1", "29.2"} <= set(read.within("td"))
+    assert "with a cache" not in page().shown
 
 
 def test_n_grams_that_were_not_counted_are_told_with_how_to_count_them():

@@ -4,7 +4,6 @@ import argparse
 import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from wordgen import commands
@@ -13,15 +12,17 @@ from wordgen.cli.flags import Parser, add_flags, given_settings, verb_parser
 from wordgen.cli.generate import limit_threads
 from wordgen.cli.output import on_screen, show, tell
 from wordgen.cli.waiting import SymbolProgress, fetching, reading
-from wordgen.errors import SettingError
+from wordgen.errors import SettingError, StorageError
 from wordgen.evaluation.settings import AdaptingSettings, EvaluationSettings, NoveltySettings
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rich.console import RenderableType
 
     from wordgen.evaluating import Evaluation, Watcher
     from wordgen.evaluation.measures import Loss
-    from wordgen.evaluation.novelty import Figures, Novelty, VerbatimRun
+    from wordgen.evaluation.novelty import Novelty, VerbatimRun
 
 _MANY_SYMBOLS = 500_000  # counting more takes longer than one likes to wait without a word
 _MANY_TO_SEARCH = 10_000_000
@@ -67,11 +68,23 @@ def run(arguments: argparse.Namespace) -> int:
     split = keep_standard_input() if arguments.split == STANDARD_INPUT else arguments.split
     with ExitStack() as closing:
         evaluated = evaluate(model, split, _watcher(closing), **given_settings(EvaluationSettings, arguments))
+    page = _kept(evaluated)
     if arguments.json:
         show(json.dumps(_as_mapping(evaluated), ensure_ascii=False) + "\n")
     else:
-        show(on_screen(_on_screen(evaluated)))
+        show(on_screen(_on_screen(evaluated, page)))
     return EXIT_OK
+
+
+def _kept(evaluated: "Evaluation") -> "Path | None":
+    """The page that now has what was found, if there is one; where it cannot be written, the figures are told still."""
+    from wordgen.evaluating import keep
+
+    try:
+        return keep(evaluated)
+    except StorageError as error:
+        tell(f"Note: these figures are not kept beside the model. {error}")
+        return None
 
 
 def _watcher(closing: ExitStack) -> "Watcher":
@@ -136,7 +149,7 @@ def _watcher(closing: ExitStack) -> "Watcher":
     return Screen()
 
 
-def _on_screen(evaluated: "Evaluation") -> "Iterator[RenderableType]":
+def _on_screen(evaluated: "Evaluation", page: "Path | None") -> "Iterator[RenderableType]":
     from rich.padding import Padding
     from rich.table import Table
     from rich.text import Text
@@ -158,6 +171,8 @@ def _on_screen(evaluated: "Evaluation") -> "Iterator[RenderableType]":
     if evaluated.novelty is not None:
         yield from _novelty_on_screen(evaluated.novelty, unknown=evaluated.unknown_share > 0)
     yield f"Try:  {command_to_try(evaluated)}"
+    if page is not None:
+        yield f"Report:  {page}"
 
 
 def _told(evaluated: "Evaluation") -> Iterator[str]:
@@ -269,46 +284,4 @@ def command_to_try(evaluated: "Evaluation") -> str:
 
 
 def _as_mapping(evaluated: "Evaluation") -> dict[str, Any]:
-    from wordgen.evaluating import ORDER
-
-    def figures(loss: "Loss | None") -> dict[str, float] | None:
-        if loss is None:
-            return None
-        bits = loss.bits_per(evaluated.statistics.characters)
-        return {"perplexity": loss.perplexity, "bits_per_character": bits}
-
-    cached, learning = evaluated.with_cache, evaluated.while_learning
-    return {
-        "model": evaluated.model,
-        "corpus": evaluated.corpus,
-        "split": evaluated.split,
-        "symbols": evaluated.symbols,
-        "characters": evaluated.statistics.characters,
-        "unknown_share": evaluated.unknown_share,
-        "spelled_share": evaluated.spelled_share,
-        **(figures(evaluated.own) or {}),
-        "cache": None if cached is None else {**asdict(cached.cache), **(figures(cached.loss) or {})},
-        "dynamic": None if learning is None else {"rate": learning.rate, **(figures(learning.loss) or {})},
-        "unigram": figures(evaluated.unigram),
-        "kneser_ney": None if evaluated.ngram is None else {"order": ORDER, **(figures(evaluated.ngram) or {})},
-        "fit": None if evaluated.finding is None else evaluated.finding.fit,
-        "verdict": evaluated.verdict,
-        "novelty": None if evaluated.novelty is None else _novelty_as_mapping(evaluated.novelty),
-        "notes": list(evaluated.notes),
-        "command_to_try": command_to_try(evaluated),
-    }
-
-
-def _novelty_as_mapping(novelty: "Novelty") -> dict[str, Any]:
-    return {
-        "samples": _figures_as_mapping(novelty.samples),
-        "held_out": _figures_as_mapping(novelty.held_out),
-        "originality": novelty.originality,
-        "told_by": novelty.told_by,
-        "verdict": novelty.verdict,
-    }
-
-
-def _figures_as_mapping(figures: "Figures") -> dict[str, Any]:
-    shares = {str(length): share for length, share in figures.shares.items()}
-    return {**asdict(figures), "shares": shares}
+    return {**evaluated.to_mapping(), "command_to_try": command_to_try(evaluated)}

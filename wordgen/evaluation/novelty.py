@@ -6,8 +6,8 @@ new text shares with a corpus depends on the corpus: of spells or laws much come
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
 import numpy as np
 
@@ -62,6 +62,10 @@ class Figures:
     self_bleu: float | None
     """How much each text is like the others, from 0 to 1."""
 
+    def to_mapping(self) -> dict[str, Any]:
+        """For programs."""
+        return {**asdict(self), "shares": {str(length): share for length, share in self.shares.items()}}
+
 
 @dataclass(frozen=True)
 class Novelty:
@@ -92,6 +96,16 @@ class Novelty:
             "more original": f"is more original than {self.beside}, further from the corpus",
         }
         return f"It {said[self.originality]}: {seen}, and {other:.1%} of {self.beside}'s."
+
+    def to_mapping(self) -> dict[str, Any]:
+        """For programs."""
+        return {
+            "samples": self.samples.to_mapping(),
+            "held_out": self.held_out.to_mapping(),
+            "originality": self.originality,
+            "told_by": self.told_by,
+            "verdict": self.verdict,
+        }
 
 
 def novelty(samples: Sequence[Ids], held_out: Ids, learned: Dataset, beside: str = "the held-out text") -> Novelty:

@@ -40,17 +40,26 @@ class Measured:
     order: int
     """How many symbols the n-grams have."""
     unigram: Score | None
+    cache: Score | None = None
+    """The model's with a memory of what it has just read."""
+    cache_size: int = 0
+    dynamic: Score | None = None
+    """The model's while it goes on learning."""
     notes: tuple[str, ...] = ()
     novelty: Mapping[str, Any] | None = None
 
     @classmethod
     def of(cls, mapping: Mapping[str, Any]) -> "Measured":
         ngram, unigram = mapping.get("kneser_ney"), mapping.get("unigram")
+        cache, dynamic = mapping.get("cache"), mapping.get("dynamic")
         return cls(
             model=Score.of(mapping),
             ngram=None if ngram is None else Score.of(ngram),
             order=5 if ngram is None else ngram["order"],
             unigram=None if unigram is None else Score.of(unigram),
+            cache=None if cache is None else Score.of(cache),
+            cache_size=0 if cache is None else cache["size"],
+            dynamic=None if dynamic is None else Score.of(dynamic),
             notes=tuple(mapping.get("notes") or ()),
             novelty=mapping.get("novelty"),
         )

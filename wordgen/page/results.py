@@ -109,11 +109,17 @@ def _scores(facts: Facts, shown: Callable[[Score], str]) -> Iterator[list[str]]:
     """One figure of the model and of what it is compared with, for each part."""
     measured = facts.measured.values()
     order = next((each.order for each in measured if each.ngram), 0)
-    yield ["the model", *(shown(each.model) for each in measured)]
-    if order:
-        yield [f"{order}-gram, Kneser-Ney", *(shown(each.ngram) if each.ngram else "\N{EN DASH}" for each in measured)]
-    if any(each.unigram for each in measured):
-        yield ["word frequencies", *(shown(each.unigram) if each.unigram else "\N{EN DASH}" for each in measured)]
+    size = next((each.cache_size for each in measured if each.cache), 0)
+    rows = (
+        ("the model", [each.model for each in measured]),
+        (f"with a cache of {size:,}", [each.cache for each in measured]),
+        ("learning as it reads", [each.dynamic for each in measured]),
+        (f"{order}-gram, Kneser-Ney", [each.ngram for each in measured]),
+        ("word frequencies", [each.unigram for each in measured]),
+    )
+    for name, scores in rows:
+        if any(scores):
+            yield [name, *("\N{EN DASH}" if score is None else shown(score) for score in scores)]
 
 
 def _perplexity(score: Score) -> str:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT, command_environment, run_command, run_python
+from wordgen.recipes import recipe_names
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 COMMANDS = [
@@ -58,6 +59,16 @@ def test_the_guide_to_writing_runs(trained_room: Path):
     known = run_command("generate", "--help", cwd=trained_room).stdout
     flags = set(re.findall(r"--[a-z][a-z-]+", guide)) - {"--no-copy-index"}
     assert {flag for flag in flags if flag not in known} == set()
+
+
+def test_the_guide_to_learning_names_flags_that_there_are(tmp_path: Path):
+    guide = (ROOT / "docs" / "learning.md").read_text(encoding="utf-8")
+    known = "".join(run_command(verb, "--help", cwd=tmp_path).stdout for verb in ("train", "evaluate"))
+    flags = set(re.findall(r"--[a-z][a-z-]+", guide))
+    assert len(flags) > 15
+    assert {flag for flag in flags if flag not in known} == set()
+    named = set(re.findall(r"--recipe ([a-z-]+)", guide)) - {"auto"}
+    assert named <= set(recipe_names())
 
 
 def test_the_guide_to_evaluating_runs(trained_room: Path):

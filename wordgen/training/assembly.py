@@ -54,7 +54,8 @@ class Learner:
                 precision=settings.precision,
             )
             frequencies = log_frequencies(self.dataset.ids["train"], self.plan.architecture.vocabulary_size)
-            self.network.output_bias.assign(frequencies)  # so that it need not learn them first
+            if settings.optimizer == "sgd":  # which learns them slowly; others get no better by it
+                self.network.output_bias.assign(frequencies)
         self.stepper = Stepper(self.network, settings, self.replicas, log_frequencies=frequencies)
         apart = settings.average_after is not None
         self.evaluator = Evaluator(self.network, self.dataset.ids["valid"], self.replicas, apart=apart)

@@ -28,6 +28,7 @@ from wordgen.dataset.encoding import Dataset, prepare
 from wordgen.errors import CorpusError, DivergedError, SettingError
 from wordgen.evaluation.baselines import unigram_perplexity
 from wordgen.evaluation.counting import beside_counting
+from wordgen.evaluation.verdict import still_falling
 from wordgen.generation.copies import COPY_INDEX
 from wordgen.generation.trained import word_to_try
 from wordgen.page.measured import model_step
@@ -295,6 +296,8 @@ def _end(
         unigram_perplexity=_unigram(dataset),
         word_to_try=word_to_try(dataset.codec),
         seconds=time.monotonic() - prepared.began,
+        still_falling=len(outcome.epochs) == plan.settings.epochs
+        and still_falling([epoch.valid_perplexity for epoch in outcome.epochs]),
     )
     for observer in observers:
         observer.ended(ending)

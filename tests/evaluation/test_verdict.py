@@ -6,7 +6,7 @@ from math import log
 import pytest
 
 from wordgen.evaluation.measures import Loss
-from wordgen.evaluation.verdict import Curves, Finding, finding, verdict
+from wordgen.evaluation.verdict import Curves, Finding, finding, still_falling, verdict
 
 
 def curves(
@@ -36,6 +36,14 @@ def test_train_that_falls_while_valid_rises_is_overfitted():
     assert seen.seen == "is overfitted (train perplexity fell by 50% more after epoch 3 while valid rose by 10%)"
     assert seen.changes == {"dropout": 0.5}
     assert "more dropout (0.5 instead of 0.3)" in seen.advice
+
+
+@pytest.mark.parametrize(
+    ("valid", "expected"),
+    [([9.0], False), ([9, 8], True), ([9, 8, 8.5], False), ([9, 8, 7.99], False), ([9, 8, 7.9], True), ([], False)],
+)
+def test_what_still_falls(valid: list[float], expected: bool):
+    assert still_falling(valid) is expected
 
 
 def test_where_there_is_much_dropout_already_a_smaller_network_is_the_next_thing():

@@ -142,17 +142,18 @@ def test_a_screen_that_goes_away_stops_nothing():
     assert "anything" in "".join(refused)
 
 
-def end_of(best_epoch: int, valid_perplexity: float) -> str:
+def end_of(best_epoch: int, valid_perplexity: float, *, still_falling: bool = False) -> str:
     file = io.StringIO()
     progress = TerminalProgress(Console(file=file, width=200, color_system=None), "do generate")
     progress.planned(plan())
     progress.begun(Begun("one CPU", "float32", 8))
     best = EpochReport(best_epoch, 4, 9.0, valid_perplexity, True, 61.0, ())
-    progress.ended(Ending("all epochs done", False, True, best, 20.0, "it", 1.0))
+    progress.ended(Ending("all epochs done", False, True, best, 20.0, "it", 1.0, still_falling))
     return file.getvalue()
 
 
 def test_it_says_what_to_do_next():
-    assert "do train --resume tale --epochs 4" in end_of(best_epoch=2, valid_perplexity=8)
+    assert "do train --resume tale --epochs 4" in end_of(best_epoch=2, valid_perplexity=8, still_falling=True)
+    assert "getting better" not in end_of(best_epoch=2, valid_perplexity=8)
     assert "hardly better than counting words" in end_of(best_epoch=1, valid_perplexity=19)
     assert "hardly" not in end_of(best_epoch=1, valid_perplexity=8)

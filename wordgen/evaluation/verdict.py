@@ -61,9 +61,13 @@ def finding(curves: Curves) -> Finding | None:
     if len(curves.valid) < 2:
         return None
     if curves.best == len(curves.valid) - 1:
-        gained = 1 - curves.valid[-1] / curves.valid[-2]
-        return _undertrained(curves, gained) if gained >= _STILL_FALLING else _by_the_gap(curves)
+        return _undertrained(curves) if still_falling(curves.valid) else _by_the_gap(curves)
     return _after_the_best(curves) or _by_the_gap(curves)
+
+
+def still_falling(valid: Sequence[float]) -> bool:
+    """Whether the last of some epochs was the best, by more than hardly anything."""
+    return len(valid) > 1 and valid[-1] == min(valid) and 1 - valid[-1] / valid[-2] >= _STILL_FALLING
 
 
 def verdict(model: Loss, found: Finding | None, unigram: Loss | None, ngram: Loss | None, order: int) -> str | None:
@@ -98,8 +102,8 @@ def _by_how_much(model: Loss, other: Loss) -> str:
     return f"{how} ({own:,.1f} against {than:,.1f})"
 
 
-def _undertrained(curves: Curves, gained: float) -> Finding:
-    epochs = len(curves.valid)
+def _undertrained(curves: Curves) -> Finding:
+    epochs, gained = len(curves.valid), 1 - curves.valid[-1] / curves.valid[-2]
     return Finding(
         "undertrained",
         f"was still getting better in its last epoch ({epochs}: valid perplexity fell by {gained:.1%})",

@@ -142,7 +142,7 @@ class TerminalProgress(Observer):
                 f"Word frequencies alone: {ending.unigram_perplexity:,.1f}, {factor:,.2f} times as much.",
                 highlight=False,
             )
-            say(self._advice(ending, ending.best, factor), highlight=False, end="")
+            say(self._advice(ending, factor), highlight=False, end="")
         if not ending.model_kept:
             say("No model of this run is kept: it ended too early.")
             return
@@ -159,13 +159,12 @@ class TerminalProgress(Observer):
     def close(self) -> None:
         self._stop_bars()
 
-    def _advice(self, ending: Ending, best: EpochReport, factor: float) -> str:
+    def _advice(self, ending: Ending, factor: float) -> str:
         assert self._plan is not None
         if ending.stopped:
             return "" if factor > 1 else "So far it knows less than word frequencies say: it was stopped early.\n"
-        epochs = self._plan.settings.epochs
-        if best.epoch == epochs and self._plan.settings.time_budget is None:
-            more = f"{self._training_command} --resume {self._plan.run} --epochs {2 * epochs}"
+        if ending.still_falling and self._plan.settings.time_budget is None:
+            more = f"{self._training_command} --resume {self._plan.run} --epochs {2 * self._plan.settings.epochs}"
             return f"It was still getting better in its last epoch. More of them:  {escape(more)}\n"
         if factor < 1:
             return "That is worse than counting words: try more epochs, or a smaller --batch-size.\n"

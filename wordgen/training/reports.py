@@ -178,6 +178,8 @@ class Ending:
     unigram_perplexity: float
     word_to_try: str | None
     seconds: float
+    still_falling: bool = False
+    """Whether the valid perplexity was, in the last epoch of all that the run might have."""
 
 
 class Observer:

@@ -12,7 +12,7 @@ from wordgen.errors import SettingError
 from wordgen.settings import Settings, setting
 
 AUTO = "auto"
-_BY_SIZE = ((100_000, "short"), (3_000_000, "book"))
+_BY_SIZE = ((150_000, "short"), (3_000_000, "book"))
 """Up to so many bytes of text, that recipe; beyond, the last."""
 _LARGE = "small"
 

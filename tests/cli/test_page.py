@@ -185,9 +185,9 @@ def test_a_run_that_was_begun_before_pages_gets_one_when_it_goes_on(room: Path):
 
 def test_what_was_measured_before_a_run_went_on_is_not_said_of_it_now(room: Path):
     keep(wordgen.evaluate("small", samples=0))
-    ended = run_command("train", "--resume", "small", "--epochs", "4", "--quiet", cwd=room)
+    ended = run_command("train", "--resume", "small", "--epochs", "9", "--quiet", cwd=room)
     assert ended.returncode == 0, ended.stderr
-    assert report_of_run()["best_epoch"] == 4
+    assert report_of_run()["best_epoch"] > 3
     assert "test part" not in page_of_run().within("th")
 
 

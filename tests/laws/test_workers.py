@@ -145,7 +145,9 @@ def test_without_dropout_one_device_goes_on_as_two_processes_would(tmp_path: Pat
     rooms = [tmp_path / "whole", tmp_path / "half"]
     for room, epochs in zip(rooms, (2, 1), strict=True):
         room.mkdir()
-        with started(_commands("train", dropout=0.0, epochs=epochs), room) as processes:
+        with started(
+            _commands("train", dropout=0.0, word_dropout=0.0, weight_drop=0.0, epochs=epochs), room
+        ) as processes:
             ended_well(processes)
     resumed = run_command("train", "--resume", "run", "--epochs", "2", "--distribute", "none", cwd=rooms[1])
     assert resumed.returncode == 0, resumed.stderr

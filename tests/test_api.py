@@ -80,3 +80,10 @@ def test_train_tells_its_settings():
 
 def test_everything_that_is_promised_is_there():
     assert all(getattr(wordgen, name) is not None for name in wordgen.__all__)
+
+
+def test_settings_are_given_by_name_alone():
+    with pytest.raises(TypeError, match="too many positional arguments"):
+        wordgen.train("lotr", corpus="spells")  # pyright: ignore[reportCallIssue]
+    with pytest.raises(TypeError, match="unexpected keyword argument 'layer'"):
+        wordgen.train(corpus="spells", layer=3)  # pyright: ignore[reportCallIssue]

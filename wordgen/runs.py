@@ -232,7 +232,7 @@ def _agreement(plan: Plan, settings: TrainSettings, *, dry: bool) -> str:
 
 
 def _named(settings: Callable[Names, TrainSettings]) -> Callable[Names, Run]:
-    def train(*_: Names.args, **named: Names.kwargs) -> Run:
+    def train(*values: Names.args, **named: Names.kwargs) -> Run:
         """Train a model, with the settings of the command line by name and its progress on the screen.
 
         >>> run = wordgen.train(corpus="lotr", layers=1, units=128, epochs=5)
@@ -241,7 +241,8 @@ def _named(settings: Callable[Names, TrainSettings]) -> Callable[Names, Run]:
         from wordgen.training.screen import screen
 
         progress = TerminalProgress(screen())
-        return train_with(settings_of(named, progress.downloading), [progress])
+        given = inspect.signature(settings).bind_partial(*values, **named).arguments
+        return train_with(settings_of(given, progress.downloading), [progress])
 
     train.__qualname__ = "train"
     train.__signature__ = inspect.signature(settings).replace(return_annotation=Run)  # pyright: ignore[reportFunctionMemberAccess]

@@ -29,7 +29,7 @@ def escaped_by_hand(text: str) -> str:
 
 @given(TEXTS)
 def test_every_text_can_be_written_as_utf_8(text: str):
-    escaped(text).encode("utf-8")
+    assert escaped(text).encode("utf-8").decode("utf-8") == escaped(text)
 
 
 def test_markup_is_left_as_it_is_and_nested_as_one_likes():

@@ -2,7 +2,7 @@
 
 import argparse
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,6 @@ from wordgen.cli.exits import EXIT_OK
 from wordgen.cli.flags import Parser, add_flags, given_settings, verb_parser
 from wordgen.cli.generate import limit_threads
 from wordgen.cli.output import on_screen, show, tell
-from wordgen.cli.waiting import SymbolProgress, fetching, reading
 from wordgen.errors import SettingError, StorageError
 from wordgen.evaluation.settings import AdaptingSettings, EvaluationSettings, NoveltySettings
 
@@ -20,12 +19,10 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
-    from wordgen.evaluating import Evaluation, Watcher
+    from wordgen.evaluating import Evaluation
     from wordgen.evaluation.measures import Loss
     from wordgen.evaluation.novelty import Novelty, VerbatimRun
 
-_MANY_SYMBOLS = 500_000  # counting more takes longer than one likes to wait without a word
-_MANY_TO_SEARCH = 10_000_000
 _LONGEST_SHOWN = 300
 
 
@@ -59,6 +56,7 @@ def make_parser(prog: str) -> Parser:
 
 def run(arguments: argparse.Namespace) -> int:
     limit_threads(1)  # it is evaluated by threads of our own
+    from wordgen.cli.evaluation_screen import EvaluationScreen
     from wordgen.corpora.finding import STANDARD_INPUT, keep_standard_input
     from wordgen.evaluating import evaluate
 
@@ -67,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
     model = arguments.named if arguments.model is None else arguments.model
     split = keep_standard_input() if arguments.split == STANDARD_INPUT else arguments.split
     with ExitStack() as closing:
-        evaluated = evaluate(model, split, _watcher(closing), **given_settings(EvaluationSettings, arguments))
+        evaluated = evaluate(model, split, EvaluationScreen(closing), **given_settings(EvaluationSettings, arguments))
     page = _kept(evaluated)
     if arguments.json:
         show(json.dumps(_as_mapping(evaluated), ensure_ascii=False) + "\n")
@@ -85,68 +83,6 @@ def _kept(evaluated: "Evaluation") -> "Path | None":
     except StorageError as error:
         tell(f"Note: these figures are not kept beside the model. {error}")
         return None
-
-
-def _watcher(closing: ExitStack) -> "Watcher":
-    """Shows what takes long, one thing after another."""
-    from wordgen.evaluating import ORDER, Watcher
-
-    class Screen(Watcher):
-        def __init__(self) -> None:
-            self._fetched: Callable[[str, int, int], None] | None = None
-            self._read: dict[str, Callable[[int, int], None]] = {}
-            self._predicted: SymbolProgress | None = None
-            self._written: SymbolProgress | None = None
-            self._tried: SymbolProgress | None = None
-            self._tried_so_far = 0
-            self._adapted: SymbolProgress | None = None
-
-        def fetching(self, file: str, done: int, total: int) -> None:
-            self._fetched = self._fetched or closing.enter_context(fetching())
-            self._fetched(file, done, total)
-
-        def reading(self, name: str, done: int, size: int) -> None:
-            if name not in self._read:
-                closing.close()
-                self._read[name] = closing.enter_context(reading(name))
-            self._read[name](done, size)
-
-        def predicting(self, done: int, symbols: int) -> None:
-            self._predicted = self._predicted or self._symbols("Predicting", "Predicted")
-            self._predicted(done, symbols)
-
-        def trying(self, done: int, symbols: int) -> None:
-            if self._tried is None or done < self._tried_so_far:  # the next try
-                self._tried = self._symbols("Trying out", "Tried out")
-            self._tried_so_far = done
-            self._tried(done, symbols)
-
-        def adapting(self, done: int, symbols: int) -> None:
-            if self._adapted is None or self._tried is not None:
-                self._adapted, self._tried = self._symbols("Getting used to", "Got used to"), None
-            self._adapted(done, symbols)
-
-        def counting(self, symbols: int) -> None:
-            closing.close()
-            if symbols > _MANY_SYMBOLS:
-                tell(f"Counting the {ORDER}-grams of {symbols:,} symbols.")
-
-        def writing(self, done: int, symbols: int) -> None:
-            self._written = self._written or self._symbols("Writing", "Written")
-            self._written(done, symbols)
-
-        def searching(self, symbols: int) -> None:
-            closing.close()
-            if symbols > _MANY_TO_SEARCH:
-                tell(f"Searching {symbols:,} symbols for what it wrote.")
-
-        def _symbols(self, doing: str, done: str) -> SymbolProgress:
-            closing.close()
-            progress = SymbolProgress.here(doing, done)
-            closing.callback(progress.close)
-            return progress
-
-    return Screen()
 
 
 def _on_screen(evaluated: "Evaluation", page: "Path | None") -> "Iterator[RenderableType]":

@@ -1,6 +1,5 @@
 """A network measured while it gets used to the text: by a cache of what it has read, or by learning from it."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,11 +9,10 @@ from numpy.typing import NDArray
 from wordgen.bundle import Bundle
 from wordgen.evaluation.cache import Cache, best_cache, cache_loss
 from wordgen.evaluation.measures import Loss
+from wordgen.generation.scoring import Progress
 from wordgen.generation.step import NumpyNetwork
 
 Ids = NDArray[np.unsignedinteger[Any]]
-Progress = Callable[[int, int], None]
-"""Told how many symbols are predicted, and how many there are."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +38,8 @@ def with_cache(bundle: Bundle, valid: Ids, ids: Ids, size: int, trying: Progress
 def while_learning(bundle: Bundle, valid: Ids, ids: Ids, trying: Progress, predicting: Progress) -> WhileLearning:
     """The same; here TensorFlow is imported, and not before."""
     import wordgen.model  # noqa: F401 - first, for it keeps TensorFlow's start-up notes off the screen
-    from wordgen.evaluation.dynamic import Learner, best_rate, dynamic_loss
+    from wordgen.evaluation.dynamic import LearningNetwork, best_rate, dynamic_loss
 
-    rate = best_rate(Learner(bundle.architecture, bundle.weights), valid, trying)
-    learner = Learner(bundle.architecture, bundle.weights, rate)
-    return WhileLearning(rate, dynamic_loss(learner, ids, predicting))
+    rate = best_rate(LearningNetwork(bundle.architecture, bundle.weights), valid, trying)
+    learning = LearningNetwork(bundle.architecture, bundle.weights, rate)
+    return WhileLearning(rate, dynamic_loss(learning, ids, predicting))

@@ -5,7 +5,7 @@ came where it was alike get some of the odds. Nothing is learned: only how much 
 that is not the one to be measured.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,14 +15,12 @@ from numpy.typing import NDArray
 from wordgen.dataset.batches import Ids
 from wordgen.evaluation.measures import Loss
 from wordgen.evaluation.stream import Predictions, predictions
+from wordgen.generation.scoring import Progress
 from wordgen.generation.step import Floats, NumpyNetwork
 from wordgen.text.vocabulary import START
 
 _FLATNESSES = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0)
 _WEIGHTS = tuple(weight / 100 for weight in (2, 5, 8, 10, 12, 15, 20, 25, 30, 40))
-
-Progress = Callable[[int, int], None]
-"""Told how many symbols are predicted, and how many there are."""
 
 
 @dataclass(frozen=True)

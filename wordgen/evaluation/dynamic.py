@@ -5,7 +5,7 @@ are drawn back to what they were, so that what was read long ago is forgotten. H
 another text.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from wordgen.architecture import Architecture
 from wordgen.dataset.batches import evaluation_batches
 from wordgen.evaluation.measures import Loss
+from wordgen.generation.scoring import Progress
 from wordgen.model.losses import summed_loss
 from wordgen.model.network import Carry, Network, Tensor
 from wordgen.text.vocabulary import START
@@ -28,12 +29,10 @@ _RATES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
 _ENOUGH_TO_CHOOSE = 20_000
 
 Ids = NDArray[np.unsignedinteger[Any]]
-Progress = Callable[[int, int], None]
-"""Told how many symbols are predicted, and how many there are."""
 
 
 @dataclass(frozen=True)
-class Learner:
+class LearningNetwork:
     """A network and how fast it learns while it is measured."""
 
     architecture: Architecture
@@ -41,9 +40,9 @@ class Learner:
     rate: float = 0.0
 
 
-def dynamic_loss(learner: Learner, ids: Ids, progress: Progress = lambda done, symbols: None) -> Loss:
+def dynamic_loss(learning: LearningNetwork, ids: Ids, progress: Progress = lambda done, symbols: None) -> Loss:
     """Loss over all symbols but START, read in one stream."""
-    pieces = _Pieces(learner)
+    pieces = _Pieces(learning)
     nats, done, symbols = 0.0, 0, int((ids[1:] != START).sum())
     for inputs, targets in evaluation_batches(ids, 1, _PIECE):
         nats += pieces.predict_and_learn(inputs, targets)
@@ -52,12 +51,12 @@ def dynamic_loss(learner: Learner, ids: Ids, progress: Progress = lambda done, s
     return Loss(nats, symbols)
 
 
-def best_rate(learner: Learner, ids: Ids, progress: Progress = lambda done, symbols: None) -> float:
+def best_rate(learning: LearningNetwork, ids: Ids, progress: Progress = lambda done, symbols: None) -> float:
     """How fast a network should learn on a text, judged by its beginning; rates are tried until it gets worse."""
     part = ids[:_ENOUGH_TO_CHOOSE]
-    best, least = 0.0, dynamic_loss(learner, part, progress).nats
+    best, least = 0.0, dynamic_loss(learning, part, progress).nats
     for rate in _RATES:
-        nats = dynamic_loss(Learner(learner.architecture, learner.weights, rate), part, progress).nats
+        nats = dynamic_loss(LearningNetwork(learning.architecture, learning.weights, rate), part, progress).nats
         if not nats < least:
             break
         best, least = rate, nats
@@ -67,10 +66,10 @@ def best_rate(learner: Learner, ids: Ids, progress: Progress = lambda done, symb
 class _Pieces:
     """Predicts a text piece by piece, and learns each."""
 
-    def __init__(self, learner: Learner) -> None:
-        self._rate = learner.rate
-        self._network = Network(learner.architecture)
-        self._network.set_weights_by_name(learner.weights)
+    def __init__(self, learning: LearningNetwork) -> None:
+        self._rate = learning.rate
+        self._network = Network(learning.architecture)
+        self._network.set_weights_by_name(learning.weights)
         self._trained = [tf.constant(np.asarray(each)) for each in self._network.trainable_variables]
         self._carry = self._network.zero_carry(1)
         self._step = tf.function(self._predicted_and_learned)

@@ -5,7 +5,7 @@ The layers are fed symbol by symbol by one thread, and the large product behind 
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -15,13 +15,11 @@ from numpy.typing import NDArray
 
 from wordgen.dataset.batches import Ids, evaluation_batches
 from wordgen.evaluation.measures import Loss, streams_for
+from wordgen.generation.scoring import Progress
 from wordgen.generation.step import Floats, NumpyNetwork
 from wordgen.text.vocabulary import START
 
 _AT_ONCE = 128  # rows of log odds; with a large vocabulary many more would not fit into the cache
-
-Progress = Callable[[int, int], None]
-"""Told how many symbols are predicted, and how many there are."""
 
 
 def network_loss(

@@ -17,7 +17,7 @@ from wordgen.text.vocabulary import END, START, UNKNOWN
 _AT_ONCE = 128
 
 Progress = Callable[[int, int], None]
-"""Told how many symbols are scored, and how many there are."""
+"""Told how many symbols are done, and how many there are."""
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ demo: $(VENV)/.runs
 	@echo "See the curves:        tensorboard --logdir saved_models"
 
 test: $(VENV)/.develops
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 check: $(VENV)/.develops
 	$(BIN)/ruff format --check .

@@ -77,7 +77,7 @@ def test_the_guide_to_evaluating_runs(trained_room: Path):
     ended = run_python("-c", block, cwd=trained_room)
     assert ended.returncode == 0, ended.stderr
     assert len(ended.stdout.split("\n")) == 4
-    known = "".join(run_command(verb, "--help", cwd=trained_room).stdout for verb in ("evaluate", "generate"))
+    known = "".join(run_command(verb, "--help", cwd=trained_room).stdout for verb in ("train", "evaluate", "generate"))
     assert {flag for flag in re.findall(r"--[a-z][a-z-]+", guide) if flag not in known} == set()
     told = json.loads(run_command("evaluate", "--json", cwd=trained_room).stdout)
     new = told["novelty"]
@@ -86,6 +86,7 @@ def test_the_guide_to_evaluating_runs(trained_room: Path):
     assert fields <= described
 
 
+@pytest.mark.slow
 def test_the_two_commands_and_all_others_run_as_they_stand(clone: Path):
     """In order, in one room, to the end: the full default training is among them."""
     lines = [line for line in COMMANDS if line.startswith(("python train.py", "python generate.py", EVALUATE))]

@@ -14,10 +14,10 @@ from wordgen.corpora.finding import open_corpus
 from wordgen.dataset.encoding import prepare
 from wordgen.dataset.splits import splits_of
 from wordgen.errors import BundleError, CorpusError, SettingError
-from wordgen.evaluating import Watcher
 from wordgen.evaluation.cache import best_cache, cache_loss
 from wordgen.evaluation.ngrams import NgramModel
 from wordgen.evaluation.novelty import novelty
+from wordgen.evaluation.watcher import Watcher
 from wordgen.generation.step import NumpyNetwork
 from wordgen.generation.trained import TrainedModel
 from wordgen.text.settings import TextSettings

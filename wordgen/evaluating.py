@@ -3,23 +3,13 @@
 No TensorFlow here: NumPy needs less time for a split than TensorFlow needs to start.
 """
 
-import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
-from functools import partial
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from wordgen.bundle import Bundle, load_bundle
-from wordgen.corpora.catalogue import user_data
-from wordgen.corpora.corpus import Corpus, ReadingSettings
-from wordgen.corpora.finding import corpus_of, open_corpus
-from wordgen.dataset.encoding import Dataset, fingerprint, prepare
 from wordgen.dataset.ids import SplitStatistics
-from wordgen.dataset.other_text import encode_other
 from wordgen.errors import CorpusError, SettingError
 from wordgen.evaluation.adapting import WhileLearning, WithCache, while_learning, with_cache
 from wordgen.evaluation.baselines import unigram_loss
@@ -29,48 +19,19 @@ from wordgen.evaluation.novelty import Novelty, novelty
 from wordgen.evaluation.samples import write_samples
 from wordgen.evaluation.settings import EvaluationSettings
 from wordgen.evaluation.stream import network_loss
-from wordgen.evaluation.verdict import Curves, Finding, finding, verdict
+from wordgen.evaluation.verdict import Finding, finding, verdict
+from wordgen.evaluation.watcher import Watcher
 from wordgen.evaluation.whole_words import memory_for as memory_for_words
 from wordgen.generation.step import NumpyNetwork
 from wordgen.generation.trained import TrainedModel
-from wordgen.page.facts import PARTS, curves_of
+from wordgen.page.facts import PARTS
 from wordgen.page.measured import keep_measured, model_step, read_measured
 from wordgen.page.writing import write_page
-from wordgen.run_folder import REPORT, SAVED_MODELS, find_model
+from wordgen.run_folder import find_model
 from wordgen.run_settings import TrainSettings
 from wordgen.runs import physical_memory
-from wordgen.text.settings import TextSettings
-from wordgen.text.vocabulary import END, START, UNKNOWN
-from wordgen.training.checkpoint import has_checkpoint
+from wordgen.text_to_measure import MeasuredText, Origin, text_to_measure
 from wordgen.training.report_file import read_report
-
-
-class Watcher:
-    """Told how far an evaluation is; override what you care about."""
-
-    def fetching(self, file: str, done: int, total: int) -> None:
-        """So many bytes of a file of the corpus are here."""
-
-    def reading(self, name: str, done: int, size: int) -> None:
-        """So many bytes of a text are cut into symbols."""
-
-    def predicting(self, done: int, symbols: int) -> None:
-        """The model has predicted so many symbols."""
-
-    def trying(self, done: int, symbols: int) -> None:
-        """How it gets used to a text best is being tried out; so many symbols of this try are predicted."""
-
-    def adapting(self, done: int, symbols: int) -> None:
-        """The model, getting used to the text, has predicted so many symbols."""
-
-    def counting(self, symbols: int) -> None:
-        """The n-grams of the training text, which has so many symbols, are counted next."""
-
-    def writing(self, done: int, symbols: int) -> None:
-        """The model has written so many symbols of its samples."""
-
-    def searching(self, symbols: int) -> None:
-        """What it wrote is looked for next in the training text, which has so many symbols."""
 
 
 @dataclass(frozen=True)
@@ -181,9 +142,8 @@ def evaluate(
     watcher = watcher or Watcher()
     folder = _folder_of(model)
     bundle = load_bundle(folder)
-    run = _Run.beside(folder)
-    text = _text(run, bundle, str(split), watcher)
-    _check(text, bundle, folder)
+    origin = Origin.beside(folder)
+    text = text_to_measure(origin, bundle, str(split), watcher)
     own = network_loss(NumpyNetwork(bundle.architecture, bundle.weights), text.ids, watcher.predicting)
     with_cache, while_learning = _adapted(text, bundle, settings, watcher)
     unigram, ngram, left_out = _baselines(text, len(bundle.vocabulary), watcher)
@@ -200,9 +160,9 @@ def evaluate(
         novelty=new,
         statistics=text.statistics,
         notes=(*text.notes, *left_out, *left_out_too),
-        finding=None if run.curves is None else finding(run.curves),
-        settings=run.settings,
-        can_go_on=run.can_go_on,
+        finding=None if origin.curves is None else finding(origin.curves),
+        settings=origin.settings,
+        can_go_on=origin.can_go_on,
         folder=folder,
     )
 
@@ -236,45 +196,6 @@ def _without_copied_text(novelty: dict[str, Any]) -> dict[str, Any]:
     return novelty | bare
 
 
-@dataclass(frozen=True)
-class _Run:
-    """What is known of how a model came to be; nothing where its folder was copied without the report."""
-
-    folder: Path
-    settings: TrainSettings | None = None
-    fingerprint: str = ""
-    curves: Curves | None = None
-
-    @property
-    def can_go_on(self) -> bool:
-        """A time budget has settled the steps of a run for good."""
-        if self.settings is None or self.settings.time_budget is not None:
-            return False
-        return self.folder == SAVED_MODELS / self.folder.name and has_checkpoint(self.folder)
-
-    @classmethod
-    def beside(cls, folder: Path) -> "_Run":
-        if not (folder / REPORT).exists():
-            return cls(folder)
-        report = read_report(folder)
-        settings = TrainSettings.from_mapping(report["settings"])
-        return cls(folder, settings, report["dataset"]["fingerprint"], curves_of(report, settings))
-
-
-@dataclass(frozen=True)
-class _Text:
-    """What a model is measured on."""
-
-    name: str
-    ids: NDArray[np.unsignedinteger[Any]]
-    statistics: SplitStatistics
-    learned: Dataset | None
-    """What the model has learned, where that can be had."""
-    held_out: bool
-    """Whether it is a part of the corpus."""
-    notes: tuple[str, ...]
-
-
 def _folder_of(model: str | Path | TrainedModel | None) -> Path:
     if not isinstance(model, TrainedModel):
         return find_model(model)
@@ -283,80 +204,8 @@ def _folder_of(model: str | Path | TrainedModel | None) -> Path:
     return model.folder
 
 
-def _text(run: _Run, bundle: Bundle, split: str, watcher: Watcher) -> _Text:
-    if split not in ("valid", "test"):
-        return _other_text(run, bundle, split, watcher)
-    dataset = _dataset(run, watcher)
-    return _Text(f"the {split} part", dataset.ids[split], dataset.statistics[split], dataset, True, ())
-
-
-def _dataset(run: _Run, watcher: Watcher) -> Dataset:
-    """What the run has learned, found again and checked to be the same."""
-    if run.settings is None:
-        raise CorpusError(
-            f"{run.folder} has no {REPORT} that would say what it learned: give a text, as in --split my-book.txt."
-        )
-    settings = TextSettings.part_of(run.settings)
-    try:
-        corpus = open_corpus(run.settings.corpus, ReadingSettings.part_of(run.settings), watcher.fetching)
-        found = fingerprint(corpus, settings)
-    except CorpusError as error:
-        raise CorpusError(
-            f"The text that {run.folder.name} learned cannot be found again ({str(error).rstrip('.')}): "
-            "put it back, or give another, as in --split my-book.txt."
-        ) from error
-    if found != run.fingerprint:
-        raise CorpusError(
-            f"The text of {corpus.name} is not the one that {run.folder.name} learned, or another version of wordgen "
-            "read it: put it back, train anew, or give a text, as in --split my-book.txt."
-        )
-    return prepare(corpus, settings, user_data() / "encoded", partial(watcher.reading, corpus.name))
-
-
-def _other_text(run: _Run, bundle: Bundle, file: str, watcher: Watcher) -> _Text:
-    """Any text, read as the corpus was; what the model learned is wanted to compare with alone."""
-    corpus = _files(file, run, bundle)
-    config = bundle.text
-    as_published = not config.starts and config.tokenizer == "whitespace" and config.unit == "line"
-    reading = corpus.reading(every_line=as_published, unit=config.unit)
-    read = encode_other(reading, bundle.codec, partial(watcher.reading, file), starts=config.starts)
-    try:
-        learned, notes = _dataset(run, watcher), ()
-    except CorpusError as error:
-        learned, notes = None, (f"Nothing to compare with: {error}",)
-    return _Text(file, read.ids, read.statistics, learned, False, (*read.notes, *notes))
-
-
-def _files(file: str, run: _Run, bundle: Bundle) -> Corpus:
-    path = Path(file)
-    if not os.path.exists(path):
-        raise CorpusError(
-            f"There is no text file {file[:100]}: --split is valid, test, or a text file or a folder of them."
-        )
-    keeps = run.settings is not None and run.settings.keep_boilerplate
-    how = ReadingSettings(
-        unit=bundle.text.unit,
-        line_breaks=bundle.text.line_breaks,
-        keep_boilerplate=keeps,
-        fold_width=bundle.text.fold_width,
-    )
-    return replace(corpus_of([path], how), splits=())
-
-
-def _check(text: _Text, bundle: Bundle, folder: Path) -> None:
-    """A text on which nothing could be learned of the model."""
-    counted = np.bincount(text.ids, minlength=len(bundle.vocabulary))
-    counted[[START, END]] = 0
-    if not (text.ids[1:] != START).any() or not counted.any():
-        raise CorpusError(f"{text.name} is too short to be evaluated: there is nothing in it to predict.")
-    if counted[UNKNOWN] == counted.sum():
-        raise CorpusError(
-            f"{folder.name} knows nothing that stands in {text.name}: take a text of the language that it learned."
-        )
-
-
 def _adapted(
-    text: _Text, bundle: Bundle, settings: EvaluationSettings, watcher: Watcher
+    text: MeasuredText, bundle: Bundle, settings: EvaluationSettings, watcher: Watcher
 ) -> tuple[WithCache | None, WhileLearning | None]:
     """The network while it gets used to the text; how, is found out on the valid part of what it has learned."""
     if settings.cache is None and not settings.dynamic:
@@ -375,7 +224,9 @@ def _adapted(
     return cached, learned
 
 
-def _baselines(text: _Text, vocabulary_size: int, watcher: Watcher) -> tuple[Loss | None, Loss | None, Sequence[str]]:
+def _baselines(
+    text: MeasuredText, vocabulary_size: int, watcher: Watcher
+) -> tuple[Loss | None, Loss | None, Sequence[str]]:
     """Word frequencies and n-grams of the training text; the latter are left out where they would fill the memory."""
     if text.learned is None:
         return None, None, ()
@@ -388,7 +239,9 @@ def _baselines(text: _Text, vocabulary_size: int, watcher: Watcher) -> tuple[Los
     return unigram, NgramModel(train, vocabulary_size).loss(text.ids), ()
 
 
-def _novelty(text: _Text, bundle: Bundle, samples: int, watcher: Watcher) -> tuple[Novelty | None, Sequence[str]]:
+def _novelty(
+    text: MeasuredText, bundle: Bundle, samples: int, watcher: Watcher
+) -> tuple[Novelty | None, Sequence[str]]:
     """What the model writes, beside the text: a part of the corpus, or whatever else it is measured on."""
     if text.learned is None or not samples:
         return None, ()

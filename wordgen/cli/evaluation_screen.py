@@ -5,7 +5,8 @@ from contextlib import ExitStack
 
 from wordgen.cli.output import tell
 from wordgen.cli.waiting import SymbolProgress, fetching, reading
-from wordgen.evaluating import ORDER, Watcher
+from wordgen.evaluating import ORDER
+from wordgen.evaluation.watcher import Watcher
 
 _MANY_SYMBOLS = 500_000  # counting more takes longer than one likes to wait without a word
 _MANY_TO_SEARCH = 10_000_000

@@ -5,7 +5,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from itertools import chain, count
 from pathlib import Path
@@ -14,6 +14,7 @@ from wordgen.bundle import CONFIG, WEIGHTS, is_bundle, load_bundle
 from wordgen.errors import BundleError, SettingError, WordgenError, WorkerLostError
 from wordgen.files import make_folder, told_plainly
 from wordgen.generation.trained import TrainedModel
+from wordgen.run_lock import being_trained, in_training, is_in_training
 from wordgen.training.checkpoint import has_checkpoint
 
 REPORT = "report.json"
@@ -90,7 +91,8 @@ def made_new(path: Path, *, overwrite: bool) -> Iterator[RunFolder]:
                 folder.aside.rename(path)
             raise
     try:
-        yield folder
+        with in_training(path):
+            yield folder
     except BaseException as error:
         refused = isinstance(error, WordgenError) and not isinstance(error, WorkerLostError)
         if refused or not has_checkpoint(path):
@@ -103,11 +105,14 @@ def made_new(path: Path, *, overwrite: bool) -> Iterator[RunFolder]:
 def resumed(path: Path) -> Iterator[RunFolder]:
     """The folder of a run for the time that it goes on; it stays whatever happens."""
     folder = RunFolder(path)
-    try:
+    with ExitStack() as ending, in_training(path):
+        ending.callback(_settle_resumed, folder)
         yield folder
-    finally:
-        if is_bundle(path) or not folder.kept:
-            _settle(folder)
+
+
+def _settle_resumed(folder: RunFolder) -> None:
+    if is_bundle(folder.path) or not folder.kept:
+        _settle(folder)
 
 
 def _settle(folder: RunFolder) -> None:
@@ -121,6 +126,8 @@ def _settle(folder: RunFolder) -> None:
 
 
 def _set_aside(folder: RunFolder) -> None:
+    if is_in_training(folder.path):
+        raise being_trained(folder.path.name)
     if is_bundle(folder.path):
         shutil.rmtree(folder.aside, ignore_errors=True)
         folder.path.rename(folder.aside)
@@ -161,7 +168,7 @@ def is_run(name: str) -> bool:
 
 def find_run(run: str | None = None) -> Path:
     """The folder of a run that can be gone on with, by its name; the newest when nothing is given."""
-    runs = sorted(SAVED_MODELS.glob(f"*/{REPORT}"), key=lambda report: report.stat().st_mtime)
+    runs = sorted(SAVED_MODELS.glob(f"[!.]*/{REPORT}"), key=lambda report: report.stat().st_mtime)
     if run is None:
         if not runs:
             raise BundleError(f"There is no run in {SAVED_MODELS} here that could be resumed.")

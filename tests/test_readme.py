@@ -1,5 +1,6 @@
 """The README's commands do what it says: each is run as it stands there, in a copy of the project."""
 
+import io
 import json
 import re
 import shlex
@@ -14,6 +15,8 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT, command_environment, run_command, run_python
+from tests.saved_runs import make_runs
+from wordgen.cli.main import main
 from wordgen.recipes import recipe_names
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -112,6 +115,16 @@ def test_the_commands_about_texts_run(clone: Path):
     assert "sea" in run_command("corpora", cwd=clone).stdout
 
 
+def test_the_commands_about_runs_run(in_empty_folder: Path, monkeypatch: pytest.MonkeyPatch):
+    make_runs("my-book", "lotr-1")
+    lines = [line for line in COMMANDS if line.startswith("python -m wordgen runs")]
+    for line in lines:
+        monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
+        assert main(shlex.split(line)[3:]) == 0
+    assert len(lines) == 4
+    assert [path.name for path in Path("saved_models").iterdir()] == ["lotr-1"]
+
+
 def test_tensorboard_serves_what_was_learned(clone: Path, tmp_path: Path):
     (line,) = (line for line in COMMANDS if line.startswith("tensorboard"))
     assert line == "tensorboard --logdir saved_models"
@@ -154,6 +167,7 @@ def test_the_make_targets_exist(clone: Path):
 def test_every_command_of_the_readme_is_looked_after():
     known = ("make ", "python -m venv", ". .venv", "pip install -r requirements.txt")
     known += ("python train.py", "python generate.py", "python -m wordgen corpora", EVALUATE, "tensorboard")
+    known += ("python -m wordgen runs",)
     assert [line for line in COMMANDS if not line.startswith(known)] == []
 
 

@@ -123,3 +123,10 @@ def _widths(units: int | tuple[int, ...], layers: int) -> tuple[int, ...]:
 def shown_units(units: int | tuple[int, ...]) -> str:
     """As one would type them."""
     return str(units) if isinstance(units, int) else " ".join(map(str, units))
+
+
+def shown_layers(architecture: Architecture) -> str:
+    """The recurrent layers in words."""
+    widths = architecture.units
+    shape = f"{architecture.layers} x {widths}" if isinstance(widths, int) else " and ".join(map(str, widths))
+    return f"{shape} {architecture.cell}"

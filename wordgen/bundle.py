@@ -115,6 +115,11 @@ def load_bundle(folder: Path) -> Bundle:
     return Bundle(architecture, text, vocabulary, weights)
 
 
+def read_config(folder: Path) -> tuple[Architecture, TextConfig]:
+    """What a bundle is, without anything large being read."""
+    return _parse_config(_read_plain_file(folder, CONFIG), folder)
+
+
 def fingerprint(bundle: Bundle) -> str:
     """The same for the same model, wherever it lies: of its config, vocabulary and weights."""
     described = [bundle.text.to_mapping(), bundle.architecture.to_mapping(), bundle.vocabulary.to_json()]
@@ -137,15 +142,16 @@ def _damaged(folder: Path, what: str) -> BundleError:
 
 
 def _read_plain_files(folder: Path) -> tuple[bytes, bytes]:
-    contents: list[bytes] = []
-    for name in (CONFIG, VOCABULARY):
-        try:
-            contents.append((folder / name).read_bytes())
-        except FileNotFoundError as error:
-            raise _damaged(folder, f"{name} is missing") from error
-        except OSError as error:
-            raise BundleError(f"{folder / name} cannot be read: {error.strerror}.") from error
-    return contents[0], contents[1]
+    return _read_plain_file(folder, CONFIG), _read_plain_file(folder, VOCABULARY)
+
+
+def _read_plain_file(folder: Path, name: str) -> bytes:
+    try:
+        return (folder / name).read_bytes()
+    except FileNotFoundError as error:
+        raise _damaged(folder, f"{name} is missing") from error
+    except OSError as error:
+        raise BundleError(f"{folder / name} cannot be read: {error.strerror}.") from error
 
 
 def _parse_config(content: bytes, folder: Path) -> tuple[Architecture, TextConfig]:

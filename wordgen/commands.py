@@ -1,7 +1,7 @@
 """The commands that wordgen advises or records, as a user can type them: quoted for a shell, in one place for all."""
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import MISSING, fields
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +42,30 @@ def writing_command(model: str, seed: str | None = None) -> str:
 
 def evaluating_command(model: str) -> str:
     return f"{TRY} evaluate {shlex.quote(model)}"
+
+
+def showing_command(run: str) -> str:
+    return f"{TRY} runs show {shlex.quote(run)}"
+
+
+def comparing_command(runs: Iterable[str]) -> str:
+    return f"{TRY} runs compare {shlex.join(runs)}"
+
+
+def removing_command(run: str) -> str:
+    return f"{TRY} runs rm {shlex.quote(run)}"
+
+
+def commands_about(
+    run: str, settings: "TrainSettings", seed: str | None, *, can_be_resumed: bool, has_model: bool
+) -> Iterator[tuple[str, str]]:
+    """What one may want to do with a run, in words, and the command for it."""
+    yield "To train such a model again", training_command(settings, as_computed=True)
+    if can_be_resumed:
+        yield "To go on with this run", resuming_command(run)
+    if has_model:
+        yield "To write with it", writing_command(run, seed)
+        yield "To measure how good it is", evaluating_command(run)
 
 
 def command_to_try(found: "Finding | None", settings: "TrainSettings | None", model: str, *, can_go_on: bool) -> str:

@@ -41,6 +41,15 @@ def run_name(wanted: str | None, corpus: str) -> str:
     return wanted
 
 
+def is_run_name(name: str) -> bool:
+    """Whether a folder of this name can be a run's, or one that was set aside."""
+    return _NAME.fullmatch(name.removesuffix(_SET_ASIDE)) is not None
+
+
+def is_set_aside(folder: Path) -> bool:
+    return folder.name.endswith(_SET_ASIDE)
+
+
 def folder_for(name: str, *, overwrite: bool) -> Path:
     """Where the run of this name will lie; a name in use is refused."""
     if (SAVED_MODELS / name).exists() and not overwrite:

@@ -61,6 +61,10 @@ class Settings:
     def to_mapping(self) -> dict[str, Any]:
         return asdict(self)
 
+    def chosen(self) -> "list[Field[Any]]":
+        """Those that are not as by default."""
+        return [each for each in fields(self) if each.default is MISSING or getattr(self, each.name) != each.default]
+
     @classmethod
     def part_of(cls, whole: "Settings") -> Self:
         """The group that owns some of a larger group's settings, taken out of it."""

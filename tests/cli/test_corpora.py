@@ -131,7 +131,7 @@ def test_a_text_of_ones_own_gets_a_name(capsys: pytest.CaptureFixture[str]):
     Path("moby.txt").write_text("Call me Ishmael.\n\nSome years ago I went to sea.\n\nIt is a way I have.\n")
     told = shown(capsys, "add", "sea", "moby.txt", "--title", "Moby-Dick", "--language", "english")
     assert told.split("\n") == [
-        "Added sea, 0 kB: english by the paragraph.",
+        "Added sea, 69 bytes: english by the paragraph.",
         "  unit, line breaks and tokenizer found from the text: --replace with other flags changes that",
         "  3 units",
         "Look into it:  python -m wordgen corpora show sea",

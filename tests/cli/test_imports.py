@@ -43,6 +43,10 @@ def modules_after(arguments: list[str], room: Path) -> tuple[int, set[str]]:
         (["evaluate", "--split", "valid", "--json"], 0),
         (["evaluate", "--samples", "3"], 0),
         (["evaluate", "--samples", "-3"], 2),
+        (["runs"], 0),
+        (["runs", "show"], 0),
+        (["runs", "compare", "small", "small"], 2),
+        (["runs", "rm", "small", "--yes"], 0),
         (["corpora"], 0),
         (["corpora", "show", "lotr"], 0),
         (["corpora", "show", "lyrics", "--tokenizer", "characters"], 0),
@@ -65,7 +69,7 @@ def test_a_run_that_has_ended_needs_none(trained_room: Path, tmp_path: Path):
     assert not modules & {"tensorflow", "keras", "tensorboard"}
 
 
-@pytest.mark.parametrize("verb", ["generate", "evaluate"])
+@pytest.mark.parametrize("verb", ["generate", "evaluate", "runs"])
 def test_help_needs_no_numpy_and_no_nltk(verb: str, tmp_path: Path):
     _, modules = modules_after([verb, "--help"], tmp_path)
     assert not modules & {"numpy", "nltk", "rich"}

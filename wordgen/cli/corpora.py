@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from wordgen.cli.exits import EXIT_OK
 from wordgen.cli.flags import ActionParser, Parser, action_parser, add_flags, settings_from, verb_parser
-from wordgen.cli.output import on_screen, show
+from wordgen.cli.output import on_screen, show, shown_size
 from wordgen.cli.waiting import fetching, reading
 from wordgen.commands import TRY
 from wordgen.corpora.catalogue import catalogue
@@ -83,7 +83,7 @@ def _list(arguments: argparse.Namespace) -> None:
     table.columns[0].no_wrap = table.columns[5].no_wrap = True
     table.columns[3].justify = "right"
     for each in texts:
-        cells = (each.name, each.title, each.language, _size(each.bytes), each.licence, each.whereabouts)
+        cells = (each.name, each.title, each.language, shown_size(each.bytes), each.licence, each.whereabouts)
         table.add_row(*(Text(cell) for cell in cells))
     example = next((each for each in texts if each.whereabouts == "on first use"), texts[0])
     show(on_screen([table, "", *_commands_to_try(example)]))
@@ -127,7 +127,7 @@ def _add(arguments: argparse.Namespace) -> None:
         for what, said in (("unit", how.unit), ("line breaks", how.line_breaks), ("tokenizer", tokens.tokenizer))
         if said == "auto"
     ]
-    show(f"Added {arguments.name}, {_size(corpus.bytes)}: {_cut(corpus.unit, corpus.line_breaks, tokenizer)}.\n")
+    show(f"Added {arguments.name}, {shown_size(corpus.bytes)}: {_cut(corpus.unit, corpus.line_breaks, tokenizer)}.\n")
     if found:
         show(f"  {_list_of(found)} found from the text: --replace with other flags changes that\n")
     for note in (f"{units:,} units", *passed.notes):
@@ -188,7 +188,7 @@ def _facts(found: "Survey") -> "RenderableType":
     for name, told in _what_the_catalogue_says(corpus):
         table.add_row(name, Text(told))
     files = f", {len(corpus.files):,} files" if len(corpus.files) > 1 else ""
-    table.add_row("size", f"{_size(corpus.bytes)}{files}")
+    table.add_row("size", f"{shown_size(corpus.bytes)}{files}")
     for note in found.notes:
         table.add_row("", Text(note))
     blank = f", {found.blank_units:,} of them blank lines in between" if found.blank_units else ""
@@ -240,7 +240,3 @@ def readable(symbol: str) -> str:
     before = _TOUCHES if symbol.startswith(JOINER) else ""
     behind = _TOUCHES if symbol.endswith(JOINER) else ""
     return f"{before}{visible}{behind}"
-
-
-def _size(size: int) -> str:
-    return f"{size / 1e6:,.1f} MB" if size >= 1e6 else f"{size / 1e3:,.0f} kB"

@@ -18,6 +18,7 @@ _VERBS = {
     "generate": "write with a trained model",
     "score": "see how likely a model finds a text",
     "evaluate": "measure how good a model is, beside what counting words can do",
+    "runs": "list what was trained, look into a run, compare several, remove some",
     "corpora": "list the texts that wordgen knows, look into one, add your own",
 }
 

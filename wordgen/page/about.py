@@ -1,11 +1,11 @@
 """The lower half of the page: the text, the network, all settings, and how to do it again."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import MISSING, Field, fields
+from dataclasses import Field, fields
 from typing import Any
 
 from wordgen.architecture import Architecture, shown_units
-from wordgen.commands import evaluating_command, resuming_command, training_command, writing_command
+from wordgen.commands import commands_about
 from wordgen.page import figures
 from wordgen.page.facts import Facts
 from wordgen.page.markup import Content, Markup, element
@@ -57,9 +57,8 @@ def _of_the_text(facts: Facts) -> Iterator[tuple[str, Content]]:
 
 def settings(facts: Facts) -> Markup:
     """What was chosen first, what was left as it is folded beneath."""
-    given = facts.settings
-    chosen = [each for each in fields(given) if each.default is MISSING or getattr(given, each.name) != each.default]
-    others = [each for each in fields(given) if each not in chosen]
+    chosen = facts.settings.chosen()
+    others = [each for each in fields(facts.settings) if each not in chosen]
     recipe = facts.report.get("recipe")
     return element(
         "section",
@@ -81,7 +80,7 @@ def _settings_table(facts: Facts, which: Sequence[Field[Any]], caption: str | No
         element(
             "tr",
             element("th", element("code", flag_name(each.name)), scope="row"),
-            element("td", _shown(getattr(facts.settings, each.name))),
+            element("td", figures.value(getattr(facts.settings, each.name))),
             element("td", each.metadata["help"], class_="help"),
         )
         for each in which
@@ -96,21 +95,9 @@ def _settings_table(facts: Facts, which: Sequence[Field[Any]], caption: str | No
     )
 
 
-def _shown(value: object) -> str:
-    if value is None:
-        return "\N{EN DASH}"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return " ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
-
-
 def again(facts: Facts) -> Markup:
-    seed = facts.report.get("word_to_try")
-    commands = [("To train such a model again", training_command(facts.settings, as_computed=True))]
-    if facts.report.get("ended") == "stopped":
-        commands.append(("To go on with this run", resuming_command(facts.run)))
-    commands.append(("To write with it", writing_command(facts.run, seed)))
-    commands.append(("To measure how good it is", evaluating_command(facts.run)))
+    seed, stopped = facts.report.get("word_to_try"), facts.report.get("ended") == "stopped"
+    commands = commands_about(facts.run, facts.settings, seed, can_be_resumed=stopped, has_model=True)
     return element(
         "section",
         element("h2", "To do it again"),

@@ -36,3 +36,12 @@ def date(written: str) -> str:
         return f"{datetime.fromisoformat(written):%Y-%m-%d, %H:%M %Z}".strip()
     except ValueError:
         return written
+
+
+def value(of_setting: object) -> str:
+    """As one would type it."""
+    if of_setting is None:
+        return "\N{EN DASH}"
+    if isinstance(of_setting, bool):
+        return "yes" if of_setting else "no"
+    return " ".join(map(str, of_setting)) if isinstance(of_setting, list | tuple) else str(of_setting)

@@ -15,7 +15,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
-from wordgen.architecture import Architecture
+from wordgen.architecture import shown_layers
 from wordgen.evaluation.measures import perplexity_of
 from wordgen.training.reports import (
     Begun,
@@ -260,7 +260,7 @@ def _plan_table(plan: Plan) -> Table:
         f"train {train.unknown_share:.1%}, valid {valid.unknown_share:.1%}, test {test.unknown_share:.1%}",
     )
     tied = "tied" if a.tied else "free"
-    table.add_row("network", f"{_shape(a)} {a.cell}, {tied} output, {a.parameters:,} parameters")
+    table.add_row("network", f"{shown_layers(a)}, {tied} output, {a.parameters:,} parameters")
     table.add_row("memory", f"about {plan.memory / 2**30:.1f} GiB")
     length = f"at most {s.epochs} epochs" if s.time_budget is None else f"for {s.time_budget}"
     rate = f"{s.optimizer} at {s.first_learning_rate:g}" + ("" if s.schedule == "constant" else f", {s.schedule}")
@@ -296,10 +296,3 @@ def _speed_table(plan: Plan, begun: Begun, speed: Speed) -> Table:
     whole = shown_duration(speed.seconds(begun.last_step, epochs))
     table.add_row("the whole run", f"{begun.last_step:,} steps, {whole} at most")
     return table
-
-
-def _shape(architecture: Architecture) -> str:
-    """Layers and their units."""
-    if isinstance(architecture.units, int):
-        return f"{architecture.layers} x {architecture.units}"
-    return " and ".join(map(str, architecture.units))

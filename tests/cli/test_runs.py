@@ -1,0 +1,238 @@
+"""`wordgen runs`: the table, one run, several side by side, and how one is removed."""
+
+import io
+import json
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT, run_command
+from tests.saved_runs import made_report, make_run, make_runs
+from wordgen.bundle import CONFIG
+from wordgen.cli.flags import given_settings
+from wordgen.cli.main import main
+from wordgen.cli.runs_screen import shown_age, sparkline
+from wordgen.cli.train import make_parser
+from wordgen.run_folder import SAVED_MODELS
+from wordgen.run_lock import in_training
+from wordgen.run_settings import TrainSettings
+
+pytestmark = pytest.mark.usefixtures("in_empty_folder")
+
+
+def shown(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    assert main(["runs", *arguments]) == 0
+    told = capsys.readouterr()
+    assert told.err == ""
+    return told.out
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    assert main(["runs", *arguments]) == 2
+    told = capsys.readouterr()
+    assert told.err.startswith("Error: ")
+    assert told.err.count("\n") == 1
+    return told.err
+
+
+def rows(told: str) -> dict[str, list[str]]:
+    """The cells of each row by its first one."""
+    lines = [re.split(r" {2,}", line) for line in told.split("\n") if "  " in line]
+    return {first: others for first, *others in lines}
+
+
+def test_the_table_has_a_row_for_each_run(capsys: pytest.CaptureFixture[str]):
+    folder = make_run("tale", test=33.5, age=3 * 3600)
+    (folder / "more").write_bytes(b"x" * 5_000_000)
+    make_run("stopped", ended="stopped", age=86_400)
+    (make_run("damaged", age=7200) / CONFIG).write_text("?")
+    told = shown(capsys)
+    assert told == shown(capsys, "list")
+    cells = rows(told)
+    assert cells["name"] == ["corpus", "network", "epochs", "valid", "test", "size", "age", "status"]
+    assert cells["tale"] == ["tale", "2 x 4 lstm", "3, best 2", "31.2", "33.5", "5.0 MB", "3 hours ago", "finished"]
+    assert cells["stopped"][-2:] == ["yesterday", "can be resumed"]
+    assert cells["damaged"][-2:] == ["2 hours ago", "broken, config.json cannot be read"]
+    assert "3 runs, 5.0 MB" in told
+    assert list(cells)[1:4] == ["damaged", "tale", "stopped"]
+    assert list(rows(shown(capsys, "--sort", "name")))[1:4] == ["damaged", "stopped", "tale"]
+    assert list(rows(shown(capsys, "list", "--sort", "size")))[1] == "tale"
+
+
+def test_where_there_are_none_it_says_how_to_get_one(capsys: pytest.CaptureFixture[str]):
+    assert "There are no runs in saved_models here. Train one:  python -m wordgen train" in shown(capsys)
+    assert json.loads(shown(capsys, "--json")) == []
+
+
+def test_the_list_for_programs(capsys: pytest.CaptureFixture[str]):
+    make_run("tale", test=33.5, bits=1.1)
+    make_run("killed", model=False, ended=None, best_epoch=None)
+    told = {run["name"]: run for run in json.loads(shown(capsys, "list", "--json"))}
+    assert json.loads(shown(capsys, "--json", "list")) == list(told.values())
+    assert (told["tale"]["valid_perplexity"], told["tale"]["test_perplexity"]) == (31.21, 33.5)
+    assert told["tale"]["valid_bits_per_character"] == 1.1
+    assert (told["killed"]["status"], told["killed"]["best_epoch"]) == ("interrupted", None)
+
+
+def test_a_run_is_shown_from_top_to_bottom(capsys: pytest.CaptureFixture[str]):
+    make_run("my tale", test=33.5, bits=1.1, settings={"units": 4, "tied": True, "clip": 2.0})
+    told = shown(capsys, "show", "my tale")
+    assert told.startswith("my tale: finished\n")
+    cells = rows(told)
+    assert cells["valid"] == ["▅▁▁", "62.4 to 33.7"]
+    assert cells["train"] == ["█▄▁", "100.0 to 33.3"]
+    assert cells["test"] == ["perplexity 33.5, 1.250 bits per character"]
+    assert cells["--tied"] == ["yes"]
+    assert cells["--clip"] == ["2.0"]
+    assert "--dropout" not in cells
+    assert cells["config.json"] == [f"{(SAVED_MODELS / 'my tale' / CONFIG).stat().st_size} bytes"]
+    assert "  python -m wordgen evaluate 'my tale'\n" in told
+    assert "  python -m wordgen generate --model 'my tale' --seed The\n" in told
+    assert "--resume" not in told
+
+
+def test_the_command_to_repeat_it_has_its_settings(capsys: pytest.CaptureFixture[str]):
+    settings = {"units": (4, 8), "tied": True, "clip": 2.0, "copy_index": False}
+    make_run("tale", ended="stopped", settings=settings)
+    told = json.loads(shown(capsys, "show", "tale", "--json"))
+    again, resume, *_ = (shlex.split(command)[4:] for command in told["commands"].values())
+    wanted = TrainSettings(corpus="tale", layers=2, **settings)
+    assert TrainSettings(**given_settings(TrainSettings, make_parser("").parse_args(again))) == wanted
+    assert resume == ["--resume", "tale"]
+    assert told["settings"] == {"corpus": "tale", "layers": 2, **settings, "units": [4, 8]}
+    assert told["curves"] == [
+        [epoch["epoch"], epoch["train_perplexity"], epoch["valid_perplexity"]] for epoch in made_report()["epochs"]
+    ]
+
+
+def test_a_model_without_its_report_and_a_broken_run_are_shown_too(capsys: pytest.CaptureFixture[str]):
+    (make_run("shared") / "report.json").unlink()
+    told = shown(capsys, "show", "shared")
+    assert told.startswith("shared: only a model\n")
+    assert "python -m wordgen generate --model shared\n" in told
+    (SAVED_MODELS / "begun").mkdir()
+    told = shown(capsys, "show", "begun")
+    assert told.startswith("begun: broken, it has no report and no model\n")
+    assert "python -m wordgen runs rm begun\n" in told
+
+
+def test_runs_stand_side_by_side(capsys: pytest.CaptureFixture[str]):
+    make_run("one", valid=30, test=35, settings={"units": 4})
+    make_run("two", valid=29, settings={"units": (4, 8)})
+    told = shown(capsys, "compare", "one", "two")
+    cells = rows(told)
+    assert cells["--units"] == ["4", "4 8"]
+    assert cells["valid perplexity"] == ["30.0", "29.0", "better"]
+    assert cells["test perplexity"] == ["35.0", "–"]
+    assert "--layers" not in cells
+    assert "Measure the test part, too:  python -m wordgen evaluate two\n" in told
+    told = json.loads(shown(capsys, "compare", "one", "two", "--json"))
+    assert told["settings"] == {"units": [4, [4, 8]]}
+    assert told["better"]["valid_perplexity"] == ["two"]
+
+
+def test_what_cannot_be_compared_is_said(capsys: pytest.CaptureFixture[str]):
+    make_run("one", valid=30)
+    make_run("two", valid=29, dataset={**made_report()["dataset"], "fingerprint": "g"})
+    told = " ".join(shown(capsys, "compare", "one", "two").split())
+    assert told.count("better") == 1  # less is
+    assert "their perplexities cannot be compared. Bits per character can, as long as little is UNKNOWN (in" in told
+    make_run("three", valid=29, settings={"corpus": "else"}, dataset={**made_report()["dataset"], "fingerprint": "h"})
+    told = " ".join(shown(capsys, "compare", "one", "three").split())
+    assert "They have learned different texts" in told
+    assert "python -m wordgen evaluate one --split" in told
+
+
+def answer(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(text))
+
+
+@pytest.mark.parametrize(("said", "goes"), [("y\n", True), ("YES\n", True), ("\n", False), ("n\n", False)])
+def test_it_asks_before_it_removes(
+    said: str, goes: bool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    (make_run("tale") / "more").write_bytes(b"x" * 3_000_000)
+    make_run("other")
+    answer(monkeypatch, said)
+    told = shown(capsys, "rm", "tale")
+    assert "tale, a run on tale, 3.0 MB\nRemove it for good? (y/N) " in told
+    assert ("Removed tale: 3.0 MB freed.\n" in told, "Nothing was removed.\n" in told) == (goes, not goes)
+    assert (SAVED_MODELS / "tale").exists() == (not goes)
+    assert (SAVED_MODELS / "other").exists()
+
+
+def test_where_nobody_can_be_asked_nothing_goes_without_yes(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    make_run("tale")
+    answer(monkeypatch, "")
+    assert "give --yes" in refused(capsys, "rm", "tale")
+    assert (SAVED_MODELS / "tale").exists()
+    assert "Removed tale" in shown(capsys, "rm", "tale", "--yes")
+    assert not (SAVED_MODELS / "tale").exists()
+
+
+def test_bad_input_is_one_sentence(capsys: pytest.CaptureFixture[str]):
+    make_run("tale")
+    (make_run("bare") / "report.json").unlink()
+    assert "two or more" in refused(capsys, "compare", "tale")
+    assert "two or more" in refused(capsys, "compare", "tale", "ta")
+    assert "nothing to compare" in refused(capsys, "compare", "tale", "bare")
+    assert "There is no model 'x'" in refused(capsys, "show", "x")
+    assert "no name of a run" in refused(capsys, "rm", "../tale", "--yes")
+    assert "by its full name. Did you mean tale?" in refused(capsys, "rm", "ta", "--yes")
+    assert "Invalid choice" in refused(capsys, "--sort", "beauty").replace("invalid", "Invalid")
+    with in_training(SAVED_MODELS / "tale"):
+        assert "is being trained right now" in refused(capsys, "rm", "bare", "tale", "--yes")
+    assert sorted(path.name for path in SAVED_MODELS.iterdir()) == ["bare", "tale"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"),
+    [
+        (-50, "just now"),
+        (59, "just now"),
+        (60, "1 min ago"),
+        (3599, "59 min ago"),
+        (3600, "1 hour ago"),
+        (86_399, "23 hours ago"),
+        (86_400, "yesterday"),
+        (2 * 86_400, "2 days ago"),
+        (7 * 86_400, "1 week ago"),
+        (45 * 86_400, "1 month ago"),
+        (800 * 86_400, "2 years ago"),
+    ],
+)
+def test_an_age_is_told_as_one_says_it(seconds: float, told: str):
+    assert shown_age(seconds) == told
+
+
+def test_a_sparkline_falls_as_its_values_do_whatever_they_are(monkeypatch: pytest.MonkeyPatch):
+    values = [1000.0, 100.0, 10.0, 1.0]
+    assert sparkline(values, values) == "█▆▃▁"
+    assert sparkline([float("inf"), 5.0, 5.0], [5.0]) == "█▁▁"
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(io.BytesIO(), encoding="ascii"))
+    assert sparkline(values, values) == "8631"
+
+
+def test_names_of_any_kind_do_no_harm_on_the_screen(capsys: pytest.CaptureFixture[str], in_empty_folder: Path):
+    name = "[bold]\x1b[31mred"
+    make_run("tale").rename(SAVED_MODELS / name)
+    told = shown(capsys)
+    assert "[bold]" in told
+    assert "\x1b" not in told
+
+
+def test_the_guide_names_all_that_programs_are_told(capsys: pytest.CaptureFixture[str]):
+    guide = (ROOT / "docs" / "runs.md").read_text(encoding="utf-8")
+    make_runs("one", "two")
+    told = (
+        json.loads(shown(capsys, "show", "one", "--json")),
+        json.loads(shown(capsys, "compare", "one", "two", "--json")),
+    )
+    assert {*told[0], *told[1]} <= set(re.findall(r"`([a-z_]+)`", guide.partition("## For programs")[2]))
+    verbs = (["train"], ["runs", "list"], ["runs", "show"], ["runs", "compare"], ["runs", "rm"])
+    known = "".join(run_command(*verb, "--help", cwd=ROOT).stdout for verb in verbs)
+    assert {flag for flag in re.findall(r"--[a-z]+", guide) if flag not in known} == set()

@@ -1,0 +1,106 @@
+"""How a run goes: it and nothing else, whole or not at all."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.saved_runs import make_run, make_runs
+from wordgen.errors import BundleError, SettingError, StorageError
+from wordgen.run_folder import SAVED_MODELS
+from wordgen.run_lock import in_training
+from wordgen.saved.listing import saved_runs
+from wordgen.saved.removing import removable, remove
+
+pytestmark = pytest.mark.usefixtures("in_empty_folder")
+
+
+def left() -> list[str]:
+    return sorted(path.name for path in SAVED_MODELS.iterdir())
+
+
+def test_a_run_goes_and_the_others_stay():
+    make_runs("tale", "tale-2")
+    (folder,) = removable(["tale", "tale"])
+    remove(folder)
+    assert left() == ["tale-2"]
+
+
+@pytest.mark.parametrize(
+    "name", ["", ".", "..", "../tale", "tale/..", "/", "saved_models/tale", "tale/checkpoints", ".hidden", "x" * 101]
+)
+def test_what_is_no_name_is_refused(name: str, in_empty_folder: Path):
+    (make_run("tale") / "checkpoints").mkdir()
+    before = sorted(in_empty_folder.rglob("*"))
+    with pytest.raises(BundleError, match="is no name of a run"):
+        removable([name])
+    assert sorted(in_empty_folder.rglob("*")) == before
+
+
+def test_a_beginning_is_not_enough():
+    make_run("tale-2")
+    with pytest.raises(
+        BundleError, match=r"There is no run 'tale' in saved_models, by its full name\. Did you mean ta"
+    ):
+        removable(["tale"])
+
+
+def test_where_one_must_stay_none_is_given_out():
+    make_runs("tale", "learning")
+    with in_training(SAVED_MODELS / "learning"), pytest.raises(SettingError, match="'learning' is being trained right"):
+        removable(["tale", "learning"])
+    assert removable(["tale", "learning"])
+
+
+def test_a_folder_of_something_else_stays():
+    (SAVED_MODELS / "notes").mkdir(parents=True)
+    (SAVED_MODELS / "notes" / "diary.txt").write_text("dear")
+    with pytest.raises(BundleError, match="holds nothing of a run"):
+        removable(["notes"])
+
+
+def test_a_link_to_a_run_stays_and_what_it_points_to_as_well(tmp_path: Path):
+    shutil.move(make_run("tale"), tmp_path / "elsewhere")
+    (SAVED_MODELS / "tale").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    with pytest.raises(BundleError, match="is a link to another place"):
+        removable(["tale"])
+    assert (tmp_path / "elsewhere" / "report.json").exists()
+
+
+def test_links_within_a_run_are_not_followed(tmp_path: Path):
+    (tmp_path / "precious").mkdir()
+    (tmp_path / "precious" / "thing").write_text("dear")
+    folder = make_run("tale")
+    (folder / "checkpoints").symlink_to(tmp_path / "precious", target_is_directory=True)
+    remove(folder)
+    assert left() == []
+    assert (tmp_path / "precious" / "thing").read_text() == "dear"
+
+
+def test_a_run_that_cannot_be_moved_stays_whole(monkeypatch: pytest.MonkeyPatch):
+    folder = make_run("tale")
+    before = sorted(folder.iterdir())
+
+    def refused(*given: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "rename", refused)
+    with pytest.raises(StorageError, match="Permission denied"):
+        remove(folder)
+    assert (sorted(folder.iterdir()), left()) == (before, ["tale"])
+
+
+def test_a_removal_that_breaks_off_leaves_no_half_run_and_the_next_one_ends_it(monkeypatch: pytest.MonkeyPatch):
+    folder, other = make_run("tale"), make_run("other")
+
+    def half(path: Path, **named: object) -> None:
+        next(path.rglob("report.json")).unlink()
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("shutil.rmtree", half)
+        with pytest.raises(StorageError, match=r"tale is no run any more, .*delete saved_models/\.removed\..* by hand"):
+            remove(folder)
+    assert [run.name for run in saved_runs()] == ["other"]
+    remove(other)
+    assert left() == []

@@ -1,0 +1,142 @@
+"""`wordgen runs`: what was trained here, listed, looked into, compared and removed. No TensorFlow here."""
+
+import argparse
+import json
+from typing import TYPE_CHECKING
+
+from wordgen.cli.exits import EXIT_OK
+from wordgen.cli.flags import ActionParser, Parser, action_parser, verb_parser
+from wordgen.cli.output import on_screen, show, shown_size
+from wordgen.errors import SettingError
+
+if TYPE_CHECKING:
+    from wordgen.saved.listing import SavedRun
+
+_ORDERS = ("age", "name", "corpus", "valid", "test", "size")
+
+
+def make_parser(prog: str) -> Parser:
+    parser = verb_parser(prog, "List what was trained, look into a run, compare several, remove some.", "show my-book")
+    parser.set_defaults(action=_list)
+    _add_list_flags(parser, sort="age", as_json=False)
+    actions = parser.add_subparsers(metavar="ACTION", parser_class=ActionParser)
+    _make_list_parser(actions)
+    _make_show_parser(actions)
+    _make_compare_parser(actions)
+    _make_rm_parser(actions)
+    return parser
+
+
+def _add_list_flags(parser: argparse.ArgumentParser, *, sort: object, as_json: object) -> None:
+    order = (
+        "age (the newest first), name, corpus, valid or test perplexity (the best first), or size (the largest first)"
+    )
+    choices = "{" + ",".join(_ORDERS) + "}"
+    parser.add_argument("--sort", choices=_ORDERS, metavar=choices, default=sort, help=f"by {order} (default: age)")
+    _add_json_flag(parser, as_json)
+
+
+def _add_json_flag(parser: argparse.ArgumentParser, default: object = argparse.SUPPRESS) -> None:
+    parser.add_argument("--json", action="store_true", default=default, help="JSON, for programs (default: no)")
+
+
+def _make_list_parser(actions: "argparse._SubParsersAction[ActionParser]") -> None:
+    parser = action_parser(actions, "list", "list all runs (without ACTION, too)", "--sort valid")
+    # What stands before ACTION counts unless it is said anew.
+    _add_list_flags(parser, sort=argparse.SUPPRESS, as_json=argparse.SUPPRESS)
+    parser.set_defaults(action=_list)
+
+
+def _make_show_parser(actions: "argparse._SubParsersAction[ActionParser]") -> None:
+    what_it_does = "show a run: its settings, figures, curves and files, and the commands for it"
+    parser = action_parser(actions, "show", what_it_does, "my-book")
+    names = "its name or how that begins, or a model's folder (default: the newest model)"
+    parser.add_argument("run", nargs="?", metavar="NAME", help=names)
+    _add_json_flag(parser)
+    parser.set_defaults(action=_show)
+
+
+def _make_compare_parser(actions: "argparse._SubParsersAction[ActionParser]") -> None:
+    what_it_does = "put runs side by side: the settings that differ, and which came out better"
+    parser = action_parser(actions, "compare", what_it_does, "my-book my-book-2")
+    parser.add_argument("runs", nargs="+", metavar="NAME", help="two or more names, or how they begin")
+    _add_json_flag(parser)
+    parser.set_defaults(action=_compare)
+
+
+def _make_rm_parser(actions: "argparse._SubParsersAction[ActionParser]") -> None:
+    parser = action_parser(actions, "rm", "remove runs for good, with all of their files", "my-book")
+    parser.add_argument("runs", nargs="+", metavar="NAME", help="their full names")
+    parser.add_argument("--yes", action="store_true", help="do not ask before (default: no)")
+    parser.set_defaults(action=_remove)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    arguments.action(arguments)
+    return EXIT_OK
+
+
+def _list(arguments: argparse.Namespace) -> None:
+    from wordgen.cli.runs_screen import listed
+    from wordgen.saved.listing import saved_runs
+
+    runs = saved_runs(arguments.sort)
+    if arguments.json:
+        _show_json([run.to_mapping() for run in runs])
+    else:
+        show(on_screen(listed(runs)))
+
+
+def _show(arguments: argparse.Namespace) -> None:
+    from wordgen.cli.runs_screen import about, as_mapping
+    from wordgen.saved.listing import find_saved
+
+    run = find_saved(arguments.run)
+    if arguments.json:
+        _show_json(as_mapping(run))
+    else:
+        show(on_screen(about(run)))
+
+
+def _compare(arguments: argparse.Namespace) -> None:
+    from wordgen.cli.comparison_screen import side_by_side
+    from wordgen.saved.comparing import compare
+    from wordgen.saved.listing import find_saved
+
+    runs = [find_saved(name) for name in arguments.runs]
+    if len({run.folder for run in runs}) < len(runs) or len(runs) < 2:
+        raise SettingError("compare takes two or more different runs: give the name of another one, too.")
+    comparison = compare(runs)
+    if arguments.json:
+        _show_json(comparison.to_mapping())
+    else:
+        show(on_screen(side_by_side(comparison)))
+
+
+def _remove(arguments: argparse.Namespace) -> None:
+    from wordgen.saved.listing import look_at
+    from wordgen.saved.removing import removable, remove
+
+    runs = [look_at(folder) for folder in removable(arguments.runs)]
+    if not arguments.yes and not _wanted(runs):
+        show("Nothing was removed.\n")
+        return
+    for run in runs:
+        remove(run.folder)
+        show(f"Removed {run.name}: {shown_size(run.bytes)} freed.\n")
+
+
+def _wanted(runs: "list[SavedRun]") -> bool:
+    for run in runs:
+        corpus = "" if run.corpus is None else f", a run on {run.corpus}"
+        show(f"{run.name}{corpus}, {shown_size(run.bytes)}\n")
+    show("Remove it for good? (y/N) " if len(runs) == 1 else f"Remove these {len(runs)} for good? (y/N) ")
+    try:
+        return input().strip().lower() in ("y", "yes")
+    except EOFError:
+        show("\n")
+        raise SettingError("Nobody is there to be asked: give --yes to remove without a question.") from None
+
+
+def _show_json(content: object) -> None:
+    show(json.dumps(content, ensure_ascii=False) + "\n")

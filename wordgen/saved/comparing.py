@@ -1,0 +1,106 @@
+"""Several runs side by side: what was set differently, and which came out better, where that can be said."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, Literal
+
+from wordgen.errors import BundleError
+from wordgen.page.facts import PARTS, Facts, Score
+from wordgen.saved.listing import SavedRun
+
+Ground = Literal["symbols", "text", "nothing"]
+"""What runs have in common: the symbols of one text, the text alone, or neither."""
+_OWN = {"name", "overwrite"}
+
+
+@dataclass(frozen=True)
+class Figure:
+    part: str
+    measure: Literal["perplexity", "bits per character"]
+    values: tuple[float | None, ...]
+    """One for each run."""
+    better: frozenset[int]
+    """The places of the best; none where they cannot be compared."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    runs: tuple[SavedRun, ...]
+    ground: Ground
+    settings: dict[str, tuple[Any, ...]]
+    """Those that differ, with the value of each run."""
+    figures: tuple[Figure, ...]
+
+    @property
+    def unknown_shares(self) -> tuple[float, ...]:
+        """Of the valid part."""
+        return tuple(each.splits["valid"].unknown_share for each in _all_facts(self.runs))
+
+    @property
+    def unmeasured(self) -> list[str]:
+        """The runs that have not been measured on the test part."""
+        return [run.name for run in self.runs if run.score("test").perplexity is None]
+
+    def to_mapping(self) -> dict[str, Any]:
+        return {
+            "runs": [run.to_mapping() for run in self.runs],
+            "in_common": self.ground,
+            "settings": {name: list(values) for name, values in self.settings.items()},
+            "better": {
+                f"{figure.part}_{figure.measure.replace(' ', '_')}": [
+                    self.runs[at].name for at in sorted(figure.better)
+                ]
+                for figure in self.figures
+            },
+        }
+
+
+def compare(runs: Sequence[SavedRun]) -> Comparison:
+    every = _all_facts(runs)
+    ground = _ground(every)
+    return Comparison(tuple(runs), ground, _differences(every), tuple(_figures(runs, ground)))
+
+
+def _all_facts(runs: Sequence[SavedRun]) -> list[Facts]:
+    for run in runs:
+        if run.facts is None:
+            raise BundleError(f"{run.name} has no report that can be read, so there is nothing to compare it by.")
+    return [run.facts for run in runs if run.facts is not None]
+
+
+def _ground(every: Sequence[Facts]) -> Ground:
+    if _same(every, lambda facts: facts.report["dataset"]["fingerprint"]):
+        return "symbols"
+    return "text" if _same(every, _text_of) else "nothing"
+
+
+def _text_of(facts: Facts) -> Any:
+    """The same for the same text, cut into the same parts."""
+    return facts.corpus, [(name, of.units, of.characters) for name, of in facts.splits.items()]
+
+
+def _same(every: Sequence[Facts], what: Callable[[Facts], Any]) -> bool:
+    return all(what(facts) == what(every[0]) for facts in every)
+
+
+def _differences(every: Sequence[Facts]) -> dict[str, tuple[Any, ...]]:
+    names = (each.name for each in fields(every[0].settings) if each.name not in _OWN)
+    values = {name: tuple(getattr(facts.settings, name) for facts in every) for name in names}
+    return {name: of_each for name, of_each in values.items() if any(value != of_each[0] for value in of_each)}
+
+
+def _figures(runs: Sequence[SavedRun], ground: Ground) -> Iterator[Figure]:
+    for part in PARTS:
+        scores: list[Score] = [run.score(part) for run in runs]
+        perplexities = tuple(score.perplexity for score in scores)
+        bits = tuple(score.bits_per_character for score in scores)
+        yield Figure(part, "perplexity", perplexities, _least(perplexities) if ground == "symbols" else frozenset())
+        yield Figure(part, "bits per character", bits, _least(bits) if ground != "nothing" else frozenset())
+
+
+def _least(values: Sequence[float | None]) -> frozenset[int]:
+    """The places of the least; none where no two are known, or all are the same."""
+    known = [value for value in values if value is not None]
+    if len(known) < 2 or min(known) == max(known):
+        return frozenset()
+    return frozenset(at for at, value in enumerate(values) if value == min(known))

@@ -138,11 +138,11 @@ def test_a_text_of_ones_own_gets_a_name(capsys: pytest.CaptureFixture[str]):
         "Learn it:      python -m wordgen train --corpus sea",
         "",
     ]
-    assert re.search(r"sea +Moby-Dick +english +0 kB +yours", shown(capsys))
+    assert re.search(r"sea +Moby-Dick +english +69 bytes +yours", shown(capsys))
     assert "sea: english by the paragraph" in shown(capsys, "show", "sea")
     assert open_corpus("sea").unit == "paragraph"
     told = shown(capsys, "add", "sea", "moby.txt", "--replace", "--unit", "line", "--tokenizer", "characters")
-    assert "Added sea, 0 kB: characters by the line.\n  line breaks found from the text" in told
+    assert "Added sea, 69 bytes: characters by the line.\n  line breaks found from the text" in told
     assert "There is no corpus 'seaa'" in refused(capsys, "show", "seaa")
     assert "Did you mean sea?" in refused(capsys, "show", "seaa")
 

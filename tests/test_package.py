@@ -44,9 +44,14 @@ def test_the_wheel_holds_code_and_texts_and_nothing_else(installed: Path):
 
 def test_its_requirements_are_the_one_list(installed: Path):
     (metadata,) = (installed / "site").glob("wordgen-*.dist-info/METADATA")
-    declared = {line.split(": ")[1] for line in metadata.read_text().split("\n") if line.startswith("Requires-Dist")}
+    required = [line for line in metadata.read_text().split("\n") if line.startswith("Requires-Dist")]
+    declared = {line.split(": ")[1] for line in required if "extra ==" not in line}
     listed = {line for line in (ROOT / "requirements.txt").read_text().split("\n") if line and line[0] != "#"}
     assert {_plain(each) for each in declared} == {_plain(each) for each in listed}
+    extra = {line.split(": ")[1].split(";")[0] for line in required if "extra == 'onnx'" in line}
+    of_developers = {_plain(line) for line in (ROOT / "requirements-dev.txt").read_text().split("\n")}
+    assert len(extra) == 2
+    assert {_plain(each) for each in extra} <= of_developers
 
 
 def _plain(requirement: str) -> tuple[str, ...]:

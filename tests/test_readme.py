@@ -125,6 +125,13 @@ def test_the_commands_about_runs_run(in_empty_folder: Path, monkeypatch: pytest.
     assert [path.name for path in Path("saved_models").iterdir()] == ["lotr-1"]
 
 
+def test_the_command_that_exports_runs(in_empty_folder: Path):
+    make_runs("my-book")
+    (line,) = re.findall(r"`(python -m wordgen export [^`]+)`", README)
+    assert main(shlex.split(line)[3:]) == 0
+    assert (in_empty_folder / "my-book.onnx").is_file()
+
+
 def test_tensorboard_serves_what_was_learned(clone: Path, tmp_path: Path):
     (line,) = (line for line in COMMANDS if line.startswith("tensorboard"))
     assert line == "tensorboard --logdir saved_models"

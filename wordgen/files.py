@@ -69,6 +69,21 @@ def new_file(path: Path) -> Iterator[TextIO]:
             partial.unlink(missing_ok=True)
 
 
+@contextmanager
+def whole_file(path: Path, *, overwrite: bool) -> Iterator[Path]:
+    """Where to write a file of the same name, which takes its place when the block has ended well."""
+    with told_plainly(path), tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as room:
+        partial = Path(room) / path.name
+        yield partial
+        with partial.open("rb") as file:
+            os.fsync(file.fileno())
+        if overwrite:
+            os.chmod(partial, 0o666 & ~_umask())
+            os.replace(partial, path)
+        else:
+            _publish(partial, path)
+
+
 def _publish(partial: Path, path: Path) -> None:
     """Give a file its name, unless something has that name already."""
     os.chmod(partial, 0o666 & ~_umask())

@@ -43,6 +43,8 @@ def modules_after(arguments: list[str], room: Path) -> tuple[int, set[str]]:
         (["evaluate", "--split", "valid", "--json"], 0),
         (["evaluate", "--samples", "3"], 0),
         (["evaluate", "--samples", "-3"], 2),
+        (["export", "--help"], 0),
+        (["export", "--to", "onnx"], 0),
         (["runs"], 0),
         (["runs", "show"], 0),
         (["runs", "compare", "small", "small"], 2),
@@ -69,7 +71,7 @@ def test_a_run_that_has_ended_needs_none(trained_room: Path, tmp_path: Path):
     assert not modules & {"tensorflow", "keras", "tensorboard"}
 
 
-@pytest.mark.parametrize("verb", ["generate", "evaluate", "runs"])
+@pytest.mark.parametrize("verb", ["generate", "evaluate", "runs", "export"])
 def test_help_needs_no_numpy_and_no_nltk(verb: str, tmp_path: Path):
     _, modules = modules_after([verb, "--help"], tmp_path)
     assert not modules & {"numpy", "nltk", "rich"}

@@ -19,6 +19,7 @@ _VERBS = {
     "score": "see how likely a model finds a text",
     "evaluate": "measure how good a model is, beside what counting words can do",
     "runs": "list what was trained, look into a run, compare several, remove some",
+    "export": "write a model into one file for Keras or ONNX",
     "corpora": "list the texts that wordgen knows, look into one, add your own",
 }
 

@@ -1,0 +1,152 @@
+"""`wordgen export`: the file, what is told of it, what is refused; the guide's programs run without wordgen."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT, command_environment, run_python
+from tests.test_bundle import make_bundle
+from wordgen.architecture import Architecture
+from wordgen.bundle import Bundle, save_bundle
+from wordgen.cli.main import main
+from wordgen.errors import SettingError
+from wordgen.exporting.interface import description
+from wordgen.exporting.onnx_step import onnx_model
+from wordgen.exporting.writing import export
+from wordgen.run_folder import SAVED_MODELS
+
+GUIDE = (ROOT / "docs" / "exporting.md").read_text(encoding="utf-8")
+PROGRAMS = re.findall(r"```python\n(.*?)```", GUIDE, re.DOTALL)
+
+
+@pytest.fixture(autouse=True)
+def room(in_empty_folder: Path) -> Path:
+    save_bundle(make_bundle(), SAVED_MODELS / "small")
+    return in_empty_folder
+
+
+def shown(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    assert main(["export", *arguments]) == 0
+    return capsys.readouterr().out
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    assert main(["export", *arguments]) == 2
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert told.err.startswith("Error: ")
+    assert told.err.count("\n") == 1
+    return told.err
+
+
+def test_what_goes_in_and_out_is_told(capsys: pytest.CaptureFixture[str], room: Path):
+    told = shown(capsys, "small", "--to", "onnx")
+    assert told.startswith(
+        f"Wrote small.onnx, {(room / 'small.onnx').stat().st_size / 1e3:,.0f} kB: one step of 2 x 4 lstm\n"
+    )
+    of_file = description(make_bundle())
+    names = re.findall(r"^ *(in|out) +(\w+) +(?:int|float)", told, re.MULTILINE)
+    assert names == [*(("in", name) for name in of_file["inputs"]), *(("out", name) for name in of_file["outputs"])]
+    assert 'onnxruntime.InferenceSession("small.onnx")' in told
+    assert sorted(os.listdir(room)) == ["saved_models", "small.onnx"]
+
+
+def test_a_file_that_is_there_stays_unless_it_may_go(capsys: pytest.CaptureFixture[str], room: Path):
+    place = room / "mine.onnx"
+    place.write_text("dear")
+    assert "mine.onnx is there already: give another --output, or --overwrite" in refused(
+        capsys, "--to", "onnx", "--output", "mine.onnx"
+    )
+    with pytest.raises(SettingError, match="--overwrite"):
+        export(make_bundle(), "onnx", place)
+    assert place.read_text() == "dear"
+    shown(capsys, "--to", "onnx", "--output", "mine.onnx", "--overwrite")
+    assert place.stat().st_size > 500
+
+
+@pytest.mark.parametrize(
+    ("output", "sentence"),
+    [
+        ("mine.bin", "must end in .onnx"),
+        ("mine", "must end in .onnx"),
+        ("nowhere/mine.onnx", "There is no folder nowhere"),
+        ("folder.onnx", "is a folder"),
+    ],
+)
+def test_a_place_that_cannot_be_is_refused_before_any_work(
+    output: str, sentence: str, capsys: pytest.CaptureFixture[str], room: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (room / "folder.onnx").mkdir()
+    monkeypatch.setattr("wordgen.bundle.load_bundle", None)
+    assert sentence in refused(capsys, "--to", "onnx", "--output", output)
+
+
+def test_a_wrong_format_or_model_is_one_sentence(capsys: pytest.CaptureFixture[str]):
+    assert "choose from" in refused(capsys, "small", "--to", "pickle")
+    assert "--to" in refused(capsys, "small")
+    assert "There is no model 'other'" in refused(capsys, "other", "--to", "onnx")
+
+
+def test_without_onnx_it_says_what_to_install(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    assert "pip install onnx onnxruntime" in refused(capsys, "small", "--to", "onnx")
+    assert os.listdir() == ["saved_models"]
+
+
+def test_what_the_format_cannot_hold_is_refused():
+    bundle = make_bundle()
+    architecture = Architecture(vocabulary_size=4_000_000, embedding=200, layers=1, units=8, cell="rnn", tied=True)
+    with pytest.raises(SettingError, match=r"An ONNX file holds 2 GiB, and this model has 3\.0: take --to keras"):
+        onnx_model(Bundle(architecture, bundle.text, bundle.vocabulary, {}))
+
+
+def test_what_breaks_off_leaves_nothing(room: Path, monkeypatch: pytest.MonkeyPatch):
+    def half(bundle: Bundle, path: Path) -> None:
+        path.write_bytes(b"half")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("wordgen.exporting.writing._write_onnx", half)
+    (room / "step.onnx").write_text("dear")
+    with pytest.raises(KeyboardInterrupt):
+        export(make_bundle(), "onnx", room / "step.onnx", overwrite=True)
+    assert (room / "step.onnx").read_text() == "dear"
+    assert sorted(os.listdir(room)) == ["saved_models", "step.onnx"]
+
+
+def test_no_tensorflow_for_onnx():
+    program = "import sys; from wordgen.cli.main import main; code = main(['export', '--to', 'onnx'])"
+    ended = run_python("-c", f"{program}; print(code, 'keras' in sys.modules, 'tensorflow' in sys.modules)", cwd=Path())
+    assert ended.stdout.endswith("\n0 False False\n"), ended.stderr
+
+
+@pytest.mark.parametrize(("format", "program"), [("onnx", PROGRAMS[0]), ("keras", PROGRAMS[1])])
+def test_the_programs_of_the_guide_write_without_wordgen(format: str, program: str, room: Path):
+    ended = run_python("-m", "wordgen", "export", "small", "--to", format, cwd=room)
+    assert (ended.returncode, [line for line in ended.stderr.split("\n") if line and "Starting Keras" not in line]) == (
+        0,
+        [],
+    )
+    hidden = "import sys; sys.modules['wordgen'] = None\n"
+    written = subprocess.run(
+        [sys.executable, "-I", "-c", hidden + program],
+        cwd=room,
+        env=command_environment(TF_CPP_MIN_LOG_LEVEL="3"),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=200,
+    )
+    assert written.returncode == 0, written.stderr
+    assert set(written.stdout.split()) <= {"a", "b", "a,", "b,", ","}
+    assert written.stdout.strip()
+
+
+def test_the_guide_names_what_is_told():
+    told = description(make_bundle())
+    assert set(told) <= set(re.findall(r"`([a-z_]+)`", GUIDE.partition("## What else is in it")[2]))
+    assert json.dumps(told)

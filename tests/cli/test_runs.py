@@ -40,7 +40,7 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 def rows(told: str) -> dict[str, list[str]]:
     """The cells of each row by its first one."""
     lines = [re.split(r" {2,}", line) for line in told.split("\n") if "  " in line]
-    return {first: others for first, *others in lines}
+    return {first: others for first, *others in lines if first}
 
 
 def test_the_table_has_a_row_for_each_run(capsys: pytest.CaptureFixture[str]):
@@ -52,13 +52,27 @@ def test_the_table_has_a_row_for_each_run(capsys: pytest.CaptureFixture[str]):
     assert told == shown(capsys, "list")
     cells = rows(told)
     assert cells["name"] == ["corpus", "network", "epochs", "valid", "test", "size", "age", "status"]
-    assert cells["tale"] == ["tale", "2 x 4 lstm", "3, best 2", "31.2", "33.5", "5.0 MB", "3 hours ago", "finished"]
+    assert cells["tale"] == ["tale", "2 x 4 lstm", "3 (2)", "31.2", "33.5", "5.0 MB", "3 hours", "finished"]
     assert cells["stopped"][-2:] == ["yesterday", "can be resumed"]
-    assert cells["damaged"][-2:] == ["2 hours ago", "broken, config.json cannot be read"]
+    assert cells["damaged"][-2] == "2 hours"
+    assert "broken, config.json cannot be read" in " ".join(told.split())
     assert "3 runs, 5.0 MB" in told
     assert list(cells)[1:4] == ["damaged", "tale", "stopped"]
     assert list(rows(shown(capsys, "--sort", "name")))[1:4] == ["damaged", "stopped", "tale"]
     assert list(rows(shown(capsys, "list", "--sort", "size")))[1] == "tale"
+
+
+def test_a_narrow_screen_loses_nothing_of_it(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+    make_run("a-name-as-long-as-20", ended="stopped", test=33.5, age=86_400, settings={"corpus": "wikitext-2"})
+    wide = shown(capsys)
+    monkeypatch.setattr("wordgen.cli.runs_screen.screen_width", lambda: 80)
+    monkeypatch.setattr("wordgen.cli.output.screen_width", lambda: 80)
+    narrow = shown(capsys)
+    table, below = narrow.split("\n\n")
+    assert max(map(len, table.split("\n"))) <= 80
+    assert "\N{HORIZONTAL ELLIPSIS}" not in narrow
+    assert sorted("".join(table.split())) == sorted("".join(wide.partition("\n\n")[0].split()))
+    assert below == wide.partition("\n\n")[2]
 
 
 def test_where_there_are_none_it_says_how_to_get_one(capsys: pytest.CaptureFixture[str]):
@@ -194,15 +208,15 @@ def test_bad_input_is_one_sentence(capsys: pytest.CaptureFixture[str]):
     [
         (-50, "just now"),
         (59, "just now"),
-        (60, "1 min ago"),
-        (3599, "59 min ago"),
-        (3600, "1 hour ago"),
-        (86_399, "23 hours ago"),
+        (60, "1 min"),
+        (3599, "59 min"),
+        (3600, "1 hour"),
+        (86_399, "23 hours"),
         (86_400, "yesterday"),
-        (2 * 86_400, "2 days ago"),
-        (7 * 86_400, "1 week ago"),
-        (45 * 86_400, "1 month ago"),
-        (800 * 86_400, "2 years ago"),
+        (2 * 86_400, "2 days"),
+        (7 * 86_400, "1 week"),
+        (45 * 86_400, "1 month"),
+        (800 * 86_400, "2 years"),
     ],
 )
 def test_an_age_is_told_as_one_says_it(seconds: float, told: str):

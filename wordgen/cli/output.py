@@ -27,13 +27,20 @@ def tell(sentence: str) -> None:
     print(sentence, file=sys.stderr)
 
 
+def screen_width() -> int:
+    """In columns; wide enough where there is no screen."""
+    from rich.console import Console
+
+    console = Console()
+    return console.width if console.is_terminal else max(console.width, _WIDTH_IN_A_FILE)
+
+
 def on_screen(parts: "Iterator[RenderableType] | Sequence[RenderableType]") -> str:
     """With colours and at the screen's width, or wide enough where it is none."""
     from rich.console import Console
 
     console = Console()
-    if not console.is_terminal:
-        console.width = max(console.width, _WIDTH_IN_A_FILE)
+    console.width = screen_width()
     console.begin_capture()
     for part in parts:
         console.print(part, highlight=False, soft_wrap=isinstance(part, str), markup=False)

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from wordgen.cli.output import shown_size
+from wordgen.cli.output import screen_width, shown_size
 from wordgen.commands import TRY, commands_about, comparing_command, removing_command, showing_command, writing_command
 from wordgen.page import figures
 from wordgen.page.results import thinned
@@ -21,6 +21,11 @@ if TYPE_CHECKING:
     from wordgen.page.facts import Facts, Score
 
 UNKNOWN_FIGURE = "\N{EN DASH}"
+_COLUMNS = {
+    "name": 10, "corpus": 7, "network": 8, "epochs": 7, "valid": 5, "test": 5, "size": 8, "age": 3, "status": 8,
+}  # fmt: skip
+"""How narrow each may become on a narrow screen."""
+_WIDE = 100
 _LEVELS = "▁▂▃▄▅▆▇█"
 _MOST_LEVELS = 60
 _AGES = ((365, "year"), (30, "month"), (7, "week"), (1, "day"))
@@ -34,16 +39,23 @@ def listed(runs: Sequence[SavedRun]) -> "Iterator[RenderableType]":
     if not runs:
         yield f"There are no runs in {SAVED_MODELS} here. Train one:  {TRY} train --corpus lotr"
         return
-    heads = ("name", "corpus", "network", "epochs", "valid", "test", "size", "age", "status")
-    table = Table(*heads, box=None, padding=(0, 2, 0, 0))
-    for column in table.columns[:8]:
-        column.no_wrap = column.header not in ("corpus", "network")
-        column.justify = "right" if column.header in ("valid", "test", "size") else "left"
+    wide = screen_width() >= _WIDE
+    table = Table(box=None, padding=(0, 2 if wide else 1, 0, 0), pad_edge=False)
+    for name, narrowest in _COLUMNS.items():
+        figure = name in ("valid", "test", "size")
+        table.add_column(
+            name,
+            min_width=narrowest,
+            no_wrap=figure or name == "age" or (wide and name == "name"),
+            justify="right" if figure else "left",
+            overflow="fold",
+        )
     for run in runs:
         table.add_row(*(Text(cell) for cell in _row(run)))
     yield table
     yield ""
-    yield f"{figures.many(len(runs), 'run')}, {shown_size(sum(run.bytes for run in runs))}. valid, test: perplexity."
+    told = "Valid and test are perplexities, in brackets is the best epoch."
+    yield f"{figures.many(len(runs), 'run')}, {shown_size(sum(run.bytes for run in runs))}. {told}"
     yield f"Look into one:  {showing_command(runs[0].shown_name)}"
     if len(runs) > 1:
         yield f"Side by side:  {comparing_command(run.shown_name for run in runs[:2])}"
@@ -64,7 +76,7 @@ def _row(run: SavedRun) -> Iterator[str]:
 def _epochs(run: SavedRun) -> str:
     if run.epochs is None:
         return UNKNOWN_FIGURE
-    return f"{run.epochs}" + ("" if run.best_epoch is None else f", best {run.best_epoch}")
+    return f"{run.epochs}" if run.best_epoch is None else f"{run.epochs} ({run.best_epoch})"
 
 
 def perplexity(value: float | None) -> str:
@@ -83,16 +95,16 @@ def _in_short(run: SavedRun) -> str:
 
 
 def shown_age(seconds: float) -> str:
-    """How long ago, as one says it."""
+    """As one says it."""
     days = int(seconds // _DAY)
     if days == 1:
         return "yesterday"
     for length, name in _AGES:
         if days >= length:
-            return f"{figures.many(days // length, name)} ago"
+            return figures.many(days // length, name)
     if seconds < 60:
         return "just now"
-    return f"{figures.many(int(seconds // 3600), 'hour')} ago" if seconds >= 3600 else f"{int(seconds // 60)} min ago"
+    return figures.many(int(seconds // 3600), "hour") if seconds >= 3600 else f"{int(seconds // 60)} min"
 
 
 def about(run: SavedRun) -> "Iterator[RenderableType]":
@@ -156,7 +168,7 @@ def _figures(run: SavedRun) -> Iterator[tuple[str, str]]:
         if facts.word_frequencies is not None:
             yield "frequencies", f"perplexity {figures.perplexity(facts.word_frequencies)} on the valid part"
     yield "size", shown_size(run.bytes)
-    yield "saved", shown_age(time.time() - run.saved_at)
+    yield "age", shown_age(time.time() - run.saved_at)
 
 
 def _told(score: "Score") -> str:

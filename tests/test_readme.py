@@ -116,13 +116,13 @@ def test_the_commands_about_texts_run(clone: Path):
 
 
 def test_the_commands_about_runs_run(in_empty_folder: Path, monkeypatch: pytest.MonkeyPatch):
-    make_runs("my-book", "lotr-1")
+    make_runs("my-book", "my-book-2")
     lines = [line for line in COMMANDS if line.startswith("python -m wordgen runs")]
     for line in lines:
         monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
         assert main(shlex.split(line)[3:]) == 0
     assert len(lines) == 4
-    assert [path.name for path in Path("saved_models").iterdir()] == ["lotr-1"]
+    assert [path.name for path in Path("saved_models").iterdir()] == ["my-book-2"]
 
 
 def test_the_command_that_exports_runs(in_empty_folder: Path):

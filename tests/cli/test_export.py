@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -13,11 +14,12 @@ from tests.conftest import ROOT, command_environment, run_python
 from tests.test_bundle import make_bundle
 from wordgen.architecture import Architecture
 from wordgen.bundle import Bundle, save_bundle
+from wordgen.cli.export import _FORMATS
 from wordgen.cli.main import main
 from wordgen.errors import SettingError
 from wordgen.exporting.interface import description
 from wordgen.exporting.onnx_step import onnx_model
-from wordgen.exporting.writing import export
+from wordgen.exporting.writing import Format, export
 from wordgen.run_folder import SAVED_MODELS
 
 GUIDE = (ROOT / "docs" / "exporting.md").read_text(encoding="utf-8")
@@ -90,6 +92,10 @@ def test_a_wrong_format_or_model_is_one_sentence(capsys: pytest.CaptureFixture[s
     assert "choose from" in refused(capsys, "small", "--to", "pickle")
     assert "--to" in refused(capsys, "small")
     assert "There is no model 'other'" in refused(capsys, "other", "--to", "onnx")
+
+
+def test_the_formats_of_the_flag_are_those_that_can_be_written():
+    assert get_args(Format) == _FORMATS  # said twice, for --help does without NumPy
 
 
 def test_without_onnx_it_says_what_to_install(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):

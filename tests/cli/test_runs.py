@@ -5,6 +5,7 @@ import json
 import re
 import shlex
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -13,11 +14,13 @@ from tests.saved_runs import made_report, make_run, make_runs
 from wordgen.bundle import CONFIG
 from wordgen.cli.flags import given_settings
 from wordgen.cli.main import main
+from wordgen.cli.runs import _ORDERS
 from wordgen.cli.runs_screen import shown_age, sparkline
 from wordgen.cli.train import make_parser
 from wordgen.run_folder import SAVED_MODELS
 from wordgen.run_lock import in_training
 from wordgen.run_settings import TrainSettings
+from wordgen.saved.listing import Order, Status
 
 pytestmark = pytest.mark.usefixtures("in_empty_folder")
 
@@ -231,6 +234,10 @@ def test_a_sparkline_falls_as_its_values_do_whatever_they_are(monkeypatch: pytes
     assert sparkline(values, values) == "8631"
 
 
+def test_the_orders_of_the_flag_are_those_of_the_list():
+    assert get_args(Order) == _ORDERS  # said twice, for --help does without NumPy
+
+
 def test_names_of_any_kind_do_no_harm_on_the_screen(capsys: pytest.CaptureFixture[str], in_empty_folder: Path):
     name = "[bold]\x1b[31mred"
     make_run("tale").rename(SAVED_MODELS / name)
@@ -247,6 +254,7 @@ def test_the_guide_names_all_that_programs_are_told(capsys: pytest.CaptureFixtur
         json.loads(shown(capsys, "compare", "one", "two", "--json")),
     )
     assert {*told[0], *told[1]} <= set(re.findall(r"`([a-z_]+)`", guide.partition("## For programs")[2]))
+    assert [status for status in get_args(Status) if status not in guide] == []
     verbs = (["train"], ["runs", "list"], ["runs", "show"], ["runs", "compare"], ["runs", "rm"])
     known = "".join(run_command(*verb, "--help", cwd=ROOT).stdout for verb in verbs)
     assert {flag for flag in re.findall(r"--[a-z]+", guide) if flag not in known} == set()

@@ -18,7 +18,7 @@ from wordgen.exporting.interface import IDS, LOGITS, carry_vectors, description
 if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto, TensorProto
 
-INSTALL = "pip install onnx onnxruntime"
+_INSTALL = "pip install onnx onnxruntime"
 
 _OPERATORS = 17
 """The operator set: of 2022, so that runtimes of all these years know it."""
@@ -39,7 +39,7 @@ def onnx_model(bundle: Bundle) -> "ModelProto":
         import onnx
         from onnx import helper
     except ImportError as error:
-        raise SettingError(f"Export to ONNX needs two packages that are not here: {INSTALL}") from error
+        raise SettingError(f"ONNX is not installed here: {_INSTALL} (what wordgen[onnx] brings along).") from error
     size = 4 * bundle.architecture.parameters
     if size > _MOST_BYTES:
         raise SettingError(

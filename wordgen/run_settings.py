@@ -48,6 +48,27 @@ def settings_of(given: Mapping[str, Any], fetching: Fetching = lambda file, done
     return TrainSettings(**{**recipe.settings, **given, "recipe": name})
 
 
+_COMPARED = ("corpus", "cell", "layers", "units", "seq_len", "batch_size", "optimizer", "learning_rate", "dropout")
+
+
+def compared_settings(settings: TrainSettings) -> dict[str, bool | int | float | str]:
+    """What runs are compared by: the settings that matter most, and those that are not what they are by default."""
+    usual = {each.name: each.default for each in fields(settings)}
+    values = {**settings.to_mapping(), "learning_rate": settings.first_learning_rate}
+    told = {
+        name: value
+        for name, value in values.items()
+        if name in _COMPARED or (value != usual[name] and name not in _OF_ONE_RUN)
+    }
+    return {name: value if isinstance(value, bool | int | float) else _in_one(value) for name, value in told.items()}
+
+
+def _in_one(value: Any) -> str:
+    return " ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+_OF_ONE_RUN = {"name", "overwrite", "histograms", "checkpoint_every", *(each.name for each in fields(DeviceSettings))}
+
 _OF_A_RECIPE = {
     each.name for group in (TrainingSettings, NetworkSettings, TextSettings, ReadingSettings) for each in fields(group)
 }

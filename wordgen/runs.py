@@ -35,7 +35,7 @@ from wordgen.page.measured import model_step
 from wordgen.page.writing import write_page
 from wordgen.recipes import find_recipe
 from wordgen.run_folder import RunFolder, find_run, folder_for, made_new, resumed, run_name
-from wordgen.run_settings import OF_THE_DEVICES, TrainSettings, resumed_settings, settings_of
+from wordgen.run_settings import OF_THE_DEVICES, TrainSettings, compared_settings, resumed_settings, settings_of
 from wordgen.text.settings import TextSettings
 from wordgen.training.checkpoint import Checkpoints, Position
 from wordgen.training.report_file import ReportFile, read_report
@@ -258,14 +258,30 @@ def _train(joined: _Joined, folder: RunFolder | None, facts: dict[str, Any], sto
 
     learner = joined.learner
     report = None if folder is None else _report_file(learner.plan, facts)
-    if report is not None:
-        learner.observers = [*learner.observers, report]
-    with telling_of_a_lost_worker(learner.replicas, learner.plan.run), _telling_of_divergence(joined.prepared, report):
-        outcome = learner.learn(stop)
-    if folder is not None and outcome.whole_epochs == 0 and folder.replaces:
-        folder.give_up()
-        learner.warn("Stopped before a whole epoch: the run that it would have replaced is back.")
-    return _end(outcome, joined.prepared, folder, learner.observers, report)
+    with ExitStack() as closing:
+        if report is not None:
+            curves = _curves(joined)
+            closing.callback(curves.close)
+            learner.observers = [*learner.observers, report, curves]
+        with (
+            telling_of_a_lost_worker(learner.replicas, learner.plan.run),
+            _telling_of_divergence(joined.prepared, report),
+        ):
+            outcome = learner.learn(stop)
+        if folder is not None and outcome.whole_epochs == 0 and folder.replaces:
+            folder.give_up()
+            learner.warn("Stopped before a whole epoch: the run that it would have replaced is back.")
+        return _end(outcome, joined.prepared, folder, learner.observers, report)
+
+
+def _curves(joined: _Joined) -> Observer:
+    from wordgen.training.tensorboard import TensorBoardWriter
+
+    learner = joined.learner
+    settings = compared_settings(joined.settings)
+    return TensorBoardWriter(
+        learner.plan, joined.prepared.dataset, settings, learner.network.to_weights, _warner(learner.observers)
+    )
 
 
 @contextmanager

@@ -13,6 +13,21 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Command, command_environment, run_command
+from tests.curves import events
+from wordgen.training.tensorboard import (
+    BITS,
+    DISTINCT,
+    EPOCH_TIME,
+    GRADIENT_NORM,
+    LEARNING_RATE,
+    LONGEST_COPY,
+    LOSS,
+    PERPLEXITY,
+    PLAN,
+    REPORT,
+    SAMPLES,
+    SPEED,
+)
 
 SMALL = ["--corpus", "spells", "--layers", "1", "--units", "32"]
 
@@ -60,21 +75,22 @@ def test_the_report_lies_beside_the_bundle(screen: tuple[Path, subprocess.Comple
     assert [epoch["epoch"] for epoch in report["epochs"]] == [1, 2]
     assert report["valid_perplexity"] == min(epoch["valid_perplexity"] for epoch in report["epochs"])
     assert report["ended"] == "all epochs done"
-    assert {path.name for path in folder.iterdir()} == {
+    assert {path.name.partition(".out.")[0] for path in folder.iterdir()} == {
         "config.json", "vocabulary.json", "weights.safetensors", "report.json", "train", "valid", "checkpoints",
-        "copy_index", "report.html",
+        "copy_index", "report.html", "events",
     }  # fmt: skip
 
 
 def test_tensorboard_gets_curves_and_samples(screen: tuple[Path, subprocess.CompletedProcess[str]]):
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
     found: dict[str, set[str]] = {}
-    for part in ("train", "valid"):
-        events = EventAccumulator(str(screen[0] / "saved_models" / "small" / part)).Reload()
-        found[part] = set(events.Tags()["tensors"])
-    assert found["train"] == {"loss", "perplexity", "learning_rate", "gradient_norm", "tokens_per_second"}
-    assert found["valid"] == {"perplexity", "sample/greedy", "sample/sample"}
+    for part in ("train", "valid", "."):
+        found[part] = set(events(screen[0] / "saved_models" / "small" / part).Tags()["tensors"])
+    assert found["train"] == {PERPLEXITY, BITS, LOSS, LEARNING_RATE, GRADIENT_NORM, SPEED, EPOCH_TIME}
+    assert found["valid"] == {PERPLEXITY, BITS, DISTINCT, LONGEST_COPY}
+    samples = {
+        f"{SAMPLES}/{mode} {begins}" for mode in ("greedy", "sampled") for begins in ("begun anew", "from After")
+    }
+    assert found["."] == {*samples, PLAN, REPORT, "_hparams_/session_start_info"}
 
 
 def test_quiet_is_quiet(command: Command):

@@ -13,7 +13,9 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import command_environment, run_command
+from tests.curves import curve
 from tests.laws.running import EPOCHS
+from wordgen.training.tensorboard import DISTINCT, GRADIENT_NORM, LOSS, PERPLEXITY
 
 KILLS = int(os.environ.get("WORDGEN_KILLS", "5"))  # `make soak` sets more
 OPTIONS = ["--corpus", "spells", "--layers", "2", "--units", "24", "--dropout", "0.4", "--checkpoint-every", "7"]
@@ -86,6 +88,10 @@ def _compare(room: Path, whole: Path, expected: dict[int, str]) -> None:
     assert perplexities[0] == perplexities[1]
     samples = [[epoch["samples"] for epoch in report["epochs"]] for report in reports]
     assert samples[0] == samples[1]
+    folders = [each / "saved_models" / "run" for each in (room, whole)]
+    for part, tag in (("train", LOSS), ("train", GRADIENT_NORM), ("valid", PERPLEXITY), ("valid", DISTINCT)):
+        curves = [curve(folder / part, tag) for folder in folders]
+        assert curves[0] == curves[1]
 
 
 @pytest.mark.parametrize("at", [4, 5, 6, 9, 14, 21])

@@ -17,12 +17,11 @@ from wordgen.model.replicas import alone
 from wordgen.training.checkpoint import Arrays, Checkpoints, Position
 from wordgen.training.keeper import BestKeeper, CheckpointKeeper
 from wordgen.training.loop import Loop
-from wordgen.training.reports import EpochReport, Observer, Sample, StepReport
+from wordgen.training.reports import EpochReport, Observer, StepReport, Written
 from wordgen.training.schedule import Schedule
 from wordgen.training.settings import CheckpointClock, TrainingSettings
 from wordgen.training.step import Stepper
 from wordgen.training.stopping import StopRequest
-from wordgen.training.tensorboard import TensorBoardWriter
 
 IDS = np.tile(np.arange(3, 13), 20).astype(np.uint8)
 
@@ -71,7 +70,7 @@ def make(
         batches,
         Scripted(perplexities),
         Schedule(chosen, batches.steps_per_epoch, chosen.epochs * batches.steps_per_epoch),
-        lambda weights: (),
+        lambda weights: Written(),
         BestKeeper(kept.append, lambda sentence: None),
         CheckpointKeeper(NoCheckpoints(Path(), print), CheckpointClock.parse("100"), print),
         [listener],
@@ -207,18 +206,6 @@ def test_a_disk_that_refuses_for_a_while_gets_the_model_later():
     keeper.finish()
     keeper.finish()
     assert len(tries) == 3
-
-
-def test_curves_that_cannot_be_written_warn_once_and_train_on(tmp_path: Path):
-    (tmp_path / "train").write_text("a file where the folder of the curves should be")
-    warnings: list[str] = []
-    writer = TensorBoardWriter(tmp_path, warnings.append)
-    for step in (10, 20):
-        writer.stepped(StepReport(1, step, step, 2.0, 0.5, 0.001, 100, 0.1, first=False))
-    writer.epoch_ended(EpochReport(1, 20, 9.0, 9.0, True, 1.0, (Sample("greedy", "a text"),)))
-    writer.close()
-    assert len(warnings) == 1
-    assert warnings[0].startswith("The curves for TensorBoard cannot be written")
 
 
 def test_once_weights_are_averaged_the_average_is_what_is_kept():

@@ -13,11 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wordgen.dataset.batches import Ids
-from wordgen.evaluation.measures import Loss
+from wordgen.evaluation.measures import Loss, predicted_symbols
 from wordgen.evaluation.stream import Predictions, predictions
 from wordgen.generation.scoring import Progress
 from wordgen.generation.step import Floats, NumpyNetwork
-from wordgen.text.vocabulary import START
 
 _FLATNESSES = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0)
 _WEIGHTS = tuple(weight / 100 for weight in (2, 5, 8, 10, 12, 15, 20, 25, 30, 40))
@@ -41,7 +40,7 @@ def cache_loss(
 ) -> Loss:
     """Loss over all symbols but START, read in one stream."""
     losses = _losses(network, ids, cache.size, (cache.flatness,), (cache.weight,), progress)
-    return Loss(float(losses[0, 0]), _targets(ids))
+    return Loss(float(losses[0, 0]), predicted_symbols(ids))
 
 
 def best_cache(
@@ -56,10 +55,6 @@ def best_cache(
     return Cache(size, _FLATNESSES[flatness], _WEIGHTS[weight])
 
 
-def _targets(ids: NDArray[np.unsignedinteger[Any]]) -> int:
-    return int((ids[1:] != START).sum())
-
-
 def _losses(
     network: NumpyNetwork,
     ids: NDArray[np.unsignedinteger[Any]],
@@ -70,7 +65,7 @@ def _losses(
 ) -> NDArray[np.float64]:
     """In nats, for each flatness a row and for each weight a column; the carry runs on, and the cache moves along."""
     shares = np.array(weights)
-    nats, done, symbols = np.zeros((len(flatnesses), len(weights))), 0, _targets(ids)
+    nats, done, symbols = np.zeros((len(flatnesses), len(weights))), 0, predicted_symbols(ids)
     for remembered, now in _with_memory(predictions(network, ids, streams=1), size):
         own = np.exp(now.log_odds)
         for row, flatness in enumerate(flatnesses):

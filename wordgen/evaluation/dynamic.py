@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from wordgen.architecture import Architecture
 from wordgen.dataset.batches import evaluation_batches
-from wordgen.evaluation.measures import Loss
+from wordgen.evaluation.measures import Loss, predicted_symbols
 from wordgen.generation.scoring import Progress
 from wordgen.model.losses import summed_loss
 from wordgen.model.network import Carry, Network, Tensor
@@ -43,7 +43,7 @@ class LearningNetwork:
 def dynamic_loss(learning: LearningNetwork, ids: Ids, progress: Progress = lambda done, symbols: None) -> Loss:
     """Loss over all symbols but START, read in one stream."""
     pieces = _Pieces(learning)
-    nats, done, symbols = 0.0, 0, int((ids[1:] != START).sum())
+    nats, done, symbols = 0.0, 0, predicted_symbols(ids)
     for inputs, targets in evaluation_batches(ids, 1, _PIECE):
         nats += pieces.predict_and_learn(inputs, targets)
         done += int((targets != START).sum())

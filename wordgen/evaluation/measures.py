@@ -2,6 +2,12 @@
 
 import math
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wordgen.text.vocabulary import START
 
 _SYMBOLS_A_STREAM = 1000
 _MOST_STREAMS = 16
@@ -10,6 +16,11 @@ _MOST_STREAMS = 16
 def streams_for(symbols: int) -> int:
     """In how many parallel streams a text is read: so few that their cold starts do not weigh."""
     return max(1, min(_MOST_STREAMS, symbols // _SYMBOLS_A_STREAM))
+
+
+def predicted_symbols(ids: NDArray[np.integer[Any]]) -> int:
+    """How many of a text's symbols a model predicts: all but START, and but the first of a text without START."""
+    return int((ids[1:] != START).sum())
 
 
 def perplexity_of(mean_loss: float) -> float:

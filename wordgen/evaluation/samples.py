@@ -12,9 +12,11 @@ SAMPLE_LENGTH = 100
 _RANDOM_SEED = 1
 
 
-def write_samples(bundle: Bundle, count: int, progress: Progress = lambda done, symbols: None) -> list[Ids]:
+def write_samples(
+    bundle: Bundle, count: int, progress: Progress = lambda done, symbols: None, *, length: int = SAMPLE_LENGTH
+) -> list[Ids]:
     """So many texts from the beginning of a unit on, by the model's own odds, which no setting sharpens."""
-    settings = GenerationSettings(length=SAMPLE_LENGTH, count=count, temperature=1.0, random_seed=_RANDOM_SEED)
+    settings = GenerationSettings(length=length, count=count, temperature=1.0, random_seed=_RANDOM_SEED)
     id_of = bundle.vocabulary.id_of
     texts = TrainedModel(bundle).write([""], settings, progress)
     return [np.array([id_of(symbol) for symbol in text.symbols], np.int64) for text in texts]

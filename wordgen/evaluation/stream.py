@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wordgen.dataset.batches import Ids, evaluation_batches
-from wordgen.evaluation.measures import Loss, streams_for
+from wordgen.evaluation.measures import Loss, predicted_symbols, streams_for
 from wordgen.generation.scoring import Progress
 from wordgen.generation.step import Floats, NumpyNetwork
 from wordgen.text.vocabulary import START
@@ -26,7 +26,7 @@ def network_loss(
     network: NumpyNetwork, ids: NDArray[np.unsignedinteger[Any]], progress: Progress = lambda done, symbols: None
 ) -> Loss:
     """Loss over all symbols but START, the carry running on from each to the next; the first is no target."""
-    symbols = int((ids[1:] != START).sum())
+    symbols = predicted_symbols(ids)
     nats, done = 0.0, 0
     for window in predictions(network, ids, streams_for(len(ids))):
         nats -= float(window.log_odds.sum(dtype=np.float64))

@@ -66,6 +66,14 @@ class Measured:
 
 
 @dataclass(frozen=True)
+class WrittenText:
+    mode: str
+    text: str
+    seed: str | None = None
+    """Empty where the text begins anew; nothing where the report is older than this and does not say."""
+
+
+@dataclass(frozen=True)
 class Epoch:
     number: int
     place: float
@@ -73,8 +81,7 @@ class Epoch:
     train: float
     valid: float
     seconds: float
-    samples: tuple[tuple[str, str], ...]
-    """Mode and text."""
+    samples: tuple[WrittenText, ...]
     averaged: bool
 
     @classmethod
@@ -85,7 +92,7 @@ class Epoch:
             train=mapping["train_perplexity"],
             valid=mapping["valid_perplexity"],
             seconds=mapping["seconds"],
-            samples=tuple((sample["mode"], sample["text"]) for sample in mapping["samples"]),
+            samples=tuple(WrittenText(**sample) for sample in mapping["samples"]),
             averaged=mapping.get("averaged", False),
         )
 

@@ -7,7 +7,7 @@ from typing import TypeVar
 from wordgen.commands import evaluating_command, resuming_command
 from wordgen.page import figures
 from wordgen.page.chart import Level, Line, chart, swatch
-from wordgen.page.facts import Epoch, Facts, Score
+from wordgen.page.facts import Epoch, Facts, Score, WrittenText
 from wordgen.page.markup import Content, Markup, element, joined
 from wordgen.page.tables import table
 from wordgen.training.reports import shown_duration
@@ -16,7 +16,7 @@ _MOST_POINTS = 2000
 _MOST_ROWS = 500
 _MOST_FOLDED = 60
 """Epochs whose samples are on the page without being shown at once."""
-_MODES = {"greedy": "Greedy: always the likeliest word", "sample": "Sampled: words drawn by their odds"}
+_MODES = {"greedy": "Greedy, always the likeliest word", "sample": "Sampled, words drawn by their odds"}
 Item = TypeVar("Item")
 
 
@@ -209,10 +209,7 @@ def samples(facts: Facts) -> Markup:
     written = [epoch for epoch in facts.epochs if epoch.samples]
     if not written:
         return element("section", title, element("p", "No samples were written."))
-    seed = facts.report.get("word_to_try")
-    begins = ("Each text begins with the word \N{LEFT DOUBLE QUOTATION MARK}", _in_its_language(facts, seed))
-    begins = (*begins, "\N{RIGHT DOUBLE QUOTATION MARK}") if seed else ("Each text begins with the same word",)
-    told = (*begins, " and is written with the same random numbers.")
+    told = "The texts of all epochs begin alike, and are written with the same random numbers."
     shown = (written[0], written[-1], facts.best)
     kept = thinned(written, _MOST_FOLDED, facts.best)
     parts = groupby(kept, key=lambda epoch: any(epoch is each for each in shown))
@@ -233,10 +230,19 @@ def _samples_of(epochs: Sequence[Epoch], facts: Facts, *, folded: bool) -> Conte
 def _samples_of_one(epoch: Epoch, facts: Facts) -> Markup:
     heading = f"Epoch {epoch.number}{_remark(epoch, facts)}: valid perplexity {figures.perplexity(epoch.valid)}"
     texts = [
-        element("figure", element("figcaption", _MODES.get(mode, mode)), _quoted(facts, text))
-        for mode, text in epoch.samples
+        element("figure", element("figcaption", _caption(each, facts)), _quoted(facts, each.text))
+        for each in epoch.samples
     ]
     return element("div", element("h3", heading), texts, class_="best-epoch" if epoch is facts.best else None)
+
+
+def _caption(written: WrittenText, facts: Facts) -> Content:
+    mode = _MODES.get(written.mode, written.mode)
+    if written.seed == "":
+        return f"{mode}, begun anew"
+    seed = facts.report.get("word_to_try") if written.seed is None else written.seed
+    word = (", from \N{LEFT DOUBLE QUOTATION MARK}", _in_its_language(facts, seed), "\N{RIGHT DOUBLE QUOTATION MARK}")
+    return (mode, *(word if seed else ()))
 
 
 def _quoted(facts: Facts, text: str) -> Markup:

@@ -13,22 +13,19 @@ from wordgen.errors import SettingError, StorageError
 from wordgen.evaluation.baselines import log_frequencies
 from wordgen.evaluation.perplexity import Evaluator
 from wordgen.generation.copies import COPY_INDEX, write_copy_index
-from wordgen.generation.trained import TrainedModel, word_to_try
 from wordgen.model.network import Carry, Network
 from wordgen.model.replicas import Replicas
 from wordgen.training.checkpoint import Checkpoint, Checkpoints, Position
 from wordgen.training.joining import describe
 from wordgen.training.keeper import BestKeeper, CheckpointKeeper
 from wordgen.training.loop import Loop
-from wordgen.training.reports import Begun, Observer, Outcome, Plan, Sample, Speed
+from wordgen.training.reports import Begun, Observer, Outcome, Plan, Speed, Written
+from wordgen.training.samples import SampleWriter
 from wordgen.training.schedule import Schedule
 from wordgen.training.settings import CheckpointClock
 from wordgen.training.speed import measure
 from wordgen.training.step import Stepper
 from wordgen.training.stopping import StopRequest
-from wordgen.training.tensorboard import TensorBoardWriter
-
-_SAMPLE_LENGTH = 40
 
 
 @dataclass
@@ -45,6 +42,7 @@ class Learner:
 
     def __post_init__(self) -> None:
         settings = self.plan.settings
+        self._sample_writer = SampleWriter(self.dataset)
         assert settings.precision != "auto"
         with self.replicas.strategy.scope():
             self.network = Network(
@@ -62,7 +60,6 @@ class Learner:
 
     def learn(self, stop: StopRequest) -> Outcome:
         """Go on from the newest checkpoint, or begin."""
-        curves = TensorBoardWriter(self.plan.folder, self.warn) if self.replicas.chief else Observer()
         checkpoints = Checkpoints(self.plan.folder, self.warn) if self.replicas.chief else None
         keeper = BestKeeper(self._save, self.warn)
         keeping = CheckpointKeeper(checkpoints, CheckpointClock.parse(self.plan.settings.checkpoint_every), self.warn)
@@ -73,8 +70,6 @@ class Learner:
                 position.last_step = self.last_step(self.measure())
                 keeping.keep(0, self.stepper.state(carry), position)
             schedule = Schedule.of(self.plan.settings, self.batches.steps_per_epoch, position)
-            for observer in self.observers:
-                observer.begun(self.begun(schedule.last_step))
             loop = Loop(
                 self.network,
                 self.replicas,
@@ -82,27 +77,28 @@ class Learner:
                 self.batches,
                 self.evaluator,
                 schedule,
-                self._samples,
+                self._write,
                 keeper,
                 keeping,
-                [*self.observers, curves],
+                self.observers,
                 stop,
                 position,
                 carry,
             )
+            for observer in self.observers:
+                observer.begun(self.begun(schedule.last_step, loop.step + 1))
             outcome = loop.run()
             keeper.finish()
             return outcome
         finally:
             keeping.wait()
-            curves.close()
 
-    def begun(self, last_step: int) -> Begun:
-        return Begun(describe(self.replicas), self.network.compute_dtype, last_step)
+    def begun(self, last_step: int, first_step: int = 1) -> Begun:
+        return Begun(describe(self.replicas), self.network.compute_dtype, last_step, first_step)
 
     def measure(self) -> Speed:
         return measure(
-            self.replicas, self.network, self.stepper, self.evaluator, self.batches, write_samples=self._samples
+            self.replicas, self.network, self.stepper, self.evaluator, self.batches, write_samples=self._write
         )
 
     def last_step(self, speed: Speed) -> int:
@@ -143,16 +139,8 @@ class Learner:
         checkpoint = Checkpoint(content, json.loads(described))
         return checkpoint.position, self.stepper.restore(checkpoint.arrays)
 
-    def _samples(self, weights: Weights) -> tuple[Sample, ...]:
-        """A greedy and a drawn text from the live weights, with the same seed and dice in every epoch."""
-        if not self.replicas.chief:
-            return ()
-        model = TrainedModel(self._bundle(weights))
-        seed = word_to_try(self.dataset.codec) or ""
-        return tuple(
-            Sample(mode, model.generate(seed, mode=mode, length=_SAMPLE_LENGTH, random_seed=1)[0].text)
-            for mode in ("greedy", "sample")
-        )
+    def _write(self, weights: Weights) -> Written:
+        return self._sample_writer(self._bundle(weights)) if self.replicas.chief else Written()
 
     def _save(self, weights: Weights) -> None:
         if self.replicas.chief:

@@ -21,12 +21,12 @@ from wordgen.model.network import Carry, Network
 from wordgen.model.replicas import Replicas
 from wordgen.training.checkpoint import Position
 from wordgen.training.keeper import BestKeeper, CheckpointKeeper
-from wordgen.training.reports import EpochReport, Observer, Outcome, Sample, StepReport
+from wordgen.training.reports import EpochReport, Observer, Outcome, StepReport, Written
 from wordgen.training.schedule import Schedule
 from wordgen.training.step import Stepper, Wishes
 from wordgen.training.stopping import StopRequest
 
-Sampler = Callable[[Weights], tuple[Sample, ...]]
+Sampler = Callable[[Weights], Written]
 
 
 @dataclass
@@ -156,11 +156,20 @@ class Loop:
         best = position.best is None or valid_perplexity < position.best
         if best:
             self.keeper.keep(weights)
-        samples = self.sampler(weights)
+        written = self.sampler(weights)
         position.seconds += time.monotonic() - began
         seconds = position.seconds - sum(epoch.seconds for epoch in position.epochs)
         report = EpochReport(
-            position.epoch, self.step, train_perplexity, valid_perplexity, best, seconds, samples, averaged
+            epoch=position.epoch,
+            step=self.step,
+            train_perplexity=train_perplexity,
+            valid_perplexity=valid_perplexity,
+            best=best,
+            seconds=seconds,
+            samples=written.samples,
+            averaged=averaged,
+            distinct_2=written.distinct_2,
+            longest_copy=written.longest_copy,
         )
         for observer in self.observers:
             observer.epoch_ended(report)
@@ -168,6 +177,8 @@ class Loop:
 
     def _save(self) -> None:
         """All workers gather the state, and the chief has a keeper that writes it."""
+        for observer in self.observers:
+            observer.saving()
         self.checkpoints.keep(self.step, self.stepper.state(self.carry), self.position)
 
     def _outcome(self, reason: str, *, partial: EpochReport | None = None, stopped: bool = False) -> Outcome:

@@ -5,7 +5,6 @@ Where the output is no terminal, there are plain lines instead of a bar.
 
 import shlex
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 from rich.console import Console
@@ -15,8 +14,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
-from wordgen.architecture import shown_layers
 from wordgen.evaluation.measures import perplexity_of
+from wordgen.training.plan_words import plan_in_words
 from wordgen.training.reports import (
     Begun,
     Ending,
@@ -28,7 +27,6 @@ from wordgen.training.reports import (
     peak_memory,
     shown_duration,
 )
-from wordgen.training.settings import TrainingSettings
 from wordgen.training.transfer import TransferDisplay, bytes_bar
 
 _SECONDS_BETWEEN_LINES = 10
@@ -240,46 +238,9 @@ class _RunningEpoch:
 
 def _plan_table(plan: Plan) -> Table:
     table = Table(title=f"Plan for {plan.run}", title_justify="left", show_header=False, box=None, padding=(0, 2, 0, 0))
-    train, valid, test = (plan.statistics[split] for split in ("train", "valid", "test"))
-    a, s = plan.architecture, plan.settings
-    breaks = " with its line breaks" if plan.line_breaks == "kept" and plan.unit != "line" else ""
-    cut = f"{plan.tokenizer} by the {plan.unit}{breaks}"
-    table.add_row("corpus", f"{escape(plan.corpus)}, {cut}: {escape(plan.source)}")
-    for note in plan.notes:
-        table.add_row("", escape(note))
-    if plan.recipe is not None:
-        table.add_row("recipe", escape(plan.recipe))
-    table.add_row("symbols", f"{train.symbols:,} to train on, {valid.symbols:,} to validate, {test.symbols:,} to test")
-    table.add_row(
-        "vocabulary",
-        f"{a.vocabulary_size - plan.special_symbols:,} of {plan.types:,} different symbols, "
-        f"covering {1 - train.unknown_share:.1%} of the training text",
-    )
-    table.add_row(
-        "spelled out" if train.spelled else "UNKNOWN share",
-        f"train {train.unknown_share:.1%}, valid {valid.unknown_share:.1%}, test {test.unknown_share:.1%}",
-    )
-    tied = "tied" if a.tied else "free"
-    table.add_row("network", f"{shown_layers(a)}, {tied} output, {a.parameters:,} parameters")
-    table.add_row("memory", f"about {plan.memory / 2**30:.1f} GiB")
-    length = f"at most {s.epochs} epochs" if s.time_budget is None else f"for {s.time_budget}"
-    rate = f"{s.optimizer} at {s.first_learning_rate:g}" + ("" if s.schedule == "constant" else f", {s.schedule}")
-    steps = f"{plan.steps_per_epoch:,} steps of {s.batch_size} x {s.seq_len} an epoch, {length}, {rate}"
-    table.add_row("training", ", ".join([steps, *_against_learning_by_heart(s)]))
-    if s.sampled_output is not None and s.sampled_output < a.vocabulary_size:
-        table.add_row("", f"each step compares with {s.sampled_output:,} symbols: train perplexity is an estimate")
+    for what, told in plan_in_words(plan):
+        table.add_row(what, escape(told))
     return table
-
-
-def _against_learning_by_heart(settings: TrainingSettings) -> Iterator[str]:
-    """What of it is in use."""
-    locked = "locked " if settings.locked_dropout else ""
-    rates = {settings.place_rate(place, 2) for place in range(3)}
-    yield f"{locked}dropout {' to '.join(f'{rate:g}' for rate in (min(rates), max(rates))[: len(rates)])}"
-    for name in ("word_dropout", "weight_drop", "label_smoothing", "weight_decay", "average_after"):
-        value = getattr(settings, name)
-        if value:
-            yield f"{name.replace('_', ' ')} {value:g}"
 
 
 def _speed_table(plan: Plan, begun: Begun, speed: Speed) -> Table:

@@ -78,6 +78,8 @@ class Begun:
     precision: str
     last_step: int
     """Where the run ends at the latest."""
+    first_step: int = 1
+    """The step that comes next: a later one where a run goes on."""
 
 
 @dataclass(frozen=True)
@@ -136,6 +138,19 @@ class Sample:
 
     mode: str
     text: str
+    seed: str = ""
+    """Nothing where the text begins anew, as a unit of the corpus does."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """What the model writes at the end of an epoch."""
+
+    samples: tuple[Sample, ...] = ()
+    distinct_2: float | None = None
+    """Of some texts drawn by its own odds: the share of pairs of symbols that are different ones."""
+    longest_copy: int | None = None
+    """How many symbols of these in a row stand in the training text, at most."""
 
 
 @dataclass(frozen=True)
@@ -149,6 +164,9 @@ class EpochReport:
     samples: tuple[Sample, ...]
     averaged: bool = False
     """Whether the weights that were measured are the average of many steps'."""
+    distinct_2: float | None = None
+    longest_copy: int | None = None
+    """Both as they are of what was `Written`."""
 
 
 @dataclass(frozen=True)
@@ -208,6 +226,9 @@ class Observer:
 
     def epoch_ended(self, report: EpochReport) -> None:
         """One epoch is done and measured."""
+
+    def saving(self) -> None:
+        """A checkpoint of this moment comes next: from here a run that is killed goes on."""
 
     def stopping(self) -> None:
         """The user wants the run to end; the step under way is finished first."""

@@ -162,6 +162,8 @@ class TrainingSettings(DropoutSettings):
         "and forbid copies of it; --no-copy-index where the text must not be passed on with the model",
     )
 
+    histograms: bool = setting(False, help="once an epoch, write the distribution of all weights for TensorBoard too")
+
     precision: Precision = setting(
         "auto",
         help="numbers to compute with; weights and loss are float32 always; auto takes bfloat16 where the hardware "

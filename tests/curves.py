@@ -1,0 +1,20 @@
+"""What TensorBoard's own reader finds in a folder."""
+
+from pathlib import Path
+from typing import Any
+
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.util.tensor_util import make_ndarray
+
+
+def events(folder: Path) -> EventAccumulator:
+    return EventAccumulator(str(folder), size_guidance={"tensors": 0}).Reload()
+
+
+def curve(folder: Path, tag: str) -> list[tuple[int, float]]:
+    return [(event.step, float(make_ndarray(event.tensor_proto))) for event in events(folder).Tensors(tag)]
+
+
+def text(folder: Path, tag: str) -> str:
+    told: Any = make_ndarray(events(folder).Tensors(tag)[-1].tensor_proto)
+    return told.item().decode()

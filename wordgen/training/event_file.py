@@ -1,0 +1,68 @@
+"""What TensorBoard reads: files of events, in which a run that was killed goes on where its checkpoint stands."""
+
+import time
+from collections.abc import Mapping
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
+from tensorboard.compat.proto.event_pb2 import Event  # pyright: ignore[reportAttributeAccessIssue]
+from tensorboard.compat.proto.summary_pb2 import Summary  # pyright: ignore[reportAttributeAccessIssue]
+from tensorboard.plugins.histogram.summary_v2 import histogram_pb
+from tensorboard.plugins.hparams.summary_v2 import hparams_pb
+from tensorboard.plugins.scalar.summary_v2 import scalar_pb
+from tensorboard.plugins.text.summary_v2 import text_pb
+from tensorboard.summary.writer.event_file_writer import EventFileWriter
+from tensorboard.summary.writer.record_writer import RecordWriter
+
+from wordgen.files import write_whole
+
+HParam = bool | int | float | str
+
+
+class EventFile:
+    def __init__(self, folder: Path, first_step: int) -> None:
+        """Begin a file in a folder; what older ones say of `first_step` and all later ones is taken back."""
+        if first_step > 1:
+            _take_back(folder, first_step)
+        self._writer = EventFileWriter(str(folder))
+
+    def number(self, tag: str, value: float, step: int) -> None:
+        self._add(scalar_pb(tag, value), step)
+
+    def text(self, tag: str, text: str, step: int) -> None:
+        """Told as it stands: TensorBoard takes four spaces in front of a line for a block of plain text."""
+        self.markdown(tag, "\n".join("    " + line for line in text.split("\n")), step)
+
+    def markdown(self, tag: str, markdown: str, step: int) -> None:
+        self._add(text_pb(tag, markdown), step)
+
+    def histogram(self, tag: str, values: np.ndarray, step: int) -> None:
+        self._add(histogram_pb(tag, values), step)
+
+    def hparams(self, name: str, values: Mapping[str, HParam]) -> None:
+        """What TensorBoard's HParams tab shows of a run of this name."""
+        self._add(hparams_pb(dict(values), trial_id=name), 0)
+
+    def flush(self) -> None:
+        self._writer.flush()
+
+    def close(self) -> None:
+        self._writer.close()
+
+    def _add(self, summary: Summary, step: int) -> None:
+        self._writer.add_event(Event(wall_time=time.time(), step=step, summary=summary))
+
+
+def _take_back(folder: Path, first_step: int) -> None:
+    """An event could tell TensorBoard to do so, but its reader in Python heeds that for older kinds of events alone."""
+    for path in folder.glob("events.out.tfevents.*"):
+        events = list(RawEventFileLoader(str(path)).Load())
+        kept = [event for event in events if Event.FromString(event).step < first_step]
+        if len(kept) < len(events):
+            content = BytesIO()
+            records = RecordWriter(content)
+            for event in kept:
+                records.write(event)
+            write_whole(path, content.getvalue())

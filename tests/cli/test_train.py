@@ -93,6 +93,22 @@ def test_tensorboard_gets_curves_and_samples(screen: tuple[Path, subprocess.Comp
     assert found["."] == {*samples, PLAN, REPORT, "_hparams_/session_start_info"}
 
 
+def test_programs_get_one_object_a_line(command: Command, tmp_path: Path):
+    ended = command("train", *SMALL, "--epochs", "2", "--name", "told", "--log-format", "json")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    lines = [json.loads(line) for line in ended.stdout.splitlines()]
+    events = [line["event"] for line in lines]
+    assert [event for event in events if event not in ("reading", "step")] == [
+        "planned", "begun", "epoch", "epoch", "ended", "page",
+    ]  # fmt: skip
+    assert events.index("begun") < events.index("step") < events.index("epoch")
+    report = json.loads((tmp_path / "saved_models" / "told" / "report.json").read_text())
+    epochs = [{key: value for key, value in line.items() if key not in ("event", "time")} for line in lines
+              if line["event"] == "epoch"]  # fmt: skip
+    assert epochs == report["epochs"]
+    assert lines[-2]["valid_perplexity"] == report["valid_perplexity"]
+
+
 def test_quiet_is_quiet(command: Command):
     ended = command("train", *SMALL, "--epochs", "1", "--quiet")
     assert ended.returncode == 0

@@ -1,17 +1,26 @@
 """The display in a real terminal and without one, driven with reports."""
 
 import io
+import re
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.cells import cell_len
 from rich.console import Console
 
 from wordgen.architecture import Architecture, NetworkSettings
 from wordgen.dataset.ids import SplitStatistics
+from wordgen.training.live import LiveDisplay, sparkline
 from wordgen.training.progress import TerminalProgress
 from wordgen.training.reports import Begun, Ending, EpochReport, Plan, Sample, StepReport
 from wordgen.training.screen import screen
 from wordgen.training.settings import TrainingSettings
+from wordgen.training.standing import Standing
 
 STATISTICS = SplitStatistics(units=10, symbols=1000, unknown=50, characters=5000)
 
@@ -87,6 +96,7 @@ def test_a_terminal_gets_a_bar_with_what_matters():
     assert "1/2" in text
     assert "step 4/4" in text
     assert "loss 2.000 ppl 7.4 1,000 tokens/s" in text
+    assert text.index("perplexity train 9.0") < text.index("a sample") < text.index("Done (all epochs done)")
 
 
 def test_without_a_terminal_there_are_plain_lines():
@@ -140,6 +150,69 @@ def test_a_screen_that_goes_away_stops_nothing():
 
     screen(Full()).print("anything")
     assert "anything" in "".join(refused)
+
+
+def standing(*valids: float) -> Standing:
+    """In the second epoch of at most four, of ten steps each, after some that reached these perplexities."""
+    done = [
+        EpochReport(
+            n, 10 * n, 9.0, valid, valid == min(valids[:n]), 1.0, (Sample("sample", f"[b]sample[/b] {n} " * 40),)
+        )
+        for n, valid in enumerate(valids, start=1)
+    ]
+    told = Standing(Begun("one CPU", "float32", 40, 10 * len(done) + 1, tuple(done)), 10)
+    for step in range(1, 4):
+        number = 10 * len(done) + step
+        told.stepped(StepReport(len(done) + 1, step, number, 2.0, 0.5, 0.001, 100, 0.1, first=step == 1))
+    return told
+
+
+def live(told: Standing, width: int, **console: Any) -> str:
+    file = io.StringIO()
+    Console(file=file, force_terminal=True, width=width, color_system=None, **console).print(LiveDisplay(told))
+    return file.getvalue()
+
+
+def test_what_stays_on_the_screen_tells_all_at_once():
+    shown = live(standing(90.0, 50.0, 60.0), 100)
+    for part in (
+        "epoch 4/4", "step 3/10", "run", "82%", "loss 2.000 ppl 7.4 1,000 tokens/s", "left at most",
+        "best valid 50.0 (epoch 2)", "█▁▃", "[b]sample[/b] 3",
+    ):  # fmt: skip
+        assert part in shown
+
+
+def test_before_the_first_epoch_there_is_no_best():
+    assert "best" not in live(standing(), 100)
+
+
+@pytest.mark.parametrize("width", [1, 10, 25, 49, 50, 79, 200])
+def test_no_line_is_wider_than_the_screen(width: int):
+    lines = live(standing(90.0, 50.0, 60.0), width).split("\n")
+    assert max(cell_len(line) for line in lines) <= width
+    assert len(lines) < 12 or width < 25
+
+
+def test_a_console_without_unicode_gets_none():
+    shown = live(standing(90.0, 50.0), 100, legacy_windows=True)
+    assert shown.isascii()
+    assert "best valid 50.0" in shown
+
+
+def test_without_colour_there_is_none(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("NO_COLOR", "1")
+    file = io.StringIO()
+    Console(file=file, force_terminal=True, width=80).print(LiveDisplay(standing(90.0)))
+    assert re.search(r"\x1b\[[0-9;]*3[0-8]", file.getvalue()) is None
+    assert "90.0" in file.getvalue()
+
+
+@given(st.lists(st.floats(1, 1e30), min_size=1, max_size=40))
+def test_a_sparkline_has_a_bar_for_each_value_and_higher_ones_for_larger(values: list[float]):
+    drawn = sparkline(values)
+    assert len(drawn) == len(values)
+    for (one, bar), (other, next_bar) in pairwise(zip(values, drawn, strict=True)):
+        assert (bar <= next_bar) if one <= other else (bar >= next_bar)
 
 
 def end_of(best_epoch: int, valid_perplexity: float, *, still_falling: bool = False) -> str:

@@ -46,6 +46,12 @@ def make_parser(prog: str) -> Parser:
         help="show the plan, measure the speed with a few real steps, say how long it would take, and leave "
         "(default: no)",
     )
+    parser.add_argument(
+        "--log-format",
+        choices=("text", "json"),
+        default="text",
+        help="json prints one object a line for programs, instead of a display for people (default: text)",
+    )
     parser.add_argument("--quiet", action="store_true", help="print nothing but warnings and errors (default: no)")
     parser.set_defaults(writing_command=prog.replace("train", "generate"), help_command=f"{prog} --help")
     return parser
@@ -55,8 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
     resuming = arguments.resume is not None
     if not resuming and "corpus" not in arguments:
         raise SettingError(f"--corpus is required, or --resume to go on with a run. See {arguments.help_command}")
-    from wordgen.training.progress import QuietProgress, TerminalProgress
-    from wordgen.training.screen import hide_native_notes, screen
+    from wordgen.training.screen import hide_native_notes
 
     from_standard_input = vars(arguments).get("corpus") == STANDARD_INPUT
     if vars(arguments).get("distribute") == "multiworker":
@@ -67,12 +72,21 @@ def run(arguments: argparse.Namespace) -> int:
         hide_native_notes()
     if from_standard_input:
         arguments.corpus = keep_standard_input()
-    if arguments.quiet:
-        observer = QuietProgress(screen(sys.stderr))
-    else:
-        observer = TerminalProgress(screen(), arguments.writing_command)
+    observer = _observer(arguments)
     with closing(observer):  # a text that cannot be fetched leaves no bar behind
         return _run(arguments, observer)
+
+
+def _observer(arguments: argparse.Namespace) -> Observer:
+    from wordgen.training.json_log import JsonLog
+    from wordgen.training.progress import QuietProgress, TerminalProgress
+    from wordgen.training.screen import screen
+
+    if arguments.quiet:
+        return QuietProgress(screen(sys.stderr))
+    if arguments.log_format == "json":
+        return JsonLog(screen())
+    return TerminalProgress(screen(), arguments.writing_command)
 
 
 def _run(arguments: argparse.Namespace, observer: Observer) -> int:

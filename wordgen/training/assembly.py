@@ -19,7 +19,7 @@ from wordgen.training.checkpoint import Checkpoint, Checkpoints, Position
 from wordgen.training.joining import describe
 from wordgen.training.keeper import BestKeeper, CheckpointKeeper
 from wordgen.training.loop import Loop
-from wordgen.training.reports import Begun, Observer, Outcome, Plan, Speed, Written
+from wordgen.training.reports import Begun, EpochReport, Observer, Outcome, Plan, Speed, Written
 from wordgen.training.samples import SampleWriter
 from wordgen.training.schedule import Schedule
 from wordgen.training.settings import CheckpointClock
@@ -86,15 +86,15 @@ class Learner:
                 carry,
             )
             for observer in self.observers:
-                observer.begun(self.begun(schedule.last_step, loop.step + 1))
+                observer.begun(self.begun(schedule.last_step, loop.step + 1, position.epochs))
             outcome = loop.run()
             keeper.finish()
             return outcome
         finally:
             keeping.wait()
 
-    def begun(self, last_step: int, first_step: int = 1) -> Begun:
-        return Begun(describe(self.replicas), self.network.compute_dtype, last_step, first_step)
+    def begun(self, last_step: int, first_step: int = 1, done: Sequence[EpochReport] = ()) -> Begun:
+        return Begun(describe(self.replicas), self.network.compute_dtype, last_step, first_step, tuple(done))
 
     def measure(self) -> Speed:
         return measure(

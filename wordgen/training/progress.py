@@ -8,13 +8,14 @@ import time
 from pathlib import Path
 
 from rich.console import Console
+from rich.live import Live
 from rich.markup import escape
 from rich.padding import Padding
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
-from wordgen.evaluation.measures import perplexity_of
+from wordgen.training.live import LiveDisplay
 from wordgen.training.plan_words import plan_in_words
 from wordgen.training.reports import (
     Begun,
@@ -27,6 +28,7 @@ from wordgen.training.reports import (
     peak_memory,
     shown_duration,
 )
+from wordgen.training.standing import Standing
 from wordgen.training.transfer import TransferDisplay, bytes_bar
 
 _SECONDS_BETWEEN_LINES = 10
@@ -40,13 +42,11 @@ class TerminalProgress(Observer):
         self._writing_command = writing_command
         self._training_command = writing_command.replace("generate", "train")
         self._transfer = TransferDisplay(console)
-        self._bar: Progress | None = None
+        self._live: Live | None = None
         self._encoding: Progress | None = None
         self._plan: Plan | None = None
         self._said = time.monotonic()
-        self._began, self._first_step = time.monotonic(), 1
-        self._last_step = self._epochs = 0
-        self._epoch = _RunningEpoch()
+        self._standing: Standing | None = None
 
     def downloading(self, file: str, done: int, total: int) -> None:
         self._transfer.tell(file, done, total)
@@ -73,8 +73,7 @@ class TerminalProgress(Observer):
 
     def begun(self, begun: Begun) -> None:
         assert self._plan is not None
-        self._last_step = begun.last_step
-        self._epochs = -(-begun.last_step // self._plan.steps_per_epoch)
+        self._standing = Standing(begun, self._plan.steps_per_epoch)
         self._console.print(f"Learning on {begun.devices}, in {begun.precision}.", style="dim", highlight=False)
         if self._plan.settings.time_budget is not None:
             self._console.print(
@@ -89,24 +88,19 @@ class TerminalProgress(Observer):
         self._console.print("Nothing was learned or kept. Without --dry-run it begins.")
 
     def stepped(self, report: StepReport) -> None:
-        if report.first:
-            self._began, self._first_step = time.monotonic(), report.step
-        self._epoch.add(report)
-        total = self._last_step
+        assert self._standing is not None
+        self._standing.stepped(report)
         if self._console.is_terminal:
-            self._show_bar(report, total)
+            self._show_live(self._standing)
         elif time.monotonic() - self._said > _SECONDS_BETWEEN_LINES or report.first:
             self._said = time.monotonic()
-            done = report.step - self._first_step
-            left = (time.monotonic() - self._began) / max(1, done) * (total - report.step)
-            told = f" {shown_duration(left)} left at most" if done else ""
-            self._console.print(
-                f"{self._place(report)} {self._epoch.words()}{told}",
-                highlight=False,
-            )
+            left = self._standing.seconds_left
+            told = "" if left is None else f" {shown_duration(left)} left at most"
+            self._console.print(f"{self._standing.place} {self._standing.words}{told}", highlight=False)
 
     def epoch_ended(self, report: EpochReport) -> None:
-        self._epoch = _RunningEpoch()
+        assert self._standing is not None
+        self._standing.epoch_ended(report)
         mark = "  best so far" if report.best else ""
         mark += "  averaged" if report.averaged else ""
         self._console.print(
@@ -114,9 +108,14 @@ class TerminalProgress(Observer):
             f"valid [bold]{report.valid_perplexity:,.1f}[/] ({shown_duration(report.seconds)}){mark}",
             highlight=False,
         )
-        if report.samples:
-            sample = report.samples[-1].text
-            short = sample if len(sample) < _SAMPLE_WIDTH else sample[:_SAMPLE_WIDTH] + " ..."
+        if not self._console.is_terminal:
+            self._show_sample()
+
+    def _show_sample(self) -> None:
+        """The newest."""
+        sample = None if self._standing is None else self._standing.sample
+        if sample is not None:
+            short = sample.text if len(sample.text) < _SAMPLE_WIDTH else sample.text[:_SAMPLE_WIDTH] + " ..."
             self._console.print(Padding(Text(short, style="italic dim"), (0, 2)))
 
     def stopping(self) -> None:
@@ -128,6 +127,9 @@ class TerminalProgress(Observer):
 
     def ended(self, ending: Ending) -> None:
         assert self._plan is not None
+        if self._live is not None:
+            self._stop_bars()
+            self._show_sample()
         self._stop_bars()
         say = self._console.print
         stopped = "Stopped as you asked" if ending.stopped else f"Done ({ending.reason})"
@@ -175,35 +177,17 @@ class TerminalProgress(Observer):
         seed = f"--seed {shlex.quote(ending.word_to_try)} " if ending.word_to_try else ""
         return f"{self._writing_command} --model {self._plan.run} {seed}--mode sample"
 
-    def _place(self, report: StepReport) -> str:
-        assert self._plan is not None
-        return f"epoch {report.epoch}/{self._epochs} step {report.step_in_epoch}/{self._plan.steps_per_epoch}"
-
-    def _show_bar(self, report: StepReport, total: int) -> None:
-        if self._bar is None:
-            self._bar = Progress(
-                TextColumn("{task.fields[place]}"),
-                BarColumn(bar_width=None),
-                TextColumn("{task.fields[words]}"),
-                TimeRemainingColumn(compact=True, elapsed_when_finished=True),
-                console=self._console,
-                expand=True,
-            )
-            self._bar.start()
-            self._bar.add_task("", total=total, place="", words="")
-        self._bar.update(
-            self._bar.task_ids[0],
-            completed=report.step,
-            place=self._place(report),
-            words=self._epoch.words(),
-        )
+    def _show_live(self, standing: Standing) -> None:
+        if self._live is None:
+            self._live = Live(LiveDisplay(standing), console=self._console, transient=True)
+            self._live.start()
 
     def _stop_bars(self) -> None:
         self._transfer.close()
-        for bar in (self._encoding, self._bar):
-            if bar is not None:
-                bar.stop()
-        self._encoding = self._bar = None
+        for shown in (self._encoding, self._live):
+            if shown is not None:
+                shown.stop()
+        self._encoding = self._live = None
 
 
 class QuietProgress(Observer):
@@ -214,26 +198,6 @@ class QuietProgress(Observer):
 
     def warned(self, sentence: str) -> None:
         self._console.print(f"Warning: {sentence}", markup=False, highlight=False)
-
-
-class _RunningEpoch:
-    """The loss and speed of the epoch so far."""
-
-    def __init__(self) -> None:
-        self._loss, self._symbols = 0.0, 0
-        self._timed, self._seconds = 0, 0.0
-
-    def add(self, report: StepReport) -> None:
-        self._loss += report.loss * report.symbols
-        self._symbols += report.symbols
-        if not report.first:
-            self._timed += report.symbols
-            self._seconds += report.seconds
-
-    def words(self) -> str:
-        loss = self._loss / max(1, self._symbols)
-        speed = f" {self._timed / self._seconds:,.0f} tokens/s" if self._seconds else ""
-        return f"loss {loss:.3f} ppl {perplexity_of(loss):,.1f}{speed}"
 
 
 def _plan_table(plan: Plan) -> Table:

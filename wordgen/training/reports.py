@@ -70,19 +70,6 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Begun:
-    """What is known once TensorFlow and all workers are there."""
-
-    devices: str
-    """What learns, in words."""
-    precision: str
-    last_step: int
-    """Where the run ends at the latest."""
-    first_step: int = 1
-    """The step that comes next: a later one where a run goes on."""
-
-
-@dataclass(frozen=True)
 class Speed:
     """Measured with real steps, in seconds but for the tokens."""
 
@@ -167,6 +154,21 @@ class EpochReport:
     distinct_2: float | None = None
     longest_copy: int | None = None
     """Both as they are of what was `Written`."""
+
+
+@dataclass(frozen=True)
+class Begun:
+    """What is known once TensorFlow and all workers are there."""
+
+    devices: str
+    """What learns, in words."""
+    precision: str
+    last_step: int
+    """Where the run ends at the latest."""
+    first_step: int = 1
+    """The step that comes next: a later one where a run goes on."""
+    done: tuple[EpochReport, ...] = ()
+    """The epochs that were measured before."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,89 @@
+"""What happens in a run as one JSON object a line, for programs: README tells which there are."""
+
+import json
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from wordgen.training.plan_words import plan_in_words
+from wordgen.training.reports import Begun, Ending, EpochReport, Observer, Plan, Speed, StepReport
+
+_SECONDS_BETWEEN_STEPS = 1
+
+
+class JsonLog(Observer):
+    """Each line has an `event` and the `time` in seconds since 1970; of the steps one a second is told."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._told = 0.0
+
+    def downloading(self, file: str, done: int, total: int) -> None:
+        self._tell_now_and_then("fetching", done in (0, total), file=file, bytes=done, of=total)
+
+    def encoding(self, done: int, size: int) -> None:
+        self._tell_now_and_then("reading", done == size, bytes=done, of=size)
+
+    def planned(self, plan: Plan) -> None:
+        self._tell(
+            "planned",
+            run=plan.run,
+            folder=str(plan.folder),
+            corpus=plan.corpus,
+            parameters=plan.architecture.parameters,
+            steps_per_epoch=plan.steps_per_epoch,
+            epochs=plan.settings.epochs,
+            plan=[list(line) for line in plan_in_words(plan)],
+        )
+
+    def begun(self, begun: Begun) -> None:
+        self._tell(
+            "begun",
+            devices=begun.devices,
+            precision=begun.precision,
+            first_step=begun.first_step,
+            last_step=begun.last_step,
+        )
+
+    def measured(self, begun: Begun, speed: Speed) -> None:
+        self._tell("measured", last_step=begun.last_step, **asdict(speed))
+
+    def stepped(self, report: StepReport) -> None:
+        self._tell_now_and_then("step", report.first, **asdict(report))
+
+    def epoch_ended(self, report: EpochReport) -> None:
+        self._tell("epoch", **asdict(report))
+
+    def stopping(self) -> None:
+        self._tell("stopping")
+
+    def warned(self, sentence: str) -> None:
+        self._tell("warning", sentence=sentence)
+
+    def ended(self, ending: Ending) -> None:
+        best = ending.best
+        self._tell(
+            "ended",
+            reason=ending.reason,
+            stopped=ending.stopped,
+            model_kept=ending.model_kept,
+            best_epoch=None if best is None else best.epoch,
+            valid_perplexity=None if best is None else best.valid_perplexity,
+            unigram_perplexity=ending.unigram_perplexity,
+            seconds=ending.seconds,
+        )
+
+    def page_written(self, page: Path) -> None:
+        self._tell("page", path=str(page))
+
+    def _tell_now_and_then(self, event: str, must: bool, **content: Any) -> None:
+        if must or time.monotonic() - self._told >= _SECONDS_BETWEEN_STEPS:
+            self._told = time.monotonic()
+            self._tell(event, **content)
+
+    def _tell(self, event: str, **content: Any) -> None:
+        line = json.dumps({"event": event, "time": round(time.time(), 3), **content})
+        self._console.print(line, markup=False, highlight=False, soft_wrap=True, emoji=False)

@@ -1,0 +1,71 @@
+"""How far a run is, put together from what is told of it."""
+
+import time
+
+from wordgen.evaluation.measures import perplexity_of
+from wordgen.training.reports import Begun, EpochReport, Sample, StepReport
+
+
+class Standing:
+    def __init__(self, begun: Begun, steps_per_epoch: int) -> None:
+        self.steps_per_epoch = steps_per_epoch
+        self.last_step = begun.last_step
+        self.epochs = -(-begun.last_step // steps_per_epoch)
+        """The most that there may be."""
+        self.done = list(begun.done)
+        """The epochs that were measured."""
+        self.epoch, self.step_in_epoch = divmod(begun.first_step - 1, steps_per_epoch)
+        self.epoch += 1
+        self.step = begun.first_step - 1
+        self._first_step, self._began = begun.first_step, time.monotonic()
+        self._forget()
+
+    def stepped(self, report: StepReport) -> None:
+        if report.epoch != self.epoch:
+            self._forget()
+        self.epoch, self.step_in_epoch, self.step = report.epoch, report.step_in_epoch, report.step
+        if report.first:  # whose time went into making the graph
+            self._first_step, self._began = report.step, time.monotonic()
+        else:
+            self._timed += report.symbols
+            self._seconds += report.seconds
+        self._loss += report.loss * report.symbols
+        self._symbols += report.symbols
+
+    def epoch_ended(self, report: EpochReport) -> None:
+        self.done.append(report)
+
+    @property
+    def best(self) -> EpochReport | None:
+        return next((epoch for epoch in reversed(self.done) if epoch.best), None)
+
+    @property
+    def sample(self) -> Sample | None:
+        """The newest that was drawn by its odds."""
+        return next((epoch.samples[-1] for epoch in reversed(self.done) if epoch.samples), None)
+
+    @property
+    def place(self) -> str:
+        return f"epoch {self.epoch}/{self.epochs} step {self.step_in_epoch}/{self.steps_per_epoch}"
+
+    @property
+    def words(self) -> str:
+        """The loss of the epoch so far, and how fast it goes."""
+        if not self._symbols:
+            return ""
+        loss = self._loss / self._symbols
+        speed = f" {self._timed / self._seconds:,.0f} tokens/s" if self._seconds else ""
+        return f"loss {loss:.3f} ppl {perplexity_of(loss):,.1f}{speed}"
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Until all epochs are done, at the speed so far; it may end sooner."""
+        done = self.step - self._first_step
+        if done < 1:
+            return None
+        return (time.monotonic() - self._began) / done * (self.last_step - self.step)
+
+    def _forget(self) -> None:
+        """Another epoch begins."""
+        self._loss, self._symbols = 0.0, 0
+        self._timed, self._seconds = 0, 0.0

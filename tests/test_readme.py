@@ -18,6 +18,7 @@ from tests.conftest import ROOT, command_environment, run_command, run_python
 from tests.saved_runs import make_runs
 from wordgen.cli.main import main
 from wordgen.recipes import recipe_names
+from wordgen.training.tensorboard import DISTINCT, LOSS, PERPLEXITY, PLAN, REPORT, SAMPLES, SPEED
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 COMMANDS = [
@@ -72,6 +73,12 @@ def test_the_guide_to_learning_names_flags_that_there_are(tmp_path: Path):
     assert {flag for flag in flags if flag not in known} == set()
     named = set(re.findall(r"--recipe ([a-z-]+)", guide)) - {"auto"}
     assert named <= set(recipe_names())
+
+
+def test_the_guide_to_watching_names_what_tensorboard_shows():
+    guide = (ROOT / "docs" / "watching.md").read_text(encoding="utf-8")
+    groups = {tag.split("/")[0] for tag in (PERPLEXITY, DISTINCT, LOSS, SPEED, SAMPLES, PLAN, REPORT)}
+    assert groups == set(re.findall(r"`(\d [a-z0-9 -]+)`", guide))
 
 
 def test_the_guide_to_evaluating_runs(trained_room: Path):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Command, command_environment, run_command
+from tests.conftest import ROOT, Command, command_environment, run_command
 from tests.curves import events
 from wordgen.training.tensorboard import (
     BITS,
@@ -107,6 +107,8 @@ def test_programs_get_one_object_a_line(command: Command, tmp_path: Path):
               if line["event"] == "epoch"]  # fmt: skip
     assert epochs == report["epochs"]
     assert lines[-2]["valid_perplexity"] == report["valid_perplexity"]
+    guide = (ROOT / "docs" / "watching.md").read_text(encoding="utf-8")
+    assert {*events, *(field for line in lines for field in line)} <= set(re.findall(r"`([a-z_0-9]+)`", guide))
 
 
 def test_quiet_is_quiet(command: Command):

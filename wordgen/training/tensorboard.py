@@ -20,8 +20,8 @@ from wordgen.training.reports import Begun, Ending, EpochReport, Observer, Plan,
 _EVERY = 10
 
 # TensorBoard sorts by name, so the numbers put first what matters most.
-PERPLEXITY = "1 quality/perplexity"
-BITS = "1 quality/bits per character"
+PERPLEXITY = "1 quality/1 perplexity"
+BITS = "1 quality/2 bits per character"
 DISTINCT = "2 what it writes/distinct-2"
 LONGEST_COPY = "2 what it writes/longest copy"
 LOSS = "3 steps/loss"

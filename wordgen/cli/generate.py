@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from wordgen.cli.flags import Parser, add_flags, given_settings, settings_from, verb_parser
 from wordgen.cli.output import show, tell
 from wordgen.errors import SettingError, StorageError
-from wordgen.generation.settings import GenerationSettings, without_effect
+from wordgen.generation.settings import GenerationSettings, with_random_seed, without_effect
 
 if TYPE_CHECKING:
     from wordgen.generation.copies import Copy
@@ -152,7 +152,6 @@ def _write(
     arguments: argparse.Namespace,
 ) -> int:
     from wordgen.files import new_file
-    from wordgen.generation.trained import with_random_seed
 
     settings = with_random_seed(settings)
     if arguments.show_copies or settings.max_copy:

@@ -1,6 +1,6 @@
 """Beam search: the likeliest text as a whole, and not word by word."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,12 +34,17 @@ def search(
     bans: Sequence[OddsChange],
     *,
     starts: bool,
+    between: Callable[[], None] = lambda: None,
 ) -> list[Draft]:
-    """The best texts that go on from a blank draft, `count` of them at most, the best first."""
+    """The best texts that go on from a blank draft, `count` of them at most, the best first.
+
+    `between` is called before each symbol; what it raises stops the search.
+    """
     reader = Reader(network, [blank.seed], starts=starts)
     alive = [_Beam(blank, [], greedy=True)]
     finished: list[_Beam] = []
     while alive:
+        between()
         of_network = reader.log_odds()
         changed = of_network
         for change in bans:

@@ -52,11 +52,11 @@ class Manuscript:
 
     def write(self, settings: GenerationSettings) -> Iterator[str]:
         """Let the model write on; its pieces as they become sure, and each stands in the text when it is told."""
-        for symbol, piece in self._model.go_on(self.ids, settings):
-            self.ids.append(symbol)
-            self._pieces.append(piece)
-            self._speaker.say(symbol)
-            yield piece
+        for written in self._model.go_on(self.ids, settings):
+            self.ids.append(written.id)
+            self._pieces.append(written.piece)
+            self._speaker.say(written.id)
+            yield written.piece
 
     def _add(self, symbol: int) -> None:
         self.ids.append(symbol)

@@ -4,6 +4,7 @@ import difflib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from wordgen.bundle import TextConfig
 from wordgen.corpora.folding import folded
@@ -49,7 +50,6 @@ class TextReader:
     def __init__(self, codec: Codec, config: TextConfig) -> None:
         self._codec = codec
         self._config = config
-        self._alike: dict[str, list[int]] = {}
 
     def symbols(self, text: str) -> list[str]:
         """The symbols of all units, with an END between two of them."""
@@ -85,14 +85,19 @@ class TextReader:
         known = self._codec.vocabulary.ids_of(symbol)
         if known != [UNKNOWN]:
             return known
-        if not self._alike:
-            for number, each in enumerate(self._codec.vocabulary.symbols[3:], 3):
-                self._alike.setdefault(_plain(each), []).append(number)
         candidates = self._alike.get(_plain(symbol), [])
         symbols = self._codec.vocabulary.symbols
         same_sides = (i for i in candidates if _sides(symbols[i]) == _sides(symbol))
         alike = next(same_sides, next(iter(candidates), None))
         return [] if alike is None else [alike]
+
+    @cached_property
+    def _alike(self) -> dict[str, list[int]]:
+        """Known symbols that differ in case only, or in what they touch; there as a whole, for threads read it, too."""
+        alike: dict[str, list[int]] = {}
+        for number, each in enumerate(self._codec.vocabulary.symbols[3:], 3):
+            alike.setdefault(_plain(each), []).append(number)
+        return alike
 
     def unknown_words(self, symbols: Sequence[str]) -> tuple[UnknownWord, ...]:
         """Each word of some unknown symbols once, with the known ones that look like it."""

@@ -1,7 +1,8 @@
 """What a user may choose about writing."""
 
+import secrets
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from wordgen.errors import SettingError
@@ -102,9 +103,21 @@ class GenerationSettings(Settings):
             raise SettingError("--until needs a text to wait for.")
 
 
+def with_random_seed(settings: GenerationSettings) -> GenerationSettings:
+    """Draw a random seed where none is given, so that it can be told and used again."""
+    if settings.random_seed is not None:
+        return settings
+    return replace(settings, random_seed=secrets.randbelow(2**32))
+
+
+def mode_that_asks_for(name: str) -> Mode | None:
+    """The one mode in which a setting has an effect; nothing for a setting that all modes ask for."""
+    return _ASKED_FOR_BY.get(name)
+
+
 def without_effect(mode: Mode, given: Iterable[str]) -> str | None:
     """A sentence about those of the given settings that only another mode asks for, if there are any."""
-    flags = [flag_name(name) for name in given if _ASKED_FOR_BY.get(name, mode) != mode]
+    flags = [flag_name(name) for name in given if (mode_that_asks_for(name) or mode) != mode]
     if not flags:
         return None
     listed = " and ".join(filter(None, (", ".join(flags[:-1]), flags[-1])))

@@ -1,12 +1,12 @@
 """A trained model, ready to write: what `wordgen.load` gives."""
 
-import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from wordgen.generation.manuscript import Manuscript
 from wordgen.generation.odds import NO_SYMBOL, OddsChange
 from wordgen.generation.reading import WARM_UP, Seed, TextReader, UnknownWord
 from wordgen.generation.scoring import Progress, Score, perplexity, score
-from wordgen.generation.settings import GenerationSettings
+from wordgen.generation.settings import GenerationSettings, with_random_seed
 from wordgen.generation.spelled import SpellingIds
 from wordgen.generation.step import NumpyNetwork
 from wordgen.settings import by_name
@@ -55,6 +55,16 @@ class Text:
     @property
     def perplexity(self) -> float:
         return perplexity(self.log_probabilities)
+
+
+class WrittenSymbol(NamedTuple):
+    """One more symbol of a text, as soon as it is sure to stay."""
+
+    id: int
+    piece: str
+    """What it adds to the text."""
+    log_probability: float
+    """As the network itself has it."""
 
 
 @dataclass(frozen=True)
@@ -96,21 +106,33 @@ class TrainedModel:
         """Write one text piece by piece, the seed first: `for piece in model.stream("Aragorn"): ...`."""
         self._changes(settings)  # what cannot be done is said before the first piece
         ids = self.read_seed(seed).ids
-        return chain(self._codec.pieces(ids), (piece for _, piece in self.go_on(ids, settings)))
+        return chain(self._codec.pieces(ids), (each.piece for each in self.go_on(ids, settings)))
 
-    def go_on(self, ids: Sequence[int], settings: GenerationSettings) -> Iterator[tuple[int, str]]:
-        """Write one text that goes on from some symbols: each new one, and the piece that it adds, once it is sure."""
+    def go_on(
+        self, ids: Sequence[int], settings: GenerationSettings, between: Callable[[], None] = lambda: None
+    ) -> Generator[WrittenSymbol, None, Ended]:
+        """Write one text that goes on from some symbols: each new one once it is sure, and in the end why it ended.
+
+        `between` is called before each symbol, sure or not; what it raises stops the writing.
+        """
         settings = replace(with_random_seed(settings), count=1)
-        draft = Draft(tuple(ids[-WARM_UP:]), settings, self._codec)
-        if settings.mode == "beam":  # nothing is sure before the search is over
-            (draft,) = self._searched(draft, settings)
-            yield from zip(draft.ids, draft.pieces, strict=True)
-            return
+        blank = draft = Draft(tuple(ids[-WARM_UP:]), settings, self._codec)
         told = 0
-        for _ in self._written([draft], [0], settings):
+        for draft in self._as_it_grows(blank, settings, between):
             while told < draft.settled:
-                yield draft.ids[told], draft.pieces[told]
+                yield WrittenSymbol(draft.ids[told], draft.pieces[told], draft.log_probabilities[told])
                 told += 1
+        return draft.ended or "length"
+
+    def _as_it_grows(self, draft: Draft, settings: GenerationSettings, between: Callable[[], None]) -> Iterator[Draft]:
+        """The draft, after each symbol; of a beam search the best, for nothing is sure before the search is over."""
+        if settings.mode == "beam":
+            yield from self._searched(draft, settings, between)
+            return
+        between()
+        for _ in self._written([draft], [0], settings):
+            yield draft
+            between()
 
     generate = by_name(GenerationSettings)(generate_with)
     stream = by_name(GenerationSettings)(stream_with)
@@ -153,15 +175,24 @@ class TrainedModel:
     def copies(self, text: Text) -> tuple[Copy, ...]:
         """The runs of five symbols or more, the seed's included, that stand so in the training text."""
         ids = [*self.read_seed(text.seed).ids, *(self.vocabulary.id_of(symbol) for symbol in text.symbols)]
-        speaker = self._codec.speaker()
-        pieces = [speaker.say(each) for each in ids]
+        return self.copies_in(ids, len(text.text))
+
+    def copies_in(self, ids: Sequence[int], characters: int | None = None) -> tuple[Copy, ...]:
+        """The same of symbols; of the text that they make, so many characters are shown."""
+        pieces = self.pieces(ids)
+        text = "".join(pieces)[:characters]
         ends = np.cumsum([0, *map(len, pieces)])
         found: list[Copy] = []
         for run in self._whole_words(ids, self.copy_index.runs(ids)):
-            begin, end = int(ends[run.start]), min(int(ends[run.start + run.symbols]), len(text.text))
-            begin += len(text.text[begin:end]) - len(text.text[begin:end].lstrip())
-            found.append(Copy(run.start, run.symbols, begin, end, text.text[begin:end], run.file, run.line))
+            begin, end = int(ends[run.start]), min(int(ends[run.start + run.symbols]), len(text))
+            begin += len(text[begin:end]) - len(text[begin:end].lstrip())
+            found.append(Copy(run.start, run.symbols, begin, end, text[begin:end], run.file, run.line))
         return tuple(found)
+
+    def pieces(self, ids: Sequence[int]) -> list[str]:
+        """What each symbol adds to the text."""
+        speaker = self._codec.speaker()
+        return [speaker.say(each) for each in ids]
 
     def _whole_words(self, ids: Sequence[int], runs: Sequence[Run]) -> Iterator[Run]:
         """The runs without half a spelled word at either end; those that are long only as such words count as one."""
@@ -251,9 +282,11 @@ class TrainedModel:
         writer = Writer(self._network, [draft.seed for draft in drafts], dice, bans, shapes, starts=self._starts)
         return write_to_the_end(drafts, writer)
 
-    def _searched(self, blank: Draft, settings: GenerationSettings) -> list[Draft]:
+    def _searched(
+        self, blank: Draft, settings: GenerationSettings, between: Callable[[], None] = lambda: None
+    ) -> list[Draft]:
         bans, _ = self._changes(settings)
-        return search(self._network, blank, settings, bans, starts=self._starts)
+        return search(self._network, blank, settings, bans, starts=self._starts, between=between)
 
     def _changes(self, settings: GenerationSettings) -> tuple[list[OddsChange], list[OddsChange]]:
         followers = self.copy_index.followers if settings.max_copy else None
@@ -281,10 +314,3 @@ def word_to_try(codec: Codec) -> str | None:
     longer = (word for word in words if len(word) > 1)
     candidates = chain(names, longer, words)
     return next((word for word in candidates if codec.tokenizer.tokenize(word) == [word]), None)
-
-
-def with_random_seed(settings: GenerationSettings) -> GenerationSettings:
-    """Draw a random seed where none is given, so that it can be told and used again."""
-    if settings.random_seed is not None:
-        return settings
-    return replace(settings, random_seed=secrets.randbelow(2**32))

@@ -64,6 +64,6 @@ $(VENV)/.runs: $(VENV)/bin/python requirements.txt
 	$(QUIET_PIP) -r requirements.txt
 	@touch $@
 
-$(VENV)/.develops: $(VENV)/.runs requirements-dev.txt
+$(VENV)/.develops: $(VENV)/.runs requirements-dev.txt requirements-web.txt requirements-onnx.txt
 	$(QUIET_PIP) -r requirements-dev.txt
 	@touch $@

@@ -39,19 +39,25 @@ def test_the_wheel_holds_code_and_texts_and_nothing_else(installed: Path):
     names = zipfile.ZipFile(wheel).namelist()
     assert {"wordgen/data/corpora.toml", "wordgen/data/lotr.txt", "wordgen/data/lyrics.txt"} <= set(names)
     assert "wordgen/py.typed" in names
+    pages = {f"wordgen/web/static/{path.name}" for path in (ROOT / "wordgen" / "web" / "static").iterdir()}
+    assert len(pages) > 5
+    assert pages <= set(names)
     assert not [name for name in names if not name.startswith("wordgen")]
 
 
 def test_its_requirements_are_the_one_list(installed: Path):
     (metadata,) = (installed / "site").glob("wordgen-*.dist-info/METADATA")
-    required = [line for line in metadata.read_text().split("\n") if line.startswith("Requires-Dist")]
-    declared = {line.split(": ")[1] for line in required if "extra ==" not in line}
-    listed = {line for line in (ROOT / "requirements.txt").read_text().split("\n") if line and line[0] != "#"}
-    assert {_plain(each) for each in declared} == {_plain(each) for each in listed}
-    extra = {line.split(": ")[1].split(";")[0] for line in required if "extra == 'onnx'" in line}
-    of_developers = {_plain(line) for line in (ROOT / "requirements-dev.txt").read_text().split("\n")}
-    assert len(extra) == 2
-    assert {_plain(each) for each in extra} <= of_developers
+    declared = {line.split(": ")[1] for line in metadata.read_text().split("
+") if line.startswith("Requires-Dist")}
+    always = {each for each in declared if "extra ==" not in each}
+    parts = {"requirements.txt": always}
+    for extra in ("web", "onnx"):
+        of_extra = {each.partition(";")[0].strip() for each in declared if f"extra == '{extra}'" in each}
+        parts[f"requirements-{extra}.txt"] = of_extra
+    for name, part in parts.items():
+        listed = {line for line in (ROOT / name).read_text().split("
+") if line and line[0] != "#"}
+        assert {_plain(each) for each in part} == {_plain(each) for each in listed}
 
 
 def _plain(requirement: str) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT, command_environment, run_command, run_python
+from tests.playground import served
 from tests.saved_runs import make_runs
 from wordgen.cli.main import main
 from wordgen.recipes import recipe_names
@@ -27,6 +28,7 @@ COMMANDS = [
     for line in block.strip().split("\n")
 ]
 EVALUATE = "python -m wordgen evaluate"
+SERVE = "python -m wordgen serve"
 PYTHON_BLOCK = "".join(re.findall(r"```python\n(.*?)```", README, re.DOTALL))
 PARTS = [
     "wordgen",
@@ -35,6 +37,7 @@ PARTS = [
     "generate.py",
     "saved_models",
     "requirements.txt",
+    "requirements-web.txt",
     "requirements-dev.txt",
     "Makefile",
 ]
@@ -79,6 +82,20 @@ def test_the_guide_to_watching_names_what_tensorboard_shows():
     guide = (ROOT / "docs" / "watching.md").read_text(encoding="utf-8")
     groups = {tag.split("/")[0] for tag in (PERPLEXITY, DISTINCT, LOSS, SPEED, SAMPLES, PLAN, REPORT)}
     assert groups == set(re.findall(r"`(\d [a-z0-9 -]+)`", guide))
+
+
+def test_the_guide_to_the_playground_runs(trained_room: Path):
+    guide = (ROOT / "docs" / "playground.md").read_text(encoding="utf-8")
+    with served(trained_room) as playground:
+        asked = re.findall(r"curl (?:-N )?http://127\.0\.0\.1:8000(\S+)(?: -d '(.+)')?", guide)
+        assert len(asked) == 5
+        for place, content in asked:
+            answer = playground.ask("POST" if content else "GET", place, content.encode() or None)
+            assert answer.status == 200, answer
+        paths = playground.ask("GET", "/openapi.json").content["paths"]
+    assert {path for path in paths if f"{path}`" not in guide} == set()
+    known = run_command("serve", "--help", cwd=trained_room).stdout
+    assert {flag for flag in re.findall(r"--[a-z][a-z-]+", guide) if flag not in known} == set()
 
 
 def test_the_guide_to_evaluating_runs(trained_room: Path):
@@ -169,6 +186,13 @@ def _address(log: Path) -> str:
     raise AssertionError(f"TensorBoard did not start: {log.read_text()}")
 
 
+def test_the_playground_opens(clone: Path):
+    (line,) = (line for line in COMMANDS if line.startswith(SERVE))
+    with served(clone, *shlex.split(line)[4:]) as playground:
+        assert b"playground" in playground.ask("GET", "/").body
+        assert playground.stop() == (0, "\nThe playground is closed. Goodbye!\n")
+
+
 def test_the_make_targets_exist(clone: Path):
     for line in (line for line in COMMANDS if line.startswith("make")):
         planned = subprocess.run([*shlex.split(line), "-n"], cwd=clone, capture_output=True, text=True, check=False)
@@ -179,7 +203,8 @@ def test_the_make_targets_exist(clone: Path):
 
 
 def test_every_command_of_the_readme_is_looked_after():
-    known = ("make ", "python -m venv", ". .venv", "pip install -r requirements.txt")
+    known = ("make ", "python -m venv", ". .venv", "pip install -r requirements.txt", SERVE)
+    known += ("pip install -r requirements-web.txt",)
     known += ("python train.py", "python generate.py", "python -m wordgen corpora", EVALUATE, "tensorboard")
     known += ("python -m wordgen runs",)
     assert [line for line in COMMANDS if not line.startswith(known)] == []

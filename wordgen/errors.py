@@ -31,3 +31,7 @@ class WorkerLostError(WordgenError):
 
 class StorageError(WordgenError):
     """A file could not be written: no space, no permission."""
+
+
+class MissingPartError(WordgenError):
+    """A part of wordgen that is installed on demand is not there."""

@@ -158,10 +158,10 @@ def find_model(model: str | Path | None = None) -> Path:
     for folder in (Path(model), SAVED_MODELS / model, SAVED_MODELS / f"{model}{_SET_ASIDE}"):
         if is_bundle(folder):
             return folder
-    trained = _trained()
+    trained = trained_models()
     beginning = [folder for folder in trained if folder.name.startswith(str(model))]
     if beginning:
-        return max(beginning, key=_saved_at)
+        return max(beginning, key=saved_at)
     names = [folder.name for folder in trained]
     near = difflib.get_close_matches(str(model), names, n=1)
     if any(os.path.lexists(each) for each in (model, SAVED_MODELS / model)):
@@ -195,22 +195,24 @@ def load(model: str | Path | None = None) -> TrainedModel:
     return TrainedModel(load_bundle(folder), folder)
 
 
-def _trained() -> list[Path]:
+def trained_models() -> list[Path]:
+    """The folders of all runs that have a model, by name."""
     if not SAVED_MODELS.is_dir():
         return []
     return sorted(folder for folder in SAVED_MODELS.iterdir() if is_bundle(folder))
 
 
 def _newest() -> Path:
-    trained = _trained()
+    trained = trained_models()
     if not trained:
         raise BundleError(
             f"There is no trained model in {SAVED_MODELS} here. Train one first: "
             "python train.py --corpus lotr (or wordgen train --corpus lotr)."
         )
-    return max(trained, key=_saved_at)
+    return max(trained, key=saved_at)
 
 
-def _saved_at(folder: Path) -> float:
+def saved_at(folder: Path) -> float:
+    """When its weights were written last."""
     weights = folder / WEIGHTS
     return weights.stat().st_mtime if weights.exists() else 0.0

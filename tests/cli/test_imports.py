@@ -39,6 +39,8 @@ def modules_after(arguments: list[str], room: Path) -> tuple[int, set[str]]:
         (["score", "The caster sleeps."], 0),
         (["score", "--help"], 0),
         (["evaluate", "--help"], 0),
+        (["serve", "--help"], 0),
+        (["serve", "nowhere"], 2),
         (["evaluate"], 0),
         (["evaluate", "--split", "valid", "--json"], 0),
         (["evaluate", "--samples", "3"], 0),
@@ -71,7 +73,7 @@ def test_a_run_that_has_ended_needs_none(trained_room: Path, tmp_path: Path):
     assert not modules & {"tensorflow", "keras", "tensorboard"}
 
 
-@pytest.mark.parametrize("verb", ["generate", "evaluate", "runs", "export"])
+@pytest.mark.parametrize("verb", ["generate", "evaluate", "runs", "export", "serve"])
 def test_help_needs_no_numpy_and_no_nltk(verb: str, tmp_path: Path):
     _, modules = modules_after([verb, "--help"], tmp_path)
     assert not modules & {"numpy", "nltk", "rich"}

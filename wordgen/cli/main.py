@@ -20,6 +20,7 @@ _VERBS = {
     "evaluate": "measure how good a model is, beside what counting words can do",
     "runs": "list what was trained, look into a run, compare several, remove some",
     "export": "write a model into one file for Keras or ONNX",
+    "serve": "open the playground, a page to write on with trained models",
     "corpora": "list the texts that wordgen knows, look into one, add your own",
 }
 

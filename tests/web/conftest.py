@@ -1,0 +1,30 @@
+"""The room that the tests of the playground share, and a server in it; none of them changes either."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.playground import Playground, make_model, served
+from wordgen.generation.trained import TrainedModel
+from wordgen.run_folder import load
+
+
+@pytest.fixture(scope="session")
+def playground_room(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a model of the spells and one of the Japanese lyrics."""
+    room = tmp_path_factory.mktemp("playground")
+    make_model(room / "saved_models" / "lyrics", "lyrics")
+    make_model(room / "saved_models" / "spells", "spells")
+    return room
+
+
+@pytest.fixture(scope="session")
+def spells(playground_room: Path) -> TrainedModel:
+    return load(playground_room / "saved_models" / "spells")
+
+
+@pytest.fixture(scope="session")
+def playground(playground_room: Path) -> Iterator[Playground]:
+    with served(playground_room) as running:
+        yield running

@@ -1,0 +1,174 @@
+"""What the playground answers is what the model itself says."""
+
+import math
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.playground import Playground, plain_text, save_drawn
+from wordgen.corpora.finding import open_corpus
+from wordgen.errors import SettingError
+from wordgen.generation.settings import GenerationSettings
+from wordgen.generation.trained import TrainedModel
+from wordgen.run_folder import load
+from wordgen.text.vocabulary import Vocabulary
+from wordgen.web import answers
+from wordgen.web.asked import NextWordsAsked, TextAsked
+from wordgen.web.shelf import Shelf
+
+KNOWN_LINE = "The caster"
+
+
+def nothing() -> None:
+    """Between two symbols."""
+
+
+@pytest.fixture
+def shelf(playground_room: Path, monkeypatch: pytest.MonkeyPatch) -> Shelf:
+    monkeypatch.chdir(playground_room)
+    return Shelf([])
+
+
+def told(shelf: Shelf, **asked: Any) -> dict[str, Any]:
+    return answers.whole_text(list(answers.text(shelf, TextAsked(**{"model": "spells", **asked}), nothing)))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"length": 30},
+        {"length": 30, "mode": "greedy"},
+        {"length": 12, "mode": "beam", "beams": 3},
+        {"length": 60, "stop": "sentence", "at_least": 5},
+        {"length": 30, "top_k": 4, "repetition_penalty": 1.5, "no_repeat_ngram": 2, "max_copy": 5},
+    ],
+)
+def test_the_words_are_those_that_the_model_writes_with_their_surprisal(
+    settings: dict[str, Any], shelf: Shelf, spells: TrainedModel
+):
+    answer = told(shelf, seed=KNOWN_LINE, random_seed=4, **settings)
+    (text,) = spells.generate(KNOWN_LINE, random_seed=4, **settings)
+    assert answer["text"] == text.text
+    assert [symbol for word in answer["words"] for symbol in word["symbols"]] == list(text.symbols)
+    bits = [-each / math.log(2) for each in text.log_probabilities]
+    assert [word["bits"] for word in answer["words"]] == pytest.approx(bits, abs=1e-3)
+    assert (answer["ended"], answer["random_seed"]) == (text.ended, 4)
+    assert answer["perplexity"] == pytest.approx(text.perplexity, rel=1e-3)
+    copies = [(each.start, each.symbols, each.file, each.line) for each in spells.copies(text)]
+    assert [(each["start"], each["symbols"], each["file"], each["line"]) for each in answer["copies"]] == copies
+
+
+def test_going_on_from_symbols_is_going_on_from_their_text(shelf: Shelf):
+    first = told(shelf, seed=KNOWN_LINE, length=10, mode="greedy")
+    symbols = [symbol for word in first["seed_words"] + first["words"] for symbol in word["symbols"]]
+    rest = told(shelf, symbols=tuple(symbols[:6]), length=6, mode="greedy")
+    assert [word["symbols"][0] for word in rest["words"]] == symbols[6:]
+    assert rest["text"] == first["text"][-len(rest["text"]) :]
+
+
+def test_the_alternatives_are_the_models_own_next_words(shelf: Shelf, spells: TrainedModel):
+    (answer,) = answers.next_words(shelf, NextWordsAsked(model="spells", seed=KNOWN_LINE, number=7), nothing)
+    expected = [(each.word, [each.symbol], each.probability) for each in spells.next_words(KNOWN_LINE, 7)]
+    assert [(each["word"], each["symbols"], each["probability"]) for each in answer["words"]] == expected
+
+
+def test_a_piece_of_the_training_text_is_told_with_its_line(shelf: Shelf, spells: TrainedModel):
+    lines = Path(open_corpus("spells").files[0]).read_text(encoding="utf-8").split("\n")
+    number, line = next((n, each) for n, each in enumerate(lines, 1) if len(each.split()) > 9)
+    answer = told(shelf, seed=line, length=1)
+    assert answer["copies"][0]["line"] == number
+    assert answer["copies"][0]["file"] == "spells.txt"
+    assert answer["copies"][0]["text"] in line
+
+
+def test_a_model_without_an_index_does_not_know_of_copies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    vocabulary = Vocabulary.from_counts({"moon": 3, "light": 2, "￭.": 1}, 100, 1)
+    save_drawn(tmp_path / "saved_models" / "moon", vocabulary, plain_text())
+    monkeypatch.chdir(tmp_path)
+    assert told(Shelf([]), model="moon", length=4)["copies"] is None
+    with pytest.raises(SettingError, match="no copy index"):
+        told(Shelf([]), model="moon", length=4, max_copy=5)
+
+
+def test_a_word_that_is_spelled_out_is_one_word(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    vocabulary = Vocabulary.from_counts({"moon": 3, "light": 2, "rare": 1}, 400, 2, spelling=True)
+    save_drawn(tmp_path / "saved_models" / "moon", vocabulary, plain_text())
+    monkeypatch.chdir(tmp_path)
+    answer = told(Shelf([]), model="moon", seed="moon zebra light", length=80, random_seed=2)
+    assert [word["piece"].strip() for word in answer["seed_words"]] == ["moon", "zebra", "light"]
+    assert len(answer["seed_words"][1]["symbols"]) == 6
+    spelled = [word for word in answer["words"][:-1] if len(word["symbols"]) > 1]
+    assert spelled
+    assert all(word["piece"].strip() for word in spelled)
+    (text,) = load("saved_models/moon").generate("moon zebra light", length=80, random_seed=2)
+    assert "".join(word["piece"] for word in answer["seed_words"] + answer["words"]) == text.text
+
+
+def test_what_a_seed_has_that_is_unknown_is_told(shelf: Shelf):
+    answer = told(shelf, seed="The castr", length=1)
+    assert answer["unknown"][0]["word"] == "castr"
+    assert "caster" in answer["unknown"][0]["near"]
+    with pytest.raises(SettingError, match="'castr' is no symbol of this model"):
+        told(shelf, symbols=("castr",))
+
+
+@pytest.mark.parametrize("mode", ["sample", "beam"])
+def test_the_work_stops_between_two_symbols(mode: str, spells: TrainedModel):
+    class EnoughError(Exception):
+        pass
+
+    called = 0
+
+    def between() -> None:
+        nonlocal called
+        called += 1
+        if called == 4:
+            raise EnoughError
+
+    settings = GenerationSettings(mode=mode, length=30, random_seed=1)  # pyright: ignore[reportArgumentType]
+    written: list[int] = []
+    with pytest.raises(EnoughError):
+        written.extend(each.id for each in spells.go_on([], settings, between))
+    assert called == 4
+
+
+def test_the_examples_are_words_of_the_model_and_always_the_same(playground: Playground):
+    first, again = (playground.ask("GET", "/api/models/lyrics").content for _ in range(2))
+    assert first == again
+    assert 2 <= len(first["examples"]) <= 5
+    begun = playground.post("/api/text", model="lyrics", seed=first["examples"][0], length=1).content
+    assert begun["unknown"] == []
+    assert begun["text"].startswith(first["examples"][0])
+
+
+def test_a_text_is_scored_as_the_model_scores_it(playground: Playground, spells: TrainedModel):
+    text = "The caster sleeps. A light goes out."
+    answer = playground.post("/api/score", model="spells", text=text).content
+    score = spells.score(text)
+    assert [each["bits"] for each in answer["words"]] == pytest.approx([s.surprisal for s in score.symbols], abs=1e-3)
+    assert "".join(each["piece"] for each in answer["words"]) == text
+    assert [each["text"] for each in answer["sentences"]] == [each.text for each in score.sentences]
+    refused = playground.post("/api/score", model="spells", text="  ")
+    assert (refused.status, refused.content["error"]) == (422, "text holds nothing to score: give some words.")
+
+
+def test_the_lines_of_a_stream_are_the_whole_text(playground: Playground):
+    asked = {"model": "lyrics", "seed": "夜", "length": 12, "random_seed": 9}
+    streamed, whole = playground.post("/api/write", **asked), playground.post("/api/text", **asked).content
+    assert streamed.headers["content-type"] == "application/x-ndjson"
+    kinds = [line["event"] for line in streamed.lines]
+    assert kinds == ["begin", *["word"] * 12, "copies", "end"]
+    pieces = [line["piece"] for line in streamed.lines if line["event"] == "word"]
+    assert "".join(["夜", *pieces]) == whole["text"]
+
+
+def test_every_setting_of_writing_is_taken(playground: Playground):
+    """With the defaults as they are told, nothing changes."""
+    told_settings = playground.ask("GET", "/api/settings").content["settings"]
+    defaults = {each["name"]: each["default"] for each in told_settings}
+    assert set(defaults) == {each.name for each in fields(GenerationSettings)} - {"count"}
+    plain = playground.post("/api/text", model="spells", random_seed=1).content
+    given = playground.post("/api/text", **{**defaults, "model": "spells", "random_seed": 1}).content
+    assert given["text"] == plain["text"]

@@ -1,0 +1,143 @@
+"""Turns: so many at once, so many wait, the rest is sent away, and each ends in time."""
+
+import asyncio
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.playground import Answer, served
+from wordgen.web.limits import ServingSettings
+from wordgen.web.refusals import RefusedError
+from wordgen.web.turns import Check, Event, TimeUpError, Turn, Turns
+
+
+def counting(check: Check) -> Iterator[Event]:
+    """Work without end."""
+    number = 0
+    while True:
+        check()
+        yield {"number": number}
+        number += 1
+        time.sleep(0.001)
+
+
+def test_no_more_are_worked_on_or_wait_than_may():
+    async def ask() -> None:
+        turns = Turns(ServingSettings(at_once=2, waiting=3))
+        taken = [turns.take(counting) for _ in range(5)]
+        with pytest.raises(RefusedError, match="Too many requests are waiting already: try again in 5 seconds") as busy:
+            turns.take(counting)
+        assert (busy.value.status, busy.value.retry_after) == (429, 5)
+        for turn in taken[:2]:
+            assert await turn.next_event() == {"number": 0}
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(taken[2].next_event(), 0.2)
+        taken[0].stop()
+        assert await asyncio.wait_for(taken[2].next_event(), 5) == {"number": 0}
+        with turns.take(counting):
+            turns.close()
+
+    asyncio.run(ask())
+
+
+async def to_the_end(turn: Turn) -> None:
+    while await turn.next_event():
+        pass
+
+
+def test_work_is_ended_when_its_time_is_up():
+    async def ask() -> None:
+        turns = Turns(ServingSettings(at_once=1, waiting=3, time_out=0.3))
+        first, second = turns.take(counting), turns.take(counting)
+        with pytest.raises(TimeUpError, match=r"took longer than 0\.3 seconds") as late:
+            await to_the_end(first)
+        assert (late.value.status, late.value.retry_after) == (503, 5)
+        second.stop()
+        turns.close()
+
+    asyncio.run(ask())
+
+
+def test_who_waits_too_long_is_told_that_others_are_served():
+    async def ask() -> None:
+        released = threading.Event()
+
+        def stubborn(check: Check) -> Iterator[Event]:
+            released.wait(5)
+            yield {}
+
+        turns = Turns(ServingSettings(at_once=1, waiting=1, time_out=0.2))
+        first, second = turns.take(stubborn), turns.take(counting)
+        with pytest.raises(RefusedError, match=r"Others were still being served after 0.2 seconds"):
+            await second.next_event()
+        released.set()
+        assert await first.next_event() == {}
+        turns.close()
+
+    asyncio.run(ask())
+
+
+def test_closing_ends_all_work_and_begins_none():
+    async def ask() -> None:
+        turns = Turns(ServingSettings(at_once=1, waiting=5))
+        taken = [turns.take(counting) for _ in range(4)]
+        assert await taken[0].next_event()
+        turns.close()
+        for turn in taken:
+            await asyncio.wait_for(to_the_end(turn), 5)
+        with pytest.raises(RefusedError, match="being closed"):
+            turns.take(counting)
+
+    asyncio.run(ask())
+
+
+def test_what_goes_wrong_in_the_work_is_raised_where_it_is_waited_for():
+    def broken(check: Check) -> Iterator[Event]:
+        yield {}
+        raise ZeroDivisionError
+
+    async def ask() -> None:
+        turns = Turns(ServingSettings())
+        with turns.take(broken) as turn:
+            assert await turn.next_event() == {}
+            with pytest.raises(ZeroDivisionError):
+                await turn.next_event()
+        turns.close()
+
+    asyncio.run(ask())
+
+
+def test_a_burst_of_two_hundred_is_answered_and_survived(playground_room: Path):
+    with served(playground_room, "--at-once", "1", "--waiting", "4") as busy:
+
+        def ask(number: int) -> Answer:
+            return busy.post("/api/text", model="spells", length=40, random_seed=number)
+
+        with ThreadPoolExecutor(200) as crowd:
+            answers = list(crowd.map(ask, range(200)))
+        statuses = Counter(answer.status for answer in answers)
+        assert set(statuses) == {200, 429}
+        assert statuses[200] >= 5
+        for answer in answers:
+            if answer.status == 429:
+                assert answer.headers["retry-after"] == "5"
+                assert answer.content == {"error": "Too many requests are waiting already: try again in 5 seconds."}
+        in_the_crowd = next(answer.content for answer in answers if answer.status == 200)
+        alone = busy.post("/api/text", model="spells", length=40, random_seed=in_the_crowd["random_seed"]).content
+        assert alone["text"] == in_the_crowd["text"]
+
+
+def test_a_text_whose_time_is_up_is_given_as_it_stands(playground_room: Path):
+    with served(playground_room, "--time-out", "1", "--longest", "100000") as impatient:
+        answer = impatient.post("/api/text", model="spells", length=100_000, no_repeat_ngram=3).content
+        assert answer["ended"] == "time"
+        assert 0 < answer["symbols"] < 100_000
+        searched = impatient.post("/api/text", model="spells", mode="beam", length=2000, beams=20)
+        assert searched.status == 503
+        assert searched.content["error"].startswith("That took longer than 1 seconds")
+        assert searched.headers["retry-after"] == "5"

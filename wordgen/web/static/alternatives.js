@@ -1,0 +1,85 @@
+// What else could stand in the place of a word: a list with odds, to go on from.
+
+import { post } from "/api.js";
+import { oddsInWords } from "/words.js";
+
+const dialog = document.getElementById("alternatives");
+const title = document.getElementById("alternatives-title");
+const facts = document.getElementById("alternatives-facts");
+const list = document.getElementById("alternatives-list");
+let taken = () => {};
+
+document.getElementById("alternatives-close").addEventListener("click", () => dialog.close());
+dialog.addEventListener("click", (event) => {
+  if (event.target === dialog) dialog.close(); // beside it
+});
+dialog.addEventListener("keydown", (event) => {
+  const buttons = [...list.querySelectorAll("button")];
+  const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+  if (!step || !buttons.length) return;
+  const next = buttons.indexOf(document.activeElement) + step;
+  buttons[(next + buttons.length) % buttons.length].focus();
+  event.preventDefault();
+});
+
+function percent(probability) {
+  if (probability >= 0.0995) return `${Math.round(100 * probability)} %`;
+  return probability >= 0.001 ? `${(100 * probability).toFixed(1)} %` : "< 0.1 %";
+}
+
+function row(word, likeliest, chosen) {
+  const button = document.createElement("button");
+  button.type = "button";
+  const name = document.createElement("span");
+  name.textContent = word.word;
+  const bar = document.createElement("span");
+  bar.className = "bar";
+  bar.setAttribute("aria-hidden", "true");
+  bar.style.setProperty("--share", (word.probability / likeliest).toFixed(4));
+  const odds = document.createElement("span");
+  odds.className = "odds";
+  odds.textContent = percent(word.probability);
+  button.append(name, bar, odds);
+  if (chosen) button.setAttribute("aria-current", "true");
+  button.addEventListener("click", () => {
+    dialog.close();
+    taken(word);
+  });
+  const item = document.createElement("li");
+  item.append(button);
+  return item;
+}
+
+function place(beside) {
+  const box = beside.getBoundingClientRect();
+  const width = dialog.offsetWidth;
+  const left = Math.max(8, Math.min(box.left, document.documentElement.clientWidth - width - 8));
+  const below = box.bottom + 6;
+  const fits = below + dialog.offsetHeight < window.innerHeight - 8;
+  dialog.style.setProperty("--left", `${left}px`);
+  dialog.style.setProperty("--top", `${fits ? below : Math.max(8, window.innerHeight - dialog.offsetHeight - 8)}px`);
+}
+
+// Shows them for a word; `take` is called with the one that is chosen.
+export async function showAlternatives(word, question, take) {
+  taken = take;
+  title.textContent = `Instead of “${word.piece.trim() || word.span.textContent}”`;
+  facts.textContent = [typeof word.bits === "number" ? oddsInWords(word.bits) : "", word.source].filter(Boolean).join(". ");
+  list.replaceChildren();
+  const looking = document.createElement("li");
+  looking.textContent = "Looking …";
+  list.append(looking);
+  if (window.matchMedia("(max-width: 44rem)").matches) word.span.scrollIntoView({ block: "start" }); // above the list
+  dialog.showModal();
+  place(word.span);
+  try {
+    const { words } = await post("/api/next", question);
+    const stands = JSON.stringify(word.symbols);
+    const likeliest = words[0]?.probability;
+    list.replaceChildren(...words.map((each) => row(each, likeliest, JSON.stringify(each.symbols) === stands)));
+    list.querySelector("button")?.focus();
+  } catch (error) {
+    looking.textContent = error.message;
+  }
+  place(word.span);
+}

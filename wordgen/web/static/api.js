@@ -1,0 +1,57 @@
+// What the page asks of its server. Errors carry the server's own sentence.
+
+export class Refusal extends Error {}
+
+async function sentenceOf(response) {
+  try {
+    return (await response.json()).error || `The server answered ${response.status}.`;
+  } catch {
+    return `The server answered ${response.status}.`;
+  }
+}
+
+async function ask(place, options) {
+  let response;
+  try {
+    response = await fetch(place, options);
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new Refusal("The server does not answer: is wordgen serve still running?");
+  }
+  if (!response.ok) throw new Refusal(await sentenceOf(response));
+  return response;
+}
+
+function posted(content, signal) {
+  const headers = { "Content-Type": "application/json" };
+  return { method: "POST", headers, body: JSON.stringify(content), signal };
+}
+
+export async function get(place) {
+  return (await ask(place)).json();
+}
+
+export async function post(place, content) {
+  return (await ask(place, posted(content))).json();
+}
+
+// The events of a text, one a line, as they come.
+export async function* written(content, signal) {
+  const response = await ask("/api/write", posted(content, signal));
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  let waiting = "";
+  let ended = false;
+  while (true) {
+    const { value, done } = await reader.read();
+    if (done) break;
+    const lines = (waiting + value).split("\n");
+    waiting = lines.pop();
+    for (const line of lines) {
+      const event = JSON.parse(line);
+      if (event.event === "error") throw new Refusal(event.error);
+      ended = event.event === "end";
+      yield event;
+    }
+  }
+  if (!ended) throw new Refusal("The server was closed before the text had ended.");
+}

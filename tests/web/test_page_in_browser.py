@@ -128,6 +128,19 @@ def test_another_word_can_be_chosen_to_go_on_from(page: Page):
     assert not page.value("document.querySelector('dialog').open")
 
 
+def test_the_alternatives_are_those_of_the_model_that_wrote(page: Page):
+    choose(page, ".model", "spells")
+    write(page, "The caster")
+    before = words(page)
+    choose(page, ".model", "lyrics")
+    page.click(".word", 4)
+    page.wait(LISTED)
+    page.click("#alternatives-list button", 1)
+    page.wait(f"document.querySelectorAll('.word').length > 5 && {WRITTEN}")
+    assert words(page)[:4] == before[:4]
+    assert not re.search("[ぁ-ん]", "".join(words(page)))
+
+
 def test_two_models_or_two_settings_stand_side_by_side(page: Page):
     page.click("#compare")
     page.wait("document.querySelectorAll('.side').length === 2")
@@ -272,6 +285,20 @@ def test_nothing_from_a_model_or_a_user_becomes_markup(chromium: Page, tmp_path:
         assert bad in chromium.text(".network")
         assert chromium.value("document.querySelector('.model').value") == "<b>bold<i>"
         assert chromium.complaints == []
+
+
+def test_a_text_that_breaks_off_is_told_and_stays(chromium: Page, playground_room: Path):
+    with served(playground_room, "spells", "--longest", "50000") as leaving:
+        chromium.open(leaving.address)
+        chromium.wait(READY)
+        set_number(chromium, "length", "50000")
+        chromium.click("#write")
+        chromium.wait("document.querySelectorAll('.word').length > 50")
+        leaving.process.kill()
+        chromium.wait("document.querySelector('.status.problem')")
+        assert chromium.text(".status") == "The text broke off: is wordgen serve still running?"
+        assert len(words(chromium)) > 50
+        assert chromium.value("document.querySelector('#stop').disabled")
 
 
 def test_a_server_that_has_gone_is_told(chromium: Page, playground_room: Path):

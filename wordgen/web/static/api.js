@@ -35,6 +35,17 @@ export async function post(place, content) {
   return (await ask(place, posted(content))).json();
 }
 
+const CUT_OFF = "The text broke off: is wordgen serve still running?";
+
+async function readOn(reader) {
+  try {
+    return await reader.read();
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new Refusal(CUT_OFF);
+  }
+}
+
 // The events of a text, one a line, as they come.
 export async function* written(content, signal) {
   const response = await ask("/api/write", posted(content, signal));
@@ -42,7 +53,7 @@ export async function* written(content, signal) {
   let waiting = "";
   let ended = false;
   while (true) {
-    const { value, done } = await reader.read();
+    const { value, done } = await readOn(reader);
     if (done) break;
     const lines = (waiting + value).split("\n");
     waiting = lines.pop();
@@ -53,5 +64,5 @@ export async function* written(content, signal) {
       yield event;
     }
   }
-  if (!ended) throw new Refusal("The server was closed before the text had ended.");
+  if (!ended) throw new Refusal(CUT_OFF);
 }

@@ -112,6 +112,7 @@ export class Side {
     if (event.unknown.length > 5) this.notes.push(`${event.unknown.length - 5} more words are unknown and left out.`);
     if (event.cut) this.notes.push("Of so long a beginning the end alone is read.");
     this.randomSeed = event.random_seed;
+    this.writer = event.model; // another may be chosen by the time that a word is clicked
     this.tell(["Writing …", ...this.notes].join(" "));
   }
 
@@ -140,7 +141,7 @@ export class Side {
     const word = this.words.words[place];
     const symbols = this.words.symbolsBefore(place);
     const take = (other) => this.takeAlternative(place, other);
-    showAlternatives(word, { model: this.model.value, symbols, number: 12 }, take);
+    showAlternatives(word, { model: this.writer, symbols, number: 12 }, take);
   }
 
   async takeAlternative(place, other) {
@@ -148,7 +149,7 @@ export class Side {
     this.words.keep(place);
     this.words.add({ ...other, chosen: true });
     this.words.focus(place);
-    await this.goOn({ symbols: this.words.symbolsBefore(place + 1) });
+    await this.goOn({ model: this.writer, symbols: this.words.symbolsBefore(place + 1) });
   }
 
   stop() {

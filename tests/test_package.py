@@ -47,16 +47,14 @@ def test_the_wheel_holds_code_and_texts_and_nothing_else(installed: Path):
 
 def test_its_requirements_are_the_one_list(installed: Path):
     (metadata,) = (installed / "site").glob("wordgen-*.dist-info/METADATA")
-    declared = {line.split(": ")[1] for line in metadata.read_text().split("
-") if line.startswith("Requires-Dist")}
+    declared = {line.split(": ")[1] for line in metadata.read_text().split("\n") if line.startswith("Requires-Dist")}
     always = {each for each in declared if "extra ==" not in each}
     parts = {"requirements.txt": always}
     for extra in ("web", "onnx"):
         of_extra = {each.partition(";")[0].strip() for each in declared if f"extra == '{extra}'" in each}
         parts[f"requirements-{extra}.txt"] = of_extra
     for name, part in parts.items():
-        listed = {line for line in (ROOT / name).read_text().split("
-") if line and line[0] != "#"}
+        listed = {line for line in (ROOT / name).read_text().split("\n") if line and line[0] != "#"}
         assert {_plain(each) for each in part} == {_plain(each) for each in listed}
 
 

@@ -5,18 +5,16 @@ import json
 import re
 import shlex
 import shutil
-import signal
 import subprocess
-import sys
-import time
 import urllib.request
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT, command_environment, run_command, run_python
+from tests.conftest import ROOT, run_command, run_python
 from tests.playground import served
 from tests.saved_runs import make_runs
+from tests.tensorboard_server import tensorboard
 from wordgen.cli.main import main
 from wordgen.recipes import recipe_names
 from wordgen.training.tensorboard import DISTINCT, LOSS, PERPLEXITY, PLAN, REPORT, SAMPLES, SPEED
@@ -159,31 +157,11 @@ def test_the_command_that_exports_runs(in_empty_folder: Path):
 def test_tensorboard_serves_what_was_learned(clone: Path, tmp_path: Path):
     (line,) = (line for line in COMMANDS if line.startswith("tensorboard"))
     assert line == "tensorboard --logdir saved_models"
-    program = Path(sys.executable).parent / "tensorboard"
-    with (tmp_path / "log").open("w+") as log:
-        process = subprocess.Popen(
-            [program, *shlex.split(line)[1:], "--port", "0"],
-            cwd=clone,
-            stdout=log,
-            stderr=log,
-            env=command_environment(),
-        )
-        try:
-            address = _address(tmp_path / "log")
-            with urllib.request.urlopen(address, timeout=30) as page:
-                assert b"TensorBoard" in page.read()
-        finally:
-            process.send_signal(signal.SIGTERM)
-            process.wait(timeout=30)
-
-
-def _address(log: Path) -> str:
-    for _ in range(300):
-        found = re.search(r"at (http://\S+)", log.read_text())
-        if found:
-            return found[1]
-        time.sleep(0.2)
-    raise AssertionError(f"TensorBoard did not start: {log.read_text()}")
+    with (
+        tensorboard(clone, tmp_path / "log", shlex.split(line)[1:]) as address,
+        urllib.request.urlopen(address, timeout=30) as page,
+    ):
+        assert b"TensorBoard" in page.read()
 
 
 def test_the_playground_opens(clone: Path):

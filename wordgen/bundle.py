@@ -97,12 +97,6 @@ def save_bundle(bundle: Bundle, folder: Path) -> None:
         write_whole(folder / CONFIG, config)
 
 
-def read_config(folder: Path) -> tuple[Architecture, TextConfig]:
-    """What a model is, without its weights."""
-    config, _ = _read_plain_files(folder)
-    return _parse_config(config, folder)
-
-
 def load_bundle(folder: Path) -> Bundle:
     """Read a bundle; whatever is wrong with it is said in a sentence before anything large is read."""
     if not folder.is_dir():

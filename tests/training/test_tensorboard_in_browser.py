@@ -1,0 +1,76 @@
+"""Every tab of a real TensorBoard, looked at in a real Chromium."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.browser import PROGRAMS, Page, find_chromium, open_browser
+from tests.tensorboard_server import tensorboard
+from wordgen.training.tensorboard import BITS, LONGEST_COPY, PERPLEXITY, PLAN, REPORT, SAMPLES, SPEED
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(find_chromium() is None, reason=f"none of {', '.join(PROGRAMS)} is installed"),
+]
+SHOWN = """
+(function told(node) {
+  if (node.nodeType === Node.TEXT_NODE) return node.data;
+  if (["STYLE", "SCRIPT", "TEMPLATE"].includes(node.nodeName)) return "";
+  const inside = [node.shadowRoot, node.contentDocument && node.contentDocument.body];
+  return [...inside, ...node.childNodes].filter(Boolean).map(told).join(" ");
+})(document.body).replace(/\\s+/g, " ")
+"""  # TensorBoard's parts keep their text to themselves
+
+
+@pytest.fixture(scope="module")
+def address(trained_room: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with tensorboard(trained_room, tmp_path_factory.mktemp("tensorboard") / "log") as served:
+        yield served
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Page]:
+    with open_browser() as page:
+        page.show_as(1600, 2400)
+        yield page
+
+
+def _heading(tag: str) -> str:
+    """Of a chart: in two parts, so that the first can be shortened."""
+    return tag.replace("/", " /")
+
+
+@pytest.mark.parametrize(
+    ("tab", "shown"),
+    [
+        (
+            "timeseries",
+            ["small/train", "small/valid", *map(_heading, (PERPLEXITY, BITS, LONGEST_COPY)), "3 steps 3 cards"],
+        ),
+        ("scalars", ["small/train", "small/valid", PERPLEXITY, SPEED.split("/")[0]]),
+        (
+            "text",
+            [f"{SAMPLES}/greedy begun anew", f"{SAMPLES}/sampled from", PLAN, REPORT, "spells, english by the line"],
+        ),
+        ("hparams", ["Trial ID", "small", "corpus", "spells", f"valid.{PERPLEXITY}"]),
+        ("projector", ["Points: 770", "Dimension: 48"]),
+    ],
+)
+def test_each_tab_shows_the_run(tab: str, shown: list[str], chromium: Page, address: str):
+    chromium.complaints.clear()
+    chromium.open("about:blank")
+    chromium.open(f"{address}#{tab}")
+    for part in shown:
+        chromium.wait(f"{SHOWN}.includes({part!r})", seconds=60)
+    assert chromium.complaints == []
+
+
+def test_the_charts_have_curves_of_train_and_valid(chromium: Page, address: str):
+    chromium.open("about:blank")
+    chromium.open(f"{address}#timeseries")
+    chromium.wait(f"{SHOWN}.includes({_heading(PERPLEXITY)!r})", seconds=60)
+    first = "document.querySelector('scalar-card')"
+    chromium.wait(f"{first}.querySelector('canvas, path')")
+    for curve in ("small/train", "small/valid"):
+        chromium.wait(f"{first}.innerText.includes({curve!r})")

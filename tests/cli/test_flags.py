@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from wordgen.cli import generate, train
+from wordgen.cli import generate, serve, train
 from wordgen.errors import SettingError
 
 TRAIN_FLAGS = [
@@ -19,7 +19,7 @@ def test_the_flags_that_scripts_rely_on_are_there(verb: object, flags: list[str]
     assert not [flag for flag in flags if not re.search(rf"(^|[\s,])--{flag}\b", text)]
 
 
-@pytest.mark.parametrize("verb", [train, generate])
+@pytest.mark.parametrize("verb", [train, generate, serve])
 def test_every_flag_says_its_default(verb: object):
     parser = verb.make_parser("wordgen")  # pyright: ignore[reportAttributeAccessIssue]
     told = re.compile(r"\(default: .+\)|by default|\(required\)")

@@ -22,7 +22,7 @@ def description_page(described: Mapping[str, Any]) -> str:
 
 
 def _introduction() -> Markup:
-    example = 'curl -N http://127.0.0.1:8000/api/write -H "Content-Type: application/json" -d \'{"seed": "The road"}\''
+    example = 'curl -N http://127.0.0.1:8000/api/write -d \'{"seed": "The road"}\''
     return joined(
         element("h1", "The API"),
         element(

@@ -9,6 +9,12 @@ export function oddsInWords(bits) {
   return `${bits.toFixed(1)} bits: one in ${oneIn.toLocaleString("en")}`;
 }
 
+// For a word that is nothing but space, or the end of a unit.
+function signOf(space) {
+  if (!space) return "¶";
+  return space.includes("\n") ? "↵" : "␣";
+}
+
 export class Words {
   constructor(element, onChoice) {
     this.element = element;
@@ -38,22 +44,21 @@ export class Words {
     span.className = "word";
     span.setAttribute("role", "button");
     span.tabIndex = this.words.length ? -1 : 0;
-    span.textContent = shown || (before.includes("\n") ? "↵" : "¶");
+    span.textContent = shown || signOf(before);
     if (!shown) span.classList.add("sign");
     if (word.seed) span.classList.add("seed");
     if (typeof word.bits === "number") {
       span.style.setProperty("--tint", Math.min(word.bits / MOST_BITS, 1).toFixed(3));
       span.title = oddsInWords(word.bits);
     }
-    this.element.append(before, span, after);
-    this.words.push({ ...word, span, before: span.previousSibling, after: span.nextSibling });
+    const around = [before, after].map((space) => document.createTextNode(space));
+    this.element.append(...(shown ? [around[0], span, around[1]] : [span, ...around]));
+    this.words.push({ ...word, span, around });
   }
 
   keep(number) {
     for (const word of this.words.splice(number)) {
-      word.before.remove();
-      word.span.remove();
-      word.after.remove();
+      for (const node of [word.span, ...word.around]) node.remove();
     }
     for (const word of this.words) this.unmark(word);
   }

@@ -44,8 +44,10 @@ def make_model(folder: Path, corpus: str, *, units: int = 24) -> Path:
     return folder
 
 
-def save_drawn(folder: Path, vocabulary: Vocabulary, text: TextConfig, *, units: int = 8) -> Path:
-    """A bundle with these words and drawn weights."""
+def save_drawn(
+    folder: Path, vocabulary: Vocabulary, text: TextConfig, *, units: int = 8, always: str | None = None
+) -> Path:
+    """A bundle with these words and drawn weights, or one that writes always the same."""
     architecture = Architecture(
         vocabulary_size=len(vocabulary), embedding=8, layers=1, units=units, cell="lstm", tied=False
     )
@@ -53,6 +55,8 @@ def save_drawn(folder: Path, vocabulary: Vocabulary, text: TextConfig, *, units:
     weights = {n: dice.normal(size=shape).astype(np.float32) for n, shape in architecture.weight_shapes().items()}
     if vocabulary.spells:
         weights["output/bias"][vocabulary.id_of(WORD_END)] += 6  # or else no word that is spelled out would end
+    if always is not None:
+        weights["output/bias"][vocabulary.id_of(always)] += 100
     save_bundle(Bundle(architecture, text, vocabulary, weights), folder)
     return folder
 

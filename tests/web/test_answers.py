@@ -143,6 +143,14 @@ def test_the_examples_are_words_of_the_model_and_always_the_same(playground: Pla
     assert begun["text"].startswith(first["examples"][0])
 
 
+def test_where_a_model_begins_with_signs_common_words_are_the_examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    vocabulary = Vocabulary.from_counts({"=": 9, "There": 5, "there": 5, "A": 4, "Frodo": 3}, 100, 1)
+    save_drawn(tmp_path / "saved_models" / "signs", vocabulary, plain_text(), always="=")
+    monkeypatch.chdir(tmp_path)
+    (told_of,) = answers.about_model(Shelf([]), "signs", nothing)
+    assert told_of["examples"] == ["There", "Frodo"]
+
+
 def test_a_text_is_scored_as_the_model_scores_it(playground: Playground, spells: TrainedModel):
     text = "The caster sleeps. A light goes out."
     answer = playground.post("/api/score", model="spells", text=text).content

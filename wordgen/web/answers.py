@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
-from itertools import islice
+from itertools import chain, islice
 from math import log, log2
 from typing import TypeVar
 
@@ -113,13 +113,15 @@ def about_model(shelf: Shelf, name: str, check: Check) -> Iterator[Event]:
 
 
 def _examples(model: TrainedModel) -> list[str]:
-    """Beginnings to try: what the model itself begins with and can read again, always the same."""
-    words = any(len(symbol) > 1 for symbol in model.vocabulary.symbols[model.vocabulary.special :])
+    """Beginnings to try, always the same: what the model itself begins with and can read again, else common words."""
+    ordinary = model.vocabulary.symbols[model.vocabulary.special :]
+    words = any(len(symbol) > 1 for symbol in ordinary)
     length = _SYMBOLS_OF_AN_EXAMPLE if words else _LETTERS_OF_AN_EXAMPLE
     settings = GenerationSettings(count=4 * _EXAMPLES, length=length, stop="line", at_least=2, random_seed=1)
     written = (text.text.strip() for text in model.generate_with("", settings))
-    good = (each for each in written if any(map(str.isalnum, each)) and not model.read_seed(each).unknown)
-    return list(islice(dict.fromkeys(good), _EXAMPLES))
+    good = (each for each in written if each[:1].isalnum() and not model.read_seed(each).unknown)
+    common = (symbol for symbol in ordinary if symbol.isalpha() and symbol.istitle() and len(symbol) > 1)
+    return list(islice(dict.fromkeys(chain(good, common)), _EXAMPLES))
 
 
 class _Writing:

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.browser import Page, open_browser
 from tests.playground import Playground, make_model, served
+from tests.playground_page import READY
 from wordgen.generation.trained import TrainedModel
 from wordgen.run_folder import load
 
@@ -28,3 +30,20 @@ def spells(playground_room: Path) -> TrainedModel:
 def playground(playground_room: Path) -> Iterator[Playground]:
     with served(playground_room) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Page]:
+    with open_browser() as page:
+        yield page
+
+
+@pytest.fixture
+def page(chromium: Page, playground: Playground) -> Iterator[Page]:
+    """The playground on a large screen; nothing may be complained of in its console."""
+    chromium.complaints.clear()
+    chromium.show_as(1280)
+    chromium.open(playground.address)
+    chromium.wait(READY)
+    yield chromium
+    assert chromium.complaints == []

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from wordgen.errors import WordgenError
     from wordgen.evaluating import Evaluation, evaluate
     from wordgen.generation.settings import GenerationSettings
-    from wordgen.generation.trained import Text, TrainedModel
+    from wordgen.generation.texts import Text
+    from wordgen.generation.trained import TrainedModel
     from wordgen.run_folder import load
     from wordgen.run_settings import TrainSettings
     from wordgen.runs import Run, train, train_with
@@ -44,7 +45,7 @@ _HOMES = {
     "GenerationSettings": "wordgen.generation.settings",
     "Observer": "wordgen.training.reports",
     "Run": "wordgen.runs",
-    "Text": "wordgen.generation.trained",
+    "Text": "wordgen.generation.texts",
     "TrainSettings": "wordgen.run_settings",
     "TrainedModel": "wordgen.generation.trained",
     "WordgenError": "wordgen.errors",

@@ -10,7 +10,8 @@ from tests.conftest import ROOT, trained_on_few_lines
 from wordgen.generation.choosing import forbid_copies
 from wordgen.generation.odds import NO_SYMBOL, Past
 from wordgen.generation.spelled import SpellingIds, forbid_repeated_words, spell_well
-from wordgen.generation.trained import Text, TrainedModel
+from wordgen.generation.texts import Text
+from wordgen.generation.trained import TrainedModel
 from wordgen.run_folder import load
 from wordgen.text.escapes import BYTES, WORD_END
 from wordgen.text.tokenizers import tokenizer_named

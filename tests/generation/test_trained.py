@@ -12,7 +12,8 @@ import pytest
 from wordgen.errors import SettingError
 from wordgen.generation import trained
 from wordgen.generation.settings import GenerationSettings, Mode, without_effect
-from wordgen.generation.trained import Text, TrainedModel, word_to_try
+from wordgen.generation.texts import Text
+from wordgen.generation.trained import TrainedModel, word_to_try
 from wordgen.run_folder import load
 from wordgen.text.codec import Codec
 from wordgen.text.escapes import RESERVED, START_TOKEN, UNKNOWN_TOKEN

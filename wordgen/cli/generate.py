@@ -17,7 +17,8 @@ from wordgen.generation.settings import GenerationSettings, with_random_seed, wi
 if TYPE_CHECKING:
     from wordgen.generation.copies import Copy
     from wordgen.generation.reading import Seed
-    from wordgen.generation.trained import Text, TrainedModel
+    from wordgen.generation.texts import Text
+    from wordgen.generation.trained import TrainedModel
 
 # One text is bound by reading the weights: a few threads read faster than one, and many only spin and wait.
 _FEW_TEXTS = 8

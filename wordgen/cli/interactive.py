@@ -18,7 +18,8 @@ from wordgen.settings import flag_name
 if TYPE_CHECKING:
     from wordgen.generation.manuscript import Manuscript
     from wordgen.generation.reading import UnknownWord
-    from wordgen.generation.trained import NextWord, TrainedModel
+    from wordgen.generation.texts import NextWord
+    from wordgen.generation.trained import TrainedModel
 
 _HELP = """\
 Type a beginning and press Enter; an empty line begins anew.

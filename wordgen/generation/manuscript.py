@@ -9,7 +9,8 @@ from wordgen.generation.settings import GenerationSettings
 from wordgen.text.codec import Codec
 
 if TYPE_CHECKING:
-    from wordgen.generation.trained import NextWord, TrainedModel
+    from wordgen.generation.texts import NextWord
+    from wordgen.generation.trained import TrainedModel
 
 
 class Manuscript:

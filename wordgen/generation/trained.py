@@ -2,11 +2,10 @@
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
@@ -19,62 +18,18 @@ from wordgen.generation.decoding import Reader, Writer
 from wordgen.generation.drafts import Draft, Ended, write_to_the_end
 from wordgen.generation.manuscript import Manuscript
 from wordgen.generation.odds import NO_SYMBOL, OddsChange
-from wordgen.generation.reading import WARM_UP, Seed, TextReader, UnknownWord
-from wordgen.generation.scoring import Progress, Score, perplexity, score
+from wordgen.generation.reading import WARM_UP, Seed, TextReader
+from wordgen.generation.scoring import Progress, Score, score
 from wordgen.generation.settings import GenerationSettings, with_random_seed
 from wordgen.generation.spelled import SpellingIds
 from wordgen.generation.step import NumpyNetwork
+from wordgen.generation.texts import NextWord, Text, WrittenSymbol
 from wordgen.settings import by_name
 from wordgen.text.codec import Codec, Speaker
 from wordgen.text.lines import LINE_BREAK
 from wordgen.text.vocabulary import END, START, UNKNOWN
 
 _SIDE_BY_SIDE = 256
-
-
-@dataclass(frozen=True)
-class Text:
-    """One written text, with what is needed to write it again."""
-
-    seed: str
-    text: str
-    """The seed and what follows it, spaced as in the corpus."""
-    symbols: tuple[str, ...]
-    """What was written after the seed, symbol by symbol."""
-    log_probabilities: tuple[float, ...]
-    """Of each written symbol, as the network itself has them, before any setting changes the odds."""
-    ended: Ended
-    unknown: tuple[UnknownWord, ...]
-    """The words of the seed that the model does not know and that were left out."""
-    settings: GenerationSettings
-    random_seed: int
-    """That of this text alone: with it and the same settings it comes again, whatever `count` was."""
-    number: int
-    """Which of the `count` texts of this seed it is, from 0."""
-
-    @property
-    def perplexity(self) -> float:
-        return perplexity(self.log_probabilities)
-
-
-class WrittenSymbol(NamedTuple):
-    """One more symbol of a text, as soon as it is sure to stay."""
-
-    id: int
-    piece: str
-    """What it adds to the text."""
-    log_probability: float
-    """As the network itself has it."""
-
-
-@dataclass(frozen=True)
-class NextWord:
-    word: str
-    """As it would stand on the screen; END and a line break are named."""
-    piece: str
-    """What it would add to the text, its space included."""
-    symbol: str
-    probability: float
 
 
 class TrainedModel:

@@ -10,7 +10,8 @@ from typing import TypeVar
 from wordgen.errors import SettingError
 from wordgen.generation.scoring import perplexity
 from wordgen.generation.settings import GenerationSettings, with_random_seed
-from wordgen.generation.trained import TrainedModel, WrittenSymbol
+from wordgen.generation.texts import WrittenSymbol
+from wordgen.generation.trained import TrainedModel
 from wordgen.text.escapes import END_TOKEN, UNKNOWN_TOKEN
 from wordgen.text.spelling import byte_of
 from wordgen.text.vocabulary import START, UNKNOWN

@@ -1,0 +1,54 @@
+"""What a trained model gives: whole texts, symbols as they come, words that could follow."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from wordgen.generation.drafts import Ended
+from wordgen.generation.reading import UnknownWord
+from wordgen.generation.scoring import perplexity
+from wordgen.generation.settings import GenerationSettings
+
+
+@dataclass(frozen=True)
+class Text:
+    """One written text, with what is needed to write it again."""
+
+    seed: str
+    text: str
+    """The seed and what follows it, spaced as in the corpus."""
+    symbols: tuple[str, ...]
+    """What was written after the seed, symbol by symbol."""
+    log_probabilities: tuple[float, ...]
+    """Of each written symbol, as the network itself has them, before any setting changes the odds."""
+    ended: Ended
+    unknown: tuple[UnknownWord, ...]
+    """The words of the seed that the model does not know and that were left out."""
+    settings: GenerationSettings
+    random_seed: int
+    """That of this text alone: with it and the same settings it comes again, whatever `count` was."""
+    number: int
+    """Which of the `count` texts of this seed it is, from 0."""
+
+    @property
+    def perplexity(self) -> float:
+        return perplexity(self.log_probabilities)
+
+
+class WrittenSymbol(NamedTuple):
+    """One more symbol of a text, as soon as it is sure to stay."""
+
+    id: int
+    piece: str
+    """What it adds to the text."""
+    log_probability: float
+    """As the network itself has it."""
+
+
+@dataclass(frozen=True)
+class NextWord:
+    word: str
+    """As it would stand on the screen; END and a line break are named."""
+    piece: str
+    """What it would add to the text, its space included."""
+    symbol: str
+    probability: float

@@ -46,6 +46,7 @@ def test_every_answer_forbids_what_the_page_does_not_need(place: str, playground
     assert "unsafe" not in policy
     assert "frame-ancestors 'none'" in policy
     assert headers["x-content-type-options"] == "nosniff"
+    assert headers["referrer-policy"] == "same-origin"
     assert headers["cache-control"] == "no-store"
 
 

@@ -100,7 +100,7 @@ def test_the_formats_of_the_flag_are_those_that_can_be_written():
 
 def test_without_onnx_it_says_what_to_install(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "onnx", None)
-    assert "pip install onnx onnxruntime" in refused(capsys, "small", "--to", "onnx")
+    assert "pip install -r requirements-onnx.txt" in refused(capsys, "small", "--to", "onnx")
     assert os.listdir() == ["saved_models"]
 
 

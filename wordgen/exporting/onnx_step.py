@@ -12,13 +12,11 @@ from numpy.typing import NDArray
 
 from wordgen.architecture import Architecture, Cell
 from wordgen.bundle import Bundle
-from wordgen.errors import SettingError
+from wordgen.errors import MissingPartError, SettingError
 from wordgen.exporting.interface import IDS, LOGITS, carry_vectors, description
 
 if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto, TensorProto
-
-_INSTALL = "pip install onnx onnxruntime"
 
 _OPERATORS = 17
 """The operator set: of 2022, so that runtimes of all these years know it."""
@@ -39,7 +37,10 @@ def onnx_model(bundle: Bundle) -> "ModelProto":
         import onnx
         from onnx import helper
     except ImportError as error:
-        raise SettingError(f"ONNX is not installed here: {_INSTALL} (what wordgen[onnx] brings along).") from error
+        raise MissingPartError(
+            'An ONNX file needs two more packages: pip install "wordgen[onnx]" (in a checkout: '
+            "pip install -r requirements-onnx.txt)."
+        ) from error
     size = 4 * bundle.architecture.parameters
     if size > _MOST_BYTES:
         raise SettingError(

@@ -5,6 +5,7 @@
 #              TORCH_PYTHON=... names a Python that has PyTorch, to be compared with; ENGLISH="..." and JAPANESE="..."
 #              larger texts than the bundled ones; ROUND_TRIP="..." those that are to come back, by file or by name)
 # make soak    kill and resume a training a hundred times, alone and as one of two (about half an hour)
+# make pictures  take the pictures in docs/pictures anew, from real runs (five minutes; needs Chromium)
 # make tidy    put code into the project's format
 
 PYTHON ?= python3
@@ -15,7 +16,7 @@ JAPANESE ?= data/lyrics.txt
 ROUND_TRIP ?= # the bundled English texts
 QUIET_PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test check bench soak tidy
+.PHONY: demo test check bench soak pictures tidy
 
 demo: $(VENV)/.runs
 	$(BIN)/python train.py --corpus lotr --seq-len 15 --layers 3
@@ -49,6 +50,9 @@ bench: $(VENV)/.develops
 soak: $(VENV)/.develops
 	WORDGEN_KILLS=100 $(BIN)/python -m pytest tests/laws/test_resume.py tests/laws/test_workers.py \
 	  -k "killed_at_random or one_of_two_killed"
+
+pictures: $(VENV)/.develops
+	$(BIN)/python -m tests.pictures
 
 tidy: $(VENV)/.develops
 	$(BIN)/ruff format .

@@ -1,0 +1,130 @@
+"""Takes the pictures in docs/pictures from real runs: `make pictures`. Look at them before they are committed."""
+
+import json
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from rich.console import Console
+
+from tests.browser import Page, open_browser
+from tests.conftest import ROOT, run_command
+from tests.playground import served
+from tests.playground_page import LISTED, READY, choose, write
+from tests.tensorboard_server import tensorboard
+from wordgen.training.live import LiveDisplay
+from wordgen.training.progress import TerminalProgress
+from wordgen.training.reports import StepReport
+from wordgen.training.standing import Standing
+
+PICTURES = ROOT / "docs" / "pictures"
+_RECIPES = {"lotr": "short", "lyrics": "short", "spells": "short"}
+_SECONDS_TO_DRAW = 8
+"""TensorBoard's charts come to rest by themselves, and nothing tells when."""
+
+
+class Photographer(TerminalProgress):
+    """Shows a run as a terminal does, and takes a picture in the middle of an epoch."""
+
+    def __init__(self, epoch: int, step: int, path: Path) -> None:
+        nowhere = open(os.devnull, "w")  # noqa: SIM115
+        self._recording = Console(record=True, width=100, height=40, force_terminal=True, file=nowhere)
+        super().__init__(self._recording, "python generate.py")
+        self._when, self._path = (epoch, step), path
+
+    def stepped(self, report: StepReport) -> None:
+        super().stepped(report)
+        if (report.epoch, report.step_in_epoch) == self._when:
+            assert self._standing is not None
+            self._recording.print(LiveDisplay(self._standing))
+            title = "python train.py --corpus lotr --recipe short --name lotr"
+            self._recording.save_svg(str(self._path), title=title, clear=False)
+
+    def _show_live(self, standing: Standing) -> None:
+        """Drawn again and again, it would be in the picture as often."""
+
+
+def train(room: Path) -> None:
+    """Three runs, of two languages; one of them is watched by the photographer."""
+    from wordgen.run_settings import settings_of
+    from wordgen.runs import train_with
+
+    os.chdir(room)
+    for corpus, recipe in _RECIPES.items():
+        settings = settings_of({"corpus": corpus, "recipe": recipe, "name": corpus})
+        watching = [Photographer(9, 300, PICTURES / "training.svg")] if corpus == "lotr" else []
+        train_with(settings, watching)
+        evaluated = run_command("evaluate", corpus, cwd=room)
+        assert evaluated.returncode == 0, evaluated.stderr
+
+
+def tabs_of_tensorboard(page: Page, room: Path) -> None:
+    with tensorboard(room, room / "tensorboard.log") as address:
+        for tab in ("timeseries", "scalars", "text", "hparams", "projector"):
+            page.show_as(1280, 900)
+            page.open("about:blank")
+            page.open(f"{address}#{tab}")
+            time.sleep(_SECONDS_TO_DRAW)
+            page.picture(PICTURES / f"tensorboard-{tab}.png", whole=False)
+
+
+def playground(page: Page, room: Path) -> None:
+    with served(room) as serving:
+        for name, take in (("desktop", _desktop), ("phone", _phone), ("japanese", _japanese), ("compare", _compare)):
+            page.show_as(390 if name == "phone" else 1280, 844 if name == "phone" else 800, phone=name == "phone")
+            page.open(serving.address)
+            page.wait(READY)
+            take(page)
+            page.picture(PICTURES / f"playground-{name}.png", whole=False)
+
+
+def _desktop(page: Page) -> None:
+    choose(page, ".model", "lotr")
+    write(page, "Aragorn")
+    page.click(".word", 12)
+    page.wait(LISTED)
+
+
+def _phone(page: Page) -> None:
+    choose(page, ".model", "lotr")
+    write(page, "Frodo took")
+
+
+def _japanese(page: Page) -> None:
+    page.show_as(1280, 800, dark=True)
+    choose(page, ".model", "lyrics")
+    write(page, "君の")
+
+
+def _compare(page: Page) -> None:
+    page.click("#compare")
+    choose(page, ".model", "lotr", 0)
+    choose(page, ".model", "spells", 1)
+    write(page, "The")
+
+
+def page_about_a_run(page: Page, room: Path) -> None:
+    page.show_as(1000, 1400)
+    page.open((room / "saved_models" / "lotr" / "report.html").as_uri())
+    page.picture(PICTURES / "report.png", whole=False)
+
+
+def main() -> None:
+    room = Path(tempfile.mkdtemp(prefix="wordgen-pictures-"))
+    takes: list[Callable[[Page, Path], None]] = [tabs_of_tensorboard, playground, page_about_a_run]
+    try:
+        train(room)
+        for take in takes:
+            with open_browser() as page:
+                take(page, room)
+    finally:
+        shutil.rmtree(room)
+    print(json.dumps(sorted(path.name for path in PICTURES.iterdir())), file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()

@@ -18,7 +18,7 @@ from wordgen.training.reports import Sample, Written
 _MODES: Sequence[Mode] = ("greedy", "sample")
 _SAMPLE_LENGTH = 40
 _RANDOM_SEED = 1
-_MEASURED, _MEASURED_LENGTH = 8, 60
+_MEASURED, _MEASURED_LENGTH = 8, 40
 """So many texts of so many symbols show how varied the model writes; more would take the time of learning."""
 
 

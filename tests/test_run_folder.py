@@ -6,7 +6,7 @@ import pytest
 from tests.test_bundle import make_bundle
 from wordgen.bundle import load_bundle, save_bundle
 from wordgen.errors import BundleError, SettingError
-from wordgen.run_folder import SAVED_MODELS, find_model, folder_for, made_new, run_name
+from wordgen.run_folder import SAVED_MODELS, find_model, find_run, folder_for, is_run, made_new, name_of, run_name
 
 pytestmark = pytest.mark.usefixtures("in_empty_folder")
 RUN = SAVED_MODELS / "tale"
@@ -74,7 +74,25 @@ def test_runs_of_the_same_second_get_different_names():
     assert all(name.startswith("my-tale-2") for name in names)
 
 
-@pytest.mark.parametrize("name", ["", "..", "../up", "a/b", ".hidden", "x" * 101, "tale.before", "a b"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        "..",
+        "../up",
+        "a/..",
+        "/a",
+        "a/",
+        "a//b",
+        "a/b/c",
+        "a.before/b",
+        "a/b.before",
+        ".hidden",
+        "x" * 101,
+        "tale.before",
+        "a b",
+    ],
+)
 def test_names_that_could_leave_the_folder_are_refused(name: str):
     with pytest.raises(SettingError, match="--name cannot be"):
         run_name(name, "tale")
@@ -97,3 +115,38 @@ def test_a_model_is_found_by_name_or_path_and_a_near_name_is_proposed():
         find_model("tail")
     with pytest.raises(BundleError, match=r"Trained so far: lotr-20260101-000000, tale\."):
         find_model("something else")
+
+
+def begin(folder: Path) -> None:
+    folder.mkdir(parents=True)
+    (folder / "report.json").write_text("{}")
+
+
+def test_a_run_of_a_sweep_is_found_by_both_names_and_is_never_the_newest():
+    save(1)
+    begin(SAVED_MODELS / "other")
+    one = SAVED_MODELS / "cells" / "lstm-1"
+    begin(one)
+    save(2, one)
+    assert run_name("cells/lstm-1", "tale") == name_of(one) == "cells/lstm-1"
+    assert (name_of(RUN), name_of(Path("elsewhere/a/b"))) == ("tale", "b")
+    assert is_run("cells/lstm-1")
+    assert find_model("cells/lstm-1") == find_model(one) == one
+    assert find_run("cells/lstm-1") == find_run("saved_models/cells/lstm-1") == one
+    assert find_run("saved_models/other") == find_run("other") == find_run() == SAVED_MODELS / "other"
+    assert find_model() == RUN
+
+
+def test_a_sweep_is_no_model_and_one_of_its_runs_is_proposed():
+    begin(SAVED_MODELS / "cells" / "lstm-1")
+    with pytest.raises(BundleError, match="'cells' is a sweep of several runs: take one of them, as cells/lstm-1"):
+        find_model("cells")
+
+
+def test_no_run_takes_the_place_of_a_sweep_and_none_lies_in_another():
+    begin(SAVED_MODELS / "cells" / "lstm-1")
+    with pytest.raises(SettingError, match="'cells' holds several runs, which --overwrite never replaces"):
+        folder_for("cells", overwrite=True)
+    begin(RUN)
+    with pytest.raises(SettingError, match="'tale' is a run, and no run can lie in it"):
+        folder_for("tale/lstm-1", overwrite=False)

@@ -30,6 +30,16 @@ def training_command(
     return f"{TRY} train {shlex.join(_flags(settings, values, left_out))}"
 
 
+def training_arguments(settings: "TrainSettings", run: str) -> list[str]:
+    """Those with which `train` begins a run of this name; every setting is said, so no recipe is."""
+    return ["train", "--name", run, *_flags(settings, settings.to_mapping(), _OF_ONE_RUN)]
+
+
+def sweeping_command(sweep: str, name: str | None = None) -> str:
+    more = "" if name is None else f" --name {shlex.quote(name)}"
+    return f"{TRY} sweep {shlex.quote(sweep)}{more}"
+
+
 def resuming_command(run: str, epochs: int | None = None) -> str:
     more = "" if epochs is None else f" --epochs {epochs}"
     return f"{TRY} train --resume {shlex.quote(run)}{more}"

@@ -27,7 +27,7 @@ from wordgen.generation.trained import TrainedModel
 from wordgen.page.facts import PARTS
 from wordgen.page.measured import keep_measured, model_step, read_measured
 from wordgen.page.writing import write_page
-from wordgen.run_folder import find_model
+from wordgen.run_folder import find_model, name_of
 from wordgen.run_settings import TrainSettings
 from wordgen.runs import physical_memory
 from wordgen.text_to_measure import MeasuredText, Origin, text_to_measure
@@ -149,7 +149,7 @@ def evaluate(
     unigram, ngram, left_out = _baselines(text, len(bundle.vocabulary), watcher)
     new, left_out_too = _novelty(text, bundle, settings.samples, watcher)
     return Evaluation(
-        model=folder.name,
+        model=name_of(folder),
         split=str(split),
         corpus=bundle.text.corpus,
         own=own,

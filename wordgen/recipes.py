@@ -47,12 +47,12 @@ class Recipe:
 
 
 def recipe_names() -> list[str]:
-    return sorted(path.stem for path in _folder().glob("*.toml"))
+    return sorted(path.stem for path in shipped_folder("recipes").glob("*.toml"))
 
 
 def find_recipe(name: str) -> Recipe:
     """One of wordgen's own by its name, or a file of the user's that ends in .toml."""
-    path = Path(name) if name.endswith(".toml") else _folder() / f"{name}.toml"
+    path = Path(name) if name.endswith(".toml") else shipped_folder("recipes") / f"{name}.toml"
     if not name.endswith(".toml") and name not in recipe_names():
         raise SettingError(
             f"There is no recipe '{name[:100]}'. There are {AUTO}, {', '.join(recipe_names())}; or give a file that "
@@ -77,7 +77,7 @@ def recipe_for(size: int) -> str:
     return next((name for most, name in _BY_SIZE if size <= most), _LARGE)
 
 
-def _folder() -> Path:
-    """Beside the code, or inside the installed package."""
+def shipped_folder(name: str) -> Path:
+    """Where files of wordgen's own lie: beside the code, or inside the installed package."""
     data = bundled_data()
-    return data / "recipes" if (data / "recipes").is_dir() else data.parent / "recipes"
+    return data / name if (data / name).is_dir() else data.parent / name

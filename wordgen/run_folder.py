@@ -33,7 +33,8 @@ def run_name(wanted: str | None, corpus: str) -> str:
         name = f"{plain}-{datetime.now():%Y%m%d-%H%M%S}"
         names = chain([name], (f"{name}-{number}" for number in count(2)))
         return next(each for each in names if not (SAVED_MODELS / each).exists())
-    if not _NAME.fullmatch(wanted) or wanted.endswith(_SET_ASIDE):
+    parts = wanted.split("/")
+    if len(parts) > 2 or not all(_NAME.fullmatch(part) and not part.endswith(_SET_ASIDE) for part in parts):
         raise SettingError(
             f"--name cannot be '{wanted[:100]}': take up to 100 letters, digits, dots, dashes and underscores, "
             "beginning with a letter or digit."
@@ -50,11 +51,28 @@ def is_set_aside(folder: Path) -> bool:
     return folder.name.endswith(_SET_ASIDE)
 
 
+def name_of(folder: Path) -> str:
+    """How a run is called whose folder that is: of one of a sweep's, the sweep's name comes first."""
+    if folder.parent.parent == SAVED_MODELS:
+        return f"{folder.parent.name}/{folder.name}"
+    return folder.name
+
+
+def holds_runs(folder: Path) -> bool:
+    """Whether a folder is no run's but holds those of several."""
+    return any(folder.glob(f"*/{REPORT}"))
+
+
 def folder_for(name: str, *, overwrite: bool) -> Path:
     """Where the run of this name will lie; a name in use is refused."""
-    if (SAVED_MODELS / name).exists() and not overwrite:
+    folder = SAVED_MODELS / name
+    if folder.exists() and not overwrite:
         raise _in_use(name)
-    return SAVED_MODELS / name
+    if holds_runs(folder):
+        raise SettingError(f"'{name}' holds several runs, which --overwrite never replaces: take another --name.")
+    if "/" in name and is_run(folder.parent.name):
+        raise SettingError(f"'{folder.parent.name}' is a run, and no run can lie in it: take another --name.")
+    return folder
 
 
 class RunFolder:
@@ -94,7 +112,7 @@ def made_new(path: Path, *, overwrite: bool) -> Iterator[RunFolder]:
         try:
             path.mkdir()
         except FileExistsError:
-            raise _in_use(path.name) from None
+            raise _in_use(name_of(path)) from None
         except OSError:
             if folder.replaces:
                 folder.aside.rename(path)
@@ -162,6 +180,9 @@ def find_model(model: str | Path | None = None) -> Path:
     beginning = [folder for folder in trained if folder.name.startswith(str(model))]
     if beginning:
         return max(beginning, key=saved_at)
+    if holds_runs(SAVED_MODELS / model):
+        one = min((SAVED_MODELS / model).glob(f"*/{REPORT}")).parent
+        raise BundleError(f"'{model}' is a sweep of several runs: take one of them, as {name_of(one)}.")
     names = [folder.name for folder in trained]
     near = difflib.get_close_matches(str(model), names, n=1)
     if any(os.path.lexists(each) for each in (model, SAVED_MODELS / model)):
@@ -184,6 +205,9 @@ def find_run(run: str | None = None) -> Path:
         return runs[-1].parent
     names = {report.parent.name for report in runs}
     name = Path(run).name
+    within = "/".join(Path(run).parts[-2:])
+    if within != f"{SAVED_MODELS}/{name}" and is_run(within):
+        return SAVED_MODELS / within
     if name not in names:
         raise BundleError(f"There is no run '{run[:100]}' to resume. There are: {', '.join(sorted(names)) or 'none'}.")
     return SAVED_MODELS / name

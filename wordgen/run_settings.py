@@ -48,7 +48,23 @@ def settings_of(given: Mapping[str, Any], fetching: Fetching = lambda file, done
     return TrainSettings(**{**recipe.settings, **given, "recipe": name})
 
 
-_COMPARED = ("corpus", "cell", "layers", "units", "seq_len", "batch_size", "optimizer", "learning_rate", "dropout")
+def is_of_one_run(name: str) -> bool:
+    """Whether a setting is about what a run is called and where it is done, and not about what is learned."""
+    return name in _OF_ONE_RUN
+
+
+_COMPARED = (
+    "corpus",
+    "cell",
+    "layers",
+    "units",
+    "seq_len",
+    "batch_size",
+    "optimizer",
+    "learning_rate",
+    "dropout",
+    "random_seed",
+)
 
 
 def compared_settings(settings: TrainSettings) -> dict[str, bool | int | float | str]:

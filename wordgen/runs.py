@@ -34,7 +34,7 @@ from wordgen.generation.trained import word_to_try
 from wordgen.page.measured import model_step
 from wordgen.page.writing import write_page
 from wordgen.recipes import find_recipe
-from wordgen.run_folder import RunFolder, find_run, folder_for, made_new, resumed, run_name
+from wordgen.run_folder import RunFolder, find_run, folder_for, made_new, name_of, resumed, run_name
 from wordgen.run_settings import OF_THE_DEVICES, TrainSettings, compared_settings, resumed_settings, settings_of
 from wordgen.text.settings import TextSettings
 from wordgen.training.checkpoint import Checkpoints, Position
@@ -74,6 +74,13 @@ def train_with(settings: TrainSettings, observers: Sequence[Observer] = ()) -> R
             return _train(joined, run_folder, _facts(folder, joined.settings), stop)
 
 
+def plan_with(settings: TrainSettings, observers: Sequence[Observer] = ()) -> Plan:
+    """What a run would be, without TensorFlow; one that this machine cannot hold is refused."""
+    with _watched(settings, observers) as (corpus, _, observers, stop):
+        folder = folder_for(run_name(settings.name, corpus.name), overwrite=True)
+        return _prepare(folder, corpus, settings, observers, stop).plan
+
+
 def dry_run_with(settings: TrainSettings, observers: Sequence[Observer] = ()) -> Speed:
     """Plan a run and measure how fast it would go; nothing is kept."""
     with _watched(settings, observers) as (corpus, place, observers, stop):
@@ -81,7 +88,7 @@ def dry_run_with(settings: TrainSettings, observers: Sequence[Observer] = ()) ->
         joined = _join(_prepare(folder, corpus, settings, observers, stop), settings, place, observers, stop, dry=True)
         from wordgen.training.joining import telling_of_a_lost_worker
 
-        with telling_of_a_lost_worker(joined.learner.replicas, folder.name):
+        with telling_of_a_lost_worker(joined.learner.replicas, name_of(folder)):
             speed = joined.learner.measure()
         begun = joined.learner.begun(joined.learner.last_step(speed))
         for observer in observers:
@@ -99,12 +106,12 @@ def resume_with(
     """
     folder = find_run(run)
     report = read_report(folder)
-    settings = resumed_settings(folder.name, TrainSettings.from_mapping(report["settings"]), changes or {})
+    settings = resumed_settings(name_of(folder), TrainSettings.from_mapping(report["settings"]), changes or {})
     with _watched(settings, observers) as (corpus, place, observers, stop):
         prepared = _prepare(folder, corpus, settings, observers, stop)
         if report["dataset"]["fingerprint"] != prepared.plan.fingerprint:
             raise CorpusError(
-                f"The text of {prepared.plan.corpus} is not the one that {folder.name} began with, "
+                f"The text of {prepared.plan.corpus} is not the one that {name_of(folder)} began with, "
                 "or another version of wordgen read it: put it back, or train anew."
             )
         # With others the chief alone could see it, and they would wait for it in vain.
@@ -352,7 +359,7 @@ def _plan(folder: Path, corpus: Corpus, dataset: Dataset, batches: Batches, sett
     network = NetworkSettings.part_of(settings)
     architecture = Architecture.of(network, len(dataset.codec.vocabulary))
     return Plan(
-        run=folder.name,
+        run=name_of(folder),
         folder=folder,
         corpus=corpus.name,
         source=_source(corpus.files),
@@ -393,7 +400,7 @@ def _facts(folder: Path, settings: TrainSettings) -> dict[str, Any]:
         "python": platform.python_version(),
         **{library: version(library) for library in ("tensorflow", "keras", "numpy")},
         "began": datetime.now(UTC).isoformat(timespec="seconds"),
-        "run": folder.name,
+        "run": name_of(folder),
         "settings": settings.to_mapping(),
     }
 

@@ -20,7 +20,7 @@ from wordgen.errors import CorpusError
 from wordgen.evaluation.verdict import Curves
 from wordgen.evaluation.watcher import Watcher
 from wordgen.page.facts import PARTS, curves_of
-from wordgen.run_folder import REPORT, SAVED_MODELS
+from wordgen.run_folder import REPORT, SAVED_MODELS, name_of
 from wordgen.run_settings import TrainSettings
 from wordgen.text.settings import TextSettings
 from wordgen.text.vocabulary import END, START, UNKNOWN
@@ -42,7 +42,7 @@ class Origin:
         """A time budget has settled the steps of a run for good."""
         if self.settings is None or self.settings.time_budget is not None:
             return False
-        return self.folder == SAVED_MODELS / self.folder.name and has_checkpoint(self.folder)
+        return self.folder == SAVED_MODELS / name_of(self.folder) and has_checkpoint(self.folder)
 
     @classmethod
     def beside(cls, folder: Path) -> "Origin":

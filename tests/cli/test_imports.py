@@ -56,6 +56,10 @@ def modules_after(arguments: list[str], room: Path) -> tuple[int, set[str]]:
         (["corpora", "show", "lyrics", "--tokenizer", "characters"], 0),
         (["corpora", "add", "lotr", "nowhere"], 2),
         (["train", "--corpus", "nowhere"], 2),
+        (["sweep"], 0),
+        (["sweep", "--help"], 0),
+        (["sweep", "optimizers", "--dry-run"], 0),
+        (["sweep", "nowhere"], 2),
     ],
 )
 def test_no_tensorflow(arguments: list[str], code: int, trained_room: Path, tmp_path: Path):
@@ -73,10 +77,10 @@ def test_a_run_that_has_ended_needs_none(trained_room: Path, tmp_path: Path):
     assert not modules & {"tensorflow", "keras", "tensorboard"}
 
 
-@pytest.mark.parametrize("verb", ["generate", "evaluate", "runs", "export", "serve"])
+@pytest.mark.parametrize("verb", ["generate", "evaluate", "runs", "export", "serve", "sweep"])
 def test_help_needs_no_numpy_and_no_nltk(verb: str, tmp_path: Path):
     _, modules = modules_after([verb, "--help"], tmp_path)
-    assert not modules & {"numpy", "nltk", "rich"}
+    assert not modules & {"numpy", "nltk", "rich", "matplotlib"}
 
 
 def test_the_probe_sees_tensorflow_where_it_is(tmp_path: Path):

@@ -21,6 +21,7 @@ _VERBS = {
     "runs": "list what was trained, look into a run, compare several, remove some",
     "export": "write a model into one file for Keras or ONNX",
     "serve": "open the playground, a page to write on with trained models",
+    "sweep": "train many networks with several random seeds, and see what mattered",
     "corpora": "list the texts that wordgen knows, look into one, add your own",
 }
 

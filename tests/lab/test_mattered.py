@@ -1,0 +1,83 @@
+"""What mattered is said in sentences of the figures, and what is not known is said to be unknown."""
+
+import pytest
+
+from tests.made_up_sweeps import Figures, sweep_with
+from wordgen.lab.effects import effects_of
+from wordgen.lab.mattered import what_mattered
+
+CLEAR: Figures = {
+    ("lstm", 96): [100.0, 101.0, 99.0],
+    ("lstm", 160): [80.0, 80.8, 79.2],
+    ("gru", 96): [100.5, 99.5, 100.0],
+    ("gru", 160): [80.0, 79.5, 80.5],
+}
+
+
+def sentence(settings: tuple[str, ...], figures: Figures) -> str:
+    sweep, results = sweep_with(settings, figures)
+    return what_mattered(results, effects_of(sweep, results))
+
+
+def test_what_mattered_most_comes_first_and_what_did_not_is_named():
+    told = sentence(("cell", "units"), CLEAR)
+    assert told.startswith("Best is lstm 160, with a valid perplexity of 80.0 ± 0.8 over 3 random seeds. ")
+    assert "The units mattered most: 160 instead of 96 lowers valid perplexity by 20% (± 1." in told
+    assert ", on average of 2 pairs of networks." in told
+    assert "The cell (0.0% ± " in told
+    assert ") made no difference beyond chance." in told
+    assert "standard deviation of 0.8% (n = 12 runs)" in told
+
+
+def test_of_one_random_seed_it_says_that_chance_is_unknown_and_claims_nothing():
+    told = sentence(("cell", "units"), {values: seeds[:1] for values, seeds in CLEAR.items()})
+    assert "With one random seed for each network nothing is known of chance: give more random_seeds." in told
+    assert "Units: 160 instead of 96 lowers valid perplexity by 20%, on average" in told
+    assert "mattered" not in told
+    assert "±" not in told
+
+
+def test_a_best_value_that_depends_on_another_setting_is_said_to():
+    figures: Figures = {
+        ("sgd", 0.001): [300.0, 303.0],
+        ("sgd", 1.0): [90.0, 91.0],
+        ("adam", 0.001): [80.0, 81.0],
+        ("adam", 1.0): [400.0, 404.0],
+        ("rmsprop", 0.001): [85.0, 84.0],
+        ("rmsprop", 1.0): [500.0, 505.0],
+    }
+    told = sentence(("optimizer", "learning_rate"), figures)
+    assert "Which optimizer is best depends on the learning rate: adam with 0.001, sgd with 1.0." in told
+    assert "mattered" not in told  # of neither alone
+
+
+def test_networks_that_differ_in_several_settings_are_not_compared_for_one():
+    told = sentence(("cell", "units"), {("lstm", 96): [100.0, 101.0], ("gru", 160): [80.0, 81.0]})
+    assert "lowers" not in told
+    assert "made no difference" not in told
+
+
+def test_perplexities_of_different_texts_are_not_compared():
+    told = sentence(("corpus", "units"), {(name, units): [ppl + units, ppl] for name, units, ppl in (
+        ("spells", 1, 30.0), ("spells", 2, 30.5), ("lotr", 1, 80.0), ("lotr", 2, 80.5))})  # fmt: skip
+    assert "Best" not in told
+    assert told.endswith("Perplexities of another corpus cannot be compared, so nothing is said of that.")
+    assert "The units (" in told
+
+
+def test_a_network_without_results_leaves_the_others_comparable():
+    figures = {**CLEAR, ("rnn", 160): [None, None, None], ("rnn", 96): [150.0, 151.0, 149.0]}
+    told = sentence(("cell", "units"), figures)
+    assert "160 instead of 96 lowers valid perplexity by 20% (± " in told
+    assert "on average of 2 pairs" in told
+
+
+def test_where_nothing_has_ended_nothing_is_said():
+    assert sentence(("cell",), {("rnn",): [None], ("lstm",): [None]}).startswith("No run has come to its end")
+
+
+@pytest.mark.parametrize("shift", [0.5, 10.0, 1000.0])
+def test_shares_do_not_depend_on_how_high_perplexities_are(shift: float):
+    scaled = {values: [each * shift for each in seeds if each is not None] for values, seeds in CLEAR.items()}
+    after = sentence(("cell", "units"), scaled).partition("The units")[2]
+    assert after == sentence(("cell", "units"), CLEAR).partition("The units")[2]

@@ -1,0 +1,36 @@
+"""Sweeps whose figures are made up, for what is computed from figures."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+from wordgen.lab.found import Found
+from wordgen.lab.planning import PlannedRun
+from wordgen.lab.results import NetworkResult, RunResult
+from wordgen.lab.sweep_file import Network, Sweep
+
+Figures = Mapping[tuple[Any, ...], Sequence[float | None]]
+"""For each network, by its values of the settings, the valid perplexity of each random seed, or nothing."""
+
+
+def sweep_with(settings: Sequence[str], figures: Figures) -> tuple[Sweep, list[NetworkResult]]:
+    networks = {
+        values: Network(" ".join(map(str, values)), dict(zip(settings, values, strict=True))) for values in figures
+    }
+    seeds = tuple(range(1, 1 + max(len(values) for values in figures.values())))
+    sweep = Sweep("made-up", "Made up.", {"corpus": "spells"}, tuple(networks.values()), seeds)
+    return sweep, sorted(
+        (result(networks[values], perplexities) for values, perplexities in figures.items()),
+        key=lambda each: each.valid.mean if each.valid else float("inf"),
+    )
+
+
+def result(network: Network, perplexities: Sequence[float | None], curve: Sequence[float] = ()) -> NetworkResult:
+    runs = tuple(
+        RunResult(
+            cast(PlannedRun, None),
+            Found("missing") if best is None else Found("over", (*curve, best), best, 12.0, best * 1.1),
+            "" if best is not None else "diverged",
+        )
+        for best in perplexities
+    )
+    return NetworkResult(network, 1000, runs)

@@ -1,0 +1,176 @@
+"""What each setting of a sweep changed: networks that differ in nothing else are compared, and chance is kept apart."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from itertools import combinations
+from math import expm1, log
+from statistics import fmean
+from typing import Any
+
+from wordgen.corpora.corpus import CorpusSettings
+from wordgen.lab.chance import Chance, pooled
+from wordgen.lab.results import NetworkResult
+from wordgen.lab.sweep_file import Sweep
+from wordgen.text.settings import TextSettings
+
+_OF_THE_TEXT = {each.name for group in (CorpusSettings, TextSettings) for each in fields(group)}
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Between two values of a setting, the other settings being the same: in logarithms of valid perplexity."""
+
+    setting: str
+    lower: Any
+    """The value with the lower perplexity."""
+    higher: Any
+    by: float
+    """How much lower it is; never negative."""
+    pairs: int
+    """Of how many pairs of networks."""
+    may_be_off: float | None
+    """With 95% certainty for all comparisons together; nothing where chance is not known."""
+
+    @property
+    def beyond_chance(self) -> bool:
+        return self.may_be_off is not None and self.by > self.may_be_off
+
+    @property
+    def share(self) -> float:
+        """By which share the perplexity is lower."""
+        return -expm1(-self.by)
+
+    @property
+    def share_off(self) -> float | None:
+        """How far that share may be off."""
+        return None if self.may_be_off is None else (1 - self.share) * expm1(min(50.0, self.may_be_off))
+
+
+@dataclass(frozen=True)
+class Interplay:
+    """Which value of a setting is best goes by another setting, beyond chance."""
+
+    setting: str
+    other: str
+    best: tuple[tuple[Any, Any], ...]
+    """For each value of the other setting, the best of this."""
+
+
+@dataclass(frozen=True)
+class Effects:
+    chance: Chance | None
+    differences: tuple[Difference, ...]
+    """Of each setting the largest, the largest first."""
+    interplays: tuple[Interplay, ...]
+    left_out: tuple[str, ...]
+    """Settings of the text: perplexities of different texts or vocabularies cannot be compared."""
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """A network with log perplexities, one a random seed."""
+
+    settings: Mapping[str, Any]
+    logs: list[float]
+
+    @property
+    def mean(self) -> float:
+        return fmean(self.logs)
+
+
+def effects_of(sweep: Sweep, results: Sequence[NetworkResult]) -> Effects:
+    varied = sweep.varied
+    measured = [
+        _Measured(
+            {name: sweep.value(result.network, name) for name in varied},
+            [log(value) for value in result.valid.values],
+        )
+        for result in results
+        if result.valid is not None
+    ]
+    compared = [name for name in varied if name not in _OF_THE_TEXT]
+    chance = pooled([each.logs for each in measured])
+    comparing = _Comparing(measured, chance)
+    largest = [found for name in compared if (found := comparing.largest(name)) is not None]
+    return Effects(
+        chance,
+        tuple(sorted(largest, key=lambda difference: -difference.by)),
+        tuple(comparing.interplays(compared)) if chance else (),
+        tuple(name for name in varied if name in _OF_THE_TEXT),
+    )
+
+
+class _Comparing:
+    def __init__(self, measured: Sequence[_Measured], chance: Chance | None) -> None:
+        self._measured, self._chance = measured, chance
+        self._comparisons = self._number_of_comparisons()
+
+    def _number_of_comparisons(self) -> int:
+        """All pairs of values of a setting, over all networks and for each value of each other setting."""
+        settings = list(self._measured[0].settings) if self._measured else []
+        pairs = {name: len(list(combinations(self._values(name), 2))) for name in settings}
+        within = {name: sum(len(self._values(other)) for other in settings if other != name) for name in settings}
+        return sum(pairs[name] * (1 + within[name]) for name in settings)
+
+    def _values(self, setting: str) -> list[Any]:
+        return list(dict.fromkeys(each.settings[setting] for each in self._measured))
+
+    def largest(self, setting: str) -> Difference | None:
+        """Between which two values most lies; nothing where no two networks differ in this setting alone."""
+        found = [self._difference(setting, *pair, self._measured) for pair in combinations(self._values(setting), 2)]
+        return max((each for each in found if each is not None), key=lambda each: each.by, default=None)
+
+    def _difference(self, setting: str, one: Any, other: Any, among: Sequence[_Measured]) -> Difference | None:
+        pairs = list(_pairs(setting, one, other, among))
+        if not pairs:
+            return None
+        by = fmean(first.mean - second.mean for first, second in pairs)
+        variance = sum(1 / len(each.logs) for pair in pairs for each in pair) / len(pairs) ** 2
+        off = None if self._chance is None else self._chance.half_width(variance, self._comparisons)
+        lower, higher = (one, other) if by < 0 else (other, one)
+        return Difference(setting, lower, higher, abs(by), len(pairs), off)
+
+    def interplays(self, settings: Sequence[str]) -> Iterator[Interplay]:
+        """Each two settings are told of once, as what is best of the one that has more values."""
+        for pair in combinations(settings, 2):
+            setting, other = sorted(pair, key=lambda name: -len(self._values(name)))
+            best = {value: self._best(setting, other, value) for value in self._values(other)}
+            known = {value: name for value, name in best.items() if name is not None}
+            if self._differ_beyond_chance(setting, other, known):
+                yield Interplay(setting, other, tuple(known.items()))
+
+    def _best(self, setting: str, other: str, value: Any) -> Any:
+        """Where the other setting has this value; nothing where not all values of this one were measured alike."""
+        among = [each for each in self._measured if each.settings[other] == value]
+        means = {
+            each: [one.mean for one in among if one.settings[setting] == each]
+            for each in dict.fromkeys(one.settings[setting] for one in among)
+        }
+        if len({len(found) for found in means.values()}) != 1:
+            return None
+        return min(means, key=lambda each: fmean(means[each]))
+
+    def _differ_beyond_chance(self, setting: str, other: str, best: Mapping[Any, Any]) -> bool:
+        for (here, mine), (there, others) in combinations(best.items(), 2):
+            if mine != others and all(
+                self._surely_better(setting, winner, loser, other, value)
+                for value, winner, loser in ((here, mine, others), (there, others, mine))
+            ):
+                return True
+        return False
+
+    def _surely_better(self, setting: str, winner: Any, loser: Any, other: str, value: Any) -> bool:
+        among = [each for each in self._measured if each.settings[other] == value]
+        found = self._difference(setting, winner, loser, among)
+        # What was not even measured, because it diverged there, is surely worse.
+        if found is None:
+            return any(each.settings[setting] == winner for each in among)
+        return found.lower == winner and found.beyond_chance
+
+
+def _pairs(setting: str, one: Any, other: Any, among: Sequence[_Measured]) -> Iterator[tuple[_Measured, _Measured]]:
+    """Networks that are alike in all but this setting."""
+    for first, second in ((a, b) for a in among for b in among):
+        alike = all(first.settings[name] == second.settings[name] for name in first.settings if name != setting)
+        if alike and first.settings[setting] == one and second.settings[setting] == other:
+            yield first, second

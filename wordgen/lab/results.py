@@ -1,0 +1,130 @@
+"""What came out of a sweep, network by network: mean and spread over the random seeds."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean, stdev
+from typing import Any
+
+from wordgen.lab.found import Found
+from wordgen.lab.planning import PlannedRun, PlannedSweep
+from wordgen.lab.sweep_file import Network
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Figures of one network, one for each random seed."""
+
+    values: tuple[float, ...]
+
+    @property
+    def mean(self) -> float:
+        return fmean(self.values)
+
+    @property
+    def deviation(self) -> float | None:
+        """The standard deviation between random seeds; one alone tells nothing of it."""
+        return stdev(self.values) if len(self.values) > 1 else None
+
+    def shown(self, digits: int = 1) -> str:
+        spread = "" if self.deviation is None else f" ± {self.deviation:,.{digits}f}"
+        return f"{self.mean:,.{digits}f}{spread}"
+
+    def to_mapping(self) -> dict[str, Any]:
+        return {"mean": self.mean, "deviation": self.deviation, "values": list(self.values)}
+
+
+@dataclass(frozen=True)
+class RunResult:
+    run: PlannedRun
+    found: Found
+    note: str
+    """Why it has no figures, or none of its whole length."""
+
+    @property
+    def counts(self) -> bool:
+        """Whether it came to an end of its own, with a model."""
+        return self.found.standing == "over" and self.found.best is not None
+
+    def to_mapping(self) -> dict[str, Any]:
+        found = self.found
+        return {
+            "name": self.run.name,
+            "network": self.run.network.name,
+            "random_seed": self.run.random_seed,
+            "standing": found.standing,
+            "note": self.note,
+            "valid_perplexity": found.best,
+            "test_perplexity": found.test,
+            "valid_perplexities": list(found.valid),
+            "epochs": len(found.valid),
+            "seconds": found.seconds,
+        }
+
+
+@dataclass(frozen=True)
+class NetworkResult:
+    network: Network
+    parameters: int
+    runs: tuple[RunResult, ...]
+    """One for each random seed, whatever became of it."""
+
+    @property
+    def counted(self) -> list[RunResult]:
+        return [each for each in self.runs if each.counts]
+
+    @property
+    def valid(self) -> Spread | None:
+        return _spread([each.found.best for each in self.counted])
+
+    @property
+    def test(self) -> Spread | None:
+        return _spread([each.found.test for each in self.counted])
+
+    @property
+    def epochs(self) -> Spread | None:
+        return _spread([float(len(each.found.valid)) for each in self.counted])
+
+    @property
+    def seconds(self) -> Spread | None:
+        return _spread([each.found.seconds for each in self.counted])
+
+    @property
+    def note(self) -> str:
+        """What became of the random seeds that do not count."""
+        notes = [each.note or each.found.standing for each in self.runs if not each.counts]
+        told = dict.fromkeys(notes)
+        return "; ".join(f"{notes.count(note)} of {len(self.runs)} {note}" for note in told)
+
+    def to_mapping(self) -> dict[str, Any]:
+        spreads = {
+            "valid_perplexity": self.valid,
+            "test_perplexity": self.test,
+            "epochs": self.epochs,
+            "seconds": self.seconds,
+        }
+        return {
+            "name": self.network.name,
+            "settings": dict(self.network.settings),
+            "parameters": self.parameters,
+            "counted": len(self.counted),
+            "note": self.note,
+            **{name: None if spread is None else spread.to_mapping() for name, spread in spreads.items()},
+        }
+
+
+def results_of(planned: PlannedSweep, found: Mapping[str, Found], notes: Mapping[str, str]) -> list[NetworkResult]:
+    """All networks, the best first; `found` and `notes` are by the names of runs."""
+    results = [
+        NetworkResult(
+            network,
+            planned.of(network)[0].plan.architecture.parameters,
+            tuple(RunResult(run, found[run.name], notes.get(run.name, "")) for run in planned.of(network)),
+        )
+        for network in planned.sweep.networks
+    ]
+    return sorted(results, key=lambda result: (result.valid is None, result.valid.mean if result.valid else 0))
+
+
+def _spread(values: Sequence[float | None]) -> Spread | None:
+    known = [value for value in values if value is not None]
+    return Spread(tuple(known)) if known else None

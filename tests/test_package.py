@@ -37,7 +37,12 @@ def run(installed: Path, room: Path, *arguments: str) -> subprocess.CompletedPro
 def test_the_wheel_holds_code_and_texts_and_nothing_else(installed: Path):
     (wheel,) = (installed / "wheel").glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
-    assert {"wordgen/data/corpora.toml", "wordgen/data/lotr.txt", "wordgen/data/lyrics.txt"} <= set(names)
+    assert {
+        "wordgen/data/corpora.toml",
+        "wordgen/data/lotr.txt",
+        "wordgen/data/lyrics.txt",
+        "wordgen/data/sweeps/cells.toml",
+    } <= set(names)
     assert "wordgen/py.typed" in names
     pages = {f"wordgen/web/static/{path.name}" for path in (ROOT / "wordgen" / "web" / "static").iterdir()}
     assert len(pages) > 5

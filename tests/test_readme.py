@@ -16,6 +16,7 @@ from tests.playground import served
 from tests.saved_runs import make_runs
 from tests.tensorboard_server import tensorboard
 from wordgen.cli.main import main
+from wordgen.lab.sweep_file import sweep_names
 from wordgen.recipes import recipe_names
 from wordgen.training.tensorboard import DISTINCT, LOSS, PERPLEXITY, PLAN, REPORT, SAMPLES, SPEED
 
@@ -31,12 +32,16 @@ PYTHON_BLOCK = "".join(re.findall(r"```python\n(.*?)```", README, re.DOTALL))
 PARTS = [
     "wordgen",
     "data",
+    "recipes",
+    "sweeps",
     "train.py",
     "generate.py",
     "saved_models",
     "requirements.txt",
     "requirements-web.txt",
     "requirements-dev.txt",
+    "requirements-web.txt",
+    "requirements-onnx.txt",
     "Makefile",
 ]
 
@@ -154,6 +159,27 @@ def test_the_command_that_exports_runs(in_empty_folder: Path):
     assert (in_empty_folder / "my-book.onnx").is_file()
 
 
+def test_the_commands_about_sweeps_can_begin(clone: Path):
+    """As a dry run, for each takes minutes; what a sweep does to its end stands in tests/laws/test_sweeps.py."""
+    lines = [line for line in COMMANDS if line.startswith("python -m wordgen sweep")]
+    assert len(lines) == 2
+    for line in lines:
+        ended = run_command(*shlex.split(line)[3:], "--dry-run", cwd=clone)
+        assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def test_the_guide_to_sweeps_names_those_that_there_are_and_its_examples_can_begin(clone: Path):
+    guide = (ROOT / "docs" / "sweeps.md").read_text(encoding="utf-8")
+    assert set(sweep_names()) <= set(re.findall(r"`([a-z-]+)`", guide))
+    examples = re.findall(r"```toml\n(.*?)```", guide, re.DOTALL)
+    for number, (example, runs) in enumerate(zip(examples, (18, 2), strict=True)):
+        settings = "" if "[settings]" in example else '[settings]\ncorpus = "spells"\nlayers = 1\n'
+        (clone / f"guide-{number}.toml").write_text(settings + example)
+        ended = run_command("sweep", f"guide-{number}.toml", "--dry-run", cwd=clone)
+        assert (ended.returncode, ended.stderr) == (0, "")
+        assert f"{runs} runs" in ended.stdout
+
+
 def test_tensorboard_serves_what_was_learned(clone: Path, tmp_path: Path):
     (line,) = (line for line in COMMANDS if line.startswith("tensorboard"))
     assert line == "tensorboard --logdir saved_models"
@@ -185,6 +211,7 @@ def test_every_command_of_the_readme_is_looked_after():
     known += ("pip install -r requirements-web.txt",)
     known += ("python train.py", "python generate.py", "python -m wordgen corpora", EVALUATE, "tensorboard")
     known += ("python -m wordgen runs",)
+    known += ("python -m wordgen sweep",)
     assert [line for line in COMMANDS if not line.startswith(known)] == []
 
 

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from tests.conftest import command_environment
-from tests.curves import curve
+from tests.curves import curve, events
 from wordgen.lab.log import last_process
 from wordgen.training.tensorboard import PERPLEXITY
 
@@ -97,6 +98,15 @@ def test_it_leaves_table_figures_curves_and_runs_that_can_write(never_stopped: P
             value for _, value in curve(never_stopped / "saved_models" / run["name"] / "valid", PERPLEXITY)
         ]
         assert told_to_tensorboard == pytest.approx(run["valid_perplexities"])
+
+
+def test_the_hparams_tab_has_the_settings_of_each_run(never_stopped: Path):
+    for run, cell in (("rnn-1", "rnn"), ("gru-1", "gru")):
+        summary = events(never_stopped / FOLDER / run).SummaryMetadata("_hparams_/session_start_info")
+        told: Any = HParamsPluginData.FromString(summary.plugin_data.content).session_start_info
+        assert told.group_name == f"two/{run}"
+        assert told.hparams["cell"].string_value == cell
+        assert told.hparams["random_seed"].number_value == 1
 
 
 def test_the_same_command_again_starts_nothing_and_says_the_same(never_stopped: Path):

@@ -31,16 +31,16 @@ def newest_step(room: Path) -> int:
 
 def test_it_is_about_as_long_as_the_budget(tmp_path: Path):
     began = time.monotonic()
-    ended = run_command("train", *SMALL, *COSINE, "--time-budget", "15s", cwd=tmp_path)
+    ended = run_command("train", *SMALL, *COSINE, "--time-budget", "30s", cwd=tmp_path)
     took = time.monotonic() - began
     assert ended.returncode == 0, ended.stderr
-    assert 8 < took < 40  # machines are noisy; that it is neither at once nor for ever is what counts here
-    assert "Steps that 15s are enough for" in ended.stdout
+    assert 15 < took < 80  # machines are noisy; that it is neither at once nor for ever is what counts here
+    assert "Steps that 30s are enough for" in ended.stdout
     assert "Done (the time is up)" in ended.stdout
 
 
 def test_killed_and_resumed_it_keeps_its_steps_and_its_schedule(tmp_path: Path):
-    command = [sys.executable, "-m", "wordgen", "train", *SMALL, *COSINE, "--time-budget", "25s"]
+    command = [sys.executable, "-m", "wordgen", "train", *SMALL, *COSINE, "--time-budget", "40s"]
     checkpoints = tmp_path / "saved_models" / "run" / "checkpoints"
     with subprocess.Popen(
         [*command, "--checkpoint-every", "40"], cwd=tmp_path, env=command_environment(), stdout=subprocess.DEVNULL
@@ -54,7 +54,7 @@ def test_killed_and_resumed_it_keeps_its_steps_and_its_schedule(tmp_path: Path):
     assert settled > step > 0
     longer = run_command("train", "--resume", "run", "--epochs", "1000000", cwd=tmp_path)
     assert longer.returncode == 2
-    assert "has a time budget of 25s" in longer.stderr
+    assert "has a time budget of 40s" in longer.stderr
     resumed = subprocess.run(
         [sys.executable, "-c", RECORDER], cwd=tmp_path, env=command_environment(), capture_output=True, text=True,
         timeout=200, check=True,

@@ -38,7 +38,6 @@ PARTS = [
     "generate.py",
     "saved_models",
     "requirements.txt",
-    "requirements-web.txt",
     "requirements-dev.txt",
     "requirements-web.txt",
     "requirements-onnx.txt",

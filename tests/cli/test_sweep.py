@@ -31,7 +31,7 @@ def rows_of(planned: PlannedSweep) -> list[Row]:
     progress = Progress(3, best=35.25)
     for event in (
         {"event": "begun", "time": 100.0, "first_step": 1, "last_step": 60},
-        {"event": "step", "time": 110.0, "epoch": 2, "step": 30},
+        {"event": "step", "time": 110.0, "epoch": 2, "step": 30, "first": False},
     ):
         progress.tell(event)
     rows[1].state, rows[1].progress = "at work", progress

@@ -1,10 +1,13 @@
 """What mattered is said in sentences of the figures, and what is not known is said to be unknown."""
 
+from dataclasses import replace
+
 import pytest
 
-from tests.made_up_sweeps import Figures, sweep_with
+from tests.made_up_sweeps import Figures, result, sweep_with
 from wordgen.lab.effects import effects_of
 from wordgen.lab.mattered import what_mattered
+from wordgen.lab.sweep_file import Network, Sweep
 
 CLEAR: Figures = {
     ("lstm", 96): [100.0, 101.0, 99.0],
@@ -70,6 +73,25 @@ def test_a_network_without_results_leaves_the_others_comparable():
     told = sentence(("cell", "units"), figures)
     assert "160 instead of 96 lowers valid perplexity by 20% (± " in told
     assert "on average of 2 pairs" in told
+
+
+def test_runs_that_may_have_needed_more_epochs_are_counted():
+    falling, flat = ([60.0, 50.0, 40.0], [50.0, 40.0, 40.5])
+    networks = [
+        result(Network(name, {"cell": name}), [40.0], curve) for name, curve in (("rnn", falling), ("gru", flat))
+    ]
+    ended = [
+        replace(
+            each,
+            runs=(replace(each.runs[0], found=replace(each.runs[0].found, valid=tuple(curve), at_last_epoch=True)),),
+        )
+        for each, curve in zip(networks, (falling, flat), strict=True)
+    ]
+    sweep = Sweep("cells", "", {}, tuple(each.network for each in networks), (1,))
+    assert "In 1 of 2 runs the perplexity was still falling in the last epoch" in what_mattered(
+        ended, effects_of(sweep, ended)
+    )
+    assert "still falling" not in what_mattered(networks, effects_of(sweep, networks))
 
 
 def test_where_nothing_has_ended_nothing_is_said():

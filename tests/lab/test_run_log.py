@@ -14,7 +14,7 @@ def line(event: str, time: float, **more: Any) -> str:
 
 
 BEGUN = line("begun", 100.0, first_step=11, last_step=110)
-STEP = line("step", 110.0, epoch=2, step=30)
+STEP = line("step", 110.0, epoch=2, step=30, first=False)
 EPOCH = line("epoch", 120.0, epoch=2, step=60, best=True, valid_perplexity=31.5)
 
 
@@ -29,10 +29,13 @@ def test_it_tells_how_far_a_run_is_and_how_long_it_takes_at_most(tmp_path: Path)
     append(tmp_path / "a.log", BEGUN)
     assert log.follow()
     assert progress.seconds_left is None
+    append(tmp_path / "a.log", line("step", 106.0, epoch=1, step=14, first=True))
+    log.follow()
+    assert progress.seconds_left is None  # what the first took says nothing of the others
     append(tmp_path / "a.log", STEP)
     log.follow()
     assert (progress.epoch, progress.step, progress.best) == (2, 30, None)
-    assert progress.seconds_left == pytest.approx(80 * 10 / 20)  # 20 steps in 10 seconds, and 80 are left
+    assert progress.seconds_left == pytest.approx(80 * 4 / 16)  # 16 steps in 4 seconds, and 80 are left
     append(tmp_path / "a.log", EPOCH + line("epoch", 130.0, epoch=3, step=90, best=False, valid_perplexity=33.0))
     log.follow()
     assert (progress.epoch, progress.best) == (3, 31.5)

@@ -20,7 +20,7 @@ _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#56B4E9", "#
 _STROKES: tuple[Any, ...] = ("-", (0, (4, 1.5)), (0, (1, 1.2)))
 MOST_LINES = len(_COLOURS) * len(_STROKES)
 _WIDTH_IN_INCHES = 8.0
-_DOTS_PER_INCH = 150
+_DOTS_PER_INCH = 120
 _LOGARITHMIC_FROM = 3.0
 """Where the highest that is drawn is so many times the lowest."""
 

@@ -106,11 +106,21 @@ class _Comparing:
         self._comparisons = self._number_of_comparisons()
 
     def _number_of_comparisons(self) -> int:
-        """All pairs of values of a setting, over all networks and for each value of each other setting."""
+        """All that can be made: over all networks, and for an interplay within each value of another setting."""
         settings = list(self._measured[0].settings) if self._measured else []
-        pairs = {name: len(list(combinations(self._values(name), 2))) for name in settings}
-        within = {name: sum(len(self._values(other)) for other in settings if other != name) for name in settings}
-        return sum(pairs[name] * (1 + within[name]) for name in settings)
+        number = 0
+        for setting in settings:
+            for pair in combinations(self._values(setting), 2):
+                number += any(True for _ in _pairs(setting, *pair, self._measured))
+                for other in settings:
+                    places = 0 if other == setting else self._places(setting, *pair, other)
+                    number += places if places > 1 else 0
+        return number
+
+    def _places(self, setting: str, one: Any, another: Any, other: str) -> int:
+        """Within how many values of the other setting two values of this can be compared."""
+        pairs = _pairs(setting, one, another, self._measured)
+        return len({first.settings[other] for first, _ in pairs})
 
     def _values(self, setting: str) -> list[Any]:
         return list(dict.fromkeys(each.settings[setting] for each in self._measured))
@@ -170,7 +180,11 @@ class _Comparing:
 
 def _pairs(setting: str, one: Any, other: Any, among: Sequence[_Measured]) -> Iterator[tuple[_Measured, _Measured]]:
     """Networks that are alike in all but this setting."""
-    for first, second in ((a, b) for a in among for b in among):
-        alike = all(first.settings[name] == second.settings[name] for name in first.settings if name != setting)
-        if alike and first.settings[setting] == one and second.settings[setting] == other:
-            yield first, second
+
+    def but_for_this(network: _Measured) -> tuple[Any, ...]:
+        return tuple(value for name, value in network.settings.items() if name != setting)
+
+    others = {but_for_this(each): each for each in among if each.settings[setting] == other}
+    for each in among:
+        if each.settings[setting] == one and but_for_this(each) in others:
+            yield each, others[but_for_this(each)]

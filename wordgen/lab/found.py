@@ -31,6 +31,8 @@ class Found:
     seconds: float = 0.0
     """Those of its epochs, over all its starts."""
     test: float | None = None
+    at_last_epoch: bool = False
+    """Whether it has come to the last epoch that it may have."""
 
 
 def look(run: PlannedRun) -> Found:
@@ -47,6 +49,7 @@ def look(run: PlannedRun) -> Found:
         valid=tuple(float(epoch["valid_perplexity"]) for epoch in epochs),
         best=report.get("valid_perplexity"),
         seconds=sum(float(epoch["seconds"]) for epoch in epochs),
+        at_last_epoch=len(epochs) == run.settings.epochs,
     )
 
 

@@ -43,6 +43,8 @@ class Progress:
                 self._began = self._now
             case "step":
                 self.epoch, self.step = int(event["epoch"]), int(event["step"])
+                if event["first"]:  # its time goes into making the graph
+                    self._began, self._first_step = self._now, self.step + 1
             case "epoch":
                 self.epoch, self.step = int(event["epoch"]), int(event["step"])
                 if event["best"]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from wordgen.evaluation.verdict import still_falling
 from wordgen.lab.effects import Difference, Effects, Interplay
 from wordgen.lab.results import NetworkResult
 
@@ -32,6 +33,7 @@ def _sentences(results: Sequence[NetworkResult], effects: Effects) -> Iterator[s
             "By chance alone, from random seed to random seed, a network's perplexity varies with a standard deviation "
             f"of {effects.chance.deviation:.1%} (n = {runs} runs); ± is 95% certainty for all comparisons together."
         )
+    yield from _unfinished(counted)
     if effects.left_out:
         names = " and ".join(_words(name) for name in effects.left_out)
         yield f"Perplexities of another {names} cannot be compared, so nothing is said of that."
@@ -43,6 +45,17 @@ def _best(counted: Sequence[NetworkResult]) -> str:
     seeds = len(best.valid.values)
     spread = f" over {seeds} random seeds" if seeds > 1 else ""
     return f"Best is {best.network.name}, with a valid perplexity of {best.valid.shown()}{spread}."
+
+
+def _unfinished(counted: Sequence[NetworkResult]) -> Iterator[str]:
+    """Networks that may have needed more epochs are compared by how fast they learn, too."""
+    runs = [each.found for result in counted for each in result.counted]
+    falling = sum(each.at_last_epoch and still_falling(each.valid) for each in runs)
+    if falling:
+        yield (
+            f"In {falling} of {len(runs)} runs the perplexity was still falling in the last epoch that they may have: "
+            "with more epochs the order may be another."
+        )
 
 
 def _beside_chance(differences: Sequence[Difference]) -> Iterator[str]:

@@ -18,6 +18,7 @@ from tests.conftest import command_environment, run_command, run_python, trained
 from tests.page_reader import ReadPage, read_page
 from wordgen.cli.main import main
 from wordgen.evaluating import keep
+from wordgen.page.writing import write_page
 from wordgen.training.reports import Observer
 
 RUN = Path("saved_models/small")
@@ -25,9 +26,10 @@ RUN = Path("saved_models/small")
 
 @pytest.fixture
 def room(trained_room: Path, in_empty_folder: Path) -> Path:
-    """A copy of the room with a model of the spells, as its training left it."""
+    """A copy of the room with a model of the spells, as its training left it, whatever others evaluated there."""
     shutil.copytree(trained_room, in_empty_folder, dirs_exist_ok=True)
     (RUN / "evaluation.json").unlink(missing_ok=True)
+    write_page(RUN)
     return in_empty_folder
 
 

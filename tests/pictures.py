@@ -44,8 +44,11 @@ class Photographer(TerminalProgress):
             title = "python train.py --corpus lotr --recipe short --name lotr"
             self._recording.save_svg(str(self._path), title=title, clear=False)
 
+    def encoding(self, done: int, size: int) -> None:
+        """Drawn again and again, a bar would be in the picture as often."""
+
     def _show_live(self, standing: Standing) -> None:
-        """Drawn again and again, it would be in the picture as often."""
+        """As `encoding`."""
 
 
 def train(room: Path) -> None:

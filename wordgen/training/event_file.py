@@ -33,10 +33,7 @@ class EventFile:
 
     def text(self, tag: str, text: str, step: int) -> None:
         """Told as it stands: TensorBoard takes four spaces in front of a line for a block of plain text."""
-        self.markdown(tag, "\n".join("    " + line for line in text.split("\n")), step)
-
-    def markdown(self, tag: str, markdown: str, step: int) -> None:
-        self._add(text_pb(tag, markdown), step)
+        self._add(text_pb(tag, "\n".join("    " + line for line in text.split("\n"))), step)
 
     def histogram(self, tag: str, values: np.ndarray, step: int) -> None:
         self._add(histogram_pb(tag, values), step)

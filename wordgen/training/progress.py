@@ -127,10 +127,10 @@ class TerminalProgress(Observer):
 
     def ended(self, ending: Ending) -> None:
         assert self._plan is not None
-        if self._live is not None:
-            self._stop_bars()
-            self._show_sample()
+        was_live = self._live is not None
         self._stop_bars()
+        if was_live:  # its sample has gone with it
+            self._show_sample()
         say = self._console.print
         stopped = "Stopped as you asked" if ending.stopped else f"Done ({ending.reason})"
         say(f"\n[bold]{stopped}[/] after {shown_duration(ending.seconds)}.", highlight=False)

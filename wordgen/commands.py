@@ -54,6 +54,10 @@ def evaluating_command(model: str) -> str:
     return f"{TRY} evaluate {shlex.quote(model)}"
 
 
+def listing_command(sweep: str) -> str:
+    return f"{TRY} runs list {shlex.quote(sweep)}"
+
+
 def showing_command(run: str) -> str:
     return f"{TRY} runs show {shlex.quote(run)}"
 

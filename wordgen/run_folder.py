@@ -18,6 +18,8 @@ from wordgen.run_lock import being_trained, in_training, is_in_training
 from wordgen.training.checkpoint import has_checkpoint
 
 REPORT = "report.json"
+SWEEP_RESULTS, SWEEP_TABLE = "results.json", "results.md"
+"""What a sweep that came to its end has beside its runs."""
 
 SAVED_MODELS = Path("saved_models")
 
@@ -43,8 +45,9 @@ def run_name(wanted: str | None, corpus: str) -> str:
 
 
 def is_run_name(name: str) -> bool:
-    """Whether a folder of this name can be a run's, or one that was set aside."""
-    return _NAME.fullmatch(name.removesuffix(_SET_ASIDE)) is not None
+    """Whether a run can be called so, or one that was set aside; one of a sweep's with the sweep's name first."""
+    parts = name.removesuffix(_SET_ASIDE).split("/")
+    return len(parts) <= 2 and all(_NAME.fullmatch(part) for part in parts)
 
 
 def is_set_aside(folder: Path) -> bool:

@@ -1,4 +1,4 @@
-"""One process at a time trains a run: it holds a lock in its folder, which the system takes from it when it ends."""
+"""One process at a time trains a run or works on a sweep: it holds a lock, which goes with it however it ends."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -8,34 +8,65 @@ from wordgen.errors import SettingError
 from wordgen.files import told_plainly
 
 LOCK = "training.lock"
+SWEEP_LOCK = "sweep.lock"
 
 
 @contextmanager
 def in_training(folder: Path) -> Iterator[None]:
     """Hold the lock of a run for the time that it learns; where another process has it, say so."""
-    from filelock import FileLock, Timeout
-
-    lock = FileLock(folder / LOCK, timeout=0)
-    with told_plainly(folder):
-        try:
-            lock.acquire()
-        except Timeout:
-            raise being_trained(folder.name) from None
-    try:
+    with _holding(folder / LOCK, being_trained(folder.name)):
         yield
-    finally:
-        with suppress(OSError):
-            (folder / LOCK).unlink(missing_ok=True)
-        lock.release()
+
+
+@contextmanager
+def at_work_on_sweep(folder: Path) -> Iterator[None]:
+    """Hold the lock of a sweep while its runs learn; where another process has it, say so."""
+    with _holding(folder / SWEEP_LOCK, being_swept(folder.name)):
+        yield
 
 
 def is_in_training(folder: Path) -> bool:
     """Whether a process trains this run right now; what a killed one left behind does not count."""
+    return _is_held(folder / LOCK)
+
+
+def is_sweep_at_work(folder: Path) -> bool:
+    """Whether a process works on this sweep right now."""
+    return _is_held(folder / SWEEP_LOCK)
+
+
+def being_trained(name: str) -> SettingError:
+    return SettingError(f"The run '{name}' is being trained right now: wait for its end, or stop that with Ctrl-C.")
+
+
+def being_swept(name: str) -> SettingError:
+    return SettingError(f"The sweep '{name}' is at work right now: wait for its end, or stop that with Ctrl-C.")
+
+
+@contextmanager
+def _holding(path: Path, otherwise: SettingError) -> Iterator[None]:
     from filelock import FileLock, Timeout
 
-    if not (folder / LOCK).is_file():
+    lock = FileLock(path, timeout=0)
+    with told_plainly(path.parent):
+        try:
+            lock.acquire()
+        except Timeout:
+            raise otherwise from None
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
+        lock.release()
+
+
+def _is_held(path: Path) -> bool:
+    from filelock import FileLock, Timeout
+
+    if not path.is_file():
         return False
-    lock = FileLock(folder / LOCK, timeout=0)
+    lock = FileLock(path, timeout=0)
     try:
         lock.acquire()
     except Timeout:
@@ -44,7 +75,3 @@ def is_in_training(folder: Path) -> bool:
         return False
     lock.release()
     return False
-
-
-def being_trained(name: str) -> SettingError:
-    return SettingError(f"The run '{name}' is being trained right now: wait for its end, or stop that with Ctrl-C.")

@@ -8,7 +8,7 @@ import pytest
 from tests.saved_runs import make_run, make_runs
 from wordgen.errors import BundleError, SettingError, StorageError
 from wordgen.run_folder import SAVED_MODELS
-from wordgen.run_lock import in_training
+from wordgen.run_lock import at_work_on_sweep, in_training
 from wordgen.saved.listing import saved_runs
 from wordgen.saved.removing import removable, remove
 
@@ -27,7 +27,7 @@ def test_a_run_goes_and_the_others_stay():
 
 
 @pytest.mark.parametrize(
-    "name", ["", ".", "..", "../tale", "tale/..", "/", "saved_models/tale", "tale/checkpoints", ".hidden", "x" * 101]
+    "name", ["", ".", "..", "../tale", "tale/..", "/", "saved_models/x/tale", "tale/", ".hidden", "x" * 101]
 )
 def test_what_is_no_name_is_refused(name: str, in_empty_folder: Path):
     (make_run("tale") / "checkpoints").mkdir()
@@ -35,6 +35,40 @@ def test_what_is_no_name_is_refused(name: str, in_empty_folder: Path):
     with pytest.raises(BundleError, match="is no name of a run"):
         removable([name])
     assert sorted(in_empty_folder.rglob("*")) == before
+
+
+def test_what_lies_within_a_run_is_no_run():
+    (make_run("tale") / "checkpoints").mkdir()
+    with pytest.raises(BundleError, match="tale/checkpoints holds nothing of a run"):
+        removable(["tale/checkpoints"])
+
+
+def test_a_sweep_goes_as_a_whole_or_one_of_its_runs():
+    make_runs("tale", "sweep/one", "sweep/two")
+    remove(*removable(["sweep/one"]))
+    assert [run.name for run in saved_runs(folder=SAVED_MODELS / "sweep")] == ["sweep/two"]
+    (whole,) = removable(["sweep/two", "sweep"])
+    remove(whole)
+    assert left() == ["tale"]
+
+
+def test_a_sweep_that_is_at_work_stays_with_all_of_its_runs():
+    make_runs("sweep/one", "sweep/two")
+    for name in ("sweep", "sweep/one"):
+        with at_work_on_sweep(SAVED_MODELS / "sweep"), pytest.raises(SettingError, match="sweep 'sweep' is at work"):
+            removable([name])
+    with in_training(SAVED_MODELS / "sweep/two"), pytest.raises(SettingError, match="'sweep/two' is being trained"):
+        removable(["sweep"])
+    assert removable(["sweep"])
+
+
+def test_a_sweep_behind_a_link_stays_with_all_of_its_runs(tmp_path: Path):
+    make_run("sweep/one")
+    shutil.move(SAVED_MODELS / "sweep", tmp_path / "elsewhere")
+    (SAVED_MODELS / "sweep").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    for name in ("sweep", "sweep/one"):
+        with pytest.raises(BundleError, match="saved_models/sweep is a link to another place"):
+            removable([name])
 
 
 def test_a_beginning_is_not_enough():

@@ -10,14 +10,14 @@ from wordgen.cli.output import on_screen, show, shown_size
 from wordgen.errors import SettingError
 
 if TYPE_CHECKING:
-    from wordgen.saved.listing import SavedRun
+    from pathlib import Path
 
 _ORDERS = ("age", "name", "corpus", "valid", "test", "size")
 
 
 def make_parser(prog: str) -> Parser:
     parser = verb_parser(prog, "List what was trained, look into a run, compare several, remove some.", "show my-book")
-    parser.set_defaults(action=_list)
+    parser.set_defaults(action=_list, sweep=None)
     _add_list_flags(parser, sort="age", as_json=False)
     actions = parser.add_subparsers(metavar="ACTION", parser_class=ActionParser)
     _make_list_parser(actions)
@@ -41,7 +41,8 @@ def _add_json_flag(parser: argparse.ArgumentParser, default: object = argparse.S
 
 
 def _make_list_parser(actions: "argparse._SubParsersAction[ActionParser]") -> None:
-    parser = action_parser(actions, "list", "list all runs (without ACTION, too)", "--sort valid")
+    parser = action_parser(actions, "list", "list all runs (without ACTION, too), or those of a sweep", "--sort valid")
+    parser.add_argument("sweep", nargs="?", metavar="SWEEP", help="a sweep, whose runs to list (default: all runs)")
     # What stands before ACTION counts unless it is said anew.
     _add_list_flags(parser, sort=argparse.SUPPRESS, as_json=argparse.SUPPRESS)
     parser.set_defaults(action=_list)
@@ -65,7 +66,7 @@ def _make_compare_parser(actions: "argparse._SubParsersAction[ActionParser]") ->
 
 
 def _make_rm_parser(actions: "argparse._SubParsersAction[ActionParser]") -> None:
-    parser = action_parser(actions, "rm", "remove runs for good, with all of their files", "my-book")
+    parser = action_parser(actions, "rm", "remove runs for good, or whole sweeps, with all of their files", "my-book")
     parser.add_argument("runs", nargs="+", metavar="NAME", help="their full names")
     parser.add_argument("--yes", action="store_true", help="do not ask before (default: no)")
     parser.set_defaults(action=_remove)
@@ -77,14 +78,23 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _list(arguments: argparse.Namespace) -> None:
-    from wordgen.cli.runs_screen import listed
-    from wordgen.saved.listing import saved_runs
+    from wordgen.cli.runs_screen import listed, listed_of
+    from wordgen.saved.listing import ordered, saved_runs
+    from wordgen.saved.sweeps import find_sweep, saved_sweeps
 
-    runs = saved_runs(arguments.sort)
+    if arguments.sweep is not None:
+        sweep = find_sweep(arguments.sweep)
+        runs = ordered(sweep.runs, arguments.sort)
+        screen = listed_of(sweep, runs)
+    else:
+        runs, sweeps = saved_runs(arguments.sort), saved_sweeps()
+        screen = listed(runs, sweeps)
+        if arguments.json:
+            runs = ordered([*runs, *(run for sweep in sweeps for run in sweep.runs)], arguments.sort)
     if arguments.json:
         _show_json([run.to_mapping() for run in runs])
     else:
-        show(on_screen(listed(runs)))
+        show(on_screen(screen))
 
 
 def _show(arguments: argparse.Namespace) -> None:
@@ -114,28 +124,42 @@ def _compare(arguments: argparse.Namespace) -> None:
 
 
 def _remove(arguments: argparse.Namespace) -> None:
-    from wordgen.saved.listing import look_at
+    from wordgen.run_folder import name_of
+    from wordgen.saved.listing import size_of
     from wordgen.saved.removing import removable, remove
 
-    runs = [look_at(folder) for folder in removable(arguments.runs)]
-    if not arguments.yes and not _wanted(runs):
+    folders = removable(arguments.runs)
+    if not arguments.yes and not _wanted(folders):
         show("Nothing was removed.\n")
         return
-    for run in runs:
-        remove(run.folder)
-        show(f"Removed {run.name}: {shown_size(run.bytes)} freed.\n")
+    for folder in folders:
+        size = shown_size(size_of(folder))
+        remove(folder)
+        show(f"Removed {name_of(folder)}: {size} freed.\n")
 
 
-def _wanted(runs: "list[SavedRun]") -> bool:
-    for run in runs:
-        corpus = "" if run.corpus is None else f", a run on {run.corpus}"
-        show(f"{run.name}{corpus}, {shown_size(run.bytes)}\n")
-    show("Remove it for good? (y/N) " if len(runs) == 1 else f"Remove these {len(runs)} for good? (y/N) ")
+def _wanted(folders: "list[Path]") -> bool:
+    for folder in folders:
+        show(f"{_about(folder)}\n")
+    show("Remove it for good? (y/N) " if len(folders) == 1 else f"Remove these {len(folders)} for good? (y/N) ")
     try:
         return input().strip().lower() in ("y", "yes")
     except EOFError:
         show("\n")
         raise SettingError("Nobody is there to be asked: give --yes to remove without a question.") from None
+
+
+def _about(folder: "Path") -> str:
+    from wordgen.page.figures import many
+    from wordgen.saved.listing import is_sweeps, look_at
+    from wordgen.saved.sweeps import look_at_sweep
+
+    if is_sweeps(folder):
+        sweep = look_at_sweep(folder)
+        return f"{sweep.name}, a sweep with {many(len(sweep.runs), 'run')}, {shown_size(sweep.bytes)}"
+    run = look_at(folder)
+    corpus = "" if run.corpus is None else f", a run on {run.corpus}"
+    return f"{run.name}{corpus}, {shown_size(run.bytes)}"
 
 
 def _show_json(content: object) -> None:

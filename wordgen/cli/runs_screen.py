@@ -3,15 +3,24 @@
 import math
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from wordgen.cli.output import screen_width, shown_size
-from wordgen.commands import TRY, commands_about, comparing_command, removing_command, showing_command, writing_command
+from wordgen.commands import (
+    TRY,
+    commands_about,
+    comparing_command,
+    listing_command,
+    removing_command,
+    showing_command,
+    writing_command,
+)
 from wordgen.page import figures
 from wordgen.page.results import thinned
 from wordgen.run_folder import SAVED_MODELS
-from wordgen.saved.listing import SavedRun, size_of
+from wordgen.saved.listing import SavedRun, shown, size_of
+from wordgen.saved.sweeps import SavedSweep
 from wordgen.settings import flag_name
 from wordgen.training.reports import shown_duration
 
@@ -24,7 +33,9 @@ UNKNOWN_FIGURE = "\N{EN DASH}"
 _COLUMNS = {
     "name": 10, "corpus": 7, "network": 8, "epochs": 7, "valid": 5, "test": 5, "size": 8, "age": 3, "status": 8,
 }  # fmt: skip
+_SWEEP_COLUMNS = {"sweep": 10, "corpus": 7, "runs": 4, "best": 10, "valid": 5, "size": 8, "age": 3, "status": 8}
 """How narrow each may become on a narrow screen."""
+_FIGURES = ("runs", "valid", "test", "size")
 _WIDE = 100
 _LEVELS = "▁▂▃▄▅▆▇█"
 _MOST_LEVELS = 60
@@ -32,33 +43,53 @@ _AGES = ((365, "year"), (30, "month"), (7, "week"), (1, "day"))
 _DAY = 86_400
 
 
-def listed(runs: Sequence[SavedRun]) -> "Iterator[RenderableType]":
+def listed(runs: Sequence[SavedRun], sweeps: Sequence[SavedSweep] = ()) -> "Iterator[RenderableType]":
+    """All runs in a table; those of sweeps are a row for each sweep beneath it."""
+    if not runs and not sweeps:
+        yield f"There are no runs in {SAVED_MODELS} here. Train one:  {TRY} train --corpus lotr"
+        return
+    if runs:
+        yield _table(_COLUMNS, (tuple(_row(run)) for run in runs))
+        yield ""
+        told = "Valid and test are perplexities, in brackets is the best epoch."
+        yield f"{figures.many(len(runs), 'run')}, {shown_size(sum(run.bytes for run in runs))}. {told}"
+        yield f"Look into one:  {showing_command(runs[0].shown_name)}"
+        if len(runs) > 1:
+            yield f"Side by side:  {comparing_command(run.shown_name for run in runs[:2])}"
+    if runs and sweeps:
+        yield ""
+    if sweeps:
+        yield _table(_SWEEP_COLUMNS, (tuple(_sweep_row(sweep)) for sweep in sweeps))
+        yield ""
+        yield f"{figures.many(len(sweeps), 'sweep')}, {shown_size(sum(sweep.bytes for sweep in sweeps))}."
+        yield f"The runs of one:  {listing_command(sweeps[0].shown_name)}"
+
+
+def listed_of(sweep: SavedSweep, runs: Sequence[SavedRun]) -> "Iterator[RenderableType]":
+    """The runs of one sweep, in the order that was asked for."""
+    yield from listed(runs)
+    if sweep.table is not None:
+        yield f"What came out:  {sweep.table}"
+
+
+def _table(columns: Mapping[str, int], rows: Iterable[Sequence[str]]) -> "RenderableType":
     from rich.table import Table
     from rich.text import Text
 
-    if not runs:
-        yield f"There are no runs in {SAVED_MODELS} here. Train one:  {TRY} train --corpus lotr"
-        return
     wide = screen_width() >= _WIDE
     table = Table(box=None, padding=(0, 2 if wide else 1, 0, 0), pad_edge=False)
-    for name, narrowest in _COLUMNS.items():
-        figure = name in ("valid", "test", "size")
+    for number, (name, narrowest) in enumerate(columns.items()):
+        figure = name in _FIGURES
         table.add_column(
             name,
             min_width=narrowest,
-            no_wrap=figure or name == "age" or (wide and name == "name"),
+            no_wrap=figure or name == "age" or (wide and number == 0),
             justify="right" if figure else "left",
             overflow="fold",
         )
-    for run in runs:
-        table.add_row(*(Text(cell) for cell in _row(run)))
-    yield table
-    yield ""
-    told = "Valid and test are perplexities, in brackets is the best epoch."
-    yield f"{figures.many(len(runs), 'run')}, {shown_size(sum(run.bytes for run in runs))}. {told}"
-    yield f"Look into one:  {showing_command(runs[0].shown_name)}"
-    if len(runs) > 1:
-        yield f"Side by side:  {comparing_command(run.shown_name for run in runs[:2])}"
+    for row in rows:
+        table.add_row(*map(Text, row))
+    return table
 
 
 def _row(run: SavedRun) -> Iterator[str]:
@@ -71,6 +102,18 @@ def _row(run: SavedRun) -> Iterator[str]:
     yield shown_size(run.bytes)
     yield shown_age(time.time() - run.saved_at)
     yield _in_short(run)
+
+
+def _sweep_row(sweep: SavedSweep) -> Iterator[str]:
+    best = sweep.best
+    yield sweep.shown_name
+    yield ", ".join(sweep.corpora) or UNKNOWN_FIGURE
+    yield f"{len(sweep.runs)}"
+    yield UNKNOWN_FIGURE if best is None else shown(best.folder.name)
+    yield UNKNOWN_FIGURE if best is None else perplexity(best.score("valid").perplexity)
+    yield shown_size(sweep.bytes)
+    yield shown_age(time.time() - sweep.saved_at)
+    yield sweep.status
 
 
 def _epochs(run: SavedRun) -> str:

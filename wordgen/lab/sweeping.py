@@ -8,7 +8,7 @@ from typing import Any
 
 from wordgen import __version__
 from wordgen.commands import sweeping_command
-from wordgen.files import write_whole
+from wordgen.files import make_folder, write_whole
 from wordgen.lab.curves import write_curves
 from wordgen.lab.effects import effects_of
 from wordgen.lab.found import Found, check_all, with_test
@@ -16,9 +16,9 @@ from wordgen.lab.mattered import what_mattered
 from wordgen.lab.planning import PlannedSweep
 from wordgen.lab.results import NetworkResult, results_of
 from wordgen.lab.tables import as_markdown
-from wordgen.lab.working import Row, SweepWatcher, Work, alone_at
-
-RESULTS, TABLE = "results.json", "results.md"
+from wordgen.lab.working import Row, SweepWatcher, Work
+from wordgen.run_folder import SWEEP_RESULTS, SWEEP_TABLE
+from wordgen.run_lock import at_work_on_sweep
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,8 @@ class SweepEnd:
 
 def run_sweep(planned: PlannedSweep, given: str, at_once: int, threads: int, watcher: SweepWatcher) -> SweepEnd:
     """Do what is left of a sweep, and write what came out; `given` is how the user named it."""
-    with alone_at(planned):
+    make_folder(planned.folder)
+    with at_work_on_sweep(planned.folder):
         work = Work(planned, at_once, threads, watcher)
         stopped = work.do(check_all(planned.runs))
         failed = tuple(row for row in work.rows if row.state == "failed")
@@ -72,7 +73,9 @@ def _keep(planned: PlannedSweep, given: str, results: Sequence[NetworkResult], m
         "networks": [result.to_mapping() for result in results],
         "runs": [run.to_mapping() for result in results for run in result.runs],
     }
-    write_whole(planned.folder / RESULTS, json.dumps(content, ensure_ascii=False, allow_nan=False, indent=1).encode())
+    write_whole(
+        planned.folder / SWEEP_RESULTS, json.dumps(content, ensure_ascii=False, allow_nan=False, indent=1).encode()
+    )
     told = [f"`{command}`, {date}, wordgen {__version__}.", as_markdown(results), mattered]
-    write_whole(planned.folder / TABLE, ("\n\n".join(told) + "\n").encode())
+    write_whole(planned.folder / SWEEP_TABLE, ("\n\n".join(told) + "\n").encode())
     write_curves(planned.folder, sweep.about.rstrip(".") or planned.name, results)

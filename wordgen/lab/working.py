@@ -2,13 +2,10 @@
 
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from wordgen.errors import SettingError
-from wordgen.files import make_folder, told_plainly
 from wordgen.lab.found import Found, look
 from wordgen.lab.log import Progress
 from wordgen.lab.planning import PlannedRun, PlannedSweep
@@ -16,7 +13,6 @@ from wordgen.lab.process import RunningProcess
 from wordgen.training.stopping import StopRequest, stop_on_signals
 
 State = Literal["waiting", "at work", "stopped", "done", "diverged", "failed"]
-LOCK = "sweep.lock"
 _LOOK_AFTER = 0.1
 
 
@@ -121,21 +117,3 @@ def _settle(row: Row, process: RunningProcess, *, stopped: bool) -> None:
         row.state = "stopped"
     else:
         row.state, row.note = "failed", process.complaint
-
-
-@contextmanager
-def alone_at(planned: PlannedSweep) -> Iterator[None]:
-    """One process at a time works on a sweep."""
-    from filelock import FileLock, Timeout
-
-    make_folder(planned.folder)
-    lock = FileLock(planned.folder / LOCK, timeout=0)
-    with told_plainly(planned.folder):
-        try:
-            lock.acquire()
-        except Timeout:
-            raise SettingError(f"The sweep {planned.name} is at work already: wait for its end.") from None
-    try:
-        yield
-    finally:
-        lock.release()

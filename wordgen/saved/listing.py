@@ -1,7 +1,7 @@
 """What lies in saved_models: of each run what its files say, without its weights being read."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,7 +13,7 @@ from wordgen.bundle import CONFIG, VOCABULARY, WEIGHTS, read_config
 from wordgen.errors import BundleError, SettingError, WordgenError
 from wordgen.page.facts import Facts, Score
 from wordgen.page.measured import as_json, read_measured
-from wordgen.run_folder import REPORT, SAVED_MODELS, find_model, is_run_name, is_set_aside
+from wordgen.run_folder import REPORT, SAVED_MODELS, find_model, holds_runs, is_run_name, is_set_aside, name_of
 from wordgen.run_lock import LOCK, is_in_training
 from wordgen.training.checkpoint import FOLDER as CHECKPOINTS
 from wordgen.training.report_file import read_report
@@ -52,7 +52,12 @@ class SavedRun:
 
     @property
     def name(self) -> str:
-        return self.folder.name
+        return name_of(self.folder)
+
+    @property
+    def sweep(self) -> str | None:
+        """The one that it belongs to."""
+        return self.folder.parent.name if "/" in self.name else None
 
     @property
     def network(self) -> str | None:
@@ -71,13 +76,12 @@ class SavedRun:
 
     @property
     def shown_name(self) -> str:
-        """What a screen can show of its name: a folder may be called anything."""
-        return "".join(letter if letter.isprintable() else "?" for letter in self.name)
+        return shown(self.name)
 
     @property
     def called(self) -> str:
         """How a command finds it."""
-        return self.name if self.folder.parent == SAVED_MODELS else str(self.folder)
+        return self.name if SAVED_MODELS in (self.folder.parent, self.folder.parent.parent) else str(self.folder)
 
     @property
     def has_model(self) -> bool:
@@ -102,6 +106,7 @@ class SavedRun:
         told = {
             "name": self.name,
             "folder": str(self.folder),
+            "sweep": self.sweep,
             "status": self.status,
             "note": self.note,
             "corpus": self.corpus,
@@ -118,9 +123,17 @@ class SavedRun:
         return as_json(told)
 
 
-def saved_runs(order: Order = "age") -> list[SavedRun]:
-    """All runs in saved_models; the newest first, the best, the largest, or by the alphabet."""
-    runs = [look_at(folder) for folder in sorted(_folders()) if leaves_traces_of_a_run(folder)]
+def shown(name: str) -> str:
+    """What a screen can show of a name: a folder may be called anything."""
+    return "".join(letter if letter.isprintable() else "?" for letter in name)
+
+
+def saved_runs(order: Order = "age", folder: Path = SAVED_MODELS) -> list[SavedRun]:
+    """All runs in saved_models, or of a sweep there; the newest first, the best, the largest, or by the alphabet."""
+    return ordered((look_at(each) for each in sorted(folders_in(folder)) if leaves_traces_of_a_run(each)), order)
+
+
+def ordered(runs: Iterable[SavedRun], order: Order) -> list[SavedRun]:
     return sorted(runs, key=lambda run: _rank(run, order))
 
 
@@ -139,9 +152,19 @@ def _rank(run: SavedRun, order: Order) -> tuple[bool, Any]:
 
 def find_saved(name: str | None = None) -> SavedRun:
     """A run by its name, whatever state it is in; else as a model is found."""
-    if name is not None and is_run_name(name) and leaves_traces_of_a_run(SAVED_MODELS / name):
+    if name is not None and is_run_name(name) and is_runs(SAVED_MODELS / name):
         return look_at(SAVED_MODELS / name)
     return look_at(find_model(name))
+
+
+def is_runs(folder: Path) -> bool:
+    """Whether a folder is a run's, even if that was broken off, and not one within a run's."""
+    return leaves_traces_of_a_run(folder) and (folder.parent == SAVED_MODELS or is_sweeps(folder.parent))
+
+
+def is_sweeps(folder: Path) -> bool:
+    """Whether a folder is no run's but holds those of several."""
+    return holds_runs(folder) and not leaves_traces_of_a_run(folder)
 
 
 def leaves_traces_of_a_run(folder: Path) -> bool:
@@ -235,6 +258,6 @@ def _saved_at(folder: Path) -> float:
     return 0.0
 
 
-def _folders() -> Iterator[Path]:
+def folders_in(folder: Path) -> Iterator[Path]:
     with suppress(OSError):
-        yield from (path for path in SAVED_MODELS.iterdir() if path.is_dir() and not path.name.startswith("."))
+        yield from (path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))

@@ -1,4 +1,4 @@
-"""How a run goes: whole or not at all, and nothing else with it."""
+"""How a run goes, or a sweep: whole or not at all, and nothing else with it."""
 
 import difflib
 import os
@@ -9,35 +9,51 @@ from pathlib import Path
 
 from wordgen.errors import BundleError, StorageError
 from wordgen.files import told_plainly
-from wordgen.run_folder import SAVED_MODELS, is_run_name
-from wordgen.run_lock import being_trained, is_in_training
-from wordgen.saved.listing import leaves_traces_of_a_run, saved_runs
+from wordgen.run_folder import SAVED_MODELS, is_run_name, name_of
+from wordgen.run_lock import being_swept, being_trained, is_in_training, is_sweep_at_work
+from wordgen.saved.listing import folders_in, is_runs, is_sweeps, saved_runs
+from wordgen.saved.sweeps import saved_sweeps
 
 _REMOVED = ".removed."
 
 
 def removable(names: Sequence[str]) -> list[Path]:
-    """The folders of runs of just these names; what must stay is refused before anything goes."""
-    return [_removable(name) for name in dict.fromkeys(names)]
+    """The folders of runs and sweeps of just these names; what must stay is refused before anything goes."""
+    folders = [_removable(name) for name in dict.fromkeys(names)]
+    return [folder for folder in folders if folder.parent not in folders]
 
 
 def _removable(name: str) -> Path:
     if not is_run_name(name):
         raise BundleError(f"'{name[:100]}' is no name of a run: give names as the list has them, without any folder.")
     folder = SAVED_MODELS / name
-    if folder.is_symlink():
-        raise BundleError(f"{folder} is a link to another place, which is left alone: remove the link itself by hand.")
+    _check_no_link(folder)
     if not folder.is_dir():
         raise BundleError(f"There is no run '{name}' in {SAVED_MODELS}, by its full name.{_near(name)}")
-    if not leaves_traces_of_a_run(folder):
+    if not is_runs(folder) and not is_sweeps(folder):
         raise BundleError(f"{folder} holds nothing of a run, so it is left alone: remove it by hand.")
-    if is_in_training(folder):
-        raise being_trained(name)
+    _check_no_work(folder)
     return folder
 
 
+def _check_no_link(folder: Path) -> None:
+    """A run of a sweep's lies in the sweep's folder, which may be a link as well."""
+    for path in (folder.parent, folder):
+        if path != SAVED_MODELS and path.is_symlink():
+            raise BundleError(f"{path} is a link to another place, and left alone: remove the link itself by hand.")
+
+
+def _check_no_work(folder: Path) -> None:
+    sweep = folder if is_sweeps(folder) else folder.parent
+    if sweep != SAVED_MODELS and is_sweep_at_work(sweep):
+        raise being_swept(sweep.name)
+    for each in (folder, *folders_in(folder)):
+        if is_in_training(each):
+            raise being_trained(name_of(each))
+
+
 def _near(name: str) -> str:
-    names = [run.name for run in saved_runs("name")]
+    names = [run.name for run in saved_runs("name")] + [sweep.name for sweep in saved_sweeps()]
     beginning = [each for each in names if each.startswith(name)]
     near = beginning or difflib.get_close_matches(name, names, n=1)
     return f" Did you mean {near[0]}?" if near else ""
@@ -47,7 +63,7 @@ def remove(folder: Path) -> None:
     """At once it is no run any more, then its files go: half of a run is never seen as one."""
     _finish_what_was_broken_off()
     with told_plainly(folder):
-        out_of_sight = Path(tempfile.mkdtemp(dir=folder.parent, prefix=_REMOVED))
+        out_of_sight = Path(tempfile.mkdtemp(dir=SAVED_MODELS, prefix=_REMOVED))
         try:
             folder.rename(out_of_sight / folder.name)
         except OSError:
@@ -57,7 +73,7 @@ def remove(folder: Path) -> None:
         shutil.rmtree(out_of_sight)
     except OSError as error:
         raise StorageError(
-            f"{folder.name} is no run any more, but not all of it can be deleted ({error.strerror}): "
+            f"{name_of(folder)} is no run any more, but not all of it can be deleted ({error.strerror}): "
             f"delete {out_of_sight} by hand."
         ) from error
 

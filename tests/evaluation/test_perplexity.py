@@ -53,7 +53,17 @@ def test_weights_that_are_not_the_networks_own_can_be_measured_apart():
 
 def test_it_can_be_broken_off():
     network = Network(Architecture.of(NetworkSettings(layers=1, units=8), VOCABULARY))
-    assert Evaluator(network, np.arange(3, 20, dtype=np.uint8), alone()).perplexity(keep_on=lambda: False) is None
+    evaluator = Evaluator(network, np.arange(3, 20, dtype=np.uint8), alone())
+    assert evaluator.perplexity(keep_on=lambda: False) is None
+
+
+def test_it_tells_of_each_batch():
+    network = Network(Architecture.of(NetworkSettings(layers=1, units=8), VOCABULARY))
+    evaluator = Evaluator(network, np.tile(np.arange(3, 20, dtype=np.uint8), 100), alone())
+    told: list[int] = []
+    evaluator.perplexity(tell=told.append)
+    assert len(told) > 1
+    assert told == list(range(1, evaluator.batches + 1))
 
 
 def test_a_network_that_knows_nothing_is_as_perplexed_as_the_vocabulary_is_large():

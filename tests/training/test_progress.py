@@ -82,6 +82,7 @@ def shown(*, terminal: bool, width: int = 100) -> str:
     progress.begun(Begun("one CPU", "float32", 8))
     for step in range(1, 5):
         progress.stepped(StepReport(1, step, step, 2.0, 0.5, 0.001, 100, 0.1, first=step == 1))
+    progress.validating(2, 5)
     progress.epoch_ended(EpochReport(1, 4, 9.0, 8.0, True, 61.0, (Sample("sample", "[bold]a sample\nof text"),)))
     progress.warned("Something [odd].")
     best = EpochReport(1, 4, 9.0, 8.0, True, 61.0, ())
@@ -180,6 +181,31 @@ def test_what_stays_on_the_screen_tells_all_at_once():
         "best valid 50.0 (epoch 2)", "█▁▃", "[b]sample[/b] 3",
     ):  # fmt: skip
         assert part in shown
+
+
+def test_while_it_validates_the_bar_of_the_epoch_shows_how_far_that_is():
+    told = standing(90.0)
+    told.validating(3, 12)
+    assert "epoch 2/4" in live(told, 100)
+    assert "validating 25%" in live(told, 100)
+    assert live(told, 40).startswith("epoch 2/4 validating 25%")
+    told.stepped(StepReport(3, 1, 21, 2.0, 0.5, 0.001, 100, 0.1, first=False))
+    assert "validating" not in live(told, 100)
+    assert "step 1/10" in live(told, 100)
+
+
+def test_without_a_terminal_validating_is_told_every_few_seconds(monkeypatch: pytest.MonkeyPatch):
+    clock = iter(range(0, 1000, 7))
+    monkeypatch.setattr("wordgen.training.progress.time.monotonic", lambda: next(clock))
+    file = io.StringIO()
+    progress = TerminalProgress(Console(file=file, width=200), "do write")
+    progress.planned(plan())
+    progress.begun(Begun("one CPU", "float32", 8))
+    for done in range(1, 9):
+        progress.validating(done, 8)
+    told = re.findall(r"epoch 1/2 validating (\d+)%", file.getvalue())
+    assert 2 <= len(told) <= 6
+    assert told == sorted(told, key=int)
 
 
 def test_before_the_first_epoch_there_is_no_best():

@@ -45,19 +45,25 @@ class Evaluator:
         """How many batches the split has."""
         return len(self._batches)
 
-    def perplexity(self, weights: Weights | None = None, keep_on: Callable[[], bool] = lambda: True) -> float | None:
-        """exp of the mean loss; nothing where a worker wanted no more in between."""
+    def perplexity(
+        self,
+        weights: Weights | None = None,
+        keep_on: Callable[[], bool] = lambda: True,
+        tell: Callable[[int], None] = lambda done: None,
+    ) -> float | None:
+        """exp of the mean loss; nothing where a worker wanted no more in between. `tell` hears of each batch."""
         if self._network is not self._learning:
             self._network.set_weights_by_name(weights or self._learning.to_weights())
         loss = count = 0.0
         carry = self._replicas.split(self._rows, lambda rows: self._network.zero_carry(rows.stop - rows.start))
-        for inputs, targets in self._batches:
+        for done, (inputs, targets) in enumerate(self._batches, 1):
             batch = self._replicas.split(self._rows, lambda rows, i=inputs, t=targets: (i[rows], t[rows]))
             batch_loss, batch_count, refused, carry = self._losses(batch, carry, tf.constant(not keep_on()))
             if int(refused):
                 return None
             loss += float(batch_loss)
             count += float(batch_count)
+            tell(done)
         return perplexity_of(loss / max(1.0, count))
 
     def _batch_losses(self, batch: Any, carry: Carry, refused: Tensor) -> tuple[Any, ...]:

@@ -54,6 +54,9 @@ class JsonLog(Observer):
     def stepped(self, report: StepReport) -> None:
         self._tell_now_and_then("step", report.first, **asdict(report))
 
+    def validating(self, done: int, batches: int) -> None:
+        self._tell_now_and_then("validating", False, done=done, of=batches)
+
     def epoch_ended(self, report: EpochReport) -> None:
         self._tell("epoch", **asdict(report))
 

@@ -43,11 +43,8 @@ class LiveDisplay:
         table.add_column(ratio=1)
         table.add_column(no_wrap=True, justify="right")
         table.expand = True
-        of_epoch = ProgressBar(total=standing.steps_per_epoch, completed=standing.step_in_epoch)
-        table.add_row(
-            f"epoch {standing.epoch}/{standing.epochs}", of_epoch,
-            f"step {standing.step_in_epoch:,}/{standing.steps_per_epoch:,}",
-        )  # fmt: skip
+        of_epoch = ProgressBar(total=1, completed=standing.share_of_epoch)
+        table.add_row(f"epoch {standing.epoch}/{standing.epochs}", of_epoch, standing.place_in_epoch)
         share = standing.step / max(1, standing.last_step)
         table.add_row("run", ProgressBar(total=standing.last_step, completed=standing.step), f"{share:.0%}")
         return table

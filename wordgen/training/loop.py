@@ -145,7 +145,7 @@ class Loop:
         began, position = time.monotonic(), self.position
         averaged = self.schedule.averaged(self.step, position.epochs) > 0
         weights = self.stepper.weights(averaged=averaged)
-        valid_perplexity = self.evaluator.perplexity(weights, keep_on=lambda: not self.stop.urgent)
+        valid_perplexity = self.evaluator.perplexity(weights, lambda: not self.stop.urgent, self._tell_of_validating)
         if valid_perplexity is None:
             if position.best is None:
                 self.keeper.keep(weights)
@@ -174,6 +174,10 @@ class Loop:
         for observer in self.observers:
             observer.epoch_ended(report)
         return report
+
+    def _tell_of_validating(self, done: int) -> None:
+        for observer in self.observers:
+            observer.validating(done, self.evaluator.batches)
 
     def _save(self) -> None:
         """All workers gather the state, and the chief has a keeper that writes it."""

@@ -92,11 +92,16 @@ class TerminalProgress(Observer):
         self._standing.stepped(report)
         if self._console.is_terminal:
             self._show_live(self._standing)
-        elif time.monotonic() - self._said > _SECONDS_BETWEEN_LINES or report.first:
-            self._said = time.monotonic()
-            left = self._standing.seconds_left
-            told = "" if left is None else f" {shown_duration(left)} left at most"
-            self._console.print(f"{self._standing.place} {self._standing.words}{told}", highlight=False)
+        else:
+            self._say_where_it_stands(self._standing, must=report.first)
+
+    def validating(self, done: int, batches: int) -> None:
+        assert self._standing is not None
+        self._standing.validating(done, batches)
+        if self._console.is_terminal:
+            self._show_live(self._standing)
+        else:
+            self._say_where_it_stands(self._standing)
 
     def epoch_ended(self, report: EpochReport) -> None:
         assert self._standing is not None
@@ -176,6 +181,14 @@ class TerminalProgress(Observer):
         assert self._plan is not None
         seed = f"--seed {shlex.quote(ending.word_to_try)} " if ending.word_to_try else ""
         return f"{self._writing_command} --model {self._plan.run} {seed}--mode sample"
+
+    def _say_where_it_stands(self, standing: Standing, *, must: bool = False) -> None:
+        """A line every few seconds."""
+        if must or time.monotonic() - self._said > _SECONDS_BETWEEN_LINES:
+            self._said = time.monotonic()
+            left = standing.seconds_left
+            told = "" if left is None else f" {shown_duration(left)} left at most"
+            self._console.print(f"{standing.place} {standing.words}{told}", highlight=False)
 
     def _show_live(self, standing: Standing) -> None:
         if self._live is None:

@@ -226,6 +226,9 @@ class Observer:
     def stepped(self, report: StepReport) -> None:
         """One step is done."""
 
+    def validating(self, done: int, batches: int) -> None:
+        """So many batches of the valid part are measured, after an epoch or a stop."""
+
     def epoch_ended(self, report: EpochReport) -> None:
         """One epoch is done and measured."""
 

@@ -17,10 +17,13 @@ class Standing:
         self.epoch, self.step_in_epoch = divmod(begun.first_step - 1, steps_per_epoch)
         self.epoch += 1
         self.step = begun.first_step - 1
+        self.validated: float | None = None
+        """The share of the valid part that is measured, while it is."""
         self._first_step, self._began = begun.first_step, time.monotonic()
         self._forget()
 
     def stepped(self, report: StepReport) -> None:
+        self.validated = None
         if report.epoch != self.epoch:
             self._forget()
         self.epoch, self.step_in_epoch, self.step = report.epoch, report.step_in_epoch, report.step
@@ -32,7 +35,11 @@ class Standing:
         self._loss += report.loss * report.symbols
         self._symbols += report.symbols
 
+    def validating(self, done: int, batches: int) -> None:
+        self.validated = done / batches
+
     def epoch_ended(self, report: EpochReport) -> None:
+        self.validated = None
         self.done.append(report)
 
     @property
@@ -46,7 +53,18 @@ class Standing:
 
     @property
     def place(self) -> str:
-        return f"epoch {self.epoch}/{self.epochs} step {self.step_in_epoch}/{self.steps_per_epoch}"
+        return f"epoch {self.epoch}/{self.epochs} {self.place_in_epoch}"
+
+    @property
+    def place_in_epoch(self) -> str:
+        if self.validated is not None:
+            return f"validating {self.validated:.0%}"
+        return f"step {self.step_in_epoch:,}/{self.steps_per_epoch:,}"
+
+    @property
+    def share_of_epoch(self) -> float:
+        """Of its steps; of the valid part, while that is measured."""
+        return self.step_in_epoch / self.steps_per_epoch if self.validated is None else self.validated
 
     @property
     def words(self) -> str:

@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from wordgen.architecture import Architecture, NetworkSettings
+from wordgen.bundle import Weights
 from wordgen.dataset.batches import Batches, Ids
 from wordgen.dropout import DropoutSettings
 from wordgen.model.losses import summed_loss
@@ -142,6 +143,39 @@ def test_the_carry_goes_on_into_the_next_step():
     with_carry, _ = one_step(make()[1], batch, carry, 2)
     without, _ = one_step(make()[1], batch, stepper.zero_carry(), 2)
     assert with_carry != without
+
+
+@pytest.mark.parametrize("more", [{"tied": False}, {"tied": True, "sampled_output": 9}])
+def test_moving_some_word_vectors_is_moving_all_of_them(more: dict[str, Any], monkeypatch: pytest.MonkeyPatch):
+    """A step of SGD leaves those alone that it did not look up; others have a gradient of zero."""
+
+    def learned() -> tuple[list[float], Weights]:
+        settings = TrainingSettings(
+            optimizer="sgd",
+            learning_rate=1.0,
+            clip=0.1,
+            batch_size=4,
+            seq_len=6,
+            dropout=0.0,
+            sampled_output=more.get("sampled_output"),
+        )
+        network = Network(Architecture.of(NetworkSettings(layers=1, units=8, tied=more["tied"]), 20), random_seed=1)
+        stepper, batches = Stepper(network, settings, alone()), Batches(IDS, 4, 6, 1)
+        carry, norms = stepper.zero_carry(), []
+        for step in range(1, 6):
+            done, carry = one_step(stepper, batches.batch(1, step - 1), carry, step)
+            norms.append(done.norm)
+        return norms, network.to_weights()
+
+    norms, weights = learned()
+    settled: list[object] = []
+    monkeypatch.setattr("wordgen.training.step._each_row_once", lambda g: settled.append(g) or tf.convert_to_tensor(g))
+    all_norms, all_weights = learned()
+    assert any(isinstance(gradient, tf.IndexedSlices) for gradient in settled)
+    assert min(norms) > 0.1  # so all were clipped
+    np.testing.assert_allclose(norms, all_norms, rtol=1e-5)
+    for name, weight in weights.items():
+        np.testing.assert_allclose(weight, all_weights[name], atol=1e-6, err_msg=name)
 
 
 def test_default_learning_rates():

@@ -135,6 +135,8 @@ class Stepper:
                     name: tf.Variable(weight, trainable=False) for name, weight in network.variables_by_name().items()
                 }
         compiled = _compiling_helps(network.architecture, settings, replicas) if compiled is None else compiled
+        self._sparse = settings.optimizer == "sgd" and replicas.count == 1 and not compiled
+        """Whether word vectors that a step did not look up are left alone; the others' moments change each of them."""
         self._one_step = tf.function(self._all_replicas, jit_compile=compiled)
         self._several_steps = tf.function(self._steps, reduce_retracing=True)
         self._gathered = tf.function(self._exact_rows)
@@ -271,7 +273,8 @@ class Stepper:
             loss, count, aim = self._losses(hidden, targets, seed)
             mean = aim / (self._settings.batch_size * self._settings.seq_len)
         # Looking up word vectors gives a sparse gradient; a dense one is summed and clipped like all others.
-        gradients = [tf.convert_to_tensor(gradient) for gradient in tape.gradient(mean, self._variables)]
+        settle = _each_row_once if self._sparse else tf.convert_to_tensor
+        gradients = [settle(gradient) for gradient in tape.gradient(mean, self._variables)]
         return gradients, loss, count, carry
 
     def _losses(self, hidden: Tensor, targets: Tensor, seed: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -282,6 +285,15 @@ class Stepper:
         logits = self._network.logits(hidden)
         loss, count = summed_loss(logits, targets)
         return loss, count, loss + smoothing_loss(logits, targets, self._settings.label_smoothing)
+
+
+def _each_row_once(gradient: Any) -> Any:
+    """A sparse gradient in which no row stands twice, so that its norm is that of the dense one."""
+    if not isinstance(gradient, tf.IndexedSlices):
+        return gradient
+    rows, places = tf.unique(gradient.indices)
+    summed = tf.math.unsorted_segment_sum(gradient.values, places, tf.size(rows))
+    return tf.IndexedSlices(summed, rows, gradient.dense_shape)
 
 
 def _as_float32(carry: Carry) -> Carry:

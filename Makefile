@@ -6,6 +6,8 @@
 #              larger texts than the bundled ones; ROUND_TRIP="..." those that are to come back, by file or by name)
 # make soak    kill and resume a training a hundred times, alone and as one of two (about half an hour)
 # make pictures  take the pictures in docs/pictures anew, from real runs (five minutes; needs Chromium)
+# make sweeps  run the sweeps that come with wordgen to their end (an hour and a half, and it can be stopped
+#              and goes on), and put their curves into docs/pictures
 # make tidy    put code into the project's format
 
 PYTHON ?= python3
@@ -16,7 +18,7 @@ JAPANESE ?= data/lyrics.txt
 ROUND_TRIP ?= # the bundled English texts
 QUIET_PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test check bench soak pictures tidy
+.PHONY: demo test check bench soak pictures sweeps tidy
 
 demo: $(VENV)/.runs
 	$(BIN)/python train.py --corpus lotr --seq-len 15 --layers 3
@@ -53,6 +55,12 @@ soak: $(VENV)/.develops
 
 pictures: $(VENV)/.develops
 	$(BIN)/python -m tests.pictures
+
+sweeps: $(VENV)/.develops
+	for sweep in five-networks cells optimizers options; do \
+	  $(BIN)/python -m wordgen sweep $$sweep || exit; \
+	  for kind in svg png; do cp saved_models/$$sweep/curves.$$kind docs/pictures/sweep-$$sweep.$$kind; done; \
+	done
 
 tidy: $(VENV)/.develops
 	$(BIN)/ruff format .

@@ -1,6 +1,7 @@
 """What many tests share: a room to work in, the commands as real processes, one small trained model."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -111,3 +112,10 @@ def write_text(path: Path, text: str, encoding: str = "utf-8") -> str:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding=encoding)
     return str(path)
+
+
+@pytest.fixture
+def room(trained_room: Path, in_empty_folder: Path) -> Path:
+    """A copy of the small model of the spells, to be changed, in the folder where the test is."""
+    shutil.copytree(trained_room / "saved_models", in_empty_folder / "saved_models")
+    return in_empty_folder

@@ -6,7 +6,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -16,6 +16,11 @@ from tests.conftest import ROOT, run_command
 from tests.playground import served
 from tests.playground_page import LISTED, READY, choose, write
 from tests.tensorboard_server import tensorboard
+from wordgen.cli.sweep_screen import table_of
+from wordgen.lab.planning import plan_sweep
+from wordgen.lab.sweep_file import find_sweep
+from wordgen.lab.sweeping import run_sweep
+from wordgen.lab.working import Row, SweepWatcher
 from wordgen.training.live import LiveDisplay
 from wordgen.training.progress import TerminalProgress
 from wordgen.training.reports import StepReport
@@ -58,16 +63,68 @@ def train(room: Path) -> None:
 
     os.chdir(room)
     for corpus, recipe in _RECIPES.items():
-        settings = settings_of({"corpus": corpus, "recipe": recipe, "name": corpus})
+        settings = settings_of({"corpus": corpus, "recipe": recipe, "name": corpus, "histograms": corpus == "lotr"})
         watching = [Photographer(9, 300, PICTURES / "training.svg")] if corpus == "lotr" else []
         train_with(settings, watching)
         evaluated = run_command("evaluate", corpus, cwd=room)
         assert evaluated.returncode == 0, evaluated.stderr
 
 
+def table_of_runs(room: Path) -> None:
+    told = run_command("runs", cwd=room, COLUMNS="100")
+    assert told.returncode == 0, told.stderr
+    with open(os.devnull, "w") as nowhere:
+        recording = Console(record=True, width=100, file=nowhere)
+        recording.print(told.stdout.rstrip(), markup=False, highlight=False)
+        recording.save_svg(str(PICTURES / "runs.svg"), title="python -m wordgen runs")
+
+
+_SWEEP = """
+about = "A small one, for its picture"
+random_seeds = [1, 2]
+
+[settings]
+corpus = "spells"
+recipe = "short"
+epochs = 8
+
+[grid]
+cell = ["lstm", "gru"]
+units = [32, 96]
+"""
+
+
+class SweepPhotographer(SweepWatcher):
+    """Takes a picture of a sweep's table when some of its runs are over and some are well under way."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.taken = False
+
+    def looked(self, rows: Sequence[Row]) -> None:
+        states = [row.state for row in rows]
+        under_way = [row.progress for row in rows if row.progress is not None and row.progress.epoch > 2]
+        if self.taken or states.count("done") < 3 or len(under_way) < 2:
+            return
+        self.taken = True
+        with open(os.devnull, "w") as nowhere:
+            recording = Console(record=True, width=90, force_terminal=True, file=nowhere)
+            recording.print(table_of(rows, 20))
+            recording.save_svg(str(self._path), title="python -m wordgen sweep cells-and-units.toml")
+
+
+def sweep_at_work(room: Path) -> None:
+    os.chdir(room)
+    file = room / "cells-and-units.toml"
+    file.write_text(_SWEEP)
+    photographer = SweepPhotographer(PICTURES / "sweep.svg")
+    end = run_sweep(plan_sweep(find_sweep(str(file))), file.name, 2, 1, photographer)
+    assert photographer.taken, end
+
+
 def tabs_of_tensorboard(page: Page, room: Path) -> None:
     with tensorboard(room, room / "tensorboard.log") as address:
-        for tab in ("timeseries", "scalars", "text", "hparams", "projector"):
+        for tab in ("timeseries", "scalars", "text", "hparams", "projector", "histograms", "distributions"):
             page.show_as(1280, 900)
             page.open("about:blank")
             page.open(f"{address}#{tab}")
@@ -121,6 +178,8 @@ def main() -> None:
     takes: list[Callable[[Page, Path], None]] = [tabs_of_tensorboard, playground, page_about_a_run]
     try:
         train(room)
+        sweep_at_work(room)
+        table_of_runs(room)
         for take in takes:
             with open_browser() as page:
                 take(page, room)

@@ -13,7 +13,7 @@ from wordgen.bundle import load_bundle
 from wordgen.corpora.finding import open_corpus
 from wordgen.dataset.encoding import prepare
 from wordgen.dataset.splits import splits_of
-from wordgen.errors import BundleError, CorpusError, SettingError
+from wordgen.errors import CorpusError, SettingError
 from wordgen.evaluation.cache import best_cache, cache_loss
 from wordgen.evaluation.ngrams import NgramModel
 from wordgen.evaluation.novelty import novelty
@@ -21,13 +21,6 @@ from wordgen.evaluation.watcher import Watcher
 from wordgen.generation.step import NumpyNetwork
 from wordgen.generation.trained import TrainedModel
 from wordgen.text.settings import TextSettings
-
-
-@pytest.fixture
-def room(trained_room: Path, in_empty_folder: Path) -> Path:
-    """A copy of the room with a model of the spells."""
-    shutil.copytree(trained_room / "saved_models", in_empty_folder / "saved_models")
-    return in_empty_folder
 
 
 def units_of_split(number: int) -> list[str]:
@@ -86,74 +79,6 @@ def test_a_model_may_be_named_by_a_path_or_be_loaded_already(room: Path):
     assert wordgen.evaluate(wordgen.load("small")).own == named.own == wordgen.evaluate(room / "saved_models/small").own
     with pytest.raises(SettingError, match="has no folder"):
         wordgen.evaluate(TrainedModel(load_bundle(room / "saved_models" / "small")))
-
-
-def test_without_its_report_a_model_is_measured_on_files_alone(room: Path):
-    (room / "saved_models" / "small" / "report.json").unlink()
-    (room / "same.txt").write_text("\n".join(units_of_split(2)), encoding="utf-8")
-    with pytest.raises(CorpusError, match=r"has no report.json that would say what it learned: give a text"):
-        wordgen.evaluate()
-    found = wordgen.evaluate(split="same.txt")
-    assert (found.unigram, found.ngram, found.finding, found.verdict) == (None, None, None, None)
-    assert found.novelty is None
-    assert any("Nothing to compare with" in note for note in found.notes)
-
-
-def test_a_report_that_cannot_be_read_is_told(room: Path):
-    (room / "saved_models" / "small" / "report.json").write_text("{")
-    with pytest.raises(BundleError, match="nor its text found again"):
-        wordgen.evaluate()
-
-
-@pytest.fixture(scope="module")
-def own_text_room(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    room = tmp_path_factory.mktemp("own")
-    shutil.copy(ROOT / "data" / "spells.txt", room / "mine.txt")
-    return trained_in(room, "mine.txt", "mine", "--layers 1 --units 8 --epochs 1")
-
-
-@pytest.fixture
-def own_text(own_text_room: Path, in_empty_folder: Path) -> Path:
-    shutil.copytree(own_text_room, in_empty_folder, dirs_exist_ok=True)
-    return in_empty_folder / "mine.txt"
-
-
-def test_a_corpus_that_changed_is_not_the_one(own_text: Path):
-    encoded = sorted(Path("data/encoded").iterdir())
-    own_text.write_text(own_text.read_text(encoding="utf-8") + "one more line\n", encoding="utf-8")
-    with pytest.raises(CorpusError, match="text of mine is not the one that mine learned, or another version"):
-        wordgen.evaluate()
-    assert sorted(Path("data/encoded").iterdir()) == encoded  # nothing was made of the other
-
-
-def test_a_corpus_that_is_gone_is_missed_and_files_are_measured_without_it(own_text: Path):
-    own_text.rename("elsewhere.txt")
-    with pytest.raises(CorpusError, match=r"that mine learned cannot be found again \(There is no corpus 'mine.txt'"):
-        wordgen.evaluate()
-    found = wordgen.evaluate(split="elsewhere.txt")
-    assert found.ngram is None
-    assert found.verdict is None  # one epoch is no curve, and there is nothing to compare with
-
-
-def test_encoded_ids_that_were_deleted_are_made_again(own_text: Path):
-    before = wordgen.evaluate()
-    shutil.rmtree("data/encoded")
-    assert wordgen.evaluate() == before
-
-
-def test_a_benchmark_is_read_as_published_from_a_file_as_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    folder = tmp_path / "bench"
-    folder.mkdir()
-    text = " the <unk> cat sat on the mat \n \n \n = a title = \n the cat sat \n"
-    for split, times in (("train", 40), ("valid", 3), ("test", 5)):
-        (folder / f"b.{split}.txt").write_text(text * times)
-    trained_in(tmp_path, "bench", "bench", "--unit line --layers 1 --units 8 --epochs 2")
-    monkeypatch.chdir(tmp_path)
-    split, file = wordgen.evaluate(), wordgen.evaluate(split="bench/b.test.txt")
-    assert file.own == split.own
-    assert file.ngram == split.ngram
-    # Of 5 times 7 + 0 + 0 + 4 + 3 words and 5 ends the very first is not predicted.
-    assert split.symbols == 5 * 19 - 1
 
 
 def test_spelled_words_are_counted_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

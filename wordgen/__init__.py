@@ -20,9 +20,10 @@ if TYPE_CHECKING:
     from wordgen.generation.settings import GenerationSettings
     from wordgen.generation.texts import Text
     from wordgen.generation.trained import TrainedModel
+    from wordgen.run_end import Run
     from wordgen.run_folder import load
     from wordgen.run_settings import TrainSettings
-    from wordgen.runs import Run, train, train_with
+    from wordgen.runs import train, train_with
     from wordgen.training.reports import Observer
 
 __all__ = [
@@ -44,7 +45,7 @@ _HOMES = {
     "Evaluation": "wordgen.evaluating",
     "GenerationSettings": "wordgen.generation.settings",
     "Observer": "wordgen.training.reports",
-    "Run": "wordgen.runs",
+    "Run": "wordgen.run_end",
     "Text": "wordgen.generation.texts",
     "TrainSettings": "wordgen.run_settings",
     "TrainedModel": "wordgen.generation.trained",

@@ -29,9 +29,9 @@ from wordgen.page.measured import keep_measured, model_step, read_measured
 from wordgen.page.writing import write_page
 from wordgen.run_folder import find_model, name_of
 from wordgen.run_settings import TrainSettings
-from wordgen.runs import physical_memory
 from wordgen.text_to_measure import MeasuredText, Origin, text_to_measure
 from wordgen.training.report_file import read_report
+from wordgen.training.reports import physical_memory
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,9 @@ TensorFlow is imported inside `train_with`, when the plan is on the screen alrea
 
 import hashlib
 import inspect
-import os
 import platform
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -17,29 +15,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec
 
 from wordgen import __version__
-from wordgen.architecture import Architecture, NetworkSettings
-from wordgen.bundle import is_bundle
-from wordgen.corpora.catalogue import bundled_data, user_data
 from wordgen.corpora.corpus import Corpus, ReadingSettings
 from wordgen.corpora.fetching import Fetching
 from wordgen.corpora.finding import open_corpus
-from wordgen.dataset.batches import Batches
-from wordgen.dataset.encoding import Dataset, prepare
-from wordgen.errors import CorpusError, DivergedError, SettingError
-from wordgen.evaluation.baselines import unigram_perplexity
-from wordgen.evaluation.counting import beside_counting
-from wordgen.evaluation.verdict import still_falling
+from wordgen.errors import CorpusError
 from wordgen.generation.copies import COPY_INDEX
-from wordgen.generation.trained import word_to_try
-from wordgen.page.measured import model_step
-from wordgen.page.writing import write_page
-from wordgen.recipes import find_recipe
+from wordgen.run_end import Run, end_run, report_file, telling_of_divergence
 from wordgen.run_folder import RunFolder, find_run, folder_for, made_new, name_of, resumed, run_name
+from wordgen.run_plan import PreparedRun, prepare_run
 from wordgen.run_settings import OF_THE_DEVICES, TrainSettings, compared_settings, resumed_settings, settings_of
-from wordgen.text.settings import TextSettings
 from wordgen.training.checkpoint import Checkpoints, Position
-from wordgen.training.report_file import ReportFile, read_report
-from wordgen.training.reports import Ending, EpochReport, Observer, Outcome, Plan, Speed
+from wordgen.training.report_file import read_report
+from wordgen.training.reports import Observer, Outcome, Plan, Speed, warner
 from wordgen.training.schedule import Schedule
 from wordgen.training.settings import DeviceSettings, TrainingSettings
 from wordgen.training.stopping import StopRequest, stop_on_signals
@@ -51,15 +38,6 @@ if TYPE_CHECKING:
 Names = ParamSpec("Names")
 
 
-@dataclass(frozen=True)
-class Run:
-    """What a training left behind."""
-
-    folder: Path
-    epochs: tuple[EpochReport, ...]
-    ending: Ending
-
-
 def train_with(settings: TrainSettings, observers: Sequence[Observer] = ()) -> Run:
     """Train a model and keep its best state in saved_models/; the observers are told what happens.
 
@@ -68,7 +46,7 @@ def train_with(settings: TrainSettings, observers: Sequence[Observer] = ()) -> R
     with _watched(settings, observers) as (corpus, place, observers, stop):
         name = run_name(settings.name, corpus.name)
         folder = folder_for(name, overwrite=settings.overwrite or not place.chief)
-        prepared = _prepare(folder, corpus, settings, observers, stop)
+        prepared = prepare_run(folder, corpus, settings, observers, stop)
         joined = _join(prepared, settings, place, observers, stop)
         with made_new(folder, overwrite=settings.overwrite) if place.chief else nullcontext() as run_folder:
             return _train(joined, run_folder, _facts(folder, joined.settings), stop)
@@ -78,14 +56,15 @@ def plan_with(settings: TrainSettings, observers: Sequence[Observer] = ()) -> Pl
     """What a run would be, without TensorFlow; one that this machine cannot hold is refused."""
     with _watched(settings, observers) as (corpus, _, observers, stop):
         folder = folder_for(run_name(settings.name, corpus.name), overwrite=True)
-        return _prepare(folder, corpus, settings, observers, stop).plan
+        return prepare_run(folder, corpus, settings, observers, stop).plan
 
 
 def dry_run_with(settings: TrainSettings, observers: Sequence[Observer] = ()) -> Speed:
     """Plan a run and measure how fast it would go; nothing is kept."""
     with _watched(settings, observers) as (corpus, place, observers, stop):
         folder = folder_for(run_name(settings.name, corpus.name), overwrite=True)
-        joined = _join(_prepare(folder, corpus, settings, observers, stop), settings, place, observers, stop, dry=True)
+        prepared = prepare_run(folder, corpus, settings, observers, stop)
+        joined = _join(prepared, settings, place, observers, stop, dry=True)
         from wordgen.training.joining import telling_of_a_lost_worker
 
         with telling_of_a_lost_worker(joined.learner.replicas, name_of(folder)):
@@ -108,7 +87,7 @@ def resume_with(
     report = read_report(folder)
     settings = resumed_settings(name_of(folder), TrainSettings.from_mapping(report["settings"]), changes or {})
     with _watched(settings, observers) as (corpus, place, observers, stop):
-        prepared = _prepare(folder, corpus, settings, observers, stop)
+        prepared = prepare_run(folder, corpus, settings, observers, stop)
         if report["dataset"]["fingerprint"] != prepared.plan.fingerprint:
             raise CorpusError(
                 f"The text of {prepared.plan.corpus} is not the one that {name_of(folder)} began with, "
@@ -142,39 +121,16 @@ def _watched(
 
 
 @dataclass(frozen=True)
-class _Prepared:
-    """A run before the first import of TensorFlow."""
-
-    plan: Plan
-    dataset: Dataset
-    batches: Batches
-    began: float
-
-
-@dataclass(frozen=True)
 class _Joined:
     """A run whose devices are there."""
 
-    prepared: _Prepared
+    prepared: PreparedRun
     settings: TrainSettings
     learner: "Learner"
 
 
-def _prepare(
-    folder: Path, corpus: Corpus, settings: TrainSettings, observers: Sequence[Observer], stop: StopRequest
-) -> _Prepared:
-    began = time.monotonic()
-    dataset = prepare(corpus, TextSettings.part_of(settings), user_data() / "encoded", _teller(observers, stop))
-    batches = Batches(
-        dataset.ids["train"], settings.batch_size, settings.seq_len, settings.random_seed, settings.vary_seq_len
-    )
-    plan = _plan(folder, corpus, dataset, batches, settings)
-    plan.check_memory(physical_memory())
-    return _Prepared(plan, dataset, batches, began)
-
-
 def _join(
-    prepared: _Prepared,
+    prepared: PreparedRun,
     settings: TrainSettings,
     place: Place,
     observers: Sequence[Observer],
@@ -202,7 +158,7 @@ def _join(
     return _Joined(prepared, settings, learner)
 
 
-def _over_already(prepared: _Prepared, observers: Sequence[Observer]) -> Outcome | None:
+def _over_already(prepared: PreparedRun, observers: Sequence[Observer]) -> Outcome | None:
     """How a run that is resumed has come to its end, if it has: then TensorFlow is not worth starting."""
     plan = prepared.plan
     if plan.settings.copy_index and not (plan.folder / COPY_INDEX).is_dir():
@@ -211,7 +167,7 @@ def _over_already(prepared: _Prepared, observers: Sequence[Observer]) -> Outcome
     def reason_to_end(position: Position) -> str | None:
         return Schedule.of(plan.settings, plan.steps_per_epoch, position).reason_to_end(position)
 
-    checkpoints = Checkpoints(plan.folder, _warner(observers))
+    checkpoints = Checkpoints(plan.folder, warner(observers))
     if reason_to_end(checkpoints.newest_position()) is None:
         return None
     whole = checkpoints.newest()
@@ -220,13 +176,13 @@ def _over_already(prepared: _Prepared, observers: Sequence[Observer]) -> Outcome
     return Outcome(reason, tuple(position.epochs), position.epoch - 1) if reason else None
 
 
-def _tell_again(outcome: Outcome, prepared: _Prepared, facts: dict[str, Any], observers: Sequence[Observer]) -> Run:
+def _tell_again(outcome: Outcome, prepared: PreparedRun, facts: dict[str, Any], observers: Sequence[Observer]) -> Run:
     """All that is told of a run that has nothing left to learn."""
     for observer in observers:
         observer.planned(prepared.plan)
     with resumed(prepared.plan.folder) as folder:
-        report = _report_file(prepared.plan, facts)
-        return _end(outcome, prepared, folder, [*observers, report], report)
+        report = report_file(prepared.plan, facts)
+        return end_run(outcome, prepared, folder, [*observers, report], report)
 
 
 def _agreement(plan: Plan, settings: TrainSettings, *, dry: bool) -> str:
@@ -264,7 +220,7 @@ def _train(joined: _Joined, folder: RunFolder | None, facts: dict[str, Any], sto
     from wordgen.training.joining import telling_of_a_lost_worker
 
     learner = joined.learner
-    report = None if folder is None else _report_file(learner.plan, facts)
+    report = None if folder is None else report_file(learner.plan, facts)
     with ExitStack() as closing:
         if report is not None:
             curves = _curves(joined)
@@ -272,13 +228,13 @@ def _train(joined: _Joined, folder: RunFolder | None, facts: dict[str, Any], sto
             learner.observers = [*learner.observers, report, curves]
         with (
             telling_of_a_lost_worker(learner.replicas, learner.plan.run),
-            _telling_of_divergence(joined.prepared, report),
+            telling_of_divergence(joined.prepared, report),
         ):
             outcome = learner.learn(stop)
         if folder is not None and outcome.whole_epochs == 0 and folder.replaces:
             folder.give_up()
             learner.warn("Stopped before a whole epoch: the run that it would have replaced is back.")
-        return _end(outcome, joined.prepared, folder, learner.observers, report)
+        return end_run(outcome, joined.prepared, folder, learner.observers, report)
 
 
 def _curves(joined: _Joined) -> Observer:
@@ -287,111 +243,8 @@ def _curves(joined: _Joined) -> Observer:
     learner = joined.learner
     settings = compared_settings(joined.settings)
     return TensorBoardWriter(
-        learner.plan, joined.prepared.dataset, settings, learner.network.to_weights, _warner(learner.observers)
+        learner.plan, joined.prepared.dataset, settings, learner.network.to_weights, warner(learner.observers)
     )
-
-
-@contextmanager
-def _telling_of_divergence(prepared: _Prepared, report: ReportFile | None) -> Iterator[None]:
-    """A run that diverged has no ending, but if a model was kept before, it has a page."""
-    try:
-        yield
-    except DivergedError:
-        if report is not None and is_bundle(prepared.plan.folder):
-            with suppress(Exception):  # the divergence is what must be told
-                report.diverged()
-                _write_page(prepared, report)
-        raise
-
-
-def _end(
-    outcome: Outcome,
-    prepared: _Prepared,
-    folder: RunFolder | None,
-    observers: Sequence[Observer],
-    report: ReportFile | None,
-) -> Run:
-    plan, dataset = prepared.plan, prepared.dataset
-    ending = Ending(
-        reason=outcome.reason,
-        stopped=outcome.stopped,
-        model_kept=folder is not None and folder.kept and is_bundle(plan.folder),
-        best=outcome.best,
-        unigram_perplexity=_unigram(dataset),
-        word_to_try=word_to_try(dataset.codec),
-        seconds=time.monotonic() - prepared.began,
-        still_falling=len(outcome.epochs) == plan.settings.epochs
-        and still_falling([epoch.valid_perplexity for epoch in outcome.epochs]),
-    )
-    for observer in observers:
-        observer.ended(ending)
-    if report is not None and ending.model_kept:
-        _add_page(prepared, report, observers)
-    return Run(plan.folder, outcome.epochs, ending)
-
-
-def _add_page(prepared: _Prepared, report: ReportFile, observers: Sequence[Observer]) -> None:
-    """The page of a run that has ended; whatever goes wrong with it, model and report are there already."""
-    try:
-        page = _write_page(prepared, report)
-    except Exception as error:
-        _warner(observers)(f"The page about the run is not written. {error}")
-        return
-    for observer in observers:
-        observer.page_written(page)
-
-
-def _write_page(prepared: _Prepared, report: ReportFile) -> Path:
-    """Compare the best model with counting on the valid part, and write all that is known onto the page."""
-    perplexity, step = report.content.get("valid_perplexity"), model_step(report.content)
-    if perplexity is not None and step is not None:
-        report.compared("valid", {"step": step, **beside_counting(prepared.dataset, perplexity)})
-    return write_page(prepared.plan.folder)
-
-
-def _report_file(plan: Plan, facts: dict[str, Any]) -> ReportFile:
-    report = ReportFile(plan.folder, facts)
-    report.planned(plan)
-    return report
-
-
-def _plan(folder: Path, corpus: Corpus, dataset: Dataset, batches: Batches, settings: TrainSettings) -> Plan:
-    network = NetworkSettings.part_of(settings)
-    architecture = Architecture.of(network, len(dataset.codec.vocabulary))
-    return Plan(
-        run=name_of(folder),
-        folder=folder,
-        corpus=corpus.name,
-        source=_source(corpus.files),
-        recipe=_recipe(settings.recipe),
-        notes=dataset.notes,
-        unit=corpus.cut_at,
-        line_breaks=corpus.line_breaks,
-        fold_width=corpus.fold_width,
-        tokenizer=dataset.codec.tokenizer.name,
-        fingerprint=dataset.fingerprint,
-        statistics=dataset.statistics,
-        types=dataset.types,
-        special_symbols=dataset.codec.vocabulary.special,
-        architecture=architecture,
-        settings=TrainingSettings.part_of(settings),
-        steps_per_epoch=batches.steps_per_epoch,
-    )
-
-
-def _recipe(name: str | None) -> str | None:
-    if name is None:
-        return None
-    try:
-        return f"{name}: {find_recipe(name).about}"
-    except SettingError:  # a file that is gone by the time that its run is resumed
-        return name
-
-
-def _source(files: Sequence[Path]) -> str:
-    if files[0].parent == bundled_data():
-        return "the bundled text"
-    return str(files[0]) if len(files) == 1 else f"{len(files)} files in {files[0].parent}"
 
 
 def _facts(folder: Path, settings: TrainSettings) -> dict[str, Any]:
@@ -405,16 +258,6 @@ def _facts(folder: Path, settings: TrainSettings) -> dict[str, Any]:
     }
 
 
-def _teller(observers: Sequence[Observer], stop: StopRequest) -> Callable[[int, int], None]:
-    def tell(done: int, size: int) -> None:
-        if stop.requested:  # nothing of the run is there yet that would have to end well
-            raise KeyboardInterrupt
-        for observer in observers:
-            observer.encoding(done, size)
-
-    return tell
-
-
 def _fetching_teller(observers: Sequence[Observer]) -> Fetching:
     def tell(file: str, done: int, total: int) -> None:
         for observer in observers:
@@ -423,29 +266,9 @@ def _fetching_teller(observers: Sequence[Observer]) -> Fetching:
     return tell
 
 
-def _warner(observers: Sequence[Observer]) -> Callable[[str], None]:
-    def warn(sentence: str) -> None:
-        for observer in observers:
-            observer.warned(sentence)
-
-    return warn
-
-
 def _stopping_teller(observers: Sequence[Observer]) -> Callable[[], None]:
     def tell() -> None:
         for observer in observers:
             observer.stopping()
 
     return tell
-
-
-def _unigram(dataset: Dataset) -> float:
-    return unigram_perplexity(dataset.ids["train"], dataset.ids["valid"], len(dataset.codec.vocabulary))
-
-
-def physical_memory() -> int:
-    """Bytes of memory that the machine has."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):  # not every system tells
-        return 2**46

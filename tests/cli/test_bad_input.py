@@ -3,7 +3,6 @@
 import json
 import os
 import resource
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -108,13 +107,6 @@ def test_the_scripts_at_the_top_are_the_same_commands(tmp_path: Path):
         )
         assert ended.returncode == 2
         assert f"See python {script} --help" in ended.stderr
-
-
-@pytest.fixture
-def room(trained_room: Path, in_empty_folder: Path) -> Path:
-    """A copy of the room with a trained model, to be damaged."""
-    shutil.copytree(trained_room / "saved_models", in_empty_folder / "saved_models")
-    return in_empty_folder
 
 
 @pytest.mark.parametrize("name", ["vocabulary.json", "weights.safetensors", "config.json"])

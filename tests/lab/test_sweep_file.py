@@ -53,7 +53,7 @@ def test_each_that_is_shipped_can_be_planned_and_says_what_it_is_for(name: str, 
 
 
 def test_those_that_the_documents_name_are_shipped():
-    assert sweep_names() == ["cells", "five-networks", "optimizers"]
+    assert sweep_names() == ["cells", "five-networks", "optimizers", "options"]
     assert find_sweep("cells").varied == ["cell", "layers", "units"]
     assert find_sweep("optimizers").varied == ["optimizer", "learning_rate"]
 
@@ -165,7 +165,9 @@ def test_each_combination_is_checked_before_the_first_run(old: str, new: str, pa
 
 
 def test_a_name_that_is_none_is_refused_with_those_that_there_are():
-    with pytest.raises(SettingError, match=r"There is no sweep 'cell'. There are cells, five-networks, optimizers;"):
+    with pytest.raises(
+        SettingError, match=r"There is no sweep 'cell'. There are cells, five-networks, optimizers, options;"
+    ):
         find_sweep("cell")
     with pytest.raises(SettingError, match="cannot be read"):
         find_sweep("gone.toml")

@@ -1,11 +1,11 @@
 """Every tab of a real TensorBoard, looked at in a real Chromium."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from tests.browser import PROGRAMS, Page, find_chromium, open_browser
+from tests.conftest import trained_in
 from tests.tensorboard_server import tensorboard
 from wordgen.training.tensorboard import BITS, LONGEST_COPY, PERPLEXITY, PLAN, REPORT, SAMPLES, SPEED
 
@@ -24,8 +24,11 @@ SHOWN = """
 
 
 @pytest.fixture(scope="module")
-def address(trained_room: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with tensorboard(trained_room, tmp_path_factory.mktemp("tensorboard") / "log") as served:
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    room = trained_in(
+        tmp_path_factory.mktemp("watched"), "spells", "small", "--layers 2 --units 48 --epochs 3 --histograms"
+    )
+    with tensorboard(room, room / "tensorboard.log") as served:
         yield served
 
 
@@ -55,6 +58,8 @@ def _heading(tag: str) -> str:
         ),
         ("hparams", ["Trial ID", "small", "corpus", "spells", f"valid.{PERPLEXITY}"]),
         ("projector", ["Points: 770", "Dimension: 48"]),
+        ("histograms", ["small", "embedding", "layer_1", "output"]),
+        ("distributions", ["small", "embedding", "layer_1", "output"]),
     ],
 )
 def test_each_tab_shows_the_run(tab: str, shown: list[str], chromium: Page, address: str):

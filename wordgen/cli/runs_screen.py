@@ -17,7 +17,7 @@ from wordgen.commands import (
     writing_command,
 )
 from wordgen.page import figures
-from wordgen.page.results import thinned
+from wordgen.page.curves import thinned
 from wordgen.run_folder import SAVED_MODELS
 from wordgen.saved.listing import SavedRun, shown, size_of
 from wordgen.saved.sweeps import SavedSweep

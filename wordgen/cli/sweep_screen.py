@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from wordgen.cli.output import on_screen, show
+from wordgen.commands import listing_command
 from wordgen.lab.planning import PlannedSweep
 from wordgen.lab.sweeping import SweepEnd
 from wordgen.lab.tables import COLUMNS, as_rows
@@ -106,7 +107,7 @@ class FillingTable(SweepWatcher):
         self._live.start()
 
     def looked(self, rows: Sequence[Row]) -> None:
-        self._live.update(Group(_table(rows, self._console.height - _SHOWN_AROUND), self._below(rows)))
+        self._live.update(Group(table_of(rows, self._console.height - _SHOWN_AROUND), self._below(rows)))
 
     def measuring(self, done: int, runs: int) -> None:
         self._live.update(Text(f"Measuring on the test part: {done} of {runs}", style="dim"))
@@ -140,7 +141,7 @@ def _left(row: Row) -> float | None:
     return None if row.progress is None else row.progress.seconds_left
 
 
-def _table(rows: Sequence[Row], room: int) -> Table:
+def table_of(rows: Sequence[Row], room: int) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0))
     for head in ("network", "random seed", "state", "epoch", "best valid perplexity", "time left"):
         table.add_column(head, justify="left" if head in ("network", "state") else "right", no_wrap=head != "state")
@@ -193,7 +194,8 @@ def show_end(planned: PlannedSweep, end: SweepEnd, command: str) -> None:
         "",
         f"Table, figures and curves: {planned.folder}/results.md, results.json, curves.png",
     ]
-    parts.append(f"See all:  tensorboard --logdir {planned.folder}")
+    parts.append(f"All runs:  {listing_command(planned.name)}")
+    parts.append(f"In TensorBoard:  tensorboard --logdir {planned.folder}")
     if lost:
         parts.append(f"{lost} run{'s were' if lost > 1 else ' was'} lost on the way. Go on with it:  {command}")
     show(on_screen(parts))

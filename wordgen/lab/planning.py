@@ -8,8 +8,8 @@ from wordgen.errors import SettingError, WordgenError
 from wordgen.lab.sweep_file import Network, Sweep
 from wordgen.run_folder import SAVED_MODELS, is_run, run_name
 from wordgen.run_settings import TrainSettings, settings_of
-from wordgen.runs import physical_memory, plan_with
-from wordgen.training.reports import Observer, Plan
+from wordgen.runs import plan_with
+from wordgen.training.reports import Observer, Plan, physical_memory
 
 LOGS = "logs"
 _SHARE_OF_MEMORY = 0.8

@@ -1,23 +1,14 @@
-"""The upper half of the page: what the run has reached, how it went, and what its model wrote."""
+"""What stands first on the page: what the run has reached, how good that is, and how new what its model writes."""
 
-from collections.abc import Callable, Iterator, Sequence
-from itertools import groupby
-from typing import TypeVar
+from collections.abc import Callable, Iterator
 
 from wordgen.commands import evaluating_command, resuming_command
 from wordgen.page import figures
-from wordgen.page.chart import Level, Line, chart, swatch
-from wordgen.page.facts import Epoch, Facts, Score, WrittenText
-from wordgen.page.markup import Content, Markup, element, joined
+from wordgen.page.facts import Facts, Score
+from wordgen.page.markup import Content, Markup, element
+from wordgen.page.samples import quoted
 from wordgen.page.tables import table
 from wordgen.training.reports import shown_duration
-
-_MOST_POINTS = 2000
-_MOST_ROWS = 500
-_MOST_FOLDED = 60
-"""Epochs whose samples are on the page without being shown at once."""
-_MODES = {"greedy": "Greedy, always the likeliest word", "sample": "Sampled, words drawn by their odds"}
-Item = TypeVar("Item")
 
 
 def beginning(facts: Facts) -> Markup:
@@ -130,134 +121,6 @@ def _bits(score: Score) -> str:
     return figures.bits(score.bits_per_character)
 
 
-def curves(facts: Facts) -> Markup:
-    title = element("h2", "How it learned")
-    if not facts.epochs:
-        return element("section", title, element("p", "No epoch has been measured, so there are no curves."))
-    shown = thinned(facts.epochs, _MOST_POINTS, facts.best)
-    lines = [
-        Line("train", [(epoch.place, epoch.train) for epoch in shown]),
-        Line("valid", [(epoch.place, epoch.valid) for epoch in shown]),
-    ]
-    levels = [Level(kind, value) for kind, _, value in _levels(facts)]
-    marked = (facts.best.place, facts.best.valid) if facts.best else None
-    drawn = chart(lines, levels, marked, title="Perplexity by epoch", told=_told(facts))
-    return element("section", title, element("figure", drawn, _legend(facts), class_="chart"), _all_epochs(facts))
-
-
-def _levels(facts: Facts) -> Iterator[tuple[str, str, float]]:
-    """Kind, name and perplexity of what the curves are compared with."""
-    if facts.word_frequencies is not None:
-        yield "unigram", "word frequencies", facts.word_frequencies
-    if facts.ngram is not None:
-        yield "ngram", f"{facts.ngram[0]}-gram", facts.ngram[1]
-
-
-def _legend(facts: Facts) -> Markup:
-    last = facts.epochs[-1]
-    entries = [
-        ("train", f"train, {figures.perplexity(last.train)} at the end"),
-        ("valid", f"valid, {figures.perplexity(last.valid)} at the end"),
-        *((kind, f"{name}, {figures.perplexity(value)}") for kind, name, value in _levels(facts)),
-    ]
-    if facts.best is not None:
-        entries.append(("best", f"the best, {figures.perplexity(facts.best.valid)} in epoch {facts.best.number}"))
-    return element("ul", [element("li", swatch(kind), told) for kind, told in entries], class_="legend")
-
-
-def _told(facts: Facts) -> str:
-    """The curves for those who cannot see them."""
-    first, last = facts.epochs[0], facts.epochs[-1]
-    sentences = [
-        f"Train perplexity goes from {figures.perplexity(first.train)} to {figures.perplexity(last.train)}, "
-        f"valid perplexity from {figures.perplexity(first.valid)} to {figures.perplexity(last.valid)}, "
-        f"in {figures.many(len(facts.epochs), 'epoch')}."
-    ]
-    if facts.best is not None:
-        sentences.append(f"The best is {figures.perplexity(facts.best.valid)} in epoch {facts.best.number}.")
-    sentences += [f"Level line: {name}, {figures.perplexity(value)}." for _, name, value in _levels(facts)]
-    return " ".join(sentences)
-
-
-def _all_epochs(facts: Facts) -> Markup:
-    shown = thinned(facts.epochs, _MOST_ROWS, facts.best)
-    rows = [
-        [
-            f"{epoch.number}{_remark(epoch, facts)}",
-            figures.perplexity(epoch.train),
-            figures.perplexity(epoch.valid),
-            shown_duration(epoch.seconds),
-        ]
-        for epoch in shown
-    ]
-    strong = next((number for number, epoch in enumerate(shown) if epoch is facts.best), None)
-    name = "The figures of all epochs" if len(shown) == len(facts.epochs) else "The figures of some epochs"
-    figures_by_epoch = table(["epoch", "train perplexity", "valid perplexity", "time"], rows, strong=strong)
-    return element("details", element("summary", name), figures_by_epoch)
-
-
-def _remark(epoch: Epoch, facts: Facts) -> str:
-    remarks = ["the best"] if epoch is facts.best else []
-    remarks += ["averaged weights"] if epoch.averaged else []
-    remarks += [] if epoch.whole else ["broken off"]
-    return f" ({', '.join(remarks)})" if remarks else ""
-
-
-def samples(facts: Facts) -> Markup:
-    """The first, the best and the last epoch's texts; those between are folded."""
-    title = element("h2", "What it wrote, epoch by epoch")
-    written = [epoch for epoch in facts.epochs if epoch.samples]
-    if not written:
-        return element("section", title, element("p", "No samples were written."))
-    told = "The texts of all epochs begin alike, and are written with the same random numbers."
-    shown = (written[0], written[-1], facts.best)
-    kept = thinned(written, _MOST_FOLDED, facts.best)
-    parts = groupby(kept, key=lambda epoch: any(epoch is each for each in shown))
-    content = [_samples_of(list(epochs), facts, folded=not open_) for open_, epochs in parts]
-    return element("section", title, element("p", told, class_="faint"), content)
-
-
-def _samples_of(epochs: Sequence[Epoch], facts: Facts, *, folded: bool) -> Content:
-    content = [_samples_of_one(epoch, facts) for epoch in epochs]
-    if not folded:
-        return content
-    first, last = epochs[0].number, epochs[-1].number
-    some = "" if len(epochs) == last - first + 1 else f", {len(epochs)} of them"
-    name = f"Epoch {first}" if first == last else f"Epochs {first} to {last}{some}"
-    return element("details", element("summary", name), content)
-
-
-def _samples_of_one(epoch: Epoch, facts: Facts) -> Markup:
-    heading = f"Epoch {epoch.number}{_remark(epoch, facts)}: valid perplexity {figures.perplexity(epoch.valid)}"
-    texts = [
-        element("figure", element("figcaption", _caption(each, facts)), _quoted(facts, each.text))
-        for each in epoch.samples
-    ]
-    return element("div", element("h3", heading), texts, class_="best-epoch" if epoch is facts.best else None)
-
-
-def _caption(written: WrittenText, facts: Facts) -> Content:
-    mode = _MODES.get(written.mode, written.mode)
-    if written.seed == "":
-        return f"{mode}, begun anew"
-    seed = facts.report.get("word_to_try") if written.seed is None else written.seed
-    word = (", from \N{LEFT DOUBLE QUOTATION MARK}", _in_its_language(facts, seed), "\N{RIGHT DOUBLE QUOTATION MARK}")
-    return (mode, *(word if seed else ()))
-
-
-def _quoted(facts: Facts, text: str) -> Markup:
-    return element("blockquote", text, lang=_language(facts), dir="auto")
-
-
-def _in_its_language(facts: Facts, text: str | None) -> Markup:
-    return joined() if text is None else element("bdi", text, lang=_language(facts))
-
-
-def _language(facts: Facts) -> str:
-    """So that Japanese is shown in Japanese letter forms; of other texts nobody knows their language."""
-    return "ja" if facts.text.get("tokenizer") == "japanese" else ""
-
-
 def novelty(facts: Facts) -> Content:
     """How much of what the model writes stands in its training text, where that was measured."""
     found = next((m.novelty for part in ("test", "valid") if (m := facts.measured.get(part)) and m.novelty), None)
@@ -302,11 +165,4 @@ def _longest(run: dict[str, object] | None, facts: Facts) -> Content:
     if not run or not run.get("text"):
         return []
     told = f"The longest run that it copied, {run['symbols']} symbols ({run['file']}, line {run['line']})"
-    return element("figure", element("figcaption", told), _quoted(facts, str(run["text"])))
-
-
-def thinned(items: Sequence[Item], most: int, kept: Item | None) -> list[Item]:
-    """All, or every so many-th where they are too many; the first, the last, and one that must stay."""
-    every = -(-len(items) // most)
-    last = len(items) - 1
-    return [each for at, each in enumerate(items) if at % every == 0 or at == last or each is kept]
+    return element("figure", element("figcaption", told), quoted(facts, str(run["text"])))

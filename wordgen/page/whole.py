@@ -1,6 +1,6 @@
 """The page of a run, whole: one file that needs nothing else, neither a network nor a script."""
 
-from wordgen.page import about, results
+from wordgen.page import about, curves, results, samples
 from wordgen.page.facts import Facts
 from wordgen.page.markup import Markup, element, joined
 from wordgen.page.style import STYLE
@@ -20,8 +20,8 @@ def page_of(facts: Facts) -> str:
         results.beginning(facts),
         results.headline(facts),
         results.comparison(facts),
-        results.curves(facts),
-        results.samples(facts),
+        curves.curves(facts),
+        samples.samples(facts),
         results.novelty(facts),
         about.text(facts),
         about.settings(facts),

@@ -1,6 +1,8 @@
 """What is known of a run before, while and after it learns; and who wants to be told."""
 
+import os
 import sys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -94,6 +96,14 @@ def peak_memory() -> int:
         return 0
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def physical_memory() -> int:
+    """Bytes of memory that the machine has."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # not every system tells
+        return 2**46
 
 
 def shown_duration(seconds: float) -> str:
@@ -249,3 +259,11 @@ class Observer:
 
     def close(self) -> None:
         """Called last, however the run ended."""
+
+
+def warner(observers: Sequence[Observer]) -> Callable[[str], None]:
+    def warn(sentence: str) -> None:
+        for observer in observers:
+            observer.warned(sentence)
+
+    return warn

@@ -1,0 +1,99 @@
+"""How a run ends: what is told of it, its page, and what the caller of `train` gets."""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from wordgen.bundle import is_bundle
+from wordgen.dataset.encoding import Dataset
+from wordgen.errors import DivergedError
+from wordgen.evaluation.baselines import unigram_perplexity
+from wordgen.evaluation.counting import beside_counting
+from wordgen.evaluation.verdict import still_falling
+from wordgen.generation.trained import word_to_try
+from wordgen.page.measured import model_step
+from wordgen.page.writing import write_page
+from wordgen.run_folder import RunFolder
+from wordgen.run_plan import PreparedRun
+from wordgen.training.report_file import ReportFile
+from wordgen.training.reports import Ending, EpochReport, Observer, Outcome, Plan, warner
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a training left behind."""
+
+    folder: Path
+    epochs: tuple[EpochReport, ...]
+    ending: Ending
+
+
+def report_file(plan: Plan, facts: dict[str, Any]) -> ReportFile:
+    report = ReportFile(plan.folder, facts)
+    report.planned(plan)
+    return report
+
+
+@contextmanager
+def telling_of_divergence(prepared: PreparedRun, report: ReportFile | None) -> Iterator[None]:
+    """A run that diverged has no ending, but if a model was kept before, it has a page."""
+    try:
+        yield
+    except DivergedError:
+        if report is not None and is_bundle(prepared.plan.folder):
+            with suppress(Exception):  # the divergence is what must be told
+                report.diverged()
+                _write_page(prepared, report)
+        raise
+
+
+def end_run(
+    outcome: Outcome,
+    prepared: PreparedRun,
+    folder: RunFolder | None,
+    observers: Sequence[Observer],
+    report: ReportFile | None,
+) -> Run:
+    plan, dataset = prepared.plan, prepared.dataset
+    ending = Ending(
+        reason=outcome.reason,
+        stopped=outcome.stopped,
+        model_kept=folder is not None and folder.kept and is_bundle(plan.folder),
+        best=outcome.best,
+        unigram_perplexity=_unigram(dataset),
+        word_to_try=word_to_try(dataset.codec),
+        seconds=time.monotonic() - prepared.began,
+        still_falling=len(outcome.epochs) == plan.settings.epochs
+        and still_falling([epoch.valid_perplexity for epoch in outcome.epochs]),
+    )
+    for observer in observers:
+        observer.ended(ending)
+    if report is not None and ending.model_kept:
+        _add_page(prepared, report, observers)
+    return Run(plan.folder, outcome.epochs, ending)
+
+
+def _add_page(prepared: PreparedRun, report: ReportFile, observers: Sequence[Observer]) -> None:
+    """The page of a run that has ended; whatever goes wrong with it, model and report are there already."""
+    try:
+        page = _write_page(prepared, report)
+    except Exception as error:
+        warner(observers)(f"The page about the run is not written. {error}")
+        return
+    for observer in observers:
+        observer.page_written(page)
+
+
+def _write_page(prepared: PreparedRun, report: ReportFile) -> Path:
+    """Compare the best model with counting on the valid part, and write all that is known onto the page."""
+    perplexity, step = report.content.get("valid_perplexity"), model_step(report.content)
+    if perplexity is not None and step is not None:
+        report.compared("valid", {"step": step, **beside_counting(prepared.dataset, perplexity)})
+    return write_page(prepared.plan.folder)
+
+
+def _unigram(dataset: Dataset) -> float:
+    return unigram_perplexity(dataset.ids["train"], dataset.ids["valid"], len(dataset.codec.vocabulary))

@@ -1,0 +1,90 @@
+"""A run before TensorFlow is there: its text as ids, its batches, and its plan."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from wordgen.architecture import Architecture, NetworkSettings
+from wordgen.corpora.catalogue import bundled_data, user_data
+from wordgen.corpora.corpus import Corpus
+from wordgen.dataset.batches import Batches
+from wordgen.dataset.encoding import Dataset, prepare
+from wordgen.errors import SettingError
+from wordgen.recipes import find_recipe
+from wordgen.run_folder import name_of
+from wordgen.run_settings import TrainSettings
+from wordgen.text.settings import TextSettings
+from wordgen.training.reports import Observer, Plan, physical_memory
+from wordgen.training.settings import TrainingSettings
+from wordgen.training.stopping import StopRequest
+
+
+@dataclass(frozen=True)
+class PreparedRun:
+    plan: Plan
+    dataset: Dataset
+    batches: Batches
+    began: float
+
+
+def prepare_run(
+    folder: Path, corpus: Corpus, settings: TrainSettings, observers: Sequence[Observer], stop: StopRequest
+) -> PreparedRun:
+    began = time.monotonic()
+    dataset = prepare(corpus, TextSettings.part_of(settings), user_data() / "encoded", _teller(observers, stop))
+    batches = Batches(
+        dataset.ids["train"], settings.batch_size, settings.seq_len, settings.random_seed, settings.vary_seq_len
+    )
+    plan = _plan(folder, corpus, dataset, batches, settings)
+    plan.check_memory(physical_memory())
+    return PreparedRun(plan, dataset, batches, began)
+
+
+def _plan(folder: Path, corpus: Corpus, dataset: Dataset, batches: Batches, settings: TrainSettings) -> Plan:
+    network = NetworkSettings.part_of(settings)
+    architecture = Architecture.of(network, len(dataset.codec.vocabulary))
+    return Plan(
+        run=name_of(folder),
+        folder=folder,
+        corpus=corpus.name,
+        source=_source(corpus.files),
+        recipe=_recipe(settings.recipe),
+        notes=dataset.notes,
+        unit=corpus.cut_at,
+        line_breaks=corpus.line_breaks,
+        fold_width=corpus.fold_width,
+        tokenizer=dataset.codec.tokenizer.name,
+        fingerprint=dataset.fingerprint,
+        statistics=dataset.statistics,
+        types=dataset.types,
+        special_symbols=dataset.codec.vocabulary.special,
+        architecture=architecture,
+        settings=TrainingSettings.part_of(settings),
+        steps_per_epoch=batches.steps_per_epoch,
+    )
+
+
+def _recipe(name: str | None) -> str | None:
+    if name is None:
+        return None
+    try:
+        return f"{name}: {find_recipe(name).about}"
+    except SettingError:  # a file that is gone by the time that its run is resumed
+        return name
+
+
+def _source(files: Sequence[Path]) -> str:
+    if files[0].parent == bundled_data():
+        return "the bundled text"
+    return str(files[0]) if len(files) == 1 else f"{len(files)} files in {files[0].parent}"
+
+
+def _teller(observers: Sequence[Observer], stop: StopRequest) -> Callable[[int, int], None]:
+    def tell(done: int, size: int) -> None:
+        if stop.requested:  # nothing of the run is there yet that would have to end well
+            raise KeyboardInterrupt
+        for observer in observers:
+            observer.encoding(done, size)
+
+    return tell

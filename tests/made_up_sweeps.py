@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from wordgen.lab.found import Found
+from wordgen.lab.effects import OF_THE_TEXT
+from wordgen.lab.found import DIVERGED, Found
 from wordgen.lab.planning import PlannedRun
 from wordgen.lab.results import NetworkResult, RunResult
 from wordgen.lab.sweep_file import Network, Sweep
@@ -29,8 +30,9 @@ def result(network: Network, perplexities: Sequence[float | None], curve: Sequen
         RunResult(
             cast(PlannedRun, None),
             Found("missing") if best is None else Found("over", (*curve, best), best, 12.0, best * 1.1),
-            "" if best is not None else "diverged",
+            "" if best is not None else DIVERGED,
         )
         for best in perplexities
     )
-    return NetworkResult(network, 1000, runs)
+    text = " ".join(str(value) for name, value in network.settings.items() if name in OF_THE_TEXT)
+    return NetworkResult(network, network.settings, text, 1000, runs)

@@ -150,3 +150,13 @@ def test_no_run_takes_the_place_of_a_sweep_and_none_lies_in_another():
     begin(RUN)
     with pytest.raises(SettingError, match="'tale' is a run, and no run can lie in it"):
         folder_for("tale/lstm-1", overwrite=False)
+
+
+@pytest.mark.parametrize("name", ["../backup", "..", "/one", "./../backup", "saved_models/../backup"])
+def test_no_name_leads_out_of_saved_models(name: str, in_empty_folder: Path):
+    (SAVED_MODELS / "kept").mkdir(parents=True)
+    for folder in (in_empty_folder / "backup", in_empty_folder, in_empty_folder / "saved_models"):
+        folder.mkdir(exist_ok=True)
+        (folder / "report.json").write_text("{}")
+    with pytest.raises(BundleError, match="There is no run"):
+        find_run(name)

@@ -14,12 +14,14 @@ from wordgen.bundle import CONFIG, WEIGHTS, is_bundle, load_bundle
 from wordgen.errors import BundleError, SettingError, WordgenError, WorkerLostError
 from wordgen.files import make_folder, told_plainly
 from wordgen.generation.trained import TrainedModel
-from wordgen.run_lock import being_trained, in_training, is_in_training
+from wordgen.run_lock import SWEEP_LOCK, being_trained, in_training, is_in_training
 from wordgen.training.checkpoint import has_checkpoint
 
 REPORT = "report.json"
 SWEEP_RESULTS, SWEEP_TABLE = "results.json", "results.md"
 """What a sweep that came to its end has beside its runs."""
+LOGS = "logs"
+"""The folder of what the runs of a sweep said."""
 
 SAVED_MODELS = Path("saved_models")
 
@@ -62,8 +64,9 @@ def name_of(folder: Path) -> str:
 
 
 def holds_runs(folder: Path) -> bool:
-    """Whether a folder is no run's but holds those of several."""
-    return any(folder.glob(f"*/{REPORT}"))
+    """Whether a folder is a sweep's: it holds several runs, or will, or has what came out of them."""
+    of_a_sweep = (SWEEP_RESULTS, SWEEP_LOCK, LOGS)
+    return any((folder / each).exists() for each in of_a_sweep) or any(folder.glob(f"*/{REPORT}"))
 
 
 def folder_for(name: str, *, overwrite: bool) -> Path:
@@ -184,8 +187,9 @@ def find_model(model: str | Path | None = None) -> Path:
     if beginning:
         return max(beginning, key=saved_at)
     if holds_runs(SAVED_MODELS / model):
-        one = min((SAVED_MODELS / model).glob(f"*/{REPORT}")).parent
-        raise BundleError(f"'{model}' is a sweep of several runs: take one of them, as {name_of(one)}.")
+        one = min((SAVED_MODELS / model).glob(f"*/{REPORT}"), default=None)
+        such = "" if one is None else f", as {name_of(one.parent)}"
+        raise BundleError(f"'{model}' is a sweep of several runs: take one of them{such}.")
     names = [folder.name for folder in trained]
     near = difflib.get_close_matches(str(model), names, n=1)
     if any(os.path.lexists(each) for each in (model, SAVED_MODELS / model)):
@@ -209,7 +213,7 @@ def find_run(run: str | None = None) -> Path:
     names = {report.parent.name for report in runs}
     name = Path(run).name
     within = "/".join(Path(run).parts[-2:])
-    if within != f"{SAVED_MODELS}/{name}" and is_run(within):
+    if within != f"{SAVED_MODELS}/{name}" and is_run_name(within) and is_run(within):
         return SAVED_MODELS / within
     if name not in names:
         raise BundleError(f"There is no run '{run[:100]}' to resume. There are: {', '.join(sorted(names)) or 'none'}.")

@@ -33,6 +33,7 @@ class TrainSettings(RunSettings, DeviceSettings, TrainingSettings, NetworkSettin
 
 def settings_of(given: Mapping[str, Any], fetching: Fetching = lambda file, done, total: None) -> TrainSettings:
     """All settings of a run: those given by name, else the recipe's where one is given, else the defaults."""
+    _check_types(given)
     if given.get("recipe") is None:
         return TrainSettings(**given)
     name = given["recipe"]
@@ -46,6 +47,15 @@ def settings_of(given: Mapping[str, Any], fetching: Fetching = lambda file, done
     if unknown:
         raise SettingError(f"The recipe {name} has a setting '{sorted(unknown)[0]}', which recipes cannot have.")
     return TrainSettings(**{**recipe.settings, **given, "recipe": name})
+
+
+def _check_types(given: Mapping[str, Any]) -> None:
+    """Of what is looked at before all settings are put together."""
+    for name in ("recipe", "corpus"):
+        value = given.get(name)
+        texts = value if isinstance(value, tuple) and name == "corpus" else (value,)
+        if not all(isinstance(each, str | None) for each in texts):
+            raise SettingError(f"{flag_name(name)} must be text, not {value!r}.")
 
 
 def is_of_one_run(name: str) -> bool:

@@ -56,7 +56,10 @@ def plan_with(settings: TrainSettings, observers: Sequence[Observer] = ()) -> Pl
     """What a run would be, without TensorFlow; one that this machine cannot hold is refused."""
     with _watched(settings, observers) as (corpus, _, observers, stop):
         folder = folder_for(run_name(settings.name, corpus.name), overwrite=True)
-        return prepare_run(folder, corpus, settings, observers, stop).plan
+        plan = prepare_run(folder, corpus, settings, observers, stop).plan
+        if stop.requested:
+            raise KeyboardInterrupt
+        return plan
 
 
 def dry_run_with(settings: TrainSettings, observers: Sequence[Observer] = ()) -> Speed:

@@ -241,9 +241,15 @@ def test_the_orders_of_the_flag_are_those_of_the_list():
 def test_names_of_any_kind_do_no_harm_on_the_screen(capsys: pytest.CaptureFixture[str], in_empty_folder: Path):
     name = "[bold]\x1b[31mred"
     make_run("tale").rename(SAVED_MODELS / name)
-    told = shown(capsys)
+    report = made_report(settings={"corpus": "\x1b[2Jtale"}, word_to_try="\x1b[2J")
+    (SAVED_MODELS / name / "report.json").write_text(json.dumps(report))
+    (SAVED_MODELS / name / "\x07file").touch()
+    make_run("other")
+    told = shown(capsys) + shown(capsys, "show", name) + shown(capsys, "compare", name, "other")
     assert "[bold]" in told
+    assert "?[2Jtale" in told
     assert "\x1b" not in told
+    assert "\x07" not in told
 
 
 def test_the_guide_names_all_that_programs_are_told(capsys: pytest.CaptureFixture[str]):

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from tests.cli.test_runs import refused, rows, shown
-from tests.saved_runs import make_run
+from tests.saved_runs import made_report, make_run
 from wordgen.bundle import CONFIG
 from wordgen.run_folder import SAVED_MODELS, SWEEP_RESULTS, SWEEP_TABLE
 from wordgen.run_lock import at_work_on_sweep
@@ -57,9 +57,16 @@ def test_how_a_sweep_stands(capsys: pytest.CaptureFixture[str]):
 
 def test_of_different_texts_none_is_the_best(capsys: pytest.CaptureFixture[str]):
     make_sweep()
-    make_run("sizes/other", valid=2.0, settings={"corpus": "another"})
+    other = {**made_report()["dataset"], "fingerprint": "g"}
+    make_run("sizes/other", valid=2.0, settings={"corpus": "another"}, dataset=other)
     (SAVED_MODELS / "sizes/other" / CONFIG).unlink()
     assert rows(shown(capsys))["sizes"][:4] == ["another, tale", "3", "–", "–"]
+
+
+def test_of_different_symbols_of_one_text_none_is_the_best(capsys: pytest.CaptureFixture[str]):
+    make_sweep()
+    make_run("sizes/letters", valid=2.0, dataset={**made_report()["dataset"], "fingerprint": "g"})
+    assert rows(shown(capsys))["sizes"][:4] == ["tale", "3", "–", "–"]
 
 
 def test_the_runs_of_a_sweep_by_its_name(capsys: pytest.CaptureFixture[str]):

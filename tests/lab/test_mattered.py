@@ -58,6 +58,57 @@ def test_networks_that_differ_in_several_settings_are_not_compared_for_one():
     told = sentence(("cell", "units"), {("lstm", 96): [100.0, 101.0], ("gru", 160): [80.0, 81.0]})
     assert "lowers" not in told
     assert "made no difference" not in told
+    assert "depends" not in told
+
+
+def test_what_was_lost_on_the_way_is_not_taken_for_worse_as_what_diverged_is():
+    figures: Figures = {
+        ("sgd", 0.001): [300.0, 303.0],
+        ("sgd", 1.0): [90.0, 91.0],
+        ("adam", 0.001): [80.0, 81.0],
+        ("adam", 1.0): [None, None],
+    }
+    sweep, results = sweep_with(("optimizer", "learning_rate"), figures)
+    assert "depends on the learning rate: adam with 0.001, sgd with 1.0" in what_mattered(
+        results, effects_of(sweep, results)
+    )
+    lost = [replace(each, runs=tuple(replace(run, note="killed") for run in each.runs)) for each in results]
+    assert "depends" not in what_mattered(lost, effects_of(sweep, lost))
+
+
+def test_of_all_pairs_of_values_one_that_is_beyond_chance_is_told_before_one_that_is_not():
+    figures: Figures = {
+        (0.001,): [100.0, 100.5, 99.5, 100.0],
+        (0.01,): [90.0, 90.5, 89.5, 90.0],
+        (0.1,): [None, None, None, 89.0],
+    }
+    told = sentence(("learning_rate",), {**figures, (1.0,): [95.0, 102.0, 88.0, 95.0]})
+    assert "made no difference" not in told
+    assert "The learning rate mattered: 0.01 instead of 0.001 lowers" in told
+
+
+def test_where_settings_mattered_together_none_mattered_most():
+    figures: Figures = {
+        (optimizer, rate, cell): [value * factor, value * factor * 1.005]
+        for (optimizer, rate), value in {
+            ("sgd", 0.001): 300.0, ("sgd", 1.0): 90.0, ("adam", 0.001): 80.0, ("adam", 1.0): 400.0,
+        }.items()
+        for cell, factor in (("lstm", 1.0), ("gru", 1.1))
+    }  # fmt: skip
+    told = sentence(("optimizer", "learning_rate", "cell"), figures)
+    assert "depends on the learning rate" in told
+    assert "The cell mattered: lstm instead of gru" in told
+    assert "most" not in told
+
+
+def test_networks_of_different_recipes_are_compared_as_such_where_they_learned_the_same_text():
+    sweep, results = sweep_with(("recipe",), {("short",): [30.0, 30.2], ("book",): [40.0, 40.2]})
+    assert "The recipe mattered: short instead of book" in what_mattered(results, effects_of(sweep, results))
+    characters = [replace(results[0], text="another"), results[1]]
+    told = what_mattered(characters, effects_of(sweep, characters))
+    assert "Best" not in told
+    assert "mattered" not in told
+    assert told.endswith("Perplexities of another recipe cannot be compared, so nothing is said of that.")
 
 
 def test_perplexities_of_different_texts_are_not_compared():

@@ -67,7 +67,7 @@ def test_no_two_networks_look_alike_and_what_is_too_much_is_left_out_and_said_to
     (axes,) = draw("Units", results(names)).axes
     looks = {(line.get_color(), str(line.get_linestyle()), str(line._dash_pattern)) for line in axes.get_lines()}  # pyright: ignore[reportAttributeAccessIssue]
     assert len(looks) == len(axes.get_lines()) == MOST_LINES
-    assert axes.get_title(loc="left") == f"Units (the best {MOST_LINES} networks)"
+    assert axes.get_title(loc="left") == f"Units ({MOST_LINES} of {MOST_LINES + 3} networks)"
 
 
 def test_the_line_is_the_mean_and_the_band_holds_all_random_seeds():
@@ -81,7 +81,7 @@ def test_the_line_is_the_mean_and_the_band_holds_all_random_seeds():
 
 def test_the_mean_goes_as_far_as_all_random_seeds_do():
     runs = [result(Network("a", {}), [30.0], curve).runs[0] for curve in ([90.0, 60.0], [80.0])]
-    (line,) = draw("", [NetworkResult(Network("a", {}), 1000, tuple(runs))]).axes[0].get_lines()
+    (line,) = draw("", [NetworkResult(Network("a", {}), {}, "", 1000, tuple(runs))]).axes[0].get_lines()
     assert list(line.get_ydata()) == [85.0, 45.0]  # pyright: ignore[reportArgumentType]
 
 
@@ -99,8 +99,15 @@ def test_both_files_are_whole_and_the_same_each_time(tmp_path: Path):
     png, svg = contents[0]
     assert png.startswith(b"\x89PNG")
     words = {each.text for each in ElementTree.fromstring(svg).iter() if each.text and each.text.strip()}
-    assert {"Cells & <units>", "epoch", "valid perplexity", "gru 1 x 64:  34.5 ± 0.5"} & words
+    assert {"Cells & <units>", "epoch", "valid perplexity", f"{NAMES[2]}:  32.5 ± 0.5"} <= words
     assert len(png) + len(svg) < 200_000
+
+
+def test_names_are_no_formulas_and_none_is_left_out_of_the_legend(tmp_path: Path):
+    odd = [result(Network(name, {}), [30.0, 31.0]) for name in ("_small", r"$\nope$ and $5")]
+    write_curves(tmp_path, r"What $\nope$ does", odd)
+    words = {each.text for each in ElementTree.parse(tmp_path / SVG).iter() if each.text and each.text.strip()}
+    assert {r"What $\nope$ does", "_small:  30.5 ± 0.7", r"$\nope$ and $5:  30.5 ± 0.7"} <= words
 
 
 def test_where_nothing_came_out_there_is_a_picture_too(tmp_path: Path):

@@ -54,15 +54,18 @@ def test_each_that_is_shipped_can_be_planned_and_says_what_it_is_for(name: str, 
 
 def test_those_that_the_documents_name_are_shipped():
     assert sweep_names() == ["cells", "five-networks", "optimizers", "options"]
-    assert find_sweep("cells").varied == ["cell", "layers", "units"]
-    assert find_sweep("optimizers").varied == ["optimizer", "learning_rate"]
+    assert find_sweep("cells").named == ["cell", "layers", "units"]
+    assert find_sweep("optimizers").named == ["optimizer", "learning_rate"]
 
 
 def test_the_five_networks_are_those_of_the_first_source_report():
     sweep = find_sweep("five-networks")
-    shapes = [tuple(sweep.value(each, name) for name in ("layers", "units", "cell")) for each in sweep.networks]
+    shapes = [
+        tuple({**sweep.shared, **each.settings}[name] for name in ("layers", "units", "cell"))
+        for each in sweep.networks
+    ]
     assert shapes == [(1, 128, "lstm"), (2, 128, "rnn"), (2, 128, "lstm"), (2, 128, "lstm"), (2, 160, "lstm")]
-    lengths = [sweep.value(each, "seq_len") for each in sweep.networks]
+    lengths = [{**sweep.shared, **each.settings}["seq_len"] for each in sweep.networks]
     assert lengths == [15, 15, 15, 30, 15]
 
 
@@ -74,11 +77,9 @@ def test_a_grid_has_all_combinations_each_with_a_name_of_what_differs(in_empty_f
         "lstm, units 16",
         "lstm, units 24 8",
     ]
-    assert sweep.varied == ["cell", "units"]
+    assert sweep.named == ["cell", "units", "layers"]
     assert [each.folder for each in sweep.networks][:2] == ["rnn-units-16", "rnn-units-24-8"]
-    assert {sweep.value(each, "layers") for each in sweep.networks} == {2}
-    assert sweep.value(sweep.networks[1], "units") == (24, 8)
-    assert sweep.value(sweep.networks[0], "dropout") == 0.3  # nobody says so, so it is the default
+    assert sweep.networks[1].settings["units"] == (24, 8)
 
 
 @pytest.mark.parametrize(
@@ -100,8 +101,8 @@ def test_named_networks_have_their_own_settings_and_the_shared_ones(in_empty_fol
     sweep = read(in_empty_folder, NAMED)
     assert sweep.random_seeds == (1,)
     assert [each.folder for each in sweep.networks] == ["1x16-lstm", "2x16-rnn"]
-    assert [sweep.value(each, "layers") for each in sweep.networks] == [1, 2]
-    assert sweep.varied == ["layers", "cell"]
+    assert [{**sweep.shared, **each.settings}["layers"] for each in sweep.networks] == [1, 2]
+    assert sweep.named == ["units", "layers", "cell"]
 
 
 @pytest.mark.parametrize(
@@ -127,6 +128,7 @@ def test_named_networks_have_their_own_settings_and_the_shared_ones(in_empty_fol
         (GRID.replace('"rnn", "lstm"', '"rnn", "rnn"'), "two networks are called 'rnn, units 16'"),
         (NAMED.replace("2 x 16 RNN", "1 X 16 lstm!"), "two networks are called '1 X 16 lstm!'"),
         (NAMED.replace("2 x 16 RNN", "?"), "a network cannot be called '?'"),
+        (NAMED.replace("2 x 16 RNN", "+ tied"), "a network cannot be called '+ tied'"),
         (GRID.replace("layers = [2]", f"layers = {list(range(1, 65))}\nseq_len = {list(range(1, 10))}"), "4,608 runs"),
         (GRID.replace("layers = [2]", f"layers = {list(range(9999))}\nclip = {list(range(9999))}"), "and 500 is most"),
         (GRID.replace('about = "Cells and units."', "about = 3"), "about must be text"),
@@ -151,6 +153,9 @@ def test_what_is_no_sweep_is_refused_and_says_why(content: str, part: str, in_em
         ("epochs = 3", 'epochs = "3"', "--epochs must be a whole number, not '3'"),
         ("epochs = 3", "seq_len = 90000", "rnn, units 16: "),
         ('corpus = "spells"', 'corpus = "nowhere"', "rnn, units 16: "),
+        ("epochs = 3", 'recipe = ["short", "book"]', "--recipe must be text, not ('short', 'book')"),
+        ("epochs = 3", "recipe = 5", "--recipe must be text, not 5"),
+        ('corpus = "spells"', 'corpus = 5\nrecipe = "auto"', "--corpus must be text, not 5"),
         ('corpus = "spells"', 'corpus = "-"', "put the text into a file"),
         ('corpus = "spells"', "", "corpus is missing"),
         ("[24, 8]", "60000", "GiB"),

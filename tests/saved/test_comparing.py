@@ -34,7 +34,7 @@ def test_of_the_same_symbols_the_lower_figure_is_better():
         "test perplexity": [1],
         "test bits per character": [],
     }
-    assert found.unmeasured == ["run-2"]
+    assert [run.name for run in found.unmeasured] == ["run-2"]
 
 
 def test_equal_figures_are_no_better_and_a_single_one_neither():

@@ -11,6 +11,7 @@ from wordgen.run_folder import SAVED_MODELS
 from wordgen.run_lock import at_work_on_sweep, in_training
 from wordgen.saved.listing import saved_runs
 from wordgen.saved.removing import removable, remove
+from wordgen.saved.sweeps import saved_sweeps
 
 pytestmark = pytest.mark.usefixtures("in_empty_folder")
 
@@ -60,6 +61,21 @@ def test_a_sweep_that_is_at_work_stays_with_all_of_its_runs():
     with in_training(SAVED_MODELS / "sweep/two"), pytest.raises(SettingError, match="'sweep/two' is being trained"):
         removable(["sweep"])
     assert removable(["sweep"])
+
+
+def test_what_is_left_of_a_sweep_without_any_model_is_still_one():
+    (SAVED_MODELS / "wild" / "logs").mkdir(parents=True)
+    (SAVED_MODELS / "wild" / "results.json").write_text("{}")
+    assert [(sweep.name, sweep.status, sweep.runs) for sweep in saved_sweeps()] == [("wild", "finished", ())]
+    remove(*removable(["wild"]))
+    assert left() == []
+
+
+def test_a_run_that_was_begun_while_its_user_was_asked_stays():
+    (folder,) = removable([make_run("tale").name])
+    with in_training(folder), pytest.raises(SettingError, match="'tale' is being trained"):
+        remove(folder)
+    assert left() == ["tale"]
 
 
 def test_a_sweep_behind_a_link_stays_with_all_of_its_runs(tmp_path: Path):

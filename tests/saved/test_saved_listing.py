@@ -79,6 +79,8 @@ DAMAGES: list[tuple[str, Any]] = [
     ("report.json", {**made_report(), "settings": {"corpus": 3}}),
     ("report.json", {**made_report(), "format": 99}),
     ("report.json", made_report(valid=31.0, epochs=[{**made_report()["epochs"][0], "valid_perplexity": "low"}])),
+    ("report.json", {**made_report(), "text": ["x"]}),
+    ("report.json", {**made_report(), "text": {"corpus": 7}}),
     (CONFIG, "no JSON"),
     (CONFIG, "[]"),
 ]

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from wordgen.cli.output import shown_size
+from wordgen.cli.output import plain, shown_size
 from wordgen.cli.runs_screen import UNKNOWN_FIGURE, perplexity
 from wordgen.commands import evaluating_command
 from wordgen.page import figures
@@ -23,9 +23,9 @@ def side_by_side(comparison: Comparison) -> "Iterator[RenderableType]":
 
     table = Table("", box=None, padding=(0, 2, 0, 0))
     for run in comparison.runs:
-        table.add_column(Text(run.shown_name), overflow="fold")
+        table.add_column(Text(plain(run.name)), overflow="fold")
     for name, values in comparison.settings.items():
-        table.add_row(flag_name(name), *(Text(figures.value(value)) for value in values))
+        table.add_row(flag_name(name), *(Text(plain(figures.value(value))) for value in values))
     if comparison.settings:
         table.add_row()
     for figure in comparison.figures:
@@ -35,9 +35,9 @@ def side_by_side(comparison: Comparison) -> "Iterator[RenderableType]":
         table.add_row(name, *values)
     yield Text("Side by side", "bold")
     yield Padding(table, (1, 0))
-    yield Text(_what_can_be_compared(comparison))
+    yield Text(plain(_what_can_be_compared(comparison)))
     if comparison.unmeasured and comparison.ground != "nothing":
-        yield f"Measure the test part, too:  {evaluating_command(comparison.unmeasured[0])}"
+        yield f"Measure the test part, too:  {evaluating_command(comparison.unmeasured[0].called)}"
 
 
 def _cells(figure: Figure) -> "Iterator[Text]":

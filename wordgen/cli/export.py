@@ -1,6 +1,7 @@
 """`wordgen export`: a trained model as one file for Keras or an ONNX runtime, and what goes in and comes out of it."""
 
 import argparse
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,8 +20,8 @@ _FORMATS = ("keras", "onnx")
 _GUIDE = "docs/exporting.md"
 _IDS = {"keras": "int32", "onnx": "int64"}
 _LOADED = {
-    "keras": 'keras.saving.load_model("{path}")',
-    "onnx": 'onnxruntime.InferenceSession("{path}")',
+    "keras": "keras.saving.load_model({path})",
+    "onnx": "onnxruntime.InferenceSession({path})",
 }
 
 
@@ -70,7 +71,7 @@ def _told(bundle: "Bundle", format: "Format", path: Path) -> "Iterator[Renderabl
         table.add_row(*map(Text, row))
     yield table
     yield Text("In the file is also its vocabulary, and how text is cut into symbols.")
-    yield f"Load it:  {_LOADED[format].format(path=path)}"
+    yield f"Load it:  {_LOADED[format].format(path=json.dumps(str(path), ensure_ascii=False))}"
     yield f"How to write with it, whole programs:  {_GUIDE}"
 
 

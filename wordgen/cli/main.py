@@ -10,6 +10,7 @@ from importlib import import_module
 from wordgen import __version__
 from wordgen.cli.exits import EXIT_BUG, EXIT_OK, EXIT_STOPPED, EXIT_USER, EXIT_WORKER_LOST
 from wordgen.cli.flags import Parser
+from wordgen.cli.output import plain
 from wordgen.errors import WordgenError, WorkerLostError
 
 _VERBS = {
@@ -62,7 +63,7 @@ def _guarded(action: Callable[[], int], *, debug: bool) -> int:
         if debug:
             traceback.print_exc()
         if isinstance(error, WordgenError):
-            _say(f"Error: {error}")
+            _say(plain(f"Error: {error}"))
             return EXIT_WORKER_LOST if isinstance(error, WorkerLostError) else EXIT_USER
         _say(f"Error: something in wordgen itself went wrong ({type(error).__name__}: {error}).")
         _say("Run the same command with --debug to see where, and please report it.")

@@ -1,6 +1,7 @@
 """What is written onto the screen, and what is said when that fails."""
 
 import sys
+import unicodedata
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,11 @@ def show(text: str) -> None:
         raise
     except OSError as error:
         raise StorageError(f"The text cannot be written out: {error.strerror}.") from error
+
+
+def plain(text: str) -> str:
+    """Without control characters: names and texts may hold anything, and a terminal would obey it."""
+    return "".join(each if each == "\n" or unicodedata.category(each)[0] != "C" else "?" for each in text)
 
 
 def tell(sentence: str) -> None:
@@ -43,7 +49,8 @@ def on_screen(parts: "Iterator[RenderableType] | Sequence[RenderableType]") -> s
     console.width = screen_width()
     console.begin_capture()
     for part in parts:
-        console.print(part, highlight=False, soft_wrap=isinstance(part, str), markup=False)
+        written = plain(part) if isinstance(part, str) else part
+        console.print(written, highlight=False, soft_wrap=isinstance(part, str), markup=False)
     return "\n".join(line.rstrip() for line in console.end_capture().split("\n"))
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from wordgen.cli.exits import EXIT_OK
 from wordgen.cli.flags import ActionParser, Parser, action_parser, verb_parser
-from wordgen.cli.output import on_screen, show, shown_size
+from wordgen.cli.output import on_screen, plain, show, shown_size
 from wordgen.errors import SettingError
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ def _remove(arguments: argparse.Namespace) -> None:
 
 def _wanted(folders: "list[Path]") -> bool:
     for folder in folders:
-        show(f"{_about(folder)}\n")
+        show(plain(f"{_about(folder)}\n"))
     show("Remove it for good? (y/N) " if len(folders) == 1 else f"Remove these {len(folders)} for good? (y/N) ")
     try:
         return input().strip().lower() in ("y", "yes")

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from wordgen.cli.output import screen_width, shown_size
+from wordgen.cli.output import plain, screen_width, shown_size
 from wordgen.commands import (
     TRY,
     commands_about,
@@ -19,7 +19,7 @@ from wordgen.commands import (
 from wordgen.page import figures
 from wordgen.page.curves import thinned
 from wordgen.run_folder import SAVED_MODELS
-from wordgen.saved.listing import SavedRun, shown, size_of
+from wordgen.saved.listing import SavedRun, size_of
 from wordgen.saved.sweeps import SavedSweep
 from wordgen.settings import flag_name
 from wordgen.training.reports import shown_duration
@@ -53,16 +53,16 @@ def listed(runs: Sequence[SavedRun], sweeps: Sequence[SavedSweep] = ()) -> "Iter
         yield ""
         told = "Valid and test are perplexities, in brackets is the best epoch."
         yield f"{figures.many(len(runs), 'run')}, {shown_size(sum(run.bytes for run in runs))}. {told}"
-        yield f"Look into one:  {showing_command(runs[0].shown_name)}"
+        yield f"Look into one:  {showing_command(runs[0].name)}"
         if len(runs) > 1:
-            yield f"Side by side:  {comparing_command(run.shown_name for run in runs[:2])}"
+            yield f"Side by side:  {comparing_command(run.name for run in runs[:2])}"
     if runs and sweeps:
         yield ""
     if sweeps:
         yield _table(_SWEEP_COLUMNS, (tuple(_sweep_row(sweep)) for sweep in sweeps))
         yield ""
         yield f"{figures.many(len(sweeps), 'sweep')}, {shown_size(sum(sweep.bytes for sweep in sweeps))}."
-        yield f"The runs of one:  {listing_command(sweeps[0].shown_name)}"
+        yield f"The runs of one:  {listing_command(sweeps[0].name)}"
 
 
 def listed_of(sweep: SavedSweep, runs: Sequence[SavedRun]) -> "Iterator[RenderableType]":
@@ -88,12 +88,12 @@ def _table(columns: Mapping[str, int], rows: Iterable[Sequence[str]]) -> "Render
             overflow="fold",
         )
     for row in rows:
-        table.add_row(*map(Text, row))
+        table.add_row(*(Text(plain(cell)) for cell in row))
     return table
 
 
 def _row(run: SavedRun) -> Iterator[str]:
-    yield run.shown_name
+    yield run.name
     yield run.corpus or UNKNOWN_FIGURE
     yield run.network or UNKNOWN_FIGURE
     yield _epochs(run)
@@ -106,10 +106,10 @@ def _row(run: SavedRun) -> Iterator[str]:
 
 def _sweep_row(sweep: SavedSweep) -> Iterator[str]:
     best = sweep.best
-    yield sweep.shown_name
+    yield sweep.name
     yield ", ".join(sweep.corpora) or UNKNOWN_FIGURE
     yield f"{len(sweep.runs)}"
-    yield UNKNOWN_FIGURE if best is None else shown(best.folder.name)
+    yield UNKNOWN_FIGURE if best is None else best.folder.name
     yield UNKNOWN_FIGURE if best is None else perplexity(best.score("valid").perplexity)
     yield shown_size(sweep.bytes)
     yield shown_age(time.time() - sweep.saved_at)
@@ -154,7 +154,7 @@ def about(run: SavedRun) -> "Iterator[RenderableType]":
     from rich.padding import Padding
     from rich.text import Text
 
-    yield Text(f"{run.shown_name}: {_status(run)}", "bold")
+    yield Text(plain(f"{run.name}: {_status(run)}"), "bold")
     yield Padding(_two_columns(_figures(run)), (0, 0, 1, 0))
     if run.facts is not None:
         yield Text("What is not as by default", "bold")
@@ -190,7 +190,7 @@ def _two_columns(rows: Iterator[tuple[str, str]]) -> "RenderableType":
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     table.add_column(no_wrap=True)
     for name, told in rows:
-        table.add_row(Text(name), Text(told))
+        table.add_row(Text(plain(name)), Text(plain(told)))
     return table
 
 

@@ -12,6 +12,7 @@ from wordgen.lab.results import NetworkResult
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
 
 PNG, SVG = "curves.png", "curves.svg"
 
@@ -29,8 +30,9 @@ def write_curves(folder: Path, title: str, results: Sequence[NetworkResult]) -> 
     """curves.png and curves.svg; the same results give the same files."""
     import matplotlib as mpl
 
-    # Text stays text in the SVG, and its inner names are the same each time.
-    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "wordgen", "font.size": 10}):
+    # Text stays text in the SVG, whatever stands in it, and its inner names are the same each time.
+    plain = {"svg.fonttype": "none", "svg.hashsalt": "wordgen", "font.size": 10, "text.parse_math": False}
+    with mpl.rc_context(plain):
         figure = draw(title, results)
         for name, described in ((PNG, {"Software": None}), (SVG, {"Date": None})):
             content = BytesIO()
@@ -39,20 +41,25 @@ def write_curves(folder: Path, title: str, results: Sequence[NetworkResult]) -> 
 
 
 def draw(title: str, results: Sequence[NetworkResult]) -> "Figure":
-    """The best networks, as many as can be told apart, in the order of the legend."""
+    """The first networks, as many as can be told apart, in the order of the legend."""
     from matplotlib.figure import Figure  # with no window and no state that others could share
 
     drawn = [result for result in results if result.valid is not None][:MOST_LINES]
     height = max(4.5, 1.2 + 0.24 * len(drawn))
     figure = Figure(figsize=(_WIDTH_IN_INCHES, height), layout="constrained")
     axes = figure.add_subplot()
-    for number, result in enumerate(drawn):
+    lines = [
         _draw_network(axes, result, _COLOURS[number % len(_COLOURS)], _STROKES[number // len(_COLOURS)])
-    left_out = sum(result.valid is not None for result in results) - len(drawn)
-    axes.set_title(title + (f" (the best {len(drawn)} networks)" if left_out else ""), loc="left", fontsize=11)
+        for number, result in enumerate(drawn)
+    ]
+    measured = sum(result.valid is not None for result in results)
+    some = f" ({len(drawn)} of {measured} networks)" if measured > len(drawn) else ""
+    axes.set_title(title + some, loc="left", fontsize=11)
     _draw_axes(axes, drawn)
     if drawn:
         figure.legend(
+            lines,
+            [f"{result.network.name}:  {result.valid.shown()}" for result in drawn if result.valid is not None],
             loc="outside right upper",
             title="best valid perplexity,\nmean ± standard deviation",
             alignment="left",
@@ -64,21 +71,18 @@ def draw(title: str, results: Sequence[NetworkResult]) -> "Figure":
     return figure
 
 
-def _draw_network(axes: "Axes", result: NetworkResult, colour: str, stroke: Any) -> None:
+def _draw_network(axes: "Axes", result: NetworkResult, colour: str, stroke: Any) -> "Line2D":
     """The mean goes as far as all random seeds do; where fewer are left it would jump."""
     curves = [each.found.valid for each in result.counted]
     shared = min(len(curve) for curve in curves)
     epochs = range(1, shared + 1)
     columns = [[curve[place] for curve in curves] for place in range(shared)]
-    assert result.valid is not None
     means = [fmean(column) for column in columns]
-    label = f"{result.network.name}:  {result.valid.shown()}"
-    axes.plot(
-        epochs, means, color=colour, linestyle=stroke, linewidth=1.8, label=label, marker="o" if shared == 1 else ""
-    )
+    (line,) = axes.plot(epochs, means, color=colour, linestyle=stroke, linewidth=1.8, marker="o" if shared == 1 else "")
     if len(curves) > 1:
         lowest, highest = [min(column) for column in columns], [max(column) for column in columns]
         axes.fill_between(epochs, lowest, highest, color=colour, alpha=0.15, linewidth=0)
+    return line
 
 
 def _draw_axes(axes: "Axes", drawn: Sequence[NetworkResult]) -> None:

@@ -13,7 +13,7 @@ from wordgen.lab.results import NetworkResult
 from wordgen.lab.sweep_file import Sweep
 from wordgen.text.settings import TextSettings
 
-_OF_THE_TEXT = {each.name for group in (CorpusSettings, TextSettings) for each in fields(group)}
+OF_THE_TEXT = {each.name for group in (CorpusSettings, TextSettings) for each in fields(group)}
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,8 @@ class Effects:
     interplays: tuple[Interplay, ...]
     left_out: tuple[str, ...]
     """Settings of the text: perplexities of different texts or vocabularies cannot be compared."""
+    one_text: bool
+    """Whether all networks learned the same symbols of the same text."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,8 @@ class _Measured:
     """A network with log perplexities, one a random seed."""
 
     settings: Mapping[str, Any]
+    """In which networks differ."""
+    text: str
     logs: list[float]
 
     @property
@@ -79,30 +83,42 @@ class _Measured:
 
 
 def effects_of(sweep: Sweep, results: Sequence[NetworkResult]) -> Effects:
-    varied = sweep.varied
+    varied = [name for name in sweep.named if len({_value(result, name) for result in results}) > 1]
+
+    def differing(result: NetworkResult) -> dict[str, Any]:
+        return {name: _value(result, name) for name in varied}
+
     measured = [
-        _Measured(
-            {name: sweep.value(result.network, name) for name in varied},
-            [log(value) for value in result.valid.values],
-        )
+        _Measured(differing(result), result.text, [log(value) for value in result.valid.values])
         for result in results
         if result.valid is not None
     ]
-    compared = [name for name in varied if name not in _OF_THE_TEXT]
+    diverged = [differing(result) for result in results if result.diverged]
+    one_text = len({result.text for result in results}) <= 1
+    left_out = [name for name in varied if name in OF_THE_TEXT or (name == "recipe" and not one_text)]
+    compared = [name for name in varied if name not in left_out]
     chance = pooled([each.logs for each in measured])
-    comparing = _Comparing(measured, chance)
+    comparing = _Comparing(measured, diverged, chance)
     largest = [found for name in compared if (found := comparing.largest(name)) is not None]
     return Effects(
         chance,
         tuple(sorted(largest, key=lambda difference: -difference.by)),
         tuple(comparing.interplays(compared)) if chance else (),
-        tuple(name for name in varied if name in _OF_THE_TEXT),
+        tuple(left_out),
+        one_text,
     )
 
 
+def _value(result: NetworkResult, setting: str) -> Any:
+    value = result.settings[setting]
+    return tuple(value) if isinstance(value, list) else value
+
+
 class _Comparing:
-    def __init__(self, measured: Sequence[_Measured], chance: Chance | None) -> None:
-        self._measured, self._chance = measured, chance
+    def __init__(
+        self, measured: Sequence[_Measured], diverged: Sequence[Mapping[str, Any]], chance: Chance | None
+    ) -> None:
+        self._measured, self._diverged, self._chance = measured, diverged, chance
         self._comparisons = self._number_of_comparisons()
 
     def _number_of_comparisons(self) -> int:
@@ -126,9 +142,12 @@ class _Comparing:
         return list(dict.fromkeys(each.settings[setting] for each in self._measured))
 
     def largest(self, setting: str) -> Difference | None:
-        """Between which two values most lies; nothing where no two networks differ in this setting alone."""
+        """Between which two values most lies, beyond chance if that is anywhere; nothing where no two networks
+        differ in this setting alone.
+        """
         found = [self._difference(setting, *pair, self._measured) for pair in combinations(self._values(setting), 2)]
-        return max((each for each in found if each is not None), key=lambda each: each.by, default=None)
+        known = (each for each in found if each is not None)
+        return max(known, key=lambda each: (each.beyond_chance, each.by), default=None)
 
     def _difference(self, setting: str, one: Any, other: Any, among: Sequence[_Measured]) -> Difference | None:
         pairs = list(_pairs(setting, one, other, among))
@@ -172,17 +191,19 @@ class _Comparing:
     def _surely_better(self, setting: str, winner: Any, loser: Any, other: str, value: Any) -> bool:
         among = [each for each in self._measured if each.settings[other] == value]
         found = self._difference(setting, winner, loser, among)
-        # What was not even measured, because it diverged there, is surely worse.
-        if found is None:
-            return any(each.settings[setting] == winner for each in among)
+        if found is None:  # what diverged there is surely worse
+            return any(each.settings[setting] == winner and self._diverged_with(each, setting, loser) for each in among)
         return found.lower == winner and found.beyond_chance
+
+    def _diverged_with(self, network: _Measured, setting: str, value: Any) -> bool:
+        return {**network.settings, setting: value} in self._diverged
 
 
 def _pairs(setting: str, one: Any, other: Any, among: Sequence[_Measured]) -> Iterator[tuple[_Measured, _Measured]]:
     """Networks that are alike in all but this setting."""
 
     def but_for_this(network: _Measured) -> tuple[Any, ...]:
-        return tuple(value for name, value in network.settings.items() if name != setting)
+        return network.text, *(value for name, value in network.settings.items() if name != setting)
 
     others = {but_for_this(each): each for each in among if each.settings[setting] == other}
     for each in among:

@@ -17,6 +17,8 @@ from wordgen.text_to_measure import Origin, text_to_measure
 from wordgen.training.report_file import read_report
 
 Standing = Literal["missing", "broken off", "over", "diverged"]
+DIVERGED = "diverged"
+"""What is noted of a run that did."""
 _NOT_THE_END = (None, "stopped")
 
 

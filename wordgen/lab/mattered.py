@@ -17,7 +17,7 @@ def _sentences(results: Sequence[NetworkResult], effects: Effects) -> Iterator[s
     if not counted:
         yield "No run has come to its end yet, so nothing can be said."
         return
-    if not effects.left_out:
+    if effects.one_text:
         yield _best(counted)
     if effects.chance is None:
         yield "With one random seed for each network nothing is known of chance: give more random_seeds."
@@ -27,7 +27,7 @@ def _sentences(results: Sequence[NetworkResult], effects: Effects) -> Iterator[s
     if effects.chance is None:
         yield from (_plain(each) for each in simple)
     else:
-        yield from _beside_chance(simple)
+        yield from _beside_chance(simple, alone=not effects.interplays)
         runs = sum(len(each.counted) for each in counted)
         yield (
             "By chance alone, from random seed to random seed, a network's perplexity varies with a standard deviation "
@@ -58,12 +58,13 @@ def _unfinished(counted: Sequence[NetworkResult]) -> Iterator[str]:
         )
 
 
-def _beside_chance(differences: Sequence[Difference]) -> Iterator[str]:
+def _beside_chance(differences: Sequence[Difference], *, alone: bool) -> Iterator[str]:
+    """`alone` says that no setting mattered in an interplay, perhaps more than all of these."""
     surely = [each for each in differences if each.beyond_chance]
     for each in surely:
         begins = _first(_words(each.setting))
         if each is surely[0]:
-            begins = f"The {_words(each.setting)} mattered{' most' if len(differences) > 1 else ''}"
+            begins = f"The {_words(each.setting)} mattered{' most' if alone and len(differences) > 1 else ''}"
         yield f"{begins}: {_comparison(each)}."
     chance = [
         f"the {_words(each.setting)} ({_percent(each.share)} ± {_percent(each.share_off)})"

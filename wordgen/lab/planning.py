@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from wordgen.bundle import is_bundle
 from wordgen.errors import SettingError, WordgenError
 from wordgen.lab.sweep_file import Network, Sweep
-from wordgen.run_folder import SAVED_MODELS, is_run, run_name
+from wordgen.run_folder import LOGS, SAVED_MODELS, is_run, run_name
 from wordgen.run_settings import TrainSettings, settings_of
 from wordgen.runs import plan_with
 from wordgen.training.reports import Observer, Plan, physical_memory
 
-LOGS = "logs"
 _SHARE_OF_MEMORY = 0.8
 
 
@@ -61,7 +61,7 @@ def plan_sweep(
     name = run_name(name or sweep.name, "")
     if "/" in name:
         raise SettingError(f"--name cannot be '{name}': the name of a sweep has no /.")
-    if is_run(name):
+    if is_run(name) or is_bundle(SAVED_MODELS / name):
         raise SettingError(f"There is a run '{name}' already: give the sweep another --name.")
     settings = {network.name: _settings(sweep, network) for network in sweep.networks}
     plans: dict[str, Plan] = {}
@@ -101,5 +101,7 @@ def room_for(runs: Sequence[PlannedRun], cores: int) -> int:
     A small network hardly uses two cores, and starting up and validating none does: side by side is faster than
     one after another (docs/experiments.md).
     """
+    if any(Path("/dev").glob("nvidia[0-9]*")):  # each run would take all of every GPU
+        return 1
     largest = max(run.plan.memory for run in runs)
     return max(1, min(cores, len(runs), int(_SHARE_OF_MEMORY * physical_memory() // largest)))

@@ -47,7 +47,12 @@ class RunningProcess:
                 process_group=0,  # Ctrl-C comes to the sweep alone, which passes it on once
             )
             started = {"event": STARTED, "time": time.time(), "process": self._process.pid, "command": command[1:]}
-            log.write(json.dumps(started).encode() + b"\n")
+            try:
+                log.write(json.dumps(started).encode() + b"\n")
+                log.flush()
+            except BaseException:  # a process that no log names could never be found again
+                self._process.kill()
+                raise
 
     def look(self) -> bool:
         """Take in what is new; whether it is still at work."""
@@ -64,7 +69,8 @@ class RunningProcess:
         """Let it finish its step and save; the second time it leaves at once."""
         self._signals += 1
         with suppress(ProcessLookupError):
-            self._process.send_signal(signal.SIGINT)
+            # Windows has no other signal for one process alone; the run goes on from its last checkpoint.
+            self._process.send_signal(signal.SIGTERM if sys.platform == "win32" else signal.SIGINT)
 
     @property
     def diverged(self) -> bool:
@@ -104,7 +110,7 @@ def end_what_is_left_over(run: PlannedRun) -> None:
         return
     number = last_process(run.log)
     until = time.monotonic() + _SECONDS_TO_LEAVE
-    if number is not None:
+    if number is not None and _works_on(number, run):
         with suppress(ProcessLookupError, PermissionError):
             os.kill(number, signal.SIGTERM)
     while not is_free(run.log):
@@ -114,6 +120,14 @@ def end_what_is_left_over(run: PlannedRun) -> None:
                 f"stop process {number or 'of ' + run.name} and give the command again."
             )
         time.sleep(_LOOK_AFTER)
+
+
+def _works_on(number: int, run: PlannedRun) -> bool:
+    """Whether a process is one of this run, as far as the system tells: its number may be another's by now."""
+    try:
+        return run.name.encode() in Path(f"/proc/{number}/cmdline").read_bytes()
+    except OSError:
+        return not Path("/proc").is_dir()
 
 
 def hold(file: int) -> None:

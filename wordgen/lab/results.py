@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Any
 
-from wordgen.lab.found import Found
+from wordgen.lab.found import DIVERGED, Found
 from wordgen.lab.planning import PlannedRun, PlannedSweep
 from wordgen.lab.sweep_file import Network
 
@@ -45,6 +45,11 @@ class RunResult:
         """Whether it came to an end of its own, with a model."""
         return self.found.standing == "over" and self.found.best is not None
 
+    @property
+    def diverged(self) -> bool:
+        """Whether that is what came out, with a model or without."""
+        return self.found.standing == "diverged" or self.note == DIVERGED
+
     def to_mapping(self) -> dict[str, Any]:
         found = self.found
         return {
@@ -64,6 +69,10 @@ class RunResult:
 @dataclass(frozen=True)
 class NetworkResult:
     network: Network
+    settings: Mapping[str, Any]
+    """All of them, those that a recipe brought along as well."""
+    text: str
+    """The same for networks that learned the same symbols of the same text."""
     parameters: int
     runs: tuple[RunResult, ...]
     """One for each random seed, whatever became of it."""
@@ -71,6 +80,11 @@ class NetworkResult:
     @property
     def counted(self) -> list[RunResult]:
         return [each for each in self.runs if each.counts]
+
+    @property
+    def diverged(self) -> bool:
+        """With each random seed."""
+        return all(each.diverged for each in self.runs)
 
     @property
     def valid(self) -> Spread | None:
@@ -113,16 +127,31 @@ class NetworkResult:
 
 
 def results_of(planned: PlannedSweep, found: Mapping[str, Found], notes: Mapping[str, str]) -> list[NetworkResult]:
-    """All networks, the best first; `found` and `notes` are by the names of runs."""
-    results = [
-        NetworkResult(
-            network,
-            planned.of(network)[0].plan.architecture.parameters,
-            tuple(RunResult(run, found[run.name], notes.get(run.name, "")) for run in planned.of(network)),
-        )
-        for network in planned.sweep.networks
-    ]
-    return sorted(results, key=lambda result: (result.valid is None, result.valid.mean if result.valid else 0))
+    """All networks; `found` and `notes` are by the names of runs.
+
+    The best come first where all learned the same text, else they stay in their order: those that have no figures last.
+    """
+    results = [_result(planned, network, found, notes) for network in planned.sweep.networks]
+    comparable = len({result.text for result in results}) == 1
+
+    def rank(result: NetworkResult) -> tuple[bool, float]:
+        return result.valid is None, result.valid.mean if result.valid and comparable else 0
+
+    return sorted(results, key=rank)
+
+
+def _result(
+    planned: PlannedSweep, network: Network, found: Mapping[str, Found], notes: Mapping[str, str]
+) -> NetworkResult:
+    runs = planned.of(network)
+    plan = runs[0].plan
+    return NetworkResult(
+        network,
+        runs[0].settings.to_mapping(),
+        plan.fingerprint,
+        plan.architecture.parameters,
+        tuple(RunResult(run, found[run.name], notes.get(run.name, "")) for run in runs),
+    )
 
 
 def _spread(values: Sequence[float | None]) -> Spread | None:

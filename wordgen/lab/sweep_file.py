@@ -10,6 +10,7 @@ from typing import Any
 
 from wordgen.errors import SettingError
 from wordgen.recipes import shipped_folder
+from wordgen.run_folder import is_run_name
 from wordgen.run_settings import OF_THE_DEVICES, TrainSettings
 
 MOST_RUNS = 500
@@ -41,15 +42,9 @@ class Sweep:
     random_seeds: tuple[int, ...]
 
     @property
-    def varied(self) -> list[str]:
-        """The settings that are not the same in all networks, in the order in which they are first named."""
-        names = dict.fromkeys(name for network in self.networks for name in network.settings)
-        return [name for name in names if len({self.value(network, name) for network in self.networks}) > 1]
-
-    def value(self, network: Network, setting: str) -> Any:
-        """What a network has of a setting: its own, the shared one, or else the default."""
-        usual = {each.name: each.default for each in fields(TrainSettings)}
-        return network.settings.get(setting, self.shared.get(setting, usual[setting]))
+    def named(self) -> list[str]:
+        """The settings that networks may differ in, in the order in which they are first named."""
+        return list(dict.fromkeys(name for network in self.networks for name in network.settings))
 
 
 def sweep_names() -> list[str]:
@@ -173,7 +168,7 @@ def _named(given: object) -> Iterator[Network]:
 def _check_names(networks: Sequence[Network]) -> None:
     seen: set[str] = set()
     for network in networks:
-        if not network.folder or len(network.folder) > 80 or not network.name.isprintable():
+        if not is_run_name(network.folder) or len(network.folder) > 80 or not network.name.isprintable():
             raise SettingError(f"a network cannot be called '{network.name[:100]}': take a few letters and digits")
         if network.folder in seen:
             raise SettingError(f"two networks are called '{network.name}', or nearly so")

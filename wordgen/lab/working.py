@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from wordgen.lab.found import Found, look
+from wordgen.lab.found import DIVERGED, Found, look
 from wordgen.lab.log import Progress
 from wordgen.lab.planning import PlannedRun, PlannedSweep
 from wordgen.lab.process import RunningProcess
@@ -102,7 +102,7 @@ class Work:
 
 def _row(run: PlannedRun, found: Found) -> Row:
     if found.standing == "diverged":
-        return Row(run, found, "diverged", "diverged")
+        return Row(run, found, "diverged", DIVERGED)
     return Row(run, found, "done" if found.standing == "over" else "waiting")
 
 
@@ -112,7 +112,7 @@ def _settle(row: Row, process: RunningProcess, *, stopped: bool) -> None:
     if row.found.standing == "over":
         row.state = "done"
     elif row.found.standing == "diverged" or process.diverged:
-        row.state, row.note = "diverged", "diverged"
+        row.state, row.note = "diverged", DIVERGED
     elif stopped:
         row.state = "stopped"
     else:

@@ -142,6 +142,11 @@ class Facts:
         return self.text.get("corpus") or (corpus if isinstance(corpus, str) else ", ".join(corpus))
 
     @property
+    def fingerprint(self) -> str:
+        """The same for runs that learned the same symbols of the same text."""
+        return self.report["dataset"]["fingerprint"]
+
+    @property
     def word_frequencies(self) -> float | None:
         """Perplexity of word frequencies alone on the valid part."""
         valid = self.measured.get("valid")

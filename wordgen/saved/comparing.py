@@ -37,9 +37,9 @@ class Comparison:
         return tuple(each.splits["valid"].unknown_share for each in _all_facts(self.runs))
 
     @property
-    def unmeasured(self) -> list[str]:
+    def unmeasured(self) -> list[SavedRun]:
         """The runs that have not been measured on the test part."""
-        return [run.name for run in self.runs if run.score("test").perplexity is None]
+        return [run for run in self.runs if run.score("test").perplexity is None]
 
     def to_mapping(self) -> dict[str, Any]:
         return {
@@ -69,7 +69,7 @@ def _all_facts(runs: Sequence[SavedRun]) -> list[Facts]:
 
 
 def _ground(every: Sequence[Facts]) -> Ground:
-    if _same(every, lambda facts: facts.report["dataset"]["fingerprint"]):
+    if _same(every, lambda facts: facts.fingerprint):
         return "symbols"
     return "text" if _same(every, _text_of) else "nothing"
 

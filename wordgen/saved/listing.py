@@ -75,10 +75,6 @@ class SavedRun:
         return None if self.facts is None or self.facts.best is None else self.facts.best.number
 
     @property
-    def shown_name(self) -> str:
-        return shown(self.name)
-
-    @property
     def called(self) -> str:
         """How a command finds it."""
         return self.name if SAVED_MODELS in (self.folder.parent, self.folder.parent.parent) else str(self.folder)
@@ -121,11 +117,6 @@ class SavedRun:
             "saved_at": datetime.fromtimestamp(self.saved_at, UTC).isoformat(timespec="seconds"),
         }
         return as_json(told)
-
-
-def shown(name: str) -> str:
-    """What a screen can show of a name: a folder may be called anything."""
-    return "".join(letter if letter.isprintable() else "?" for letter in name)
 
 
 def saved_runs(order: Order = "age", folder: Path = SAVED_MODELS) -> list[SavedRun]:
@@ -191,13 +182,15 @@ def _facts(folder: Path) -> Facts | None:
     for measured in (read_measured(folder), None):
         with suppress(*_UNREADABLE):
             facts = Facts.of(folder.name, read_report(folder), measured)
-            _check_numbers(facts)
+            _check_kinds(facts)
             return facts
     return None
 
 
-def _check_numbers(facts: Facts) -> None:
+def _check_kinds(facts: Facts) -> None:
     """Files that somebody has changed may have anything in their places."""
+    if not isinstance(facts.corpus, str) or not isinstance(facts.fingerprint, str):
+        raise ValueError("a name is no text")
     curves = [value for epoch in facts.epochs for value in (epoch.number, epoch.place, epoch.train, epoch.valid)]
     scores = [measured.model for measured in facts.measured.values()]
     given = [value for score in scores for value in (score.perplexity, score.bits_per_character) if value is not None]

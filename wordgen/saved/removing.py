@@ -61,6 +61,7 @@ def _near(name: str) -> str:
 
 def remove(folder: Path) -> None:
     """At once it is no run any more, then its files go: half of a run is never seen as one."""
+    _check_no_work(folder)  # while the user was asked it may have been begun
     _finish_what_was_broken_off()
     with told_plainly(folder):
         out_of_sight = Path(tempfile.mkdtemp(dir=SAVED_MODELS, prefix=_REMOVED))
@@ -71,6 +72,8 @@ def remove(folder: Path) -> None:
             raise
     try:
         shutil.rmtree(out_of_sight)
+    except FileNotFoundError:  # another process has finished it
+        pass
     except OSError as error:
         raise StorageError(
             f"{name_of(folder)} is no run any more, but not all of it can be deleted ({error.strerror}): "

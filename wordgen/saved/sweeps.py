@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Literal
 
 from wordgen.errors import BundleError
-from wordgen.run_folder import SAVED_MODELS, SWEEP_RESULTS, SWEEP_TABLE, is_run_name
+from wordgen.run_folder import LOGS, SAVED_MODELS, SWEEP_RESULTS, SWEEP_TABLE, is_run_name
 from wordgen.run_lock import is_sweep_at_work
-from wordgen.saved.listing import SavedRun, folders_in, is_sweeps, saved_runs, shown, size_of
+from wordgen.saved.listing import SavedRun, folders_in, is_sweeps, saved_runs, size_of
 
 SweepStatus = Literal["at work now", "finished", "broken off"]
 
@@ -26,18 +26,15 @@ class SavedSweep:
         return self.folder.name
 
     @property
-    def shown_name(self) -> str:
-        return shown(self.name)
-
-    @property
     def corpora(self) -> list[str]:
         return sorted({run.corpus for run in self.runs if run.corpus is not None})
 
     @property
     def best(self) -> SavedRun | None:
-        """The run with the lowest valid perplexity, where all learned one text."""
+        """The run with the lowest valid perplexity, where all learned the same symbols of the same text."""
         measured = [(score, run) for run in self.runs if (score := run.score("valid").perplexity) is not None]
-        return min(measured, key=lambda each: each[0])[1] if measured and len(self.corpora) == 1 else None
+        texts = {run.facts.fingerprint for _, run in measured if run.facts is not None}
+        return min(measured, key=lambda each: each[0])[1] if len(texts) == 1 else None
 
     @property
     def table(self) -> Path | None:
@@ -63,12 +60,12 @@ def find_sweep(name: str) -> SavedSweep:
     folder = SAVED_MODELS / name
     if is_run_name(name) and "/" not in name and is_sweeps(folder):
         return look_at_sweep(folder)
-    names = ", ".join(sweep.shown_name for sweep in saved_sweeps()) or "none"
-    raise BundleError(f"There is no sweep '{shown(name)[:100]}' in {SAVED_MODELS}. There are: {names}.")
+    names = ", ".join(sweep.name for sweep in saved_sweeps()) or "none"
+    raise BundleError(f"There is no sweep '{name[:100]}' in {SAVED_MODELS}. There are: {names}.")
 
 
 def look_at_sweep(folder: Path) -> SavedSweep:
-    runs = tuple(saved_runs(folder=folder))
+    runs = tuple(run for run in saved_runs(folder=folder) if run.folder.name != LOGS)
     return SavedSweep(folder, runs, _status(folder, runs))
 
 

@@ -98,7 +98,7 @@ def test_programs_get_one_object_a_line(command: Command, tmp_path: Path):
     assert (ended.returncode, ended.stderr) == (0, "")
     lines = [json.loads(line) for line in ended.stdout.splitlines()]
     events = [line["event"] for line in lines]
-    assert [event for event in events if event not in ("reading", "step")] == [
+    assert [event for event in events if event not in ("reading", "step", "validating")] == [
         "planned", "begun", "epoch", "epoch", "ended", "page",
     ]  # fmt: skip
     assert events.index("begun") < events.index("step") < events.index("epoch")

@@ -194,6 +194,22 @@ def test_while_it_validates_the_bar_of_the_epoch_shows_how_far_that_is():
     assert "step 1/10" in live(told, 100)
 
 
+def test_a_run_that_was_stopped_while_it_validated_goes_on_in_that_epoch():
+    for done in (0, 3):
+        epochs = tuple(EpochReport(n + 1, 10 * n + 10, 9.0, 8.0, n == 0, 1.0, ()) for n in range(done))
+        told = Standing(Begun("one CPU", "float32", 40, 10 * done + 11, epochs), 10)
+        told.validating(1, 2)
+        assert told.place == f"epoch {done + 1}/4 validating 50%"
+        assert told.step_in_epoch == 10
+
+
+def test_letters_that_the_screen_has_not_are_no_reason_to_end_a_training():
+    file = io.TextIOWrapper(io.BytesIO(), encoding="latin-1")
+    screen(file).print("君の声 café")
+    file.flush()
+    assert file.buffer.getvalue() == "??? café\n".encode("latin-1")  # pyright: ignore[reportAttributeAccessIssue]
+
+
 def test_without_a_terminal_validating_is_told_every_few_seconds(monkeypatch: pytest.MonkeyPatch):
     clock = iter(range(0, 1000, 7))
     monkeypatch.setattr("wordgen.training.progress.time.monotonic", lambda: next(clock))

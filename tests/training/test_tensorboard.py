@@ -1,5 +1,6 @@
 """What TensorBoard finds in the files: read back with its own reader."""
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData  # pyright: ignore
 
 from tests.curves import curve, events, text
+from tests.saved_runs import made_report
 from tests.test_bundle import make_bundle
 from tests.training.test_progress import plan
 from wordgen.corpora.finding import open_corpus
@@ -20,7 +22,7 @@ from wordgen.training.event_file import EventFile
 from wordgen.training.projector import write_projector
 from wordgen.training.reports import Begun, EpochReport, Sample, StepReport
 from wordgen.training.settings import TrainingSettings
-from wordgen.training.tensorboard import BITS, GRADIENT_NORM, LOSS, PERPLEXITY, SAMPLES, TensorBoardWriter
+from wordgen.training.tensorboard import BITS, GRADIENT_NORM, LOSS, PERPLEXITY, REPORT, SAMPLES, TensorBoardWriter
 
 
 def test_a_run_that_goes_on_takes_back_what_it_does_again(tmp_path: Path):
@@ -30,6 +32,17 @@ def test_a_run_that_goes_on_takes_back_what_it_does_again(tmp_path: Path):
             file.number("loss", value, step)
         file.close()
     assert curve(tmp_path, "loss") == [(step, 1.0 if step < 31 else 2.0) for step in range(1, 61)]
+
+
+def test_a_run_that_was_killed_before_its_first_checkpoint_begins_its_curves_anew(tmp_path: Path):
+    for _ in range(2):
+        file = EventFile(tmp_path, 1)
+        file.text("plan", "as it is", 0)
+        for step in range(4):
+            file.number("loss", 1.0, step)
+        file.flush()  # and killed
+    assert [step for step, _ in curve(tmp_path, "loss")] == [0, 1, 2, 3]
+    assert len(list(tmp_path.iterdir())) == 1
 
 
 def test_the_last_event_of_a_killed_run_may_be_torn(tmp_path: Path):
@@ -118,6 +131,15 @@ def test_settings_are_told_once_so_that_runs_can_be_compared(writing: Writing, t
     assert told.hparams["corpus"].string_value == "tale"
     assert told.hparams["layers"].number_value == 3
     assert [step for step, _ in curve(tmp_path / "train", GRADIENT_NORM)] == [1, 10, 20]
+
+
+def test_the_report_of_a_run_that_has_nothing_left_to_learn_stands_at_its_last_step(writing: Writing, tmp_path: Path):
+    (tmp_path / "report.json").write_text(json.dumps(made_report()))
+    writer = writing()
+    writer.begun(Begun("one CPU", "float32", 40, 41))
+    writer.page_written(tmp_path / "report.html")
+    writer.close()
+    assert [event.step for event in events(tmp_path).Tensors(REPORT)] == [40]
 
 
 @pytest.mark.parametrize("histograms", [False, True])

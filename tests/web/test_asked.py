@@ -75,6 +75,7 @@ def test_the_settings_of_writing_are_those_of_the_flags():
         ({"until": ""}, "until needs a text to wait for."),
         ({"symbols": "moon"}, "symbols must be a list of texts, not 'moon'."),
         ({"symbols": [1]}, "symbols must be a list of texts, not (1,)."),
+        ({"symbols": ["a"] * 3001}, "symbols must be at most 3,000 here, not 3,001: put the text into seed, of which"),
         ({"temperature": math.nan}, "temperature must be at least 1e-06 and at most 1,000,000.0, not nan."),
         ([], 'The request must be a JSON object, as {"seed": "The road"}.'),
         (3, 'The request must be a JSON object, as {"seed": "The road"}.'),

@@ -4,10 +4,11 @@ import http.client
 import json
 import socket
 import time
+from pathlib import Path
 
 import pytest
 
-from tests.playground import Playground, wait_until
+from tests.playground import Playground, served, wait_until
 from wordgen.web.limits import MOST_BYTES, is_loopback
 
 OWN = ["127.0.0.1:8000", "localhost", "localhost:99", "[::1]:8000", "192.168.0.7", "LOCALHOST:1", "localhost."]
@@ -92,12 +93,15 @@ def test_nobody_is_written_for_who_has_gone(playground: Playground):
     assert time.monotonic() - began < 10
 
 
-def test_a_stream_that_nobody_reads_on_is_ended(playground: Playground):
-    connection = playground.connect()
-    connection.request("POST", "/api/write", json.dumps({"model": "lyrics", "length": 1000}))
-    assert connection.getresponse().readline()
-    _hang_up(connection)
-    wait_until(lambda: playground.post("/api/text", model="spells", length=1).status == 200, 10)
+def test_a_stream_that_nobody_reads_on_is_ended(playground_room: Path):
+    flags = ("--at-once", "1", "--waiting", "0", "--longest", "100000")
+    with served(playground_room, "spells", *flags) as playground:
+        connection = playground.connect()
+        connection.request("POST", "/api/write", json.dumps({"length": 100_000}))
+        assert connection.getresponse().readline()
+        assert playground.post("/api/text", length=1).status == 429
+        _hang_up(connection)
+        wait_until(lambda: playground.post("/api/text", length=1).status == 200, 10)
 
 
 def _hang_up(connection: http.client.HTTPConnection) -> None:

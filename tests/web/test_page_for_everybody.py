@@ -69,6 +69,55 @@ def test_it_fits_a_phone(dark: bool, page: Page):
     assert word < page.value("document.querySelector('dialog').getBoundingClientRect().top")
 
 
+@pytest.mark.parametrize("dark", [False, True])
+def test_the_most_surprising_words_can_be_read_best_of_all(dark: bool, page: Page):
+    page.show_as(1280, dark=dark)
+    write(page, "The caster")
+    colours = page.value(
+        """(word => {
+          word.style.setProperty("--tint", 1);
+          const own = getComputedStyle(word);
+          const below = getComputedStyle(document.querySelector(".text")).backgroundColor;
+          return [own.color, own.backgroundColor, below].map(each => each.match(/[\\d.]+/g).map(Number));
+        })(document.querySelectorAll(".word")[3])"""
+    )
+    letters, (*tint, share), panel = colours
+    ground = [share * over + (1 - share) * under for over, under in zip(tint, panel, strict=True)]
+    brighter, darker = sorted((luminance(letters), luminance(ground)), reverse=True)
+    assert (brighter + 0.05) / (darker + 0.05) >= 4.5  # what WCAG asks for
+
+
+def luminance(colour: list[float]) -> float:
+    """As WCAG defines it."""
+    linear = [(c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4) for c in (each / 255 for each in colour)]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def test_where_the_browser_does_not_let_it_copy_it_selects_the_text_and_says_so(page: Page):
+    write(page, "The caster")
+    page.value("Object.defineProperty(navigator, 'clipboard', { value: undefined })")
+    page.click(".copy-text")
+    page.wait("document.querySelector('.status').innerText.includes('copy it yourself')")
+    assert page.value("getSelection().toString()").startswith("The caster")
+
+
+def test_what_is_refused_is_shown_and_the_text_stays(page: Page):
+    write(page, "The caster")
+    before = words(page)
+    set_number(page, "length", "99999")
+    page.click("#write")
+    page.wait("document.querySelector('.status.problem')")
+    assert words(page) == before
+    set_number(page, "length", "5")
+    page.click(".word", 4)
+    page.wait(LISTED)
+    page.value("window.fetch = () => Promise.reject(new TypeError('gone'))")
+    page.click("#alternatives-list button", 3)
+    page.wait("document.querySelector('.status').innerText.includes('The server does not answer')")
+    assert words(page) == before
+    page.complaints[:] = [each for each in page.complaints if "422" not in each]
+
+
 def test_what_is_refused_is_shown_and_the_page_goes_on(page: Page):
     set_number(page, "length", "99999")
     page.click("#write")

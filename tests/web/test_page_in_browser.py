@@ -14,6 +14,7 @@ pytestmark = [
     pytest.mark.browser,
     pytest.mark.skipif(find_chromium() is None, reason=f"none of {', '.join(PROGRAMS)} is installed"),
 ]
+NAMES = "[...document.querySelectorAll('#alternatives-list button')].map(each => each.firstChild.textContent)"
 
 
 def test_what_is_typed_is_written_on_each_word_tinted_by_its_surprisal(page: Page):
@@ -65,9 +66,7 @@ def test_another_word_can_be_chosen_to_go_on_from(page: Page):
     assert len(odds) == 12
     assert odds == sorted(odds, reverse=True)
     assert odds[0] == 1
-    names = page.value(
-        "[...document.querySelectorAll('#alternatives-list button')].map(each => each.firstChild.textContent)"
-    )
+    names = page.value(NAMES)
     number = next(n for n, name in enumerate(names) if name not in (before[6], "(end)"))
     page.click("#alternatives-list button", number)
     page.wait(f"document.querySelectorAll('.word').length > 7 && {WRITTEN}")
@@ -75,6 +74,30 @@ def test_another_word_can_be_chosen_to_go_on_from(page: Page):
     assert after[:7] == [*before[:6], names[number]]
     assert len(after) == 7 + 50
     assert not page.value("document.querySelector('dialog').open")
+
+
+def test_an_answer_that_comes_late_is_not_taken_for_that_of_another_word(page: Page):
+    choose(page, ".model", "spells")
+    write(page, "The caster")
+    page.value(
+        """(() => {
+          const real = window.fetch;
+          window.fetch = (place, options) => {
+            if (place !== '/api/next' || window.release) return real(place, options);
+            return new Promise((done) => { window.release = () => real(place, options).then(done); });
+          };
+        })()"""
+    )
+    page.click(".word", 3)
+    page.wait("document.querySelector('#alternatives-status').innerText === 'Looking …'")
+    page.press("Escape")
+    page.click(".word", 6)
+    page.wait(LISTED)
+    shown = page.value(NAMES)
+    page.value("window.release(), new Promise((done) => setTimeout(done, 500))")
+    assert page.value(NAMES) == shown
+    assert words(page)[6] in page.text("#alternatives-title")
+    page.press("Escape")
 
 
 def test_the_alternatives_are_those_of_the_model_that_wrote(page: Page):

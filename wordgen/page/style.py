@@ -36,7 +36,7 @@ svg text { fill: var(--faint); font-size: 15px; font-family: inherit; }
 svg polyline { fill: none; stroke-width: 2.5; stroke-linejoin: round; }
 svg .grid { stroke: var(--line); stroke-width: 1; }
 svg .axis { stroke: var(--faint); stroke-width: 1; }
-svg .train { stroke: var(--train); stroke-width: 2.5; }
+svg .train { stroke: var(--train); stroke-width: 2; stroke-dasharray: 5 3; }
 svg .valid { stroke: var(--valid); stroke-width: 2.5; }
 svg .dot.train { fill: var(--train); stroke: none; }
 svg .dot.valid { fill: var(--valid); stroke: none; }

@@ -23,9 +23,11 @@ HParam = bool | int | float | str
 
 class EventFile:
     def __init__(self, folder: Path, first_step: int) -> None:
-        """Begin a file in a folder; what older ones say of `first_step` and all later ones is taken back."""
-        if first_step > 1:
-            _take_back(folder, first_step)
+        """Begin a file in a folder; what older ones say of `first_step` and all later ones is taken back.
+
+        With the first step of all everything is: a run was killed before it had a checkpoint.
+        """
+        _take_back(folder, first_step if first_step > 1 else 0)
         self._writer = EventFileWriter(str(folder))
 
     def number(self, tag: str, value: float, step: int) -> None:
@@ -57,7 +59,9 @@ def _take_back(folder: Path, first_step: int) -> None:
     for path in folder.glob("events.out.tfevents.*"):
         events = list(RawEventFileLoader(str(path)).Load())
         kept = [event for event in events if Event.FromString(event).step < first_step]
-        if len(kept) < len(events):
+        if not kept:
+            path.unlink()
+        elif len(kept) < len(events):
             content = BytesIO()
             records = RecordWriter(content)
             for event in kept:

@@ -1,4 +1,4 @@
-"""What happens in a run as one JSON object a line, for programs: README tells which there are."""
+"""What happens in a run as one JSON object a line, for programs: docs/watching.md tells which there are."""
 
 import json
 import time

@@ -38,6 +38,8 @@ class _Forgiving:
             return self._stream.write(text)
         except OSError:
             return len(text)
+        except UnicodeEncodeError as error:  # a sample may have letters that the screen has not
+            return self._stream.write(text.encode(error.encoding, "replace").decode(error.encoding))
 
     def flush(self) -> None:
         try:

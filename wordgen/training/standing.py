@@ -14,9 +14,9 @@ class Standing:
         """The most that there may be."""
         self.done = list(begun.done)
         """The epochs that were measured."""
-        self.epoch, self.step_in_epoch = divmod(begun.first_step - 1, steps_per_epoch)
-        self.epoch += 1
         self.step = begun.first_step - 1
+        self.epoch = len(self.done) + 1
+        self.step_in_epoch = self.step - len(self.done) * steps_per_epoch
         self.validated: float | None = None
         """The share of the valid part that is measured, while it is."""
         self._first_step, self._began = begun.first_step, time.monotonic()
@@ -69,10 +69,11 @@ class Standing:
     @property
     def words(self) -> str:
         """The loss of the epoch so far, and how fast it goes."""
-        if not self._symbols:
+        symbols, seconds = self._symbols, self._seconds  # what is drawn by another thread may be forgotten meanwhile
+        if not symbols:
             return ""
-        loss = self._loss / self._symbols
-        speed = f" {self._timed / self._seconds:,.0f} tokens/s" if self._seconds else ""
+        loss = self._loss / symbols
+        speed = f" {self._timed / seconds:,.0f} tokens/s" if seconds else ""
         return f"loss {loss:.3f} ppl {perplexity_of(loss):,.1f}{speed}"
 
     @property

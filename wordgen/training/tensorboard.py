@@ -54,6 +54,7 @@ class TensorBoardWriter(Observer):
 
     def begun(self, begun: Begun) -> None:
         folder = self._plan.folder
+        self._step = begun.first_step - 1
         with self._never_in_the_way():
             for part, place in (("run", folder), ("train", folder / "train"), ("valid", folder / "valid")):
                 self._files[part] = EventFile(place, begun.first_step)

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import MISSING, Field, dataclass, fields
 from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -68,16 +68,21 @@ def read_asked(group: type[Asked], body: bytes, limits: ServingSettings) -> Aske
         if _ONE_AT_A_TIME in content:
             raise SettingError(f"'{_ONE_AT_A_TIME}' is no setting here: ask for one text at a time.")
         asked = group.from_mapping(content)
-        _check_limits(asked, limits.tighter)
+        _check_limits(asked, limits)
     except SettingError as error:
         raise SettingError(in_words_of_the_api(str(error))) from None
     return asked
 
 
-def _check_limits(asked: Settings, tighter: Mapping[str, int]) -> None:
-    for name, most in tighter.items():
+def _check_limits(asked: Settings, limits: ServingSettings) -> None:
+    for name, most in limits.tighter.items():
         if getattr(asked, name, 0) > most:
             raise SettingError(f"{flag_name(name)} must be at most {most:,} here, not {getattr(asked, name):,}.")
+    if isinstance(asked, _Beginning) and len(asked.symbols) > limits.most_symbols:
+        raise SettingError(
+            f"symbols must be at most {limits.most_symbols:,} here, not {len(asked.symbols):,}: put the text into "
+            "seed, of which the end is read."
+        )
 
 
 def in_words_of_the_api(sentence: str) -> str:

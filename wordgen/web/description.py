@@ -9,11 +9,15 @@ from wordgen.web.limits import MOST_BYTES, ServingSettings
 LINES = "application/x-ndjson"
 
 _REFUSALS = {
-    "400": "The request is no JSON object.",
+    "400": "The request is no JSON object, or calls the server by a name that is not its own.",
+    "403": "A page of another site asks.",
     "404": "There is no such model.",
+    "405": "That is asked for in another way, as POST.",
+    "408": "The request did not come in time.",
     "413": f"The request has more than {MOST_BYTES // 1024} kB.",
     "422": "A setting has a value that cannot work.",
     "429": "Too many requests are waiting: Retry-After says when to try again.",
+    "500": "Something in wordgen itself went wrong.",
     "503": "It took too long, or the server is being closed.",
 }
 _NUMBER, _TEXT, _TRUTH = {"type": "number"}, {"type": "string"}, {"type": "boolean"}

@@ -33,6 +33,11 @@ class ServingSettings(Settings):
     )
 
     @property
+    def most_symbols(self) -> int:
+        """Of what stands behind a seed already: a text that was gone on with several times."""
+        return 10 * self.longest
+
+    @property
     def tighter(self) -> dict[str, int]:
         """Settings of writing that may be no larger here than so."""
         return {"length": self.longest, "at_least": self.longest, "beams": MOST_BEAMS}

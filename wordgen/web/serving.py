@@ -67,6 +67,10 @@ class _Server(uvicorn.Server):
         self._turns = turns
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        self._turns.close()
+        """In the midst of anything, so nothing is done here that could wait for a lock."""
         self.force_exit = self.should_exit and sig == signal.SIGINT
         self.should_exit = True
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._turns.close()
+        await super().shutdown(sockets)

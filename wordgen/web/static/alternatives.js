@@ -7,7 +7,9 @@ const dialog = document.getElementById("alternatives");
 const title = document.getElementById("alternatives-title");
 const facts = document.getElementById("alternatives-facts");
 const list = document.getElementById("alternatives-list");
+const status = document.getElementById("alternatives-status");
 let taken = () => {};
+let latest = 0; // an answer that comes late is of another word
 
 document.getElementById("alternatives-close").addEventListener("click", () => dialog.close());
 dialog.addEventListener("click", (event) => {
@@ -62,24 +64,27 @@ function place(beside) {
 
 // Shows them for a word; `take` is called with the one that is chosen.
 export async function showAlternatives(word, question, take) {
+  latest += 1;
+  const asked = latest;
   taken = take;
   title.textContent = `Instead of “${word.piece.trim() || word.span.textContent}”`;
   facts.textContent = [typeof word.bits === "number" ? oddsInWords(word.bits) : "", word.source].filter(Boolean).join(". ");
   list.replaceChildren();
-  const looking = document.createElement("li");
-  looking.textContent = "Looking …";
-  list.append(looking);
+  status.textContent = "Looking …";
   if (window.matchMedia("(max-width: 44rem)").matches) word.span.scrollIntoView({ block: "start" }); // above the list
   dialog.showModal();
   place(word.span);
   try {
     const { words } = await post("/api/next", question);
+    if (asked !== latest) return;
+    status.textContent = "";
     const stands = JSON.stringify(word.symbols);
     const likeliest = words[0]?.probability;
     list.replaceChildren(...words.map((each) => row(each, likeliest, JSON.stringify(each.symbols) === stands)));
     list.querySelector("button")?.focus();
   } catch (error) {
-    looking.textContent = error.message;
+    if (asked !== latest) return;
+    status.textContent = error.message;
   }
   place(word.span);
 }

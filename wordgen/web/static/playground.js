@@ -54,6 +54,11 @@ function compare(models, settings) {
     second.element.remove();
   }
   showLayout();
+  showWhetherItWrites();
+}
+
+function showWhetherItWrites() {
+  byId("stop").disabled = !sides.some((side) => side.isWriting);
 }
 
 // Beside each other the settings stand above the text, and give way to it.
@@ -76,9 +81,7 @@ function listen(models, settings) {
   });
   byId("stop").addEventListener("click", () => sides.forEach((side) => side.stop()));
   byId("compare").addEventListener("change", () => compare(models, settings));
-  document.addEventListener("writing", () => {
-    byId("stop").disabled = !sides.some((side) => side.isWriting);
-  });
+  document.addEventListener("writing", showWhetherItWrites);
 }
 
 async function begin() {

@@ -33,6 +33,8 @@ export class Side {
     this.words = new Words(this.find(".text"), (place) => this.askAt(place));
     this.find(".text").setAttribute("aria-label", `${name}: the text, word by word`);
     this.stopping = null;
+    this.heard = 0;
+    this.change = null;
     this.model.addEventListener("change", () => this.modelChosen().then(onModel));
     this.find(".defaults").addEventListener("click", () => this.controls.reset());
     this.find(".copy-text").addEventListener("click", () => this.copyText());
@@ -60,11 +62,12 @@ export class Side {
   // Begins anew from a seed.
   async write(seed) {
     this.stop();
-    this.words.clear();
-    await this.goOn({ seed });
+    await this.goOn({ seed }, () => this.words.clear());
   }
 
-  async goOn(from) {
+  // What stands is changed when the server has begun to answer, and stays when it refuses.
+  async goOn(from, change) {
+    this.change = change;
     const stopping = new AbortController();
     this.stopping = stopping;
     this.find(".heard").replaceChildren();
@@ -80,7 +83,7 @@ export class Side {
       }
     } catch (error) {
       if (this.stopping !== stopping) return;
-      if (error.name === "AbortError") this.tell(`Stopped after ${counted(this.words.words.length, "word")}.`);
+      if (error.name === "AbortError") this.tell(this.change ? "Stopped." : `Stopped after ${counted(this.words.words.length, "word")}.`);
       else this.tell(error.message, true);
     }
     this.hear(true);
@@ -101,11 +104,12 @@ export class Side {
   }
 
   begin(event) {
+    this.change();
+    this.change = null;
     this.copies = null;
-    this.heard = 0;
     this.notes = [];
     for (const word of event.seed_words) this.words.add({ ...word, seed: true });
-    if (event.seed_words.length) this.heard = this.words.words.length;
+    this.heard = this.words.words.length;
     for (const { word, near } of event.unknown.slice(0, 5)) {
       this.notes.push(`“${word}” is unknown and left out${near.length ? ` (did you mean ${near.join(" or ")}?)` : ""}.`);
     }
@@ -146,10 +150,12 @@ export class Side {
 
   async takeAlternative(place, other) {
     this.stop();
-    this.words.keep(place);
-    this.words.add({ ...other, chosen: true });
-    this.words.focus(place);
-    await this.goOn({ model: this.writer, symbols: this.words.symbolsBefore(place + 1) });
+    const symbols = [...this.words.symbolsBefore(place), ...other.symbols];
+    await this.goOn({ model: this.writer, symbols }, () => {
+      this.words.keep(place);
+      this.words.add({ ...other, chosen: true });
+      this.words.focus(place);
+    });
   }
 
   stop() {
@@ -157,8 +163,13 @@ export class Side {
   }
 
   async copyText() {
-    await navigator.clipboard.writeText(this.words.text);
-    this.tell("Copied.");
+    try {
+      await navigator.clipboard.writeText(this.words.text);
+      this.tell("Copied.");
+    } catch { // browsers let pages of other machines copy only where they come by HTTPS
+      window.getSelection().selectAllChildren(this.find(".text"));
+      this.tell("The browser does not let this page copy. The text is selected: copy it yourself.");
+    }
   }
 
   tell(sentence, wrong = false) {

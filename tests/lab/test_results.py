@@ -14,6 +14,7 @@ def test_mean_and_spread_are_those_of_the_random_seeds():
     assert spread.deviation == statistics.stdev((30, 32, 37))
     assert spread.shown() == "33.0 ± 3.6"
     assert Spread((1234.5,)).shown() == "1,234.5"
+    assert Spread((1e20, 3e20)).shown() == "2.0e+20 ± 1.4e+20"
 
 
 def test_what_did_not_come_to_an_end_is_in_no_mean_and_named():

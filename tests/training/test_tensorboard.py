@@ -134,7 +134,7 @@ def test_settings_are_told_once_so_that_runs_can_be_compared(writing: Writing, t
 
 
 def test_the_report_of_a_run_that_has_nothing_left_to_learn_stands_at_its_last_step(writing: Writing, tmp_path: Path):
-    (tmp_path / "report.json").write_text(json.dumps(made_report()))
+    (tmp_path / "report.json").write_text(json.dumps(made_report(run="tale", seconds=61.0)))
     writer = writing()
     writer.begun(Begun("one CPU", "float32", 40, 41))
     writer.page_written(tmp_path / "report.html")

@@ -31,7 +31,7 @@ def write_curves(folder: Path, title: str, results: Sequence[NetworkResult]) -> 
     import matplotlib as mpl
 
     # Text stays text in the SVG, whatever stands in it, and its inner names are the same each time.
-    plain = {"svg.fonttype": "none", "svg.hashsalt": "wordgen", "font.size": 10, "text.parse_math": False}
+    plain: Any = {"svg.fonttype": "none", "svg.hashsalt": "wordgen", "font.size": 10, "text.parse_math": False}
     with mpl.rc_context(plain):
         figure = draw(title, results)
         for name, described in ((PNG, {"Software": None}), (SVG, {"Date": None})):

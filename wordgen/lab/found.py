@@ -43,16 +43,22 @@ def look(run: PlannedRun) -> Found:
         return Found("missing")
     report = read_report(run.folder)
     _check_same(run, report)
-    ended = report.get("ended")
-    standing: Standing = "diverged" if ended == "diverged" else "broken off" if ended in _NOT_THE_END else "over"
     epochs = report["epochs"]
     return Found(
-        standing,
+        _standing(report, run.plan.architecture.vocabulary_size),
         valid=tuple(float(epoch["valid_perplexity"]) for epoch in epochs),
         best=report.get("valid_perplexity"),
         seconds=sum(float(epoch["seconds"]) for epoch in epochs),
         at_last_epoch=len(epochs) == run.settings.epochs,
     )
+
+
+def _standing(report: dict[str, Any], vocabulary_size: int) -> Standing:
+    """A run whose model is worse than guessing evenly among all symbols has blown up as well, if not beyond numbers."""
+    ended, best = report.get("ended"), report.get("valid_perplexity")
+    if ended in _NOT_THE_END:
+        return "broken off"
+    return "diverged" if ended == "diverged" or (best is not None and best > vocabulary_size) else "over"
 
 
 def _check_same(run: PlannedRun, report: dict[str, Any]) -> None:

@@ -26,8 +26,8 @@ class Spread:
         return stdev(self.values) if len(self.values) > 1 else None
 
     def shown(self, digits: int = 1) -> str:
-        spread = "" if self.deviation is None else f" ± {self.deviation:,.{digits}f}"
-        return f"{self.mean:,.{digits}f}{spread}"
+        spread = "" if self.deviation is None else f" ± {_shown(self.deviation, digits)}"
+        return f"{_shown(self.mean, digits)}{spread}"
 
     def to_mapping(self) -> dict[str, Any]:
         return {"mean": self.mean, "deviation": self.deviation, "values": list(self.values)}
@@ -157,3 +157,7 @@ def _result(
 def _spread(values: Sequence[float | None]) -> Spread | None:
     known = [value for value in values if value is not None]
     return Spread(tuple(known)) if known else None
+
+
+def _shown(value: float, digits: int) -> str:
+    return f"{value:,.{digits}f}" if value < 1e9 else f"{value:.1e}"

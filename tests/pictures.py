@@ -75,7 +75,7 @@ def table_of_runs(room: Path) -> None:
     assert told.returncode == 0, told.stderr
     with open(os.devnull, "w") as nowhere:
         recording = Console(record=True, width=100, file=nowhere)
-        recording.print(told.stdout.rstrip(), markup=False, highlight=False)
+        recording.print(told.stdout.rstrip() + "\n", markup=False, highlight=False)
         recording.save_svg(str(PICTURES / "runs.svg"), title="python -m wordgen runs")
 
 
@@ -109,7 +109,7 @@ class SweepPhotographer(SweepWatcher):
         self.taken = True
         with open(os.devnull, "w") as nowhere:
             recording = Console(record=True, width=90, force_terminal=True, file=nowhere)
-            recording.print(table_of(rows, 20))
+            recording.print(table_of(rows, 20), "")
             recording.save_svg(str(self._path), title="python -m wordgen sweep cells-and-units.toml")
 
 
@@ -123,8 +123,17 @@ def sweep_at_work(room: Path) -> None:
 
 
 def tabs_of_tensorboard(page: Page, room: Path) -> None:
+    _tabs(page, room, "timeseries", "scalars", "text", "projector", "histograms", "distributions")
+
+
+def settings_in_tensorboard(page: Page, room: Path) -> None:
+    """Where there is a sweep besides the runs."""
+    _tabs(page, room, "hparams")
+
+
+def _tabs(page: Page, room: Path, *tabs: str) -> None:
     with tensorboard(room, room / "tensorboard.log") as address:
-        for tab in ("timeseries", "scalars", "text", "hparams", "projector", "histograms", "distributions"):
+        for tab in tabs:
             page.show_as(1280, 900)
             page.open("about:blank")
             page.open(f"{address}#{tab}")
@@ -175,17 +184,21 @@ def page_about_a_run(page: Page, room: Path) -> None:
 
 def main() -> None:
     room = Path(tempfile.mkdtemp(prefix="wordgen-pictures-"))
-    takes: list[Callable[[Page, Path], None]] = [tabs_of_tensorboard, playground, page_about_a_run]
     try:
         train(room)
+        _take(room, tabs_of_tensorboard, playground, page_about_a_run)
         sweep_at_work(room)
         table_of_runs(room)
-        for take in takes:
-            with open_browser() as page:
-                take(page, room)
+        _take(room, settings_in_tensorboard)
     finally:
         shutil.rmtree(room)
     print(json.dumps(sorted(path.name for path in PICTURES.iterdir())), file=sys.stderr)
+
+
+def _take(room: Path, *takes: Callable[[Page, Path], None]) -> None:
+    for take in takes:
+        with open_browser() as page:
+            take(page, room)
 
 
 if __name__ == "__main__":

@@ -35,3 +35,8 @@ class StorageError(WordgenError):
 
 class MissingPartError(WordgenError):
     """A part of wordgen that is installed on demand is not there."""
+
+
+def reason_of(error: Exception) -> str:
+    """What went wrong, as part of a sentence: without the number that the system has for it."""
+    return (getattr(error, "strerror", None) or str(error)).rstrip(".")

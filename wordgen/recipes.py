@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from wordgen.corpora.catalogue import bundled_data
-from wordgen.errors import SettingError
+from wordgen.errors import SettingError, reason_of
 from wordgen.settings import Settings, setting
 
 AUTO = "auto"
@@ -69,7 +69,7 @@ def find_recipe(name: str) -> Recipe:
     except KeyError as error:
         raise SettingError(f"The recipe {path} cannot be read: {error} is missing.") from error
     except (OSError, ValueError, TypeError, AttributeError, SettingError) as error:
-        raise SettingError(f"The recipe {path} cannot be read: {str(error).rstrip('.')}.") from error
+        raise SettingError(f"The recipe {path} cannot be read: {reason_of(error)}.") from error
 
 
 def recipe_for(size: int) -> str:

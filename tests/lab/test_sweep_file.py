@@ -174,5 +174,5 @@ def test_a_name_that_is_none_is_refused_with_those_that_there_are():
         SettingError, match=r"There is no sweep 'cell'. There are cells, five-networks, optimizers, options;"
     ):
         find_sweep("cell")
-    with pytest.raises(SettingError, match="cannot be read"):
+    with pytest.raises(SettingError, match=r"The sweep gone\.toml cannot be read: No such file or directory\.$"):
         find_sweep("gone.toml")

@@ -8,7 +8,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from wordgen.errors import SettingError
+from wordgen.errors import SettingError, reason_of
 from wordgen.recipes import shipped_folder
 from wordgen.run_folder import is_run_name
 from wordgen.run_settings import OF_THE_DEVICES, TrainSettings
@@ -63,7 +63,7 @@ def find_sweep(name: str) -> Sweep:
     try:
         return _sweep_of(path.stem, tomllib.loads(path.read_text(encoding="utf-8-sig")))
     except (OSError, ValueError, SettingError) as error:
-        raise SettingError(f"The sweep {path} cannot be read: {str(error).rstrip('.')}.") from error
+        raise SettingError(f"The sweep {path} cannot be read: {reason_of(error)}.") from error
 
 
 def _sweep_of(name: str, table: Mapping[str, Any]) -> Sweep:

@@ -1,5 +1,7 @@
 """All runs of a sweep, before the first: their order, names, and how many there is room for."""
 
+import os
+import signal
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -7,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.lab.test_sweep_file import GRID, read
+from wordgen import runs
 from wordgen.errors import SettingError
 from wordgen.lab import planning
 from wordgen.lab.planning import plan_sweep, room_for
@@ -61,3 +64,18 @@ def test_as_many_at_once_as_there_are_cores_and_memory(in_empty_folder: Path, mo
     assert with_memory(1000) == [1, 2, 4, 8]
     assert with_memory(4) == [1, 2, 3, 3]
     assert with_memory(1.1) == [1, 1, 1, 1]
+
+
+def test_ctrl_c_ends_the_planning_before_any_run_begins(in_empty_folder: Path, monkeypatch: pytest.MonkeyPatch):
+    """A text that is cut already is looked at without a word; the signal must not be forgotten over that."""
+    real = runs.prepare_run
+
+    def interrupted(*arguments: Any) -> Any:
+        os.kill(os.getpid(), signal.SIGINT)
+        return real(*arguments)
+
+    sweep = read(in_empty_folder, GRID)
+    plan_sweep(sweep)
+    monkeypatch.setattr(runs, "prepare_run", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        plan_sweep(sweep)

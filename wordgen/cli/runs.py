@@ -151,10 +151,10 @@ def _wanted(folders: "list[Path]") -> bool:
 
 def _about(folder: "Path") -> str:
     from wordgen.page.figures import many
-    from wordgen.saved.listing import is_sweeps, look_at
+    from wordgen.saved.listing import is_sweep_folder, look_at
     from wordgen.saved.sweeps import look_at_sweep
 
-    if is_sweeps(folder):
+    if is_sweep_folder(folder):
         sweep = look_at_sweep(folder)
         return f"{sweep.name}, a sweep with {many(len(sweep.runs), 'run')}, {shown_size(sweep.bytes)}"
     run = look_at(folder)

@@ -143,17 +143,17 @@ def _rank(run: SavedRun, order: Order) -> tuple[bool, Any]:
 
 def find_saved(name: str | None = None) -> SavedRun:
     """A run by its name, whatever state it is in; else as a model is found."""
-    if name is not None and is_run_name(name) and is_runs(SAVED_MODELS / name):
+    if name is not None and is_run_name(name) and is_run_folder(SAVED_MODELS / name):
         return look_at(SAVED_MODELS / name)
     return look_at(find_model(name))
 
 
-def is_runs(folder: Path) -> bool:
+def is_run_folder(folder: Path) -> bool:
     """Whether a folder is a run's, even if that was broken off, and not one within a run's."""
-    return leaves_traces_of_a_run(folder) and (folder.parent == SAVED_MODELS or is_sweeps(folder.parent))
+    return leaves_traces_of_a_run(folder) and (folder.parent == SAVED_MODELS or is_sweep_folder(folder.parent))
 
 
-def is_sweeps(folder: Path) -> bool:
+def is_sweep_folder(folder: Path) -> bool:
     """Whether a folder is no run's but holds those of several."""
     return holds_runs(folder) and not leaves_traces_of_a_run(folder)
 

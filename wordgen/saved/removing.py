@@ -11,7 +11,7 @@ from wordgen.errors import BundleError, StorageError
 from wordgen.files import told_plainly
 from wordgen.run_folder import SAVED_MODELS, is_run_name, name_of
 from wordgen.run_lock import being_swept, being_trained, is_in_training, is_sweep_at_work
-from wordgen.saved.listing import folders_in, is_runs, is_sweeps, saved_runs
+from wordgen.saved.listing import folders_in, is_run_folder, is_sweep_folder, saved_runs
 from wordgen.saved.sweeps import saved_sweeps
 
 _REMOVED = ".removed."
@@ -30,7 +30,7 @@ def _removable(name: str) -> Path:
     _check_no_link(folder)
     if not folder.is_dir():
         raise BundleError(f"There is no run '{name}' in {SAVED_MODELS}, by its full name.{_near(name)}")
-    if not is_runs(folder) and not is_sweeps(folder):
+    if not is_run_folder(folder) and not is_sweep_folder(folder):
         raise BundleError(f"{folder} holds nothing of a run, so it is left alone: remove it by hand.")
     _check_no_work(folder)
     return folder
@@ -44,7 +44,7 @@ def _check_no_link(folder: Path) -> None:
 
 
 def _check_no_work(folder: Path) -> None:
-    sweep = folder if is_sweeps(folder) else folder.parent
+    sweep = folder if is_sweep_folder(folder) else folder.parent
     if sweep != SAVED_MODELS and is_sweep_at_work(sweep):
         raise being_swept(sweep.name)
     for each in (folder, *folders_in(folder)):

@@ -9,7 +9,7 @@ from typing import Literal
 from wordgen.errors import BundleError
 from wordgen.run_folder import LOGS, SAVED_MODELS, SWEEP_RESULTS, SWEEP_TABLE, is_run_name
 from wordgen.run_lock import is_sweep_at_work
-from wordgen.saved.listing import SavedRun, folders_in, is_sweeps, saved_runs, size_of
+from wordgen.saved.listing import SavedRun, folders_in, is_sweep_folder, saved_runs, size_of
 
 SweepStatus = Literal["at work now", "finished", "broken off"]
 
@@ -52,13 +52,13 @@ class SavedSweep:
 
 def saved_sweeps() -> list[SavedSweep]:
     """The newest first."""
-    sweeps = [look_at_sweep(folder) for folder in folders_in(SAVED_MODELS) if is_sweeps(folder)]
+    sweeps = [look_at_sweep(folder) for folder in folders_in(SAVED_MODELS) if is_sweep_folder(folder)]
     return sorted(sweeps, key=lambda sweep: -sweep.saved_at)
 
 
 def find_sweep(name: str) -> SavedSweep:
     folder = SAVED_MODELS / name
-    if is_run_name(name) and "/" not in name and is_sweeps(folder):
+    if is_run_name(name) and "/" not in name and is_sweep_folder(folder):
         return look_at_sweep(folder)
     names = ", ".join(sweep.name for sweep in saved_sweeps()) or "none"
     raise BundleError(f"There is no sweep '{name[:100]}' in {SAVED_MODELS}. There are: {names}.")

@@ -1,6 +1,7 @@
 """What TensorBoard finds in the files: read back with its own reader."""
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -34,13 +35,26 @@ def test_a_run_that_goes_on_takes_back_what_it_does_again(tmp_path: Path):
     assert curve(tmp_path, "loss") == [(step, 1.0 if step < 31 else 2.0) for step in range(1, 61)]
 
 
+def test_a_run_goes_on_in_the_same_curve_where_the_clock_is_behind(tmp_path: Path):
+    file = EventFile(tmp_path, 1)
+    file.number("loss", 1.0, 1)
+    file.close()
+    (path,) = tmp_path.iterdir()
+    path.rename(tmp_path / f"events.out.tfevents.{int(time.time()) + 3600}.another-machine.7.0")
+    for step in range(2, 15):  # all within a second
+        file = EventFile(tmp_path, step)
+        file.number("loss", float(step), step)
+        file.close()
+    assert curve(tmp_path, "loss") == [(step, float(step)) for step in range(1, 15)]
+
+
 def test_a_run_that_was_killed_before_its_first_checkpoint_begins_its_curves_anew(tmp_path: Path):
     for _ in range(2):
         file = EventFile(tmp_path, 1)
         file.text("plan", "as it is", 0)
         for step in range(4):
             file.number("loss", 1.0, step)
-        file.flush()  # and killed
+        file.close()  # and killed
     assert [step for step, _ in curve(tmp_path, "loss")] == [0, 1, 2, 3]
     assert len(list(tmp_path.iterdir())) == 1
 

@@ -13,12 +13,13 @@ from tensorboard.plugins.histogram.summary_v2 import histogram_pb
 from tensorboard.plugins.hparams.summary_v2 import hparams_pb
 from tensorboard.plugins.scalar.summary_v2 import scalar_pb
 from tensorboard.plugins.text.summary_v2 import text_pb
-from tensorboard.summary.writer.event_file_writer import EventFileWriter
 from tensorboard.summary.writer.record_writer import RecordWriter
 
 from wordgen.files import write_whole
 
 HParam = bool | int | float | str
+
+_FILES = "events.out.tfevents.*"
 
 
 class EventFile:
@@ -27,8 +28,12 @@ class EventFile:
 
         With the first step of all everything is: a run was killed before it had a checkpoint.
         """
+        folder.mkdir(parents=True, exist_ok=True)
         _take_back(folder, first_step if first_step > 1 else 0)
-        self._writer = EventFileWriter(str(folder))
+        self._file = _next_path(folder).open("xb")
+        self._records = RecordWriter(self._file)
+        self._records.write(Event(wall_time=time.time(), file_version="brain.Event:2").SerializeToString())
+        self.flush()
 
     def number(self, tag: str, value: float, step: int) -> None:
         self._add(scalar_pb(tag, value), step)
@@ -45,18 +50,25 @@ class EventFile:
         self._add(hparams_pb(dict(values), trial_id=name), 0)
 
     def flush(self) -> None:
-        self._writer.flush()
+        self._file.flush()
 
     def close(self) -> None:
-        self._writer.close()
+        self._file.close()
 
     def _add(self, summary: Summary, step: int) -> None:
-        self._writer.add_event(Event(wall_time=time.time(), step=step, summary=summary))
+        self._records.write(Event(wall_time=time.time(), step=step, summary=summary).SerializeToString())
+
+
+def _next_path(folder: Path) -> Path:
+    """TensorBoard reads the files of a folder in order of their names; a clock may stand still or go back."""
+    times = [path.name.split(".")[3] for path in folder.glob(_FILES)]
+    time_or_later = max([int(time.time()), *(int(each) + 1 for each in times if each.isdecimal())])
+    return folder / f"events.out.tfevents.{time_or_later:010d}.wordgen"
 
 
 def _take_back(folder: Path, first_step: int) -> None:
     """An event could tell TensorBoard to do so, but its reader in Python heeds that for older kinds of events alone."""
-    for path in folder.glob("events.out.tfevents.*"):
+    for path in folder.glob(_FILES):
         events = list(RawEventFileLoader(str(path)).Load())
         kept = [event for event in events if Event.FromString(event).step < first_step]
         if not kept:

@@ -32,8 +32,7 @@ class EventFile:
         _take_back(folder, first_step if first_step > 1 else 0)
         self._file = _next_path(folder).open("xb")
         self._records = RecordWriter(self._file)
-        self._records.write(Event(wall_time=time.time(), file_version="brain.Event:2").SerializeToString())
-        self.flush()
+        self._write(Event(wall_time=time.time(), file_version="brain.Event:2"))
 
     def number(self, tag: str, value: float, step: int) -> None:
         self._add(scalar_pb(tag, value), step)
@@ -49,14 +48,16 @@ class EventFile:
         """What TensorBoard's HParams tab shows of a run of this name."""
         self._add(hparams_pb(dict(values), trial_id=name), 0)
 
-    def flush(self) -> None:
-        self._file.flush()
-
     def close(self) -> None:
         self._file.close()
 
     def _add(self, summary: Summary, step: int) -> None:
-        self._records.write(Event(wall_time=time.time(), step=step, summary=summary).SerializeToString())
+        self._write(Event(wall_time=time.time(), step=step, summary=summary))
+
+    def _write(self, event: Event) -> None:
+        """At once: a run can be watched, and one that is killed lacks nothing where it goes on."""
+        self._records.write(event.SerializeToString())
+        self._file.flush()
 
 
 def _next_path(folder: Path) -> Path:

@@ -181,8 +181,6 @@ class Loop:
 
     def _save(self) -> None:
         """All workers gather the state, and the chief has a keeper that writes it."""
-        for observer in self.observers:
-            observer.saving()
         self.checkpoints.keep(self.step, self.stepper.state(self.carry), self.position)
 
     def _outcome(self, reason: str, *, partial: EpochReport | None = None, stopped: bool = False) -> Outcome:

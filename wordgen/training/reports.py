@@ -242,9 +242,6 @@ class Observer:
     def epoch_ended(self, report: EpochReport) -> None:
         """One epoch is done and measured."""
 
-    def saving(self) -> None:
-        """A checkpoint of this moment comes next: from here a run that is killed goes on."""
-
     def stopping(self) -> None:
         """The user wants the run to end; the step under way is finished first."""
 

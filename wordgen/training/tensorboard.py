@@ -101,13 +101,6 @@ class TensorBoardWriter(Observer):
             if self._plan.settings.histograms:
                 for name, values in self._weights().items():
                     run.histogram(name, values, step)
-        self.saving()
-
-    def saving(self) -> None:
-        """What a killed run has not written would be missing where it goes on from here."""
-        for file in self._files.values():
-            with self._never_in_the_way():
-                file.flush()
 
     def ended(self, ending: Ending) -> None:
         if not ending.model_kept:

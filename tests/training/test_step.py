@@ -12,8 +12,9 @@ from wordgen.model.losses import summed_loss
 from wordgen.model.network import Carry, Network
 from wordgen.model.replicas import alone
 from wordgen.text.vocabulary import START
+from wordgen.training.fast_steps import steps_a_call
 from wordgen.training.settings import TrainingSettings
-from wordgen.training.step import StepDone, Stepper, steps_a_call
+from wordgen.training.step import StepDone, Stepper
 
 IDS = np.random.default_rng(1).integers(2, 20, size=400).astype(np.uint8)
 

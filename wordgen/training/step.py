@@ -9,7 +9,6 @@ One call does several steps, so that a small network does not wait for Python af
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import keras
@@ -17,7 +16,6 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from wordgen.architecture import Architecture
 from wordgen.bundle import Weights
 from wordgen.dataset.batches import Ids, longest_step
 from wordgen.model.losses import smoothing_loss, summed_loss
@@ -26,13 +24,9 @@ from wordgen.model.replicas import Replicas
 from wordgen.model.sampling import Sampling
 from wordgen.text.vocabulary import START
 from wordgen.training.checkpoint import check_names
-from wordgen.training.reports import compiled_copies
+from wordgen.training.fast_steps import compiling_helps, steps_a_call
 from wordgen.training.settings import TrainingSettings
 
-_FEWEST_ROWS = 16
-_MOST_COPIES = 2**29
-_WORK_OF_A_CALL = 2 * 10**9
-_MOST_STEPS_A_CALL = 32
 _OF_THE_DRAWS = 1 << 20  # what is folded into a step's seed for them, far from the places of dropout
 
 Wishes = tuple[bool, ...]
@@ -48,41 +42,6 @@ def make_optimizer(settings: TrainingSettings) -> Any:
         case "sgd":
             kind = keras.optimizers.SGD
     return kind(settings.first_learning_rate, weight_decay=settings.weight_decay or None)
-
-
-def _compiling_helps(architecture: Architecture, settings: TrainingSettings, replicas: Replicas) -> bool:
-    """Whether XLA shall compile the step (measured: docs/experiments.md, 2026-11-20).
-
-    On one CPU it makes a step up to a third cheaper. But it keeps a copy of the recurrent weights for every
-    symbol of seq len, and with few rows it is slower; it cannot be had for several devices in one process, it
-    keeps a GPU from its own fused LSTM, in bfloat16 it is slower, and not every build of TensorFlow brings it.
-    """
-    if replicas.count > 1 or tf.config.get_visible_devices("GPU"):
-        return False
-    if settings.precision == "bfloat16" or settings.vary_seq_len:  # each length would be compiled anew
-        return False
-    if settings.batch_size < _FEWEST_ROWS or compiled_copies(architecture, settings) > _MOST_COPIES:
-        return False
-    return _xla_is_there()
-
-
-@cache
-def _xla_is_there() -> bool:
-    try:
-        tf.function(lambda x: x + x, jit_compile=True)(tf.constant(1.0))
-    except tf.errors.OpError:
-        return False
-    return True
-
-
-def steps_a_call(architecture: Architecture, settings: TrainingSettings) -> int:
-    """How many steps of a small network make one call.
-
-    It follows from the network alone, for all workers must have the same. Two billion multiplications take
-    some tenths of a second at most, which a stop or a checkpoint can wait.
-    """
-    work = settings.batch_size * settings.seq_len * (architecture.recurrent_parameters + architecture.output_parameters)
-    return max(1, min(_MOST_STEPS_A_CALL, _WORK_OF_A_CALL // (3 * work)))
 
 
 def _carry_name(layer: int, part: int) -> str:
@@ -134,7 +93,7 @@ class Stepper:
                 self._averages = {
                     name: tf.Variable(weight, trainable=False) for name, weight in network.variables_by_name().items()
                 }
-        compiled = _compiling_helps(network.architecture, settings, replicas) if compiled is None else compiled
+        compiled = compiling_helps(network.architecture, settings, replicas) if compiled is None else compiled
         self._sparse = settings.optimizer == "sgd" and replicas.count == 1 and not compiled
         """Whether word vectors that a step did not look up are left alone; the others' moments change each of them."""
         self._one_step = tf.function(self._all_replicas, jit_compile=compiled)

@@ -49,6 +49,8 @@ def never_killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     room = tmp_path_factory.mktemp("whole")
     with start(room, "train") as process:
         assert process.wait(timeout=200) == 0
+    epochs = json.loads((room / "saved_models" / "run" / "report.json").read_text())["epochs"]
+    assert [epoch["averaged"] for epoch in epochs] == [False, False, True]
     return room
 
 

@@ -1,5 +1,6 @@
 """Recipes: each can be read and taken, flags by hand win, and auto goes by the size of the text."""
 
+import gzip
 import json
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 
 from tests.conftest import Command
 from wordgen.errors import SettingError
-from wordgen.recipes import find_recipe, recipe_for, recipe_names
+from wordgen.recipes import find_recipe, recipe_for, recipe_in_words, recipe_names
 from wordgen.run_settings import TrainSettings, settings_of
 
 OWN = """
@@ -43,16 +44,27 @@ def test_each_can_be_taken_and_says_what_it_is_for(name: str):
 
 
 def test_those_that_auto_takes_are_there():
-    assert {recipe_for(size) for size in (1, 10**5, 10**6, 10**9)} <= set(recipe_names())
+    sizes = {1: "short", 150_000: "short", 150_001: "book", 3_000_000: "book", 3_000_001: "small", 10**10: "small"}
+    assert {size: recipe_for(size) for size in sizes} == sizes
+    assert set(sizes.values()) <= set(recipe_names())
+
+
+def test_each_text_has_one_and_it_is_told_why():
+    assert recipe_in_words("book", 474_000) == (
+        f"book: {find_recipe('book').about} It is what auto takes for texts from 150 kB to 3 MB, "
+        "and this one has 474 kB."
+    )
+    assert recipe_in_words("book", 100_000) == f"book: {find_recipe('book').about}"
 
 
 def test_auto_goes_by_the_size_of_the_text(in_empty_folder: Path):
-    (in_empty_folder / "long.txt").write_text("A word or two.\n\n" * 20_000, encoding="utf-8")
-    for corpus, size in (("spells", 45_000), ("long.txt", 320_000)):
+    long = b"A word or two.\n\n" * 20_000
+    (in_empty_folder / "long.txt").write_bytes(long)
+    (in_empty_folder / "packed.txt.gz").write_bytes(gzip.compress(long))
+    for corpus, name in (("spells", "short"), ("long.txt", "book"), ("packed.txt.gz", "book")):
         settings = settings_of({"corpus": corpus, "recipe": "auto", "epochs": 99})
-        assert settings.recipe == recipe_for(size)
+        assert settings.recipe == name
         assert settings.epochs == 99
-    assert recipe_for(45_000) != recipe_for(320_000)
 
 
 def test_what_is_given_by_hand_wins_even_where_it_is_the_default(in_empty_folder: Path):
@@ -61,6 +73,16 @@ def test_what_is_given_by_hand_wins_even_where_it_is_the_default(in_empty_folder
     assert settings.units == (32, 16)
     assert settings.learning_rate is None
     assert settings_of({"corpus": "spells", "units": 7}) == TrainSettings(corpus="spells", units=7)
+
+
+def test_a_learning_rate_is_of_its_optimizer():
+    book = find_recipe("book").settings
+    assert settings_of({"corpus": "spells", "recipe": "book", "optimizer": "adam"}).learning_rate is None
+    assert (
+        settings_of({"corpus": "spells", "recipe": "book", "optimizer": "sgd"}).learning_rate == book["learning_rate"]
+    )
+    by_hand = settings_of({"corpus": "spells", "recipe": "book", "optimizer": "adam", "learning_rate": 0.01})
+    assert by_hand.learning_rate == 0.01
 
 
 def test_what_it_reached_stands_beside_it(in_empty_folder: Path):
@@ -110,8 +132,9 @@ def test_a_run_says_which_recipe_it_took_and_what_for_and_goes_on_with_it(comman
     small = ["--layers", "1", "--units", "8", "--epochs", "1"]
     begun = command("train", "--corpus", "spells", "--recipe", "auto", *small, "--name", "run")
     assert begun.returncode == 0, begun.stderr
-    name = recipe_for(45_000)
-    assert f"{name}: {find_recipe(name).about}"[:40] in begun.stdout
+    name = "short"
+    told = " ".join(begun.stdout.split())
+    assert f"{find_recipe(name).about} It is what auto takes for texts of up to 150 kB, and this one has " in told
     report = json.loads((tmp_path / "saved_models" / "run" / "report.json").read_text())
     assert report["settings"]["recipe"] == name
     assert report["settings"]["batch_size"] == find_recipe(name).settings["batch_size"]

@@ -122,3 +122,12 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+def shown_size(size: int) -> str:
+    """Of a file or folder, in bytes."""
+    if size >= 1e9:
+        return f"{size / 1e9:,.1f} GB"
+    if size >= 1e6:
+        return f"{size / 1e6:,.1f} MB"
+    return f"{size / 1e3:,.0f} kB" if size >= 1e3 else f"{size} bytes"

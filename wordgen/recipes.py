@@ -9,12 +9,13 @@ from typing import Any
 
 from wordgen.corpora.catalogue import bundled_data
 from wordgen.errors import SettingError, reason_of
+from wordgen.files import shown_size
 from wordgen.settings import Settings, setting
 
 AUTO = "auto"
-_BY_SIZE = ((150_000, "short"), (3_000_000, "book"))
-"""Up to so many bytes of text, that recipe; beyond, the last."""
-_LARGE = "small"
+_BY_SIZE = ((150_000, "short", "of up to 150 kB"), (3_000_000, "book", "from 150 kB to 3 MB"))
+"""Up to so many bytes of text, that recipe; beyond, the one for large texts."""
+_LARGE = ("small", "over 3 MB")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +75,20 @@ def find_recipe(name: str) -> Recipe:
 
 def recipe_for(size: int) -> str:
     """The name of the one that goes well with so many bytes of text."""
-    return next((name for most, name in _BY_SIZE if size <= most), _LARGE)
+    return _choice(size)[0]
+
+
+def recipe_in_words(name: str, size: int) -> str:
+    """Which it is and what for; and why, where it is the one that auto takes for so many bytes of text."""
+    told = f"{name}: {find_recipe(name).about}"
+    chosen, which = _choice(size)
+    why = f" It is what auto takes for texts {which}, and this one has {shown_size(size)}."
+    return told + why if chosen == name else told
+
+
+def _choice(size: int) -> tuple[str, str]:
+    """Its name, and of which texts it is."""
+    return next(((name, which) for most, name, which in _BY_SIZE if size <= most), _LARGE)
 
 
 def shipped_folder(name: str) -> Path:

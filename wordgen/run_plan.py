@@ -11,7 +11,7 @@ from wordgen.corpora.corpus import Corpus
 from wordgen.dataset.batches import Batches
 from wordgen.dataset.encoding import Dataset, prepare
 from wordgen.errors import SettingError
-from wordgen.recipes import find_recipe
+from wordgen.recipes import recipe_in_words
 from wordgen.run_folder import name_of
 from wordgen.run_settings import TrainSettings
 from wordgen.text.settings import TextSettings
@@ -49,7 +49,7 @@ def _plan(folder: Path, corpus: Corpus, dataset: Dataset, batches: Batches, sett
         folder=folder,
         corpus=corpus.name,
         source=_source(corpus.files),
-        recipe=_recipe(settings.recipe),
+        recipe=_recipe(settings.recipe, corpus),
         notes=dataset.notes,
         unit=corpus.cut_at,
         line_breaks=corpus.line_breaks,
@@ -65,11 +65,11 @@ def _plan(folder: Path, corpus: Corpus, dataset: Dataset, batches: Batches, sett
     )
 
 
-def _recipe(name: str | None) -> str | None:
+def _recipe(name: str | None, corpus: Corpus) -> str | None:
     if name is None:
         return None
     try:
-        return f"{name}: {find_recipe(name).about}"
+        return recipe_in_words(name, corpus.text_bytes)
     except SettingError:  # a file that is gone by the time that its run is resumed
         return name
 

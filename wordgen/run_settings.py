@@ -20,7 +20,8 @@ class RunSettings(Settings):
     recipe: str | None = setting(
         None,
         help="begin with settings that go well together: the name of a file in recipes/, a file of your own that "
-        "ends in .toml, or auto, which goes by the size of the text; flags given by hand win (by default none)",
+        "ends in .toml, or auto, which goes by the size of the text; flags given by hand win, and another "
+        "--optimizer has its own learning rate (by default none)",
     )
     name: str | None = setting(None, help="what to call the run in saved_models/; by default the corpus and the time")
     overwrite: bool = setting(False, help="replace a run of the same name, once the new one has a model")
@@ -41,12 +42,15 @@ def settings_of(given: Mapping[str, Any], fetching: Fetching = lambda file, done
         how = {each.name: given[each.name] for each in fields(ReadingSettings) if each.name in given}
         if "corpus" not in given:
             raise SettingError("--recipe auto goes by the size of the text: give a --corpus.")
-        name = recipe_for(open_corpus(given["corpus"], ReadingSettings(**how), fetching).bytes)
+        name = recipe_for(open_corpus(given["corpus"], ReadingSettings(**how), fetching).text_bytes)
     recipe = find_recipe(name)
     unknown = recipe.settings.keys() - _OF_A_RECIPE
     if unknown:
         raise SettingError(f"The recipe {name} has a setting '{sorted(unknown)[0]}', which recipes cannot have.")
-    return TrainSettings(**{**recipe.settings, **given, "recipe": name})
+    taken = dict(recipe.settings)
+    if given.get("optimizer") not in (None, taken.get("optimizer")):
+        taken.pop("learning_rate", None)  # that of another optimizer: 40 is right for sgd, and the end of adam
+    return TrainSettings(**{**taken, **given, "recipe": name})
 
 
 def _check_types(given: Mapping[str, Any]) -> None:

@@ -3,9 +3,10 @@
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from wordgen.cli.output import plain, shown_size
+from wordgen.cli.output import plain
 from wordgen.cli.runs_screen import UNKNOWN_FIGURE, perplexity
 from wordgen.commands import evaluating_command
+from wordgen.files import shown_size
 from wordgen.page import figures
 from wordgen.saved.comparing import Comparison, Figure
 from wordgen.settings import flag_name

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from wordgen.cli.exits import EXIT_OK
 from wordgen.cli.flags import ActionParser, Parser, action_parser, add_flags, settings_from, verb_parser
-from wordgen.cli.output import on_screen, show, shown_size
+from wordgen.cli.output import on_screen, show
 from wordgen.cli.waiting import fetching, reading
 from wordgen.commands import TRY
 from wordgen.corpora.catalogue import catalogue
@@ -14,6 +14,7 @@ from wordgen.corpora.corpus import Corpus, ReadingSettings
 from wordgen.corpora.finding import STANDARD_INPUT, keep_standard_input, open_corpus
 from wordgen.corpora.listing import KnownText, known_texts
 from wordgen.corpora.own import Description, add_to_own_catalogue, check_new_name, corpus_of_files, read_through
+from wordgen.files import shown_size
 from wordgen.text.escapes import JOINER, RESERVED
 from wordgen.text.lines import LINE_BREAK
 from wordgen.text.settings import TextSettings, TokenizerSettings

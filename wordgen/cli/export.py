@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from wordgen.cli.exits import EXIT_OK
 from wordgen.cli.flags import Parser, verb_parser
-from wordgen.cli.output import on_screen, show, shown_size, tell
+from wordgen.cli.output import on_screen, show, tell
+from wordgen.files import shown_size
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

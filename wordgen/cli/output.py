@@ -52,12 +52,3 @@ def on_screen(parts: "Iterator[RenderableType] | Sequence[RenderableType]") -> s
         written = plain(part) if isinstance(part, str) else part
         console.print(written, highlight=False, soft_wrap=isinstance(part, str), markup=False)
     return "\n".join(line.rstrip() for line in console.end_capture().split("\n"))
-
-
-def shown_size(size: int) -> str:
-    """Of a file or folder, in bytes."""
-    if size >= 1e9:
-        return f"{size / 1e9:,.1f} GB"
-    if size >= 1e6:
-        return f"{size / 1e6:,.1f} MB"
-    return f"{size / 1e3:,.0f} kB" if size >= 1e3 else f"{size} bytes"

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from wordgen.cli.exits import EXIT_OK
 from wordgen.cli.flags import ActionParser, Parser, action_parser, verb_parser
-from wordgen.cli.output import on_screen, plain, show, shown_size
+from wordgen.cli.output import on_screen, plain, show
 from wordgen.errors import SettingError
+from wordgen.files import shown_size
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from wordgen.cli.output import plain, screen_width, shown_size
+from wordgen.cli.output import plain, screen_width
 from wordgen.commands import (
     TRY,
     commands_about,
@@ -16,6 +16,7 @@ from wordgen.commands import (
     showing_command,
     writing_command,
 )
+from wordgen.files import shown_size
 from wordgen.page import figures
 from wordgen.page.curves import thinned
 from wordgen.run_folder import SAVED_MODELS

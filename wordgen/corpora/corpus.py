@@ -82,6 +82,13 @@ class Corpus:
         return sum(path.stat().st_size for path in self.files if path.is_file())
 
     @property
+    def text_bytes(self) -> int:
+        """How large its text is, unpacked."""
+        packed = [path for path in self.files if path.suffix.lower() == ".gz"]
+        plain = sum(path.stat().st_size for path in self.files if path.is_file() and path not in packed)
+        return plain + sum(len(block) for path in packed for block in TextFile(path).blocks())
+
+    @property
     def file_names(self) -> tuple[str, ...]:
         """The names of its files, as they are shown: without where on this machine they lie."""
         if len(self.files) == 1:

@@ -86,7 +86,7 @@ class Loop:
         for one, rate in zip(done, rates, strict=True):
             position.step_in_epoch += 1
             if not (isfinite(one.loss) and isfinite(one.norm)):
-                raise _diverged(position.epoch, self.step)
+                raise _diverged(position.epoch, self.step, self.schedule.settings.clip)
             position.summed_loss += one.loss
             position.counted += one.count
             position.seconds += seconds
@@ -152,7 +152,7 @@ class Loop:
             return None
         train_perplexity = perplexity_of(position.summed_loss / max(1, position.counted))
         if not (isfinite(valid_perplexity) and isfinite(train_perplexity)):
-            raise _diverged(position.epoch, self.step)
+            raise _diverged(position.epoch, self.step, self.schedule.settings.clip)
         best = position.best is None or valid_perplexity < position.best
         if best:
             self.keeper.keep(weights)
@@ -188,9 +188,10 @@ class Loop:
         return Outcome(reason, epochs, self.position.epoch - 1, stopped)
 
 
-def _diverged(epoch: int, step: int) -> DivergedError:
+def _diverged(epoch: int, step: int, clip: float) -> DivergedError:
+    or_clip = ", or let --clip be 1" if clip == 0 or clip > 1 else ""
     kept = " The best model of the epochs before is kept." if epoch > 1 else ""
     return DivergedError(
         f"The training diverged in epoch {epoch}, step {step}: its loss has left all bounds. "
-        f"Take a smaller --learning-rate, or let --clip be 1.{kept}"
+        f"Take a smaller --learning-rate{or_clip}.{kept}"
     )

@@ -14,12 +14,14 @@ from wordgen.corpora.finding import open_corpus
 from wordgen.dataset.encoding import prepare
 from wordgen.dataset.splits import splits_of
 from wordgen.errors import CorpusError, SettingError
+from wordgen.evaluating import keep
 from wordgen.evaluation.cache import best_cache, cache_loss
 from wordgen.evaluation.ngrams import NgramModel
 from wordgen.evaluation.novelty import novelty
 from wordgen.evaluation.watcher import Watcher
 from wordgen.generation.step import NumpyNetwork
 from wordgen.generation.trained import TrainedModel
+from wordgen.page.measured import read_measured
 from wordgen.text.settings import TextSettings
 
 
@@ -52,7 +54,31 @@ def test_the_test_split_is_what_is_taken_by_itself_with_all_its_figures(room: Pa
     counted = NgramModel(dataset.ids["train"], len(dataset.codec.vocabulary)).loss(dataset.ids["test"])
     assert found.ngram == counted
     assert found.verdict is not None
-    assert f"{counted.perplexity:,.1f}" in found.verdict
+    assert found.unigram is not None
+    assert (
+        f"({found.perplexity:,.1f} against {found.unigram.perplexity:,.1f})" in found.verdict
+    )  # it learned for seconds
+
+
+def test_letters_are_compared_with_longer_n_grams(in_empty_folder: Path):
+    trained_in(in_empty_folder, "spells", "letters", "--tokenizer characters --layers 1 --units 8 --epochs 1")
+    found = wordgen.evaluate("letters", samples=0)
+    assert found.order == found.to_mapping()["kneser_ney"]["order"] == 7
+    report = json.loads((in_empty_folder / "saved_models" / "letters" / "report.json").read_text())
+    assert report["valid"]["kneser_ney"]["order"] == 7
+
+
+def test_a_better_model_that_was_saved_meanwhile_does_not_get_the_figures_of_this_one(room: Path):
+    found = wordgen.evaluate("small", samples=0)
+    path = room / "saved_models" / "small" / "report.json"
+    report = json.loads(path.read_text())
+    step = report["epochs"][-1]["step"]
+    better = {**report["epochs"][-1], "epoch": report["epochs"][-1]["epoch"] + 1, "step": step + 40}
+    path.write_text(json.dumps({**report, "epochs": [*report["epochs"], better], "best_epoch": better["epoch"]}))
+    keep(found)
+    assert read_measured(room / "saved_models" / "small")["test"]["step"] == found.step == step
+    page = (room / "saved_models" / "small" / "report.html").read_text()
+    assert f"{found.perplexity:,.1f}" not in page
 
 
 def test_a_file_with_the_text_of_a_split_gives_its_figures(room: Path):
@@ -205,7 +231,7 @@ def test_who_watches_is_told(room: Path):
         def predicting(self, done: int, symbols: int) -> None:
             self.told.append("predicting")
 
-        def counting(self, symbols: int) -> None:
+        def counting(self, symbols: int, order: int) -> None:
             self.told.append("counting")
 
         def writing(self, done: int, symbols: int) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import MISSING, fields
 from typing import TYPE_CHECKING, Any
 
+from wordgen.evaluation.settings import EvaluationSettings
 from wordgen.settings import flag_name
 from wordgen.training.settings import DeviceSettings
 
@@ -50,8 +51,14 @@ def writing_command(model: str, seed: str | None = None) -> str:
     return f"{TRY} generate --model {shlex.quote(model)}{beginning}"
 
 
-def evaluating_command(model: str) -> str:
-    return f"{TRY} evaluate {shlex.quote(model)}"
+def evaluating_command(model: str, **asked: int | bool | None) -> str:
+    """Of the settings of evaluating those that are not as they would be by themselves."""
+    flags = [
+        f" {flag_name(name)}" + ("" if value is True else f" {value}")
+        for name, value in asked.items()
+        if value != getattr(EvaluationSettings, name)
+    ]
+    return f"{TRY} evaluate {shlex.quote(model)}{''.join(flags)}"
 
 
 def listing_command(sweep: str) -> str:
@@ -71,15 +78,21 @@ def removing_command(run: str) -> str:
 
 
 def commands_about(
-    run: str, settings: "TrainSettings", seed: str | None, *, can_be_resumed: bool, has_model: bool
+    run: str,
+    settings: "TrainSettings",
+    seed: str | None,
+    *,
+    can_be_resumed: bool,
+    has_model: bool,
+    evaluation: Mapping[str, int | bool | None] | None = None,
 ) -> Iterator[tuple[str, str]]:
-    """What one may want to do with a run, in words, and the command for it."""
+    """What one may want to do with a run, in words, and the command for it; it is evaluated as it has been."""
     yield "To train such a model again", training_command(settings, as_computed=True)
     if can_be_resumed:
         yield "To go on with this run", resuming_command(run)
     if has_model:
         yield "To write with it", writing_command(run, seed)
-        yield "To measure how good it is", evaluating_command(run)
+        yield "To measure how good it is", evaluating_command(run, **(evaluation or {}))
 
 
 def command_to_try(found: "Finding | None", settings: "TrainSettings | None", model: str, *, can_go_on: bool) -> str:

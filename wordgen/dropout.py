@@ -31,5 +31,11 @@ class DropoutSettings(Settings):
         given = {0: self.input_dropout, layers: self.output_dropout}.get(place)
         return self.dropout if given is None else given
 
+    def acting(self, layers: int) -> dict[str, float]:
+        """The settings that blank values of so many layers: where both ends have their own, --dropout may have none."""
+        if layers > 1 or self.input_dropout is None or self.output_dropout is None:
+            return {"dropout": self.dropout}
+        return {"input_dropout": self.input_dropout, "output_dropout": self.output_dropout}
+
 
 NO_DROPOUT = DropoutSettings(dropout=0.0)

@@ -14,7 +14,7 @@ from wordgen.errors import CorpusError, SettingError
 from wordgen.evaluation.adapting import WhileLearning, WithCache, while_learning, with_cache
 from wordgen.evaluation.baselines import unigram_loss
 from wordgen.evaluation.measures import Loss
-from wordgen.evaluation.ngrams import ORDER, NgramModel, memory_for
+from wordgen.evaluation.ngrams import NgramModel, memory_for, order_for
 from wordgen.evaluation.novelty import Novelty, novelty
 from wordgen.evaluation.samples import write_samples
 from wordgen.evaluation.settings import EvaluationSettings
@@ -25,12 +25,11 @@ from wordgen.evaluation.whole_words import memory_for as memory_for_words
 from wordgen.generation.step import NumpyNetwork
 from wordgen.generation.trained import TrainedModel
 from wordgen.page.facts import PARTS
-from wordgen.page.measured import keep_measured, model_step, read_measured
+from wordgen.page.measured import keep_measured, read_measured
 from wordgen.page.writing import write_page
 from wordgen.run_folder import find_model, name_of
 from wordgen.run_settings import TrainSettings
 from wordgen.text_to_measure import MeasuredText, Origin, text_to_measure
-from wordgen.training.report_file import read_report
 from wordgen.training.reports import physical_memory
 
 
@@ -53,7 +52,9 @@ class Evaluation:
     unigram: Loss | None
     """What word frequencies alone would cost, add-one; nothing where the training text cannot be had."""
     ngram: Loss | None
-    """What an interpolated modified Kneser-Ney model of ORDER symbols would."""
+    """What an interpolated modified Kneser-Ney model would."""
+    order: int
+    """Of how many symbols its n-grams are."""
     novelty: Novelty | None
     """How new is what it writes, beside that text; nothing without samples, or without the training text."""
     statistics: SplitStatistics
@@ -67,6 +68,8 @@ class Evaluation:
     """Whether more epochs can be added to the run."""
     folder: Path
     """Where the model lies."""
+    step: int | None
+    """The one of its run that it had reached; a run that goes on may have a better one by now."""
 
     @property
     def perplexity(self) -> float:
@@ -95,7 +98,7 @@ class Evaluation:
     @property
     def verdict(self) -> str | None:
         """One sentence: better or worse than counting, and what the curves advise."""
-        return verdict(self.own, self.finding, self.unigram, self.ngram, ORDER)
+        return verdict(self.own, self.finding, self.unigram, self.ngram, self.order)
 
     def to_mapping(self) -> dict[str, Any]:
         """For programs."""
@@ -113,7 +116,7 @@ class Evaluation:
             "cache": None if cached is None else {**asdict(cached.cache), **cached.loss.to_mapping(characters)},
             "dynamic": None if learning is None else {"rate": learning.rate, **learning.loss.to_mapping(characters)},
             "unigram": None if self.unigram is None else self.unigram.to_mapping(characters),
-            "kneser_ney": None if self.ngram is None else {"order": ORDER, **self.ngram.to_mapping(characters)},
+            "kneser_ney": None if self.ngram is None else {"order": self.order, **self.ngram.to_mapping(characters)},
             "fit": None if self.finding is None else self.finding.fit,
             "verdict": self.verdict,
             "novelty": None if self.novelty is None else self.novelty.to_mapping(),
@@ -146,7 +149,8 @@ def evaluate(
     text = text_to_measure(origin, bundle, str(split), watcher)
     own = network_loss(NumpyNetwork(bundle.architecture, bundle.weights), text.ids, watcher.predicting)
     with_cache, while_learning = _adapted(text, bundle, settings, watcher)
-    unigram, ngram, left_out = _baselines(text, len(bundle.vocabulary), watcher)
+    order = order_for(bundle.text.tokenizer)
+    unigram, ngram, left_out = _baselines(text, len(bundle.vocabulary), order, watcher)
     new, left_out_too = _novelty(text, bundle, settings.samples, watcher)
     return Evaluation(
         model=name_of(folder),
@@ -157,6 +161,7 @@ def evaluate(
         while_learning=while_learning,
         unigram=unigram,
         ngram=ngram,
+        order=order,
         novelty=new,
         statistics=text.statistics,
         notes=(*text.notes, *left_out, *left_out_too),
@@ -164,6 +169,7 @@ def evaluate(
         settings=origin.settings,
         can_go_on=origin.can_go_on,
         folder=folder,
+        step=origin.step,
     )
 
 
@@ -175,12 +181,11 @@ def keep(evaluated: Evaluation) -> Path | None:
     folder = evaluated.folder
     if evaluated.split not in PARTS or evaluated.settings is None:
         return None
-    step = model_step(read_report(folder))
-    entry = {**evaluated.to_mapping(), "step": step}
+    entry = {**evaluated.to_mapping(), "step": evaluated.step}
     if evaluated.novelty is not None and not evaluated.settings.copy_index:
         entry["novelty"] = _without_copied_text(entry["novelty"])
     before = read_measured(folder).get(evaluated.split, {})
-    if before.get("step") == step:  # what was not asked for this time is as true as it was
+    if before.get("step") == evaluated.step:  # what was not asked for this time is as true as it was
         entry |= {key: before.get(key) for key in ("novelty", "cache", "dynamic") if entry[key] is None}
     keep_measured(folder, evaluated.split, entry)
     return write_page(folder)
@@ -225,18 +230,18 @@ def _adapted(
 
 
 def _baselines(
-    text: MeasuredText, vocabulary_size: int, watcher: Watcher
+    text: MeasuredText, vocabulary_size: int, order: int, watcher: Watcher
 ) -> tuple[Loss | None, Loss | None, Sequence[str]]:
     """Word frequencies and n-grams of the training text; the latter are left out where they would fill the memory."""
     if text.learned is None:
         return None, None, ()
     train = text.learned.ids["train"]
     unigram = unigram_loss(train, text.ids, vocabulary_size)
-    needed = memory_for(len(train))
+    needed = memory_for(len(train), order)
     if needed > physical_memory() / 2:
-        return unigram, None, (f"No {ORDER}-gram: counting would take {needed / 2**30:,.0f} GiB of memory.",)
-    watcher.counting(len(train))
-    return unigram, NgramModel(train, vocabulary_size).loss(text.ids), ()
+        return unigram, None, (f"No {order}-gram: counting would take {needed / 2**30:,.0f} GiB of memory.",)
+    watcher.counting(len(train), order)
+    return unigram, NgramModel(train, vocabulary_size, order).loss(text.ids), ()
 
 
 def _novelty(

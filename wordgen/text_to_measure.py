@@ -20,6 +20,7 @@ from wordgen.errors import CorpusError
 from wordgen.evaluation.verdict import Curves
 from wordgen.evaluation.watcher import Watcher
 from wordgen.page.facts import PARTS, curves_of
+from wordgen.page.measured import model_step
 from wordgen.run_folder import REPORT, SAVED_MODELS, name_of
 from wordgen.run_settings import TrainSettings
 from wordgen.text.settings import TextSettings
@@ -36,11 +37,13 @@ class Origin:
     settings: TrainSettings | None = None
     fingerprint: str = ""
     curves: Curves | None = None
+    step: int | None = None
+    """The one that its model had reached."""
 
     @property
     def can_go_on(self) -> bool:
-        """A time budget has settled the steps of a run for good."""
-        if self.settings is None or self.settings.time_budget is not None:
+        """Whether the run can have more epochs and be the one that it would have been with them from the beginning."""
+        if self.settings is None or self.settings.settled:
             return False
         return self.folder == SAVED_MODELS / name_of(self.folder) and has_checkpoint(self.folder)
 
@@ -50,7 +53,7 @@ class Origin:
             return cls(folder)
         report = read_report(folder)
         settings = TrainSettings.from_mapping(report["settings"])
-        return cls(folder, settings, report["dataset"]["fingerprint"], curves_of(report, settings))
+        return cls(folder, settings, report["dataset"]["fingerprint"], curves_of(report, settings), model_step(report))
 
 
 @dataclass(frozen=True)
@@ -120,9 +123,9 @@ def _other_text(origin: Origin, bundle: Bundle, file: str, watcher: Watcher) -> 
 
 def _files(file: str, origin: Origin, bundle: Bundle) -> Corpus:
     path = Path(file)
-    if not os.path.exists(path):
+    if not file or not os.path.exists(path):
         raise CorpusError(
-            f"There is no text file {file[:100]}: --split is valid, test, or a text file or a folder of them."
+            f"There is no text file '{file[:100]}': --split is valid, test, or a text file or a folder of them."
         )
     keeps = origin.settings is not None and origin.settings.keep_boilerplate
     how = ReadingSettings(

@@ -162,10 +162,10 @@ def test_it_names_every_kind_of_setting_so_that_it_can_be_read_again(evaluated: 
     settings = TrainSettings(
         corpus=("my book.txt", "b.txt"), copy_index=False, tied=True, learning_rate=0.01, time_budget="1h", min_count=1
     )
-    seen = Finding("undertrained", "", "", {"epochs": 24})
+    seen = Finding("undertrained", "", "", settings.longer())
     command = command_to_try(replace(evaluated, finding=seen, settings=settings, can_go_on=False))
     told = settings_from(TrainSettings, make_parser("train").parse_args(shlex.split(command)[4:]))
-    assert told == replace(settings, epochs=24)
+    assert told == replace(settings, time_budget="2h")
 
 
 def test_a_run_that_wants_longer_training_goes_on(evaluated: Evaluation):
@@ -175,8 +175,24 @@ def test_a_run_that_wants_longer_training_goes_on(evaluated: Evaluation):
     assert command == "python -m wordgen train --resume small --epochs 24"
 
 
+def test_one_whose_rate_has_come_down_begins_anew(room: Path):
+    path = room / "saved_models" / "small" / "report.json"
+    report = json.loads(path.read_text())
+    report["settings"]["schedule"] = "cosine"
+    path.write_text(json.dumps(report))
+    seen = Finding("undertrained", "", "", {"epochs": 24})
+    command = command_to_try(replace(wordgen.evaluate("small", samples=0), finding=seen))
+    assert command.startswith("python -m wordgen train --corpus spells ")
+    assert "--epochs 24" in command
+
+
 def test_where_there_is_nothing_to_change_it_may_write(evaluated: Evaluation):
     assert command_to_try(replace(evaluated, finding=None)) == "python -m wordgen generate --model small"
+
+
+def test_no_text_is_not_all_that_lies_here(capsys: pytest.CaptureFixture[str]):
+    assert main(["evaluate", "--split", ""]) == 2
+    assert "There is no text file ''" in capsys.readouterr().err
 
 
 def test_a_long_text_shows_on_a_terminal_how_far_it_is(room: Path):

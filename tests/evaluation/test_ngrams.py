@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wordgen.evaluation.baselines import unigram_perplexity
-from wordgen.evaluation.ngrams import NgramModel
+from wordgen.evaluation.ngrams import NgramModel, memory_for, order_for
 from wordgen.text.vocabulary import END, START, UNKNOWN
 
 A, B, C = 3, 4, 5
@@ -168,6 +168,11 @@ def test_every_symbol_is_predicted_but_start_and_a_first_one_without_it(ids: lis
 
 def test_a_text_of_nothing_leaves_all_symbols_alike():
     assert odds(NgramModel(np.array([A]), 6), [A], B) == pytest.approx(1 / 5)
+
+
+def test_counting_letters_looks_back_further_than_counting_words():
+    assert (order_for("english"), order_for("japanese"), order_for("characters")) == (5, 5, 7)
+    assert memory_for(1000, 7) == 7 * memory_for(1000, 1)
 
 
 def test_bytes_that_are_all_common():

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from wordgen.architecture import Architecture, Cell, NetworkSettings
-from wordgen.evaluation.measures import Loss
+from wordgen.evaluation.measures import Loss, streams_for
 from wordgen.evaluation.perplexity import Evaluator
-from wordgen.evaluation.stream import network_loss
+from wordgen.evaluation.stream import network_loss, predictions
 from wordgen.generation.step import NumpyNetwork
 from wordgen.model.network import Network
 from wordgen.model.replicas import alone
@@ -35,6 +35,18 @@ def test_it_is_that_of_tensorflow(cell: Cell, tied: bool, length: int):
     keras, numpy = networks(cell, tied=tied)
     ids = text_of(length)
     assert network_loss(numpy, ids).perplexity == pytest.approx(Evaluator(keras, ids, alone()).perplexity(), rel=2e-6)
+
+
+def test_a_long_text_read_from_several_places_is_that_of_one_stream_but_for_the_cold_starts():
+    _, network = networks("lstm", tied=False)
+    ids = text_of(5000)
+    ids[ids == START] = 5
+    assert streams_for(len(ids)) == 5
+    one = Loss(-sum(float(each.log_odds.sum()) for each in predictions(network, ids, 1)), len(ids) - 1)
+    several = network_loss(network, ids)
+    assert several.symbols == one.symbols
+    assert abs(several.nats - one.nats) < 5
+    assert several.nats != one.nats
 
 
 def test_it_is_the_sum_over_one_stream_worked_out_one_by_one():

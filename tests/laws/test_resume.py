@@ -163,6 +163,17 @@ def test_the_command_goes_on_with_the_newest_run_and_more_epochs(tmp_path: Path)
     assert weights[0] == weights[1]
 
 
+def test_more_epochs_of_a_rate_that_comes_down_over_all_of_them_are_another_run_and_that_is_told(tmp_path: Path):
+    begun = train(tmp_path, *OPTIONS, "--epochs", "1", "--schedule", "cosine", "--name", "tale")
+    assert begun.returncode == 0, begun.stderr
+    resumed = train(tmp_path, "--resume", "--epochs", "2")
+    assert resumed.returncode == 0, resumed.stderr
+    told = " ".join((resumed.stdout + resumed.stderr).split())
+    assert "The learning rate comes down over all epochs: with 2 in the place of 1 it goes up again" in told
+    again = train(tmp_path, "--resume", "--epochs", "2")
+    assert "goes up again" not in again.stdout + again.stderr
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_stopped_run_goes_on_where_it_was(never_killed: Path, tmp_path: Path, number: int):
     with start(tmp_path, "train") as process:

@@ -222,14 +222,53 @@ def test_the_test_part_stands_beside_the_valid_part_of_the_same_model_alone():
 
 
 def test_what_it_gains_by_getting_used_to_a_text_stands_beneath_it():
-    used = {**TEST, "cache": {"size": 2000, "perplexity": 30.11}, "dynamic": {"rate": 0.1, "perplexity": 29.22}}
+    used = {**TEST, "cache": cached(2000, 30.11), "dynamic": {"rate": 0.1, "perplexity": 29.22}}
     read = page(evaluated={"test": used})
     names = [
         text for text in read.within("th") if text in ("the model", "with a cache of 2,000", "learning as it reads")
     ]
     assert names == ["the model", "with a cache of 2,000", "learning as it reads"] * 2
     assert {"30.1", "29.2"} <= set(read.within("td"))
+    assert (
+        "On the test part: The cache gives 25% of the odds, with a flatness of 0.3, set on the valid part."
+        in read.shown
+    )
+    assert "On the test part: Learning as it reads goes at a rate of 0.1, set on the valid part." in read.shown
+    assert "python -m wordgen evaluate tale --cache 2000 --dynamic" in read.within("code")
     assert "with a cache" not in page().shown
+    assert "python -m wordgen evaluate tale" in page().within("code")
+
+
+def cached(size: int, perplexity: float) -> dict[str, Any]:
+    return {"size": size, "weight": 0.25, "flatness": 0.3, "perplexity": perplexity}
+
+
+def test_caches_of_two_sizes_have_a_row_each():
+    valid, test = {**VALID, "cache": cached(500, 30.11)}, {**TEST, "cache": cached(2000, 20.51)}
+    read = page(evaluated={"valid": valid, "test": test})
+    assert (
+        "On the valid part: The cache gives 25% of the odds, with a flatness of 0.3, set on this same text, which"
+        in (read.shown)
+    )
+    assert "with a cache of 500 30.1 \N{EN DASH} with a cache of 2,000 \N{EN DASH} 20.5" in read.shown
+
+
+def test_a_run_by_the_clock_has_no_most_epochs_and_does_not_come_again():
+    by_clock = {**report()["settings"], "time_budget": "20m", "epochs": 2}
+    ended = page(of=report(settings=by_clock, ended="the time is up")).shown
+    assert "It ended after 3 epochs: the time is up." in ended
+    stopped = page(of=report(settings=by_clock, ended="stopped")).shown
+    assert "It was stopped in epoch 4. This goes on with it:" in stopped
+    for shown in (ended, stopped):
+        assert "the same random seed gives the same model" not in shown
+    assert "the same random seed gives the same model" in page().shown
+
+
+def test_what_diverged_is_not_told_to_go_on():
+    falling = [epoch(1, 60.5), epoch(2, 50.0), epoch(3, 40.0)]
+    shown = page(of=report(epochs=falling, best_epoch=3, ended="diverged")).shown
+    assert "; it diverged in epoch 4, so try a smaller learning rate (0.0003 instead of 0.001)." in shown
+    assert "still getting better" not in shown
 
 
 def test_n_grams_that_were_not_counted_are_told_with_how_to_count_them():
@@ -251,6 +290,11 @@ def test_novelty_stands_beside_that_of_held_out_text():
     }
     found = {"samples": figures, "held_out": {**figures, "texts": 1, "longest": None}, "verdict": "It recites."}
     shown = page(evaluated={"test": {**TEST, "novelty": found}}).shown
+    assert "texts at a time" not in shown
+    few = {**found, "samples": {**figures, "texts": 40}, "held_out": {**figures, "texts": 5}}
+    read = page(evaluated={"test": {**TEST, "novelty": few}})
+    assert "it and distinct are means over 5 texts at a time" in read.shown
+    assert "python -m wordgen evaluate tale --samples 40" in read.within("code")
     for told in ("It recites.", "24.8%", "36.7%", "78.7%", "1.2%", "1 piece of", "level <one>", "tale.txt, line 39"):
         assert told in shown, told
     assert "Is what it writes new?" not in page().shown

@@ -257,10 +257,10 @@ def test_a_sparkline_has_a_bar_for_each_value_and_higher_ones_for_larger(values:
         assert (bar <= next_bar) if one <= other else (bar >= next_bar)
 
 
-def end_of(best_epoch: int, valid_perplexity: float, *, still_falling: bool = False) -> str:
+def end_of(best_epoch: int, valid_perplexity: float, *, still_falling: bool = False, **settings: Any) -> str:
     file = io.StringIO()
     progress = TerminalProgress(Console(file=file, width=200, color_system=None), "do generate")
-    progress.planned(plan())
+    progress.planned(replace(plan(), settings=replace(plan().settings, **settings)))
     progress.begun(Begun("one CPU", "float32", 8))
     best = EpochReport(best_epoch, 4, 9.0, valid_perplexity, True, 61.0, ())
     progress.ended(Ending("all epochs done", False, True, best, 20.0, "it", 1.0, still_falling))
@@ -269,6 +269,10 @@ def end_of(best_epoch: int, valid_perplexity: float, *, still_falling: bool = Fa
 
 def test_it_says_what_to_do_next():
     assert "do train --resume tale --epochs 4" in end_of(best_epoch=2, valid_perplexity=8, still_falling=True)
+    for settings, longer in (({"schedule": "cosine"}, "--epochs 4"), ({"time_budget": "1.5h"}, "--time-budget 3h")):
+        told = end_of(best_epoch=2, valid_perplexity=8, still_falling=True, **settings)
+        assert f"For a better one train anew with {longer}." in told
+        assert "--resume" not in told
     assert "getting better" not in end_of(best_epoch=2, valid_perplexity=8)
     assert "hardly better than counting words" in end_of(best_epoch=1, valid_perplexity=19)
     assert "hardly" not in end_of(best_epoch=1, valid_perplexity=8)

@@ -113,6 +113,8 @@ def _on_screen(evaluated: "Evaluation", page: "Path | None") -> "Iterator[Render
 
 def _told(evaluated: "Evaluation") -> Iterator[str]:
     """What one must know to understand the figures."""
+    from wordgen.evaluation.in_words import cache_in_words, learning_in_words
+
     yield (
         f"{evaluated.symbols:,} symbols, {evaluated.statistics.characters:,} characters. Less is better: perplexity is "
         "the number of symbols between which it hesitates."
@@ -129,29 +131,20 @@ def _told(evaluated: "Evaluation") -> Iterator[str]:
         )
     if evaluated.with_cache is not None:
         cache = evaluated.with_cache.cache
-        given = f"{cache.weight:.0%} of the odds, with a flatness of {cache.flatness:g}"
-        yield f"The cache gives {given}{_set_on(evaluated)}."
+        yield cache_in_words(cache.weight, cache.flatness, evaluated.split)
     if evaluated.while_learning is not None:
-        yield f"Learning as it reads goes at a rate of {evaluated.while_learning.rate:g}{_set_on(evaluated)}."
+        yield learning_in_words(evaluated.while_learning.rate, evaluated.split)
     yield from evaluated.notes
 
 
-def _set_on(evaluated: "Evaluation") -> str:
-    if evaluated.split == "valid":
-        return ", set on this same text, which flatters a little"
-    return ", set on the valid part"
-
-
 def _rows(evaluated: "Evaluation") -> "Iterator[tuple[str, Loss]]":
-    from wordgen.evaluating import ORDER
-
     yield "the model", evaluated.own
     if evaluated.with_cache is not None:
         yield f"with a cache of {evaluated.with_cache.cache.size:,}", evaluated.with_cache.loss
     if evaluated.while_learning is not None:
         yield "learning as it reads", evaluated.while_learning.loss
     if evaluated.ngram is not None:
-        yield f"{ORDER}-gram, Kneser-Ney", evaluated.ngram
+        yield f"{evaluated.order}-gram, Kneser-Ney", evaluated.ngram
     if evaluated.unigram is not None:
         yield "word frequencies", evaluated.unigram
 
@@ -184,17 +177,17 @@ def _novelty_on_screen(novelty: "Novelty", *, unknown: bool) -> "Iterator[Render
 
 def _told_of_novelty(novelty: "Novelty", *, unknown: bool) -> Iterator[str]:
     """What one must know to understand the figures."""
+    from wordgen.evaluation.in_words import means_in_words
+
     samples, held_out = novelty.samples, novelty.held_out
     yield (
         f"{samples.symbols:,} symbols in {_counted(samples.texts, 'text')} that it wrote at temperature 1, beside "
         f"{held_out.symbols:,} in {_counted(held_out.texts, 'piece')} of {novelty.beside}."
         + (" What has an UNKNOWN in it counts as new." if unknown else "")
     )
-    fewer = 1 < held_out.texts < samples.texts
     yield (
         "distinct: different symbols (1) and pairs (2) of all. repetition: runs of 4 that stood in the same text "
-        "before. self-BLEU: how much each text is like the others"
-        + (f"; it and distinct are means over {held_out.texts:,} texts at a time." if fewer else ".")
+        f"before. self-BLEU: how much each text is like the others{means_in_words(samples.texts, held_out.texts)}."
     )
 
 

@@ -5,7 +5,6 @@ from contextlib import ExitStack
 
 from wordgen.cli.output import tell
 from wordgen.cli.waiting import SymbolProgress, fetching, reading
-from wordgen.evaluating import ORDER
 from wordgen.evaluation.watcher import Watcher
 
 _MANY_SYMBOLS = 500_000  # counting more takes longer than one likes to wait without a word
@@ -51,10 +50,10 @@ class EvaluationScreen(Watcher):
             self._adapted, self._tried = self._symbols("Getting used to", "Got used to"), None
         self._adapted(done, symbols)
 
-    def counting(self, symbols: int) -> None:
+    def counting(self, symbols: int, order: int) -> None:
         self._closing.close()
         if symbols > _MANY_SYMBOLS:
-            tell(f"Counting the {ORDER}-grams of {symbols:,} symbols.")
+            tell(f"Counting the {order}-grams of {symbols:,} symbols.")
 
     def writing(self, done: int, symbols: int) -> None:
         self._written = self._written or self._symbols("Writing", "Written")

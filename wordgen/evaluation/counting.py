@@ -6,7 +6,7 @@ from typing import Any
 from wordgen.dataset.encoding import Dataset
 from wordgen.evaluation.baselines import unigram_loss
 from wordgen.evaluation.measures import Loss
-from wordgen.evaluation.ngrams import ORDER, NgramModel
+from wordgen.evaluation.ngrams import NgramModel, order_for
 
 MOST_SYMBOLS = 3_000_000
 """The n-grams of a larger training text take longer than one likes to wait at the end of a training."""
@@ -18,11 +18,12 @@ def beside_counting(dataset: Dataset, perplexity: float) -> dict[str, Any]:
     statistics = dataset.statistics["valid"]
     unigram = unigram_loss(train, valid, size)
     model = Loss(math.log(perplexity) * unigram.symbols, unigram.symbols)
-    ngram = NgramModel(train, size).loss(valid) if len(train) <= MOST_SYMBOLS else None
+    order = order_for(dataset.codec.tokenizer.name)
+    ngram = NgramModel(train, size, order).loss(valid) if len(train) <= MOST_SYMBOLS else None
     return {
         "symbols": unigram.symbols,
         "characters": statistics.characters,
         **model.to_mapping(statistics.characters),
         "unigram": unigram.to_mapping(statistics.characters),
-        "kneser_ney": None if ngram is None else {"order": ORDER, **ngram.to_mapping(statistics.characters)},
+        "kneser_ney": None if ngram is None else {"order": order, **ngram.to_mapping(statistics.characters)},
     }

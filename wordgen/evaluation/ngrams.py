@@ -23,7 +23,9 @@ from wordgen.evaluation.measures import Loss
 from wordgen.text.vocabulary import END, START
 
 ORDER = 5
-_BYTES_A_SYMBOL = 200  # at the peak, measured with five orders
+ORDER_OF_CHARACTERS = 7
+"""Five characters are hardly a word: with seven, counting does better, and with more it does not."""
+_BYTES_A_SYMBOL = 40  # and order, at the peak, measured with five orders
 _NOT_SEEN = -1
 _USUAL_DISCOUNTS = (0.5, 1.0, 1.5)
 """Where a text is too small to tell its own."""
@@ -31,9 +33,14 @@ Numbers = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 
-def memory_for(symbols: int) -> int:
+def order_for(tokenizer: str) -> int:
+    """Of the n-grams that a model with this tokenizer is compared with."""
+    return ORDER_OF_CHARACTERS if tokenizer == "characters" else ORDER
+
+
+def memory_for(symbols: int, order: int) -> int:
     """Bytes that learning from so many symbols takes, roughly."""
-    return _BYTES_A_SYMBOL * symbols
+    return _BYTES_A_SYMBOL * order * symbols
 
 
 class NgramModel:

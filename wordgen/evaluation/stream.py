@@ -25,7 +25,11 @@ _AT_ONCE = 128  # rows of log odds; with a large vocabulary many more would not 
 def network_loss(
     network: NumpyNetwork, ids: NDArray[np.unsignedinteger[Any]], progress: Progress = lambda done, symbols: None
 ) -> Loss:
-    """Loss over all symbols but START, the carry running on from each to the next; the first is no target."""
+    """Loss over all symbols but START, the carry running on from each to the next; the first is no target.
+
+    A long text is read from several places side by side (`streams_for`): each begins with an empty carry, which costs
+    a long text next to nothing, and none of it is left out.
+    """
     symbols = predicted_symbols(ids)
     nats, done = 0.0, 0
     for window in predictions(network, ids, streams_for(len(ids))):

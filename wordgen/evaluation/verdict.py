@@ -17,12 +17,15 @@ _NO_DIFFERENCE = 0.02
 _STILL_FALLING = 0.005
 """A last epoch that gained less than this has hardly gained anything."""
 _ROSE = 0.01
+_STOOD_STILL = 0.01
+"""Perplexity that fell by less than this since the best epoch has not fallen."""
 _FAR_ABOVE = 1.5
 """Valid perplexity so many times that of train: much of what was learned holds for the training text alone."""
 _HARDLY_ABOVE = 1.1
 """Valid perplexity at most so many times that of train: the network has no more room, or too much is blanked."""
 _MUCH_DROPOUT = 0.5
-_LITTLE_DROPOUT = 0.1
+_SOME_DROPOUT = 0.2
+_A_LITTLE = 0.1
 
 
 @dataclass(frozen=True)
@@ -30,14 +33,18 @@ class Curves:
     """How a run went, by its whole epochs, and the settings that may have made it so."""
 
     train: Sequence[float]
-    """Perplexity while learning, epoch by epoch."""
+    """Perplexity while learning, epoch by epoch: with dropout, and of weights that were not yet those of its end."""
     valid: Sequence[float]
     """Perplexity at the end of each epoch."""
-    epochs: int
-    """How many it could have had."""
-    dropout: float
+    longer: Mapping[str, Any]
+    """The setting that would let it learn for longer."""
+    dropout: Mapping[str, float]
+    """The settings that blank anything of this network."""
     units: int | tuple[int, ...]
     learning_rate: float
+    rate_stays: bool = True
+    """Whether the learning rate was the same all the time; where it comes down, everything levels off at the end."""
+    diverged: bool = False
 
     @property
     def best(self) -> int:
@@ -58,11 +65,23 @@ class Finding:
 
 def finding(curves: Curves) -> Finding | None:
     """What the curves of a run show, if they show anything."""
+    if curves.diverged:
+        return _too_fast(curves, f"diverged in epoch {len(curves.valid) + 1}")
     if len(curves.valid) < 2:
         return None
     if curves.best == len(curves.valid) - 1:
         return _undertrained(curves) if still_falling(curves.valid) else _by_the_gap(curves)
     return _after_the_best(curves) or _by_the_gap(curves)
+
+
+def _too_fast(curves: Curves, seen: str) -> Finding:
+    rate = float(f"{curves.learning_rate / 3:.1g}")
+    return Finding(
+        "unstable",
+        seen,
+        f"a smaller learning rate ({rate:g} instead of {curves.learning_rate:g})",
+        {"learning_rate": rate},
+    )
 
 
 def still_falling(valid: Sequence[float]) -> bool:
@@ -82,15 +101,24 @@ def verdict(model: Loss, found: Finding | None, unigram: Loss | None, ngram: Los
 
 
 def _compared(model: Loss, unigram: Loss | None, ngram: Loss | None, order: int) -> str | None:
+    if unigram is not None and _as_good(model, unigram):
+        return f"The model is no better than word frequencies alone ({_both(model, unigram)})"
     if unigram is not None and model.perplexity > unigram.perplexity:
         return f"The model is worse than word frequencies alone, {_by_how_much(model, unigram)}"
     if ngram is None:
         return None if unigram is None else f"The model is better than word frequencies, {_by_how_much(model, unigram)}"
-    own, counted = model.perplexity, ngram.perplexity
-    if abs(own / counted - 1) < _NO_DIFFERENCE:
-        return f"The model is as good as the {order}-gram ({own:,.1f} against {counted:,.1f})"
-    word = "better" if own < counted else "worse"
+    if _as_good(model, ngram):
+        return f"The model is as good as the {order}-gram ({_both(model, ngram)})"
+    word = "better" if model.perplexity < ngram.perplexity else "worse"
     return f"The model is {word} than the {order}-gram, {_by_how_much(model, ngram)}"
+
+
+def _as_good(model: Loss, other: Loss) -> bool:
+    return abs(model.perplexity / other.perplexity - 1) < _NO_DIFFERENCE
+
+
+def _both(model: Loss, other: Loss) -> str:
+    return f"{model.perplexity:,.1f} against {other.perplexity:,.1f}"
 
 
 def _by_how_much(model: Loss, other: Loss) -> str:
@@ -99,7 +127,7 @@ def _by_how_much(model: Loss, other: Loss) -> str:
         how = f"{own / than:,.1f} times as perplexed"
     else:
         how = f"{abs(1 - own / than):.0%} {'less' if own < than else 'more'} perplexed"
-    return f"{how} ({own:,.1f} against {than:,.1f})"
+    return f"{how} ({_both(model, other)})"
 
 
 def _undertrained(curves: Curves) -> Finding:
@@ -108,7 +136,7 @@ def _undertrained(curves: Curves) -> Finding:
         "undertrained",
         f"was still getting better in its last epoch ({epochs}: valid perplexity fell by {gained:.1%})",
         "longer training",
-        {"epochs": 2 * max(epochs, curves.epochs)},
+        curves.longer,
     )
 
 
@@ -123,14 +151,8 @@ def _after_the_best(curves: Curves) -> Finding | None:
         seen = f"train perplexity fell by {-train:.0%} more after epoch {best + 1} while valid rose by {valid:.0%}"
         return _overfitted(curves, f"is overfitted ({seen})")
     if train >= _ROSE:
-        rate = curves.learning_rate / 3
-        return Finding(
-            "unstable",
-            f"came off its way (train and valid perplexity both rose after epoch {best + 1}, by {train:.0%} and "
-            f"{valid:.0%})",
-            f"a smaller learning rate ({rate:.1g} instead of {curves.learning_rate:g})",
-            {"learning_rate": float(f"{rate:.1g}")},
-        )
+        both = f"train and valid perplexity both rose after epoch {best + 1}, by {train:.0%} and {valid:.0%}"
+        return _too_fast(curves, f"came off its way ({both})")
     return None
 
 
@@ -140,28 +162,33 @@ def _by_the_gap(curves: Curves) -> Finding | None:
     side_by_side = f"in its best epoch ({curves.best + 1}) valid perplexity was {valid:,.1f} and train {train:,.1f}"
     if valid > _FAR_ABOVE * train:
         return _overfitted(curves, f"is overfitted ({side_by_side})")
-    if valid <= _HARDLY_ABOVE * train:
-        if curves.dropout > _LITTLE_DROPOUT:
-            less = round(curves.dropout / 2, 2)
-            advice, changes = f"less dropout ({less:g} instead of {curves.dropout:g}) or", {"dropout": less}
-        else:
-            advice, changes = "", {"units": _scaled(curves.units, 2)}
-        return Finding(
-            "underfitted",
-            f"is underfitted ({side_by_side}, and it got no better)",
-            f"{advice} a larger network".strip(),
-            changes,
-        )
+    if valid <= _HARDLY_ABOVE * train and curves.rate_stays and _stood_still(curves.train, curves.best):
+        return _underfitted(curves, f"is underfitted ({side_by_side}, and neither got better any more)")
     return None
 
 
-def _overfitted(curves: Curves, seen: str) -> Finding:
+def _stood_still(train: Sequence[float], best: int) -> bool:
+    """Whether train perplexity fell no more either; where it did, more room would be filled by learning by heart."""
+    since = min(best, len(train) - 2)
+    return 1 - train[-1] / train[since] < _STOOD_STILL
+
+
+def _underfitted(curves: Curves, seen: str) -> Finding:
+    if max(curves.dropout.values()) <= _A_LITTLE:
+        return Finding("underfitted", seen, "a larger network", {"units": _scaled(curves.units, 2)})
+    less = {name: round(rate / 2, 2) for name, rate in curves.dropout.items() if rate > _A_LITTLE}
+    return Finding("underfitted", seen, f"less {_changed(curves.dropout, less)} or a larger network", less)
+
+
+def _overfitted(curves: Curves, seen: str) -> Finding | None:
     """More epochs of the same are in vain, for the best is kept; fewer only cost less time."""
-    if curves.dropout < _MUCH_DROPOUT:
-        more = min(_MUCH_DROPOUT, round(curves.dropout + 0.2, 2))
-        advice = f"more dropout ({more:g} instead of {curves.dropout:g}), a smaller network or more text"
-        return Finding("overfitted", seen, advice, {"dropout": more})
+    if min(curves.dropout.values()) < _MUCH_DROPOUT:
+        more = {name: _more_dropout(rate) for name, rate in curves.dropout.items() if rate < _MUCH_DROPOUT}
+        advice = f"more {_changed(curves.dropout, more)}, a smaller network or more text"
+        return Finding("overfitted", seen, advice, more)
     smaller = _scaled(curves.units, 0.5)
+    if smaller == curves.units:
+        return None
     return Finding(
         "overfitted",
         seen,
@@ -169,6 +196,16 @@ def _overfitted(curves: Curves, seen: str) -> Finding:
         f"({curves.best + 1} did) or more text",
         {"units": smaller},
     )
+
+
+def _more_dropout(rate: float) -> float:
+    """A little more: on short texts, 0.5 in the place of 0.3 was too much."""
+    return min(_MUCH_DROPOUT, max(_SOME_DROPOUT, round(rate + _A_LITTLE, 2)))
+
+
+def _changed(before: Mapping[str, float], after: Mapping[str, float]) -> str:
+    """`dropout (0.4 instead of 0.3)`."""
+    return " and ".join(f"{name.replace('_', ' ')} ({after[name]:g} instead of {before[name]:g})" for name in after)
 
 
 def _scaled(units: int | tuple[int, ...], factor: float) -> int | tuple[int, ...]:

@@ -19,8 +19,8 @@ class Watcher:
     def adapting(self, done: int, symbols: int) -> None:
         """The model, getting used to the text, has predicted so many symbols."""
 
-    def counting(self, symbols: int) -> None:
-        """The n-grams of the training text, which has so many symbols, are counted next."""
+    def counting(self, symbols: int, order: int) -> None:
+        """The n-grams of the training text, which has so many symbols, are counted next, with n up to this."""
 
     def writing(self, done: int, symbols: int) -> None:
         """The model has written so many symbols of its samples."""

@@ -97,7 +97,10 @@ def _settings_table(facts: Facts, which: Sequence[Field[Any]], caption: str | No
 
 def again(facts: Facts) -> Markup:
     seed, stopped = facts.report.get("word_to_try"), facts.report.get("ended") == "stopped"
-    commands = commands_about(facts.run, facts.settings, seed, can_be_resumed=stopped, has_model=True)
+    commands = commands_about(
+        facts.run, facts.settings, seed, can_be_resumed=stopped, has_model=True, evaluation=facts.evaluation
+    )
+    same = "" if facts.settings.time_budget else " On the same machine the same random seed gives the same model."
     return element(
         "section",
         element("h2", "To do it again"),
@@ -105,7 +108,7 @@ def again(facts: Facts) -> Markup:
             "p",
             "To be typed in the folder that holds ",
             element("code", "saved_models"),
-            ". On the same machine the same random seed gives the same model.",
+            f".{same}",
             class_="faint",
         ),
         [[element("h3", told), element("pre", element("code", command))] for told, command in commands],

@@ -4,17 +4,17 @@ A run that began with an older wordgen lacks some of it, and its page leaves tha
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from wordgen.architecture import Architecture
 from wordgen.dataset.ids import SplitStatistics
+from wordgen.evaluation.in_words import cache_in_words, learning_in_words
 from wordgen.evaluation.measures import Loss
 from wordgen.evaluation.verdict import Curves, finding, verdict
 from wordgen.page.measured import model_step
 from wordgen.run_settings import TrainSettings
-from wordgen.training.settings import TrainingSettings
 
 PARTS = ("valid", "test")
 
@@ -42,14 +42,16 @@ class Measured:
     unigram: Score | None
     cache: Score | None = None
     """The model's with a memory of what it has just read."""
-    cache_size: int = 0
+    cache_size: int | None = None
     dynamic: Score | None = None
     """The model's while it goes on learning."""
+    adapted: tuple[str, ...] = ()
+    """How those two were set, in sentences."""
     notes: tuple[str, ...] = ()
     novelty: Mapping[str, Any] | None = None
 
     @classmethod
-    def of(cls, mapping: Mapping[str, Any]) -> "Measured":
+    def of(cls, part: str, mapping: Mapping[str, Any]) -> "Measured":
         ngram, unigram = mapping.get("kneser_ney"), mapping.get("unigram")
         cache, dynamic = mapping.get("cache"), mapping.get("dynamic")
         return cls(
@@ -58,11 +60,19 @@ class Measured:
             order=5 if ngram is None else ngram["order"],
             unigram=None if unigram is None else Score.of(unigram),
             cache=None if cache is None else Score.of(cache),
-            cache_size=0 if cache is None else cache["size"],
+            cache_size=None if cache is None else cache["size"],
             dynamic=None if dynamic is None else Score.of(dynamic),
+            adapted=tuple(_adapted(part, cache, dynamic)),
             notes=tuple(mapping.get("notes") or ()),
             novelty=mapping.get("novelty"),
         )
+
+
+def _adapted(part: str, cache: Mapping[str, Any] | None, dynamic: Mapping[str, Any] | None) -> Iterator[str]:
+    if cache is not None:
+        yield f"On the {part} part: {cache_in_words(cache['weight'], cache['flatness'], part)}"
+    if dynamic is not None:
+        yield f"On the {part} part: {learning_in_words(dynamic['rate'], part)}"
 
 
 @dataclass(frozen=True)
@@ -130,7 +140,7 @@ class Facts:
             report=report,
             epochs=epochs,
             best=next((epoch for epoch in reversed(epochs) if epoch.number == best), None),
-            measured={part: Measured.of(found[part]) for part in of_this_model},
+            measured={part: Measured.of(part, found[part]) for part in of_this_model},
             architecture=Architecture.from_mapping(report["architecture"]),
             splits={name: SplitStatistics(**each) for name, each in report["dataset"]["splits"].items()},
             text=report.get("text") or {},
@@ -162,6 +172,15 @@ class Facts:
         return valid.order, valid.ngram.perplexity
 
     @property
+    def evaluation(self) -> dict[str, int | bool | None]:
+        """The settings with which the model was last evaluated, on the test part if it has been."""
+        found = self.measured.get("test") or self.measured.get("valid")
+        if found is None:
+            return {}
+        samples = {} if found.novelty is None else {"samples": found.novelty["samples"]["texts"]}
+        return {"cache": found.cache_size, "dynamic": found.dynamic is not None, **samples}
+
+    @property
     def seconds(self) -> float:
         """Spent in all epochs, however often the run was interrupted."""
         return sum(epoch.seconds for epoch in self.epochs)
@@ -188,10 +207,12 @@ def curves_of(report: Mapping[str, Any], settings: TrainSettings) -> Curves | No
     return Curves(
         train,
         valid,
-        epochs=settings.epochs,
-        dropout=settings.dropout,
+        longer=settings.longer(at_least=len(whole)),
+        dropout=settings.acting(settings.layers),
         units=settings.units,
-        learning_rate=TrainingSettings.part_of(settings).first_learning_rate,
+        learning_rate=settings.first_learning_rate,
+        rate_stays=settings.schedule == "constant",
+        diverged=report.get("ended") == "diverged",
     )
 
 

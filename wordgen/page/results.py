@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 
 from wordgen.commands import evaluating_command, resuming_command
+from wordgen.evaluation.in_words import means_in_words
 from wordgen.page import figures
 from wordgen.page.facts import Facts, Score
 from wordgen.page.markup import Content, Markup, element
@@ -32,7 +33,7 @@ def _headline(facts: Facts) -> Iterator[tuple[str, str, str]]:
         yield "valid perplexity", figures.perplexity(best.valid), f"epoch {best.number}, the best"
     if facts.ngram is not None:
         order, perplexity = facts.ngram
-        yield f"{order}-gram", figures.perplexity(perplexity), "counting word groups"
+        yield f"{order}-gram", figures.perplexity(perplexity), "counting runs of symbols"
     if facts.word_frequencies is not None:
         yield "word frequencies", figures.perplexity(facts.word_frequencies), "counting words"
     if valid is not None and valid.model.bits_per_character is not None:
@@ -46,18 +47,21 @@ def _figure(name: str, value: str, told: str) -> Markup:
 
 
 def _state(facts: Facts) -> Content:
-    done, of = len(facts.epochs), facts.settings.epochs
+    done = len(facts.epochs)
+    most = f" of at most {facts.settings.epochs}" if facts.settings.time_budget is None else ""
     ended = facts.report.get("ended")
     reached = f"after {figures.many(done, 'epoch')}" if done else "before its first epoch was measured"
     if ended == "stopped":
-        whole = sum(epoch.whole for epoch in facts.epochs)
-        told = f"It was stopped in epoch {min(whole + 1, of)} of at most {of}. This goes on with it: "
+        under_way = 1 + sum(epoch.whole for epoch in facts.epochs)
+        if facts.settings.time_budget is None:
+            under_way = min(under_way, facts.settings.epochs)
+        told = f"It was stopped in epoch {under_way}{most}. This goes on with it: "
         return [told, element("code", resuming_command(facts.run))]
     if ended == "diverged":
         return f"It diverged {reached}: its loss left all bounds. The best model before that is kept."
     if ended is None:
         return f"When this page was written, {reached}, the run had not come to its end."
-    return f"It ended {reached} of at most {of}: {ended}."
+    return f"It ended {reached}{most}: {ended}."
 
 
 def comparison(facts: Facts) -> Markup:
@@ -79,7 +83,7 @@ def _comparison(facts: Facts) -> Iterator[Content]:
         parts = [f"{part} part" for part in facts.measured]
         yield table(["", *parts], list(_scores(facts, _perplexity)), caption="Perplexity", strong=0)
         yield table(["", *parts], list(_scores(facts, _bits)), caption="Bits per character", strong=0)
-        notes = dict.fromkeys(note for measured in facts.measured.values() for note in measured.notes)
+        notes = dict.fromkeys(note for each in facts.measured.values() for note in (*each.adapted, *each.notes))
         yield (element("p", note, class_="faint") for note in notes)
     valid = facts.measured.get("valid")
     if valid is not None and valid.ngram is None and not valid.notes:
@@ -100,10 +104,14 @@ def _scores(facts: Facts, shown: Callable[[Score], str]) -> Iterator[list[str]]:
     """One figure of the model and of what it is compared with, for each part."""
     measured = facts.measured.values()
     order = next((each.order for each in measured if each.ngram), 0)
-    size = next((each.cache_size for each in measured if each.cache), 0)
+    sizes = sorted({each.cache_size for each in measured if each.cache_size is not None})
+    caches = (
+        (f"with a cache of {size:,}", [each.cache if each.cache_size == size else None for each in measured])
+        for size in sizes
+    )
     rows = (
         ("the model", [each.model for each in measured]),
-        (f"with a cache of {size:,}", [each.cache for each in measured]),
+        *caches,
         ("learning as it reads", [each.dynamic for each in measured]),
         (f"{order}-gram, Kneser-Ney", [each.ngram for each in measured]),
         ("word frequencies", [each.unigram for each in measured]),
@@ -155,7 +163,8 @@ def novelty(facts: Facts) -> Content:
             ["", "distinct-1", "distinct-2", "repetition", "self-BLEU", "longest run"],
             varied,
             caption="Different symbols and pairs of all; runs of four that stood in the same text before; how much "
-            "each text is like the others; the longest run that stands in the training text",
+            f"each text is like the others{means_in_words(own['texts'], held_out['texts'])}; the longest run that "
+            "stands in the training text",
         ),
         _longest(own["longest"], facts),
     )

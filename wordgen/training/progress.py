@@ -15,6 +15,7 @@ from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
+from wordgen.settings import flag_name
 from wordgen.training.live import LiveDisplay
 from wordgen.training.plan_words import plan_in_words
 from wordgen.training.reports import (
@@ -168,14 +169,20 @@ class TerminalProgress(Observer):
         assert self._plan is not None
         if ending.stopped:
             return "" if factor > 1 else "So far it knows less than word frequencies say: it was stopped early.\n"
-        if ending.still_falling and self._plan.settings.time_budget is None:
-            more = f"{self._training_command} --resume {self._plan.run} --epochs {2 * self._plan.settings.epochs}"
-            return f"It was still getting better in its last epoch. More of them:  {escape(more)}\n"
+        if ending.still_falling:
+            return f"It was still getting better in its last epoch. {escape(self._how_to_learn_longer())}\n"
         if factor < 1:
             return "That is worse than counting words: try more epochs, or a smaller --batch-size.\n"
         if factor < 1.1:
             return "That is hardly better than counting words: try a smaller --batch-size, or take more text.\n"
         return ""
+
+    def _how_to_learn_longer(self) -> str:
+        assert self._plan is not None
+        longer = " ".join(f"{flag_name(name)} {value}" for name, value in self._plan.settings.longer().items())
+        if self._plan.settings.settled:  # a rate that has come down would have to go up again
+            return f"For a better one train anew with {longer}."
+        return f"More of them:  {self._training_command} --resume {self._plan.run} {longer}"
 
     def _command_to_try(self, ending: Ending) -> str:
         assert self._plan is not None

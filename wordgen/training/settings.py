@@ -189,5 +189,16 @@ class TrainingSettings(DropoutSettings):
         return None if self.time_budget is None else parse_duration("--time-budget", self.time_budget)
 
     @property
+    def settled(self) -> bool:
+        """Whether the rate of every step hangs on how many there are to be, so that with more it is another run."""
+        return self.time_budget is not None or self.schedule == "cosine"
+
+    def longer(self, at_least: int = 1) -> dict[str, int | str]:
+        """The setting that lets it learn for twice as long, and for twice so many epochs at least."""
+        if self.time_budget is None:
+            return {"epochs": 2 * max(at_least, self.epochs)}
+        return {"time_budget": f"{2 * float(self.time_budget[:-1]):g}{self.time_budget[-1]}"}
+
+    @property
     def first_learning_rate(self) -> float:
         return _LEARNING_RATES[self.optimizer] if self.learning_rate is None else self.learning_rate

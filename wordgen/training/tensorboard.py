@@ -147,7 +147,9 @@ def _sample_tag(sample: Sample) -> str:
 def _report_in_words(report: Mapping[str, Any]) -> Iterator[str]:
     yield f"{report['run']}: {report['ended']}, after {shown_duration(report['seconds'])}"
     valid = report.get("valid") or {}
-    named = {"its model": valid, "word frequencies": valid.get("unigram"), "Kneser-Ney 5-gram": valid.get("kneser_ney")}
+    ngram = valid.get("kneser_ney") or {"order": ""}
+    counted = {"word frequencies": valid.get("unigram"), f"Kneser-Ney {ngram['order']}-gram": valid.get("kneser_ney")}
+    named = {"its model": valid, **counted}
     for name, found in named.items():
         if found:
             bits = f"{found['bits_per_character']:.3f} bits per character"

@@ -1,0 +1,21 @@
+"""What one must know to understand some figures, in words, for the terminal and for the page."""
+
+
+def cache_in_words(weight: float, flatness: float, split: str) -> str:
+    return f"The cache gives {weight:.0%} of the odds, with a flatness of {flatness:g}{_set_on(split)}."
+
+
+def learning_in_words(rate: float, split: str) -> str:
+    return f"Learning as it reads goes at a rate of {rate:g}{_set_on(split)}."
+
+
+def means_in_words(written: int, held_out: int) -> str:
+    """How self-BLEU and distinct were found, where there are fewer held-out texts than the model wrote."""
+    fewer = 1 < held_out < written
+    return f"; it and distinct are means over {held_out:,} texts at a time" if fewer else ""
+
+
+def _set_on(split: str) -> str:
+    if split == "valid":
+        return ", set on this same text, which flatters a little"
+    return ", set on the valid part"

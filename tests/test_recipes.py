@@ -75,12 +75,15 @@ def test_what_is_given_by_hand_wins_even_where_it_is_the_default(in_empty_folder
     assert settings_of({"corpus": "spells", "units": 7}) == TrainSettings(corpus="spells", units=7)
 
 
-def test_a_learning_rate_is_of_its_optimizer():
+def test_a_learning_rate_is_of_its_optimizer(in_empty_folder: Path):
+    (in_empty_folder / "my.toml").write_text(OWN, encoding="utf-8")
     book = find_recipe("book").settings
     assert settings_of({"corpus": "spells", "recipe": "book", "optimizer": "adam"}).learning_rate is None
     assert (
         settings_of({"corpus": "spells", "recipe": "book", "optimizer": "sgd"}).learning_rate == book["learning_rate"]
     )
+    own = settings_of({"corpus": "spells", "recipe": "my.toml", "optimizer": "rmsprop"})
+    assert own.learning_rate == 0.01  # rmsprop is what it has by default
     by_hand = settings_of({"corpus": "spells", "recipe": "book", "optimizer": "adam", "learning_rate": 0.01})
     assert by_hand.learning_rate == 0.01
 

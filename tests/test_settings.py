@@ -4,6 +4,7 @@ from typing import Literal
 
 import pytest
 
+from wordgen.dropout import DropoutSettings
 from wordgen.errors import SettingError
 from wordgen.settings import Settings, flag_name, setting
 
@@ -67,3 +68,11 @@ def test_a_group_is_taken_out_of_a_larger_one():
 
 def test_flags_are_spelled_with_dashes():
     assert flag_name("batch_size") == "--batch-size"
+
+
+def test_the_dropout_that_acts_is_that_of_the_places_there_are():
+    ends = DropoutSettings(dropout=0.1, input_dropout=0.6, output_dropout=0.0)
+    assert ends.acting(layers=2) == {"dropout": 0.1, "input_dropout": 0.6, "output_dropout": 0.0}
+    assert ends.acting(layers=1) == {"input_dropout": 0.6, "output_dropout": 0.0}
+    assert DropoutSettings(dropout=0.1, input_dropout=0.6).acting(layers=1) == {"dropout": 0.1, "input_dropout": 0.6}
+    assert DropoutSettings(dropout=0.1, weight_drop=0.5).acting(layers=2) == {"dropout": 0.1, "weight_drop": 0.5}

@@ -86,7 +86,7 @@ def commands_about(
     has_model: bool,
     evaluation: Mapping[str, int | bool | None] | None = None,
 ) -> Iterator[tuple[str, str]]:
-    """What one may want to do with a run, in words, and the command for it; it is evaluated as it has been."""
+    """What one may want to do with a run, in words, and the command for it; `evaluation` has how it was evaluated."""
     yield "To train such a model again", training_command(settings, as_computed=True)
     if can_be_resumed:
         yield "To go on with this run", resuming_command(run)

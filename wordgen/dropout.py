@@ -32,10 +32,16 @@ class DropoutSettings(Settings):
         return self.dropout if given is None else given
 
     def acting(self, layers: int) -> dict[str, float]:
-        """The settings that blank values of so many layers: where both ends have their own, --dropout may have none."""
-        if layers > 1 or self.input_dropout is None or self.output_dropout is None:
-            return {"dropout": self.dropout}
-        return {"input_dropout": self.input_dropout, "output_dropout": self.output_dropout}
+        """The settings by which something of so many layers is blanked, or could be.
+
+        An end has its own rate or that of --dropout; with one layer and both ends set, the latter is nowhere.
+        """
+        ends = {"input_dropout": self.input_dropout, "output_dropout": self.output_dropout}
+        acting = {name: rate for name, rate in ends.items() if rate is not None}
+        if layers > 1 or len(acting) < len(ends):
+            acting = {"dropout": self.dropout, **acting}
+        others = {"word_dropout": self.word_dropout, "weight_drop": self.weight_drop}
+        return acting | {name: rate for name, rate in others.items() if rate}
 
 
 NO_DROPOUT = DropoutSettings(dropout=0.0)

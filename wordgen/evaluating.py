@@ -65,7 +65,7 @@ class Evaluation:
     settings: TrainSettings | None
     """Those of the run, where its report lies beside the model."""
     can_go_on: bool
-    """Whether more epochs can be added to the run."""
+    """Whether the run can have more epochs and be what it would have been with them from the beginning."""
     folder: Path
     """Where the model lies."""
     step: int | None
@@ -144,8 +144,7 @@ def evaluate(
     settings = EvaluationSettings(samples=samples, cache=cache, dynamic=dynamic)
     watcher = watcher or Watcher()
     folder = _folder_of(model)
-    bundle = load_bundle(folder)
-    origin = Origin.beside(folder)
+    bundle, origin = _model_and_origin(folder)
     text = text_to_measure(origin, bundle, str(split), watcher)
     own = network_loss(NumpyNetwork(bundle.architecture, bundle.weights), text.ids, watcher.predicting)
     with_cache, while_learning = _adapted(text, bundle, settings, watcher)
@@ -199,6 +198,14 @@ def _without_copied_text(novelty: dict[str, Any]) -> dict[str, Any]:
         for which, each in figures.items()
     }
     return novelty | bare
+
+
+def _model_and_origin(folder: Path) -> tuple[Bundle, Origin]:
+    """A model and how it came to be: of one moment, though its run may be saving a better one."""
+    while True:
+        before, bundle, origin = Origin.beside(folder), load_bundle(folder), Origin.beside(folder)
+        if before.step == origin.step:
+            return bundle, origin
 
 
 def _folder_of(model: str | Path | TrainedModel | None) -> Path:

@@ -31,7 +31,7 @@ class Result(Settings):
     valid_perplexity: float = setting(above=1)
     test_perplexity: float = setting(above=1)
     ngram_test_perplexity: float = setting(above=1)
-    """What the 5-gram has on the same test part."""
+    """What n-grams have on the same test part: 5-grams, or 7-grams of characters."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -66,8 +66,7 @@ def end_run(
         unigram_perplexity=_unigram(dataset),
         word_to_try=word_to_try(dataset.codec),
         seconds=time.monotonic() - prepared.began,
-        still_falling=len(outcome.epochs) == plan.settings.epochs
-        and still_falling([epoch.valid_perplexity for epoch in outcome.epochs]),
+        still_falling=still_falling([epoch.valid_perplexity for epoch in outcome.epochs]),
     )
     for observer in observers:
         observer.ended(ending)

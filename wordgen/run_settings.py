@@ -48,7 +48,7 @@ def settings_of(given: Mapping[str, Any], fetching: Fetching = lambda file, done
     if unknown:
         raise SettingError(f"The recipe {name} has a setting '{sorted(unknown)[0]}', which recipes cannot have.")
     taken = dict(recipe.settings)
-    if given.get("optimizer") not in (None, taken.get("optimizer")):
+    if given.get("optimizer") not in (None, taken.get("optimizer", TrainSettings.optimizer)):
         taken.pop("learning_rate", None)  # that of another optimizer: 40 is right for sgd, and the end of adam
     return TrainSettings(**{**taken, **given, "recipe": name})
 

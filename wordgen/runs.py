@@ -96,15 +96,15 @@ def resume_with(
                 f"The text of {prepared.plan.corpus} is not the one that {name_of(folder)} began with, "
                 "or another version of wordgen read it: put it back, or train anew."
             )
+        # With others the chief alone could see it, and they would wait for it in vain.
+        if place.workers == 1 and (outcome := _over_already(prepared, observers)):
+            return _tell_again(outcome, prepared, {**report, "settings": settings.to_mapping()}, observers)
         if settings.schedule == "cosine" and settings.epochs > report["settings"]["epochs"]:
             warner(observers)(
                 f"The learning rate comes down over all epochs: with {settings.epochs} in the place of "
                 f"{report['settings']['epochs']} it goes up again, so this is not what {settings.epochs} from the "
                 "beginning would have given."
             )
-        # With others the chief alone could see it, and they would wait for it in vain.
-        if place.workers == 1 and (outcome := _over_already(prepared, observers)):
-            return _tell_again(outcome, prepared, {**report, "settings": settings.to_mapping()}, observers)
         joined = _join(prepared, settings, place, observers, stop)
         facts = {**report, "settings": joined.settings.to_mapping()}
         with resumed(folder) if place.chief else nullcontext() as run_folder:

@@ -39,6 +39,12 @@ def test_it_is_about_as_long_as_the_budget(tmp_path: Path):
     assert "Done (the time is up)" in ended.stdout
 
 
+def test_one_that_was_still_getting_better_is_told_what_would_have_given_it_more(tmp_path: Path):
+    ended = run_command("train", *SMALL, "--learning-rate", "0.0003", "--time-budget", "6s", cwd=tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    assert "still getting better in its last epoch. For a better one train anew with --time-budget 12s." in ended.stdout
+
+
 def test_killed_and_resumed_it_keeps_its_steps_and_its_schedule(tmp_path: Path):
     command = [sys.executable, "-m", "wordgen", "train", *SMALL, *COSINE, "--time-budget", "40s"]
     checkpoints = tmp_path / "saved_models" / "run" / "checkpoints"

@@ -271,7 +271,12 @@ def _commands(run: SavedRun) -> Iterator[tuple[str, str]]:
     if run.facts is not None:
         seed = run.facts.report.get("word_to_try")
         yield from commands_about(
-            run.called, run.facts.settings, seed, can_be_resumed=run.can_be_resumed, has_model=run.has_model
+            run.called,
+            run.facts.settings,
+            seed,
+            can_be_resumed=run.can_be_resumed,
+            has_model=run.has_model,
+            evaluation=run.facts.evaluation,
         )
     elif run.has_model:
         yield "To write with it", writing_command(run.called)

@@ -84,9 +84,7 @@ class Corpus:
     @property
     def text_bytes(self) -> int:
         """How large its text is, unpacked."""
-        packed = [path for path in self.files if path.suffix.lower() == ".gz"]
-        plain = sum(path.stat().st_size for path in self.files if path.is_file() and path not in packed)
-        return plain + sum(len(block) for path in packed for block in TextFile(path).blocks())
+        return sum(_unpacked_size(path) for path in self.files if path.is_file())
 
     @property
     def file_names(self) -> tuple[str, ...]:
@@ -111,6 +109,12 @@ class Corpus:
                 of_file.update(block)
             whole.update(of_file.digest())
         return whole.hexdigest()
+
+
+def _unpacked_size(path: Path) -> int:
+    if path.suffix.lower() != ".gz":
+        return path.stat().st_size
+    return sum(len(block) for block in TextFile(path).blocks())
 
 
 @dataclass

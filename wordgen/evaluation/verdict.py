@@ -39,7 +39,7 @@ class Curves:
     longer: Mapping[str, Any]
     """The setting that would let it learn for longer."""
     dropout: Mapping[str, float]
-    """The settings that blank anything of this network."""
+    """The settings by which something of this network is blanked, or could be."""
     units: int | tuple[int, ...]
     learning_rate: float
     rate_stays: bool = True
@@ -102,7 +102,8 @@ def verdict(model: Loss, found: Finding | None, unigram: Loss | None, ngram: Los
 
 def _compared(model: Loss, unigram: Loss | None, ngram: Loss | None, order: int) -> str | None:
     if unigram is not None and _as_good(model, unigram):
-        return f"The model is no better than word frequencies alone ({_both(model, unigram)})"
+        word = "hardly" if model.perplexity < unigram.perplexity else "no"
+        return f"The model is {word} better than word frequencies alone ({_both(model, unigram)})"
     if unigram is not None and model.perplexity > unigram.perplexity:
         return f"The model is worse than word frequencies alone, {_by_how_much(model, unigram)}"
     if ngram is None:
@@ -163,7 +164,7 @@ def _by_the_gap(curves: Curves) -> Finding | None:
     if valid > _FAR_ABOVE * train:
         return _overfitted(curves, f"is overfitted ({side_by_side})")
     if valid <= _HARDLY_ABOVE * train and curves.rate_stays and _stood_still(curves.train, curves.best):
-        return _underfitted(curves, f"is underfitted ({side_by_side}, and neither got better any more)")
+        return _underfitted(curves, f"is underfitted ({side_by_side}, and neither got much better any more)")
     return None
 
 
@@ -205,7 +206,8 @@ def _more_dropout(rate: float) -> float:
 
 def _changed(before: Mapping[str, float], after: Mapping[str, float]) -> str:
     """`dropout (0.4 instead of 0.3)`."""
-    return " and ".join(f"{name.replace('_', ' ')} ({after[name]:g} instead of {before[name]:g})" for name in after)
+    told = [f"{name.replace('_', ' ')} ({after[name]:g} instead of {before[name]:g})" for name in after]
+    return ", ".join([*told[:-2], " and ".join(told[-2:])])
 
 
 def _scaled(units: int | tuple[int, ...], factor: float) -> int | tuple[int, ...]:

@@ -69,10 +69,10 @@ class Measured:
 
 
 def _adapted(part: str, cache: Mapping[str, Any] | None, dynamic: Mapping[str, Any] | None) -> Iterator[str]:
-    if cache is not None:
-        yield f"On the {part} part: {cache_in_words(cache['weight'], cache['flatness'], part)}"
-    if dynamic is not None:
-        yield f"On the {part} part: {learning_in_words(dynamic['rate'], part)}"
+    told = [] if cache is None else [cache_in_words(cache["weight"], cache["flatness"], part)]
+    told += [] if dynamic is None else [learning_in_words(dynamic["rate"], part)]
+    for sentence in told:
+        yield f"On the {part} part {sentence[0].lower()}{sentence[1:]}"
 
 
 @dataclass(frozen=True)
@@ -173,7 +173,7 @@ class Facts:
 
     @property
     def evaluation(self) -> dict[str, int | bool | None]:
-        """The settings with which the model was last evaluated, on the test part if it has been."""
+        """The settings of `evaluate` by which the model was measured on the test part, or else on valid."""
         found = self.measured.get("test") or self.measured.get("valid")
         if found is None:
             return {}

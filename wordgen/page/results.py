@@ -89,7 +89,7 @@ def _comparison(facts: Facts) -> Iterator[Content]:
     if valid is not None and valid.ngram is None and not valid.notes:
         yield element(
             "p",
-            "The text is large, so its word groups were not counted at the end of the training. This counts them: ",
+            "The text is large, so its n-grams were not counted at the end of the training. This counts them: ",
             element("code", f"{evaluating_command(facts.run)} --split valid"),
         )
     if "test" not in facts.measured and facts.best is not None:
@@ -103,7 +103,11 @@ def _comparison(facts: Facts) -> Iterator[Content]:
 def _scores(facts: Facts, shown: Callable[[Score], str]) -> Iterator[list[str]]:
     """One figure of the model and of what it is compared with, for each part."""
     measured = facts.measured.values()
-    order = next((each.order for each in measured if each.ngram), 0)
+    orders = sorted({each.order for each in measured if each.ngram})
+    ngrams = (
+        (f"{order}-gram, Kneser-Ney", [each.ngram if each.order == order else None for each in measured])
+        for order in orders
+    )
     sizes = sorted({each.cache_size for each in measured if each.cache_size is not None})
     caches = (
         (f"with a cache of {size:,}", [each.cache if each.cache_size == size else None for each in measured])
@@ -113,7 +117,7 @@ def _scores(facts: Facts, shown: Callable[[Score], str]) -> Iterator[list[str]]:
         ("the model", [each.model for each in measured]),
         *caches,
         ("learning as it reads", [each.dynamic for each in measured]),
-        (f"{order}-gram, Kneser-Ney", [each.ngram for each in measured]),
+        *ngrams,
         ("word frequencies", [each.unigram for each in measured]),
     )
     for name, scores in rows:

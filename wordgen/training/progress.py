@@ -180,7 +180,7 @@ class TerminalProgress(Observer):
     def _how_to_learn_longer(self) -> str:
         assert self._plan is not None
         longer = " ".join(f"{flag_name(name)} {value}" for name, value in self._plan.settings.longer().items())
-        if self._plan.settings.settled:  # a rate that has come down would have to go up again
+        if self._plan.settings.settled:
             return f"For a better one train anew with {longer}."
         return f"More of them:  {self._training_command} --resume {self._plan.run} {longer}"
 

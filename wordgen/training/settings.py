@@ -190,7 +190,7 @@ class TrainingSettings(DropoutSettings):
 
     @property
     def settled(self) -> bool:
-        """Whether the rate of every step hangs on how many there are to be, so that with more it is another run."""
+        """Whether the number of its steps is part of what it is: the clock has given it, or the rates hang on it."""
         return self.time_budget is not None or self.schedule == "cosine"
 
     def longer(self, at_least: int = 1) -> dict[str, int | str]:

@@ -66,7 +66,9 @@ def end_run(
         unigram_perplexity=_unigram(dataset),
         word_to_try=word_to_try(dataset.codec),
         seconds=time.monotonic() - prepared.began,
-        still_falling=still_falling([epoch.valid_perplexity for epoch in outcome.epochs]),
+        still_falling=still_falling(
+            [each.valid_perplexity for each in outcome.epochs if each.step >= each.epoch * plan.steps_per_epoch]
+        ),
     )
     for observer in observers:
         observer.ended(ending)

@@ -6,6 +6,7 @@ from math import log
 
 import pytest
 
+from wordgen.evaluation.in_words import shown_perplexity
 from wordgen.evaluation.measures import Loss
 from wordgen.evaluation.verdict import Curves, Finding, finding, still_falling, verdict
 
@@ -179,3 +180,9 @@ def test_it_is_one_sentence_with_or_without_something_to_compare_with():
         "The model is as good as the 5-gram (40.0 against 40.0); it was still getting better, so try longer training."
     )
     assert verdict(loss(40), seen, None, None, order=5) == "It was still getting better, so try longer training."
+
+
+def test_small_perplexities_have_a_digit_more():
+    assert [shown_perplexity(value) for value in (3.994, 9.99, 10.04, 1234.56)] == ["3.99", "9.99", "10.0", "1,234.6"]
+    told = "The model is better than the 7-gram, 3% less perplexed (3.99 against 4.10)."
+    assert verdict(loss(3.99), None, loss(27), loss(4.1), order=7) == told

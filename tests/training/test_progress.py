@@ -96,14 +96,14 @@ def test_a_terminal_gets_a_bar_with_what_matters():
     assert "Reading the text" in text
     assert "1/2" in text
     assert "step 4/4" in text
-    assert "loss 2.000 ppl 7.4 1,000 tokens/s" in text
-    assert text.index("perplexity train 9.0") < text.index("a sample") < text.index("Done (all epochs done)")
+    assert "loss 2.000 ppl 7.39 1,000 tokens/s" in text
+    assert text.index("perplexity train 9.00") < text.index("a sample") < text.index("Done (all epochs done)")
 
 
 def test_without_a_terminal_there_are_plain_lines():
     text = shown(terminal=False)
     assert "\x1b" not in text
-    assert "epoch 1/2 step 1/4 loss 2.000 ppl 7.4" in text
+    assert "epoch 1/2 step 1/4 loss 2.000 ppl 7.39" in text
 
 
 def test_a_download_is_shown_with_what_was_here_already():
@@ -118,9 +118,9 @@ def test_both_tell_plan_epochs_and_end():
     for terminal in (True, False):
         text = " ".join(shown(terminal=terminal).split())
         assert "300 of 500 different symbols, covering 95.0%" in text
-        assert "perplexity train 9.0, valid 8.0 (1 min 01 s) best so far" in text
+        assert "perplexity train 9.00, valid 8.00 (1 min 01 s) best so far" in text
         assert (
-            "Best valid perplexity (less is better): 8.0 (epoch 1). Word frequencies alone: 20.0, 2.50 times as much."
+            "Best valid perplexity (less is better): 8.00 (epoch 1). Word frequencies alone: 20.0, 2.50 times as much."
             in text
         )
         assert "do write --model tale --seed 'it'\"'\"'s' --mode sample" in text
@@ -177,7 +177,7 @@ def live(told: Standing, width: int, **console: Any) -> str:
 def test_what_stays_on_the_screen_tells_all_at_once():
     shown = live(standing(90.0, 50.0, 60.0), 100)
     for part in (
-        "epoch 4/4", "step 3/10", "run", "82%", "loss 2.000 ppl 7.4 1,000 tokens/s", "left at most",
+        "epoch 4/4", "step 3/10", "run", "82%", "loss 2.000 ppl 7.39 1,000 tokens/s", "left at most",
         "best valid 50.0 (epoch 2)", "█▁▃", "[b]sample[/b] 3",
     ):  # fmt: skip
         assert part in shown

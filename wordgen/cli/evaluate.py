@@ -12,6 +12,7 @@ from wordgen.cli.flags import Parser, add_flags, given_settings, verb_parser
 from wordgen.cli.generate import limit_threads
 from wordgen.cli.output import on_screen, show, tell
 from wordgen.errors import SettingError, StorageError
+from wordgen.evaluation.in_words import shown_perplexity
 from wordgen.evaluation.settings import AdaptingSettings, EvaluationSettings, NoveltySettings
 
 if TYPE_CHECKING:
@@ -100,7 +101,9 @@ def _on_screen(evaluated: "Evaluation", page: "Path | None") -> "Iterator[Render
     for name, loss in _rows(evaluated):
         times = "" if loss is evaluated.own else f"{loss.perplexity / evaluated.perplexity:,.2f} times the model's"
         bits = f"{loss.bits_per(evaluated.statistics.characters):.3f}"
-        table.add_row(name, f"{loss.perplexity:,.1f}", bits, times, style="bold" if loss is evaluated.own else None)
+        table.add_row(
+            name, shown_perplexity(loss.perplexity), bits, times, style="bold" if loss is evaluated.own else None
+        )
     yield Padding(table, (1, 0))
     if evaluated.verdict is not None:
         yield Text(evaluated.verdict)

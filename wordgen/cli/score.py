@@ -14,6 +14,7 @@ from wordgen.cli.generate import add_model_flag, as_text, limit_threads
 from wordgen.cli.output import show, tell
 from wordgen.cli.waiting import SymbolProgress
 from wordgen.errors import CorpusError, SettingError
+from wordgen.evaluation.in_words import shown_perplexity
 
 if TYPE_CHECKING:
     from wordgen.generation.scoring import Score, ScoredSentence, ScoredSymbol
@@ -120,10 +121,12 @@ def _on_screen(score: "Score", ranking: Sequence[int], *, words: bool) -> str:
         table = Table("rank", "perplexity", "sentence", box=None)
         for rank, number in enumerate(ranking, 1):
             sentence = score.sentences[number]
-            table.add_row(str(rank), f"{sentence.perplexity:,.1f}", Text(sentence.text))
+            table.add_row(str(rank), shown_perplexity(sentence.perplexity), Text(sentence.text))
         console.print(table)
         console.print()
-    console.print(f"Perplexity {score.perplexity:,.1f} over {len(score.symbols):,} symbols.", highlight=False)
+    console.print(
+        f"Perplexity {shown_perplexity(score.perplexity)} over {len(score.symbols):,} symbols.", highlight=False
+    )
     unknown = sum(not each.known for each in score.symbols)
     if unknown:
         console.print(

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from wordgen.cli.output import on_screen, show
 from wordgen.commands import listing_command
+from wordgen.evaluation.in_words import shown_perplexity
 from wordgen.lab.planning import PlannedSweep
 from wordgen.lab.sweeping import SweepEnd
 from wordgen.lab.tables import COLUMNS, as_rows
@@ -162,7 +163,7 @@ def _cells(row: Row) -> tuple[str, ...]:
         str(row.run.random_seed),
         escape(row.note or row.state),
         epoch,
-        "" if row.best is None else f"{row.best:,.1f}",
+        "" if row.best is None else shown_perplexity(row.best),
         "" if left is None else shown_duration(left),
     )
 
@@ -171,7 +172,7 @@ def _in_words(row: Row) -> str:
     if row.state == "done" and row.found.best is not None:
         epochs = len(row.found.valid)
         return (
-            f"valid perplexity {row.found.best:,.1f} in {epochs} epoch{'s' if epochs > 1 else ''} "
+            f"valid perplexity {shown_perplexity(row.found.best)} in {epochs} epoch{'s' if epochs > 1 else ''} "
             f"({shown_duration(row.found.seconds)})."
         )
     return f"{row.note or row.state}."

@@ -1,4 +1,9 @@
-"""What one must know to understand some figures, in words, for the terminal and for the page."""
+"""Figures as they are told, and what one must know to understand them, for the terminal and for the page."""
+
+
+def shown_perplexity(value: float) -> str:
+    """Small ones, as those of letters, with a digit more."""
+    return f"{value:,.2f}" if value < 10 else f"{value:,.1f}"
 
 
 def cache_in_words(weight: float, flatness: float, split: str) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from wordgen.architecture import shown_units
+from wordgen.evaluation.in_words import shown_perplexity
 from wordgen.evaluation.measures import Loss
 
 Fit = Literal["overfitted", "underfitted", "undertrained", "unstable"]
@@ -119,7 +120,7 @@ def _as_good(model: Loss, other: Loss) -> bool:
 
 
 def _both(model: Loss, other: Loss) -> str:
-    return f"{model.perplexity:,.1f} against {other.perplexity:,.1f}"
+    return f"{shown_perplexity(model.perplexity)} against {shown_perplexity(other.perplexity)}"
 
 
 def _by_how_much(model: Loss, other: Loss) -> str:
@@ -160,7 +161,8 @@ def _after_the_best(curves: Curves) -> Finding | None:
 def _by_the_gap(curves: Curves) -> Finding | None:
     """What train and valid perplexity show beside each other, once neither falls any more."""
     train, valid = curves.train[curves.best], curves.valid[curves.best]
-    side_by_side = f"in its best epoch ({curves.best + 1}) valid perplexity was {valid:,.1f} and train {train:,.1f}"
+    both = f"valid perplexity was {shown_perplexity(valid)} and train {shown_perplexity(train)}"
+    side_by_side = f"in its best epoch ({curves.best + 1}) {both}"
     if valid > _FAR_ABOVE * train:
         return _overfitted(curves, f"is overfitted ({side_by_side})")
     if valid <= _HARDLY_ABOVE * train and curves.rate_stays and _stood_still(curves.train, curves.best):

@@ -3,11 +3,13 @@
 import math
 from datetime import datetime
 
+from wordgen.evaluation.in_words import shown_perplexity
+
 
 def perplexity(value: float | None) -> str:
     if value is None or not math.isfinite(value):
         return "beyond any number"
-    return f"{value:,.1f}" if value < 1e9 else f"{value:.1e}"
+    return shown_perplexity(value) if value < 1e9 else f"{value:.1e}"
 
 
 def bits(value: float | None) -> str:

@@ -9,6 +9,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from wordgen.evaluation.in_words import shown_perplexity
 from wordgen.training.reports import shown_duration
 from wordgen.training.standing import Standing
 
@@ -56,7 +57,7 @@ class LiveDisplay:
         if standing.seconds_left is not None:
             yield f"{shown_duration(standing.seconds_left)} left at most"
         if standing.best is not None:
-            yield f"best valid {standing.best.valid_perplexity:,.1f} (epoch {standing.best.epoch})"
+            yield f"best valid {shown_perplexity(standing.best.valid_perplexity)} (epoch {standing.best.epoch})"
         if len(standing.done) > 1 and not plain:
             yield sparkline([epoch.valid_perplexity for epoch in standing.done][-_MOST_IN_SPARKLINE:])
 

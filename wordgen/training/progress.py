@@ -15,6 +15,7 @@ from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
+from wordgen.evaluation.in_words import shown_perplexity
 from wordgen.settings import flag_name
 from wordgen.training.live import LiveDisplay
 from wordgen.training.plan_words import plan_in_words
@@ -110,8 +111,8 @@ class TerminalProgress(Observer):
         mark = "  best so far" if report.best else ""
         mark += "  averaged" if report.averaged else ""
         self._console.print(
-            f"[bold]epoch {report.epoch}[/]: perplexity train {report.train_perplexity:,.1f}, "
-            f"valid [bold]{report.valid_perplexity:,.1f}[/] ({shown_duration(report.seconds)}){mark}",
+            f"[bold]epoch {report.epoch}[/]: perplexity train {shown_perplexity(report.train_perplexity)}, "
+            f"valid [bold]{shown_perplexity(report.valid_perplexity)}[/] ({shown_duration(report.seconds)}){mark}",
             highlight=False,
         )
         if not self._console.is_terminal:
@@ -143,9 +144,9 @@ class TerminalProgress(Observer):
         if ending.best is not None:
             factor = ending.unigram_perplexity / ending.best.valid_perplexity
             say(
-                f"Best valid perplexity (less is better): [bold]{ending.best.valid_perplexity:,.1f}[/] "
+                f"Best valid perplexity (less is better): [bold]{shown_perplexity(ending.best.valid_perplexity)}[/] "
                 f"(epoch {ending.best.epoch}). "
-                f"Word frequencies alone: {ending.unigram_perplexity:,.1f}, {factor:,.2f} times as much.",
+                f"Word frequencies alone: {shown_perplexity(ending.unigram_perplexity)}, {factor:,.2f} times as much.",
                 highlight=False,
             )
             say(self._advice(ending, factor), highlight=False, end="")

@@ -2,6 +2,7 @@
 
 import time
 
+from wordgen.evaluation.in_words import shown_perplexity
 from wordgen.evaluation.measures import perplexity_of
 from wordgen.training.reports import Begun, EpochReport, Sample, StepReport
 
@@ -74,7 +75,7 @@ class Standing:
             return ""
         loss = self._loss / symbols
         speed = f" {self._timed / seconds:,.0f} tokens/s" if seconds else ""
-        return f"loss {loss:.3f} ppl {perplexity_of(loss):,.1f}{speed}"
+        return f"loss {loss:.3f} ppl {shown_perplexity(perplexity_of(loss))}{speed}"
 
     @property
     def seconds_left(self) -> float | None:

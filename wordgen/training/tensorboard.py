@@ -10,6 +10,7 @@ from typing import Any
 from wordgen.bundle import Weights, load_bundle
 from wordgen.corpora.published import Split
 from wordgen.dataset.encoding import Dataset
+from wordgen.evaluation.in_words import shown_perplexity
 from wordgen.evaluation.measures import Loss, predicted_symbols
 from wordgen.training.event_file import EventFile, HParam
 from wordgen.training.plan_words import plan_in_words
@@ -153,6 +154,6 @@ def _report_in_words(report: Mapping[str, Any]) -> Iterator[str]:
     for name, found in named.items():
         if found:
             bits = f"{found['bits_per_character']:.3f} bits per character"
-            yield f"{name:<18}valid perplexity {found['perplexity']:,.1f}, {bits}"
+            yield f"{name:<18}valid perplexity {shown_perplexity(found['perplexity'])}, {bits}"
     if report.get("best_epoch") is not None:
         yield f"The model is that of epoch {report['best_epoch']}."

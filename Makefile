@@ -6,7 +6,7 @@
 #              larger texts than the bundled ones; ROUND_TRIP="..." those that are to come back, by file or by name)
 # make soak    kill and resume a training a hundred times, alone and as one of two (about half an hour)
 # make pictures  take the pictures in docs/pictures anew, from real runs (five minutes; needs Chromium)
-# make sweeps  run the sweeps that come with wordgen to their end (an hour and a half, and it can be stopped
+# make sweeps  run the sweeps that come with wordgen to their end (more than two hours, and it can be stopped
 #              and goes on), and put their curves into docs/pictures
 # make tidy    put code into the project's format
 

@@ -41,6 +41,9 @@ def test_each_can_be_taken_and_says_what_it_is_for(name: str):
         assert getattr(settings, setting) == value
     assert recipe.about.endswith(".")
     assert 20 < len(recipe.about) < 160
+    assert recipe.results
+    for result in recipe.results:
+        assert result.command == f"python train.py --corpus {result.corpus} --recipe {name}"
 
 
 def test_those_that_auto_takes_are_there():

@@ -124,7 +124,7 @@ def test_a_damaged_model(room: Path, name: str, capsys: pytest.CaptureFixture[st
         (b" \n\n", ["other.txt is empty"]),
         (b"\x00\x01\x02", ["is not a text"]),
         ("夜の海\n".encode(), ["small knows nothing that stands in other.txt", "the language that it learned"]),
-        (None, ["There is no text file other.txt", "--split is valid, test, or a text file"]),
+        (None, ["There is no text file 'other.txt'", "--split is valid, test, or a text file"]),
     ],
 )
 def test_a_text_that_no_model_can_be_measured_on(

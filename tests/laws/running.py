@@ -34,7 +34,6 @@ def main() -> None:
         "corpus": "spells", "layers": 2, "units": 24, "dropout": 0.4, "checkpoint_every": "7", "epochs": EPOCHS,
         "patience": 9, "name": "run", "precision": "float32", "vary_seq_len": True, "average_after": 1,
         "locked_dropout": True, "word_dropout": 0.1, "weight_drop": 0.2,
-        "learning_rate": 1.0, "warm_up": 100,  # so high that the second epoch is worse, and averaging begins
     }  # fmt: skip
     wordgen.train_with(wordgen.TrainSettings(**{**settings, **chosen}), [Losses()])
 

@@ -20,12 +20,15 @@ from wordgen.training.tensorboard import DISTINCT, GRADIENT_NORM, LOSS, PERPLEXI
 KILLS = int(os.environ.get("WORDGEN_KILLS", "5"))  # `make soak` sets more
 OPTIONS = ["--corpus", "spells", "--layers", "2", "--units", "24", "--dropout", "0.4", "--checkpoint-every", "7"]
 
+HASTY = {"learning_rate": 1.0, "warm_up": 100}
+"""So high a rate that the second epoch is worse than the first, and averaging begins."""
+
 pytestmark = pytest.mark.slow
 
 
 def start(room: Path, verb: str, program: tuple[str, ...] = ("-m", "tests.laws.running")) -> "subprocess.Popen[bytes]":
     return subprocess.Popen(
-        [sys.executable, *program, verb], cwd=room, env=command_environment(), stderr=subprocess.PIPE
+        [sys.executable, *program, verb, json.dumps(HASTY)], cwd=room, env=command_environment(), stderr=subprocess.PIPE
     )
 
 

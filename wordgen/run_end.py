@@ -67,7 +67,8 @@ def end_run(
         word_to_try=word_to_try(dataset.codec),
         seconds=time.monotonic() - prepared.began,
         still_falling=still_falling(
-            [each.valid_perplexity for each in outcome.epochs if each.step >= each.epoch * plan.steps_per_epoch]
+            [each.valid_perplexity for each in outcome.epochs],
+            broken_off=any(each.step < each.epoch * plan.steps_per_epoch for each in outcome.epochs[-1:]),
         ),
     )
     for observer in observers:

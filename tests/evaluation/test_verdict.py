@@ -19,6 +19,7 @@ def curves(
     units: int | tuple[int, ...] = 512,
     rate_stays: bool = True,
     diverged: bool = False,
+    broken_off: bool = False,
 ) -> Curves:
     return Curves(
         train,
@@ -29,6 +30,7 @@ def curves(
         learning_rate=0.001,
         rate_stays=rate_stays,
         diverged=diverged,
+        broken_off=broken_off,
     )
 
 
@@ -115,6 +117,46 @@ def test_a_plateau_with_train_beside_valid_is_underfitted():
 
 def test_a_last_epoch_that_gained_next_to_nothing_is_a_plateau_too():
     assert found([150, 141, 140.9], [145, 140, 139.9]).fit == "underfitted"
+
+
+def test_a_last_epoch_that_was_the_best_by_next_to_nothing_gets_advice_by_what_else_is_seen():
+    """One of the levelled curves has its rate come down, one learns by heart, one has no more room."""
+    slower = found([90, 80, 75], [88, 79, 78.8], rate_stays=False)
+    assert (slower.fit, slower.changes) == ("levelled off", {"epochs": 24})
+    assert slower.seen == (
+        "has levelled off (in its last epoch, 3, valid perplexity fell by 0.3%, train fell by 6.2%), "
+        "as all does where the learning rate comes down"
+    )
+    by_heart = found([90, 80, 71], [88, 79, 78.8])
+    assert (by_heart.fit, by_heart.changes) == ("levelled off", {"dropout": 0.4})
+    no_room = found([90, 64, 63.9], [88, 79, 78.99])
+    assert (no_room.fit, no_room.changes) == ("levelled off", {"units": 1024})
+    assert "valid perplexity fell by less than 0.1%, train stood still" in no_room.seen
+    assert finding(curves([90, 64, 50], [88, 60, 59.9], dropout=0.5, units=1)) is None  # nothing smaller is left
+
+
+@pytest.mark.parametrize("rate_stays", [True, False])
+@pytest.mark.parametrize("last", [78.99, 78.7, 78.0, 70.0])
+@pytest.mark.parametrize("train", [78.0, 70.0, 40.0])
+def test_where_the_last_epoch_is_the_best_there_is_always_advice(train: float, last: float, *, rate_stays: bool):
+    assert finding(curves([90, 80, train], [88, 79, last], rate_stays=rate_stays)) is not None
+
+
+def test_an_epoch_that_was_broken_off_is_never_called_the_last_whole_one():
+    fell = found([200, 80, 70, 68], [180, 73.5, 60.6, 58.3], broken_off=True)
+    assert fell.seen == (
+        "was still getting better when it ended in the middle of epoch 4 (valid perplexity fell by 3.8% after epoch 3)"
+    )
+    assert still_falling([180, 73.5, 60.6, 58.3], broken_off=True)
+    for little in (60.5, 60.7):  # a few steps of an epoch show next to nothing
+        seen = found([200, 80, 70, 68], [180, 73.5, 60.6, little], broken_off=True).seen
+        assert seen == "was still getting better in its last whole epoch (3: valid perplexity fell by 17.6%)"
+        assert still_falling([180, 73.5, 60.6, little], broken_off=True)
+        assert not still_falling([180, 60.7, 60.6, little], broken_off=True)
+    rose = [180, 73.5, 60.6, 70]
+    assert found([200, 80, 70, 60], rose, broken_off=True).fit == "overfitted"
+    assert not still_falling(rose, broken_off=True)
+    assert finding(curves([200, 150], [180, 179.9], broken_off=True)) is None  # one whole epoch is no curve
 
 
 def test_it_is_not_underfitted_where_it_only_learned_on_by_heart_or_its_rate_came_down():

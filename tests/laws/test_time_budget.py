@@ -44,7 +44,7 @@ def test_one_that_was_still_getting_better_is_told_what_would_have_given_it_more
     ended = run_command("train", *SMALL, *slow, "--time-budget", "30s", cwd=tmp_path)
     assert ended.returncode == 0, ended.stderr
     told = " ".join(ended.stdout.split())
-    assert "still getting better in its last epoch. For a better one train anew with --time-budget 60s." in told
+    assert "still getting better when it ended. For a better one train anew with --time-budget 60s." in told
 
 
 def test_killed_and_resumed_it_keeps_its_steps_and_its_schedule(tmp_path: Path):

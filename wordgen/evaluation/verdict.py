@@ -4,14 +4,14 @@ Only what was seen is said. Where the curves of a run allow no statement, none i
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from wordgen.architecture import shown_units
 from wordgen.evaluation.in_words import shown_perplexity
 from wordgen.evaluation.measures import Loss
 
-Fit = Literal["overfitted", "underfitted", "undertrained", "unstable"]
+Fit = Literal["overfitted", "underfitted", "undertrained", "levelled off", "unstable"]
 
 _NO_DIFFERENCE = 0.02
 """Two perplexities this near to each other are as good as the same."""
@@ -31,7 +31,7 @@ _A_LITTLE = 0.1
 
 @dataclass(frozen=True)
 class Curves:
-    """How a run went, by its whole epochs, and the settings that may have made it so."""
+    """How a run went, epoch by epoch, and the settings that may have made it so."""
 
     train: Sequence[float]
     """Perplexity while learning, epoch by epoch: with dropout, and of weights that were not yet those of its end."""
@@ -46,6 +46,8 @@ class Curves:
     rate_stays: bool = True
     """Whether the learning rate was the same all the time; where it comes down, everything levels off at the end."""
     diverged: bool = False
+    broken_off: bool = False
+    """Whether the last epoch ended before its last step, as a time budget ends one."""
 
     @property
     def best(self) -> int:
@@ -68,10 +70,20 @@ def finding(curves: Curves) -> Finding | None:
     """What the curves of a run show, if they show anything."""
     if curves.diverged:
         return _too_fast(curves, f"diverged in epoch {len(curves.valid) + 1}")
+    if curves.broken_off and _says_little(curves.valid):
+        whole = replace(curves, train=curves.train[:-1], valid=curves.valid[:-1], broken_off=False)
+        return _of_epochs(whole, last="last whole epoch")
+    return _of_epochs(curves)
+
+
+def _of_epochs(curves: Curves, last: str = "last epoch") -> Finding | None:
+    """`last` is what the last of these epochs is called."""
     if len(curves.valid) < 2:
         return None
     if curves.best == len(curves.valid) - 1:
-        return _undertrained(curves) if still_falling(curves.valid) else _by_the_gap(curves)
+        if still_falling(curves.valid):
+            return _undertrained(curves, last)
+        return _by_the_gap(curves) or _levelled_off(curves, last)
     return _after_the_best(curves) or _by_the_gap(curves)
 
 
@@ -85,9 +97,19 @@ def _too_fast(curves: Curves, seen: str) -> Finding:
     )
 
 
-def still_falling(valid: Sequence[float]) -> bool:
-    """Whether the last of some epochs was the best, by more than hardly anything."""
+def still_falling(valid: Sequence[float], *, broken_off: bool = False) -> bool:
+    """Whether the last of some epochs was the best, by more than hardly anything.
+
+    One that was broken off counts only where it says much: after a few steps there is little to be seen.
+    """
+    if broken_off and _says_little(valid):
+        return still_falling(valid[:-1])
     return len(valid) > 1 and valid[-1] == min(valid) and 1 - valid[-1] / valid[-2] >= _STILL_FALLING
+
+
+def _says_little(valid: Sequence[float]) -> bool:
+    """Whether the last epoch changed so little that one which was broken off could as well be left out."""
+    return len(valid) > 1 and -_STILL_FALLING < valid[-1] / valid[-2] - 1 < _ROSE
 
 
 def verdict(model: Loss, found: Finding | None, unigram: Loss | None, ngram: Loss | None, order: int) -> str | None:
@@ -132,14 +154,37 @@ def _by_how_much(model: Loss, other: Loss) -> str:
     return f"{how} ({_both(model, other)})"
 
 
-def _undertrained(curves: Curves) -> Finding:
+def _undertrained(curves: Curves, last: str) -> Finding:
     epochs, gained = len(curves.valid), 1 - curves.valid[-1] / curves.valid[-2]
-    return Finding(
-        "undertrained",
-        f"was still getting better in its last epoch ({epochs}: valid perplexity fell by {gained:.1%})",
-        "longer training",
-        curves.longer,
-    )
+    seen = f"was still getting better in its {last} ({epochs}: valid perplexity fell by {gained:.1%})"
+    if curves.broken_off:
+        before = f"valid perplexity fell by {gained:.1%} after epoch {epochs - 1}"
+        seen = f"was still getting better when it ended in the middle of epoch {epochs} ({before})"
+    return Finding("undertrained", seen, "longer training", curves.longer)
+
+
+def _levelled_off(curves: Curves, last: str) -> Finding | None:
+    """The last epoch was the best, and gained next to nothing: why, the learning rate or train perplexity shows."""
+    train = curves.train[-1] / curves.train[-2] - 1
+    both = f"valid perplexity fell by {_small(1 - curves.valid[-1] / curves.valid[-2])}, train "
+    both += "stood still" if abs(train) < _STOOD_STILL else f"{'fell' if train < 0 else 'rose'} by {abs(train):.1%}"
+    seen = f"has levelled off (in its {last}, {len(curves.valid)}, {both})"
+    if not curves.rate_stays:
+        return Finding(
+            "levelled off",
+            f"{seen}, as all does where the learning rate comes down",
+            "longer training, in which it comes down later",
+            curves.longer,
+        )
+    if train <= -_STOOD_STILL:
+        found = _overfitted(curves, seen)
+        return None if found is None else replace(found, fit="levelled off")
+    larger = {"units": _scaled(curves.units, 2)}
+    return Finding("levelled off", seen, "a larger network or more text", larger)
+
+
+def _small(share: float) -> str:
+    return f"{share:.1%}" if share >= 0.0005 else "less than 0.1%"
 
 
 def _after_the_best(curves: Curves) -> Finding | None:

@@ -197,22 +197,24 @@ class Facts:
 
 
 def curves_of(report: Mapping[str, Any], settings: TrainSettings) -> Curves | None:
-    """Those of the whole epochs: one that was broken off would look like one that gained little."""
+    """Those of all its epochs; the last may have been broken off."""
     try:
         steps = report["steps_per_epoch"]
-        whole: Sequence[Mapping[str, Any]] = [e for e in report["epochs"] if e["step"] >= e["epoch"] * steps]
-        train, valid = ([float(each[f"{split}_perplexity"]) for each in whole] for split in ("train", "valid"))
+        epochs: Sequence[Mapping[str, Any]] = report["epochs"]
+        train, valid = ([float(each[f"{split}_perplexity"]) for each in epochs] for split in ("train", "valid"))
+        broken_off = bool(epochs) and epochs[-1]["step"] < epochs[-1]["epoch"] * steps
     except (KeyError, TypeError, ValueError):
         return None
     return Curves(
         train,
         valid,
-        longer=settings.longer(at_least=len(whole)),
+        longer=settings.longer(at_least=len(epochs) - broken_off),
         dropout=settings.acting(settings.layers),
         units=settings.units,
         learning_rate=settings.first_learning_rate,
         rate_stays=settings.schedule == "constant",
         diverged=report.get("ended") == "diverged",
+        broken_off=broken_off,
     )
 
 

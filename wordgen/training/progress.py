@@ -171,7 +171,7 @@ class TerminalProgress(Observer):
         if ending.stopped:
             return "" if factor > 1 else "So far it knows less than word frequencies say: it was stopped early.\n"
         if ending.still_falling:
-            return f"It was still getting better in its last epoch. {escape(self._how_to_learn_longer())}\n"
+            return f"It was still getting better when it ended. {escape(self._how_to_learn_longer())}\n"
         if factor < 1:
             return "That is worse than counting words: try more epochs, or a smaller --batch-size.\n"
         if factor < 1.1:

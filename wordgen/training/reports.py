@@ -209,7 +209,7 @@ class Ending:
     word_to_try: str | None
     seconds: float
     still_falling: bool = False
-    """Whether the valid perplexity was, in the last epoch of all that the run might have."""
+    """Whether the valid perplexity was, when the run ended."""
 
 
 class Observer:

@@ -9,6 +9,9 @@ from wordgen.lab.planning import PlannedRun
 from wordgen.lab.results import NetworkResult, RunResult
 from wordgen.lab.sweep_file import Network, Sweep
 
+_STEPS = 8400
+"""An epoch, with a seq len of one."""
+
 Figures = Mapping[tuple[Any, ...], Sequence[float | None]]
 """For each network, by its values of the settings, the valid perplexity of each random seed, or nothing."""
 
@@ -26,13 +29,16 @@ def sweep_with(settings: Sequence[str], figures: Figures) -> tuple[Sweep, list[N
 
 
 def result(network: Network, perplexities: Sequence[float | None], curve: Sequence[float] = ()) -> NetworkResult:
+    settings = {"epochs": 10, **network.settings}
+    steps = _STEPS // settings.get("seq_len", 1)
+    seconds = 1200.0 / settings.get("seq_len", 100)
     runs = tuple(
         RunResult(
             cast(PlannedRun, None),
-            Found("missing") if best is None else Found("over", (*curve, best), best, 12.0, best * 1.1),
+            Found("missing") if best is None else Found("over", (*curve, best), best, seconds, best * 1.1),
             "" if best is not None else DIVERGED,
         )
         for best in perplexities
     )
     text = " ".join(str(value) for name, value in network.settings.items() if name in OF_THE_TEXT)
-    return NetworkResult(network, network.settings, text, 1000, runs)
+    return NetworkResult(network, settings, text, 1000, runs, steps_per_epoch=steps)

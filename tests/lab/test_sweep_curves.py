@@ -81,7 +81,7 @@ def test_the_line_is_the_mean_and_the_band_holds_all_random_seeds():
 
 def test_the_mean_goes_as_far_as_all_random_seeds_do():
     runs = [result(Network("a", {}), [30.0], curve).runs[0] for curve in ([90.0, 60.0], [80.0])]
-    (line,) = draw("", [NetworkResult(Network("a", {}), {}, "", 1000, tuple(runs))]).axes[0].get_lines()
+    (line,) = draw("", [NetworkResult(Network("a", {}), {}, "", 1000, tuple(runs), 10)]).axes[0].get_lines()
     assert list(line.get_ydata()) == [85.0, 45.0]  # pyright: ignore[reportArgumentType]
 
 

@@ -8,11 +8,13 @@ from statistics import fmean
 from typing import Any
 
 from wordgen.corpora.corpus import CorpusSettings
-from wordgen.lab.chance import Chance, pooled
+from wordgen.lab.chance import Chance, chance_of, half_width
 from wordgen.lab.results import NetworkResult
 from wordgen.lab.sweep_file import Sweep
 from wordgen.text.settings import TextSettings
 
+_OF_LENGTH = {"epochs", "time_budget"}
+_MORE_STEPS = 1.05
 OF_THE_TEXT = {each.name for group in (CorpusSettings, TextSettings) for each in fields(group)}
 
 
@@ -30,6 +32,15 @@ class Difference:
     """Of how many pairs of networks."""
     may_be_off: float | None
     """With 95% certainty for all comparisons together; nothing where chance is not known."""
+    steps: tuple[float, float]
+    """How many the networks with the lower and with the higher perplexity might learn in."""
+    seconds: tuple[float, float]
+    """How long both took."""
+
+    @property
+    def confounded(self) -> bool:
+        """Whether one of both might learn in more steps, where that is not what was set."""
+        return self.setting not in _OF_LENGTH and max(self.steps) > _MORE_STEPS * min(self.steps)
 
     @property
     def beyond_chance(self) -> bool:
@@ -76,10 +87,32 @@ class _Measured:
     """In which networks differ."""
     text: str
     logs: list[float]
+    steps: float
+    seconds: float
 
     @property
     def mean(self) -> float:
         return fmean(self.logs)
+
+
+@dataclass(frozen=True)
+class _Side:
+    """The networks with one of two values that are compared."""
+
+    value: Any
+    members: Sequence[_Measured]
+
+    @property
+    def mean(self) -> float:
+        return fmean(each.mean for each in self.members)
+
+    @property
+    def steps(self) -> float:
+        return fmean(each.steps for each in self.members)
+
+    @property
+    def seconds(self) -> float:
+        return fmean(each.seconds for each in self.members)
 
 
 def effects_of(sweep: Sweep, results: Sequence[NetworkResult]) -> Effects:
@@ -89,7 +122,13 @@ def effects_of(sweep: Sweep, results: Sequence[NetworkResult]) -> Effects:
         return {name: _value(result, name) for name in varied}
 
     measured = [
-        _Measured(differing(result), result.text, [log(value) for value in result.valid.values])
+        _Measured(
+            differing(result),
+            result.text,
+            [log(value) for value in result.valid.values],
+            result.steps,
+            fmean(each.found.seconds for each in result.counted),
+        )
         for result in results
         if result.valid is not None
     ]
@@ -97,7 +136,7 @@ def effects_of(sweep: Sweep, results: Sequence[NetworkResult]) -> Effects:
     one_text = len({result.text for result in results}) <= 1
     left_out = [name for name in varied if name in OF_THE_TEXT or (name == "recipe" and not one_text)]
     compared = [name for name in varied if name not in left_out]
-    chance = pooled([each.logs for each in measured])
+    chance = chance_of([each.logs for each in measured])
     comparing = _Comparing(measured, diverged, chance)
     largest = [found for name in compared if (found := comparing.largest(name)) is not None]
     return Effects(
@@ -150,14 +189,26 @@ class _Comparing:
         return max(known, key=lambda each: (each.beyond_chance, each.by), default=None)
 
     def _difference(self, setting: str, one: Any, other: Any, among: Sequence[_Measured]) -> Difference | None:
+        """Between two values, over the pairs of which chance is known, or else over all."""
         pairs = list(_pairs(setting, one, other, among))
+        known = [pair for pair in pairs if all(len(each.logs) > 1 for each in pair)]
+        pairs = known or pairs
         if not pairs:
             return None
-        by = fmean(first.mean - second.mean for first, second in pairs)
-        variance = sum(1 / len(each.logs) for pair in pairs for each in pair) / len(pairs) ** 2
-        off = None if self._chance is None else self._chance.half_width(variance, self._comparisons)
-        lower, higher = (one, other) if by < 0 else (other, one)
-        return Difference(setting, lower, higher, abs(by), len(pairs), off)
+        networks = [(1 / len(pairs), each.logs) for pair in pairs for each in pair]
+        off = half_width(networks, self._comparisons) if known else None
+        sides = [_Side(value, members) for value, members in zip((one, other), zip(*pairs, strict=True), strict=True)]
+        lower, higher = sorted(sides, key=lambda side: side.mean)
+        return Difference(
+            setting,
+            lower.value,
+            higher.value,
+            higher.mean - lower.mean,
+            len(pairs),
+            off,
+            steps=(lower.steps, higher.steps),
+            seconds=(lower.seconds, higher.seconds),
+        )
 
     def interplays(self, settings: Sequence[str]) -> Iterator[Interplay]:
         """Each two settings are told of once, as what is best of the one that has more values."""

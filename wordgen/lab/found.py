@@ -35,6 +35,8 @@ class Found:
     test: float | None = None
     at_last_epoch: bool = False
     """Whether it has come to the last epoch that it may have."""
+    steps: int = 0
+    """How many it has learned in."""
 
 
 def look(run: PlannedRun) -> Found:
@@ -50,6 +52,7 @@ def look(run: PlannedRun) -> Found:
         best=report.get("valid_perplexity"),
         seconds=sum(float(epoch["seconds"]) for epoch in epochs),
         at_last_epoch=len(epochs) == run.settings.epochs,
+        steps=epochs[-1]["step"] if epochs else 0,
     )
 
 

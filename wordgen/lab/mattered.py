@@ -4,8 +4,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from wordgen.evaluation.verdict import still_falling
+from wordgen.lab.chance import Chance
 from wordgen.lab.effects import Difference, Effects, Interplay
 from wordgen.lab.results import NetworkResult
+from wordgen.training.reports import shown_duration
 
 
 def what_mattered(results: Sequence[NetworkResult], effects: Effects) -> str:
@@ -28,15 +30,20 @@ def _sentences(results: Sequence[NetworkResult], effects: Effects) -> Iterator[s
         yield from (_plain(each) for each in simple)
     else:
         yield from _beside_chance(simple, alone=not effects.interplays)
-        runs = sum(len(each.counted) for each in counted)
-        yield (
-            "By chance alone, from random seed to random seed, a network's perplexity varies with a standard deviation "
-            f"of {effects.chance.deviation:.1%} (n = {runs} runs); ± is 95% certainty for all comparisons together."
-        )
+        yield _of_chance(effects.chance, counted)
     yield from _unfinished(counted)
     if effects.left_out:
         names = " and ".join(_words(name) for name in effects.left_out)
         yield f"Perplexities of another {names} cannot be compared, so nothing is said of that."
+
+
+def _of_chance(chance: Chance, counted: Sequence[NetworkResult]) -> str:
+    runs = sum(len(each.counted) for each in counted)
+    return (
+        "By chance alone, from random seed to random seed, a network's perplexity varies with a standard deviation "
+        f"of {chance.deviation:.1%} (n = {runs} runs; {chance.widest:.1%} in the network that varies most); "
+        "± is 95% certainty for all comparisons together, by how much each network varies."
+    )
 
 
 def _best(counted: Sequence[NetworkResult]) -> str:
@@ -60,16 +67,23 @@ def _unfinished(counted: Sequence[NetworkResult]) -> Iterator[str]:
 
 def _beside_chance(differences: Sequence[Difference], *, alone: bool) -> Iterator[str]:
     """`alone` says that no setting mattered in an interplay, perhaps more than all of these."""
-    surely = [each for each in differences if each.beyond_chance]
+    surely = [each for each in differences if each.beyond_chance and not each.confounded]
+    confounded = [each for each in differences if each.beyond_chance and each.confounded]
+    most = " most" if alone and len(differences) > 1 and not confounded else ""
     for each in surely:
-        begins = _first(_words(each.setting))
-        if each is surely[0]:
-            begins = f"The {_words(each.setting)} mattered{' most' if alone and len(differences) > 1 else ''}"
+        begins = f"The {_words(each.setting)} mattered{most}" if each is surely[0] else _first(_words(each.setting))
         yield f"{begins}: {_comparison(each)}."
+    yield from (_plain(each) for each in confounded)
+    yield from _no_more_than_chance(differences)
+    unknown = [each for each in differences if each.may_be_off is None]
+    yield from (f"{_plain(each)} Of these one random seed alone came through, so it may be chance." for each in unknown)
+
+
+def _no_more_than_chance(differences: Sequence[Difference]) -> Iterator[str]:
     chance = [
         f"the {_words(each.setting)} ({_percent(each.share)} ± {_percent(each.share_off)})"
         for each in differences
-        if not each.beyond_chance
+        if each.may_be_off is not None and not each.beyond_chance
     ]
     if chance:
         listed = chance[0] if len(chance) == 1 else f"{', '.join(chance[:-1])} and {chance[-1]}"
@@ -84,7 +98,16 @@ def _comparison(difference: Difference) -> str:
     values = f"{_shown(difference.lower)} instead of {_shown(difference.higher)}"
     off = "" if difference.share_off is None else f" (± {_percent(difference.share_off)})"
     average = f", on average of {difference.pairs} pairs of networks" if difference.pairs > 1 else ""
-    return f"{values} lowers valid perplexity by {_percent(difference.share)}{off}{average}"
+    how_much = f"{_percent(difference.share)}{off}{average}"
+    if not difference.confounded:
+        return f"{values} lowers valid perplexity by {how_much}"
+    lower, higher = difference.steps
+    seconds, against = map(shown_duration, difference.seconds)
+    time = "" if seconds == against else f" and {seconds} instead of {against}"
+    return (
+        f"{values} goes with a valid perplexity lower by {how_much}, but also with {lower:,.0f} steps instead of "
+        f"{higher:,.0f}{time}, so this sweep does not say which of these lowered it"
+    )
 
 
 def _interplay(interplay: Interplay) -> str:

@@ -76,6 +76,7 @@ class NetworkResult:
     parameters: int
     runs: tuple[RunResult, ...]
     """One for each random seed, whatever became of it."""
+    steps_per_epoch: int
 
     @property
     def counted(self) -> list[RunResult]:
@@ -101,6 +102,13 @@ class NetworkResult:
     @property
     def seconds(self) -> Spread | None:
         return _spread([each.found.seconds for each in self.counted])
+
+    @property
+    def steps(self) -> float:
+        """How many it might learn in: all those of its epochs, or as many as its time budget was enough for."""
+        if self.settings.get("time_budget") is None:
+            return float(self.steps_per_epoch * self.settings["epochs"])
+        return fmean(each.found.steps for each in self.counted)
 
     @property
     def note(self) -> str:
@@ -151,6 +159,7 @@ def _result(
         plan.fingerprint,
         plan.architecture.parameters,
         tuple(RunResult(run, found[run.name], notes.get(run.name, "")) for run in runs),
+        plan.steps_per_epoch,
     )
 
 

@@ -65,6 +65,11 @@ def test_left_out_words_are_named_apart_from_the_text(capsys: pytest.CaptureFixt
     assert shown.out.startswith("The caster")
 
 
+def test_a_number_as_seed_names_the_random_seed(capsys: pytest.CaptureFixture[str]):
+    main(["generate", "--seed", "42", "--length", "2"])
+    assert "--random-seed 42 makes the same text come again." in capsys.readouterr().err
+
+
 def test_near_words_are_proposed(capsys: pytest.CaptureFixture[str]):
     assert main(["generate", "--seed", "castre", "--length", "3"]) == 0
     shown = capsys.readouterr()

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from wordgen.cli.exits import EXIT_OK
-from wordgen.cli.flags import ActionParser, Parser, action_parser, add_flags, settings_from, verb_parser
+from wordgen.cli.flags import Parser, action_parser, add_flags, settings_from, verb_parser
 from wordgen.cli.output import on_screen, show
 from wordgen.cli.waiting import fetching, reading
 from wordgen.commands import TRY
@@ -36,19 +36,19 @@ _SPACES = {" ": "␣", "\u3000": "□"}
 def make_parser(prog: str) -> Parser:
     parser = verb_parser(prog, "List the texts that wordgen knows by name, look into one, add your own.", "show lotr")
     parser.set_defaults(action=_list)
-    actions = parser.add_subparsers(metavar="ACTION", parser_class=ActionParser)
+    actions = parser.add_subparsers(metavar="ACTION")
     _make_list_parser(actions)
     _make_show_parser(actions)
     _make_add_parser(actions)
     return parser
 
 
-def _make_list_parser(actions: "argparse._SubParsersAction[ActionParser]") -> None:
+def _make_list_parser(actions: "argparse._SubParsersAction[Parser]") -> None:
     parser = action_parser(actions, "list", "list all texts that --corpus knows by name (without ACTION, too)", "")
     parser.set_defaults(action=_list)
 
 
-def _make_show_parser(actions: "argparse._SubParsersAction[ActionParser]") -> None:
+def _make_show_parser(actions: "argparse._SubParsersAction[Parser]") -> None:
     what_it_does = "show what a text is made of: its symbols, and how many of them a vocabulary covers"
     parser = action_parser(actions, "show", what_it_does, "lotr")
     names = "a name of the list, text files, folders of them, or - for standard input"
@@ -58,7 +58,7 @@ def _make_show_parser(actions: "argparse._SubParsersAction[ActionParser]") -> No
     parser.set_defaults(action=_show)
 
 
-def _make_add_parser(actions: "argparse._SubParsersAction[ActionParser]") -> None:
+def _make_add_parser(actions: "argparse._SubParsersAction[Parser]") -> None:
     what_it_does = "give a text of yours a name, for --corpus and for the list"
     parser = action_parser(actions, "add", what_it_does, 'sea moby.txt --title "Moby-Dick"')
     parser.add_argument("name", metavar="NAME", help="what to call it")

@@ -1,11 +1,13 @@
 """Flags are made from the settings' own declarations: name, type, choices, default and help stand once."""
 
 import argparse
-import difflib
+import re
+import sys
 from dataclasses import MISSING, fields
 from types import UnionType
 from typing import Any, Literal, NoReturn, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from wordgen.cli.suggestions import about_choice, about_unknown
 from wordgen.errors import SettingError
 from wordgen.settings import Settings, flag_name
 
@@ -13,27 +15,28 @@ Group = TypeVar("Group", bound=Settings)
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser that says what is wrong in one sentence, as every other error does."""
+    """An argument parser that says what is wrong in one sentence, as every other error does.
 
-    def error(self, message: str) -> NoReturn:
-        raise SettingError(f"{message[0].upper()}{message[1:]}.{self._near(message)} See {self.prog} --help")
-
-    def _near(self, message: str) -> str:
-        if not message.startswith("unrecognized"):
-            return ""
-        given = [word.partition("=")[0] for word in message.split() if word.startswith("--")]
-        near = [match for word in given for match in difflib.get_close_matches(word, self._option_string_actions, n=1)]
-        return f" Did you mean {' '.join(near)}?" if near else ""
-
-
-class ActionParser(Parser):
-    """The parser of an action: it knows its own flags, so it is the one to say which it does not know."""
+    The parser of an action says by itself which arguments it does not know, for it knows its own flags.
+    """
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
-        parsed, unknown = super().parse_known_args(args, namespace)
+        given = list(sys.argv[1:] if args is None else args)
+        parsed, unknown = super().parse_known_args(given, namespace)
         if unknown:
-            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+            self._refuse(f"unrecognized arguments: {' '.join(unknown)}", about_unknown(self, given, unknown))
         return parsed, unknown
+
+    def error(self, message: str) -> NoReturn:
+        wrong = re.match(r"argument (\S+): invalid choice: '(.*?)' \(choose from (.*)\)", message, re.DOTALL)
+        hint = ""
+        if wrong is not None:
+            hint = about_choice(self, wrong[1], wrong[2], [each.strip("' ") for each in wrong[3].split(",")])
+        self._refuse(message, hint)
+
+    def _refuse(self, message: str, hint: str) -> NoReturn:
+        told = [f"{message[0].upper()}{message[1:]}.", hint, f"See {self.prog} --help"]
+        raise SettingError(" ".join(filter(None, told)))
 
 
 def verb_parser(prog: str, description: str, example: str) -> Parser:
@@ -42,7 +45,7 @@ def verb_parser(prog: str, description: str, example: str) -> Parser:
     return _with_debug(parser)
 
 
-def action_parser(actions: "argparse._SubParsersAction[ActionParser]", name: str, help: str, example: str) -> Parser:
+def action_parser(actions: "argparse._SubParsersAction[Parser]", name: str, help: str, example: str) -> Parser:
     """The parser of one of several things that a verb does."""
     description = f"{help[0].upper()}{help[1:]}."
     parser = actions.add_parser(name, help=help, description=description, allow_abbrev=False)

@@ -218,8 +218,12 @@ def _with_copies(text: "Text", copies: "Sequence[Copy]") -> str:
 
 
 def _tell_of(seed: "Seed", place: str) -> None:
-    """What of a seed the model cannot use."""
+    """What of a seed the model cannot use, and what was perhaps meant by a number."""
     unknown = seed.unknown
+    if not place and seed.given.strip().isdecimal():
+        tell(
+            f"--seed takes the words to begin with; --random-seed {seed.given.strip()} makes the same text come again."
+        )
     for each in unknown[:_MOST_NAMED]:
         near = f", did you mean {' or '.join(each.near)}?" if each.near else "."
         tell(f"{place}{each.word}: unknown{near} It is left out of the seed.")

@@ -5,7 +5,7 @@ import json
 from typing import TYPE_CHECKING
 
 from wordgen.cli.exits import EXIT_OK
-from wordgen.cli.flags import ActionParser, Parser, action_parser, verb_parser
+from wordgen.cli.flags import Parser, action_parser, verb_parser
 from wordgen.cli.output import on_screen, plain, show
 from wordgen.errors import SettingError
 from wordgen.files import shown_size
@@ -20,7 +20,7 @@ def make_parser(prog: str) -> Parser:
     parser = verb_parser(prog, "List what was trained, look into a run, compare several, remove some.", "show my-book")
     parser.set_defaults(action=_list, sweep=None)
     _add_list_flags(parser, sort="age", as_json=False)
-    actions = parser.add_subparsers(metavar="ACTION", parser_class=ActionParser)
+    actions = parser.add_subparsers(metavar="ACTION")
     _make_list_parser(actions)
     _make_show_parser(actions)
     _make_compare_parser(actions)
@@ -41,7 +41,7 @@ def _add_json_flag(parser: argparse.ArgumentParser, default: object = argparse.S
     parser.add_argument("--json", action="store_true", default=default, help="JSON, for programs (default: no)")
 
 
-def _make_list_parser(actions: "argparse._SubParsersAction[ActionParser]") -> None:
+def _make_list_parser(actions: "argparse._SubParsersAction[Parser]") -> None:
     parser = action_parser(actions, "list", "list all runs (without ACTION, too), or those of a sweep", "--sort valid")
     parser.add_argument("sweep", nargs="?", metavar="SWEEP", help="a sweep, whose runs to list (default: all runs)")
     # What stands before ACTION counts unless it is said anew.
@@ -49,7 +49,7 @@ def _make_list_parser(actions: "argparse._SubParsersAction[ActionParser]") -> No
     parser.set_defaults(action=_list)
 
 
-def _make_show_parser(actions: "argparse._SubParsersAction[ActionParser]") -> None:
+def _make_show_parser(actions: "argparse._SubParsersAction[Parser]") -> None:
     what_it_does = "show a run: its settings, figures, curves and files, and the commands for it"
     parser = action_parser(actions, "show", what_it_does, "my-book")
     names = "its name or how that begins, or a model's folder (default: the newest model)"
@@ -58,7 +58,7 @@ def _make_show_parser(actions: "argparse._SubParsersAction[ActionParser]") -> No
     parser.set_defaults(action=_show)
 
 
-def _make_compare_parser(actions: "argparse._SubParsersAction[ActionParser]") -> None:
+def _make_compare_parser(actions: "argparse._SubParsersAction[Parser]") -> None:
     what_it_does = "put runs side by side: the settings that differ, and which came out better"
     parser = action_parser(actions, "compare", what_it_does, "my-book my-book-2")
     parser.add_argument("runs", nargs="+", metavar="NAME", help="two or more names, or how they begin")
@@ -66,7 +66,7 @@ def _make_compare_parser(actions: "argparse._SubParsersAction[ActionParser]") ->
     parser.set_defaults(action=_compare)
 
 
-def _make_rm_parser(actions: "argparse._SubParsersAction[ActionParser]") -> None:
+def _make_rm_parser(actions: "argparse._SubParsersAction[Parser]") -> None:
     parser = action_parser(actions, "rm", "remove runs for good, or whole sweeps, with all of their files", "my-book")
     parser.add_argument("runs", nargs="+", metavar="NAME", help="their full names")
     parser.add_argument("--yes", action="store_true", help="do not ask before (default: no)")

@@ -2,14 +2,25 @@
 
 import gzip
 import json
+from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.conftest import Command
+from wordgen.architecture import NetworkSettings
+from wordgen.cli.flags import given_settings
+from wordgen.cli.train import make_parser
+from wordgen.commands import training_arguments, training_command
 from wordgen.errors import SettingError
+from wordgen.lab.planning import plan_sweep
+from wordgen.lab.sweep_file import find_sweep
 from wordgen.recipes import find_recipe, recipe_for, recipe_in_words, recipe_names
 from wordgen.run_settings import TrainSettings, settings_of
+from wordgen.training.settings import TrainingSettings
 
 OWN = """
 about = "My own."
@@ -70,12 +81,88 @@ def test_auto_goes_by_the_size_of_the_text(in_empty_folder: Path):
         assert settings.epochs == 99
 
 
+def test_letters_have_one_of_their_own():
+    settings = settings_of({"corpus": "spells", "tokenizer": "characters"})
+    assert (settings.recipe, settings.seq_len) == ("char-rnn", 50)
+    assert settings_of({"corpus": "spells", "tokenizer": "whitespace"}).recipe == "short"
+    assert recipe_in_words("char-rnn", 100).endswith("It is what auto takes where --tokenizer is characters.")
+
+
+HOW_LONG = (
+    "epochs",
+    "time_budget",
+    "patience",
+    "random_seed",
+    "checkpoint_every",
+    "copy_index",
+    "histograms",
+    "precision",
+)
+OF_NETWORK_OR_LEARNING = {each.name for each in fields(NetworkSettings)} | {
+    each.name for each in fields(TrainingSettings)
+}
+
+
+def test_one_is_taken_unless_something_of_network_or_learning_is_given():
+    assert settings_of({"corpus": "spells"}) == settings_of({"corpus": "spells", "recipe": "auto"})
+    for each in fields(TrainSettings):
+        if each.name in ("corpus", "recipe", "local_devices", "tokenizer"):
+            continue
+        decides = each.name in OF_NETWORK_OR_LEARNING and each.name not in HOW_LONG
+        settings = settings_of({"corpus": "spells", each.name: each.default})
+        assert settings.recipe == (None if decides else "short"), each.name
+
+
+def test_without_one_all_is_as_by_default():
+    """The first command of all keeps its meaning: its flags say what the network is."""
+    plain = TrainSettings(corpus="lotr", seq_len=15, layers=3)
+    assert settings_of({"corpus": "lotr", "seq_len": 15, "layers": 3}) == plain
+    assert settings_of({"corpus": "lotr", "recipe": "none"}) == plain
+    arguments = make_parser("train").parse_args(["--corpus", "lotr", "--seq-len", "15", "--layers", "3"])
+    assert settings_of(given_settings(TrainSettings, arguments)) == plain
+
+
+@given(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "recipe": st.sampled_from(["none", "auto", "short", "book"]),
+            "layers": st.integers(1, 4),
+            "units": st.sampled_from([8, 512]),
+            "epochs": st.integers(1, 20),
+            "optimizer": st.sampled_from(["sgd", "rmsprop"]),
+            "tied": st.booleans(),
+        },
+    )
+)
+def test_the_commands_that_repeat_a_run_mean_its_settings(given: dict[str, Any]):
+    """Whatever recipe it began with: what is advised, and what a sweep starts, takes none by itself."""
+    settings = settings_of({"corpus": "spells", **given})
+    for arguments in (training_arguments(settings, "run"), ["train", *training_command(settings).split()[4:]]):
+        again = settings_of(given_settings(TrainSettings, make_parser("train").parse_args(arguments[1:])))
+        assert replace(again, name=None, recipe=None) == replace(settings, recipe=None)
+
+
+def test_in_a_sweep_all_networks_have_one_or_none(in_empty_folder: Path):
+    def recipes(networks: str) -> list[str | None]:
+        content = f'random_seeds = [1]\n[settings]\ncorpus = "spells"\n{networks}'
+        (in_empty_folder / "own.toml").write_text(content, encoding="utf-8")
+        return [run.settings.recipe for run in plan_sweep(find_sweep("own.toml")).runs]
+
+    assert recipes("[grid]\nvocab_size = [500, 900]") == ["short"] * 2
+    assert recipes('[[networks]]\nname = "plain"\n[[networks]]\nname = "two"\nlayers = 2\nunits = 8') == [None] * 2
+    assert recipes('[[networks]]\nname = "plain"\n[[networks]]\nname = "two"\nrecipe = "short"') == ["short"] * 2
+
+
 def test_what_is_given_by_hand_wins_even_where_it_is_the_default(in_empty_folder: Path):
     (in_empty_folder / "my.toml").write_text(OWN, encoding="utf-8")
     settings = settings_of({"corpus": "spells", "recipe": "my.toml", "learning_rate": None, "layers": 2})
     assert settings.units == (32, 16)
     assert settings.learning_rate is None
     assert settings_of({"corpus": "spells", "units": 7}) == TrainSettings(corpus="spells", units=7)
+    lists = {"corpus": [Path("a.txt"), "b.txt"], "units": [8, 4], "layers": 2}
+    assert settings_of(lists) == TrainSettings(corpus=("a.txt", "b.txt"), units=(8, 4), layers=2)
+    assert settings_of({"corpus": Path("a.txt"), "layers": 2}).corpus == "a.txt"
 
 
 def test_a_learning_rate_is_of_its_optimizer(in_empty_folder: Path):
@@ -119,7 +206,7 @@ def test_a_recipe_that_cannot_be_read_says_why(in_empty_folder: Path, content: s
 @pytest.mark.parametrize(
     ("given", "part"),
     [
-        ({"recipe": "nonsense"}, "There is no recipe 'nonsense'. There are auto, "),
+        ({"recipe": "nonsense"}, "There is no recipe 'nonsense'. There are auto, none, "),
         ({"recipe": "../recipes/lyrics"}, "There is no recipe"),
         ({"recipe": "gone.toml"}, "The recipe gone.toml cannot be read"),
         ({"recipe": "odd.toml"}, "has a setting 'name', which recipes cannot have"),
@@ -140,6 +227,7 @@ def test_a_run_says_which_recipe_it_took_and_what_for_and_goes_on_with_it(comman
     assert begun.returncode == 0, begun.stderr
     name = "short"
     told = " ".join(begun.stdout.split())
+    assert "--recipe none leaves it; flags beside --recipe change it" in told
     assert f"{find_recipe(name).about} It is what auto takes for texts of up to 150 kB, and this one has " in told
     report = json.loads((tmp_path / "saved_models" / "run" / "report.json").read_text())
     assert report["settings"]["recipe"] == name

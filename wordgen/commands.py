@@ -6,12 +6,13 @@ from dataclasses import MISSING, fields
 from typing import TYPE_CHECKING, Any
 
 from wordgen.evaluation.settings import EvaluationSettings
+from wordgen.recipes import NO_RECIPE
+from wordgen.run_settings import TrainSettings, decides
 from wordgen.settings import flag_name
 from wordgen.training.settings import DeviceSettings
 
 if TYPE_CHECKING:
     from wordgen.evaluation.verdict import Finding
-    from wordgen.run_settings import TrainSettings
 
 TRY = "python -m wordgen"
 """How a command begins: that works in a checkout and where wordgen is installed."""
@@ -20,7 +21,7 @@ _OF_ONE_RUN = frozenset({"name", "recipe", "overwrite", *(each.name for each in 
 
 
 def training_command(
-    settings: "TrainSettings", changes: Mapping[str, Any] | None = None, *, as_computed: bool = False
+    settings: TrainSettings, changes: Mapping[str, Any] | None = None, *, as_computed: bool = False
 ) -> str:
     """To train with such settings, some of them changed; a new run has its own name and place.
 
@@ -28,12 +29,12 @@ def training_command(
     """
     values = {**settings.to_mapping(), **(changes or {})}
     left_out = _OF_ONE_RUN if as_computed else _OF_ONE_RUN | {"precision"}
-    return f"{TRY} train {shlex.join(_flags(settings, values, left_out))}"
+    return f"{TRY} train {shlex.join(_every_flag(settings, values, left_out))}"
 
 
-def training_arguments(settings: "TrainSettings", run: str) -> list[str]:
-    """Those with which `train` begins a run of this name; every setting is said, so no recipe is."""
-    return ["train", "--name", run, *_flags(settings, settings.to_mapping(), _OF_ONE_RUN)]
+def training_arguments(settings: TrainSettings, run: str) -> list[str]:
+    """Those with which `train` begins a run of this name; every setting is said, so no recipe is taken."""
+    return ["train", "--name", run, *_every_flag(settings, settings.to_mapping(), _OF_ONE_RUN)]
 
 
 def sweeping_command(sweep: str, name: str | None = None) -> str:
@@ -79,7 +80,7 @@ def removing_command(run: str) -> str:
 
 def commands_about(
     run: str,
-    settings: "TrainSettings",
+    settings: TrainSettings,
     seed: str | None,
     *,
     can_be_resumed: bool,
@@ -95,7 +96,7 @@ def commands_about(
         yield "To measure how good it is", evaluating_command(run, **(evaluation or {}))
 
 
-def command_to_try(found: "Finding | None", settings: "TrainSettings | None", model: str, *, can_go_on: bool) -> str:
+def command_to_try(found: "Finding | None", settings: TrainSettings | None, model: str, *, can_go_on: bool) -> str:
     """What a verdict advises; or to let the model write."""
     if found is None or settings is None:
         return writing_command(model)
@@ -104,7 +105,15 @@ def command_to_try(found: "Finding | None", settings: "TrainSettings | None", mo
     return training_command(settings, found.changes)
 
 
-def _flags(settings: "TrainSettings", values: Mapping[str, Any], left_out: frozenset[str]) -> Iterator[str]:
+def _every_flag(settings: TrainSettings, values: Mapping[str, Any], left_out: frozenset[str]) -> Iterator[str]:
+    """The settings that are not as by default, and that no recipe is to be taken where they do not say it already."""
+    yield from _flags(settings, values, left_out)
+    usual = {each.name: each.default for each in fields(settings)}
+    if not decides(name for name, value in values.items() if name not in left_out and value != usual[name]):
+        yield from (flag_name("recipe"), NO_RECIPE)
+
+
+def _flags(settings: TrainSettings, values: Mapping[str, Any], left_out: frozenset[str]) -> Iterator[str]:
     """The settings that are not as they would be by themselves."""
     for each in fields(settings):
         value = values[each.name]

@@ -12,7 +12,8 @@ from wordgen.errors import SettingError, reason_of
 from wordgen.files import shown_size
 from wordgen.settings import Settings, setting
 
-AUTO = "auto"
+AUTO, NO_RECIPE = "auto", "none"
+_OF_LETTERS = "char-rnn"
 _BY_SIZE = ((150_000, "short", "of up to 150 kB"), (3_000_000, "book", "from 150 kB to 3 MB"))
 """Up to so many bytes of text, that recipe; beyond, the one for large texts."""
 _LARGE = ("small", "over 3 MB")
@@ -56,8 +57,8 @@ def find_recipe(name: str) -> Recipe:
     path = Path(name) if name.endswith(".toml") else shipped_folder("recipes") / f"{name}.toml"
     if not name.endswith(".toml") and name not in recipe_names():
         raise SettingError(
-            f"There is no recipe '{name[:100]}'. There are {AUTO}, {', '.join(recipe_names())}; or give a file that "
-            "ends in .toml."
+            f"There is no recipe '{name[:100]}'. There are {AUTO}, {NO_RECIPE}, {', '.join(recipe_names())}; or give a "
+            "file that ends in .toml."
         )
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8-sig"))
@@ -73,14 +74,16 @@ def find_recipe(name: str) -> Recipe:
         raise SettingError(f"The recipe {path} cannot be read: {reason_of(error)}.") from error
 
 
-def recipe_for(size: int) -> str:
-    """The name of the one that goes well with so many bytes of text."""
-    return _choice(size)[0]
+def recipe_for(size: int, tokenizer: str | None = None) -> str:
+    """The name of the one that goes well with so many bytes of text, and with letters where those are asked for."""
+    return _OF_LETTERS if tokenizer == "characters" else _choice(size)[0]
 
 
 def recipe_in_words(name: str, size: int) -> str:
     """Which it is and what for; and why, where it is the one that auto takes for so many bytes of text."""
     told = f"{name}: {find_recipe(name).about}"
+    if name == _OF_LETTERS:
+        return f"{told} It is what auto takes where --tokenizer is characters."
     chosen, which = _choice(size)
     why = f" It is what auto takes for texts {which}, and this one has {shown_size(size)}."
     return told + why if chosen == name else told

@@ -1,7 +1,8 @@
 """All settings of a run: put together from groups, from a recipe, or for a run that goes on."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
+from pathlib import Path
 from typing import Any
 
 from wordgen.architecture import NetworkSettings
@@ -9,7 +10,7 @@ from wordgen.corpora.corpus import CorpusSettings, ReadingSettings
 from wordgen.corpora.fetching import Fetching
 from wordgen.corpora.finding import open_corpus
 from wordgen.errors import SettingError
-from wordgen.recipes import AUTO, find_recipe, recipe_for
+from wordgen.recipes import AUTO, NO_RECIPE, find_recipe, recipe_for
 from wordgen.settings import Settings, flag_name, setting
 from wordgen.text.settings import TextSettings
 from wordgen.training.settings import DeviceSettings, TrainingSettings
@@ -20,8 +21,8 @@ class RunSettings(Settings):
     recipe: str | None = setting(
         None,
         help="begin with settings that go well together: the name of a file in recipes/, a file of your own that "
-        "ends in .toml, or auto, which goes by the size of the text; flags given by hand win, and another "
-        "--optimizer has its own learning rate (by default none)",
+        "ends in .toml, auto, which goes by the text, or none; flags given beside it win, and another --optimizer has "
+        "its own learning rate; by default auto, but none where a flag of the network or of learning is given",
     )
     name: str | None = setting(None, help="what to call the run in saved_models/; by default the corpus and the time")
     overwrite: bool = setting(False, help="replace a run of the same name, once the new one has a model")
@@ -33,16 +34,23 @@ class TrainSettings(RunSettings, DeviceSettings, TrainingSettings, NetworkSettin
 
 
 def settings_of(given: Mapping[str, Any], fetching: Fetching = lambda file, done, total: None) -> TrainSettings:
-    """All settings of a run: those given by name, else the recipe's where one is given, else the defaults."""
+    """All settings of a run: those given by name, else the recipe's, else the defaults.
+
+    Where no recipe is given, `auto` is taken by itself, unless what is given decides about the network or the learning.
+    """
+    given = {name: _as_setting(value) for name, value in given.items()}
     _check_types(given)
-    if given.get("recipe") is None:
-        return TrainSettings(**given)
-    name = given["recipe"]
+    name = given.get("recipe")
+    if name is None:
+        name = AUTO if "corpus" in given and not decides(given) else NO_RECIPE
+    if name == NO_RECIPE:
+        return TrainSettings(**{**given, "recipe": None})
     if name == AUTO:
         how = {each.name: given[each.name] for each in fields(ReadingSettings) if each.name in given}
         if "corpus" not in given:
             raise SettingError("--recipe auto goes by the size of the text: give a --corpus.")
-        name = recipe_for(open_corpus(given["corpus"], ReadingSettings(**how), fetching).text_bytes)
+        text_bytes = open_corpus(given["corpus"], ReadingSettings(**how), fetching).text_bytes
+        name = recipe_for(text_bytes, given.get("tokenizer"))
     recipe = find_recipe(name)
     unknown = recipe.settings.keys() - _OF_A_RECIPE
     if unknown:
@@ -51,6 +59,18 @@ def settings_of(given: Mapping[str, Any], fetching: Fetching = lambda file, done
     if given.get("optimizer") not in (None, taken.get("optimizer", TrainSettings.optimizer)):
         taken.pop("learning_rate", None)  # that of another optimizer: 40 is right for sgd, and the end of adam
     return TrainSettings(**{**taken, **given, "recipe": name})
+
+
+def decides(given: Iterable[str]) -> bool:
+    """Whether some of these settings are of the network or of learning: then no recipe is taken by itself."""
+    return any(name in _DECIDING for name in given)
+
+
+def _as_setting(value: Any) -> Any:
+    """Paths are texts in settings, and lists are tuples; a caller may give both."""
+    if isinstance(value, list | tuple):
+        return tuple(map(_as_setting, value))
+    return str(value) if isinstance(value, Path) else value
 
 
 def _check_types(given: Mapping[str, Any]) -> None:
@@ -99,6 +119,20 @@ def _in_one(value: Any) -> str:
 
 _OF_ONE_RUN = {"name", "overwrite", "histograms", "checkpoint_every", *(each.name for each in fields(DeviceSettings))}
 
+_HOW_LONG_AND_WHAT_IS_KEPT = {
+    "checkpoint_every",
+    "copy_index",
+    "epochs",
+    "histograms",
+    "patience",
+    "precision",
+    "random_seed",
+    "time_budget",
+}
+"""Settings of learning that go with any recipe."""
+_DECIDING = {each.name for group in (NetworkSettings, TrainingSettings) for each in fields(group)}
+_DECIDING -= _HOW_LONG_AND_WHAT_IS_KEPT
+
 _OF_A_RECIPE = {
     each.name for group in (TrainingSettings, NetworkSettings, TextSettings, ReadingSettings) for each in fields(group)
 }
@@ -110,6 +144,8 @@ _MAY_CHANGE = {"epochs", "checkpoint_every", *OF_THE_DEVICES}
 
 def resumed_settings(run: str, began: TrainSettings, changes: Mapping[str, Any]) -> TrainSettings:
     auto = (("precision", "auto"), ("recipe", AUTO))  # what they chose at the beginning stays
+    if began.recipe is None:
+        auto = (*auto, ("recipe", NO_RECIPE))
     changes = {name: value for name, value in changes.items() if (name, value) not in auto}
     different = {
         name: value for name, value in changes.items() if value != getattr(began, name) and name not in _MAY_CHANGE

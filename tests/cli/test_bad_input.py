@@ -86,7 +86,7 @@ def test_a_file_that_cannot_be_learned(
 def test_a_short_text_says_how_much_is_needed(in_empty_folder: Path, capsys: pytest.CaptureFixture[str]):
     (in_empty_folder / "short.txt").write_text("One road goes on.\n\nOne road ends.\n\nOne more.\n\nOne last.\n")
     assert main(["train", "--corpus", "short.txt"]) == 2
-    assert_one_sentence(capsys.readouterr().err, "needs 241")
+    assert_one_sentence(capsys.readouterr().err, "needs 61")
 
 
 def test_the_real_command_says_it_too_and_debug_shows_where(command: Command):

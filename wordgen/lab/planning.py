@@ -7,8 +7,9 @@ from pathlib import Path
 from wordgen.bundle import is_bundle
 from wordgen.errors import SettingError, WordgenError
 from wordgen.lab.sweep_file import Network, Sweep
+from wordgen.recipes import NO_RECIPE
 from wordgen.run_folder import LOGS, SAVED_MODELS, is_run, run_name
-from wordgen.run_settings import TrainSettings, settings_of
+from wordgen.run_settings import TrainSettings, decides, settings_of
 from wordgen.runs import plan_with
 from wordgen.training.reports import Observer, Plan, physical_memory
 
@@ -63,7 +64,7 @@ def plan_sweep(
         raise SettingError(f"--name cannot be '{name}': the name of a sweep has no /.")
     if is_run(name) or is_bundle(SAVED_MODELS / name):
         raise SettingError(f"There is a run '{name}' already: give the sweep another --name.")
-    settings = {network.name: _settings(sweep, network) for network in sweep.networks}
+    settings = {network.name: _settings(sweep, network, observers) for network in sweep.networks}
     plans: dict[str, Plan] = {}
     for network in sweep.networks:
         try:
@@ -73,14 +74,21 @@ def plan_sweep(
     return PlannedSweep(sweep, name, tuple(_runs(sweep, name, settings, plans)))
 
 
-def _settings(sweep: Sweep, network: Network) -> TrainSettings:
+def _settings(sweep: Sweep, network: Network, observers: Sequence[Observer]) -> TrainSettings:
     given = {**sweep.shared, **network.settings, "random_seed": sweep.random_seeds[0]}
+    if any(decides(each.settings) for each in sweep.networks):
+        given.setdefault("recipe", NO_RECIPE)  # or those that say nothing would differ in all that a recipe has
+
+    def fetching(file: str, done: int, total: int) -> None:
+        for observer in observers:
+            observer.downloading(file, done, total)
+
     try:
         if "corpus" not in given:
             raise SettingError("corpus is missing: put it into [settings], [grid] or [[networks]].")
         if given["corpus"] == "-":
             raise SettingError("Standard input comes to one process alone: put the text into a file.")
-        return settings_of(given)
+        return settings_of(given, fetching)
     except WordgenError as error:
         raise type(error)(f"{network.name}: {error}") from error
 

@@ -18,6 +18,7 @@ def plan_in_words(plan: Plan) -> Iterator[tuple[str, str]]:
         yield "", note
     if plan.recipe is not None:
         yield "recipe", plan.recipe
+        yield "", "--recipe none leaves it; flags beside --recipe change it"
     yield "symbols", f"{train.symbols:,} to train on, {valid.symbols:,} to validate, {test.symbols:,} to test"
     words = f"{a.vocabulary_size - plan.special_symbols:,} of {plan.types:,} different symbols"
     yield "vocabulary", f"{words}, covering {1 - train.unknown_share:.1%} of the training text"

@@ -1,11 +1,20 @@
 """The Python API as the README shows it."""
 
 import inspect
+import pydoc
+import re
+from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
 import wordgen
+from tests.conftest import ROOT
+from tests.written_signatures import rewrite
+from wordgen.run_settings import TrainSettings, resumed_settings
+from wordgen.settings import in_python
 
 
 @pytest.fixture(scope="module")
@@ -61,11 +70,23 @@ def test_settings_are_checked_in_python_too():
         wordgen.TrainSettings(corpus="spells", layers=0)
 
 
-def test_train_shows_its_progress(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+def test_train_shows_its_progress_unless_it_is_to_be_quiet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
     monkeypatch.chdir(tmp_path)
-    run = wordgen.train(corpus="spells", layers=1, units=8, epochs=1, name="seen")
-    assert run.folder == Path("saved_models/seen")
+    lines = (ROOT / "data" / "spells.txt").read_text(encoding="utf-8").split("\n")
+    paths = [Path("one.txt"), Path("two.txt")]
+    for path, part in zip(paths, (lines[:80], lines[80:160]), strict=True):
+        path.write_text("\n".join(part), encoding="utf-8")
+    begun = wordgen.train(corpus=paths, layers=2, units=[8, 6], epochs=1, name="seen")
+    assert begun.folder == Path("saved_models/seen")
     assert "Plan for seen" in capsys.readouterr().out
+    again = wordgen.resume(Path("saved_models/seen"), epochs=2, quiet=True)
+    assert capsys.readouterr().out == ""
+    assert again.epochs[:1] == begun.epochs
+    assert len(again.epochs) == 2
+    assert wordgen.export("seen", output=tmp_path / "seen.onnx") == tmp_path / "seen.onnx"
+    assert (tmp_path / "seen.onnx").stat().st_size > 1000
 
 
 def test_an_unknown_name_is_no_attribute():
@@ -73,9 +94,111 @@ def test_an_unknown_name_is_no_attribute():
         _ = wordgen.sing  # pyright: ignore[reportAttributeAccessIssue]
 
 
-def test_train_tells_its_settings():
-    assert {"corpus", "layers", "learning_rate", "name"} <= set(inspect.signature(wordgen.train).parameters)
+def test_signatures_are_those_of_the_settings():
+    """What an editor and help() show stands in the source; `python -m tests.written_signatures` writes it."""
+    rewrite(lambda file, source, wanted: _same(source, wanted))
     assert "train" in dir(wordgen)
+    for function, group, more in (
+        (wordgen.train, wordgen.TrainSettings, {"quiet"}),
+        (wordgen.TrainedModel.generate, wordgen.GenerationSettings, {"self", "seed"}),
+        (wordgen.TrainedModel.stream, wordgen.GenerationSettings, {"self", "seed"}),
+    ):
+        parameters = inspect.signature(function).parameters
+        assert set(parameters) == {each.name for each in fields(group)} | more
+        assert parameters["quiet" if "quiet" in more else "seed"].default in (False, "")
+
+
+def _same(source: str, wanted: str) -> None:
+    assert source == wanted, "call python -m tests.written_signatures"
+
+
+def test_help_describes_every_setting():
+    for function, group in (
+        (wordgen.train, wordgen.TrainSettings),
+        (wordgen.TrainedModel.generate, wordgen.GenerationSettings),
+    ):
+        told = pydoc.plain(pydoc.render_doc(function))
+        for each in fields(group):
+            assert f"{each.name}: {in_python(each.metadata['help']).split()[0]}" in " ".join(told.split())
+        assert "--" not in told
+
+
+def test_resume_takes_what_may_change():
+    parameters = set(inspect.signature(wordgen.resume).parameters)
+    may_change = {name for name in TrainSettings.__dataclass_fields__ if _may_change(name)}
+    assert parameters == may_change | {"run", "quiet"}
+
+
+def _may_change(name: str) -> bool:
+    began = TrainSettings(corpus="spells")
+    other = {"epochs": 99, "checkpoint_every": "9", "distribute": "mirrored", "local_devices": 2, "join_timeout": 9}
+    try:
+        resumed_settings("run", began, {name: other.get(name, "other")})
+    except wordgen.WordgenError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize(
+    ("call", "told"),
+    [
+        (lambda: wordgen.train(corpus="spells", seq_len=0), "seq_len must be at least 1 and at most 100,000, not 0."),
+        (
+            lambda: wordgen.train(corpus="spells", layers=2, units=[8]),
+            "units names 1 layers and layers=2: give one number",
+        ),
+        (lambda: wordgen.train(corpus="spells", recipe="nonsense"), "There is no recipe 'nonsense'"),
+        (lambda: wordgen.resume("nowhere"), "There is no run 'nowhere' to resume."),
+        (lambda: wordgen.load("nowhere"), "There is no model 'nowhere'"),
+        (lambda: wordgen.load(), "python train.py --corpus lotr (or wordgen train --corpus lotr)."),
+        (lambda: wordgen.export(to=cast(Any, "pickle")), "to must be one of onnx, keras, not 'pickle'."),
+    ],
+)
+def test_what_is_refused_is_told_in_the_words_of_python(in_empty_folder: Path, call: Callable[[], object], told: str):
+    with pytest.raises(wordgen.WordgenError) as refused:
+        call()
+    assert told in str(refused.value)
+
+
+def test_a_model_speaks_python_too(run: wordgen.Run):
+    model = wordgen.load(run.folder)
+    for write in (model.generate, model.stream):
+        with pytest.raises(wordgen.WordgenError, match=r"^at_least=10 is more than length=5: take a larger length\.$"):
+            write(seed="The", length=5, at_least=10)
+        with pytest.raises(TypeError, match="unexpected keyword argument 'lenght'"):
+            write("The", lenght=5)  # pyright: ignore[reportCallIssue]
+    assert str(model.generate(seed="The caster", length=5)[0]).startswith("The caster")
+
+
+def test_results_are_short_to_look_at_and_tables_in_a_notebook(run: wordgen.Run):
+    model = wordgen.load(run.folder)
+    texts = model.generate("The caster", length=200, count=3, random_seed=1)
+    score = model.score("The caster sleeps. <b>A light & a sound.</b>")
+    evaluated = wordgen.evaluate(run.folder, samples=0)
+    for result in (run, model, texts[0], score, score.sentences[0], evaluated, run.epochs[0]):
+        assert len(repr(result)) < 250
+        assert "\n" not in repr(result)
+    assert len(repr(texts)) < 500
+    assert f"epochs={len(run.epochs)}, valid perplexity" in repr(run)
+    assert repr(texts[0]).startswith("Text('The caster")
+    pages = [each._repr_html_() for each in (run, texts[0], score, evaluated)]
+    for page in pages:
+        assert_whole(page)
+    assert pages[0].count("<tr>") == len(run.epochs) + 1
+    assert "bits" in pages[2]
+    assert "<b>" not in pages[2]
+    assert "word frequencies" in pages[3]
+
+
+def assert_whole(page: str) -> None:
+    """Each element that is opened is closed, in order."""
+    opened: list[str] = []
+    for end, tag in re.findall(r"<(/?)([a-z]+)[^>]*>", page):
+        if end:
+            assert opened.pop() == tag
+        else:
+            opened.append(tag)
+    assert opened == []
 
 
 def test_everything_that_is_promised_is_there():
@@ -83,7 +206,7 @@ def test_everything_that_is_promised_is_there():
 
 
 def test_settings_are_given_by_name_alone():
-    with pytest.raises(TypeError, match="too many positional arguments"):
+    with pytest.raises(TypeError, match="takes 0 positional arguments"):
         wordgen.train("lotr", corpus="spells")  # pyright: ignore[reportCallIssue]
     with pytest.raises(TypeError, match="unexpected keyword argument 'layer'"):
         wordgen.train(corpus="spells", layer=3)  # pyright: ignore[reportCallIssue]

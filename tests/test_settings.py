@@ -6,7 +6,7 @@ import pytest
 
 from wordgen.dropout import DropoutSettings
 from wordgen.errors import SettingError
-from wordgen.settings import Settings, flag_name, setting
+from wordgen.settings import Settings, flag_name, in_python, setting
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +36,26 @@ class Shop(Settings):
 def test_a_wrong_value_is_named_with_what_is_allowed(wrong: dict[str, object], sentence: str):
     with pytest.raises(SettingError, match=re.escape(sentence)):
         Shop(**wrong)  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize(
+    ("sentence", "told"),
+    [
+        ("--seq-len must be at least 1, not 0.", "seq_len must be at least 1, not 0."),
+        ("--at-least 10 is more than --length 5.", "at_least=10 is more than length=5."),
+        ("trained with --no-copy-index, or copied", "trained with copy_index=False, or copied"),
+        ("as --no-repeat-ngram 4.", "as no_repeat_ngram=4."),
+        (
+            "Train one: python train.py --corpus lotr (or --name x).",
+            "Train one: python train.py --corpus lotr (or name x).",
+        ),
+        ("python -m wordgen train --help has all flags.", "python -m wordgen train --help has all flags."),
+        ("flags win over --recipe", "settings win over recipe"),
+        ("a dash - or -- or ---- is none", "a dash - or -- or ---- is none"),
+    ],
+)
+def test_who_calls_from_python_is_told_of_names(sentence: str, told: str):
+    assert in_python(sentence) == told
 
 
 def test_a_mapping_gives_the_settings_back():

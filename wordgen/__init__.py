@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from wordgen.api import evaluate, export, load, resume, train
     from wordgen.errors import WordgenError
-    from wordgen.evaluating import Evaluation, evaluate
+    from wordgen.evaluating import Evaluation
     from wordgen.generation.settings import GenerationSettings
     from wordgen.generation.texts import Text
     from wordgen.generation.trained import TrainedModel
     from wordgen.run_end import Run
-    from wordgen.run_folder import load
     from wordgen.run_settings import TrainSettings
-    from wordgen.runs import train, train_with
+    from wordgen.runs import train_with
     from wordgen.training.reports import Observer
 
 __all__ = [
@@ -36,7 +36,9 @@ __all__ = [
     "TrainedModel",
     "WordgenError",
     "evaluate",
+    "export",
     "load",
+    "resume",
     "train",
     "train_with",
 ]
@@ -50,9 +52,11 @@ _HOMES = {
     "TrainSettings": "wordgen.run_settings",
     "TrainedModel": "wordgen.generation.trained",
     "WordgenError": "wordgen.errors",
-    "evaluate": "wordgen.evaluating",
-    "load": "wordgen.run_folder",
-    "train": "wordgen.runs",
+    "evaluate": "wordgen.api",
+    "export": "wordgen.api",
+    "load": "wordgen.api",
+    "resume": "wordgen.api",
+    "train": "wordgen.api",
     "train_with": "wordgen.runs",
 }
 

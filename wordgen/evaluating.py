@@ -3,7 +3,7 @@
 No TensorFlow here: NumPy needs less time for a split than TensorFlow needs to start.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from wordgen.dataset.ids import SplitStatistics
 from wordgen.errors import CorpusError, SettingError
 from wordgen.evaluation.adapting import WhileLearning, WithCache, while_learning, with_cache
 from wordgen.evaluation.baselines import unigram_loss
+from wordgen.evaluation.in_words import shown_perplexity
 from wordgen.evaluation.measures import Loss
 from wordgen.evaluation.ngrams import NgramModel, memory_for, order_for
 from wordgen.evaluation.novelty import Novelty, novelty
@@ -25,6 +26,7 @@ from wordgen.evaluation.whole_words import memory_for as memory_for_words
 from wordgen.generation.step import NumpyNetwork
 from wordgen.generation.trained import TrainedModel
 from wordgen.page.facts import PARTS
+from wordgen.page.markup import element, joined
 from wordgen.page.measured import keep_measured, read_measured
 from wordgen.page.writing import write_page
 from wordgen.run_folder import find_model, name_of
@@ -33,7 +35,7 @@ from wordgen.text_to_measure import MeasuredText, Origin, text_to_measure
 from wordgen.training.reports import physical_memory
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Evaluation:
     """How good a model is on a text."""
 
@@ -70,6 +72,32 @@ class Evaluation:
     """Where the model lies."""
     step: int | None
     """The one of its run that it had reached; a run that goes on may have a better one by now."""
+
+    def __repr__(self) -> str:
+        told = ", ".join(f"{name} {shown_perplexity(loss.perplexity)}" for name, loss in self._losses())
+        return f"Evaluation({self.model!r} on {self.split}: {told})"
+
+    def _repr_html_(self) -> str:
+        """For a notebook: the model beside the baselines, and the verdict."""
+        head = element("tr", *(element("th", name) for name in ("", "perplexity", "bits per character")))
+        rows = [
+            element(
+                "tr",
+                element("td", name),
+                element("td", shown_perplexity(loss.perplexity)),
+                element("td", f"{loss.bits_per(self.statistics.characters):.3f}"),
+            )
+            for name, loss in self._losses()
+        ]
+        of = element("p", f"{self.model} on {self.split}")
+        return joined(of, element("table", head, *rows), element("p", self.verdict or ""))
+
+    def _losses(self) -> Iterator[tuple[str, Loss]]:
+        yield "perplexity", self.own
+        if self.ngram is not None:
+            yield f"{self.order}-gram", self.ngram
+        if self.unigram is not None:
+            yield "word frequencies", self.unigram
 
     @property
     def perplexity(self) -> float:

@@ -12,8 +12,10 @@ from wordgen.dataset.encoding import Dataset
 from wordgen.errors import DivergedError
 from wordgen.evaluation.baselines import unigram_perplexity
 from wordgen.evaluation.counting import beside_counting
+from wordgen.evaluation.in_words import shown_perplexity
 from wordgen.evaluation.verdict import still_falling
 from wordgen.generation.trained import word_to_try
+from wordgen.page.markup import element, joined
 from wordgen.page.measured import model_step
 from wordgen.page.writing import write_page
 from wordgen.run_folder import RunFolder
@@ -22,13 +24,32 @@ from wordgen.training.report_file import ReportFile
 from wordgen.training.reports import Ending, EpochReport, Observer, Outcome, Plan, warner
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Run:
     """What a training left behind."""
 
     folder: Path
     epochs: tuple[EpochReport, ...]
     ending: Ending
+
+    def __repr__(self) -> str:
+        best = self.ending.best
+        told = "no model" if best is None else f"valid perplexity {shown_perplexity(best.valid_perplexity)}"
+        return f"Run({str(self.folder)!r}, epochs={len(self.epochs)}, {told})"
+
+    def _repr_html_(self) -> str:
+        """For a notebook: its epochs, and where it lies."""
+        best = self.ending.best
+        head = element("tr", *(element("th", name) for name in ("epoch", "train perplexity", "valid perplexity", "")))
+        rows = [
+            element("tr", *(element("td", cell) for cell in (*_cells(each), "best" if each == best else "")))
+            for each in self.epochs
+        ]
+        return joined(element("p", repr(self)), element("table", head, *rows))
+
+
+def _cells(epoch: EpochReport) -> tuple[str, str, str]:
+    return str(epoch.epoch), shown_perplexity(epoch.train_perplexity), shown_perplexity(epoch.valid_perplexity)
 
 
 def report_file(plan: Plan, facts: dict[str, Any]) -> ReportFile:

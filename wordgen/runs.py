@@ -4,7 +4,6 @@ TensorFlow is imported inside `train_with`, when the plan is on the screen alrea
 """
 
 import hashlib
-import inspect
 import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
@@ -12,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec
+from typing import TYPE_CHECKING, Any
 
 from wordgen import __version__
 from wordgen.corpora.corpus import Corpus, ReadingSettings
@@ -23,7 +22,7 @@ from wordgen.generation.copies import COPY_INDEX
 from wordgen.run_end import Run, end_run, report_file, telling_of_divergence
 from wordgen.run_folder import RunFolder, find_run, folder_for, made_new, name_of, resumed, run_name
 from wordgen.run_plan import PreparedRun, prepare_run
-from wordgen.run_settings import OF_THE_DEVICES, TrainSettings, compared_settings, resumed_settings, settings_of
+from wordgen.run_settings import OF_THE_DEVICES, TrainSettings, compared_settings, resumed_settings
 from wordgen.training.checkpoint import Checkpoints, Position
 from wordgen.training.report_file import read_report
 from wordgen.training.reports import Observer, Outcome, Plan, Speed, warner
@@ -34,8 +33,6 @@ from wordgen.training.workers import Place, place_of
 
 if TYPE_CHECKING:
     from wordgen.training.assembly import Learner
-
-Names = ParamSpec("Names")
 
 
 def train_with(settings: TrainSettings, observers: Sequence[Observer] = ()) -> Run:
@@ -201,27 +198,6 @@ def _agreement(plan: Plan, settings: TrainSettings, *, dry: bool) -> str:
     versions = [f"{name} {version(name)}" for name in ("tensorflow", "keras")]
     described = f"wordgen {__version__} {versions} {dry} {plan.fingerprint} {sorted(shared.items())}"
     return hashlib.sha256(described.encode()).hexdigest()
-
-
-def _named(settings: Callable[Names, TrainSettings]) -> Callable[Names, Run]:
-    def train(*values: Names.args, **named: Names.kwargs) -> Run:
-        """Train a model, with the settings of the command line by name and its progress on the screen.
-
-        >>> run = wordgen.train(corpus="lotr", layers=1, units=128, epochs=5)
-        """
-        from wordgen.training.progress import TerminalProgress
-        from wordgen.training.screen import screen
-
-        progress = TerminalProgress(screen())
-        given = inspect.signature(settings).bind_partial(*values, **named).arguments
-        return train_with(settings_of(given, progress.downloading), [progress])
-
-    train.__qualname__ = "train"
-    train.__signature__ = inspect.signature(settings).replace(return_annotation=Run)  # pyright: ignore[reportFunctionMemberAccess]
-    return train
-
-
-train = _named(TrainSettings)
 
 
 def _train(joined: _Joined, folder: RunFolder | None, facts: dict[str, Any], stop: StopRequest) -> Run:

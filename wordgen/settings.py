@@ -4,20 +4,19 @@ A setting is declared once, beside the code that owns it, with its default, its 
 of help that the command line shows. Flags, the Python API and the JSON files all read that one place.
 """
 
-import inspect
 import math
 import operator
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import MISSING, Field, asdict, dataclass, field, fields
 from types import UnionType
-from typing import Any, Concatenate, Literal, ParamSpec, Self, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Self, Union, get_args, get_origin, get_type_hints
 
-from wordgen.errors import SettingError
+from wordgen.errors import SettingError, WordgenError
 
-Names = ParamSpec("Names")
-Group = TypeVar("Group")
-Owner = TypeVar("Owner")
-Result = TypeVar("Result")
+_COMMAND = r"(?:python (?:train|generate)\.py|(?:python -m )?wordgen [a-z]+)(?: [^\s().,;:]+)*"
+_FLAG = r"--(?P<name>[a-z][a-z-]*[a-z])(?: (?P<number>\d(?:[\d.,]*\d)?)\b)?"
 
 
 def setting(
@@ -71,33 +70,36 @@ class Settings:
         return cls(**{each.name: getattr(whole, each.name) for each in fields(cls)})
 
 
-def by_name(
-    group: Callable[Names, Group],
-) -> Callable[
-    [Callable[[Owner, str, Group], Result]],
-    Callable[Concatenate[Owner, str, Names], Result],
-]:
-    """Let a method that takes a group of settings be called with the settings by name, types and all."""
-
-    def decorate(
-        method: Callable[[Owner, str, Group], Result],
-    ) -> Callable[Concatenate[Owner, str, Names], Result]:
-        def named(self: Owner, text: str, *values: Names.args, **settings: Names.kwargs) -> Result:
-            return method(self, text, group(*values, **settings))
-
-        named.__doc__ = method.__doc__
-        named.__name__ = method.__name__.removesuffix("_with")
-        before = list(inspect.signature(method).parameters.values())[:2]
-        settings_by_name = inspect.signature(group).parameters.values()
-        named.__signature__ = inspect.Signature([*before, *settings_by_name])  # pyright: ignore[reportFunctionMemberAccess]
-        return named
-
-    return decorate
-
-
 def flag_name(name: str) -> str:
     """How a setting is called on the command line."""
     return "--" + name.replace("_", "-")
+
+
+def in_python(sentence: str) -> str:
+    """A sentence that speaks of flags, for those who give settings by name: `seq_len` for `--seq-len`.
+
+    The commands in it stay as they are.
+    """
+    return re.sub(f"{_COMMAND}|{_FLAG}|\\bflag(?=s?\\b)", _as_argument, sentence)
+
+
+def _as_argument(found: "re.Match[str]") -> str:
+    if found["name"] is None:
+        return "setting" if found[0] == "flag" else found[0]
+    name = found["name"].replace("-", "_")
+    if name.startswith("no_") and name != "no_repeat_ngram":
+        return f"{name.removeprefix('no_')}=False"
+    return name if found["number"] is None else f"{name}={found['number']}"
+
+
+@contextmanager
+def speaking_python() -> Iterator[None]:
+    """What is refused in here is refused in the words of Python."""
+    try:
+        yield
+    except WordgenError as error:
+        error.args = (in_python(str(error)), *error.args[1:])
+        raise
 
 
 def _check_type(name: str, value: object, hint: Any) -> None:

@@ -16,7 +16,7 @@ from rich.console import Console
 from wordgen.architecture import Architecture, NetworkSettings
 from wordgen.dataset.ids import SplitStatistics
 from wordgen.training.live import LiveDisplay, sparkline
-from wordgen.training.progress import TerminalProgress
+from wordgen.training.progress import TerminalProgress, folder_of_curves
 from wordgen.training.reports import Begun, Ending, EpochReport, Plan, Sample, StepReport
 from wordgen.training.screen import screen
 from wordgen.training.settings import TrainingSettings
@@ -276,3 +276,15 @@ def test_it_says_what_to_do_next():
     assert "getting better" not in end_of(best_epoch=2, valid_perplexity=8)
     assert "hardly better than counting words" in end_of(best_epoch=1, valid_perplexity=19)
     assert "hardly" not in end_of(best_epoch=1, valid_perplexity=8)
+
+
+def test_tensorboard_is_sent_to_one_run_where_it_would_tick_none(tmp_path: Path):
+    """It ticks all of up to 40 lines, and a run has three of them."""
+    run = tmp_path / "it"
+    for number in range(12):
+        (tmp_path / f"other-{number}" / "train").mkdir(parents=True)
+    assert folder_of_curves(run) == tmp_path
+    (run / "train").mkdir(parents=True)
+    assert folder_of_curves(run) == tmp_path
+    (tmp_path / "sweep" / "first" / "train").mkdir(parents=True)
+    assert folder_of_curves(run) == run

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from html import escape
 from itertools import chain, islice, pairwise
 
 import numpy as np
@@ -15,6 +16,8 @@ from wordgen.text.escapes import UNKNOWN_TOKEN
 from wordgen.text.vocabulary import END, START, UNKNOWN
 
 _AT_ONCE = 128
+_AS_RED_AS_CAN_BE = 16
+"""Bits of surprisal."""
 
 Progress = Callable[[int, int], None]
 """Told how many symbols are done, and how many there are."""
@@ -35,7 +38,7 @@ class ScoredSymbol:
         return -self.log_probability / math.log(2)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ScoredSentence:
     symbols: tuple[ScoredSymbol, ...]
 
@@ -47,8 +50,11 @@ class ScoredSentence:
     def perplexity(self) -> float:
         return perplexity([each.log_probability for each in self.symbols])
 
+    def __repr__(self) -> str:
+        return f"ScoredSentence({self.text!r}, perplexity={self.perplexity:.1f})"
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class Score:
     sentences: tuple[ScoredSentence, ...]
 
@@ -60,11 +66,27 @@ class Score:
     def perplexity(self) -> float:
         return perplexity([each.log_probability for each in self.symbols])
 
+    def __repr__(self) -> str:
+        """Short: a text may have thousands of sentences."""
+        return f"Score(sentences={len(self.sentences)}, symbols={len(self.symbols)}, perplexity={self.perplexity:.1f})"
+
+    def _repr_html_(self) -> str:
+        """For a notebook: the text, each word the redder the less likely it is, with its bits under the pointer."""
+        return f'<div style="white-space: pre-wrap">{"".join(map(_as_html, self.symbols))}</div>'
+
 
 def perplexity(log_probabilities: Sequence[float]) -> float:
     """Between how many words the model hesitated, in the mean; 1 for a text of nothing."""
     mean = sum(log_probabilities) / max(1, len(log_probabilities))
     return math.exp(min(-mean, 700.0))
+
+
+def _as_html(symbol: ScoredSymbol) -> str:
+    share = min(1.0, symbol.surprisal / _AS_RED_AS_CAN_BE)
+    return (
+        f'<span title="{symbol.surprisal:.1f} bits" style="background: rgba(214, 39, 40, {share / 2:.2f})">'
+        f"{escape(symbol.piece)}</span>"
+    )
 
 
 def score(

@@ -1,6 +1,7 @@
 """What a trained model gives: whole texts, symbols as they come, words that could follow."""
 
 from dataclasses import dataclass
+from html import escape
 from typing import NamedTuple
 
 from wordgen.generation.drafts import Ended
@@ -8,8 +9,10 @@ from wordgen.generation.reading import UnknownWord
 from wordgen.generation.scoring import perplexity
 from wordgen.generation.settings import GenerationSettings
 
+_SHOWN_IN_A_LIST = 60
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class Text:
     """One written text, with what is needed to write it again."""
 
@@ -32,6 +35,19 @@ class Text:
     @property
     def perplexity(self) -> float:
         return perplexity(self.log_probabilities)
+
+    def __str__(self) -> str:
+        return self.text
+
+    def __repr__(self) -> str:
+        """Short, for lists of many."""
+        begins = " ".join(self.text[: 2 * _SHOWN_IN_A_LIST].split())
+        shown = begins if begins == self.text else f"{begins[:_SHOWN_IN_A_LIST].rstrip()}…"
+        return f"Text({shown!r}, symbols={len(self.symbols)}, random_seed={self.random_seed})"
+
+    def _repr_html_(self) -> str:
+        """For a notebook: as it stands, line breaks and all."""
+        return f'<div style="white-space: pre-wrap">{escape(self.text)}</div>'
 
 
 class WrittenSymbol(NamedTuple):

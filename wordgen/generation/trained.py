@@ -6,9 +6,11 @@ from dataclasses import replace
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
+from wordgen.architecture import shown_layers
 from wordgen.bundle import Bundle, fingerprint
 from wordgen.errors import SettingError
 from wordgen.generation.beams import search
@@ -24,7 +26,7 @@ from wordgen.generation.settings import GenerationSettings, with_random_seed
 from wordgen.generation.spelled import SpellingIds
 from wordgen.generation.step import NumpyNetwork
 from wordgen.generation.texts import NextWord, Text, WrittenSymbol
-from wordgen.settings import by_name
+from wordgen.settings import speaking_python
 from wordgen.text.codec import Codec, Speaker
 from wordgen.text.lines import LINE_BREAK
 from wordgen.text.vocabulary import END, START, UNKNOWN
@@ -48,17 +50,109 @@ class TrainedModel:
         # A corpus that brings its own <eos> was never enclosed by START.
         self._starts = bundle.text.starts
 
+    def __repr__(self) -> str:
+        where = "" if self.folder is None else f" in {self.folder}"
+        shape = f"{shown_layers(self.architecture)}, {len(self.vocabulary):,} symbols"
+        return f"<TrainedModel of {self.corpus}{where}: {shape}>"
+
     @cached_property
     def fingerprint(self) -> str:
         """The same for the same model: of its config, vocabulary and weights."""
         return fingerprint(self._bundle)
 
+    def generate(
+        self,
+        seed: str = "",
+        *,
+        # the settings
+        mode: Literal["greedy", "sample", "beam"] = "sample",
+        length: int = 50,
+        count: int = 1,
+        stop: Literal["none", "end", "sentence", "line"] = "none",
+        at_least: int = 1,
+        until: str | None = None,
+        temperature: float = 0.7,
+        top_k: int = 0,
+        top_p: float = 1.0,
+        min_p: float = 0.0,
+        repetition_penalty: float = 1.0,
+        no_repeat_ngram: int = 0,
+        max_copy: int = 0,
+        beams: int = 5,
+        length_penalty: float = 0.0,
+        allow_unknown: bool = False,
+        random_seed: int | None = None,
+        # their end
+    ) -> list[Text]:
+        """Write texts that go on from the seed: `model.generate("Aragorn", temperature=0.8, count=3)`.
+
+        Settings:
+            mode: sample draws each word by its odds and is lively; greedy takes the likeliest and soon repeats;
+                beam looks for the likeliest text as a whole (default: sample)
+            length: the most symbols (words and punctuation) to write (default: 50)
+            count: how many texts to write from the same seed (default: 1)
+            stop: where a text ends before length: at the end of a paragraph or whatever the corpus is made of
+                (end), of a sentence, or of a line; none writes on (default: none)
+            at_least: how many symbols to write before stop counts (default: 1)
+            until: end the text where it has written this (by default nothing)
+            temperature: 1 draws by the model's own odds, less is plainer, more is wilder; for 0 use mode greedy
+                (default: 0.7)
+            top_k: draw from so many of the likeliest only; 0 from all (default: 0)
+            top_p: draw from the fewest of the likeliest that together have these odds; 1 from all (default: 1.0)
+            min_p: leave out what is less likely than this share of the likeliest; 0 nothing (default: 0.0)
+            repetition_penalty: make words less likely that stood among the last 64 symbols; 1 does nothing, 1.2 is
+                felt (default: 1.0)
+            no_repeat_ngram: never write the same so many symbols in a row twice in a text; 0 allows it (default: 0)
+            max_copy: never write more symbols in a row than so many that stand so in the training text; 0 allows it
+                (default: 0)
+            beams: how many texts mode beam keeps an eye on (default: 5)
+            length_penalty: what beam compares is the log odds over length to this power: 0 likes short texts, 1 is
+                fair (default: 0.0)
+            allow_unknown: allow UNKNOWN_TOKEN to be written, where the model would (default: False)
+            random_seed: a number that makes the same text come again; by default a new one is drawn
+        """
+        given = {name: value for name, value in locals().items() if name not in ("self", "seed")}
+        with speaking_python():
+            return self.generate_with(seed, GenerationSettings(**given))
+
+    def stream(
+        self,
+        seed: str = "",
+        *,
+        # the settings
+        mode: Literal["greedy", "sample", "beam"] = "sample",
+        length: int = 50,
+        count: int = 1,
+        stop: Literal["none", "end", "sentence", "line"] = "none",
+        at_least: int = 1,
+        until: str | None = None,
+        temperature: float = 0.7,
+        top_k: int = 0,
+        top_p: float = 1.0,
+        min_p: float = 0.0,
+        repetition_penalty: float = 1.0,
+        no_repeat_ngram: int = 0,
+        max_copy: int = 0,
+        beams: int = 5,
+        length_penalty: float = 0.0,
+        allow_unknown: bool = False,
+        random_seed: int | None = None,
+        # their end
+    ) -> Iterator[str]:
+        """Write one text piece by piece, the seed first: `for piece in model.stream("Aragorn"): ...`.
+
+        The settings are those of `generate`.
+        """
+        given = {name: value for name, value in locals().items() if name not in ("self", "seed")}
+        with speaking_python():
+            return self.stream_with(seed, GenerationSettings(**given))
+
     def generate_with(self, seed: str, settings: GenerationSettings) -> list[Text]:
-        """Write `count` texts that go on from the seed: `model.generate("Aragorn", temperature=0.8, count=3)`."""
+        """The same with a group of settings."""
         return list(self.write([seed], settings))
 
     def stream_with(self, seed: str, settings: GenerationSettings) -> Iterator[str]:
-        """Write one text piece by piece, the seed first: `for piece in model.stream("Aragorn"): ...`."""
+        """The same with a group of settings."""
         self._changes(settings)  # what cannot be done is said before the first piece
         ids = self.read_seed(seed).ids
         return chain(self._codec.pieces(ids), (each.piece for each in self.go_on(ids, settings)))
@@ -88,9 +182,6 @@ class TrainedModel:
         for _ in self._written([draft], [0], settings):
             yield draft
             between()
-
-    generate = by_name(GenerationSettings)(generate_with)
-    stream = by_name(GenerationSettings)(stream_with)
 
     def write(
         self,

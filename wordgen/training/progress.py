@@ -18,6 +18,7 @@ from rich.text import Text
 from wordgen.evaluation.in_words import shown_perplexity
 from wordgen.settings import flag_name
 from wordgen.training.live import LiveDisplay
+from wordgen.training.notebook import NotebookLive
 from wordgen.training.plan_words import plan_in_words
 from wordgen.training.reports import (
     Begun,
@@ -35,6 +36,9 @@ from wordgen.training.transfer import TransferDisplay, bytes_bar
 
 _SECONDS_BETWEEN_LINES = 10
 _SAMPLE_WIDTH = 300
+_MOST_LINES_SHOWN = 40
+"""With more in its list, TensorBoard begins with none of them ticked, in Scalars and in Text."""
+_LINES_OF_A_RUN = 3
 
 
 class TerminalProgress(Observer):
@@ -44,7 +48,8 @@ class TerminalProgress(Observer):
         self._writing_command = writing_command
         self._training_command = writing_command.replace("generate", "train")
         self._transfer = TransferDisplay(console)
-        self._live: Live | None = None
+        self._live: Live | NotebookLive | None = None
+        self._draws = console.is_terminal or console.is_jupyter
         self._encoding: Progress | None = None
         self._plan: Plan | None = None
         self._said = time.monotonic()
@@ -92,7 +97,7 @@ class TerminalProgress(Observer):
     def stepped(self, report: StepReport) -> None:
         assert self._standing is not None
         self._standing.stepped(report)
-        if self._console.is_terminal:
+        if self._draws:
             self._show_live(self._standing)
         else:
             self._say_where_it_stands(self._standing, must=report.first)
@@ -100,7 +105,7 @@ class TerminalProgress(Observer):
     def validating(self, done: int, batches: int) -> None:
         assert self._standing is not None
         self._standing.validating(done, batches)
-        if self._console.is_terminal:
+        if self._draws:
             self._show_live(self._standing)
         else:
             self._say_where_it_stands(self._standing)
@@ -115,7 +120,7 @@ class TerminalProgress(Observer):
             f"valid [bold]{shown_perplexity(report.valid_perplexity)}[/] ({shown_duration(report.seconds)}){mark}",
             highlight=False,
         )
-        if not self._console.is_terminal:
+        if not self._draws:
             self._show_sample()
 
     def _show_sample(self) -> None:
@@ -157,7 +162,7 @@ class TerminalProgress(Observer):
         if ending.stopped:
             say("Go on with it:  " + escape(f"{self._training_command} --resume {self._plan.run}"), soft_wrap=True)
         say("\nLet it write:   " + escape(self._command_to_try(ending)), highlight=False, soft_wrap=True)
-        curves = f"tensorboard --logdir {self._plan.folder.parent}"
+        curves = f"tensorboard --logdir {shlex.quote(str(folder_of_curves(self._plan.folder)))}"
         say("See its curves: " + escape(curves), highlight=False, soft_wrap=True)
 
     def page_written(self, page: Path) -> None:
@@ -199,7 +204,10 @@ class TerminalProgress(Observer):
             self._console.print(f"{standing.place} {standing.words}{told}", highlight=False)
 
     def _show_live(self, standing: Standing) -> None:
-        if self._live is None:
+        if self._console.is_jupyter:
+            self._live = self._live or NotebookLive(LiveDisplay(standing), self._console.width)
+            self._live.refresh()
+        elif self._live is None:
             self._live = Live(LiveDisplay(standing), console=self._console, transient=True)
             self._live.start()
 
@@ -209,6 +217,12 @@ class TerminalProgress(Observer):
             if shown is not None:
                 shown.stop()
         self._encoding = self._live = None
+
+
+def folder_of_curves(run: Path) -> Path:
+    """What TensorBoard is to look into: all that lies beside a run, as long as it shows that from the beginning."""
+    beside = {path.parent for path in (*run.parent.glob("*/train"), *run.parent.glob("*/*/train"))}
+    return run.parent if _LINES_OF_A_RUN * len(beside | {run}) <= _MOST_LINES_SHOWN else run
 
 
 class QuietProgress(Observer):

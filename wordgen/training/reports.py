@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from wordgen.architecture import Architecture
@@ -158,7 +158,7 @@ class EpochReport:
     valid_perplexity: float
     best: bool
     seconds: float
-    samples: tuple[Sample, ...]
+    samples: tuple[Sample, ...] = field(repr=False)
     averaged: bool = False
     """Whether the weights that were measured are the average of many steps'."""
     distinct_2: float | None = None

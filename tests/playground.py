@@ -80,21 +80,33 @@ class Answer:
         return [json.loads(line) for line in self.body.splitlines()]
 
 
+class _Connection(http.client.HTTPConnection):
+    def __init__(self, port: int, token: str) -> None:
+        super().__init__("127.0.0.1", port, timeout=SECONDS)
+        self._bearer = {"Authorization": f"Bearer {token}"}
+
+    def request(self, method: str, url: str, body: Any = None, headers: Any = {}, **how: Any) -> None:  # noqa: B006
+        super().request(method, url, body, {**self._bearer, **headers}, **how)
+
+
 @dataclass(frozen=True)
 class Playground:
     """A server that runs, and how to ask it."""
 
     process: "subprocess.Popen[str]"
     port: int
+    token: str
     told: str
     """What it said up to its address."""
 
     @property
     def address(self) -> str:
-        return f"http://127.0.0.1:{self.port}/"
+        """As it was printed, for a browser."""
+        return f"http://127.0.0.1:{self.port}/?token={self.token}"
 
     def connect(self) -> http.client.HTTPConnection:
-        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=SECONDS)
+        """A connection whose requests have the token, as those of a program."""
+        return _Connection(self.port, self.token)
 
     def ask(self, method: str, place: str, body: Any = None, **headers: str) -> Answer:
         """One request; what is no bytes goes as JSON."""
@@ -118,11 +130,11 @@ class Playground:
 
 
 @contextmanager
-def served(room: Path, *arguments: str) -> Iterator[Playground]:
+def served(room: Path, *arguments: str, program: Sequence[str] = ("-m", "wordgen")) -> Iterator[Playground]:
     """The real command in a room, once it tells where it is; it is gone after the block."""
-    process = start(room, *arguments)
+    process = start(room, *arguments, program=program)
     try:
-        yield Playground(process, *_port_and_all_said(process))
+        yield Playground(process, *_address_and_all_said(process))
     finally:
         process.kill()
         process.wait()
@@ -141,13 +153,14 @@ def start(room: Path, *arguments: str, program: Sequence[str] = ("-m", "wordgen"
     )
 
 
-def _port_and_all_said(process: "subprocess.Popen[str]") -> tuple[int, str]:
+def _address_and_all_said(process: "subprocess.Popen[str]") -> tuple[int, str, str]:
+    """Its port, its token, and what it said."""
     assert process.stderr is not None
     said = ""
     for line in process.stderr:
         said += line
-        if found := re.search(r"http://\S+:(\d+)/", line):
-            return int(found[1]), said
+        if found := re.search(r"http://\S+:(\d+)/\?token=(\S+)", line):
+            return int(found[1]), found[2], said
     raise AssertionError(f"no address was told: {said}")
 
 

@@ -90,7 +90,7 @@ def test_the_guide_to_watching_names_what_tensorboard_shows():
 def test_the_guide_to_the_playground_runs(trained_room: Path):
     guide = (ROOT / "docs" / "playground.md").read_text(encoding="utf-8")
     with served(trained_room) as playground:
-        asked = re.findall(r"curl (?:-N )?http://127\.0\.0\.1:8000(\S+)(?: -d '(.+)')?", guide)
+        asked = re.findall(r"curl -H \"\$token\" (?:-N )?http://127\.0\.0\.1:8000(\S+)(?: -d '(.+)')?", guide)
         assert len(asked) == 5
         for place, content in asked:
             answer = playground.ask("POST" if content else "GET", place, content.encode() or None)

@@ -26,6 +26,7 @@ from wordgen.cli.main import main
 
 def ask():
     request = urllib.request.Request("http://127.0.0.1:{port}/api/text", b'{{"seed": "moon", "length": 5}}')
+    request.add_header("Authorization", "Bearer moonlight")
     for attempt in range(200):
         try:
             answer = json.load(urllib.request.urlopen(request, timeout=30))
@@ -36,7 +37,7 @@ def ask():
     os.kill(os.getpid(), signal.SIGINT)
 
 threading.Thread(target=ask).start()
-code = main(["serve", "--port", "{port}"])
+code = main(["serve", "--port", "{port}", "--token", "moonlight"])
 print(json.dumps([code, sorted(name.partition(".")[0] for name in sys.modules)]))
 """
 
@@ -113,6 +114,7 @@ def test_a_port_that_is_taken_is_told(command: Command, room: Path):
         (["--port", "99999"], "--port must be at least 0 and at most 65,535, not 99999."),
         (["--at-once", "0"], "--at-once must be at least 1"),
         (["--time-out", "0"], "--time-out must be at most 86,400 and above 0, not 0.0."),
+        (["--token", "short"], "--token must have 8 to 100 letters, digits, - and _."),
         (["--prot", "1"], "Did you mean --port?"),
     ],
 )
@@ -125,11 +127,11 @@ def test_what_cannot_be_is_one_sentence(flags: list[str], part: str, command: Co
 
 def test_it_says_so_when_others_can_reach_it(room: Path):
     with served(room, "--host", "0.0.0.0") as playground:
-        assert "Everybody who can reach this machine can use the playground" in playground.told
+        assert "everybody who can reach this machine and knows the token can use it" in playground.told
         assert playground.ask("GET", "/api/models").status == 200
         assert playground.ask("GET", "/", Host="evil.example").status == 400
     with served(room) as playground:
-        assert "Everybody" not in playground.told
+        assert "everybody" not in playground.told
 
 
 def test_only_the_models_that_are_named_are_served(tmp_path: Path):

@@ -76,7 +76,7 @@ def test_a_body_of_no_told_length_is_counted_as_it_comes(playground: Playground)
 
 def test_what_is_far_too_large_is_not_even_taken_in(playground: Playground):
     with socket.create_connection(("127.0.0.1", playground.port), timeout=30) as raw:
-        raw.sendall(b"POST /api/text HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99000000000\r\n\r\n")
+        raw.sendall(_request("POST /api/text", playground.token, "Content-Length: 99000000000"))
         assert raw.recv(100).startswith(b"HTTP/1.1 413")
 
 
@@ -111,3 +111,74 @@ def _hang_up(connection: http.client.HTTPConnection) -> None:
 def test_what_is_a_loopback_address():
     assert all(map(is_loopback, ("127.0.0.1", "localhost", "::1", "127.9.9.9")))
     assert not any(map(is_loopback, ("0.0.0.0", "::", "", "192.168.0.7", "no such host")))
+
+
+def _request(line: str, token: str, *headers: str) -> bytes:
+    lines = [f"{line} HTTP/1.1", "Host: localhost", f"Authorization: Bearer {token}", *headers]
+    return "".join(f"{each}\r\n" for each in (*lines, "")).encode()
+
+
+# The token
+
+
+@pytest.mark.parametrize("place", ["/", "/playground.js", "/api", "/api/models", "/api/models/spells", "/nowhere"])
+def test_nothing_is_answered_without_the_token(place: str, playground: Playground):
+    """Any user of a machine can reach what listens on 127.0.0.1."""
+    wrong = [{"Authorization": ""}, {"Authorization": "Bearer wrong"}, {"Authorization": f"Basic {playground.token}"}]
+    for headers in (*wrong, {"Authorization": "", "Cookie": f"wordgen-{playground.port}=wrong"}):
+        refused = playground.ask("GET", place, **headers)
+        assert refused.status == 403
+        assert "open the address that wordgen serve has printed" in refused.content["error"]
+    assert playground.ask("GET", f"{place}?token={playground.token}x", Authorization="").status == 403
+
+
+def test_the_printed_address_gives_a_cookie_that_no_other_site_can_send(playground: Playground):
+    given = playground.ask("GET", f"/?token={playground.token}", Authorization="")
+    assert (given.status, given.headers["location"]) == (303, "/")
+    cookie, *how = given.headers["set-cookie"].split("; ")
+    assert set(how) == {"HttpOnly", "SameSite=Strict", "Path=/"}
+    assert playground.ask("GET", "/", Authorization="", Cookie=cookie).status == 200
+    assert playground.ask("GET", "/api/models", Authorization="", Cookie=cookie).status == 200
+    body = {"seed": "The", "length": 1}
+    assert playground.ask("POST", "/api/text", body, Authorization="", Cookie=cookie).status == 200
+
+
+def test_each_start_draws_another_token_unless_one_is_given(playground: Playground, playground_room: Path):
+    assert len(playground.token) >= 32
+    with served(playground_room, "spells", "--token", "my-own-token") as other:
+        assert other.token == "my-own-token" != playground.token
+        assert other.ask("GET", "/api/models").status == 200
+
+
+# Connections that are held
+
+
+IMPATIENT = """
+import sys
+import wordgen.web.serving
+wordgen.web.serving.SECONDS_FOR_HEADERS = 0.5
+from wordgen.cli.main import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_a_connection_that_sends_no_headers_is_closed(playground_room: Path):
+    with served(playground_room, "spells", program=("-c", IMPATIENT)) as playground:
+        models = _request("GET /api/models", playground.token)
+        for before in (b"", b"GET / HTTP/1.1\r\nHost: loc", models + b"GET /api/mo"):
+            with socket.create_connection(("127.0.0.1", playground.port), timeout=30) as silent:
+                silent.sendall(before)
+                received = b"".join(iter(lambda silent=silent: _received(silent), b""))
+            assert received.startswith(b"HTTP/1.1 200") == before.startswith(models)
+        long = playground.connect()  # one whose answer takes longer than that is not
+        long.request("POST", "/api/write", json.dumps({"length": 1000, "no_repeat_ngram": 9}))
+        assert b'"end"' in long.getresponse().read().splitlines()[-1]
+        long.close()
+
+
+def _received(connection: socket.socket) -> bytes:
+    """What came; nothing once the other side has closed the connection."""
+    try:
+        return connection.recv(65536)
+    except ConnectionError:
+        return b""

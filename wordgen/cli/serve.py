@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import secrets
 from importlib.util import find_spec
 
 from wordgen import __version__
@@ -37,16 +38,17 @@ def run(arguments: argparse.Namespace) -> int:
 
     shelf = Shelf(arguments.models)
     with listen(settings) as listening:
-        address = address_of(listening)
+        token = settings.token or secrets.token_urlsafe(24)
+        address = f"{address_of(listening)}?token={token}"
         if not is_loopback(settings.host):
             tell(
-                f"Everybody who can reach this machine can use the playground, for it listens on {settings.host}: "
-                "without --host it is for this machine alone."
+                f"The playground listens on {settings.host}: everybody who can reach this machine and knows the token "
+                "can use it. Without --host it is for this machine alone."
             )
         tell(f"The playground is at {address} (Ctrl-C closes it).")
         if arguments.browser:
             _open_browser(address)
-        serve(listening, shelf, settings, __version__)
+        serve(listening, shelf, settings, __version__, token)
     tell("\nThe playground is closed. Goodbye!")
     return EXIT_OK
 

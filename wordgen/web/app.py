@@ -28,7 +28,7 @@ _KINDS = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".
 _START_PAGE = "index.html"
 
 
-def make_app(shelf: Shelf, turns: Turns, settings: ServingSettings, version: str) -> App:
+def make_app(shelf: Shelf, turns: Turns, settings: ServingSettings, version: str, token: str) -> App:
     api = _Api(shelf, turns, settings)
     described = description(settings, version)
     routes = [
@@ -44,7 +44,7 @@ def make_app(shelf: Shelf, turns: Turns, settings: ServingSettings, version: str
         Route("/api/score", api.score, methods=["POST"]),
     ]
     handlers: Any = {WordgenError: _told, HTTPException: _not_here, Exception: _bug}
-    return Guard(Starlette(routes=routes, exception_handlers=handlers), settings.host)
+    return Guard(Starlette(routes=routes, exception_handlers=handlers), settings.host, token)
 
 
 class _Api:

@@ -10,7 +10,7 @@ LINES = "application/x-ndjson"
 
 _REFUSALS = {
     "400": "The request is no JSON object, or calls the server by a name that is not its own.",
-    "403": "A page of another site asks.",
+    "403": "The token is missing, or a page of another site asks.",
     "404": "There is no such model.",
     "405": "That is asked for in another way, as POST.",
     "408": "The request did not come in time.",
@@ -42,7 +42,13 @@ def description(settings: ServingSettings, version: str) -> Schema:
         "/api/score": {"post": _operation("How likely each word of a text is.", _SCORE) | _body(ScoreAsked, settings)},
     }
     info = {"title": "wordgen", "version": version, "description": "Write with trained models."}
-    return {"openapi": "3.1.0", "info": info, "paths": paths}
+    return {
+        "openapi": "3.1.0",
+        "info": info,
+        "paths": paths,
+        "components": {"securitySchemes": {"token": {"type": "http", "scheme": "bearer"}}},
+        "security": [{"token": []}],
+    }
 
 
 def _operation(summary: str, answer: Schema, media_type: str = "application/json") -> dict[str, Any]:

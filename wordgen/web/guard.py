@@ -3,18 +3,24 @@
 A page on another site can make a browser send requests here, and can call this machine by a name of its own (DNS
 rebinding). So the Host must be an address or a name of this machine, and where the browser tells the Origin, it must
 be this same server. No header ever lets another site read an answer.
+
+Other users of this machine can reach it, too. So each request needs the token that only the start of the server
+prints: as `?token=` of the page's address, which is answered with a cookie, then by that cookie; programs send it as
+`Authorization: Bearer TOKEN`. The cookie is never sent along with a request that another site causes.
 """
 
 import asyncio
 import ipaddress
 import re
+import secrets
 import socket
 from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import suppress
 from typing import Any
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import JSONResponse
+from starlette.requests import HTTPConnection
+from starlette.responses import JSONResponse, Response
 
 from wordgen.web.limits import MOST_BYTES, MOST_BYTES_THROWN_AWAY, SECONDS_FOR_A_REQUEST_TO_COME
 from wordgen.web.refusals import RefusedError, answer_of
@@ -44,9 +50,10 @@ class _GoneError(Exception):
 
 
 class Guard:
-    def __init__(self, app: App, host: str) -> None:
+    def __init__(self, app: App, host: str, token: str) -> None:
         """Before an app that listens on a host."""
         self._app = app
+        self._token = token
         self._own_names = {"localhost", host.lower(), socket.gethostname().lower()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -61,6 +68,10 @@ class Guard:
 
         try:
             self._check(Headers(scope=scope))
+            if scope["path"] == "/" and (cookie := self._cookie_for(scope)):
+                await _start_page(cookie)(scope, receive, send_with_headers)
+                return
+            self._check_token(scope)
             body = await _whole_body(receive, Headers(scope=scope))
         except _GoneError:
             return
@@ -80,6 +91,25 @@ class Guard:
         if origin is not None and origin.partition("://")[2].lower() != hosts[0].lower():
             raise RefusedError(403, "Pages of other sites may not ask this server.")
 
+    def _check_token(self, scope: Scope) -> None:
+        connection = HTTPConnection(scope)
+        given = [connection.cookies.get(_cookie_name(scope)), _bearer(connection.headers.get("authorization", ""))]
+        if not any(map(self._is_token, given)):
+            raise RefusedError(
+                403,
+                "This playground asks for its token: open the address that wordgen serve has printed, or send the "
+                "header Authorization: Bearer TOKEN.",
+            )
+
+    def _cookie_for(self, scope: Scope) -> str | None:
+        """The cookie for a browser whose address has the token in it."""
+        if not self._is_token(HTTPConnection(scope).query_params.get("token")):
+            return None
+        return f"{_cookie_name(scope)}={self._token}; HttpOnly; SameSite=Strict; Path=/"
+
+    def _is_token(self, given: str | None) -> bool:
+        return given is not None and secrets.compare_digest(given.encode(), self._token.encode())
+
     def _is_own(self, host: str) -> bool:
         told = _HOST.fullmatch(host)
         if told is None:
@@ -90,6 +120,21 @@ class Guard:
         except ValueError:
             return name.lower().rstrip(".") in self._own_names
         return True
+
+
+def _cookie_name(scope: Scope) -> str:
+    """Another one for each port: browsers send cookies to all ports of a host."""
+    return f"wordgen-{scope['server'][1]}"
+
+
+def _bearer(authorization: str) -> str | None:
+    kind, _, token = authorization.partition(" ")
+    return token.strip() if kind.lower() == "bearer" else None
+
+
+def _start_page(cookie: str) -> Response:
+    """The same page without the token in its address, where it would be seen and kept."""
+    return Response(status_code=303, headers={"Location": "/", "Set-Cookie": cookie})
 
 
 async def _whole_body(receive: Receive, headers: Headers) -> bytes:

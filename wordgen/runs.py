@@ -29,7 +29,7 @@ from wordgen.training.reports import Observer, Outcome, Plan, Speed, warner
 from wordgen.training.schedule import Schedule
 from wordgen.training.settings import DeviceSettings, TrainingSettings
 from wordgen.training.stopping import StopRequest, stop_on_signals
-from wordgen.training.workers import Place, place_of
+from wordgen.training.workers import Place, place_of, warning_about_ports
 
 if TYPE_CHECKING:
     from wordgen.training.assembly import Learner
@@ -147,6 +147,9 @@ def _join(
     """Show the plan, start TensorFlow, meet the other workers, and put the parts together."""
     for observer in observers:
         observer.planned(prepared.plan)
+    if warning := warning_about_ports(place):
+        warner(observers)(warning)
+    for observer in observers:
         observer.starting()
 
     import wordgen.model  # noqa: F401 - first, for it keeps TensorFlow's start-up notes off the screen

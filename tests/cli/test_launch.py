@@ -1,7 +1,9 @@
 """`wordgen launch`: real workers on this machine, one of them killed, all of them stopped."""
 
+import json
 import os
 import signal
+import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +13,12 @@ import pytest
 
 from tests.conftest import run_command
 from tests.workers import Process, started, wait_for
+from wordgen.cli.main import main
+from wordgen.cli.private_network import PrivateNetwork
 
+PRIVATE = PrivateNetwork.make()
+if PRIVATE is not None:
+    PRIVATE.close()
 TRAIN = ["--corpus", "spells", "--layers", "1", "--units", "16"]
 pytestmark = pytest.mark.slow
 
@@ -31,7 +38,8 @@ def launched(room: Path, *train: str) -> Iterator[Process]:
 
 def workers_of(launcher: Process) -> list[int]:
     """Their process numbers, in their order."""
-    return [int(number) for number in Path(f"/proc/{launcher.pid}/task/{launcher.pid}/children").read_text().split()]
+    children = Path(f"/proc/{launcher.pid}/task/{launcher.pid}/children").read_text().split()
+    return [int(number) for number in children if b"train" in Path(f"/proc/{number}/cmdline").read_bytes().split(b"\0")]
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs /proc to find the workers")
@@ -69,9 +77,50 @@ def test_what_train_would_refuse_is_refused_and_not_tried_again(tmp_path: Path):
     assert run_command("launch", "--workers", "0", "--", "--corpus", "spells", cwd=tmp_path).returncode == 2
 
 
-def test_a_stop_stops_all_and_says_how_to_go_on(tmp_path: Path):
+def ports_of(worker: int) -> tuple[list[int], str]:
+    """The ports of all workers of a run, and what listens in the network of one of them."""
+    environment = Path(f"/proc/{worker}/environ").read_bytes().split(b"\0")
+    (config,) = [value.partition(b"=")[2] for value in environment if value.startswith(b"TF_CONFIG=")]
+    addresses = json.loads(config)["cluster"]["worker"]
+    listening = "".join(Path(f"/proc/{worker}/net/{kind}").read_text() for kind in ("tcp", "tcp6"))
+    return [int(address.rpartition(":")[2]) for address in addresses], listening
+
+
+@pytest.mark.skipif(PRIVATE is None, reason="this system lets this user have no private network")
+def test_nobody_else_reaches_the_workers_and_they_leave_with_their_launcher(tmp_path: Path):
     with launched(tmp_path, *TRAIN) as launcher:
-        launcher.send_signal(signal.SIGINT)
+        workers = workers_of(launcher)
+        ports, listening = ports_of(workers[0])
+        assert all(f":{port:04X} " in listening for port in ports)  # TensorFlow's servers are there
+        for port in ports:
+            with pytest.raises(ConnectionRefusedError):
+                socket.create_connection(("127.0.0.1", port), timeout=5)
+        launcher.kill()
+        launcher.communicate(timeout=60)
+        wait_for(lambda: not any(map(is_there, workers)), [])
+        assert not any(map(is_there, workers))
+
+
+def is_there(worker: int) -> bool:
+    """Whether a process runs: one that has ended may wait for a parent that asks after it."""
+    try:
+        return Path(f"/proc/{worker}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def test_without_a_private_network_the_user_must_accept_open_ports(
+    monkeypatch: pytest.MonkeyPatch, in_empty_folder: Path, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setattr("sys.platform", "darwin")
+    assert main(["launch", "--workers", "2", "--", "--corpus", "spells"]) == 2
+    assert "add --open-ports before the --" in capsys.readouterr().err
+    assert not (in_empty_folder / "saved_models").exists()
+
+
+def test_a_lost_terminal_stops_all_and_it_says_how_to_go_on(tmp_path: Path):
+    with launched(tmp_path, *TRAIN) as launcher:
+        launcher.send_signal(signal.SIGHUP)
         shown, said = launcher.communicate(timeout=60)
     assert launcher.returncode == 130, said
     assert shown.endswith("Go on with all:  python -m wordgen launch --workers 2 -- --resume run\n")

@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -10,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import closing, nullcontext
 from pathlib import Path
 from types import FrameType
 from typing import IO
@@ -17,9 +19,17 @@ from typing import IO
 import wordgen
 from wordgen.cli import train
 from wordgen.cli.exits import EXIT_OK, EXIT_STOPPED, EXIT_WORKER_LOST
-from wordgen.cli.flags import Parser, verb_parser
+from wordgen.cli.flags import Parser, given_settings, verb_parser
+from wordgen.cli.private_network import PrivateNetwork
+from wordgen.corpora.corpus import ReadingSettings
+from wordgen.corpora.finding import open_corpus
 from wordgen.errors import SettingError
 from wordgen.run_folder import REPORT, SAVED_MODELS, run_name
+from wordgen.training.meeting import SECRET
+from wordgen.training.progress import TerminalProgress
+from wordgen.training.screen import screen
+from wordgen.training.stopping import stop_signals
+from wordgen.training.workers import LAUNCHER, PORTS
 
 _LOOK_AFTER = 0.1
 _SECONDS_TO_LEAVE = 45  # a worker notices within 30 that another is lost
@@ -37,6 +47,12 @@ def make_parser(prog: str) -> Parser:
     parser.add_argument(
         "--restarts", type=int, default=3, metavar="N", help="how often to start again at most (default: 3)"
     )
+    parser.add_argument(
+        "--open-ports",
+        action="store_true",
+        help="train although others can reach the workers' ports, on a system without private networks: whoever does "
+        "can read and write your files (default: no)",
+    )
     parser.set_defaults(command=prog)
     parser.add_argument("arguments", nargs="*", metavar="-- ARGUMENTS", help="those of train")
     return parser
@@ -49,7 +65,14 @@ def run(arguments: argparse.Namespace) -> int:
         raise SettingError(f"--restarts must be at least 0, not {arguments.restarts}.")
     given: list[str] = arguments.arguments[1:] if arguments.arguments[:1] == ["train"] else arguments.arguments
     commands = _Commands(given)
-    code = _Crew(arguments.workers, commands, arguments.restarts).work()
+    network = PrivateNetwork.make()
+    if network is None and not arguments.open_ports:
+        raise SettingError(
+            "This system gives the workers no private network, so whoever can reach this machine's ports could read "
+            "and write your files while they train: add --open-ports before the -- if nobody else can reach them."
+        )
+    with closing(network) if network is not None else nullcontext():
+        code = _Crew(arguments.workers, commands, arguments.restarts, network).work()
     if code in (EXIT_STOPPED, EXIT_WORKER_LOST) and commands.name:
         print(f"Go on with all:  {arguments.command} --workers {arguments.workers} -- --resume {commands.name}")
     return code
@@ -70,6 +93,11 @@ class _Commands:
             # All starts must mean the same run.
             self.name = run_name(None, Path(parsed.corpus if isinstance(parsed.corpus, str) else parsed.corpus[0]).stem)
             self._given += ["--name", self.name]
+        if "corpus" in parsed:  # fetched here where it must be: the workers' network leads nowhere
+            with closing(TerminalProgress(screen())) as shown:
+                open_corpus(
+                    parsed.corpus, ReadingSettings(**given_settings(ReadingSettings, parsed)), shown.downloading
+                )
         self._resumes = parsed.resume is not None
         self._overwrites = bool(getattr(parsed, "overwrite", False))
         self._began = time.time()
@@ -89,18 +117,23 @@ class _Commands:
 
 
 class _Crew:
-    def __init__(self, workers: int, commands: _Commands, restarts: int) -> None:
+    def __init__(self, workers: int, commands: _Commands, restarts: int, network: PrivateNetwork | None) -> None:
         self._workers, self._commands, self._restarts = workers, commands, restarts
+        self._join_network = None if network is None else network.join
+        self._secret = secrets.token_hex(32)
         self._processes: list[subprocess.Popen[bytes]] = []
         self._complaints: list[IO[bytes]] = []
         self._signals: list[int] = []
 
     def work(self) -> int:
-        before = {number: signal.signal(number, self._pass_on) for number in (signal.SIGINT, signal.SIGTERM)}
+        before = {number: signal.signal(number, self._pass_on) for number in stop_signals()}
+        self._lifeline, self._own_end = os.pipe()  # closed with this process, however it ends
         try:
             return self._until_done()
         finally:
             self._kill()
+            os.close(self._lifeline)
+            os.close(self._own_end)
             for number, handler in before.items():
                 signal.signal(number, handler)
 
@@ -128,7 +161,14 @@ class _Crew:
         for number in range(self._workers):
             process = subprocess.Popen(
                 command,
-                env=_environment({"cluster": {"worker": addresses}, "task": {"type": "worker", "index": number}}),
+                env={
+                    **_environment({"cluster": {"worker": addresses}, "task": {"type": "worker", "index": number}}),
+                    SECRET: self._secret,
+                    PORTS: "accepted" if self._join_network is None else "private",
+                    LAUNCHER: str(self._lifeline),
+                },
+                pass_fds=(self._lifeline,),
+                preexec_fn=self._join_network,
                 stdout=None if number == 0 else subprocess.DEVNULL,
                 stderr=None if number == 0 else self._complaints[number - 1],
                 start_new_session=True,  # a Ctrl-C reaches them through us, once
@@ -172,7 +212,7 @@ class _Crew:
 
     def _pass_on(self, number: int, frame: FrameType | None) -> None:
         self._signals.append(number)
-        self._send(number)
+        self._send(number)  # of a lost terminal, too: they have none of their own
 
     def _send(self, number: int) -> None:
         for process in self._processes:

@@ -1,11 +1,12 @@
 """`train`: from flags to a run, with its progress on the screen."""
 
 import argparse
+import os
 import sys
 from contextlib import closing
 
 from wordgen.architecture import NetworkSettings
-from wordgen.cli.exits import EXIT_OK, EXIT_STOPPED
+from wordgen.cli.exits import EXIT_OK, EXIT_STOPPED, EXIT_WORKER_LOST
 from wordgen.cli.flags import Parser, add_flags, given_settings, verb_parser
 from wordgen.corpora.corpus import CorpusSettings
 from wordgen.corpora.finding import STANDARD_INPUT, keep_standard_input
@@ -17,6 +18,8 @@ from wordgen.runs import dry_run_with, resume_with, train_with
 from wordgen.text.settings import TextSettings
 from wordgen.training.reports import Observer
 from wordgen.training.settings import DeviceSettings, TrainingSettings
+from wordgen.training.stopping import stop_with
+from wordgen.training.workers import LAUNCHER
 
 
 def make_parser(prog: str) -> Parser:
@@ -63,6 +66,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise SettingError(f"--corpus is required, or --resume to go on with a run. See {arguments.help_command}")
     from wordgen.training.screen import hide_native_notes
 
+    if LAUNCHER in os.environ:
+        stop_with(int(os.environ[LAUNCHER]), EXIT_WORKER_LOST)
     from_standard_input = vars(arguments).get("corpus") == STANDARD_INPUT
     if vars(arguments).get("distribute") == "multiworker":
         if from_standard_input:

@@ -9,6 +9,21 @@ from typing import Literal
 from wordgen.errors import SettingError
 from wordgen.training.settings import DeviceSettings
 
+PORTS = "WORDGEN_PORTS"
+"""The environment variable by which `launch` says that nobody else reaches the ports, or that the user accepts it."""
+LAUNCHER = "WORDGEN_LAUNCHER"
+"""The one with the number of a pipe that ends when the launcher does."""
+
+
+def warning_about_ports(place: "Place", environment: Mapping[str, str] = os.environ) -> str | None:
+    """What follows from learning with others, where it has not been taken care of."""
+    if place.workers == 1 or environment.get(PORTS):
+        return None
+    return (
+        "TensorFlow's workers listen on all networks of their machines: whoever reaches a worker's port can read and "
+        "write your files. Let nobody but the other workers reach it (docs/scaling-out.md says how)."
+    )
+
 
 @dataclass(frozen=True)
 class Place:

@@ -180,7 +180,7 @@ def test_results_are_short_to_look_at_and_tables_in_a_notebook(run: wordgen.Run)
         assert "\n" not in repr(result)
     assert len(repr(texts)) < 500
     assert f"epochs={len(run.epochs)}, valid perplexity" in repr(run)
-    assert repr(texts[0]).startswith("Text('The caster")
+    assert repr(texts[0])[6:].startswith("The caster")
     pages = [each._repr_html_() for each in (run, texts[0], score, evaluated)]
     for page in pages:
         assert_whole(page)

@@ -58,17 +58,17 @@ def test_each_can_be_taken_and_says_what_it_is_for(name: str):
 
 
 def test_those_that_auto_takes_are_there():
-    sizes = {1: "short", 150_000: "short", 150_001: "book", 3_000_000: "book", 3_000_001: "small", 10**10: "small"}
+    sizes = {1: "short", 100_000: "short", 100_001: "book", 3_000_000: "book", 3_000_001: "small", 10**10: "small"}
     assert {size: recipe_for(size) for size in sizes} == sizes
     assert set(sizes.values()) <= set(recipe_names())
 
 
 def test_each_text_has_one_and_it_is_told_why():
     assert recipe_in_words("book", 474_000) == (
-        f"book: {find_recipe('book').about} It is what auto takes for texts from 150 kB to 3 MB, "
+        f"book: {find_recipe('book').about} It is what auto takes for texts from 100 kB to 3 MB, "
         "and this one has 474 kB."
     )
-    assert recipe_in_words("book", 100_000) == f"book: {find_recipe('book').about}"
+    assert recipe_in_words("book", 90_000) == f"book: {find_recipe('book').about}"
 
 
 def test_auto_goes_by_the_size_of_the_text(in_empty_folder: Path):
@@ -227,8 +227,8 @@ def test_a_run_says_which_recipe_it_took_and_what_for_and_goes_on_with_it(comman
     assert begun.returncode == 0, begun.stderr
     name = "short"
     told = " ".join(begun.stdout.split())
-    assert "--recipe none leaves it; flags beside --recipe change it" in told
-    assert f"{find_recipe(name).about} It is what auto takes for texts of up to 150 kB, and this one has " in told
+    assert "--recipe none takes the plain defaults; flags given beside --recipe change it" in told
+    assert f"{find_recipe(name).about} It is what auto takes for texts of up to 100 kB, and this one has " in told
     report = json.loads((tmp_path / "saved_models" / "run" / "report.json").read_text())
     assert report["settings"]["recipe"] == name
     assert report["settings"]["batch_size"] == find_recipe(name).settings["batch_size"]

@@ -14,7 +14,7 @@ from wordgen.settings import Settings, setting
 
 AUTO, NO_RECIPE = "auto", "none"
 _OF_LETTERS = "char-rnn"
-_BY_SIZE = ((150_000, "short", "of up to 150 kB"), (3_000_000, "book", "from 150 kB to 3 MB"))
+_BY_SIZE = ((100_000, "short", "of up to 100 kB"), (3_000_000, "book", "from 100 kB to 3 MB"))
 """Up to so many bytes of text, that recipe; beyond, the one for large texts."""
 _LARGE = ("small", "over 3 MB")
 

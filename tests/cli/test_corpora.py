@@ -48,8 +48,14 @@ def test_a_look_into_an_english_text(capsys: pytest.CaptureFixture[str]):
     told = shown(capsys, "show", "lotr")
     assert told.startswith("lotr: english by the paragraph\n")
     assert re.search(r"title +About The Lord of the Rings.*\nlicence +CC0-1\.0\nsource +written for wordgen\n", told)
-    assert re.search(r"units +\d{3}\n", told)
-    assert re.search(r"--vocab-size +known\n +1,000 +9\d\.\d%\n +2,000 +9\d\.\d%", told)
+    assert re.search(r"units +\d{3} paragraphs\n", told)
+    lengths = re.search(
+        r"their lengths +(\d+) to (\d+) symbols; half of them have at most (\d+), nine of ten at most (\d+)\n", told
+    )
+    assert lengths is not None
+    shortest, longest, half, most = map(int, lengths.groups())
+    assert shortest < half < most < longest
+    assert re.search(r"--vocab-size +covers\n +1,000 +9\d\.\d%\n +2,000 +9\d\.\d%", told)
     assert re.search(r"[\d,]+ +100\.0% +all types", told)
     assert re.search(r"the [\d,]+ ", told)
     assert re.search(r"~, [\d,]+ ", told)
@@ -79,7 +85,7 @@ def test_the_flags_of_train_change_what_is_seen(capsys: pytest.CaptureFixture[st
     assert "song: english by the document with its line breaks" in shown(capsys, "show", "song.txt")
     told = shown(capsys, "show", "song.txt", "--unit", "line", "--line-breaks", "joined", "--tokenizer", "characters")
     assert "song: characters by the line" in told
-    assert "units          6\n" in told
+    assert "units          6 lines\n" in told
     assert "R | a | i | n | ␣ | f" in told
 
 
@@ -89,7 +95,7 @@ def test_a_folder_several_files_and_standard_input_are_shown_too(
     Path("book").mkdir()
     Path("book/1.txt").write_text("One road.\n\nTwo roads.\n")
     Path("2.txt").write_text("Three roads.\n")
-    assert "units          3\n" in shown(capsys, "show", "book", "2.txt")
+    assert "units          3 paragraphs\n" in shown(capsys, "show", "book", "2.txt")
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"A road.\n\nAnother.\n")))
     assert "standard-input: english" in shown(capsys, "show", "-")
 

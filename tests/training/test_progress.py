@@ -17,7 +17,7 @@ from wordgen.architecture import Architecture, NetworkSettings
 from wordgen.dataset.ids import SplitStatistics
 from wordgen.training.live import LiveDisplay, sparkline
 from wordgen.training.progress import TerminalProgress, folder_of_curves
-from wordgen.training.reports import Begun, Ending, EpochReport, Plan, Sample, StepReport
+from wordgen.training.reports import Begun, Ending, EpochReport, Plan, Sample, Speed, StepReport
 from wordgen.training.screen import screen
 from wordgen.training.settings import TrainingSettings
 from wordgen.training.standing import Standing
@@ -67,7 +67,7 @@ def test_layers_of_differing_widths_are_told_one_by_one():
     progress = TerminalProgress(Console(file=file, width=100), "do write")
     architecture = Architecture.of(NetworkSettings(layers=3, units=(64, 48, 32)), 303)
     progress.planned(replace(plan(), architecture=architecture))
-    assert "64 and 48 and 32 lstm, free output" in file.getvalue()
+    assert "64 and 48 and 32 lstm, output with weights of its own" in file.getvalue()
 
 
 def shown(*, terminal: bool, width: int = 100) -> str:
@@ -288,3 +288,16 @@ def test_tensorboard_is_sent_to_one_run_where_it_would_tick_none(tmp_path: Path)
     assert folder_of_curves(run) == tmp_path
     (tmp_path / "sweep" / "first" / "train").mkdir(parents=True)
     assert folder_of_curves(run) == run
+
+
+def test_a_dry_run_tells_of_epochs_that_add_up_to_the_run():
+    """The graph is built once, so it is in no epoch's time."""
+    file = io.StringIO()
+    progress = TerminalProgress(Console(file=file, width=100), "do write")
+    progress.planned(plan())
+    steps = plan().steps_per_epoch
+    progress.measured(Begun("one CPU", "float32", 3 * steps), Speed(5, 1000.0, first_step=7.0, step=2.0, epoch_end=4.0))
+    told = file.getvalue()
+    assert re.search(r"first step +7\.0 s more, to build the graph", told)
+    assert re.search(rf"an epoch +{steps} steps, {2 * steps + 4} s with validating and saving", told)
+    assert re.search(rf"the whole run +{3 * steps} steps in 3 epochs, {3 * (2 * steps + 4) + 7} s at most", told)

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 _USUAL_VOCABULARY, _ = TextSettings().limits(all_words=False)
 _VOCABULARIES = (1000, 2000, 5000, _USUAL_VOCABULARY, 10_000, 20_000, 50_000)
 _COMMONEST = 40
-_LENGTHS = {"shortest": 0.0, "a tenth up to": 0.1, "half up to": 0.5, "nine tenths up to": 0.9, "longest": 1.0}
 _TOUCHES = "~"
 _LINE_BREAK = "⏎"
 _SPACES = {" ": "␣", "\u3000": "□"}
@@ -91,7 +90,7 @@ def _list(arguments: argparse.Namespace) -> None:
 
 
 def _commands_to_try(text: KnownText) -> Iterator[str]:
-    fetched = ", which is fetched" if text.whereabouts == "on first use" else ""
+    fetched = " (it is fetched first)" if text.whereabouts == "on first use" else ""
     yield f"Look into one{fetched}:  {TRY} corpora show {text.name}"
     yield f"Learn it:  {TRY} train --corpus {text.name}"
     yield f"Add your own:  {TRY} corpora add NAME FILES"
@@ -156,13 +155,13 @@ def _portrait(found: "Survey") -> "Iterator[RenderableType]":
 
     yield Text(f"{found.corpus.name}: {_cut(found.corpus.unit, found.corpus.line_breaks, found.tokenizer)}", "bold")
     yield Padding(_facts(found), (0, 0, 1, 0))
-    yield Text("What a vocabulary knows of it", "bold")
+    yield Text("How much of the text a vocabulary covers", "bold")
     yield Padding(_coverage(found), (0, 0, 1, 0))
     yield Text("The commonest symbols", "bold")
     commonest = found.counts.most_common(_COMMONEST)
     cells = [Text.assemble(readable(symbol), " ", (f"{count:,}", "dim")) for symbol, count in commonest]
     yield Padding(Columns(cells, padding=(0, 3), equal=True, column_first=False), (0, 0, 1, 0))
-    yield Text("How its units are cut into symbols", "bold")
+    yield Text(f"Some of its {found.corpus.unit}s, cut into symbols", "bold")
     samples = Table.grid(padding=(0, 1))
     for symbols in found.samples:
         samples.add_row("-", _sample(symbols))
@@ -193,14 +192,17 @@ def _facts(found: "Survey") -> "RenderableType":
     for note in found.notes:
         table.add_row("", Text(note))
     blank = f", {found.blank_units:,} of them blank lines in between" if found.blank_units else ""
-    table.add_row("units", f"{found.units:,}{blank}")
-    lengths = [f"{name} {found.length_at(share):,}" for name, share in _LENGTHS.items()]
-    table.add_row("their symbols", ", ".join(lengths))
-    table.add_row("symbols", f"{found.symbols:,}")
-    table.add_row("types", f"{found.types:,} different symbols")
+    table.add_row("units", f"{found.units:,} {corpus.unit}s{blank}")
+    shortest, half, most, longest = (f"{found.length_at(share):,}" for share in (0.0, 0.5, 0.9, 1.0))
+    lengths = f"{shortest} to {longest} symbols; half of them have at most {half}, nine of ten at most {most}"
+    table.add_row("their lengths", lengths)
+    table.add_row("symbols", f"{found.symbols:,}, {found.types:,} different ones (types)")
     if found.seen_once:
         share = found.seen_once / found.types
-        table.add_row("", f"{found.seen_once:,} of them ({share:.0%}) stand there once: --min-count 1 would keep those")
+        told = (
+            f"{found.seen_once:,} of these ({share:.0%}) occur once only: UNKNOWN to a model, unless --min-count is 1"
+        )
+        table.add_row("", told)
     return table
 
 
@@ -208,7 +210,7 @@ def _coverage(found: "Survey") -> "RenderableType":
     """By size, up to the one that holds all types."""
     from rich.table import Table
 
-    table = Table("--vocab-size", "known", "", box=None, padding=(0, 2, 0, 0))
+    table = Table("--vocab-size", "covers", "", box=None, padding=(0, 2, 0, 0))
     table.columns[0].justify = table.columns[1].justify = "right"
     everything = found.types + len(RESERVED)
     for size in (*(size for size in _VOCABULARIES if size < everything), everything):

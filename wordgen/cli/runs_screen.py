@@ -202,7 +202,7 @@ def _figures(run: SavedRun) -> Iterator[tuple[str, str]]:
         yield "network", f"{run.network}, {figures.many(run.architecture.parameters, 'parameter')}"
     if facts is not None:
         of = f" of at most {facts.settings.epochs}" if facts.settings.time_budget is None else ""
-        best = "" if run.best_epoch is None else f", the best was {run.best_epoch}"
+        best = "" if run.best_epoch is None else f", the best was epoch {run.best_epoch}"
         yield "epochs", f"{len(facts.epochs)}{of}{best}, {shown_duration(facts.seconds)}"
         for part in ("valid", "test"):
             if run.score(part).perplexity is not None:

@@ -18,18 +18,18 @@ def plan_in_words(plan: Plan) -> Iterator[tuple[str, str]]:
         yield "", note
     if plan.recipe is not None:
         yield "recipe", plan.recipe
-        yield "", "--recipe none leaves it; flags beside --recipe change it"
+        yield "", "--recipe none takes the plain defaults; flags given beside --recipe change it"
     yield "symbols", f"{train.symbols:,} to train on, {valid.symbols:,} to validate, {test.symbols:,} to test"
     words = f"{a.vocabulary_size - plan.special_symbols:,} of {plan.types:,} different symbols"
     yield "vocabulary", f"{words}, covering {1 - train.unknown_share:.1%} of the training text"
     shares = f"train {train.unknown_share:.1%}, valid {valid.unknown_share:.1%}, test {test.unknown_share:.1%}"
     yield "spelled out" if train.spelled else "UNKNOWN share", shares
-    tied = "tied" if a.tied else "free"
-    yield "network", f"{shown_layers(a)}, {tied} output, {a.parameters:,} parameters"
+    output = "output tied to the word vectors" if a.tied else "output with weights of its own"
+    yield "network", f"{shown_layers(a)}, {output}, {a.parameters:,} parameters"
     yield "memory", f"about {plan.memory / 2**30:.1f} GiB"
     length = f"at most {s.epochs} epochs" if s.time_budget is None else f"for {s.time_budget}"
     rate = f"{s.optimizer} at {s.first_learning_rate:g}" + ("" if s.schedule == "constant" else f", {s.schedule}")
-    steps = f"{plan.steps_per_epoch:,} steps of {s.batch_size} x {s.seq_len} an epoch, {length}, {rate}"
+    steps = f"{plan.steps_per_epoch:,} steps of {s.batch_size} x {s.seq_len} symbols an epoch, {length}, {rate}"
     yield "training", ", ".join([steps, *_against_learning_by_heart(s)])
     if s.sampled_output is not None and s.sampled_output < a.vocabulary_size:
         yield "", f"each step compares with {s.sampled_output:,} symbols: train perplexity is an estimate"

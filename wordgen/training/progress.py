@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from wordgen.evaluation.in_words import shown_perplexity
+from wordgen.files import shown_size
 from wordgen.settings import flag_name
 from wordgen.training.live import LiveDisplay
 from wordgen.training.notebook import NotebookLive
@@ -62,7 +63,7 @@ class TerminalProgress(Observer):
         if not self._console.is_terminal:
             if time.monotonic() - self._said > _SECONDS_BETWEEN_LINES:
                 self._said = time.monotonic()
-                self._console.print(f"Reading the text: {done / 1e6:,.0f} of {size / 1e6:,.0f} MB", highlight=False)
+                self._console.print(f"Reading the text: {shown_size(done)} of {shown_size(size)}", highlight=False)
             return
         if self._encoding is None:
             self._encoding = bytes_bar(self._console, "Reading the text", size)
@@ -188,7 +189,7 @@ class TerminalProgress(Observer):
         longer = " ".join(f"{flag_name(name)} {value}" for name, value in self._plan.settings.longer().items())
         if self._plan.settings.settled:
             return f"For a better one train anew with {longer}."
-        return f"More of them:  {self._training_command} --resume {self._plan.run} {longer}"
+        return f"To give it more epochs:  {self._training_command} --resume {self._plan.run} {longer}"
 
     def _command_to_try(self, ending: Ending) -> str:
         assert self._plan is not None
@@ -248,11 +249,10 @@ def _speed_table(plan: Plan, begun: Begun, speed: Speed) -> Table:
     table = Table(title="Measured", title_justify="left", show_header=False, box=None, padding=(0, 2, 0, 0))
     table.add_row("learning on", f"{begun.devices}, in {begun.precision}")
     table.add_row("speed", f"{speed.tokens_per_second:,.0f} tokens/s ({speed.steps} steps of {speed.step:.3f} s)")
-    table.add_row("first step", f"after {speed.first_step:.1f} s of making the graph")
+    table.add_row("first step", f"{speed.first_step:.1f} s more, to build the graph")
     table.add_row("memory", f"{peak_memory() / 2**30:.1f} GiB in use at most")
-    table.add_row(
-        "an epoch", f"{plan.steps_per_epoch:,} steps, {shown_duration(speed.seconds(plan.steps_per_epoch, 1))}"
-    )
+    epoch = shown_duration(speed.seconds(plan.steps_per_epoch, 1) - speed.first_step)
+    table.add_row("an epoch", f"{plan.steps_per_epoch:,} steps, {epoch} with validating and saving")
     whole = shown_duration(speed.seconds(begun.last_step, epochs))
-    table.add_row("the whole run", f"{begun.last_step:,} steps, {whole} at most")
+    table.add_row("the whole run", f"{begun.last_step:,} steps in {epochs:,} epochs, {whole} at most")
     return table

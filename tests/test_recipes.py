@@ -19,7 +19,7 @@ from wordgen.errors import SettingError
 from wordgen.lab.planning import plan_sweep
 from wordgen.lab.sweep_file import find_sweep
 from wordgen.recipes import find_recipe, recipe_for, recipe_in_words, recipe_names
-from wordgen.run_settings import TrainSettings, settings_of
+from wordgen.run_settings import TrainSettings, resumed_settings, settings_of
 from wordgen.training.settings import TrainingSettings
 
 OWN = """
@@ -141,6 +141,19 @@ def test_the_commands_that_repeat_a_run_mean_its_settings(given: dict[str, Any])
     for arguments in (training_arguments(settings, "run"), ["train", *training_command(settings).split()[4:]]):
         again = settings_of(given_settings(TrainSettings, make_parser("train").parse_args(arguments[1:])))
         assert replace(again, name=None, recipe=None) == replace(settings, recipe=None)
+
+
+def test_a_run_that_goes_on_keeps_what_it_took():
+    for chosen, taken in (({}, "short"), ({"layers": 2}, None), ({"recipe": "book"}, "book")):
+        began = settings_of({"corpus": "spells", **chosen})
+        assert began.recipe == taken
+        assert resumed_settings("run", began, {}) == began
+        assert resumed_settings("run", began, {"recipe": "auto"}) == began
+        if taken is None:
+            assert resumed_settings("run", began, {"recipe": "none"}) == began
+        else:
+            with pytest.raises(SettingError, match=f"begun with --recipe {taken} and not none"):
+                resumed_settings("run", began, {"recipe": "none"})
 
 
 def test_in_a_sweep_all_networks_have_one_or_none(in_empty_folder: Path):

@@ -76,6 +76,31 @@ def test_dropout_differs_from_place_to_place_and_has_a_rate_for_each():
     assert np.asarray(places.values(hidden, 2)).mean() == pytest.approx(1, abs=0.05)
 
 
+@pytest.mark.parametrize("rate", [0.1, 0.3, 0.4, 0.9])
+def test_in_bfloat16_the_same_values_are_dropped_as_in_float32(rate: float):
+    values = tf.constant(np.random.default_rng(1).uniform(0.5, 1.5, (250, 40, 100)), tf.float32)
+    exact, rounded = (np.asarray(blanks(dropout=rate).values(tf.cast(values, t), 1)) for t in (tf.float32, tf.bfloat16))
+    np.testing.assert_array_equal(exact == 0, rounded == 0)
+    assert (exact == 0).mean() == pytest.approx(rate, abs=0.002)
+    assert rounded.astype(np.float64).mean() == pytest.approx(exact.astype(np.float64).mean(), rel=1e-4)
+    np.testing.assert_allclose(exact[exact != 0], np.asarray(values)[exact != 0] / (1 - rate), rtol=1e-6)
+
+
+@pytest.mark.parametrize("more", [{}, {"locked_dropout": True}])
+def test_the_same_values_are_dropped_with_xla_and_without(more: dict[str, bool]):
+    values, table, ids = tf.ones((4, 7, 30)), tf.ones((4, 7, 3)), tf.constant(np.arange(28).reshape(4, 7))
+
+    def drop(seed: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        chosen = DropoutSettings(dropout=0.4, word_dropout=0.4, weight_drop=0.4, **more)
+        each = Blanks(chosen, 2, seed)
+        return each.values(values, 1), each.words(table, ids, 28), each._blanked(tf.ones((30, 30)), 0.4, 4)
+
+    plain, compiled = (tf.function(drop, jit_compile=jit)(tf.constant([1, 2])) for jit in (False, True))
+    for one, other in zip(plain, compiled, strict=True):
+        assert 0 < (np.asarray(one) == 0).mean() < 1
+        np.testing.assert_array_equal(one, other)
+
+
 def test_locked_dropout_blanks_the_same_values_in_all_symbols_of_a_row():
     dropped = np.asarray(blanks(dropout=0.5, locked_dropout=True).values(tf.ones((4, 7, 30)), 1))
     assert (dropped == dropped[:, :1]).all()

@@ -71,6 +71,16 @@ def test_draws_go_by_frequency_and_take_every_part():
     np.testing.assert_allclose(counts, expected, atol=0.002)
 
 
+@pytest.mark.parametrize("compared", [6, 11, 40, 100, 199])
+def test_the_draws_are_the_same_with_xla_and_without(compared: int):
+    sampling = Sampling.of(compared, FREQUENCIES)
+    assert sampling is not None
+    plain, compiled = (tf.function(sampling._drawn, jit_compile=jit) for jit in (False, True))
+    found = np.array([plain(tf.constant([3, draw])) for draw in range(50)])
+    np.testing.assert_array_equal(found, [compiled(tf.constant([3, draw])) for draw in range(50)])
+    assert len(np.unique(found)) > compared // 2
+
+
 def test_where_all_would_be_compared_with_nothing_is_drawn():
     assert Sampling.of(VOCABULARY, FREQUENCIES) is None
     assert Sampling.of(VOCABULARY - 1, FREQUENCIES) is not None

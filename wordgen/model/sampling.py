@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from wordgen.model.network import DropoutSeed, Network, Tensor
+from wordgen.model.network import DropoutSeed, Network, Tensor, random_bits
 from wordgen.text.vocabulary import START
 
 
@@ -58,7 +58,9 @@ class Sampling:
     def _drawn(self, seed: DropoutSeed) -> Tensor:
         """Places among the rest: one from each of as many equal parts of their odds as there are draws."""
         ends = np.cumsum(np.exp(self.log_odds.astype(np.float64))).astype(np.float32)
-        within = tf.random.stateless_uniform((self.draws,), seed, alg="philox")
-        thrown = (tf.range(self.draws, dtype=tf.float32) + within) / self.draws
+        # 24 bits, as many as float32 holds exactly; and a product, for XLA rounds a quotient in its own way.
+        bits = tf.bitwise.right_shift(tf.bitcast(random_bits((self.draws,), seed), tf.uint32), 8)
+        within = tf.cast(tf.cast(bits, tf.int32), tf.float32) * 2.0**-24
+        thrown = (tf.range(self.draws, dtype=tf.float32) + within) * np.float32(1 / self.draws)
         places = tf.searchsorted(tf.constant(ends), thrown, side="right")
         return tf.minimum(places, len(self.log_odds) - 1)

@@ -39,7 +39,7 @@ check: $(VENV)/.develops
 	$(MAKE) test
 
 bench: $(VENV)/.develops
-	PYTHONPATH=. $(BIN)/python bench/compiled_step.py
+	PYTHONPATH=. $(BIN)/python bench/recurrent_layers.py
 	PYTHONPATH=. $(BIN)/python bench/scaling.py
 	PYTHONPATH=. $(BIN)/python bench/checkpoints.py
 	PYTHONPATH=. $(BIN)/python bench/tokenizers.py

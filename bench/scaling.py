@@ -54,7 +54,7 @@ def work(settings: dict[str, Any]) -> None:
         architecture = Architecture.of(NetworkSettings(**shape), vocabulary)
         with replicas.strategy.scope():
             network = Network(architecture, dropout=DropoutSettings.part_of(chosen), random_seed=1)
-        stepper = Stepper(network, chosen, replicas, compiled=False)
+        stepper = Stepper(network, chosen, replicas)
         ids = np.random.default_rng(1).integers(3, vocabulary, (rows, seq_len)).astype(np.int32)
         carry = stepper.zero_carry()
         number = min(stepper.most_steps, STEPS_A_TURN)

@@ -7,8 +7,7 @@ The carry goes in and comes out; no layer remembers anything between two calls. 
 seed that is passed in too, so a step can be repeated to the bit and nothing random hides in the layers.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import nullcontext
 from typing import Any, Literal
 
 import keras
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 from wordgen.architecture import Architecture
 from wordgen.bundle import Weights
 from wordgen.dropout import NO_DROPOUT, DropoutSettings
+from wordgen.model.recurrence import recurrent_layer
 
 Tensor = Any  # TensorFlow brings no types along
 Carry = tuple[tuple[Tensor, ...], ...]
@@ -35,12 +35,15 @@ class Network(keras.layers.Layer):
         dropout: DropoutSettings = NO_DROPOUT,
         random_seed: int = 0,
         precision: Literal["float32", "bfloat16"] = "float32",
+        own_layers: bool | None = None,
     ) -> None:
+        """Its recurrent layers are those of recurrence.py or Keras's: by default these on GPUs alone, for cuDNN."""
         # Weights are float32 either way; what is computed between them need not be.
         policy = keras.DTypePolicy("mixed_bfloat16" if precision == "bfloat16" else "float32")
         super().__init__(name="network", dtype=policy)
         self.architecture = architecture
         self.dropout = dropout
+        self._own_layers = not tf.config.get_visible_devices("GPU") if own_layers is None else own_layers
         seeds = np.random.SeedSequence(random_seed).generate_state(2 * architecture.layers + 3).tolist()
         self.embedding = keras.layers.Embedding(
             architecture.vocabulary_size,
@@ -100,11 +103,25 @@ class Network(keras.layers.Layer):
         hidden = blanks.values(blanks.words(self.embedding(ids), ids, self.architecture.vocabulary_size), 0)
         states: list[tuple[Tensor, ...]] = []
         for number, (layer, state) in enumerate(zip(self.recurrent, carry, strict=True), start=1):
-            with blanks.recurrent_weights(layer, number):
-                hidden, *state = layer(hidden, initial_state=list(state))
-            states.append(tuple(state))
+            recurrent_kernel = blanks.recurrent_weights(layer.cell.recurrent_kernel, number)
+            hidden, state = self._through(layer, hidden, state, recurrent_kernel)
+            states.append(state)
             hidden = blanks.values(hidden, number)
         return hidden, tuple(states)
+
+    def _through(
+        self, layer: Any, hidden: Tensor, state: tuple[Tensor, ...], recurrent_kernel: Tensor
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """The outputs of a layer and its last state, with this recurrent kernel in the place of its own."""
+        cell = layer.cell
+        if self._own_layers:
+            kernels = [tf.cast(kernel, self.compute_dtype) for kernel in (cell.kernel, recurrent_kernel)]
+            weights = (*kernels, tf.cast(cell.bias, tf.float32))
+            return recurrent_layer(self.architecture.cell, hidden, tuple(state), weights)
+        own = recurrent_kernel is cell.recurrent_kernel
+        with nullcontext() if own else keras.StatelessScope([(cell.recurrent_kernel, recurrent_kernel)]):
+            hidden, *last = layer(hidden, initial_state=list(state))
+        return hidden, tuple(last)
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Float32 logits of every symbol of the vocabulary."""
@@ -174,16 +191,11 @@ class Blanks:
         kept = self._blanked(tf.ones(vocabulary_size, vectors.dtype), self._settings.word_dropout, self._layers + 1)
         return vectors * tf.gather(kept, ids)[..., None]
 
-    @contextmanager
-    def recurrent_weights(self, layer: Any, number: int) -> Iterator[None]:
-        """Some of the weights by which a layer hears its own last state, for the time that it runs."""
+    def recurrent_weights(self, kernel: Any, number: int) -> Tensor:
+        """The weights by which a layer hears its own last state; some of them blanked, or the variable as it is."""
         if self._seed is None or self._settings.weight_drop == 0:
-            yield
-            return
-        kernel = layer.cell.recurrent_kernel
-        kept = self._blanked(tf.convert_to_tensor(kernel), self._settings.weight_drop, self._layers + 1 + number)
-        with keras.StatelessScope(state_mapping=[(kernel, kept)]):
-            yield
+            return kernel
+        return self._blanked(tf.convert_to_tensor(kernel), self._settings.weight_drop, self._layers + 1 + number)
 
     def _blanked(self, values: Tensor, rate: float, place: int, shape: Any = None) -> Tensor:
         if self._seed is None or rate == 0:

@@ -19,11 +19,6 @@ _TENSORFLOW_ITSELF = 820 * 2**20  # what the smallest network needs, measured
 _SLOTS = {"sgd": 0, "rmsprop": 1, "adam": 2}
 
 
-def compiled_copies(architecture: Architecture, settings: TrainingSettings) -> int:
-    """Bytes of the copies of the recurrent weights that a compiled step keeps, one for every symbol of seq len."""
-    return 4 * settings.seq_len * architecture.recurrent_parameters
-
-
 @dataclass(frozen=True)
 class Plan:
     """All that is settled before the first step."""
@@ -59,7 +54,7 @@ class Plan:
         copies = 6 + _SLOTS[s.optimizer] + 2 * (s.average_after is not None)
         places = s.batch_size * longest_step(s.seq_len, vary=s.vary_seq_len)
         values = places * (6 * a.vocabulary_size + 32 * sum(a.widths))
-        return _TENSORFLOW_ITSELF + 4 * (copies * a.parameters + values) + min(2**29, compiled_copies(a, s))
+        return _TENSORFLOW_ITSELF + 4 * (copies * a.parameters + values)
 
     def check_memory(self, physical: int) -> None:
         """Refuse a network that the machine cannot hold, before it tries."""

@@ -24,7 +24,7 @@ from wordgen.model.replicas import Replicas
 from wordgen.model.sampling import Sampling
 from wordgen.text.vocabulary import START
 from wordgen.training.checkpoint import check_names
-from wordgen.training.fast_steps import compiling_helps, steps_a_call
+from wordgen.training.fast_steps import steps_a_call
 from wordgen.training.settings import TrainingSettings
 
 _OF_THE_DRAWS = 1 << 20  # what is folded into a step's seed for them, far from the places of dropout
@@ -66,10 +66,10 @@ class Stepper:
         settings: TrainingSettings,
         replicas: Replicas,
         *,
-        compiled: bool | None = None,
+        compiled: bool = False,
         log_frequencies: NDArray[np.float32] | None = None,
     ) -> None:
-        """`compiled` says whether XLA shall compile the step; by default where it helps.
+        """`compiled` has XLA compile the step, which does not pay on a CPU (docs/experiments.md, 2026-11-28).
 
         The frequencies are those of all symbols, for where some are drawn; by default all are alike.
         """
@@ -93,7 +93,6 @@ class Stepper:
                 self._averages = {
                     name: tf.Variable(weight, trainable=False) for name, weight in network.variables_by_name().items()
                 }
-        compiled = compiling_helps(network.architecture, settings, replicas) if compiled is None else compiled
         self._sparse = settings.optimizer == "sgd" and replicas.count == 1 and not compiled
         """Whether word vectors that a step did not look up are left alone; the others' moments change each of them."""
         self._one_step = tf.function(self._all_replicas, jit_compile=compiled)

@@ -128,7 +128,7 @@ def change_config(saved: Path, change: Callable[[dict[str, Any]], object]) -> No
 @pytest.mark.parametrize("version", [0, 1, 3, "2", None])
 def test_an_unknown_format_is_refused_with_what_to_do(saved: Path, version: object):
     change_config(saved, lambda config: config.update(format=version))
-    with pytest.raises(BundleError, match="this wordgen reads format 2: use the wordgen that wrote it"):
+    with pytest.raises(BundleError, match="this wordgen reads format 3: use the wordgen that wrote it"):
         load_bundle(saved)
 
 

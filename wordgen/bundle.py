@@ -25,7 +25,7 @@ from wordgen.text.codec import Codec
 from wordgen.text.tokenizers import TokenizerName, tokenizer_named
 from wordgen.text.vocabulary import Vocabulary
 
-FORMAT = 2
+FORMAT = 3
 CONFIG, VOCABULARY, WEIGHTS = "config.json", "vocabulary.json", "weights.safetensors"
 Weights = Mapping[str, NDArray[np.float32]]
 

@@ -51,6 +51,14 @@ def test_seeds_are_forgiven(seed: str, read: list[str]):
     assert words(seed) == read
 
 
+@pytest.mark.parametrize("known", ["￭n't", "￭n’t"])
+@pytest.mark.parametrize("typed", ["Don't the king", "Don’t the king", "don't THE King"])
+def test_a_seed_finds_its_words_whatever_the_form_of_their_apostrophes(typed: str, known: str):
+    symbols = ("do", known, "the", "king")
+    assert words(typed, *symbols) == list(symbols)
+    assert [reader(*symbols).ids_in_any_form(each) for each in ("￭n't", "￭N’T")] == [[4], [4]]
+
+
 def test_unknown_words_are_named_with_near_ones():
     seed = reader().seed("Aragon and frod met the king")
     assert [(each.word, each.near) for each in seed.unknown] == [

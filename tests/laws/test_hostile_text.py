@@ -33,6 +33,8 @@ HOSTILE = {
     "one character again and again": "x" * 250_000,
     "words of a megabyte": f"{'x' * 1_000_000} {'a.b,c' * 200_000}",
     "quotation marks": "\"'`" * 3000 + " " + "''" * 3000 + " " + "“" * 3000,
+    "apostrophes": "don't don’t 'tis ’tis giants' giants’ '' ’’ ‘n’ ’n’ 'n' o'clock’s '’'’ <'’> ' ’ 雨don't雨don’t "
+    * 3,
     "brackets": "(" * 3000 + "." * 3000 + ")" * 3000,
     "Japanese without an end": "雨が降る夜のTVで" * 20_000,
 }

@@ -15,7 +15,7 @@ from wordgen.corpora.catalogue import LineBreaks, UnitKind, bundled_catalogue, b
 from wordgen.corpora.corpus import ReadingSettings
 from wordgen.corpora.reading import clean
 from wordgen.errors import CorpusError
-from wordgen.text.escapes import JOINER, RESERVED
+from wordgen.text.escapes import JOINER, OTHER_FORM, RESERVED
 from wordgen.text.tokenizers import TokenizerChoice
 
 BUNDLED = [file for entry in bundled_catalogue().values() if not entry.downloads for file in entry.files]
@@ -43,8 +43,10 @@ def test_texts_that_were_brought_come_back(name: str, tokenizer: TokenizerChoice
     journey.check()
 
 
-OURS = (*RESERVED, "<unk>", "<eos>", JOINER, "\ue000", "\ue000e")
-BITS = st.sampled_from([*OURS, "don't", "雨が", "\n", "\n\n", "\r", '"'])
+OURS = (*RESERVED, "<unk>", "<eos>", OTHER_FORM, JOINER, "\ue000", "\ue000e")
+BITS = st.sampled_from(
+    [*OURS, "don't", "don’t", "'", "’", " o'clock’s ", " Ann’s", " Ann's", "’’ ", "雨が", "\n", "\n\n", "\r", '"']
+)
 ANY_TEXT = st.text() | st.lists(BITS | st.text(max_size=3)).map("".join)
 
 

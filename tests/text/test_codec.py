@@ -1,3 +1,5 @@
+from collections import Counter
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -21,6 +23,20 @@ def encode(codec: Codec, text: str) -> list[int]:
 def test_text_comes_back_through_ids():
     codec = make_codec()
     assert codec.decode(encode(codec, TEXT)) == TEXT
+
+
+FORMS = st.lists(
+    st.sampled_from(["don't", "don’t", "the", "giants’", "giants'", "’Tis", "'Tis", "rock’n'roll", '"No."'])
+)
+
+
+@given(learned=FORMS, words=FORMS, spelling=st.booleans())
+def test_any_mixture_of_apostrophes_comes_back_through_ids(learned: list[str], words: list[str], spelling: bool):
+    tokenizer = tokenizer_named("english")
+    text = " ".join([*learned, *words, "end"])
+    counts = Counter(tokenizer.tokenize(text))
+    vocabulary = Vocabulary.from_counts(counts, 1000, 1, spelling=spelling, one_apostrophe=True)
+    assert Codec(tokenizer, vocabulary, "\n").decode(Codec(tokenizer, vocabulary, "\n").encode(text)) == text
 
 
 def test_units_are_separated_and_a_last_end_writes_nothing():

@@ -30,6 +30,26 @@ def test_a_word_is_the_same_symbol_in_and_out_of_quotation_marks():
     assert "Hello" in tokenize("“Hello”")
 
 
+@pytest.mark.parametrize(
+    ("text", "symbols"),
+    [
+        ("I don’t know", ["I", "do", "￭n’t", "know"]),
+        ("the giants’ and the giant’s house", ["the", "giants", "￭’", "and", "the", "giant", "￭’s", "house"]),
+        (
+            "‘I don’t,’ he said. ‘No!’",
+            ["‘￭", "I", "do", "￭n’t", "￭,", "￭’", "he", "said", "￭.", "‘￭", "No", "￭!", "￭’"],
+        ),
+        ("’tis five o’clock", ["’￭", "tis", "five", "o’clock"]),
+        ("rock ’n’ roll", ["rock", "’n", "￭’", "roll"]),
+        ("“‘You’ll see,’” d’ye", ["“", "￭‘￭", "You", "￭’ll", "see", "￭,", "￭’", "￭”", "d", "￭’ye"]),
+    ],
+)
+def test_printed_apostrophes_are_apostrophes(text: str, symbols: list[str]):
+    tokenize = tokenizer_named("english").tokenize
+    assert tokenize(text) == symbols
+    assert tokenize(text.replace("’", "'")) == [symbol.replace("’", "'") for symbol in symbols]
+
+
 def test_every_sentence_loses_its_stop():
     symbols = tokenizer_named("english").tokenize('It was late. "Go home." He went. ”They slept.”')
     assert not [symbol for symbol in symbols if symbol.endswith(".") and len(symbol) > 2]
@@ -54,13 +74,16 @@ LAST_STOP = re.compile(r"[.](?=[\"'”’)\]]*\s*$)")
 
 
 def words_of_sentences(line: str) -> list[str] | None:
-    """NLTK's words, sentence by sentence; nothing where NLTK cannot align a sentence with its words."""
+    """NLTK's words, sentence by sentence; nothing where NLTK cannot align a sentence with its words.
+
+    NLTK is given typewriter apostrophes, for of those it knows that words have them.
+    """
     ends = {found.end() for pattern in (SENTENCE_END, LAST_STOP) for found in pattern.finditer(line)} | {len(line)}
     words: list[str] = []
     for start, end in pairwise([0, *sorted(ends)]):
         sentence = line[start:end]
         try:
-            spans = list(NLTKWordTokenizer().span_tokenize(sentence))
+            spans = list(NLTKWordTokenizer().span_tokenize(sentence.replace("’", "'")))
         except ValueError:
             return None
         found = [sentence[a:b] for a, b in spans]
@@ -78,10 +101,11 @@ ENGLISH_WORDS = st.sampled_from(
     """a I A. J.R. Mr. Mrs. etc. U.S. don't can't cannot gonna wanna d'ye more'n 'tis 'twas dogs' it's I'll N'T we've
     "Go end." (so.) "No." ... Wait... one--two a,b 3.5 1,000 10:30 $5 50% & @ # ? ! ; : , . ' " ” “ ’ «x» {y} [z]. <w>
     é. naïve Ünder. the The THE. CANNOT x.y.z a.b .5 -- '' `` ``a a'' 'a' ’a’ (a) a) .) .” .' '. e.g. i.e., No. St. Jr.
-    A.B A.B. z.Z z.Z. ￭ UNKNOWN_TOKEN .} .> a.»""".split()  # noqa: SIM905 - a list of a hundred strings would be no clearer
+    A.B A.B. z.Z z.Z. ￭ UNKNOWN_TOKEN .} .> a.»
+    don’t giants’ ’s ’S ’ll n’t ’tis ‘a ’’ o’clock rock’n'roll""".split()  # noqa: SIM905 - a list of strings is no clearer
 )
 ENGLISH_LINES = st.lists(ENGLISH_WORDS, max_size=9).map(" ".join) | st.text(
-    st.sampled_from("aB.'\"”, \t-)(1"), max_size=20
+    st.sampled_from("aB.'’\"”, \t-)(1"), max_size=20
 )
 
 

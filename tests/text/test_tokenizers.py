@@ -20,7 +20,25 @@ TRICKY = (
 )
 PIECES = st.lists(
     st.sampled_from(
-        [*RESERVED, "<unk>", "<eos>", "don't", "``", "''", "Mr.", "cannot", "...", "U.S.", "\ue000n", JOINER, "\n"]
+        [
+            *RESERVED,
+            "<unk>",
+            "<eos>",
+            "<'’>",
+            "don't",
+            "don’t",
+            "’tis",
+            "’’",
+            "``",
+            "''",
+            "Mr.",
+            "cannot",
+            "...",
+            "U.S.",
+            "\ue000n",
+            JOINER,
+            "\n",
+        ]
     )
 ).map(" ".join)
 

@@ -5,7 +5,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from wordgen.errors import CorpusError
-from wordgen.text.escapes import RESERVED
+from wordgen.text.escapes import OTHER_FORM, RESERVED
 from wordgen.text.vocabulary import UNKNOWN, Vocabulary
 
 COUNTS = {"road": 5, "fire": 3, "water": 3, "king": 2, "once": 1}
@@ -46,6 +46,32 @@ def test_a_text_without_any_repeated_word_is_told_what_to_do():
 def test_json_brings_it_back():
     vocabulary = Vocabulary.from_counts(COUNTS, size=100, min_count=1)
     assert Vocabulary((s, n) for s, n in vocabulary.to_json()) == vocabulary
+
+
+MIXED = {"do": 5, "￭n't": 2, "￭n’t": 3, "￭'": 4, "￭’": 1, "rock’n'roll": 2}
+
+
+def test_words_that_differ_in_the_form_of_their_apostrophe_are_one_entry_in_the_commoner_form():
+    vocabulary = Vocabulary.from_counts(MIXED, 100, 1, one_apostrophe=True)
+    assert dict(vocabulary.to_json()[3:]) == {"do": 5, "￭n’t": 5, "￭'": 5, OTHER_FORM: 3, "rock’n'roll": 2}
+    assert vocabulary.id_of("￭n't") == vocabulary.id_of("￭n’t") != UNKNOWN
+    mark = vocabulary.id_of(OTHER_FORM)
+    assert vocabulary.ids_of("￭n't") == [mark, *vocabulary.ids_of("￭n’t")]
+    assert vocabulary.ids_of("￭’") == [mark, *vocabulary.ids_of("￭'")]
+    assert vocabulary.ids_of("rock'n’roll") == [UNKNOWN]
+
+
+@pytest.mark.parametrize(("written", "asked"), [("￭n't", "￭n’t"), ("￭n’t", "￭n't")])
+@pytest.mark.parametrize("spelling", [False, True])
+def test_a_text_of_one_form_needs_no_mark_and_knows_the_other(written: str, asked: str, spelling: bool):
+    counts = {"do": 2, written: 2}
+    vocabulary = Vocabulary.from_counts(counts, 1000, 1, spelling=spelling, one_apostrophe=True)
+    assert OTHER_FORM not in vocabulary
+    assert vocabulary.ids_of(asked) == vocabulary.ids_of(written) == [vocabulary.id_of(written)]
+
+
+def test_a_full_vocabulary_counts_the_mark_too():
+    assert len(Vocabulary.from_counts(MIXED, size=5, min_count=1, one_apostrophe=True)) == 5
 
 
 @pytest.mark.parametrize("symbols", [["a", "b", "c"], [*RESERVED, "a", "a"], []])

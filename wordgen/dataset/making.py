@@ -26,7 +26,6 @@ from wordgen.dataset.numbered import Block, NumberedText
 from wordgen.dataset.splits import FEWEST_UNITS, splits_of
 from wordgen.errors import CorpusError
 from wordgen.files import file_checksum, whole_folder
-from wordgen.text.escapes import RESERVED
 from wordgen.text.settings import TextSettings
 from wordgen.text.tokenizers import Tokenizer, TokenizerName
 from wordgen.text.vocabulary import Vocabulary
@@ -58,7 +57,8 @@ def encode(
             number_symbols(reading, tokenizer, text, progress)
             _check_amount(corpus, text)
             frame = Frame.of(text, as_published=as_published)
-            vocabulary, types = _vocabulary(corpus, text, settings, as_published=as_published)
+            counts = _training_counts(corpus, text)
+            vocabulary = _vocabulary(counts, tokenizer, settings, as_published=as_published)
             statistics = _Writing(corpus, text, vocabulary, frame).write(partial)
         for split, counted in statistics.items():
             if counted.symbols - (not frame.start) <= 0:  # without START the first symbol is never a target
@@ -68,6 +68,7 @@ def encode(
         _write_json(partial / "vocabulary.json", vocabulary.to_json())
         sums = {file.name: file_checksum(file) for file in partial.iterdir()}
         facts = {split: asdict(counted) for split, counted in statistics.items()}
+        types = len(tokenizer.ordinary(counts))
         described = {"statistics": facts, "types": types, "starts": frame.start, "sums": sums, "notes": reading.notes}
         _write_json(partial / "dataset.json", described)
         if corpus.digest() != digest:
@@ -122,18 +123,22 @@ def _splits(corpus: Corpus, text: NumberedText, block: Block) -> NDArray[np.uint
     return splits_of(block.first_unit + np.arange(len(block.unit_symbols)), text.units)
 
 
-def _vocabulary(
-    corpus: Corpus, text: NumberedText, settings: TextSettings, *, as_published: bool
-) -> tuple[Vocabulary, int]:
-    """The vocabulary of the training units alone, and how many different symbols those hold."""
+def _training_counts(corpus: Corpus, text: NumberedText) -> dict[str, int]:
+    """How often each symbol stands in the training units."""
     counted = np.zeros(len(text.symbols), np.int64)
     for block in text.blocks():
         training = np.repeat(_splits(corpus, text, block) == SPLITS.index("train"), block.unit_symbols)
         counted += np.bincount(block.symbols[training], minlength=len(counted))
-    counts = {symbol: count for symbol, count in zip(text.symbols, counted.tolist(), strict=True) if count}
+    return {symbol: count for symbol, count in zip(text.symbols, counted.tolist(), strict=True) if count}
+
+
+def _vocabulary(
+    counts: dict[str, int], tokenizer: Tokenizer, settings: TextSettings, *, as_published: bool
+) -> Vocabulary:
     size, min_count = settings.limits(all_words=as_published)
-    vocabulary = Vocabulary.from_counts(counts, size, min_count, spelling=settings.unknown == "spell")
-    return vocabulary, len(counts.keys() - set(RESERVED))
+    spelling = settings.unknown == "spell"
+    one = tokenizer.one_apostrophe
+    return Vocabulary.from_counts(counts, size, min_count, spelling=spelling, one_apostrophe=one)
 
 
 class _Writing:

@@ -38,7 +38,8 @@ class Survey:
 
     @cached_property
     def symbols(self) -> int:
-        return self.counts.total()
+        """How many the text has, a mark before each word with the rarer form of an apostrophe among them."""
+        return sum(self._from_common_to_rare) + sum(self.counts[symbol] for symbol in RESERVED)
 
     @cached_property
     def types(self) -> int:
@@ -68,7 +69,7 @@ class Survey:
 
     @cached_property
     def _from_common_to_rare(self) -> list[int]:
-        return sorted((count for symbol, count in self.counts.items() if symbol not in RESERVED), reverse=True)
+        return sorted(tokenizer_named(self.tokenizer).ordinary(self.counts).values(), reverse=True)
 
     @cached_property
     def _up_to(self) -> list[int]:

@@ -10,6 +10,7 @@ from wordgen.bundle import TextConfig
 from wordgen.corpora.folding import folded
 from wordgen.corpora.reading import clean
 from wordgen.corpora.units import units_of
+from wordgen.text.apostrophes import as_typed
 from wordgen.text.codec import Codec
 from wordgen.text.escapes import END_TOKEN, JOINER
 from wordgen.text.vocabulary import UNKNOWN
@@ -122,7 +123,7 @@ def _end_of(text: str) -> str:
 
 
 def _plain(symbol: str) -> str:
-    return symbol.strip(JOINER).casefold()
+    return as_typed(symbol.strip(JOINER)).casefold()
 
 
 def _sides(symbol: str) -> tuple[bool, bool]:

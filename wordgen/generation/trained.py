@@ -28,6 +28,7 @@ from wordgen.generation.step import NumpyNetwork
 from wordgen.generation.texts import NextWord, Text, WrittenSymbol
 from wordgen.settings import speaking_python
 from wordgen.text.codec import Codec, Speaker
+from wordgen.text.escapes import OTHER_FORM
 from wordgen.text.lines import LINE_BREAK
 from wordgen.text.vocabulary import END, START, UNKNOWN
 
@@ -284,6 +285,8 @@ class TrainedModel:
         odds[[UNKNOWN, START]] = -np.inf
         if self._kinds.spelling is not None:  # a byte alone is nothing to choose
             odds[self._kinds.spelling.all] = -np.inf
+        if OTHER_FORM in self.vocabulary:  # nor is a mark
+            odds[self.vocabulary.id_of(OTHER_FORM)] = -np.inf
         best = np.argsort(-odds, kind="stable")[: max(0, min(count, int(np.isfinite(odds).sum())))]
         speaker = self._codec.speaker()
         for each in recent:

@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from wordgen.text.escapes import END_TOKEN, START_TOKEN, WORD_END
+from wordgen.text.apostrophes import other_form
+from wordgen.text.escapes import END_TOKEN, OTHER_FORM, START_TOKEN, WORD_END
 from wordgen.text.spelling import byte_of, spelled
 from wordgen.text.tokenizers import Tokenizer
 from wordgen.text.vocabulary import Vocabulary
@@ -41,6 +42,8 @@ class Speaker:
         self._waiting = ""
         self._spelled = b""
         """The bytes so far of a word that is being spelled out."""
+        self._in_other_form = False
+        """Whether the next word has its apostrophes in the other form."""
 
     @property
     def waiting(self) -> str:
@@ -51,7 +54,7 @@ class Speaker:
         return self.say_symbol(self._codec.vocabulary.symbols[symbol_id])
 
     def say_symbol(self, symbol: str) -> str:
-        """What a symbol adds to the text, known to the vocabulary or not; START and END add nothing.
+        """What a symbol adds to the text, known to the vocabulary or not; START, END and marks add nothing.
 
         A word that is spelled out is said when it ends; or when anything else than a byte follows.
         """
@@ -69,6 +72,11 @@ class Speaker:
         if symbol in (START_TOKEN, END_TOKEN):
             self._previous = None
             return ""
+        if symbol == OTHER_FORM:
+            self._in_other_form = True
+            return ""
+        if self._in_other_form:
+            symbol, self._in_other_form = other_form(symbol) or symbol, False
         piece = self._waiting + self._codec.tokenizer.piece(symbol, self._previous)
         self._waiting = ""
         self._previous = symbol

@@ -20,6 +20,7 @@ import re
 from collections.abc import Iterator
 from functools import cache, lru_cache
 
+from wordgen.text.apostrophes import as_typed
 from wordgen.text.escapes import JOINER, protect, restore
 from wordgen.text.lines import LINE_BREAK, tokenize_lines
 
@@ -28,7 +29,7 @@ Span = tuple[int, int]
 _STOP = re.compile(r"[.](?=[\"'”’)\]]*\Z)")
 _LAST_STOP = re.compile(r"[.](?=[\"'”’)\]}>»]*\Z)")  # what NLTK lets stand behind the stop that ends its string
 _CLOSING = "\"'”’)]}>»"
-_OPENING_FOR_NLTK = ('"', "''")  # behind a space
+_OPENING_FOR_NLTK = ('"', "''", "’’", "'’", "’'")  # behind a space
 _MAY_HAVE_STOP = frozenset("." + _CLOSING)
 # The few abbreviations after which a capital letter is usual; and initials, but for one that begins a line.
 _ABBREVIATION = re.compile(r"(?:\b(?:Mr|Dr|St|Mrs|Jr|Ms)|[.][A-Z])\Z")
@@ -126,7 +127,11 @@ def _is_word(piece_of_text: str) -> bool:
 
 
 def _word_spans(sentence: str) -> list[Span]:
-    """NLTK's spans, or plain ones for the rare string that NLTK cannot align with itself."""
+    """NLTK's spans, or plain ones for the rare string that NLTK cannot align with itself.
+
+    Of apostrophes NLTK knows those of a typewriter alone, and would cut don’t into don, ’ and t.
+    """
+    sentence = as_typed(sentence)
     try:
         spans = list(_nltk().span_tokenize(sentence))
     except ValueError:

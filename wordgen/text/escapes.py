@@ -16,8 +16,10 @@ BYTES = tuple(f"<0x{value:02X}>" for value in range(256))
 """One byte of a word that is spelled out."""
 WORD_END = "</w>"
 """The end of such a word."""
+OTHER_FORM = "<'’>"
+"""The apostrophes of the next word have the form that the text has less often."""
 
-_NAMES = frozenset((*RESERVED, *BYTES, WORD_END))
+_NAMES = frozenset((*RESERVED, *BYTES, WORD_END, OTHER_FORM))
 _ESCAPE = "\ue000"
 _RESTORED = {"e": _ESCAPE, "j": JOINER, "n": ""}
 _ESCAPED = re.compile(_ESCAPE + "(.)", re.DOTALL)

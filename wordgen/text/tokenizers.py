@@ -1,11 +1,13 @@
 """The closed set of tokenizers, and which of them suits a text."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from wordgen.text import characters, english, japanese, whitespace
+from wordgen.text.apostrophes import in_one_form
+from wordgen.text.escapes import OTHER_FORM, RESERVED
 
 TokenizerName = Literal["english", "japanese", "characters", "whitespace"]
 TokenizerChoice = Literal["auto", "english", "japanese", "characters", "whitespace"]
@@ -22,6 +24,14 @@ class Tokenizer:
     name: TokenizerName
     tokenize: Callable[[str], list[str]]
     piece: Callable[[str, str | None], str]
+    one_apostrophe: bool = False
+    """Whether words that differ in the form of their apostrophes alone are one symbol to a vocabulary."""
+
+    def ordinary(self, counts: Mapping[str, int]) -> dict[str, int]:
+        """Counted symbols as a vocabulary may know them, each word in one form; without the special ones."""
+        merged, others = in_one_form(counts) if self.one_apostrophe else (counts, {})
+        ordinary = {symbol: count for symbol, count in merged.items() if symbol not in RESERVED}
+        return ordinary | ({OTHER_FORM: sum(others.values())} if others else {})
 
     def detokenize(self, symbols: list[str]) -> str:
         previous: list[str | None] = [None, *symbols]
@@ -31,9 +41,9 @@ class Tokenizer:
 def tokenizer_named(name: TokenizerName) -> Tokenizer:
     match name:
         case "english":
-            return Tokenizer(name, english.tokenize, english.piece)
+            return Tokenizer(name, english.tokenize, english.piece, one_apostrophe=True)
         case "japanese":
-            return Tokenizer(name, japanese.tokenize, japanese.piece)
+            return Tokenizer(name, japanese.tokenize, japanese.piece, one_apostrophe=True)
         case "characters":
             return Tokenizer(name, characters.tokenize, characters.piece)
         case "whitespace":

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from wordgen.errors import CorpusError
-from wordgen.text.escapes import RESERVED
+from wordgen.text.apostrophes import in_one_form, other_form
+from wordgen.text.escapes import OTHER_FORM, RESERVED
 from wordgen.text.spelling import SPELLING, spell
 
 UNKNOWN, START, END = range(3)
@@ -26,16 +27,27 @@ class Vocabulary:
 
     @classmethod
     def from_counts(
-        cls, counts: Mapping[str, int], size: int, min_count: int, *, spelling: bool = False
+        cls,
+        counts: Mapping[str, int],
+        size: int,
+        min_count: int,
+        *,
+        spelling: bool = False,
+        one_apostrophe: bool = False,
     ) -> "Vocabulary":
         """The `size` commonest symbols that occur at least `min_count` times; equals in code-point order.
 
-        With `spelling`, the bytes are among them, and what is left out is spelled instead of unknown.
+        With `spelling`, the bytes are among them, and what is left out is spelled instead of unknown. With
+        `one_apostrophe`, words that differ in the form of their apostrophes alone are one symbol.
         """
-        reserved = SPECIAL_WITH_SPELLING if spelling else len(RESERVED)
+        counts, others = in_one_form(counts) if one_apostrophe else (counts, {})
+        room = size - (SPECIAL_WITH_SPELLING if spelling else len(RESERVED))
         ordinary = [(s, n) for s, n in counts.items() if n >= min_count and s not in RESERVED]
-        ordinary.sort(key=lambda pair: (-pair[1], pair[0]))
-        kept = ordinary[: size - reserved]
+        ordinary.sort(key=_common_first)
+        kept = ordinary[:room]
+        marked = sum(others.get(s, 0) for s, _ in kept[: room - 1])
+        if marked and marked >= min_count:
+            kept = sorted([*kept[: room - 1], (OTHER_FORM, marked)], key=_common_first)
         if not kept and not spelling:
             raise CorpusError(
                 f"No word of the text occurs {min_count} times, so there is nothing to learn: "
@@ -43,7 +55,7 @@ class Vocabulary:
             )
         left_out = {s: n for s, n in counts.items() if s not in RESERVED[START:]}
         for symbol, _ in kept:
-            del left_out[symbol]
+            left_out.pop(symbol, None)
         special = {RESERVED[UNKNOWN]: sum(left_out.values()), RESERVED[START]: 0}
         special[RESERVED[END]] = counts.get(RESERVED[END], 0)
         if spelling:
@@ -76,13 +88,20 @@ class Vocabulary:
         return SPECIAL_WITH_SPELLING if self.spells else len(RESERVED)
 
     def id_of(self, symbol: str) -> int:
-        """The id of a symbol that is one of the vocabulary's own, else UNKNOWN."""
-        return self._ids.get(symbol, UNKNOWN)
+        """The id of a symbol that is one of the vocabulary's own, in either form of its apostrophes; else UNKNOWN."""
+        number = self._ids.get(symbol)
+        if number is None and (other := other_form(symbol)) is not None:
+            number = self._ids.get(other)
+        return UNKNOWN if number is None else number
 
     def ids_of(self, symbol: str) -> list[int]:
-        """What any symbol becomes: its id, or those of its spelling, or UNKNOWN."""
-        if symbol in self._ids or not self.spells:
-            return [self.id_of(symbol)]
+        """What any symbol becomes: its id, with a mark before it if its apostrophes are of the other form; or the ids
+        of its spelling, or UNKNOWN."""
+        number = self.id_of(symbol)
+        if symbol in self._ids or not (self.spells or number):
+            return [number]
+        if number:
+            return [self._ids[OTHER_FORM], number] if OTHER_FORM in self._ids else [number]
         return [self._ids[each] for each in spell(symbol)]
 
     def digest(self) -> str:
@@ -91,3 +110,7 @@ class Vocabulary:
 
     def to_json(self) -> list[list[Any]]:
         return [[symbol, count] for symbol, count in zip(self.symbols, self.counts, strict=True)]
+
+
+def _common_first(counted: tuple[str, int]) -> tuple[int, str]:
+    return -counted[1], counted[0]

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wordgen.architecture import Architecture
-from wordgen.bundle import CONFIG, VOCABULARY, WEIGHTS, Bundle, TextConfig, load_bundle, save_bundle
+from wordgen.bundle import CONFIG, UNKNOWN_WORDS, VOCABULARY, WEIGHTS, Bundle, TextConfig, load_bundle, save_bundle
+from wordgen.dataset.unknown_words import UnknownWords
 from wordgen.errors import BundleError, StorageError
 from wordgen.text.vocabulary import Vocabulary
 
@@ -45,6 +46,37 @@ def saved(tmp_path: Path) -> Path:
 def test_a_bundle_comes_back_as_it_was(saved: Path):
     assert same(load_bundle(saved), make_bundle())
     assert sorted(os.listdir(saved)) == [CONFIG, VOCABULARY, WEIGHTS]
+
+
+UNKNOWN = UnknownWords(("crow", "Mice"), ((3, 0, 2, False), (2, 1, 4, True)))
+
+
+@pytest.fixture
+def saved_with_words(tmp_path: Path) -> Path:
+    save_bundle(replace(make_bundle(), unknown_words=UNKNOWN), tmp_path / "words")
+    return tmp_path / "words"
+
+
+def test_unknown_words_come_back_and_may_be_deleted(saved_with_words: Path):
+    assert load_bundle(saved_with_words).unknown_words == UNKNOWN
+    (saved_with_words / UNKNOWN_WORDS).unlink()
+    assert same(load_bundle(saved_with_words), make_bundle())
+    assert not load_bundle(saved_with_words).unknown_words
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "cannot be understood"),
+        (b"[" * 100_000, "cannot be understood"),
+        (b"[]", "cannot be understood"),
+        (b'{"belongs_to": "x", "words": [], "places": []}', "belongs to another model"),
+    ],
+)
+def test_unknown_words_of_another_model_or_none_are_refused(saved_with_words: Path, content: bytes, said: str):
+    (saved_with_words / UNKNOWN_WORDS).write_bytes(content)
+    with pytest.raises(BundleError, match=said):
+        load_bundle(saved_with_words)
 
 
 def test_folding_is_told_where_there_is_any(saved: Path, tmp_path: Path):
@@ -128,7 +160,7 @@ def change_config(saved: Path, change: Callable[[dict[str, Any]], object]) -> No
 @pytest.mark.parametrize("version", [0, 1, 3, "2", None])
 def test_an_unknown_format_is_refused_with_what_to_do(saved: Path, version: object):
     change_config(saved, lambda config: config.update(format=version))
-    with pytest.raises(BundleError, match="this wordgen reads format 3: use the wordgen that wrote it"):
+    with pytest.raises(BundleError, match="this wordgen reads format 4: use the wordgen that wrote it"):
         load_bundle(saved)
 
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from wordgen.architecture import Architecture, Shape
 from wordgen.corpora.catalogue import LineBreaks, UnitKind
 from wordgen.corpora.units import unit_separator
+from wordgen.dataset.unknown_words import UnknownWords
 from wordgen.errors import BundleError, SettingError
 from wordgen.files import make_folder, write_whole
 from wordgen.settings import Settings, setting
@@ -25,8 +26,10 @@ from wordgen.text.codec import Codec
 from wordgen.text.tokenizers import TokenizerName, tokenizer_named
 from wordgen.text.vocabulary import Vocabulary
 
-FORMAT = 3
+FORMAT = 4
 CONFIG, VOCABULARY, WEIGHTS = "config.json", "vocabulary.json", "weights.safetensors"
+UNKNOWN_WORDS = "unknown_words.json"
+"""There where the model may put words in the place of UNKNOWN; whoever does not want to pass them on deletes it."""
 Weights = Mapping[str, NDArray[np.float32]]
 
 
@@ -59,6 +62,8 @@ class Bundle:
     text: TextConfig
     vocabulary: Vocabulary
     weights: Weights
+    unknown_words: UnknownWords = UnknownWords()  # noqa: RUF009 - it does not change
+    """The words of the training text that are UNKNOWN, if they may be passed on."""
 
     @property
     def codec(self) -> Codec:
@@ -92,6 +97,9 @@ def save_bundle(bundle: Bundle, folder: Path) -> None:
     weights = save(arrays, metadata={"belongs_to": _identity(config, vocabulary)})
     if not begun:
         write_whole(folder / VOCABULARY, vocabulary)
+        if bundle.unknown_words:
+            unknown = {"belongs_to": _identity(config, vocabulary), **bundle.unknown_words.to_json()}
+            write_whole(folder / UNKNOWN_WORDS, _to_json(unknown, indent=None))
     write_whole(folder / WEIGHTS, weights)
     if not begun:
         write_whole(folder / CONFIG, config)
@@ -111,8 +119,10 @@ def load_bundle(folder: Path) -> Bundle:
             folder,
             f"{CONFIG} speaks of {architecture.vocabulary_size:,} symbols, {VOCABULARY} has {len(vocabulary):,}",
         )
-    weights = _load_weights(folder, architecture.weight_shapes(), _identity(config, vocabulary_json))
-    return Bundle(architecture, text, vocabulary, weights)
+    identity = _identity(config, vocabulary_json)
+    unknown = _load_unknown_words(folder, vocabulary, identity)
+    weights = _load_weights(folder, architecture.weight_shapes(), identity)
+    return Bundle(architecture, text, vocabulary, weights, unknown)
 
 
 def read_config(folder: Path) -> tuple[Architecture, TextConfig]:
@@ -121,16 +131,17 @@ def read_config(folder: Path) -> tuple[Architecture, TextConfig]:
 
 
 def fingerprint(bundle: Bundle) -> str:
-    """The same for the same model, wherever it lies: of its config, vocabulary and weights."""
+    """The same for the same model, wherever it lies: of all that it writes by."""
     described = [bundle.text.to_mapping(), bundle.architecture.to_mapping(), bundle.vocabulary.to_json()]
+    described.append(bundle.unknown_words.to_json())
     whole = hashlib.sha256(_to_json(described))
     for name in sorted(bundle.weights):
         whole.update(np.ascontiguousarray(bundle.weights[name], np.float32).data)
     return whole.hexdigest()[:16]
 
 
-def _to_json(value: Any) -> bytes:
-    return json.dumps(value, ensure_ascii=False, indent=1).encode()
+def _to_json(value: Any, indent: int | None = 1) -> bytes:
+    return json.dumps(value, ensure_ascii=False, indent=indent).encode()
 
 
 def _identity(config: bytes, vocabulary: bytes) -> str:
@@ -176,6 +187,19 @@ def _parse_vocabulary(content: bytes, folder: Path) -> Vocabulary:
         return Vocabulary((symbol, count) for symbol, count in pairs)
     except (ValueError, TypeError, RecursionError) as error:
         raise _damaged(folder, f"{VOCABULARY} cannot be understood ({error})") from error
+
+
+def _load_unknown_words(folder: Path, vocabulary: Vocabulary, identity: str) -> UnknownWords:
+    if not (folder / UNKNOWN_WORDS).exists():
+        return UnknownWords()
+    content = _read_plain_file(folder, UNKNOWN_WORDS)
+    try:
+        value = json.loads(content)
+        if value["belongs_to"] != identity:
+            raise _damaged(folder, f"{UNKNOWN_WORDS} belongs to another model than {CONFIG} and {VOCABULARY}")
+        return UnknownWords.from_json(value, vocabulary)
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise _damaged(folder, f"{UNKNOWN_WORDS} cannot be understood ({error})") from error
 
 
 def _load_weights(folder: Path, shapes: dict[str, Shape], identity: str) -> Weights:

@@ -15,9 +15,12 @@ from wordgen.recipes import recipe_in_words
 from wordgen.run_folder import name_of
 from wordgen.run_settings import TrainSettings
 from wordgen.text.settings import TextSettings
-from wordgen.training.reports import Observer, Plan, physical_memory
+from wordgen.training.reports import Observer, Plan, physical_memory, warner
 from wordgen.training.settings import TrainingSettings
 from wordgen.training.stopping import StopRequest
+
+_MUCH_UNKNOWN = 0.1
+"""The fables have 15 % at the defaults, the spells 18 %."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,27 @@ def prepare_run(
     )
     plan = _plan(folder, corpus, dataset, batches, settings)
     plan.check_memory(physical_memory())
+    vocab_size, _ = TextSettings.part_of(settings).limits(all_words=False)
+    if (sentence := about_unknown_words(plan, vocab_size)) is not None:
+        warner(observers)(sentence)
     return PreparedRun(plan, dataset, batches, began)
+
+
+def about_unknown_words(plan: Plan, vocab_size: int) -> str | None:
+    """What to do where more than a tenth of the validation words is UNKNOWN."""
+    valid = plan.statistics["valid"]
+    share = valid.unknown / max(1, valid.words)
+    if share <= _MUCH_UNKNOWN:
+        return None
+    size = plan.architecture.vocabulary_size
+    if size == vocab_size:
+        advice = f"--vocab-size {2 * size} knows more of the text's {plan.types:,} different symbols"
+    else:
+        advice = "take more text"
+    return (
+        f"{share:.0%} of the validation words are UNKNOWN: the network learns that a rare word stands there, but not "
+        f"which, and perplexity flatters. To learn them, {advice}, or spell them out with --unknown spell."
+    )
 
 
 def _plan(folder: Path, corpus: Corpus, dataset: Dataset, batches: Batches, settings: TrainSettings) -> Plan:

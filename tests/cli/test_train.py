@@ -75,7 +75,7 @@ def test_the_report_lies_beside_the_bundle(screen: tuple[Path, subprocess.Comple
     assert report["ended"] == "all epochs done"
     assert {path.name.partition(".out.")[0] for path in folder.iterdir()} == {
         "config.json", "vocabulary.json", "weights.safetensors", "report.json", "train", "valid", "checkpoints",
-        "copy_index", "report.html", "events",
+        "copy_index", "unknown_words.json", "report.html", "events",
     }  # fmt: skip
 
 

@@ -19,6 +19,7 @@ from wordgen.corpora.published import SPLITS, Split
 from wordgen.corpora.units import unit_separator
 from wordgen.dataset.ids import SplitStatistics
 from wordgen.dataset.making import Progress, encode
+from wordgen.dataset.unknown_words import UnknownWords
 from wordgen.errors import CorpusError, SettingError
 from wordgen.files import file_checksum
 from wordgen.text.codec import Codec
@@ -26,7 +27,7 @@ from wordgen.text.settings import TextSettings, TokenizerSettings
 from wordgen.text.tokenizers import TokenizerName, tokenizer_for, tokenizer_named
 from wordgen.text.vocabulary import Vocabulary
 
-_FORMAT = 7  # raise it when the same text would give other ids
+_FORMAT = 8  # raise it when the same text would give other ids
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,8 @@ class Dataset:
     """Where the lines of the files begin in the training ids: place, number of the line, number of the file."""
     notes: tuple[str, ...] = ()
     """How the text was read: its encoding if it is no UTF-8, and what was cut."""
+    unknown_words: UnknownWords = UnknownWords()  # noqa: RUF009 - it does not change
+    """The words of the training text that are UNKNOWN."""
 
     def source(self, place: int) -> tuple[str, int]:
         """The file and the line in which a place of the training ids stands."""
@@ -108,6 +111,8 @@ def _load(place: Path, tokenizer: TokenizerName, corpus: Corpus) -> Dataset | No
         if any(file_checksum(place / name) != whole for name, whole in described["sums"].items()):
             return None
         vocabulary = Vocabulary(json.loads((place / "vocabulary.json").read_text(encoding="utf-8")))
+        unknown = json.loads((place / "unknown_words.json").read_text(encoding="utf-8"))
+        unknown = UnknownWords.from_json(unknown, vocabulary)
         ids: dict[Split, NDArray[np.unsignedinteger]] = {
             split: np.load(place / f"{split}.npy", mmap_mode="r") for split in SPLITS
         }
@@ -121,4 +126,4 @@ def _load(place: Path, tokenizer: TokenizerName, corpus: Corpus) -> Dataset | No
         return None
     codec = Codec(tokenizer_named(tokenizer), vocabulary, unit_separator(corpus.unit))
     fingerprint = place.name.rpartition("-")[2]
-    return Dataset(codec, ids, fingerprint, statistics, starts, types, corpus.file_names, lines, notes)
+    return Dataset(codec, ids, fingerprint, statistics, starts, types, corpus.file_names, lines, notes, unknown)

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import asdict
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from wordgen.dataset.cutting import Batch, cut_all, useful_processes
 from wordgen.dataset.ids import Frame, IdTable, SplitStatistics, framed_units, line_places
 from wordgen.dataset.numbered import Block, NumberedText
 from wordgen.dataset.splits import FEWEST_UNITS, splits_of
+from wordgen.dataset.unknown_words import unknown_words
 from wordgen.errors import CorpusError
 from wordgen.files import file_checksum, whole_folder
 from wordgen.text.settings import TextSettings
@@ -59,6 +61,7 @@ def encode(
             frame = Frame.of(text, as_published=as_published)
             counts = _training_counts(corpus, text)
             vocabulary = _vocabulary(counts, tokenizer, settings, as_published=as_published)
+            unknown = unknown_words(_training_units(corpus, text), list(text.symbols), vocabulary)
             statistics = _Writing(corpus, text, vocabulary, frame).write(partial)
         for split, counted in statistics.items():
             if counted.symbols - (not frame.start) <= 0:  # without START the first symbol is never a target
@@ -66,6 +69,7 @@ def encode(
                     f"Too little text: nothing of {corpus.name} is left for its {split} part. Take more text."
                 )
         _write_json(partial / "vocabulary.json", vocabulary.to_json())
+        _write_json(partial / "unknown_words.json", unknown.to_json())
         sums = {file.name: file_checksum(file) for file in partial.iterdir()}
         facts = {split: asdict(counted) for split, counted in statistics.items()}
         types = len(tokenizer.ordinary(counts))
@@ -130,6 +134,14 @@ def _training_counts(corpus: Corpus, text: NumberedText) -> dict[str, int]:
         training = np.repeat(_splits(corpus, text, block) == SPLITS.index("train"), block.unit_symbols)
         counted += np.bincount(block.symbols[training], minlength=len(counted))
     return {symbol: count for symbol, count in zip(text.symbols, counted.tolist(), strict=True) if count}
+
+
+def _training_units(corpus: Corpus, text: NumberedText) -> Iterator[NDArray[np.uint32]]:
+    """The numbers of the symbols of each unit to train on."""
+    for block in text.blocks():
+        units = np.split(block.symbols, np.cumsum(block.unit_symbols)[:-1])
+        training = _splits(corpus, text, block) == SPLITS.index("train")
+        yield from compress(units, training)
 
 
 def _vocabulary(

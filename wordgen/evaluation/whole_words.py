@@ -61,7 +61,8 @@ class WholeWords:
 
         Each UNKNOWN is a word that stands nowhere else. It is unknown because the training text has it next to never:
         what it is part of is new, and counts as such where words are spelled. Were it left out, of a held-out text only
-        the set phrases would remain, and it would seem a copy beside texts of a model, which may not write UNKNOWN.
+        the set phrases would remain, and it would seem a copy beside texts of a model. So does a word that a model puts
+        in for UNKNOWN.
         Where a small vocabulary leaves out words that are not rare, a held-out text is a little less new than it seems.
         """
         words = self.of(ids[ids != START]).numbers.astype(np.int64)

@@ -61,7 +61,7 @@ def search(
         grown: list[_Beam] = []
         for row, symbol in zip(rows.tolist(), ids.tolist(), strict=True):
             draft = alive[row].draft.branch()
-            draft.add(symbol, float(of_network[row, symbol]))
+            draft.add(symbol, float(of_network[row, symbol]), of_network[row])
             scores = [*alive[row].scores, float(reached[row, symbol])]
             grown.append(_Beam(draft, scores, greedy=row == greedy_row and symbol == greedy_id))
         finished += [beam for beam in grown if beam.draft.ended]

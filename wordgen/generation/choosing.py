@@ -34,6 +34,8 @@ class SymbolKinds:
     """Whether the corpus has units with nothing in them, as the blank lines between verses."""
     spelling: SpellingIds | None = None
     """The ids that words are spelled with, if the vocabulary has them."""
+    fills: bool = False
+    """Whether a word is put in where UNKNOWN is chosen."""
 
 
 def odds_changes(
@@ -44,7 +46,9 @@ def odds_changes(
     First what must not be: forbidden symbols, then a weight on repeated words, n-grams that stand already, copies. Then
     what shapes the draw: temperature, top-k, top-p, min-p, each on what the one before has left.
     """
-    bans: list[OddsChange] = [forbid([START] if settings.allow_unknown else [UNKNOWN, START])]
+    bans: list[OddsChange] = [forbid([START] if settings.allow_unknown or kinds.fills else [UNKNOWN, START])]
+    if kinds.fills and not settings.allow_unknown:
+        bans.append(forbid_unknown_twice)
     if kinds.spelling is not None:
         bans.append(spell_well(kinds.spelling))
     stops = {"end": [END], "line": [END, kinds.line_break]}.get(settings.stop, [])
@@ -62,6 +66,11 @@ def odds_changes(
     if settings.max_copy:
         assert followers is not None
         bans.append(forbid_copies(settings.max_copy, followers, kinds.spelling))
+    return bans, draw_changes(settings)
+
+
+def draw_changes(settings: GenerationSettings) -> list[OddsChange]:
+    """What shapes a draw."""
     shapes: list[OddsChange] = []
     if settings.temperature != 1:
         shapes.append(warm(settings.temperature))
@@ -71,7 +80,7 @@ def odds_changes(
         shapes.append(keep_top_p(settings.top_p))
     if settings.min_p > 0:
         shapes.append(keep_min_p(settings.min_p))
-    return bans, shapes
+    return shapes
 
 
 def forbid(ids: Sequence[int]) -> OddsChange:
@@ -90,6 +99,15 @@ def forbid_before(written: int, ids: Sequence[int]) -> OddsChange:
         return never(log_odds, past) if past.written < written else log_odds
 
     return change
+
+
+def forbid_unknown_twice(log_odds: LogOdds, past: Past) -> LogOdds:
+    """No UNKNOWN right behind another: a word that is put in needs a neighbour to go by."""
+    if not past.symbols.shape[1]:
+        return log_odds
+    changed = log_odds.copy()
+    changed[past.symbols[:, -1] == UNKNOWN, UNKNOWN] = -np.inf
+    return changed
 
 
 def forbid_empty_units(log_odds: LogOdds, past: Past) -> LogOdds:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from wordgen.dataset.encoding import Dataset, source_of
 from wordgen.errors import BundleError
 from wordgen.files import file_checksum, whole_folder
-from wordgen.text.vocabulary import END, START, Vocabulary
+from wordgen.text.vocabulary import END, START, UNKNOWN, Vocabulary
 
 COPY_INDEX = "copy_index"
 FEWEST_SYMBOLS = 5
@@ -101,13 +101,15 @@ class CopyIndex:
         first, last = self._standing(run)
         return last - first
 
-    def runs(self, ids: Sequence[int]) -> list[Run]:
+    def runs(self, ids: Sequence[int], new: Sequence[int] = ()) -> list[Run]:
         """What stands in the training text of another text, in runs of FEWEST_SYMBOLS or more that do not overlap.
 
         The longest come first when runs overlap; of a shorter one that is shown which is free. An END at either
-        side of a run is no part of it.
+        side of a run is no part of it, nor is an UNKNOWN, whose word may be another. `new` are the places of what the
+        training text does not have, whatever its id.
         """
         taken = np.zeros(len(ids), np.bool_)
+        taken[list(new)] = True
         found: list[Run] = []
         for match in sorted(self._matches(ids), key=lambda match: (-match.length, match.start)):
             free = ~taken[match.start : match.start + match.length]
@@ -115,9 +117,9 @@ class CopyIndex:
                 continue
             begin = int(free.argmax())
             end = begin + int(np.argmin(np.append(free[begin:], False)))
-            while begin < end and ids[match.start + begin] == END:
+            while begin < end and ids[match.start + begin] in (UNKNOWN, END):
                 begin += 1
-            while begin < end and ids[match.start + end - 1] == END:
+            while begin < end and ids[match.start + end - 1] in (UNKNOWN, END):
                 end -= 1
             if end - begin >= FEWEST_SYMBOLS:
                 taken[match.start + begin : match.start + end] = True

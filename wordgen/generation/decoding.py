@@ -77,6 +77,8 @@ class Chosen:
     """The numbers of the texts, as the seeds were counted."""
     ids: list[int]
     log_probabilities: list[float]
+    log_odds: LogOdds
+    """Of all symbols, one row for each text, as the network itself has them."""
     stuck: list[int]
     """The texts in which no symbol is allowed any more."""
 
@@ -117,7 +119,7 @@ class Writer:
         odds = of_network[np.arange(len(ids)), ids]
         if len(ids):
             self._reader.read(ids)
-        return Chosen(self._texts.tolist(), ids.tolist(), odds.tolist(), stuck)
+        return Chosen(self._texts.tolist(), ids.tolist(), odds.tolist(), of_network, stuck)
 
     def end(self, texts: Sequence[int]) -> None:
         """These texts are over."""

@@ -2,30 +2,57 @@
 
 from collections.abc import Iterator, Sequence
 from copy import copy
+from dataclasses import dataclass
 from typing import Literal
 
 from wordgen.generation.decoding import Writer
+from wordgen.generation.filling import Filler, Shares, chooser
+from wordgen.generation.odds import LogOdds
 from wordgen.generation.sentences import SentenceEnds
 from wordgen.generation.settings import GenerationSettings
 from wordgen.text.codec import Codec
 from wordgen.text.lines import LINE_BREAK
-from wordgen.text.vocabulary import END
+from wordgen.text.vocabulary import END, UNKNOWN
 
 Ended = Literal["length", "end", "sentence", "line", "until", "nothing left"]
 """Why a text ended; at `nothing left`, every symbol was forbidden (by the copy guard, or no-repeat-ngram)."""
 
 
+@dataclass(frozen=True)
+class _Unfilled:
+    """An UNKNOWN whose word waits for the symbol behind it."""
+
+    log_probability: float
+    expected: Shares
+
+
 class Draft:
     """Takes symbol by symbol; what it ends on (END, a line break, the next sentence) is no part of it."""
 
-    def __init__(self, seed: tuple[int, ...], settings: GenerationSettings, codec: Codec) -> None:
+    def __init__(
+        self,
+        seed: tuple[int, ...],
+        settings: GenerationSettings,
+        codec: Codec,
+        filler: Filler | None = None,
+        number: int = 0,
+    ) -> None:
+        """With a filler, a word is put in for each UNKNOWN, once the symbol behind it is known.
+
+        `number` says which of several texts it is, whose random seeds follow on each other.
+        """
         self.seed = seed
         self.ids: list[int] = []
+        self.symbols: list[str] = []
+        """What each id stands for: the vocabulary's symbol, or the word that was put in for UNKNOWN."""
         self.log_probabilities: list[float] = []
         self.pieces: list[str] = []
         self.ended: Ended | None = None
         self.log_probability_of_the_end = 0.0
         """Of the END or line break that the text ended on, which is no part of it."""
+        self._filler = filler
+        self._number = number
+        self._unfilled: _Unfilled | None = None
         self._settings = settings
         self._vocabulary = codec.vocabulary
         self._speaker = codec.speaker()
@@ -39,7 +66,7 @@ class Draft:
     def branch(self) -> "Draft":
         """A draft of its own that goes on from here."""
         other = copy(self)
-        other.ids, other.pieces = list(self.ids), list(self.pieces)
+        other.ids, other.pieces, other.symbols = list(self.ids), list(self.pieces), list(self.symbols)
         other.log_probabilities = list(self.log_probabilities)
         other._speaker, other._sentences = copy(self._speaker), copy(self._sentences)
         return other
@@ -53,16 +80,49 @@ class Draft:
         """How many symbols are sure to stay."""
         return len(self.ids) if self.ended or self._settings.stop != "sentence" else self._whole_sentences
 
-    def add(self, symbol: int, log_probability: float) -> None:
+    @property
+    def chosen(self) -> int:
+        """How many symbols are chosen, one whose word is still waited for among them."""
+        return len(self.ids) + (self._unfilled is not None)
+
+    @property
+    def put_in(self) -> list[int]:
+        """The places of the words that were put in."""
+        return [place for place, each in enumerate(self.ids) if each == UNKNOWN] if self._filler else []
+
+    def add(self, symbol: int, log_probability: float, log_odds: LogOdds) -> None:
+        """One more symbol; the log odds are the network's, of all symbols at that place."""
+        if self._unfilled is not None:
+            self._fill(symbol)
+        if self.ended:
+            return
+        if symbol != UNKNOWN or self._filler is None:
+            self._add(symbol, self._vocabulary.symbols[symbol], log_probability)
+            return
+        self._unfilled = _Unfilled(log_probability, self._filler.expected(log_odds))
+        if len(self.ids) + 1 == self._settings.length:
+            self._fill(None)
+
+    def _fill(self, behind: int | None) -> None:
+        unfilled, self._unfilled = self._unfilled, None
+        if unfilled is not None:
+            assert self._filler is not None
+            before = [*self.seed, *self.ids]
+            choose = chooser(self._settings, self._number, len(before))
+            word = self._filler.word(before, unfilled.expected, choose, behind)
+            self._add(UNKNOWN, word, unfilled.log_probability)
+
+    def _add(self, number: int, symbol: str, log_probability: float) -> None:
         settings = self._settings
-        if settings.stop in ("end", "line") and self._stops_at(symbol):
+        if settings.stop in ("end", "line") and self._stops_at(number):
             self.ended = settings.stop
             self.log_probability_of_the_end = log_probability
             return
-        piece = self._speaker.say(symbol)
-        if settings.stop == "sentence" and self._sentence_over(symbol, piece):
+        piece = self._speaker.say_symbol(symbol)
+        if settings.stop == "sentence" and self._sentence_over(number, piece):
             return
-        self.ids.append(symbol)
+        self.ids.append(number)
+        self.symbols.append(symbol)
         self.log_probabilities.append(log_probability)
         self.pieces.append(piece)
         if settings.until is not None and self._until_found(settings.until):
@@ -72,7 +132,9 @@ class Draft:
 
     def nothing_left(self) -> None:
         """No symbol is allowed next."""
-        self._length_is_up()
+        self._fill(None)
+        if not self.ended:
+            self._length_is_up()
         if self.ended == "length":
             self.ended = "nothing left"
 
@@ -102,7 +164,7 @@ class Draft:
 
     def _end_with_sentences(self) -> None:
         kept = self._whole_sentences
-        self.ids, self.pieces = self.ids[:kept], self.pieces[:kept]
+        self.ids, self.pieces, self.symbols = self.ids[:kept], self.pieces[:kept], self.symbols[:kept]
         self.log_probabilities = self.log_probabilities[:kept]
         self.ended = "sentence"
 
@@ -127,8 +189,9 @@ def write_to_the_end(drafts: Sequence[Draft], writer: Writer) -> Iterator[None]:
         chosen = writer.write_one_symbol()
         for text in chosen.stuck:
             drafts[text].nothing_left()
-        for text, symbol, odds in zip(chosen.texts, chosen.ids, chosen.log_probabilities, strict=True):
-            drafts[text].add(symbol, odds)
+        rows = zip(chosen.texts, chosen.ids, chosen.log_probabilities, chosen.log_odds, strict=True)
+        for text, symbol, odds, of_all in rows:
+            drafts[text].add(symbol, odds, of_all)
         over = [text for text in chosen.texts if drafts[text].ended]
         writer.end(over)
         alive -= len(over) + len(chosen.stuck)

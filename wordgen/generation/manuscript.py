@@ -46,7 +46,7 @@ class Manuscript:
         return self._reader.unknown_words([symbol for symbol, ids in symbols if not ids])
 
     def pick(self, word: "NextWord") -> None:
-        self._add(self._codec.vocabulary.id_of(word.symbol))
+        self._add(self._codec.vocabulary.id_of(word.symbol), word.symbol)
 
     def next_words(self, count: int) -> "tuple[NextWord, ...]":
         return self._model.next_after(self.ids, count)
@@ -56,9 +56,9 @@ class Manuscript:
         for written in self._model.go_on(self.ids, settings):
             self.ids.append(written.id)
             self._pieces.append(written.piece)
-            self._speaker.say(written.id)
+            self._speaker.say_symbol(written.symbol)
             yield written.piece
 
-    def _add(self, symbol: int) -> None:
-        self.ids.append(symbol)
-        self._pieces.append(self._speaker.say(symbol))
+    def _add(self, number: int, symbol: str | None = None) -> None:
+        self.ids.append(number)
+        self._pieces.append(self._speaker.say_symbol(symbol or self._codec.vocabulary.symbols[number]))

@@ -21,6 +21,9 @@ class Text:
     """The seed and what follows it, spaced as in the corpus."""
     symbols: tuple[str, ...]
     """What was written after the seed, symbol by symbol."""
+    put_in: tuple[int, ...]
+    """Which of these, counted from 0, were put in for UNKNOWN: words of the training text that the model does not
+    know, chosen by their neighbours."""
     log_probabilities: tuple[float, ...]
     """Of each written symbol, as the network itself has them, before any setting changes the odds."""
     ended: Ended
@@ -54,6 +57,8 @@ class WrittenSymbol(NamedTuple):
     """One more symbol of a text, as soon as it is sure to stay."""
 
     id: int
+    symbol: str
+    """The vocabulary's, or for UNKNOWN the word that was put in."""
     piece: str
     """What it adds to the text."""
     log_probability: float

@@ -18,6 +18,7 @@ from wordgen.generation.choosing import SymbolKinds, odds_changes
 from wordgen.generation.copies import COPY_INDEX, FEWEST_SYMBOLS, Copy, CopyIndex, Run
 from wordgen.generation.decoding import Reader, Writer
 from wordgen.generation.drafts import Draft, Ended, write_to_the_end
+from wordgen.generation.filling import Filler, chooser
 from wordgen.generation.manuscript import Manuscript
 from wordgen.generation.odds import NO_SYMBOL, OddsChange
 from wordgen.generation.reading import WARM_UP, Seed, TextReader
@@ -28,7 +29,7 @@ from wordgen.generation.step import NumpyNetwork
 from wordgen.generation.texts import NextWord, Text, WrittenSymbol
 from wordgen.settings import speaking_python
 from wordgen.text.codec import Codec, Speaker
-from wordgen.text.escapes import OTHER_FORM
+from wordgen.text.escapes import END_TOKEN, OTHER_FORM
 from wordgen.text.lines import LINE_BREAK
 from wordgen.text.vocabulary import END, START, UNKNOWN
 
@@ -166,11 +167,12 @@ class TrainedModel:
         `between` is called before each symbol, sure or not; what it raises stops the writing.
         """
         settings = replace(with_random_seed(settings), count=1)
-        blank = draft = Draft(tuple(ids[-WARM_UP:]), settings, self._codec)
+        blank = draft = self._draft(ids[-WARM_UP:], settings)
         told = 0
         for draft in self._as_it_grows(blank, settings, between):
             while told < draft.settled:
-                yield WrittenSymbol(draft.ids[told], draft.pieces[told], draft.log_probabilities[told])
+                symbol, piece = draft.symbols[told], draft.pieces[told]
+                yield WrittenSymbol(draft.ids[told], symbol, piece, draft.log_probabilities[told])
                 told += 1
         return draft.ended or "length"
 
@@ -202,7 +204,8 @@ class TrainedModel:
             yield Text(
                 seed=seed.given,
                 text=draft.text,
-                symbols=tuple(self.vocabulary.symbols[i] for i in draft.ids),
+                symbols=tuple(draft.symbols),
+                put_in=tuple(draft.put_in),
                 log_probabilities=tuple(draft.log_probabilities),
                 ended=draft.ended or "length",
                 unknown=seed.unknown,
@@ -221,20 +224,31 @@ class TrainedModel:
 
     def copies(self, text: Text) -> tuple[Copy, ...]:
         """The runs of five symbols or more, the seed's included, that stand so in the training text."""
-        ids = [*self.read_seed(text.seed).ids, *(self.vocabulary.id_of(symbol) for symbol in text.symbols)]
-        return self.copies_in(ids, len(text.text))
+        seed = [self.vocabulary.symbols[each] for each in self.read_seed(text.seed).ids]
+        return self.copies_in([*seed, *text.symbols], len(text.text))
 
-    def copies_in(self, ids: Sequence[int], characters: int | None = None) -> tuple[Copy, ...]:
-        """The same of symbols; of the text that they make, so many characters are shown."""
-        pieces = self.pieces(ids)
+    def copies_in(self, symbols: Sequence[str], characters: int | None = None) -> tuple[Copy, ...]:
+        """The same of symbols; of the text that they make, so many characters are shown.
+
+        A word that was put in for UNKNOWN is part of a copy if it stood between the same neighbours.
+        """
+        ids = [self.vocabulary.id_of(symbol) for symbol in symbols]
+        put_in = {place for place, symbol in enumerate(symbols) if self.stands_for_unknown(symbol)}
+        new = [place for place in put_in if not self._stood(ids, place, symbols[place])]
+        speaker = self._codec.speaker()
+        pieces = [speaker.say_symbol(each) for each in symbols]
         text = "".join(pieces)[:characters]
         ends = np.cumsum([0, *map(len, pieces)])
         found: list[Copy] = []
-        for run in self._whole_words(ids, self.copy_index.runs(ids)):
+        for run in self._whole_words(ids, self.copy_index.runs(ids, new)):
             begin, end = int(ends[run.start]), min(int(ends[run.start + run.symbols]), len(text))
             begin += len(text[begin:end]) - len(text[begin:end].lstrip())
             found.append(Copy(run.start, run.symbols, begin, end, text[begin:end], run.file, run.line))
         return tuple(found)
+
+    def _stood(self, ids: Sequence[int], place: int, symbol: str) -> bool:
+        inside = 0 < place < len(ids) - 1
+        return inside and self._filler is not None and self._filler.stood(ids[place - 1], symbol, ids[place + 1])
 
     def pieces(self, ids: Sequence[int]) -> list[str]:
         """What each symbol adds to the text."""
@@ -282,7 +296,10 @@ class TrainedModel:
         recent = ids[-WARM_UP:]
         reader = Reader(self._network, [recent], starts=self._starts)
         odds = reader.log_odds()[0]
-        odds[[UNKNOWN, START]] = -np.inf
+        filler = None if recent and recent[-1] == UNKNOWN else self._filler
+        likeliest = chooser(GenerationSettings(mode="greedy"), 0, 0)
+        put_in = filler.word(recent, filler.expected(odds), likeliest) if filler else None
+        odds[[UNKNOWN, START] if put_in is None else [START]] = -np.inf
         if self._kinds.spelling is not None:  # a byte alone is nothing to choose
             odds[self._kinds.spelling.all] = -np.inf
         if OTHER_FORM in self.vocabulary:  # nor is a mark
@@ -291,12 +308,14 @@ class TrainedModel:
         speaker = self._codec.speaker()
         for each in recent:
             speaker.say(each)
-        return tuple(self._next_word(int(i), speaker, float(np.exp(odds[i]))) for i in best)
+        symbols = [put_in if i == UNKNOWN and put_in else self.vocabulary.symbols[i] for i in best.tolist()]
+        chosen = zip(symbols, np.exp(odds[best]).tolist(), strict=True)
+        return tuple(self._next_word(symbol, speaker, probability) for symbol, probability in chosen)
 
-    def _next_word(self, symbol: int, speaker: Speaker, probability: float) -> NextWord:
-        piece = self._codec.separator if symbol == END else copy(speaker).say(symbol)
-        word = "(end)" if symbol == END else piece.replace(LINE_BREAK, "(line break)").strip() or "(space)"
-        return NextWord(word, piece, self.vocabulary.symbols[symbol], probability)
+    def _next_word(self, symbol: str, speaker: Speaker, probability: float) -> NextWord:
+        piece = self._codec.separator if symbol == END_TOKEN else copy(speaker).say_symbol(symbol)
+        word = "(end)" if symbol == END_TOKEN else piece.replace(LINE_BREAK, "(line break)").strip() or "(space)"
+        return NextWord(word, piece, symbol, probability)
 
     def _drafts(
         self, seeds: Sequence[Seed], settings: GenerationSettings, progress: Progress
@@ -304,22 +323,32 @@ class TrainedModel:
         """The finished drafts of each seed in turn, numbered."""
         if settings.mode == "beam":
             for seed in seeds:
-                for number, draft in enumerate(self._searched(self._draft(seed, settings), settings)):
+                for number, draft in enumerate(self._searched(self._draft(seed.ids, settings), settings)):
                     yield seed, number, draft
             return
         jobs = [(seed, number) for seed in seeds for number in range(settings.count)]
         done = 0
         for first in range(0, len(jobs), _SIDE_BY_SIDE):
             part = jobs[first : first + _SIDE_BY_SIDE]
-            drafts = [self._draft(seed, settings) for seed, _ in part]
+            drafts = [self._draft(seed.ids, settings, number) for seed, number in part]
             for _ in self._written(drafts, [number for _, number in part], settings):
-                progress(done + sum(len(draft.ids) for draft in drafts), len(jobs) * settings.length)
-            done += sum(len(draft.ids) for draft in drafts)
+                progress(done + sum(draft.chosen for draft in drafts), len(jobs) * settings.length)
+            done += sum(draft.chosen for draft in drafts)
             for (seed, number), draft in zip(part, drafts, strict=True):
                 yield seed, number, draft
 
-    def _draft(self, seed: Seed, settings: GenerationSettings) -> Draft:
-        return Draft(seed.ids, settings, self._codec)
+    def _draft(self, ids: Sequence[int], settings: GenerationSettings, number: int = 0) -> Draft:
+        return Draft(tuple(ids), settings, self._codec, None if settings.allow_unknown else self._filler, number)
+
+    @cached_property
+    def _filler(self) -> Filler | None:
+        """What puts words in for UNKNOWN, if those of the training text are there."""
+        unknown = self._bundle.unknown_words
+        return Filler(unknown, self.vocabulary) if unknown else None
+
+    def stands_for_unknown(self, symbol: str) -> bool:
+        """Whether this is a word that the model puts in for UNKNOWN."""
+        return self._filler is not None and symbol in self._filler
 
     def _written(self, drafts: Sequence[Draft], numbers: Sequence[int], settings: GenerationSettings) -> Iterator[None]:
         """Write on in all drafts, symbol by symbol, until each has ended."""
@@ -352,7 +381,8 @@ class TrainedModel:
         line_break = self.vocabulary.id_of(LINE_BREAK)
         config = self._bundle.text
         empty_units = (config.unit, config.line_breaks) == ("line", "kept") or not config.starts
-        return SymbolKinds(words, NO_SYMBOL if line_break == UNKNOWN else line_break, empty_units, spelling)
+        line_break = NO_SYMBOL if line_break == UNKNOWN else line_break
+        return SymbolKinds(words, line_break, empty_units, spelling, fills=self._filler is not None)
 
 
 def word_to_try(codec: Codec) -> str | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from wordgen.architecture import Architecture, shown_layers
-from wordgen.bundle import CONFIG, VOCABULARY, WEIGHTS, read_config
+from wordgen.bundle import CONFIG, UNKNOWN_WORDS, VOCABULARY, WEIGHTS, read_config
 from wordgen.errors import BundleError, SettingError, WordgenError
 from wordgen.page.facts import Facts, Score
 from wordgen.page.measured import as_json, read_measured
@@ -22,7 +22,7 @@ Status = Literal["training now", "finished", "interrupted", "diverged", "only a 
 Order = Literal["age", "name", "corpus", "valid", "test", "size"]
 
 _OF_A_MODEL = (CONFIG, VOCABULARY, WEIGHTS)
-_TRACES = {*_OF_A_MODEL, REPORT, CHECKPOINTS, LOCK, "train", "valid"}
+_TRACES = {*_OF_A_MODEL, UNKNOWN_WORDS, REPORT, CHECKPOINTS, LOCK, "train", "valid"}
 _UNREADABLE = (
     WordgenError,
     OSError,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from wordgen.bundle import Bundle, TextConfig, Weights, save_bundle
 from wordgen.dataset.batches import Batches
 from wordgen.dataset.encoding import Dataset
+from wordgen.dataset.unknown_words import UnknownWords
 from wordgen.dropout import DropoutSettings
 from wordgen.errors import SettingError, StorageError
 from wordgen.evaluation.baselines import log_frequencies
@@ -155,7 +156,9 @@ class Learner:
             starts=self.dataset.starts,
             fold_width=self.plan.fold_width,
         )
-        return Bundle(self.plan.architecture, text, self.dataset.codec.vocabulary, weights)
+        passed_on = self.plan.settings.copy_index  # rare words tell of a text, too: names, for one
+        unknown = self.dataset.unknown_words if passed_on else UnknownWords()
+        return Bundle(self.plan.architecture, text, self.dataset.codec.vocabulary, weights, unknown)
 
     def warn(self, sentence: str) -> None:
         for observer in self.observers:

@@ -159,7 +159,8 @@ class TrainingSettings(DropoutSettings):
     copy_index: bool = setting(
         True,
         help="keep the training text beside the model, in an order that can be searched, so that generate can see "
-        "and forbid copies of it; --no-copy-index where the text must not be passed on with the model",
+        "and forbid copies of it; --no-copy-index where the text must not be passed on with the model, nor its rare "
+        "words, which are put in for UNKNOWN",
     )
 
     histograms: bool = setting(False, help="once an epoch, write the distribution of all weights for TensorBoard too")

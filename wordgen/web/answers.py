@@ -36,6 +36,7 @@ def text(shelf: Shelf, asked: TextAsked, check: Check) -> Iterator[Event]:
         _ = model.copy_index  # if it is missing, say so before anything is written
     seed = model.read_seed(asked.seed)
     ids = [*seed.ids, *_ids(model, asked.symbols)]
+    before = [*(model.vocabulary.symbols[each] for each in seed.ids), *asked.symbols]
     yield {
         "event": "begin",
         "model": name,
@@ -47,7 +48,7 @@ def text(shelf: Shelf, asked: TextAsked, check: Check) -> Iterator[Event]:
     began = time.monotonic()
     writing = _Writing(model, ids, settings, check)
     yield from writing.words()
-    yield {"event": "copies", "copies": _copies(model, [*ids, *(each.id for each in writing.symbols)])}
+    yield {"event": "copies", "copies": _copies(model, [*before, *(each.symbol for each in writing.symbols)])}
     yield {
         "event": "end",
         "ended": writing.ended,
@@ -135,11 +136,12 @@ class _Writing:
         self._growing = model.go_on(ids, settings, between=check)
 
     def words(self) -> Iterator[Event]:
-        for word in _whole_words(self._each_symbol(), lambda each: self._symbol(each.id)):
+        for word in _whole_words(self._each_symbol(), lambda each: each.symbol):
             bits = -sum(each.log_probability for each in word) / log(2)
             piece = "".join(each.piece for each in word)
-            symbols = [self._symbol(each.id) for each in word]
-            yield {"event": "word", "piece": piece, "symbols": symbols, "bits": round(bits, 3)}
+            symbols = [each.symbol for each in word]
+            put_in = any(self._model.stands_for_unknown(each) for each in symbols)
+            yield {"event": "word", "piece": piece, "symbols": symbols, "bits": round(bits, 3), "put_in": put_in}
 
     def _each_symbol(self) -> Iterator[WrittenSymbol]:
         """Where the time is up, what stands by then is the text; where nothing does, that is said instead."""
@@ -153,9 +155,6 @@ class _Writing:
         except TimeUpError:
             if not self.symbols:
                 raise
-
-    def _symbol(self, number: int) -> str:
-        return self._model.vocabulary.symbols[number]
 
 
 def _whole_words(symbols: Iterable[Each], name: Callable[[Each], str]) -> Iterator[list[Each]]:
@@ -183,17 +182,17 @@ def _ids(model: TrainedModel, symbols: Sequence[str]) -> list[int]:
     """Of symbols that the model's own answers named."""
     ids = [model.vocabulary.id_of(symbol) for symbol in symbols]
     for symbol, number in zip(symbols, ids, strict=True):
-        if number in (UNKNOWN, START) and symbol != UNKNOWN_TOKEN:
+        if number in (UNKNOWN, START) and symbol != UNKNOWN_TOKEN and not model.stands_for_unknown(symbol):
             raise SettingError(f"'{symbol[:_LONGEST_SHOWN]}' is no symbol of this model: put words into seed instead.")
     return ids
 
 
-def _copies(model: TrainedModel, ids: Sequence[int]) -> list[Event] | None:
+def _copies(model: TrainedModel, symbols: Sequence[str]) -> list[Event] | None:
     """What stands word for word in the training text, where that is known; `start` counts from the seed on."""
     if not model.has_copy_index:
         return None
     kept = ("start", "symbols", "text", "file", "line")
-    return [{name: getattr(each, name) for name in kept} for each in model.copies_in(ids)]
+    return [{name: getattr(each, name) for name in kept} for each in model.copies_in(symbols)]
 
 
 def _without_name(event: Event) -> Event:

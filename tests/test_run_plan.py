@@ -1,0 +1,38 @@
+"""What is said of a run before TensorFlow is there."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from wordgen.run_settings import TrainSettings
+from wordgen.runs import plan_with
+from wordgen.training.reports import Observer
+
+
+class Warned(Observer):
+    def __init__(self) -> None:
+        self.sentences: list[str] = []
+
+    def warned(self, sentence: str) -> None:
+        self.sentences.append(sentence)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "advice"),
+    [
+        ({"corpus": "spells"}, ["take more text, or spell them out with --unknown spell"]),
+        ({"corpus": "spells", "vocab_size": 100}, ["--vocab-size 200 knows more of the text's"]),
+        ({"corpus": "spells", "unknown": "spell"}, []),
+        ({"corpus": "lotr"}, []),
+    ],
+)
+def test_a_plan_in_which_much_is_unknown_says_what_to_do(
+    chosen: dict[str, Any], advice: list[str], in_empty_folder: Path
+):
+    watcher = Warned()
+    plan = plan_with(TrainSettings(**chosen, layers=1, units=8), [watcher])
+    valid = plan.statistics["valid"]
+    assert (valid.unknown > 0.1 * valid.words) == bool(advice)
+    assert len(watcher.sentences) == len(advice)
+    assert all(part in sentence for part, sentence in zip(advice, watcher.sentences, strict=True))

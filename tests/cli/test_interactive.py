@@ -5,13 +5,18 @@ import pty
 import re
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.cells import cell_len
 
 from tests.conftest import command_environment
 from tests.terminal import read_until
 from wordgen.cli.interactive import Conversation
+from wordgen.cli.output import WordWrap
 from wordgen.generation.settings import GenerationSettings
 from wordgen.generation.trained import TrainedModel
 from wordgen.run_folder import load
@@ -99,6 +104,39 @@ def test_texts_are_added_to_a_file(model: TrainedModel, tmp_path: Path):
     talk.say(f":save {tmp_path / 'kept.txt'}")
     assert (tmp_path / "kept.txt").read_text(encoding="utf-8") == f"{texts[1]}\n{texts[0]}\n"
     assert "Cannot write" in talk.say(f":save {tmp_path / 'nowhere' / 'kept.txt'}")
+
+
+def test_what_is_saved_twice_stands_there_once(model: TrainedModel, tmp_path: Path):
+    talk, path = Talk(model), tmp_path / "kept.txt"
+    path.write_text("mine\n\n", encoding="utf-8")
+    first = talk.say("The caster").strip()
+    assert talk.say(f":save {path}") == f"Added to {path}.\n"
+    assert talk.say(f":save {path}") == f"There already: {path}.\n"
+    assert path.read_text(encoding="utf-8") == f"mine\n\n{first}\n\n"
+    grown = first + talk.say(":more").rstrip("\n")
+    talk.say(f":save {path}")
+    assert path.read_text(encoding="utf-8") == f"mine\n\n{grown}\n\n"
+    path.write_text("something else", encoding="utf-8")
+    talk.say(f":save {path}")
+    assert path.read_text(encoding="utf-8") == f"something else{grown}\n\n"
+
+
+WORDS = st.text(st.characters(codec="utf-8", exclude_categories=("C", "Z", "M")), min_size=1, max_size=9)
+SPACED = st.lists(WORDS | st.sampled_from([" ", "  ", "\n", "\n\n"])).map("".join)
+
+
+@given(text=SPACED, cuts=st.lists(st.integers(0, 40)), width=st.integers(10, 30))
+def test_a_terminal_gets_whole_words_however_the_text_comes(text: str, cuts: list[int], width: int):
+    text += "\n"
+    wrap, shown = WordWrap(width), ""
+    for begin, end in pairwise([0, *sorted(min(cut, len(text)) for cut in cuts), len(text)]):
+        shown += wrap.take(text[begin:end])
+    assert shown.split() == text.split()
+    assert [line.split() for line in WordWrap(10**6).take(text).split("\n")] == [
+        line.split() for line in text.split("\n")
+    ]
+    for line in shown.split("\n"):
+        assert cell_len(line.rstrip()) <= width or len(line.split()) == 1
 
 
 def test_words_are_picked_or_typed(model: TrainedModel):

@@ -1,12 +1,18 @@
 """The command: what it says before, while and after; bad input gets one sentence and exit code 2."""
 
 import json
+import os
+import pty
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
+from tests.conftest import command_environment
 from tests.lab.test_sweep_file import GRID
+from tests.terminal import read_until
 from wordgen.cli.main import main
 from wordgen.cli.sweep_screen import FillingTable, PlainLines, seconds_left, show_end
 from wordgen.lab.found import Found
@@ -53,6 +59,21 @@ def test_a_dry_run_shows_all_networks_and_leaves_nothing(in_empty_folder: Path, 
     assert "rnn, units 24 8" in out
     assert "8 runs (4 networks, random seeds 1, 2), 3 at once, in saved_models/my." in out
     assert not (in_empty_folder / "saved_models").exists()
+
+
+def test_no_word_is_broken_at_the_edge_of_a_terminal(in_empty_folder: Path):
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-m", "wordgen", "sweep"],
+        cwd=in_empty_folder, env=command_environment(TERM="xterm", COLUMNS="60"), stdout=theirs,
+    ) as process:  # fmt: skip
+        os.close(theirs)
+        lines = read_until(ours, None).replace("\r", "").split("\n")
+    os.close(ours)
+    assert process.returncode == 0
+    assert max(map(len, lines)) <= 60
+    for name in sweep_names():
+        assert set(find_sweep(name).about.split()) <= set(" ".join(lines).split())
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The prompt of `generate --interactive`: type a beginning, watch it go on, change a setting, keep what you like."""
 
 import io
+import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
@@ -9,7 +10,7 @@ from types import NoneType
 from typing import TYPE_CHECKING, NoReturn, get_args, get_type_hints
 
 from wordgen.cli.flags import Parser, add_flags, given_settings
-from wordgen.cli.output import show
+from wordgen.cli.output import WordWrap, screen_width, show
 from wordgen.errors import SettingError, WordgenError
 from wordgen.files import told_plainly
 from wordgen.generation.settings import GenerationSettings, without_effect
@@ -62,6 +63,8 @@ class Conversation:
         self._times = 0
         self._manuscript = model.manuscript()
         self._steps: list[Manuscript] = []
+        self._saved: dict[Path, str] = {}
+        """What of this text stands in which files."""
         self._proposed: Sequence[NextWord] = ()
         self._co_writer = co_writer
         self.over = False
@@ -129,7 +132,7 @@ class Conversation:
     def _new(self, beginning: str) -> None:
         self._tell_of(self._model.read_seed(beginning).unknown)
         self._manuscript = self._model.manuscript(beginning)
-        self._steps = []
+        self._steps, self._saved = [], {}
         if self._co_writer:
             self._propose()
 
@@ -137,7 +140,7 @@ class Conversation:
         self._tell_of(self._model.read_seed(self._seed).unknown)
         manuscript = self._model.manuscript(self._seed)
         self._show(manuscript.text)
-        self._manuscript, self._steps = manuscript, []
+        self._manuscript, self._steps, self._saved = manuscript, [], {}
         self._write()
 
     def _write_on(self) -> None:
@@ -220,9 +223,19 @@ class Conversation:
     def _save(self, path: Path) -> None:
         if not self._manuscript.text.strip():
             raise SettingError("There is no text to save yet.")
-        with told_plainly(path), path.open("a", encoding="utf-8") as file:
-            file.write(self._manuscript.text + "\n\n")
-        self._show(f"Added to {path}.\n")
+        before, text = self._saved.get(path), self._manuscript.text
+        entry = f"{text}\n\n".encode()
+        earlier = None if before is None else f"{before}\n\n".encode()
+        with told_plainly(path), path.open("a+b") as file:
+            end = file.seek(0, os.SEEK_END)
+            if earlier is not None and entry.startswith(earlier[:-2]):  # the same text, grown or not
+                file.seek(max(0, end - len(earlier)))
+                if file.read() == earlier:
+                    file.truncate(end - 2)
+                    entry = entry[len(earlier) - 2 :]
+            file.write(entry)
+        self._saved[path] = text
+        self._show(f"{'There already: ' if before == text else 'Added to '}{path}.\n")
 
 
 class _PromptParser(Parser):
@@ -243,7 +256,7 @@ def converse(
     if settings.max_copy:
         _ = model.copy_index  # if it is missing, say so before anything is asked
     show(f"Writing with {name}.\n")
-    conversation = Conversation(model, settings, show, co_writer=co_writer)
+    conversation = Conversation(model, settings, _shower(), co_writer=co_writer)
     conversation.begin(first)
     read = _terminal_reader() if sys.stdin.isatty() else _pipe_reader()
     while not conversation.over:
@@ -254,6 +267,14 @@ def converse(
         except KeyboardInterrupt:
             show("(:quit leaves)\n")
     return 0
+
+
+def _shower() -> Callable[[str], None]:
+    """Onto the screen; in a terminal with whole words on each line."""
+    if not sys.stdout.isatty():
+        return show
+    wrap = WordWrap(screen_width())
+    return lambda text: show(wrap.take(text))
 
 
 def _pipe_reader() -> Callable[[str], str]:

@@ -1,5 +1,6 @@
 """What is written onto the screen, and what is said when that fails."""
 
+import re
 import sys
 import unicodedata
 from collections.abc import Iterator, Sequence
@@ -31,6 +32,36 @@ def plain(text: str) -> str:
 def tell(sentence: str) -> None:
     """Beside the output, for the user alone."""
     print(sentence, file=sys.stderr)
+
+
+class WordWrap:
+    """Takes a text in pieces and gives it back for a screen of so many columns, with a line break before each word
+    that would not fit whole. What is not followed by white space yet is held back, for more of that word may come."""
+
+    def __init__(self, width: int) -> None:
+        self._width = width
+        self._column = 0
+        self._held = ""
+
+    def take(self, piece: str) -> str:
+        from rich.cells import cell_len
+
+        whole = self._held + piece
+        last_space = max((place for place, each in enumerate(whole) if each.isspace()), default=-1)
+        whole, self._held = whole[: last_space + 1], whole[last_space + 1 :]
+        shown = ""
+        for word, space in re.findall(r"(\S*)(\s*)", whole):
+            if self._column and self._column + cell_len(word) > self._width:
+                shown = shown.rstrip(" ") + "\n"
+                self._column = 0
+            shown += word + space
+            self._column = cell_len(space.rpartition("\n")[2]) + (0 if "\n" in space else self._column + cell_len(word))
+        return shown
+
+
+def wrapped(text: str) -> str:
+    """A text as a terminal shows it without breaking its words; as it is where there is no terminal."""
+    return WordWrap(screen_width()).take(text + "\n")[:-1] if sys.stdout.isatty() else text
 
 
 def screen_width() -> int:

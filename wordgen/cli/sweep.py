@@ -69,12 +69,12 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _list() -> int:
-    from wordgen.cli.output import show
+    from wordgen.cli.output import show, wrapped
     from wordgen.lab.sweep_file import find_sweep, sweep_names
 
     sweeps = [find_sweep(name) for name in sweep_names()]
     width = max(len(sweep.name) for sweep in sweeps)
     for sweep in sweeps:
         runs = len(sweep.networks) * len(sweep.random_seeds)
-        show(f"{sweep.name:<{width}}  {runs:>3} runs  {sweep.about}\n")
+        show(wrapped(f"{sweep.name:<{width}}  {runs:>3} runs  {sweep.about}") + "\n")
     return EXIT_OK

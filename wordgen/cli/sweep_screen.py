@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from wordgen.cli.output import on_screen, show
+from wordgen.cli.output import on_screen, show, wrapped
 from wordgen.commands import listing_command
 from wordgen.evaluation.in_words import shown_perplexity
 from wordgen.lab.planning import PlannedSweep
@@ -50,7 +50,13 @@ def show_plan(planned: PlannedSweep, at_once: int) -> None:
     seeds = ", ".join(map(str, sweep.random_seeds))
     many = f"{len(planned.runs)} runs ({len(sweep.networks)} networks, random seeds {seeds})"
     show(
-        on_screen([*([sweep.about] if sweep.about else []), table, f"{many}, {at_once} at once, in {planned.folder}."])
+        on_screen(
+            [
+                *([wrapped(sweep.about)] if sweep.about else []),
+                table,
+                wrapped(f"{many}, {at_once} at once, in {planned.folder}."),
+            ]
+        )
     )
 
 
@@ -191,7 +197,7 @@ def show_end(planned: PlannedSweep, end: SweepEnd, command: str) -> None:
         "",
         table,
         "",
-        end.mattered,
+        wrapped(end.mattered),
         "",
         f"Table, figures and curves: {planned.folder}/results.md, results.json, curves.png",
     ]

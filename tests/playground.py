@@ -20,6 +20,7 @@ from wordgen.architecture import Architecture
 from wordgen.bundle import Bundle, TextConfig, save_bundle
 from wordgen.corpora.finding import open_corpus
 from wordgen.dataset.encoding import prepare
+from wordgen.dataset.unknown_words import UnknownWords
 from wordgen.generation.copies import COPY_INDEX, write_copy_index
 from wordgen.text.escapes import WORD_END
 from wordgen.text.settings import TextSettings
@@ -45,7 +46,13 @@ def make_model(folder: Path, corpus: str, *, units: int = 24) -> Path:
 
 
 def save_drawn(
-    folder: Path, vocabulary: Vocabulary, text: TextConfig, *, units: int = 8, always: str | None = None
+    folder: Path,
+    vocabulary: Vocabulary,
+    text: TextConfig,
+    *,
+    units: int = 8,
+    always: str | None = None,
+    unknown: UnknownWords = UnknownWords(),  # noqa: B008 - it does not change
 ) -> Path:
     """A bundle with these words and drawn weights, or one that writes always the same."""
     architecture = Architecture(
@@ -57,7 +64,7 @@ def save_drawn(
         weights["output/bias"][vocabulary.id_of(WORD_END)] += 6  # or else no word that is spelled out would end
     if always is not None:
         weights["output/bias"][vocabulary.id_of(always)] += 100
-    save_bundle(Bundle(architecture, text, vocabulary, weights), folder)
+    save_bundle(Bundle(architecture, text, vocabulary, weights, unknown), folder)
     return folder
 
 

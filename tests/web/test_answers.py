@@ -9,10 +9,12 @@ import pytest
 
 from tests.playground import Playground, plain_text, save_drawn
 from wordgen.corpora.finding import open_corpus
+from wordgen.dataset.unknown_words import UnknownWords
 from wordgen.errors import SettingError
 from wordgen.generation.settings import GenerationSettings
 from wordgen.generation.trained import TrainedModel
 from wordgen.run_folder import load
+from wordgen.text.escapes import UNKNOWN_TOKEN
 from wordgen.text.vocabulary import Vocabulary
 from wordgen.web import answers
 from wordgen.web.asked import NextWordsAsked, TextAsked
@@ -66,6 +68,25 @@ def test_going_on_from_symbols_is_going_on_from_their_text(shelf: Shelf):
     rest = told(shelf, symbols=tuple(symbols[:6]), length=6, mode="greedy")
     assert [word["symbols"][0] for word in rest["words"]] == symbols[6:]
     assert rest["text"] == first["text"][-len(rest["text"]) :]
+
+
+def test_a_word_in_the_place_of_unknown_is_said_to_be_one_and_may_be_gone_on_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    vocabulary = Vocabulary.from_counts({"moon": 3, "light": 2, "￭.": 1}, 100, 1)
+    unknown = UnknownWords(("owl", "Wren"), ((3, 0, 4, False), (2, 1, 4, True)))
+    save_drawn(tmp_path / "saved_models" / "moon", vocabulary, plain_text(), always=UNKNOWN_TOKEN, unknown=unknown)
+    monkeypatch.chdir(tmp_path)
+    answer = told(Shelf([]), model="moon", seed="moon", length=7, stop="line", at_least=7)
+    assert [word["put_in"] for word in answer["words"]] == [True, False] * 3 + [True]
+    assert {word["piece"].strip().lower() for word in answer["words"][::2]} <= {"owl", "wren"}
+    symbols = [symbol for word in answer["words"][:3] for symbol in word["symbols"]]
+    rest = told(Shelf([]), model="moon", seed="moon", symbols=tuple(symbols), length=3)
+    assert [word["put_in"] for word in rest["words"]] == [False, True, False]
+    (offers,) = answers.next_words(Shelf([]), NextWordsAsked(model="moon", seed="moon", number=1), nothing)
+    assert offers["words"][0]["word"].lower() in ("owl", "wren")
+    with pytest.raises(SettingError, match="'eagle' is no symbol of this model"):
+        told(Shelf([]), model="moon", symbols=("eagle",), length=3)
 
 
 def test_the_alternatives_are_the_models_own_next_words(shelf: Shelf, spells: TrainedModel):

@@ -80,7 +80,9 @@ class GenerationSettings(Settings):
         at_most=10,
         help="what beam compares is the log odds over length to this power: 0 likes short texts, 1 is fair",
     )
-    allow_unknown: bool = setting(False, help="show UNKNOWN_TOKEN where the model writes it, instead of a rare word that fits")
+    allow_unknown: bool = setting(
+        False, help="show UNKNOWN_TOKEN where the model writes it, instead of a rare word that fits there"
+    )
     random_seed: int | None = setting(
         None, at_least=0, help="a number that makes the same text come again; by default a new one is drawn"
     )

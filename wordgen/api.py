@@ -148,8 +148,8 @@ def train(
         checkpoint_every: how often to save what resume needs, besides after each epoch: steps (as 500) or minutes
             (as 10m) (default: 10m)
         copy_index: keep the training text beside the model, in an order that can be searched, so that generate can
-            see and forbid copies of it; copy_index=False where the text must not be passed on with the model
-            (default: True)
+            see and forbid copies of it; copy_index=False where the text must not be passed on with the model, nor
+            its rare words, which are put in for UNKNOWN (default: True)
         histograms: once an epoch, write the distribution of all weights for TensorBoard too (default: False)
         precision: numbers to compute with; weights and loss are float32 always; auto takes bfloat16 where the
             hardware has it, and a run keeps what it began with (default: auto)

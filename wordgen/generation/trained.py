@@ -110,7 +110,8 @@ class TrainedModel:
             beams: how many texts mode beam keeps an eye on (default: 5)
             length_penalty: what beam compares is the log odds over length to this power: 0 likes short texts, 1 is
                 fair (default: 0.0)
-            allow_unknown: allow UNKNOWN_TOKEN to be written, where the model would (default: False)
+            allow_unknown: show UNKNOWN_TOKEN where the model writes it, instead of a rare word that fits there
+                (default: False)
             random_seed: a number that makes the same text come again; by default a new one is drawn
         """
         given = {name: value for name, value in locals().items() if name not in ("self", "seed")}

@@ -48,7 +48,9 @@ def test_the_test_split_is_what_is_taken_by_itself_with_all_its_figures(room: Pa
     assert (found.split, found.model, found.corpus) == ("test", "small", "spells")
     assert found.symbols == statistics.symbols == statistics.words
     assert found.own.nats == pytest.approx(found.symbols * np.log(found.perplexity))
-    assert found.bits_per_character == pytest.approx(found.own.nats / np.log(2) / statistics.characters)
+    assert found.bits_per_character == pytest.approx(
+        found.own.nats / np.log(2) / (statistics.characters + statistics.units)
+    )
     assert found.unknown_share == pytest.approx(statistics.unknown / statistics.symbols)
     assert found.spelled_share == 0
     counted = NgramModel(dataset.ids["train"], len(dataset.codec.vocabulary)).loss(dataset.ids["test"])

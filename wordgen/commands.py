@@ -5,8 +5,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import MISSING, fields
 from typing import TYPE_CHECKING, Any
 
+from wordgen.corpora.corpus import CorpusSettings
 from wordgen.evaluation.settings import EvaluationSettings
-from wordgen.recipes import NO_RECIPE
+from wordgen.recipes import AUTO, NO_RECIPE
 from wordgen.run_settings import TrainSettings, decides
 from wordgen.settings import flag_name
 from wordgen.training.settings import DeviceSettings
@@ -96,13 +97,30 @@ def commands_about(
         yield "To measure how good it is", evaluating_command(run, **(evaluation or {}))
 
 
-def command_to_try(found: "Finding | None", settings: TrainSettings | None, model: str, *, can_go_on: bool) -> str:
-    """What a verdict advises; or to let the model write."""
-    if found is None or settings is None:
+def command_to_try(
+    found: "Finding | None", settings: TrainSettings | None, model: str, *, can_go_on: bool, bad: bool = False
+) -> str:
+    """What a verdict advises; or to let the model write, but for a bad one what may make it better."""
+    if settings is None or (found is None and not bad):
         return writing_command(model)
+    if found is None:
+        return _helping_command(settings, model, can_go_on=can_go_on)
     if found.fit == "undertrained" and can_go_on:
         return resuming_command(model, found.changes["epochs"])
     return training_command(settings, found.changes)
+
+
+def _helping_command(settings: TrainSettings, model: str, *, can_go_on: bool) -> str:
+    """Where the curves advise nothing: the recipe for such texts, or with a recipe already, to learn for longer."""
+    if settings.recipe in (None, NO_RECIPE):
+        of_the_text = {each.name for each in fields(CorpusSettings)}
+        usual = {each.name: each.default for each in fields(settings) if each.name not in of_the_text}
+        flags = _flags(settings, {**settings.to_mapping(), **usual}, _OF_ONE_RUN | {"precision"})
+        return f"{TRY} train {shlex.join(flags)} {flag_name('recipe')} {AUTO}"
+    longer = settings.longer()
+    if can_go_on and "epochs" in longer:
+        return resuming_command(model, int(longer["epochs"]))
+    return training_command(settings, longer)
 
 
 def _every_flag(settings: TrainSettings, values: Mapping[str, Any], left_out: frozenset[str]) -> Iterator[str]:

@@ -20,7 +20,7 @@ from wordgen.evaluation.novelty import Novelty, novelty
 from wordgen.evaluation.samples import write_samples
 from wordgen.evaluation.settings import EvaluationSettings
 from wordgen.evaluation.stream import network_loss
-from wordgen.evaluation.verdict import Finding, finding, verdict
+from wordgen.evaluation.verdict import Finding, clearly_better, finding, verdict
 from wordgen.evaluation.watcher import Watcher
 from wordgen.evaluation.whole_words import memory_for as memory_for_words
 from wordgen.generation.step import NumpyNetwork
@@ -110,8 +110,8 @@ class Evaluation:
 
     @property
     def bits_per_character(self) -> float:
-        """All bits over all characters of the text, so models of other tokenizers can be compared with it."""
-        return self.own.bits_per(self.statistics.characters)
+        """All bits over all characters, separators of units among them: so other tokenizers can be compared."""
+        return self.own.bits_per(self.statistics.all_characters)
 
     @property
     def unknown_share(self) -> float:
@@ -124,13 +124,18 @@ class Evaluation:
         return self.statistics.spelled / max(1, self.statistics.words)
 
     @property
+    def bad(self) -> bool:
+        """Whether it is no better than mere counting."""
+        return any(not clearly_better(self.own, each) for each in (self.ngram, self.unigram) if each is not None)
+
+    @property
     def verdict(self) -> str | None:
         """One sentence: better or worse than counting, and what the curves advise."""
         return verdict(self.own, self.finding, self.unigram, self.ngram, self.order)
 
     def to_mapping(self) -> dict[str, Any]:
         """For programs."""
-        characters = self.statistics.characters
+        characters = self.statistics.all_characters
         cached, learning = self.with_cache, self.while_learning
         return {
             "model": self.model,

@@ -13,11 +13,12 @@ import pytest
 
 import wordgen
 from tests.terminal import said_beside
-from wordgen.cli.evaluate import _source, command_to_try
+from wordgen.cli.evaluate import _source, _told, command_to_try
 from wordgen.cli.flags import settings_from
 from wordgen.cli.main import main
 from wordgen.cli.train import make_parser
 from wordgen.evaluating import Evaluation
+from wordgen.evaluation.measures import Loss
 from wordgen.evaluation.novelty import VerbatimRun
 from wordgen.evaluation.verdict import Finding
 from wordgen.run_settings import TrainSettings
@@ -51,7 +52,7 @@ def test_the_table_has_the_model_and_both_baselines(capsys: pytest.CaptureFixtur
         ("5-gram, Kneser-Ney", evaluated.ngram),
         ("word frequencies", evaluated.unigram),
     ):
-        bits = f"{loss.bits_per(evaluated.statistics.characters):.3f}"
+        bits = f"{loss.bits_per(evaluated.statistics.all_characters):.3f}"
         assert lines[name][2:4] == [f"{loss.perplexity:,.1f}", bits]
     assert "How good is small on the test part of spells?" in told
     assert f"{evaluated.symbols:,} symbols" in told
@@ -186,8 +187,28 @@ def test_one_whose_rate_has_come_down_begins_anew(room: Path):
     assert "--epochs 24" in command
 
 
-def test_where_there_is_nothing_to_change_it_may_write(evaluated: Evaluation):
-    assert command_to_try(replace(evaluated, finding=None)) == "python -m wordgen generate --model small"
+def test_where_there_is_nothing_to_change_a_good_model_may_write(evaluated: Evaluation):
+    good = replace(evaluated, finding=None, own=Loss(1.0, evaluated.symbols))
+    assert not good.bad
+    assert command_to_try(good) == "python -m wordgen generate --model small"
+
+
+def test_after_a_bad_result_it_would_try_what_may_help(evaluated: Evaluation):
+    assert evaluated.bad  # it learned for seconds
+    assert evaluated.settings is not None
+    assert command_to_try(replace(evaluated, finding=None)) == "python -m wordgen train --corpus spells --recipe auto"
+    by_recipe = replace(evaluated, finding=None, settings=replace(evaluated.settings, recipe="short"))
+    assert command_to_try(by_recipe) == "python -m wordgen train --resume small --epochs 6"
+    assert " --epochs 6" in command_to_try(replace(by_recipe, can_go_on=False))
+
+
+def test_a_share_that_rounds_to_nothing_is_not_told(evaluated: Evaluation):
+    def told(unknown: int) -> str:
+        statistics = replace(evaluated.statistics, symbols=10_000, unknown=unknown, spelled=0)
+        return " ".join(_told(replace(evaluated, statistics=statistics)))
+
+    assert "UNKNOWN" not in told(4)
+    assert "0.1% of the words are UNKNOWN" in told(10)
 
 
 def test_no_text_is_not_all_that_lies_here(capsys: pytest.CaptureFixture[str]):

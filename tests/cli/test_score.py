@@ -31,6 +31,14 @@ def test_one_sentence_is_told_word_by_word(capsys: pytest.CaptureFixture[str]):
     assert f"Perplexity {score.perplexity:,.1f} over 4 symbols." in told
 
 
+@pytest.mark.parametrize(
+    ("text", "unknown"),
+    [("The caster frobs.", "1 of them is unknown to the model: what that costs"), ("Zyx qyx.", "2 of")],
+)
+def test_one_that_is_unknown_is_told_as_one(capsys: pytest.CaptureFixture[str], text: str, unknown: str):
+    assert f"symbols.\n{unknown}" in shown(capsys, text)
+
+
 def test_sentences_are_ranked_from_the_likeliest_on(capsys: pytest.CaptureFixture[str]):
     told = shown(capsys, "Zebra zebra zebra. The caster is. A a a a a.")
     ranks = [line.split() for line in told.split("\n") if line.strip()[:1].isdigit() and "unknown" not in line]

@@ -251,3 +251,12 @@ def test_a_text_that_changes_while_it_is_read_is_not_kept(tmp_path: Path):
     with pytest.raises(CorpusError, match="has changed while it was read"):
         prepare(open_corpus(str(path)), TextSettings(), tmp_path / "encoded", grow)
     assert list((tmp_path / "encoded").iterdir()) == []
+
+
+def test_where_symbols_are_characters_there_are_as_many_as_bits_are_shared_by(tmp_path: Path):
+    """END is one of them, and stands for the separator behind a unit: so bits are those of any other tokenizer."""
+    letters = prepare(open_corpus("spells"), TextSettings(tokenizer="characters", min_count=1), tmp_path)
+    words = prepare(open_corpus("spells"), TextSettings(), tmp_path)
+    for split in SPLITS:
+        assert letters.statistics[split].all_characters == letters.statistics[split].symbols
+        assert words.statistics[split].all_characters == letters.statistics[split].all_characters

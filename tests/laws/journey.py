@@ -45,6 +45,9 @@ class Journey:
             assert squeezed(tokenizer.detokenize(tokenizer.tokenize(text))) == squeezed(text)
         assert sum(each.units for each in dataset.statistics.values()) == len(self.units)
         assert sum(each.characters for each in dataset.statistics.values()) == sum(len(text) for _, text in self.units)
+        assert sum(each.all_characters for each in dataset.statistics.values()) == sum(
+            len(text) + 1 for _, text in self.units
+        )
         decoded = squeezed(dataset.codec.decode(dataset.ids["train"]))
         assert decoded == without_marks_of_benchmarks(self.training_text, self.tokenizer)
         if self.tokenizer != "whitespace":  # where <unk> stands for UNKNOWN

@@ -127,7 +127,7 @@ def test_bits_per_character_are_those_of_all_predicted_symbols(writing: Writing,
     written(writing())
     ((_, told),) = curve(tmp_path / "valid", BITS)
     nats = np.log(8.0) * predicted_symbols(dataset.ids["valid"])
-    assert told == pytest.approx(nats / np.log(2) / dataset.statistics["valid"].characters)
+    assert told == pytest.approx(nats / np.log(2) / dataset.statistics["valid"].all_characters)
 
 
 def test_samples_are_told_by_mode_and_seed_step_by_step(writing: Writing, tmp_path: Path):

@@ -191,7 +191,8 @@ def _facts(found: "Survey") -> "RenderableType":
     table.add_row("size", f"{shown_size(corpus.bytes)}{files}")
     for note in found.notes:
         table.add_row("", Text(note))
-    blank = f", {found.blank_units:,} of them blank lines in between" if found.blank_units else ""
+    are_blank = _one_or("a blank line", "blank lines", found.blank_units)
+    blank = f", {found.blank_units:,} of them {are_blank} in between" if found.blank_units else ""
     table.add_row("units", f"{found.units:,} {corpus.unit}s{blank}")
     shortest, half, most, longest = (f"{found.length_at(share):,}" for share in (0.0, 0.5, 0.9, 1.0))
     lengths = f"{shortest} to {longest} symbols; half of them have at most {half}, nine of ten at most {most}"
@@ -199,11 +200,16 @@ def _facts(found: "Survey") -> "RenderableType":
     table.add_row("symbols", f"{found.symbols:,}, {found.types:,} different ones (types)")
     if found.seen_once:
         share = found.seen_once / found.types
+        occur = _one_or("occurs", "occur", found.seen_once)
         told = (
-            f"{found.seen_once:,} of these ({share:.0%}) occur once only: UNKNOWN to a model, unless --min-count is 1"
+            f"{found.seen_once:,} of these ({share:.0%}) {occur} once only: UNKNOWN to a model, unless --min-count is 1"
         )
         table.add_row("", told)
     return table
+
+
+def _one_or(one: str, several: str, number: int) -> str:
+    return one if number == 1 else several
 
 
 def _coverage(found: "Survey") -> "RenderableType":

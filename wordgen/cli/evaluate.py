@@ -100,7 +100,7 @@ def _on_screen(evaluated: "Evaluation", page: "Path | None") -> "Iterator[Render
     table.columns[1].justify = table.columns[2].justify = "right"
     for name, loss in _rows(evaluated):
         times = "" if loss is evaluated.own else f"{loss.perplexity / evaluated.perplexity:,.2f} times the model's"
-        bits = f"{loss.bits_per(evaluated.statistics.characters):.3f}"
+        bits = f"{loss.bits_per(evaluated.statistics.all_characters):.3f}"
         table.add_row(
             name, shown_perplexity(loss.perplexity), bits, times, style="bold" if loss is evaluated.own else None
         )
@@ -119,15 +119,15 @@ def _told(evaluated: "Evaluation") -> Iterator[str]:
     from wordgen.evaluation.in_words import cache_in_words, learning_in_words
 
     yield (
-        f"{evaluated.symbols:,} symbols, {evaluated.statistics.characters:,} characters. Less is better: perplexity is "
-        "the number of symbols between which it hesitates."
+        f"{evaluated.symbols:,} symbols, {evaluated.statistics.all_characters:,} characters. Less is better: "
+        "perplexity is the number of symbols between which it hesitates."
     )
-    if evaluated.unknown_share:
+    if round(evaluated.unknown_share, 3):
         yield (
             f"{evaluated.unknown_share:.1%} of the words are UNKNOWN to it: those are easier to guess than the words "
             "themselves, so the figures flatter."
         )
-    if evaluated.spelled_share:
+    if round(evaluated.spelled_share, 3):
         yield (
             f"{evaluated.spelled_share:.1%} of the words are spelled out, and each of their bytes is a symbol: go by "
             "the bits per character."
@@ -209,9 +209,9 @@ def _source(run: "VerbatimRun") -> str:
 
 
 def command_to_try(evaluated: "Evaluation") -> str:
-    """What the verdict advises; or to let it write."""
+    """What the verdict advises; or to let it write, where it is good."""
     return commands.command_to_try(
-        evaluated.finding, evaluated.settings, evaluated.model, can_go_on=evaluated.can_go_on
+        evaluated.finding, evaluated.settings, evaluated.model, can_go_on=evaluated.can_go_on, bad=evaluated.bad
     )
 
 

@@ -228,7 +228,9 @@ def _tell_of(seed: "Seed", place: str) -> None:
         near = f", did you mean {' or '.join(each.near)}?" if each.near else "."
         tell(f"{place}{each.word}: unknown{near} It is left out of the seed.")
     if len(unknown) > _MOST_NAMED:
-        tell(f"{place}{len(unknown) - _MOST_NAMED} more words of the seed are unknown and left out.")
+        more = len(unknown) - _MOST_NAMED
+        words = "word of the seed is" if more == 1 else "words of the seed are"
+        tell(f"{place}{more} more {words} unknown and left out.")
     if seed.cut:
         tell(f"{place}The seed is so long that its end alone is read, and written on from.")
     if unknown and not seed.ids:

@@ -124,16 +124,19 @@ def _on_screen(score: "Score", ranking: Sequence[int], *, words: bool) -> str:
             table.add_row(str(rank), shown_perplexity(sentence.perplexity), Text(sentence.text))
         console.print(table)
         console.print()
-    console.print(
-        f"Perplexity {shown_perplexity(score.perplexity)} over {len(score.symbols):,} symbols.", highlight=False
-    )
-    unknown = sum(not each.known for each in score.symbols)
-    if unknown:
-        console.print(
-            f"{unknown:,} of them are unknown to the model: what those cost tells nothing of the words themselves.",
-            highlight=False,
-        )
+    console.print(_in_all(score), highlight=False)
     return console.end_capture()
+
+
+def _in_all(score: "Score") -> str:
+    symbols = f"{len(score.symbols):,} symbol{'' if len(score.symbols) == 1 else 's'}"
+    told = f"Perplexity {shown_perplexity(score.perplexity)} over {symbols}."
+    unknown = sum(not each.known for each in score.symbols)
+    if not unknown:
+        return told
+    are, those_cost = ("is", "that costs") if unknown == 1 else ("are", "those cost")
+    told += f"\n{unknown:,} of them {are} unknown to the model: "
+    return told + f"what {those_cost} tells nothing of the words themselves."
 
 
 def _style(symbol: "ScoredSymbol") -> str:

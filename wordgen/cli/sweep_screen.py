@@ -129,7 +129,9 @@ class FillingTable(SweepWatcher):
         settled = sum(row.state in _SETTLED for row in rows)
         left = seconds_left(rows, self._at_once)
         told = "" if left is None else f", {shown_duration(left)} left at most"
-        return Text(self._note or f"{settled} of {len(rows)} runs are over{told}.", style="dim")
+        return Text(
+            self._note or f"{settled} of {len(rows)} runs {'is' if settled == 1 else 'are'} over{told}.", style="dim"
+        )
 
 
 def seconds_left(rows: Sequence[Row], at_once: int) -> float | None:

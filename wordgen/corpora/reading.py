@@ -149,8 +149,9 @@ class TextFile:
     def _check(self, read: int, *, ended: bool = False) -> None:
         if self.undecodable * _MOST_UNDECODABLE > read and (ended or read >= _SAMPLE):
             raise CorpusError(
-                f"{self.path} is not {self.encoding_name} text: {self.undecodable:,} of its first {read:,} bytes do "
-                "not decode. Say what it is with --encoding, or save it as UTF-8 in an editor."
+                f"{self.path} is not {self.encoding_name} text: {self.undecodable:,} of its first {read:,} bytes "
+                f"{'does' if self.undecodable == 1 else 'do'} not decode. Say what it is with --encoding, or save it "
+                "as UTF-8 in an editor."
             )
 
 

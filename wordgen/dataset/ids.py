@@ -106,6 +106,7 @@ class SplitStatistics:
     """Targets of the split: words, punctuation and END, but never START."""
     unknown: int
     characters: int
+    """Those within the units."""
     spelled: int = 0
     """Words that are spelled out."""
     letters: int = 0
@@ -134,6 +135,11 @@ class SplitStatistics:
     def unknown_share(self) -> float:
         """The share of words that the vocabulary does not know, whether they are UNKNOWN or spelled out."""
         return (self.unknown + self.spelled) / max(1, self.words)
+
+    @property
+    def all_characters(self) -> int:
+        """Those within the units, and the separator behind each, which END stands for."""
+        return self.characters + self.units
 
     def __add__(self, other: "SplitStatistics") -> "SplitStatistics":
         return SplitStatistics(*map(sum, zip(astuple(self), astuple(other), strict=True)))

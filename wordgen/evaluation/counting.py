@@ -15,15 +15,15 @@ MOST_SYMBOLS = 3_000_000
 def beside_counting(dataset: Dataset, perplexity: float) -> dict[str, Any]:
     """The figures of a model that has this perplexity on the valid part; no n-grams where the text is large."""
     train, valid, size = dataset.ids["train"], dataset.ids["valid"], len(dataset.codec.vocabulary)
-    statistics = dataset.statistics["valid"]
+    characters = dataset.statistics["valid"].all_characters
     unigram = unigram_loss(train, valid, size)
     model = Loss(math.log(perplexity) * unigram.symbols, unigram.symbols)
     order = order_for(dataset.codec.tokenizer.name)
     ngram = NgramModel(train, size, order).loss(valid) if len(train) <= MOST_SYMBOLS else None
     return {
         "symbols": unigram.symbols,
-        "characters": statistics.characters,
-        **model.to_mapping(statistics.characters),
-        "unigram": unigram.to_mapping(statistics.characters),
-        "kneser_ney": None if ngram is None else {"order": order, **ngram.to_mapping(statistics.characters)},
+        "characters": characters,
+        **model.to_mapping(characters),
+        "unigram": unigram.to_mapping(characters),
+        "kneser_ney": None if ngram is None else {"order": order, **ngram.to_mapping(characters)},
     }

@@ -137,6 +137,10 @@ def _compared(model: Loss, unigram: Loss | None, ngram: Loss | None, order: int)
     return f"The model is {word} than the {order}-gram, {_by_how_much(model, ngram)}"
 
 
+def clearly_better(model: Loss, other: Loss) -> bool:
+    return model.perplexity < other.perplexity and not _as_good(model, other)
+
+
 def _as_good(model: Loss, other: Loss) -> bool:
     return abs(model.perplexity / other.perplexity - 1) < _NO_DIFFERENCE
 

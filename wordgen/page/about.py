@@ -24,7 +24,7 @@ _VERSIONS = (
 
 def text(facts: Facts) -> Markup:
     splits = [
-        [name, f"{of.units:,}", f"{of.symbols:,}", f"{of.characters:,}", f"{of.unknown_share:.1%}"]
+        [name, f"{of.units:,}", f"{of.symbols:,}", f"{of.all_characters:,}", f"{of.unknown_share:.1%}"]
         for name, of in facts.splits.items()
     ]
     unknown = "spelled out" if any(of.spelled for of in facts.splits.values()) else "UNKNOWN"

@@ -80,6 +80,7 @@ class Speed:
     """Validating, writing samples and saving."""
 
     def seconds(self, steps: int, epochs: int) -> float:
+        """A run of so many steps and epochs, which begins by making the graph."""
         return self.first_step + steps * self.step + epochs * self.epoch_end
 
 

@@ -123,7 +123,7 @@ class TensorBoardWriter(Observer):
 
     def _bits(self, split: Split, perplexity: float) -> float:
         loss = Loss(math.log(perplexity) * self._predicted[split], self._predicted[split])
-        return loss.bits_per(self._plan.statistics[split].characters)
+        return loss.bits_per(self._plan.statistics[split].all_characters)
 
     @cached_property
     def _predicted(self) -> Mapping[Split, int]:

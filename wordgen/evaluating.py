@@ -146,15 +146,19 @@ class Evaluation:
             "unknown_share": self.unknown_share,
             "spelled_share": self.spelled_share,
             **self.own.to_mapping(characters),
-            "cache": None if cached is None else {**asdict(cached.cache), **cached.loss.to_mapping(characters)},
-            "dynamic": None if learning is None else {"rate": learning.rate, **learning.loss.to_mapping(characters)},
-            "unigram": None if self.unigram is None else self.unigram.to_mapping(characters),
-            "kneser_ney": None if self.ngram is None else {"order": self.order, **self.ngram.to_mapping(characters)},
+            "cache": None if cached is None else {**asdict(cached.cache), **self._beside(cached.loss)},
+            "dynamic": None if learning is None else {"rate": learning.rate, **self._beside(learning.loss)},
+            "unigram": None if self.unigram is None else self._beside(self.unigram),
+            "kneser_ney": None if self.ngram is None else {"order": self.order, **self._beside(self.ngram)},
             "fit": None if self.finding is None else self.finding.fit,
             "verdict": self.verdict,
             "novelty": None if self.novelty is None else self.novelty.to_mapping(),
             "notes": list(self.notes),
         }
+
+    def _beside(self, loss: Loss) -> dict[str, Any]:
+        """The figures of something else, and whether these differ from the model's beyond chance."""
+        return {**loss.to_mapping(self.statistics.all_characters), "differs": loss.differs(self.own)}
 
 
 def evaluate(
@@ -214,6 +218,8 @@ def keep(evaluated: Evaluation) -> Path | None:
     if evaluated.split not in PARTS or evaluated.settings is None:
         return None
     entry = {**evaluated.to_mapping(), "step": evaluated.step}
+    if evaluated.own.blocks is not None:
+        entry["blocks"] = evaluated.own.blocks.round(3).tolist()
     if evaluated.novelty is not None and not evaluated.settings.copy_index:
         entry["novelty"] = _without_copied_text(entry["novelty"])
     before = read_measured(folder).get(evaluated.split, {})

@@ -2,6 +2,7 @@
 
 import io
 import json
+import math
 import re
 import shlex
 import shutil
@@ -52,8 +53,13 @@ def test_the_table_has_the_model_and_both_baselines(capsys: pytest.CaptureFixtur
         ("5-gram, Kneser-Ney", evaluated.ngram),
         ("word frequencies", evaluated.unigram),
     ):
-        bits = f"{loss.bits_per(evaluated.statistics.all_characters):.3f}"
-        assert lines[name][2:4] == [f"{loss.perplexity:,.1f}", bits]
+        characters = evaluated.statistics.all_characters
+        bits = [f"{loss.bits_per(characters):.3f}", "±", f"{loss.off_per(characters):.3f}"]
+        assert lines[name][2:8] == [f"{loss.perplexity:,.1f}", "±", f"{loss.off:,.1f}", *bits]
+    assert "± is how far a figure may be off" in " ".join(told.split())
+    assert evaluated.own.differs(evaluated.unigram) is False  # it learned for seconds
+    assert lines["word frequencies"][8:] == ["no", "difference"]
+    assert lines["5-gram, Kneser-Ney"][9:] == ["times", "the", "model's"]
     assert "How good is small on the test part of spells?" in told
     assert f"{evaluated.symbols:,} symbols" in told
     assert f"{evaluated.unknown_share:.1%} of the words are UNKNOWN" in told
@@ -126,6 +132,13 @@ def test_json_is_one_object(capsys: pytest.CaptureFixture[str]):
     assert told["perplexity"] == pytest.approx(found.perplexity)
     assert told["bits_per_character"] == pytest.approx(found.bits_per_character)
     assert (told["split"], told["symbols"], told["verdict"]) == ("valid", found.symbols, found.verdict)
+    assert told["perplexity_off"] == found.own.off
+    assert found.own.may_be_off is not None
+    bits_off = found.own.may_be_off / math.log(2) * found.symbols / told["characters"]
+    assert told["bits_per_character_off"] == pytest.approx(bits_off)
+    assert found.unigram is not None
+    assert (told["kneser_ney"]["differs"], told["unigram"]["differs"]) == (True, found.unigram.differs(found.own))
+    assert "blocks" not in told
     assert told["kneser_ney"]["order"] == 5
     assert told["kneser_ney"]["perplexity"] == found.ngram.perplexity  # pyright: ignore[reportOptionalMemberAccess]
     assert told["unigram"]["perplexity"] > 1
@@ -232,7 +245,8 @@ def test_getting_used_to_a_text_is_told_beside_the_plain_figure(capsys: pytest.C
     assert found["dynamic"] is None
     rows = [" ".join(line.split()) for line in told.split("\n")]
     assert any(row.startswith(f"the model {found['perplexity']:,.1f} ") for row in rows)
-    expected = f"with a cache of 200 {cache['perplexity']:,.1f} {cache['bits_per_character']:.3f} "
+    expected = f"with a cache of 200 {cache['perplexity']:,.1f} ± {cache['perplexity_off']:,.1f} "
+    expected += f"{cache['bits_per_character']:.3f} ± {cache['bits_per_character_off']:.3f} "
     assert any(row.startswith(expected) for row in rows)
     assert f"The cache gives {cache['weight']:.0%} of the odds" in " ".join(rows)
     assert "set on this same text, which flatters a little" in " ".join(rows)

@@ -10,13 +10,14 @@ from typing import get_args
 import pytest
 
 from tests.conftest import ROOT, run_command
-from tests.saved_runs import made_report, make_run, make_runs
+from tests.saved_runs import made_report, make_run, make_runs, score
 from wordgen.bundle import CONFIG
 from wordgen.cli.flags import given_settings
 from wordgen.cli.main import main
 from wordgen.cli.runs import _ORDERS
 from wordgen.cli.runs_screen import shown_age, sparkline
 from wordgen.cli.train import make_parser
+from wordgen.page.measured import keep_measured
 from wordgen.run_folder import SAVED_MODELS
 from wordgen.run_lock import in_training
 from wordgen.run_settings import TrainSettings
@@ -148,6 +149,21 @@ def test_runs_stand_side_by_side(capsys: pytest.CaptureFixture[str]):
     told = json.loads(shown(capsys, "compare", "one", "two", "--json"))
     assert told["settings"] == {"units": [4, [4, 8]]}
     assert told["better"]["valid_perplexity"] == ["two"]
+
+
+def test_what_may_be_chance_is_said_beside_the_figures(capsys: pytest.CaptureFixture[str]):
+    for name, change in (("one", 0.0), ("two", 0.1)):
+        blocks = [[40.0 + change * (-1) ** number * number, 10.0] for number in range(20)]
+        entry = {**score(54.6 + change), "perplexity_off": 1.25, "bits_per_character_off": 0.01, "blocks": blocks}
+        keep_measured(make_run(name), "test", entry)
+    told = " ".join(shown(capsys, "compare", "one", "two").split())
+    assert "test perplexity 54.6 ± 1.2 54.7 ± 1.2 test bits per character 1.250 ± 0.010" in told
+    assert "In test perplexity one and two show no difference beyond chance (95% certainty)." in told
+    assert "± is how far a figure may be off" in told
+    told = json.loads(shown(capsys, "compare", "one", "two", "--json"))
+    assert told["better"]["test_perplexity"] == []
+    assert told["no_difference"]["test_perplexity"] == ["one", "two"]
+    assert told["runs"][0]["test_perplexity_off"] == 1.25
 
 
 def test_what_cannot_be_compared_is_said(capsys: pytest.CaptureFixture[str]):

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from math import log
 
+import numpy as np
 import pytest
 
 from wordgen.evaluation.in_words import shown_perplexity
 from wordgen.evaluation.measures import Loss
-from wordgen.evaluation.verdict import Curves, Finding, finding, still_falling, verdict
+from wordgen.evaluation.verdict import Curves, Finding, clearly_better, finding, still_falling, verdict
 
 
 def curves(
@@ -214,6 +215,24 @@ def test_where_the_curves_allow_no_statement_none_is_made(train: list[float], va
 def test_beside_counting(own: float, ngram: float | None, unigram: float | None, said: str | None):
     counted = [None if each is None else loss(each) for each in (unigram, ngram)]
     assert verdict(loss(own), None, *counted, order=5) == said
+
+
+def test_a_difference_that_may_be_chance_is_none():
+    """Both are measured on the same passages, and one is better by a twentieth of a nat in some and worse in others."""
+    hard = np.array([[40.0, 10.0], [36.0, 10.0]] * 10)
+    model, other = (
+        Loss(float(each[:, 0].sum()), 200, each) for each in (hard, np.add(hard, [[4.0, 0], [-3.0, 0]] * 10))
+    )
+    assert other.perplexity / model.perplexity > 1.05
+    assert verdict(model, None, None, other, order=5) == (
+        "The model is as good as the 5-gram (44.7 against 47.0), as far as so little text can tell."
+    )
+    assert not clearly_better(model, other)
+    surely = Loss(float(hard[:, 0].sum() + 10), 200, np.add(hard, [0.5, 0]))
+    assert verdict(model, None, None, surely, order=5) == (
+        "The model is better than the 5-gram, 5% less perplexed (44.7 against 47.0)."
+    )
+    assert clearly_better(model, surely)
 
 
 def test_it_is_one_sentence_with_or_without_something_to_compare_with():

@@ -248,6 +248,20 @@ def test_caches_of_two_sizes_have_a_row_each():
     assert "with a cache of 500 30.1 \N{EN DASH} with a cache of 2,000 \N{EN DASH} 20.5" in read.shown
 
 
+def test_how_far_figures_may_be_off_stands_beside_them():
+    certain = {**TEST, "perplexity_off": 2.345, "bits_per_character_off": 0.0214}
+    shown = page(evaluated={"test": certain}).shown
+    assert "the model 31.2 33.5 ± 2.3" in shown
+    assert "1.133 ± 0.021" in shown
+    assert "± is how far a figure may be off" in shown
+    assert "±" not in page(evaluated={"test": TEST}).shown
+
+
+def test_what_evaluate_said_of_the_valid_part_stands_first():
+    said = "The model is as good as the 5-gram (31.2 against 32.0), as far as so little text can tell."
+    assert said in page(evaluated={"valid": {**VALID, "verdict": said}}).shown
+
+
 def test_n_grams_of_two_lengths_have_a_row_each():
     longer = {**TEST, "kneser_ney": {"order": 7, "perplexity": 38.21, "bits_per_character": 1.1}}
     shown = page(evaluated={"test": longer}).shown

@@ -1,13 +1,17 @@
 """Which of several runs came out better, and where that cannot be said."""
 
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.saved_runs import SPLIT, made_report, make_run
 from wordgen.errors import BundleError
+from wordgen.evaluation.measures import Loss
+from wordgen.page.measured import keep_measured
 from wordgen.saved.comparing import Comparison, compare
-from wordgen.saved.listing import look_at
+from wordgen.saved.listing import SavedRun, look_at
 
 pytestmark = pytest.mark.usefixtures("in_empty_folder")
 
@@ -53,6 +57,45 @@ def test_of_the_same_text_in_other_symbols_bits_per_character_alone_are_compared
     assert found.ground == "text"
     assert better(found)["valid perplexity"] == []
     assert better(found)["valid bits per character"] == [0]
+
+
+def measured(name: str, nats: Sequence[float], **report: Any) -> SavedRun:
+    """A run that was measured on a test part of passages that cost so many nats for ten tokens each."""
+    folder = make_run(name, **report)
+    blocks = np.array([(each, 10.0) for each in nats])
+    loss = Loss(float(sum(nats)), 10 * len(nats), blocks)
+    keep_measured(folder, "test", {"step": 20, **loss.to_mapping(1000), "blocks": blocks.tolist()})
+    return look_at(folder)
+
+
+def test_a_difference_that_may_be_chance_makes_none_better():
+    """By the same passages, where both were cut into the same symbols: what is hard for one is hard for all."""
+    hard = [40.0, 30.0] * 10
+    plain, lucky, surely = (
+        measured("plain", hard),
+        measured("lucky", [each - change for each, change in zip(hard, [4.0, -3.0] * 10, strict=True)]),
+        measured("surely", [each - 0.5 for each in hard]),
+    )
+    found = compare([plain, lucky])
+    assert better(found)["test perplexity"] == []
+    assert [sorted(each.no_difference) for each in found.figures if each.part == "test"] == [[0, 1], [0, 1]]
+    assert found.to_mapping()["no_difference"]["test_perplexity"] == ["plain", "lucky"]
+    found = compare([plain, surely])
+    assert better(found)["test perplexity"] == [1]
+    assert not any(each.no_difference for each in found.figures)
+    off = found.figures[2].off[0]
+    assert off is not None
+    assert off > plain.score("test").perplexity - surely.score("test").perplexity  # pyright: ignore[reportOperatorIssue]
+
+
+def test_of_other_symbols_a_difference_must_be_larger_than_both_may_be_off_by():
+    hard = [40.0, 30.0] * 10
+    one = measured("one", hard, dataset=dataset("f"))
+    near = measured("near", [each - 0.5 for each in hard[1:]], dataset=dataset("g"))
+    far = measured("far", [each / 2 for each in hard[1:]], dataset=dataset("g"))
+    assert compare([one, near]).ground == "text"
+    assert better(compare([one, near]))["test bits per character"] == []
+    assert better(compare([one, far]))["test bits per character"] == [1]
 
 
 @pytest.mark.parametrize(

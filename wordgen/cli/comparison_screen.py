@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from wordgen.cli.output import plain
 from wordgen.cli.runs_screen import UNKNOWN_FIGURE, perplexity
 from wordgen.commands import evaluating_command
+from wordgen.evaluation.in_words import OFF
 from wordgen.files import shown_size
 from wordgen.page import figures
 from wordgen.saved.comparing import Comparison, Figure
@@ -37,6 +38,9 @@ def side_by_side(comparison: Comparison) -> "Iterator[RenderableType]":
     yield Text("Side by side", "bold")
     yield Padding(table, (1, 0))
     yield Text(plain(_what_can_be_compared(comparison)))
+    if any(off is not None for figure in comparison.figures for off in figure.off):
+        yield Text(OFF)
+    yield from (Text(plain(sentence)) for sentence in _no_difference(comparison))
     if comparison.unmeasured and comparison.ground != "nothing":
         yield f"Measure the test part, too:  {evaluating_command(comparison.unmeasured[0].called)}"
 
@@ -46,12 +50,22 @@ def _cells(figure: Figure) -> "Iterator[Text]":
 
     word = "better" if len(figure.values) == 2 else "best"
     for at, value in enumerate(figure.values):
-        shown = perplexity(value) if figure.measure == "perplexity" else _bits(value)
+        off = figure.off[at]
+        shown = perplexity(value, off) if figure.measure == "perplexity" else _bits(value, off)
         yield Text(f"{shown}  {word}", "bold") if at in figure.better else Text(shown)
 
 
-def _bits(value: float | None) -> str:
-    return UNKNOWN_FIGURE if value is None else figures.bits(value)
+def _bits(value: float | None, off: float | None) -> str:
+    return UNKNOWN_FIGURE if value is None else figures.bits(value, off)
+
+
+def _no_difference(comparison: Comparison) -> Iterator[str]:
+    """What looks better, but may be chance."""
+    for figure in comparison.figures:
+        if figure.no_difference:
+            names = [comparison.runs[at].name for at in sorted(figure.no_difference)]
+            which = f"{', '.join(names[:-1])} and {names[-1]}"
+            yield f"In {figure.part} {figure.measure} {which} show no difference beyond chance (95% certainty)."
 
 
 def _beside(comparison: Comparison) -> Iterator[tuple[str, Sequence[str]]]:

@@ -12,7 +12,7 @@ from wordgen.cli.flags import Parser, add_flags, given_settings, verb_parser
 from wordgen.cli.generate import limit_threads
 from wordgen.cli.output import on_screen, show, tell
 from wordgen.errors import SettingError, StorageError
-from wordgen.evaluation.in_words import shown_perplexity
+from wordgen.evaluation.in_words import OFF, perplexity_in_words, with_off
 from wordgen.evaluation.settings import AdaptingSettings, EvaluationSettings, NoveltySettings
 
 if TYPE_CHECKING:
@@ -99,11 +99,13 @@ def _on_screen(evaluated: "Evaluation", page: "Path | None") -> "Iterator[Render
     table = Table("", "perplexity", "bits per character", "", box=None, padding=(0, 2, 0, 0))
     table.columns[1].justify = table.columns[2].justify = "right"
     for name, loss in _rows(evaluated):
-        times = "" if loss is evaluated.own else f"{loss.perplexity / evaluated.perplexity:,.2f} times the model's"
-        bits = f"{loss.bits_per(evaluated.statistics.all_characters):.3f}"
-        table.add_row(
-            name, shown_perplexity(loss.perplexity), bits, times, style="bold" if loss is evaluated.own else None
-        )
+        own, characters = loss is evaluated.own, evaluated.statistics.all_characters
+        times = "" if own else f"{loss.perplexity / evaluated.perplexity:,.2f} times the model's"
+        if not own and loss.differs(evaluated.own) is False:
+            times = "no difference"
+        bits = with_off(f"{loss.bits_per(characters):.3f}", loss.off_per(characters), 3)
+        shown = perplexity_in_words(loss.perplexity, loss.off)
+        table.add_row(name, shown, bits, times, style="bold" if own else None)
     yield Padding(table, (1, 0))
     if evaluated.verdict is not None:
         yield Text(evaluated.verdict)
@@ -122,6 +124,8 @@ def _told(evaluated: "Evaluation") -> Iterator[str]:
         f"{evaluated.symbols:,} symbols, {evaluated.statistics.all_characters:,} characters. Less is better: "
         "perplexity is the number of symbols between which it hesitates."
     )
+    if evaluated.own.off is not None:
+        yield OFF
     if round(evaluated.unknown_share, 3):
         yield (
             f"{evaluated.unknown_share:.1%} of the words are UNKNOWN to it: those are easier to guess than the words "

@@ -123,8 +123,8 @@ def _epochs(run: SavedRun) -> str:
     return f"{run.epochs}" if run.best_epoch is None else f"{run.epochs} ({run.best_epoch})"
 
 
-def perplexity(value: float | None) -> str:
-    return UNKNOWN_FIGURE if value is None else figures.perplexity(value)
+def perplexity(value: float | None, off: float | None = None) -> str:
+    return UNKNOWN_FIGURE if value is None else figures.perplexity(value, off)
 
 
 def _status(run: SavedRun) -> str:

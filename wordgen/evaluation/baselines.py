@@ -12,7 +12,7 @@ def unigram_loss(train: NDArray[np.unsignedinteger], split: NDArray[np.unsignedi
     counts = np.bincount(train, minlength=vocabulary_size).astype(np.float64) + 1
     counts[START] = 0
     targets = split[1:][split[1:] != START]
-    return Loss(float(-np.log(counts[targets] / counts.sum()).sum()), len(targets))
+    return Loss.of(-np.log(counts[targets] / counts.sum()), split)
 
 
 def log_frequencies(train: NDArray[np.unsignedinteger], vocabulary_size: int) -> NDArray[np.float32]:

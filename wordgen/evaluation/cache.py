@@ -39,8 +39,8 @@ def cache_loss(
     progress: Progress = lambda done, symbols: None,
 ) -> Loss:
     """Loss over all symbols but START, read in one stream."""
-    losses = _losses(network, ids, cache.size, (cache.flatness,), (cache.weight,), progress)
-    return Loss(float(losses[0, 0]), predicted_symbols(ids))
+    each = _losses(network, ids, cache.size, (cache.flatness,), (cache.weight,), progress)
+    return Loss.of(np.concatenate([nats[0, 0] for nats in each]), ids)
 
 
 def best_cache(
@@ -50,7 +50,8 @@ def best_cache(
     progress: Progress = lambda done, symbols: None,
 ) -> Cache:
     """The cache of this size that makes a text least surprising."""
-    losses = _losses(network, ids, size, _FLATNESSES, _WEIGHTS, progress)
+    losses = sum(nats.sum(axis=2) for nats in _losses(network, ids, size, _FLATNESSES, _WEIGHTS, progress))
+    assert isinstance(losses, np.ndarray)
     flatness, weight = np.unravel_index(losses.argmin(), losses.shape)
     return Cache(size, _FLATNESSES[flatness], _WEIGHTS[weight])
 
@@ -62,21 +63,22 @@ def _losses(
     flatnesses: Sequence[float],
     weights: Sequence[float],
     progress: Progress,
-) -> NDArray[np.float64]:
-    """In nats, for each flatness a row and for each weight a column; the carry runs on, and the cache moves along."""
+) -> Iterator[NDArray[np.float64]]:
+    """In nats, window by window: for each flatness, each weight and each target, as the cache moves along."""
     shares = np.array(weights)
-    nats, done, symbols = np.zeros((len(flatnesses), len(weights))), 0, predicted_symbols(ids)
+    done, symbols = 0, predicted_symbols(ids)
     for remembered, now in _with_memory(predictions(network, ids, streams=1), size):
         own = np.exp(now.log_odds)
+        nats = np.zeros((len(flatnesses), len(weights), len(own)))
         for row, flatness in enumerate(flatnesses):
             given = _cache_odds(remembered, now, size, flatness)
             odds = (1 - shares) * own[:, None] + shares * given[:, None]
             # At its very beginning a text has nothing that could be remembered.
             odds[: max(0, 1 - len(remembered.targets))] = own[: max(0, 1 - len(remembered.targets)), None]
-            nats[row] -= np.log(odds).sum(axis=0)
+            nats[row] = -np.log(odds).T
         done += len(now.targets)
         progress(done, symbols)
-    return nats
+        yield nats
 
 
 @dataclass(frozen=True)

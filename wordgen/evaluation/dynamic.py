@@ -17,7 +17,7 @@ from wordgen.architecture import Architecture
 from wordgen.dataset.batches import evaluation_batches
 from wordgen.evaluation.measures import Loss, predicted_symbols
 from wordgen.generation.scoring import Progress
-from wordgen.model.losses import summed_loss
+from wordgen.model.losses import losses_of
 from wordgen.model.network import Carry, Network, Tensor
 from wordgen.text.vocabulary import START
 
@@ -43,12 +43,13 @@ class LearningNetwork:
 def dynamic_loss(learning: LearningNetwork, ids: Ids, progress: Progress = lambda done, symbols: None) -> Loss:
     """Loss over all symbols but START, read in one stream."""
     pieces = _Pieces(learning)
-    nats, done, symbols = 0.0, 0, predicted_symbols(ids)
+    nats: list[NDArray[np.float32]] = []
+    done, symbols = 0, predicted_symbols(ids)
     for inputs, targets in evaluation_batches(ids, 1, _PIECE):
-        nats += pieces.predict_and_learn(inputs, targets)
-        done += int((targets != START).sum())
+        nats.append(pieces.predict_and_learn(inputs, targets)[targets != START])
+        done += len(nats[-1])
         progress(done, symbols)
-    return Loss(nats, symbols)
+    return Loss.of(np.concatenate(nats), ids)
 
 
 def best_rate(learning: LearningNetwork, ids: Ids, progress: Progress = lambda done, symbols: None) -> float:
@@ -74,19 +75,20 @@ class _Pieces:
         self._carry = self._network.zero_carry(1)
         self._step = tf.function(self._predicted_and_learned)
 
-    def predict_and_learn(self, inputs: NDArray[np.int32], targets: NDArray[np.int32]) -> float:
-        loss, self._carry = self._step(tf.constant(inputs), tf.constant(targets), self._carry)
-        return float(loss)
+    def predict_and_learn(self, inputs: NDArray[np.int32], targets: NDArray[np.int32]) -> NDArray[np.float32]:
+        """What each target cost, START left at nothing."""
+        losses, self._carry = self._step(tf.constant(inputs), tf.constant(targets), self._carry)
+        return losses.numpy()
 
     def _predicted_and_learned(self, inputs: Tensor, targets: Tensor, carry: Carry) -> tuple[Tensor, Carry]:
         variables = self._network.trainable_variables
         with tf.GradientTape() as tape:
             hidden, carry = self._network(inputs, carry)
-            loss, count = summed_loss(self._network.logits(hidden), targets)
-            mean = loss / tf.maximum(count, 1.0)
+            losses, counted = losses_of(self._network.logits(hidden), targets)
+            mean = tf.reduce_sum(losses) / tf.maximum(tf.reduce_sum(counted), 1.0)
         if self._rate:
             gradients = [tf.convert_to_tensor(each) for each in tape.gradient(mean, variables)]
             gradients, _ = tf.clip_by_global_norm(gradients, _CLIP)
             for variable, trained, gradient in zip(variables, self._trained, gradients, strict=True):
                 variable.assign_add(_FORGETTING * (trained - variable) - self._rate * gradient)
-        return loss, carry
+        return losses, carry

@@ -6,6 +6,18 @@ def shown_perplexity(value: float) -> str:
     return f"{value:,.2f}" if value < 10 else f"{value:,.1f}"
 
 
+def with_off(shown: str, off: float | None, digits: int) -> str:
+    """A figure with how far it may be off, where that is known."""
+    return shown if off is None else f"{shown} ± {off:,.{digits}f}"
+
+
+def perplexity_in_words(value: float, off: float | None) -> str:
+    return with_off(shown_perplexity(value), off, 2 if value < 10 else 1)
+
+
+OFF = "± is how far a figure may be off, with 95% certainty: other text of this kind would give another."
+
+
 def cache_in_words(weight: float, flatness: float, split: str) -> str:
     return f"The cache gives {weight:.0%} of the odds, with a flatness of {flatness:g}{_set_on(split)}."
 

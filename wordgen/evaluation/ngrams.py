@@ -59,8 +59,7 @@ class NgramModel:
 
     def loss(self, ids: NDArray[np.integer[Any]]) -> Loss:
         """What predicting a text costs."""
-        log_odds = self.log_odds(ids)
-        return Loss(float(-log_odds.sum()), len(log_odds))
+        return Loss.of(-self.log_odds(ids), ids)
 
     def log_odds(self, ids: NDArray[np.integer[Any]]) -> Floats:
         """Of every symbol of a text after those before it, but for START, and the first where it begins without one."""

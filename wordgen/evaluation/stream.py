@@ -31,12 +31,12 @@ def network_loss(
     a long text next to nothing, and none of it is left out.
     """
     symbols = predicted_symbols(ids)
-    nats, done = 0.0, 0
+    nats, done = np.zeros(max(1, len(ids)) - 1, np.float32), 0
     for window in predictions(network, ids, streams_for(len(ids))):
-        nats -= float(window.log_odds.sum(dtype=np.float64))
+        nats[window.places] = -window.log_odds
         done += len(window.targets)
         progress(done, symbols)
-    return Loss(nats, symbols)
+    return Loss.of(nats[ids[1:] != START], ids)
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,8 @@ class Predictions:
     targets: Ids
     log_odds: NDArray[np.float64]
     """What the network gives to each."""
+    places: NDArray[np.int64]
+    """Where each stands among all targets of the text, START among them."""
 
 
 def predictions(network: NumpyNetwork, ids: NDArray[np.unsignedinteger[Any]], streams: int) -> Iterator[Predictions]:
@@ -58,8 +60,8 @@ def predictions(network: NumpyNetwork, ids: NDArray[np.unsignedinteger[Any]], st
     threads = os.cpu_count() or 1
     waiting: deque[Future[Predictions]] = deque()
     with ThreadPoolExecutor(threads) as pool:
-        for hidden, targets in _windows(network, ids, streams):
-            waiting.append(pool.submit(_predicted, network, hidden, targets))
+        for hidden, targets, places in _windows(network, ids, streams):
+            waiting.append(pool.submit(_predicted, network, hidden, targets, places))
             if len(waiting) > 2 * threads:
                 yield waiting.popleft().result()
         while waiting:
@@ -68,22 +70,25 @@ def predictions(network: NumpyNetwork, ids: NDArray[np.unsignedinteger[Any]], st
 
 def _windows(
     network: NumpyNetwork, ids: NDArray[np.unsignedinteger[Any]], streams: int
-) -> Iterator[tuple[Floats, Ids]]:
-    """What the last layer holds before each target, and the targets, some at a time."""
+) -> Iterator[tuple[Floats, Ids, NDArray[np.int64]]]:
+    """What the last layer holds before each target, the targets and their places, some at a time."""
     carry = network.zero_carry(streams)
+    length, done = -(-(len(ids) - 1) // streams), 0
     for inputs, targets in evaluation_batches(ids, streams, max(1, _AT_ONCE // streams)):
         hidden: list[Floats] = []
         for column in inputs.T:
             carry = network.feed(column, carry)
             hidden.append(carry[-1][0])
-        yield np.concatenate(hidden), targets.T.ravel()
+        places = length * np.arange(streams)[:, None] + done + np.arange(inputs.shape[1])
+        done += inputs.shape[1]
+        yield np.concatenate(hidden), targets.T.ravel(), places.T.ravel()
 
 
-def _predicted(network: NumpyNetwork, hidden: Floats, targets: Ids) -> Predictions:
+def _predicted(network: NumpyNetwork, hidden: Floats, targets: Ids, places: NDArray[np.int64]) -> Predictions:
     counted = targets != START
-    hidden, targets = hidden[counted], targets[counted]
+    hidden, targets, places = hidden[counted], targets[counted], places[counted]
     logits = network.logits(hidden)
     logits -= logits.max(axis=1, keepdims=True)
     own = logits[np.arange(len(logits)), targets].astype(np.float64)
     np.exp(logits, out=logits)
-    return Predictions(hidden, targets, own - np.log(logits.sum(axis=1, dtype=np.float64)))
+    return Predictions(hidden, targets, own - np.log(logits.sum(axis=1, dtype=np.float64)), places)

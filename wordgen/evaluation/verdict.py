@@ -126,13 +126,14 @@ def verdict(model: Loss, found: Finding | None, unigram: Loss | None, ngram: Los
 def _compared(model: Loss, unigram: Loss | None, ngram: Loss | None, order: int) -> str | None:
     if unigram is not None and _as_good(model, unigram):
         word = "hardly" if model.perplexity < unigram.perplexity else "no"
-        return f"The model is {word} better than word frequencies alone ({_both(model, unigram)})"
+        told = f"The model is {word} better than word frequencies alone ({_both(model, unigram)})"
+        return told + _as_far(model, unigram)
     if unigram is not None and model.perplexity > unigram.perplexity:
         return f"The model is worse than word frequencies alone, {_by_how_much(model, unigram)}"
     if ngram is None:
         return None if unigram is None else f"The model is better than word frequencies, {_by_how_much(model, unigram)}"
     if _as_good(model, ngram):
-        return f"The model is as good as the {order}-gram ({_both(model, ngram)})"
+        return f"The model is as good as the {order}-gram ({_both(model, ngram)}){_as_far(model, ngram)}"
     word = "better" if model.perplexity < ngram.perplexity else "worse"
     return f"The model is {word} than the {order}-gram, {_by_how_much(model, ngram)}"
 
@@ -142,7 +143,16 @@ def clearly_better(model: Loss, other: Loss) -> bool:
 
 
 def _as_good(model: Loss, other: Loss) -> bool:
+    """Whether both are as good as the same, or may be for all that this text shows."""
+    return _nearly_the_same(model, other) or model.differs(other) is False
+
+
+def _nearly_the_same(model: Loss, other: Loss) -> bool:
     return abs(model.perplexity / other.perplexity - 1) < _NO_DIFFERENCE
+
+
+def _as_far(model: Loss, other: Loss) -> str:
+    return "" if _nearly_the_same(model, other) else ", as far as so little text can tell"
 
 
 def _both(model: Loss, other: Loss) -> str:

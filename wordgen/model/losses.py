@@ -8,9 +8,15 @@ from wordgen.text.vocabulary import START
 
 def summed_loss(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
     """The cross entropy (in nats) summed over all counted targets, and how many those are."""
+    losses, counted = losses_of(logits, targets)
+    return tf.reduce_sum(losses), tf.reduce_sum(counted)
+
+
+def losses_of(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """The cross entropy of each target, nothing where it is not counted; and 1 where it is, 0 where not."""
     counted = tf.cast(targets != START, tf.float32)
     losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=targets, logits=logits)
-    return tf.reduce_sum(losses * counted), tf.reduce_sum(counted)
+    return losses * counted, counted
 
 
 def smoothing_loss(logits: Tensor, targets: Tensor, share: float) -> Tensor:

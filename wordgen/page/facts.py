@@ -5,13 +5,16 @@ A run that began with an older wordgen lacks some of it, and its page leaves tha
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
+
+import numpy as np
 
 from wordgen.architecture import Architecture
 from wordgen.dataset.ids import SplitStatistics
 from wordgen.evaluation.in_words import cache_in_words, learning_in_words
 from wordgen.evaluation.measures import Loss
+from wordgen.evaluation.uncertainty import Blocks
 from wordgen.evaluation.verdict import Curves, finding, verdict
 from wordgen.page.measured import model_step
 from wordgen.run_settings import TrainSettings
@@ -25,10 +28,13 @@ class Score:
 
     perplexity: float | None
     bits_per_character: float | None
+    perplexity_off: float | None = None
+    """How far it may be off, with 95% certainty, where that is known."""
+    bits_per_character_off: float | None = None
 
     @classmethod
     def of(cls, mapping: Mapping[str, Any]) -> "Score":
-        return cls(mapping.get("perplexity"), mapping.get("bits_per_character"))
+        return cls(*(mapping.get(each.name) for each in fields(cls)))
 
 
 @dataclass(frozen=True)
@@ -49,6 +55,10 @@ class Measured:
     """How those two were set, in sentences."""
     notes: tuple[str, ...] = ()
     novelty: Mapping[str, Any] | None = None
+    verdict: str | None = None
+    """What evaluate said of it, knowing how far the figures may be off."""
+    blocks: Blocks | None = None
+    """What the model's predictions cost, by passages."""
 
     @classmethod
     def of(cls, part: str, mapping: Mapping[str, Any]) -> "Measured":
@@ -65,6 +75,8 @@ class Measured:
             adapted=tuple(_adapted(part, cache, dynamic)),
             notes=tuple(mapping.get("notes") or ()),
             novelty=mapping.get("novelty"),
+            verdict=mapping.get("verdict"),
+            blocks=None if mapping.get("blocks") is None else np.array(mapping["blocks"], np.float64).reshape(-1, 2),
         )
 
 
@@ -190,6 +202,8 @@ class Facts:
         """How the model stands beside counting on the valid part, and what the curves advise."""
         if self.best is None:
             return None
+        if "valid" in self.measured and self.measured["valid"].verdict is not None:
+            return self.measured["valid"].verdict
         curves = curves_of(self.report, self.settings)
         order, ngram = self.ngram or (0, None)
         found = None if curves is None else finding(curves)

@@ -3,17 +3,17 @@
 import math
 from datetime import datetime
 
-from wordgen.evaluation.in_words import shown_perplexity
+from wordgen.evaluation.in_words import perplexity_in_words, with_off
 
 
-def perplexity(value: float | None) -> str:
+def perplexity(value: float | None, off: float | None = None) -> str:
     if value is None or not math.isfinite(value):
         return "beyond any number"
-    return shown_perplexity(value) if value < 1e9 else f"{value:.1e}"
+    return perplexity_in_words(value, off) if value < 1e9 else f"{value:.1e}"
 
 
-def bits(value: float | None) -> str:
-    return "beyond any number" if value is None else f"{value:.3f}"
+def bits(value: float | None, off: float | None = None) -> str:
+    return "beyond any number" if value is None else with_off(f"{value:.3f}", off, 3)
 
 
 def share(value: float | None) -> str:

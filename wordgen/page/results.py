@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 
 from wordgen.commands import evaluating_command, resuming_command
-from wordgen.evaluation.in_words import means_in_words
+from wordgen.evaluation.in_words import OFF, means_in_words
 from wordgen.page import figures
 from wordgen.page.facts import Facts, Score
 from wordgen.page.markup import Content, Markup, element
@@ -77,7 +77,8 @@ def _comparison(facts: Facts) -> Iterator[Content]:
             "p",
             "Perplexity is the number of symbols (words and punctuation) between which the model hesitates, on text "
             "that it has not learned; less is better. It was chosen by "
-            "the valid part, and has never met the test part.",
+            "the valid part, and has never met the test part. ",
+            OFF if any(each.model.perplexity_off is not None for each in facts.measured.values()) else "",
             class_="faint",
         )
         parts = [f"{part} part" for part in facts.measured]
@@ -126,11 +127,11 @@ def _scores(facts: Facts, shown: Callable[[Score], str]) -> Iterator[list[str]]:
 
 
 def _perplexity(score: Score) -> str:
-    return figures.perplexity(score.perplexity)
+    return figures.perplexity(score.perplexity, score.perplexity_off)
 
 
 def _bits(score: Score) -> str:
-    return figures.bits(score.bits_per_character)
+    return figures.bits(score.bits_per_character, score.bits_per_character_off)
 
 
 def novelty(facts: Facts) -> Content:

@@ -1,10 +1,12 @@
 """Several runs side by side: what was set differently, and which came out better, where that can be said."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 from wordgen.errors import BundleError
+from wordgen.evaluation.measures import Loss
 from wordgen.page.facts import PARTS, Facts, Score
 from wordgen.saved.listing import SavedRun
 
@@ -19,8 +21,12 @@ class Figure:
     measure: Literal["perplexity", "bits per character"]
     values: tuple[float | None, ...]
     """One for each run."""
+    off: tuple[float | None, ...]
+    """How far each may be off, with 95% certainty, where that is known."""
     better: frozenset[int]
-    """The places of the best; none where they cannot be compared."""
+    """The places of the best; none where they cannot be compared, or may be as good as another."""
+    no_difference: frozenset[int] = frozenset()
+    """The places of the least, and of those that differ from it by no more than chance."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +55,12 @@ class Comparison:
             "better": {
                 f"{figure.part}_{figure.measure.replace(' ', '_')}": [
                     self.runs[at].name for at in sorted(figure.better)
+                ]
+                for figure in self.figures
+            },
+            "no_difference": {
+                f"{figure.part}_{figure.measure.replace(' ', '_')}": [
+                    self.runs[at].name for at in sorted(figure.no_difference)
                 ]
                 for figure in self.figures
             },
@@ -94,8 +106,56 @@ def _figures(runs: Sequence[SavedRun], ground: Ground) -> Iterator[Figure]:
         scores: list[Score] = [run.score(part) for run in runs]
         perplexities = tuple(score.perplexity for score in scores)
         bits = tuple(score.bits_per_character for score in scores)
-        yield Figure(part, "perplexity", perplexities, _least(perplexities) if ground == "symbols" else frozenset())
-        yield Figure(part, "bits per character", bits, _least(bits) if ground != "nothing" else frozenset())
+        losses = [_loss(run, part) for run in runs]
+        figures: list[tuple[Literal["perplexity", "bits per character"], Any, Any, bool]] = [
+            ("perplexity", perplexities, tuple(score.perplexity_off for score in scores), ground == "symbols"),
+            ("bits per character", bits, tuple(score.bits_per_character_off for score in scores), ground != "nothing"),
+        ]
+        for measure, values, off, comparable in figures:
+            best = _least(values) if comparable else frozenset()
+            alike = _alike(best, values, off, losses)
+            surely = not alike - best
+            yield Figure(part, measure, values, off, best if surely else frozenset(), frozenset() if surely else alike)
+
+
+def _loss(run: SavedRun, part: str) -> Loss | None:
+    """What predicting a part has cost, where it was measured passage by passage."""
+    measured = None if run.facts is None else run.facts.measured.get(part)
+    if measured is None or measured.blocks is None:
+        return None
+    nats, symbols = measured.blocks.sum(axis=0)
+    return Loss(float(nats), int(symbols), measured.blocks)
+
+
+def _alike(
+    best: frozenset[int],
+    values: Sequence[float | None],
+    off: Sequence[float | None],
+    losses: Sequence[Loss | None],
+) -> frozenset[int]:
+    """The places of the best and of those that differ from it by no more than chance, as far as that is known."""
+    if not best:
+        return best
+    first = min(best)
+    return best | {
+        at for at in range(len(values)) if at not in best and _differ(first, at, values, off, losses) is False
+    }
+
+
+def _differ(
+    one: int,
+    other: int,
+    values: Sequence[float | None],
+    off: Sequence[float | None],
+    losses: Sequence[Loss | None],
+) -> bool | None:
+    """By the same passages where both were cut into the same symbols, or else by what each may be off."""
+    mine, others = losses[one], losses[other]
+    paired = None if mine is None or others is None else mine.differs(others)
+    a, b, off_a, off_b = values[one], values[other], off[one], off[other]
+    if paired is not None or a is None or b is None or off_a is None or off_b is None:
+        return paired
+    return abs(a - b) > math.hypot(off_a, off_b)
 
 
 def _least(values: Sequence[float | None]) -> frozenset[int]:

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -110,8 +110,10 @@ class SavedRun:
             "epochs": self.epochs,
             "best_epoch": self.best_epoch,
             "valid_perplexity": valid.perplexity,
+            "valid_perplexity_off": valid.perplexity_off,
             "valid_bits_per_character": valid.bits_per_character,
             "test_perplexity": test.perplexity,
+            "test_perplexity_off": test.perplexity_off,
             "test_bits_per_character": test.bits_per_character,
             "bytes": self.bytes,
             "saved_at": datetime.fromtimestamp(self.saved_at, UTC).isoformat(timespec="seconds"),
@@ -193,7 +195,7 @@ def _check_kinds(facts: Facts) -> None:
         raise ValueError("a name is no text")
     curves = [value for epoch in facts.epochs for value in (epoch.number, epoch.place, epoch.train, epoch.valid)]
     scores = [measured.model for measured in facts.measured.values()]
-    given = [value for score in scores for value in (score.perplexity, score.bits_per_character) if value is not None]
+    given = [value for score in scores for value in astuple(score) if value is not None]
     if not all(isinstance(value, int | float) for value in (*curves, *given, facts.seconds)):
         raise ValueError("a figure is no number")
 

@@ -1,7 +1,7 @@
 # make demo    set up, learn the bundled text, write with what was learned (about five minutes)
 # make test    set up, run every test
 # make check   what CI runs: format, lint, types, import contracts, tests
-# make bench   measure what docs/benchmarks.md tells (a quarter of an hour; on a machine that does nothing else;
+# make bench   measure what docs/benchmarks.md tells (half an hour; on a machine that does nothing else;
 #              TORCH_PYTHON=... names a Python that has PyTorch, to be compared with; ENGLISH="..." and JAPANESE="..."
 #              larger texts than the bundled ones; ROUND_TRIP="..." those that are to come back, by file or by name)
 # make soak    kill and resume a training a hundred times, alone and as one of two (about half an hour)
@@ -42,6 +42,7 @@ bench: $(VENV)/.develops
 	PYTHONPATH=. $(BIN)/python bench/recurrent_layers.py
 	PYTHONPATH=. $(BIN)/python bench/scaling.py
 	PYTHONPATH=. $(BIN)/python bench/checkpoints.py
+	PYTHONPATH=. $(BIN)/python bench/memory.py
 	PYTHONPATH=. $(BIN)/python bench/tokenizers.py
 	PYTHONPATH=. $(BIN)/python bench/encoding.py $(ENGLISH)
 	PYTHONPATH=. $(BIN)/python bench/encoding.py $(JAPANESE)

@@ -221,7 +221,8 @@ def make_model(room: Path) -> Path:
     from wordgen.architecture import Architecture, NetworkSettings
     from wordgen.bundle import Bundle, TextConfig, save_bundle
     from wordgen.dataset.encoding import Dataset
-    from wordgen.generation.copies import COPY_INDEX, write_copy_index
+    from wordgen.generation.copies import COPY_INDEX
+    from wordgen.generation.indexing import write_copy_index
     from wordgen.text.escapes import RESERVED
     from wordgen.text.vocabulary import Vocabulary
 

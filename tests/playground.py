@@ -21,7 +21,8 @@ from wordgen.bundle import Bundle, TextConfig, save_bundle
 from wordgen.corpora.finding import open_corpus
 from wordgen.dataset.encoding import prepare
 from wordgen.dataset.unknown_words import UnknownWords
-from wordgen.generation.copies import COPY_INDEX, write_copy_index
+from wordgen.generation.copies import COPY_INDEX
+from wordgen.generation.indexing import write_copy_index
 from wordgen.text.escapes import WORD_END
 from wordgen.text.settings import TextSettings
 from wordgen.text.vocabulary import Vocabulary

@@ -1,11 +1,15 @@
+import subprocess
+import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from tests.conftest import command_environment
 from tests.test_bundle import make_bundle
 from wordgen.bundle import load_bundle, save_bundle
-from wordgen.errors import BundleError, SettingError
+from wordgen.errors import BundleError, SettingError, StorageError
 from wordgen.run_folder import SAVED_MODELS, find_model, find_run, folder_for, is_run, made_new, name_of, run_name
 
 pytestmark = pytest.mark.usefixtures("in_empty_folder")
@@ -23,7 +27,7 @@ def kept(folder: Path = RUN) -> float:
 def test_a_run_without_a_model_leaves_no_folder():
     with made_new(RUN, overwrite=False):
         (RUN / "report.json").write_text("{}")
-    assert list(SAVED_MODELS.iterdir()) == []
+    assert not SAVED_MODELS.exists()
 
 
 def test_a_name_in_use_is_refused_even_if_it_came_into_use_meanwhile():
@@ -115,6 +119,94 @@ def test_a_model_is_found_by_name_or_path_and_a_near_name_is_proposed():
         find_model("tail")
     with pytest.raises(BundleError, match=r"Trained so far: lotr-20260101-000000, tale\."):
         find_model("something else")
+
+
+@pytest.mark.parametrize("left", [[], ["training.lock"], ["training.lock", ".report.json.abcdefgh"]])
+def test_what_a_process_left_that_was_killed_before_its_report_is_in_nobodys_way(left: list[str]):
+    RUN.mkdir(parents=True)
+    for name in left:
+        (RUN / name).touch()
+    with made_new(folder_for("tale", overwrite=False), overwrite=False):
+        save(3)
+    assert kept() == 3
+    assert sorted(path.name for path in RUN.iterdir()) == ["config.json", "vocabulary.json", "weights.safetensors"]
+
+
+def test_a_folder_with_anything_else_in_it_is_in_use():
+    RUN.mkdir(parents=True)
+    (RUN / "notes.txt").touch()
+    with pytest.raises(SettingError, match="There is a run 'tale' already"):
+        folder_for("tale", overwrite=False)
+
+
+def test_a_run_that_a_full_disk_ended_keeps_what_it_can_be_resumed_from():
+    def fail() -> None:
+        with made_new(RUN, overwrite=False):
+            (RUN / "checkpoints" / "step-000000000007").mkdir(parents=True)
+            raise StorageError("No space.")
+
+    with pytest.raises(StorageError):
+        fail()
+    assert (RUN / "checkpoints").is_dir()
+
+
+AT_ONCE = """
+import sys
+from tests.test_bundle import make_bundle
+from wordgen.bundle import save_bundle
+from wordgen.errors import SettingError
+from wordgen.run_folder import SAVED_MODELS, made_new
+print("ready", flush=True)
+sys.stdin.readline()
+how = {sys.argv[1]: True}
+try:
+    with made_new(SAVED_MODELS / "tale", **{"overwrite": False, **how}) as made:
+        save_bundle(make_bundle(fill=float(sys.argv[2])), made.path)
+        print(made.path.name, flush=True)
+        sys.stdin.readline()
+except SettingError as error:
+    print(error, flush=True)
+"""
+
+
+def at_once(how: str) -> list[str]:
+    """What four processes say that make a run of one name at the same moment; each holds it until all have spoken."""
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", AT_ONCE, how, str(number)],
+            env=command_environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )
+        for number in range(4)
+    ]  # fmt: skip
+    said: list[str] = []
+    for turn in range(2):
+        answers = [process.stdout.readline().strip() for process in processes if process.stdout]
+        said += answers if turn else []
+        for process in processes:
+            assert process.stdin is not None
+            with suppress(BrokenPipeError):  # it was refused and has gone
+                process.stdin.write("go\n")
+                process.stdin.flush()
+    for process in processes:
+        with suppress(BrokenPipeError):
+            process.communicate(timeout=60)
+        assert process.returncode == 0
+    return said
+
+
+def test_four_processes_that_replace_a_run_at_once_leave_one_run_and_lose_none():
+    save(9)
+    said = at_once("overwrite")
+    refused = [each for each in said if each != "tale"]
+    assert len(refused) == 3
+    assert all("The run 'tale' is being trained right now" in each for each in refused)
+    assert kept() == said.index("tale")
+    assert [path.name for path in SAVED_MODELS.iterdir()] == ["tale"]
+
+
+def test_runs_that_begin_in_the_same_second_get_names_of_their_own():
+    assert sorted(at_once("numbered")) == ["tale", "tale-2", "tale-3", "tale-4"]
+    assert {kept(path) for path in SAVED_MODELS.iterdir()} == {0, 1, 2, 3}
 
 
 def begin(folder: Path) -> None:

@@ -32,7 +32,7 @@ from wordgen.page.writing import write_page
 from wordgen.run_folder import find_model, name_of
 from wordgen.run_settings import TrainSettings
 from wordgen.text_to_measure import MeasuredText, Origin, text_to_measure
-from wordgen.training.reports import physical_memory
+from wordgen.training.memory import physical_memory
 
 
 @dataclass(frozen=True, repr=False)

@@ -2,14 +2,20 @@
 
 import hashlib
 import os
+import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
 from wordgen.errors import StorageError
+
+_BLOCK = 2**24
+_SECONDS_BETWEEN_LOOKS = 0.2
+_UNFINISHED = re.compile(r"\..+\.\w+")
 
 
 @contextmanager
@@ -22,6 +28,22 @@ def told_plainly(path: Path) -> Iterator[None]:
         raise StorageError(
             f"Cannot write to {path}: {reason}. Free some space, or choose a folder you may write to."
         ) from error
+
+
+def is_unfinished(path: Path) -> bool:
+    """Whether a file or folder has the name of one that was still being written: whoever wrote it was killed."""
+    return _UNFINISHED.fullmatch(path.name) is not None
+
+
+def remove_unfinished(folder: Path) -> list[Path]:
+    """Remove what was still being written in a folder or below it; nobody else may be writing there."""
+    found = [path for path in folder.rglob(".*") if is_unfinished(path)]
+    for path in found:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+    return found
 
 
 def make_folder(path: Path) -> None:
@@ -45,9 +67,27 @@ def write_whole(path: Path, content: bytes) -> None:
             raise
 
 
-def file_checksum(path: Path) -> str:
+def seldom(look: Callable[[], None]) -> Callable[[], None]:
+    """The same, but done a few times a second at most, however often it is called: what takes no time shows no bar."""
+    looked = time.monotonic()
+
+    def look_seldom() -> None:
+        nonlocal looked
+        if time.monotonic() - looked > _SECONDS_BETWEEN_LOOKS:
+            looked = time.monotonic()
+            look()
+
+    return look_seldom
+
+
+def file_checksum(path: Path, look: Callable[[], None] = lambda: None) -> str:
+    """`look` is called every now and then: what it raises ends the reading of a large file."""
+    checksum = hashlib.sha256()
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        while block := file.read(_BLOCK):
+            checksum.update(block)
+            look()
+    return checksum.hexdigest()
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from wordgen.bundle import is_bundle
+from wordgen.bundle import is_bundle, load_bundle
 from wordgen.dataset.encoding import Dataset
 from wordgen.errors import DivergedError
 from wordgen.evaluation.baselines import unigram_perplexity
@@ -20,6 +20,7 @@ from wordgen.page.measured import model_step
 from wordgen.page.writing import write_page
 from wordgen.run_folder import RunFolder
 from wordgen.run_plan import PreparedRun
+from wordgen.training.projector import write_projector
 from wordgen.training.report_file import ReportFile
 from wordgen.training.reports import Ending, EpochReport, Observer, Outcome, Plan, warner
 
@@ -95,8 +96,17 @@ def end_run(
     for observer in observers:
         observer.ended(ending)
     if report is not None and ending.model_kept:
+        _add_word_vectors(plan, observers)
         _add_page(prepared, report, observers)
     return Run(plan.folder, outcome.epochs, ending)
+
+
+def _add_word_vectors(plan: Plan, observers: Sequence[Observer]) -> None:
+    """Those of the best model, for TensorBoard."""
+    try:
+        write_projector(load_bundle(plan.folder), plan.folder / "valid")
+    except Exception as error:
+        warner(observers)(f"The word vectors for TensorBoard are not written. {error}")
 
 
 def _add_page(prepared: PreparedRun, report: ReportFile, observers: Sequence[Observer]) -> None:

@@ -4,17 +4,17 @@ import difflib
 import os
 import re
 import shutil
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime
 from itertools import chain, count
 from pathlib import Path
 
 from wordgen.bundle import CONFIG, WEIGHTS, is_bundle, load_bundle
-from wordgen.errors import BundleError, SettingError, WordgenError, WorkerLostError
-from wordgen.files import make_folder, told_plainly
+from wordgen.errors import BundleError, SettingError, StorageError, WordgenError, WorkerLostError
+from wordgen.files import is_unfinished, make_folder, told_plainly
 from wordgen.generation.trained import TrainedModel
-from wordgen.run_lock import SWEEP_LOCK, being_trained, in_training, is_in_training
+from wordgen.run_lock import LOCK, SWEEP_LOCK, being_trained, changing_folders, in_training, is_in_training
 from wordgen.training.checkpoint import has_checkpoint
 
 REPORT = "report.json"
@@ -34,9 +34,7 @@ def run_name(wanted: str | None, corpus: str) -> str:
     """The wanted name, if it can be one; else the corpus and the time, with a number where that is taken."""
     if wanted is None:
         plain = re.sub(r"[^\w.+-]+", "-", corpus).strip("-.")[:60] or "run"
-        name = f"{plain}-{datetime.now():%Y%m%d-%H%M%S}"
-        names = chain([name], (f"{name}-{number}" for number in count(2)))
-        return next(each for each in names if not (SAVED_MODELS / each).exists())
+        return _free(SAVED_MODELS / f"{plain}-{datetime.now():%Y%m%d-%H%M%S}").name
     parts = wanted.split("/")
     if len(parts) > 2 or not all(_NAME.fullmatch(part) and not part.endswith(_SET_ASIDE) for part in parts):
         raise SettingError(
@@ -72,7 +70,7 @@ def holds_runs(folder: Path) -> bool:
 def folder_for(name: str, *, overwrite: bool) -> Path:
     """Where the run of this name will lie; a name in use is refused."""
     folder = SAVED_MODELS / name
-    if folder.exists() and not overwrite:
+    if not overwrite and _is_in_use(folder):
         raise _in_use(name)
     if holds_runs(folder):
         raise SettingError(f"'{name}' holds several runs, which --overwrite never replaces: take another --name.")
@@ -103,42 +101,74 @@ class RunFolder:
 
 
 @contextmanager
-def made_new(path: Path, *, overwrite: bool) -> Iterator[RunFolder]:
-    """Make the folder of a run, empty, for the time of its training.
+def made_new(path: Path, *, overwrite: bool, numbered: bool = False) -> Iterator[RunFolder]:
+    """Make the folder of a run, empty, for the time of its training; `numbered` adds a number to a name in use.
 
     A run that it replaces is set aside until the new one has a whole model, and comes back if that
     never happens; a folder in which no model came to be is removed. But where a run was cut short that can go on
     from a checkpoint, everything stays.
     """
-    folder = RunFolder(path)
+    not_there = [each for each in (path.parent, *path.parent.parents) if not each.exists()]
     make_folder(path.parent)
-    with told_plainly(path):
-        if overwrite:
-            _set_aside(folder)
+    with ExitStack() as ending:
+        ending.callback(_remove_empty, not_there)
+        with changing_folders(path.parent):
+            folder = RunFolder(_free(path) if numbered else path)
+            with told_plainly(folder.path):
+                _make(folder, overwrite=overwrite)
+            ending.enter_context(in_training(folder.path))
         try:
-            path.mkdir()
-        except FileExistsError:
-            raise _in_use(name_of(path)) from None
-        except OSError:
-            if folder.replaces:
-                folder.aside.rename(path)
-            raise
-    try:
-        with in_training(path):
             yield folder
-    except BaseException as error:
-        refused = isinstance(error, WordgenError) and not isinstance(error, WorkerLostError)
-        if refused or not has_checkpoint(path):
-            _settle(folder)
+        except BaseException as error:
+            refused = isinstance(error, WordgenError) and not isinstance(error, WorkerLostError | StorageError)
+            if refused or not has_checkpoint(folder.path):
+                _settle(folder)
+            raise
+        _settle(folder)
+
+
+def _remove_empty(folders: Sequence[Path]) -> None:
+    """The innermost first; one that holds anything stays."""
+    with suppress(OSError):
+        for each in folders:
+            each.rmdir()
+
+
+def _make(folder: RunFolder, *, overwrite: bool) -> None:
+    if overwrite:
+        _set_aside(folder)
+    elif _is_in_use(folder.path):
+        raise _in_use(name_of(folder.path))
+    elif folder.path.exists():
+        shutil.rmtree(folder.path)
+    try:
+        folder.path.mkdir()
+    except OSError:
+        if folder.replaces:
+            folder.aside.rename(folder.path)
         raise
-    _settle(folder)
+
+
+def _free(path: Path) -> Path:
+    """This folder, or one with a number behind its name, that is not there yet."""
+    paths = chain([path], (path.with_name(f"{path.name}-{number}") for number in count(2)))
+    return next(each for each in paths if not each.exists())
+
+
+def _is_in_use(folder: Path) -> bool:
+    """Whether a folder is there that is more than what a process left that was killed before it wrote a report."""
+    if not folder.is_dir():
+        return folder.exists()
+    return is_in_training(folder) or any(path.name != LOCK and not is_unfinished(path) for path in folder.iterdir())
 
 
 @contextmanager
 def resumed(path: Path) -> Iterator[RunFolder]:
     """The folder of a run for the time that it goes on; it stays whatever happens."""
     folder = RunFolder(path)
-    with ExitStack() as ending, in_training(path):
+    with ExitStack() as ending:
+        with changing_folders(path.parent):
+            ending.enter_context(in_training(path))
         ending.callback(_settle_resumed, folder)
         yield folder
 
@@ -149,13 +179,14 @@ def _settle_resumed(folder: RunFolder) -> None:
 
 
 def _settle(folder: RunFolder) -> None:
-    """One of two runs of a name remains: the new one if it has a model."""
-    if folder.kept and is_bundle(folder.path):
-        shutil.rmtree(folder.aside, ignore_errors=True)
-        return
-    shutil.rmtree(folder.path, ignore_errors=True)
-    if folder.replaces:
-        folder.aside.rename(folder.path)
+    """One of two runs of a name remains: the new one if it has a model. Its lock is still held."""
+    with changing_folders(folder.path.parent):
+        if folder.kept and is_bundle(folder.path):
+            shutil.rmtree(folder.aside, ignore_errors=True)
+            return
+        shutil.rmtree(folder.path, ignore_errors=True)
+        if folder.replaces:
+            folder.aside.rename(folder.path)
 
 
 def _set_aside(folder: RunFolder) -> None:

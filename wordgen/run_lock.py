@@ -1,4 +1,7 @@
-"""One process at a time trains a run or works on a sweep: it holds a lock, which goes with it however it ends."""
+"""One process at a time trains a run, works on a sweep, or makes and replaces folders of runs.
+
+It holds a lock, which goes with it however it ends.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -9,6 +12,10 @@ from wordgen.files import told_plainly
 
 LOCK = "training.lock"
 SWEEP_LOCK = "sweep.lock"
+_FOLDERS_LOCK = ".folders.lock"
+_SECONDS_TO_CHANGE_FOLDERS = 60
+_SECONDS_OF_A_LOOK = 0.5
+"""Whoever looks whether a lock is held, holds it for a moment."""
 
 
 @contextmanager
@@ -22,6 +29,14 @@ def in_training(folder: Path) -> Iterator[None]:
 def at_work_on_sweep(folder: Path) -> Iterator[None]:
     """Hold the lock of a sweep while its runs learn; where another process has it, say so."""
     with _holding(folder / SWEEP_LOCK, being_swept(folder.name)):
+        yield
+
+
+@contextmanager
+def changing_folders(place: Path) -> Iterator[None]:
+    """Be the only process that makes, replaces or removes folders of runs in this place; others wait for their turn."""
+    busy = SettingError(f"Another process is still making or removing a run in {place}: try again in a moment.")
+    with _holding(place / _FOLDERS_LOCK, busy, _SECONDS_TO_CHANGE_FOLDERS):
         yield
 
 
@@ -44,10 +59,10 @@ def being_swept(name: str) -> SettingError:
 
 
 @contextmanager
-def _holding(path: Path, otherwise: SettingError) -> Iterator[None]:
+def _holding(path: Path, otherwise: SettingError, seconds: float = _SECONDS_OF_A_LOOK) -> Iterator[None]:
     from filelock import FileLock, Timeout
 
-    lock = FileLock(path, timeout=0)
+    lock = FileLock(path, timeout=seconds, poll_interval=0.02)
     with told_plainly(path.parent):
         try:
             lock.acquire()

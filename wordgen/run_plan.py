@@ -15,7 +15,8 @@ from wordgen.recipes import recipe_in_words
 from wordgen.run_folder import name_of
 from wordgen.run_settings import TrainSettings
 from wordgen.text.settings import TextSettings
-from wordgen.training.reports import Observer, Plan, physical_memory, warner
+from wordgen.training.memory import free_memory, physical_memory
+from wordgen.training.reports import Observer, Plan, warner
 from wordgen.training.settings import TrainingSettings
 from wordgen.training.stopping import StopRequest
 
@@ -32,15 +33,20 @@ class PreparedRun:
 
 
 def prepare_run(
-    folder: Path, corpus: Corpus, settings: TrainSettings, observers: Sequence[Observer], stop: StopRequest
+    folder: Path,
+    corpus: Corpus,
+    settings: TrainSettings,
+    observers: Sequence[Observer],
+    stop: StopRequest,
+    workers: int = 1,
 ) -> PreparedRun:
     began = time.monotonic()
     dataset = prepare(corpus, TextSettings.part_of(settings), user_data() / "encoded", _teller(observers, stop))
     batches = Batches(
         dataset.ids["train"], settings.batch_size, settings.seq_len, settings.random_seed, settings.vary_seq_len
     )
-    plan = _plan(folder, corpus, dataset, batches, settings)
-    plan.check_memory(physical_memory())
+    plan = _plan(folder, corpus, dataset, batches, settings, workers)
+    _check_memory(plan, settings, warner(observers))
     vocab_size, _ = TextSettings.part_of(settings).limits(all_words=False)
     if (sentence := about_unknown_words(plan, vocab_size)) is not None:
         warner(observers)(sentence)
@@ -64,7 +70,24 @@ def about_unknown_words(plan: Plan, vocab_size: int) -> str | None:
     )
 
 
-def _plan(folder: Path, corpus: Corpus, dataset: Dataset, batches: Batches, settings: TrainSettings) -> Plan:
+def _check_memory(plan: Plan, settings: TrainSettings, warn: Callable[[str], None]) -> None:
+    """Refuse what does not fit into the memory of the machine, and warn of what does not fit into what is free."""
+    learns_on_gpu = settings.local_devices is None and any(Path("/dev").glob("nvidia[0-9]*"))
+    if learns_on_gpu:  # what a step needs lies in the memory of that
+        return
+    if not settings.force_memory:
+        plan.check_memory(physical_memory())
+    free = free_memory()
+    if free is not None and plan.memory.all > free:
+        warn(
+            f"Learning needs about {plan.memory.all / 2**30:,.1f} GiB of memory, and {free / 2**30:,.1f} GiB are free "
+            "right now: it may become slow or be ended by the system. Close other programs."
+        )
+
+
+def _plan(
+    folder: Path, corpus: Corpus, dataset: Dataset, batches: Batches, settings: TrainSettings, workers: int
+) -> Plan:
     network = NetworkSettings.part_of(settings)
     architecture = Architecture.of(network, len(dataset.codec.vocabulary))
     return Plan(
@@ -85,6 +108,8 @@ def _plan(folder: Path, corpus: Corpus, dataset: Dataset, batches: Batches, sett
         architecture=architecture,
         settings=TrainingSettings.part_of(settings),
         steps_per_epoch=batches.steps_per_epoch,
+        workers=workers,
+        devices=settings.local_devices or 1,
     )
 
 

@@ -43,9 +43,11 @@ def train_with(settings: TrainSettings, observers: Sequence[Observer] = ()) -> R
     with _watched(settings, observers) as (corpus, place, observers, stop):
         name = run_name(settings.name, corpus.name)
         folder = folder_for(name, overwrite=settings.overwrite or not place.chief)
-        prepared = prepare_run(folder, corpus, settings, observers, stop)
-        joined = _join(prepared, settings, place, observers, stop)
-        with made_new(folder, overwrite=settings.overwrite) if place.chief else nullcontext() as run_folder:
+        made = made_new(folder, overwrite=settings.overwrite, numbered=settings.name is None)
+        with made if place.chief else nullcontext() as run_folder:
+            folder = folder if run_folder is None else run_folder.path
+            prepared = prepare_run(folder, corpus, settings, observers, stop, place.workers)
+            joined = _join(prepared, settings, place, observers, stop)
             return _train(joined, run_folder, _facts(folder, joined.settings), stop)
 
 
@@ -63,7 +65,7 @@ def dry_run_with(settings: TrainSettings, observers: Sequence[Observer] = ()) ->
     """Plan a run and measure how fast it would go; nothing is kept."""
     with _watched(settings, observers) as (corpus, place, observers, stop):
         folder = folder_for(run_name(settings.name, corpus.name), overwrite=True)
-        prepared = prepare_run(folder, corpus, settings, observers, stop)
+        prepared = prepare_run(folder, corpus, settings, observers, stop, place.workers)
         joined = _join(prepared, settings, place, observers, stop, dry=True)
         from wordgen.training.joining import telling_of_a_lost_worker
 
@@ -86,16 +88,18 @@ def resume_with(
     folder = find_run(run)
     report = read_report(folder)
     settings = resumed_settings(name_of(folder), TrainSettings.from_mapping(report["settings"]), changes or {})
-    with _watched(settings, observers) as (corpus, place, observers, stop):
-        prepared = prepare_run(folder, corpus, settings, observers, stop)
+    with ExitStack() as ending:
+        corpus, place, observers, stop = ending.enter_context(_watched(settings, observers))
+        run_folder = ending.enter_context(resumed(folder)) if place.chief else None
+        prepared = prepare_run(folder, corpus, settings, observers, stop, place.workers)
         if report["dataset"]["fingerprint"] != prepared.plan.fingerprint:
             raise CorpusError(
                 f"The text of {prepared.plan.corpus} is not the one that {name_of(folder)} began with, "
                 "or another version of wordgen read it: put it back, or train anew."
             )
         # With others the chief alone could see it, and they would wait for it in vain.
-        if place.workers == 1 and (outcome := _over_already(prepared, observers)):
-            return _tell_again(outcome, prepared, {**report, "settings": settings.to_mapping()}, observers)
+        if run_folder is not None and place.workers == 1 and (outcome := _over_already(prepared, observers)):
+            return _tell_again(outcome, prepared, run_folder, {**report, "settings": settings.to_mapping()}, observers)
         if settings.schedule == "cosine" and settings.epochs > report["settings"]["epochs"]:
             warner(observers)(
                 f"The learning rate comes down over all epochs: with {settings.epochs} in the place of "
@@ -103,9 +107,7 @@ def resume_with(
                 "beginning would have given."
             )
         joined = _join(prepared, settings, place, observers, stop)
-        facts = {**report, "settings": joined.settings.to_mapping()}
-        with resumed(folder) if place.chief else nullcontext() as run_folder:
-            return _train(joined, run_folder, facts, stop)
+        return _train(joined, run_folder, {**report, "settings": joined.settings.to_mapping()}, stop)
 
 
 @contextmanager
@@ -185,13 +187,16 @@ def _over_already(prepared: PreparedRun, observers: Sequence[Observer]) -> Outco
     return Outcome(reason, tuple(position.epochs), position.epoch - 1) if reason else None
 
 
-def _tell_again(outcome: Outcome, prepared: PreparedRun, facts: dict[str, Any], observers: Sequence[Observer]) -> Run:
+def _tell_again(
+    outcome: Outcome, prepared: PreparedRun, folder: RunFolder, facts: dict[str, Any], observers: Sequence[Observer]
+) -> Run:
     """All that is told of a run that has nothing left to learn."""
     for observer in observers:
         observer.planned(prepared.plan)
-    with resumed(prepared.plan.folder) as folder:
-        report = report_file(prepared.plan, facts)
-        return end_run(outcome, prepared, folder, [*observers, report], report)
+    report = report_file(prepared.plan, facts)
+    if outcome.best is not None:  # its model was saved before the checkpoint that says so
+        report.model_saved(outcome.best)
+    return end_run(outcome, prepared, folder, [*observers, report], report)
 
 
 def _agreement(plan: Plan, settings: TrainSettings, *, dry: bool) -> str:

@@ -260,3 +260,26 @@ def test_where_symbols_are_characters_there_are_as_many_as_bits_are_shared_by(tm
     for split in SPLITS:
         assert letters.statistics[split].all_characters == letters.statistics[split].symbols
         assert words.statistics[split].all_characters == letters.statistics[split].all_characters
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_reading_a_large_text_ends_when_it_is_told_to_be_it_new_or_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: bool
+):
+    """Its fingerprint alone takes seconds a gigabyte, and so do those of what is kept of it."""
+    if kept:
+        prepare(open_corpus("spells"), TextSettings(), tmp_path)
+    before = sorted(tmp_path.iterdir())
+    monkeypatch.setattr("wordgen.files._SECONDS_BETWEEN_LOOKS", -1)
+    for most in (0, 1, 3):
+        told: list[int] = []
+
+        def stop(done: int, size: int, most: int = most, told: list[int] = told) -> None:
+            told.append(done)
+            if len(told) > most:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            prepare(open_corpus("spells"), TextSettings(), tmp_path, stop)
+        assert len(told) == most + 1
+    assert sorted(tmp_path.iterdir()) == before

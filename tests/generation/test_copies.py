@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from wordgen.corpora.finding import open_corpus
 from wordgen.dataset.encoding import Dataset, prepare
-from wordgen.errors import BundleError
-from wordgen.generation import copies
-from wordgen.generation.copies import CopyIndex, Run, write_copy_index
+from wordgen.errors import BundleError, StorageError
+from wordgen.generation import copies, indexing
+from wordgen.generation.copies import CopyIndex, Run
+from wordgen.generation.indexing import write_copy_index
 from wordgen.text.codec import Codec
 from wordgen.text.escapes import RESERVED
 from wordgen.text.settings import TextSettings
@@ -113,6 +114,49 @@ def test_any_text_is_searched_rightly(tmp_path_factory: pytest.TempPathFactory, 
     assert max((run.symbols for run in runs), default=0) == (longest if longest >= copies.FEWEST_SYMBOLS else 0)
     for run in runs:
         assert places_of(written[run.start : run.start + run.symbols], text)
+
+
+@settings(max_examples=60)
+@given(st.lists(st.integers(1, 7), min_size=1, max_size=200) | st.lists(st.integers(3, 4), min_size=1, max_size=200))
+def test_all_places_are_sorted_by_what_stands_there_however_small_the_parts(
+    tmp_path_factory: pytest.TempPathFactory, text: list[int]
+):
+    text = [*text, 3]  # an index of nothing cannot be opened
+    folder = tmp_path_factory.mktemp("index")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(indexing, "_BLOCK", 16)
+        for size in (1, 7, 10**6):
+            patch.setattr(indexing, "_PLACES_AT_ONCE", size)
+            tiny_index(folder / str(size), text)
+    kept = [token for token in text if token != START]
+    expected = sorted(range(len(kept)), key=lambda place: (kept[place : place + copies.DEPTH], place))
+    for path in folder.glob("*/order.bin"):
+        assert np.fromfile(path, "<u4").tolist() == expected
+
+
+def test_what_is_told_while_it_is_made_can_end_it_and_nothing_is_left(fables: Dataset, tmp_path: Path):
+    told: list[tuple[int, int]] = []
+    write_copy_index(fables, tmp_path / "whole", lambda done, size: told.append((done, size)))
+    size = len(training(fables))
+    assert told[0] == (0, size)
+    assert told[-1] == (size, size)
+    for most in range(len(told)):
+        calls = [0]
+
+        def stop(done: int, size: int, most: int = most, calls: list[int] = calls) -> None:
+            calls[0] += 1
+            if calls[0] > most:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            write_copy_index(fables, tmp_path / "stopped", stop)
+    assert [path.name for path in tmp_path.iterdir()] == ["whole"]
+
+
+def test_an_index_that_would_need_too_much_memory_is_not_made(tmp_path: Path, fables: Dataset):
+    with pytest.raises(StorageError, match=r"Making it needs .* of memory, and there are 1 kB for it"):
+        write_copy_index(fables, tmp_path / "copy_index", most_memory=1000)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_repetition_takes_no_time(tmp_path: Path):

@@ -55,7 +55,7 @@ def test_a_run_of_the_name_is_left_alone(in_empty_folder: Path):
 
 def test_as_many_at_once_as_there_are_cores_and_memory(in_empty_folder: Path, monkeypatch: pytest.MonkeyPatch):
     runs = plan_sweep(read(in_empty_folder, GRID)).runs
-    largest = max(run.plan.memory for run in runs)
+    largest = max(run.plan.memory.all for run in runs)
 
     def with_memory(times: float) -> Any:
         monkeypatch.setattr(planning, "physical_memory", lambda: int(times * largest))

@@ -11,6 +11,7 @@ from wordgen.model.replicas import alone
 from wordgen.run_plan import prepare_run
 from wordgen.run_settings import TrainSettings
 from wordgen.training.assembly import Learner
+from wordgen.training.reports import Observer
 from wordgen.training.settings import OptimizerName
 from wordgen.training.stopping import StopRequest
 
@@ -26,3 +27,22 @@ def test_the_bias_begins_with_the_frequencies_where_sgd_would_have_to_learn_them
     frequencies = log_frequencies(prepared.dataset.ids["train"], prepared.plan.architecture.vocabulary_size)
     expected = frequencies if optimizer == "sgd" else np.zeros_like(frequencies)
     np.testing.assert_array_equal(learner.network.output_bias, expected)
+
+
+def test_stopped_while_the_copy_index_is_made_nothing_of_it_is_left_and_nothing_is_learned(in_empty_folder: Path):
+    settings = TrainSettings(corpus="spells", layers=1, units=8, precision="float32")
+    stop, told = StopRequest(), list[tuple[int, int]]()
+
+    class StopsAtOnce(Observer):
+        def indexing(self, done: int, size: int) -> None:
+            told.append((done, size))
+            stop.signals.append(2)
+
+    folder = in_empty_folder / "run"
+    prepared = prepare_run(folder, open_corpus("spells"), settings, (), stop)
+    learner = Learner(prepared.plan, prepared.dataset, prepared.batches, alone(), [StopsAtOnce()], 0.0)
+    outcome = learner.learn(stop)
+    assert outcome.stopped
+    assert outcome.epochs == ()
+    assert len(told) == 1
+    assert not folder.exists() or not list(folder.iterdir())

@@ -115,6 +115,20 @@ def test_one_that_was_never_finished_is_thrown_away_with_a_warning(tmp_path: Pat
     assert newest(tmp_path) == (1, [])
 
 
+def test_whatever_was_still_being_written_is_thrown_away(tmp_path: Path):
+    save(tmp_path, 1)
+    for folder in (".copy_index.a1b2c3d4", "valid"):
+        (tmp_path / folder).mkdir()
+    for file in (".copy_index.a1b2c3d4/order.bin", "valid/.words.tsv.a1b2c3d4", ".report.json.a1b2c3d4", "notes.txt"):
+        (tmp_path / file).touch()
+    step, warnings = newest(tmp_path)
+    assert step == 1
+    named = sorted(warning.split()[0] for warning in warnings)
+    assert named == ["copy_index", "report.json", "words.tsv"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoints", "notes.txt", "valid"]
+    assert list((tmp_path / "valid").iterdir()) == []
+
+
 def test_a_full_disk_is_warned_of_and_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     warnings: list[str] = []
     keeper = CheckpointKeeper(Checkpoints(tmp_path, warnings.append), CheckpointClock.parse("1"), warnings.append)

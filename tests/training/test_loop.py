@@ -208,6 +208,36 @@ def test_a_disk_that_refuses_for_a_while_gets_the_model_later():
     assert len(tries) == 3
 
 
+def test_while_the_best_model_cannot_be_saved_no_checkpoint_says_that_it_is():
+    """A run that is killed then goes on from an older checkpoint, and reaches that model again."""
+    full = [False]
+    saved: list[int] = []
+    checkpoints: list[tuple[int, int]] = []
+    loop, kept, _ = make([9, 8, 7, 6], epochs=4)
+
+    def save(weights: Weights) -> None:
+        if full[0]:
+            raise StorageError("No space.")
+        kept.append(weights)
+
+    class FillsTheDisk(Observer):
+        def stepped(self, report: StepReport) -> None:
+            full[0] = 15 <= report.step < 35
+
+    class Recorded(NoCheckpoints):
+        def save(self, step: int, arrays: Arrays, position: Position) -> None:
+            checkpoints.append((step, position.best_epoch))
+
+    loop.observers = [FillsTheDisk()]
+    loop.keeper = BestKeeper(save, lambda sentence: None, lambda report: saved.append(report.epoch))
+    loop.checkpoints = CheckpointKeeper(Recorded(Path(), print), CheckpointClock.parse("5"), print)
+    loop.run()
+    loop.checkpoints.wait()
+    assert checkpoints == [(5, 0), (10, 1), (15, 1), (35, 3), (40, 4)]
+    assert saved == [1, 3, 4]
+    assert len(kept) == 3
+
+
 def test_once_weights_are_averaged_the_average_is_what_is_kept():
     loop, kept, _ = make([9, 8, 8.5, 7], epochs=4, average_after=1, optimizer="sgd")
     outcome = loop.run()

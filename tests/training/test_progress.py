@@ -301,3 +301,50 @@ def test_a_dry_run_tells_of_epochs_that_add_up_to_the_run():
     assert re.search(r"first step +7\.0 s more, to build the graph", told)
     assert re.search(rf"an epoch +{steps} steps, {2 * steps + 4} s with validating and saving", told)
     assert re.search(rf"the whole run +{3 * steps} steps in 3 epochs, {3 * (2 * steps + 4) + 7} s at most", told)
+
+
+def screen_of(shown: str, width: int) -> list[str]:
+    """The lines that a terminal of this width has after all that it was sent: text, line ends, and what bars use."""
+    lines, row, column = [""], 0, 0
+    for part in re.findall(r"\x1b\[\??\d*[A-Za-z]|[\r\n]|[^\x1b\r\n]", shown):
+        if part == "\r":
+            column = 0
+        elif part == "\n":
+            row, column = row + 1, 0
+        elif part.startswith("\x1b["):
+            if part.endswith("A"):
+                row = max(0, row - int(part[2:-1] or 1))
+            elif part == "\x1b[2K":
+                lines[row] = ""
+        else:
+            if column == width:
+                row, column = row + 1, 0
+            lines += [""] * (row + 1 - len(lines))
+            lines[row] = lines[row][:column].ljust(column) + part + lines[row][column + 1 :]
+            column += 1
+        lines += [""] * (row + 1 - len(lines))
+    return lines
+
+
+@pytest.mark.parametrize("width", [60, 100])
+def test_what_ctrl_c_writes_beside_a_bar_leaves_no_part_of_the_bar_behind(width: int):
+    file = io.StringIO()
+    progress = TerminalProgress(Console(file=file, force_terminal=True, width=width, color_system=None), "do write")
+    progress.planned(plan())
+    progress.indexing(3, 10)
+    file.write("^C")
+    progress.indexing(10, 10)
+    progress.begun(Begun("one CPU", "float32", 8))
+    progress.stepped(StepReport(1, 1, 1, 2.0, 0.5, 0.001, 100, 0.1, first=True))
+    progress.epoch_ended(EpochReport(1, 4, 9.0, 8.0, True, 61.0, (Sample("sample", "so it goes on " * 40),)))
+    progress.stepped(StepReport(2, 1, 5, 2.0, 0.5, 0.001, 100, 0.1, first=False))
+    assert progress._live is not None
+    progress._live.refresh()
+    assert any("step 1/4" in line for line in screen_of(file.getvalue(), width))
+    file.write("^C^C")
+    progress.stopping()
+    progress.close()
+    left = "\n".join(screen_of(file.getvalue(), width))
+    assert "Stopping after this step" in left
+    for part in ("step 1/4", "tokens/s", "so it goes", "Indexing", "━"):
+        assert part not in left

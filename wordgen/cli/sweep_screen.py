@@ -45,7 +45,7 @@ def show_plan(planned: PlannedSweep, at_once: int) -> None:
     for network in sweep.networks:
         run = planned.of(network)[0]
         plan = run.plan
-        parameters, memory = f"{plan.architecture.parameters:,}", f"{plan.memory / 2**30:.1f} GiB"
+        parameters, memory = f"{plan.architecture.parameters:,}", f"{plan.memory.all / 2**30:.1f} GiB"
         table.add_row(escape(network.name), parameters, f"{plan.steps_per_epoch:,}", f"{run.settings.epochs:,}", memory)
     seeds = ", ".join(map(str, sweep.random_seeds))
     many = f"{len(planned.runs)} runs ({len(sweep.networks)} networks, random seeds {seeds})"

@@ -54,10 +54,12 @@ class SymbolProgress:
 
 def _bar(doing: str, done: int, symbols: int) -> "Progress":
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+
+    from wordgen.training.transfer import Bar
 
     columns = (TextColumn(doing), BarColumn(), MofNCompleteColumn(), TextColumn("symbols"), TimeRemainingColumn())
-    bar = Progress(*columns, console=Console(stderr=True), transient=True)
+    bar = Bar(*columns, console=Console(stderr=True), transient=True)
     bar.add_task("", total=symbols, completed=done)
     bar.start()
     return bar

@@ -3,7 +3,7 @@
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice, repeat
 from pathlib import Path
@@ -98,8 +98,11 @@ class Corpus:
         """The beginning of the first file that holds anything."""
         return sample_of(self.files, ReadingSettings(encoding=self.encoding, keep_boilerplate=self.keep_boilerplate))
 
-    def digest(self) -> str:
-        """A fingerprint of the bytes of all files and of how they are read and cut into units."""
+    def digest(self, look: Callable[[], None] = lambda: None) -> str:
+        """A fingerprint of the bytes of all files and of how they are read and cut into units.
+
+        `look` is called every now and then: what it raises ends the reading of a large text.
+        """
         layout = (self.unit, self.line_breaks, self.splits, len(self.files))
         how = (*layout, self.encoding, self.keep_boilerplate, self.fold_width)
         whole = hashlib.sha256(repr(how).encode())
@@ -107,6 +110,7 @@ class Corpus:
             of_file = hashlib.sha256()
             for block in TextFile(path).blocks():
                 of_file.update(block)
+                look()
             whole.update(of_file.digest())
         return whole.hexdigest()
 

@@ -7,7 +7,7 @@ vocabulary's limits, so a second run starts at once and a text that changed is e
 import hashlib
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from wordgen.dataset.ids import SplitStatistics
 from wordgen.dataset.making import Progress, encode
 from wordgen.dataset.unknown_words import UnknownWords
 from wordgen.errors import CorpusError, SettingError
-from wordgen.files import file_checksum
+from wordgen.files import file_checksum, seldom
 from wordgen.text.codec import Codec
 from wordgen.text.settings import TextSettings, TokenizerSettings
 from wordgen.text.tokenizers import TokenizerName, tokenizer_for, tokenizer_named
@@ -66,15 +66,16 @@ def source_of(place: int, lines: NDArray[np.uint32], files: Sequence[str]) -> tu
 
 def prepare(corpus: Corpus, settings: TextSettings, folder: Path, progress: Progress | None = None) -> Dataset:
     """The corpus as ids: from the folder where it was encoded before, else encoded into it now."""
+    look = seldom(lambda: progress(0, corpus.bytes)) if progress is not None else lambda: None
     name = tokenizer_name(corpus, settings)
-    digest = corpus.digest()
+    digest = corpus.digest(look)
     place = folder / f"{corpus.name}-{_fingerprint(digest, name, settings)}"
-    kept = _load(place, name, corpus)
+    kept = _load(place, name, corpus, look)
     if kept is None:
         if place.is_dir():
             shutil.rmtree(place, ignore_errors=True)  # a damaged one; whole ones alone ever take this name
         encode(corpus, digest, tokenizer_named(name), settings, place, progress)
-        kept = _load(place, name, corpus)
+        kept = _load(place, name, corpus, look)
     if kept is None:
         raise CorpusError(f"The encoded text in {place} is damaged: delete that folder and try again.")
     return kept
@@ -104,11 +105,11 @@ def _fingerprint(digest: str, tokenizer: str, settings: TextSettings) -> str:
     return hashlib.sha256(described.encode()).hexdigest()[:16]
 
 
-def _load(place: Path, tokenizer: TokenizerName, corpus: Corpus) -> Dataset | None:
+def _load(place: Path, tokenizer: TokenizerName, corpus: Corpus, look: Callable[[], None]) -> Dataset | None:
     """What an earlier run left here, or nothing where it is missing or damaged."""
     try:
         described = json.loads((place / "dataset.json").read_text(encoding="utf-8"))
-        if any(file_checksum(place / name) != whole for name, whole in described["sums"].items()):
+        if any(file_checksum(place / name, look) != whole for name, whole in described["sums"].items()):
             return None
         vocabulary = Vocabulary(json.loads((place / "vocabulary.json").read_text(encoding="utf-8")))
         unknown = json.loads((place / "unknown_words.json").read_text(encoding="utf-8"))

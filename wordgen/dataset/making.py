@@ -27,7 +27,7 @@ from wordgen.dataset.numbered import Block, NumberedText
 from wordgen.dataset.splits import FEWEST_UNITS, splits_of
 from wordgen.dataset.unknown_words import unknown_words
 from wordgen.errors import CorpusError
-from wordgen.files import file_checksum, whole_folder
+from wordgen.files import file_checksum, seldom, whole_folder
 from wordgen.text.settings import TextSettings
 from wordgen.text.tokenizers import Tokenizer, TokenizerName
 from wordgen.text.vocabulary import Vocabulary
@@ -54,6 +54,7 @@ def encode(
     _remove_leftovers(place.parent)
     as_published = is_benchmark(corpus, tokenizer.name)
     reading = corpus.reading(every_line=as_published)
+    look = seldom(lambda: progress(reading.bytes_read, corpus.bytes)) if progress is not None else lambda: None
     with whole_folder(place) as partial:
         with NumberedText(partial) as text:
             number_symbols(reading, tokenizer, text, progress)
@@ -70,12 +71,12 @@ def encode(
                 )
         _write_json(partial / "vocabulary.json", vocabulary.to_json())
         _write_json(partial / "unknown_words.json", unknown.to_json())
-        sums = {file.name: file_checksum(file) for file in partial.iterdir()}
+        sums = {file.name: file_checksum(file, look) for file in partial.iterdir()}
         facts = {split: asdict(counted) for split, counted in statistics.items()}
         types = len(tokenizer.ordinary(counts))
         described = {"statistics": facts, "types": types, "starts": frame.start, "sums": sums, "notes": reading.notes}
         _write_json(partial / "dataset.json", described)
-        if corpus.digest() != digest:
+        if corpus.digest(look) != digest:
             raise CorpusError(
                 f"The text of {corpus.name} has changed while it was read: try again when it is complete."
             )

@@ -11,23 +11,22 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wordgen.dataset.encoding import Dataset, source_of
+from wordgen.dataset.encoding import source_of
 from wordgen.errors import BundleError
-from wordgen.files import file_checksum, whole_folder
-from wordgen.text.vocabulary import END, START, UNKNOWN, Vocabulary
+from wordgen.files import file_checksum
+from wordgen.text.vocabulary import END, UNKNOWN, Vocabulary
 
 COPY_INDEX = "copy_index"
 FEWEST_SYMBOLS = 5
 """A run of fewer symbols is everybody's: no copy."""
 DEPTH = 64
 """How many symbols of a place its rank goes by."""
-_FORMAT = 1
-_DESCRIBED = "index.json"
+FORMAT = 1
+DESCRIBED, IDS, ORDER, LINES = "index.json", "ids.bin", "order.bin", "lines.npy"
 _PLACES_TRIED = 16
 _ID_BYTES = 4
 
@@ -70,17 +69,17 @@ class CopyIndex:
 
     def __init__(self, folder: Path, vocabulary: Vocabulary) -> None:
         try:
-            described = json.loads((folder / _DESCRIBED).read_text(encoding="utf-8"))
-            whole = described["format"] == _FORMAT and all(
+            described = json.loads((folder / DESCRIBED).read_text(encoding="utf-8"))
+            whole = described["format"] == FORMAT and all(
                 file_checksum(folder / name) == checksum for name, checksum in described["sums"].items()
             )
             if not whole:
                 raise ValueError
             own = described["vocabulary"] == vocabulary.digest()
             self._files: list[str] = described["files"]
-            self._ids = _mapped(folder / "ids.bin")
-            self._order = np.frombuffer(_mapped(folder / "order.bin"), "<u4")
-            self._lines = np.load(folder / "lines.npy", mmap_mode="r")
+            self._ids = _mapped(folder / IDS)
+            self._order = np.frombuffer(_mapped(folder / ORDER), "<u4")
+            self._lines = np.load(folder / LINES, mmap_mode="r")
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise BundleError(
                 f"The copy index {folder} is damaged: delete that folder to write without, or train the model again."
@@ -182,47 +181,6 @@ class CopyIndex:
             shared += more
             if more * _ID_BYTES < width:
                 return shared
-
-
-def write_copy_index(dataset: Dataset, folder: Path) -> None:
-    """Write the index of a dataset's training text beside a bundle, whole or not at all."""
-    ids = np.asarray(dataset.ids["train"])
-    kept = ids != START  # a text that goes on into the next unit is written without it
-    moved = np.cumsum(kept) - kept
-    lines = np.array(dataset.lines)
-    lines[:, 0] = moved[lines[:, 0]]
-    symbols = ids[kept]
-    with whole_folder(folder) as partial:
-        (partial / "ids.bin").write_bytes(symbols.astype(">u4").tobytes())
-        (partial / "order.bin").write_bytes(_order(symbols).astype("<u4").tobytes())
-        np.save(partial / "lines.npy", lines)
-        described: dict[str, Any] = {
-            "format": _FORMAT,
-            "vocabulary": dataset.codec.vocabulary.digest(),
-            "files": dataset.files,
-            "sums": {file.name: file_checksum(file) for file in partial.iterdir()},
-        }
-        (partial / _DESCRIBED).write_text(json.dumps(described, ensure_ascii=False), encoding="utf-8")
-
-
-def _order(symbols: NDArray[np.unsignedinteger]) -> NDArray[np.int64]:
-    """All places, sorted by the DEPTH symbols from each on: ranks by one symbol give those by two, by four, ..."""
-    size = len(symbols)
-    rank = symbols.astype(np.int64) + 1  # 0 is behind the end
-    width = 1
-    order = np.argsort(rank, kind="stable")
-    while width < DEPTH:
-        behind = np.zeros(size, np.int64)
-        behind[: max(0, size - width)] = rank[width:]
-        key = rank * (int(rank.max(initial=0)) + 1) + behind
-        order = np.argsort(key, kind="stable")
-        in_order = key[order]
-        rank = np.empty(size, np.int64)
-        rank[order] = np.cumsum(np.append(True, in_order[1:] != in_order[:-1]))
-        width *= 2
-        if rank.max(initial=0) == size:
-            break
-    return order
 
 
 def _mapped(path: Path) -> mmap.mmap:

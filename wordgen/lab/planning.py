@@ -11,7 +11,8 @@ from wordgen.recipes import NO_RECIPE
 from wordgen.run_folder import LOGS, SAVED_MODELS, is_run, run_name
 from wordgen.run_settings import TrainSettings, decides, settings_of
 from wordgen.runs import plan_with
-from wordgen.training.reports import Observer, Plan, physical_memory
+from wordgen.training.memory import physical_memory
+from wordgen.training.reports import Observer, Plan
 
 _SHARE_OF_MEMORY = 0.8
 
@@ -111,5 +112,5 @@ def room_for(runs: Sequence[PlannedRun], cores: int) -> int:
     """
     if any(Path("/dev").glob("nvidia[0-9]*")):  # each run would take all of every GPU
         return 1
-    largest = max(run.plan.memory for run in runs)
+    largest = max(run.plan.memory.all for run in runs)
     return max(1, min(cores, len(runs), int(_SHARE_OF_MEMORY * physical_memory() // largest)))

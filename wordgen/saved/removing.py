@@ -10,7 +10,7 @@ from pathlib import Path
 from wordgen.errors import BundleError, StorageError
 from wordgen.files import told_plainly
 from wordgen.run_folder import SAVED_MODELS, is_run_name, name_of
-from wordgen.run_lock import being_swept, being_trained, is_in_training, is_sweep_at_work
+from wordgen.run_lock import being_swept, being_trained, changing_folders, is_in_training, is_sweep_at_work
 from wordgen.saved.listing import folders_in, is_run_folder, is_sweep_folder, saved_runs
 from wordgen.saved.sweeps import saved_sweeps
 
@@ -61,9 +61,9 @@ def _near(name: str) -> str:
 
 def remove(folder: Path) -> None:
     """At once it is no run any more, then its files go: half of a run is never seen as one."""
-    _check_no_work(folder)  # while the user was asked it may have been begun
     _finish_what_was_broken_off()
-    with told_plainly(folder):
+    with changing_folders(folder.parent), told_plainly(folder):
+        _check_no_work(folder)  # while the user was asked it may have been begun
         out_of_sight = Path(tempfile.mkdtemp(dir=SAVED_MODELS, prefix=_REMOVED))
         try:
             folder.rename(out_of_sight / folder.name)

@@ -10,16 +10,18 @@ from wordgen.dataset.batches import Batches
 from wordgen.dataset.encoding import Dataset
 from wordgen.dataset.unknown_words import UnknownWords
 from wordgen.dropout import DropoutSettings
-from wordgen.errors import SettingError, StorageError
+from wordgen.errors import DivergedError, SettingError, StorageError
 from wordgen.evaluation.baselines import log_frequencies
 from wordgen.evaluation.perplexity import Evaluator
-from wordgen.generation.copies import COPY_INDEX, write_copy_index
+from wordgen.generation.copies import COPY_INDEX
+from wordgen.generation.indexing import write_copy_index
 from wordgen.model.network import Carry, Network
 from wordgen.model.replicas import Replicas
 from wordgen.training.checkpoint import Checkpoint, Checkpoints, Position
 from wordgen.training.joining import describe
 from wordgen.training.keeper import BestKeeper, CheckpointKeeper
 from wordgen.training.loop import Loop
+from wordgen.training.memory import physical_memory
 from wordgen.training.reports import Begun, EpochReport, Observer, Outcome, Plan, Speed, Written
 from wordgen.training.samples import SampleWriter
 from wordgen.training.schedule import Schedule
@@ -27,6 +29,10 @@ from wordgen.training.settings import CheckpointClock
 from wordgen.training.speed import measure
 from wordgen.training.step import Stepper
 from wordgen.training.stopping import StopRequest
+
+
+class StopRequestedError(Exception):
+    """The user wants the run to end."""
 
 
 @dataclass
@@ -62,10 +68,10 @@ class Learner:
     def learn(self, stop: StopRequest) -> Outcome:
         """Go on from the newest checkpoint, or begin."""
         checkpoints = Checkpoints(self.plan.folder, self.warn) if self.replicas.chief else None
-        keeper = BestKeeper(self._save, self.warn)
+        keeper = BestKeeper(self._save, self.warn, self._tell_of_saved)
         keeping = CheckpointKeeper(checkpoints, CheckpointClock.parse(self.plan.settings.checkpoint_every), self.warn)
         try:
-            self._write_copy_index()
+            self._write_copy_index(stop)
             position, carry = self._where_it_stands(checkpoints)
             if self.plan.settings.budget is not None and position.last_step is None:
                 position.last_step = self.last_step(self.measure())
@@ -91,6 +97,9 @@ class Learner:
             outcome = loop.run()
             keeper.finish()
             return outcome
+        except DivergedError:
+            keeper.try_again()
+            raise
         finally:
             keeping.wait()
 
@@ -120,15 +129,27 @@ class Learner:
             )
         return number
 
-    def _write_copy_index(self) -> None:
-        """The training text in an order that generation can search, beside the model; once a run."""
+    def _write_copy_index(self, stop: StopRequest) -> None:
+        """The training text in an order that generation can search, beside the model; once a run.
+
+        Stopped meanwhile, nothing of it is left, and a run that goes on makes it then.
+        """
         folder = self.plan.folder / COPY_INDEX
         if not (self.replicas.chief and self.plan.settings.copy_index) or folder.is_dir():
             return
+
+        def tell(done: int, size: int) -> None:
+            if stop.requested:
+                raise StopRequestedError
+            for observer in self.observers:
+                observer.indexing(done, size)
+
         try:
-            write_copy_index(self.dataset, folder)
+            write_copy_index(self.dataset, folder, tell, physical_memory() // 2)
         except StorageError as error:
             self.warn(f"There is no copy index, so --max-copy and --show-copies will not work. {error}")
+        except StopRequestedError:
+            pass
 
     def _where_it_stands(self, checkpoints: Checkpoints | None) -> tuple[Position, Carry]:
         """The chief's newest whole checkpoint, its state taken over by all; else the very beginning."""
@@ -159,6 +180,10 @@ class Learner:
         passed_on = self.plan.settings.copy_index  # rare words tell of a text, too: names, for one
         unknown = self.dataset.unknown_words if passed_on else UnknownWords()
         return Bundle(self.plan.architecture, text, self.dataset.codec.vocabulary, weights, unknown)
+
+    def _tell_of_saved(self, report: EpochReport) -> None:
+        for observer in self.observers:
+            observer.model_saved(report)
 
     def warn(self, sentence: str) -> None:
         for observer in self.observers:

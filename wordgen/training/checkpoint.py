@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wordgen.errors import BundleError
-from wordgen.files import whole_folder, write_whole
+from wordgen.files import remove_unfinished, whole_folder, write_whole
 from wordgen.training.reports import EpochReport, Sample
 
 FOLDER = "checkpoints"
@@ -131,12 +131,12 @@ class Checkpoints:
         return sorted(self._folder.glob("step-*"))
 
     def _clear_unfinished(self) -> None:
-        for partial in self._folder.glob(".step-*"):
-            self._warn("A checkpoint was being written when the run ended: it is thrown away.")
-            shutil.rmtree(partial, ignore_errors=True)
-        for partial in self._folder.parent.glob(".*.*"):
-            self._warn("A file of the model was being written when the run ended: the one before it stands.")
-            partial.unlink(missing_ok=True)
+        for partial in remove_unfinished(self._folder.parent):
+            if partial.parent == self._folder:
+                self._warn("A checkpoint was being written when the run ended: it is thrown away.")
+            else:
+                name = partial.name.removeprefix(".").rpartition(".")[0]
+                self._warn(f"{name} was being written when the run ended: that is thrown away.")
 
 
 def has_checkpoint(run: Path) -> bool:

@@ -39,6 +39,9 @@ class JsonLog(Observer):
             plan=[list(line) for line in plan_in_words(plan)],
         )
 
+    def indexing(self, done: int, size: int) -> None:
+        self._tell_now_and_then("indexing", done == size, tokens=done, of=size)
+
     def begun(self, begun: Begun) -> None:
         self._tell(
             "begun",

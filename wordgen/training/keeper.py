@@ -3,33 +3,53 @@
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 
 from wordgen.bundle import Weights
 from wordgen.errors import StorageError
 from wordgen.training.checkpoint import Arrays, Checkpoints, Position
+from wordgen.training.reports import EpochReport
 from wordgen.training.settings import CheckpointClock
 
 
 class BestKeeper:
     """Saves the weights it is given; where the disk refuses, warns, remembers them and tries again later."""
 
-    def __init__(self, save: Callable[[Weights], None], warn: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        save: Callable[[Weights], None],
+        warn: Callable[[str], None],
+        saved: Callable[[EpochReport], None] = lambda report: None,
+    ) -> None:
+        """`saved` is told of an epoch once its weights are on the disk."""
         self._save = save
         self._warn = warn
-        self._unsaved: Weights | None = None
+        self._tell = saved
+        self._unsaved: tuple[Weights, EpochReport | None] | None = None
 
-    def keep(self, weights: Weights) -> None:
-        self._unsaved = weights
+    def keep(self, weights: Weights, report: EpochReport | None = None) -> None:
+        """Save weights, and tell of the epoch that they are the best of."""
+        self._unsaved = weights, report
         try:
             self.finish()
         except StorageError as error:
-            self._warn(f"The model is not saved yet. {error}")
+            self._warn(f"The model is not saved yet, and no checkpoint is saved before it. {error}")
+
+    def try_again(self) -> bool:
+        """Save what could not be saved before; whether all is saved now."""
+        with suppress(StorageError):
+            self.finish()
+        return self._unsaved is None
 
     def finish(self) -> None:
         """Save what could not be saved before; here a disk that still refuses is an error."""
-        if self._unsaved is not None:
-            self._save(self._unsaved)
-            self._unsaved = None
+        if self._unsaved is None:
+            return
+        weights, report = self._unsaved
+        self._save(weights)
+        self._unsaved = None
+        if report is not None:
+            self._tell(report)
 
 
 class CheckpointKeeper:

@@ -36,6 +36,7 @@ class LiveDisplay:
         yield Text(("  " if plain else " · ").join(self._facts(plain=plain)))
         if standing.sample is not None:
             yield from self._sample(console, options)
+        yield Text("")  # here the cursor waits: what Ctrl-C writes pushes none of the lines above up
 
     def _bars(self) -> Table:
         standing = self._standing

@@ -154,8 +154,6 @@ class Loop:
         if not (isfinite(valid_perplexity) and isfinite(train_perplexity)):
             raise _diverged(position.epoch, self.step, self.schedule.settings.clip)
         best = position.best is None or valid_perplexity < position.best
-        if best:
-            self.keeper.keep(weights)
         written = self.sampler(weights)
         position.seconds += time.monotonic() - began
         seconds = position.seconds - sum(epoch.seconds for epoch in position.epochs)
@@ -173,6 +171,8 @@ class Loop:
         )
         for observer in self.observers:
             observer.epoch_ended(report)
+        if best:
+            self.keeper.keep(weights, report)
         return report
 
     def _tell_of_validating(self, done: int) -> None:
@@ -180,8 +180,14 @@ class Loop:
             observer.validating(done, self.evaluator.batches)
 
     def _save(self) -> None:
-        """All workers gather the state, and the chief has a keeper that writes it."""
-        self.checkpoints.keep(self.step, self.stepper.state(self.carry), self.position)
+        """All workers gather the state, and the chief has a keeper that writes it.
+
+        A checkpoint says which epoch was the best, so it waits until the model of that epoch is saved: a run that is
+        killed before goes on from an older checkpoint, and reaches that model again.
+        """
+        state = self.stepper.state(self.carry)
+        if self.keeper.try_again():
+            self.checkpoints.keep(self.step, state, self.position)
 
     def _outcome(self, reason: str, *, partial: EpochReport | None = None, stopped: bool = False) -> Outcome:
         epochs = (*self.position.epochs, partial) if partial else tuple(self.position.epochs)

@@ -26,7 +26,7 @@ def plan_in_words(plan: Plan) -> Iterator[tuple[str, str]]:
     yield "spelled out" if train.spelled else "UNKNOWN share", shares
     output = "output tied to the word vectors" if a.tied else "output with weights of its own"
     yield "network", f"{shown_layers(a)}, {output}, {a.parameters:,} parameters"
-    yield "memory", f"about {plan.memory / 2**30:.1f} GiB"
+    yield "memory", f"about {plan.memory.all / 2**30:.1f} GiB"
     length = f"at most {s.epochs} epochs" if s.time_budget is None else f"for {s.time_budget}"
     rate = f"{s.optimizer} at {s.first_learning_rate:g}" + ("" if s.schedule == "constant" else f", {s.schedule}")
     steps = f"{plan.steps_per_epoch:,} steps of {s.batch_size} x {s.seq_len} symbols an epoch, {length}, {rate}"

@@ -19,6 +19,7 @@ from wordgen.evaluation.in_words import shown_perplexity
 from wordgen.files import shown_size
 from wordgen.settings import flag_name
 from wordgen.training.live import LiveDisplay
+from wordgen.training.memory import peak_memory
 from wordgen.training.notebook import NotebookLive
 from wordgen.training.plan_words import plan_in_words
 from wordgen.training.reports import (
@@ -29,11 +30,10 @@ from wordgen.training.reports import (
     Plan,
     Speed,
     StepReport,
-    peak_memory,
     shown_duration,
 )
 from wordgen.training.standing import Standing
-from wordgen.training.transfer import TransferDisplay, bytes_bar
+from wordgen.training.transfer import TransferDisplay, bytes_bar, tokens_bar
 
 _SECONDS_BETWEEN_LINES = 10
 _SAMPLE_WIDTH = 300
@@ -52,6 +52,7 @@ class TerminalProgress(Observer):
         self._live: Live | NotebookLive | None = None
         self._draws = console.is_terminal or console.is_jupyter
         self._encoding: Progress | None = None
+        self._indexing: Progress | None = None
         self._plan: Plan | None = None
         self._said = time.monotonic()
         self._standing: Standing | None = None
@@ -79,8 +80,20 @@ class TerminalProgress(Observer):
     def starting(self) -> None:
         self._console.print("Starting TensorFlow. Ctrl-C ends the training and keeps the best model.", style="dim")
 
+    def indexing(self, done: int, size: int) -> None:
+        if not self._console.is_terminal:
+            if time.monotonic() - self._said > _SECONDS_BETWEEN_LINES:
+                self._said = time.monotonic()
+                self._console.print(f"Indexing the text: {done:,} of {size:,} tokens", highlight=False)
+            return
+        if self._indexing is None:
+            self._indexing = tokens_bar(self._console, "Indexing the text", size)
+            self._indexing.start()
+        self._indexing.update(self._indexing.task_ids[0], completed=done)
+
     def begun(self, begun: Begun) -> None:
         assert self._plan is not None
+        self._stop_bars()
         self._standing = Standing(begun, self._plan.steps_per_epoch)
         self._console.print(f"Learning on {begun.devices}, in {begun.precision}.", style="dim", highlight=False)
         if self._plan.settings.time_budget is not None:
@@ -214,10 +227,10 @@ class TerminalProgress(Observer):
 
     def _stop_bars(self) -> None:
         self._transfer.close()
-        for shown in (self._encoding, self._live):
+        for shown in (self._encoding, self._indexing, self._live):
             if shown is not None:
                 shown.stop()
-        self._encoding = self._live = None
+        self._encoding = self._indexing = self._live = None
 
 
 def folder_of_curves(run: Path) -> Path:

@@ -67,17 +67,20 @@ class ReportFile(Observer):
 
     def begun(self, begun: Begun) -> None:
         self._content["devices"] = begun.devices
+        best = next((each for each in reversed(begun.done) if each.best), None)
+        if best is not None:  # the model was saved before the checkpoint that says so
+            self._set_best(best)
 
     def epoch_ended(self, report: EpochReport) -> None:
         # A run that was killed or stopped goes over some of its steps again: what it then says stands.
         before = [epoch for epoch in self._content["epochs"] if epoch["epoch"] < report.epoch]
         self._content["epochs"] = [*before, asdict(report)]
-        if report.best:
-            self._content["best_epoch"] = report.epoch
-            self._content["valid_perplexity"] = report.valid_perplexity
-        # The model's keeper warns of the same disk, and the report is written again at the end.
-        with suppress(StorageError):
-            self._write()
+        self._write_if_there_is_room()
+
+    def model_saved(self, report: EpochReport) -> None:
+        """What is told of the best epoch is told of the model, so it waits for that."""
+        self._set_best(report)
+        self._write_if_there_is_room()
 
     def ended(self, ending: Ending) -> None:
         self._content["ended"] = ending.reason
@@ -95,6 +98,15 @@ class ReportFile(Observer):
         """How the model does on a part of the text, beside mere counting."""
         self._content[part] = dict(entry)
         self._write()
+
+    def _set_best(self, report: EpochReport) -> None:
+        self._content["best_epoch"] = report.epoch
+        self._content["valid_perplexity"] = report.valid_perplexity
+
+    def _write_if_there_is_room(self) -> None:
+        """The model's keeper warns of the same disk, and the report is written again at the end."""
+        with suppress(StorageError):
+            self._write()
 
     def _write(self) -> None:
         write_whole(self._path, json.dumps(self._content, ensure_ascii=False, allow_nan=False, indent=1).encode())

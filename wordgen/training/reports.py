@@ -1,7 +1,5 @@
 """What is known of a run before, while and after it learns; and who wants to be told."""
 
-import os
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,14 +7,11 @@ from pathlib import Path
 from wordgen.architecture import Architecture
 from wordgen.corpora.catalogue import LineBreaks, UnitKind
 from wordgen.corpora.published import Split
-from wordgen.dataset.batches import longest_step
 from wordgen.dataset.ids import SplitStatistics
 from wordgen.errors import SettingError
 from wordgen.text.tokenizers import TokenizerName
+from wordgen.training.memory import Memory
 from wordgen.training.settings import TrainingSettings
-
-_TENSORFLOW_ITSELF = 820 * 2**20  # what the smallest network needs, measured
-_SLOTS = {"sgd": 0, "rmsprop": 1, "adam": 2}
 
 
 @dataclass(frozen=True)
@@ -46,23 +41,26 @@ class Plan:
     settings: TrainingSettings
     steps_per_epoch: int
 
-    @property
-    def memory(self) -> int:
-        """Bytes that training will need at most, roughly: copies of the weights, and one step's values."""
-        a, s = self.architecture, self.settings
-        # Gradients, clipped ones, the best weights, the optimizer's own, and the averages with what measures them.
-        copies = 6 + _SLOTS[s.optimizer] + 2 * (s.average_after is not None)
-        places = s.batch_size * longest_step(s.seq_len, vary=s.vary_seq_len)
-        values = places * (6 * a.vocabulary_size + 32 * sum(a.widths))
-        return _TENSORFLOW_ITSELF + 4 * (copies * a.parameters + values)
+    workers: int = 1
+    """Among how many processes each batch is shared."""
+    devices: int = 1
+    """Among how many parts of a process's CPU its rows are shared."""
 
-    def check_memory(self, physical: int) -> None:
+    @property
+    def memory(self) -> Memory:
+        """What each worker needs of its machine."""
+        tokens: dict[Split, int] = {split: counted.symbols for split, counted in self.statistics.items()}
+        return Memory.of(self.architecture, self.settings, tokens, self.workers, self.devices)
+
+    def check_memory(self, given: int) -> None:
         """Refuse a network that the machine cannot hold, before it tries."""
-        if self.memory > physical:
+        needed = self.memory.all
+        if needed > given:
             raise SettingError(
-                f"This network has {self.architecture.parameters:,} parameters and needs about "
-                f"{self.memory / 2**30:,.1f} GiB to learn, but the machine has {physical / 2**30:,.1f} GiB: "
-                "take fewer --units, --layers or words, or a smaller --batch-size or --seq-len."
+                f"This network has {self.architecture.parameters:,} parameters and needs about {needed / 2**30:,.1f} "
+                f"GiB to learn, but there are {given / 2**30:,.1f} GiB of memory: take fewer --units, --layers or "
+                "words, or a smaller --batch-size or --seq-len; with large vocabularies --sampled-output helps. "
+                "--force-memory tries it all the same."
             )
 
 
@@ -82,24 +80,6 @@ class Speed:
     def seconds(self, steps: int, epochs: int) -> float:
         """A run of so many steps and epochs, which begins by making the graph."""
         return self.first_step + steps * self.step + epochs * self.epoch_end
-
-
-def peak_memory() -> int:
-    """The most bytes that this process has had in memory; 0 where the system does not tell."""
-    try:
-        import resource
-    except ImportError:
-        return 0
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-
-
-def physical_memory() -> int:
-    """Bytes of memory that the machine has."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):  # not every system tells
-        return 2**46
 
 
 def shown_duration(seconds: float) -> str:
@@ -223,6 +203,9 @@ class Observer:
     def starting(self) -> None:
         """There is something to learn, and TensorFlow is being started, which takes seconds."""
 
+    def indexing(self, done: int, size: int) -> None:
+        """So many places of the training text are in the copy index."""
+
     def begun(self, begun: Begun) -> None:
         """The first step comes next."""
 
@@ -237,6 +220,9 @@ class Observer:
 
     def epoch_ended(self, report: EpochReport) -> None:
         """One epoch is done and measured."""
+
+    def model_saved(self, report: EpochReport) -> None:
+        """The model of the best epoch so far is saved: at once, or later where the disk was full."""
 
     def stopping(self) -> None:
         """The user wants the run to end; the step under way is finished first."""

@@ -62,6 +62,7 @@ class DeviceSettings(Settings):
         at_most=64,
         help="split the CPU into so many devices, to try what several GPUs would do (by default not)",
     )
+    force_memory: bool = setting(False, help="learn even where the plan needs more memory than the machine has")
     join_timeout: int = setting(
         300, at_least=1, at_most=86_400, help="how many seconds a worker waits for the others to appear"
     )

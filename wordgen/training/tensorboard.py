@@ -7,16 +7,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from wordgen.bundle import Weights, load_bundle
+from wordgen.bundle import Weights
 from wordgen.corpora.published import Split
 from wordgen.dataset.encoding import Dataset
 from wordgen.evaluation.in_words import shown_perplexity
 from wordgen.evaluation.measures import Loss, predicted_symbols
 from wordgen.training.event_file import EventFile, HParam
 from wordgen.training.plan_words import plan_in_words
-from wordgen.training.projector import write_projector
 from wordgen.training.report_file import read_report
-from wordgen.training.reports import Begun, Ending, EpochReport, Observer, Plan, Sample, StepReport, shown_duration
+from wordgen.training.reports import Begun, EpochReport, Observer, Plan, Sample, StepReport, shown_duration
 
 _EVERY = 10
 
@@ -102,12 +101,6 @@ class TensorBoardWriter(Observer):
             if self._plan.settings.histograms:
                 for name, values in self._weights().items():
                     run.histogram(name, values, step)
-
-    def ended(self, ending: Ending) -> None:
-        if not ending.model_kept:
-            return
-        with self._never_in_the_way():
-            write_projector(load_bundle(self._plan.folder), self._plan.folder / "valid")
 
     def page_written(self, page: Path) -> None:
         """Now the report says how mere counting does on the same text."""

@@ -4,10 +4,21 @@ Where the output is no terminal, there are plain lines instead.
 """
 
 import time
+from collections.abc import Iterable
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.markup import escape
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+from rich.text import Text
 
 _SECONDS_BETWEEN_LINES = 10
 _MEGABYTE = 1_000_000
@@ -58,18 +69,27 @@ class TransferDisplay:
         self._console.print(sentence, style="dim", markup=False, highlight=False)
 
 
+class Bar(Progress):
+    """The cursor waits on an empty line below it: what Ctrl-C writes there pushes no part of the bar up."""
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        yield from super().get_renderables()
+        yield Text("")
+
+
 def bytes_bar(console: Console, doing: str, total: int | None = None, done: int = 0) -> Progress:
     """How many bytes of a text have gone by; nothing where there is no terminal. What was done before is no speed."""
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(compact=True),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    )
+    return _bar(console, doing, total, done, DownloadColumn(), TransferSpeedColumn())
+
+
+def tokens_bar(console: Console, doing: str, total: int) -> Progress:
+    """How many tokens of a text have gone by; nothing where there is no terminal."""
+    return _bar(console, doing, total, 0, MofNCompleteColumn(), TextColumn("tokens"))
+
+
+def _bar(console: Console, doing: str, total: int | None, done: int, *columns: ProgressColumn) -> Progress:
+    shown = (TextColumn("{task.description}"), BarColumn(), *columns, TimeRemainingColumn(compact=True))
+    bar = Bar(*shown, console=console, transient=True, disable=not console.is_terminal)
     bar.add_task(escape(doing), total=total, completed=done)
     return bar
 

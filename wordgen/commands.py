@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import MISSING, fields
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from wordgen.corpora.corpus import CorpusSettings
@@ -30,53 +31,72 @@ def training_command(
     """
     values = {**settings.to_mapping(), **(changes or {})}
     left_out = _OF_ONE_RUN if as_computed else _OF_ONE_RUN | {"precision"}
-    return f"{TRY} train {shlex.join(_every_flag(settings, values, left_out))}"
+    return _command("train", *_every_flag(settings, values, left_out))
 
 
 def training_arguments(settings: TrainSettings, run: str) -> list[str]:
     """Those with which `train` begins a run of this name; every setting is said, so no recipe is taken."""
-    return ["train", "--name", run, *_every_flag(settings, settings.to_mapping(), _OF_ONE_RUN)]
+    return ["train", *flag_words("--name", run), *_every_flag(settings, settings.to_mapping(), _OF_ONE_RUN)]
+
+
+def resuming_arguments(run: str) -> list[str]:
+    return ["train", *flag_words("--resume", run)]
 
 
 def sweeping_command(sweep: str, name: str | None = None) -> str:
-    more = "" if name is None else f" --name {shlex.quote(name)}"
-    return f"{TRY} sweep {shlex.quote(sweep)}{more}"
+    path = f"./{sweep}" if sweep.startswith("-") else sweep
+    return _command("sweep", path, *([] if name is None else flag_words("--name", name)))
 
 
 def resuming_command(run: str, epochs: int | None = None) -> str:
-    more = "" if epochs is None else f" --epochs {epochs}"
-    return f"{TRY} train --resume {shlex.quote(run)}{more}"
+    return _command(*resuming_arguments(run), *([] if epochs is None else flag_words("--epochs", epochs)))
 
 
 def writing_command(model: str, seed: str | None = None) -> str:
-    beginning = "" if seed is None else f" --seed {shlex.quote(seed)}"
-    return f"{TRY} generate --model {shlex.quote(model)}{beginning}"
+    beginning = [] if seed is None else flag_words("--seed", seed)
+    return _command("generate", *flag_words("--model", model), *beginning)
 
 
 def evaluating_command(model: str, **asked: int | bool | None) -> str:
     """Of the settings of evaluating those that are not as they would be by themselves."""
-    flags = [
-        f" {flag_name(name)}" + ("" if value is True else f" {value}")
-        for name, value in asked.items()
-        if value != getattr(EvaluationSettings, name)
-    ]
-    return f"{TRY} evaluate {shlex.quote(model)}{''.join(flags)}"
+    changed = {name: value for name, value in asked.items() if value != getattr(EvaluationSettings, name)}
+    flags = chain.from_iterable(
+        [flag_name(name)] if value is True else flag_words(flag_name(name), value) for name, value in changed.items()
+    )
+    return _command("evaluate", *(flag_words("--model", model) if model.startswith("-") else [model]), *flags)
 
 
 def listing_command(sweep: str) -> str:
-    return f"{TRY} runs list {shlex.quote(sweep)}"
+    return _command("runs", "list", *_named(sweep))
 
 
 def showing_command(run: str) -> str:
-    return f"{TRY} runs show {shlex.quote(run)}"
+    return _command("runs", "show", *_named(run))
 
 
 def comparing_command(runs: Iterable[str]) -> str:
-    return f"{TRY} runs compare {shlex.join(runs)}"
+    return _command("runs", "compare", *_named(*runs))
 
 
 def removing_command(run: str) -> str:
-    return f"{TRY} runs rm {shlex.quote(run)}"
+    return _command("runs", "rm", *_named(run))
+
+
+def flag_words(flag: str, value: object) -> list[str]:
+    """A flag with its value or values, so that no value is read as another flag, whatever it is."""
+    values = [str(each) for each in (value if isinstance(value, list | tuple) else (value,))]
+    if any(each.startswith("-") for each in values):
+        return [f"{flag}={each}" for each in values]
+    return [flag, *values]
+
+
+def _named(*names: str) -> list[str]:
+    """Arguments without a flag, behind a mark where one of them would be read as a flag."""
+    return ["--", *names] if any(name.startswith("-") for name in names) else list(names)
+
+
+def _command(*words: str) -> str:
+    return f"{TRY} {shlex.join(words)}"
 
 
 def commands_about(
@@ -140,5 +160,4 @@ def _flags(settings: TrainSettings, values: Mapping[str, Any], left_out: frozens
         if isinstance(value, bool):
             yield flag_name(each.name) if value else flag_name("no_" + each.name)
             continue
-        yield flag_name(each.name)
-        yield from (str(part) for part in (value if isinstance(value, list | tuple) else (value,)))
+        yield from flag_words(flag_name(each.name), value)

@@ -38,7 +38,7 @@ def settings_of(given: Mapping[str, Any], fetching: Fetching = lambda file, done
 
     Where no recipe is given, `auto` is taken by itself, unless what is given decides about the network or the learning.
     """
-    given = {name: _as_setting(value) for name, value in given.items()}
+    given = {name: _one_as_itself(_as_setting(value)) for name, value in given.items()}
     _check_types(given)
     name = given.get("recipe")
     if name is None:
@@ -71,6 +71,11 @@ def _as_setting(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return tuple(map(_as_setting, value))
     return str(value) if isinstance(value, Path) else value
+
+
+def _one_as_itself(value: Any) -> Any:
+    """A list of one text or number is that one: as the command line has it, so a run is the same either way."""
+    return value[0] if isinstance(value, tuple) and len(value) == 1 else value
 
 
 def _check_types(given: Mapping[str, Any]) -> None:

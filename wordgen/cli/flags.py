@@ -14,11 +14,20 @@ from wordgen.settings import Settings, flag_name
 Group = TypeVar("Group", bound=Settings)
 
 
+class _AsGiven(list[str]):
+    def remove(self, value: str) -> None:
+        """Nothing."""
+
+
 class Parser(argparse.ArgumentParser):
     """An argument parser that says what is wrong in one sentence, as every other error does.
 
     The parser of an action says by itself which arguments it does not know, for it knows its own flags.
     """
+
+    def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> Any:
+        """Of `--seed=--` that value: argparse takes it for the mark behind which no flags come, and fails."""
+        return super()._get_values(action, _AsGiven(arg_strings) if action.option_strings else arg_strings)
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
         given = list(sys.argv[1:] if args is None else args)
@@ -89,10 +98,12 @@ def add_flags(
 
 
 class _OneOrMany(argparse.Action):
-    """One value as itself, several as a tuple."""
+    """One value as itself, several as a tuple; a flag that is given again adds its values to those before."""
 
     def __call__(self, parser: Any, namespace: argparse.Namespace, values: Any, option_string: Any = None) -> None:
-        setattr(namespace, self.dest, values[0] if len(values) == 1 else tuple(values))
+        before = getattr(namespace, self.dest, ())
+        every = (*(before if isinstance(before, tuple) else (before,)), *values)
+        setattr(namespace, self.dest, every[0] if len(every) == 1 else every)
 
 
 def settings_from(group: type[Group], arguments: argparse.Namespace) -> Group:

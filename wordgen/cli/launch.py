@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import secrets
+import shlex
 import signal
 import socket
 import subprocess
@@ -23,6 +24,7 @@ from wordgen.cli.flags import Parser, given_settings, verb_parser
 from wordgen.cli.private_network import PrivateNetwork
 from wordgen.corpora.corpus import ReadingSettings
 from wordgen.corpora.finding import open_corpus
+from wordgen.commands import flag_words
 from wordgen.errors import SettingError
 from wordgen.run_folder import REPORT, SAVED_MODELS, run_name
 from wordgen.training.meeting import SECRET
@@ -74,7 +76,8 @@ def run(arguments: argparse.Namespace) -> int:
     with closing(network) if network is not None else nullcontext():
         code = _Crew(arguments.workers, commands, arguments.restarts, network).work()
     if code in (EXIT_STOPPED, EXIT_WORKER_LOST) and commands.name:
-        print(f"Go on with all:  {arguments.command} --workers {arguments.workers} -- --resume {commands.name}")
+        resume = shlex.join(flag_words("--resume", commands.name))
+        print(f"Go on with all:  {arguments.command} --workers {arguments.workers} -- {resume}")
     return code
 
 
@@ -92,7 +95,7 @@ class _Commands:
         if not self.name and parsed.resume is None:
             # All starts must mean the same run.
             self.name = run_name(None, Path(parsed.corpus if isinstance(parsed.corpus, str) else parsed.corpus[0]).stem)
-            self._given += ["--name", self.name]
+            self._given += flag_words("--name", self.name)
         if "corpus" in parsed:  # fetched here where it must be: the workers' network leads nowhere
             with closing(TerminalProgress(screen())) as shown:
                 open_corpus(
@@ -155,7 +158,8 @@ class _Crew:
 
     def _start(self) -> None:
         addresses = [f"127.0.0.1:{port}" for port in _free_ports(self._workers)]
-        command = [sys.executable, "-m", "wordgen", "train", *self._commands.next()]
+        # -P, for a module in the working folder is none of ours.
+        command = [sys.executable, "-P", "-m", "wordgen", "train", *self._commands.next()]
         # The first shows what happens. What the others complain of is shown if it is something else.
         self._complaints = [tempfile.TemporaryFile() for _ in range(1, self._workers)]  # noqa: SIM115
         for number in range(self._workers):

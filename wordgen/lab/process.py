@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import wordgen
-from wordgen.commands import training_arguments
+from wordgen.commands import resuming_arguments, training_arguments
 from wordgen.errors import StorageError
 from wordgen.files import make_folder, told_plainly
 from wordgen.lab.log import STARTED, Log, Progress, last_process
@@ -35,7 +35,8 @@ class RunningProcess:
         self.progress = Progress(run.settings.epochs, best=best)
         self._log = Log(run.log, self.progress)
         self._signals = 0
-        command = [sys.executable, "-m", "wordgen", *_arguments(run), "--log-format", "json"]
+        # -P, for a module in the working folder is none of ours.
+        command = [sys.executable, "-P", "-m", "wordgen", *_arguments(run), "--log-format", "json"]
         with told_plainly(run.log), run.log.open("ab") as log:
             hold(log.fileno())
             self._process = subprocess.Popen(
@@ -88,7 +89,7 @@ class RunningProcess:
 
 def _arguments(run: PlannedRun) -> list[str]:
     if is_run(run.name):
-        return ["train", "--resume", run.name]
+        return resuming_arguments(run.name)
     arguments = training_arguments(run.settings, run.name)
     # A folder without a report is that of a run which was killed before it had begun.
     return [*arguments, "--overwrite"] if run.folder.exists() else arguments

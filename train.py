@@ -2,7 +2,11 @@
 
 import sys
 
-from wordgen.cli.main import run_verb
+try:
+    from wordgen.cli.start import run_script
+except KeyboardInterrupt:  # it came before it could be listened for
+    print("Stopped.", file=sys.stderr)
+    sys.exit(130)
 
 if __name__ == "__main__":
-    sys.exit(run_verb("train", sys.argv[1:], prog="python train.py"))
+    sys.exit(run_script("train"))

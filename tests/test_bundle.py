@@ -15,6 +15,7 @@ from wordgen.architecture import Architecture
 from wordgen.bundle import CONFIG, UNKNOWN_WORDS, VOCABULARY, WEIGHTS, Bundle, TextConfig, load_bundle, save_bundle
 from wordgen.dataset.unknown_words import UnknownWords
 from wordgen.errors import BundleError, StorageError
+from wordgen.files import sealed
 from wordgen.text.vocabulary import Vocabulary
 
 
@@ -70,7 +71,7 @@ def test_unknown_words_come_back_and_may_be_deleted(saved_with_words: Path):
         (b"", "cannot be understood"),
         (b"[" * 100_000, "cannot be understood"),
         (b"[]", "cannot be understood"),
-        (b'{"belongs_to": "x", "words": [], "places": []}', "belongs to another model"),
+        (sealed({"belongs_to": "x", "words": [], "places": []}), "belongs to another model"),
     ],
 )
 def test_unknown_words_of_another_model_or_none_are_refused(saved_with_words: Path, content: bytes, said: str):
@@ -157,10 +158,10 @@ def change_config(saved: Path, change: Callable[[dict[str, Any]], object]) -> No
     (saved / CONFIG).write_text(json.dumps(config))
 
 
-@pytest.mark.parametrize("version", [0, 1, 3, "2", None])
+@pytest.mark.parametrize("version", [0, 1, 4, 6, "5", None])
 def test_an_unknown_format_is_refused_with_what_to_do(saved: Path, version: object):
     change_config(saved, lambda config: config.update(format=version))
-    with pytest.raises(BundleError, match="this wordgen reads format 4: use the wordgen that wrote it"):
+    with pytest.raises(BundleError, match="this wordgen reads format 5: use the wordgen that wrote it"):
         load_bundle(saved)
 
 

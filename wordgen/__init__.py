@@ -9,8 +9,7 @@
 Everything is imported when it is first asked for: TensorFlow by `train` alone.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING
+TYPE_CHECKING = False  # as typing has it, without an import: nothing is imported before the command has begun
 
 __version__ = "0.1.0"
 
@@ -61,11 +60,13 @@ _HOMES = {
 }
 
 
-def __dir__() -> list[str]:
+def __dir__() -> "list[str]":
     return [*__all__, "__version__"]
 
 
 def __getattr__(name: str) -> object:
     if name not in _HOMES:
         raise AttributeError(f"module 'wordgen' has no attribute '{name}'")
+    from importlib import import_module
+
     return getattr(import_module(_HOMES[name]), name)

@@ -2,13 +2,16 @@
 
 It holds no code and no pickle. Each file is written whole or not at all, config.json last: a folder
 without it is no bundle. In the life of a run only the weights change, and those change in one move, so
-there is a whole bundle at every moment; the weights name the config and vocabulary they belong to.
+there is a whole bundle at every moment. The weights name the config and vocabulary they belong to by their
+checksum, and have one of their own, so every flipped bit is noticed when a bundle is loaded.
 """
 
 import hashlib
 import json
-from collections.abc import Mapping
+import zlib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +22,22 @@ from wordgen.architecture import Architecture, Shape
 from wordgen.corpora.catalogue import LineBreaks, UnitKind
 from wordgen.corpora.units import unit_separator
 from wordgen.dataset.unknown_words import UnknownWords
-from wordgen.errors import BundleError, SettingError
-from wordgen.files import make_folder, write_whole
+from wordgen.errors import BundleError, SettingError, reason_of
+from wordgen.files import make_folder, read_regular, regular_size, sealed, unsealed, write_whole
 from wordgen.settings import Settings, setting
 from wordgen.text.codec import Codec
 from wordgen.text.tokenizers import TokenizerName, tokenizer_named
 from wordgen.text.vocabulary import Vocabulary
 
-FORMAT = 4
+FORMAT = 5
 CONFIG, VOCABULARY, WEIGHTS = "config.json", "vocabulary.json", "weights.safetensors"
 UNKNOWN_WORDS = "unknown_words.json"
 """There where the model may put words in the place of UNKNOWN; whoever does not want to pass them on deletes it."""
+_LARGEST = {CONFIG: 2**20, VOCABULARY: 2**28, UNKNOWN_WORDS: 2**30}
+"""Bytes that are read at most."""
+_LARGEST_HEADER = 2**20
+_LARGEST_WEIGHT = 1e12
+"""With larger ones a network might compute what is beyond float32."""
 Weights = Mapping[str, NDArray[np.float32]]
 
 
@@ -94,12 +102,13 @@ def save_bundle(bundle: Bundle, folder: Path) -> None:
     if begun and _identity(*_read_plain_files(folder)) != _identity(config, vocabulary):
         raise BundleError(f"{folder} holds another model already: choose another folder.")
     arrays = {name: np.ascontiguousarray(array, np.float32) for name, array in bundle.weights.items()}
-    weights = save(arrays, metadata={"belongs_to": _identity(config, vocabulary)})
+    metadata = {"belongs_to": _identity(config, vocabulary), "crc32": _checksum(arrays, sorted(arrays))}
+    weights = save(arrays, metadata=metadata)
     if not begun:
         write_whole(folder / VOCABULARY, vocabulary)
         if bundle.unknown_words:
             unknown = {"belongs_to": _identity(config, vocabulary), **bundle.unknown_words.to_json()}
-            write_whole(folder / UNKNOWN_WORDS, _to_json(unknown, indent=None))
+            write_whole(folder / UNKNOWN_WORDS, sealed(unknown))
     write_whole(folder / WEIGHTS, weights)
     if not begun:
         write_whole(folder / CONFIG, config)
@@ -140,8 +149,16 @@ def fingerprint(bundle: Bundle) -> str:
     return whole.hexdigest()[:16]
 
 
-def _to_json(value: Any, indent: int | None = 1) -> bytes:
-    return json.dumps(value, ensure_ascii=False, indent=indent).encode()
+def _to_json(value: Any) -> bytes:
+    return json.dumps(value, ensure_ascii=False, indent=1).encode()
+
+
+def _checksum(weights: Weights, names: Iterable[str]) -> str:
+    """A CRC finds every single flipped bit, and costs half of what SHA-256 does (docs/decisions.md)."""
+    checksum = 0
+    for name in names:
+        checksum = zlib.crc32(weights[name].data, checksum)
+    return f"{checksum:08x}"
 
 
 def _identity(config: bytes, vocabulary: bytes) -> str:
@@ -158,11 +175,11 @@ def _read_plain_files(folder: Path) -> tuple[bytes, bytes]:
 
 def _read_plain_file(folder: Path, name: str) -> bytes:
     try:
-        return (folder / name).read_bytes()
+        return read_regular(folder / name, _LARGEST[name])
     except FileNotFoundError as error:
         raise _damaged(folder, f"{name} is missing") from error
     except OSError as error:
-        raise BundleError(f"{folder / name} cannot be read: {error.strerror}.") from error
+        raise BundleError(f"{folder / name} cannot be read: {reason_of(error)}.") from error
 
 
 def _parse_config(content: bytes, folder: Path) -> tuple[Architecture, TextConfig]:
@@ -182,8 +199,9 @@ def _parse_config(content: bytes, folder: Path) -> tuple[Architecture, TextConfi
 def _parse_vocabulary(content: bytes, folder: Path) -> Vocabulary:
     try:
         pairs = json.loads(content)
-        if not all(isinstance(symbol, str) and isinstance(count, int) for symbol, count in pairs):
+        if not all(isinstance(symbol, str) and type(count) is int and 0 <= count < 2**63 for symbol, count in pairs):
             raise ValueError("not a list of symbols with their counts")
+        "".join(symbol for symbol, _ in pairs).encode()  # half of a surrogate pair is no text
         return Vocabulary((symbol, count) for symbol, count in pairs)
     except (ValueError, TypeError, RecursionError) as error:
         raise _damaged(folder, f"{VOCABULARY} cannot be understood ({error})") from error
@@ -194,11 +212,11 @@ def _load_unknown_words(folder: Path, vocabulary: Vocabulary, identity: str) -> 
         return UnknownWords()
     content = _read_plain_file(folder, UNKNOWN_WORDS)
     try:
-        value = json.loads(content)
+        value = unsealed(content)
         if value["belongs_to"] != identity:
             raise _damaged(folder, f"{UNKNOWN_WORDS} belongs to another model than {CONFIG} and {VOCABULARY}")
         return UnknownWords.from_json(value, vocabulary)
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise _damaged(folder, f"{UNKNOWN_WORDS} cannot be understood ({error})") from error
 
 
@@ -206,19 +224,24 @@ def _load_weights(folder: Path, shapes: dict[str, Shape], identity: str) -> Weig
     from safetensors import SafetensorError, safe_open
 
     path = folder / WEIGHTS
-    if not path.is_file():
+    if not path.exists():
         raise _damaged(folder, f"{WEIGHTS} is missing")
     try:
+        if regular_size(path) > 4 * sum(map(prod, shapes.values())) + _LARGEST_HEADER:
+            raise _damaged(folder, f"{WEIGHTS} does not have the shape that {CONFIG} asks for")
         with safe_open(path, framework="numpy") as file:
             found = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
             types = {file.get_slice(name).get_dtype() for name in found}
             if found != shapes or types - {"F32"}:
                 raise _damaged(folder, f"{WEIGHTS} does not have the shape that {CONFIG} asks for")
-            if (file.metadata() or {}).get("belongs_to") != identity:
+            metadata = file.metadata() or {}
+            if metadata.get("belongs_to") != identity:
                 raise _damaged(folder, f"{WEIGHTS} belongs to another model than {CONFIG} and {VOCABULARY}")
             weights = {name: file.get_tensor(name) for name in shapes}
-    except (SafetensorError, OSError, ValueError) as error:
-        raise _damaged(folder, f"{WEIGHTS} cannot be read ({error})") from error
-    if not all(np.isfinite(array).all() for array in weights.values()):
-        raise _damaged(folder, f"{WEIGHTS} holds values that are no numbers")
+    except (SafetensorError, OSError, ValueError, MemoryError) as error:
+        raise _damaged(folder, f"{WEIGHTS} cannot be read ({reason_of(error)})") from error
+    if metadata.get("crc32") != _checksum(weights, sorted(weights)):
+        raise _damaged(folder, f"the checksum of {WEIGHTS} is wrong")
+    if not all(-_LARGEST_WEIGHT < array.min() <= array.max() < _LARGEST_WEIGHT for array in weights.values()):
+        raise _damaged(folder, f"{WEIGHTS} holds values that are no numbers, or far too large")
     return weights

@@ -1,21 +1,26 @@
-"""Writing files whole or not at all, and saying in one sentence why it could not be done."""
+"""Writing files whole or not at all, reading what strangers may have written, and saying why it could not be done."""
 
+import errno
 import hashlib
+import json
 import os
 import re
 import shutil
+import stat
 import tempfile
 import time
+import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from wordgen.errors import StorageError
 
 _BLOCK = 2**24
 _SECONDS_BETWEEN_LOOKS = 0.2
 _UNFINISHED = re.compile(r"\..+\.\w+")
+_LARGEST_TABLE = 2**22
 
 
 @contextmanager
@@ -78,6 +83,63 @@ def seldom(look: Callable[[], None]) -> Callable[[], None]:
             look()
 
     return look_seldom
+
+
+def regular_size(path: Path) -> int:
+    """The size of a regular file; a pipe would be waited for, and a device has no end, so those are refused."""
+    status = os.stat(path)
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EINVAL, "it is no regular file", str(path))
+    return status.st_size
+
+
+def read_regular(path: Path, at_most: int) -> bytes:
+    """The content of a regular file that is not larger than it can be expected to be."""
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    with os.fdopen(handle, "rb") as file:
+        status = os.fstat(handle)
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(errno.EINVAL, "it is no regular file", str(path))
+        if status.st_size > at_most:
+            raise OSError(errno.EFBIG, f"it is larger than {shown_size(at_most)}", str(path))
+        return file.read()
+
+
+def read_json(path: Path, at_most: int) -> Any:
+    """The same as JSON; what is nested too deeply is a ValueError, as all that is no JSON is."""
+    content = read_regular(path, at_most)
+    try:
+        return json.loads(content)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """A table of settings, as a person may write; ValueError where it is none."""
+    try:
+        return tomllib.loads(read_regular(path, _LARGEST_TABLE).decode("utf-8-sig").replace("\r\n", "\n"))
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
+_SEALED = re.compile(rb'\{"sha256": "([0-9a-f]{64})", "content": (.*)\}', re.DOTALL)
+
+
+def sealed(content: Any) -> bytes:
+    """A value as JSON with the checksum of its own text, so that every flipped bit is noticed."""
+    text = json.dumps(content, ensure_ascii=False, allow_nan=False).encode("utf-8", "surrogatepass")
+    return b'{"sha256": "%s", "content": %s}' % (hashlib.sha256(text).hexdigest().encode(), text)
+
+
+def unsealed(sealed: bytes) -> Any:
+    """The value that `sealed` was given; ValueError where the file is not as it was written."""
+    parts = _SEALED.fullmatch(sealed)
+    if parts is None or hashlib.sha256(parts[2]).hexdigest().encode() != parts[1]:
+        raise ValueError("its checksum is wrong")
+    try:
+        return json.loads(parts[2])
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
 
 
 def file_checksum(path: Path, look: Callable[[], None] = lambda: None) -> str:

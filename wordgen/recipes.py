@@ -1,6 +1,5 @@
 """Recipes: settings that go well together, each with what it reached, as files in recipes/."""
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -9,7 +8,7 @@ from typing import Any
 
 from wordgen.corpora.catalogue import bundled_data
 from wordgen.errors import SettingError, reason_of
-from wordgen.files import shown_size
+from wordgen.files import read_toml, shown_size
 from wordgen.settings import Settings, setting
 
 AUTO, NO_RECIPE = "auto", "none"
@@ -61,7 +60,7 @@ def find_recipe(name: str) -> Recipe:
             "file that ends in .toml."
         )
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        table = read_toml(path)
         unknown = table.keys() - {"about", "settings", "results"}
         if unknown:
             raise SettingError(f"it has about, [settings] and [[results]], and no {sorted(unknown)[0]}")

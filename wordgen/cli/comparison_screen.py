@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from wordgen.cli.output import plain
 from wordgen.cli.runs_screen import UNKNOWN_FIGURE, perplexity
 from wordgen.commands import evaluating_command
 from wordgen.evaluation.in_words import OFF
@@ -25,9 +24,9 @@ def side_by_side(comparison: Comparison) -> "Iterator[RenderableType]":
 
     table = Table("", box=None, padding=(0, 2, 0, 0))
     for run in comparison.runs:
-        table.add_column(Text(plain(run.name)), overflow="fold")
+        table.add_column(Text(run.name), overflow="fold")
     for name, values in comparison.settings.items():
-        table.add_row(flag_name(name), *(Text(plain(figures.value(value))) for value in values))
+        table.add_row(flag_name(name), *(Text(figures.value(value)) for value in values))
     if comparison.settings:
         table.add_row()
     for figure in comparison.figures:
@@ -37,10 +36,10 @@ def side_by_side(comparison: Comparison) -> "Iterator[RenderableType]":
         table.add_row(name, *values)
     yield Text("Side by side", "bold")
     yield Padding(table, (1, 0))
-    yield Text(plain(_what_can_be_compared(comparison)))
+    yield Text(_what_can_be_compared(comparison))
     if any(off is not None for figure in comparison.figures for off in figure.off):
         yield Text(OFF)
-    yield from (Text(plain(sentence)) for sentence in _no_difference(comparison))
+    yield from (Text(sentence) for sentence in _no_difference(comparison))
     if comparison.unmeasured and comparison.ground != "nothing":
         yield f"Measure the test part, too:  {evaluating_command(comparison.unmeasured[0].called)}"
 

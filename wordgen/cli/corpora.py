@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from wordgen.cli.exits import EXIT_OK
 from wordgen.cli.flags import Parser, action_parser, add_flags, settings_from, verb_parser
-from wordgen.cli.output import on_screen, show
+from wordgen.cli.output import on_screen, put, show
 from wordgen.cli.waiting import fetching, reading
 from wordgen.commands import TRY
 from wordgen.corpora.catalogue import catalogue
@@ -86,7 +86,7 @@ def _list(arguments: argparse.Namespace) -> None:
         cells = (each.name, each.title, each.language, shown_size(each.bytes), each.licence, each.whereabouts)
         table.add_row(*(Text(cell) for cell in cells))
     example = next((each for each in texts if each.whereabouts == "on first use"), texts[0])
-    show(on_screen([table, "", *_commands_to_try(example)]))
+    put(on_screen([table, "", *_commands_to_try(example)]))
 
 
 def _commands_to_try(text: KnownText) -> Iterator[str]:
@@ -108,7 +108,7 @@ def _show(arguments: argparse.Namespace) -> None:
     tokenizer = tokenizer_name(corpus, settings_from(TokenizerSettings, arguments))
     with reading(corpus.name) as told:
         found = survey(corpus, tokenizer, told)
-    show(on_screen(_portrait(found)))
+    put(on_screen(_portrait(found)))
 
 
 def _add(arguments: argparse.Namespace) -> None:

@@ -10,7 +10,7 @@ from wordgen import commands
 from wordgen.cli.exits import EXIT_OK
 from wordgen.cli.flags import Parser, add_flags, given_settings, verb_parser
 from wordgen.cli.generate import limit_threads
-from wordgen.cli.output import on_screen, show, tell
+from wordgen.cli.output import on_screen, put, tell
 from wordgen.errors import SettingError, StorageError
 from wordgen.evaluation.in_words import OFF, perplexity_in_words, with_off
 from wordgen.evaluation.settings import AdaptingSettings, EvaluationSettings, NoveltySettings
@@ -69,9 +69,9 @@ def run(arguments: argparse.Namespace) -> int:
         evaluated = evaluate(model, split, EvaluationScreen(closing), **given_settings(EvaluationSettings, arguments))
     page = _kept(evaluated)
     if arguments.json:
-        show(json.dumps(_as_mapping(evaluated), ensure_ascii=False) + "\n")
+        put(json.dumps(_as_mapping(evaluated), ensure_ascii=False) + "\n")
     else:
-        show(on_screen(_on_screen(evaluated, page)))
+        put(on_screen(_on_screen(evaluated, page)))
     return EXIT_OK
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from wordgen.cli.exits import EXIT_OK
 from wordgen.cli.flags import Parser, verb_parser
-from wordgen.cli.output import on_screen, show, tell
+from wordgen.cli.output import on_screen, put, tell
 from wordgen.files import shown_size
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.to == "keras":
         tell("Starting Keras, which takes some seconds ...")
     export(bundle, arguments.to, path, overwrite=arguments.overwrite)
-    show(on_screen(_told(bundle, arguments.to, path)))
+    put(on_screen(_told(bundle, arguments.to, path)))
     return EXIT_OK
 
 

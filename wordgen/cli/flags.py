@@ -7,6 +7,7 @@ from dataclasses import MISSING, fields
 from types import UnionType
 from typing import Any, Literal, NoReturn, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from wordgen.cli.output import put
 from wordgen.cli.suggestions import about_choice, about_unknown
 from wordgen.errors import SettingError
 from wordgen.settings import Settings, flag_name
@@ -28,6 +29,10 @@ class Parser(argparse.ArgumentParser):
     def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> Any:
         """Of `--seed=--` that value: argparse takes it for the mark behind which no flags come, and fails."""
         return super()._get_values(action, _AsGiven(arg_strings) if action.option_strings else arg_strings)
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        """Of --help and --version: argparse would be silent where it cannot be written out."""
+        put(message)
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
         given = list(sys.argv[1:] if args is None else args)

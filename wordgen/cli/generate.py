@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wordgen.cli.flags import Parser, add_flags, given_settings, settings_from, verb_parser
-from wordgen.cli.output import show, tell
+from wordgen.cli.output import put, show, tell
 from wordgen.errors import SettingError, StorageError
 from wordgen.generation.settings import GenerationSettings, with_random_seed, without_effect
 
@@ -162,8 +162,9 @@ def _write(
     seeds = [seed.text for seed in given]
     tell(f"Writing with {name}, random seed {settings.random_seed}.")
     if arguments.output is None:
+        write = put if arguments.json else show
         for part in _shown(model, seeds, settings, arguments):
-            show(part)
+            write(part)
         return 0
     with new_file(Path(arguments.output)) as file:
         for part in _shown(model, seeds, settings, arguments):

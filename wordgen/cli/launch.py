@@ -8,7 +8,6 @@ import shlex
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -17,14 +16,15 @@ from pathlib import Path
 from types import FrameType
 from typing import IO
 
-import wordgen
+from wordgen.child_process import wordgen_command
 from wordgen.cli import train
 from wordgen.cli.exits import EXIT_OK, EXIT_STOPPED, EXIT_WORKER_LOST
 from wordgen.cli.flags import Parser, given_settings, verb_parser
+from wordgen.cli.output import show, tell
 from wordgen.cli.private_network import PrivateNetwork
+from wordgen.commands import flag_words
 from wordgen.corpora.corpus import ReadingSettings
 from wordgen.corpora.finding import open_corpus
-from wordgen.commands import flag_words
 from wordgen.errors import SettingError
 from wordgen.run_folder import REPORT, SAVED_MODELS, run_name
 from wordgen.training.meeting import SECRET
@@ -77,7 +77,7 @@ def run(arguments: argparse.Namespace) -> int:
         code = _Crew(arguments.workers, commands, arguments.restarts, network).work()
     if code in (EXIT_STOPPED, EXIT_WORKER_LOST) and commands.name:
         resume = shlex.join(flag_words("--resume", commands.name))
-        print(f"Go on with all:  {arguments.command} --workers {arguments.workers} -- {resume}")
+        show(f"Go on with all:  {arguments.command} --workers {arguments.workers} -- {resume}\n")
     return code
 
 
@@ -143,10 +143,9 @@ class _Crew:
     def _until_done(self) -> int:
         for restart in range(self._restarts + 1):
             if restart:
-                print(
+                tell(
                     f"{self._what_happened()} Starting all {self._workers} again (restart {restart} of "
-                    f"{self._restarts}): they go on from the last checkpoint.",
-                    file=sys.stderr,
+                    f"{self._restarts}): they go on from the last checkpoint."
                 )
             self._start()
             code = self._wait()
@@ -158,8 +157,7 @@ class _Crew:
 
     def _start(self) -> None:
         addresses = [f"127.0.0.1:{port}" for port in _free_ports(self._workers)]
-        # -P, for a module in the working folder is none of ours.
-        command = [sys.executable, "-P", "-m", "wordgen", "train", *self._commands.next()]
+        command = wordgen_command("train", *self._commands.next())
         # The first shows what happens. What the others complain of is shown if it is something else.
         self._complaints = [tempfile.TemporaryFile() for _ in range(1, self._workers)]  # noqa: SIM115
         for number in range(self._workers):
@@ -200,7 +198,7 @@ class _Crew:
         for process, complaint in zip(self._processes[1:], self._complaints, strict=True):
             if process.returncode not in told:
                 complaint.seek(0)
-                sys.stderr.write(complaint.read().decode(errors="replace"))
+                tell(complaint.read().decode(errors="replace").rstrip("\n"))
                 told.add(process.returncode)
             complaint.close()
 
@@ -240,9 +238,7 @@ def _together(codes: Sequence[int]) -> int:
 
 
 def _environment(config: dict[str, object]) -> dict[str, str]:
-    root = str(Path(wordgen.__file__).parents[1])
-    paths = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
-    return {**os.environ, "TF_CONFIG": json.dumps(config), "PYTHONPATH": paths}
+    return {**os.environ, "TF_CONFIG": json.dumps(config)}
 
 
 def _free_ports(number: int) -> list[int]:

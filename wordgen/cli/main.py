@@ -10,8 +10,8 @@ from importlib import import_module
 from wordgen import __version__
 from wordgen.cli.exits import EXIT_BUG, EXIT_OK, EXIT_STOPPED, EXIT_USER, EXIT_WORKER_LOST
 from wordgen.cli.flags import Parser
-from wordgen.cli.output import plain
-from wordgen.errors import WordgenError, WorkerLostError
+from wordgen.cli.output import tell
+from wordgen.errors import WordgenError, WorkerLostError, unusable_package
 
 _VERBS = {
     "train": "learn a text",
@@ -27,24 +27,39 @@ _VERBS = {
 }
 
 
-def main(arguments: Sequence[str] | None = None, program: str = "wordgen") -> int:
+def main(arguments: Sequence[str], program: str = "wordgen") -> int:
     """`wordgen VERB ...`: the exit code. `program` is how the user calls it."""
-    given = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
-    if given and given[0] in _VERBS:
-        return run_verb(given[0], given[1:], prog=f"{program} {given[0]}")
+    return action_for(arguments, program)()
+
+
+def action_for(arguments: Sequence[str], program: str | None) -> Callable[[], int]:
+    """What a command does, once all of its flags are known; without a program it is the script of the verb."""
+    given = list(arguments) or ["--help"]
+    if given[0] in _VERBS:
+        verb = given[0]
+        prog = f"python {verb}.py" if program is None else f"{program} {verb}"
+        return lambda: run_verb(verb, given[1:], prog)
+    return lambda: _guarded(lambda: _explain(given, program or "wordgen"), debug=False)
+
+
+def _explain(given: Sequence[str], program: str) -> int:
     parser = Parser(prog=program, description="Learn a text you love, and write on in its manner.")
     parser.add_argument("--version", action="version", version=f"wordgen {__version__}")
     verbs = parser.add_subparsers(metavar="VERB", required=True)
     for verb, what_it_does in _VERBS.items():
         verbs.add_parser(verb, help=f"{what_it_does}; see {program} {verb} --help")
-    return _guarded(lambda: (parser.parse_args(given), EXIT_OK)[1], debug=False)
+    parser.parse_args(given)
+    return EXIT_OK
 
 
 def run_verb(verb: str, arguments: Sequence[str], prog: str) -> int:
     """One verb with its own flags, as `wordgen VERB` and as the script of that name."""
-    its_module = import_module(f"wordgen.cli.{verb}")
-    debug = "--debug" in arguments
-    return _guarded(lambda: its_module.run(its_module.make_parser(prog).parse_args(arguments)), debug=debug)
+
+    def run() -> int:
+        its_module = import_module(f"wordgen.cli.{verb}")
+        return its_module.run(its_module.make_parser(prog).parse_args(arguments))
+
+    return _guarded(run, debug="--debug" in arguments)
 
 
 def _guarded(action: Callable[[], int], *, debug: bool) -> int:
@@ -52,33 +67,44 @@ def _guarded(action: Callable[[], int], *, debug: bool) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a screen without Japanese letters gets question marks
+    code = EXIT_BUG
     try:
-        return action()
+        code = action()
+    except SystemExit as ended:  # of --help, which is shown
+        code = ended.code if isinstance(ended.code, int) else EXIT_OK
     except KeyboardInterrupt:
-        _say("\nStopped.")
-        return EXIT_STOPPED
+        tell("\nStopped." if sys.stderr.isatty() else "Stopped.")
+        code = EXIT_STOPPED
     except BrokenPipeError:  # the reader of our output has left, as `head` does
-        return EXIT_OK
+        code = EXIT_OK
     except Exception as error:
         if debug:
-            traceback.print_exc()
-        if isinstance(error, WordgenError):
-            _say(plain(f"Error: {error}"))
-            return EXIT_WORKER_LOST if isinstance(error, WorkerLostError) else EXIT_USER
-        _say(f"Error: something in wordgen itself went wrong ({type(error).__name__}: {error}).")
-        _say("Run the same command with --debug to see where, and please report it.")
-        return EXIT_BUG
+            tell(traceback.format_exc())
+        code = _told(error)
     finally:
-        _leave_output()
+        code = _leave_output(code)
+    return code
 
 
-def _leave_output() -> None:
-    """Say the last of our output now, and nothing more where nobody takes it."""
+def _told(error: Exception) -> int:
+    """Say what went wrong, and give the exit code for it."""
+    if isinstance(error, ImportError) and not (error.name or "").startswith("wordgen"):
+        error = unusable_package(error)
+    if isinstance(error, WordgenError):
+        tell(" ".join(f"Error: {error}".split("\n")))
+        return EXIT_WORKER_LOST if isinstance(error, WorkerLostError) else EXIT_USER
+    tell(f"Error: something in wordgen itself went wrong ({type(error).__name__}: {error}).")
+    tell("Run the same command with --debug to see where, and please report it.")
+    return EXIT_BUG
+
+
+def _leave_output(code: int) -> int:
+    """Say the last of our output now, and nothing more where nobody takes it; the exit code."""
     try:
         sys.stdout.flush()
-    except OSError:
+    except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _say(sentence: str) -> None:
-    print(sentence, file=sys.stderr)
+        if code == EXIT_OK and not isinstance(error, BrokenPipeError):
+            tell(f"Error: The text cannot be written out: {error.strerror}.")
+            return EXIT_USER
+    return code

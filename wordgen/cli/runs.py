@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from wordgen.cli.exits import EXIT_OK
 from wordgen.cli.flags import Parser, action_parser, verb_parser
-from wordgen.cli.output import on_screen, plain, show
+from wordgen.cli.output import on_screen, put, show
 from wordgen.errors import SettingError
 from wordgen.files import shown_size
 
@@ -95,18 +95,18 @@ def _list(arguments: argparse.Namespace) -> None:
     if arguments.json:
         _show_json([run.to_mapping() for run in runs])
     else:
-        show(on_screen(screen))
+        put(on_screen(screen))
 
 
 def _show(arguments: argparse.Namespace) -> None:
     from wordgen.cli.runs_screen import about, as_mapping
-    from wordgen.saved.listing import find_saved
+    from wordgen.saved.listing import checked, find_saved
 
-    run = find_saved(arguments.run)
+    run = checked(find_saved(arguments.run))
     if arguments.json:
         _show_json(as_mapping(run))
     else:
-        show(on_screen(about(run)))
+        put(on_screen(about(run)))
 
 
 def _compare(arguments: argparse.Namespace) -> None:
@@ -121,7 +121,7 @@ def _compare(arguments: argparse.Namespace) -> None:
     if arguments.json:
         _show_json(comparison.to_mapping())
     else:
-        show(on_screen(side_by_side(comparison)))
+        put(on_screen(side_by_side(comparison)))
 
 
 def _remove(arguments: argparse.Namespace) -> None:
@@ -141,7 +141,7 @@ def _remove(arguments: argparse.Namespace) -> None:
 
 def _wanted(folders: "list[Path]") -> bool:
     for folder in folders:
-        show(plain(f"{_about(folder)}\n"))
+        show(f"{_about(folder)}\n")
     show("Remove it for good? (y/N) " if len(folders) == 1 else f"Remove these {len(folders)} for good? (y/N) ")
     try:
         return input().strip().lower() in ("y", "yes")
@@ -164,4 +164,4 @@ def _about(folder: "Path") -> str:
 
 
 def _show_json(content: object) -> None:
-    show(json.dumps(content, ensure_ascii=False) + "\n")
+    put(json.dumps(content, ensure_ascii=False) + "\n")

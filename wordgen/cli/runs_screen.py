@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from wordgen.cli.output import plain, screen_width
+from wordgen.cli.output import screen_width
 from wordgen.commands import (
     TRY,
     commands_about,
@@ -89,7 +89,7 @@ def _table(columns: Mapping[str, int], rows: Iterable[Sequence[str]]) -> "Render
             overflow="fold",
         )
     for row in rows:
-        table.add_row(*(Text(plain(cell)) for cell in row))
+        table.add_row(*(Text(cell) for cell in row))
     return table
 
 
@@ -155,7 +155,7 @@ def about(run: SavedRun) -> "Iterator[RenderableType]":
     from rich.padding import Padding
     from rich.text import Text
 
-    yield Text(plain(f"{run.name}: {_status(run)}"), "bold")
+    yield Text(f"{run.name}: {_status(run)}", "bold")
     yield Padding(_two_columns(_figures(run)), (0, 0, 1, 0))
     if run.facts is not None:
         yield Text("What is not as by default", "bold")
@@ -191,7 +191,7 @@ def _two_columns(rows: Iterator[tuple[str, str]]) -> "RenderableType":
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     table.add_column(no_wrap=True)
     for name, told in rows:
-        table.add_row(Text(plain(name)), Text(plain(told)))
+        table.add_row(Text(name), Text(told))
     return table
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from wordgen.cli.flags import Parser, verb_parser
 from wordgen.cli.generate import add_model_flag, as_text, limit_threads
-from wordgen.cli.output import show, tell
+from wordgen.cli.output import put, tell
 from wordgen.cli.waiting import SymbolProgress
 from wordgen.errors import CorpusError, SettingError
 from wordgen.evaluation.in_words import shown_perplexity
@@ -54,9 +54,9 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         ranks = {number: rank for rank, number in enumerate(ranking, 1)}
         for number, sentence in enumerate(score.sentences):
-            show(_as_json(sentence, number, ranks[number]) + "\n")
+            put(_as_json(sentence, number, ranks[number]) + "\n")
     else:
-        show(_on_screen(score, ranking, words=arguments.words))
+        put(_on_screen(score, ranking, words=arguments.words))
     return 0
 
 
@@ -93,11 +93,12 @@ def _as_json(sentence: "ScoredSentence", number: int, rank: int) -> str:
 
 def _on_screen(score: "Score", ranking: Sequence[int], *, words: bool) -> str:
     """With colours where the screen has them; from the likeliest sentence on where there are several."""
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    console = Console()
+    from wordgen.training.screen import screen
+
+    console = screen()
     console.begin_capture()
     legend = Text("bits: ")
     for bits, colour in _COLOURS:
@@ -114,7 +115,11 @@ def _on_screen(score: "Score", ranking: Sequence[int], *, words: bool) -> str:
         table = Table("word", "bits", "one in", box=None)
         for each in score.symbols:
             shown = each.piece.strip() or {"\n": "(line break)"}.get(each.symbol, "(end)")
-            table.add_row(Text(shown, _style(each)), f"{each.surprisal:.1f}", f"{2**each.surprisal:,.0f}")
+            table.add_row(
+                Text(shown, _style(each)),
+                f"{each.surprisal:.1f}",
+                f"{2**each.surprisal:,.0f}" if each.surprisal < 1000 else "more",
+            )
         console.print(table)
         console.print()
     if len(score.sentences) > 1:

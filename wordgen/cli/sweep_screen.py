@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from wordgen.cli.output import on_screen, show, wrapped
+from wordgen.cli.output import on_screen, put, show, wrapped
 from wordgen.commands import listing_command
 from wordgen.evaluation.in_words import shown_perplexity
 from wordgen.lab.planning import PlannedSweep
@@ -49,7 +49,7 @@ def show_plan(planned: PlannedSweep, at_once: int) -> None:
         table.add_row(escape(network.name), parameters, f"{plan.steps_per_epoch:,}", f"{run.settings.epochs:,}", memory)
     seeds = ", ".join(map(str, sweep.random_seeds))
     many = f"{len(planned.runs)} runs ({len(sweep.networks)} networks, random seeds {seeds})"
-    show(
+    put(
         on_screen(
             [
                 *([wrapped(sweep.about)] if sweep.about else []),
@@ -207,7 +207,7 @@ def show_end(planned: PlannedSweep, end: SweepEnd, command: str) -> None:
     parts.append(f"In TensorBoard:  tensorboard --logdir {planned.folder}")
     if lost:
         parts.append(f"{lost} run{'s were' if lost > 1 else ' was'} lost on the way. Go on with it:  {command}")
-    show(on_screen(parts))
+    put(on_screen(parts))
 
 
 def show_stopped(command: str) -> None:

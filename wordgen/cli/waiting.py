@@ -53,13 +53,13 @@ class SymbolProgress:
 
 
 def _bar(doing: str, done: int, symbols: int) -> "Progress":
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 
+    from wordgen.training.screen import screen
     from wordgen.training.transfer import Bar
 
     columns = (TextColumn(doing), BarColumn(), MofNCompleteColumn(), TextColumn("symbols"), TimeRemainingColumn())
-    bar = Bar(*columns, console=Console(stderr=True), transient=True)
+    bar = Bar(*columns, console=screen(sys.stderr), transient=True)
     bar.add_task("", total=symbols, completed=done)
     bar.start()
     return bar
@@ -68,11 +68,10 @@ def _bar(doing: str, done: int, symbols: int) -> "Progress":
 @contextmanager
 def fetching() -> Iterator[Callable[[str, int, int], None]]:
     """Shows how a text is fetched, beside the output."""
-    from rich.console import Console
-
+    from wordgen.training.screen import screen
     from wordgen.training.transfer import TransferDisplay
 
-    display = TransferDisplay(Console(stderr=True))
+    display = TransferDisplay(screen(sys.stderr))
     try:
         yield display.tell
     finally:
@@ -82,9 +81,8 @@ def fetching() -> Iterator[Callable[[str, int, int], None]]:
 @contextmanager
 def reading(name: str) -> Iterator[Callable[[int, int], None]]:
     """Shows how far a text has been read, beside the output, where that is a terminal."""
-    from rich.console import Console
-
+    from wordgen.training.screen import screen
     from wordgen.training.transfer import bytes_bar
 
-    with bytes_bar(Console(stderr=True), f"Reading {name}") as bar:
+    with bytes_bar(screen(sys.stderr), f"Reading {name}") as bar:
         yield lambda done, total: bar.update(bar.task_ids[0], completed=done, total=total)

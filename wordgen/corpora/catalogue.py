@@ -2,7 +2,6 @@
 
 import os
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -12,6 +11,7 @@ from urllib.parse import urlsplit
 
 from wordgen.corpora.reading import Encoding
 from wordgen.errors import CorpusError, SettingError
+from wordgen.files import read_toml
 from wordgen.settings import Settings, setting
 
 UnitKind = Literal["line", "paragraph", "document"]
@@ -133,7 +133,7 @@ def _entries(path: Path) -> dict[str, CatalogueEntry]:
     entry = ""
     try:
         entries: dict[str, CatalogueEntry] = {}
-        for name, table in tomllib.loads(path.read_text(encoding="utf-8-sig")).items():
+        for name, table in read_toml(path).items():
             entry = f"the entry {name}: "
             # `..` after a link leads elsewhere than it says, so the folder is the one the links lead to.
             entries[name] = CatalogueEntry.from_table(name, table, path.parent.resolve())

@@ -16,12 +16,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 from queue import SimpleQueue
 
 import numpy as np
 from numpy.typing import NDArray
 
+from wordgen.child_process import python_command
 from wordgen.corpora.units import Unit, visible_width
 from wordgen.errors import CorpusError
 from wordgen.text.tokenizers import TokenizerName, tokenizer_named
@@ -158,14 +158,11 @@ class _CutterProcess:
     """
 
     def __init__(self, tokenizer: TokenizerName, name: int) -> None:
-        where_wordgen_is = str(Path(__file__).resolve().parents[2])
-        paths = [path for path in (os.environ.get("PYTHONPATH"), where_wordgen_is) if path]
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-c", f"from wordgen.dataset.cutting import serve; serve({tokenizer!r}, {name})"],
+            python_command(f"from wordgen.dataset.cutting import serve; serve({tokenizer!r}, {name})"),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             start_new_session=True,  # Ctrl-C is for the process that asked
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
         )
 
     def cut(self, batch: Batch) -> Cut:

@@ -5,7 +5,6 @@ that stand there, as the suffix arrays of text search are. So a run is found in 
 long the text is, and the files are memory-mapped: opening them reads nothing.
 """
 
-import json
 import mmap
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 
 from wordgen.dataset.encoding import source_of
 from wordgen.errors import BundleError
-from wordgen.files import file_checksum
+from wordgen.files import file_checksum, read_regular, regular_size, unsealed
 from wordgen.text.vocabulary import END, UNKNOWN, Vocabulary
 
 COPY_INDEX = "copy_index"
@@ -25,8 +24,10 @@ FEWEST_SYMBOLS = 5
 """A run of fewer symbols is everybody's: no copy."""
 DEPTH = 64
 """How many symbols of a place its rank goes by."""
-FORMAT = 1
+FORMAT = 2
 DESCRIBED, IDS, ORDER, LINES = "index.json", "ids.bin", "order.bin", "lines.npy"
+_LARGEST, _LARGEST_DESCRIPTION = 2**34, 2**24
+"""Bytes that are read of each at most: places are numbered by 32 bits."""
 _PLACES_TRIED = 16
 _ID_BYTES = 4
 
@@ -69,9 +70,10 @@ class CopyIndex:
 
     def __init__(self, folder: Path, vocabulary: Vocabulary) -> None:
         try:
-            described = json.loads((folder / DESCRIBED).read_text(encoding="utf-8"))
+            described = unsealed(read_regular(folder / DESCRIBED, _LARGEST_DESCRIPTION))
             whole = described["format"] == FORMAT and all(
-                file_checksum(folder / name) == checksum for name, checksum in described["sums"].items()
+                regular_size(folder / name) <= _LARGEST and file_checksum(folder / name) == described["sums"][name]
+                for name in (IDS, ORDER, LINES)
             )
             if not whole:
                 raise ValueError
@@ -80,13 +82,33 @@ class CopyIndex:
             self._ids = _mapped(folder / IDS)
             self._order = np.frombuffer(_mapped(folder / ORDER), "<u4")
             self._lines = np.load(folder / LINES, mmap_mode="r")
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            if own:
+                self._check(len(vocabulary))
+        except (OSError, ValueError, LookupError, TypeError, EOFError, SyntaxError, MemoryError) as error:
             raise BundleError(
                 f"The copy index {folder} is damaged: delete that folder to write without, or train the model again."
             ) from error
         if not own:
             raise BundleError(f"The copy index {folder} belongs to another model: delete that folder to write without.")
         self._size = len(self._order)
+
+    def _check(self, vocabulary_size: int) -> None:
+        """That its arrays fit together: whoever made them may have made their checksums, too."""
+        ids, lines = np.frombuffer(self._ids, ">u4"), self._lines
+        fits = (
+            len(ids) == len(self._order)
+            and int(self._order.max()) < len(ids)
+            and int(ids.max()) < vocabulary_size
+            and all(isinstance(name, str) for name in self._files)
+            and lines.ndim == 2
+            and lines.shape[1] == 3
+            and lines.dtype.kind in "iu"
+            and len(lines) > 0
+            and bool((lines >= 0).all())
+            and int(lines[:, 2].max()) < len(self._files)
+        )
+        if not fits:
+            raise ValueError("its parts do not fit together")
 
     def followers(self, run: Sequence[int]) -> NDArray[np.integer]:
         """The symbols that follow on this run anywhere in the training text; up to DEPTH - 1 symbols are looked at."""

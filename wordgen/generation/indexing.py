@@ -4,7 +4,6 @@ The places are sorted part by part, each part those of some first tokens, and wr
 the largest part alone, and between two steps of the work one can look how far it is, or end it.
 """
 
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial as partial_of
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 
 from wordgen.dataset.encoding import Dataset
 from wordgen.errors import StorageError
-from wordgen.files import file_checksum, shown_size, whole_folder
+from wordgen.files import file_checksum, sealed, shown_size, whole_folder
 from wordgen.generation.copies import DEPTH, DESCRIBED, FORMAT, IDS, LINES, ORDER
 from wordgen.text.vocabulary import START
 
@@ -67,7 +66,7 @@ def write_copy_index(
             "files": dataset.files,
             "sums": {file.name: file_checksum(file, partial_of(tell, done, len(ids))) for file in partial.iterdir()},
         }
-        (partial / DESCRIBED).write_text(json.dumps(described, ensure_ascii=False), encoding="utf-8")
+        (partial / DESCRIBED).write_bytes(sealed(described))
 
 
 def memory_of_index(tokens: int) -> int:

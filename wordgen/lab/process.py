@@ -9,7 +9,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-import wordgen
+from wordgen.child_process import wordgen_command
 from wordgen.commands import resuming_arguments, training_arguments
 from wordgen.errors import StorageError
 from wordgen.files import make_folder, told_plainly
@@ -35,8 +35,7 @@ class RunningProcess:
         self.progress = Progress(run.settings.epochs, best=best)
         self._log = Log(run.log, self.progress)
         self._signals = 0
-        # -P, for a module in the working folder is none of ours.
-        command = [sys.executable, "-P", "-m", "wordgen", *_arguments(run), "--log-format", "json"]
+        command = wordgen_command(*_arguments(run), "--log-format", "json")
         with told_plainly(run.log), run.log.open("ab") as log:
             hold(log.fileno())
             self._process = subprocess.Popen(
@@ -96,10 +95,8 @@ def _arguments(run: PlannedRun) -> list[str]:
 
 
 def _environment(threads: int) -> dict[str, str]:
-    root = str(Path(wordgen.__file__).parents[1])
-    paths = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
     share = {"TF_NUM_INTRAOP_THREADS": str(threads), "TF_NUM_INTEROP_THREADS": str(threads)}
-    return {**os.environ, "PYTHONPATH": paths, "PYTHONUTF8": "1", **share}
+    return {**os.environ, "PYTHONUTF8": "1", **share}
 
 
 def end_what_is_left_over(run: PlannedRun) -> None:

@@ -1,7 +1,6 @@
 """A sweep as a file: settings that all runs share, those that differ, and the random seeds."""
 
 import re
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from itertools import product
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from wordgen.errors import SettingError, reason_of
+from wordgen.files import read_toml
 from wordgen.recipes import shipped_folder
 from wordgen.run_folder import is_run_name
 from wordgen.run_settings import OF_THE_DEVICES, TrainSettings
@@ -61,7 +61,7 @@ def find_sweep(name: str) -> Sweep:
         )
     path = Path(name) if own else shipped_folder("sweeps") / f"{name}.toml"
     try:
-        return _sweep_of(path.stem, tomllib.loads(path.read_text(encoding="utf-8-sig")))
+        return _sweep_of(path.stem, read_toml(path))
     except (OSError, ValueError, SettingError) as error:
         raise SettingError(f"The sweep {path} cannot be read: {reason_of(error)}.") from error
 

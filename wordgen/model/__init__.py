@@ -10,6 +10,8 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from wordgen.errors import unusable_package
+
 
 @contextmanager
 def _native_notes_hidden() -> Iterator[None]:
@@ -29,9 +31,22 @@ def _native_notes_hidden() -> Iterator[None]:
             os.close(kept)
 
 
+def _import_tensorflow() -> None:
+    """With one sentence where it is not there or is broken, in whatever way."""
+    try:
+        import keras
+        import tensorflow
+
+        _ = tensorflow.__version__, keras.__version__  # the folder of one that was removed has nothing in it
+    except ImportError as error:
+        raise unusable_package(error) from error
+    except Exception as error:
+        raise unusable_package(ImportError(f"TensorFlow: {type(error).__name__}: {error}")) from error
+
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
 os.environ["KERAS_BACKEND"] = "tensorflow"
 
 with _native_notes_hidden():
-    import tensorflow  # noqa: F401  # pyright: ignore[reportUnusedImport]
+    _import_tensorflow()

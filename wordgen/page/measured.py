@@ -11,16 +11,17 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from wordgen.files import write_whole
+from wordgen.files import read_json, write_whole
 
 EVALUATION = "evaluation.json"
 _FORMAT = 1
+_LARGEST = 2**24
 
 
 def read_measured(folder: Path) -> dict[str, Any]:
     """The entries by the name of the part; none where there is no such file, or it cannot be read."""
     with suppress(OSError, ValueError, KeyError, TypeError):
-        content = json.loads((folder / EVALUATION).read_text(encoding="utf-8"))
+        content = read_json(folder / EVALUATION, _LARGEST)
         if content["format"] == _FORMAT:
             return dict(content["parts"])
     return {}

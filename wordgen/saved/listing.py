@@ -3,14 +3,15 @@
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
 from wordgen.architecture import Architecture, shown_layers
-from wordgen.bundle import CONFIG, UNKNOWN_WORDS, VOCABULARY, WEIGHTS, read_config
+from wordgen.bundle import CONFIG, UNKNOWN_WORDS, VOCABULARY, WEIGHTS, load_bundle, read_config
 from wordgen.errors import BundleError, SettingError, WordgenError
+from wordgen.generation.copies import COPY_INDEX, CopyIndex
 from wordgen.page.facts import Facts, Score
 from wordgen.page.measured import as_json, read_measured
 from wordgen.run_folder import REPORT, SAVED_MODELS, find_model, holds_runs, is_run_name, is_set_aside, name_of
@@ -148,6 +149,19 @@ def find_saved(name: str | None = None) -> SavedRun:
     if name is not None and is_run_name(name) and is_run_folder(SAVED_MODELS / name):
         return look_at(SAVED_MODELS / name)
     return look_at(find_model(name))
+
+
+def checked(run: SavedRun) -> SavedRun:
+    """The same once all that its model consists of has been read: a damaged one is broken, and its note says why."""
+    if not run.has_model or run.status == "training now":
+        return run
+    try:
+        bundle = load_bundle(run.folder)
+        if (run.folder / COPY_INDEX).is_dir():
+            CopyIndex(run.folder / COPY_INDEX, bundle.vocabulary)
+    except BundleError as error:
+        return replace(run, status="broken", note=str(error))
+    return run
 
 
 def is_run_folder(folder: Path) -> bool:

@@ -17,13 +17,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wordgen.errors import BundleError
-from wordgen.files import remove_unfinished, whole_folder, write_whole
+from wordgen.files import read_json, read_regular, remove_unfinished, whole_folder, write_whole
 from wordgen.training.reports import EpochReport, Sample
 
 FOLDER = "checkpoints"
 _ARRAYS, _POSITION = "state.safetensors", "position.json"
 _FORMAT = 1
 _KEPT = 3
+_LARGEST_POSITION, _LARGEST_ARRAYS = 2**28, 2**36
+"""Bytes that are read at most."""
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -90,14 +92,14 @@ class Checkpoints:
         shutil.rmtree(self._place(step), ignore_errors=True)  # of a run that came here before and is back
         with whole_folder(self._place(step)) as partial:
             write_whole(partial / _ARRAYS, content)
-            write_whole(partial / _POSITION, json.dumps(described, ensure_ascii=False, allow_nan=False).encode())
+            write_whole(partial / _POSITION, _as_written(described))
         for old in self._places()[:-_KEPT]:
             shutil.rmtree(old, ignore_errors=True)
 
     def newest_position(self) -> Position:
         """Where the newest checkpoint says that it stands, or the beginning; if it is whole, only `newest` knows."""
         try:
-            described = json.loads((self._places()[-1] / _POSITION).read_bytes())
+            described = read_json(self._places()[-1] / _POSITION, _LARGEST_POSITION)
             return Position.from_mapping(described["position"])
         except (IndexError, OSError, ValueError, KeyError, TypeError):
             return Position()
@@ -112,7 +114,7 @@ class Checkpoints:
         for place in reversed(places):
             try:
                 return _read(place)
-            except (FileNotFoundError, ValueError, KeyError, TypeError) as error:
+            except (FileNotFoundError, ValueError, KeyError, TypeError, RecursionError) as error:
                 self._warn(f"The checkpoint {place} is damaged ({error}): it is set aside and passed over.")
                 place.rename(place.with_name(f"damaged-{place.name}-{time.time_ns()}"))
             except OSError as error:
@@ -150,18 +152,24 @@ def check_names(arrays: Arrays, shapes: Mapping[str, tuple[int, ...]]) -> None:
 
 
 def _read(place: Path) -> Checkpoint:
-    described = json.loads((place / _POSITION).read_bytes())
+    written = read_regular(place / _POSITION, _LARGEST_POSITION)
+    described = json.loads(written)
     if described["format"] != _FORMAT:
         raise BundleError(
             f"The checkpoint {place} has format {described['format']!r}, and this wordgen reads {_FORMAT}: "
             "resume it with the wordgen that wrote it."
         )
-    content = (place / _ARRAYS).read_bytes()
-    if _checksum(content, described["position"]) != described["sha256"]:
+    content = read_regular(place / _ARRAYS, _LARGEST_ARRAYS)
+    whole = _checksum(content, described["position"]) == described["sha256"]
+    if not whole or written != _as_written(described):  # a flipped bit may leave the value as it was
         raise ValueError("its checksum is wrong")
     found = Checkpoint(content, described["position"])
     _ = found.position  # it must be one
     return found
+
+
+def _as_written(described: Mapping[str, Any]) -> bytes:
+    return json.dumps(described, ensure_ascii=False, allow_nan=False).encode()
 
 
 def _checksum(content: bytes, position: Mapping[str, Any]) -> str:

@@ -7,28 +7,78 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from wordgen.errors import BundleError, StorageError
-from wordgen.files import write_whole
+from wordgen.errors import BundleError, StorageError, reason_of
+from wordgen.files import read_json, write_whole
 from wordgen.training.reports import Begun, Ending, EpochReport, Observer, Plan
 
 REPORT = "report.json"
 _FORMAT = 1
+_LARGEST = 2**28
 
 
 def read_report(folder: Path) -> dict[str, Any]:
     try:
-        report = json.loads((folder / REPORT).read_text(encoding="utf-8"))
+        report = read_json(folder / REPORT, _LARGEST)
         if report["format"] != _FORMAT:
             raise BundleError(
                 f"The report in {folder} has format {report['format']!r}, and this wordgen reads {_FORMAT}."
             )
+        _check_kinds(report, _KINDS, "it")
         _ = report["settings"]["corpus"], report["dataset"]["fingerprint"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BundleError(
-            f"The report in {folder} cannot be read ({error}): without it the run can neither be resumed nor its text "
-            "found again."
+            f"The report in {folder} cannot be read ({reason_of(error)}): without it the run can neither be resumed "
+            "nor its text found again."
         ) from error
     return report
+
+
+_NUMBER: Any = (int, float)
+_TEXT_OR_NOTHING: Any = (str, type(None))
+_COUNTS = {"units": int, "symbols": int, "unknown": int, "characters": int, "spelled?": int, "letters?": int}
+_KINDS: dict[str, Any] = {
+    "epochs": [
+        {
+            "epoch": int, "step": int, "train_perplexity": _NUMBER, "valid_perplexity": _NUMBER, "seconds": _NUMBER,
+            "samples": [{"mode": str, "text": str, "seed?": _TEXT_OR_NOTHING}], "best?": bool, "averaged?": bool,
+        }
+    ],
+    "settings": dict,
+    "dataset": {
+        "fingerprint": str, "types?": int, "vocabulary?": int, "special_symbols?": int,
+        "splits": {"train": _COUNTS, "valid": _COUNTS, "test": _COUNTS},
+    },
+    "text?": {
+        "corpus?": str, "source?": str, "tokenizer?": str, "unit?": str, "line_breaks?": str, "notes?": [str],
+    },
+    "architecture": dict,
+    "parameters?": int,
+    "steps_per_epoch": int,
+    "ended": _TEXT_OR_NOTHING,
+    "best_epoch?": (int, type(None)),
+    "valid_perplexity?": (int, float, type(None)),
+    "unigram_perplexity?": (int, float, type(None)),
+    "seconds?": _NUMBER,
+    "word_to_try?": _TEXT_OR_NOTHING,
+    "devices?": str,
+    "recipe?": _TEXT_OR_NOTHING,
+    "began?": str,
+    "wordgen?": str,
+}  # fmt: skip
+"""What each part of a report is: a list of such, a table of such, or a plain kind; what has a ? may be missing."""
+
+
+def _check_kinds(value: Any, kind: Any, where: str) -> None:
+    """Files that a stranger has written may have anything in their places."""
+    if isinstance(kind, dict) and isinstance(value, dict):
+        for name, inner in kind.items():
+            if name.removesuffix("?") in value or not name.endswith("?"):
+                _check_kinds(value[name.removesuffix("?")], inner, name.removesuffix("?"))
+    elif isinstance(kind, list) and isinstance(value, list):
+        for each in value:
+            _check_kinds(each, kind[0], where)
+    elif isinstance(kind, dict | list) or not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        raise ValueError(f"{where} is of the wrong kind")
 
 
 class ReportFile(Observer):

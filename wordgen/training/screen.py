@@ -2,13 +2,25 @@
 
 import os
 import sys
+from collections.abc import Iterator
 from typing import Any, TextIO, cast
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
+
+from wordgen.printing import plain
 
 
-def screen(stream: TextIO | None = None) -> Console:
-    return Console(file=cast(TextIO, _Forgiving(sys.stdout if stream is None else stream)))
+class Screen(Console):
+    """A console that writes no control characters but its own."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(plain(segment.text), segment.style)
+
+
+def screen(stream: TextIO | None = None) -> Screen:
+    return Screen(file=cast(TextIO, _Forgiving(sys.stdout if stream is None else stream)))
 
 
 def hide_native_notes() -> None:

@@ -1,0 +1,124 @@
+"""How a command begins: early Ctrl-C, streams that are closed or full, planted modules, missing packages."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT, command_environment, run_python
+from tests.saved_runs import make_run
+from wordgen.child_process import python_command, wordgen_command
+
+INTERRUPTED = """
+import os, signal, sys
+from wordgen.cli import start
+class Finder:
+    left = {place}
+    def find_spec(self, name, path=None, target=None):
+        Finder.left -= 1
+        if not Finder.left:
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Finder())
+sys.exit(start.main())
+"""
+
+
+@pytest.mark.parametrize("place", [1, 40, 150, 400])
+def test_ctrl_c_while_modules_are_imported_ends_it_in_one_line(place: int, tmp_path: Path):
+    ended = run_python("-c", INTERRUPTED.format(place=place), "train", "--corpus", "spells", "--dry-run", cwd=tmp_path)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "Stopped.\n")
+
+
+def run_shell(line: str, room: Path) -> "subprocess.CompletedProcess[str]":
+    python = f"{sys.executable} -m wordgen"
+    return subprocess.run(
+        ["bash", "-c", line.replace("wordgen", python)],
+        cwd=room, env=command_environment(), capture_output=True, text=True, timeout=200, check=False,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "said"),
+    [
+        ("wordgen runs >&-", 2, "Error: The text cannot be written out: Bad file descriptor.\n"),
+        ("wordgen runs > /dev/full", 2, "Error: The text cannot be written out: No space left on device.\n"),
+        ("wordgen --help > /dev/full", 2, "Error: The text cannot be written out: No space left on device.\n"),
+        ("wordgen runs >&- 2>&- <&-", 2, ""),
+        ("wordgen generate --model nowhere 2> /dev/full", 2, ""),
+        ("wordgen generate --model nowhere 2>&-", 2, ""),
+        ("wordgen train --corpus - <&-", 2, "Error: Nothing came through standard input: there is nothing to learn "
+         "from.\n"),
+        ("wordgen generate --interactive <&- > /dev/null", 0, ""),
+        ("wordgen runs rm small <&- > /dev/null", 2, "Error: Nobody is there to be asked: give --yes to remove "
+         "without a question.\n"),
+    ],
+)  # fmt: skip
+def test_streams_that_are_closed_or_full_give_a_sentence(line: str, code: int, said: str, in_empty_folder: Path):
+    make_run("small")
+    ended = run_shell(line, in_empty_folder)
+    assert (ended.returncode, ended.stderr) == (code, said)
+    assert "Traceback" not in ended.stdout
+
+
+PLANTED = """
+import builtins, os
+with open({mark!r}, "a") as mark:
+    mark.write(__name__ + "\\n")
+"""
+
+
+def test_modules_in_the_working_folder_are_not_run(tmp_path: Path):
+    mark = tmp_path / "mark"
+    (tmp_path / "nothing.py").write_text("import sys; print(*sys.modules)")
+    before = set(run_python("-m", "nothing", cwd=tmp_path).stdout.split())  # Python looks for these by itself
+    others = {"filelock", "numpy", "requests", "rich", "safetensors", "tensorflow", "tomlkit", "wordgen"}
+    for name in (set(sys.stdlib_module_names) | others) - before:
+        (tmp_path / f"{name}.py").write_text(PLANTED.format(mark=str(mark)))
+    (tmp_path / "wordgen.py").unlink()  # which `python -m wordgen` would run, as it is asked to
+    environment = {name: value for name, value in command_environment().items() if name != "PYTHONPATH"}
+    code = "import wordgen.dataset.cutting, wordgen.run_lock, filelock"
+    for command in (wordgen_command("train", "--corpus", "nowhere"), python_command(code)):
+        ended = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+        assert "Traceback" not in ended.stderr
+        assert not mark.exists(), mark.read_text()
+    ended = run_python("-m", "wordgen", "train", "--corpus", "nowhere", cwd=tmp_path)
+    assert "no corpus 'nowhere'" in ended.stderr
+    assert not mark.exists(), mark.read_text()
+
+
+def test_a_python_without_the_packages_is_told_to_be_the_wrong_one(tmp_path: Path):
+    for command in ([str(ROOT / "train.py"), "--corpus", "lotr"], ["-m", "wordgen", "runs"]):
+        ended = run_python("-S", *command, cwd=tmp_path)
+        assert ended.returncode == 2
+        assert ended.stderr.startswith(f"Error: This Python ({sys.executable}) does not have ")
+        assert ended.stderr.endswith(
+            ", which wordgen needs: activate the environment of wordgen first (. .venv/bin/activate), or let  make "
+            "demo  set one up.\n"
+        )
+        assert ended.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("", "TensorFlow: AttributeError: module 'tensorflow' has no attribute '__version__'"),
+        ("import no_such_module", "does not have no_such_module"),
+        ("raise ImportError('libfoo.so.9: cannot open\\nshared object')", "libfoo.so.9: cannot open shared object"),
+        ("raise TypeError('Descriptors cannot be created')", "TensorFlow: TypeError: Descriptors cannot be created"),
+    ],
+)
+def test_a_broken_tensorflow_is_told_in_one_sentence(content: str, said: str, tmp_path: Path):
+    for name in ("tensorflow", "keras"):
+        package = tmp_path / "broken" / name
+        package.mkdir(parents=True)
+        (package / "__init__.py").write_text(content)
+    path = os.pathsep.join([str(tmp_path / "broken"), str(ROOT)])
+    options = "--corpus spells --layers 1 --units 8 --quiet"
+    ended = run_python("-m", "wordgen", "train", *options.split(), cwd=tmp_path, PYTHONPATH=path)
+    assert ended.returncode == 2
+    assert ended.stderr.count("\n") == 1, ended.stderr
+    assert said in ended.stderr
+    assert "activate the environment of wordgen" in ended.stderr
+    assert not list((tmp_path / "saved_models").glob("*"))

@@ -1,0 +1,300 @@
+"""Files of a stranger or a bad disk: every flipped bit is noticed, and nothing hangs or ends in a traceback."""
+
+import copy
+import json
+import os
+import shutil
+import signal
+import struct
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.saved_runs import made_report, make_run, score
+from tests.test_bundle import make_bundle
+from wordgen.bundle import CONFIG, FORMAT, UNKNOWN_WORDS, VOCABULARY, WEIGHTS, Bundle, load_bundle, save_bundle
+from wordgen.cli.main import main
+from wordgen.corpora.finding import open_corpus
+from wordgen.dataset.encoding import Dataset, prepare
+from wordgen.dataset.unknown_words import UnknownWords
+from wordgen.errors import BundleError, WordgenError
+from wordgen.generation.copies import CopyIndex
+from wordgen.generation.indexing import write_copy_index
+from wordgen.recipes import find_recipe
+from wordgen.text.settings import TextSettings
+from wordgen.training.checkpoint import Checkpoints, Position
+from wordgen.training.reports import EpochReport, Sample
+
+POSITIONS = settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@pytest.fixture(autouse=True)
+def no_hang() -> Iterator[None]:
+    """What takes a minute hangs, and is ended."""
+    signal.alarm(60)
+    yield
+    signal.alarm(0)
+
+
+def flipped(content: bytes, bit: int) -> bytes:
+    place, mask = bit // 8 % len(content), 1 << bit % 8
+    return content[:place] + bytes([content[place] ^ mask]) + content[place + 1 :]
+
+
+def check_flip(path: Path, bit: int, load: Callable[[], object]) -> None:
+    """Flip one bit of a file: `load` refuses it; then flip it back."""
+    whole = path.read_bytes()
+    path.write_bytes(flipped(whole, bit))
+    try:
+        with pytest.raises(BundleError):
+            load()
+    finally:
+        path.write_bytes(whole)
+
+
+@pytest.fixture(scope="module")
+def bundle_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("bundle") / "run"
+    words = UnknownWords(("crow", "Mice"), ((3, 0, 2, False), (2, 1, 4, True)))
+    save_bundle(replace(make_bundle(), unknown_words=words), folder)
+    return folder
+
+
+@pytest.mark.parametrize("name", [CONFIG, VOCABULARY, WEIGHTS, UNKNOWN_WORDS])
+@POSITIONS
+@given(bit=st.integers(0, 2**20))
+def test_every_flipped_bit_of_a_bundle_is_noticed(name: str, bit: int, bundle_folder: Path):
+    check_flip(bundle_folder / name, bit, lambda: load_bundle(bundle_folder))
+    load_bundle(bundle_folder)
+
+
+@pytest.fixture(scope="module")
+def indexed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Dataset, Path]:
+    room = tmp_path_factory.mktemp("indexed")
+    (room / "tale.txt").write_text("".join(f"Road {number % 7} goes on and on.\n\n" for number in range(40)))
+    dataset = prepare(open_corpus(str(room / "tale.txt")), TextSettings(), room / "encoded")
+    write_copy_index(dataset, room / "copy_index")
+    return dataset, room / "copy_index"
+
+
+@pytest.mark.parametrize("name", ["index.json", "ids.bin", "order.bin", "lines.npy"])
+@POSITIONS
+@given(bit=st.integers(0, 2**20))
+def test_every_flipped_bit_of_a_copy_index_is_noticed(name: str, bit: int, indexed: tuple[Dataset, Path]):
+    dataset, folder = indexed
+    check_flip(folder / name, bit, lambda: CopyIndex(folder, dataset.codec.vocabulary))
+    CopyIndex(folder, dataset.codec.vocabulary)
+
+
+@pytest.fixture(scope="module")
+def checkpointed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run = tmp_path_factory.mktemp("run")
+    epoch = EpochReport(1, 20, 3.5, 1e-05, True, 1e22, (Sample("sample", "The road\n", "The"),))
+    arrays = {"weights": np.arange(12, dtype=np.float32), "step": np.array(3)}
+    Checkpoints(run, print).save(20, arrays, Position(2, 0, 1e-07, 3, 1e-05, 1, [epoch], 3.25))
+    return run
+
+
+@pytest.mark.parametrize("name", ["state.safetensors", "position.json"])
+@POSITIONS
+@given(bit=st.integers(0, 2**20))
+def test_every_flipped_bit_of_a_checkpoint_is_noticed(name: str, bit: int, checkpointed: Path):
+    place = checkpointed / "checkpoints" / "step-000000000020"
+    whole = (place / name).read_bytes()
+    told: list[str] = []
+    (place / name).write_bytes(flipped(whole, bit))
+    with pytest.raises(BundleError):
+        Checkpoints(checkpointed, told.append).newest()
+    for aside in place.parent.glob("damaged-*"):
+        assert "is damaged" in told[0]
+        aside.rename(place)
+    (place / name).write_bytes(whole)
+    assert Checkpoints(checkpointed, told.append).newest() is not None
+
+
+def replaced(make: Callable[[Path], object]) -> Callable[[Path], None]:
+    def attack(path: Path) -> None:
+        path.unlink()
+        make(path)
+
+    return attack
+
+
+ATTACKS: dict[str, Callable[[Path], object]] = {
+    "a pipe": replaced(os.mkfifo),
+    "a link to a device without an end": replaced(lambda path: path.symlink_to("/dev/zero")),
+    "a link to itself": replaced(lambda path: path.symlink_to(path.name)),
+    "a link to a folder": replaced(lambda path: path.symlink_to("/proc/self/fd")),
+    "a link to the terminal": replaced(lambda path: path.symlink_to("/dev/tty")),
+    "a folder": replaced(Path.mkdir),
+    "a file of a terabyte": lambda path: os.truncate(path, 2**40),
+    "nothing": lambda path: path.write_bytes(b""),
+    "deep JSON": lambda path: path.write_text("[" * 100_000),
+    "deep tables": lambda path: path.write_text('{"format":' * 100_000),
+    "a list": lambda path: path.write_text("[[]]"),
+    "zeros": lambda path: path.write_bytes(bytes(5000)),
+    "a huge header": lambda path: path.write_bytes(struct.pack("<Q", 2**62) + b"{}"),
+    "no text": lambda path: path.write_bytes(b'{"\xff\xfe\xed\xa0\x80": 3}'),
+    "half a surrogate pair": lambda path: path.write_text('[["\\ud800", 1]]'),
+    "a huge number": lambda path: path.write_text('{"format": ' + "9" * 5000 + "}"),
+}
+COMMANDS = [
+    ["runs"],
+    ["runs", "--json", "--sort", "valid"],
+    ["runs", "show", "bad"],
+    ["runs", "compare", "bad", "good"],
+    ["generate", "--model", "bad", "--length", "5", "--max-copy", "6"],
+    ["generate", "--model", "bad", "--length", "5", "--json"],
+    ["score", "--model", "bad", "a b"],
+    ["evaluate", "bad"],
+    ["train", "--resume", "bad", "--quiet"],
+    ["export", "bad", "--to", "onnx", "--output", "out.onnx", "--overwrite"],
+]
+
+
+def check_commands(capsys: pytest.CaptureFixture[str], commands: list[list[str]]) -> None:
+    """Each does its work or says in one sentence why it cannot."""
+    for arguments in commands:
+        code = main(arguments)
+        captured = capsys.readouterr()
+        assert code in (0, 2), (arguments, captured)
+        assert "itself" not in captured.err, (arguments, captured.err)
+        assert "NaN" not in captured.out, (arguments, captured.out)
+        if arguments == ["runs"]:
+            assert "good" in captured.out
+
+
+def attacked(room: Path, file: str, attack: Callable[[Path], object], indexed: tuple[Dataset, Path]) -> None:
+    shutil.rmtree(room / "saved_models", ignore_errors=True)
+    make_run("good")
+    bad = make_run("bad", test=31.0)
+    shutil.copytree(indexed[1], bad / "copy_index")
+    attack(bad / file)
+
+
+@pytest.mark.parametrize("attack", ATTACKS.values(), ids=ATTACKS.keys())
+def test_a_hostile_folder_is_a_sentence_and_one_row(
+    attack: Callable[[Path], object],
+    in_empty_folder: Path,
+    indexed: tuple[Dataset, Path],
+    capsys: pytest.CaptureFixture[str],
+):
+    for file in (CONFIG, VOCABULARY, WEIGHTS, "report.json", "evaluation.json", "copy_index/index.json"):
+        attacked(in_empty_folder, file, attack, indexed)
+        check_commands(capsys, COMMANDS[:7])
+
+
+def test_the_list_shows_and_show_checks_what_is_damaged(
+    in_empty_folder: Path, indexed: tuple[Dataset, Path], capsys: pytest.CaptureFixture[str]
+):
+    attacked(in_empty_folder, WEIGHTS, lambda path: path.write_bytes(flipped(path.read_bytes(), -99)), indexed)
+    assert main(["runs", "show", "bad"]) == 0
+    assert "bad: broken, The model in saved_models/bad is damaged: the checksum of weights" in capsys.readouterr().out
+    attacked(in_empty_folder, "copy_index/order.bin", lambda path: path.write_bytes(bytes(8)), indexed)
+    assert main(["runs", "show", "bad", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["note"].startswith("The copy index saved_models/bad/copy_index")
+
+
+def test_an_index_that_names_other_files_reads_none(in_empty_folder: Path, indexed: tuple[Dataset, Path]):
+    from wordgen.files import sealed, unsealed
+
+    dataset, folder = indexed
+    index = shutil.copytree(folder, in_empty_folder / "index")
+    described = unsealed((index / "index.json").read_bytes())
+    described["sums"] = {"/dev/zero": "0", "../../x": "1"}
+    (index / "index.json").write_bytes(sealed(described))
+    with pytest.raises(BundleError, match="is damaged"):
+        CopyIndex(index, dataset.codec.vocabulary)
+
+
+@pytest.mark.parametrize("fill", [9e11, 2e12, 3e38, -3e38, float("inf"), float("nan")])
+def test_weights_beyond_all_numbers_give_a_sentence(
+    fill: float, in_empty_folder: Path, capsys: pytest.CaptureFixture[str]
+):
+    bundle = make_bundle()
+    dice = np.random.default_rng(1)
+    signs = {name: np.sign(dice.normal(size=array.shape)).astype(np.float32) for name, array in bundle.weights.items()}
+    weights = {name: array * np.float32(fill) for name, array in signs.items()}
+    save_bundle(Bundle(bundle.architecture, bundle.text, bundle.vocabulary, weights), Path("saved_models/bad"))
+    for arguments in (
+        ["generate", "--json"],
+        ["generate", "--mode", "beam"],
+        ["score", "a b", "--json"],
+        ["score", "a b"],
+    ):
+        assert main([*arguments, "--model", "bad"]) == (0 if fill == 9e11 else 2)
+        captured = capsys.readouterr()
+        assert "NaN" not in captured.out
+        assert captured.err.count("Error: ") == (0 if fill == 9e11 else 1)
+        assert "itself" not in captured.err
+
+
+JSON = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=4)),
+    lambda inner: st.one_of(st.lists(inner, max_size=2), st.dictionaries(st.text(max_size=4), inner, max_size=2)),
+    max_leaves=4,
+)
+
+
+def places_in(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    yield path
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, each in inner:
+        yield from places_in(each, (*path, key))
+
+
+def with_change(value: Any, path: tuple[Any, ...], new: Any) -> Any:
+    if not path:
+        return new
+    changed = copy.copy(value)
+    changed[path[0]] = with_change(value[path[0]], path[1:], new)
+    return changed
+
+
+REPORT = made_report(bits=1.25, test=None)
+MEASURED = {"format": 1, "parts": {"test": score(31.0), "valid": score(30.0)}}
+CONFIG_JSON = {
+    "format": FORMAT,
+    "text": make_bundle().text.to_mapping(),
+    "architecture": json.loads(json.dumps(make_bundle().architecture.to_mapping())),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "content"), [("report.json", REPORT), ("evaluation.json", MEASURED), (CONFIG, CONFIG_JSON)]
+)
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_wrong_types_anywhere_are_refused(
+    name: str, content: Any, data: st.DataObject, in_empty_folder: Path, capsys: pytest.CaptureFixture[str]
+):
+    if not Path("saved_models").exists():
+        make_run("good")
+        make_run("bad", test=31.0)
+    place = data.draw(st.sampled_from(list(places_in(content))))
+    Path("saved_models/bad", name).write_text(json.dumps(with_change(content, place, data.draw(JSON))))
+    check_commands(capsys, [*COMMANDS[:4], COMMANDS[5], *COMMANDS[7:9]])
+
+
+@pytest.mark.parametrize("content", ["a=" + "[" * 100_000, "a" * 99, "\ud800", "[settings]\nunits = 1e999"])
+def test_hostile_tables_are_refused(content: str, in_empty_folder: Path, capsys: pytest.CaptureFixture[str]):
+    Path("bad.toml").write_text(content, errors="surrogatepass")
+    with pytest.raises(WordgenError):
+        find_recipe("bad.toml")
+    assert main(["sweep", "bad.toml"]) == 2
+    Path("data").mkdir()
+    shutil.copy("bad.toml", "data/own.toml")
+    assert main(["corpora"]) == 2
+    Path("bad.toml").unlink()
+    for make in (os.mkfifo, lambda path: Path(path).symlink_to("/dev/zero")):
+        make("bad.toml")
+        assert main(["sweep", "bad.toml"]) == 2
+        assert main(["train", "--corpus", "spells", "--recipe", "bad.toml"]) == 2
+        Path("bad.toml").unlink()
+    assert "itself" not in capsys.readouterr().err

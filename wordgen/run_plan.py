@@ -15,9 +15,10 @@ from wordgen.recipes import recipe_in_words
 from wordgen.run_folder import name_of
 from wordgen.run_settings import TrainSettings
 from wordgen.text.settings import TextSettings
+from wordgen.training.gpus import training_memory
 from wordgen.training.memory import free_memory, physical_memory
 from wordgen.training.reports import Observer, Plan, warner
-from wordgen.training.settings import TrainingSettings
+from wordgen.training.settings import DeviceSettings, TrainingSettings
 from wordgen.training.stopping import StopRequest
 
 _MUCH_UNKNOWN = 0.1
@@ -76,7 +77,7 @@ def _check_memory(plan: Plan, settings: TrainSettings, warn: Callable[[str], Non
     if learns_on_gpu:  # what a step needs lies in the memory of that
         return
     if not settings.force_memory:
-        plan.check_memory(physical_memory())
+        plan.check_memory(training_memory(DeviceSettings.part_of(settings), physical_memory()))
     free = free_memory()
     if free is not None and plan.memory.all > free:
         warn(

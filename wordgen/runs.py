@@ -156,9 +156,11 @@ def _join(
 
     import wordgen.model  # noqa: F401 - first, for it keeps TensorFlow's start-up notes off the screen
     from wordgen.training.assembly import Learner
-    from wordgen.training.hardware import settled
+    from wordgen.training.hardware import settled, unused_gpu
     from wordgen.training.joining import join, telling_of_a_lost_worker
 
+    if settings.local_devices is None and (sentence := unused_gpu()):
+        warner(observers)(sentence)
     agreement = _agreement(prepared.plan, settings, dry=dry)
     replicas = join(DeviceSettings.part_of(settings), place, agreement, stop)
     with telling_of_a_lost_worker(replicas, prepared.plan.run):

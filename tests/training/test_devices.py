@@ -1,11 +1,16 @@
 """What is known of devices and workers before any learns."""
 
 import json
+from pathlib import Path
 
 import pytest
+import tensorflow as tf
 
+from wordgen import Observer, TrainSettings
 from wordgen.errors import SettingError
 from wordgen.model.replicas import alone
+from wordgen.runs import dry_run_with
+from wordgen.training.gpus import gpu_is_here, training_memory
 from wordgen.training.hardware import cpu_features, settled
 from wordgen.training.settings import DeviceSettings
 from wordgen.training.workers import Place, place_of
@@ -74,3 +79,55 @@ def test_features_of_a_processor():
     facts = "processor\t: 0\nflags\t\t: fpu avx2 amx_bf16\nbugs\t\t: none\n"
     assert {"avx2", "amx_bf16"} <= cpu_features(facts)
     assert cpu_features("") == set()
+
+
+@pytest.fixture
+def two_gpus(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine where NVIDIA's own tool tells of two, and TensorFlow finds none, as without CUDA's libraries."""
+    room = tmp_path_factory.mktemp("tools")
+    tool = room / "nvidia-smi"
+    tool.write_text("#!/bin/sh\necho 24576\necho 16384\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", str(room), prepend=":")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+
+
+def test_signs_of_a_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("PATH", "")
+    assert not gpu_is_here(tmp_path, {})
+    (tmp_path / "dev").mkdir()
+    (tmp_path / "dev" / "nvidia0").touch()
+    assert gpu_is_here(tmp_path, {})
+    assert gpu_is_here(tmp_path, {"CUDA_VISIBLE_DEVICES": "0"})
+    assert not gpu_is_here(tmp_path, {"CUDA_VISIBLE_DEVICES": "-1"})
+    assert not gpu_is_here(tmp_path, {"CUDA_VISIBLE_DEVICES": ""})
+
+
+@pytest.mark.usefixtures("two_gpus")
+def test_the_memory_to_learn_in_is_that_of_the_smallest_gpu_where_gpus_learn(monkeypatch: pytest.MonkeyPatch):
+    physical = 64 * 2**30
+    assert training_memory(DeviceSettings(), physical) == physical  # without CUDA's libraries the CPU learns
+    monkeypatch.setattr("wordgen.training.gpus._cuda_is_here", lambda: True)
+    assert training_memory(DeviceSettings(), physical) == 16 * 2**30
+    assert training_memory(DeviceSettings(local_devices=2), physical) == physical
+    monkeypatch.setenv("PATH", "")
+    assert training_memory(DeviceSettings(), physical) == physical
+
+
+@pytest.mark.usefixtures("two_gpus", "in_empty_folder")
+def test_a_gpu_that_tensorflow_does_not_find_is_told_of_before_learning_begins():
+    told: list[str] = []
+
+    class Listener(Observer):
+        def starting(self) -> None:
+            told.append("starting")
+
+        def warned(self, sentence: str) -> None:
+            told.append(sentence)
+
+    tf.config.experimental.enable_tensor_float_32_execution(True)
+    dry_run_with(TrainSettings(corpus="spells", layers=1, units=4), [Listener()])
+    assert told[0] == "starting"
+    assert "the CPU learns" in told[1]
+    assert 'pip install "tensorflow[and-cuda]", or "wordgen[gpu]"' in told[1]
+    assert not tf.config.experimental.tensor_float_32_execution_enabled()  # float32 means float32

@@ -6,6 +6,7 @@ from typing import Literal
 import tensorflow as tf
 
 from wordgen.model.replicas import Replicas
+from wordgen.training.gpus import UNUSED, gpu_is_here
 from wordgen.training.settings import Precision
 
 _CPU_FACTS = Path("/proc/cpuinfo")
@@ -18,6 +19,11 @@ def settled(precision: Precision, replicas: Replicas) -> Literal["float32", "bfl
     # Asked by all, whatever they were given: a chief that resumes a run has its choice from there.
     chosen = replicas.from_chief(lambda: (_by_hardware() if precision == "auto" else precision).encode())
     return "bfloat16" if chosen == b"bfloat16" else "float32"
+
+
+def unused_gpu() -> str | None:
+    """A sentence where there is a GPU and TensorFlow cannot use any, as without CUDA's libraries."""
+    return UNUSED if not tf.config.list_physical_devices("GPU") and gpu_is_here() else None
 
 
 def _by_hardware() -> Literal["float32", "bfloat16"]:

@@ -28,6 +28,8 @@ _SIGNS_OF_LOSS = (
 
 def join(settings: DeviceSettings, place: Place, agreement: str, stop: StopRequest) -> Replicas:
     """The devices to learn on, once all workers are there and have the same agreement."""
+    # NVIDIA's GPUs would round the factors of float32 products to 10 bits; who can do with less takes bfloat16.
+    tf.config.experimental.enable_tensor_float_32_execution(False)
     if settings.distribute == "multiworker":
         return _with_other_workers(settings, place, agreement, stop)
     if settings.local_devices is not None:

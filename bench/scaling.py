@@ -62,8 +62,8 @@ def work(settings: dict[str, Any]) -> None:
         gradients = [tf.ones(variable.shape) for variable in network.trainable_variables]
 
         def exchange(gradients: list[Any]) -> list[Any]:
-            own = replicas.strategy.run(lambda each: [tf.identity(one) for one in each], args=(gradients,))
-            return [replicas.sum(each) for each in own]
+            summed = replicas.strategy.run(replicas.all_reduce, args=(dict(enumerate(gradients)),))
+            return [replicas.strategy.experimental_local_results(each)[0] for each in summed.values()]
 
         sum_once = tf.function(exchange)
         sum_once(gradients)

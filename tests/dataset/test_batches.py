@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wordgen.dataset.batches import Batches, evaluation_batches, longest_step
+from wordgen.dataset.batches import Batches, PreparedBatches, evaluation_batches, longest_step
 from wordgen.errors import CorpusError
 from wordgen.text.vocabulary import START
 
@@ -81,3 +81,17 @@ def test_lengths_differ_from_step_to_step_and_from_epoch_to_epoch():
     assert lengths(1) != lengths(2)
     assert lengths(1) != lengths(1, random_seed=2)
     assert lengths(3) == lengths(3)
+
+
+@given(st.lists(st.tuples(st.integers(1, 3), st.integers(0, 4), st.integers(1, 3)), max_size=8), st.data())
+def test_batches_that_are_prepared_are_those_that_are_taken(places: list[tuple[int, int, int]], data: st.DataObject):
+    """Whatever was prepared before: what is taken, nothing, or something else."""
+    batches = Batches(IDS, 2, 5, 7)
+    prepared = PreparedBatches(batches)
+    for epoch, first, number in places:
+        found = prepared.take(epoch, first, number)
+        assert len(found) == number
+        for k, window in enumerate(found):
+            np.testing.assert_array_equal(window, batches.batch(epoch, first + k))
+        if place := data.draw(st.sampled_from([None, *places])):
+            prepared.prepare(*place)

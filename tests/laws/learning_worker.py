@@ -36,11 +36,12 @@ CASES: dict[str, dict[str, Any]] = {
         "optimizer": "sgd",
         "learning_rate": 1.0,
         "vary_seq_len": True,
-        "average_after": 2,
+        "average_after": 1,
         "weight_decay": 0.001,
         "label_smoothing": 0.1,
     },
     "sampled": {"optimizer": "sgd", "learning_rate": 1.0, "sampled_output": 12},
+    "rows": {"optimizer": "rmsprop", "batch_size": 2, "clip": 0.2},
     "dropout": {"optimizer": "adam", "dropout": 0.5, "word_dropout": 0.1, "weight_drop": 0.2},
 }
 

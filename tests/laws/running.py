@@ -32,7 +32,7 @@ def main() -> None:
         return
     settings = {
         "corpus": "spells", "layers": 2, "units": 24, "dropout": 0.4, "checkpoint_every": "7", "epochs": EPOCHS,
-        "patience": 9, "name": "run", "precision": "float32", "vary_seq_len": True, "average_after": 1,
+        "patience": 9, "name": "run", "precision": "float32", "vary_seq_len": True, "average_after": 0,
         "locked_dropout": True, "word_dropout": 0.1, "weight_drop": 0.2,
     }  # fmt: skip
     wordgen.train_with(wordgen.TrainSettings(**{**settings, **chosen}), [Losses()])

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from wordgen.architecture import Architecture, Cell
 from wordgen.evaluation.perplexity import Evaluator
-from wordgen.model.losses import smoothing_loss, summed_loss
+from wordgen.model.losses import output_loss
 from wordgen.model.network import Network
 from wordgen.model.replicas import alone
 
@@ -94,9 +94,7 @@ def test_loss_and_gradient(cell: Cell, shape: tuple[int, bool, tuple[int, int]],
     targets = tf.constant(IDS[:, 1:], tf.int32)
     with tf.GradientTape() as tape:
         hidden, _ = network(IDS[:, :-1], network.zero_carry(ROWS))
-        logits = network.logits(hidden)
-        loss, count = summed_loss(logits, targets)
-        aim = loss + smoothing_loss(logits, targets, smoothing)
+        loss, count, aim = output_loss(network, hidden, targets, smoothing=smoothing)
     assert float(count) == (IDS[:, 1:] != START).sum() == ROWS * LENGTH - 1
     assert float(loss) == pytest.approx(plain_loss(network.architecture, weights, IDS), rel=1e-5)
     assert float(aim) == pytest.approx(plain_loss(network.architecture, weights, IDS, smoothing), rel=1e-5)

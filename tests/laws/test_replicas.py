@@ -13,7 +13,7 @@ from tests.conftest import ROOT, command_environment
 from tests.workers import ended_well, started
 
 Found = dict[str, np.ndarray]
-OPTIMIZERS = ["rmsprop", "adam", "sgd", "clipped", "all at once", "sampled"]
+OPTIMIZERS = ["rmsprop", "adam", "sgd", "clipped", "all at once", "sampled", "rows"]
 SEVERAL = ["two parts", "worker 0", "worker 1"]
 
 pytestmark = pytest.mark.slow

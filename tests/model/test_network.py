@@ -4,7 +4,7 @@ import tensorflow as tf
 
 from wordgen.architecture import Architecture, NetworkSettings
 from wordgen.dropout import DropoutSettings
-from wordgen.model.losses import smoothing_loss, summed_loss
+from wordgen.model.losses import output_loss, summed_loss
 from wordgen.model.network import Blanks, Network
 from wordgen.text.vocabulary import START
 
@@ -161,13 +161,22 @@ def test_the_loss_counts_every_target_but_start():
     np.testing.assert_allclose(float(loss), expected, rtol=1e-5)
 
 
-def test_label_smoothing_is_the_loss_against_odds_that_are_shared_out():
-    logits = np.random.default_rng(2).normal(size=(2, 3, 5)).astype(np.float32)
-    targets = np.array([[4, START, 2], [START, 0, 3]], np.int32)
-    log_odds = logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True))
-    wanted = 0.8 * np.eye(5)[targets] + 0.2 / 5
-    expected = -(wanted * log_odds).sum(axis=-1)[targets != START].sum()
-    loss, _ = summed_loss(tf.constant(logits), tf.constant(targets))
-    found = loss + smoothing_loss(tf.constant(logits), tf.constant(targets), 0.2)
-    np.testing.assert_allclose(float(found), expected, rtol=1e-5)
-    assert float(smoothing_loss(tf.constant(logits), tf.constant(targets), 0.0)) == 0
+@pytest.mark.parametrize("tied", [False, True])
+def test_the_gradient_of_the_loss_in_bfloat16_is_about_that_in_float32(tied: bool):
+    targets = tf.constant(np.random.default_rng(2).integers(0, 20, size=IDS.shape), tf.int32)
+    found = []
+    for precision in ("float32", "bfloat16"):
+        network = Network(Architecture.of(NetworkSettings(layers=1, units=64, tied=tied), 20), precision=precision)
+        states = tf.random.stateless_uniform((*IDS.shape, 64), (1, 2), -1.0)
+        with tf.GradientTape() as tape:
+            tape.watch(states)
+            loss, count, aim = output_loss(network, tf.cast(states, network.compute_dtype), targets)
+            mean = aim / 24
+        kernel = network.output_weights.value
+        found.append(tape.gradient(mean, [states, kernel, network.output_bias.value]))
+        assert loss.dtype == tf.float32
+        assert float(count) == (np.asarray(targets) != START).sum()
+    for exact, rounded in zip(*found, strict=True):
+        exact, rounded = np.asarray(tf.convert_to_tensor(exact)), np.asarray(tf.convert_to_tensor(rounded))
+        assert rounded.dtype == np.float32
+        assert np.linalg.norm(rounded - exact) < 0.01 * np.linalg.norm(exact)

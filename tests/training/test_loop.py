@@ -239,10 +239,25 @@ def test_while_the_best_model_cannot_be_saved_no_checkpoint_says_that_it_is():
 
 
 def test_once_weights_are_averaged_the_average_is_what_is_kept():
-    loop, kept, _ = make([9, 8, 8.5, 7], epochs=4, average_after=1, optimizer="sgd")
+    loop, kept, _ = make([9, 8, 8.5, 7], epochs=4, average_after=0, optimizer="sgd")
     outcome = loop.run()
     assert [epoch.averaged for epoch in outcome.epochs] == [False, False, False, True]
     assert len(kept) == 3
     for name, weight in loop.stepper.weights(averaged=True).items():
         np.testing.assert_array_equal(kept[-1][name], weight)
         assert (weight != loop.network.to_weights()[name]).any()
+
+
+def test_every_epoch_is_looked_at_once_and_not_in_every_step():
+    """Where averaging begins follows from all epochs so far: asked for in each step, a long run slows down."""
+    loop, _, _ = make([9, 8], epochs=2, average_after=0)
+    looked_at: list[int] = []
+
+    class Counted(Schedule):
+        def averaging_begins(self, epochs: Sequence[EpochReport]) -> int | None:
+            looked_at.append(len(epochs))
+            return super().averaging_begins(epochs)
+
+    loop.schedule = Counted(loop.schedule.settings, loop.schedule.steps_per_epoch, loop.schedule.last_step)
+    loop.run()
+    assert looked_at == [0, 0, 1, 1]  # before and behind the ten steps of each epoch

@@ -2,6 +2,8 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from wordgen.errors import SettingError
 from wordgen.training.checkpoint import Position
@@ -88,30 +90,41 @@ def test_a_last_step_that_is_settled_goes_before_the_epochs():
     assert Schedule.of(settings, 10, Position(last_step=17)).last_step == 17
 
 
-def shares(perplexities: list[float], average_after: int | None, step: int) -> float:
-    settings = TrainingSettings(average_after=average_after, patience=9)
-    reports = [EpochReport(n, 10 * n, 9.0, valid, True, 1.0, ()) for n, valid in enumerate(perplexities, start=1)]
-    return Schedule(settings, 10, 1000).averaged(step, reports)
+def averaging_begins(perplexities: list[float], average_after: int | None) -> int | None:
+    """After how many epochs it does."""
+    settings = TrainingSettings(average_after=average_after, patience=99)
+    reports = [EpochReport(n, n, 9.0, valid, True, 1.0, ()) for n, valid in enumerate(perplexities, start=1)]
+    return Schedule(settings, 1, 1000).averaging_begins(reports)
 
 
 @pytest.mark.parametrize(
     ("perplexities", "average_after", "begins"),
     [
-        ([9, 8, 7, 6], 1, None),
-        ([9, 8, 8.5], 1, 30),
-        ([9, 8, 8.5, 7, 6, 5], 1, 30),  # once begun it goes on
-        ([9, 8, 8.5], 2, None),  # 8.5 is better than the best until two epochs before
-        ([9, 8, 8.5, 8.2], 2, 40),
+        ([9, 8, 7, 6], 0, None),
+        ([9, 8, 8.5], 0, 3),
+        ([9, 8, 8.5, 7, 6, 5], 0, 3),  # once begun it goes on
+        ([9, 8, 8.5], 1, None),  # 8.5 is better than 9, and 8 is left out
+        ([9, 8, 8.5, 8.2], 1, 4),
         ([9, 8, 8.5, 8.2], None, None),
         ([9], 5, None),
     ],
 )
-def test_averaging_begins_when_an_epoch_is_no_better_than_those_some_way_back(
+def test_averaging_begins_when_an_epoch_is_worse_than_the_best_of_those_some_way_back(
     perplexities: list[float], average_after: int | None, begins: int | None
 ):
-    step = 10 * len(perplexities) + 1
-    expected = 0.0 if begins is None else 1 / (step - begins)
-    assert shares(perplexities, average_after, step) == expected
+    assert averaging_begins(perplexities, average_after) == begins
+
+
+@given(st.lists(st.floats(1, 100), max_size=12), st.integers(1, 5))
+def test_averaging_begins_as_in_awd_lstm(perplexities: list[float], nonmono: int):
+    """Its rule word for word, with the losses of the epochs before in a list."""
+    logs: list[float] = []
+    expected = None
+    for epoch, loss in enumerate(perplexities, start=1):
+        if expected is None and len(logs) > nonmono and loss > min(logs[:-nonmono]):
+            expected = epoch
+        logs.append(loss)
+    assert averaging_begins(perplexities, nonmono) == expected
 
 
 def test_smoothing_over_symbols_that_are_not_compared_with_is_refused():
@@ -119,7 +132,7 @@ def test_smoothing_over_symbols_that_are_not_compared_with_is_refused():
         TrainingSettings(sampled_output=100, label_smoothing=0.1)
 
 
-def test_averaging_that_patience_would_never_let_begin_is_refused():
-    with pytest.raises(SettingError, match=r"--average-after 3 would never come to act: --patience 3"):
-        TrainingSettings(average_after=3)
-    assert TrainingSettings(average_after=3, patience=4).average_after == 3
+def test_averaging_that_patience_would_not_let_begin_is_refused():
+    with pytest.raises(SettingError, match=r"--average-after 3 begins 4 epochs after the best.*give --patience 5"):
+        TrainingSettings(average_after=3, patience=4)
+    assert TrainingSettings(average_after=3, patience=5).average_after == 3

@@ -33,7 +33,7 @@ def make(**settings: object) -> tuple[Network, Stepper, Batches]:
 
 
 def one_step(stepper: Stepper, batch: tuple[Ids, Ids], carry: Carry, step: int) -> tuple[StepDone, Carry]:
-    [done], _, carry = stepper([batch], carry, step, [float(stepper.optimizer.learning_rate)])
+    [done], _, carry = stepper([batch], carry, step, [stepper._settings.first_learning_rate])
     return done, carry
 
 
@@ -146,37 +146,51 @@ def test_the_carry_goes_on_into_the_next_step():
     assert with_carry != without
 
 
+@pytest.mark.parametrize("optimizer", ["sgd", "rmsprop"])
 @pytest.mark.parametrize("more", [{"tied": False}, {"tied": True, "sampled_output": 9}])
-def test_moving_some_word_vectors_is_moving_all_of_them(more: dict[str, Any], monkeypatch: pytest.MonkeyPatch):
-    """A step of SGD leaves those alone that it did not look up; others have a gradient of zero."""
+def test_moving_some_word_vectors_is_moving_all_of_them(
+    optimizer: Any, more: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+):
+    """A step leaves those alone that it did not look up; others have a gradient of zero."""
 
     def learned() -> tuple[list[float], Weights]:
         settings = TrainingSettings(
-            optimizer="sgd",
-            learning_rate=1.0,
+            optimizer=optimizer,
+            learning_rate=1.0 if optimizer == "sgd" else 0.01,
             clip=0.1,
             batch_size=4,
             seq_len=6,
             dropout=0.0,
             sampled_output=more.get("sampled_output"),
         )
-        network = Network(Architecture.of(NetworkSettings(layers=1, units=8, tied=more["tied"]), 20), random_seed=1)
+        network = Network(Architecture.of(NetworkSettings(layers=1, units=8, tied=more["tied"]), 120), random_seed=1)
         stepper, batches = Stepper(network, settings, alone()), Batches(IDS, 4, 6, 1)
+        moved_by_rows.append(stepper._by_rows)
         carry, norms = stepper.zero_carry(), []
-        for step in range(1, 6):
+        for step in range(1, 9):
             done, carry = one_step(stepper, batches.batch(1, step - 1), carry, step)
             norms.append(done.norm)
         return norms, network.to_weights()
 
+    moved_by_rows: list[tuple[str, ...]] = []
+    # So that the mean squares are multiplied out every few steps, too.
+    monkeypatch.setattr("wordgen.training.optimizers._SMALLEST_SCALE", 0.7)
     norms, weights = learned()
-    settled: list[object] = []
-    monkeypatch.setattr("wordgen.training.step._each_row_once", lambda g: settled.append(g) or tf.convert_to_tensor(g))
+    monkeypatch.setattr("wordgen.training.step._moved_by_rows", lambda *given: ())
     all_norms, all_weights = learned()
-    assert any(isinstance(gradient, tf.IndexedSlices) for gradient in settled)
+    assert moved_by_rows == [("embedding",), ()]
     assert min(norms) > 0.1  # so all were clipped
-    np.testing.assert_allclose(norms, all_norms, rtol=1e-5)
+    np.testing.assert_allclose(norms, all_norms, rtol=1e-4)
     for name, weight in weights.items():
         np.testing.assert_allclose(weight, all_weights[name], atol=1e-6, err_msg=name)
+
+
+def test_the_numbers_of_wishes_do_not_make_another_graph():
+    """A run with a time budget measures its speed first, with the graph that it then learns with."""
+    _, stepper, batches = make()
+    carry = stepper([batches.batch(1, 0)], stepper.zero_carry(), 1, [0.001])[2]
+    stepper([batches.batch(1, 0)] * 3, carry, 2, [0.001] * 3, (True, False), [0.5] * 3)
+    assert stepper._several_steps.experimental_get_tracing_count() == 1
 
 
 def test_default_learning_rates():
@@ -197,7 +211,7 @@ def test_several_steps_a_call_are_the_same_as_one_by_one(precision: str, more: d
             word_dropout=0.1,
             weight_drop=0.2,
             weight_decay=0.01,
-            average_after=2,
+            average_after=1,
             precision=precision,
             **{"seq_len": 3, **more},
         )
@@ -227,7 +241,6 @@ def test_the_rate_of_a_step_is_the_one_it_was_given():
     stepper([batches.batch(1, 0)], stepper.zero_carry(), 1, [0.25])
     for was, now, gradient in zip(before, network.trainable_variables, expected, strict=True):
         np.testing.assert_allclose(was - np.asarray(now), 0.25 * gradient, atol=1e-6)
-    assert float(stepper.optimizer.learning_rate) == 0.25
 
 
 def test_weights_and_loss_are_float32_also_where_the_network_computes_in_bfloat16():
@@ -251,6 +264,8 @@ def test_a_large_network_does_one_step_a_call_and_a_small_one_many():
 
     assert calls(3, 512) == 1
     assert 1 < calls(1, 64) < calls(1, 8)
+    large = Architecture.of(NetworkSettings(layers=3, units=512), 5000)
+    assert steps_a_call(large, TrainingSettings(), on_gpu=True) > 10
 
 
 def test_the_average_is_that_of_the_weights_of_all_steps_since_it_began():
@@ -265,6 +280,14 @@ def test_the_average_is_that_of_the_weights_of_all_steps_since_it_began():
     for name, average in averages.items():
         np.testing.assert_allclose(average, np.mean([weights[name] for weights in seen[2:]], axis=0), atol=1e-6)
         assert (average != seen[-1][name]).any()
+
+
+def test_weights_before_the_average_begins_leave_no_trace_in_it():
+    """Not even infinite ones, of which nothing times is no number."""
+    network, stepper, batches = make(optimizer="sgd", average_after=1)
+    network.variables_by_name()["embedding"].assign(np.full((20, 8), np.inf, np.float32))
+    stepper([batches.batch(1, 0)], stepper.zero_carry(), 1, [0.0], shares=[0.0])
+    assert all(np.isfinite(average).all() for average in stepper.weights(averaged=True).values())
 
 
 def test_a_restored_average_goes_on():

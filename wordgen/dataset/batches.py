@@ -5,6 +5,7 @@ it left off. Every epoch begins at another place of the ring, which follows from
 epoch alone; so any batch can be had at once, and a resumed run needs no more than its step.
 """
 
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,6 +56,27 @@ class Batches:
         most = self.seq_len // 4
         moved = np.random.default_rng([self.random_seed, epoch, step]).integers(-most, most + 1)
         return step * self.seq_len + int(moved)
+
+
+class PreparedBatches:
+    """The batches of a run, those that come next prepared in a thread while a step runs."""
+
+    def __init__(self, batches: Batches) -> None:
+        self._batches = batches
+        self._worker = ThreadPoolExecutor(1, thread_name_prefix="batches")
+        self._ahead: dict[tuple[int, int, int], Future[list[tuple[Ids, Ids]]]] = {}
+
+    def take(self, epoch: int, first: int, number: int) -> list[tuple[Ids, Ids]]:
+        """So many batches of an epoch from the first one on, whether they were prepared or not."""
+        prepared = self._ahead.pop((epoch, first, number), None)
+        return self._batches_of(epoch, first, number) if prepared is None else prepared.result()
+
+    def prepare(self, epoch: int, first: int, number: int) -> None:
+        """Begin with what will be taken next, in the place of what was prepared before and not taken."""
+        self._ahead = {(epoch, first, number): self._worker.submit(self._batches_of, epoch, first, number)}
+
+    def _batches_of(self, epoch: int, first: int, number: int) -> list[tuple[Ids, Ids]]:
+        return [self._batches.batch(epoch, first + k) for k in range(number)]
 
 
 def longest_step(seq_len: int, *, vary: bool) -> int:

@@ -132,6 +132,11 @@ class Network(keras.layers.Layer):
             products = tf.matmul(hidden, tf.cast(self.output_kernel, hidden.dtype))
         return tf.cast(products, tf.float32) + tf.cast(self.output_bias, tf.float32)
 
+    @property
+    def output_weights(self) -> Any:
+        """The variable that is multiplied with: with a row for each symbol where it is tied, else with a column."""
+        return self.embedding.embeddings if self.output_kernel is None else self.output_kernel
+
     def projected(self, hidden: Tensor) -> Tensor:
         """As wide as the output weights are."""
         return hidden if self.projection is None else self.projection(hidden)

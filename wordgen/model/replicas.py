@@ -4,7 +4,7 @@ A replica is one device with its own rows of every batch. A worker is one proces
 Everything here is called by all workers at the same point of their program, for each waits for the others.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -56,6 +56,34 @@ class Replicas:
 
     def sum(self, value: Any) -> Tensor:
         return self.strategy.reduce("SUM", value, axis=None)
+
+    def all_reduce(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Asked for by each replica within `strategy.run`: float32 tensors summed over all, packed and sent as one.
+
+        Gradients of some rows (tf.IndexedSlices, of one shape in all replicas) are not summed but put side by side.
+        """
+        if self.count == 1:
+            return dict(values)
+        parts = {
+            # A vocabulary has at most four million ids, and float32 has whole numbers up to sixteen.
+            name: (self._side_by_side(value.values), self._side_by_side(tf.cast(value.indices, tf.float32)))
+            if isinstance(value, tf.IndexedSlices)
+            else (value,)
+            for name, value in values.items()
+        }
+        summed = tf.distribute.get_replica_context().all_reduce("SUM", parts)
+        return {
+            name: tf.IndexedSlices(part[0], tf.cast(part[1], tf.int32), values[name].dense_shape)
+            if len(part) > 1
+            else part[0]
+            for name, part in summed.items()
+        }
+
+    def _side_by_side(self, rows: Tensor) -> Tensor:
+        """The rows of this replica at its place among those of all, where the others have zeros."""
+        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+        places = tf.reshape(tf.one_hot(replica, self.count), (self.count, *(1 for _ in rows.shape)))
+        return tf.reshape(places * rows[None], tf.concat([[-1], tf.shape(rows)[1:]], axis=0))
 
     def sum_over_workers(self, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
         """The numbers of all workers added up."""

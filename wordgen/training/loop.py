@@ -13,7 +13,7 @@ from math import isfinite
 import numpy as np
 
 from wordgen.bundle import Weights
-from wordgen.dataset.batches import Batches
+from wordgen.dataset.batches import Batches, PreparedBatches
 from wordgen.errors import DivergedError
 from wordgen.evaluation.measures import perplexity_of
 from wordgen.evaluation.perplexity import Evaluator
@@ -45,6 +45,9 @@ class Loop:
     position: Position
     carry: Carry
 
+    def __post_init__(self) -> None:
+        self._prepared = PreparedBatches(self.batches)
+
     def run(self) -> Outcome:
         """Go on from the position to the end, or until there is a reason to stop."""
         while (reason := self.schedule.reason_to_end(self.position)) is None:
@@ -65,22 +68,27 @@ class Loop:
         """Go through the rest of the epoch; whether it came to its end, or a stop was asked for before."""
         position = self.position
         end = min(position.epoch * self.batches.steps_per_epoch, self.schedule.last_step)
+        averaging_begins = self.schedule.averaging_begins(position.epochs)
         while self.step < end:
-            stop, save = self._call_stepper(end)
+            stop, save = self._call_stepper(end, averaging_begins)
             if stop and self.step < end:
                 return False
             if save and self.step < end:
                 self._save()
         return True
 
-    def _call_stepper(self, end: int) -> tuple[bool, bool]:
+    def _call_stepper(self, end: int, averaging_begins: int | None) -> tuple[bool, bool]:
         """One call of the stepper; whether a worker wants to stop, and whether a checkpoint is due."""
         began, position, first = time.monotonic(), self.position, not self.stepper.has_run
         until_save = self.checkpoints.steps_left(self.step)
-        number = 1 if first else min(self.stepper.most_steps, end - self.step, until_save or end)
-        windows = [self.batches.batch(position.epoch, position.step_in_epoch + k) for k in range(number)]
+        number = 1 if first else self._steps_of_call(self.step, end)
+        windows = self._prepared.take(position.epoch, position.step_in_epoch, number)
+        if next_number := self._steps_of_call(self.step + number, end):
+            self._prepared.prepare(position.epoch, position.step_in_epoch + number, next_number)
         rates = [self.schedule.rate(self.step + k, position.epochs) for k in range(1, number + 1)]
-        shares = [self.schedule.averaged(self.step + k, position.epochs) for k in range(1, number + 1)]
+        shares = [
+            0.0 if averaging_begins is None else 1 / (self.step + k - averaging_begins) for k in range(1, number + 1)
+        ]
         done, wished, self.carry = self.stepper(windows, self.carry, self.step + 1, rates, self._wishes(), shares)
         seconds = (time.monotonic() - began) / number
         for one, rate in zip(done, rates, strict=True):
@@ -106,6 +114,10 @@ class Loop:
         # With others, what all told each other along with the steps counts; alone, what is wished by now.
         stop, save = wished if self.replicas.workers > 1 else self._wishes()
         return stop, save or number == until_save
+
+    def _steps_of_call(self, done: int, end: int) -> int:
+        """How many steps the call does that begins behind so many: none behind the last."""
+        return min(self.stepper.most_steps, end - done, self.checkpoints.steps_left(done) or end)
 
     def _wishes(self) -> Wishes:
         return self.stop.requested, self.replicas.chief and self.checkpoints.time_is_up
@@ -143,7 +155,7 @@ class Loop:
         Stopped a second time while it validates, it keeps what there is only if nothing was kept before.
         """
         began, position = time.monotonic(), self.position
-        averaged = self.schedule.averaged(self.step, position.epochs) > 0
+        averaged = self.schedule.averaging_begins(position.epochs) is not None
         weights = self.stepper.weights(averaged=averaged)
         valid_perplexity = self.evaluator.perplexity(weights, lambda: not self.stop.urgent, self._tell_of_validating)
         if valid_perplexity is None:

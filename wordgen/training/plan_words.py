@@ -42,5 +42,5 @@ def _against_learning_by_heart(settings: TrainingSettings) -> Iterator[str]:
     yield f"{locked}dropout {' to '.join(f'{rate:g}' for rate in (min(rates), max(rates))[: len(rates)])}"
     for name in ("word_dropout", "weight_drop", "label_smoothing", "weight_decay", "average_after"):
         value = getattr(settings, name)
-        if value:
+        if value or (name == "average_after" and value is not None):
             yield f"{name.replace('_', ' ')} {value:g}"

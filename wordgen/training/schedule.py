@@ -5,7 +5,7 @@ Nothing here remembers anything, so a resumed run has the rates of one that neve
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import cos, pi
+from math import cos, inf, pi
 
 from wordgen.training.checkpoint import Position
 from wordgen.training.reports import EpochReport
@@ -41,23 +41,20 @@ class Schedule:
         """The learning rate of a step (from 1), after the epochs so far."""
         return self.settings.first_learning_rate * self._warmth(step) * self._share(step, epochs)
 
-    def averaged(self, step: int, epochs: Sequence[EpochReport]) -> float:
-        """How much a step's weights count in the average of all: nothing before there is one, then 1, 1/2, 1/3 ...
+    def averaging_begins(self, epochs: Sequence[EpochReport]) -> int | None:
+        """The step after which the weights of all steps are averaged; nothing before that is known.
 
-        It begins when an epoch is no better than the best of those that lie `average_after` epochs back: with a rate
-        that stays, weights then go to and fro around a better place than any of them is.
+        It is the last step of the first epoch that is worse than the best of the epochs before it, the last
+        `average_after` of them left out, as AWD-LSTM has it: with a constant rate, weights then move around a better
+        place than any of them is. This looks at every epoch, so ask once an epoch and not in each step.
         """
-        begin = self._averaging_begins(epochs)
-        return 0.0 if begin is None else 1 / (step - begin)
-
-    def _averaging_begins(self, epochs: Sequence[EpochReport]) -> int | None:
-        """The step after which it does."""
-        back = self.settings.average_after
-        if back is None:
+        if self.settings.average_after is None:
             return None
-        for number in range(back, len(epochs)):
-            if epochs[number].valid_perplexity > min(each.valid_perplexity for each in epochs[: number + 1 - back]):
-                return epochs[number].step
+        best = inf
+        for before, epoch in zip(epochs, epochs[self.settings.average_after + 1 :], strict=False):
+            best = min(best, before.valid_perplexity)
+            if epoch.valid_perplexity > best:
+                return epoch.step
         return None
 
     def _share(self, step: int, epochs: Sequence[EpochReport]) -> float:

@@ -132,9 +132,9 @@ class TrainingSettings(DropoutSettings):
     )
     average_after: int | None = setting(
         None,
-        at_least=1,
-        help="average the weights of all further steps once an epoch is no better than the best until so many epochs "
-        "before it; usual with sgd at a constant rate (by default never)",
+        at_least=0,
+        help="average the weights of all further steps once an epoch is worse than the best of the epochs before it, "
+        "the last so many left out; usual with sgd at a constant rate (by default never)",
     )
     sampled_output: int | None = setting(
         None,
@@ -175,10 +175,10 @@ class TrainingSettings(DropoutSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         CheckpointClock.parse(self.checkpoint_every)
-        if self.average_after is not None and self.average_after >= self.patience:
+        if self.average_after is not None and self.average_after + 1 >= self.patience:
             raise SettingError(
-                f"--average-after {self.average_after} would never come to act: --patience {self.patience} ends the "
-                "run before. Give more --patience."
+                f"--average-after {self.average_after} begins {self.average_after + 1} epochs after the best one, and "
+                f"--patience {self.patience} ends the run before: give --patience {self.average_after + 2} or more."
             )
         if self.sampled_output is not None and self.label_smoothing:
             raise SettingError("--label-smoothing is about all symbols: leave it out with --sampled-output.")

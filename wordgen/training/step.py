@@ -1,8 +1,8 @@
 """Optimizer updates, in the shape that serves one device, several, and several machines.
 
-Inside `strategy.run` each replica sums the loss of its rows and divides by the size of the whole batch;
-outside, the gradients are summed over the replicas one by one, clipped by their global norm after the
-sum, and applied. Keras's own clipping acts before the sum and would give other weights on two devices.
+Each replica sums the loss of its rows and divides by the size of the whole batch. The gradients are then summed
+over all replicas, in one message, and each replica clips the sum by its global norm and moves its own copy of the
+weights, all of them alike. Clipping before the sum would give other weights on two devices.
 
 One call does several steps, so that a small network does not wait for Python after each.
 """
@@ -16,32 +16,24 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from wordgen.architecture import Architecture
 from wordgen.bundle import Weights
 from wordgen.dataset.batches import Ids, longest_step
-from wordgen.model.losses import smoothing_loss, summed_loss
+from wordgen.model.losses import output_loss
 from wordgen.model.network import Carry, Network, Tensor, fold_in
 from wordgen.model.replicas import Replicas
 from wordgen.model.sampling import Sampling
 from wordgen.text.vocabulary import START
 from wordgen.training.checkpoint import check_names
 from wordgen.training.fast_steps import steps_a_call
+from wordgen.training.optimizers import OPTIMIZERS, add_to
 from wordgen.training.settings import TrainingSettings
 
 _OF_THE_DRAWS = 1 << 20  # what is folded into a step's seed for them, far from the places of dropout
 
-Wishes = tuple[bool, ...]
-"""What a worker wants to happen after a call; it is done where one of them wants it."""
-
-
-def make_optimizer(settings: TrainingSettings) -> Any:
-    match settings.optimizer:
-        case "rmsprop":
-            kind = keras.optimizers.RMSprop
-        case "adam":
-            kind = keras.optimizers.Adam
-        case "sgd":
-            kind = keras.optimizers.SGD
-    return kind(settings.first_learning_rate, weight_decay=settings.weight_decay or None)
+Wishes = tuple[bool, bool]
+"""Whether a worker wants to stop after a call, and to save; it is done where one of them wants it."""
+_NO_WISHES: Wishes = (False, False)
 
 
 def _carry_name(layer: int, part: int) -> str:
@@ -81,21 +73,20 @@ class Stepper:
         self._network = network
         self._settings = settings
         self._replicas = replicas
-        self._variables = network.trainable_variables
+        self._weights = {name: _behind_keras(each) for name, each in network.variables_by_name().items()}
+        self._by_rows = _moved_by_rows(network.architecture, settings, self._sampling)
         self.has_run = False
-        self.most_steps = steps_a_call(network.architecture, settings)
+        on_gpu = replicas.from_chief(lambda: b"GPU" if tf.config.get_visible_devices("GPU") else b"CPU") == b"GPU"
+        self.most_steps = steps_a_call(network.architecture, settings, on_gpu=on_gpu)
         self._longest = longest_step(settings.seq_len, vary=settings.vary_seq_len)
         self._averages: dict[str, Any] = {}
         with replicas.strategy.scope():
-            self.optimizer = make_optimizer(settings)
-            self.optimizer.build(self._variables)
+            self._optimizer = OPTIMIZERS[settings.optimizer](settings, self._weights, self._by_rows)
             if settings.average_after is not None:
-                self._averages = {
-                    name: tf.Variable(weight, trainable=False) for name, weight in network.variables_by_name().items()
-                }
-        self._sparse = settings.optimizer == "sgd" and replicas.count == 1 and not compiled
-        """Whether word vectors that a step did not look up are left alone; the others' moments change each of them."""
-        self._one_step = tf.function(self._all_replicas, jit_compile=compiled)
+                self._averages = {name: tf.Variable(weight, trainable=False) for name, weight in self._weights.items()}
+        self._gradients = (
+            tf.function(self._loss_and_gradients, jit_compile=True) if compiled else self._loss_and_gradients
+        )
         self._several_steps = tf.function(self._steps, reduce_retracing=True)
         self._gathered = tf.function(self._exact_rows)
 
@@ -108,7 +99,7 @@ class Stepper:
         carry: Carry,
         first_step: int,
         rates: Sequence[float],
-        wishes: Wishes = (),
+        wishes: Wishes = _NO_WISHES,
         shares: Sequence[float] = (),
     ) -> tuple[list[StepDone], Wishes, Carry]:
         """Go through the batches, one step each: what came of them, the wishes of all workers, the carry behind.
@@ -124,7 +115,7 @@ class Stepper:
             inputs[k, :, : lengths[k]], targets[k, :, : lengths[k]] = window
         paces[: len(rates), 0], paces[: len(shares), 1] = rates, shares
         batches = self._replicas.split(self._settings.batch_size, lambda rows: (inputs[:, rows], targets[:, rows]))
-        *done, wished, carry = self._several_steps(
+        done, wished, carry = self._several_steps(
             batches,
             carry,
             tf.constant(first_step),
@@ -133,8 +124,10 @@ class Stepper:
             tf.constant(paces),
             tf.constant(wishes, tf.int32),
         )
-        steps = [StepDone(float(loss), int(count), float(norm)) for loss, count, norm in zip(*done, strict=True)]
-        return steps, tuple(bool(wish) for wish in np.asarray(wished)), carry
+        # Fetched as one array: each number asked of a tensor by itself takes longer than a step of a small network.
+        steps = [StepDone(loss, int(count), norm) for loss, count, norm in done.numpy().tolist()]
+        stop, save = wishes if self._replicas.workers == 1 else wished.numpy().astype(bool).tolist()
+        return steps, (stop, save), carry
 
     def weights(self, *, averaged: bool) -> Weights:
         """Those that the network has now, or their average."""
@@ -177,7 +170,7 @@ class Stepper:
     def _kept(self) -> dict[str, Any]:
         weights = {f"weights/{name}": value for name, value in self._network.variables_by_name().items()}
         averages = {f"averages/{name}": value for name, value in self._averages.items()}
-        return {**weights, **averages, **{f"optimizer/{n}": value for n, value in enumerate(self.optimizer.variables)}}
+        return {**weights, **averages, **{f"optimizer/{name}": slot for name, slot in self._optimizer.slots.items()}}
 
     def _exact_rows(self, carry: Carry) -> Carry:
         """The carry of all replicas, in numbers that lose nothing of bfloat16."""
@@ -194,70 +187,92 @@ class Stepper:
         paces: Tensor,
         wishes: Tensor,
     ) -> tuple[Any, ...]:
-        losses, counts, norms = (tf.TensorArray(tf.float32, number) for _ in range(3))
+        figures = tf.TensorArray(tf.float32, number, element_shape=(3,))
         for k in tf.range(number):
             length = lengths[k] if self._settings.vary_seq_len else None
-            inputs, targets = self._replicas.strategy.run(_window, args=(batches, k, length))
             seed = tf.stack([self._settings.random_seed, first_step + k])
-            loss, count, norm, carry = self._one_step(inputs, targets, carry, seed, paces[k])
-            losses, counts, norms = losses.write(k, loss), counts.write(k, count), norms.write(k, norm)
+            found, carry = self._replicas.strategy.run(self._one_step, args=(batches, k, length, carry, seed, paces[k]))
+            figures = figures.write(k, self._replicas.strategy.experimental_local_results(found)[0])
         if self._replicas.workers > 1:
             wishes = self._replicas.sum(self._replicas.strategy.run(tf.identity, args=(wishes,)))
-        return losses.stack(), counts.stack(), norms.stack(), wishes, carry
+        return figures.stack(), wishes, carry
 
-    def _all_replicas(
-        self, inputs: Tensor, targets: Tensor, carry: Carry, seed: Tensor, pace: Tensor
-    ) -> tuple[Tensor, ...]:
-        run, total = self._replicas.strategy.run, self._replicas.sum
-        gradients, loss, count, carry = run(self._one_replica, args=(inputs, targets, carry, seed))
-        gradients = [total(gradient) for gradient in gradients]
-        norm = tf.linalg.global_norm(gradients)
-        if self._settings.clip > 0:
-            gradients, _ = tf.clip_by_global_norm(gradients, self._settings.clip, use_norm=norm)
-        rate, share = pace[0], pace[1]
-        self.optimizer.learning_rate.assign(rate)
-        self.optimizer.apply(gradients, self._variables)
-        for name, weight in self._network.variables_by_name().items():
-            if name in self._averages:
-                average = self._averages[name]
-                average.assign_add(share * (weight - average))
-        return total(loss), total(count), norm, carry
-
-    def _one_replica(self, inputs: Tensor, targets: Tensor, carry: Carry, seed: Tensor) -> tuple[Any, ...]:
+    def _one_step(
+        self, batches: tuple[Tensor, Tensor], k: Tensor, length: Tensor | None, carry: Carry, seed: Tensor, pace: Tensor
+    ) -> tuple[Tensor, Carry]:
+        """On each replica: the loss of all, of how many targets, the norm of the gradient; and the replica's carry."""
+        # Where all steps have one length, its shape is known to whoever compiles.
+        inputs, targets = batches[0][k][:, :length], batches[1][k][:, :length]
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
-        dropout_seed = fold_in(seed, replica)
+        gradients, loss, count, carry = self._gradients(inputs, targets, carry, seed, tf.convert_to_tensor(replica))
+        summed = self._replicas.all_reduce({**gradients, "loss": loss, "count": count})
+        loss, count = summed.pop("loss"), summed.pop("count")
+        rate, share = pace[0], pace[1]
+        norm = self._optimizer.move(summed, rate)
+        if self._averages:
+            tf.cond(share > 0, lambda: self._average(share), lambda: None)
+        return tf.stack([loss, count, norm]), carry
+
+    def _average(self, share: Tensor) -> None:
+        """Let the weights count for so much in the average; not called before that begins, and then each step."""
+        for name, weight in self._weights.items():
+            add_to(self._averages[name], share * (weight - self._averages[name]))
+
+    def _loss_and_gradients(
+        self, inputs: Tensor, targets: Tensor, carry: Carry, seed: Tensor, replica: Tensor
+    ) -> tuple[dict[str, Any], Tensor, Tensor, Carry]:
+        """Of the rows of one replica."""
+        # The output weights are looked at apart: where they are the word vectors too, two gradients meet in one place.
+        kernel = tf.stop_gradient(tf.convert_to_tensor(self._network.output_weights))
         with tf.GradientTape() as tape:
-            hidden, carry = self._network(inputs, carry, dropout_seed)
-            loss, count, aim = self._losses(hidden, targets, seed)
+            tape.watch(kernel)
+            hidden, carry = self._network(inputs, carry, fold_in(seed, replica))
+            loss, count, aim = self._losses(hidden, targets, seed, kernel)
             mean = aim / (self._settings.batch_size * self._settings.seq_len)
-        # Looking up word vectors gives a sparse gradient; a dense one is summed and clipped like all others.
-        settle = _each_row_once if self._sparse else tf.convert_to_tensor
-        gradients = [settle(gradient) for gradient in tape.gradient(mean, self._variables)]
+        gradient: Any = tape.gradient(mean, (self._weights, kernel))
+        found, of_kernel = gradient
+        if self._sampling is None:
+            if self._network.architecture.tied:
+                words = found["embedding"]
+                found["embedding"] = tf.tensor_scatter_nd_add(of_kernel, words.indices[:, None], words.values)
+            else:
+                found["output/kernel"] = of_kernel
+        gradients = {
+            name: gradient if name in self._by_rows else tf.convert_to_tensor(gradient)
+            for name, gradient in found.items()
+        }
         return gradients, loss, count, carry
 
-    def _losses(self, hidden: Tensor, targets: Tensor, seed: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _losses(self, hidden: Tensor, targets: Tensor, seed: Tensor, kernel: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The loss, of how many targets, and what is to become small; all replicas compare with the same draws."""
         if self._sampling is not None:
             loss, count = self._sampling.summed_loss(self._network, hidden, targets, fold_in(seed, _OF_THE_DRAWS))
             return loss, count, loss
-        logits = self._network.logits(hidden)
-        loss, count = summed_loss(logits, targets)
-        return loss, count, loss + smoothing_loss(logits, targets, self._settings.label_smoothing)
+        smoothing = self._settings.label_smoothing
+        return output_loss(self._network, hidden, targets, smoothing=smoothing, kernel=kernel)
 
 
-def _each_row_once(gradient: Any) -> Any:
-    """A sparse gradient in which no row stands twice, so that its norm is that of the dense one."""
-    if not isinstance(gradient, tf.IndexedSlices):
-        return gradient
-    rows, places = tf.unique(gradient.indices)
-    summed = tf.math.unsorted_segment_sum(gradient.values, places, tf.size(rows))
-    return tf.IndexedSlices(summed, rows, gradient.dense_shape)
+def _moved_by_rows(
+    architecture: Architecture, settings: TrainingSettings, sampling: Sampling | None
+) -> tuple[str, ...]:
+    """The weights of which a step moves some rows alone: where most have none of its symbols, and that is the same.
+
+    It follows from the settings alone, so that a run can go on with another number of devices.
+    """
+    if not OPTIMIZERS[settings.optimizer].moves_rows:
+        return ()
+    rows = settings.batch_size * longest_step(settings.seq_len, vary=settings.vary_seq_len)
+    if architecture.tied:
+        if sampling is None:
+            return ()
+        rows += rows + sampling.common + sampling.draws
+    return ("embedding",) if 2 * rows <= architecture.vocabulary_size else ()
+
+
+def _behind_keras(variable: Any) -> Any:
+    """TensorFlow's own variable."""
+    return variable.value if isinstance(variable, keras.Variable) else variable
 
 
 def _as_float32(carry: Carry) -> Carry:
     return tf.nest.map_structure(lambda value: tf.cast(value, tf.float32), carry)
-
-
-def _window(batches: tuple[Tensor, Tensor], k: Tensor, length: Tensor | None) -> tuple[Tensor, Tensor]:
-    """The inputs and targets of a step; where all have one length, its shape is known to whoever compiles."""
-    return batches[0][k][:, :length], batches[1][k][:, :length]

@@ -1,0 +1,83 @@
+"""The optimizers move the weights as those of Keras do, within the rounding of float32."""
+
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from wordgen.training.optimizers import OPTIMIZERS
+from wordgen.training.settings import OptimizerName, TrainingSettings
+
+SHAPES = {"embedding": (30, 4), "layer_1/kernel": (4, 8), "layer_1/bias": (8,)}
+KERAS = {"sgd": keras.optimizers.SGD, "rmsprop": keras.optimizers.RMSprop, "adam": keras.optimizers.Adam}
+RATES = {"sgd": 0.5, "rmsprop": 0.003, "adam": 0.003}
+STEPS = 300
+
+
+def gradients(step: int) -> dict[str, np.ndarray]:
+    """Long ones and short ones, and word vectors of which some rows alone have one."""
+    dice = np.random.default_rng(step)
+    found = {name: dice.normal(scale=10 ** dice.uniform(-4, 1), size=shape) for name, shape in SHAPES.items()}
+    found["embedding"][dice.random(30) < 0.8] = 0
+    return {name: each.astype(np.float32) for name, each in found.items()}
+
+
+def of_keras(optimizer: OptimizerName, clip: float, weight_decay: float) -> dict[str, np.ndarray]:
+    variables = {name: keras.Variable(np.ones(shape, np.float32)) for name, shape in SHAPES.items()}
+    theirs = KERAS[optimizer](RATES[optimizer], weight_decay=weight_decay or None)
+    theirs.build(list(variables.values()))
+    for step in range(STEPS):
+        found = [tf.constant(each) for each in gradients(step).values()]
+        if clip:
+            found, _ = tf.clip_by_global_norm(found, clip)
+        theirs.apply(found, list(variables.values()))
+    return {name: np.asarray(variable) for name, variable in variables.items()}
+
+
+def as_rows(gradient: np.ndarray) -> tf.IndexedSlices:
+    """Of the rows that have one; one of them in two halves, as a word that a step met twice."""
+    rows = np.flatnonzero(np.abs(gradient).sum(axis=1))
+    values = gradient[rows]
+    values[:1] /= 2
+    values, rows = np.concatenate([values, values[:1]]), np.concatenate([rows, rows[:1]]).astype(np.int32)
+    return tf.IndexedSlices(tf.constant(values), tf.constant(rows), tf.constant(gradient.shape))
+
+
+def ours(optimizer: OptimizerName, clip: float, weight_decay: float, by_rows: bool) -> tuple[Any, list[float]]:
+    weights = {name: tf.Variable(tf.ones(shape)) for name, shape in SHAPES.items()}
+    settings = TrainingSettings(optimizer=optimizer, clip=clip, weight_decay=weight_decay)
+    moving = OPTIMIZERS[optimizer](settings, weights, ["embedding"] if by_rows else [])
+    move = tf.function(moving.move, reduce_retracing=True)
+    norms = []
+    for step in range(STEPS):
+        found: dict[str, Any] = {name: tf.constant(each) for name, each in gradients(step).items()}
+        if by_rows:
+            found["embedding"] = as_rows(gradients(step)["embedding"])
+        norms.append(float(move(found, tf.constant(RATES[optimizer]))))
+    return {name: np.asarray(weight) for name, weight in weights.items()}, norms
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "by_rows"), [("sgd", False), ("sgd", True), ("rmsprop", False), ("rmsprop", True), ("adam", False)]
+)
+@pytest.mark.parametrize(("clip", "weight_decay"), [(0.0, 0.0), (0.5, 0.0), (0.5, 0.01)])
+def test_they_move_the_weights_as_keras_does(optimizer: OptimizerName, by_rows: bool, clip: float, weight_decay: float):
+    expected = of_keras(optimizer, clip, weight_decay)
+    found, norms = ours(optimizer, clip, weight_decay, by_rows)
+    for name, weight in expected.items():
+        np.testing.assert_allclose(found[name], weight, rtol=1e-5, atol=2e-6, err_msg=name)
+        assert np.abs(weight - 1).max() > 0.01
+    assert min(norms) < 0.5 < max(norms)  # some are clipped and some are not
+    lengths = [np.sqrt(sum((each.astype(np.float64) ** 2).sum() for each in gradients(n).values())) for n in range(9)]
+    np.testing.assert_allclose(norms[:9], lengths, rtol=1e-5)
+
+
+def test_slots_have_the_names_of_their_weights():
+    weights = {name: tf.Variable(tf.ones(shape)) for name, shape in SHAPES.items()}
+    names = {kind: set(OPTIMIZERS[kind](TrainingSettings(), weights, ["embedding"]).slots) for kind in OPTIMIZERS}
+    squares = {f"mean_square/{name}" for name in SHAPES}
+    assert names["sgd"] == set()
+    assert names["rmsprop"] == squares | {"scale_of_rows"}
+    assert names["adam"] == squares | {f"mean/{name}" for name in SHAPES} | {"steps"}

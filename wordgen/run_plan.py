@@ -15,7 +15,7 @@ from wordgen.recipes import recipe_in_words
 from wordgen.run_folder import name_of
 from wordgen.run_settings import TrainSettings
 from wordgen.text.settings import TextSettings
-from wordgen.training.gpus import training_memory
+from wordgen.training.gpus import gpu_memory
 from wordgen.training.memory import free_memory, physical_memory
 from wordgen.training.reports import Observer, Plan, warner
 from wordgen.training.settings import DeviceSettings, TrainingSettings
@@ -73,12 +73,10 @@ def about_unknown_words(plan: Plan, vocab_size: int) -> str | None:
 
 def _check_memory(plan: Plan, settings: TrainSettings, warn: Callable[[str], None]) -> None:
     """Refuse what does not fit into the memory of the machine, and warn of what does not fit into what is free."""
-    learns_on_gpu = settings.local_devices is None and any(Path("/dev").glob("nvidia[0-9]*"))
-    if learns_on_gpu:  # what a step needs lies in the memory of that
-        return
+    of_gpu = gpu_memory(DeviceSettings.part_of(settings))
     if not settings.force_memory:
-        plan.check_memory(training_memory(DeviceSettings.part_of(settings), physical_memory()))
-    free = free_memory()
+        plan.check_memory(physical_memory() if of_gpu is None else of_gpu)
+    free = free_memory() if of_gpu is None else None
     if free is not None and plan.memory.all > free:
         warn(
             f"Learning needs about {plan.memory.all / 2**30:,.1f} GiB of memory, and {free / 2**30:,.1f} GiB are free "

@@ -10,7 +10,7 @@ from wordgen import Observer, TrainSettings
 from wordgen.errors import SettingError
 from wordgen.model.replicas import alone
 from wordgen.runs import dry_run_with
-from wordgen.training.gpus import gpu_is_here, training_memory
+from wordgen.training.gpus import gpu_is_here, gpu_memory
 from wordgen.training.hardware import cpu_features, settled
 from wordgen.training.settings import DeviceSettings
 from wordgen.training.workers import Place, place_of
@@ -105,13 +105,12 @@ def test_signs_of_a_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
 @pytest.mark.usefixtures("two_gpus")
 def test_the_memory_to_learn_in_is_that_of_the_smallest_gpu_where_gpus_learn(monkeypatch: pytest.MonkeyPatch):
-    physical = 64 * 2**30
-    assert training_memory(DeviceSettings(), physical) == physical  # without CUDA's libraries the CPU learns
+    assert gpu_memory(DeviceSettings()) is None  # without CUDA's libraries the CPU learns
     monkeypatch.setattr("wordgen.training.gpus._cuda_is_here", lambda: True)
-    assert training_memory(DeviceSettings(), physical) == 16 * 2**30
-    assert training_memory(DeviceSettings(local_devices=2), physical) == physical
+    assert gpu_memory(DeviceSettings()) == 16 * 2**30
+    assert gpu_memory(DeviceSettings(local_devices=2)) is None
     monkeypatch.setenv("PATH", "")
-    assert training_memory(DeviceSettings(), physical) == physical
+    assert gpu_memory(DeviceSettings()) is None
 
 
 @pytest.mark.usefixtures("two_gpus", "in_empty_folder")

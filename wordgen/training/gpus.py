@@ -26,10 +26,10 @@ def gpu_is_here(root: Path = Path("/"), environment: Mapping[str, str] = os.envi
     return any((root / sign).exists() for sign in _SIGNS) or bool(_memories())
 
 
-def training_memory(settings: DeviceSettings, physical: int) -> int:
-    """Bytes of the device that will learn: of the smallest GPU where GPUs do, else of the machine."""
+def gpu_memory(settings: DeviceSettings) -> int | None:
+    """Bytes of the smallest GPU where GPUs will learn, as far as can be told; else nothing."""
     learns_on_cpu = settings.local_devices is not None or not gpu_is_here() or not _cuda_is_here()
-    return physical if learns_on_cpu else min(_memories(), default=physical)
+    return None if learns_on_cpu else min(_memories(), default=None)
 
 
 def _cuda_is_here() -> bool:

@@ -56,8 +56,8 @@ def test_the_plan_tells_what_keeps_from_learning_by_heart():
 
     assert "rmsprop at 0.001, dropout 0.3 " in told()
     assert "estimate" not in told()
-    many = told(input_dropout=0.1, locked_dropout=True, weight_drop=0.2, average_after=2, sampled_output=100)
-    assert "locked dropout 0.1 to 0.3, weight drop 0.2, average after 2" in many
+    many = told(input_dropout=0.1, locked_dropout=True, weight_drop=0.2, average_after=1, sampled_output=100)
+    assert "locked dropout 0.1 to 0.3, weight drop 0.2, average after 1" in many
     assert "each step compares with 100 symbols: train perplexity is an estimate" in many
     assert "estimate" not in told(sampled_output=303)
 

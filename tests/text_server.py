@@ -170,6 +170,26 @@ class _Giving(BaseHTTPRequestHandler):
         """To where no web page is."""
         self._begin(302, {"Location": "file:///etc/hostname"})
 
+    def inside(self) -> None:
+        """To where machines of a cloud ask for their secrets."""
+        self._begin(302, {"Location": "http://169.254.169.254/secrets"})
+
+    def bracket(self) -> None:
+        """To an address that is none."""
+        self._begin(302, {"Location": "http://[::1"})
+
+    def trickle(self) -> None:
+        """A letter now and then, without an end."""
+        self._head()
+        while not self.server.closing.wait(0.02):
+            self._send(b"x")
+
+    def trickling_head(self) -> None:
+        """The same before the answer has begun."""
+        self._send(b"HTTP/1.0 200 OK\r\nServer: ")
+        while not self.server.closing.wait(0.02):
+            self._send(b"x")
+
     def hang_up(self) -> None:
         """Nothing, and the connection ends."""
 

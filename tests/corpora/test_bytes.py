@@ -127,7 +127,7 @@ def test_control_characters_are_for_machines_with_a_zero_byte_among_them_as_with
         file(tmp_path, bytes(range(1, 32)) * 50 + b"\0").text()
 
 
-@pytest.mark.parametrize("content", [bytes(1000), b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\1\0", b"PK\3\4" + bytes(50)])
+@pytest.mark.parametrize("content", [bytes(1000), b"\x88PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\1\0", b"PQ\3\4" + bytes(50)])
 def test_what_is_no_text_is_refused(tmp_path: Path, content: bytes):
     with pytest.raises(CorpusError, match="is not a text: it is full of zero bytes"):
         file(tmp_path, content).text()
@@ -208,3 +208,12 @@ def test_few_accents_of_an_old_encoding_are_letters(tmp_path: Path):
 
 def test_an_archive_may_be_named_in_capitals(tmp_path: Path):
     assert file(tmp_path, gzip.compress(b"a line"), "TEXT.TXT.GZ").text() == "a line"
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-16"])
+@pytest.mark.parametrize("text", [JAPANESE, SPANISH, ENGLISH])
+def test_utf_16_is_read_in_either_order_with_its_mark_or_without(tmp_path: Path, text: str, encoding: str):
+    (tmp_path / "text.txt").write_bytes(text.encode(encoding))
+    said = TextFile(tmp_path / "text.txt", "utf-16")
+    assert said.text() == text
+    assert said.encoding_name == "UTF-16"

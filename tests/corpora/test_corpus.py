@@ -18,7 +18,8 @@ TEXT = "One.\n\nTwo.\n"
     [
         (b"", "is empty"),
         (b" \n\n ", "is empty"),
-        (b"\x89PNG\x00\x01", "is not a text"),
+        (b"\x89PNG\x00\x01", "is a picture, which wordgen does not read"),
+        (b"\x88ABC\x00\x01", "is not a text"),
         (bytes(range(1, 256)), "is not a text"),
     ],
 )

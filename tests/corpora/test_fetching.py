@@ -138,6 +138,7 @@ def test_a_part_that_is_complete_needs_no_server(server: TextServer):
         ("often", "127.0.0.1 has been asked too often (429)"),
         ("teapot", "127.0.0.1 answers 418"),
         ("circle", "127.0.0.1 sends it round in circles"),
+        ("bracket", "127.0.0.1 leads to no address that can be fetched"),
         ("away", "127.0.0.1 leads to no address that can be fetched"),
         ("hang_up", "there is no connection to 127.0.0.1"),
         ("garbled", "gives another file than the catalogue names (its SHA-256 differs), so nothing is kept"),
@@ -297,3 +298,28 @@ def test_quiet_is_quiet(server: TextServer, command: Command):
     ended = command("train", "--corpus", "tale", "--quiet", NO_PROXY="127.0.0.1")
     assert (ended.returncode, ended.stdout) == (2, "")
     assert len(ended.stderr.strip().split("\n")) == 1
+
+
+@pytest.mark.parametrize("way", ["trickle", "trickling_head"])
+def test_a_letter_now_and_then_is_refused(server: TextServer, monkeypatch: pytest.MonkeyPatch, way: str):
+    monkeypatch.setattr(fetching, "SECONDS_TO_BE_SLOW", 0.3)
+    known_as_tale(server.address(way))
+    with pytest.raises(CorpusError, match=r"127\.0\.0\.1 sends less than 1,000 bytes a second"):
+        open_corpus("tale")
+
+
+@pytest.mark.parametrize(
+    ("host", "internal"),
+    [("127.0.0.1", True), ("::1", True), ("10.1.2.3", True), ("169.254.169.254", True), ("8.8.8.8", False)],
+)
+def test_addresses_of_a_network_of_ones_own_are_known(host: str, internal: bool):
+    assert fetching._is_internal(host) == internal
+
+
+def test_a_public_server_leads_nobody_into_his_own_network(server: TextServer, monkeypatch: pytest.MonkeyPatch):
+    """The server itself counts as public here, as no other can be had."""
+    real = fetching._is_internal
+    monkeypatch.setattr(fetching, "_is_internal", lambda host: host != "127.0.0.1" and real(host))
+    known_as_tale(server.address("inside"))
+    with pytest.raises(CorpusError, match=r"leads to 169\.254\.169\.254, which is an address of this machine"):
+        open_corpus("tale")

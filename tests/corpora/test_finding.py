@@ -48,7 +48,7 @@ def test_a_file_is_a_corpus(tmp_path: Path):
 def test_a_folder_of_text_files_is_a_corpus_in_the_order_of_names(tmp_path: Path):
     write_text(tmp_path / "book" / "b.txt", "Two.\n\nThree.")
     write_text(tmp_path / "book" / "a.txt", "One.\n\nAnd a half.")
-    write_text(tmp_path / "book" / "notes.md", "no")
+    write_text(tmp_path / "book" / "notes.log", "no")
     write_text(tmp_path / "book" / "part 2" / "C.TXT", "Four.")
     assert unit_texts(open_corpus(str(tmp_path / "book"))) == ["One.", "And a half.", "Two.", "Three.", "Four."]
 

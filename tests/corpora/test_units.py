@@ -3,7 +3,8 @@ from collections.abc import Iterable
 import pytest
 
 from wordgen.corpora.catalogue import LineBreaks, UnitKind
-from wordgen.corpora.units import Unit, guess_layout, units_of, visible_width
+from wordgen.corpora.layout import Layout, guess_layout
+from wordgen.corpora.units import Unit, units_of, visible_width
 
 WRAPPED = "\n\n".join("\n".join(["It was a long road and they all knew it"] * 3 + ["so they sang."]) for _ in range(5))
 VERSE = "\n\n".join("Rain\nfalls on the roof\nwhere nobody sleeps\nnow" for _ in range(5))
@@ -74,7 +75,7 @@ def test_a_document_is_one_unit():
     ],
 )
 def test_the_layout_is_found_from_the_text(text: str, layout: tuple[str, str]):
-    assert guess_layout(text) == layout
+    assert guess_layout(text) == Layout(*layout)
 
 
 @pytest.mark.parametrize("unit", ["line", "paragraph", "document"])

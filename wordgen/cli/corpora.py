@@ -61,7 +61,9 @@ def _make_add_parser(actions: "argparse._SubParsersAction[Parser]") -> None:
     what_it_does = "give a text of yours a name, for --corpus and for the list"
     parser = action_parser(actions, "add", what_it_does, 'sea moby.txt --title "Moby-Dick"')
     parser.add_argument("name", metavar="NAME", help="what to call it")
-    parser.add_argument("files", nargs="+", metavar="FILE", help="its files (.txt or .txt.gz), or a folder of them")
+    parser.add_argument(
+        "files", nargs="+", metavar="FILE", help="its files (.txt, .md, .html, .docx, .epub), or a folder of them"
+    )
     add_flags(parser, Description, "what it is")
     add_flags(parser, ReadingSettings, "how it is read")
     add_flags(parser, TokenizerSettings, "its symbols")

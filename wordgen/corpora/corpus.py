@@ -4,7 +4,7 @@ import hashlib
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice, repeat
 from pathlib import Path
 from typing import Literal
@@ -15,6 +15,8 @@ from wordgen.corpora.catalogue import (
     UnitKind,
 )
 from wordgen.corpora.folding import folded_unit, forms_in
+from wordgen.corpora.hyphens import Hyphens, hyphens_of
+from wordgen.corpora.layout import Layout, guess_layout
 from wordgen.corpora.published import Split
 from wordgen.corpora.reading import LONGEST_PIECE, Encoding, Line, TextFile
 from wordgen.corpora.units import Unit, every_line, units_of
@@ -48,8 +50,8 @@ class ReadingSettings(Settings):
 @dataclass(frozen=True, kw_only=True)
 class CorpusSettings(ReadingSettings):
     corpus: str | tuple[str, ...] = setting(
-        help="the text to learn: a name that `wordgen corpora` lists, text files (.txt or .txt.gz), a folder of them, "
-        "or - for standard input"
+        help="the text to learn: a name that `wordgen corpora` lists, text files (.txt, .txt.gz, .md, .html, .docx "
+        "or .epub), a folder of them, or - for standard input"
     )
 
 
@@ -66,6 +68,8 @@ class Corpus:
     fold_width: bool = False
     splits: tuple[Split, ...] = ()
     """The split of each file, where the text was published with its own."""
+    layouts: tuple[Layout, ...] = ()
+    """The layout of each file, where they are not all alike."""
 
     @property
     def cut_at(self) -> UnitKind:
@@ -75,6 +79,11 @@ class Corpus:
 
     def reading(self, *, every_line: bool = False, unit: UnitKind | None = None) -> "Reading":
         return Reading(self, unit or self.cut_at, every_line)
+
+    def layout_of(self, file: int, cut_at: UnitKind) -> Layout:
+        """How a file is read, given by its number. `cut_at` says what becomes of documents."""
+        layout = self.layouts[file] if self.layouts else Layout(self.unit, self.line_breaks)
+        return replace(layout, unit=cut_at) if "document" in (layout.unit, cut_at) else layout
 
     @property
     def bytes(self) -> int:
@@ -103,7 +112,7 @@ class Corpus:
 
         `look` is called every now and then: what it raises ends the reading of a large text.
         """
-        layout = (self.unit, self.line_breaks, self.splits, len(self.files))
+        layout = (self.unit, self.line_breaks, self.layouts, self.splits, len(self.files))
         how = (*layout, self.encoding, self.keep_boilerplate, self.fold_width)
         whole = hashlib.sha256(repr(how).encode())
         for path in self.files:
@@ -130,6 +139,7 @@ class Reading:
     every_line: bool = False
     """Whether each line of the files is a unit, blank or not, as benchmarks count them."""
     _files: list[tuple[TextFile, Cuts]] = field(default_factory=list)
+    _hyphens: list[Hyphens] = field(default_factory=list)
     _folded_forms: int = 0
     _bytes_of_whole_files: int = 0
     _under_way: TextFile | None = None
@@ -141,11 +151,23 @@ class Reading:
             file, cuts = TextFile(path, corpus.encoding), Cuts()
             self._files.append((file, cuts))
             self._under_way = file
-            lines = file.lines() if corpus.keep_boilerplate else without_boilerplate(file.lines(), cuts)
-            units = every_line(lines) if self.every_line else units_of(lines, self.cut_at, corpus.line_breaks)
+            lines = self._lines_of(file, cuts)
+            units = every_line(lines) if self.every_line else self._units_of(number, lines)
             yield from zip(repeat(number), self._folding(units) if corpus.fold_width else units)
             self._bytes_of_whole_files += file.bytes_read
             self._under_way = None
+
+    def _lines_of(self, file: TextFile, cuts: Cuts) -> Iterator[Line]:
+        return file.lines() if self.corpus.keep_boilerplate else without_boilerplate(file.lines(), cuts)
+
+    def _units_of(self, number: int, lines: Iterable[Line]) -> Iterator[Unit]:
+        layout = self.corpus.layout_of(number, self.cut_at)
+        hyphens = Hyphens()
+        if layout.unit != "line" and layout.line_breaks == "joined":
+            path = self.corpus.files[number]
+            hyphens = hyphens_of(lambda: self._lines_of(TextFile(path, self.corpus.encoding), Cuts()))
+            self._hyphens.append(hyphens)
+        yield from units_of(lines, layout.unit, layout.line_breaks, wrap=layout.wrap, hyphens=hyphens)
 
     def _folding(self, units: Iterable[Unit]) -> Iterator[Unit]:
         """Behind the boilerplate, whose marks are wide, and behind the joining of lines, which goes by letters."""
@@ -166,6 +188,9 @@ class Reading:
             notes.append("split as its files are named")
         if self.every_line:
             notes.append("each line, blank or not, ends with <eos>, as benchmarks count")
+        else:
+            notes += self._layouts_in_words()
+        notes += self._documents_in_words()
         encodings = Counter(file.encoding_name for file, _ in self._files)
         if set(encodings) - {"UTF-8"}:
             notes.append("read as " + ", ".join(_of_files(name, n, len(self._files)) for name, n in encodings.items()))
@@ -188,22 +213,58 @@ class Reading:
             notes.append(f"cut {long_lines:,} {lines} of more than {LONGEST_PIECE:,} characters into shorter units")
         return tuple(notes)
 
+    def _documents_in_words(self) -> Iterator[str]:
+        kinds = Counter(file.kind for file, _ in self._files if file.kind)
+        if kinds:
+            of_all = len(self._files)
+            told = ", ".join(_of_files(kind, n, of_all) for kind, n in kinds.items())
+            left_out = sum(file.left_out for file, _ in self._files)
+            parts = f", and {left_out:,} scripts, styles, navigations and the like" if left_out else ""
+            yield f"took the text out of {told}: its formatting is left out{parts}"
+
+    def _layouts_in_words(self) -> Iterator[str]:
+        """How the files are laid out, where the corpus's own unit does not say it."""
+        read = [number for number, (file, _) in enumerate(self._files) if file.bytes_read]
+        layouts = Counter(self.corpus.layout_of(number, self.cut_at).in_words() for number in read)
+        if len(layouts) > 1:
+            yield "read " + ", ".join(_of_files(words, n, len(read)) for words, n in layouts.most_common())
+        elif any("wrapped" in words for words in layouts):
+            yield "lines wrapped without blank lines: a paragraph ends at a short line, or begins with an indented one"
+        joined = sum(hyphens.joined for hyphens in self._hyphens)
+        if joined:
+            yield f"{joined:,} hyphens at the ends of lines taken away"
+
 
 def _of_files(encoding: str, files: int, of_all: int) -> str:
     return encoding if of_all == 1 else f"{encoding} ({files:,} file{'s' if files > 1 else ''})"
 
 
+def layouts_of(files: Sequence[Path], how: ReadingSettings) -> tuple[Layout, ...]:
+    """The layout of each file, by its beginning; a file without anything in it has that of most others."""
+    beginnings = (_beginning_of(path, how) for path in files)
+    found = [guess_layout(beginning) if beginning else None for beginning in beginnings]
+    usual = Counter(layout for layout in found if layout is not None).most_common(1)
+    if not usual:
+        raise _nothing_in(files)
+    return tuple(layout or usual[0][0] for layout in found)
+
+
 def sample_of(files: Sequence[Path], how: ReadingSettings) -> str:
     """The beginning of the first of some files that holds anything."""
-    for path in files:
-        lines = TextFile(path, how.encoding).lines()
-        if not how.keep_boilerplate:
-            lines = without_boilerplate(lines, Cuts())
-        text = _beginning(lines)
-        if text:
-            return text
+    text = next(filter(None, (_beginning_of(path, how) for path in files)), None)
+    if text is None:
+        raise _nothing_in(files)
+    return text
+
+
+def _nothing_in(files: Sequence[Path]) -> CorpusError:
     where = files[0] if len(files) == 1 else files[0].parent
-    raise CorpusError(f"{where} is empty: there is nothing to read in it.")
+    return CorpusError(f"{where} is empty: there is nothing to read in it.")
+
+
+def _beginning_of(path: Path, how: ReadingSettings) -> str:
+    lines = TextFile(path, how.encoding).lines()
+    return _beginning(lines if how.keep_boilerplate else without_boilerplate(lines, Cuts()))
 
 
 def _beginning(lines: Iterable[Line]) -> str:
@@ -214,4 +275,4 @@ def _beginning(lines: Iterable[Line]) -> str:
         size += len(line) + 1
         if size > _SAMPLE:
             break
-    return "\n".join(written).strip()[:_SAMPLE]
+    return "\n".join(written).strip("\n")[:_SAMPLE].rstrip()

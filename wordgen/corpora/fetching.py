@@ -4,13 +4,17 @@ While a file comes it lies in NAME.part, which no one takes for the text; it tak
 those that the catalogue names. So whatever happens on the way, the same command goes on from there.
 """
 
+import ipaddress
 import os
+import socket
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import FileIO
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 from wordgen.corpora.catalogue import CatalogueEntry, Download
 from wordgen.errors import CorpusError
@@ -25,6 +29,10 @@ Fetching = Callable[[str, int, int], None]
 
 SECONDS_WITHOUT_BYTES = 30
 """A server that sends nothing for so long has stalled."""
+SECONDS_TO_BE_SLOW = 60
+FEWEST_BYTES_A_SECOND = 1000
+"""A server that gives fewer for so long would never come to an end."""
+_MOST_REDIRECTS = 10
 _SECONDS_BETWEEN_LOOKS = 0.2
 _BLOCK = 1 << 14
 
@@ -139,13 +147,58 @@ class _Transfer:
                 self._take(response, kept if response.status_code == 206 else 0)
 
     def _ask(self, kept: int) -> "Response":
-        import requests
+        import requests.exceptions
 
         # As it is, not compressed on the way: places in the file and places in the answer must be the same.
         headers = {"User-Agent": "wordgen", "Accept-Encoding": "identity"}
         if kept:
             headers["Range"] = f"bytes={kept}-"
-        return requests.get(self._download.address, headers=headers, stream=True, timeout=SECONDS_WITHOUT_BYTES)
+        address = self._download.address
+        for _ in range(_MOST_REDIRECTS):
+            response = self._answer(address, headers)
+            if not response.is_redirect:
+                return response
+            response.close()
+            address = self._led_to(address, response.headers["Location"])
+        raise requests.exceptions.TooManyRedirects
+
+    def _answer(self, address: str, headers: dict[str, str]) -> "Response":
+        """The head of an answer, in a thread that is left to itself where it comes letter by letter without an end."""
+        import requests
+
+        came: list[Response | Exception] = []
+
+        def ask() -> None:
+            try:
+                wait = SECONDS_WITHOUT_BYTES
+                came.append(requests.get(address, headers=headers, stream=True, timeout=wait, allow_redirects=False))
+            except Exception as error:
+                came.append(error)
+
+        thread = threading.Thread(target=ask, daemon=True)
+        thread.start()
+        thread.join(SECONDS_TO_BE_SLOW)
+        if not came:
+            raise self._too_slow()
+        if isinstance(came[0], Exception):
+            raise came[0]
+        return came[0]
+
+    def _too_slow(self) -> CorpusError:
+        return self._refused(f"{self._host} sends less than {FEWEST_BYTES_A_SECOND:,} bytes a second")
+
+    def _led_to(self, address: str, location: str) -> str:
+        """Where a redirect leads; not to what is no address, nor from outside to this machine or network."""
+        try:
+            led_to = urljoin(address, location)
+            host, scheme = urlsplit(led_to).hostname, urlsplit(led_to).scheme
+        except ValueError:
+            host = scheme = None
+        if not host or scheme not in ("http", "https"):
+            raise self._refused(f"{self._host} leads to no address that can be fetched")
+        if _is_internal(host) and not _is_internal(urlsplit(address).hostname or ""):
+            raise self._refused(f"{self._host} leads to {host}, which is an address of this machine or its network")
+        return led_to
 
     def _take(self, response: "Response", kept: int) -> None:
         if response.status_code not in (200, 206):
@@ -155,9 +208,14 @@ class _Transfer:
             raise self._wrong_length(f"{kept + int(coming):,} bytes")
         with told_plainly(self._path):
             file = self._part.open("ab" if kept else "wb", buffering=0)
+        began, before = time.monotonic(), kept
         with file:
-            for block in response.iter_content(_BLOCK):
+            while block := response.raw.read1(_BLOCK):  # what has come, and not only whole blocks
                 kept += len(block)
+                if time.monotonic() - began > SECONDS_TO_BE_SLOW:
+                    if kept - before < SECONDS_TO_BE_SLOW * FEWEST_BYTES_A_SECOND:
+                        raise self._too_slow()
+                    began, before = time.monotonic(), kept
                 if kept > self._download.bytes:
                     self._forget()
                     raise self._wrong_length(f"{kept:,} bytes or more")
@@ -181,7 +239,7 @@ class _Transfer:
     @contextmanager
     def _told_of_the_network(self) -> Iterator[None]:
         import requests
-        from urllib3.exceptions import ReadTimeoutError
+        from urllib3.exceptions import ProtocolError, ReadTimeoutError
 
         try:
             yield
@@ -191,14 +249,16 @@ class _Transfer:
             raise self._refused(f"{self._host} sends it round in circles") from error
         except requests.exceptions.ConnectTimeout as error:
             raise self._refused(f"{self._host} does not answer") from error
-        except (requests.exceptions.ChunkedEncodingError, requests.exceptions.ContentDecodingError) as error:
+        except ReadTimeoutError as error:
+            raise self._refused(f"{self._host} has sent nothing for {SECONDS_WITHOUT_BYTES:g} seconds") from error
+        except (ProtocolError, requests.exceptions.ChunkedEncodingError) as error:
             raise self._refused("the connection broke off") from error
         except (requests.exceptions.Timeout, requests.exceptions.ConnectionError) as error:
             timed_out = isinstance(error, requests.exceptions.Timeout)
             stalled = timed_out or any(isinstance(each, ReadTimeoutError) for each in error.args)
             nothing = f"{self._host} has sent nothing for {SECONDS_WITHOUT_BYTES:g} seconds"
             raise self._refused(nothing if stalled else f"there is no connection to {self._host}") from error
-        except requests.exceptions.RequestException as error:
+        except (requests.exceptions.RequestException, ValueError) as error:
             raise self._refused(f"{self._host} leads to no address that can be fetched") from error
 
     def _wrong_length(self, length: str) -> CorpusError:
@@ -218,6 +278,15 @@ class _Transfer:
             f"{self._download.file} cannot be fetched: {why}. {again}; or download {self._download.address} by hand "
             f"and put it to {self._path}, where it is checked and used."
         )
+
+
+def _is_internal(host: str) -> bool:
+    """Whether a host is this machine, or one that only machines of its network can reach."""
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        return False  # which cannot be reached at all
+    return any(not ipaddress.ip_address(str(each[4][0]).partition("%")[0]).is_global for each in found)
 
 
 def _begins_elsewhere(response: "Response", kept: int) -> bool:

@@ -5,22 +5,25 @@ import hashlib
 import os
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from wordgen.corpora.catalogue import CatalogueEntry, LineBreaks, UnitKind, catalogue, user_data
-from wordgen.corpora.corpus import Corpus, ReadingSettings, sample_of
+from wordgen.corpora.corpus import Corpus, ReadingSettings, layouts_of
+from wordgen.corpora.documents import KINDS
 from wordgen.corpora.fetching import Fetching, fetch_all
+from wordgen.corpora.layout import Layout
 from wordgen.corpora.published import SPLITS, Split, name_without_split, published_splits
-from wordgen.corpora.units import guess_layout
+from wordgen.corpora.unreadable import unreadable_by_name
 from wordgen.errors import CorpusError
 from wordgen.files import make_folder, told_plainly
 
 STANDARD_INPUT = "-"
 _LONGEST_NAME = 60  # bytes, for a file system counts those
 _BLOCK = 1 << 18
-_TEXTS = (".txt", ".txt.gz", ".tokens")
+_TEXTS = (".txt", ".txt.gz", ".tokens", *KINDS)
 
 
 def open_corpus(
@@ -86,7 +89,9 @@ def _from_catalogue(entry: CatalogueEntry, how: ReadingSettings, fetching: Fetch
         fetch_all(entry, fetching)
         files, splits = _texts_of(entry)
         how = _with_what_is_known(entry, how)
-    return _corpus(entry.name, files, splits, (entry.unit, entry.line_breaks), entry.tokenizer, how)
+    unit = entry.unit if how.unit == "auto" else how.unit
+    line_breaks = entry.line_breaks if how.line_breaks == "auto" else how.line_breaks
+    return _corpus(entry.name, files, splits, entry.tokenizer, replace(how, unit=unit, line_breaks=line_breaks))
 
 
 def _with_what_is_known(entry: CatalogueEntry, how: ReadingSettings) -> ReadingSettings:
@@ -129,7 +134,7 @@ def corpus_of(paths: Sequence[Path], how: ReadingSettings) -> Corpus:
     name = _name_of(paths[0])
     if splits and len(paths) > 1:
         name = name_without_split(name) or _name_of(paths[0].resolve().parent)
-    return _corpus(name, files, splits, guess_layout(sample_of(files, how)), None, how)
+    return _corpus(name, files, splits, None, how)
 
 
 def _text_files(paths: Sequence[Path]) -> list[Path]:
@@ -138,15 +143,27 @@ def _text_files(paths: Sequence[Path]) -> list[Path]:
     for path in paths:
         inside = texts_in(path) if path.is_dir() else [path]
         if not inside:
-            raise CorpusError(f"The folder {path} holds no .txt file.")
+            raise CorpusError(
+                f"The folder {path} holds no .txt file, and no .md, .html, .docx or .epub.{_others(path)}"
+            )
         files += inside
     for path in files:
         _check_file(path)
     return files
 
 
+def _others(folder: Path) -> str:
+    """A word on the files of a folder that cannot be read."""
+    told = (unreadable_by_name(path) for path in sorted(folder.rglob("*")))
+    first = next(filter(None, told), None)
+    return f" {first}" if first else ""
+
+
 def _check_file(path: Path) -> None:
-    """What would be found out too late: a name that cannot be written down, or what can be read but once."""
+    """What would be found out too late: a name that cannot be written down, what can be read but once, or no text."""
+    unreadable = unreadable_by_name(path)
+    if unreadable is not None:
+        raise CorpusError(unreadable)
     if path.exists() and not path.is_file():
         raise CorpusError(f"{path} is no plain file: put the text into one, or give it with --corpus - instead.")
     try:
@@ -156,26 +173,42 @@ def _check_file(path: Path) -> None:
 
 
 def _corpus(
-    name: str,
-    files: Sequence[Path],
-    splits: tuple[Split, ...],
-    layout: tuple[UnitKind, LineBreaks],
-    tokenizer: str | None,
-    how: ReadingSettings,
+    name: str, files: Sequence[Path], splits: tuple[Split, ...], tokenizer: str | None, how: ReadingSettings
 ) -> Corpus:
-    """What is said of the layout goes before what is known or found."""
-    unit, line_breaks = layout
+    layouts = _layouts(files, how)
+    unit, line_breaks = _of_most(files, layouts)
+    alike = set(layouts) == {Layout(unit, line_breaks)}
     return Corpus(
         name,
         tuple(files),
-        unit if how.unit == "auto" else how.unit,
-        line_breaks if how.line_breaks == "auto" else how.line_breaks,
+        unit,
+        line_breaks,
         tokenizer,
         how.encoding,
         how.keep_boilerplate,
         how.fold_width,
         splits,
+        () if alike else layouts,
     )
+
+
+def _layouts(files: Sequence[Path], how: ReadingSettings) -> tuple[Layout, ...]:
+    """The layout of each file. What is said goes before what is found; where nothing is left to find, none is read."""
+    unit = None if how.unit == "auto" else how.unit
+    line_breaks = None if how.line_breaks == "auto" else how.line_breaks
+    if unit and line_breaks and (unit, line_breaks) != ("paragraph", "joined"):
+        return (Layout(unit, line_breaks),) * len(files)
+    return tuple(found.with_said(unit, line_breaks) for found in layouts_of(files, how))
+
+
+def _of_most(files: Sequence[Path], layouts: Sequence[Layout]) -> tuple[UnitKind, LineBreaks]:
+    """What most of a text is cut into. Documents are it only where all files are."""
+    sizes: Counter[tuple[UnitKind, LineBreaks]] = Counter()
+    documents = all(layout.unit == "document" for layout in layouts)
+    for path, layout in zip(files, layouts, strict=True):
+        unit = "paragraph" if layout.unit == "document" and not documents else layout.unit
+        sizes[unit, layout.line_breaks] += path.stat().st_size if path.is_file() else 0
+    return sizes.most_common(1)[0][0]
 
 
 def _name_of(path: Path) -> str:
@@ -189,7 +222,7 @@ def _shortened(name: str) -> str:
 
 
 def texts_in(folder: Path) -> list[Path]:
-    """All .txt files of a folder and of those in it, gzipped or not, in the order of their names."""
+    """All texts and documents of a folder and of those in it, gzipped or not, in the order of their names."""
     texts = (path for path in folder.rglob("*") if path.name.lower().endswith(_TEXTS))
     # What systems leave beside files is hidden. A link that leads nowhere is no file, and its user should know.
     return sorted(path for path in texts if path.name[0] != "." and (path.is_file() or path.is_symlink()))

@@ -18,6 +18,9 @@ from operator import itemgetter
 from pathlib import Path
 from typing import BinaryIO, Literal
 
+from wordgen.corpora.documents import HtmlText, Kind, html_text, kind_of, markdown_text, packed_text
+from wordgen.corpora.packed import Unpacked
+from wordgen.corpora.unreadable import unreadable_by_content, unreadable_by_name
 from wordgen.errors import CorpusError
 
 Line = tuple[int, str]
@@ -49,7 +52,7 @@ _NOT_FOR_MACHINES = dict.fromkeys(range(0x80, 0xA0), "a")  # control characters 
 
 @dataclass
 class TextFile:
-    """A file of text, plain or gzipped, read line by line as often as need be."""
+    """A file of text, plain or gzipped, or a document, read line by line as often as need be."""
 
     path: Path
     wanted: Encoding = "auto"
@@ -59,11 +62,24 @@ class TextFile:
     """How many bytes did not decode, as far as it has been read."""
     bytes_read: int = field(default=0, init=False)
     """How much of the file has been read, packed as it is."""
+    left_out: int = field(default=0, init=False)
+    """How many scripts, styles and the like of a document were left out, as far as it has been read."""
     _long_lines: set[int] = field(default_factory=set, init=False)
+
+    @property
+    def kind(self) -> Kind | None:
+        """The kind of document that it is; None for plain text."""
+        return kind_of(self.path) if self.content is None else None
 
     @cached_property
     def encoding(self) -> str:
-        return _recognised(self._sample(), self.path) if self.wanted == "auto" else self.wanted
+        if self.kind in ("Word", "EPUB"):
+            return "utf-8"  # which they say themselves, part by part
+        if self.wanted == "auto":
+            return _recognised(self._sample(), self.path)
+        if self.wanted == "utf-16":  # which without its mark Python takes for that of this machine, whatever it is
+            return _byte_order(self._sample())
+        return self.wanted
 
     @property
     def encoding_name(self) -> str:
@@ -77,7 +93,7 @@ class TextFile:
     def lines(self) -> Iterator[Line]:
         """All lines without their ends; too many bytes that do not decode are an error."""
         number, rest = 1, ""
-        for text in self._decoded():
+        for text in self._written():
             lines = _unified(text).split("\n")
             lines[0] = rest + lines[0]
             rest = lines.pop()
@@ -89,6 +105,24 @@ class TextFile:
             if len(rest) > LONGEST_PIECE:
                 rest = yield from self._cut_pieces(number, rest)
         yield number, composed(rest)
+
+    def _written(self) -> Iterator[str]:
+        """The text as it comes, taken out of a document if it is one."""
+        if self.kind is None:
+            yield from self._decoded()
+            return
+        parser, progress = HtmlText(), [0]
+        if self.kind == "HTML":
+            texts = html_text(self.path, self._decoded(), parser)
+        elif self.kind == "Markdown":
+            texts = markdown_text(self.path, self._decoded(), parser)
+        else:
+            texts = packed_text(self.path, self.kind, parser, progress)
+        for text in texts:
+            self.bytes_read = max(self.bytes_read, progress[0])
+            yield text
+        self.left_out = parser.left_out
+        self.bytes_read = self.path.stat().st_size
 
     def text(self) -> str:
         return "\n".join("".join(text for _, text in pieces) for _, pieces in groupby(self.lines(), itemgetter(0)))
@@ -105,9 +139,13 @@ class TextFile:
         """The bytes of the text, unpacked."""
         try:
             with self._opened() as raw:
-                file = gzip.GzipFile(fileobj=raw) if self.path.suffix.lower() == ".gz" and self.content is None else raw
+                packed = self.path.suffix.lower() == ".gz" and self.content is None
+                file = gzip.GzipFile(fileobj=raw) if packed else raw
+                unpacked = Unpacked(self.path, self.path.stat().st_size) if packed else None
                 while block := file.read(_BLOCK):
                     self.bytes_read = raw.tell()
+                    if unpacked is not None:
+                        unpacked.add(len(block))
                     yield block
         except gzip.BadGzipFile as error:
             raise CorpusError(f"{self.path} cannot be read: it is no gzip archive, whatever its name says.") from error
@@ -222,6 +260,9 @@ def _composes(character: str) -> bool:
 
 def _recognised(sample: bytes, path: Path) -> str:
     """The encoding of a text by its beginning."""
+    unreadable = unreadable_by_content(path, sample) or unreadable_by_name(path)
+    if unreadable is not None:
+        raise CorpusError(unreadable)
     for mark, encoding in _BYTE_ORDER_MARKS.items():
         if sample.startswith(mark):
             return encoding
@@ -271,6 +312,17 @@ def _is_text(text: str) -> bool:
     looked_at = text[:_LOOKED_AT]
     odd = sum(unicodedata.category(each) in ("Cc", "Cn", "Co", "Cs") and each not in "\t\n\r\f" for each in looked_at)
     return odd + looked_at.count("\ufffd") <= len(looked_at) / 100
+
+
+def _byte_order(sample: bytes) -> str:
+    """UTF-16 of either order: as its mark says, else the one in which more of it is ASCII or kana."""
+    if sample.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    common = {"utf-16-le": 0, "utf-16-be": 0}
+    for encoding in common:
+        text = sample[: len(sample) // 2 * 2].decode(encoding, "ignore")
+        common[encoding] = sum(letter.isascii() or "\u3000" <= letter <= "\u30ff" for letter in text[:_LOOKED_AT])
+    return max(common, key=common.__getitem__)
 
 
 def _of_two_bytes(sample: bytes, path: Path) -> str | None:

@@ -1,21 +1,19 @@
 """Cutting a text into units: what START and END enclose."""
 
-import re
-import statistics
-import unicodedata
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
 from wordgen.corpora.catalogue import LineBreaks, UnitKind
+from wordgen.corpora.hyphens import Hyphens
+from wordgen.corpora.layout import UNSPACED, Wrap, columns, ends_paragraph, goes_on, reach, wrapped_at
 from wordgen.corpora.reading import Line
 
-_BLANK_LINES = re.compile(r"\n(?:[^\S\n]*\n)+")
-_LONG_LINE = 150
 _LONGEST_UNIT = 1_000_000
-_NEARLY_FULL = 0.75
-_NARROWEST_PROSE = 32
-_UNSPACED = re.compile(r"[\u3000-\u30ff\u3400-\u9fff\uff01-\uff9f]")
+_LINES_AROUND = 30
+_FEWEST_LINES_AROUND = 10
+_NARROWEST_PART = 0.6
 
 
 @dataclass(frozen=True)
@@ -29,22 +27,31 @@ class Unit:
     """How many characters, white space aside, each of its lines had: so any symbol's line can be told."""
 
 
-def units_of(lines: Iterable[Line], unit: UnitKind, line_breaks: LineBreaks) -> Iterator[Unit]:
-    """The units of one file, by its lines.
+def units_of(
+    lines: Iterable[Line],
+    unit: UnitKind,
+    line_breaks: LineBreaks,
+    *,
+    wrap: Wrap | None = None,
+    hyphens: Hyphens | None = None,
+) -> Iterator[Unit]:
+    """The units of one file, by its lines; with `wrap`, paragraphs end at short lines, too.
 
     With line breaks kept, a blank line between lines is a unit of its own with nothing in it, so a
     song keeps its verses. A unit beyond all measure is cut at a line, so that memory holds any.
     """
+    hyphens = hyphens or Hyphens()
     match unit:
         case "line":
             yield from _lines(lines, blank_between=line_breaks == "kept")
         case "paragraph":
-            yield from _paragraphs(lines, line_breaks)
+            parts = _paragraphs(lines) if wrap is None else _wrapped_paragraphs(lines, wrap)
+            yield from (_unit(part, line_breaks, hyphens) for part in parts)
         case "document":
             for part in _parts(lines):
                 written = [place for place, (_, line) in enumerate(part) if line.strip()]
                 if written:
-                    yield _unit(part[written[0] : written[-1] + 1], line_breaks)
+                    yield _unit(part[written[0] : written[-1] + 1], line_breaks, hyphens)
 
 
 def every_line(lines: Iterable[Line]) -> Iterator[Unit]:
@@ -61,37 +68,6 @@ def every_line(lines: Iterable[Line]) -> Iterator[Unit]:
 def unit_separator(unit: UnitKind) -> str:
     """What stands between two units when they are written one after another."""
     return "\n" if unit == "line" else "\n\n"
-
-
-def guess_layout(text: str) -> tuple[UnitKind, LineBreaks]:
-    """Find out whether lines, paragraphs or the whole are the units of a text nobody described.
-
-    Hard-wrapped prose has lines that nearly fill a width, except the last of each paragraph; verse and plays do
-    not, and short lines that do are verse. Without blank lines, each line stands for itself; so it does where lines
-    are as long as paragraphs, or begin with the wide space that begins Japanese ones.
-    """
-    written = [line for line in text.split("\n") if line.strip()]
-    if len(written) > 2 and sum(line.startswith("\u3000") for line in written) > len(written) / 2:
-        return "line", "joined"
-    if len(written) > 2 and statistics.median(len(line.strip()) for line in written) > _LONG_LINE:
-        return ("line" if "\n\n" not in text else "paragraph"), "joined"
-    paragraphs = [part.split("\n") for part in _BLANK_LINES.split(text.strip())]
-    if len(paragraphs) < 3 and max(map(len, paragraphs)) > 2:
-        return "line", "joined"
-    wrapped = [paragraph[:-1] for paragraph in paragraphs if len(paragraph) > 1]  # the last line ends where it ends
-    if not wrapped:
-        return "paragraph", "joined"
-    columns = [[_columns(line.strip()) for line in lines] for lines in wrapped]
-    every = [width for lines in columns for width in lines]
-    width = statistics.quantiles(every, n=10)[-1] if len(every) > 1 else every[0]
-    full = [sum(line > _NEARLY_FULL * width for line in lines) > 0.8 * len(lines) for lines in columns]
-    prose = width >= _NARROWEST_PROSE and sum(full) > 0.6 * len(full)
-    return ("paragraph", "joined") if prose else ("document", "kept")
-
-
-def _columns(line: str) -> int:
-    """How wide a line is on a screen, where East Asian letters take two places."""
-    return len(line) + sum(unicodedata.east_asian_width(letter) in "WF" for letter in line)
 
 
 def visible_width(text: str) -> int:
@@ -115,10 +91,35 @@ def _line_unit(number: int, line: str) -> Unit:
     return Unit(line.strip(), number, (visible_width(line),))
 
 
-def _paragraphs(lines: Iterable[Line], line_breaks: LineBreaks) -> Iterator[Unit]:
+def _paragraphs(lines: Iterable[Line]) -> Iterator[list[Line]]:
     for written, paragraph in groupby(lines, key=lambda line: bool(line[1].strip())):
         if written:
-            yield from (_unit(part, line_breaks) for part in _parts(paragraph))
+            yield from _parts(paragraph)
+
+
+def _wrapped_paragraphs(lines: Iterable[Line], wrap: Wrap) -> Iterator[list[Line]]:
+    """Paragraphs between which no blank line need be. The width is that of the lines before, for it may change."""
+    part: list[Line] = []
+    size, last = 0, ""
+    around: deque[tuple[int, int]] = deque(maxlen=_LINES_AROUND)
+    width = wrap.width
+    for number, written in lines:
+        line = written.expandtabs().rstrip()
+        new_line = bool(part) and number != part[-1][0]
+        ended = not line or (new_line and ends_paragraph(last, line, wrap, width))
+        if part and (ended or size > 2 * _LONGEST_UNIT):
+            yield part
+            part, size = [], 0
+        elif new_line and goes_on(last, line):
+            around.append((columns(last), reach(last, line)))
+            if len(around) >= _FEWEST_LINES_AROUND:
+                width = max(wrapped_at(around), int(_NARROWEST_PART * wrap.width))
+        if line:
+            part.append((number, written))
+            size += len(written)
+        last = line
+    if part:
+        yield part
 
 
 def _parts(lines: Iterable[Line]) -> Iterator[list[Line]]:
@@ -135,21 +136,26 @@ def _parts(lines: Iterable[Line]) -> Iterator[list[Line]]:
         yield part
 
 
-def _unit(part: Sequence[Line], line_breaks: LineBreaks) -> Unit:
+def _unit(part: Sequence[Line], line_breaks: LineBreaks, hyphens: Hyphens) -> Unit:
     first, last = part[0][0], part[-1][0]
     lines = [""] * (last - first + 1)
-    widths = [0] * len(lines)
     for number, piece in part:
         lines[number - first] += piece
-        widths[number - first] += visible_width(piece)
-    text = "\n".join(lines).strip() if line_breaks == "kept" else _joined(lines)
-    return Unit(text, first, tuple(widths))
+    text = "\n".join(lines).strip() if line_breaks == "kept" else _joined(lines, hyphens)
+    return Unit(text, first, tuple(map(visible_width, lines)))
 
 
-def _joined(lines: Sequence[str]) -> str:
-    first, *others = (line.strip() for line in lines)
-    joined = [first]
-    for line in others:
-        between_unspaced = _UNSPACED.match(joined[-1][-1:]) and _UNSPACED.match(line[:1])
-        joined += ["" if between_unspaced else " ", line]
-    return "".join(joined)
+def _joined(lines: list[str], hyphens: Hyphens) -> str:
+    """The lines as one, and in their places what each of them has left of itself."""
+    lines[:] = (line.strip() for line in lines)
+    joined: list[str] = []
+    for place in range(len(lines) - 1):
+        line, following = lines[place], lines[place + 1]
+        without = hyphens.join(line, following)
+        if without is not None:
+            line, between = without
+            lines[place] = line
+        else:
+            between = "" if UNSPACED.match(line[-1:]) and UNSPACED.match(following[:1]) else " "
+        joined += [line, between]
+    return "".join([*joined, lines[-1]])

@@ -27,7 +27,7 @@ from wordgen.text.settings import TextSettings, TokenizerSettings
 from wordgen.text.tokenizers import TokenizerName, tokenizer_for, tokenizer_named
 from wordgen.text.vocabulary import Vocabulary
 
-_FORMAT = 8  # raise it when the same text would give other ids
+_FORMAT = 9  # raise it when the same text would give other ids
 
 
 @dataclass(frozen=True)

@@ -55,7 +55,7 @@ def onnx_model(bundle: Bundle) -> "ModelProto":
     model = helper.make_model(
         graph, opset_imports=[helper.make_opsetid("", _OPERATORS)], ir_version=_FORMAT, producer_name="wordgen"
     )
-    helper.set_model_props(model, {"wordgen": json.dumps(description(bundle), ensure_ascii=False)})
+    helper.set_model_props(model, {"wordgen": json.dumps(description(bundle))})
     onnx.checker.check_model(model, full_check=True)
     return model
 

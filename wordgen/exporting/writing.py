@@ -54,6 +54,6 @@ def _write_keras(bundle: Bundle, path: Path) -> None:
             with saved.open(part) as content, ours.open(part.filename, "w", force_zip64=True) as copy:
                 if part.filename == _METADATA:
                     told = {**json.load(content), "wordgen": description(bundle)}
-                    copy.write(json.dumps(told, ensure_ascii=False).encode())
+                    copy.write(json.dumps(told).encode())
                 else:
                     shutil.copyfileobj(content, copy)

@@ -74,7 +74,7 @@ def test_a_document_is_one_unit():
         ("\n\n".join(["a very long line that is a whole paragraph " * 5] * 4), ("paragraph", "joined")),
     ],
 )
-def test_the_layout_is_found_from_the_text(text: str, layout: tuple[str, str]):
+def test_the_layout_is_found_from_the_text(text: str, layout: tuple[UnitKind, LineBreaks]):
     assert guess_layout(text) == Layout(*layout)
 
 

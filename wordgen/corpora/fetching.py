@@ -193,7 +193,7 @@ class _Transfer:
             led_to = urljoin(address, location)
             host, scheme = urlsplit(led_to).hostname, urlsplit(led_to).scheme
         except ValueError:
-            host = scheme = None
+            led_to, host, scheme = "", None, ""
         if not host or scheme not in ("http", "https"):
             raise self._refused(f"{self._host} leads to no address that can be fetched")
         if _is_internal(host) and not _is_internal(urlsplit(address).hostname or ""):

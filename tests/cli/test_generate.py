@@ -80,8 +80,8 @@ def test_near_words_are_proposed(capsys: pytest.CaptureFixture[str]):
 def test_json_tells_all_that_was_asked_for(capsys: pytest.CaptureFixture[str]):
     text = json.loads(written(capsys, "--seed", "The caster", "--length", "9", "--stop", "end", "--json"))
     assert set(text) == {
-        "seed", "text", "symbols", "log_probabilities", "ended", "unknown", "settings", "random_seed", "number",
-        "perplexity", "copies", "model",
+        "seed", "text", "symbols", "put_in", "log_probabilities", "ended", "unknown", "settings", "random_seed",
+        "number", "perplexity", "copies", "model",
     }  # fmt: skip
     assert len(text["symbols"]) == len(text["log_probabilities"])
     assert text["copies"] == []

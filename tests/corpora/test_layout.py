@@ -161,3 +161,9 @@ def test_the_layout_of_a_large_file_is_found_in_its_beginning(tmp_path: Path):
         file.write("\n".join(PROSE * 20) + "\n")
         file.truncate(1 << 40)  # a hole of a terabyte, which nobody reads to its end
     assert open_corpus(str(path), ReadingSettings(encoding="utf-8")).unit == "line"
+
+
+def test_a_table_of_contents_is_not_taken_for_the_width():
+    contents = [f"      {place}. THE {word.upper()}" for place, word in enumerate(WORDS * 2, 1)]
+    text = "\n".join([*contents, *("\n".join(wrapped(each, 60, 0)) for each in PROSE)])
+    assert passages(text)[-len(PROSE) :] == PROSE

@@ -212,12 +212,14 @@ def _wrap_of(lines: _Lines) -> Wrap | None:
     broken = [(line, following) for line, following in pairs if not ends_at_stop(line)]
     if len(broken) < 2 or len(broken) < 0.15 * len(pairs):
         return None
-    measured = [(columns(line), reach(line, following)) for line, following in broken]
+    going_on = [pair for pair in broken if goes_on(*pair)]  # so that the width is not that of headings
+    if len(going_on) < max(2, 0.6 * len(broken)):
+        return None
+    measured = [(columns(line), reach(line, following)) for line, following in going_on]
     parts = [measured[at : at + _LINES_TOGETHER] for at in range(0, len(measured), _LINES_TOGETHER)]
     full = sum(_full_lines(part) for part in parts)  # the width may change from part to part
-    going_on = sum(goes_on(*pair) for pair in broken)
     sentences = sum(bool(_STOP_WITHIN.search(line)) for line in lines.written)
-    if full < 0.7 * len(broken) or going_on < 0.6 * len(broken) or sentences < 0.08 * len(lines.written):
+    if full < 0.7 * len(measured) or sentences < 0.08 * len(lines.written):
         return None
     width = wrapped_at(parts[0])
     wider = sum(each > 1.25 * max(map(wrapped_at, parts)) for each in lines.widths)

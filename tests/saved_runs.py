@@ -38,7 +38,8 @@ def made_report(valid: float = 31.21, bits: float | None = None, **more: Any) ->
     """`settings` are those that are not as by default."""
     settings = TrainSettings(**{"corpus": "tale", "layers": 2, "units": 4, **more.pop("settings", {})})
     return {
-        "format": 1,
+        "format": 2,
+        "head_start": None,
         "epochs": [_epoch(1, 2 * valid), _epoch(2, valid), _epoch(3, valid + 2.5)],
         "settings": settings.to_mapping(),
         "ended": "no better for 3 epochs",

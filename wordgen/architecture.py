@@ -37,6 +37,12 @@ class NetworkSettings(Settings):
         False, help="use the word vectors as output weights too: fewer parameters, often better on small texts"
     )
 
+    init_from: str | None = setting(
+        None,
+        help="begin with the weights of another model: a run's name or a model's folder; the shape of the network and "
+        "the tokenizer are then that model's (by default weights begin at random)",
+    )
+
     def __post_init__(self) -> None:
         super().__post_init__()
         _widths(self.units, self.layers)

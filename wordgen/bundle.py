@@ -64,6 +64,27 @@ class TextConfig(Settings):
         return mapping
 
 
+@dataclass(frozen=True, kw_only=True)
+class HeadStart(Settings):
+    """Which model's weights a run began with."""
+
+    base: str = setting()
+    """The name of its run, or its folder."""
+    fingerprint: str = setting()
+    known: int = setting(at_least=0)
+    """How many tokens of the run's vocabulary the base knew."""
+    new: int = setting(at_least=0)
+    """How many it did not know."""
+    besides: int = setting(at_least=0)
+    """How many of the known ones are the base's alone: the training text does not have them."""
+
+    def describe(self) -> str:
+        """For a plan or a report."""
+        besides = f", {self.besides:,} of them not in the text" if self.besides else ""
+        words = f"{self.known:,} of {self.known + self.new:,} words of the vocabulary{besides}"
+        return f"{self.base} (fingerprint {self.fingerprint}), which knows {words}"
+
+
 @dataclass(frozen=True)
 class Bundle:
     architecture: Architecture
@@ -72,6 +93,7 @@ class Bundle:
     weights: Weights
     unknown_words: UnknownWords = UnknownWords()  # noqa: RUF009 - it does not change
     """The words of the training text that are UNKNOWN, if they may be passed on."""
+    head_start: HeadStart | None = None
 
     @property
     def codec(self) -> Codec:
@@ -94,6 +116,7 @@ def save_bundle(bundle: Bundle, folder: Path) -> None:
             "format": FORMAT,
             "text": bundle.text.to_mapping(),
             "architecture": bundle.architecture.to_mapping(),
+            "head_start": None if bundle.head_start is None else bundle.head_start.to_mapping(),
         }
     )
     vocabulary = _to_json(bundle.vocabulary.to_json())
@@ -121,7 +144,7 @@ def load_bundle(folder: Path) -> Bundle:
     if not is_bundle(folder):
         raise BundleError(f"{folder} holds no trained model: {CONFIG} is missing.")
     config, vocabulary_json = _read_plain_files(folder)
-    architecture, text = _parse_config(config, folder)
+    architecture, text, head_start = _parse_config(config, folder)
     vocabulary = _parse_vocabulary(vocabulary_json, folder)
     if len(vocabulary) != architecture.vocabulary_size:
         raise _damaged(
@@ -131,12 +154,18 @@ def load_bundle(folder: Path) -> Bundle:
     identity = _identity(config, vocabulary_json)
     unknown = _load_unknown_words(folder, vocabulary, identity)
     weights = _load_weights(folder, architecture.weight_shapes(), identity)
-    return Bundle(architecture, text, vocabulary, weights, unknown)
+    return Bundle(architecture, text, vocabulary, weights, unknown, head_start)
 
 
 def read_config(folder: Path) -> tuple[Architecture, TextConfig]:
     """What a bundle is, without anything large being read."""
-    return _parse_config(_read_plain_file(folder, CONFIG), folder)
+    architecture, text, _ = _parse_config(_read_plain_file(folder, CONFIG), folder)
+    return architecture, text
+
+
+def read_vocabulary(folder: Path) -> Vocabulary:
+    """The tokens of a bundle, without its weights being read."""
+    return _parse_vocabulary(_read_plain_file(folder, VOCABULARY), folder)
 
 
 def fingerprint(bundle: Bundle) -> str:
@@ -182,7 +211,7 @@ def _read_plain_file(folder: Path, name: str) -> bytes:
         raise BundleError(f"{folder / name} cannot be read: {reason_of(error)}.") from error
 
 
-def _parse_config(content: bytes, folder: Path) -> tuple[Architecture, TextConfig]:
+def _parse_config(content: bytes, folder: Path) -> tuple[Architecture, TextConfig, HeadStart | None]:
     try:
         config = json.loads(content)
         version = config["format"]
@@ -191,7 +220,12 @@ def _parse_config(content: bytes, folder: Path) -> tuple[Architecture, TextConfi
                 f"The model in {folder} has format {version!r}, and this wordgen reads format {FORMAT}: "
                 "use the wordgen that wrote it, or train it again."
             )
-        return Architecture.from_mapping(config["architecture"]), TextConfig.from_mapping(config["text"])
+        head_start = config["head_start"]
+        return (
+            Architecture.from_mapping(config["architecture"]),
+            TextConfig.from_mapping(config["text"]),
+            None if head_start is None else HeadStart.from_mapping(head_start),
+        )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, SettingError) as error:
         raise _damaged(folder, f"{CONFIG} cannot be understood ({error})") from error
 

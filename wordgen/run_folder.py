@@ -10,6 +10,7 @@ from datetime import datetime
 from itertools import chain, count
 from pathlib import Path
 
+from wordgen.base import Base
 from wordgen.bundle import CONFIG, WEIGHTS, is_bundle, load_bundle
 from wordgen.errors import BundleError, SettingError, StorageError, WordgenError, WorkerLostError
 from wordgen.files import is_unfinished, make_folder, told_plainly
@@ -227,6 +228,12 @@ def find_model(model: str | Path | None = None) -> Path:
         raise BundleError(f"{model} holds no trained model: {CONFIG} is missing.")
     hint = f"Did you mean {near[0]}?" if near else f"Trained so far: {', '.join(names) or 'none'}."
     raise BundleError(f"There is no model '{str(model)[:100]}', neither as a folder nor in {SAVED_MODELS}. {hint}")
+
+
+def find_base(model: str) -> Base:
+    """The model that a new run begins from, by its run's name or its folder."""
+    folder = find_model(model)
+    return Base(name_of(folder) if SAVED_MODELS in folder.parents else str(folder), folder)
 
 
 def is_run(name: str) -> bool:

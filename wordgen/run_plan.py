@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wordgen.architecture import Architecture, NetworkSettings
+from wordgen.base import Base
 from wordgen.corpora.catalogue import bundled_data, user_data
 from wordgen.corpora.corpus import Corpus
 from wordgen.dataset.batches import Batches
 from wordgen.dataset.encoding import Dataset, prepare
 from wordgen.errors import SettingError
 from wordgen.recipes import recipe_in_words
-from wordgen.run_folder import name_of
+from wordgen.run_folder import find_base, name_of
 from wordgen.run_settings import TrainSettings
 from wordgen.text.settings import TextSettings
 from wordgen.training.gpus import gpu_memory
@@ -31,6 +32,8 @@ class PreparedRun:
     dataset: Dataset
     batches: Batches
     began: float
+    base: Base | None
+    """The model whose weights it begins with."""
 
 
 def prepare_run(
@@ -42,16 +45,23 @@ def prepare_run(
     workers: int = 1,
 ) -> PreparedRun:
     began = time.monotonic()
-    dataset = prepare(corpus, TextSettings.part_of(settings), user_data() / "encoded", _teller(observers, stop))
+    base = None if settings.init_from is None else find_base(settings.init_from)
+    dataset = prepare(
+        corpus,
+        TextSettings.part_of(settings),
+        user_data() / "encoded",
+        _teller(observers, stop),
+        base and base.vocabulary,
+    )
     batches = Batches(
         dataset.ids["train"], settings.batch_size, settings.seq_len, settings.random_seed, settings.vary_seq_len
     )
-    plan = _plan(folder, corpus, dataset, batches, settings, workers)
+    plan = _plan(folder, corpus, dataset, batches, settings, workers, base)
     _check_memory(plan, settings, warner(observers))
     vocab_size, _ = TextSettings.part_of(settings).limits(all_words=False)
     if (sentence := about_unknown_words(plan, vocab_size)) is not None:
         warner(observers)(sentence)
-    return PreparedRun(plan, dataset, batches, began)
+    return PreparedRun(plan, dataset, batches, began, base)
 
 
 def about_unknown_words(plan: Plan, vocab_size: int) -> str | None:
@@ -85,7 +95,13 @@ def _check_memory(plan: Plan, settings: TrainSettings, warn: Callable[[str], Non
 
 
 def _plan(
-    folder: Path, corpus: Corpus, dataset: Dataset, batches: Batches, settings: TrainSettings, workers: int
+    folder: Path,
+    corpus: Corpus,
+    dataset: Dataset,
+    batches: Batches,
+    settings: TrainSettings,
+    workers: int,
+    base: Base | None,
 ) -> Plan:
     network = NetworkSettings.part_of(settings)
     architecture = Architecture.of(network, len(dataset.codec.vocabulary))
@@ -105,6 +121,7 @@ def _plan(
         types=dataset.types,
         special_symbols=dataset.codec.vocabulary.special,
         architecture=architecture,
+        head_start=base and base.head_start(dataset.codec.vocabulary),
         settings=TrainingSettings.part_of(settings),
         steps_per_epoch=batches.steps_per_epoch,
         workers=workers,

@@ -11,6 +11,7 @@ from wordgen.corpora.fetching import Fetching
 from wordgen.corpora.finding import open_corpus
 from wordgen.errors import SettingError
 from wordgen.recipes import AUTO, NO_RECIPE, find_recipe, recipe_for
+from wordgen.run_folder import find_base
 from wordgen.settings import Settings, flag_name, setting
 from wordgen.text.settings import TextSettings
 from wordgen.training.settings import DeviceSettings, TrainingSettings
@@ -40,11 +41,40 @@ def settings_of(given: Mapping[str, Any], fetching: Fetching = lambda file, done
     """
     given = {name: _one_as_itself(_as_setting(value)) for name, value in given.items()}
     _check_types(given)
+    of_recipe = _of_recipe(given, fetching)
+    return TrainSettings(**{**of_recipe, **given, "recipe": of_recipe.get("recipe"), **_of_base(given)})
+
+
+def _of_base(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that the base decides, where there is one; a given one that contradicts is refused."""
+    if given.get("init_from") is None:
+        return {}
+    base = find_base(given["init_from"])
+    decided = base.settings()
+    if given.get("name") == base.name:
+        raise SettingError(
+            f"The run cannot replace the model that it begins from: take another --name than {base.name}."
+        )
+    for name, value in decided.items():
+        wanted = given.get(name, value)
+        if name == "units" and isinstance(wanted, int):
+            wanted = (wanted,) * base.architecture.layers
+            value = base.architecture.widths
+        if wanted != value and (name, wanted) not in (("tokenizer", "auto"), ("embedding", None)):
+            raise SettingError(
+                f"{flag_name(name)} {_in_one(given[name])} contradicts the model that --init-from begins with: "
+                f"{base.name} has {_in_one(decided[name])}. Leave one of the two out."
+            )
+    return {**decided, "init_from": base.name}
+
+
+def _of_recipe(given: Mapping[str, Any], fetching: Fetching) -> dict[str, Any]:
+    """The settings of the recipe that is given, or else taken by itself."""
     name = given.get("recipe")
     if name is None:
         name = AUTO if "corpus" in given and not decides(given) else NO_RECIPE
     if name == NO_RECIPE:
-        return TrainSettings(**{**given, "recipe": None})
+        return {}
     if name == AUTO:
         how = {each.name: given[each.name] for each in fields(ReadingSettings) if each.name in given}
         if "corpus" not in given:
@@ -58,7 +88,7 @@ def settings_of(given: Mapping[str, Any], fetching: Fetching = lambda file, done
     taken = dict(recipe.settings)
     if given.get("optimizer") not in (None, taken.get("optimizer", TrainSettings.optimizer)):
         taken.pop("learning_rate", None)  # that of another optimizer: 40 is right for sgd, and the end of adam
-    return TrainSettings(**{**taken, **given, "recipe": name})
+    return {**taken, "recipe": name}
 
 
 def decides(given: Iterable[str]) -> bool:
@@ -80,7 +110,7 @@ def _one_as_itself(value: Any) -> Any:
 
 def _check_types(given: Mapping[str, Any]) -> None:
     """Of what is looked at before all settings are put together."""
-    for name in ("recipe", "corpus"):
+    for name in ("recipe", "corpus", "init_from"):
         value = given.get(name)
         texts = value if isinstance(value, tuple) and name == "corpus" else (value,)
         if not all(isinstance(each, str | None) for each in texts):

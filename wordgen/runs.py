@@ -167,7 +167,7 @@ def _join(
         replicas.check_rows(settings.batch_size)
         settings = replace(settings, precision=settled(settings.precision, replicas))
         plan = replace(prepared.plan, settings=TrainingSettings.part_of(settings))
-        learner = Learner(plan, prepared.dataset, prepared.batches, replicas, observers, prepared.began)
+        learner = Learner(plan, prepared.dataset, prepared.batches, replicas, observers, prepared.began, prepared.base)
     return _Joined(prepared, settings, learner)
 
 
@@ -206,7 +206,7 @@ def _agreement(plan: Plan, settings: TrainSettings, *, dry: bool) -> str:
     own = {"name", "overwrite", "corpus", "precision", *OF_THE_DEVICES}
     shared = {name: value for name, value in settings.to_mapping().items() if name not in own}
     versions = [f"{name} {version(name)}" for name in ("tensorflow", "keras")]
-    described = f"wordgen {__version__} {versions} {dry} {plan.fingerprint} {sorted(shared.items())}"
+    described = f"wordgen {__version__} {versions} {dry} {plan.fingerprint} {plan.head_start} {sorted(shared.items())}"
     return hashlib.sha256(described.encode()).hexdigest()
 
 

@@ -16,12 +16,12 @@ from wordgen.corpora.finding import corpus_of, open_corpus
 from wordgen.dataset.encoding import Dataset, fingerprint, prepare
 from wordgen.dataset.ids import SplitStatistics
 from wordgen.dataset.other_text import encode_other
-from wordgen.errors import CorpusError
+from wordgen.errors import BundleError, CorpusError
 from wordgen.evaluation.verdict import Curves
 from wordgen.evaluation.watcher import Watcher
 from wordgen.page.facts import PARTS, curves_of
 from wordgen.page.measured import model_step
-from wordgen.run_folder import REPORT, SAVED_MODELS, name_of
+from wordgen.run_folder import REPORT, SAVED_MODELS, find_base, name_of
 from wordgen.run_settings import TrainSettings
 from wordgen.text.settings import TextSettings
 from wordgen.text.vocabulary import END, START, UNKNOWN
@@ -93,8 +93,9 @@ def _dataset(origin: Origin, watcher: Watcher) -> Dataset:
     settings = TextSettings.part_of(origin.settings)
     try:
         corpus = open_corpus(origin.settings.corpus, ReadingSettings.part_of(origin.settings), watcher.fetching)
-        found = fingerprint(corpus, settings)
-    except CorpusError as error:
+        base = None if origin.settings.init_from is None else find_base(origin.settings.init_from).vocabulary
+        found = fingerprint(corpus, settings, base)
+    except (CorpusError, BundleError) as error:
         raise CorpusError(
             f"The text that {origin.folder.name} learned cannot be found again ({str(error).rstrip('.')}): "
             "put it back, or give another, as in --split my-book.txt."
@@ -104,7 +105,7 @@ def _dataset(origin: Origin, watcher: Watcher) -> Dataset:
             f"The text of {corpus.name} is not the one that {origin.folder.name} learned, or another version of "
             "wordgen read it: put it back, train anew, or give a text, as in --split my-book.txt."
         )
-    return prepare(corpus, settings, user_data() / "encoded", partial(watcher.reading, corpus.name))
+    return prepare(corpus, settings, user_data() / "encoded", partial(watcher.reading, corpus.name), base)
 
 
 def _other_text(origin: Origin, bundle: Bundle, file: str, watcher: Watcher) -> MeasuredText:

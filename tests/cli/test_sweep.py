@@ -104,7 +104,13 @@ def test_a_run_with_other_settings_is_refused_before_any_begins(
     run = planned.runs[3]
     settings = {**run.settings.to_mapping(), "epochs": 4}
     run.folder.mkdir(parents=True)
-    report = {"format": 1, "settings": settings, "dataset": {"fingerprint": run.plan.fingerprint}, "epochs": []}
+    report = {
+        "format": 2,
+        "head_start": None,
+        "settings": settings,
+        "dataset": {"fingerprint": run.plan.fingerprint},
+        "epochs": [],
+    }
     (run.folder / "report.json").write_text(json.dumps(report))
     assert main(["sweep", "my.toml"]) == 2
     assert f"{run.folder} was begun with --epochs 4, and the sweep has 3." in capsys.readouterr().err

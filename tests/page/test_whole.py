@@ -55,7 +55,8 @@ def report(**more: Any) -> dict[str, Any]:
         "began": "2026-11-21T20:19:00+00:00",
         "run": "tale",
         "settings": settings,
-        "format": 1,
+        "format": 2,
+        "head_start": None,
         "ended": "no better for 3 epochs",
         "dataset": {
             "fingerprint": "f",

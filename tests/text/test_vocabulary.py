@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from wordgen.errors import CorpusError
 from wordgen.text.escapes import OTHER_FORM, RESERVED
-from wordgen.text.vocabulary import UNKNOWN, Vocabulary
+from wordgen.text.vocabulary import UNKNOWN, BaseVocabulary, Vocabulary
 
 COUNTS = {"road": 5, "fire": 3, "water": 3, "king": 2, "once": 1}
 
@@ -78,3 +78,27 @@ def test_a_full_vocabulary_counts_the_mark_too():
 def test_a_list_that_is_no_vocabulary_is_refused(symbols: list[str]):
     with pytest.raises(ValueError, match="begins with the special symbols"):
         Vocabulary((symbol, 1) for symbol in symbols)
+
+
+BASE = Vocabulary([*((special, 0) for special in RESERVED), ("fire", 90), ("once", 80), ("far", 70), ("away", 60)])
+
+
+@given(
+    counts=st.dictionaries(
+        st.sampled_from(["road", "fire", "Fire", "once", "twice", "far"]), st.integers(1, 5), min_size=1
+    ),
+    words=st.integers(0, 4),
+    size=st.integers(4, 12),
+)
+def test_with_a_base_its_words_need_to_occur_once_and_others_come_last(counts: dict[str, int], words: int, size: int):
+    assume(any(n >= 2 or BASE.nearest(word) is not None for word, n in counts.items()))
+    vocabulary = Vocabulary.from_counts(counts, size, 2, base=BaseVocabulary(BASE, 1, words))
+    assert len(vocabulary) <= size
+    own = [word for word in vocabulary.symbols[3:] if word in counts]
+    besides = list(vocabulary.symbols[3 + len(own) :])
+    assert all(counts[word] >= 2 or word in ("fire", "Fire", "once", "far") for word in own)
+    assert [vocabulary.counts[vocabulary.id_of(word)] for word in own] == sorted((counts[w] for w in own), reverse=True)
+    assert besides == [word for word in BASE.symbols[3 : 3 + words] if word not in counts][: size - 3 - len(own)]
+    if len(vocabulary) < size:
+        wanted = {word for word, n in counts.items() if n >= 2 or BASE.nearest(word) is not None}
+        assert set(own) == wanted

@@ -200,6 +200,8 @@ def _figures(run: SavedRun) -> Iterator[tuple[str, str]]:
     yield "corpus", run.corpus or UNKNOWN_FIGURE
     if run.network is not None and run.architecture is not None:
         yield "network", f"{run.network}, {figures.many(run.architecture.parameters, 'parameter')}"
+    if facts is not None and facts.head_start is not None:
+        yield "began from", facts.head_start.describe()
     if facts is not None:
         of = f" of at most {facts.settings.epochs}" if facts.settings.time_budget is None else ""
         best = "" if run.best_epoch is None else f", the best was epoch {run.best_epoch}"

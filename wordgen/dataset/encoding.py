@@ -64,26 +64,36 @@ def source_of(place: int, lines: NDArray[np.uint32], files: Sequence[str]) -> tu
     return files[file], line
 
 
-def prepare(corpus: Corpus, settings: TextSettings, folder: Path, progress: Progress | None = None) -> Dataset:
-    """The corpus as ids: from the folder where it was encoded before, else encoded into it now."""
+def prepare(
+    corpus: Corpus,
+    settings: TextSettings,
+    folder: Path,
+    progress: Progress | None = None,
+    base: Vocabulary | None = None,
+) -> Dataset:
+    """The corpus as ids: from the folder where it was encoded before, else encoded into it now.
+
+    `base` is the vocabulary of the model that a run begins from.
+    """
     look = seldom(lambda: progress(0, corpus.bytes)) if progress is not None else lambda: None
     name = tokenizer_name(corpus, settings)
     digest = corpus.digest(look)
-    place = folder / f"{corpus.name}-{_fingerprint(digest, name, settings)}"
+    place = folder / f"{corpus.name}-{_fingerprint(digest, name, settings, base)}"
     kept = _load(place, name, corpus, look)
     if kept is None:
         if place.is_dir():
             shutil.rmtree(place, ignore_errors=True)  # a damaged one; whole ones alone ever take this name
-        encode(corpus, digest, tokenizer_named(name), settings, place, progress)
+        known = None if base is None else settings.of_base(base)
+        encode(corpus, digest, tokenizer_named(name), settings, place, progress, known)
         kept = _load(place, name, corpus, look)
     if kept is None:
         raise CorpusError(f"The encoded text in {place} is damaged: delete that folder and try again.")
     return kept
 
 
-def fingerprint(corpus: Corpus, settings: TextSettings) -> str:
+def fingerprint(corpus: Corpus, settings: TextSettings, base: Vocabulary | None = None) -> str:
     """That of the dataset which this text would give, without making it."""
-    return _fingerprint(corpus.digest(), tokenizer_name(corpus, settings), settings)
+    return _fingerprint(corpus.digest(), tokenizer_name(corpus, settings), settings, base)
 
 
 def tokenizer_name(corpus: Corpus, settings: TokenizerSettings) -> TokenizerName:
@@ -99,8 +109,10 @@ def tokenizer_name(corpus: Corpus, settings: TokenizerSettings) -> TokenizerName
     return tokenizer_for(corpus.sample()) if named.tokenizer == "auto" else named.tokenizer
 
 
-def _fingerprint(digest: str, tokenizer: str, settings: TextSettings) -> str:
+def _fingerprint(digest: str, tokenizer: str, settings: TextSettings, base: Vocabulary | None) -> str:
     limits = f"{settings.vocab_size} {settings.min_count} {settings.unknown}"
+    if base is not None:
+        limits += f" {settings.base_words} {base.digest()}"
     described = f"{_FORMAT} {digest} {tokenizer} {limits}"
     return hashlib.sha256(described.encode()).hexdigest()[:16]
 

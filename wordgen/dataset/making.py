@@ -30,7 +30,7 @@ from wordgen.errors import CorpusError
 from wordgen.files import file_checksum, seldom, whole_folder
 from wordgen.text.settings import TextSettings
 from wordgen.text.tokenizers import Tokenizer, TokenizerName
-from wordgen.text.vocabulary import Vocabulary
+from wordgen.text.vocabulary import BaseVocabulary, Vocabulary
 
 _SMALL = 4_000_000
 """Up to so many bytes one process has cut a text before others have started."""
@@ -49,6 +49,7 @@ def encode(
     settings: TextSettings,
     place: Path,
     progress: Progress | None,
+    base: BaseVocabulary | None = None,
 ) -> None:
     """Encode the text that has this digest."""
     _remove_leftovers(place.parent)
@@ -61,7 +62,7 @@ def encode(
             _check_amount(corpus, text)
             frame = Frame.of(text, as_published=as_published)
             counts = _training_counts(corpus, text)
-            vocabulary = _vocabulary(counts, tokenizer, settings, as_published=as_published)
+            vocabulary = _vocabulary(counts, tokenizer, settings, base, as_published=as_published)
             unknown = unknown_words(_training_units(corpus, text), list(text.symbols), vocabulary)
             statistics = _Writing(corpus, text, vocabulary, frame).write(partial)
         for split, counted in statistics.items():
@@ -146,12 +147,17 @@ def _training_units(corpus: Corpus, text: NumberedText) -> Iterator[NDArray[np.u
 
 
 def _vocabulary(
-    counts: dict[str, int], tokenizer: Tokenizer, settings: TextSettings, *, as_published: bool
+    counts: dict[str, int],
+    tokenizer: Tokenizer,
+    settings: TextSettings,
+    base: BaseVocabulary | None,
+    *,
+    as_published: bool,
 ) -> Vocabulary:
     size, min_count = settings.limits(all_words=as_published)
     spelling = settings.unknown == "spell"
     one = tokenizer.one_apostrophe
-    return Vocabulary.from_counts(counts, size, min_count, spelling=spelling, one_apostrophe=one)
+    return Vocabulary.from_counts(counts, size, min_count, spelling=spelling, one_apostrophe=one, base=base)
 
 
 class _Writing:

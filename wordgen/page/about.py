@@ -65,6 +65,7 @@ def settings(facts: Facts) -> Markup:
         element("h2", "The network and its settings"),
         element("p", f"{_network(facts.architecture)}, {figures.many(facts.report['parameters'], 'parameter')}."),
         element("p", "Recipe: ", recipe) if recipe else [],
+        element("p", f"It began from {facts.head_start.describe()}.") if facts.head_start else [],
         _settings_table(facts, chosen, "What is not as by default"),
         element("details", element("summary", "All that is as by default"), _settings_table(facts, others, None)),
     )

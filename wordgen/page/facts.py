@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from wordgen.architecture import Architecture
+from wordgen.bundle import HeadStart
 from wordgen.dataset.ids import SplitStatistics
 from wordgen.evaluation.in_words import cache_in_words, learning_in_words
 from wordgen.evaluation.measures import Loss
@@ -167,6 +168,12 @@ class Facts:
     def fingerprint(self) -> str:
         """The same for runs that learned the same symbols of the same text."""
         return self.report["dataset"]["fingerprint"]
+
+    @property
+    def head_start(self) -> HeadStart | None:
+        """The model whose weights the run began with."""
+        started = self.report["head_start"]
+        return None if started is None else HeadStart.from_mapping(started)
 
     @property
     def word_frequencies(self) -> float | None:

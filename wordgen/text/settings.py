@@ -6,7 +6,7 @@ from typing import Literal
 from wordgen.errors import SettingError
 from wordgen.settings import Settings, setting
 from wordgen.text.tokenizers import TokenizerChoice
-from wordgen.text.vocabulary import SPECIAL_WITH_SPELLING
+from wordgen.text.vocabulary import SPECIAL_WITH_SPELLING, BaseVocabulary, Vocabulary
 
 _MOST_SYMBOLS = 4_000_000
 
@@ -34,6 +34,13 @@ class TextSettings(TokenizerSettings):
         "1 in such a benchmark)",
     )
 
+    base_words: int = setting(
+        0,
+        at_least=0,
+        at_most=_MOST_SYMBOLS,
+        help="with --init-from: know so many of the commonest words of that model, whether or not the text has them",
+    )
+
     unknown: Literal["token", "spell"] = setting(
         "token",
         help="words outside the vocabulary: token makes all of them UNKNOWN_TOKEN, spell spells them out in bytes, so "
@@ -52,3 +59,7 @@ class TextSettings(TokenizerSettings):
         """The size of the vocabulary and the least count, where a text may ask for all of its words."""
         size, least = (_MOST_SYMBOLS, 1) if all_words else (8000, 2)
         return self.vocab_size or size, self.min_count or least
+
+    def of_base(self, vocabulary: Vocabulary) -> BaseVocabulary:
+        """What a new run takes over of a base's vocabulary: its words need to occur once only."""
+        return BaseVocabulary(vocabulary, self.min_count or 1, self.base_words)

@@ -1,12 +1,13 @@
 """Which symbols have an id, and which id that is."""
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from wordgen.errors import CorpusError
 from wordgen.text.apostrophes import in_one_form, other_form
-from wordgen.text.escapes import OTHER_FORM, RESERVED
+from wordgen.text.escapes import JOINER, OTHER_FORM, RESERVED
 from wordgen.text.spelling import SPELLING, spell
 
 UNKNOWN, START, END = range(3)
@@ -34,20 +35,27 @@ class Vocabulary:
         *,
         spelling: bool = False,
         one_apostrophe: bool = False,
+        base: "BaseVocabulary | None" = None,
     ) -> "Vocabulary":
-        """The `size` commonest symbols that occur at least `min_count` times; equals in code-point order.
+        """The `size` commonest tokens that occur at least `min_count` times; equals in code-point order.
 
         With `spelling`, the bytes are among them, and what is left out is spelled instead of unknown. With
-        `one_apostrophe`, words that differ in the form of their apostrophes alone are one symbol.
+        `one_apostrophe`, words that differ in the form of their apostrophes alone are one symbol. With a base, tokens
+        that it knows need to occur `base.min_count` times only, and its commonest words come last.
         """
         counts, others = in_one_form(counts) if one_apostrophe else (counts, {})
         room = size - (SPECIAL_WITH_SPELLING if spelling else len(RESERVED))
-        ordinary = [(s, n) for s, n in counts.items() if n >= min_count and s not in RESERVED]
+
+        def least(token: str) -> int:
+            return min_count if base is None or base.vocabulary.nearest(token) is None else base.min_count
+
+        ordinary = [(s, n) for s, n in counts.items() if s not in RESERVED and n >= least(s)]
         ordinary.sort(key=_common_first)
         kept = ordinary[:room]
         marked = sum(others.get(s, 0) for s, _ in kept[: room - 1])
         if marked and marked >= min_count:
             kept = sorted([*kept[: room - 1], (OTHER_FORM, marked)], key=_common_first)
+        more = [] if base is None else base.words_besides(counts, room - len(kept))
         if not kept and not spelling:
             raise CorpusError(
                 f"No word of the text occurs {min_count} times, so there is nothing to learn: "
@@ -64,7 +72,7 @@ class Vocabulary:
             for symbol, count in left_out.items():
                 for each in spell(symbol):
                     special[each] += count
-        return cls([*special.items(), *kept])
+        return cls([*special.items(), *kept, *((word, 0) for word in more)])
 
     def __len__(self) -> int:
         return len(self.symbols)
@@ -94,6 +102,12 @@ class Vocabulary:
             number = self._ids.get(other)
         return UNKNOWN if number is None else number
 
+    def nearest(self, symbol: str) -> int | None:
+        """Its id; else that of the same word with other joiner marks or capitals; nothing where there is none."""
+        if symbol in self._ids:
+            return self._ids[symbol]
+        return next((number for each in _variants(symbol) if (number := self.id_of(each)) != UNKNOWN), None)
+
     def ids_of(self, symbol: str) -> list[int]:
         """What any symbol becomes: its id, with a mark before it if its apostrophes are of the other form; or the ids
         of its spelling, or UNKNOWN."""
@@ -114,3 +128,27 @@ class Vocabulary:
 
 def _common_first(counted: tuple[str, int]) -> tuple[int, str]:
     return -counted[1], counted[0]
+
+
+@dataclass(frozen=True)
+class BaseVocabulary:
+    """The words of a trained model that a new run begins from, and which of them the new run takes over."""
+
+    vocabulary: Vocabulary
+    min_count: int
+    """How often a word that it knows must occur in the new text."""
+    words: int
+    """How many of its commonest words are taken over that the new text does not have."""
+
+    def words_besides(self, counts: Mapping[str, int], most: int) -> list[str]:
+        ordinary = self.vocabulary.symbols[self.vocabulary.special :][: self.words]
+        return [word for word in ordinary if word not in counts and word != OTHER_FORM][: max(0, most)]
+
+
+def _variants(token: str) -> Iterator[str]:
+    """The token itself, then with other joiner marks, then each of these with other capitals."""
+    word = token.strip(JOINER)
+    marked = (token, word, JOINER + word, word + JOINER, JOINER + word + JOINER)
+    yield from marked
+    for other in dict.fromkeys((word.lower(), word.capitalize(), word.upper())):
+        yield from (other, JOINER + other, other + JOINER)

@@ -5,6 +5,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from wordgen.base import Base
 from wordgen.bundle import Bundle, TextConfig, Weights, save_bundle
 from wordgen.dataset.batches import Batches
 from wordgen.dataset.encoding import Dataset
@@ -46,6 +47,8 @@ class Learner:
     observers: Sequence[Observer]
     began: float
     """When the user started to wait, by the monotonic clock."""
+    base: Base | None = None
+    """The model whose weights it begins with."""
 
     def __post_init__(self) -> None:
         settings = self.plan.settings
@@ -59,7 +62,10 @@ class Learner:
                 precision=settings.precision,
             )
             frequencies = log_frequencies(self.dataset.ids["train"], self.plan.architecture.vocabulary_size)
-            if settings.optimizer == "sgd":  # which learns them slowly; others get no better by it
+            if self.base is not None:
+                vocabulary = self.dataset.codec.vocabulary
+                self.network.set_weights_by_name(self.base.weights_for(vocabulary, frequencies))
+            elif settings.optimizer == "sgd":  # which learns them slowly; others get no better by it
                 self.network.output_bias.assign(frequencies)
         self.stepper = Stepper(self.network, settings, self.replicas, log_frequencies=frequencies)
         apart = settings.average_after is not None
@@ -179,7 +185,8 @@ class Learner:
         )
         passed_on = self.plan.settings.copy_index  # rare words tell of a text, too: names, for one
         unknown = self.dataset.unknown_words if passed_on else UnknownWords()
-        return Bundle(self.plan.architecture, text, self.dataset.codec.vocabulary, weights, unknown)
+        vocabulary = self.dataset.codec.vocabulary
+        return Bundle(self.plan.architecture, text, vocabulary, weights, unknown, self.plan.head_start)
 
     def _tell_of_saved(self, report: EpochReport) -> None:
         for observer in self.observers:

@@ -26,6 +26,8 @@ def plan_in_words(plan: Plan) -> Iterator[tuple[str, str]]:
     yield "spelled out" if train.spelled else "UNKNOWN share", shares
     output = "output tied to the word vectors" if a.tied else "output with weights of its own"
     yield "network", f"{shown_layers(a)}, {output}, {a.parameters:,} parameters"
+    if plan.head_start is not None:
+        yield "begins from", plan.head_start.describe()
     yield "memory", f"about {plan.memory.all / 2**30:.1f} GiB"
     length = f"at most {s.epochs} epochs" if s.time_budget is None else f"for {s.time_budget}"
     rate = f"{s.optimizer} at {s.first_learning_rate:g}" + ("" if s.schedule == "constant" else f", {s.schedule}")

@@ -12,7 +12,7 @@ from wordgen.files import read_json, write_whole
 from wordgen.training.reports import Begun, Ending, EpochReport, Observer, Plan
 
 REPORT = "report.json"
-_FORMAT = 1
+_FORMAT = 2
 _LARGEST = 2**28
 
 
@@ -111,6 +111,7 @@ class ReportFile(Observer):
         }
         self._content["recipe"] = plan.recipe
         self._content["architecture"] = plan.architecture.to_mapping()
+        self._content["head_start"] = None if plan.head_start is None else plan.head_start.to_mapping()
         self._content["parameters"] = plan.architecture.parameters
         self._content["steps_per_epoch"] = plan.steps_per_epoch
         self._write()

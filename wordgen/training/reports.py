@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from wordgen.architecture import Architecture
+from wordgen.bundle import HeadStart
 from wordgen.corpora.catalogue import LineBreaks, UnitKind
 from wordgen.corpora.published import Split
 from wordgen.dataset.ids import SplitStatistics
@@ -38,6 +39,8 @@ class Plan:
     special_symbols: int
     """How many symbols of the vocabulary are no words of the text."""
     architecture: Architecture
+    head_start: HeadStart | None
+    """The model whose weights it begins with."""
     settings: TrainingSettings
     steps_per_epoch: int
 

@@ -1,0 +1,167 @@
+"""A run that begins with another model's weights."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.conftest import Command, run_command
+from tests.test_bundle import make_bundle
+from wordgen.base import Base
+from wordgen.bundle import Bundle, load_bundle, save_bundle
+from wordgen.corpora.finding import open_corpus
+from wordgen.dataset.encoding import prepare
+from wordgen.evaluation.baselines import log_frequencies
+from wordgen.evaluation.stream import network_loss
+from wordgen.generation.step import NumpyNetwork
+from wordgen.run_folder import find_base
+from wordgen.text.escapes import JOINER, RESERVED
+from wordgen.text.settings import TextSettings
+from wordgen.text.vocabulary import Vocabulary
+
+WORDS = ("king", "King", "queen", "road", f"{JOINER},", f"{JOINER}s", "walking")
+FREQUENCIES = np.zeros(100, np.float32)
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Base:
+    return saved_base(tmp_path_factory.mktemp("base"), tied=False)
+
+
+def saved_base(folder: Path, *, tied: bool) -> Base:
+    """A model that knows the words above, each with weights of its own."""
+    made = make_bundle()
+    vocabulary = Vocabulary([*((special, 0) for special in RESERVED), *((word, 9) for word in WORDS)])
+    shape = replace(made.architecture, vocabulary_size=len(vocabulary), tied=tied)
+    dice = np.random.default_rng(1)
+    weights = {name: dice.normal(size=each).astype(np.float32) for name, each in shape.weight_shapes().items()}
+    save_bundle(Bundle(shape, made.text, vocabulary, weights), folder)
+    return Base("base", folder)
+
+
+def of_base(base: Base) -> np.ndarray:
+    """The frequencies that the base itself began with."""
+    counts = np.array(base.vocabulary.counts) + 1.0
+    return np.log(counts / counts.sum()).astype(np.float32)
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_for_its_own_vocabulary_a_base_gives_its_own_weights(tied: bool, tmp_path: Path):
+    base = saved_base(tmp_path, tied=tied)
+    found = base.weights_for(base.vocabulary, of_base(base))
+    for name, weight in base.bundle.weights.items():
+        np.testing.assert_allclose(found[name], weight, atol=1e-6)
+
+
+@given(words=st.lists(st.sampled_from((*WORDS, "talking", "x", "Zzz", "日本")), unique=True, min_size=1))
+def test_a_word_that_the_base_knows_keeps_its_weights_wherever_it_is(base: Base, words: list[str]):
+    vocabulary = Vocabulary([*((special, 0) for special in RESERVED), *((word, 1) for word in words)])
+    weights = base.weights_for(vocabulary, FREQUENCIES[: len(vocabulary)])
+    own = base.bundle.weights
+    for place, word in enumerate(vocabulary.symbols):
+        if word in base.vocabulary:
+            known = base.vocabulary.id_of(word)
+            assert (weights["embedding"][place] == own["embedding"][known]).all()
+            assert (weights["output/kernel"][:, place] == own["output/kernel"][:, known]).all()
+    assert weights["layer_1/kernel"] is own["layer_1/kernel"]
+    assert {name: each.shape for name, each in weights.items()} == replace(
+        base.architecture, vocabulary_size=len(vocabulary)
+    ).weight_shapes()
+
+
+def test_a_word_with_other_capitals_or_joiner_marks_is_known():
+    vocabulary = Vocabulary([*((special, 0) for special in RESERVED), ("king", 1), (f"{JOINER},", 1)])
+    known = [vocabulary.nearest(word) for word in ("king", "King", "KING", f"{JOINER}king", ",", f"{JOINER},{JOINER}")]
+    assert known == [3, 3, 3, 3, 4, 4]
+    assert vocabulary.nearest("kings") is None
+
+
+def test_a_new_word_begins_as_the_mean_of_those_that_end_alike(base: Base):
+    vocabulary = Vocabulary([*((special, 0) for special in RESERVED), ("talking", 1), ("xyz", 1)])
+    rows = base.weights_for(vocabulary, FREQUENCIES[:5])["embedding"]
+    own = base.bundle.weights["embedding"]
+    assert (rows[3] == own[base.vocabulary.id_of("walking")]).all()
+    np.testing.assert_allclose(rows[4], own[len(RESERVED) :].mean(axis=0), atol=1e-6)
+
+
+# What the command does with it, on the small model of the spells
+
+
+@pytest.fixture(scope="module")
+def begun(trained_room: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which a run on another text began from that model, and learned next to nothing."""
+    room = tmp_path_factory.mktemp("begun")
+    shutil.copytree(trained_room / "saved_models", room / "saved_models")
+    options = "--corpus fables --init-from small --epochs 1 --learning-rate 1e-12 --name next --precision float32"
+    ended = run_command("train", *options.split(), "--base-words", "50", cwd=room)
+    assert ended.returncode == 0, ended.stderr
+    (room / "screen").write_text(ended.stdout)
+    return room
+
+
+def test_a_run_begins_with_the_base_s_weights(begun: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(begun)
+    base, bundle = find_base("small"), load_bundle(begun / "saved_models" / "next")
+    settings = TextSettings(base_words=50)
+    dataset = prepare(open_corpus("fables"), settings, begun / "encoded", base=base.vocabulary)
+    assert bundle.vocabulary == dataset.codec.vocabulary
+    expected = base.weights_for(
+        dataset.codec.vocabulary, log_frequencies(dataset.ids["train"], len(dataset.codec.vocabulary))
+    )
+    for name, weight in bundle.weights.items():
+        np.testing.assert_allclose(weight, expected[name], atol=1e-5)
+    report = json.loads((begun / "saved_models" / "next" / "report.json").read_text())
+    network = NumpyNetwork(bundle.architecture, expected)
+    assert report["valid_perplexity"] == pytest.approx(network_loss(network, dataset.ids["valid"]).perplexity, rel=1e-4)
+
+
+def test_the_model_and_its_report_say_what_it_began_from(begun: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(begun)
+    began = load_bundle(begun / "saved_models" / "next").head_start
+    base = find_base("small")
+    assert began is not None
+    assert (began.base, began.fingerprint) == ("small", base.fingerprint)
+    assert 0 < began.besides <= 50
+    report = json.loads((begun / "saved_models" / "next" / "report.json").read_text())
+    assert report["head_start"] == began.to_mapping()
+    assert f"small (fingerprint {base.fingerprint})" in (begun / "screen").read_text()
+    assert base.fingerprint in (begun / "saved_models" / "next" / "report.html").read_text()
+    shown = run_command("runs", "show", "next", cwd=begun)
+    assert base.fingerprint in shown.stdout
+
+
+def test_a_model_that_began_from_another_is_evaluated_on_its_own_text(begun: Path):
+    ended = run_command("evaluate", "next", "--split", "valid", "--samples", "0", cwd=begun)
+    assert ended.returncode == 0, ended.stderr
+
+
+def test_a_run_that_began_from_another_and_was_stopped_is_the_run_that_was_not(begun: Path):
+    begin = ["--corpus", "fables", "--init-from", "small", "--precision", "float32", "--batch-size", "8"]
+    for name, epochs in (("whole", "2"), ("parts", "1")):
+        assert run_command("train", *begin, "--epochs", epochs, "--name", name, cwd=begun).returncode == 0
+    assert run_command("train", "--resume", "parts", "--epochs", "2", cwd=begun).returncode == 0
+    whole, parts = (load_bundle(begun / "saved_models" / name) for name in ("whole", "parts"))
+    assert all((parts.weights[name] == weight).all() for name, weight in whole.weights.items())
+
+
+@pytest.mark.parametrize(
+    ("flags", "sentence"),
+    [
+        ("--init-from nothing", "There is no model 'nothing'"),
+        ("--init-from small --layers 3", "--layers 3 contradicts the model that --init-from begins with: small has 2."),
+        ("--init-from small --units 64", "--units 64 contradicts"),
+        ("--init-from small --tokenizer characters", "--tokenizer characters contradicts"),
+        ("--init-from small --unknown spell", "--unknown spell contradicts"),
+        ("--init-from small --name small --overwrite", "so it cannot have its name"),
+    ],
+)
+def test_what_contradicts_the_base_gets_a_sentence(flags: str, sentence: str, room: Path, command: Command):
+    ended = command("train", "--corpus", "fables", *flags.split(), cwd=room)
+    assert ended.returncode == 2
+    assert sentence in ended.stderr
+    assert len(ended.stderr.strip().splitlines()) == 1

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wordgen.architecture import Architecture
-from wordgen.bundle import CONFIG, UNKNOWN_WORDS, VOCABULARY, WEIGHTS, Bundle, TextConfig, load_bundle, save_bundle
+from wordgen.bundle import CONFIG, FORMAT, UNKNOWN_WORDS, VOCABULARY, WEIGHTS, Bundle, TextConfig, load_bundle, save_bundle
 from wordgen.dataset.unknown_words import UnknownWords
 from wordgen.errors import BundleError, StorageError
 from wordgen.files import sealed

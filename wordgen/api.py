@@ -35,12 +35,14 @@ def train(
     tokenizer: Literal["auto", "english", "japanese", "characters", "whitespace"] | None = None,
     vocab_size: int | None = None,
     min_count: int | None = None,
+    base_words: int | None = None,
     unknown: Literal["token", "spell"] | None = None,
     layers: int | None = None,
     units: int | Sequence[int] | None = None,
     cell: Literal["lstm", "gru", "rnn"] | None = None,
     embedding: int | None = None,
     tied: bool | None = None,
+    init_from: str | None = None,
     dropout: float | None = None,
     input_dropout: float | None = None,
     output_dropout: float | None = None,
@@ -103,6 +105,8 @@ def train(
             benchmark with splits of its own)
         min_count: words seen less often become UNKNOWN_TOKEN; 1 keeps all, but UNKNOWN is then never learned
             (default: 2; 1 in such a benchmark)
+        base_words: with init_from: know so many of the commonest words of that model, whether or not the text has
+            them (default: 0)
         unknown: words outside the vocabulary: token makes all of them UNKNOWN_TOKEN, spell spells them out in
             bytes, so any text can be written and read (default: token)
         layers: stacked recurrent layers; 1 learns fastest, 3 can tell more of a book (default: 3)
@@ -112,6 +116,8 @@ def train(
         embedding: width of the word vectors; by default as wide as the layers
         tied: use the word vectors as output weights too: fewer parameters, often better on small texts (default:
             False)
+        init_from: begin with the weights of another model: a run's name or a model's folder; the shape of the
+            network and the tokenizer are then that model's (by default weights begin at random)
         dropout: share of values blanked between layers while learning; 0 to 0.3 on large texts (default: 0.3)
         input_dropout: the same before the first layer; by default as dropout
         output_dropout: the same behind the last layer; by default as dropout

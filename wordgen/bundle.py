@@ -29,7 +29,7 @@ from wordgen.text.codec import Codec
 from wordgen.text.tokenizers import TokenizerName, tokenizer_named
 from wordgen.text.vocabulary import Vocabulary
 
-FORMAT = 5
+FORMAT = 6
 CONFIG, VOCABULARY, WEIGHTS = "config.json", "vocabulary.json", "weights.safetensors"
 UNKNOWN_WORDS = "unknown_words.json"
 """There where the model may put words in the place of UNKNOWN; whoever does not want to pass them on deletes it."""

@@ -7,7 +7,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from wordgen.errors import BundleError, StorageError, reason_of
+from wordgen.bundle import HeadStart
+from wordgen.errors import BundleError, SettingError, StorageError, reason_of
 from wordgen.files import read_json, write_whole
 from wordgen.training.reports import Begun, Ending, EpochReport, Observer, Plan
 
@@ -25,7 +26,9 @@ def read_report(folder: Path) -> dict[str, Any]:
             )
         _check_kinds(report, _KINDS, "it")
         _ = report["settings"]["corpus"], report["dataset"]["fingerprint"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        if report["head_start"] is not None:
+            HeadStart.from_mapping(report["head_start"])
+    except (OSError, ValueError, KeyError, TypeError, SettingError) as error:
         raise BundleError(
             f"The report in {folder} cannot be read ({reason_of(error)}): without it the run can neither be resumed "
             "nor its text found again."
@@ -52,6 +55,7 @@ _KINDS: dict[str, Any] = {
         "corpus?": str, "source?": str, "tokenizer?": str, "unit?": str, "line_breaks?": str, "notes?": [str],
     },
     "architecture": dict,
+    "head_start": (dict, type(None)),
     "parameters?": int,
     "steps_per_epoch": int,
     "ended": _TEXT_OR_NOTHING,

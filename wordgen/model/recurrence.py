@@ -22,8 +22,9 @@ Product = Callable[[Tensor], Tensor]
 Step = Callable[[Tensors, Tensors], tuple[Tensors, Tensors]]
 """What one time step takes of all sequences, and states: its results, and the next states."""
 
-LONGEST_UNROLLED = 64
-"""So many time steps become a graph without a loop: a little faster, but each has nodes of its own to trace."""
+LONGEST_UNROLLED = 40
+"""So many time steps become a graph without a loop: 2x200 at 35 takes a quarter less time so, and 2x128 at 50 no less,
+but twice as long to trace (docs/experiments.md, 2026-11-28)."""
 
 
 @dataclass(frozen=True)

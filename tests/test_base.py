@@ -157,7 +157,7 @@ def test_a_run_that_began_from_another_and_was_stopped_is_the_run_that_was_not(b
         ("--init-from small --units 64", "--units 64 contradicts"),
         ("--init-from small --tokenizer characters", "--tokenizer characters contradicts"),
         ("--init-from small --unknown spell", "--unknown spell contradicts"),
-        ("--init-from small --name small --overwrite", "so it cannot have its name"),
+        ("--init-from small --name small --overwrite", "take another --name than small"),
     ],
 )
 def test_what_contradicts_the_base_gets_a_sentence(flags: str, sentence: str, room: Path, command: Command):

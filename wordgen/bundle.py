@@ -30,6 +30,7 @@ from wordgen.text.tokenizers import TokenizerName, tokenizer_named
 from wordgen.text.vocabulary import Vocabulary
 
 FORMAT = 6
+_ABOUT_WEIGHTS = "wordgen"
 CONFIG, VOCABULARY, WEIGHTS = "config.json", "vocabulary.json", "weights.safetensors"
 UNKNOWN_WORDS = "unknown_words.json"
 """There where the model may put words in the place of UNKNOWN; whoever does not want to pass them on deletes it."""
@@ -125,8 +126,9 @@ def save_bundle(bundle: Bundle, folder: Path) -> None:
     if begun and _identity(*_read_plain_files(folder)) != _identity(config, vocabulary):
         raise BundleError(f"{folder} holds another model already: choose another folder.")
     arrays = {name: np.ascontiguousarray(array, np.float32) for name, array in bundle.weights.items()}
-    metadata = {"belongs_to": _identity(config, vocabulary), "crc32": _checksum(arrays, sorted(arrays))}
-    weights = save(arrays, metadata=metadata)
+    # One value: safetensors writes several in any order, and the same weights must be the same file.
+    about = {"belongs_to": _identity(config, vocabulary), "crc32": _checksum(arrays, sorted(arrays))}
+    weights = save(arrays, metadata={_ABOUT_WEIGHTS: json.dumps(about)})
     if not begun:
         write_whole(folder / VOCABULARY, vocabulary)
         if bundle.unknown_words:
@@ -268,13 +270,13 @@ def _load_weights(folder: Path, shapes: dict[str, Shape], identity: str) -> Weig
             types = {file.get_slice(name).get_dtype() for name in found}
             if found != shapes or types - {"F32"}:
                 raise _damaged(folder, f"{WEIGHTS} does not have the shape that {CONFIG} asks for")
-            metadata = file.metadata() or {}
-            if metadata.get("belongs_to") != identity:
+            about = json.loads((file.metadata() or {}).get(_ABOUT_WEIGHTS, "{}"))
+            if about.get("belongs_to") != identity:
                 raise _damaged(folder, f"{WEIGHTS} belongs to another model than {CONFIG} and {VOCABULARY}")
             weights = {name: file.get_tensor(name) for name in shapes}
-    except (SafetensorError, OSError, ValueError, MemoryError) as error:
+    except (SafetensorError, OSError, ValueError, AttributeError, RecursionError, MemoryError) as error:
         raise _damaged(folder, f"{WEIGHTS} cannot be read ({reason_of(error)})") from error
-    if metadata.get("crc32") != _checksum(weights, sorted(weights)):
+    if about.get("crc32") != _checksum(weights, sorted(weights)):
         raise _damaged(folder, f"the checksum of {WEIGHTS} is wrong")
     if not all(-_LARGEST_WEIGHT < array.min() <= array.max() < _LARGEST_WEIGHT for array in weights.values()):
         raise _damaged(folder, f"{WEIGHTS} holds values that are no numbers, or far too large")

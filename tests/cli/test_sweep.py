@@ -12,6 +12,7 @@ from rich.console import Console
 
 from tests.conftest import command_environment
 from tests.lab.test_sweep_file import GRID
+from tests.saved_runs import made_report
 from tests.terminal import read_until
 from wordgen.cli.main import main
 from wordgen.cli.sweep_screen import FillingTable, PlainLines, seconds_left, show_end
@@ -104,17 +105,13 @@ def test_a_run_with_other_settings_is_refused_before_any_begins(
     run = planned.runs[3]
     settings = {**run.settings.to_mapping(), "epochs": 4}
     run.folder.mkdir(parents=True)
-    report = {
-        "format": 2,
-        "head_start": None,
-        "settings": settings,
-        "dataset": {"fingerprint": run.plan.fingerprint},
-        "epochs": [],
-    }
+    report = {**made_report(), "settings": settings}
+    report["dataset"]["fingerprint"] = run.plan.fingerprint
     (run.folder / "report.json").write_text(json.dumps(report))
     assert main(["sweep", "my.toml"]) == 2
     assert f"{run.folder} was begun with --epochs 4, and the sweep has 3." in capsys.readouterr().err
-    report = {**report, "settings": run.settings.to_mapping(), "dataset": {"fingerprint": "another"}}
+    dataset = {**report["dataset"], "fingerprint": "another"}
+    report = {**report, "settings": run.settings.to_mapping(), "dataset": dataset}
     (run.folder / "report.json").write_text(json.dumps(report))
     assert main(["sweep", "my.toml"]) == 2
     assert "was begun with another text of spells" in capsys.readouterr().err

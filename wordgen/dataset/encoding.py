@@ -75,7 +75,15 @@ def prepare(
 
     `base` is the vocabulary of the model that a run begins from.
     """
-    look = seldom(lambda: progress(0, corpus.bytes)) if progress is not None else lambda: None
+    done = 0
+
+    def told(bytes_done: int, size: int) -> None:
+        nonlocal done
+        done = bytes_done
+        if progress is not None:
+            progress(bytes_done, size)
+
+    look = seldom(lambda: told(done, corpus.bytes))
     name = tokenizer_name(corpus, settings)
     digest = corpus.digest(look)
     place = folder / f"{corpus.name}-{_fingerprint(digest, name, settings, base)}"
@@ -84,7 +92,7 @@ def prepare(
         if place.is_dir():
             shutil.rmtree(place, ignore_errors=True)  # a damaged one; whole ones alone ever take this name
         known = None if base is None else settings.of_base(base)
-        encode(corpus, digest, tokenizer_named(name), settings, place, progress, known)
+        encode(corpus, digest, tokenizer_named(name), settings, place, told, known)
         kept = _load(place, name, corpus, look)
     if kept is None:
         raise CorpusError(f"The encoded text in {place} is damaged: delete that folder and try again.")

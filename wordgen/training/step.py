@@ -259,9 +259,9 @@ def _moved_by_rows(
 
     It follows from the settings alone, so that a run can go on with another number of devices.
     """
-    if not OPTIMIZERS[settings.optimizer].moves_rows:
-        return ()
-    rows = settings.batch_size * longest_step(settings.seq_len, vary=settings.vary_seq_len)
+    if not OPTIMIZERS[settings.optimizer].moves_rows or settings.vary_seq_len:
+        return ()  # TensorFlow's collectives take one shape in all steps, and the rows are as many as the symbols
+    rows = settings.batch_size * settings.seq_len
     if architecture.tied:
         if sampling is None:
             return ()

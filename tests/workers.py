@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.conftest import command_environment
+from wordgen.training.meeting import SECRET
 
 Process = subprocess.Popen[str]
 
@@ -36,7 +37,7 @@ def started(
 ) -> Iterator[list[Process]]:
     """One Python process a command, as workers in one room or each in its own; none outlives the block."""
     each_room = [rooms] * len(commands) if isinstance(rooms, Path) else rooms
-    told = environments or [{"TF_CONFIG": config} for config in tf_configs(len(commands))]
+    told = environments or [{"TF_CONFIG": config, SECRET: "of the tests"} for config in tf_configs(len(commands))]
     processes = [
         subprocess.Popen(
             [sys.executable, *command],

@@ -123,8 +123,8 @@ def test_a_damaged_model(room: Path, name: str, capsys: pytest.CaptureFixture[st
 @pytest.mark.parametrize(
     ("content", "parts"),
     [
-        (b"", ["other.txt is empty: there is nothing to read in it."]),
-        (b" \n\n", ["other.txt is empty"]),
+        (b"", ["other.txt is too short to be evaluated: there is nothing in it to predict."]),
+        (b" \n\n", ["other.txt is too short"]),
         (b"\x00\x01\x02", ["is not a text"]),
         ("夜の海\n".encode(), ["small knows nothing that stands in other.txt", "the language that it learned"]),
         (None, ["There is no text file 'other.txt'", "--split is valid, test, or a text file"]),
@@ -219,7 +219,9 @@ def test_a_training_that_diverges_says_so_and_leaves_nothing(command: Command, t
     options = ["--layers", "1", "--units", "8", "--cell", "rnn", "--optimizer", "sgd", "--learning-rate", "1e30"]
     ended = command("train", "--corpus", "spells", *options, "--clip", "0", "--quiet")
     assert ended.returncode == 2
-    assert_one_sentence(ended.stderr, "The training diverged in epoch 1, step", "--learning-rate")
+    *warning, error = ended.stderr.splitlines()
+    assert " ".join(warning).startswith("Warning: 18% of the validation words are UNKNOWN")
+    assert_one_sentence(error, "The training diverged in epoch 1, step", "--learning-rate")
     assert not (tmp_path / "saved_models").exists()
 
 

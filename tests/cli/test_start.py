@@ -115,7 +115,7 @@ def test_a_broken_tensorflow_is_told_in_one_sentence(content: str, said: str, tm
         package.mkdir(parents=True)
         (package / "__init__.py").write_text(content)
     path = os.pathsep.join([str(tmp_path / "broken"), str(ROOT)])
-    options = "--corpus spells --layers 1 --units 8 --quiet"
+    options = "--corpus spells --tokenizer characters --layers 1 --units 8 --quiet"  # no UNKNOWN to warn of
     ended = run_python("-m", "wordgen", "train", *options.split(), cwd=tmp_path, PYTHONPATH=path)
     assert ended.returncode == 2
     assert ended.stderr.count("\n") == 1, ended.stderr

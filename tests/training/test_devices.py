@@ -125,7 +125,7 @@ def test_a_gpu_that_tensorflow_does_not_find_is_told_of_before_learning_begins()
             told.append(sentence)
 
     tf.config.experimental.enable_tensor_float_32_execution(True)
-    dry_run_with(TrainSettings(corpus="spells", layers=1, units=4), [Listener()])
+    dry_run_with(TrainSettings(corpus="spells", tokenizer="characters", layers=1, units=4), [Listener()])
     assert told[0] == "starting"
     assert "the CPU learns" in told[1]
     assert 'pip install "tensorflow[and-cuda]", or "wordgen[gpu]"' in told[1]

@@ -39,8 +39,6 @@ class Plan:
     special_symbols: int
     """How many symbols of the vocabulary are no words of the text."""
     architecture: Architecture
-    head_start: HeadStart | None
-    """The model whose weights it begins with."""
     settings: TrainingSettings
     steps_per_epoch: int
 
@@ -48,6 +46,8 @@ class Plan:
     """Among how many processes each batch is shared."""
     devices: int = 1
     """Among how many parts of a process's CPU its rows are shared."""
+    head_start: HeadStart | None = None
+    """The model whose weights it begins with."""
 
     @property
     def memory(self) -> Memory:

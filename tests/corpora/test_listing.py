@@ -48,7 +48,7 @@ def test_texts_of_ones_own_are_yours():
     put("data/lotr/mine.txt")
     put("data/sea/deep/mine.txt")
     put("data/encoded/no.txt")
-    put("data/empty/no.md")
+    put("data/empty/no.pdf")
     put("data/here.txt")
     entry = 'language = ""\ntokenizer = "auto"\nunit = "line"\nline_breaks = "joined"\nlicence = ""\nsource = ""\n'
     put(

@@ -95,14 +95,19 @@ _COPIES = _or_null(_list(_COPY))
 _EVENT = {
     "oneOf": [
         _object(event={"const": "begin"}, **_BEGIN),
-        _object(event={"const": "word"}, **_WORD, bits=_NUMBER),
+        _object(event={"const": "word"}, **_WORD, bits=_NUMBER, put_in=_TRUTH),
         _object(event={"const": "copies"}, copies=_COPIES),
         _object(event={"const": "end"}, symbols=_NUMBER, **_END),
         _object(event={"const": "error"}, error=_TEXT),
     ]
 }
 _WHOLE = _object(
-    **_BEGIN, text=_TEXT, words=_list(_object(**_WORD, bits=_NUMBER)), copies=_COPIES, symbols=_NUMBER, **_END
+    **_BEGIN,
+    text=_TEXT,
+    words=_list(_object(**_WORD, bits=_NUMBER, put_in=_TRUTH)),
+    copies=_COPIES,
+    symbols=_NUMBER,
+    **_END,
 )
 _NEXT = _object(model=_TEXT, words=_list(_object(word=_TEXT, **_WORD, probability=_NUMBER, bits=_NUMBER)))
 _SCORED = _object(piece=_TEXT, symbol=_TEXT, bits=_NUMBER, known=_TRUTH)

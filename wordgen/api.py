@@ -73,6 +73,7 @@ def train(
     precision: Literal["auto", "float32", "bfloat16"] | None = None,
     distribute: Literal["auto", "none", "mirrored", "multiworker"] | None = None,
     local_devices: int | None = None,
+    force_memory: bool | None = None,
     join_timeout: int | None = None,
     recipe: str | None = None,
     name: str | None = None,
@@ -88,8 +89,8 @@ def train(
     of learning, one is taken that suits the text (`recipe="none"` takes none).
 
     Settings:
-        corpus: the text to learn: a name that `wordgen corpora` lists, text files (.txt or .txt.gz), a folder of
-            them, or - for standard input
+        corpus: the text to learn: a name that `wordgen corpora` lists, text files (.txt, .txt.gz, .md, .html, .docx
+            or .epub), a folder of them, or - for standard input
         encoding: how the files spell letters as bytes; auto recognises it and says what it found (default: auto)
         unit: what stands for itself; auto takes the catalogue's word or looks at the text, and says so (default:
             auto)
@@ -145,8 +146,8 @@ def train(
             with adam (default: 0.0)
         label_smoothing: share of the odds that learning aims to give to all symbols alike; perplexity is told
             without it (default: 0.0)
-        average_after: average the weights of all further steps once an epoch is no better than the best until so
-            many epochs before it; usual with sgd at a constant rate (by default never)
+        average_after: average the weights of all further steps once an epoch is worse than the best of the epochs
+            before it, the last so many left out; usual with sgd at a constant rate (by default never)
         sampled_output: compare each symbol with so many others in a step, half of them the commonest and half
             drawn, and not with all: faster with large vocabularies (by default with all)
         clip: longest gradient (global norm) that is followed as it is; 0 never clips (default: 1.0)
@@ -163,6 +164,7 @@ def train(
             multiworker the workers that TF_CONFIG or SLURM name; auto is every GPU here, or else the CPU (default:
             auto)
         local_devices: split the CPU into so many devices, to try what several GPUs would do (by default not)
+        force_memory: learn even where the plan needs more memory than the machine has (default: False)
         join_timeout: how many seconds a worker waits for the others to appear (default: 300)
         recipe: begin with settings that go well together: the name of a file in recipes/, a file of your own that
             ends in .toml, auto, which goes by the text, or none; settings given beside it win, and another

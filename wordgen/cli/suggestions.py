@@ -62,7 +62,8 @@ SYNONYMS: Mapping[str, str] = {
     "name": "checkpoint-dir checkpoint-path experiment experiment-name log-dir logdir model-dir model-name out "
     "out-dir output output-dir project-name run-name save save-dir save-path save-to",
     "overwrite": "clobber force replace",
-    "resume": "checkpoint ckpt continue from-checkpoint init-from load load-checkpoint restore resume-from "
+    "init-from": "finetune finetune-from init-checkpoint pretrained warm-start",
+    "resume": "checkpoint ckpt continue from-checkpoint load load-checkpoint restore resume-from "
     "resume-from-checkpoint weights",
     "dry-run": "estimate plan",
     "quiet": "silent",

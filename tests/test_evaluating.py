@@ -180,7 +180,7 @@ def test_without_samples_it_writes_nothing(room: Path):
 
 @pytest.mark.parametrize("samples", [-1, 1001, 1.5, True])
 def test_so_many_samples_there_cannot_be(room: Path, samples: int):
-    with pytest.raises(SettingError, match="^samples must be"):
+    with pytest.raises(SettingError, match="samples must be"):
         wordgen.evaluate(samples=samples)
 
 

@@ -144,8 +144,8 @@ def _may_change(name: str) -> bool:
     [
         (lambda: wordgen.train(corpus="spells", seq_len=0), "seq_len must be at least 1 and at most 100,000, not 0."),
         (
-            lambda: wordgen.train(corpus="spells", layers=2, units=[8]),
-            "units names 1 layers and layers=2: give one number",
+            lambda: wordgen.train(corpus="spells", layers=2, units=[8, 8, 8]),
+            "units names 3 layers and layers=2: give one number",
         ),
         (lambda: wordgen.train(corpus="spells", recipe="nonsense"), "There is no recipe 'nonsense'"),
         (lambda: wordgen.resume("nowhere"), "There is no run 'nowhere' to resume."),

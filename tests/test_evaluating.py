@@ -306,7 +306,7 @@ def test_while_it_learns_it_is_measured_besides(room: Path):
 def test_how_it_gets_used_to_a_text_cannot_be_found_out_without_its_corpus(room: Path):
     (room / "other.txt").write_text("The caster waits.\n" * 30, encoding="utf-8")
     (room / "saved_models" / "small" / "report.json").unlink()
-    with pytest.raises(CorpusError, match="--cache and --dynamic are set on the valid part"):
+    with pytest.raises(CorpusError, match="cache and dynamic are set on the valid part"):
         wordgen.evaluate("small", "other.txt", cache=5)
-    with pytest.raises(SettingError, match="--cache must be at least 1"):
+    with pytest.raises(SettingError, match="cache must be at least 1"):
         wordgen.evaluate("small", "other.txt", cache=0)

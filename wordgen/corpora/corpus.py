@@ -268,11 +268,13 @@ def _beginning_of(path: Path, how: ReadingSettings) -> str:
 
 
 def _beginning(lines: Iterable[Line]) -> str:
-    """What is written in the first lines; never more of them than a sample needs."""
-    written, size = list[str](), 0
-    for _, line in islice(lines, _SAMPLE_LINES):
+    """What is written in the first lines, those whole that come in pieces; never more than a sample needs."""
+    written, size, last = list[str](), 0, 0
+    for number, line in islice(lines, _SAMPLE_LINES):
+        if written and number != last:
+            written.append("\n")
         written.append(line)
-        size += len(line) + 1
+        size, last = size + len(line) + 1, number
         if size > _SAMPLE:
             break
-    return "\n".join(written).strip("\n")[:_SAMPLE].rstrip()
+    return "".join(written).strip("\n")[:_SAMPLE].rstrip()

@@ -222,7 +222,8 @@ def _wrap_of(lines: _Lines) -> Wrap | None:
     if full < 0.7 * len(measured) or sentences < 0.08 * len(lines.written):
         return None
     width = wrapped_at(parts[0])
-    wider = sum(each > 1.25 * max(map(wrapped_at, parts)) for each in lines.widths)
+    widest = max(map(wrapped_at, parts))
+    wider = sum(each > 1.25 * widest for each in lines.widths)
     if width < _NARROWEST_PROSE or wider > len(lines.written) / 10:
         return None
     margin = Counter(map(indentation, lines.written)).most_common(1)[0][0]

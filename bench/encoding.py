@@ -20,7 +20,8 @@ from pathlib import Path
 from wordgen.corpora.catalogue import bundled_data
 from wordgen.corpora.finding import open_corpus
 from wordgen.dataset.cutting import useful_processes
-from wordgen.text.tokenizers import TokenizerName, tokenizer_for
+from wordgen.text.settings import TokenizerName
+from wordgen.text.tokenizers import tokenizer_for
 
 _VOCABULARY = 30_000
 _OURS = f"""

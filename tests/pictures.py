@@ -58,7 +58,7 @@ class Photographer(TerminalProgress):
 
 def train(room: Path) -> None:
     """Three runs, of two languages; one of them is watched by the photographer."""
-    from wordgen.run_settings import settings_of
+    from wordgen.complete_settings import settings_of
     from wordgen.runs import train_with
 
     os.chdir(room)

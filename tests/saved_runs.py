@@ -8,7 +8,7 @@ from typing import Any
 from tests.test_bundle import make_bundle
 from wordgen.bundle import save_bundle
 from wordgen.page.measured import keep_measured
-from wordgen.run_folder import SAVED_MODELS
+from wordgen.run_names import SAVED_MODELS
 from wordgen.run_settings import TrainSettings
 
 SPLIT = {"units": 8, "symbols": 532, "unknown": 53, "characters": 2259, "spelled": 0, "letters": 0}

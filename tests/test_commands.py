@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from wordgen import commands
 from wordgen.cli import evaluate, generate, runs, train
 from wordgen.cli.flags import given_settings
+from wordgen.complete_settings import settings_of
 from wordgen.lab.planning import plan_sweep
 from wordgen.lab.process import _arguments
 from wordgen.lab.sweep_file import find_sweep
-from wordgen.run_settings import TrainSettings, settings_of
+from wordgen.run_settings import TrainSettings
 
 TEXTS = st.one_of(
     st.sampled_from(["--overwrite", "--name=precious", "-", "--", "-1", "--corpus", "a.txt", "", "a b", "$(ls)"]),

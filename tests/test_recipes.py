@@ -15,11 +15,12 @@ from wordgen.architecture import NetworkSettings
 from wordgen.cli.flags import given_settings
 from wordgen.cli.train import make_parser
 from wordgen.commands import training_arguments, training_command
+from wordgen.complete_settings import settings_of
 from wordgen.errors import SettingError
 from wordgen.lab.planning import plan_sweep
 from wordgen.lab.sweep_file import find_sweep
 from wordgen.recipes import find_recipe, recipe_for, recipe_in_words, recipe_names
-from wordgen.run_settings import TrainSettings, resumed_settings, settings_of
+from wordgen.run_settings import TrainSettings, resumed_settings
 from wordgen.training.settings import TrainingSettings
 
 OWN = """

@@ -10,7 +10,8 @@ from tests.conftest import command_environment
 from tests.test_bundle import make_bundle
 from wordgen.bundle import load_bundle, save_bundle
 from wordgen.errors import BundleError, SettingError, StorageError
-from wordgen.run_folder import SAVED_MODELS, find_model, find_run, folder_for, is_run, made_new, name_of, run_name
+from wordgen.run_folder import find_model, find_run, folder_for, made_new
+from wordgen.run_names import SAVED_MODELS, is_run, name_of, run_name
 
 pytestmark = pytest.mark.usefixtures("in_empty_folder")
 RUN = SAVED_MODELS / "tale"
@@ -155,7 +156,8 @@ import sys
 from tests.test_bundle import make_bundle
 from wordgen.bundle import save_bundle
 from wordgen.errors import SettingError
-from wordgen.run_folder import SAVED_MODELS, made_new
+from wordgen.run_names import SAVED_MODELS
+from wordgen.run_folder import made_new
 print("ready", flush=True)
 sys.stdin.readline()
 how = {sys.argv[1]: True}

@@ -9,8 +9,9 @@ from tests.conftest import command_environment
 from tests.test_bundle import make_bundle
 from wordgen.bundle import save_bundle
 from wordgen.errors import SettingError
-from wordgen.run_folder import SAVED_MODELS, made_new, resumed
+from wordgen.run_folder import made_new, resumed
 from wordgen.run_lock import LOCK, in_training, is_in_training
+from wordgen.run_names import SAVED_MODELS
 
 pytestmark = pytest.mark.usefixtures("in_empty_folder")
 RUN = SAVED_MODELS / "tale"

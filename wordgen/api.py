@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from wordgen import evaluating, run_folder
+from wordgen.complete_settings import settings_of
 from wordgen.errors import SettingError
 from wordgen.evaluation.settings import EvaluationSettings
 from wordgen.generation.trained import TrainedModel
 from wordgen.run_end import Run
-from wordgen.run_settings import settings_of
 from wordgen.runs import resume_with, train_with
 from wordgen.settings import speaking_python
 from wordgen.training.reports import Observer

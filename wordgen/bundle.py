@@ -26,7 +26,8 @@ from wordgen.errors import BundleError, SettingError, reason_of
 from wordgen.files import make_folder, read_regular, regular_size, sealed, unsealed, write_whole
 from wordgen.settings import Settings, setting
 from wordgen.text.codec import Codec
-from wordgen.text.tokenizers import TokenizerName, tokenizer_named
+from wordgen.text.settings import TokenizerName
+from wordgen.text.tokenizers import tokenizer_named
 from wordgen.text.vocabulary import Vocabulary
 
 FORMAT = 6

@@ -6,10 +6,9 @@ from dataclasses import MISSING, fields
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from wordgen.corpora.corpus import CorpusSettings
+from wordgen.corpora.settings import CorpusSettings
 from wordgen.evaluation.settings import EvaluationSettings
-from wordgen.recipes import AUTO, NO_RECIPE
-from wordgen.run_settings import TrainSettings, decides
+from wordgen.run_settings import AUTO, NO_RECIPE, TrainSettings, decides
 from wordgen.settings import flag_name
 from wordgen.training.settings import DeviceSettings
 

@@ -29,7 +29,8 @@ from wordgen.page.facts import PARTS
 from wordgen.page.markup import element, joined
 from wordgen.page.measured import keep_measured, read_measured
 from wordgen.page.writing import write_page
-from wordgen.run_folder import find_model, name_of
+from wordgen.run_folder import find_model
+from wordgen.run_names import name_of
 from wordgen.run_settings import TrainSettings
 from wordgen.text_to_measure import MeasuredText, Origin, text_to_measure
 from wordgen.training.memory import physical_memory

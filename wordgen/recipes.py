@@ -9,9 +9,9 @@ from typing import Any
 from wordgen.corpora.catalogue import bundled_data
 from wordgen.errors import SettingError, reason_of
 from wordgen.files import read_toml, shown_size
+from wordgen.run_settings import AUTO, NO_RECIPE
 from wordgen.settings import Settings, setting
 
-AUTO, NO_RECIPE = "auto", "none"
 _OF_LETTERS = "char-rnn"
 _BY_SIZE = ((100_000, "short", "of up to 100 kB"), (3_000_000, "book", "from 100 kB to 3 MB"))
 """Up to so many bytes of text, that recipe; beyond, the one for large texts."""

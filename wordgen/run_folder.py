@@ -2,12 +2,9 @@
 
 import difflib
 import os
-import re
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from datetime import datetime
-from itertools import chain, count
 from pathlib import Path
 
 from wordgen.base import Base
@@ -16,50 +13,20 @@ from wordgen.errors import BundleError, SettingError, StorageError, WordgenError
 from wordgen.files import is_unfinished, make_folder, told_plainly
 from wordgen.generation.trained import TrainedModel
 from wordgen.run_lock import LOCK, SWEEP_LOCK, being_trained, changing_folders, in_training, is_in_training
+from wordgen.run_names import (
+    LOGS,
+    REPORT,
+    SAVED_MODELS,
+    SET_ASIDE,
+    SWEEP_RESULTS,
+    free_path,
+    is_run,
+    is_run_name,
+    name_of,
+)
 from wordgen.training.checkpoint import has_checkpoint
 
-REPORT = "report.json"
-SWEEP_RESULTS, SWEEP_TABLE = "results.json", "results.md"
-"""What a sweep that came to its end has beside its runs."""
-LOGS = "logs"
-"""The folder of what the runs of a sweep said."""
-
-SAVED_MODELS = Path("saved_models")
-
-_NAME = re.compile(r"\w[\w.+-]{0,99}")
-_SET_ASIDE = ".before"
 _LONGEST_PATH = 4000
-
-
-def run_name(wanted: str | None, corpus: str) -> str:
-    """The wanted name, if it can be one; else the corpus and the time, with a number where that is taken."""
-    if wanted is None:
-        plain = re.sub(r"[^\w.+-]+", "-", corpus).strip("-.")[:60] or "run"
-        return _free(SAVED_MODELS / f"{plain}-{datetime.now():%Y%m%d-%H%M%S}").name
-    parts = wanted.split("/")
-    if len(parts) > 2 or not all(_NAME.fullmatch(part) and not part.endswith(_SET_ASIDE) for part in parts):
-        raise SettingError(
-            f"--name cannot be '{wanted[:100]}': take up to 100 letters, digits, dots, dashes and underscores, "
-            "beginning with a letter or digit."
-        )
-    return wanted
-
-
-def is_run_name(name: str) -> bool:
-    """Whether a run can be called so, or one that was set aside; one of a sweep's with the sweep's name first."""
-    parts = name.removesuffix(_SET_ASIDE).split("/")
-    return len(parts) <= 2 and all(_NAME.fullmatch(part) for part in parts)
-
-
-def is_set_aside(folder: Path) -> bool:
-    return folder.name.endswith(_SET_ASIDE)
-
-
-def name_of(folder: Path) -> str:
-    """How a run is called whose folder that is: of one of a sweep's, the sweep's name comes first."""
-    if folder.parent.parent == SAVED_MODELS:
-        return f"{folder.parent.name}/{folder.name}"
-    return folder.name
 
 
 def holds_runs(folder: Path) -> bool:
@@ -94,7 +61,7 @@ class RunFolder:
 
     @property
     def aside(self) -> Path:
-        return self.path.with_name(self.path.name + _SET_ASIDE)
+        return self.path.with_name(self.path.name + SET_ASIDE)
 
     def give_up(self) -> None:
         """Let the run that this one would have replaced come back."""
@@ -114,7 +81,7 @@ def made_new(path: Path, *, overwrite: bool, numbered: bool = False) -> Iterator
     with ExitStack() as ending:
         ending.callback(_remove_empty, not_there)
         with changing_folders(path.parent):
-            folder = RunFolder(_free(path) if numbered else path)
+            folder = RunFolder(free_path(path) if numbered else path)
             with told_plainly(folder.path):
                 _make(folder, overwrite=overwrite)
             ending.enter_context(in_training(folder.path))
@@ -148,12 +115,6 @@ def _make(folder: RunFolder, *, overwrite: bool) -> None:
         if folder.replaces:
             folder.aside.rename(folder.path)
         raise
-
-
-def _free(path: Path) -> Path:
-    """This folder, or one with a number behind its name, that is not there yet."""
-    paths = chain([path], (path.with_name(f"{path.name}-{number}") for number in count(2)))
-    return next(each for each in paths if not each.exists())
 
 
 def _is_in_use(folder: Path) -> bool:
@@ -211,7 +172,7 @@ def find_model(model: str | Path | None = None) -> Path:
     if not str(model) or len(str(model)) > _LONGEST_PATH:
         raise BundleError("--model must be a run's name or a model's folder.")
     # A run that was killed before its first model leaves the one that it would have replaced set aside.
-    for folder in (Path(model), SAVED_MODELS / model, SAVED_MODELS / f"{model}{_SET_ASIDE}"):
+    for folder in (Path(model), SAVED_MODELS / model, SAVED_MODELS / f"{model}{SET_ASIDE}"):
         if is_bundle(folder):
             return folder
     trained = trained_models()
@@ -234,11 +195,6 @@ def find_base(model: str) -> Base:
     """The model that a new run begins from, by its run's name or its folder."""
     folder = find_model(model)
     return Base(name_of(folder) if SAVED_MODELS in folder.parents else str(folder), folder)
-
-
-def is_run(name: str) -> bool:
-    """Whether a run of this name has begun."""
-    return (SAVED_MODELS / name / REPORT).is_file()
 
 
 def find_run(run: str | None = None) -> Path:

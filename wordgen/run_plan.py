@@ -13,7 +13,8 @@ from wordgen.dataset.batches import Batches
 from wordgen.dataset.encoding import Dataset, prepare
 from wordgen.errors import SettingError
 from wordgen.recipes import recipe_in_words
-from wordgen.run_folder import find_base, name_of
+from wordgen.run_folder import find_base
+from wordgen.run_names import name_of
 from wordgen.run_settings import TrainSettings
 from wordgen.text.settings import TextSettings
 from wordgen.training.gpus import gpu_memory

@@ -14,13 +14,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wordgen import __version__
-from wordgen.corpora.corpus import Corpus, ReadingSettings
+from wordgen.corpora.corpus import Corpus
 from wordgen.corpora.fetching import Fetching
 from wordgen.corpora.finding import open_corpus
+from wordgen.corpora.settings import ReadingSettings
 from wordgen.errors import CorpusError
 from wordgen.generation.copies import COPY_INDEX
 from wordgen.run_end import Run, end_run, report_file, telling_of_divergence
-from wordgen.run_folder import RunFolder, find_run, folder_for, made_new, name_of, resumed, run_name
+from wordgen.run_folder import RunFolder, find_run, folder_for, made_new, resumed
+from wordgen.run_names import name_of, run_name
 from wordgen.run_plan import PreparedRun, prepare_run
 from wordgen.run_settings import OF_THE_DEVICES, TrainSettings, compared_settings, resumed_settings
 from wordgen.training.checkpoint import Checkpoints, Position

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from wordgen.bundle import Bundle
 from wordgen.corpora.catalogue import user_data
-from wordgen.corpora.corpus import Corpus, ReadingSettings
+from wordgen.corpora.corpus import Corpus
 from wordgen.corpora.finding import corpus_of, open_corpus
+from wordgen.corpora.settings import ReadingSettings
 from wordgen.dataset.encoding import Dataset, fingerprint, prepare
 from wordgen.dataset.ids import SplitStatistics
 from wordgen.dataset.other_text import encode_other
@@ -21,7 +22,8 @@ from wordgen.evaluation.verdict import Curves
 from wordgen.evaluation.watcher import Watcher
 from wordgen.page.facts import PARTS, curves_of
 from wordgen.page.measured import model_step
-from wordgen.run_folder import REPORT, SAVED_MODELS, find_base, name_of
+from wordgen.run_folder import find_base
+from wordgen.run_names import REPORT, SAVED_MODELS, name_of
 from wordgen.run_settings import TrainSettings
 from wordgen.text.settings import TextSettings
 from wordgen.text.vocabulary import END, START, UNKNOWN

@@ -20,7 +20,7 @@ from wordgen.errors import SettingError
 from wordgen.exporting.interface import description
 from wordgen.exporting.onnx_step import onnx_model
 from wordgen.exporting.writing import Format, export
-from wordgen.run_folder import SAVED_MODELS
+from wordgen.run_names import SAVED_MODELS
 
 GUIDE = (ROOT / "docs" / "exporting.md").read_text(encoding="utf-8")
 PROGRAMS = re.findall(r"```python\n(.*?)```", GUIDE, re.DOTALL)

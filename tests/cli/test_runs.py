@@ -18,8 +18,8 @@ from wordgen.cli.runs import _ORDERS
 from wordgen.cli.runs_screen import shown_age, sparkline
 from wordgen.cli.train import make_parser
 from wordgen.page.measured import keep_measured
-from wordgen.run_folder import SAVED_MODELS
 from wordgen.run_lock import in_training
+from wordgen.run_names import SAVED_MODELS
 from wordgen.run_settings import TrainSettings
 from wordgen.saved.listing import Order, Status
 

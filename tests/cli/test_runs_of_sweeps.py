@@ -9,8 +9,8 @@ import pytest
 from tests.cli.test_runs import refused, rows, shown
 from tests.saved_runs import made_report, make_run
 from wordgen.bundle import CONFIG
-from wordgen.run_folder import SAVED_MODELS, SWEEP_RESULTS, SWEEP_TABLE
 from wordgen.run_lock import at_work_on_sweep
+from wordgen.run_names import SAVED_MODELS, SWEEP_RESULTS, SWEEP_TABLE
 
 pytestmark = pytest.mark.usefixtures("in_empty_folder")
 

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import unit_texts, write_text
-from wordgen.corpora.corpus import Corpus, ReadingSettings
+from wordgen.corpora.corpus import Corpus
 from wordgen.corpora.finding import open_corpus
+from wordgen.corpora.settings import ReadingSettings
 from wordgen.errors import CorpusError
 
 TEXT = "One.\n\nTwo.\n"

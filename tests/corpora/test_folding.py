@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from tests.conftest import unit_texts, write_text
 from wordgen.corpora.catalogue import LineBreaks, UnitKind
-from wordgen.corpora.corpus import ReadingSettings
 from wordgen.corpora.finding import open_corpus
 from wordgen.corpora.folding import folded, folded_unit, forms_in
+from wordgen.corpora.settings import ReadingSettings
 from wordgen.corpora.units import units_of, visible_width
 
 FORMS = st.text(st.sampled_from("ＡＺａｚ０９！～（ｶﾊｳﾞﾟｰ｡｢ｱあかア漢 \u3000\n\u3099㈱²ﾠ￦x"), max_size=30)

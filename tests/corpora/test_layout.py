@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.conftest import unit_texts, write_text
-from wordgen.corpora.corpus import ReadingSettings
 from wordgen.corpora.finding import open_corpus
 from wordgen.corpora.hyphens import hyphens_of
 from wordgen.corpora.layout import Layout, guess_layout
+from wordgen.corpora.settings import ReadingSettings
 from wordgen.corpora.units import units_of
 
 WORDS = """

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from tests.conftest import command_environment, unit_texts
 from wordgen.corpora.catalogue import CatalogueEntry, own_catalogue
-from wordgen.corpora.corpus import ReadingSettings
 from wordgen.corpora.finding import open_corpus
 from wordgen.corpora.own import Description, add_to_own_catalogue, corpus_of_files, read_through
+from wordgen.corpora.settings import ReadingSettings
 from wordgen.errors import CorpusError, SettingError, StorageError
 
 SONG = "Rain falls\non the roof\n\nand on the road\ntonight\n\nand stays\nwith me\n"

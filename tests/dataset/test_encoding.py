@@ -7,14 +7,13 @@ import numpy as np
 import pytest
 
 from tests.conftest import unit_texts
-from wordgen.corpora.corpus import ReadingSettings
 from wordgen.corpora.finding import open_corpus
 from wordgen.corpora.published import SPLITS, Split
+from wordgen.corpora.settings import ReadingSettings
 from wordgen.dataset.encoding import Dataset, prepare
 from wordgen.dataset.splits import splits_of
 from wordgen.errors import CorpusError
-from wordgen.text.settings import TextSettings
-from wordgen.text.tokenizers import TokenizerName
+from wordgen.text.settings import TextSettings, TokenizerName
 from wordgen.text.vocabulary import END, START, UNKNOWN
 
 

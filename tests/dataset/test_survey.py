@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import unit_texts
-from wordgen.corpora.corpus import ReadingSettings
 from wordgen.corpora.finding import open_corpus
+from wordgen.corpora.settings import ReadingSettings
 from wordgen.dataset.survey import LONGEST_SAMPLE, Survey, survey
 from wordgen.errors import CorpusError
 from wordgen.text.tokenizers import tokenizer_named

@@ -8,7 +8,8 @@ from wordgen.bundle import TextConfig
 from wordgen.generation.reading import WARM_UP, TextReader
 from wordgen.text.codec import Codec
 from wordgen.text.escapes import END_TOKEN, RESERVED
-from wordgen.text.tokenizers import TokenizerName, tokenizer_named
+from wordgen.text.settings import TokenizerName
+from wordgen.text.tokenizers import tokenizer_named
 from wordgen.text.vocabulary import Vocabulary
 
 WORDS = ("Aragorn", "the", "The", "king", "do", "￭n't", "￭,", "￭.", '"￭', '￭"', "May", "may", "Frodo", "gate")

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wordgen.generation.sentences import SentenceEnds
-from wordgen.text.tokenizers import TokenizerName, tokenizer_named
+from wordgen.text.settings import TokenizerName
+from wordgen.text.tokenizers import tokenizer_named
 
 
 def sentences(tokenizer: TokenizerName, text: str) -> list[str]:

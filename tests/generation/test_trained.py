@@ -17,7 +17,8 @@ from wordgen.generation.trained import TrainedModel, word_to_try
 from wordgen.run_folder import load
 from wordgen.text.codec import Codec
 from wordgen.text.escapes import RESERVED, START_TOKEN, UNKNOWN_TOKEN
-from wordgen.text.tokenizers import TokenizerName, tokenizer_named
+from wordgen.text.settings import TokenizerName
+from wordgen.text.tokenizers import tokenizer_named
 from wordgen.text.vocabulary import Vocabulary
 
 

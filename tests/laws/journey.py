@@ -6,14 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
-from wordgen.corpora.corpus import Corpus, ReadingSettings
+from wordgen.corpora.corpus import Corpus
 from wordgen.corpora.finding import open_corpus
 from wordgen.corpora.published import SPLITS
+from wordgen.corpora.settings import ReadingSettings
 from wordgen.dataset.encoding import Dataset, prepare, tokenizer_name
 from wordgen.dataset.making import is_benchmark
 from wordgen.dataset.splits import splits_of
-from wordgen.text.settings import TextSettings
-from wordgen.text.tokenizers import TokenizerChoice, TokenizerName
+from wordgen.text.settings import TextSettings, TokenizerChoice, TokenizerName
 from wordgen.text.vocabulary import UNKNOWN
 
 

@@ -9,11 +9,11 @@ import pytest
 
 from tests.conftest import ROOT, command_environment
 from tests.laws.journey import Journey, travel, visible
-from wordgen.corpora.corpus import ReadingSettings
 from wordgen.corpora.reading import clean
+from wordgen.corpora.settings import ReadingSettings
 from wordgen.errors import CorpusError
 from wordgen.text.escapes import JOINER, RESERVED
-from wordgen.text.tokenizers import TokenizerChoice
+from wordgen.text.settings import TokenizerChoice
 
 TOKENIZERS: list[TokenizerChoice] = ["english", "japanese", "characters", "whitespace"]
 CONTROLS = [chr(number) for number in (*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029)]

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from tests.conftest import unit_texts
 from wordgen.corpora import reading
 from wordgen.corpora.catalogue import bundled_data
-from wordgen.corpora.corpus import ReadingSettings
 from wordgen.corpora.finding import open_corpus
 from wordgen.corpora.published import SPLITS
+from wordgen.corpora.settings import ReadingSettings
 from wordgen.dataset.encoding import prepare
 from wordgen.dataset.splits import FEWEST_UNITS
 from wordgen.text.settings import TextSettings

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from tests.laws.journey import travel, visible
 from wordgen.corpora.catalogue import LineBreaks, UnitKind, bundled_catalogue, bundled_data
-from wordgen.corpora.corpus import ReadingSettings
 from wordgen.corpora.reading import clean
+from wordgen.corpora.settings import ReadingSettings
 from wordgen.errors import CorpusError
 from wordgen.text.escapes import JOINER, OTHER_FORM, RESERVED
-from wordgen.text.tokenizers import TokenizerChoice
+from wordgen.text.settings import TokenizerChoice
 
 BUNDLED = [file for entry in bundled_catalogue().values() if not entry.downloads for file in entry.files]
 FOLDER = Path(os.environ.get("WORDGEN_TEST_TEXTS") or os.devnull)

@@ -7,8 +7,8 @@ import pytest
 
 from tests.saved_runs import make_run, make_runs
 from wordgen.errors import BundleError, SettingError, StorageError
-from wordgen.run_folder import SAVED_MODELS
 from wordgen.run_lock import at_work_on_sweep, in_training
+from wordgen.run_names import SAVED_MODELS
 from wordgen.saved.listing import saved_runs
 from wordgen.saved.removing import removable, remove
 from wordgen.saved.sweeps import saved_sweeps

@@ -11,8 +11,8 @@ from tests.saved_runs import made_report, make_run, score
 from wordgen.bundle import CONFIG, VOCABULARY, WEIGHTS
 from wordgen.errors import BundleError
 from wordgen.page.measured import keep_measured
-from wordgen.run_folder import SAVED_MODELS
 from wordgen.run_lock import in_training
+from wordgen.run_names import SAVED_MODELS
 from wordgen.saved.listing import Order, SavedRun, find_saved, look_at, saved_runs
 
 pytestmark = pytest.mark.usefixtures("in_empty_folder")

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from wordgen.errors import SettingError
 from wordgen.text.codec import Codec
 from wordgen.text.escapes import BYTES, END_TOKEN, JOINER, RESERVED, WORD_END, protect, restore
-from wordgen.text.settings import TextSettings
+from wordgen.text.settings import TextSettings, TokenizerName
 from wordgen.text.spelling import SPELLING, may_follow, spell, spelled
-from wordgen.text.tokenizers import TokenizerName, tokenizer_named
+from wordgen.text.tokenizers import tokenizer_named
 from wordgen.text.vocabulary import END, UNKNOWN, Vocabulary
 
 NAMES: list[TokenizerName] = ["english", "japanese", "characters", "whitespace"]

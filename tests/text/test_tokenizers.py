@@ -8,7 +8,8 @@ from tests.conftest import unit_texts
 from wordgen.corpora.catalogue import bundled_catalogue, bundled_data
 from wordgen.corpora.finding import open_corpus
 from wordgen.text.escapes import JOINER, RESERVED, protect, restore
-from wordgen.text.tokenizers import TokenizerName, tokenizer_for, tokenizer_named
+from wordgen.text.settings import TokenizerName
+from wordgen.text.tokenizers import tokenizer_for, tokenizer_named
 
 NAMES: list[TokenizerName] = ["english", "japanese", "characters", "whitespace"]
 BUNDLED = [name for name, entry in bundled_catalogue().items() if not entry.downloads]

@@ -9,11 +9,7 @@ from wordgen.cli.flags import Parser, action_parser, add_flags, settings_from, v
 from wordgen.cli.output import on_screen, put, show
 from wordgen.cli.waiting import fetching, reading
 from wordgen.commands import TRY
-from wordgen.corpora.catalogue import catalogue
-from wordgen.corpora.corpus import Corpus, ReadingSettings
-from wordgen.corpora.finding import STANDARD_INPUT, keep_standard_input, open_corpus
-from wordgen.corpora.listing import KnownText, known_texts
-from wordgen.corpora.own import Description, add_to_own_catalogue, check_new_name, corpus_of_files, read_through
+from wordgen.corpora.settings import STANDARD_INPUT, Description, ReadingSettings
 from wordgen.files import shown_size
 from wordgen.text.escapes import JOINER, RESERVED
 from wordgen.text.lines import LINE_BREAK
@@ -22,6 +18,8 @@ from wordgen.text.settings import TextSettings, TokenizerSettings
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from wordgen.corpora.corpus import Corpus
+    from wordgen.corpora.listing import KnownText
     from wordgen.dataset.survey import Survey
 
 _USUAL_VOCABULARY, _ = TextSettings().limits(all_words=False)
@@ -80,6 +78,8 @@ def _list(arguments: argparse.Namespace) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from wordgen.corpora.listing import known_texts
+
     texts = known_texts()
     table = Table("name", "title", "language", "size", "licence", "here", box=None, padding=(0, 2, 0, 0))
     table.columns[0].no_wrap = table.columns[5].no_wrap = True
@@ -91,7 +91,7 @@ def _list(arguments: argparse.Namespace) -> None:
     put(on_screen([table, "", *_commands_to_try(example)]))
 
 
-def _commands_to_try(text: KnownText) -> Iterator[str]:
+def _commands_to_try(text: "KnownText") -> Iterator[str]:
     fetched = " (it is fetched first)" if text.whereabouts == "on first use" else ""
     yield f"Look into one{fetched}:  {TRY} corpora show {text.name}"
     yield f"Learn it:  {TRY} train --corpus {text.name}"
@@ -99,6 +99,7 @@ def _commands_to_try(text: KnownText) -> Iterator[str]:
 
 
 def _show(arguments: argparse.Namespace) -> None:
+    from wordgen.corpora.finding import keep_standard_input, open_corpus
     from wordgen.dataset.encoding import tokenizer_name
     from wordgen.dataset.survey import survey
 
@@ -114,6 +115,7 @@ def _show(arguments: argparse.Namespace) -> None:
 
 
 def _add(arguments: argparse.Namespace) -> None:
+    from wordgen.corpora.own import add_to_own_catalogue, check_new_name, corpus_of_files, read_through
     from wordgen.dataset.encoding import tokenizer_name
 
     check_new_name(arguments.name, replace=arguments.replace)
@@ -172,7 +174,9 @@ def _portrait(found: "Survey") -> "Iterator[RenderableType]":
     yield Text(f"{touching}{_LINE_BREAK} a line break   ␣ a space   □ a wide one", "dim")
 
 
-def _what_the_catalogue_says(corpus: Corpus) -> Iterator[tuple[str, str]]:
+def _what_the_catalogue_says(corpus: "Corpus") -> Iterator[tuple[str, str]]:
+    from wordgen.corpora.catalogue import catalogue
+
     entry = catalogue().get(corpus.name)
     if entry is None or not set(corpus.files) & {entry.path_of(file) for file in entry.files}:
         return  # other files of the same name

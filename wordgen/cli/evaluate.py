@@ -58,7 +58,8 @@ def make_parser(prog: str) -> Parser:
 def run(arguments: argparse.Namespace) -> int:
     limit_threads(1)  # it is evaluated by threads of our own
     from wordgen.cli.evaluation_screen import EvaluationScreen
-    from wordgen.corpora.finding import STANDARD_INPUT, keep_standard_input
+    from wordgen.corpora.finding import keep_standard_input
+    from wordgen.corpora.settings import STANDARD_INPUT
     from wordgen.evaluating import evaluate
 
     if arguments.model is not None and arguments.named is not None:

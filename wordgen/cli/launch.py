@@ -23,13 +23,10 @@ from wordgen.cli.flags import Parser, given_settings, verb_parser
 from wordgen.cli.output import show, tell
 from wordgen.cli.private_network import PrivateNetwork
 from wordgen.commands import flag_words
-from wordgen.corpora.corpus import ReadingSettings
-from wordgen.corpora.finding import open_corpus
+from wordgen.corpora.settings import ReadingSettings
 from wordgen.errors import SettingError
-from wordgen.run_folder import REPORT, SAVED_MODELS, run_name
+from wordgen.run_names import REPORT, SAVED_MODELS, run_name
 from wordgen.training.meeting import SECRET
-from wordgen.training.progress import TerminalProgress
-from wordgen.training.screen import screen
 from wordgen.training.stopping import stop_signals
 from wordgen.training.workers import LAUNCHER, PORTS
 
@@ -96,11 +93,8 @@ class _Commands:
             # All starts must mean the same run.
             self.name = run_name(None, Path(parsed.corpus if isinstance(parsed.corpus, str) else parsed.corpus[0]).stem)
             self._given += flag_words("--name", self.name)
-        if "corpus" in parsed:  # fetched here where it must be: the workers' network leads nowhere
-            with closing(TerminalProgress(screen())) as shown:
-                open_corpus(
-                    parsed.corpus, ReadingSettings(**given_settings(ReadingSettings, parsed)), shown.downloading
-                )
+        if "corpus" in parsed:
+            _fetch(parsed)
         self._resumes = parsed.resume is not None
         self._overwrites = bool(getattr(parsed, "overwrite", False))
         self._began = time.time()
@@ -117,6 +111,16 @@ class _Commands:
             return (SAVED_MODELS / self.name / REPORT).stat().st_mtime >= self._began
         except OSError:
             return False
+
+
+def _fetch(parsed: argparse.Namespace) -> None:
+    """Fetch the text where it must be: the workers' network leads nowhere."""
+    from wordgen.corpora.finding import open_corpus
+    from wordgen.training.progress import TerminalProgress
+    from wordgen.training.screen import screen
+
+    with closing(TerminalProgress(screen())) as shown:
+        open_corpus(parsed.corpus, ReadingSettings(**given_settings(ReadingSettings, parsed)), shown.downloading)
 
 
 class _Crew:

@@ -13,7 +13,7 @@ from wordgen.cli.flags import Parser
 from wordgen.cli.output import tell
 from wordgen.errors import WordgenError, WorkerLostError, unusable_package
 
-_VERBS = {
+VERBS = {
     "train": "learn a text",
     "launch": "train with several workers on this machine",
     "generate": "write with a trained model",
@@ -35,7 +35,7 @@ def main(arguments: Sequence[str], program: str = "wordgen") -> int:
 def action_for(arguments: Sequence[str], program: str | None) -> Callable[[], int]:
     """What a command does, once all of its flags are known; without a program it is the script of the verb."""
     given = list(arguments) or ["--help"]
-    if given[0] in _VERBS:
+    if given[0] in VERBS:
         verb = given[0]
         prog = f"python {verb}.py" if program is None else f"{program} {verb}"
         return lambda: run_verb(verb, given[1:], prog)
@@ -46,7 +46,7 @@ def _explain(given: Sequence[str], program: str) -> int:
     parser = Parser(prog=program, description="Learn a text you love, and write on in its manner.")
     parser.add_argument("--version", action="version", version=f"wordgen {__version__}")
     verbs = parser.add_subparsers(metavar="VERB", required=True)
-    for verb, what_it_does in _VERBS.items():
+    for verb, what_it_does in VERBS.items():
         verbs.add_parser(verb, help=f"{what_it_does}; see {program} {verb} --help")
     parser.parse_args(given)
     return EXIT_OK

@@ -125,7 +125,7 @@ def _compare(arguments: argparse.Namespace) -> None:
 
 
 def _remove(arguments: argparse.Namespace) -> None:
-    from wordgen.run_folder import name_of
+    from wordgen.run_names import name_of
     from wordgen.saved.listing import size_of
     from wordgen.saved.removing import removable, remove
 

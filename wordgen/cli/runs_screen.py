@@ -19,7 +19,7 @@ from wordgen.commands import (
 from wordgen.files import shown_size
 from wordgen.page import figures
 from wordgen.page.curves import thinned
-from wordgen.run_folder import SAVED_MODELS
+from wordgen.run_names import SAVED_MODELS
 from wordgen.saved.listing import SavedRun, size_of
 from wordgen.saved.sweeps import SavedSweep
 from wordgen.settings import flag_name

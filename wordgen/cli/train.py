@@ -4,22 +4,23 @@ import argparse
 import os
 import sys
 from contextlib import closing
+from typing import TYPE_CHECKING
 
 from wordgen.architecture import NetworkSettings
 from wordgen.cli.exits import EXIT_OK, EXIT_STOPPED, EXIT_WORKER_LOST
 from wordgen.cli.flags import Parser, add_flags, given_settings, verb_parser
-from wordgen.corpora.corpus import CorpusSettings
-from wordgen.corpora.finding import STANDARD_INPUT, keep_standard_input
+from wordgen.corpora.settings import STANDARD_INPUT, CorpusSettings
 from wordgen.dropout import DropoutSettings
 from wordgen.errors import SettingError
-from wordgen.run_folder import is_run
-from wordgen.run_settings import RunSettings, TrainSettings, settings_of
-from wordgen.runs import dry_run_with, resume_with, train_with
+from wordgen.run_names import is_run
+from wordgen.run_settings import RunSettings, TrainSettings
 from wordgen.text.settings import TextSettings
-from wordgen.training.reports import Observer
 from wordgen.training.settings import DeviceSettings, TrainingSettings
 from wordgen.training.stopping import stop_with
 from wordgen.training.workers import LAUNCHER
+
+if TYPE_CHECKING:
+    from wordgen.training.reports import Observer
 
 
 def make_parser(prog: str) -> Parser:
@@ -64,6 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
     resuming = arguments.resume is not None
     if not resuming and "corpus" not in arguments:
         raise SettingError(f"--corpus is required, or --resume to go on with a run. See {arguments.help_command}")
+    from wordgen.corpora.finding import keep_standard_input
     from wordgen.training.screen import hide_native_notes
 
     if LAUNCHER in os.environ:
@@ -82,7 +84,7 @@ def run(arguments: argparse.Namespace) -> int:
         return _run(arguments, observer)
 
 
-def _observer(arguments: argparse.Namespace) -> Observer:
+def _observer(arguments: argparse.Namespace) -> "Observer":
     from wordgen.training.json_log import JsonLog
     from wordgen.training.progress import QuietProgress, TerminalProgress
     from wordgen.training.screen import screen
@@ -94,7 +96,10 @@ def _observer(arguments: argparse.Namespace) -> Observer:
     return TerminalProgress(screen(), arguments.writing_command)
 
 
-def _run(arguments: argparse.Namespace, observer: Observer) -> int:
+def _run(arguments: argparse.Namespace, observer: "Observer") -> int:
+    from wordgen.complete_settings import settings_of
+    from wordgen.runs import dry_run_with, resume_with, train_with
+
     given, resuming = given_settings(TrainSettings, arguments), arguments.resume is not None
     if arguments.dry_run:
         if resuming:

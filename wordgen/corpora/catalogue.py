@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from wordgen.corpora.reading import Encoding
+from wordgen.corpora.settings import Encoding
 from wordgen.errors import CorpusError, SettingError
 from wordgen.files import read_toml
 from wordgen.settings import Settings, setting

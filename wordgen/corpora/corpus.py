@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice, repeat
 from pathlib import Path
-from typing import Literal
 
 from wordgen.corpora.boilerplate import Cuts, without_boilerplate
 from wordgen.corpora.catalogue import (
@@ -18,41 +17,14 @@ from wordgen.corpora.folding import folded_unit, forms_in
 from wordgen.corpora.hyphens import Hyphens, hyphens_of
 from wordgen.corpora.layout import Layout, guess_layout
 from wordgen.corpora.published import Split
-from wordgen.corpora.reading import LONGEST_PIECE, Encoding, Line, TextFile
+from wordgen.corpora.reading import LONGEST_PIECE, Line, TextFile
+from wordgen.corpora.settings import Encoding, ReadingSettings
 from wordgen.corpora.units import Unit, every_line, units_of
 from wordgen.errors import CorpusError
-from wordgen.settings import Settings, setting
 
 FEWEST_DOCUMENTS = 20
 _SAMPLE = 200_000
 _SAMPLE_LINES = 10_000
-
-
-@dataclass(frozen=True, kw_only=True)
-class ReadingSettings(Settings):
-    encoding: Encoding = setting(
-        "auto", help="how the files spell letters as bytes; auto recognises it and says what it found"
-    )
-    unit: Literal["auto", "line", "paragraph", "document"] = setting(
-        "auto", help="what stands for itself; auto takes the catalogue's word or looks at the text, and says so"
-    )
-    line_breaks: Literal["auto", "joined", "kept"] = setting(
-        "auto", help="whether breaks between the lines of a unit are symbols (verse, plays) or mere wraps (prose)"
-    )
-    keep_boilerplate: bool = setting(
-        False, help="keep what Project Gutenberg and Aozora Bunko put around and into their texts"
-    )
-    fold_width: bool = setting(
-        False, help="read full-width letters, digits and punctuation as ASCII, and half-width katakana as full-width"
-    )
-
-
-@dataclass(frozen=True, kw_only=True)
-class CorpusSettings(ReadingSettings):
-    corpus: str | tuple[str, ...] = setting(
-        help="the text to learn: a name that `wordgen corpora` lists, text files (.txt, .txt.gz, .md, .html, .docx "
-        "or .epub), a folder of them, or - for standard input"
-    )
 
 
 @dataclass(frozen=True)

@@ -11,16 +11,16 @@ from dataclasses import replace
 from pathlib import Path
 
 from wordgen.corpora.catalogue import CatalogueEntry, LineBreaks, UnitKind, catalogue, user_data
-from wordgen.corpora.corpus import Corpus, ReadingSettings, layouts_of
+from wordgen.corpora.corpus import Corpus, layouts_of
 from wordgen.corpora.documents import KINDS
 from wordgen.corpora.fetching import Fetching, fetch_all
 from wordgen.corpora.layout import Layout
 from wordgen.corpora.published import SPLITS, Split, name_without_split, published_splits
+from wordgen.corpora.settings import ReadingSettings
 from wordgen.corpora.unreadable import unreadable_by_name
 from wordgen.errors import CorpusError
 from wordgen.files import make_folder, told_plainly
 
-STANDARD_INPUT = "-"
 _LONGEST_NAME = 60  # bytes, for a file system counts those
 _BLOCK = 1 << 18
 _TEXTS = (".txt", ".txt.gz", ".tokens", *KINDS)

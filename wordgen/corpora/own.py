@@ -3,7 +3,6 @@
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,12 +14,12 @@ from wordgen.corpora.catalogue import (
     own_catalogue_path,
     user_data,
 )
-from wordgen.corpora.corpus import Corpus, Reading, ReadingSettings
-from wordgen.corpora.finding import STANDARD_INPUT, corpus_of, texts_in
+from wordgen.corpora.corpus import Corpus, Reading
+from wordgen.corpora.finding import corpus_of, texts_in
 from wordgen.corpora.listing import KEPT_FOLDERS
+from wordgen.corpora.settings import STANDARD_INPUT, Description, ReadingSettings
 from wordgen.errors import CorpusError, SettingError
 from wordgen.files import make_folder, told_plainly, write_whole
-from wordgen.settings import Settings, setting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,16 +30,6 @@ _HEADER = """\
 # Texts of your own, by name, as data/corpora.toml has those that wordgen brings. `wordgen corpora add` writes here, and
 # so may you. Files are named from this folder, or by their whole path.
 """
-
-
-@dataclass(frozen=True, kw_only=True)
-class Description(Settings):
-    """What only its owner can say of a text."""
-
-    title: str | None = setting(None, help="what the text is, for the list; by default its name")
-    language: str | None = setting(None, help="the language it is written in, for the list; by default left open")
-    licence: str | None = setting(None, help="who may do what with it, for the list; by default left open")
-    source: str | None = setting(None, help="where it is from, to remember; by default left open")
 
 
 def check_new_name(name: str, *, replace: bool) -> None:

@@ -16,16 +16,16 @@ from functools import cached_property
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import BinaryIO
 
 from wordgen.corpora.documents import HtmlText, Kind, html_text, kind_of, markdown_text, packed_text
 from wordgen.corpora.packed import Unpacked
+from wordgen.corpora.settings import Encoding
 from wordgen.corpora.unreadable import unreadable_by_content, unreadable_by_name
 from wordgen.errors import CorpusError
 
 Line = tuple[int, str]
 """A line and its number in the file, from 1. A very long one comes in several pieces of the same number."""
-Encoding = Literal["auto", "utf-8", "utf-16", "cp1252", "latin-1", "cp932", "shift_jis", "euc_jp"]
 
 _BLOCK = 1 << 18
 _SAMPLE = 1 << 20

@@ -24,7 +24,8 @@ from numpy.typing import NDArray
 from wordgen.child_process import python_command
 from wordgen.corpora.units import Unit, visible_width
 from wordgen.errors import CorpusError
-from wordgen.text.tokenizers import TokenizerName, tokenizer_named
+from wordgen.text.settings import TokenizerName
+from wordgen.text.tokenizers import tokenizer_named
 
 Numbers = NDArray[np.uint32]
 

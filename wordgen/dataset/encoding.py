@@ -23,9 +23,9 @@ from wordgen.dataset.unknown_words import UnknownWords
 from wordgen.errors import CorpusError, SettingError
 from wordgen.files import file_checksum, seldom
 from wordgen.text.codec import Codec
-from wordgen.text.settings import TextSettings, TokenizerSettings
-from wordgen.text.tokenizers import TokenizerName, tokenizer_for, tokenizer_named
-from wordgen.text.vocabulary import Vocabulary
+from wordgen.text.settings import TextSettings, TokenizerName, TokenizerSettings
+from wordgen.text.tokenizers import tokenizer_for, tokenizer_named
+from wordgen.text.vocabulary import BaseVocabulary, Vocabulary
 
 _FORMAT = 9  # raise it when the same text would give other ids
 
@@ -91,7 +91,7 @@ def prepare(
     if kept is None:
         if place.is_dir():
             shutil.rmtree(place, ignore_errors=True)  # a damaged one; whole ones alone ever take this name
-        known = None if base is None else settings.of_base(base)
+        known = None if base is None else BaseVocabulary(base, settings.min_count or 1, settings.base_words)
         encode(corpus, digest, tokenizer_named(name), settings, place, told, known)
         kept = _load(place, name, corpus, look)
     if kept is None:

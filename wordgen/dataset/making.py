@@ -28,8 +28,8 @@ from wordgen.dataset.splits import FEWEST_UNITS, splits_of
 from wordgen.dataset.unknown_words import unknown_words
 from wordgen.errors import CorpusError
 from wordgen.files import file_checksum, seldom, whole_folder
-from wordgen.text.settings import TextSettings
-from wordgen.text.tokenizers import Tokenizer, TokenizerName
+from wordgen.text.settings import TextSettings, TokenizerName
+from wordgen.text.tokenizers import Tokenizer
 from wordgen.text.vocabulary import BaseVocabulary, Vocabulary
 
 _SMALL = 4_000_000

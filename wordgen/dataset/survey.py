@@ -14,7 +14,8 @@ from wordgen.corpora.corpus import Corpus
 from wordgen.dataset.making import is_benchmark
 from wordgen.errors import CorpusError
 from wordgen.text.escapes import END_TOKEN, RESERVED
-from wordgen.text.tokenizers import TokenizerName, tokenizer_named
+from wordgen.text.settings import TokenizerName
+from wordgen.text.tokenizers import tokenizer_named
 
 LONGEST_SAMPLE = 40
 _SAMPLES = 5

@@ -7,7 +7,7 @@ from math import expm1, log
 from statistics import fmean
 from typing import Any
 
-from wordgen.corpora.corpus import CorpusSettings
+from wordgen.corpora.settings import CorpusSettings
 from wordgen.lab.chance import Chance, chance_of, half_width
 from wordgen.lab.results import NetworkResult
 from wordgen.lab.sweep_file import Sweep

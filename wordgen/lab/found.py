@@ -10,7 +10,7 @@ from wordgen.evaluation.stream import network_loss
 from wordgen.evaluation.watcher import Watcher
 from wordgen.generation.step import NumpyNetwork
 from wordgen.lab.planning import PlannedRun
-from wordgen.run_folder import is_run
+from wordgen.run_names import is_run
 from wordgen.run_settings import TrainSettings, is_of_one_run
 from wordgen.settings import flag_name
 from wordgen.text_to_measure import Origin, text_to_measure

@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from wordgen.bundle import is_bundle
+from wordgen.complete_settings import settings_of
 from wordgen.errors import SettingError, WordgenError
 from wordgen.lab.sweep_file import Network, Sweep
-from wordgen.recipes import NO_RECIPE
-from wordgen.run_folder import LOGS, SAVED_MODELS, is_run, run_name
-from wordgen.run_settings import TrainSettings, decides, settings_of
+from wordgen.run_names import LOGS, SAVED_MODELS, is_run, run_name
+from wordgen.run_settings import NO_RECIPE, TrainSettings, decides
 from wordgen.runs import plan_with
 from wordgen.training.memory import physical_memory
 from wordgen.training.reports import Observer, Plan

@@ -15,7 +15,7 @@ from wordgen.errors import StorageError
 from wordgen.files import make_folder, told_plainly
 from wordgen.lab.log import STARTED, Log, Progress, last_process
 from wordgen.lab.planning import PlannedRun
-from wordgen.run_folder import is_run
+from wordgen.run_names import is_run
 
 _SECONDS_TO_LEAVE = 60
 """A process that was left over finishes its step and saves, which takes no longer."""

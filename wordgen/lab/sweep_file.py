@@ -10,7 +10,7 @@ from typing import Any
 from wordgen.errors import SettingError, reason_of
 from wordgen.files import read_toml
 from wordgen.recipes import shipped_folder
-from wordgen.run_folder import is_run_name
+from wordgen.run_names import is_run_name
 from wordgen.run_settings import OF_THE_DEVICES, TrainSettings
 
 MOST_RUNS = 500

@@ -17,8 +17,8 @@ from wordgen.lab.planning import PlannedSweep
 from wordgen.lab.results import NetworkResult, results_of
 from wordgen.lab.tables import as_markdown
 from wordgen.lab.working import Row, SweepWatcher, Work
-from wordgen.run_folder import SWEEP_RESULTS, SWEEP_TABLE
 from wordgen.run_lock import at_work_on_sweep
+from wordgen.run_names import SWEEP_RESULTS, SWEEP_TABLE
 
 
 @dataclass(frozen=True)

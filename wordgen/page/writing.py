@@ -6,7 +6,7 @@ from wordgen.files import write_whole
 from wordgen.page.facts import Facts
 from wordgen.page.measured import read_measured
 from wordgen.page.whole import page_of
-from wordgen.run_folder import name_of
+from wordgen.run_names import name_of
 from wordgen.training.report_file import read_report
 
 PAGE = "report.html"

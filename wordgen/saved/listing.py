@@ -14,8 +14,9 @@ from wordgen.errors import BundleError, SettingError, WordgenError
 from wordgen.generation.copies import COPY_INDEX, CopyIndex
 from wordgen.page.facts import Facts, Score
 from wordgen.page.measured import as_json, read_measured
-from wordgen.run_folder import REPORT, SAVED_MODELS, find_model, holds_runs, is_run_name, is_set_aside, name_of
+from wordgen.run_folder import find_model, holds_runs
 from wordgen.run_lock import LOCK, is_in_training
+from wordgen.run_names import REPORT, SAVED_MODELS, is_run_name, is_set_aside, name_of
 from wordgen.training.checkpoint import FOLDER as CHECKPOINTS
 from wordgen.training.report_file import read_report
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from wordgen.errors import BundleError, StorageError
 from wordgen.files import told_plainly
-from wordgen.run_folder import SAVED_MODELS, is_run_name, name_of
 from wordgen.run_lock import being_swept, being_trained, changing_folders, is_in_training, is_sweep_at_work
+from wordgen.run_names import SAVED_MODELS, is_run_name, name_of
 from wordgen.saved.listing import folders_in, is_run_folder, is_sweep_folder, saved_runs
 from wordgen.saved.sweeps import saved_sweeps
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Literal
 
 from wordgen.errors import BundleError
-from wordgen.run_folder import LOGS, SAVED_MODELS, SWEEP_RESULTS, SWEEP_TABLE, is_run_name
 from wordgen.run_lock import is_sweep_at_work
+from wordgen.run_names import LOGS, SAVED_MODELS, SWEEP_RESULTS, SWEEP_TABLE, is_run_name
 from wordgen.saved.listing import SavedRun, folders_in, is_sweep_folder, saved_runs, size_of
 
 SweepStatus = Literal["at work now", "finished", "broken off"]

@@ -5,8 +5,10 @@ from typing import Literal
 
 from wordgen.errors import SettingError
 from wordgen.settings import Settings, setting
-from wordgen.text.tokenizers import TokenizerChoice
-from wordgen.text.vocabulary import SPECIAL_WITH_SPELLING, BaseVocabulary, Vocabulary
+from wordgen.text.spelling import SPECIAL_WITH_SPELLING
+
+TokenizerName = Literal["english", "japanese", "characters", "whitespace"]
+TokenizerChoice = Literal["auto", "english", "japanese", "characters", "whitespace"]
 
 _MOST_SYMBOLS = 4_000_000
 
@@ -59,7 +61,3 @@ class TextSettings(TokenizerSettings):
         """The size of the vocabulary and the least count, where a text may ask for all of its words."""
         size, least = (_MOST_SYMBOLS, 1) if all_words else (8000, 2)
         return self.vocab_size or size, self.min_count or least
-
-    def of_base(self, vocabulary: Vocabulary) -> BaseVocabulary:
-        """What a new run takes over of a base's vocabulary: its words need to occur once only."""
-        return BaseVocabulary(vocabulary, self.min_count or 1, self.base_words)

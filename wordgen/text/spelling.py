@@ -8,6 +8,8 @@ from wordgen.text.escapes import BYTES, RESERVED, WORD_END, protect
 
 SPELLING = (*BYTES, WORD_END)
 """All symbols that spelling needs of a vocabulary."""
+SPECIAL_WITH_SPELLING = len(RESERVED) + len(SPELLING)
+"""How many symbols of a vocabulary that spells are no words."""
 _VALUES = {symbol: value for value, symbol in enumerate(BYTES)}
 
 

@@ -3,14 +3,11 @@
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 from wordgen.text import characters, english, japanese, whitespace
 from wordgen.text.apostrophes import in_one_form
 from wordgen.text.escapes import OTHER_FORM, RESERVED
-
-TokenizerName = Literal["english", "japanese", "characters", "whitespace"]
-TokenizerChoice = Literal["auto", "english", "japanese", "characters", "whitespace"]
+from wordgen.text.settings import TokenizerName
 
 _JAPANESE = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uff66-\uff9f]")
 _LETTER = re.compile(r"\w")

@@ -8,10 +8,9 @@ from typing import Any
 from wordgen.errors import CorpusError
 from wordgen.text.apostrophes import in_one_form, other_form
 from wordgen.text.escapes import JOINER, OTHER_FORM, RESERVED
-from wordgen.text.spelling import SPELLING, spell
+from wordgen.text.spelling import SPECIAL_WITH_SPELLING, SPELLING, spell
 
 UNKNOWN, START, END = range(3)
-SPECIAL_WITH_SPELLING = len(RESERVED) + len(SPELLING)
 
 
 class Vocabulary:

@@ -10,7 +10,7 @@ from wordgen.corpora.catalogue import LineBreaks, UnitKind
 from wordgen.corpora.published import Split
 from wordgen.dataset.ids import SplitStatistics
 from wordgen.errors import SettingError
-from wordgen.text.tokenizers import TokenizerName
+from wordgen.text.settings import TokenizerName
 from wordgen.training.memory import Memory
 from wordgen.training.settings import TrainingSettings
 

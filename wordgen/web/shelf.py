@@ -9,7 +9,8 @@ from wordgen.bundle import read_config
 from wordgen.commands import TRY
 from wordgen.errors import SettingError, WordgenError
 from wordgen.generation.trained import TrainedModel
-from wordgen.run_folder import SAVED_MODELS, find_model, load, saved_at, trained_models
+from wordgen.run_folder import find_model, load, saved_at, trained_models
+from wordgen.run_names import SAVED_MODELS
 from wordgen.web.limits import MOST_MODELS_AT_HAND
 from wordgen.web.refusals import RefusedError
 

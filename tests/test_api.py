@@ -151,7 +151,7 @@ def _may_change(name: str) -> bool:
         (lambda: wordgen.resume("nowhere"), "There is no run 'nowhere' to resume."),
         (lambda: wordgen.load("nowhere"), "There is no model 'nowhere'"),
         (lambda: wordgen.load(), "python train.py --corpus lotr (or wordgen train --corpus lotr)."),
-        (lambda: wordgen.export(to=cast(Any, "pickle")), "to must be one of onnx, keras, not 'pickle'."),
+        (lambda: wordgen.export(to=cast(Any, "pickle")), "to must be one of onnx, keras, base, not 'pickle'."),
     ],
 )
 def test_what_is_refused_is_told_in_the_words_of_python(in_empty_folder: Path, call: Callable[[], object], told: str):

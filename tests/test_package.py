@@ -43,6 +43,8 @@ def test_the_wheel_holds_code_and_texts_and_nothing_else(installed: Path):
         "wordgen/data/lyrics.txt",
         "wordgen/data/sweeps/cells.toml",
     } <= set(names)
+    bases = (path for path in (ROOT / "data" / "bases").rglob("*") if path.is_file())
+    assert {f"wordgen/{path.relative_to(ROOT).as_posix()}" for path in bases} <= set(names)
     assert "wordgen/py.typed" in names
     pages = {f"wordgen/web/static/{path.name}" for path in (ROOT / "wordgen" / "web" / "static").iterdir()}
     assert len(pages) > 5

@@ -117,8 +117,9 @@ def train(
         embedding: width of the word vectors; by default as wide as the layers
         tied: use the word vectors as output weights too: fewer parameters, often better on small texts (default:
             False)
-        init_from: begin with the weights of another model: a run's name or a model's folder; the shape of the
-            network and the tokenizer are then that model's (by default weights begin at random)
+        init_from: begin with the weights of another model: a run's name, a model's folder, or a base that comes
+            with wordgen; the shape of the network and the tokenizer are then that model's (by default weights begin
+            at random)
         dropout: share of values blanked between layers while learning; 0 to 0.3 on large texts (default: 0.3)
         input_dropout: the same before the first layer; by default as dropout
         output_dropout: the same behind the last layer; by default as dropout
@@ -224,7 +225,7 @@ def evaluate(
 
 def export(
     model: str | Path | None = None,
-    to: Literal["onnx", "keras"] = "onnx",
+    to: Literal["onnx", "keras", "base"] = "onnx",
     output: str | Path | None = None,
     *,
     overwrite: bool = False,
@@ -233,15 +234,16 @@ def export(
 
     >>> wordgen.export("my-book", to="keras")
 
-    Without `output` the file lies in the working folder and is called as the model is.
+    Or, as a base, the model with 8-bit weights into a folder. Without `output` it lies in the working folder and is
+    called as the model is.
     """
     from wordgen.bundle import load_bundle
     from wordgen.exporting.writing import check_place
     from wordgen.exporting.writing import export as write
 
     with speaking_python():
-        if to not in ("onnx", "keras"):
-            raise SettingError(f"--to must be one of onnx, keras, not {to!r}.")
+        if to not in ("onnx", "keras", "base"):
+            raise SettingError(f"--to must be one of onnx, keras, base, not {to!r}.")
         folder = run_folder.find_model(model)
         path = Path(f"{folder.resolve().name}.{to}" if output is None else output)
         check_place(to, path, overwrite=overwrite)

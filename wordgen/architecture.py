@@ -39,8 +39,9 @@ class NetworkSettings(Settings):
 
     init_from: str | None = setting(
         None,
-        help="begin with the weights of another model: a run's name or a model's folder; the shape of the network and "
-        "the tokenizer are then that model's (by default weights begin at random)",
+        help="begin with the weights of another model: a run's name, a model's folder, or a base that comes with "
+        "wordgen; the shape of the network and the tokenizer are then that model's (by default weights begin at "
+        "random)",
     )
 
     def __post_init__(self) -> None:

@@ -20,12 +20,19 @@ from wordgen.bundle import (
     TextConfig,
     Weights,
     fingerprint,
+    is_bundle,
     load_bundle,
     read_config,
     read_vocabulary,
 )
+from wordgen.corpora.catalogue import bundled_data
+from wordgen.errors import BundleError, reason_of
+from wordgen.files import read_toml
 from wordgen.text.escapes import JOINER
 from wordgen.text.vocabulary import Vocabulary
+
+ABOUT = "base.toml"
+"""What people say of a base, beside its bundle: `read = "92 novels"`."""
 
 _SHORTEST_ENDING, _LONGEST_ENDING = 2, 5
 _PER_TOKEN = ("embedding", "output/kernel", "output/bias")
@@ -62,6 +69,15 @@ class Base:
     @cached_property
     def fingerprint(self) -> str:
         return fingerprint(self.bundle)
+
+    @property
+    def read(self) -> str | None:
+        """What it has learned from, in words; nothing where that is not said."""
+        path = self.folder / ABOUT
+        try:
+            return str(read_toml(path)["read"]) if path.exists() else None
+        except (OSError, ValueError, KeyError) as error:
+            raise BundleError(f'{path} must have a line such as read = "92 novels" ({reason_of(error)}).') from error
 
     def settings(self) -> dict[str, Any]:
         """The settings of a run that a base decides."""
@@ -104,6 +120,12 @@ class Base:
         bias = rows.of(weights["output/bias"][:, None])[:, 0]
         weights["output/bias"] = bias + log_frequencies - rows.of(_log_frequencies(self.vocabulary)[:, None])[:, 0]
         return weights
+
+
+def shipped_bases() -> dict[str, Base]:
+    """The bases that come with wordgen, by name."""
+    folders = sorted((bundled_data() / "bases").glob("*"))
+    return {folder.name: Base(folder.name, folder) for folder in folders if is_bundle(folder)}
 
 
 def _log_frequencies(vocabulary: Vocabulary) -> NDArray[np.float32]:

@@ -3,7 +3,8 @@
 It holds no code and no pickle. Each file is written whole or not at all, config.json last: a folder
 without it is no bundle. In the life of a run only the weights change, and those change in one move, so
 there is a whole bundle at every moment. The weights name the config and vocabulary they belong to by their
-checksum, and have one of their own, so every flipped bit is noticed when a bundle is loaded.
+checksum, and have one of their own, so every flipped bit is noticed when a bundle is loaded. They are float32, or
+8-bit integers with scales where a bundle is to be small; whoever loads it gets float32.
 """
 
 import hashlib
@@ -24,6 +25,7 @@ from wordgen.corpora.units import unit_separator
 from wordgen.dataset.unknown_words import UnknownWords
 from wordgen.errors import BundleError, SettingError, reason_of
 from wordgen.files import make_folder, read_regular, regular_size, sealed, unsealed, write_whole
+from wordgen.quantization import Arrays, dequantized, quantized, quantized_shapes
 from wordgen.settings import Settings, setting
 from wordgen.text.codec import Codec
 from wordgen.text.settings import TokenizerName
@@ -109,8 +111,11 @@ def is_bundle(folder: Path) -> bool:
         return False
 
 
-def save_bundle(bundle: Bundle, folder: Path) -> None:
-    """Write the bundle; where the folder holds one of the same config already, only its weights change."""
+def save_bundle(bundle: Bundle, folder: Path, *, eight_bits: bool = False) -> None:
+    """Write the bundle; where the folder holds one of the same config already, only its weights change.
+
+    `eight_bits` writes the weights as 8-bit integers, in a quarter of the bytes.
+    """
     from safetensors.numpy import save
 
     config = _to_json(
@@ -126,7 +131,8 @@ def save_bundle(bundle: Bundle, folder: Path) -> None:
     begun = is_bundle(folder)
     if begun and _identity(*_read_plain_files(folder)) != _identity(config, vocabulary):
         raise BundleError(f"{folder} holds another model already: choose another folder.")
-    arrays = {name: np.ascontiguousarray(array, np.float32) for name, array in bundle.weights.items()}
+    arrays: Arrays = {name: np.ascontiguousarray(array, np.float32) for name, array in bundle.weights.items()}
+    arrays = quantized(arrays) if eight_bits else arrays
     # One value: safetensors writes several in any order, and the same weights must be the same file.
     about = {"belongs_to": _identity(config, vocabulary), "crc32": _checksum(arrays, sorted(arrays))}
     weights = save(arrays, metadata={_ABOUT_WEIGHTS: json.dumps(about)})
@@ -185,11 +191,11 @@ def _to_json(value: Any) -> bytes:
     return json.dumps(value, ensure_ascii=False, indent=1).encode()
 
 
-def _checksum(weights: Weights, names: Iterable[str]) -> str:
+def _checksum(arrays: Arrays, names: Iterable[str]) -> str:
     """A CRC finds every single flipped bit, and costs half of what SHA-256 does (docs/decisions.md)."""
     checksum = 0
     for name in names:
-        checksum = zlib.crc32(weights[name].data, checksum)
+        checksum = zlib.crc32(arrays[name].data, checksum)
     return f"{checksum:08x}"
 
 
@@ -267,18 +273,20 @@ def _load_weights(folder: Path, shapes: dict[str, Shape], identity: str) -> Weig
         if regular_size(path) > 4 * sum(map(prod, shapes.values())) + _LARGEST_HEADER:
             raise _damaged(folder, f"{WEIGHTS} does not have the shape that {CONFIG} asks for")
         with safe_open(path, framework="numpy") as file:
-            found = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
-            types = {file.get_slice(name).get_dtype() for name in found}
-            if found != shapes or types - {"F32"}:
+            slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
+            found = {name: (each.get_dtype(), tuple(each.get_shape())) for name, each in slices.items()}
+            eight_bits = found == quantized_shapes(shapes)
+            if not eight_bits and found != {name: ("F32", shape) for name, shape in shapes.items()}:
                 raise _damaged(folder, f"{WEIGHTS} does not have the shape that {CONFIG} asks for")
             about = json.loads((file.metadata() or {}).get(_ABOUT_WEIGHTS, "{}"))
             if about.get("belongs_to") != identity:
                 raise _damaged(folder, f"{WEIGHTS} belongs to another model than {CONFIG} and {VOCABULARY}")
-            weights = {name: file.get_tensor(name) for name in shapes}
+            arrays = {name: file.get_tensor(name) for name in found}
     except (SafetensorError, OSError, ValueError, AttributeError, RecursionError, MemoryError) as error:
         raise _damaged(folder, f"{WEIGHTS} cannot be read ({reason_of(error)})") from error
-    if about.get("crc32") != _checksum(weights, sorted(weights)):
+    if about.get("crc32") != _checksum(arrays, sorted(arrays)):
         raise _damaged(folder, f"the checksum of {WEIGHTS} is wrong")
+    weights = dequantized(arrays) if eight_bits else arrays
     if not all(-_LARGEST_WEIGHT < array.min() <= array.max() < _LARGEST_WEIGHT for array in weights.values()):
         raise _damaged(folder, f"{WEIGHTS} holds values that are no numbers, or far too large")
     return weights

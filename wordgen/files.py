@@ -200,19 +200,23 @@ def _publish(partial: Path, path: Path) -> None:
 
 
 @contextmanager
-def whole_folder(path: Path) -> Iterator[Path]:
+def whole_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
     """A folder to fill that takes its name only when the block has ended well.
 
-    Where another process was quicker, its folder stays and ours goes: both hold the same content,
-    because the name is the content's fingerprint.
+    With `overwrite` it replaces a folder of that name. Else, where another process was quicker, its folder stays and
+    ours goes: both hold the same content, because the name is the content's fingerprint.
     """
     make_folder(path.parent)
     with told_plainly(path):
         partial = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+        before = partial.with_name(f"{partial.name}_before")
         try:
             yield partial
             os.chmod(partial, 0o777 & ~_umask())
+            if overwrite and path.is_dir():
+                path.rename(before)
             partial.rename(path)
+            shutil.rmtree(before, ignore_errors=True)
         except OSError:
             if not path.is_dir():
                 raise

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from wordgen.base import Base
+from wordgen.base import Base, shipped_bases
 from wordgen.bundle import CONFIG, WEIGHTS, is_bundle, load_bundle
 from wordgen.errors import BundleError, SettingError, StorageError, WordgenError, WorkerLostError
 from wordgen.files import is_unfinished, make_folder, told_plainly
@@ -40,6 +40,8 @@ def folder_for(name: str, *, overwrite: bool) -> Path:
     folder = SAVED_MODELS / name
     if not overwrite and _is_in_use(folder):
         raise _in_use(name)
+    if name in shipped_bases():
+        raise SettingError(f"--name cannot be '{name}': a base that comes with wordgen is called so.")
     if holds_runs(folder):
         raise SettingError(f"'{name}' holds several runs, which --overwrite never replaces: take another --name.")
     if "/" in name and is_run(folder.parent.name):
@@ -166,7 +168,10 @@ def _in_use(name: str) -> SettingError:
 
 
 def find_model(model: str | Path | None = None) -> Path:
-    """The folder of a trained model: a path, a run's name or its beginning, or the newest where nothing is given."""
+    """The folder of a trained model: a path, a run's name or its beginning, or a base that comes with wordgen.
+
+    Where nothing is given, it is the newest run's.
+    """
     if model is None:
         return _newest()
     if not str(model) or len(str(model)) > _LONGEST_PATH:
@@ -175,6 +180,9 @@ def find_model(model: str | Path | None = None) -> Path:
     for folder in (Path(model), SAVED_MODELS / model, SAVED_MODELS / f"{model}{SET_ASIDE}"):
         if is_bundle(folder):
             return folder
+    bases = shipped_bases()
+    if str(model) in bases:
+        return bases[str(model)].folder
     trained = trained_models()
     beginning = [folder for folder in trained if folder.name.startswith(str(model))]
     if beginning:
@@ -183,7 +191,7 @@ def find_model(model: str | Path | None = None) -> Path:
         one = min((SAVED_MODELS / model).glob(f"*/{REPORT}"), default=None)
         such = "" if one is None else f", as {name_of(one.parent)}"
         raise BundleError(f"'{model}' is a sweep of several runs: take one of them{such}.")
-    names = [folder.name for folder in trained]
+    names = [*(folder.name for folder in trained), *bases]
     near = difflib.get_close_matches(str(model), names, n=1)
     if any(os.path.lexists(each) for each in (model, SAVED_MODELS / model)):
         raise BundleError(f"{model} holds no trained model: {CONFIG} is missing.")
@@ -192,8 +200,10 @@ def find_model(model: str | Path | None = None) -> Path:
 
 
 def find_base(model: str) -> Base:
-    """The model that a new run begins from, by its run's name or its folder."""
+    """The model that a new run begins from: a base that comes with wordgen, a run's name or a model's folder."""
     folder = find_model(model)
+    if folder.resolve() in (base.folder for base in shipped_bases().values()):
+        return Base(folder.name, folder)
     return Base(name_of(folder) if SAVED_MODELS in folder.parents else str(folder), folder)
 
 

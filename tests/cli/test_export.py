@@ -8,15 +8,18 @@ import sys
 from pathlib import Path
 from typing import get_args
 
+import numpy as np
 import pytest
 
 from tests.conftest import ROOT, command_environment, run_python
 from tests.test_bundle import make_bundle
 from wordgen.architecture import Architecture
-from wordgen.bundle import Bundle, save_bundle
+from wordgen.base import ABOUT, Base
+from wordgen.bundle import CONFIG, VOCABULARY, WEIGHTS, Bundle, save_bundle
 from wordgen.cli.export import _FORMATS
 from wordgen.cli.main import main
 from wordgen.errors import SettingError
+from wordgen.exporting.base_folder import CARD
 from wordgen.exporting.interface import description
 from wordgen.exporting.onnx_step import onnx_model
 from wordgen.exporting.writing import Format, export
@@ -86,6 +89,52 @@ def test_a_place_that_cannot_be_is_refused_before_any_work(
     (room / "folder.onnx").mkdir()
     monkeypatch.setattr("wordgen.bundle.load_bundle", None)
     assert sentence in refused(capsys, "--to", "onnx", "--output", output)
+
+
+def test_a_base_is_the_model_with_8_bit_weights(capsys: pytest.CaptureFixture[str], room: Path):
+    told = shown(capsys, "small", "--to", "base", "--output", "bases/tale")
+    folder = room / "bases" / "tale"
+    size = sum(each.stat().st_size for each in folder.iterdir())
+    assert told.startswith(f"Wrote bases/tale, {size / 1e3:,.0f} kB: a model with 8-bit weights\n")
+    assert sorted(os.listdir(folder)) == [CARD, ABOUT, CONFIG, VOCABULARY, WEIGHTS]
+    base, whole = Base("tale", folder), make_bundle()
+    assert (base.vocabulary, base.architecture, base.text) == (whole.vocabulary, whole.architecture, whole.text)
+    for name, weight in whole.weights.items():
+        np.testing.assert_allclose(base.bundle.weights[name], weight, atol=np.abs(weight).max() / 254 + 1e-6)
+    assert base.read == "the corpus tale"
+    card = (folder / CARD).read_text()
+    assert card.startswith("# tale\n")
+    assert base.fingerprint in card
+
+
+def test_the_same_model_is_the_same_base_to_the_byte(room: Path):
+    for name in ("one/tale", "other/tale"):
+        export(make_bundle(), "base", room / name)
+    one, other = (
+        {each.name: each.read_bytes() for each in (room / name).iterdir()} for name in ("one/tale", "other/tale")
+    )
+    assert one == other
+
+
+def test_a_base_that_is_replaced_keeps_what_people_wrote(capsys: pytest.CaptureFixture[str], room: Path):
+    shown(capsys, "--to", "base", "--output", "tale")
+    (room / "tale" / CARD).write_text("dear")
+    (room / "tale" / ABOUT).write_text('read = "a tale"\n')
+    weights = (room / "tale" / WEIGHTS).read_bytes()
+    assert "tale is there already" in refused(capsys, "--to", "base", "--output", "tale")
+    export(make_bundle(fill=0.5), "base", room / "tale", overwrite=True)
+    assert (room / "tale" / CARD).read_text() == "dear"
+    assert Base("tale", room / "tale").read == "a tale"
+    assert (room / "tale" / WEIGHTS).read_bytes() != weights
+    assert sorted(os.listdir(room)) == ["saved_models", "tale"]
+
+
+def test_a_folder_with_other_files_or_a_file_is_no_place_for_a_base(capsys: pytest.CaptureFixture[str], room: Path):
+    (room / "file").write_text("dear")
+    assert "saved_models holds other files, and no model" in refused(
+        capsys, "--to", "base", "--output", "saved_models", "--overwrite"
+    )
+    assert "file is a file: give --output the name of a folder" in refused(capsys, "--to", "base", "--output", "file")
 
 
 def test_a_wrong_format_or_model_is_one_sentence(capsys: pytest.CaptureFixture[str]):

@@ -66,6 +66,19 @@ def bundle_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def eight_bits_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("eight bits") / "base"
+    save_bundle(make_bundle(), folder, eight_bits=True)
+    return folder
+
+
+@POSITIONS
+@given(bit=st.integers(0, 2**20))
+def test_every_flipped_bit_of_8_bit_weights_is_noticed(bit: int, eight_bits_folder: Path):
+    check_flip(eight_bits_folder / WEIGHTS, bit, lambda: load_bundle(eight_bits_folder))
+
+
 @pytest.mark.parametrize("name", [CONFIG, VOCABULARY, WEIGHTS, UNKNOWN_WORDS])
 @POSITIONS
 @given(bit=st.integers(0, 2**20))

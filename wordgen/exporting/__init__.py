@@ -1,1 +1,1 @@
-"""A trained model as one file for other programs: its step, from ids and a carry to logits and the next carry."""
+"""A trained model for others: its step as one file for other programs, or the model in a quarter of the bytes."""

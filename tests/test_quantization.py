@@ -1,0 +1,120 @@
+"""Weights as 8-bit integers: how near they are to what they were, how large, and what is refused."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
+from safetensors.numpy import load_file, save_file
+
+from tests.test_bundle import make_bundle, same
+from wordgen.bundle import WEIGHTS, Bundle, load_bundle, save_bundle
+from wordgen.errors import BundleError
+from wordgen.quantization import dequantized, quantized, quantized_shapes
+
+NAMES = ("embedding", "layer_1/kernel", "layer_1/recurrent_kernel", "output/kernel", "projection/kernel")
+_ROUNDING = 1e-4  # of float32, in steps
+
+
+@given(
+    name=st.sampled_from(NAMES),
+    weight=arrays(
+        np.float32,
+        array_shapes(min_dims=2, max_dims=2, max_side=6),
+        elements=st.one_of(st.just(0.0), st.floats(-(2.0**39), 2.0**39, width=32), st.floats(-1, 1, width=32)),
+    ),
+)
+def test_each_weight_comes_back_within_half_a_step(name: str, weight: np.ndarray):
+    written = quantized({name: weight})
+    assert {each: (array.dtype.name, array.shape) for each, array in written.items()} == {
+        each: ({"I8": "int8", "F32": "float32"}[kind], shape)
+        for each, (kind, shape) in quantized_shapes({name: weight.shape}).items()
+    }
+    found, scale = dequantized(written)[name], written[f"{name}/scale"].astype(np.float64)
+    assert found.dtype == np.float32
+    assert (np.abs(found.astype(np.float64) - weight) <= (0.5 + _ROUNDING) * scale).all()
+    assert (found[weight == 0] == 0).all()
+
+
+def test_a_row_of_the_embedding_and_a_column_of_a_kernel_have_a_scale_of_their_own():
+    """One huge weight takes nothing from what other tokens and other units are."""
+    weight = np.full((3, 4), 0.1, np.float32)
+    weight[1, 2] = 1e6
+    written = dequantized(quantized({"embedding": weight, "layer_1/kernel": weight}))
+    np.testing.assert_allclose(written["embedding"][[0, 2]], weight[[0, 2]], rtol=1e-6)
+    np.testing.assert_allclose(written["layer_1/kernel"][:, [0, 1, 3]], weight[:, [0, 1, 3]], rtol=1e-6)
+    assert written["embedding"][1].tolist() == pytest.approx([0, 0, 1e6, 0])
+
+
+def test_biases_stay_as_they_are(tmp_path: Path):
+    bundle = make_bundle()
+    save_bundle(bundle, tmp_path, eight_bits=True)
+    found = load_bundle(tmp_path)
+    biases = [name for name in bundle.weights if name.endswith("bias")]
+    assert len(biases) == 3
+    assert all((found.weights[name] == bundle.weights[name]).all() for name in biases)
+
+
+def test_what_was_rounded_once_stays_as_it_is(tmp_path: Path):
+    """And the same model is the same file, to the byte."""
+    save_bundle(make_bundle(), tmp_path / "once", eight_bits=True)
+    once = load_bundle(tmp_path / "once")
+    assert not same(once, make_bundle())
+    for name in ("again", "and again"):
+        save_bundle(once, tmp_path / name, eight_bits=True)
+    again = load_bundle(tmp_path / "again")
+    assert all(np.allclose(again.weights[name], weight, rtol=1e-6, atol=0) for name, weight in once.weights.items())
+    assert (tmp_path / "again" / WEIGHTS).read_bytes() == (tmp_path / "and again" / WEIGHTS).read_bytes()
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers_are_not_written(value: float, tmp_path: Path):
+    bundle = make_bundle()
+    bundle.weights["layer_2/kernel"][0, 0] = value
+    with pytest.raises(BundleError, match="layer_2/kernel holds values that are no numbers"):
+        save_bundle(bundle, tmp_path, eight_bits=True)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e13])
+def test_scales_that_are_no_numbers_or_far_too_large_are_refused(value: float, tmp_path: Path):
+    bundle = make_bundle()
+    rewrite(tmp_path, bundle, "embedding/scale", np.full((len(bundle.vocabulary), 1), value, np.float32))
+    with pytest.raises(BundleError, match="values that are no numbers, or far too large"):
+        load_bundle(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "array"),
+    [
+        ("embedding/scale", np.ones((2, 1), np.float32)),
+        ("embedding/scale", np.ones((7, 1), np.float16)),
+        ("embedding", np.ones((7, 3), np.uint8)),
+        ("layer_1/bias", np.ones(16, np.int8)),
+        ("more/scale", np.ones(1, np.float32)),
+    ],
+)
+def test_arrays_of_other_types_or_shapes_are_refused(name: str, array: np.ndarray, tmp_path: Path):
+    rewrite(tmp_path, make_bundle(), name, array)
+    with pytest.raises(BundleError, match="does not have the shape"):
+        load_bundle(tmp_path)
+
+
+def rewrite(folder: Path, bundle: Bundle, name: str, array: np.ndarray) -> None:
+    """Save a bundle with one array as somebody else would have it, and the checksum of all as it must be."""
+    import zlib
+
+    from safetensors import safe_open
+
+    save_bundle(bundle, folder, eight_bits=True)
+    path = folder / WEIGHTS
+    with safe_open(path, framework="numpy") as file:
+        about = json.loads(file.metadata()["wordgen"])
+    changed = {**load_file(path), name: array}
+    checksum = 0
+    for each in sorted(changed):
+        checksum = zlib.crc32(np.ascontiguousarray(changed[each]).data, checksum)
+    save_file(changed, path, metadata={"wordgen": json.dumps({**about, "crc32": f"{checksum:08x}"})})

@@ -1,6 +1,8 @@
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
@@ -10,8 +12,8 @@ from tests.conftest import command_environment
 from tests.test_bundle import make_bundle
 from wordgen.bundle import load_bundle, save_bundle
 from wordgen.errors import BundleError, SettingError, StorageError
-from wordgen.run_folder import find_model, find_run, folder_for, made_new
-from wordgen.run_names import SAVED_MODELS, is_run, name_of, run_name
+from wordgen.run_folder import find_model, find_run, folder_for, made_new, reserved_name
+from wordgen.run_names import SAVED_MODELS, is_run, is_run_name, name_of, run_name
 
 pytestmark = pytest.mark.usefixtures("in_empty_folder")
 RUN = SAVED_MODELS / "tale"
@@ -101,6 +103,34 @@ def test_runs_of_the_same_second_get_different_names():
 def test_names_that_could_leave_the_folder_are_refused(name: str):
     with pytest.raises(SettingError, match="--name cannot be"):
         run_name(name, "tale")
+
+
+LETTERS = ("x", "é", "亜", "𠮷")  # of one to four bytes
+
+
+@pytest.mark.parametrize("letter", LETTERS)
+@pytest.mark.parametrize("length", [1, 50, 60, 66, 67, 100])
+def test_a_name_of_any_letters_is_refused_or_can_be_replaced_and_found_again(letter: str, length: int):
+    name = letter * length
+    if len(name.encode()) > 200:
+        assert not is_run_name(name)
+        with pytest.raises(SettingError, match="these letters take more than 200 bytes") as refused:
+            run_name(f"sweep/{name}", "")
+        assert "\n" not in str(refused.value)
+        return
+    for fill in (1, 2):
+        with made_new(folder_for(run_name(name, ""), overwrite=True), overwrite=True) as made:
+            save(fill, made.path)
+    assert is_run_name(name)
+    assert kept(find_model(name)) == 2
+
+
+@pytest.mark.parametrize("letter", LETTERS)
+@pytest.mark.parametrize("marks", ["", "-.", "\udc81"])
+def test_a_name_by_default_is_one_that_may_be_given(letter: str, marks: str):
+    name = run_name(None, marks + letter * 300)
+    assert run_name(name, "") == name
+    assert name.startswith(letter)
 
 
 def test_the_newest_model_is_found():
@@ -209,6 +239,28 @@ def test_four_processes_that_replace_a_run_at_once_leave_one_run_and_lose_none()
 def test_runs_that_begin_in_the_same_second_get_names_of_their_own():
     assert sorted(at_once("numbered")) == ["tale", "tale-2", "tale-3", "tale-4"]
     assert {kept(path) for path in SAVED_MODELS.iterdir()} == {0, 1, 2, 3}
+
+
+def test_names_that_are_reserved_at_once_differ_and_leave_nothing_behind():
+    all_have_one = threading.Barrier(8)
+
+    def reserve(_: int) -> str:
+        with reserved_name("tale") as name:
+            assert (SAVED_MODELS / name).is_dir()
+            all_have_one.wait(timeout=60)
+            return name
+
+    with ThreadPoolExecutor(max_workers=8) as threads:
+        assert len(set(threads.map(reserve, range(8)))) == 8
+    assert not SAVED_MODELS.exists()
+
+
+def test_a_reserved_name_is_for_the_run_that_is_made_by_it():
+    with reserved_name("tale") as name:
+        with made_new(folder_for(name, overwrite=False), overwrite=False) as made:
+            save(7, made.path)
+        assert run_name(None, "tale") != name
+    assert kept(SAVED_MODELS / name) == 7
 
 
 def begin(folder: Path) -> None:

@@ -23,6 +23,7 @@ from wordgen.run_names import (
     is_run,
     is_run_name,
     name_of,
+    run_name,
 )
 from wordgen.training.checkpoint import has_checkpoint
 
@@ -95,6 +96,20 @@ def made_new(path: Path, *, overwrite: bool, numbered: bool = False) -> Iterator
                 _settle(folder)
             raise
         _settle(folder)
+
+
+@contextmanager
+def reserved_name(corpus: str) -> Iterator[str]:
+    """A name by default for a run that another process will make; until it does, an empty folder keeps it free."""
+    not_there = [each for each in (SAVED_MODELS,) if not each.exists()]
+    make_folder(SAVED_MODELS)
+    with ExitStack() as ending:
+        ending.callback(_remove_empty, not_there)
+        with changing_folders(SAVED_MODELS), told_plainly(SAVED_MODELS):
+            folder = SAVED_MODELS / run_name(None, corpus)
+            folder.mkdir()
+        ending.callback(_remove_empty, [folder])
+        yield folder.name
 
 
 def _remove_empty(folders: Sequence[Path]) -> None:

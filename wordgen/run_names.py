@@ -15,14 +15,18 @@ LOGS = "logs"
 
 SAVED_MODELS = Path("saved_models")
 
-_NAME = re.compile(r"\w[\w.+-]{0,99}")
 SET_ASIDE = ".before"
+_NAME = re.compile(r"\w[\w.+-]{0,99}")
+_MOST_BYTES = 200
+"""Of a name: file systems take 255, and wordgen puts marks and numbers around it."""
+_MOST_BYTES_OF_A_CORPUS = 60
 
 
 def run_name(wanted: str | None, corpus: str) -> str:
     """The wanted name, if it can be one; else the corpus and the time, with a number where that is taken."""
     if wanted is None:
-        plain = re.sub(r"[^\w.+-]+", "-", corpus).strip("-.")[:60] or "run"
+        plain = re.sub(r"[^\w.+-]+", "-", corpus).strip("-.")
+        plain = plain.encode()[:_MOST_BYTES_OF_A_CORPUS].decode(errors="ignore") or "run"
         return free_path(SAVED_MODELS / f"{plain}-{datetime.now():%Y%m%d-%H%M%S}").name
     parts = wanted.split("/")
     if len(parts) > 2 or not all(_NAME.fullmatch(part) and not part.endswith(SET_ASIDE) for part in parts):
@@ -30,13 +34,23 @@ def run_name(wanted: str | None, corpus: str) -> str:
             f"--name cannot be '{wanted[:100]}': take up to 100 letters, digits, dots, dashes and underscores, "
             "beginning with a letter or digit."
         )
+    if not all(map(_fits, parts)):
+        raise SettingError(
+            f"--name cannot be '{wanted[:100]}': these letters take more than {_MOST_BYTES} bytes, and file systems "
+            f"do not take much more: take fewer, as {_MOST_BYTES // 3} kanji or kana."
+        )
     return wanted
 
 
 def is_run_name(name: str) -> bool:
     """Whether a run can be called so, or one that was set aside; one of a sweep's with the sweep's name first."""
     parts = name.removesuffix(SET_ASIDE).split("/")
-    return len(parts) <= 2 and all(_NAME.fullmatch(part) for part in parts)
+    return len(parts) <= 2 and all(_NAME.fullmatch(part) and _fits(part) for part in parts)
+
+
+def _fits(part: str) -> bool:
+    """Whether a name leaves room, as a file system counts, for what is put around it."""
+    return len(part.encode()) <= _MOST_BYTES
 
 
 def is_set_aside(folder: Path) -> bool:

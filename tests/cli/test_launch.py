@@ -6,13 +6,14 @@ import signal
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import run_command
 from tests.workers import Process, started, wait_for
+from wordgen.cli.launch import _Commands
 from wordgen.cli.main import main
 from wordgen.cli.private_network import PrivateNetwork
 
@@ -74,7 +75,16 @@ def test_what_train_would_refuse_is_refused_and_not_tried_again(tmp_path: Path):
         assert "Starting all" not in ended.stderr
         assert ended.stderr.count("Error") == 1
         assert time.monotonic() - began < 30  # nobody waits for the time that a loss would be given
+        assert not (tmp_path / "saved_models").exists()
     assert run_command("launch", "--workers", "0", "--", "--corpus", "spells", cwd=tmp_path).returncode == 2
+
+
+def test_two_that_are_launched_at_once_get_names_of_their_own(in_empty_folder: Path):
+    with ExitStack() as ending:
+        names = {_Commands(TRAIN, ending).name for _ in range(3)}
+        assert len(names) == 3
+        assert {path.name for path in (in_empty_folder / "saved_models").iterdir()} == names
+    assert not (in_empty_folder / "saved_models").exists()
 
 
 def ports_of(worker: int) -> tuple[list[int], str]:

@@ -5,6 +5,7 @@ python -m tests.laws.running train|resume '{"dropout": ..., "distribute": ..., .
 
 import json
 import sys
+from typing import Any
 
 import wordgen
 from wordgen.runs import resume_with
@@ -25,17 +26,21 @@ class Losses(wordgen.Observer):
             print(sentence, file=file)
 
 
-def main() -> None:
-    verb, chosen = sys.argv[1], json.loads(sys.argv[2]) if len(sys.argv) > 2 else {}
-    if verb == "resume":
-        resume_with("run", chosen, [Losses()])
-        return
+def settings_with(chosen: dict[str, Any]) -> wordgen.TrainSettings:
     settings = {
         "corpus": "spells", "layers": 2, "units": 24, "dropout": 0.4, "checkpoint_every": "7", "epochs": EPOCHS,
         "patience": 9, "name": "run", "precision": "float32", "vary_seq_len": True, "average_after": 0,
         "locked_dropout": True, "word_dropout": 0.1, "weight_drop": 0.2,
     }  # fmt: skip
-    wordgen.train_with(wordgen.TrainSettings(**{**settings, **chosen}), [Losses()])
+    return wordgen.TrainSettings(**{**settings, **chosen})
+
+
+def main() -> None:
+    verb, chosen = sys.argv[1], json.loads(sys.argv[2]) if len(sys.argv) > 2 else {}
+    if verb == "resume":
+        resume_with("run", chosen, [Losses()])
+    else:
+        wordgen.train_with(settings_with(chosen), [Losses()])
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import json
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -118,6 +119,24 @@ def test_both_files_say_the_same_of_themselves(tmp_path: Path):
     assert of_onnx["vocabulary"] == list(VOCABULARY.symbols)
     assert [each.name for each in session.get_inputs()] == of_onnx["inputs"]
     assert [each.name for each in session.get_outputs()] == of_onnx["outputs"]
+
+
+def test_half_a_surrogate_in_the_vocabulary_reaches_both_files(tmp_path: Path):
+    """What a broken text left of a letter beyond the first plane has no UTF-8, which ONNX's metadata is made of."""
+    import onnxruntime
+
+    bundle = made("rnn", (16,), TIED)
+    symbols = [*bundle.vocabulary.to_json()[:-2], ["\ud83d", 2], ["half\udc81", 1]]
+    text = replace(bundle.text, corpus="half\ud800")
+    broken = replace(bundle, vocabulary=Vocabulary((symbol, count) for symbol, count in symbols), text=text)
+    for format in RUNTIMES:
+        export(broken, format, tmp_path / f"step.{format}")
+    session = onnxruntime.InferenceSession(tmp_path / "step.onnx")
+    of_onnx = json.loads(session.get_modelmeta().custom_metadata_map["wordgen"])
+    of_keras = json.loads(zipfile.ZipFile(tmp_path / "step.keras").read("metadata.json"))["wordgen"]
+    for told in (of_onnx, of_keras):
+        assert told["vocabulary"] == list(broken.vocabulary.symbols)
+        assert told["text"]["corpus"] == "half\ud800"
 
 
 def test_a_tied_model_holds_its_word_vectors_once(tmp_path: Path):

@@ -3,7 +3,9 @@
 import json
 import os
 import random
+import re
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -40,12 +42,8 @@ def losses(room: Path) -> list[tuple[int, str]]:
     return [(int(step), loss) for step, loss in (line.split() for line in lines)]
 
 
-def newest_state(room: Path) -> bytes:
-    return (
-        sorted((room / "saved_models" / "run" / "checkpoints").glob("step-*"))[-1]
-        .joinpath("state.safetensors")
-        .read_bytes()
-    )
+def newest_state(run: Path) -> bytes:
+    return sorted((run / "checkpoints").glob("step-*"))[-1].joinpath("state.safetensors").read_bytes()
 
 
 @pytest.fixture(scope="module")
@@ -85,18 +83,21 @@ def _compare(room: Path, whole: Path, expected: dict[int, str]) -> None:
     found = losses(room)
     assert [pair for pair in found if expected[pair[0]] != pair[1]] == []
     assert {step for step, _ in found} == set(expected)
-    assert newest_state(room) == newest_state(whole)
+    _compare_runs(room / "saved_models" / "run", whole / "saved_models" / "run")
+
+
+def _compare_runs(run: Path, whole: Path) -> None:
+    assert newest_state(run) == newest_state(whole)
     for name in ("weights.safetensors", "config.json", "vocabulary.json"):
-        mine = (room / "saved_models" / "run" / name).read_bytes()
-        assert mine == (whole / "saved_models" / "run" / name).read_bytes()
-    reports = [json.loads((each / "saved_models" / "run" / "report.json").read_text()) for each in (room, whole)]
+        assert (run / name).read_bytes() == (whole / name).read_bytes()
+    reports = [json.loads((each / "report.json").read_text()) for each in (run, whole)]
+    assert reports[0]["best_epoch"] == reports[1]["best_epoch"]
     perplexities = [[epoch["valid_perplexity"] for epoch in report["epochs"]] for report in reports]
     assert perplexities[0] == perplexities[1]
     samples = [[epoch["samples"] for epoch in report["epochs"]] for report in reports]
     assert samples[0] == samples[1]
-    folders = [each / "saved_models" / "run" for each in (room, whole)]
     for part, tag in (("train", LOSS), ("train", GRADIENT_NORM), ("valid", PERPLEXITY), ("valid", DISTINCT)):
-        curves = [curve(folder / part, tag) for folder in folders]
+        curves = [curve(folder / part, tag) for folder in (run, whole)]
         assert curves[0] == curves[1]
 
 
@@ -192,6 +193,73 @@ def test_a_full_disk_during_a_checkpoint_is_warned_of_and_the_training_goes_on(t
     assert "The checkpoint of step 40 is not saved" in shown
     assert "The checkpoint of step 80 is not saved" in shown
     assert (tmp_path / "saved_models" / "full" / "weights.safetensors").exists()
+
+
+FILLS_THE_DISK = """
+import json, os, sys
+from tests.laws.running import settings_with
+from wordgen.cli.main import main
+from wordgen.commands import training_arguments
+
+ROOM_LEFT = 20_000
+saved = 0
+
+def fill_the_disk(event, arguments):
+    global saved
+    if event == "tempfile.mkstemp" and ".weights.safetensors." in str(arguments[0]):
+        saved += 1
+        if saved == 2:  # that of the first epoch is there
+            with open("saved_models/ballast", "wb", buffering=0) as ballast:
+                try:
+                    while True:
+                        ballast.write(bytes(1 << 12))
+                except OSError:
+                    ballast.truncate(ballast.tell() - ROOM_LEFT)
+
+sys.addaudithook(fill_the_disk)
+sys.exit(main(training_arguments(settings_with(json.loads(sys.argv[1])), "run")))
+"""
+
+ON_A_SMALL_DISK = """
+mkdir saved_models && mount -t tmpfs -o size=24m tmpfs saved_models || exit 99
+"$1" -c "$2" "$3" > full.out 2> full.err
+echo $? > full.code
+cp saved_models/run/report.json saved_models/run/weights.safetensors .
+ls -A saved_models/run > left
+rm saved_models/ballast
+"$1" -m wordgen train --resume run > resumed.out 2> resumed.err
+echo $? > resumed.code
+cp -r saved_models kept
+"""
+
+
+def in_own_file_systems(script: str, *arguments: str, room: Path) -> None:
+    """Run a shell script that may mount file systems, which nobody else sees."""
+    namespace = ["unshare", "--user", "--map-root-user", "--mount"]
+    if shutil.which("unshare") is None or subprocess.run([*namespace, "true"], check=False).returncode:
+        pytest.skip("this system lets its users mount nothing")
+    command = [*namespace, "sh", "-c", script, "sh", *arguments]
+    ended = subprocess.run(command, cwd=room, env=command_environment(), check=False, timeout=PATIENCE)
+    if ended.returncode == 99:
+        pytest.skip("this system lets its users mount nothing")
+    assert ended.returncode == 0
+
+
+def test_a_disk_that_is_full_while_the_best_is_saved_ends_the_run_and_with_room_it_goes_on(
+    never_killed: Path, tmp_path: Path
+):
+    """A file system of its own is filled when the second best model is about to be written."""
+    in_own_file_systems(ON_A_SMALL_DISK, sys.executable, FILLS_THE_DISK, json.dumps(HASTY), room=tmp_path)
+    told = (tmp_path / "full.err").read_text()
+    assert (tmp_path / "full.code").read_text() == "2\n", told
+    assert re.fullmatch(r"Error: Cannot write to .*weights\.safetensors: No space left on device\. .*\n", told)
+    whole = json.loads((never_killed / "saved_models" / "run" / "report.json").read_text())
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert whole["best_epoch"] > report["best_epoch"] == 1
+    assert report["valid_perplexity"] == whole["epochs"][0]["valid_perplexity"]
+    assert not [name for name in (tmp_path / "left").read_text().split() if name.startswith(".")]
+    assert (tmp_path / "resumed.code").read_text() == "0\n", (tmp_path / "resumed.err").read_text()
+    _compare_runs(tmp_path / "kept" / "run", never_killed / "saved_models" / "run")
 
 
 def train(room: Path, *more: str) -> "subprocess.CompletedProcess[str]":

@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Sequence
-from contextlib import closing, nullcontext
+from contextlib import AbstractContextManager, ExitStack, closing, nullcontext
 from pathlib import Path
 from types import FrameType
 from typing import IO
@@ -25,7 +25,7 @@ from wordgen.cli.private_network import PrivateNetwork
 from wordgen.commands import flag_words
 from wordgen.corpora.settings import ReadingSettings
 from wordgen.errors import SettingError
-from wordgen.run_names import REPORT, SAVED_MODELS, run_name
+from wordgen.run_names import REPORT, SAVED_MODELS
 from wordgen.training.meeting import SECRET
 from wordgen.training.stopping import stop_signals
 from wordgen.training.workers import LAUNCHER, PORTS
@@ -63,14 +63,10 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.restarts < 0:
         raise SettingError(f"--restarts must be at least 0, not {arguments.restarts}.")
     given: list[str] = arguments.arguments[1:] if arguments.arguments[:1] == ["train"] else arguments.arguments
-    commands = _Commands(given)
-    network = PrivateNetwork.make()
-    if network is None and not arguments.open_ports:
-        raise SettingError(
-            "This system gives the workers no private network, so whoever can reach this machine's ports could read "
-            "and write your files while they train: add --open-ports before the -- if nobody else can reach them."
-        )
-    with closing(network) if network is not None else nullcontext():
+    with ExitStack() as ending:
+        commands = _Commands(given, ending)
+        network = _private_network(arguments)
+        ending.enter_context(closing(network) if network is not None else nullcontext())
         code = _Crew(arguments.workers, commands, arguments.restarts, network).work()
     if code in (EXIT_STOPPED, EXIT_WORKER_LOST) and commands.name:
         resume = shlex.join(flag_words("--resume", commands.name))
@@ -78,10 +74,21 @@ def run(arguments: argparse.Namespace) -> int:
     return code
 
 
+def _private_network(arguments: argparse.Namespace) -> PrivateNetwork | None:
+    network = PrivateNetwork.make()
+    if network is None and not arguments.open_ports:
+        raise SettingError(
+            "This system gives the workers no private network, so whoever can reach this machine's ports could read "
+            "and write your files while they train: add --open-ports before the -- if nobody else can reach them."
+        )
+    return network
+
+
 class _Commands:
     """What the workers are told at the first start and at each that follows."""
 
-    def __init__(self, given: Sequence[str]) -> None:
+    def __init__(self, given: Sequence[str], ending: ExitStack) -> None:
+        """A name by default is nobody else's until the end."""
         parsed = train.make_parser("wordgen train").parse_args(given)  # what is wrong is said once, not by each worker
         if "distribute" in parsed:
             raise SettingError("wordgen launch makes the workers itself: leave out --distribute.")
@@ -91,7 +98,7 @@ class _Commands:
         self.name: str = parsed.name if "name" in parsed else parsed.resume or ""
         if not self.name and parsed.resume is None:
             # All starts must mean the same run.
-            self.name = run_name(None, Path(parsed.corpus if isinstance(parsed.corpus, str) else parsed.corpus[0]).stem)
+            self.name = ending.enter_context(_name_by_default(parsed.corpus))
             self._given += flag_words("--name", self.name)
         if "corpus" in parsed:
             _fetch(parsed)
@@ -111,6 +118,12 @@ class _Commands:
             return (SAVED_MODELS / self.name / REPORT).stat().st_mtime >= self._began
         except OSError:
             return False
+
+
+def _name_by_default(corpus: str | tuple[str, ...]) -> AbstractContextManager[str]:
+    from wordgen.run_folder import reserved_name
+
+    return reserved_name(Path(corpus if isinstance(corpus, str) else corpus[0]).stem)
 
 
 def _fetch(parsed: argparse.Namespace) -> None:

@@ -33,7 +33,9 @@ def share_that_comes_back(units: Sequence[str], way: Callable[[str], str]) -> st
 
 
 def bundled_english() -> list[str]:
-    return [name for name, entry in bundled_catalogue().items() if entry.tokenizer == "english" and not entry.downloads]
+    return [
+        name for name, entry in bundled_catalogue().items() if entry.tokenizer == "english" and not entry.is_fetched
+    ]
 
 
 def main(names: Sequence[str]) -> None:

@@ -39,6 +39,8 @@ def test_the_wheel_holds_code_and_texts_and_nothing_else(installed: Path):
     names = zipfile.ZipFile(wheel).namelist()
     assert {
         "wordgen/data/corpora.toml",
+        "wordgen/data/novels.tsv",
+        "wordgen/data/aozora.tsv",
         "wordgen/data/lotr.txt",
         "wordgen/data/lyrics.txt",
         "wordgen/data/sweeps/cells.toml",

@@ -15,7 +15,7 @@ _SECONDS_A_SLOW_BLOCK = 0.05
 class Asked:
     """One request, and how many bytes of the text it got."""
 
-    way: str
+    path: str
     range: str | None
     sent: int = 0
 
@@ -26,12 +26,18 @@ class TextServer(ThreadingHTTPServer):
     def __init__(self, content: bytes) -> None:
         super().__init__(("127.0.0.1", 0), _Giving)
         self.content = content
+        self.others: dict[str, bytes] = {}
+        """What it has beside the text, by the last part of the path."""
         self.asked: list[Asked] = []
         self.closing = threading.Event()
 
     def address(self, way: str) -> str:
         """Where the text is given in this way: one of the methods of _Giving."""
-        return f"http://127.0.0.1:{self.server_port}/{way}/text.txt"
+        return f"{self.folder(way)}text.txt"
+
+    def folder(self, way: str) -> str:
+        """The same for whatever it has."""
+        return f"http://127.0.0.1:{self.server_port}/{way}/"
 
     def handle_error(self, request: object, client_address: object) -> None:
         """A client that leaves is no error of the server."""
@@ -52,10 +58,12 @@ def serving(content: bytes) -> Iterator[TextServer]:
 
 class _Giving(BaseHTTPRequestHandler):
     server: TextServer  # pyright: ignore[reportIncompatibleVariableOverride]
+    content: bytes
 
     def do_GET(self) -> None:
-        way = self.path.split("/")[1]
-        self.asked = Asked(way, self.headers.get("Range"))
+        _, way, *_, name = self.path.split("/")
+        self.content = self.server.others.get(name, self.server.content)
+        self.asked = Asked(self.path, self.headers.get("Range"))
         self.server.asked.append(self.asked)
         getattr(self, way)()
 
@@ -69,20 +77,20 @@ class _Giving(BaseHTTPRequestHandler):
 
     def whole(self) -> None:
         """All of it, whatever was asked for."""
-        self._begin(200, {"Content-Length": len(self.server.content)})
-        self._send(self.server.content)
+        self._begin(200, {"Content-Length": len(self.content)})
+        self._send(self.content)
 
     def unannounced(self) -> None:
         """All of it, without saying how much that is."""
         self._begin(200, {})
-        self._send(self.server.content)
+        self._send(self.content)
 
     def chunked(self) -> None:
         """All of it, in pieces that tell their length."""
         self.protocol_version = "HTTP/1.1"
         self._begin(200, {"Transfer-Encoding": "chunked", "Connection": "close"})
-        for begin in range(0, len(self.server.content), 1000):
-            block = self.server.content[begin : begin + 1000]
+        for begin in range(0, len(self.content), 1000):
+            block = self.content[begin : begin + 1000]
             self.wfile.write(b"%x\r\n%b\r\n" % (len(block), block))
         self.wfile.write(b"0\r\n\r\n")
 
@@ -91,16 +99,16 @@ class _Giving(BaseHTTPRequestHandler):
         if self.asked.range is None:
             self.whole()
             return
-        size = len(self.server.content)
+        size = len(self.content)
         self._begin(206, {"Content-Length": size - 1, "Content-Range": f"bytes 1-{size - 1}/{size}"})
-        self._send(self.server.content[1:])
+        self._send(self.content[1:])
 
     def unsatisfied(self) -> None:
         """No part at all."""
         if self.asked.range is None:
             self.whole()
         else:
-            self._begin(416, {"Content-Range": f"bytes */{len(self.server.content)}"})
+            self._begin(416, {"Content-Range": f"bytes */{len(self.content)}"})
 
     def cut(self) -> None:
         """Half of what was asked for, and the connection breaks off; a part is given to its end."""
@@ -110,7 +118,7 @@ class _Giving(BaseHTTPRequestHandler):
     def fade(self) -> None:
         """Half of it, and nobody could say that it is not all."""
         self._begin(200, {})
-        self._send(self.server.content[: len(self.server.content) // 2])
+        self._send(self.content[: len(self.content) // 2])
 
     def stall(self) -> None:
         """Half of what was asked for, and then nothing for a long time."""
@@ -132,18 +140,18 @@ class _Giving(BaseHTTPRequestHandler):
 
     def garbled(self) -> None:
         """As many bytes, but others."""
-        self._begin(200, {"Content-Length": len(self.server.content)})
-        self._send(bytes(len(self.server.content)))
+        self._begin(200, {"Content-Length": len(self.content)})
+        self._send(bytes(len(self.content)))
 
     def short(self) -> None:
         """Another file, which is shorter."""
         self._begin(200, {"Content-Length": 100})
-        self._send(self.server.content[:100])
+        self._send(self.content[:100])
 
     def long(self) -> None:
         """Another file, which is longer, and nobody says how long."""
         self._begin(200, {})
-        self._send(self.server.content * 3)
+        self._send(self.content * 3)
 
     def missing(self) -> None:
         self.send_error(404)
@@ -195,7 +203,7 @@ class _Giving(BaseHTTPRequestHandler):
 
     def _head(self) -> bytes:
         """The answer's beginning, and what is to be sent: the part that was asked for, or all."""
-        content, asked = self.server.content, self.asked.range
+        content, asked = self.content, self.asked.range
         if asked is None:
             self._begin(200, {"Content-Length": len(content)})
             return content

@@ -44,10 +44,19 @@ def test_every_entry_names_a_tokenizer_that_exists_and_files_that_exist_or_can_b
 
 def test_what_is_fetched_is_the_same_for_everybody():
     """Over https, from an address that names one version of the file for ever."""
-    downloads = [download for entry in bundled_catalogue().values() for download in entry.downloads]
-    assert len(downloads) == 8
+    downloads = [download for entry in bundled_catalogue().values() for download in entry.opened().downloads]
+    assert len(downloads) == 8 + 92 + 645
     for download in downloads:
         assert re.match(r"https://raw\.githubusercontent\.com/[^/]+/[^/]+/[0-9a-f]{40}/", download.address)
+
+
+def test_files_of_a_listing_are_in_the_order_of_a_folder():
+    """So that both are the same text."""
+    for entry in bundled_catalogue().values():
+        if entry.listing is not None:
+            files = entry.opened().files
+            assert list(files) == sorted(files)
+            assert all(file.endswith(".txt") for file in files)
 
 
 def test_the_catalogue_says_that_the_books_are_not_included():

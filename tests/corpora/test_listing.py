@@ -24,7 +24,7 @@ def test_the_catalogue_is_bundled_or_comes_on_first_use():
     assert set(told) == set(catalogue())
     assert {name for name, where in told.items() if where == "bundled"} == {"lotr", "fables", "spells", "lyrics"}
     assert {name for name, where in told.items() if where == "on first use"} == {
-        "shakespeare", "grimm", "aesop", "quijote", "kokoro", "wikitext-2",
+        "shakespeare", "grimm", "aesop", "quijote", "kokoro", "wikitext-2", "novels", "aozora",
     }  # fmt: skip
 
 

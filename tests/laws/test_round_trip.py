@@ -18,7 +18,7 @@ from wordgen.errors import CorpusError
 from wordgen.text.escapes import JOINER, OTHER_FORM, RESERVED
 from wordgen.text.settings import TokenizerChoice
 
-BUNDLED = [file for entry in bundled_catalogue().values() if not entry.downloads for file in entry.files]
+BUNDLED = [file for entry in bundled_catalogue().values() if not entry.is_fetched for file in entry.files]
 FOLDER = Path(os.environ.get("WORDGEN_TEST_TEXTS") or os.devnull)
 BROUGHT = sorted(path.relative_to(FOLDER).as_posix() for path in FOLDER.rglob("*") if path.is_file())
 TOKENIZERS: list[TokenizerChoice] = ["english", "japanese", "characters", "whitespace"]

@@ -12,7 +12,7 @@ from wordgen.text.settings import TokenizerName
 from wordgen.text.tokenizers import tokenizer_for, tokenizer_named
 
 NAMES: list[TokenizerName] = ["english", "japanese", "characters", "whitespace"]
-BUNDLED = [name for name, entry in bundled_catalogue().items() if not entry.downloads]
+BUNDLED = [name for name, entry in bundled_catalogue().items() if not entry.is_fetched]
 
 # Texts with plenty of what makes tokenizers stumble: quotes, stops, marks of our own.
 TRICKY = (

@@ -178,7 +178,10 @@ def _what_the_catalogue_says(corpus: "Corpus") -> Iterator[tuple[str, str]]:
     from wordgen.corpora.catalogue import catalogue
 
     entry = catalogue().get(corpus.name)
-    if entry is None or not set(corpus.files) & {entry.path_of(file) for file in entry.files}:
+    if entry is None:
+        return
+    opened = entry.opened()
+    if not set(corpus.files) & {opened.path_of(file) for file in opened.files}:
         return  # other files of the same name
     for name, told in (("title", entry.title), ("licence", entry.licence), ("source", entry.source)):
         if told:

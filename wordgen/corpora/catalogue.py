@@ -2,16 +2,17 @@
 
 import os
 import re
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, replace
+from functools import cache, cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from wordgen.corpora.settings import Encoding
 from wordgen.errors import CorpusError, SettingError
-from wordgen.files import read_toml
+from wordgen.files import read_regular, read_toml
 from wordgen.settings import Settings, setting
 
 UnitKind = Literal["line", "paragraph", "document"]
@@ -19,6 +20,7 @@ LineBreaks = Literal["joined", "kept"]
 
 NAME = re.compile(r"\w[\w.+-]{0,59}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_LARGEST_LISTING = 2**24
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,19 +44,77 @@ class Download(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Listing(Settings):
+    """Many files that are fetched on first use: a table beside the catalogue, read only when they are wanted.
+
+    Its columns are separated by tabs and named in its first line: file, bytes, sha256, and path where the address
+    of a file does not end with its name.
+    """
+
+    table: str = setting()
+    address: str = setting()
+    """What the addresses of all files begin with."""
+    files: int = setting(at_least=1)
+    """How many there are, and how large they are together, so that the table need not be read to tell it."""
+    bytes: int = setting(at_least=1)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not (_is_web_address(self.address) and self.address.endswith("/")):
+            raise SettingError(f"address must begin with https:// or http:// and end with /, not {self.address!r}.")
+
+    def downloads(self, folder: Path) -> tuple[Download, ...]:
+        """All files of the table, which lies in a folder; what is wrong with it is told as CorpusError."""
+        path, where = folder / self.table, ""
+        try:
+            text = read_regular(path, _LARGEST_LISTING).decode("utf-8-sig")
+            columns, *rows = (line.split("\t") for line in text.splitlines() or [""])
+            downloads: list[Download] = []
+            for number, row in enumerate(rows, 2):
+                where = f"line {number}: "
+                downloads.append(self._download(columns, row))
+            where = ""
+            self._check(downloads)
+            return tuple(downloads)
+        except (OSError, ValueError, SettingError) as error:
+            raise CorpusError(f"The listing {path} cannot be read: {where}{error}") from error
+
+    def _download(self, columns: list[str], row: list[str]) -> Download:
+        if len(row) != len(columns):
+            raise SettingError(f"it has {len(row)} columns, and the first line names {len(columns)}.")
+        cells: dict[str, Any] = dict(zip(columns, row, strict=True))
+        size = cells.get("bytes", "")
+        address = self.address + cells.pop("path", cells.get("file", ""))
+        return Download.from_mapping({**cells, "bytes": int(size) if size.isdecimal() else size, "address": address})
+
+    def _check(self, downloads: list[Download]) -> None:
+        names = Counter(each.file.casefold() for each in downloads)
+        twice = [each.file for each in downloads if names[each.file.casefold()] > 1]
+        if twice:
+            raise SettingError(f"{twice[0]} stands in it twice.")
+        found = len(downloads), sum(each.bytes for each in downloads)
+        if found != (self.files, self.bytes):
+            raise SettingError(
+                f"it has {found[0]:,} files of {found[1]:,} bytes, and the catalogue says {self.files:,} "
+                f"of {self.bytes:,}."
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
 class CatalogueEntry(Settings):
     """One text of the catalogue. A folder of the same name in data/ with .txt files in it goes before `files`."""
 
     name: str = setting()
     title: str = setting()
-    files: tuple[str, ...] = setting()
+    files: tuple[str, ...] = setting(())
     valid_files: tuple[str, ...] = setting(())
     """Where the text was published with splits of its own: the files to validate on, and those to test on."""
     test_files: tuple[str, ...] = setting(())
     language: str = setting()
     tokenizer: str = setting()
-    unit: UnitKind = setting()
-    line_breaks: LineBreaks = setting()
+    unit: UnitKind | Literal["auto"] = setting()
+    """auto, here and for line breaks: each file as it is laid out."""
+    line_breaks: LineBreaks | Literal["auto"] = setting()
     encoding: Encoding = setting("auto")
     keep_boilerplate: bool = setting(False)
     fold_width: bool = setting(False)
@@ -62,12 +122,16 @@ class CatalogueEntry(Settings):
     source: str = setting()
     note: str = setting("")
     downloads: tuple[Download, ...] = setting(())
+    listing: Listing | None = setting(None)
+    """In the place of `files` and `downloads`, where there are many."""
     folder: Path = setting(Path())
     """Where the catalogue lies that it stands in: its files are named from there, but for those that are fetched."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.files:
+        if self.listing is not None and (self.files or self.valid_files or self.downloads):
+            raise SettingError("its listing names all files: leave out files, valid_files, test_files and downloads.")
+        if not self.files and self.listing is None:
             raise SettingError("files must name one file at least.")
         if bool(self.valid_files) != bool(self.test_files):
             raise SettingError("valid_files and test_files go together.")
@@ -85,16 +149,43 @@ class CatalogueEntry(Settings):
         for key in ("name", "folder"):
             if key in table:
                 raise SettingError(f"'{key}' is no setting.")
+        if "files" not in table and "listing" not in table:
+            raise SettingError("the setting 'files' is missing.")
         if not isinstance(table.get("downloads", []), list):
             raise SettingError(f"downloads must be tables that begin with [[{name}.downloads]].")
+        if not isinstance(table.get("listing", {}), Mapping):
+            raise SettingError(f"listing must be a table that begins with [{name}.listing].")
         downloads = [Download.from_mapping(each) for each in table.get("downloads", [])]
-        return cls.from_mapping({"name": name, **table, "downloads": downloads, "folder": folder})
+        listing = Listing.from_mapping(table["listing"]) if "listing" in table else None
+        whole = {"name": name, **table, "downloads": downloads, "listing": listing, "folder": folder}
+        return cls.from_mapping(whole)
+
+    def opened(self) -> "CatalogueEntry":
+        """The same with all files by name, whether or not they stand in a listing."""
+        if self.listing is None:
+            return self
+        downloads = self.listing.downloads(self.folder)
+        return replace(self, files=tuple(each.file for each in downloads), downloads=downloads, listing=None)
+
+    @property
+    def is_fetched(self) -> bool:
+        """Whether any of its files come from elsewhere."""
+        return bool(self.downloads or self.listing)
+
+    @property
+    def download_folder(self) -> Path:
+        """Where its files lie that are fetched."""
+        return user_data() / "downloads" / self.name
 
     def path_of(self, file: str) -> Path:
         """Where one of its files lies, or will lie once it is fetched."""
-        if any(each.file == file for each in self.downloads):
-            return user_data() / "downloads" / self.name / file
+        if file in self._fetched:
+            return self.download_folder / file
         return Path(os.path.normpath(self.folder / file))
+
+    @cached_property
+    def _fetched(self) -> frozenset[str]:
+        return frozenset(each.file for each in self.downloads)
 
 
 def bundled_data() -> Path:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
-from wordgen.corpora.catalogue import CatalogueEntry, Download
+from wordgen.corpora.catalogue import Download
 from wordgen.errors import CorpusError
 from wordgen.files import file_checksum, make_folder, told_plainly
 
@@ -35,35 +35,26 @@ FEWEST_BYTES_A_SECOND = 1000
 _MOST_REDIRECTS = 10
 _SECONDS_BETWEEN_LOOKS = 0.2
 _BLOCK = 1 << 14
-
-
-def fetch_all(entry: CatalogueEntry, tell: Fetching | None = None) -> None:
-    """Make sure that all files of an entry that can be fetched are here, whole."""
-    for download in entry.downloads:
-        fetch(download, entry.path_of(download.file), tell or _tell_nobody)
+PART = ".part"
 
 
 def fetch(download: Download, path: Path, tell: Fetching) -> None:
     """Make sure that a file lies at `path`, whole; of several processes that want it, one fetches it for all."""
-    if _is_here(download, path):
+    if is_here(download, path):
         return
     make_folder(path.parent)
     with _alone(download, path, tell):
-        if not _is_here(download, path):  # another process may have been quicker
+        if not is_here(download, path):  # another process may have been quicker
             _Transfer(download, path, tell).run()
     tell(download.file, download.bytes, download.bytes)
 
 
-def _tell_nobody(file: str, done: int, total: int) -> None:
-    pass
-
-
 def part_of(path: Path) -> Path:
     """Where the bytes of a file are kept that have come so far."""
-    return path.with_name(f"{path.name}.part")
+    return path.with_name(path.name + PART)
 
 
-def _is_here(download: Download, path: Path) -> bool:
+def is_here(download: Download, path: Path) -> bool:
     """Whether a file is there, fetched or put there by hand; one that is there and another is left to its owner."""
     if not os.path.lexists(path):
         return False
@@ -89,7 +80,7 @@ def _alone(download: Download, path: Path, tell: Fetching) -> Iterator[None]:
         with told_plainly(path):
             if _taken(lock):
                 break
-        tell(download.file, _size(part_of(path)), download.bytes)
+        tell(download.file, size_of(part_of(path)), download.bytes)
     try:
         yield
     finally:
@@ -116,7 +107,7 @@ class _Transfer:
         self._host = urlsplit(download.address).hostname
 
     def run(self) -> None:
-        goes_on = 0 < _size(self._part) <= self._download.bytes
+        goes_on = 0 < size_of(self._part) <= self._download.bytes
         self._complete()
         if goes_on and not self._is_right():  # what was kept may have been the beginning of something else
             self._forget()
@@ -131,7 +122,7 @@ class _Transfer:
 
     def _complete(self) -> None:
         """Get the bytes that are missing."""
-        kept = _size(self._part)
+        kept = size_of(self._part)
         if kept > self._download.bytes:
             self._forget()
             kept = 0
@@ -268,7 +259,7 @@ class _Transfer:
 
     def _refused(self, why: str) -> CorpusError:
         """The sentence for what cannot be fetched: why, what is kept, and how else to come by it."""
-        kept = _size(self._part)
+        kept = size_of(self._part)
         again = (
             f"Of {self._download.bytes:,} bytes {kept:,} are kept, and the same command goes on from there"
             if kept
@@ -316,7 +307,7 @@ def _meaning(status: int, host: str) -> str:
             return f"{host} answers {status}"
 
 
-def _size(path: Path) -> int:
+def size_of(path: Path) -> int:
     try:
         return path.stat().st_size
     except OSError:

@@ -13,7 +13,8 @@ from pathlib import Path
 from wordgen.corpora.catalogue import CatalogueEntry, LineBreaks, UnitKind, catalogue, user_data
 from wordgen.corpora.corpus import Corpus, layouts_of
 from wordgen.corpora.documents import KINDS
-from wordgen.corpora.fetching import Fetching, fetch_all
+from wordgen.corpora.fetching import Fetching
+from wordgen.corpora.fetching_many import fetch_all
 from wordgen.corpora.layout import Layout
 from wordgen.corpora.published import SPLITS, Split, name_without_split, published_splits
 from wordgen.corpora.settings import ReadingSettings
@@ -86,6 +87,7 @@ def _from_catalogue(entry: CatalogueEntry, how: ReadingSettings, fetching: Fetch
     files = texts_in(user_data() / entry.name)
     splits = published_splits(files)
     if not files:
+        entry = entry.opened()
         fetch_all(entry, fetching)
         files, splits = _texts_of(entry)
         how = _with_what_is_known(entry, how)

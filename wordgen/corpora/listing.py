@@ -1,11 +1,13 @@
 """All texts that can be called by name, and whether each is here."""
 
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from wordgen.corpora.catalogue import CatalogueEntry, bundled_catalogue, own_catalogue, user_data
+from wordgen.corpora.fetching import PART
 from wordgen.corpora.finding import texts_in
 
 Whereabouts = Literal["bundled", "yours", "downloaded", "on first use", "missing"]
@@ -37,6 +39,9 @@ def _known(entry: CatalogueEntry, lies: Whereabouts) -> KnownText:
     files = texts_in(user_data() / entry.name)  # as --corpus does
     if files:
         return _text(entry, _size(files), "yours")
+    if entry.listing is not None:
+        all_here = _fetched(entry.download_folder) >= entry.listing.files
+        return _text(entry, entry.listing.bytes, "downloaded" if all_here else "on first use")
     paths = [entry.path_of(file) for file in (*entry.files, *entry.valid_files, *entry.test_files)]
     gone = [path for path in paths if not path.exists()]
     if not gone:
@@ -45,6 +50,12 @@ def _known(entry: CatalogueEntry, lies: Whereabouts) -> KnownText:
     if not set(gone) <= coming.keys():
         return _text(entry, _size(paths), "missing")
     return _text(entry, sum(coming.values()) + _size(set(paths) - coming.keys()), "on first use")
+
+
+def _fetched(folder: Path) -> int:
+    """How many files are here whole, of many."""
+    names = os.listdir(folder) if folder.is_dir() else []
+    return sum(name[0] != "." and not name.endswith(PART) for name in names)
 
 
 def _text(entry: CatalogueEntry, size: int, whereabouts: Whereabouts) -> KnownText:

@@ -43,6 +43,7 @@ def train(
     embedding: int | None = None,
     tied: bool | None = None,
     init_from: str | None = None,
+    from_scratch: bool | None = None,
     dropout: float | None = None,
     input_dropout: float | None = None,
     output_dropout: float | None = None,
@@ -118,8 +119,10 @@ def train(
         tied: use the word vectors as output weights too: fewer parameters, often better on small texts (default:
             False)
         init_from: begin with the weights of another model: a run's name, a model's folder, or a base that comes
-            with wordgen; the shape of the network and the tokenizer are then that model's (by default weights begin
-            at random)
+            with wordgen; the shape of the network and the tokenizer are then that model's (by default the base that
+            has the language, the tokenizer and the shape, if there is one)
+        from_scratch: begin with random weights, and never from a base: to see a network learn from nothing
+            (default: False)
         dropout: share of values blanked between layers while learning; 0 to 0.3 on large texts (default: 0.3)
         input_dropout: the same before the first layer; by default as dropout
         output_dropout: the same behind the last layer; by default as dropout
@@ -169,8 +172,8 @@ def train(
         join_timeout: how many seconds a worker waits for the others to appear (default: 300)
         recipe: begin with settings that go well together: the name of a file in recipes/, a file of your own that
             ends in .toml, auto, which goes by the text, or none; settings given beside it win, and another
-            optimizer has its own learning rate; by default auto, but none where a setting of the network or of
-            learning is given
+            optimizer has its own learning rate; by default head-start for a run that begins from another model,
+            else auto, but none where a setting of the network or of learning is given
         name: what to call the run in saved_models/; by default the corpus and the time
         overwrite: replace a run of the same name, once the new one has a model (default: False)
     """

@@ -40,13 +40,18 @@ class NetworkSettings(Settings):
     init_from: str | None = setting(
         None,
         help="begin with the weights of another model: a run's name, a model's folder, or a base that comes with "
-        "wordgen; the shape of the network and the tokenizer are then that model's (by default weights begin at "
-        "random)",
+        "wordgen; the shape of the network and the tokenizer are then that model's (by default the base that has the "
+        "language, the tokenizer and the shape, if there is one)",
+    )
+    from_scratch: bool = setting(
+        False, help="begin with random weights, and never from a base: to see a network learn from nothing"
     )
 
     def __post_init__(self) -> None:
         super().__post_init__()
         _widths(self.units, self.layers)
+        if self.from_scratch and self.init_from is not None:
+            raise SettingError("--from-scratch begins with random weights: leave it out with --init-from.")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -83,14 +83,14 @@ class Base:
         """The settings of a run that a base decides."""
         shape = self.architecture
         return {
+            "tokenizer": self.text.tokenizer,
+            "fold_width": self.text.fold_width,
+            "unknown": "spell" if self.vocabulary.spells else "token",
             "layers": shape.layers,
             "units": shape.units,
             "cell": shape.cell,
             "embedding": shape.embedding,
             "tied": shape.tied,
-            "tokenizer": self.text.tokenizer,
-            "fold_width": self.text.fold_width,
-            "unknown": "spell" if self.vocabulary.spells else "token",
         }
 
     def known(self, vocabulary: Vocabulary) -> NDArray[np.int64]:

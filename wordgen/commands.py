@@ -143,10 +143,17 @@ def _helping_command(settings: TrainSettings, model: str, *, can_go_on: bool) ->
 
 
 def _every_flag(settings: TrainSettings, values: Mapping[str, Any], left_out: frozenset[str]) -> Iterator[str]:
-    """The settings that are not as by default, and that no recipe is to be taken where they do not say it already."""
+    """The settings that are not as by default; and that no recipe is to be taken and no base, where they do not say it
+    already."""
+    from wordgen.default_base import goes_with_none  # --help imports these commands, and does without NumPy
+
     yield from _flags(settings, values, left_out)
     usual = {each.name: each.default for each in fields(settings)}
-    if not decides(name for name, value in values.items() if name not in left_out and value != usual[name]):
+    given = {name: value for name, value in values.items() if name not in left_out and value != usual[name]}
+    begins_from_nothing = values["init_from"] is None and not values["from_scratch"]
+    if begins_from_nothing and not goes_with_none(given):
+        yield flag_name("from_scratch")
+    if values["init_from"] is not None or not decides(given):
         yield from (flag_name("recipe"), NO_RECIPE)
 
 

@@ -3,17 +3,21 @@ the defaults."""
 
 from collections.abc import Mapping
 from dataclasses import fields
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from wordgen.architecture import NetworkSettings
+from wordgen.base import Base
+from wordgen.corpora.corpus import Corpus
 from wordgen.corpora.fetching import Fetching
 from wordgen.corpora.finding import open_corpus
 from wordgen.corpora.settings import ReadingSettings
+from wordgen.default_base import as_flag, contradiction, default_base, goes_with_none
 from wordgen.errors import SettingError
 from wordgen.recipes import find_recipe, recipe_for
 from wordgen.run_folder import find_base
-from wordgen.run_settings import AUTO, NO_RECIPE, TrainSettings, decides, in_words
+from wordgen.run_settings import AUTO, HEAD_START, NO_RECIPE, TrainSettings, decides, in_words
 from wordgen.settings import flag_name
 from wordgen.text.settings import TextSettings
 from wordgen.training.settings import TrainingSettings
@@ -26,50 +30,73 @@ _OF_A_RECIPE = {
 def settings_of(given: Mapping[str, Any], fetching: Fetching = lambda file, done, total: None) -> TrainSettings:
     """All settings of a run: those given by name, else the recipe's, else the defaults.
 
-    Where no recipe is given, `auto` is taken by itself, unless what is given decides about the network or the learning.
+    A run begins from the base that fits, unless it is to begin from another model or from scratch. Where no recipe is
+    given, a run that begins from a model takes the one for that, and any other takes `auto`, unless what is given
+    decides about the network or the learning.
     """
     given = {name: _one_as_itself(_as_setting(value)) for name, value in given.items()}
     _check_types(given)
-    of_recipe = _of_recipe(given, fetching)
-    return TrainSettings(**{**of_recipe, **given, "recipe": of_recipe.get("recipe"), **_of_base(given)})
+    text = _Text(given, fetching)
+    named = given.get("recipe")
+    of_recipe = {} if named in (None, AUTO, NO_RECIPE) else _of_recipe(named, given)
+    base = _base({**of_recipe, **given}, given, text)
+    if named in (None, AUTO) and (by_itself := _recipe_by_itself(named, given, base, text)) is not None:
+        of_recipe = _of_recipe(by_itself, given)
+    decided: dict[str, Any] = {}
+    if base is not None:
+        of_recipe.pop("from_scratch", None)
+        decided = {**base.settings(), "init_from": base.name}
+    return TrainSettings(**{**of_recipe, **given, "recipe": of_recipe.get("recipe"), **decided})
 
 
-def _of_base(given: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings that the base decides, where there is one; a given one that contradicts is refused."""
-    if given.get("init_from") is None:
-        return {}
-    base = find_base(given["init_from"])
-    decided = base.settings()
+class _Text:
+    """The corpus that is given, opened once and only where it is asked for."""
+
+    def __init__(self, given: Mapping[str, Any], fetching: Fetching) -> None:
+        self._given, self._fetching = given, fetching
+
+    @cached_property
+    def corpus(self) -> Corpus:
+        how = {each.name: self._given[each.name] for each in fields(ReadingSettings) if each.name in self._given}
+        return open_corpus(self._given["corpus"], ReadingSettings(**how), self._fetching)
+
+
+def _base(wanted: Mapping[str, Any], given: Mapping[str, Any], text: _Text) -> Base | None:
+    """The model to begin from: the one that is named, else a base that goes with all that is wanted."""
+    if wanted.get("init_from") is not None:
+        base = find_base(wanted["init_from"])
+        _check(base, given)
+        return base
+    if "corpus" not in given or wanted.get("from_scratch") or goes_with_none(wanted):
+        return None
+    return default_base(wanted, text.corpus)[0]
+
+
+def _check(base: Base, given: Mapping[str, Any]) -> None:
+    """Refuse what contradicts the model that is named."""
     if given.get("name") == base.name:
         raise SettingError(
             f"The run cannot replace the model that it begins from: take another --name than {base.name}."
         )
-    for name, value in decided.items():
-        wanted = given.get(name, value)
-        if name == "units" and isinstance(wanted, int):
-            wanted = (wanted,) * base.architecture.layers
-            value = base.architecture.widths
-        if wanted != value and (name, wanted) not in (("tokenizer", "auto"), ("embedding", None)):
-            raise SettingError(
-                f"{flag_name(name)} {in_words(given[name])} contradicts the model that --init-from begins with: "
-                f"{base.name} has {in_words(decided[name])}. Leave one of the two out."
-            )
-    return {**decided, "init_from": base.name}
+    if (name := contradiction(base, given)) is not None:
+        raise SettingError(
+            f"{as_flag(name, given[name])} contradicts the model that --init-from begins with: {base.name} has "
+            f"{in_words(base.settings()[name])}. Leave one of the two out."
+        )
 
 
-def _of_recipe(given: Mapping[str, Any], fetching: Fetching) -> dict[str, Any]:
-    """The settings of the recipe that is given, or else taken by itself."""
-    name = given.get("recipe")
-    if name is None:
-        name = AUTO if "corpus" in given and not decides(given) else NO_RECIPE
-    if name == NO_RECIPE:
-        return {}
-    if name == AUTO:
-        how = {each.name: given[each.name] for each in fields(ReadingSettings) if each.name in given}
-        if "corpus" not in given:
-            raise SettingError("--recipe auto goes by the size of the text: give a --corpus.")
-        text_bytes = open_corpus(given["corpus"], ReadingSettings(**how), fetching).text_bytes
-        name = recipe_for(text_bytes, given.get("tokenizer"))
+def _recipe_by_itself(named: str | None, given: Mapping[str, Any], base: Base | None, text: _Text) -> str | None:
+    """The recipe of a run for which none is named, if it takes one."""
+    if base is not None:
+        return HEAD_START
+    if named is None and ("corpus" not in given or decides(given)):
+        return None
+    if "corpus" not in given:
+        raise SettingError("--recipe auto goes by the size of the text: give a --corpus.")
+    return recipe_for(text.corpus.text_bytes, given.get("tokenizer"))
+
+
+def _of_recipe(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
     recipe = find_recipe(name)
     unknown = recipe.settings.keys() - _OF_A_RECIPE
     if unknown:

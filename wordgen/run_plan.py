@@ -11,6 +11,7 @@ from wordgen.corpora.catalogue import bundled_data, user_data
 from wordgen.corpora.corpus import Corpus
 from wordgen.dataset.batches import Batches
 from wordgen.dataset.encoding import Dataset, prepare
+from wordgen.default_base import why_from_nothing
 from wordgen.errors import SettingError
 from wordgen.recipes import recipe_in_words
 from wordgen.run_folder import find_base
@@ -123,11 +124,20 @@ def _plan(
         special_symbols=dataset.codec.vocabulary.special,
         architecture=architecture,
         head_start=base and base.head_start(dataset.codec.vocabulary),
+        beginning=_beginning(base, settings, corpus),
         settings=TrainingSettings.part_of(settings),
         steps_per_epoch=batches.steps_per_epoch,
         workers=workers,
         devices=settings.local_devices or 1,
     )
+
+
+def _beginning(base: Base | None, settings: TrainSettings, corpus: Corpus) -> str | None:
+    """What a run begins from and what that has read, or why it begins from nothing."""
+    if base is not None:
+        return base.read and f"{base.name}, which has read {base.read}; --from-scratch begins from nothing"
+    why = why_from_nothing(settings, corpus)
+    return why and f"nothing: {why}"
 
 
 def _recipe(name: str | None, corpus: Corpus) -> str | None:

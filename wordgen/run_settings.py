@@ -13,6 +13,8 @@ from wordgen.training.settings import DeviceSettings, TrainingSettings
 
 AUTO, NO_RECIPE = "auto", "none"
 """Recipes that are no files."""
+HEAD_START = "head-start"
+"""The recipe of a run that begins from another model, where none is asked for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +23,8 @@ class RunSettings(Settings):
         None,
         help="begin with settings that go well together: the name of a file in recipes/, a file of your own that "
         "ends in .toml, auto, which goes by the text, or none; flags given beside it win, and another --optimizer has "
-        "its own learning rate; by default auto, but none where a flag of the network or of learning is given",
+        "its own learning rate; by default head-start for a run that begins from another model, else auto, but none "
+        "where a flag of the network or of learning is given",
     )
     name: str | None = setting(None, help="what to call the run in saved_models/; by default the corpus and the time")
     overwrite: bool = setting(False, help="replace a run of the same name, once the new one has a model")
@@ -86,7 +89,7 @@ _HOW_LONG_AND_WHAT_IS_KEPT = {
 }
 """Settings of learning that go with any recipe."""
 _DECIDING = {each.name for group in (NetworkSettings, TrainingSettings) for each in fields(group)}
-_DECIDING -= _HOW_LONG_AND_WHAT_IS_KEPT
+_DECIDING -= _HOW_LONG_AND_WHAT_IS_KEPT | {"init_from", "from_scratch"}
 
 OF_THE_DEVICES = frozenset(each.name for each in fields(DeviceSettings))
 _MAY_CHANGE = {"epochs", "checkpoint_every", *OF_THE_DEVICES}

@@ -1,8 +1,9 @@
 """All runs of a sweep, settled before the first begins: each with settings and plan, or one sentence why not."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from wordgen.bundle import is_bundle
 from wordgen.complete_settings import settings_of
@@ -65,7 +66,7 @@ def plan_sweep(
         raise SettingError(f"--name cannot be '{name}': the name of a sweep has no /.")
     if is_run(name) or is_bundle(SAVED_MODELS / name):
         raise SettingError(f"There is a run '{name}' already: give the sweep another --name.")
-    settings = {network.name: _settings(sweep, network, observers) for network in sweep.networks}
+    settings = _all_settings(sweep, observers)
     plans: dict[str, Plan] = {}
     for network in sweep.networks:
         try:
@@ -75,10 +76,27 @@ def plan_sweep(
     return PlannedSweep(sweep, name, tuple(_runs(sweep, name, settings, plans)))
 
 
-def _settings(sweep: Sweep, network: Network, observers: Sequence[Observer]) -> TrainSettings:
+def _all_settings(sweep: Sweep, observers: Sequence[Observer]) -> dict[str, TrainSettings]:
+    """By network: all begin alike and are completed alike, or more would be compared than what they differ in."""
+
+    def settings_with(more: Mapping[str, Any]) -> dict[str, TrainSettings]:
+        return {network.name: _settings(sweep, network, observers, more) for network in sweep.networks}
+
+    by_themselves = settings_with({})
+    bases = {each.init_from for each in by_themselves.values()}
+    more: dict[str, Any] = {} if len(bases) == 1 else {"from_scratch": True}
+    if bases == {None} or more:
+        if any(decides(each.settings) for each in sweep.networks):
+            more["recipe"] = NO_RECIPE  # those that say nothing would differ in all that a recipe has
+        return settings_with(more)
+    return by_themselves
+
+
+def _settings(sweep: Sweep, network: Network, observers: Sequence[Observer], more: Mapping[str, Any]) -> TrainSettings:
+    """Of one network; `more` holds where it says nothing: not to begin from scratch where it names a model."""
     given = {**sweep.shared, **network.settings, "random_seed": sweep.random_seeds[0]}
-    if any(decides(each.settings) for each in sweep.networks):
-        given.setdefault("recipe", NO_RECIPE)  # or those that say nothing would differ in all that a recipe has
+    more = {name: value for name, value in more.items() if name != "from_scratch" or "init_from" not in given}
+    given = {**more, **given}
 
     def fetching(file: str, done: int, total: int) -> None:
         for observer in observers:

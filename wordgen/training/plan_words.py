@@ -16,6 +16,10 @@ def plan_in_words(plan: Plan) -> Iterator[tuple[str, str]]:
     yield "corpus", f"{plan.corpus}, {cut}: {plan.source}"
     for note in plan.notes:
         yield "", note
+    if plan.beginning is not None:
+        yield "begins from", plan.beginning
+    if plan.head_start is not None:
+        yield "begins from" if plan.beginning is None else "", plan.head_start.describe()
     if plan.recipe is not None:
         yield "recipe", plan.recipe
         yield "", "--recipe none takes the plain defaults; flags given beside --recipe change it"
@@ -26,8 +30,6 @@ def plan_in_words(plan: Plan) -> Iterator[tuple[str, str]]:
     yield "spelled out" if train.spelled else "UNKNOWN share", shares
     output = "output tied to the word vectors" if a.tied else "output with weights of its own"
     yield "network", f"{shown_layers(a)}, {output}, {a.parameters:,} parameters"
-    if plan.head_start is not None:
-        yield "begins from", plan.head_start.describe()
     yield "memory", f"about {plan.memory.all / 2**30:.1f} GiB"
     length = f"at most {s.epochs} epochs" if s.time_budget is None else f"for {s.time_budget}"
     rate = f"{s.optimizer} at {s.first_learning_rate:g}" + ("" if s.schedule == "constant" else f", {s.schedule}")

@@ -48,6 +48,8 @@ class Plan:
     """Among how many parts of a process's CPU its rows are shared."""
     head_start: HeadStart | None = None
     """The model whose weights it begins with."""
+    beginning: str | None = None
+    """What it begins from and what that has read, or why from nothing; where there is something to say."""
 
     @property
     def memory(self) -> Memory:

@@ -16,8 +16,10 @@ from wordgen.dataset.splits import splits_of
 from wordgen.errors import CorpusError, SettingError
 from wordgen.evaluating import keep
 from wordgen.evaluation.cache import best_cache, cache_loss
+from wordgen.evaluation.mixing import Predicted, mixed_with
 from wordgen.evaluation.ngrams import NgramModel
 from wordgen.evaluation.novelty import novelty
+from wordgen.evaluation.stream import network_nats
 from wordgen.evaluation.watcher import Watcher
 from wordgen.generation.step import NumpyNetwork
 from wordgen.generation.trained import TrainedModel
@@ -236,6 +238,9 @@ def test_who_watches_is_told(room: Path):
         def counting(self, symbols: int, order: int) -> None:
             self.told.append("counting")
 
+        def weighing(self, done: int, symbols: int) -> None:
+            self.told.append("weighing")
+
         def writing(self, done: int, symbols: int) -> None:
             self.told.append("writing")
             self.written = (done, symbols)
@@ -246,8 +251,12 @@ def test_who_watches_is_told(room: Path):
     watcher = Noting()
     shutil.rmtree(room / "data", ignore_errors=True)
     wordgen.evaluate(watcher=watcher)
-    assert list(dict.fromkeys(watcher.told)) == ["reading", "predicting", "counting", "writing", "searching"]
+    all_that_is_told = ["reading", "predicting", "counting", "weighing", "writing", "searching"]
+    assert list(dict.fromkeys(watcher.told)) == all_that_is_told
     assert watcher.written == (3000, 3000)
+    watcher.told.clear()
+    wordgen.evaluate(split="valid", samples=0, watcher=watcher)
+    assert list(dict.fromkeys(watcher.told)) == ["predicting", "counting"]  # the valid part is read once
 
 
 def test_an_epoch_that_was_broken_off_is_told_as_such_where_it_says_much(room: Path):
@@ -276,6 +285,32 @@ def test_the_command_is_the_same(room: Path):
     ended = run_command("evaluate", "small", "--json", cwd=room)
     assert ended.returncode == 0, ended.stderr
     assert json.loads(ended.stdout)["perplexity"] == pytest.approx(wordgen.evaluate("small").perplexity, rel=1e-6)
+
+
+def test_the_n_grams_are_mixed_in_by_a_weight_of_the_valid_part(room: Path):
+    found = wordgen.evaluate("small", samples=0)
+    bundle = load_bundle(room / "saved_models" / "small")
+    dataset = prepare(open_corpus("spells"), TextSettings(), room / "encoded")
+    network = NumpyNetwork(bundle.architecture, bundle.weights)
+    valid, test = (Predicted(dataset.ids[part], network_nats(network, dataset.ids[part])) for part in ("valid", "test"))
+    ngram = NgramModel(dataset.ids["train"], len(bundle.vocabulary))
+    assert (found.ngram, found.mixture, found.notes) == mixed_with(ngram, valid, test)
+    assert found.mixture is not None
+    assert found.mixture.loss.perplexity < found.perplexity  # which has learned for seconds
+    on_valid = wordgen.evaluate("small", split="valid", samples=0)
+    assert on_valid.mixture is not None
+    assert on_valid.mixture.weight == found.mixture.weight
+    assert on_valid.mixture.loss.perplexity <= on_valid.perplexity
+
+
+def test_a_valid_part_of_one_line_sets_no_weight(in_empty_folder: Path):
+    (in_empty_folder / "few.txt").write_text("The caster sleeps.\nThe target wakes.\n" * 5, encoding="utf-8")
+    trained_in(in_empty_folder, "few.txt", "few", "--layers 1 --units 8 --epochs 1 --batch-size 2 --seq-len 4")
+    why = "No mixture with the 5-gram: the valid part is too short to set its weight."
+    found = wordgen.evaluate("few", samples=0)
+    assert (found.mixture, found.to_mapping()["mixture"]) == (None, None)
+    assert found.notes[-1] == why
+    assert why in (in_empty_folder / "saved_models" / "few" / "report.html").read_text(encoding="utf-8")
 
 
 def test_with_a_cache_it_is_measured_besides_as_it_was_set_on_the_valid_part(room: Path):

@@ -15,11 +15,12 @@ from wordgen.evaluation.adapting import WhileLearning, WithCache, while_learning
 from wordgen.evaluation.baselines import unigram_loss
 from wordgen.evaluation.in_words import shown_perplexity
 from wordgen.evaluation.measures import Loss
+from wordgen.evaluation.mixing import Mixture, Predicted, mixed_with
 from wordgen.evaluation.ngrams import NgramModel, memory_for, order_for
 from wordgen.evaluation.novelty import Novelty, novelty
 from wordgen.evaluation.samples import write_samples
 from wordgen.evaluation.settings import EvaluationSettings
-from wordgen.evaluation.stream import network_loss
+from wordgen.evaluation.stream import network_nats
 from wordgen.evaluation.verdict import Finding, clearly_better, finding, verdict
 from wordgen.evaluation.watcher import Watcher
 from wordgen.evaluation.whole_words import memory_for as memory_for_words
@@ -58,6 +59,8 @@ class Evaluation:
     """What an interpolated modified Kneser-Ney model would."""
     order: int
     """Of how many symbols its n-grams are."""
+    mixture: Mixture | None
+    """The model's with the n-grams mixed in, where the valid part can set their weight."""
     novelty: Novelty | None
     """How new is what it writes, beside that text; nothing without samples, or without the training text."""
     statistics: SplitStatistics
@@ -95,6 +98,8 @@ class Evaluation:
 
     def _losses(self) -> Iterator[tuple[str, Loss]]:
         yield "perplexity", self.own
+        if self.mixture is not None:
+            yield f"mixed with the {self.order}-gram", self.mixture.loss
         if self.ngram is not None:
             yield f"{self.order}-gram", self.ngram
         if self.unigram is not None:
@@ -137,7 +142,7 @@ class Evaluation:
     def to_mapping(self) -> dict[str, Any]:
         """For programs."""
         characters = self.statistics.all_characters
-        cached, learning = self.with_cache, self.while_learning
+        cached, learning, mixture = self.with_cache, self.while_learning, self.mixture
         return {
             "model": self.model,
             "corpus": self.corpus,
@@ -149,6 +154,7 @@ class Evaluation:
             **self.own.to_mapping(characters),
             "cache": None if cached is None else {**asdict(cached.cache), **self._beside(cached.loss)},
             "dynamic": None if learning is None else {"rate": learning.rate, **self._beside(learning.loss)},
+            "mixture": None if mixture is None else {"weight": mixture.weight, **self._beside(mixture.loss)},
             "unigram": None if self.unigram is None else self._beside(self.unigram),
             "kneser_ney": None if self.ngram is None else {"order": self.order, **self._beside(self.ngram)},
             "fit": None if self.finding is None else self.finding.fit,
@@ -184,24 +190,26 @@ def evaluate(
     folder = _folder_of(model)
     bundle, origin = _model_and_origin(folder)
     text = text_to_measure(origin, bundle, str(split), watcher)
-    own = network_loss(NumpyNetwork(bundle.architecture, bundle.weights), text.ids, watcher.predicting)
+    network = NumpyNetwork(bundle.architecture, bundle.weights)
+    predicted = Predicted(text.ids, network_nats(network, text.ids, watcher.predicting))
     with_cache, while_learning = _adapted(text, bundle, settings, watcher)
     order = order_for(bundle.text.tokenizer)
-    unigram, ngram, left_out = _baselines(text, len(bundle.vocabulary), order, watcher)
-    new, left_out_too = _novelty(text, bundle, settings.samples, watcher)
+    counted = _counted(text, network, predicted, order, watcher)
+    new, left_out = _novelty(text, bundle, settings.samples, watcher)
     return Evaluation(
         model=name_of(folder),
         split=str(split),
         corpus=bundle.text.corpus,
-        own=own,
+        own=Loss.of(predicted.nats, text.ids),
         with_cache=with_cache,
         while_learning=while_learning,
-        unigram=unigram,
-        ngram=ngram,
+        unigram=counted.unigram,
+        ngram=counted.ngram,
         order=order,
+        mixture=counted.mixture,
         novelty=new,
         statistics=text.statistics,
-        notes=(*text.notes, *left_out, *left_out_too),
+        notes=(*text.notes, *counted.notes, *left_out),
         finding=None if origin.curves is None else finding(origin.curves),
         settings=origin.settings,
         can_go_on=origin.can_go_on,
@@ -276,19 +284,31 @@ def _adapted(
     return cached, learned
 
 
-def _baselines(
-    text: MeasuredText, vocabulary_size: int, order: int, watcher: Watcher
-) -> tuple[Loss | None, Loss | None, Sequence[str]]:
+@dataclass(frozen=True)
+class _Counted:
+    """What counting reaches on a text, alone and with the model."""
+
+    unigram: Loss | None = None
+    ngram: Loss | None = None
+    mixture: Mixture | None = None
+    notes: tuple[str, ...] = ()
+
+
+def _counted(text: MeasuredText, network: NumpyNetwork, own: Predicted, order: int, watcher: Watcher) -> _Counted:
     """Word frequencies and n-grams of the training text; the latter are left out where they would fill the memory."""
     if text.learned is None:
-        return None, None, ()
-    train = text.learned.ids["train"]
-    unigram = unigram_loss(train, text.ids, vocabulary_size)
+        return _Counted()
+    train, size = text.learned.ids["train"], network.architecture.vocabulary_size
+    unigram = unigram_loss(train, text.ids, size)
     needed = memory_for(len(train), order)
     if needed > physical_memory() / 2:
-        return unigram, None, (f"No {order}-gram: counting would take {needed / 2**30:,.0f} GiB of memory.",)
+        return _Counted(unigram, notes=(f"No {order}-gram: counting would take {needed / 2**30:,.0f} GiB of memory.",))
     watcher.counting(len(train), order)
-    return unigram, NgramModel(train, vocabulary_size, order).loss(text.ids), ()
+    ngram = NgramModel(train, size, order)
+    valid = text.learned.ids["valid"]
+    same = text.ids is valid  # then the network has read it already
+    of_valid = own if same else Predicted(valid, network_nats(network, valid, watcher.weighing))
+    return _Counted(unigram, *mixed_with(ngram, of_valid, own))
 
 
 def _novelty(

@@ -124,7 +124,7 @@ def _write_page(prepared: PreparedRun, report: ReportFile) -> Path:
     """Compare the best model with counting on the valid part, and write all that is known onto the page."""
     perplexity, step = report.content.get("valid_perplexity"), model_step(report.content)
     if perplexity is not None and step is not None:
-        report.compared("valid", {"step": step, **beside_counting(prepared.dataset, perplexity)})
+        report.compared("valid", {"step": step, **beside_counting(prepared.dataset, perplexity, prepared.plan.folder)})
     return write_page(prepared.plan.folder)
 
 

@@ -43,24 +43,30 @@ def shown(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     return said.out
 
 
-def test_the_table_has_the_model_and_both_baselines(capsys: pytest.CaptureFixture[str], evaluated: Evaluation):
+def test_the_table_has_the_model_and_what_counting_reaches(capsys: pytest.CaptureFixture[str], evaluated: Evaluation):
     told = shown(capsys)
     lines = {line.split("  ")[0]: line.split() for line in told.split("\n")}
     assert evaluated.ngram is not None
     assert evaluated.unigram is not None
+    assert evaluated.mixture is not None
     for name, loss in (
         ("the model", evaluated.own),
+        ("mixed with the 5-gram", evaluated.mixture.loss),
         ("5-gram, Kneser-Ney", evaluated.ngram),
         ("word frequencies", evaluated.unigram),
     ):
         characters = evaluated.statistics.all_characters
         bits = [f"{loss.bits_per(characters):.3f}", "±", f"{loss.off_per(characters):.3f}"]
-        assert lines[name][2:8] == [f"{loss.perplexity:,.1f}", "±", f"{loss.off:,.1f}", *bits]
+        assert lines[name][len(name.split()) :][:6] == [f"{loss.perplexity:,.1f}", "±", f"{loss.off:,.1f}", *bits]
     assert "± is how far a figure may be off" in " ".join(told.split())
     assert evaluated.own.differs(evaluated.unigram) is False  # it learned for seconds
     assert lines["word frequencies"][8:] == ["no", "difference"]
     assert lines["5-gram, Kneser-Ney"][9:] == ["times", "the", "model's"]
     assert "How good is small on the test part of spells?" in told
+    share = (
+        f"The mixture takes {evaluated.mixture.weight:.0%} of each probability from the 5-gram, set on the valid part."
+    )
+    assert share in " ".join(told.split())
     assert f"{evaluated.symbols:,} symbols" in told
     assert f"{evaluated.unknown_share:.1%} of the words are UNKNOWN" in told
     assert " ".join(str(evaluated.verdict).split()) in " ".join(told.split())
@@ -142,6 +148,11 @@ def test_json_is_one_object(capsys: pytest.CaptureFixture[str]):
     assert told["kneser_ney"]["order"] == 5
     assert told["kneser_ney"]["perplexity"] == found.ngram.perplexity  # pyright: ignore[reportOptionalMemberAccess]
     assert told["unigram"]["perplexity"] > 1
+    assert found.mixture is not None
+    assert told["mixture"]["weight"] == found.mixture.weight
+    assert told["mixture"]["perplexity"] == found.mixture.loss.perplexity
+    assert told["mixture"]["perplexity_off"] == found.mixture.loss.off
+    assert told["mixture"]["differs"] == found.mixture.loss.differs(found.own)
     assert told["fit"] == (found.finding and found.finding.fit)
     new = found.novelty
     assert new is not None

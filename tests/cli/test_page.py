@@ -70,6 +70,10 @@ def test_what_the_training_says_of_counting_is_what_evaluate_says(room: Path):
     assert at_the_end["unigram"]["perplexity"] == pytest.approx(found.unigram.perplexity)
     assert at_the_end["bits_per_character"] == pytest.approx(found.bits_per_character, rel=1e-5)
     assert at_the_end["symbols"] == found.symbols
+    assert found.mixture is not None
+    assert at_the_end["mixture"]["perplexity"] == pytest.approx(found.mixture.loss.perplexity)
+    assert at_the_end["mixture"]["weight"] == pytest.approx(found.mixture.weight)
+    assert page_of_run().shown.count(f"mixed with the 5-gram {found.mixture.loss.perplexity:,.1f} ±") == 1
 
 
 def test_the_commands_on_it_work(room: Path):

@@ -269,6 +269,15 @@ def test_n_grams_of_two_lengths_have_a_row_each():
     assert "5-gram, Kneser-Ney 42.4 \N{EN DASH} 7-gram, Kneser-Ney \N{EN DASH} 38.2" in shown
 
 
+def test_the_mixture_has_a_row_and_a_sentence_on_its_weight():
+    mixture = {"weight": 0.284, "perplexity": 29.14, "perplexity_off": 1.62, "bits_per_character": 1.1}
+    read = page(evaluated={"valid": {**VALID, "mixture": mixture}})
+    assert "mixed with the 5-gram 29.1 ± 1.6 5-gram, Kneser-Ney 42.4" in read.shown
+    told = "On the valid part the mixture takes 28% of each probability from the 5-gram, set on this same text, which"
+    assert told in read.shown
+    assert "mixed with" not in page().shown
+
+
 def test_a_run_by_the_clock_has_no_most_epochs_and_does_not_come_again():
     by_clock = {**report()["settings"], "time_budget": "20m", "epochs": 2}
     ended = page(of=report(settings=by_clock, ended="the time is up")).shown

@@ -119,7 +119,7 @@ def _on_screen(evaluated: "Evaluation", page: "Path | None") -> "Iterator[Render
 
 def _told(evaluated: "Evaluation") -> Iterator[str]:
     """What one must know to understand the figures."""
-    from wordgen.evaluation.in_words import cache_in_words, learning_in_words
+    from wordgen.evaluation.in_words import cache_in_words, learning_in_words, mixture_in_words
 
     yield (
         f"{evaluated.symbols:,} symbols, {evaluated.statistics.all_characters:,} characters. Less is better: "
@@ -142,6 +142,8 @@ def _told(evaluated: "Evaluation") -> Iterator[str]:
         yield cache_in_words(cache.weight, cache.flatness, evaluated.split)
     if evaluated.while_learning is not None:
         yield learning_in_words(evaluated.while_learning.rate, evaluated.split)
+    if evaluated.mixture is not None:
+        yield mixture_in_words(evaluated.mixture.weight, evaluated.order, evaluated.split)
     yield from evaluated.notes
 
 
@@ -151,6 +153,8 @@ def _rows(evaluated: "Evaluation") -> "Iterator[tuple[str, Loss]]":
         yield f"with a cache of {evaluated.with_cache.cache.size:,}", evaluated.with_cache.loss
     if evaluated.while_learning is not None:
         yield "learning as it reads", evaluated.while_learning.loss
+    if evaluated.mixture is not None:
+        yield f"mixed with the {evaluated.order}-gram", evaluated.mixture.loss
     if evaluated.ngram is not None:
         yield f"{evaluated.order}-gram, Kneser-Ney", evaluated.ngram
     if evaluated.unigram is not None:

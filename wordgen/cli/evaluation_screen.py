@@ -20,6 +20,7 @@ class EvaluationScreen(Watcher):
         self._fetched: Callable[[str, int, int], None] | None = None
         self._read: dict[str, Callable[[int, int], None]] = {}
         self._predicted: SymbolProgress | None = None
+        self._weighed: SymbolProgress | None = None
         self._written: SymbolProgress | None = None
         self._tried: SymbolProgress | None = None
         self._tried_so_far = 0
@@ -54,6 +55,10 @@ class EvaluationScreen(Watcher):
         self._closing.close()
         if symbols > _MANY_SYMBOLS:
             tell(f"Counting the {order}-grams of {symbols:,} symbols.")
+
+    def weighing(self, done: int, symbols: int) -> None:
+        self._weighed = self._weighed or self._symbols("Predicting the valid part", "Predicted the valid part:")
+        self._weighed(done, symbols)
 
     def writing(self, done: int, symbols: int) -> None:
         self._written = self._written or self._symbols("Writing", "Written")

@@ -1,29 +1,47 @@
-"""What mere counting reaches on the valid part, beside the model that was chosen by it: for the end of a training."""
+"""What counting reaches on the valid part, alone and mixed with the model: for the end of a training."""
 
 import math
+from pathlib import Path
 from typing import Any
 
+from wordgen.bundle import load_bundle
 from wordgen.dataset.encoding import Dataset
 from wordgen.evaluation.baselines import unigram_loss
-from wordgen.evaluation.measures import Loss
+from wordgen.evaluation.measures import Loss, predicted_symbols
+from wordgen.evaluation.mixing import Predicted, mixed_with
 from wordgen.evaluation.ngrams import NgramModel, order_for
+from wordgen.evaluation.stream import network_nats
+from wordgen.generation.step import NumpyNetwork
 
 MOST_SYMBOLS = 3_000_000
 """The n-grams of a larger training text take longer than one likes to wait at the end of a training."""
+MOST_PREDICTED = 20_000
+"""And so does reading a larger valid part once more, token by token."""
 
 
-def beside_counting(dataset: Dataset, perplexity: float) -> dict[str, Any]:
-    """The figures of a model that has this perplexity on the valid part; no n-grams where the text is large."""
+def beside_counting(dataset: Dataset, perplexity: float, folder: Path) -> dict[str, Any]:
+    """The figures of the model in a folder, which has this perplexity on the valid part; no n-grams of a large text."""
     train, valid, size = dataset.ids["train"], dataset.ids["valid"], len(dataset.codec.vocabulary)
     characters = dataset.statistics["valid"].all_characters
     unigram = unigram_loss(train, valid, size)
     model = Loss(math.log(perplexity) * unigram.symbols, unigram.symbols)
-    order = order_for(dataset.codec.tokenizer.name)
-    ngram = NgramModel(train, size, order).loss(valid) if len(train) <= MOST_SYMBOLS else None
-    return {
+    figures = {
         "symbols": unigram.symbols,
         "characters": characters,
         **model.to_mapping(characters),
         "unigram": unigram.to_mapping(characters),
-        "kneser_ney": None if ngram is None else {"order": order, **ngram.to_mapping(characters)},
+        "kneser_ney": None,
+        "mixture": None,
     }
+    if len(train) > MOST_SYMBOLS:
+        return figures
+    order = order_for(dataset.codec.tokenizer.name)
+    counted = NgramModel(train, size, order)
+    if predicted_symbols(valid) > MOST_PREDICTED:
+        return {**figures, "kneser_ney": {"order": order, **counted.loss(valid).to_mapping(characters)}}
+    bundle = load_bundle(folder)
+    own = Predicted(valid, network_nats(NumpyNetwork(bundle.architecture, bundle.weights), valid))
+    ngram, mixture, notes = mixed_with(counted, own, own)
+    mixed = None if mixture is None else {"weight": mixture.weight, **mixture.loss.to_mapping(characters)}
+    counts = {"order": order, **ngram.to_mapping(characters)}
+    return {**figures, "kneser_ney": counts, "mixture": mixed, "notes": list(notes)}

@@ -26,6 +26,21 @@ def learning_in_words(rate: float, split: str) -> str:
     return f"Learning as it reads goes at a rate of {rate:g}{_set_on(split)}."
 
 
+def mixture_in_words(weight: float, order: int, split: str) -> str:
+    return f"The mixture takes {weight:.0%} of each probability from the {order}-gram{_set_on(split)}."
+
+
+def no_mixture_in_words(order: int, changes: tuple[float, float] | None) -> str:
+    """Why there is none; with how the perplexity of each half of the valid part changes."""
+    if changes is None:
+        return f"No mixture with the {order}-gram: the valid part is too short to set its weight."
+    first, second = (f"{change:+.1%}" for change in changes)
+    return (
+        f"No mixture with the {order}-gram: a weight that one half of the valid part sets must surely lower the "
+        f"perplexity of the other half, and it changes by {first} and {second}."
+    )
+
+
 def means_in_words(written: int, held_out: int) -> str:
     """How self-BLEU and distinct were found, where there are fewer held-out texts than the model wrote."""
     fewer = 1 < held_out < written

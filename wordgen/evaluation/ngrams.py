@@ -54,7 +54,7 @@ class NgramModel:
 
     def __init__(self, train: NDArray[np.integer[Any]], vocabulary_size: int, order: int = ORDER) -> None:
         self._size = vocabulary_size
-        self._order = order
+        self.order = order
         self._levels = _counted(_Stream(train, order), vocabulary_size, order)
 
     def loss(self, ids: NDArray[np.integer[Any]]) -> Loss:
@@ -63,12 +63,12 @@ class NgramModel:
 
     def log_odds(self, ids: NDArray[np.integer[Any]]) -> Floats:
         """Of every symbol of a text after those before it, but for START, and the first where it begins without one."""
-        stream = _Stream(ids, self._order)
+        stream = _Stream(ids, self.order)
         odds = np.full(len(stream.targets), 1 / (self._size - 1))
         contexts = np.zeros(len(stream.targets), np.int64)
         for before, level in enumerate(self._levels, 1):
             odds = level.odds(contexts, stream.targets, odds)
-            if before < self._order:
+            if before < self.order:
                 keys = np.where(contexts == _NOT_SEEN, _NOT_SEEN, contexts * self._size + stream.behind(before))
                 contexts = _places(self._levels[before].context_keys, keys)
         return np.log(odds)

@@ -25,18 +25,25 @@ _AT_ONCE = 128  # rows of log odds; with a large vocabulary many more would not 
 def network_loss(
     network: NumpyNetwork, ids: NDArray[np.unsignedinteger[Any]], progress: Progress = lambda done, symbols: None
 ) -> Loss:
-    """Loss over all symbols but START, the carry running on from each to the next; the first is no target.
+    """What predicting a text costs."""
+    return Loss.of(network_nats(network, ids, progress), ids)
+
+
+def network_nats(
+    network: NumpyNetwork, ids: NDArray[np.unsignedinteger[Any]], progress: Progress = lambda done, symbols: None
+) -> NDArray[np.float64]:
+    """The same token by token, for all but START, the carry running on from each to the next; the first is no target.
 
     A long text is read from several places side by side (`streams_for`): each begins with an empty carry, which costs
     a long text next to nothing, and none of it is left out.
     """
     symbols = predicted_symbols(ids)
-    nats, done = np.zeros(max(1, len(ids)) - 1, np.float32), 0
+    nats, done = np.zeros(max(1, len(ids)) - 1), 0
     for window in predictions(network, ids, streams_for(len(ids))):
         nats[window.places] = -window.log_odds
         done += len(window.targets)
         progress(done, symbols)
-    return Loss.of(nats[ids[1:] != START], ids)
+    return nats[ids[1:] != START]
 
 
 @dataclass(frozen=True)

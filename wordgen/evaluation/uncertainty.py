@@ -48,17 +48,18 @@ def _bounds(targets: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
     return np.linspace(0, len(targets), blocks + 1).astype(np.int64)
 
 
-def half_width(blocks: Blocks) -> float | None:
+def half_width(blocks: Blocks, tail: float = _TAIL) -> float | None:
     """How far the mean of the nats may be off with 95% certainty; nothing where one block is all there is.
 
-    So it is for a figure, and for the difference of two that were measured on the same blocks.
+    So it is for a figure, and for the difference of two that were measured on the same blocks. With another `tail` it
+    is off by more on each side with that probability.
     """
     number = len(blocks)
     if number < 2:
         return None
     nats, tokens = (_draws(number) @ blocks).T
     error = float(np.std(nats / np.maximum(tokens, 1), ddof=1)) * sqrt(number / (number - 1))
-    return student_quantile(_TAIL, number - 1) * error
+    return student_quantile(tail, number - 1) * error
 
 
 @cache

@@ -22,6 +22,9 @@ class Watcher:
     def counting(self, symbols: int, order: int) -> None:
         """The n-grams of the training text, which has so many symbols, are counted next, with n up to this."""
 
+    def weighing(self, done: int, symbols: int) -> None:
+        """The model has predicted so many tokens of the valid part, which sets the weight of the n-grams."""
+
     def writing(self, done: int, symbols: int) -> None:
         """The model has written so many symbols of its samples."""
 

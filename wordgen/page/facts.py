@@ -13,7 +13,7 @@ import numpy as np
 from wordgen.architecture import Architecture
 from wordgen.bundle import HeadStart
 from wordgen.dataset.ids import SplitStatistics
-from wordgen.evaluation.in_words import cache_in_words, learning_in_words
+from wordgen.evaluation.in_words import cache_in_words, learning_in_words, mixture_in_words
 from wordgen.evaluation.measures import Loss
 from wordgen.evaluation.uncertainty import Blocks
 from wordgen.evaluation.verdict import Curves, finding, verdict
@@ -52,8 +52,10 @@ class Measured:
     cache_size: int | None = None
     dynamic: Score | None = None
     """The model's while it goes on learning."""
-    adapted: tuple[str, ...] = ()
-    """How those two were set, in sentences."""
+    mixture: Score | None = None
+    """The model's with the n-grams mixed in."""
+    set_on_valid: tuple[str, ...] = ()
+    """How those three were set, in sentences."""
     notes: tuple[str, ...] = ()
     novelty: Mapping[str, Any] | None = None
     verdict: str | None = None
@@ -64,16 +66,18 @@ class Measured:
     @classmethod
     def of(cls, part: str, mapping: Mapping[str, Any]) -> "Measured":
         ngram, unigram = mapping.get("kneser_ney"), mapping.get("unigram")
-        cache, dynamic = mapping.get("cache"), mapping.get("dynamic")
+        cache, dynamic, mixture = mapping.get("cache"), mapping.get("dynamic"), mapping.get("mixture")
+        order = 5 if ngram is None else ngram["order"]
         return cls(
             model=Score.of(mapping),
             ngram=None if ngram is None else Score.of(ngram),
-            order=5 if ngram is None else ngram["order"],
+            order=order,
             unigram=None if unigram is None else Score.of(unigram),
             cache=None if cache is None else Score.of(cache),
             cache_size=None if cache is None else cache["size"],
             dynamic=None if dynamic is None else Score.of(dynamic),
-            adapted=tuple(_adapted(part, cache, dynamic)),
+            mixture=None if mixture is None else Score.of(mixture),
+            set_on_valid=tuple(_set_on_valid(part, cache, dynamic, mixture, order)),
             notes=tuple(mapping.get("notes") or ()),
             novelty=mapping.get("novelty"),
             verdict=mapping.get("verdict"),
@@ -81,9 +85,16 @@ class Measured:
         )
 
 
-def _adapted(part: str, cache: Mapping[str, Any] | None, dynamic: Mapping[str, Any] | None) -> Iterator[str]:
+def _set_on_valid(
+    part: str,
+    cache: Mapping[str, Any] | None,
+    dynamic: Mapping[str, Any] | None,
+    mixture: Mapping[str, Any] | None,
+    order: int,
+) -> Iterator[str]:
     told = [] if cache is None else [cache_in_words(cache["weight"], cache["flatness"], part)]
     told += [] if dynamic is None else [learning_in_words(dynamic["rate"], part)]
+    told += [] if mixture is None else [mixture_in_words(mixture["weight"], order, part)]
     for sentence in told:
         yield f"On the {part} part {sentence[0].lower()}{sentence[1:]}"
 

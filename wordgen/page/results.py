@@ -84,7 +84,7 @@ def _comparison(facts: Facts) -> Iterator[Content]:
         parts = [f"{part} part" for part in facts.measured]
         yield table(["", *parts], list(_scores(facts, _perplexity)), caption="Perplexity", strong=0)
         yield table(["", *parts], list(_scores(facts, _bits)), caption="Bits per character", strong=0)
-        notes = dict.fromkeys(note for each in facts.measured.values() for note in (*each.adapted, *each.notes))
+        notes = dict.fromkeys(note for each in facts.measured.values() for note in (*each.set_on_valid, *each.notes))
         yield (element("p", note, class_="faint") for note in notes)
     valid = facts.measured.get("valid")
     if valid is not None and valid.ngram is None and not valid.notes:
@@ -109,6 +109,10 @@ def _scores(facts: Facts, shown: Callable[[Score], str]) -> Iterator[list[str]]:
         (f"{order}-gram, Kneser-Ney", [each.ngram if each.order == order else None for each in measured])
         for order in orders
     )
+    mixtures = (
+        (f"mixed with the {order}-gram", [each.mixture if each.order == order else None for each in measured])
+        for order in orders
+    )
     sizes = sorted({each.cache_size for each in measured if each.cache_size is not None})
     caches = (
         (f"with a cache of {size:,}", [each.cache if each.cache_size == size else None for each in measured])
@@ -118,6 +122,7 @@ def _scores(facts: Facts, shown: Callable[[Score], str]) -> Iterator[list[str]]:
         ("the model", [each.model for each in measured]),
         *caches,
         ("learning as it reads", [each.dynamic for each in measured]),
+        *mixtures,
         *ngrams,
         ("word frequencies", [each.unigram for each in measured]),
     )

@@ -126,3 +126,15 @@ def _check_types(given: Mapping[str, Any]) -> None:
         texts = value if isinstance(value, tuple) and name == "corpus" else (value,)
         if not all(isinstance(each, str | None) for each in texts):
             raise SettingError(f"{flag_name(name)} must be text, not {value!r}.")
+        if name != "corpus" and isinstance(value, str):
+            _check_utf8(name, value)
+
+
+def _check_utf8(name: str, value: str) -> None:
+    """A name that is written into files of the run must be one that can be."""
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise SettingError(
+            f"{flag_name(name)} must be a name in UTF-8, not {value!r}: rename that file or folder."
+        ) from error

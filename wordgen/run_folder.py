@@ -33,7 +33,10 @@ _LONGEST_PATH = 4000
 def holds_runs(folder: Path) -> bool:
     """Whether a folder is a sweep's: it holds several runs, or will, or has what came out of them."""
     of_a_sweep = (SWEEP_RESULTS, SWEEP_LOCK, LOGS)
-    return any((folder / each).exists() for each in of_a_sweep) or any(folder.glob(f"*/{REPORT}"))
+    try:
+        return any((folder / each).exists() for each in of_a_sweep) or any(folder.glob(f"*/{REPORT}"))
+    except OSError:  # no path at all, as a name of 300 letters, or a folder that may not be looked into
+        return False
 
 
 def folder_for(name: str, *, overwrite: bool) -> Path:

@@ -66,7 +66,10 @@ def name_of(folder: Path) -> str:
 
 def is_run(name: str) -> bool:
     """Whether a run of this name has begun."""
-    return (SAVED_MODELS / name / REPORT).is_file()
+    try:
+        return (SAVED_MODELS / name / REPORT).is_file()
+    except OSError:  # no path at all, as a name of 300 letters
+        return False
 
 
 def free_path(path: Path) -> Path:

@@ -7,6 +7,7 @@ import shutil
 import signal
 import struct
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -246,6 +247,71 @@ def test_weights_beyond_all_numbers_give_a_sentence(
         assert "NaN" not in captured.out
         assert captured.err.count("Error: ") == (0 if fill == 9e11 else 1)
         assert "itself" not in captured.err
+
+
+NAMES = [
+    "亜" * 300,
+    "x" * 5000,
+    os.fsdecode(b"a\xff\xfe"),
+    "\ud800",
+    "a\0b",
+    "a\nb",
+    "\x1b[2J",
+    "/dev/zero",
+    "..",
+    "-",
+    " ",
+    "",
+]
+
+
+@pytest.mark.parametrize("name", NAMES, ids=lambda name: ascii(name)[:20])
+def test_hostile_names_are_a_sentence(name: str, in_empty_folder: Path, capsys: pytest.CaptureFixture[str]):
+    make_run("good")
+    make_run("bad")
+    with suppress(OSError, ValueError):  # a folder of that name, where there can be one
+        if "/" not in name and name.strip(". -"):
+            shutil.copytree("saved_models/bad", Path("saved_models", name))
+    Path("tale.txt").write_text("A road goes on.\n\n" * 9)
+    with suppress(OSError, ValueError):
+        shutil.copy("tale.txt", f"{name}.toml")
+    commands = [
+        ["runs"],
+        ["runs", "list", "--", name],
+        ["runs", "show", "--", name],
+        ["runs", "compare", "--", name, "good"],
+        ["runs", "rm", "--yes", "--", name],
+        ["generate", "--length", "3", f"--model={name}"],
+        ["score", f"--model={name}", "a b"],
+        ["evaluate", "--", name],
+        ["export", "--to", "onnx", "--output", "out.onnx", "--overwrite", "--", name],
+        ["serve", "--", name, "nowhere"],
+        ["train", "--quiet", f"--resume={name}"],
+        ["train", "--quiet", "--corpus", "nowhere", "--resume", f"--name={name}"],
+        ["train", "--quiet", "--corpus", "nowhere", f"--recipe={name}.toml"],
+        ["train", "--quiet", "--corpus", "nowhere", f"--init-from={name}"],
+        ["corpora", "show", "--", name],
+        ["corpora", "add", "--", name, "tale.txt"],
+        ["sweep", "--", f"{name}.toml"],
+        ["sweep", "optimizers", "--dry-run", f"--name={name}/x/y"],
+    ]
+    for command in commands:
+        code = main(command)
+        captured = capsys.readouterr()
+        assert code in (0, 2), (command, captured)
+        assert "itself" not in captured.err, (command, captured.err)
+        assert captured.err.count("Error: ") == (code == 2), (command, captured.err)
+        assert "\x1b" not in captured.out + captured.err
+
+
+def test_a_model_whose_name_cannot_be_written_down_begins_no_run(
+    in_empty_folder: Path, capsys: pytest.CaptureFixture[str]
+):
+    name = os.fsdecode(b"a\xff")
+    make_run("bad").rename(Path("saved_models", name))
+    Path("tale.txt").write_text("A road goes on.\n\n" * 9)
+    assert main(["train", "--corpus", "tale.txt", f"--init-from={name}"]) == 2
+    assert "--init-from must be a name in UTF-8, not 'a\\udcff': rename that file or folder." in capsys.readouterr().err
 
 
 JSON = st.recursive(

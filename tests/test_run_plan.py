@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from wordgen.cli.main import main
 from wordgen.run_settings import TrainSettings
 from wordgen.runs import plan_with
 from wordgen.training.reports import Observer
@@ -36,3 +37,21 @@ def test_a_plan_in_which_much_is_unknown_says_what_to_do(
     assert (valid.unknown > 0.1 * valid.words) == bool(advice)
     assert len(watcher.sentences) == len(advice)
     assert all(part in sentence for part, sentence in zip(advice, watcher.sentences, strict=True))
+
+
+def test_a_plan_and_a_look_name_what_lies_beside_the_texts_each_time(
+    in_empty_folder: Path, capsys: pytest.CaptureFixture[str]
+):
+    """Also where the text was cut before the other file came."""
+    Path("notes").mkdir()
+    for name in "abc":
+        Path(f"notes/{name}.txt").write_text("The road went on.\n\nIt rained.\n" * 20)
+    settings = TrainSettings(corpus="notes", layers=1, units=8)
+    before = plan_with(settings, [])
+    Path("notes/d.pdf").write_bytes(b"%PDF-1.4")
+    told = "left out d.pdf, a PDF: save its text as .txt, as pdftotext or the menu of a PDF viewer does"
+    after = plan_with(settings, [])
+    assert after.notes == (told, *before.notes)
+    assert after.fingerprint == before.fingerprint
+    assert main(["corpora", "show", "notes"]) == 0
+    assert " ".join(capsys.readouterr().out.split()).count(told) == 1

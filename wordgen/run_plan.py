@@ -113,7 +113,7 @@ def _plan(
         corpus=corpus.name,
         source=_source(corpus.files),
         recipe=_recipe(settings.recipe, corpus),
-        notes=dataset.notes,
+        notes=(*corpus.notes, *dataset.notes),
         unit=corpus.cut_at,
         line_breaks=corpus.line_breaks,
         fold_width=corpus.fold_width,

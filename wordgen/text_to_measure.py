@@ -121,7 +121,7 @@ def _other_text(origin: Origin, bundle: Bundle, file: str, watcher: Watcher) -> 
         learned, notes = _dataset(origin, watcher), ()
     except CorpusError as error:
         learned, notes = None, (f"Nothing to compare with: {error}",)
-    return MeasuredText(file, read.ids, read.statistics, learned, False, (*read.notes, *notes))
+    return MeasuredText(file, read.ids, read.statistics, learned, False, (*corpus.notes, *read.notes, *notes))
 
 
 def _files(file: str, origin: Origin, bundle: Bundle) -> Corpus:

@@ -124,6 +124,45 @@ def test_what_cannot_be_read_ends_in_one_sentence(tmp_path: Path, name: str, con
         unit_texts(open_corpus(str(tmp_path / name)))
 
 
+def test_footnotes_of_a_word_document_follow_its_text(tmp_path: Path):
+    """Behind lines that Word keeps among them; comments and what was deleted are no text."""
+    note = "<w:{0}note w:id='{1}'><w:p><w:r><w:{0}noteRef/></w:r><w:r><w:t>{2}</w:t></w:r></w:p></w:{0}note>"
+    line = "<w:footnote w:type='separator' w:id='-1'><w:p><w:r><w:separator/></w:r></w:p></w:footnote>"
+    deleted = "<w:footnote w:id='3'><w:p><w:del><w:r><w:t>Never.</w:t></w:r></w:del></w:p></w:footnote>"
+    footnotes = line + note.format("foot", 1, "Of stone.") + note.format("foot", 2, "In May.") + deleted
+    parts = {
+        "word/document.xml": WORD.replace("went on.</w:t>", "went on.</w:t><w:footnoteReference w:id='1'/>"),
+        "word/endnotes.xml": f"<w:endnotes {W}>{note.format('end', 1, 'See above.')}</w:endnotes>",
+        "word/footnotes.xml": f"<w:footnotes {W}>{footnotes}</w:footnotes>",
+        "word/comments.xml": f"<w:comments {W}><w:comment><w:p><w:t>Who?</w:t></w:p></w:comment></w:comments>",
+    }
+    path = archive(tmp_path / "a.docx", parts)
+    assert text_of(path) == [*PARAGRAPHS, "Of stone.", "In May.", "See above."]
+    reading = open_corpus(path).reading()
+    assert list(reading.units())
+    assert reading.notes[-1] == "3 footnotes and endnotes stand behind the text"
+
+
+def test_a_folder_goes_on_without_what_cannot_be_read_and_says_so(tmp_path: Path):
+    """What is hidden was not meant, and a folder that is read rightly says nothing."""
+    for name in ("a.txt", "b.txt", "deep/c.txt"):
+        write_text(tmp_path / "texts" / name, "The road went on.\n\nIt rained.\n")
+    assert open_corpus(str(tmp_path / "texts")).notes == ()
+    others = ("d.pdf", "deep/e.doc", "f.ODT", "g.tex", ".hidden", ".git/config", *(f"{n}.png" for n in range(5)))
+    for name in others:
+        write_text(tmp_path / "texts" / name, "no text")
+    corpus = open_corpus(str(tmp_path / "texts"))
+    assert len(unit_texts(corpus)) == 6
+    assert set(corpus.notes) == {
+        "left out d.pdf, a PDF: save its text as .txt, as pdftotext or the menu of a PDF viewer does",
+        "left out e.doc, an old Word document: open it in Word or LibreOffice, and save it as .docx or as plain text",
+        "left out f.ODT, an OpenDocument text: open it in Word or LibreOffice, and save it as .docx or as plain text",
+        "left out g.tex: end its name in .txt if it is plain text",
+        "left out 0.png, 1.png, 2.png and 2 more, 5 pictures: with each, a program that recognises letters (OCR) can "
+        "make a text of it",
+    }
+
+
 def test_a_folder_of_unreadable_files_names_one(tmp_path: Path):
     (tmp_path / "a.pdf").write_bytes(b"%PDF")
     with pytest.raises(CorpusError, match=r"holds no \.txt file.*a\.pdf is a PDF, which wordgen does not read"):

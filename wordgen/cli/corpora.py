@@ -134,7 +134,7 @@ def _add(arguments: argparse.Namespace) -> None:
     show(f"Added {arguments.name}, {shown_size(corpus.bytes)}: {_cut(corpus.unit, corpus.line_breaks, tokenizer)}.\n")
     if found:
         show(f"  {_list_of(found)} found from the text: --replace with other flags changes that\n")
-    for note in (f"{units:,} units", *passed.notes):
+    for note in (f"{units:,} units", *corpus.notes, *passed.notes):
         show(f"  {note}\n")
     show(f"Look into it:  {TRY} corpora show {arguments.name}\n")
     show(f"Learn it:      {TRY} train --corpus {arguments.name}\n")

@@ -20,6 +20,7 @@ from wordgen.corpora.published import Split
 from wordgen.corpora.reading import LONGEST_PIECE, Line, TextFile
 from wordgen.corpora.settings import Encoding, ReadingSettings
 from wordgen.corpora.units import Unit, every_line, units_of
+from wordgen.corpora.unreadable import left_out_in_words
 from wordgen.errors import CorpusError
 
 FEWEST_DOCUMENTS = 20
@@ -42,6 +43,8 @@ class Corpus:
     """The split of each file, where the text was published with its own."""
     layouts: tuple[Layout, ...] = ()
     """The layout of each file, where they are not all alike."""
+    left_out: tuple[Path, ...] = ()
+    """Files of its folders that are no texts."""
 
     @property
     def cut_at(self) -> UnitKind:
@@ -74,6 +77,11 @@ class Corpus:
             return (self.files[0].name,)
         folder = os.path.commonpath([path.absolute().parent for path in self.files])
         return tuple(path.absolute().relative_to(folder).as_posix() for path in self.files)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a user should know before it is read, in short sentences."""
+        return left_out_in_words(self.left_out)
 
     def sample(self) -> str:
         """The beginning of the first file that holds anything."""
@@ -193,6 +201,10 @@ class Reading:
             left_out = sum(file.left_out for file, _ in self._files)
             parts = f", and {left_out:,} scripts, styles, navigations and the like" if left_out else ""
             yield f"took the text out of {told}: its formatting is left out{parts}"
+        footnotes = sum(file.footnotes for file, _ in self._files)
+        if footnotes:
+            told = f"{footnotes:,} footnotes and endnotes stand" if footnotes > 1 else "a footnote stands"
+            yield f"{told} behind the text"
 
     def _layouts_in_words(self) -> Iterator[str]:
         """How the files are laid out, where the corpus's own unit does not say it."""

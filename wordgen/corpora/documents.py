@@ -56,6 +56,8 @@ class HtmlText(HTMLParser):
         super().__init__(convert_charrefs=True)
         self.left_out = 0
         """How many scripts, styles, navigations and the like were left out."""
+        self.footnotes = 0
+        """How many footnotes and endnotes of a Word document were put behind its text."""
         self._text: list[str] = []
         self._within: str | None = None
         self._depth = self._preformatted = 0
@@ -225,13 +227,27 @@ def _local(tag: str) -> str:
 
 
 def _word_text(parts: _Parts, parser: HtmlText) -> Iterator[str]:
-    """Paragraphs of a Word document. What was deleted and what stands there twice for older programs is left out."""
+    """Paragraphs of a Word document; footnotes and endnotes follow the text, as paragraphs of their own.
+
+    What was deleted, comments, and what stands there twice for older programs is left out.
+    """
+    yield from _word_paragraphs(parts, "word/document.xml", parser)
+    for name in sorted(parts.names() & {"word/footnotes.xml", "word/endnotes.xml"}, reverse=True):
+        yield from _word_paragraphs(parts, name, parser)
+
+
+def _word_paragraphs(parts: _Parts, name: str, parser: HtmlText) -> Iterator[str]:
     left_out = in_text = 0
-    for what, text in parts.xml("word/document.xml"):
+    written = False
+    for what, text in parts.xml(name):
         match what:
             case "<del" | "<moveFrom" | "<Fallback":
                 parser.left_out += not left_out
                 left_out += 1
+            case "<footnote" | "<endnote":
+                written = False
+            case ">footnote" | ">endnote":
+                parser.footnotes += written  # the lines between text and footnotes are such, too, with nothing in them
             case ">del" | ">moveFrom" | ">Fallback":
                 left_out -= 1
             case _ if left_out:
@@ -239,6 +255,7 @@ def _word_text(parts: _Parts, parser: HtmlText) -> Iterator[str]:
             case "<t" | ">t":
                 in_text += 1 if what == "<t" else -1
             case "" if in_text:
+                written = True
                 yield str(text)
             case "<br" | "<cr":
                 yield "\n"

@@ -84,16 +84,19 @@ def _is_there(path: Path) -> bool:
 
 
 def _from_catalogue(entry: CatalogueEntry, how: ReadingSettings, fetching: Fetching | None) -> Corpus:
-    files = texts_in(user_data() / entry.name)
-    splits = published_splits(files)
+    folder = user_data() / entry.name
+    files = texts_in(folder)
+    splits, left_out = published_splits(files), others_in([folder])
     if not files:
         entry = entry.opened()
         fetch_all(entry, fetching)
         files, splits = _texts_of(entry)
+        left_out = others_in([entry.path_of(file) for file in entry.files])
         how = _with_what_is_known(entry, how)
     unit = entry.unit if how.unit == "auto" else how.unit
     line_breaks = entry.line_breaks if how.line_breaks == "auto" else how.line_breaks
-    return _corpus(entry.name, files, splits, entry.tokenizer, replace(how, unit=unit, line_breaks=line_breaks))
+    how = replace(how, unit=unit, line_breaks=line_breaks)
+    return replace(_corpus(entry.name, files, splits, entry.tokenizer, how), left_out=left_out)
 
 
 def _with_what_is_known(entry: CatalogueEntry, how: ReadingSettings) -> ReadingSettings:
@@ -136,7 +139,7 @@ def corpus_of(paths: Sequence[Path], how: ReadingSettings) -> Corpus:
     name = _name_of(paths[0])
     if splits and len(paths) > 1:
         name = name_without_split(name) or _name_of(paths[0].resolve().parent)
-    return _corpus(name, files, splits, None, how)
+    return replace(_corpus(name, files, splits, None, how), left_out=others_in(paths))
 
 
 def _text_files(paths: Sequence[Path]) -> list[Path]:
@@ -228,6 +231,17 @@ def texts_in(folder: Path) -> list[Path]:
     texts = (path for path in folder.rglob("*") if path.name.lower().endswith(_TEXTS))
     # What systems leave beside files is hidden. A link that leads nowhere is no file, and its user should know.
     return sorted(path for path in texts if path.name[0] != "." and (path.is_file() or path.is_symlink()))
+
+
+def others_in(paths: Sequence[Path]) -> tuple[Path, ...]:
+    """All files of some folders that are no texts by their names; what is hidden, or lies in what is, was not meant."""
+    others: list[Path] = []
+    for folder in paths:
+        for path in sorted(folder.rglob("*")) if folder.is_dir() else []:
+            hidden = any(part[0] == "." for part in path.relative_to(folder).parts)
+            if path.is_file() and not hidden and not path.name.lower().endswith(_TEXTS):
+                others.append(path)
+    return tuple(others)
 
 
 def _not_found(name: str) -> str:

@@ -64,6 +64,8 @@ class TextFile:
     """How much of the file has been read, packed as it is."""
     left_out: int = field(default=0, init=False)
     """How many scripts, styles and the like of a document were left out, as far as it has been read."""
+    footnotes: int = field(default=0, init=False)
+    """How many footnotes and endnotes of a document were put behind its text, as far as it has been read."""
     _long_lines: set[int] = field(default_factory=set, init=False)
 
     @property
@@ -121,7 +123,7 @@ class TextFile:
         for text in texts:
             self.bytes_read = max(self.bytes_read, progress[0])
             yield text
-        self.left_out = parser.left_out
+        self.left_out, self.footnotes = parser.left_out, parser.footnotes
         self.bytes_read = self.path.stat().st_size
 
     def text(self) -> str:

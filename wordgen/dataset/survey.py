@@ -98,7 +98,7 @@ def survey(corpus: Corpus, tokenizer: TokenizerName, tell: Callable[[int, int], 
             tell(reading.bytes_read, size)
     if not counts:
         raise CorpusError(f"The corpus {corpus.name} is empty: there is nothing to show.")
-    return Survey(corpus, tokenizer, units, blank, counts, lengths, samples.in_order(), reading.notes)
+    return Survey(corpus, tokenizer, units, blank, counts, lengths, samples.in_order(), (*corpus.notes, *reading.notes))
 
 
 class _Samples:

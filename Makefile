@@ -1,9 +1,13 @@
 # make demo    set up, learn the bundled text, write with what was learned (about five minutes)
 # make test    set up, run every test
 # make check   what CI runs: format, lint, types, import contracts, tests
-# make bench   measure what docs/benchmarks.md tells (half an hour; on a machine that does nothing else;
-#              TORCH_PYTHON=... names a Python that has PyTorch, to be compared with; ENGLISH="..." and JAPANESE="..."
-#              larger texts than the bundled ones; ROUND_TRIP="..." those that are to come back, by file or by name)
+# make bench   how fast wordgen trains beside its peers, in turns (45 minutes at most; on a machine that does nothing
+#              else); some rows alone: make bench ROWS=defaults,large ROUNDS=3 MINUTES=10
+# make bench-peers   install the peers, PyTorch and stock Keras, into an environment of their own (.peers)
+# make bench-memory  how much memory trainings need, beside the plan (an hour at most)
+# make bench-rest    all else that docs/benchmarks.md tells (half an hour; TORCH_PYTHON=... names a Python that has
+#              PyTorch, to be compared with; ENGLISH="..." and JAPANESE="..." larger texts than the bundled ones;
+#              ROUND_TRIP="..." those that are to come back, by file or by name)
 # make soak    kill and resume a training a hundred times, alone and as one of two (about half an hour)
 # make pictures  take the pictures in docs/pictures anew, from real runs (five minutes; needs Chromium)
 # make sweeps  run the sweeps that come with wordgen to their end (more than two hours, and it can be stopped
@@ -13,12 +17,17 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
+PEERS ?= .peers
+ROWS ?=
+ROUNDS ?= 7
+MINUTES ?= 45
+BENCH = PYTHONPATH=. $(BIN)/python
 ENGLISH ?= data/lotr.txt data/fables.txt data/spells.txt
 JAPANESE ?= data/lyrics.txt
 ROUND_TRIP ?= # the bundled English texts
 QUIET_PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test check bench soak pictures sweeps tidy
+.PHONY: demo test check bench bench-peers bench-memory bench-rest soak pictures sweeps tidy
 
 demo: $(VENV)/.runs
 	$(BIN)/python train.py --corpus lotr --seq-len 15 --layers 3
@@ -39,16 +48,26 @@ check: $(VENV)/.develops
 	$(MAKE) test
 
 bench: $(VENV)/.develops
-	PYTHONPATH=. $(BIN)/python bench/recurrent_layers.py
-	PYTHONPATH=. $(BIN)/python bench/scaling.py
-	PYTHONPATH=. $(BIN)/python bench/checkpoints.py
-	PYTHONPATH=. $(BIN)/python bench/memory.py
-	PYTHONPATH=. $(BIN)/python bench/tokenizers.py
-	PYTHONPATH=. $(BIN)/python bench/encoding.py $(ENGLISH)
-	PYTHONPATH=. $(BIN)/python bench/encoding.py $(JAPANESE)
-	PYTHONPATH=. $(BIN)/python bench/evaluation.py
-	PYTHONPATH=. $(BIN)/python bench/generation.py $(TORCH_PYTHON)
-	PYTHONPATH=. $(BIN)/python bench/round_trip.py $(ROUND_TRIP)
+	$(BENCH) bench/training.py --rows "$(ROWS)" --rounds $(ROUNDS) --minutes $(MINUTES) --peer-python $(PEERS)/bin/python
+	$(BENCH) bench/document.py
+
+bench-peers: $(VENV)/bin/python
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check -r bench/requirements-peers.txt
+
+bench-memory: $(VENV)/.develops
+	$(BENCH) bench/memory.py --minutes $(MINUTES)
+	$(BENCH) bench/document.py
+
+bench-rest: $(VENV)/.develops
+	$(BENCH) bench/scaling.py
+	$(BENCH) bench/checkpoints.py
+	$(BENCH) bench/tokenizers.py
+	$(BENCH) bench/encoding.py $(ENGLISH)
+	$(BENCH) bench/encoding.py $(JAPANESE)
+	$(BENCH) bench/evaluation.py
+	$(BENCH) bench/generation.py $(TORCH_PYTHON)
+	$(BENCH) bench/round_trip.py $(ROUND_TRIP)
 
 soak: $(VENV)/.develops
 	WORDGEN_KILLS=100 $(BIN)/python -m pytest tests/laws/test_resume.py tests/laws/test_workers.py \

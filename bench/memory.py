@@ -1,12 +1,15 @@
 """How much memory a training needs, beside what the plan says: the peak of real trainings, from tiny networks to large.
 
-PYTHONPATH=. python bench/memory.py [PART OF A NAME ...]
+PYTHONPATH=. python bench/memory.py [--minutes 30] [--phases] [PART OF A NAME ...]
 
 Each training is a process of its own that begins as `train` does, on a made-up text of as many different words as the
 vocabulary has. Its epochs are cut to a few steps and its validation to a few batches: the peak is reached by then. It
 takes two epochs, so all that is kept from one to the next is there. Figures need a machine that tells them (Linux).
+What is measured is kept one by one in bench/results/memory.json. With less time than all need, those are measured
+first that were never, or longest ago; `python bench/document.py` makes a table of them.
 """
 
+import argparse
 import json
 import os
 import re
@@ -14,9 +17,14 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
+from bench import results
+from bench.turns import ROOT
+
+NAME = "memory"
 STEPS, BATCHES = 2, 2
 """So many steps of an epoch are done, and so many batches of the validation set are measured."""
 WORKERS = 2
@@ -116,7 +124,7 @@ def train(settings: dict[str, Any]) -> None:
     print(json.dumps({**told, "peak": peak}))
 
 
-def measured(name: str, room: Path, *, phases: bool) -> dict[str, Any]:
+def measured(name: str, room: Path, until: float, *, phases: bool) -> dict[str, Any]:
     """What came of one case: the peak of its only process, or of the largest of them."""
     words, settings = CASES[name]
     tokens = 2 * settings.get("batch_size", 16) * settings.get("seq_len", 15)
@@ -128,13 +136,17 @@ def measured(name: str, room: Path, *, phases: bool) -> dict[str, Any]:
     workers = WORKERS if settings.get("distribute") == "multiworker" else 1
     ports = _free_ports(workers)
     processes = [_started(given, room, name, number, ports) for number in range(workers)]
-    found = [json.loads(process.communicate()[0].strip().split("\n")[-1]) for process in processes]
-    return found[0]  # the chief writes, and needs the most
+    try:
+        answers = [each.communicate(timeout=max(0.1, until - time.monotonic()))[0] for each in processes]
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+    return json.loads(answers[0].strip().split("\n")[-1])  # the chief writes, and needs the most
 
 
 def _started(given: dict[str, Any], room: Path, name: str, number: int, ports: list[int]) -> "subprocess.Popen[str]":
-    root = str(Path(__file__).resolve().parents[1])
-    environment = {**os.environ, "PYTHONPATH": root, "WORDGEN_DATA": str(room / "data")}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "WORDGEN_DATA": str(room / "data")}
     if len(ports) > 1:
         cluster = {"worker": [f"127.0.0.1:{port}" for port in ports]}
         environment["TF_CONFIG"] = json.dumps({"cluster": cluster, "task": {"type": "worker", "index": number}})
@@ -150,22 +162,37 @@ def _free_ports(number: int) -> list[int]:
     return ports
 
 
-def main(wanted: list[str]) -> None:
-    phases = "--phases" in wanted
-    parts = [part for part in wanted if part != "--phases"]
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
+    parser.add_argument("parts", nargs="*", help="measure those alone whose names have one of these parts")
+    parser.add_argument("--minutes", type=float, default=60, help="when to stop, whatever is left")
+    parser.add_argument("--phases", action="store_true", help="tell the peak of each phase, too")
+    options = parser.parse_args()
+    until = time.monotonic() + 60 * options.minutes
+    kept = results.load(NAME)
+    wanted = [name for name in CASES if not options.parts or any(part in name for part in options.parts)]
+    wanted.sort(key=lambda name: kept.get(name, {}).get("moment", ""))
     print("training | parameters | GiB planned | GiB measured | planned / measured", flush=True)
     with tempfile.TemporaryDirectory() as room:
-        for name in CASES:
-            if parts and not any(part in name for part in parts):
-                continue
-            if phases:
+        for place, name in enumerate(wanted):
+            if options.phases:
                 print(name, file=sys.stderr, flush=True)
-            told = measured(name, Path(room), phases=phases)
-            figures = (
-                f"{told['planned'] / 2**30:.2f} | {told['peak'] / 2**30:.2f} | {told['planned'] / told['peak']:.2f}"
-            )
-            print(f"{name} | {told['parameters']:,} | {figures}", flush=True)
+            try:
+                told = measured(name, Path(room), until, phases=options.phases)
+            except subprocess.TimeoutExpired:
+                print(f"The time is up before: {', '.join(wanted[place:])}.", file=sys.stderr)
+                break
+            except ValueError:  # it told nothing, and why stands above
+                print(f"{name} has failed.", file=sys.stderr)
+                continue
+            results.save(NAME, results.load(NAME) | {name: {**told, **results.circumstances()}})
+            print(" | ".join(columns(name, told)), flush=True)
+
+
+def columns(name: str, told: dict[str, Any]) -> list[str]:
+    planned, peak = told["planned"], told["peak"]
+    return [name, f"{told['parameters']:,}", f"{planned / 2**30:.2f}", f"{peak / 2**30:.2f}", f"{planned / peak:.2f}"]
 
 
 if __name__ == "__main__":
-    train(json.loads(sys.argv[1])) if sys.argv[1:2] and sys.argv[1].startswith("{") else main(sys.argv[1:])
+    train(json.loads(sys.argv[1])) if sys.argv[1:2] and sys.argv[1].startswith("{") else main()

@@ -30,7 +30,7 @@ def test_layers_may_differ_in_width():
     shapes = architecture.weight_shapes()
     assert [shapes[f"layer_{n}/kernel"] for n in (1, 2, 3)] == [(20, 256), (64, 192), (48, 128)]
     assert [shapes[f"layer_{n}/recurrent_kernel"] for n in (1, 2, 3)] == [(64, 256), (48, 192), (32, 128)]
-    assert shapes["output/kernel"] == (32, 100)
+    assert shapes["output/kernel"] == (100, 32)
     assert Architecture.from_mapping(json.loads(json.dumps(architecture.to_mapping()))) == architecture
 
 

@@ -104,7 +104,10 @@ class Architecture(Settings):
         if self.projected:
             shapes["projection/kernel"] = (self.widths[-1], self.embedding)
         if not self.tied:
-            shapes["output/kernel"] = (self.widths[-1], self.vocabulary_size)
+            shapes["output/kernel"] = (
+                self.vocabulary_size,
+                self.widths[-1],
+            )  # a row for each token, as the word vectors
         shapes["output/bias"] = (self.vocabulary_size,)
         return shapes
 

@@ -116,7 +116,7 @@ class Base:
         rows = _Rows(self.vocabulary, vocabulary, self.known(vocabulary))
         weights["embedding"] = rows.of(weights["embedding"])
         if "output/kernel" in weights:
-            weights["output/kernel"] = rows.of(weights["output/kernel"].T).T.copy()
+            weights["output/kernel"] = rows.of(weights["output/kernel"])
         bias = rows.of(weights["output/bias"][:, None])[:, 0]
         weights["output/bias"] = bias + log_frequencies - rows.of(_log_frequencies(self.vocabulary)[:, None])[:, 0]
         return weights

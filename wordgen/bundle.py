@@ -32,7 +32,7 @@ from wordgen.text.settings import TokenizerName
 from wordgen.text.tokenizers import tokenizer_named
 from wordgen.text.vocabulary import Vocabulary
 
-FORMAT = 6
+FORMAT = 7
 _ABOUT_WEIGHTS = "wordgen"
 CONFIG, VOCABULARY, WEIGHTS = "config.json", "vocabulary.json", "weights.safetensors"
 UNKNOWN_WORDS = "unknown_words.json"

@@ -41,7 +41,8 @@ CASES: dict[str, dict[str, Any]] = {
         "label_smoothing": 0.1,
     },
     "sampled": {"optimizer": "sgd", "learning_rate": 1.0, "sampled_output": 12},
-    "rows": {"optimizer": "rmsprop", "batch_size": 2, "clip": 0.2},
+    # Word vectors and output weights of some tokens alone are moved.
+    "rows": {"optimizer": "rmsprop", "batch_size": 2, "seq_len": 3, "clip": 0.2, "sampled_output": 6},
     "dropout": {"optimizer": "adam", "dropout": 0.5, "word_dropout": 0.1, "weight_drop": 0.2},
 }
 

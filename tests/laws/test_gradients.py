@@ -51,7 +51,7 @@ def row_losses(architecture: Architecture, w: Arrays, row: np.ndarray, smoothing
             x = states[number][0]
         if "projection/kernel" in w:
             x = x @ w["projection/kernel"]
-        logits = w["output/bias"] + (w["embedding"] @ x if architecture.tied else x @ w["output/kernel"])
+        logits = w["output/bias"] + w["embedding" if architecture.tied else "output/kernel"] @ x
         if target != START:
             odds = np.exp(logits) / np.exp(logits).sum()
             wanted = np.full(VOCABULARY, smoothing / VOCABULARY)

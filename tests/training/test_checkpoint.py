@@ -102,7 +102,7 @@ def test_where_none_can_be_read_nothing_begins_anew(tmp_path: Path):
 def test_one_of_a_later_format_is_left_alone(tmp_path: Path):
     save(tmp_path, 1)
     path = tmp_path / "checkpoints" / "step-000000000001" / "position.json"
-    path.write_text(path.read_text().replace('"format": 2', '"format": 3'))
+    path.write_text(path.read_text().replace('"format": 3', '"format": 4'))
     with pytest.raises(BundleError, match="resume it with the wordgen that wrote it"):
         newest(tmp_path)
     assert path.exists()

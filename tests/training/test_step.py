@@ -147,11 +147,18 @@ def test_the_carry_goes_on_into_the_next_step():
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "rmsprop"])
-@pytest.mark.parametrize("more", [{"tied": False}, {"tied": True, "sampled_output": 9}])
-def test_moving_some_word_vectors_is_moving_all_of_them(
-    optimizer: Any, more: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("more", "names"),
+    [
+        ({"tied": False}, ("embedding",)),
+        ({"tied": True, "sampled_output": 9}, ("embedding",)),
+        ({"tied": False, "sampled_output": 9}, ("embedding", "output/kernel")),
+    ],
+)
+def test_moving_some_rows_is_moving_all_of_them(
+    optimizer: Any, more: dict[str, Any], names: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ):
-    """A step leaves those alone that it did not look up; others have a gradient of zero."""
+    """A step leaves those alone that it did not look up: word vectors and output weights with a gradient of zero."""
 
     def learned() -> tuple[list[float], Weights]:
         settings = TrainingSettings(
@@ -178,7 +185,7 @@ def test_moving_some_word_vectors_is_moving_all_of_them(
     norms, weights = learned()
     monkeypatch.setattr("wordgen.training.step._moved_by_rows", lambda *given: ())
     all_norms, all_weights = learned()
-    assert moved_by_rows == [("embedding",), ()]
+    assert moved_by_rows == [names, ()]
     assert min(norms) > 0.1  # so all were clipped
     np.testing.assert_allclose(norms, all_norms, rtol=1e-4)
     for name, weight in weights.items():

@@ -133,7 +133,7 @@ def _arrays(bundle: Bundle) -> Iterator[tuple[str, NDArray[Any]]]:
     if architecture.projected:
         yield "projection", weights["projection/kernel"]
     if not architecture.tied:
-        yield "output", weights["output/kernel"]
+        yield "output", weights["output/kernel"].T
     yield "output_bias", weights["output/bias"]
 
 

@@ -25,7 +25,7 @@ class NumpyNetwork:
         self._embedding = weights["embedding"]
         self._layers = [self._layer_step(weights, n) for n in range(1, architecture.layers + 1)]
         self._projection = weights.get("projection/kernel")
-        self._output = weights["embedding"].T if architecture.tied else weights["output/kernel"]
+        self._output = weights["embedding" if architecture.tied else "output/kernel"].T
         self._output_bias = weights["output/bias"]
 
     def zero_carry(self, texts: int) -> Carry:

@@ -35,7 +35,7 @@ def output_loss(
     states = network.projected(hidden)
     states = tf.reshape(states, (-1, states.shape[-1]))
     counted = tf.cast(tf.reshape(targets, (-1,)) != START, tf.float32)
-    losses = _OutputLoss(tf.reshape(targets, (-1,)), counted, smoothing, by_rows=network.architecture.tied)
+    losses = _OutputLoss(tf.reshape(targets, (-1,)), counted, smoothing)
     loss, aim = tf.custom_gradient(losses.of)(states, kernel, tf.convert_to_tensor(network.output_bias))
     return loss, tf.reduce_sum(counted), aim
 
@@ -48,14 +48,12 @@ class _OutputLoss:
     """(places,), as `counted`."""
     counted: Tensor
     smoothing: float
-    by_rows: bool
-    """Whether the output weights have a row for each symbol; else they have a column."""
 
     def of(self, states: Tensor, kernel: Tensor, bias: Tensor) -> tuple[tuple[Tensor, Tensor], Any]:
-        """The states have the shape (places, units)."""
+        """The states have the shape (places, units), the output weights (vocabulary, units)."""
         weights = tf.cast(kernel, states.dtype)
         # (places, vocabulary), as the slopes, which are softmax minus one-hot and take the memory of the logits.
-        logits = tf.cast(tf.matmul(states, weights, transpose_b=self.by_rows), tf.float32) + bias
+        logits = tf.cast(tf.matmul(states, weights, transpose_b=True), tf.float32) + bias
         smoothed = self._smoothed(logits)
         losses, slopes = tf.raw_ops.SparseSoftmaxCrossEntropyWithLogits(features=logits, labels=self.targets)
         loss = tf.reduce_sum(losses * self.counted)
@@ -67,9 +65,8 @@ class _OutputLoss:
             narrow = tf.cast(sloping, states.dtype)
             of_bias = tf.reshape(tf.matmul(share, sloping, transpose_a=True), (-1,))
             shared = tf.cast(tf.cast(states, tf.float32) * share, states.dtype)
-            factors = (narrow, shared) if self.by_rows else (shared, narrow)
-            of_kernel = tf.cast(tf.matmul(*factors, transpose_a=True), tf.float32)
-            of_states = tf.cast(tf.matmul(narrow, weights, transpose_b=not self.by_rows), tf.float32) * share
+            of_kernel = tf.cast(tf.matmul(narrow, shared, transpose_a=True), tf.float32)
+            of_states = tf.cast(tf.matmul(narrow, weights), tf.float32) * share
             return tf.cast(of_states, states.dtype), of_kernel, of_bias
 
         return (loss, loss + smoothed), gradient

@@ -76,7 +76,7 @@ class Network(keras.layers.Layer):
         self.output_kernel = None
         if not architecture.tied:
             self.output_kernel = self.add_weight(
-                shape=(architecture.widths[-1], architecture.vocabulary_size),
+                shape=(architecture.vocabulary_size, architecture.widths[-1]),
                 initializer=_glorot(seeds.pop()),
                 name="output_kernel",
             )
@@ -126,15 +126,12 @@ class Network(keras.layers.Layer):
     def logits(self, hidden: Tensor) -> Tensor:
         """Float32 logits of every symbol of the vocabulary."""
         hidden = self.projected(hidden)
-        if self.output_kernel is None:
-            products = tf.matmul(hidden, tf.cast(self.embedding.embeddings, hidden.dtype), transpose_b=True)
-        else:
-            products = tf.matmul(hidden, tf.cast(self.output_kernel, hidden.dtype))
+        products = tf.matmul(hidden, tf.cast(self.output_weights, hidden.dtype), transpose_b=True)
         return tf.cast(products, tf.float32) + tf.cast(self.output_bias, tf.float32)
 
     @property
     def output_weights(self) -> Any:
-        """The variable that is multiplied with: with a row for each symbol where it is tied, else with a column."""
+        """The variable that is multiplied with: a row for each token."""
         return self.embedding.embeddings if self.output_kernel is None else self.output_kernel
 
     def projected(self, hidden: Tensor) -> Tensor:
@@ -143,10 +140,7 @@ class Network(keras.layers.Layer):
 
     def output_rows(self, ids: Tensor) -> tuple[Tensor, Tensor]:
         """The output weights of some symbols, one a row, and their biases."""
-        if self.output_kernel is None:
-            kernel = tf.gather(self.embedding.embeddings, ids)
-        else:
-            kernel = tf.transpose(tf.gather(self.output_kernel, ids, axis=1))
+        kernel = tf.gather(self.output_weights, ids)
         return tf.cast(kernel, self.compute_dtype), tf.gather(tf.cast(self.output_bias, tf.float32), ids)
 
     def zero_carry(self, rows: int) -> Carry:

@@ -69,4 +69,4 @@ def _fill(model: keras.Model, architecture: Architecture, weights: Weights) -> N
     if architecture.projected:
         model.get_layer("projection").set_weights([weights["projection/kernel"]])
     if not architecture.tied:
-        model.get_layer("output").set_weights([weights["output/kernel"], bias])
+        model.get_layer("output").set_weights([weights["output/kernel"].T, bias])

@@ -22,7 +22,7 @@ from wordgen.training.reports import EpochReport, Sample
 
 FOLDER = "checkpoints"
 _ARRAYS, _POSITION = "state.safetensors", "position.json"
-_FORMAT = 2
+_FORMAT = 3
 _KEPT = 3
 _LARGEST_POSITION, _LARGEST_ARRAYS = 2**28, 2**36
 """Bytes that are read at most."""

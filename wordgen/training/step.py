@@ -261,12 +261,10 @@ def _moved_by_rows(
     """
     if not OPTIMIZERS[settings.optimizer].moves_rows or settings.vary_seq_len:
         return ()  # TensorFlow's collectives take one shape in all steps, and the rows are as many as the symbols
-    rows = settings.batch_size * settings.seq_len
-    if architecture.tied:
-        if sampling is None:
-            return ()
-        rows += rows + sampling.common + sampling.draws
-    return ("embedding",) if 2 * rows <= architecture.vocabulary_size else ()
+    read = settings.batch_size * settings.seq_len
+    compared = architecture.vocabulary_size if sampling is None else read + sampling.common + sampling.draws
+    rows = {"embedding": read + compared} if architecture.tied else {"embedding": read, "output/kernel": compared}
+    return tuple(name for name, number in rows.items() if 2 * number <= architecture.vocabulary_size)
 
 
 def _behind_keras(variable: Any) -> Any:

@@ -5,6 +5,9 @@
 #              else); some rows alone: make bench ROWS=defaults,large ROUNDS=3 MINUTES=10
 # make bench-peers   install the peers, PyTorch and stock Keras, into an environment of their own (.peers)
 # make bench-memory  how much memory trainings need, beside the plan (an hour at most)
+# make bench-growth  how the cost grows with vocabulary, units, layers, seq len, batch size, corpus (goes on where it stopped)
+# make bench-curves  perplexity against seconds, wordgen and PyTorch on WikiText-2 and Tiny Shakespeare (goes on, too)
+# make records   a row for each of the three texts of docs/records.md (hours; goes on where it stopped)
 # make bench-rest    all else that docs/benchmarks.md tells (half an hour; TORCH_PYTHON=... names a Python that has
 #              PyTorch, to be compared with; ENGLISH="..." and JAPANESE="..." larger texts than the bundled ones;
 #              ROUND_TRIP="..." those that are to come back, by file or by name)
@@ -27,7 +30,7 @@ JAPANESE ?= data/lyrics.txt
 ROUND_TRIP ?= # the bundled English texts
 QUIET_PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test check bench bench-peers bench-memory bench-rest soak pictures sweeps tidy
+.PHONY: demo test check bench bench-peers bench-memory bench-growth bench-curves records bench-rest soak pictures sweeps tidy
 
 demo: $(VENV)/.runs
 	$(BIN)/python train.py --corpus lotr --seq-len 15 --layers 3
@@ -57,6 +60,22 @@ bench-peers: $(VENV)/bin/python
 
 bench-memory: $(VENV)/.develops
 	$(BENCH) bench/memory.py --minutes $(MINUTES)
+	$(BENCH) bench/document.py
+
+bench-growth: $(VENV)/.develops
+	$(BENCH) bench/growth.py --minutes $(MINUTES)
+	$(BENCH) bench/document.py
+
+bench-curves: $(VENV)/.develops
+	for text in wikitext-2 shakespeare; do \
+	  $(BENCH) bench/curves.py $$text --minutes $(MINUTES) --peer-python $(PEERS)/bin/python || exit; \
+	done
+	$(BENCH) bench/document.py
+
+records: $(VENV)/.develops
+	$(BENCH) bench/records.py wikitext-2 small --minutes $(MINUTES)
+	$(BENCH) bench/records.py shakespeare book --minutes $(MINUTES)
+	$(BENCH) bench/records.py lotr book --minutes $(MINUTES)
 	$(BENCH) bench/document.py
 
 bench-rest: $(VENV)/.develops

@@ -9,11 +9,12 @@ import statistics
 from collections.abc import Sequence
 from typing import Any
 
-from bench import memory, results, training
+from bench import curves, growth, memory, pictures, records, results, training
 from bench.rows import ROWS
 from bench.turns import ROOT
 
-BENCHMARKS = ROOT / "docs" / "benchmarks.md"
+BENCHMARKS, RECORDS = ROOT / "docs" / "benchmarks.md", ROOT / "docs" / "records.md"
+PICTURES = ROOT / "docs" / "pictures"
 _NOTHING = "Nothing was measured yet."
 _NAMES = {"ours": "wordgen", "pytorch": "PyTorch", "stock_keras": "Keras `fit`", "products": "products alone"}
 
@@ -21,6 +22,11 @@ _NAMES = {"ours": "wordgen", "pytorch": "PyTorch", "stock_keras": "Keras `fit`",
 def main() -> None:
     results.put_between(BENCHMARKS, "training", training_tables(results.load(training.NAME)))
     results.put_between(BENCHMARKS, "memory", memory_table(results.load(memory.NAME)))
+    results.put_between(BENCHMARKS, "growth", growth_tables(results.load(growth.NAME)))
+    pictures.draw_growth(results.load(growth.NAME), PICTURES / "growth.svg")
+    results.put_between(BENCHMARKS, "curves", curves_told(results.load(curves.NAME)))
+    pictures.draw_curves(results.load(curves.NAME), PICTURES / "perplexity-against-seconds.svg")
+    results.put_between(RECORDS, "records", records_table(results.load(records.NAME)))
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -100,6 +106,50 @@ def memory_table(found: dict[str, Any]) -> str:
     head = ["training", "parameters", "GiB planned", "GiB measured", "planned / measured", "commit"]
     lines = [[*memory.columns(name, told), told["commit"]] for name, told in measured.items()]
     return f"{table(head, lines)}\n\nMeasured by:\n\n{origins(list(measured.values()))}"
+
+
+def growth_tables(found: dict[str, Any]) -> str:
+    if not found:
+        return _NOTHING
+    parts = ["![CPU time and memory of trainings, one panel for each sweep](pictures/growth.svg)"]
+    head = ["CPU", "wall", "peak MB", "s of the first step", "parameters"]
+    for sweep in growth.SWEEPS:
+        points = growth.points_of(found, sweep)
+        if not points:
+            continue
+        told = [[told[name] for name in ("cpu", "wall", "peak_mb", "first_step", "parameters")] for _, told in points]
+        rows = [[f"{value:,g}", *map(_shown, figures)] for (value, _), figures in zip(points, told, strict=True)]
+        values = [value for value, _ in points]
+        unit = "seconds to the first step" if sweep == "corpus" else "µs a token"
+        named = sweep.replace("_", " ") + (" (MB)" if sweep == "corpus" else "")
+        parts.append(table([named, *(f"{name}, {unit}" for name in head[:2]), *head[2:]], rows))
+        words = [
+            growth.in_words(name, values, [each[k] for each in told]) for k, name in ((0, "CPU time"), (2, "memory"))
+        ]
+        parts.append(f"Of {named}: {'; '.join(words)}.")
+    return "\n\n".join([*parts, "Measured by:", origins(list(found.values()))])
+
+
+def _shown(figure: float) -> str:
+    return f"{figure:,.0f}" if figure >= 100 else f"{figure:,.1f}"
+
+
+def curves_told(found: dict[str, Any]) -> str:
+    if not found:
+        return _NOTHING
+    parts = ["![Valid perplexity over CPU seconds](pictures/perplexity-against-seconds.svg)"]
+    parts += [f"{kept['corpus']}, recipe `{kept['recipe']}`: {curves.in_words(kept)}" for kept in found.values()]
+    return "\n\n".join([*parts, "Measured by:", origins(list(found.values()))])
+
+
+def records_table(found: dict[str, Any]) -> str:
+    rows = [row for kept in found.values() if (row := records.columns(kept)) is not None]
+    if not rows:
+        return _NOTHING
+    head = ["text", "test perplexity", "seeds", "CPU s", "wall s", "recipe", "date", "commit"]
+    # Of each text the older first: a ladder.
+    rows.sort(key=lambda row: (row[0], row[-2]))
+    return f"{table(head, rows)}\n\nMeasured by:\n\n{origins(list(found.values()))}"
 
 
 if __name__ == "__main__":

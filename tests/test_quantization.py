@@ -39,14 +39,15 @@ def test_each_weight_comes_back_within_half_a_step(name: str, weight: np.ndarray
     assert (found[weight == 0] == 0).all()
 
 
-def test_a_row_of_the_embedding_and_a_column_of_a_kernel_have_a_scale_of_their_own():
+@pytest.mark.parametrize("of_tokens", ["embedding", "output/kernel"])
+def test_a_row_of_a_token_and_a_column_of_a_kernel_have_a_scale_of_their_own(of_tokens: str):
     """One huge weight takes nothing from what other tokens and other units are."""
     weight = np.full((3, 4), 0.1, np.float32)
     weight[1, 2] = 1e6
-    written = dequantized(quantized({"embedding": weight, "layer_1/kernel": weight}))
-    np.testing.assert_allclose(written["embedding"][[0, 2]], weight[[0, 2]], rtol=1e-6)
+    written = dequantized(quantized({of_tokens: weight, "layer_1/kernel": weight}))
+    np.testing.assert_allclose(written[of_tokens][[0, 2]], weight[[0, 2]], rtol=1e-6)
     np.testing.assert_allclose(written["layer_1/kernel"][:, [0, 1, 3]], weight[:, [0, 1, 3]], rtol=1e-6)
-    assert written["embedding"][1].tolist() == pytest.approx([0, 0, 1e6, 0])
+    assert written[of_tokens][1].tolist() == pytest.approx([0, 0, 1e6, 0])
 
 
 def test_biases_stay_as_they_are(tmp_path: Path):

@@ -1,7 +1,7 @@
 """Weights as 8-bit integers with a scale a row, in a quarter of the bytes.
 
-A row is what belongs together: the weights of one token in the embedding, of one output unit in a kernel. Each weight
-is a whole number of steps from -127 to 127, and the scale is the size of a step. Biases are small and stay as they are.
+A row is what belongs together: the weights of one token in the embedding and in the output, of one unit in a kernel.
+Each weight is a whole number of steps from -127 to 127, and the scale is the size of a step. Biases are small and stay.
 """
 
 from collections.abc import Iterator, Mapping
@@ -16,6 +16,7 @@ Arrays = Mapping[str, NDArray[Any]]
 Floats = NDArray[np.float32]
 
 _STEPS = 127
+_A_ROW_A_TOKEN = ("embedding", "output/kernel")
 _SCALE = "/scale"
 _SMALLEST_SCALE = np.finfo(np.float32).tiny
 
@@ -63,5 +64,5 @@ def _stays(name: str) -> bool:
 
 
 def _axis(name: str) -> int:
-    """Along which a row lies: kernels have an output unit in each column."""
-    return 1 if name == "embedding" else 0
+    """Along which a row lies: layers and projection have an output unit in each column."""
+    return 1 if name in _A_ROW_A_TOKEN else 0

@@ -4,6 +4,7 @@ python -m bench.ways.ours SETTINGS_AS_JSON SECONDS_OF_A_TURN
 """
 
 import json
+import resource
 import sys
 import time
 from typing import Any
@@ -21,13 +22,15 @@ def main(settings: str, seconds: str) -> None:
     from wordgen.training.reports import Begun, Plan, StepReport
 
     turns.imported()
+    cpu_of_import = time.process_time()
 
     class Watching(wordgen.Observer):
         """Waits for its turn in what is told behind a call of the step."""
 
-        learned = 0
-        steps = steps_of_call = 0
-        began = first_step = 0.0
+        def __init__(self) -> None:
+            self.learned = self.steps = self.steps_of_call = 0
+            self.began = self.first_step = 0.0
+            self.before: dict[str, float] = {}
 
         def planned(self, plan: Plan) -> None:
             self.plan = plan
@@ -35,6 +38,9 @@ def main(settings: str, seconds: str) -> None:
 
         def begun(self, begun: Begun) -> None:
             self.began = time.monotonic()
+            children = resource.getrusage(resource.RUSAGE_CHILDREN)  # texts are cut by processes
+            cpu = time.process_time() + children.ru_utime + children.ru_stime
+            self.before = {"wall_before": turns.seconds(), "cpu_before": cpu - cpu_of_import}
 
         def stepped(self, report: StepReport) -> None:
             self.steps += 1
@@ -61,13 +67,12 @@ def main(settings: str, seconds: str) -> None:
 
             versions = {name: version(name) for name in ("tensorflow", "keras", "numpy")}
             size = self.plan.architecture.vocabulary_size
-            planned = self.plan.memory.all / 1e6
             return {
                 "versions": {"wordgen": wordgen.__version__, **versions},
                 "first_step": self.first_step,
                 "vocabulary": size,
                 "parameters": self.plan.architecture.parameters,
-                "planned_mb": planned,
+                **self.before,
             }
 
     turns.begin()

@@ -1,0 +1,69 @@
+"""What the scripts in bench/ compute by themselves; that they measure what they say, their figures show."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.growth import bend, in_words
+from bench.results import put_between
+from bench.rows import SPECIAL, Row, batches, tokens
+from bench.texts import write_text
+
+
+@given(st.integers(1, 4), st.integers(1, 5), st.integers(1, 6))
+def test_the_streams_of_a_row_go_on_from_batch_to_batch(batch_size: int, seq_len: int, number: int):
+    row = Row(layers=1, units=1, batch_size=batch_size, seq_len=seq_len, vocabulary=50)
+    windows = batches(row, number)
+    assert windows.shape == (number, batch_size, seq_len + 1)
+    np.testing.assert_array_equal(windows[1:, :, 0], windows[:-1, :, -1])
+    streams = np.concatenate([windows[0, :, :1], *windows[:, :, 1:]], axis=1)
+    np.testing.assert_array_equal(streams.ravel(), tokens(streams.size, 50))
+
+
+def test_tokens_are_no_special_ones_and_the_same_each_time():
+    drawn = tokens(10_000, 20)
+    assert set(drawn) == set(range(SPECIAL, 20))
+    np.testing.assert_array_equal(drawn, tokens(10_000, 20))
+    counts = np.bincount(drawn)
+    assert counts[SPECIAL] > counts[SPECIAL + 5] > counts[19]
+
+
+def test_a_made_up_text_has_each_word_and_about_as_many_as_asked_for(tmp_path: Path):
+    write_text(tmp_path / "text.txt", 3000, 700)
+    words = (tmp_path / "text.txt").read_text().split()
+    assert len(words) == 3000
+    assert len(set(words)) == 700 - SPECIAL
+
+
+@given(st.floats(-2, 2), st.floats(-2, 2), st.integers(1, 4))
+def test_a_line_bends_where_its_power_changes(before: float, behind: float, place: int):
+    xs = [2.0**n for n in range(6)]
+    ys = [x**before if n <= place else xs[place] ** (before - behind) * x**behind for n, x in enumerate(xs)]
+    assert bend(xs, ys) == (place if abs(before - behind) >= 0.26 else None) or 0.24 < abs(before - behind) < 0.26
+
+
+def test_growth_in_words():
+    xs = [1.0, 10.0, 100.0]
+    assert in_words("time", xs, [2.0, 20.0, 200.0]) == "time grows with its power 1.0"
+    assert in_words("time", xs, [2.0, 2.0, 200.0]) == "time grows with its power 0.0 up to 10, and 2.0 from there"
+    assert in_words("time", xs[:1], [2.0]) == "time is not told by one point"
+
+
+def test_a_document_keeps_all_that_stands_outside_of_the_marks(tmp_path: Path):
+    path = tmp_path / "page.md"
+    marks = "<!-- x: written by bench/document.py -->\n<!-- end of x -->"
+    path.write_text(f"before\n{marks}\nbehind\n<!-- end of y -->\n", encoding="utf-8")
+    for text in ("one", "two\nlines"):
+        put_between(path, "x", text)
+        found = path.read_text(encoding="utf-8")
+        assert (
+            re.sub(r"(?s)(document.py -->).*(<!-- end of x)", r"\1\n\2", found)
+            == f"before\n{marks}\nbehind\n<!-- end of y -->\n"
+        )
+        assert found.split("-->\n\n")[1].split("\n\n<!--")[0] == text
+    with pytest.raises(SystemExit, match="no place for z"):
+        put_between(path, "z", "text")

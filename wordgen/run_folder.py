@@ -9,7 +9,7 @@ from pathlib import Path
 
 from wordgen.base import Base, shipped_bases
 from wordgen.bundle import CONFIG, WEIGHTS, is_bundle, load_bundle
-from wordgen.errors import BundleError, SettingError, StorageError, WordgenError, WorkerLostError
+from wordgen.errors import BundleError, SettingError, StorageError, WordgenError, WorkerLostError, reason_of
 from wordgen.files import is_unfinished, make_folder, told_plainly
 from wordgen.generation.trained import TrainedModel
 from wordgen.run_lock import LOCK, SWEEP_LOCK, being_trained, changing_folders, in_training, is_in_training
@@ -250,9 +250,19 @@ def load(model: str | Path | None = None) -> TrainedModel:
 
 def trained_models() -> list[Path]:
     """The folders of all runs that have a model, by name."""
-    if not SAVED_MODELS.is_dir():
+    return sorted(folder for folder in saved_folders() if is_bundle(folder))
+
+
+def saved_folders() -> list[Path]:
+    """All that lies in saved_models; where that may not be read, a sentence."""
+    try:
+        return list(SAVED_MODELS.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
         return []
-    return sorted(folder for folder in SAVED_MODELS.iterdir() if is_bundle(folder))
+    except OSError as error:
+        raise BundleError(
+            f"{SAVED_MODELS} cannot be read: {reason_of(error)}. Change its permissions, or work in another folder."
+        ) from error
 
 
 def _newest() -> Path:

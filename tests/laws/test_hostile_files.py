@@ -314,6 +314,35 @@ def test_a_model_whose_name_cannot_be_written_down_begins_no_run(
     assert "--init-from must be a name in UTF-8, not 'a\\udcff': rename that file or folder." in capsys.readouterr().err
 
 
+def test_saved_models_that_may_not_be_read_are_a_sentence(in_empty_folder: Path, capsys: pytest.CaptureFixture[str]):
+    make_run("good")
+    commands = [
+        ["runs"],
+        ["runs", "show", "x"],
+        ["generate"],
+        ["generate", "--model", "x"],
+        ["evaluate"],
+        ["evaluate", "x"],
+    ]
+    for command in commands:
+        main(command)  # all that it imports is imported now
+    capsys.readouterr()
+    in_empty_folder.chmod(0o755)
+    Path("saved_models").chmod(0)
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(65534)  # root may read everything
+    try:
+        told = [(main(command), capsys.readouterr().err) for command in commands]
+    finally:
+        os.seteuid(user)
+        Path("saved_models").chmod(0o755)
+    for code, sentence in told:
+        assert code == 2
+        assert sentence.startswith("Error: saved_models cannot be read: Permission denied. Change its permissions")
+        assert sentence.count("\n") == 1
+
+
 JSON = st.recursive(
     st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=4)),
     lambda inner: st.one_of(st.lists(inner, max_size=2), st.dictionaries(st.text(max_size=4), inner, max_size=2)),

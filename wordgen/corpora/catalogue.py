@@ -11,7 +11,7 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from wordgen.corpora.settings import Encoding
-from wordgen.errors import CorpusError, SettingError
+from wordgen.errors import CorpusError, SettingError, reason_of
 from wordgen.files import read_regular, read_toml
 from wordgen.settings import Settings, setting
 
@@ -77,7 +77,7 @@ class Listing(Settings):
             self._check(downloads)
             return tuple(downloads)
         except (OSError, ValueError, SettingError) as error:
-            raise CorpusError(f"The listing {path} cannot be read: {where}{error}") from error
+            raise CorpusError(f"The listing {path} cannot be read: {where}{reason_of(error)}.") from error
 
     def _download(self, columns: list[str], row: list[str]) -> Download:
         if len(row) != len(columns):
@@ -230,7 +230,7 @@ def _entries(path: Path) -> dict[str, CatalogueEntry]:
             entries[name] = CatalogueEntry.from_table(name, table, path.parent.resolve())
         return entries
     except (OSError, ValueError, SettingError, TypeError, AttributeError) as error:
-        raise CorpusError(f"The catalogue {path} cannot be read: {entry}{error}") from error
+        raise CorpusError(f"The catalogue {path} cannot be read: {entry}{reason_of(error)}.") from error
 
 
 def _is_web_address(address: str) -> bool:

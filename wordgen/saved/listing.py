@@ -14,7 +14,7 @@ from wordgen.errors import BundleError, SettingError, WordgenError
 from wordgen.generation.copies import COPY_INDEX, CopyIndex
 from wordgen.page.facts import Facts, Score
 from wordgen.page.measured import as_json, read_measured
-from wordgen.run_folder import find_model, holds_runs
+from wordgen.run_folder import find_model, holds_runs, saved_folders
 from wordgen.run_lock import LOCK, is_in_training
 from wordgen.run_names import REPORT, SAVED_MODELS, is_run_name, is_set_aside, name_of
 from wordgen.training.checkpoint import FOLDER as CHECKPOINTS
@@ -270,4 +270,5 @@ def _saved_at(folder: Path) -> float:
 
 def folders_in(folder: Path) -> Iterator[Path]:
     with suppress(OSError):
-        yield from (path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+        found = saved_folders() if folder == SAVED_MODELS else folder.iterdir()
+        yield from (path for path in found if path.is_dir() and not path.name.startswith("."))

@@ -21,7 +21,7 @@ from wordgen.errors import SettingError
 from wordgen.lab.planning import plan_sweep
 from wordgen.lab.sweep_file import find_sweep
 from wordgen.recipes import find_recipe, recipe_for, recipe_in_words, recipe_names
-from wordgen.run_settings import TrainSettings, resumed_settings
+from wordgen.run_settings import HEAD_START, TrainSettings, resumed_settings
 from wordgen.training.settings import TrainingSettings
 
 OWN = """
@@ -54,6 +54,7 @@ def test_each_can_be_taken_and_says_what_it_is_for(name: str):
         assert getattr(settings, setting) == value
     assert recipe.about.endswith(".")
     assert 20 < len(recipe.about) < 160
+    assert recipe.results or name == HEAD_START  # which is measured with the bases
     for result in recipe.results:
         assert result.command == f"python train.py --corpus {result.corpus} --recipe {name}"
 

@@ -63,6 +63,8 @@ def train(
     decay_after: int | None = None,
     warm_up: int | None = None,
     weight_decay: float | None = None,
+    layer_decay: float | None = None,
+    pull: float | None = None,
     label_smoothing: float | None = None,
     average_after: int | None = None,
     sampled_output: int | None = None,
@@ -148,6 +150,10 @@ def train(
             else 0
         weight_decay: how much all weights shrink in a step, times the learning rate; 1e-6 is usual with sgd, 0.01
             with adam (default: 0.0)
+        layer_decay: multiply the learning rate by this once more in each layer below the output, the word vectors
+            last; below 1 a run that begins from another model changes its lower layers less (default: 1.0)
+        pull: how much all weights go back in a step to those that the run began with, times the learning rate
+            (default: 0.0)
         label_smoothing: share of the odds that learning aims to give to all symbols alike; perplexity is told
             without it (default: 0.0)
         average_after: average the weights of all further steps once an epoch is worse than the best of the epochs

@@ -81,3 +81,20 @@ def test_slots_have_the_names_of_their_weights():
     assert names["sgd"] == set()
     assert names["rmsprop"] == squares | {"scale_of_rows"}
     assert names["adam"] == squares | {f"mean/{name}" for name in SHAPES} | {"steps"}
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "rmsprop", "adam"])
+def test_lower_layers_move_less(optimizer: OptimizerName):
+    """A step of each at its share of the rate, which is whole at the output."""
+    shapes = {"embedding": (9, 4), "layer_1/kernel": (4, 4), "layer_2/bias": (4,), "output/bias": (9,)}
+
+    def moved(layer_decay: float, rate: float) -> dict[str, np.ndarray]:
+        weights = {name: tf.Variable(tf.zeros(shape)) for name, shape in shapes.items()}
+        moving = OPTIMIZERS[optimizer](TrainingSettings(optimizer=optimizer, layer_decay=layer_decay), weights)
+        moving.move({name: tf.fill(shape, 0.1) for name, shape in shapes.items()}, tf.constant(rate))
+        return {name: np.asarray(weight) for name, weight in weights.items()}
+
+    found = moved(0.5, 0.1)
+    for name, share in {"output/bias": 1.0, "layer_2/bias": 0.5, "layer_1/kernel": 0.25, "embedding": 0.125}.items():
+        np.testing.assert_array_equal(found[name], moved(1.0, share * 0.1)[name])
+        assert (found[name] != 0).all()

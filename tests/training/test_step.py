@@ -218,6 +218,8 @@ def test_several_steps_a_call_are_the_same_as_one_by_one(precision: str, more: d
             word_dropout=0.1,
             weight_drop=0.2,
             weight_decay=0.01,
+            layer_decay=0.7,
+            pull=0.1,
             average_after=1,
             precision=precision,
             **{"seq_len": 3, **more},
@@ -317,6 +319,26 @@ def test_weights_shrink_by_the_decay_times_the_rate(optimizer: str):
     network, _, _ = make()
     for weight, plain, shrunk in zip(network.trainable_variables, moved(), moved(weight_decay=0.1), strict=True):
         np.testing.assert_allclose(shrunk - plain, -0.25 * 0.1 * np.asarray(weight), atol=2e-6)
+
+
+def test_weights_go_back_to_those_that_the_run_began_with():
+    """By the pull times the rate; and a run that goes on pulls to the same ones."""
+    _, stepper, batches = make(optimizer="sgd", pull=0.1)
+    start = stepper.state(stepper.zero_carry())
+    _, _, carry = stepper([batches.batch(1, 0)], stepper.zero_carry(), 1, [0.5])
+    state = stepper.state(carry)
+
+    def moved(pull: float) -> dict[str, np.ndarray]:
+        _, other, _ = make(optimizer="sgd", pull=pull)
+        kept = {name: each for name, each in state.items() if pull or not name.startswith("optimizer/start/")}
+        _, _, behind = other([batches.batch(1, 1)], other.restore(kept), 2, [0.5])
+        return {name: each for name, each in other.state(behind).items() if name.startswith("weights/")}
+
+    plain = moved(0.0)
+    for name, pulled in moved(0.1).items():
+        went_back = -0.5 * 0.1 * (state[name] - start[name])
+        assert np.abs(went_back).max() > 1e-5
+        np.testing.assert_allclose(pulled - plain[name], went_back, atol=2e-6, err_msg=name)
 
 
 def test_label_smoothing_moves_the_weights_but_not_the_loss_that_is_told():

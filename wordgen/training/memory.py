@@ -75,7 +75,7 @@ class Memory:
         rows = -(-settings.batch_size // workers)
         places = rows * longest_step(settings.seq_len, vary=settings.vary_seq_len)
         weights = _FLOAT * architecture.parameters
-        kept = 1 + _SLOTS[settings.optimizer] + (settings.average_after is not None)
+        kept = 1 + _SLOTS[settings.optimizer] + (settings.average_after is not None) + (settings.pull > 0)
         measured_apart = settings.average_after is not None or settings.precision == "bfloat16"
         validated = streams_for(tokens["valid"]) * _VALIDATION_SEQ_LEN * architecture.vocabulary_size / workers
         return cls(

@@ -4,6 +4,7 @@ All of it happens within a replica, on the replica's own copy of every weight: t
 replicas, so all copies move alike. A gradient of some rows alone moves those rows alone, where that is the same.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -27,30 +28,40 @@ class Optimizer:
 
     def __init__(self, settings: TrainingSettings, weights: Mapping[str, Any], by_rows: Iterable[str] = ()) -> None:
         """`by_rows` names the weights whose gradients are of some rows. Call this in the scope of the strategy."""
-        self._clip, self._weight_decay = settings.clip, settings.weight_decay
+        self._clip, self._weight_decay, self._pull = settings.clip, settings.weight_decay, settings.pull
+        self._shares = _shares_of_rate(weights, settings.layer_decay)
         self._weights = weights
         self._by_rows = tuple(by_rows)
         self.slots: dict[str, Any] = {}
         """What the optimizer keeps from step to step, by name."""
+        if self._pull:  # kept, so that a run that goes on needs no more the model that it began from
+            self.slots |= {f"start/{name}": tf.Variable(weight, trainable=False) for name, weight in weights.items()}
 
     def move(self, gradients: Gradients, rate: Tensor) -> Tensor:
         """The norm of the gradient before it was clipped."""
         gradients = {name: _each_row_once(gradient) for name, gradient in gradients.items()}
         norm = tf.sqrt(2 * tf.add_n([tf.nn.l2_loss(_values(gradient)) for gradient in gradients.values()]))
         if self._weight_decay:
-            for weight in self._weights.values():
-                _subtract(weight, rate * self._weight_decay * weight)
+            for name, weight in self._weights.items():
+                _subtract(weight, self._rate(rate, name) * self._weight_decay * weight)
+        if self._pull:
+            for name, weight in self._weights.items():
+                _subtract(weight, self._rate(rate, name) * self._pull * (weight - self.slots[f"start/{name}"]))
         self._move(gradients, rate, norm)
         return norm
+
+    def _rate(self, rate: Tensor, name: str) -> Tensor:
+        """That of one weight."""
+        return rate * self._shares[name]
 
     def _move(self, gradients: Gradients, rate: Tensor, norm: Tensor) -> None:
         rate = rate * self._share_kept(norm)
         for name, gradient in gradients.items():
-            handle = self._weights[name].handle
+            handle, own = self._weights[name].handle, self._rate(rate, name)
             if name in self._by_rows:
-                _add_to_rows(self._weights[name], gradient.indices, -rate * gradient.values)
+                _add_to_rows(self._weights[name], gradient.indices, -own * gradient.values)
             else:
-                tf.raw_ops.ResourceApplyGradientDescent(var=handle, alpha=rate, delta=gradient)
+                tf.raw_ops.ResourceApplyGradientDescent(var=handle, alpha=own, delta=gradient)
 
     def _share_kept(self, norm: Tensor) -> Tensor:
         return self._clip / tf.maximum(norm, self._clip) if self._clip > 0 else tf.constant(1.0)
@@ -99,7 +110,7 @@ class RMSprop(Optimizer):
                     var=weight.handle,
                     ms=self.slots[f"mean_square/{name}"].handle,
                     mom=self._unused[tuple(weight.shape)].handle,
-                    lr=rate,
+                    lr=self._rate(rate, name),
                     rho=_RHO,
                     momentum=0.0,
                     epsilon=_RMSPROP_EPSILON,
@@ -114,7 +125,8 @@ class RMSprop(Optimizer):
             squares, rows = self.slots[f"mean_square/{name}"], gradient.indices
             _add_to_rows(squares, rows, (1 - _RHO) / scale * gradient.values**2)
             mean = scale * tf.raw_ops.ResourceGather(resource=squares.handle, indices=rows, dtype=tf.float32)
-            _add_to_rows(self._weights[name], rows, -rate * gradient.values * tf.math.rsqrt(mean + _RMSPROP_EPSILON))
+            moves = -self._rate(rate, name) * gradient.values * tf.math.rsqrt(mean + _RMSPROP_EPSILON)
+            _add_to_rows(self._weights[name], rows, moves)
         too_small = scale < _SMALLEST_SCALE
         tf.cond(too_small, lambda: self._multiply_out(scale), lambda: None)
         _assign(self.slots["scale_of_rows"], tf.where(too_small, 1.0, scale))
@@ -144,7 +156,7 @@ class Adam(Optimizer):
                 v=self.slots[f"mean_square/{name}"].handle,
                 beta1_power=_BETA_1**steps,
                 beta2_power=_BETA_2**steps,
-                lr=rate,
+                lr=self._rate(rate, name),
                 beta1=_BETA_1,
                 beta2=_BETA_2,
                 epsilon=_ADAM_EPSILON,
@@ -153,6 +165,14 @@ class Adam(Optimizer):
 
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {"sgd": Optimizer, "rmsprop": RMSprop, "adam": Adam}
+
+
+def _shares_of_rate(names: Iterable[str], layer_decay: float) -> dict[str, float]:
+    """By weight: the whole rate at the output, and in each layer below less by that factor, least in the embedding."""
+    found = {name: re.match(r"layer_(\d+)/", name) for name in names}
+    above = 1 + max((int(each[1]) for each in found.values() if each), default=0)
+    below_output = {name: above - int(each[1]) if each else 0 for name, each in found.items()}
+    return {name: layer_decay ** (above if name == "embedding" else depth) for name, depth in below_output.items()}
 
 
 # Variables are changed through their handles: a replica may change its own copy so, and Keras and tf.distribute, which

@@ -33,6 +33,7 @@ def plan_in_words(plan: Plan) -> Iterator[tuple[str, str]]:
     yield "memory", f"about {plan.memory.all / 2**30:.1f} GiB"
     length = f"at most {s.epochs} epochs" if s.time_budget is None else f"for {s.time_budget}"
     rate = f"{s.optimizer} at {s.first_learning_rate:g}" + ("" if s.schedule == "constant" else f", {s.schedule}")
+    rate += "" if s.layer_decay == 1 else f", {s.layer_decay:g} times that in each layer below"
     steps = f"{plan.steps_per_epoch:,} steps of {s.batch_size} x {s.seq_len} symbols an epoch, {length}, {rate}"
     yield "training", ", ".join([steps, *_against_learning_by_heart(s)])
     if s.sampled_output is not None and s.sampled_output < a.vocabulary_size:
@@ -44,7 +45,7 @@ def _against_learning_by_heart(settings: TrainingSettings) -> Iterator[str]:
     locked = "locked " if settings.locked_dropout else ""
     rates = {settings.place_rate(place, 2) for place in range(3)}
     yield f"{locked}dropout {' to '.join(f'{rate:g}' for rate in (min(rates), max(rates))[: len(rates)])}"
-    for name in ("word_dropout", "weight_drop", "label_smoothing", "weight_decay", "average_after"):
+    for name in ("word_dropout", "weight_drop", "label_smoothing", "weight_decay", "pull", "average_after"):
         value = getattr(settings, name)
         if value or (name == "average_after" and value is not None):
             yield f"{name.replace('_', ' ')} {value:g}"

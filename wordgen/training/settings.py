@@ -124,6 +124,19 @@ class TrainingSettings(DropoutSettings):
         below=1,
         help="how much all weights shrink in a step, times the learning rate; 1e-6 is usual with sgd, 0.01 with adam",
     )
+    layer_decay: float = setting(
+        1.0,
+        above=0,
+        at_most=1,
+        help="multiply the learning rate by this once more in each layer below the output, the word vectors last; "
+        "below 1 a run that begins from another model changes its lower layers less",
+    )
+    pull: float = setting(
+        0.0,
+        at_least=0,
+        below=1,
+        help="how much all weights go back in a step to those that the run began with, times the learning rate",
+    )
     label_smoothing: float = setting(
         0.0,
         at_least=0,

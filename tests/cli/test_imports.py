@@ -98,3 +98,22 @@ def test_importing_wordgen_imports_next_to_nothing(tmp_path: Path):
     program = "import sys, wordgen; print(len(sys.modules), 'numpy' in sys.modules, wordgen.__version__)"
     ended = run_python("-c", program, cwd=tmp_path)
     assert "False" in ended.stdout
+
+
+@pytest.mark.parametrize("arguments", [["train", "--corpus", "spells", "--dry-run"], ["evaluate"]])
+def test_numpy_hears_that_it_has_one_thread_before_it_is_imported(room: Path, arguments: list[str]):
+    """More of them wait for each other at the layers' small products, and training's end measures the model, too."""
+    probe = f"""
+import os, sys
+class Noting:
+    def find_spec(self, name, path=None, target=None):
+        if name == "numpy":
+            print("numpy with", os.environ.get("OPENBLAS_NUM_THREADS"), file=sys.stderr)
+sys.meta_path.insert(0, Noting())
+os.environ.pop("OPENBLAS_NUM_THREADS", None)
+from wordgen.cli.main import main
+main({arguments!r})
+"""
+    ended = run_python("-c", probe, cwd=room)
+    assert ended.returncode == 0, ended.stderr
+    assert "numpy with 1\n" in ended.stderr

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from wordgen.architecture import NetworkSettings
 from wordgen.cli.exits import EXIT_OK, EXIT_STOPPED, EXIT_WORKER_LOST
 from wordgen.cli.flags import Parser, add_flags, given_settings, verb_parser
+from wordgen.cli.generate import limit_threads
 from wordgen.corpora.settings import STANDARD_INPUT, CorpusSettings
 from wordgen.dropout import DropoutSettings
 from wordgen.errors import SettingError
@@ -62,6 +63,7 @@ def make_parser(prog: str) -> Parser:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    limit_threads(1)  # the best model is measured by threads of our own
     resuming = arguments.resume is not None
     if not resuming and "corpus" not in arguments:
         raise SettingError(f"--corpus is required, or --resume to go on with a run. See {arguments.help_command}")

@@ -15,8 +15,8 @@ from wordgen.generation.step import NumpyNetwork
 
 MOST_SYMBOLS = 3_000_000
 """The n-grams of a larger training text take longer than one likes to wait at the end of a training."""
-MOST_PREDICTED = 20_000
-"""And so does reading a larger valid part once more, token by token."""
+MOST_PREDICTED = 5_000
+"""And so does reading a larger valid part once more, token by token; most of all where NumPy has threads of its own."""
 
 
 def beside_counting(dataset: Dataset, perplexity: float, folder: Path) -> dict[str, Any]:

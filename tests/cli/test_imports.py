@@ -100,7 +100,9 @@ def test_importing_wordgen_imports_next_to_nothing(tmp_path: Path):
     assert "False" in ended.stdout
 
 
-@pytest.mark.parametrize("arguments", [["train", "--corpus", "spells", "--seq-len", "10000"], ["evaluate", "--samples", "0"]])
+@pytest.mark.parametrize(
+    "arguments", [["train", "--corpus", "spells", "--seq-len", "10000"], ["evaluate", "--samples", "0"]]
+)
 def test_numpy_hears_that_it_has_one_thread_before_it_is_imported(room: Path, arguments: list[str]):
     """More of them wait for each other at the layers' small products, and training's end measures the model, too."""
     probe = f"""

@@ -1,6 +1,7 @@
 """Which text a model is measured on: its own, found again, or any other."""
 
 import shutil
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,8 @@ import pytest
 import wordgen
 from tests.conftest import ROOT, trained_in
 from tests.test_evaluating import units_of_split
+from wordgen.cli.main import main
+from wordgen.corpora.layout import Layout, Wrap
 from wordgen.errors import BundleError, CorpusError
 
 
@@ -77,3 +80,42 @@ def test_a_benchmark_is_read_as_published_from_a_file_as_well(tmp_path: Path, mo
     assert file.ngram == split.ngram
     # Of 5 times 7 + 0 + 0 + 4 + 3 words and 5 ends the very first is not predicted.
     assert split.symbols == 5 * 19 - 1
+
+
+def test_prose_has_the_same_figures_however_its_file_is_laid_out(room: Path, capsys: pytest.CaptureFixture[str]):
+    """The model learned by the line. Where the text is read otherwise, a sentence says so."""
+    units = units_of_split(2)
+    wrapped = [textwrap.fill(unit, 72, break_on_hyphens=False) for unit in units]
+    layouts = {
+        "lines": "\n".join(units),
+        "apart": "\n\n".join(units),
+        "wrapped": "\n\n".join(wrapped),
+        "close": "\n".join(f"    {each}" for each in wrapped),
+    }
+    told = "Read by the paragraph, as this text is laid out, though the model learned by the line: "
+    own, scored = set(), set()
+    for name, text in layouts.items():
+        (room / f"{name}.txt").write_text(text, encoding="utf-8")
+        found = wordgen.evaluate(split=f"{name}.txt", samples=0)
+        own.add((found.symbols, found.perplexity))
+        assert sum(note.startswith(told) for note in found.notes) == (name != "lines")
+        assert main(["score", f"{name}.txt", "--json"]) == 0
+        said = capsys.readouterr()
+        scored.add(said.out)
+        assert said.err.count(told) == (name != "lines")
+    assert len(own) == len(scored) == 1
+
+
+@pytest.mark.parametrize(
+    ("found", "learned", "read"),
+    [
+        (Layout("document", "kept"), Layout("line", "joined"), Layout("line", "joined")),  # verse, for a model of lines
+        (Layout("document", "kept"), Layout("paragraph", "joined"), Layout("paragraph", "joined")),
+        (Layout("line", "joined"), Layout("paragraph", "kept"), Layout("paragraph", "kept")),  # verse without verses
+        (Layout("line", "joined"), Layout("line", "kept"), Layout("line", "kept")),
+        (Layout("line", "joined"), Layout("paragraph", "joined"), Layout("line", "joined")),
+        (Layout("paragraph", "joined", Wrap(60)), Layout("document", "kept"), Layout("paragraph", "joined", Wrap(60))),
+    ],
+)
+def test_line_breaks_are_read_as_the_model_learned_them(found: Layout, learned: Layout, read: Layout):
+    assert found.for_model(learned) == read

@@ -13,6 +13,7 @@ from wordgen.bundle import Bundle
 from wordgen.corpora.catalogue import user_data
 from wordgen.corpora.corpus import Corpus
 from wordgen.corpora.finding import corpus_of, open_corpus
+from wordgen.corpora.layout import Layout, otherwise_in_words
 from wordgen.corpora.settings import ReadingSettings
 from wordgen.dataset.encoding import Dataset, fingerprint, prepare
 from wordgen.dataset.ids import SplitStatistics
@@ -111,17 +112,21 @@ def _dataset(origin: Origin, watcher: Watcher) -> Dataset:
 
 
 def _other_text(origin: Origin, bundle: Bundle, file: str, watcher: Watcher) -> MeasuredText:
-    """Any text, read as the corpus was; what the model learned is wanted to compare with alone."""
-    corpus = _files(file, origin, bundle)
+    """Any text, its prose as it is laid out; what the model learned is wanted to compare with alone."""
     config = bundle.text
+    corpus = _files(file, origin, bundle)
     as_published = not config.starts and config.tokenizer == "whitespace" and config.unit == "line"
     reading = corpus.reading(every_line=as_published, unit=config.unit)
     read = encode_other(reading, bundle.codec, partial(watcher.reading, file), starts=config.starts)
+    layouts = [] if as_published else [corpus.layout_of(each, config.unit) for each in range(len(corpus.files))]
+    otherwise = otherwise_in_words(layouts, Layout(config.unit, config.line_breaks))
     try:
         learned, notes = _dataset(origin, watcher), ()
     except CorpusError as error:
         learned, notes = None, (f"Nothing to compare with: {error}",)
-    return MeasuredText(file, read.ids, read.statistics, learned, False, (*corpus.notes, *read.notes, *notes))
+    return MeasuredText(
+        file, read.ids, read.statistics, learned, False, (*corpus.notes, *read.notes, *otherwise, *notes)
+    )
 
 
 def _files(file: str, origin: Origin, bundle: Bundle) -> Corpus:
@@ -130,14 +135,13 @@ def _files(file: str, origin: Origin, bundle: Bundle) -> Corpus:
         raise CorpusError(
             f"There is no text file '{file[:100]}': --split is valid, test, or a text file or a folder of them."
         )
-    keeps = origin.settings is not None and origin.settings.keep_boilerplate
-    how = ReadingSettings(
-        unit=bundle.text.unit,
-        line_breaks=bundle.text.line_breaks,
-        keep_boilerplate=keeps,
-        fold_width=bundle.text.fold_width,
-    )
-    return replace(corpus_of([path], how), splits=())
+    said = ReadingSettings() if origin.settings is None else ReadingSettings.part_of(origin.settings)
+    how = replace(said, encoding="auto", fold_width=bundle.text.fold_width)
+    learned = Layout(bundle.text.unit, bundle.text.line_breaks)
+    corpus = corpus_of([path], how)
+    found = (corpus.layout_of(number, learned.unit) for number in range(len(corpus.files)))
+    layouts = tuple(layout.for_model(learned) for layout in found)
+    return replace(corpus, unit=learned.unit, line_breaks=learned.line_breaks, layouts=layouts, splits=())
 
 
 def _check(text: MeasuredText, bundle: Bundle, folder: Path) -> None:

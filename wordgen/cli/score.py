@@ -19,6 +19,8 @@ from wordgen.evaluation.in_words import shown_perplexity
 if TYPE_CHECKING:
     from wordgen.generation.scoring import Score, ScoredSentence, ScoredSymbol
 
+_LAID_OUT_LIKE = 200_000
+"""How many characters tell how a file is laid out."""
 # From likely to unlikely: up to so many bits of surprisal, this colour.
 _COLOURS = ((2, "bold green"), (5, "green"), (8, "yellow"), (11, "dark_orange"), (float("inf"), "bold red"))
 
@@ -40,16 +42,20 @@ def make_parser(prog: str) -> Parser:
 
 def run(arguments: argparse.Namespace) -> int:
     limit_threads()
+    from wordgen.corpora.layout import guess_layout
     from wordgen.run_folder import find_model, load
 
     folder = find_model(arguments.model)
-    text = _text(arguments.text)
+    text, from_file = _text(arguments.text)
     model = load(folder)
+    laid_out = guess_layout(text[:_LAID_OUT_LIKE]) if from_file else None
     with closing(SymbolProgress.here("Scoring", "Scored")) as progress:
-        score = model.score(text, progress)
+        score = model.score(text, progress, laid_out=laid_out)
     if not score.symbols:
         raise SettingError('There is nothing to score: give a text, as in wordgen score "The road goes on."')
     tell(f"Scored with {folder.name}.")
+    for sentence in model.reads_otherwise(laid_out) if laid_out else ():
+        tell(sentence)
     ranking = sorted(range(len(score.sentences)), key=[each.perplexity for each in score.sentences].__getitem__)
     if arguments.json:
         ranks = {number: rank for rank, number in enumerate(ranking, 1)}
@@ -60,19 +66,20 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _text(argument: str | None) -> str:
+def _text(argument: str | None) -> tuple[str, bool]:
+    """The text, and whether it is that of a file."""
     from wordgen.corpora.reading import TextFile
 
     if argument is None or argument == "-":
         if argument is None and sys.stdin.isatty():
-            return ""
-        return TextFile(Path("standard input"), content=sys.stdin.buffer.read()).text()
+            return "", False
+        return TextFile(Path("standard input"), content=sys.stdin.buffer.read()).text(), True
     if os.path.isfile(argument):
         tell(f"Reading the file {argument}.")
-        return TextFile(Path(argument)).text()
+        return TextFile(Path(argument)).text(), True
     if os.path.isdir(argument) or (argument.endswith(".txt") and len(argument.split()) == 1):
         raise CorpusError(f"There is no text file {argument}: give a file, or a text in quotation marks.")
-    return as_text(argument)
+    return as_text(argument), False
 
 
 def _as_json(sentence: "ScoredSentence", number: int, rank: int) -> str:

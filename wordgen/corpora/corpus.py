@@ -58,7 +58,7 @@ class Corpus:
     def layout_of(self, file: int, cut_at: UnitKind) -> Layout:
         """How a file is read, given by its number. `cut_at` says what becomes of documents."""
         layout = self.layouts[file] if self.layouts else Layout(self.unit, self.line_breaks)
-        return replace(layout, unit=cut_at) if "document" in (layout.unit, cut_at) else layout
+        return replace(layout, unit=cut_at) if layout.unit == "document" else layout
 
     @property
     def bytes(self) -> int:

@@ -4,7 +4,7 @@ import re
 import statistics
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
@@ -51,6 +51,16 @@ class Layout:
         said = replace(self, unit=unit or self.unit, line_breaks=line_breaks or self.line_breaks)
         return self if said == self else replace(said, wrap=None)
 
+    def for_model(self, learned: "Layout") -> "Layout":
+        """How a text that is laid out like this is read for a model that learned passages as in `learned`.
+
+        Prose as it is laid out, for a passage is the same whether it stands in one line or is wrapped. Where line
+        breaks mean something, as the model learned them; so also lines without blank ones between them, which may
+        be verse, where the model knows line breaks.
+        """
+        prose = self.unit == "paragraph" or learned.line_breaks == "joined"
+        return self if prose and self.line_breaks == "joined" else learned
+
     def in_words(self) -> str:
         breaks = " with line breaks" if self.line_breaks == "kept" and self.unit != "line" else ""
         return f"by the {self.unit}{breaks}" + (", wrapped without blank lines" if self.wrap else "")
@@ -75,6 +85,19 @@ def guess_layout(text: str) -> Layout:
         return Layout("paragraph" if wrap else "line", "joined")
     prose = wrap is not None or lines.mostly_alone or _fill_a_width(lines.blocks)
     return Layout("paragraph", "joined") if prose else Layout("document", "kept")
+
+
+def otherwise_in_words(layouts: Iterable[Layout], learned: Layout) -> tuple[str, ...]:
+    """A sentence where a text is laid out otherwise than what a model has learned."""
+    others = {replace(layout, wrap=None) for layout in layouts} - {learned}
+    if not others:
+        return ()
+    told = " and ".join(sorted(layout.in_words() for layout in others))
+    if learned.line_breaks == "kept" and learned.unit != "line":
+        why = "it expects line breaks, and here they are no tokens"
+    else:
+        why = "unless the lines are paragraphs, it guesses badly where a passage ends"
+    return (f"Read {told}, as this text is laid out, though the model learned {learned.in_words()}: {why}.",)
 
 
 def columns(text: str) -> int:

@@ -8,6 +8,8 @@ from functools import cached_property
 
 from wordgen.bundle import TextConfig
 from wordgen.corpora.folding import folded
+from wordgen.corpora.hyphens import hyphens_of
+from wordgen.corpora.layout import Layout
 from wordgen.corpora.reading import clean
 from wordgen.corpora.units import units_of
 from wordgen.text.apostrophes import as_typed
@@ -52,11 +54,15 @@ class TextReader:
         self._codec = codec
         self._config = config
 
-    def symbols(self, text: str) -> list[str]:
-        """The symbols of all units, with an END between two of them."""
+    def symbols(self, text: str, laid_out: Layout | None = None) -> list[str]:
+        """The symbols of all units, with an END between two of them; of prose that is `laid_out` otherwise, its own."""
         symbols: list[str] = []
         brought_end = True
-        for unit in units_of(enumerate(clean(text).split("\n"), 1), self._config.unit, self._config.line_breaks):
+        layout = self.layout_for(laid_out)
+        lines = list(enumerate(clean(text).split("\n"), 1))
+        joined = layout.unit != "line" and layout.line_breaks == "joined"
+        hyphens = hyphens_of(lambda: lines) if joined and laid_out is not None else None
+        for unit in units_of(lines, layout.unit, layout.line_breaks, wrap=layout.wrap, hyphens=hyphens):
             if not brought_end:
                 symbols.append(END_TOKEN)
             of_unit = self.symbols_within(unit.text)
@@ -64,6 +70,15 @@ class TextReader:
             symbols += of_unit
         spaces = len(text) - len(text.rstrip(" "))  # which units do not have, but letters by letters they count
         return symbols + self._codec.tokenizer.tokenize(" " * spaces)
+
+    @property
+    def learned(self) -> Layout:
+        """How what the model learned was laid out."""
+        return Layout(self._config.unit, self._config.line_breaks)
+
+    def layout_for(self, laid_out: Layout | None) -> Layout:
+        """How a text is read that is laid out so; nothing of it is known of one that was typed."""
+        return self.learned if laid_out is None or not self._config.starts else laid_out.for_model(self.learned)
 
     def symbols_within(self, text: str) -> list[str]:
         """The symbols of a text that is no whole unit."""

@@ -88,6 +88,8 @@ class GenerationSettings(Settings):
     )
 
     def __post_init__(self) -> None:
+        if self.temperature == 0:
+            raise SettingError("--temperature 0 would take the likeliest word each time: --mode greedy does that.")
         super().__post_init__()
         if self.mode == "beam" and self.count > self.beams:
             raise SettingError(

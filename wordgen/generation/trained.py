@@ -12,6 +12,7 @@ import numpy as np
 
 from wordgen.architecture import shown_layers
 from wordgen.bundle import Bundle, fingerprint
+from wordgen.corpora.layout import Layout, otherwise_in_words
 from wordgen.errors import SettingError
 from wordgen.generation.beams import search
 from wordgen.generation.choosing import SymbolKinds, odds_changes
@@ -282,11 +283,19 @@ class TrainedModel:
             )
         return CopyIndex(self.folder / COPY_INDEX, self.vocabulary)
 
-    def score(self, text: str, progress: Progress = lambda done, symbols: None) -> Score:
-        """How likely each word of a text is, sentence by sentence; `progress` is told how far it is."""
-        return score(
-            self._network, self._reader.symbols(text.strip()), self._codec, starts=self._starts, progress=progress
-        )
+    def reads_otherwise(self, laid_out: Layout) -> tuple[str, ...]:
+        """A sentence where a text that is laid out so is read otherwise than what the model learned."""
+        return otherwise_in_words([self._reader.layout_for(laid_out)], self._reader.learned)
+
+    def score(
+        self, text: str, progress: Progress = lambda done, symbols: None, *, laid_out: Layout | None = None
+    ) -> Score:
+        """How likely each word of a text is, sentence by sentence; `progress` is told how far it is.
+
+        The text is read as what the model learned was; prose of a file that is `laid_out` otherwise, as it is.
+        """
+        symbols = self._reader.symbols(text.strip(), laid_out)
+        return score(self._network, symbols, self._codec, starts=self._starts, progress=progress)
 
     def next_words(self, text: str, count: int = 5) -> tuple[NextWord, ...]:
         """What could follow on a text, the likeliest first, with the odds that the network itself gives it."""

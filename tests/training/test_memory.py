@@ -28,7 +28,7 @@ def memory(workers: int = 1, devices: int = 1, **given: object) -> Memory:
 def test_a_large_vocabulary_of_which_some_are_compared_fits_into_a_small_machine():
     """It was refused, for it would need 29.9 GiB, and took 1.43."""
     assert memory(**LARGE, sampled_output=1024).all < 2.5 * 2**30
-    assert memory(**LARGE).all > 8 * 2**30
+    assert memory(**LARGE).all > 5 * 2**30
 
 
 @given(

@@ -19,16 +19,16 @@ from wordgen.training.settings import TrainingSettings
 
 _FLOAT = 4
 _MEBIBYTE = 2**20
-_TENSORFLOW = 590 * _MEBIBYTE
+_TENSORFLOW = 655 * _MEBIBYTE
 _BYTES_A_WORD = 450
 """Of the vocabulary, as text, and in the tables that tokens are looked up in."""
 _VALIDATION_SEQ_LEN = 50
 _SLOTS = {"sgd": 0, "rmsprop": 1, "adam": 2}
-_GRADIENTS = {"sgd": 2.0, "rmsprop": 4.5, "adam": 6.4}
+_GRADIENTS = {"sgd": 0.5, "rmsprop": 1.5, "adam": 1.9}
 """How often a step holds as much as the weights are: gradients, clipped ones, and what the optimizer makes of them."""
-_VALUES_A_UNIT = {"lstm": 16, "gru": 14, "rnn": 5}
+_VALUES_A_UNIT = {"lstm": 18.4, "gru": 10.9, "rnn": 7.0}
 """What is kept of a layer at each place until its gradient is computed."""
-_LOGITS = 3.0
+_LOGITS = 0.95
 """How often a step holds the logits: they, what comes of them on the way to the loss, and their gradient."""
 _LOGITS_WHILE_VALIDATING = 1.1
 

@@ -170,6 +170,16 @@ def test_a_model_speaks_python_too(run: wordgen.Run):
     assert str(model.generate(seed="The caster", length=5)[0]).startswith("The caster")
 
 
+def test_a_run_says_how_far_its_figure_may_be_off_as_evaluate_does(run: wordgen.Run):
+    off = wordgen.evaluate(run.folder, split="valid", samples=0).own.off
+    assert off is not None
+    assert run.ending.off == pytest.approx(off, rel=1e-4)
+    shown = f"± {run.ending.off:,.1f}"
+    assert shown in repr(run)
+    assert shown in run._repr_html_()
+    assert shown in (run.folder / "report.html").read_text(encoding="utf-8")
+
+
 def test_results_are_short_to_look_at_and_tables_in_a_notebook(run: wordgen.Run):
     model = wordgen.load(run.folder)
     texts = model.generate("The caster", length=200, count=3, random_seed=1)

@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from wordgen.bundle import is_bundle, load_bundle
 from wordgen.dataset.encoding import Dataset
-from wordgen.errors import DivergedError
+from wordgen.errors import DivergedError, WordgenError
 from wordgen.evaluation.baselines import unigram_perplexity
-from wordgen.evaluation.counting import beside_counting
-from wordgen.evaluation.in_words import shown_perplexity
+from wordgen.evaluation.counting import beside_counting, valid_loss, valid_nats
+from wordgen.evaluation.in_words import perplexity_in_words, shown_perplexity
 from wordgen.evaluation.verdict import still_falling
 from wordgen.generation.trained import word_to_try
 from wordgen.page.markup import element, joined
@@ -35,7 +38,9 @@ class Run:
 
     def __repr__(self) -> str:
         best = self.ending.best
-        told = "no model" if best is None else f"valid perplexity {shown_perplexity(best.valid_perplexity)}"
+        told = "no model"
+        if best is not None:
+            told = f"valid perplexity {perplexity_in_words(best.valid_perplexity, self.ending.off)}"
         return f"Run({str(self.folder)!r}, epochs={len(self.epochs)}, {told})"
 
     def _repr_html_(self) -> str:
@@ -68,7 +73,7 @@ def telling_of_divergence(prepared: PreparedRun, report: ReportFile | None) -> I
         if report is not None and is_bundle(prepared.plan.folder):
             with suppress(Exception):  # the divergence is what must be told
                 report.diverged()
-                _write_page(prepared, report)
+                _write_page(prepared, report, valid_nats(prepared.dataset, prepared.plan.folder))
         raise
 
 
@@ -80,10 +85,12 @@ def end_run(
     report: ReportFile | None,
 ) -> Run:
     plan, dataset = prepared.plan, prepared.dataset
+    kept = folder is not None and folder.kept and is_bundle(plan.folder)
+    nats = _valid_nats(prepared) if kept and report is not None else None
     ending = Ending(
         reason=outcome.reason,
         stopped=outcome.stopped,
-        model_kept=folder is not None and folder.kept and is_bundle(plan.folder),
+        model_kept=kept,
         best=outcome.best,
         unigram_perplexity=_unigram(dataset),
         word_to_try=word_to_try(dataset.codec),
@@ -92,13 +99,22 @@ def end_run(
             [each.valid_perplexity for each in outcome.epochs],
             broken_off=any(each.step < each.epoch * plan.steps_per_epoch for each in outcome.epochs[-1:]),
         ),
+        off=None if outcome.best is None else valid_loss(dataset, outcome.best.valid_perplexity, nats).off,
     )
     for observer in observers:
         observer.ended(ending)
     if report is not None and ending.model_kept:
         _add_word_vectors(plan, observers)
-        _add_page(prepared, report, observers)
+        _add_page(prepared, report, nats, observers)
     return Run(plan.folder, outcome.epochs, ending)
+
+
+def _valid_nats(prepared: PreparedRun) -> NDArray[np.float64] | None:
+    """What the best model makes of the valid part; nothing where it cannot be read, as the page will tell."""
+    try:
+        return valid_nats(prepared.dataset, prepared.plan.folder)
+    except WordgenError:
+        return None
 
 
 def _add_word_vectors(plan: Plan, observers: Sequence[Observer]) -> None:
@@ -109,10 +125,12 @@ def _add_word_vectors(plan: Plan, observers: Sequence[Observer]) -> None:
         warner(observers)(f"The word vectors for TensorBoard are not written. {error}")
 
 
-def _add_page(prepared: PreparedRun, report: ReportFile, observers: Sequence[Observer]) -> None:
+def _add_page(
+    prepared: PreparedRun, report: ReportFile, nats: NDArray[np.float64] | None, observers: Sequence[Observer]
+) -> None:
     """The page of a run that has ended; whatever goes wrong with it, model and report are there already."""
     try:
-        page = _write_page(prepared, report)
+        page = _write_page(prepared, report, nats)
     except Exception as error:
         warner(observers)(f"The page about the run is not written. {error}")
         return
@@ -120,11 +138,11 @@ def _add_page(prepared: PreparedRun, report: ReportFile, observers: Sequence[Obs
         observer.page_written(page)
 
 
-def _write_page(prepared: PreparedRun, report: ReportFile) -> Path:
+def _write_page(prepared: PreparedRun, report: ReportFile, nats: NDArray[np.float64] | None) -> Path:
     """Compare the best model with counting on the valid part, and write all that is known onto the page."""
     perplexity, step = report.content.get("valid_perplexity"), model_step(report.content)
     if perplexity is not None and step is not None:
-        report.compared("valid", {"step": step, **beside_counting(prepared.dataset, perplexity, prepared.plan.folder)})
+        report.compared("valid", {"step": step, **beside_counting(prepared.dataset, perplexity, nats)})
     return write_page(prepared.plan.folder)
 
 

@@ -257,19 +257,35 @@ def test_a_sparkline_has_a_bar_for_each_value_and_higher_ones_for_larger(values:
         assert (bar <= next_bar) if one <= other else (bar >= next_bar)
 
 
-def end_of(best_epoch: int, valid_perplexity: float, *, still_falling: bool = False, **settings: Any) -> str:
+def end_of(
+    best_epoch: int,
+    valid_perplexity: float,
+    *,
+    still_falling: bool = False,
+    off: float | None = None,
+    **settings: Any,
+) -> str:
     file = io.StringIO()
     progress = TerminalProgress(Console(file=file, width=200, color_system=None), "do generate")
     progress.planned(replace(plan(), settings=replace(plan().settings, **settings)))
     progress.begun(Begun("one CPU", "float32", 8))
     best = EpochReport(best_epoch, 4, 9.0, valid_perplexity, True, 61.0, ())
-    progress.ended(Ending("all epochs done", False, True, best, 20.0, "it", 1.0, still_falling))
+    progress.ended(Ending("all epochs done", False, True, best, 20.0, "it", 1.0, still_falling, off))
     return file.getvalue()
+
+
+def test_it_says_how_far_the_best_figure_may_be_off_where_that_is_known():
+    assert "(less is better): 8.00 ± 0.31 (epoch 2)." in end_of(best_epoch=2, valid_perplexity=8, off=0.314)
+    assert "(less is better): 8.00 (epoch 2)." in end_of(best_epoch=2, valid_perplexity=8)
 
 
 def test_it_says_what_to_do_next():
     assert "do train --resume tale --epochs 4" in end_of(best_epoch=2, valid_perplexity=8, still_falling=True)
-    for settings, longer in (({"schedule": "cosine"}, "--epochs 4"), ({"time_budget": "1.5h"}, "--time-budget 3h")):
+    ways: list[tuple[dict[str, Any], str]] = [
+        ({"schedule": "cosine"}, "--epochs 4"),
+        ({"time_budget": "1.5h"}, "--time-budget 3h"),
+    ]
+    for settings, longer in ways:
         told = end_of(best_epoch=2, valid_perplexity=8, still_falling=True, **settings)
         assert f"For a better one train anew with {longer}." in told
         assert "--resume" not in told

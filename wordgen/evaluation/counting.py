@@ -4,6 +4,9 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from wordgen.bundle import load_bundle
 from wordgen.dataset.encoding import Dataset
 from wordgen.evaluation.baselines import unigram_loss
@@ -11,6 +14,7 @@ from wordgen.evaluation.measures import Loss, predicted_symbols
 from wordgen.evaluation.mixing import Predicted, mixed_with
 from wordgen.evaluation.ngrams import NgramModel, order_for
 from wordgen.evaluation.stream import network_nats
+from wordgen.evaluation.uncertainty import blocks_of
 from wordgen.generation.step import NumpyNetwork
 
 MOST_SYMBOLS = 3_000_000
@@ -19,12 +23,31 @@ MOST_PREDICTED = 5_000
 """And so does reading a larger valid part once more, token by token; most of all where NumPy has threads of its own."""
 
 
-def beside_counting(dataset: Dataset, perplexity: float, folder: Path) -> dict[str, Any]:
-    """The figures of the model in a folder, which has this perplexity on the valid part; no n-grams of a large text."""
+def valid_nats(dataset: Dataset, folder: Path) -> NDArray[np.float64] | None:
+    """What the model in a folder makes of the valid part, token by token; nothing where that is large."""
+    valid = dataset.ids["valid"]
+    if predicted_symbols(valid) > MOST_PREDICTED:
+        return None
+    bundle = load_bundle(folder)
+    return network_nats(NumpyNetwork(bundle.architecture, bundle.weights), valid)
+
+
+def valid_loss(dataset: Dataset, perplexity: float, nats: NDArray[np.float64] | None) -> Loss:
+    """That of a model with this perplexity on the valid part, and how far it may be off where the tokens are known."""
+    valid = dataset.ids["valid"]
+    symbols = predicted_symbols(valid)
+    return Loss(math.log(perplexity) * symbols, symbols, None if nats is None else blocks_of(nats, valid))
+
+
+def beside_counting(dataset: Dataset, perplexity: float, nats: NDArray[np.float64] | None) -> dict[str, Any]:
+    """The figures of a model with this perplexity on the valid part, and what is known of its tokens there.
+
+    There are no n-grams of a large text.
+    """
     train, valid, size = dataset.ids["train"], dataset.ids["valid"], len(dataset.codec.vocabulary)
     characters = dataset.statistics["valid"].all_characters
     unigram = unigram_loss(train, valid, size)
-    model = Loss(math.log(perplexity) * unigram.symbols, unigram.symbols)
+    model = valid_loss(dataset, perplexity, nats)
     figures = {
         "symbols": unigram.symbols,
         "characters": characters,
@@ -37,10 +60,9 @@ def beside_counting(dataset: Dataset, perplexity: float, folder: Path) -> dict[s
         return figures
     order = order_for(dataset.codec.tokenizer.name)
     counted = NgramModel(train, size, order)
-    if predicted_symbols(valid) > MOST_PREDICTED:
+    if nats is None:
         return {**figures, "kneser_ney": {"order": order, **counted.loss(valid).to_mapping(characters)}}
-    bundle = load_bundle(folder)
-    own = Predicted(valid, network_nats(NumpyNetwork(bundle.architecture, bundle.weights), valid))
+    own = Predicted(valid, nats)
     ngram, mixture, notes = mixed_with(counted, own, own)
     mixed = None if mixture is None else {"weight": mixture.weight, **mixture.loss.to_mapping(characters)}
     counts = {"order": order, **ngram.to_mapping(characters)}

@@ -78,6 +78,7 @@ class JsonLog(Observer):
             model_kept=ending.model_kept,
             best_epoch=None if best is None else best.epoch,
             valid_perplexity=None if best is None else best.valid_perplexity,
+            valid_perplexity_off=ending.off,
             unigram_perplexity=ending.unigram_perplexity,
             seconds=ending.seconds,
         )

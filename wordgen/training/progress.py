@@ -15,7 +15,7 @@ from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
-from wordgen.evaluation.in_words import shown_perplexity
+from wordgen.evaluation.in_words import perplexity_in_words, shown_perplexity
 from wordgen.files import shown_size
 from wordgen.settings import flag_name
 from wordgen.training.live import LiveDisplay
@@ -162,8 +162,9 @@ class TerminalProgress(Observer):
         say(f"\n[bold]{stopped}[/] after {shown_duration(ending.seconds)}.", highlight=False)
         if ending.best is not None:
             factor = ending.unigram_perplexity / ending.best.valid_perplexity
+            best = perplexity_in_words(ending.best.valid_perplexity, ending.off)
             say(
-                f"Best valid perplexity (less is better): [bold]{shown_perplexity(ending.best.valid_perplexity)}[/] "
+                f"Best valid perplexity (less is better): [bold]{best}[/] "
                 f"(epoch {ending.best.epoch}). "
                 f"Word frequencies alone: {shown_perplexity(ending.unigram_perplexity)}, {factor:,.2f} times as much.",
                 highlight=False,

@@ -191,6 +191,8 @@ class Ending:
     seconds: float
     still_falling: bool = False
     """Whether the valid perplexity was, when the run ended."""
+    off: float | None = None
+    """How far the best valid perplexity may be off, with 95% certainty, where that was found out."""
 
 
 class Observer:

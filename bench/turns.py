@@ -96,6 +96,8 @@ class Way:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
+            # Ctrl-C is for the one that gives the turns: a training that heard it would save in the middle of an epoch.
+            start_new_session=True,
         )
         self._read = b""
 

@@ -90,7 +90,7 @@ def test_a_file_that_cannot_be_learned(
 def test_a_short_text_says_how_much_is_needed(in_empty_folder: Path, capsys: pytest.CaptureFixture[str]):
     (in_empty_folder / "short.txt").write_text("One road goes on.\n\nOne road ends.\n\nOne more.\n\nOne last.\n")
     assert main(["train", "--corpus", "short.txt"]) == 2
-    assert_one_sentence(capsys.readouterr().err, "needs 61")
+    assert_one_sentence(capsys.readouterr().err, "needs 241")
 
 
 def test_the_real_command_says_it_too_and_debug_shows_where(command: Command):
@@ -124,8 +124,8 @@ def test_a_damaged_model(room: Path, name: str, capsys: pytest.CaptureFixture[st
 @pytest.mark.parametrize(
     ("content", "parts"),
     [
-        (b"", ["other.txt is too short to be evaluated: there is nothing in it to predict."]),
-        (b" \n\n", ["other.txt is too short"]),
+        (b"", ["other.txt is empty: there is nothing to read in it."]),
+        (b" \n\n", ["other.txt is empty"]),
         (b"\x00\x01\x02", ["is not a text"]),
         ("夜の海\n".encode(), ["small knows nothing that stands in other.txt", "the language that it learned"]),
         (None, ["There is no text file 'other.txt'", "--split is valid, test, or a text file"]),

@@ -190,7 +190,9 @@ def test_it_names_every_kind_of_setting_so_that_it_can_be_read_again(evaluated: 
     seen = Finding("undertrained", "", "", settings.longer())
     command = command_to_try(replace(evaluated, finding=seen, settings=settings, can_go_on=False))
     told = settings_from(TrainSettings, make_parser("train").parse_args(shlex.split(command)[4:]))
-    assert told == replace(settings, time_budget="2h")
+    assert told == replace(
+        settings, time_budget="2h", from_scratch=True
+    )  # as it was, also where a base would go with it
 
 
 def test_a_run_that_wants_longer_training_goes_on(evaluated: Evaluation):

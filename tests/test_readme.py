@@ -73,7 +73,9 @@ def test_the_guide_to_writing_runs(trained_room: Path):
 
 def test_the_guide_to_learning_names_flags_that_there_are(tmp_path: Path):
     guide = (ROOT / "docs" / "learning.md").read_text(encoding="utf-8")
-    known = "".join(run_command(verb, "--help", cwd=tmp_path).stdout for verb in ("train", "evaluate", "generate", "launch"))
+    known = "".join(
+        run_command(verb, "--help", cwd=tmp_path).stdout for verb in ("train", "evaluate", "generate", "launch")
+    )
     flags = set(re.findall(r"--[a-z][a-z-]+", guide))
     assert len(flags) > 15
     assert {flag for flag in flags if flag not in known} == set()

@@ -185,3 +185,8 @@ def test_nothing_through_standard_input_is_said(tmp_path: Path, closed: bool):
     assert ended.returncode == 2
     assert ended.stderr == "Error: Nothing came through standard input: there is nothing to learn from.\n"
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_a_corpus_of_nothing_is_refused():
+    with pytest.raises(CorpusError, match="No corpus is named"):
+        open_corpus([])

@@ -59,6 +59,7 @@ def random_network(seed: int = 3, cell: str = "lstm") -> NumpyNetwork:
         name: dice.normal(scale=1.5, size=shape).astype(np.float32)
         for name, shape in architecture.weight_shapes().items()
     }
+    weights["output/kernel"] = weights["output/kernel"].reshape(-1, SIZE).T.copy()
     return NumpyNetwork(architecture, weights)
 
 

@@ -36,6 +36,8 @@ def open_corpus(
     """
     how = how or ReadingSettings()
     names = [wanted] if isinstance(wanted, str) else list(wanted)
+    if not names:
+        raise CorpusError("No corpus is named: give a name, files or folders.")
     entry = catalogue().get(names[0]) if len(names) == 1 else None
     mixed = [name for name in names if name in catalogue() and not _is_there(Path(name))]
     if len(names) > 1 and mixed:

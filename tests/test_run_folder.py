@@ -242,6 +242,7 @@ def test_runs_that_begin_in_the_same_second_get_names_of_their_own():
 
 
 def test_names_that_are_reserved_at_once_differ_and_leave_nothing_behind():
+    SAVED_MODELS.mkdir()
     all_have_one = threading.Barrier(8)
 
     def reserve(_: int) -> str:
@@ -252,7 +253,7 @@ def test_names_that_are_reserved_at_once_differ_and_leave_nothing_behind():
 
     with ThreadPoolExecutor(max_workers=8) as threads:
         assert len(set(threads.map(reserve, range(8)))) == 8
-    assert not SAVED_MODELS.exists()
+    assert not any(SAVED_MODELS.iterdir())
 
 
 def test_a_reserved_name_is_for_the_run_that_is_made_by_it():

@@ -209,8 +209,8 @@ def find_model(model: str | Path | None = None) -> Path:
         one = min((SAVED_MODELS / model).glob(f"*/{REPORT}"), default=None)
         such = "" if one is None else f", as {name_of(one.parent)}"
         raise BundleError(f"'{model}' is a sweep of several runs: take one of them{such}.")
-    names = [*(folder.name for folder in trained), *bases]
-    near = difflib.get_close_matches(str(model), names, n=1)
+    names = [folder.name for folder in trained]
+    near = difflib.get_close_matches(str(model), [*names, *bases], n=1)
     if any(os.path.lexists(each) for each in (model, SAVED_MODELS / model)):
         raise BundleError(f"{model} holds no trained model: {CONFIG} is missing.")
     hint = f"Did you mean {near[0]}?" if near else f"Trained so far: {', '.join(names) or 'none'}."

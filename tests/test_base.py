@@ -16,7 +16,6 @@ from wordgen.base import Base
 from wordgen.bundle import Bundle, load_bundle, save_bundle
 from wordgen.corpora.finding import open_corpus
 from wordgen.dataset.encoding import prepare
-from wordgen.evaluation.baselines import log_frequencies
 from wordgen.evaluation.stream import network_loss
 from wordgen.generation.step import NumpyNetwork
 from wordgen.run_folder import find_base
@@ -25,7 +24,6 @@ from wordgen.text.settings import TextSettings
 from wordgen.text.vocabulary import Vocabulary
 
 WORDS = ("king", "King", "queen", "road", f"{JOINER},", f"{JOINER}s", "walking")
-FREQUENCIES = np.zeros(100, np.float32)
 
 
 @pytest.fixture(scope="module")
@@ -44,24 +42,27 @@ def saved_base(folder: Path, *, tied: bool) -> Base:
     return Base("base", folder)
 
 
-def of_base(base: Base) -> np.ndarray:
-    """The frequencies that the base itself began with."""
-    counts = np.array(base.vocabulary.counts) + 1.0
-    return np.log(counts / counts.sum()).astype(np.float32)
-
-
 @pytest.mark.parametrize("tied", [False, True])
 def test_for_its_own_vocabulary_a_base_gives_its_own_weights(tied: bool, tmp_path: Path):
     base = saved_base(tmp_path, tied=tied)
-    found = base.weights_for(base.vocabulary, of_base(base))
+    found = base.weights_for(base.vocabulary)
     for name, weight in base.bundle.weights.items():
         np.testing.assert_allclose(found[name], weight, atol=1e-6)
+
+
+def test_output_biases_follow_the_frequencies_of_the_new_text_and_that_of_end_stays(base: Base):
+    """END is not counted in a vocabulary: an add-one count for it would be no frequency."""
+    vocabulary = Vocabulary([*((special, 0) for special in RESERVED), ("road", 999), ("king", 0), ("queen", 9)])
+    bias, own = base.weights_for(vocabulary)["output/bias"], base.bundle.weights["output/bias"]
+    change = bias[3:] - own[[base.vocabulary.id_of(word) for word in vocabulary.symbols[3:]]]
+    np.testing.assert_allclose(change - change[2], np.log([100, 0.1, 1]), atol=1e-5)
+    assert (bias[:3] == own[:3]).all()
 
 
 @given(words=st.lists(st.sampled_from((*WORDS, "talking", "x", "Zzz", "日本")), unique=True, min_size=1))
 def test_a_word_that_the_base_knows_keeps_its_weights_wherever_it_is(base: Base, words: list[str]):
     vocabulary = Vocabulary([*((special, 0) for special in RESERVED), *((word, 1) for word in words)])
-    weights = base.weights_for(vocabulary, FREQUENCIES[: len(vocabulary)])
+    weights = base.weights_for(vocabulary)
     own = base.bundle.weights
     for place, word in enumerate(vocabulary.symbols):
         if word in base.vocabulary:
@@ -83,7 +84,7 @@ def test_a_word_with_other_capitals_or_joiner_marks_is_known():
 
 def test_a_new_word_begins_as_the_mean_of_those_that_end_alike(base: Base):
     vocabulary = Vocabulary([*((special, 0) for special in RESERVED), ("talking", 1), ("xyz", 1)])
-    rows = base.weights_for(vocabulary, FREQUENCIES[:5])["embedding"]
+    rows = base.weights_for(vocabulary)["embedding"]
     own = base.bundle.weights["embedding"]
     assert (rows[3] == own[base.vocabulary.id_of("walking")]).all()
     np.testing.assert_allclose(rows[4], own[len(RESERVED) :].mean(axis=0), atol=1e-6)
@@ -110,9 +111,7 @@ def test_a_run_begins_with_the_base_s_weights(begun: Path, monkeypatch: pytest.M
     settings = TextSettings(base_words=50)
     dataset = prepare(open_corpus("fables"), settings, begun / "encoded", base=base.vocabulary)
     assert bundle.vocabulary == dataset.codec.vocabulary
-    expected = base.weights_for(
-        dataset.codec.vocabulary, log_frequencies(dataset.ids["train"], len(dataset.codec.vocabulary))
-    )
+    expected = base.weights_for(dataset.codec.vocabulary)
     for name, weight in bundle.weights.items():
         np.testing.assert_allclose(weight, expected[name], atol=1e-5)
     report = json.loads((begun / "saved_models" / "next" / "report.json").read_text())

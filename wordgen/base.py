@@ -110,15 +110,19 @@ class Base:
             besides=int((known & (counts == 0)).sum()),
         )
 
-    def weights_for(self, vocabulary: Vocabulary, log_frequencies: NDArray[np.float32]) -> Weights:
-        """The base's weights for another vocabulary, whose log-frequencies the output biases follow."""
+    def weights_for(self, vocabulary: Vocabulary) -> Weights:
+        """The base's weights for another vocabulary, whose log-frequencies the output biases follow.
+
+        A vocabulary does not count START and END: their biases stay.
+        """
         weights = dict(self.bundle.weights)
         rows = _Rows(self.vocabulary, vocabulary, self.known(vocabulary))
         weights["embedding"] = rows.of(weights["embedding"])
         if "output/kernel" in weights:
             weights["output/kernel"] = rows.of(weights["output/kernel"])
-        bias = rows.of(weights["output/bias"][:, None])[:, 0]
-        weights["output/bias"] = bias + log_frequencies - rows.of(_log_frequencies(self.vocabulary)[:, None])[:, 0]
+        change = _log_frequencies(vocabulary) - rows.of(_log_frequencies(self.vocabulary)[:, None])[:, 0]
+        change[: vocabulary.special][np.array(self.vocabulary.counts[: self.vocabulary.special]) == 0] = 0
+        weights["output/bias"] = rows.of(weights["output/bias"][:, None])[:, 0] + change
         return weights
 
 

@@ -37,7 +37,7 @@ def test_every_entry_names_a_tokenizer_that_exists_and_files_that_exist_or_can_b
     for entry in bundled_catalogue().values():
         TextSettings(tokenizer=entry.tokenizer)  # pyright: ignore[reportArgumentType]
         assert entry.licence
-        fetched = {download.file for download in entry.downloads}
+        fetched = {download.file for download in entry.opened().downloads}
         lying_here = {*entry.files, *entry.valid_files, *entry.test_files} - fetched
         assert all((bundled_data() / file).is_file() for file in lying_here)
 

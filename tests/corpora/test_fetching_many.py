@@ -245,5 +245,29 @@ def test_files_and_a_listing_are_too_much():
     known_as_tales("http://127.0.0.1/")
     text = Path("data/own.toml").read_text().replace("[tales.listing]", 'files = ["a.txt"]\n[tales.listing]')
     Path("data/own.toml").write_text(text)
-    with pytest.raises(CorpusError, match="its listing names all files: leave out files"):
+    with pytest.raises(CorpusError, match="its listing names all files: leave out files and downloads"):
         catalogue()
+
+
+def known_with_held_out_files(valid: str, test: str) -> None:
+    known_as_tales("http://127.0.0.1/")
+    own = Path("data/own.toml")
+    held_out = f'valid_files = ["{valid}"]\ntest_files = ["{test}"]\n'
+    own.write_text(own.read_text().replace("[tales.listing]", held_out + "[tales.listing]"))
+
+
+def test_files_of_a_listing_that_are_held_out_are_not_trained_on():
+    known_with_held_out_files("03.txt", "07.txt")
+    entry = catalogue()["tales"].opened()
+    assert (entry.valid_files, entry.test_files) == (("03.txt",), ("07.txt",))
+    assert sorted([*entry.files, "03.txt", "07.txt"]) == sorted(TEXTS)
+
+
+@pytest.mark.parametrize(
+    ("valid", "test", "why"),
+    [("03.txt", "nowhere.txt", "has no nowhere.txt"), ("03.txt", "03.txt", "each file is for training, validation or")],
+)
+def test_held_out_files_that_cannot_be_meant_are_refused(valid: str, test: str, why: str):
+    known_with_held_out_files(valid, test)
+    with pytest.raises(CorpusError, match=why):
+        catalogue()["tales"].opened()

@@ -123,19 +123,22 @@ class CatalogueEntry(Settings):
     note: str = setting("")
     downloads: tuple[Download, ...] = setting(())
     listing: Listing | None = setting(None)
-    """In the place of `files` and `downloads`, where there are many."""
+    """In the place of `files` and `downloads`, where there are many. Those that are not held out are for training."""
     folder: Path = setting(Path())
     """Where the catalogue lies that it stands in: its files are named from there, but for those that are fetched."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.listing is not None and (self.files or self.valid_files or self.downloads):
-            raise SettingError("its listing names all files: leave out files, valid_files, test_files and downloads.")
+        if self.listing is not None and (self.files or self.downloads):
+            raise SettingError("its listing names all files: leave out files and downloads.")
         if not self.files and self.listing is None:
             raise SettingError("files must name one file at least.")
         if bool(self.valid_files) != bool(self.test_files):
             raise SettingError("valid_files and test_files go together.")
-        unnamed = {each.file for each in self.downloads} - {*self.files, *self.valid_files, *self.test_files}
+        held_out = self._held_out
+        if len(held_out) < len(self.valid_files) + len(self.test_files) or held_out & {*self.files}:
+            raise SettingError("each file is for training, validation or test, and named once.")
+        unnamed = {each.file for each in self.downloads} - {*self.files, *held_out}
         if unnamed:
             raise SettingError(f"{min(unnamed)} is fetched, but not among its files.")
 
@@ -165,7 +168,16 @@ class CatalogueEntry(Settings):
         if self.listing is None:
             return self
         downloads = self.listing.downloads(self.folder)
-        return replace(self, files=tuple(each.file for each in downloads), downloads=downloads, listing=None)
+        names = [each.file for each in downloads]
+        missing = self._held_out.difference(names)
+        if missing:
+            raise CorpusError(f"The listing of {self.name} has no {min(missing)}, which is to be held out.")
+        files = tuple(name for name in names if name not in self._held_out)
+        return replace(self, files=files, downloads=downloads, listing=None)
+
+    @property
+    def _held_out(self) -> frozenset[str]:
+        return frozenset({*self.valid_files, *self.test_files})
 
     @property
     def is_fetched(self) -> bool:

@@ -63,8 +63,7 @@ class Learner:
             )
             frequencies = log_frequencies(self.dataset.ids["train"], self.plan.architecture.vocabulary_size)
             if self.base is not None:
-                vocabulary = self.dataset.codec.vocabulary
-                self.network.set_weights_by_name(self.base.weights_for(vocabulary, frequencies))
+                self.network.set_weights_by_name(self.base.weights_for(self.dataset.codec.vocabulary))
             elif settings.optimizer == "sgd":  # which learns them slowly; others get no better by it
                 self.network.output_bias.assign(frequencies)
         self.stepper = Stepper(self.network, settings, self.replicas, log_frequencies=frequencies)

@@ -31,10 +31,10 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Base:
     return saved_base(tmp_path_factory.mktemp("base"), tied=False)
 
 
-def saved_base(folder: Path, *, tied: bool) -> Base:
+def saved_base(folder: Path, *, tied: bool, spelling: bool = False) -> Base:
     """A model that knows the words above, each with weights of its own."""
     made = make_bundle()
-    vocabulary = Vocabulary([*((special, 0) for special in RESERVED), *((word, 9) for word in WORDS)])
+    vocabulary = Vocabulary.from_counts(dict.fromkeys(WORDS, 9), size=500, min_count=1, spelling=spelling)
     shape = replace(made.architecture, vocabulary_size=len(vocabulary), tied=tied)
     dice = np.random.default_rng(1)
     weights = {name: dice.normal(size=each).astype(np.float32) for name, each in shape.weight_shapes().items()}
@@ -57,6 +57,17 @@ def test_output_biases_follow_the_frequencies_of_the_new_text_and_that_of_end_st
     change = bias[3:] - own[[base.vocabulary.id_of(word) for word in vocabulary.symbols[3:]]]
     np.testing.assert_allclose(change - change[2], np.log([100, 0.1, 1]), atol=1e-5)
     assert (bias[:3] == own[:3]).all()
+
+
+def test_bytes_that_spell_unknown_words_keep_their_weights(tmp_path: Path):
+    base = saved_base(tmp_path, tied=True, spelling=True)
+    vocabulary = Vocabulary.from_counts({"queen": 3, "Zzz": 1}, size=500, min_count=2, spelling=True)
+    found, own = base.weights_for(vocabulary), base.bundle.weights
+    special = vocabulary.special
+    assert special == base.vocabulary.special
+    assert (found["embedding"][:special] == own["embedding"][:special]).all()
+    assert (found["output/bias"][:special] == own["output/bias"][:special]).all()
+    assert (found["embedding"][special] == own["embedding"][base.vocabulary.id_of("queen")]).all()
 
 
 @given(words=st.lists(st.sampled_from((*WORDS, "talking", "x", "Zzz", "日本")), unique=True, min_size=1))
@@ -98,7 +109,7 @@ def begun(trained_room: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which a run on another text began from that model, and learned next to nothing."""
     room = tmp_path_factory.mktemp("begun")
     shutil.copytree(trained_room / "saved_models", room / "saved_models")
-    options = "--corpus fables --init-from small --epochs 1 --learning-rate 1e-12 --name next --precision float32"
+    options = "--corpus fables --init-from small --epochs 1 --learning-rate 1e-12 --name next --precision float32 --sampled-output 64"
     ended = run_command("train", *options.split(), "--base-words", "50", cwd=room)
     assert ended.returncode == 0, ended.stderr
     (room / "screen").write_text(ended.stdout)

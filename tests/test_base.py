@@ -109,8 +109,8 @@ def begun(trained_room: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which a run on another text began from that model, and learned next to nothing."""
     room = tmp_path_factory.mktemp("begun")
     shutil.copytree(trained_room / "saved_models", room / "saved_models")
-    options = "--corpus fables --init-from small --epochs 1 --learning-rate 1e-12 --name next --precision float32 --sampled-output 64"
-    ended = run_command("train", *options.split(), "--base-words", "50", cwd=room)
+    options = "--corpus fables --init-from small --epochs 1 --learning-rate 1e-12 --name next --precision float32"
+    ended = run_command("train", *options.split(), "--base-words", "50", "--sampled-output", "64", cwd=room)
     assert ended.returncode == 0, ended.stderr
     (room / "screen").write_text(ended.stdout)
     return room

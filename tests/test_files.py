@@ -20,9 +20,15 @@ def test_a_full_disk_is_told_plainly():
     full = Path("/dev/full")
     if not full.exists():
         pytest.skip("this system has no /dev/full")
-    told = pytest.raises(StorageError, match="/dev/full: No space left on device")
+    told = pytest.raises(StorageError, match=r"/dev/full: No space left on device\. Free some space there\.")
     with open(full, "wb", buffering=0) as file, told, told_plainly(full):
         file.write(b"x")
+
+
+def test_where_nobody_may_write_another_folder_is_advised(tmp_path: Path):
+    advice = r"Is a directory\. Choose a folder you may write to\.$"
+    with pytest.raises(StorageError, match=advice), told_plainly(tmp_path):
+        tmp_path.write_bytes(b"x")
 
 
 def test_a_write_that_fails_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -122,7 +122,8 @@ class Base:
             weights["output/kernel"] = rows.of(weights["output/kernel"])
         change = _log_frequencies(vocabulary) - rows.of(_log_frequencies(self.vocabulary)[:, None])[:, 0]
         change[: vocabulary.special][np.array(self.vocabulary.counts[: self.vocabulary.special]) == 0] = 0
-        weights["output/bias"] = rows.of(weights["output/bias"][:, None])[:, 0] + change
+        bias = rows.of(weights["output/bias"][:, None])[:, 0] + change
+        weights["output/bias"] = bias.astype(np.float32)
         return weights
 
 

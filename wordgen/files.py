@@ -21,6 +21,7 @@ _BLOCK = 2**24
 _SECONDS_BETWEEN_LOOKS = 0.2
 _UNFINISHED = re.compile(r"\..+\.\w+")
 _LARGEST_TABLE = 2**22
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 
 @contextmanager
@@ -30,9 +31,8 @@ def told_plainly(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         reason = error.strerror or str(error)
-        raise StorageError(
-            f"Cannot write to {path}: {reason}. Free some space, or choose a folder you may write to."
-        ) from error
+        what_to_do = "Free some space there" if error.errno in _NO_SPACE else "Choose a folder you may write to"
+        raise StorageError(f"Cannot write to {path}: {reason}. {what_to_do}.") from error
 
 
 def is_unfinished(path: Path) -> bool:

@@ -227,7 +227,8 @@ def find_base(model: str) -> Base:
 
 def find_run(run: str | None = None) -> Path:
     """The folder of a run that can be gone on with, by its name; the newest when nothing is given."""
-    runs = sorted(SAVED_MODELS.glob(f"*/{REPORT}"), key=lambda report: report.stat().st_mtime)
+    reports = (report for folder in saved_folders() for report in folder.glob(REPORT))
+    runs = sorted(reports, key=lambda report: report.stat().st_mtime)
     if run is None:
         if not runs:
             raise BundleError(f"There is no run in {SAVED_MODELS} here that could be resumed.")

@@ -141,6 +141,12 @@ def test_the_newest_model_is_found():
     assert find_model() == SAVED_MODELS / "a"
 
 
+def test_saved_models_that_cannot_be_read_are_told_where_a_run_is_to_be_resumed():
+    SAVED_MODELS.symlink_to(SAVED_MODELS.name)
+    with pytest.raises(BundleError, match="saved_models cannot be read"):
+        find_run()
+
+
 def test_a_model_is_found_by_name_or_path_and_a_near_name_is_proposed():
     save(1)
     assert find_model("tale") == find_model(RUN) == RUN

@@ -29,7 +29,7 @@ from wordgen.corpora.catalogue import bundled_data
 from wordgen.errors import BundleError, reason_of
 from wordgen.files import read_toml
 from wordgen.text.escapes import JOINER
-from wordgen.text.vocabulary import Vocabulary
+from wordgen.text.vocabulary import END, START, Vocabulary
 
 ABOUT = "base.toml"
 """What people say of a base, beside its bundle: `read = "92 novels"`."""
@@ -113,7 +113,7 @@ class Base:
     def weights_for(self, vocabulary: Vocabulary) -> Weights:
         """The base's weights for another vocabulary, whose log-frequencies the output biases follow.
 
-        A vocabulary does not count START and END: their biases stay.
+        The biases of START and END stay, since most vocabularies do not count them.
         """
         weights = dict(self.bundle.weights)
         rows = _Rows(self.vocabulary, vocabulary, self.known(vocabulary))
@@ -121,7 +121,7 @@ class Base:
         if "output/kernel" in weights:
             weights["output/kernel"] = rows.of(weights["output/kernel"])
         change = _log_frequencies(vocabulary) - rows.of(_log_frequencies(self.vocabulary)[:, None])[:, 0]
-        change[: vocabulary.special][np.array(self.vocabulary.counts[: self.vocabulary.special]) == 0] = 0
+        change[[START, END]] = 0
         bias = rows.of(weights["output/bias"][:, None])[:, 0] + change
         weights["output/bias"] = bias.astype(np.float32)
         return weights

@@ -1,21 +1,23 @@
-# make demo    set up, learn the bundled text, write with what was learned (about five minutes)
-# make test    set up, run every test
-# make check   what CI runs: format, lint, types, import contracts, tests
-# make bench   how fast wordgen trains beside its peers, in turns (45 minutes at most; on a machine that does nothing
-#              else); some rows alone: make bench ROWS=defaults,large ROUNDS=3 MINUTES=10
-# make bench-peers   install the peers, PyTorch and stock Keras, into an environment of their own (.peers)
-# make bench-memory  how much memory trainings need, beside the plan (an hour at most)
-# make bench-growth  how the cost grows with vocabulary, units, layers, seq len, batch size, corpus (goes on where it stopped)
-# make bench-curves  perplexity against seconds, wordgen and PyTorch on WikiText-2 and Tiny Shakespeare (goes on, too)
-# make records   a row for each of the three texts of docs/records.md (hours; goes on where it stopped)
-# make bench-rest    all else that docs/benchmarks.md tells (half an hour; TORCH_PYTHON=... names a Python that has
-#              PyTorch, to be compared with; ENGLISH="..." and JAPANESE="..." larger texts than the bundled ones;
-#              ROUND_TRIP="..." those that are to come back, by file or by name)
-# make soak    kill and resume a training a hundred times, alone and as one of two (about half an hour)
-# make pictures  take the pictures in docs/pictures anew, from real runs (five minutes; needs Chromium)
-# make sweeps  run the sweeps that come with wordgen to their end (more than two hours, and it can be stopped
-#              and goes on), and put their curves into docs/pictures
-# make tidy    put code into the project's format
+# make demo      install wordgen's requirements, train on a bundled text, and write with the model (about five minutes)
+# make test      install what the tests need, and run all tests
+# make check     run what CI runs: format, lint, types, import contracts, tests
+# make bench     compare the training speed with PyTorch and Keras (45 minutes at most; the machine should do nothing
+#                else); only some rows: make bench ROWS=defaults,large ROUNDS=3 MINUTES=10
+# make bench-peers   install PyTorch and Keras for the comparison into an environment of their own (.peers)
+# make bench-memory  compare the memory of trainings with the plan (an hour at most)
+# make bench-growth  measure how the cost grows with vocabulary, units, layers, seq len, batch size and corpus
+# make bench-curves  measure perplexity against seconds: wordgen and PyTorch on WikiText-2 and Tiny Shakespeare
+# make records   add a row for each of the three texts of docs/records.md (takes hours)
+#                bench-growth, bench-curves and records continue where they stopped
+# make bench-rest    measure everything else in docs/benchmarks.md (half an hour); TORCH_PYTHON=... is a Python with
+#                PyTorch to compare with; ENGLISH="..." and JAPANESE="..." are texts larger than the bundled ones;
+#                ROUND_TRIP="..." are files or names of texts to split and join again
+# make soak      kill and resume a training a hundred times, alone and as one of two processes, run the commands of the
+#                README with the whole training, and run all tests with random examples (more than an hour)
+# make pictures  make the pictures in docs/pictures from real runs (five minutes; needs Chromium)
+# make sweeps    run the sweeps that come with wordgen and copy their curves to docs/pictures (more than two hours; if
+#                it is stopped, the same command continues it)
+# make tidy      format the code
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -28,7 +30,7 @@ BENCH = PYTHONPATH=. $(BIN)/python
 ENGLISH ?= data/lotr.txt data/fables.txt data/spells.txt
 JAPANESE ?= data/lyrics.txt
 ROUND_TRIP ?= # the bundled English texts
-QUIET_PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
+QUIET_PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .PHONY: demo test check bench bench-peers bench-memory bench-growth bench-curves records bench-rest soak pictures sweeps tidy
 
@@ -36,7 +38,7 @@ demo: $(VENV)/.runs
 	$(BIN)/python train.py --corpus lotr --seq-len 15 --layers 3
 	$(BIN)/python generate.py --seed Aragorn --mode sample
 	@echo
-	@echo "Now try it yourself:   . $(BIN)/activate"
+	@echo "Try it yourself:       . $(BIN)/activate"
 	@echo "                       python generate.py --model lotr --seed Gandalf --temperature 0.5 --count 3"
 	@echo "See the curves:        tensorboard --logdir saved_models"
 
@@ -91,9 +93,11 @@ bench-rest: $(VENV)/.develops
 soak: $(VENV)/.develops
 	WORDGEN_KILLS=100 $(BIN)/python -m pytest tests/laws/test_resume.py tests/laws/test_workers.py \
 	  -k "killed_at_random or one_of_two_killed"
+	WORDGEN_WHOLE_README=1 $(BIN)/python -m pytest tests/test_readme.py -k as_they_stand
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --hypothesis-profile random
 
 pictures: $(VENV)/.develops
-	$(BIN)/python -m tests.pictures
+	$(BIN)/python -m tests.helpers.pictures
 
 sweeps: $(VENV)/.develops
 	for sweep in five-networks cells optimizers options; do \
@@ -107,14 +111,14 @@ tidy: $(VENV)/.develops
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
-	  { echo "wordgen needs Python 3.11, 3.12 or 3.13: try  make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 2; }
+	  { echo "wordgen needs Python 3.11, 3.12 or 3.13. Try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 2; }
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.runs: $(VENV)/bin/python requirements.txt
-	@echo "Installing what wordgen needs into $(VENV) (TensorFlow is large: a minute or two) ..."
+	@echo "Installing the requirements into $(VENV) (TensorFlow is large: this takes a minute or two) ..."
 	$(QUIET_PIP) -r requirements.txt
 	@touch $@
 
-$(VENV)/.develops: $(VENV)/.runs requirements-dev.txt requirements-web.txt requirements-onnx.txt
+$(VENV)/.develops: $(VENV)/.runs requirements-dev.txt requirements-web.txt requirements-onnx.txt requirements-music.txt
 	$(QUIET_PIP) -r requirements-dev.txt
 	@touch $@

@@ -1,10 +1,10 @@
-"""Write with a trained model: python generate.py --seed Aragorn --mode sample"""
+"""Generate text with a trained model: python generate.py --seed Aragorn --mode sample"""
 
 import sys
 
 try:
     from wordgen.cli.start import run_script
-except KeyboardInterrupt:  # it came before it could be listened for
+except KeyboardInterrupt:  # Ctrl-C before the signal handler was installed
     print("Stopped.", file=sys.stderr)
     sys.exit(130)
 

@@ -2,19 +2,21 @@
 
 PYTHONPATH=. python bench/checkpoints.py
 
-Trains the command's own network on a bundled text for two epochs, with the clock stopped at every checkpoint;
-then resumes it twice, each time from the start of the process to the report of the first step.
+Trains the network of the usual command on a bundled text for two epochs, and measures each checkpoint. Then it resumes
+the run twice, and measures from the start of the process to the report of the first step.
 """
 
 import json
-import os
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
+
+from bench.results import print_row
+from bench.turns import Turns, Way
 
 CASES: dict[str, dict[str, Any]] = {
     "3x512, lotr (the defaults)": {"corpus": "lotr", "epochs": 2},
@@ -23,10 +25,10 @@ CASES: dict[str, dict[str, Any]] = {
 
 
 def train(verb: str, chosen: dict[str, Any]) -> None:
-    """One process: trains or resumes, and prints what it took."""
-    began = time.time()
+    """Train or resume in this process, and answer what it took."""
+    turns, began = Turns(), time.time()
     import wordgen
-    from wordgen.runs import resume_with
+    from wordgen.api import resume_with
     from wordgen.training.loop import Loop
     from wordgen.training.reports import StepReport
 
@@ -50,11 +52,13 @@ def train(verb: str, chosen: dict[str, Any]) -> None:
         resume_with("run", chosen, [Steps()])
     else:
         wordgen.train_with(wordgen.TrainSettings(**chosen, name="run"), [Steps()])
-    print(json.dumps({"saves": saves, "first": first[0], "all": time.time() - began}))
+    turns.answer(saves=saves, first=first[0], all=time.time() - began)
 
 
 def main() -> None:
-    print("network | MB a checkpoint | ms to save it | s between saves | share | s from --resume to the first step")
+    print_row(
+        "network", "MB a checkpoint", "ms to save it", "s between saves", "share", "s from --resume to the first step"
+    )
     for name, chosen in CASES.items():
         with tempfile.TemporaryDirectory() as room:
             told = _run("train", chosen, Path(room))
@@ -63,18 +67,13 @@ def main() -> None:
             newest = sorted((Path(room) / "saved_models/run/checkpoints").iterdir())[-1]
             size = sum(file.stat().st_size for file in newest.iterdir()) / 1e6
             firsts = [_run("resume", {"epochs": chosen["epochs"] + n}, Path(room))["first"] for n in (1, 2)]
-            print(
-                name, f"{size:.1f}", f"{1000 * saves:.0f}", f"{between:.1f}", f"{saves / between:.1%}",
-                ", ".join(f"{first:.1f}" for first in firsts), sep=" | ", flush=True,
-            )  # fmt: skip
+            figures = f"{size:.1f}", f"{1000 * saves:.0f}", f"{between:.1f}", f"{saves / between:.1%}"
+            print_row(name, *figures, ", ".join(f"{first:.1f}" for first in firsts))
 
 
 def _run(verb: str, chosen: dict[str, Any], room: Path) -> dict[str, Any]:
-    command = [sys.executable, str(Path(__file__).resolve()), verb, json.dumps(chosen)]
-    root = str(Path(__file__).resolve().parents[1])
-    environment = {**os.environ, "PYTHONPATH": root}
-    ended = subprocess.run(command, cwd=room, env=environment, capture_output=True, text=True, check=True)
-    return json.loads(ended.stdout.strip().split("\n")[-1])
+    with closing(Way(sys.executable, "bench.checkpoints", [verb, json.dumps(chosen)], room)) as way:
+        return way.answer()
 
 
 if __name__ == "__main__":

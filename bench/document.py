@@ -1,48 +1,46 @@
-"""Write the tables of docs/benchmarks.md and docs/records.md, and the pictures beside them, from bench/results/.
+"""Writes the tables of docs/benchmarks.md and docs/records.md, and the pictures beside them, from bench/results/.
 
 PYTHONPATH=. python bench/document.py
 
-What was never measured has no table. A document keeps all that stands outside of the marks.
+What was never measured has no table. A document keeps all that is outside of the marks.
 """
 
 import statistics
-from collections.abc import Sequence
 from typing import Any
 
 from bench import curves, growth, memory, pictures, records, results, training
 from bench.rows import ROWS
 from bench.turns import ROOT
+from wordgen.sweep.results import markdown_table
 
 BENCHMARKS, RECORDS = ROOT / "docs" / "benchmarks.md", ROOT / "docs" / "records.md"
 PICTURES = ROOT / "docs" / "pictures"
-_NOTHING = "Nothing was measured yet."
 _NAMES = {"ours": "wordgen", "pytorch": "PyTorch", "stock_keras": "Keras `fit`", "products": "products alone"}
 
 
 def main() -> None:
-    results.put_between(BENCHMARKS, "training", training_tables(results.load(training.NAME)))
-    results.put_between(BENCHMARKS, "memory", memory_table(results.load(memory.NAME)))
-    results.put_between(BENCHMARKS, "growth", growth_tables(results.load(growth.NAME)))
-    pictures.draw_growth(results.load(growth.NAME), PICTURES / "growth.svg")
-    results.put_between(BENCHMARKS, "curves", curves_told(results.load(curves.NAME)))
-    pictures.draw_curves(results.load(curves.NAME), PICTURES / "perplexity-against-seconds.svg")
-    results.put_between(RECORDS, "records", records_table(results.load(records.NAME)))
+    for document, module, text_of in (
+        (BENCHMARKS, training, training_tables),
+        (BENCHMARKS, memory, memory_table),
+        (BENCHMARKS, growth, growth_tables),
+        (BENCHMARKS, curves, curves_text),
+        (RECORDS, records, records_table),
+    ):
+        found = results.load(module.NAME)
+        text = f"{text_of(found)}\n\n{_origins(found)}" if found else "Nothing was measured yet."
+        results.put_between(document, module.NAME, text)
+    pictures.draw_growth(results.load(growth.NAME), PICTURES, "growth")
+    pictures.draw_curves(results.load(curves.NAME), PICTURES, "perplexity-against-seconds")
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def origins(measured: Sequence[dict[str, Any]]) -> str:
-    """Each command, date and commit once."""
-    return "\n".join(f"- {each}" for each in dict.fromkeys(map(results.shown_origin, measured)))
+def _origins(found: dict[str, Any]) -> str:
+    """Return each command with its date and commit once."""
+    listed = "\n".join(f"- {each}" for each in dict.fromkeys(map(results.shown_origin, found.values())))
+    return f"Measured by:\n\n{listed}"
 
 
 def training_tables(found: dict[str, Any]) -> str:
     rows = {name: found[name] for name in ROWS if name in found}
-    if not rows:
-        return _NOTHING
     lines: list[list[str]] = []
     for name, measured in rows.items():
         for number, (way, told) in enumerate(measured["ways"].items()):
@@ -53,16 +51,15 @@ def training_tables(found: dict[str, Any]) -> str:
     ratios = [[f"`{name}`", *_ratios(measured["ways"])] for name, measured in rows.items()]
     head_of_ratios = ["network", *(f"{of} / {over}" for of, over in _COMPARED)]
     versions = {version for each in rows.values() for version in _versions(each["ways"])}
-    busy = max(each["load_before"] for each in rows.values())
+    busy = max((each["load_before"] for each in rows.values()), default=0.0)
     return "\n\n".join(
         [
-            "Medians, and from where to where they go; peak memory is above what the import took.",
-            table(head, lines),
-            "CPU time as ratios of medians (wall time in brackets); wordgen's is that of the precision that it takes "
+            "Medians, and the lowest and the highest value. Peak memory is above that of the import.",
+            markdown_table(head, *lines),
+            "CPU time as ratios of medians (wall time in brackets). The precision of wordgen is the one that it takes "
             "by itself on this processor:",
-            table(head_of_ratios, ratios),
-            f"{', '.join(sorted(versions))}. The load before a row was {busy:.1f} at most. Measured by:",
-            origins(list(rows.values())),
+            markdown_table(head_of_ratios, *ratios),
+            f"{', '.join(sorted(versions))}. The load before a row was {busy:.1f} at most.",
         ]
     )
 
@@ -100,17 +97,12 @@ def _versions(ways: dict[str, Any]) -> list[str]:
 
 
 def memory_table(found: dict[str, Any]) -> str:
-    measured = {name: found[name] for name in memory.CASES if name in found}
-    if not measured:
-        return _NOTHING
     head = ["training", "parameters", "GiB planned", "GiB measured", "planned / measured", "commit"]
-    lines = [[*memory.columns(name, told), told["commit"]] for name, told in measured.items()]
-    return f"{table(head, lines)}\n\nMeasured by:\n\n{origins(list(measured.values()))}"
+    measured = {name: found[name] for name in memory.CASES if name in found}
+    return markdown_table(head, *([*memory.columns(name, told), told["commit"]] for name, told in measured.items()))
 
 
 def growth_tables(found: dict[str, Any]) -> str:
-    if not found:
-        return _NOTHING
     parts = ["![CPU time and memory of trainings, one panel for each sweep](pictures/growth.svg)"]
     head = ["CPU", "wall", "peak MB", "s of the first step", "parameters"]
     for sweep in growth.SWEEPS:
@@ -122,34 +114,29 @@ def growth_tables(found: dict[str, Any]) -> str:
         values = [value for value, _ in points]
         unit = "seconds to the first step" if sweep == "corpus" else "µs a token"
         named = sweep.replace("_", " ") + (" (MB)" if sweep == "corpus" else "")
-        parts.append(table([named, *(f"{name}, {unit}" for name in head[:2]), *head[2:]], rows))
+        parts.append(markdown_table([named, *(f"{name}, {unit}" for name in head[:2]), *head[2:]], *rows))
         words = [
             growth.in_words(name, values, [each[k] for each in told]) for k, name in ((0, "CPU time"), (2, "memory"))
         ]
-        parts.append(f"Of {named}: {'; '.join(words)}.")
-    return "\n\n".join([*parts, "Measured by:", origins(list(found.values()))])
+        parts.append(f"With the {named}: {'; '.join(words)}.")
+    return "\n\n".join(parts)
 
 
 def _shown(figure: float) -> str:
     return f"{figure:,.0f}" if figure >= 100 else f"{figure:,.1f}"
 
 
-def curves_told(found: dict[str, Any]) -> str:
-    if not found:
-        return _NOTHING
-    parts = ["![Valid perplexity over CPU seconds](pictures/perplexity-against-seconds.svg)"]
-    parts += [f"{kept['corpus']}, recipe `{kept['recipe']}`: {curves.in_words(kept)}" for kept in found.values()]
-    return "\n\n".join([*parts, "Measured by:", origins(list(found.values()))])
+def curves_text(found: dict[str, Any]) -> str:
+    picture = "![Validation perplexity against CPU seconds](pictures/perplexity-against-seconds.svg)"
+    sentences = (f"{each['corpus']}, recipe `{each['recipe']}`: {curves.in_words(each)}" for each in found.values())
+    return "\n\n".join([picture, *sentences])
 
 
 def records_table(found: dict[str, Any]) -> str:
-    rows = [row for kept in found.values() if (row := records.columns(kept)) is not None]
-    if not rows:
-        return _NOTHING
+    """Return the table with the older rows of a text before the newer ones."""
+    rows = [row for each in found.values() if (row := records.columns(each)) is not None]
     head = ["text", "test perplexity", "seeds", "CPU s", "wall s", "recipe", "date", "commit"]
-    # Of each text the older first: a ladder.
-    rows.sort(key=lambda row: (row[0], row[-2]))
-    return f"{table(head, rows)}\n\nMeasured by:\n\n{origins(list(found.values()))}"
+    return markdown_table(head, *sorted(rows, key=lambda row: (row[0], row[-2])))
 
 
 if __name__ == "__main__":

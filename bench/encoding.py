@@ -1,12 +1,12 @@
 """How fast a large text becomes ids, and in how much memory, beside the plain way.
 
-    python bench/encoding.py --megabytes 70 TEXT...      English or Japanese texts; by default the bundled lotr
+PYTHONPATH=. python bench/encoding.py --megabytes 70 TEXT...
 
-The units of the texts are repeated, in ever other order, up to that size. The plain way reads the whole file, calls
-NLTK or TinySegmenter once for each line, counts in a dict and makes a list of ids.
+The passages of the English or Japanese texts (by default the bundled lotr) are repeated, each time in another order, up
+to that size. The plain way reads the whole file, calls NLTK or TinySegmenter once for each line, counts in a dict, and
+makes a list of ids.
 """
 
-import argparse
 import os
 import random
 import subprocess
@@ -17,8 +17,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from wordgen.corpora.catalogue import bundled_data
-from wordgen.corpora.finding import open_corpus
+from bench.results import parser_for, print_row
+from bench.turns import ROOT
+from wordgen.corpus.catalogue import bundled_data
+from wordgen.corpus.finding import open_corpus
 from wordgen.dataset.cutting import useful_processes
 from wordgen.text.settings import TokenizerName
 from wordgen.text.tokenizers import tokenizer_for
@@ -27,12 +29,12 @@ _VOCABULARY = 30_000
 _OURS = f"""
 import sys
 from pathlib import Path
-from wordgen.corpora.finding import open_corpus
+from wordgen.corpus.finding import open_corpus
 from wordgen.dataset.encoding import prepare
 from wordgen.text.settings import TextSettings
 settings = TextSettings(tokenizer=sys.argv[2], vocab_size={_VOCABULARY})
 dataset = prepare(open_corpus(sys.argv[1]), settings, Path(sys.argv[3]))
-print(sum(split.symbols for split in dataset.statistics.values()))
+print(sum(split.tokens for split in dataset.statistics.values()))
 """
 _PLAIN = f"""
 import sys
@@ -59,7 +61,7 @@ class Measured:
     seconds: float
     cpu_seconds: float
     peak_megabytes: float
-    """Of the process and all that it started, at one moment."""
+    """The memory of the process and all that it started, at one moment."""
     output: str
 
 
@@ -80,7 +82,7 @@ def measure(command: Sequence[str]) -> Measured:
 
 
 def _family(process: int) -> list[int]:
-    """A process and all that it and those have started."""
+    """Return a process and all its descendants."""
     try:
         threads = list(Path(f"/proc/{process}/task").iterdir())
         children = [int(each) for thread in threads for each in (thread / "children").read_text().split()]
@@ -90,7 +92,7 @@ def _family(process: int) -> list[int]:
 
 
 def _megabytes(process: int) -> float:
-    """What it holds; of memory that several share, its share."""
+    """Return the memory of a process, with its share of the memory that several have in common."""
     try:
         lines = Path(f"/proc/{process}/smaps_rollup").read_text().split("\n")
     except OSError:
@@ -99,23 +101,23 @@ def _megabytes(process: int) -> float:
 
 
 def write_large(texts: Sequence[str], size: int, path: Path) -> float:
-    """The units of some texts again and again, each time in another order; how many megabytes they have once."""
+    """Write the passages of some texts again and again, and return how many megabytes they have once."""
     corpus = open_corpus(list(texts) if len(texts) > 1 else texts[0])
-    units = [unit.text for _, unit in corpus.reading().units() if unit.text]
+    passages = [passage.text for _, passage in corpus.reading().passages() if passage.text]
     separator = "\n" if corpus.cut_at == "line" else "\n\n"
     dice = random.Random(1)
     with path.open("w", encoding="utf-8") as file:
         while file.tell() < size:
-            dice.shuffle(units)
-            for first in range(0, len(units), 1000):
-                file.write(separator.join(units[first : first + 1000]) + separator)
+            dice.shuffle(passages)
+            for first in range(0, len(passages), 1000):
+                file.write(separator.join(passages[first : first + 1000]) + separator)
                 if file.tell() >= size:
                     break
-    return sum(len(unit.encode()) for unit in units) / 1e6
+    return sum(len(passage.encode()) for passage in passages) / 1e6
 
 
 def seconds_to_tensorflow(text: Path, tokenizer: str, folder: Path) -> float:
-    """From the start of a training to the moment when it starts TensorFlow."""
+    """Return the seconds from the start of a training to the moment when it starts TensorFlow."""
     settings = ["--corpus", str(text), "--tokenizer", tokenizer, "--vocab-size", str(_VOCABULARY)]
     began = time.monotonic()
     process = subprocess.Popen(
@@ -123,7 +125,7 @@ def seconds_to_tensorflow(text: Path, tokenizer: str, folder: Path) -> float:
         stdout=subprocess.PIPE,
         text=True,
         cwd=folder,
-        env=_environment(folder),
+        env={**os.environ, "PYTHONPATH": str(ROOT), "WORDGEN_DATA": str(folder)},
     )
     assert process.stdout is not None
     for line in process.stdout:
@@ -135,12 +137,8 @@ def seconds_to_tensorflow(text: Path, tokenizer: str, folder: Path) -> float:
     return seconds
 
 
-def _environment(folder: Path) -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[1]), "WORDGEN_DATA": str(folder)}
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
+    parser = parser_for(__doc__)
     parser.add_argument("texts", nargs="*", default=[str(bundled_data() / "lotr.txt")])
     parser.add_argument("--megabytes", type=float, default=10)
     parser.add_argument("--rounds", type=int, default=2)
@@ -153,19 +151,15 @@ def main() -> None:
         looks_japanese = tokenizer_for(open_corpus(str(text)).sample()) == "japanese"
         tokenizer: TokenizerName = "japanese" if looks_japanese else "english"
         print(f"{tokenizer}, {size:.1f} MB ({once:.1f} MB repeated), {useful_processes()} processes\n")
-        print("| | MB/s | CPU seconds | symbols/s | peak memory |")
-        print("|---|---|---|---|---|")
+        print_row("way", "MB/s", "CPU seconds", "tokens/s", "MB at the most")
         for number in range(arguments.rounds):
             encoded = folder / f"encoded{number}"
             ours = measure([sys.executable, "-c", _OURS, str(text), tokenizer, str(encoded)])
             plain = measure([sys.executable, "-c", _PLAIN, str(text), tokenizer])
             for who, found in (("wordgen", ours), ("the plain way", plain)):
-                symbols = int(found.output) / found.seconds
-                print(
-                    f"| {who} | {size / found.seconds:.2f} | {found.cpu_seconds:.0f} | {symbols:,.0f} "
-                    f"| {found.peak_megabytes:,.0f} MB |",
-                    flush=True,
-                )
+                figures = f"{size / found.seconds:.2f}", f"{found.cpu_seconds:.0f}"
+                tokens_a_second = f"{int(found.output) / found.seconds:,.0f}"
+                print_row(who, *figures, tokens_a_second, f"{found.peak_megabytes:,.0f}")
         first = seconds_to_tensorflow(text, tokenizer, folder)
         again = [seconds_to_tensorflow(text, tokenizer, folder) for _ in range(3)]
         print(f"\nFrom the command to TensorFlow: {first:.1f} s the first time, then {sorted(again)[1]:.2f} s.")

@@ -1,9 +1,10 @@
-"""What measuring a model costs: n-grams counted, and networks run over a text by NumPy and by TensorFlow.
+"""What it costs to measure a model: to count n-grams, and to run networks over a text with NumPy and with TensorFlow.
 
-    python bench/evaluation.py [CORPUS]      by default the bundled lotr; wikitext-2 is the one that is published
+PYTHONPATH=. python bench/evaluation.py [CORPUS]
 
-Each way has a process of its own, timed from its beginning to its end: that is what one waits for. The networks
-have random weights, and their text is random, too.
+The corpus is the bundled lotr by default; docs/experiments.md has the figures of wikitext-2. Each way is a process,
+measured from its beginning to its end, because users wait for all of it. The networks have random weights, and their
+text is random, too.
 """
 
 import os
@@ -14,10 +15,11 @@ from dataclasses import dataclass
 
 _COUNT = """
 import resource, sys, time
-from wordgen.corpora.catalogue import user_data
-from wordgen.corpora.finding import open_corpus
+from wordgen.corpus.catalogue import user_data
+from wordgen.corpus.finding import open_corpus
 from wordgen.dataset.encoding import prepare
-from wordgen.evaluation.ngrams import NgramModel
+from wordgen.evaluation.mixture import ngram_loss
+from wordgen.generation.ngrams import NgramModel
 from wordgen.text.settings import TextSettings
 dataset = prepare(open_corpus(sys.argv[1]), TextSettings(), user_data() / "encoded")
 def peak():
@@ -25,28 +27,28 @@ def peak():
 before, began = peak(), time.process_time()
 model = NgramModel(dataset.ids["train"], len(dataset.codec.vocabulary), int(sys.argv[2]))
 seconds = time.process_time() - began
-valid, test = (model.loss(dataset.ids[split]).perplexity for split in ("valid", "test"))
-print(f"{sys.argv[2]}-gram: valid {valid:.2f}, test {test:.2f}, {len(dataset.ids['train']):,} symbols counted in "
+valid, test = (ngram_loss(model, dataset.ids[split]).perplexity for split in ("valid", "test"))
+print(f"{sys.argv[2]}-gram: valid {valid:.2f}, test {test:.2f}, {len(dataset.ids['train']):,} tokens counted in "
       f"{seconds:.1f} s of CPU, peak {peak():,.0f} MB ({before:,.0f} MB before)")
 """
 _NETWORK = """
 import sys
 import numpy as np
-from wordgen.architecture import Architecture, NetworkSettings
-layers, units, vocabulary, symbols = map(int, sys.argv[2:])
-architecture = Architecture.of(NetworkSettings(layers=layers, units=units), vocabulary)
+from wordgen.model.architecture import Architecture, NetworkSettings
+layers, passages, vocabulary, tokens = map(int, sys.argv[2:])
+architecture = Architecture.of(NetworkSettings(layers=layers, passages=passages), vocabulary)
 dice = np.random.default_rng(1)
 weights = {name: dice.normal(0, 0.05, shape).astype(np.float32) for name, shape in architecture.weight_shapes().items()}
-ids = dice.integers(2, vocabulary, symbols).astype(np.uint32)
+ids = dice.integers(2, vocabulary, tokens).astype(np.uint32)
 if sys.argv[1] == "NumPy":
     from wordgen.evaluation.stream import network_loss
-    from wordgen.generation.step import NumpyNetwork
+    from wordgen.generation.numpy_network import NumpyNetwork
     print(network_loss(NumpyNetwork(architecture, weights), ids).perplexity)
 else:
-    import wordgen.model
+    import wordgen.network
     from wordgen.evaluation.perplexity import Evaluator
-    from wordgen.model.network import Network
-    from wordgen.model.replicas import alone
+    from wordgen.network.network import Network
+    from wordgen.network.replicas import alone
     network = Network(architecture)
     network.set_weights_by_name(weights)
     print(Evaluator(network, ids, alone()).perplexity())
@@ -56,16 +58,16 @@ else:
 @dataclass(frozen=True)
 class Case:
     layers: int
-    units: int
+    passages: int
     vocabulary: int
-    symbols: int
+    tokens: int
 
 
 _CASES = (Case(2, 48, 800, 600), Case(3, 512, 1335, 1500), Case(3, 512, 8000, 16_000), Case(2, 200, 33_279, 60_000))
 
 
 def run(program: str, *arguments: object) -> tuple[str, float]:
-    """What a process says, and how long it took; one thread for NumPy's products, as the command has it."""
+    """Return what a process prints, and its seconds. NumPy's products have one thread, as in the command."""
     began = time.monotonic()
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
     command = [sys.executable, "-c", program, *map(str, arguments)]
@@ -79,7 +81,7 @@ def main() -> None:
         print(run(_COUNT, corpus, order)[0], flush=True)
     for case in _CASES:
         for way in ("NumPy", "TensorFlow"):
-            said, seconds = run(_NETWORK, way, case.layers, case.units, case.vocabulary, case.symbols)
+            said, seconds = run(_NETWORK, way, case.layers, case.passages, case.vocabulary, case.tokens)
             print(f"{case}: {way} {seconds:.1f} s, perplexity {float(said):.3f}", flush=True)
 
 

@@ -1,25 +1,26 @@
-"""How fast text is written: wordgen, the loop that most tutorials have, and PyTorch's LSTM, in turns.
+"""How fast text is written: wordgen, the loop of most tutorials, and PyTorch's LSTM, in turns.
 
 PYTHONPATH=. python bench/generation.py [PYTHON]
 
-PYTHON is an interpreter that has PyTorch (its CPU build); without one that row is left out. Every way is a process
-of its own that takes its turn of words; LSTM 3 x 512, vocabulary 10,000, random weights, sampling. The other ways
-just draw from the softmax; wordgen does all that it does for its users, at its defaults and then with each option;
-and one text once more by one thread, and by beam search.
+PYTHON is an interpreter that has PyTorch (its CPU build); without one, that column is empty. Every way is a process
+that takes turns; LSTM 3 x 512, vocabulary 10,000, random weights, sampling. The other ways only draw from the softmax;
+wordgen does all that it does for its users, with its defaults and then with each option. One text is also written by
+one thread, and by beam search.
 """
 
-import json
-import os
-import resource
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
+
+from bench.results import print_row
+from bench.turns import ROOT, FailedError, Turns, Way
 
 LAYERS, UNITS, VOCABULARY = 3, 512, 10_000
 TURNS = 5
@@ -40,9 +41,9 @@ LONGEST_OF_BEAM = 2000
 
 
 def wordgen_ways(folder: Path) -> dict[str, Callable[[int], int]]:
-    """For each number of texts and each option: write for a while, and say how many words it were."""
+    """Return a function for each number of texts and each option. It writes, and returns how many words it wrote."""
     from wordgen.generation.settings import GenerationSettings
-    from wordgen.run_folder import load
+    from wordgen.run.folder import load
 
     model = load(folder)
 
@@ -52,7 +53,7 @@ def wordgen_ways(folder: Path) -> dict[str, Callable[[int], int]]:
         chosen["at_least"] = min(chosen.get("at_least", 1), length)
         chosen["length"] = length
         written = model.write([""], GenerationSettings(**chosen, count=texts))
-        return sum(len(text.symbols) for text in written)
+        return sum(len(text.tokens) for text in written)
 
     ways = {
         f"{texts} {name}": lambda words, t=texts, o=options: write(t, o, words)
@@ -76,15 +77,15 @@ def torch_ways(threads: int) -> dict[str, Callable[[int], int]]:
         with torch.no_grad():
             for _ in range(max(1, words // texts)):
                 hidden, state = lstm(embedding(ids), state)
-                odds = torch.softmax(output(hidden[0]) / 0.7, dim=-1)
-                ids = torch.multinomial(odds, 1).T
+                probs = torch.softmax(output(hidden[0]) / 0.7, dim=-1)
+                ids = torch.multinomial(probs, 1).T
         return max(1, words // texts) * texts
 
     return {f"{texts} defaults": lambda words, t=texts: write(t, words) for texts in (1, 16, 64)}
 
 
 def predict_ways() -> dict[str, Callable[[int], int]]:
-    import wordgen.model  # noqa: F401 - first, for it keeps TensorFlow's start-up notes off the screen
+    import wordgen.network  # noqa: F401 - first, for it keeps TensorFlow's start-up notes off the screen
 
     # isort: split
     import keras
@@ -99,23 +100,20 @@ def predict_ways() -> dict[str, Callable[[int], int]]:
     def write(words: int) -> int:
         ids = dice.integers(VOCABULARY, size=15).tolist()
         for _ in range(words):
-            odds = predict(np.array([ids[-15:]]), verbose=0)[0].astype(np.float64) ** (1 / 0.7)
-            ids.append(int(dice.choice(VOCABULARY, p=odds / odds.sum())))
+            probs = predict(np.array([ids[-15:]]), verbose=0)[0].astype(np.float64) ** (1 / 0.7)
+            ids.append(int(dice.choice(VOCABULARY, p=probs / probs.sum())))
         return words
 
     return {"1 defaults": write}
 
 
-def serve(ways: dict[str, Callable[[int], int]]) -> None:
-    """Answer each line `way words` with the words written, wall seconds and CPU seconds."""
-    print("ready", flush=True)
-    for line in sys.stdin:
-        way, _, words = line.strip().rpartition(" ")
-        before, began = resource.getrusage(resource.RUSAGE_SELF), time.monotonic()
+def serve(turns: Turns, ways: dict[str, Callable[[int], int]]) -> None:
+    """Answer each line `way words` with the number of words written, and the wall and CPU seconds."""
+    turns.answer()
+    while True:
+        way, _, words = turns.wait().rpartition(" ")
         written = ways[way](int(words))
-        wall, after = time.monotonic() - began, resource.getrusage(resource.RUSAGE_SELF)
-        cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-        print(json.dumps({"words": written, "wall": wall, "cpu": cpu}), flush=True)
+        turns.answer(words=written, **turns.spent())
 
 
 @dataclass(frozen=True)
@@ -124,106 +122,93 @@ class Pace:
     cpu_ms_a_word: float
 
 
-class Way:
-    """A process that writes when it is told to."""
+Writer = Callable[[int], Pace]
+"""Writes about this number of words."""
 
-    def __init__(self, python: str, *arguments: str, **environment: str) -> None:
-        self._process = subprocess.Popen(
-            [python, __file__, *arguments],
-            env={**os.environ, **environment},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
-        self.there = self._read() == "ready\n"
 
-    def write(self, way: str, words: int) -> Pace:
-        assert self._process.stdin is not None
-        self._process.stdin.write(f"{way} {words}\n")
-        self._process.stdin.flush()
-        told = json.loads(self._read())
+def writer(way: Way, what: str) -> Writer:
+    def write(words: int) -> Pace:
+        told = way.turn(f"{what} {words}")
         return Pace(told["words"] / told["wall"], 1000 * told["cpu"] / told["words"])
 
-    def _read(self) -> str:
-        assert self._process.stdout is not None
-        return self._process.stdout.readline()
+    return write
 
 
 def main(torch_python: str | None) -> None:
-    with tempfile.TemporaryDirectory() as room:
-        folder = make_model(Path(room))
+    with tempfile.TemporaryDirectory() as room, ExitStack() as stack:
+        folder = str(make_model(Path(room)))
+
+        def started(python: str, *arguments: str, **environment: str) -> list[Way]:
+            """Start a way. Return an empty list if it cannot be measured here."""
+            way = Way(python, "bench.generation", arguments, ROOT, environment)
+            stack.callback(way.close)
+            try:
+                way.answer()
+            except FailedError as error:
+                print(f"{' '.join(arguments)} is left out: {error}", file=sys.stderr)
+                return []
+            return [way]
+
         # As generate.py does it: one text has four threads at most, several have all.
-        one = Way(sys.executable, "wordgen", str(folder), OPENBLAS_NUM_THREADS="4")
-        many = Way(sys.executable, "wordgen", str(folder))
-        ways = {"predict": [Way(sys.executable, "predict")]}
-        if torch_python is not None:
-            ways["torch"] = [Way(torch_python, "torch", str(threads)) for threads in (1, 2)]
-        print("texts | wordgen | PyTorch (better of 1 and 2 threads) | predict: words/s, medians")
+        (one,) = started(sys.executable, "wordgen", folder, OPENBLAS_NUM_THREADS="4")
+        (single,) = started(sys.executable, "wordgen", folder, OPENBLAS_NUM_THREADS="1")
+        (many,) = started(sys.executable, "wordgen", folder)
+        predict = started(sys.executable, "predict")
+        torch = [way for threads in "12" for way in (started(torch_python, "torch", threads) if torch_python else [])]
+        print_row("texts", "wordgen", "PyTorch (better of 1 and 2 threads)", "predict: words/s, medians")
         for texts in (1, 16, 64):
-            side_by_side(texts, {"wordgen": [one if texts == 1 else many], **ways})
-        print("option | 1 text | 16 texts | 64 texts: words/s, medians")
+            side_by_side(texts, one if texts == 1 else many, torch, predict if texts == 1 else [])
+        print_row("option", "1 text", "16 texts", "64 texts: words/s, medians")
         for option in OPTIONS:
-            told = [in_turns({option: lambda w, t=t, o=option: (one if t == 1 else many).write(f"{t} {o}", w)})
-                    for t in (1, 16, 64)]  # fmt: skip
-            print(option, *(f"{each[option].words_a_second:,.0f}" for each in told), sep=" | ", flush=True)
-        one_text(one, Way(sys.executable, "wordgen", str(folder), OPENBLAS_NUM_THREADS="1"))
+            writers = {texts: writer(one if texts == 1 else many, f"{texts} {option}") for texts in (1, 16, 64)}
+            paces = [median_paces([write])[0] for write in writers.values()]
+            print_row(option, *(f"{pace.words_a_second:,.0f}" for pace in paces))
+        one_text(one, single)
         cold_start(folder)
 
 
 def one_text(one: Way, single: Way) -> None:
-    """One text by several threads, by one, and by beam search, in turns."""
-    print("one text | words/s | CPU ms a word: medians")
-    ways = {
-        "defaults, four threads at most": lambda words: one.write("1 defaults", words),
-        "defaults, one thread": lambda words: single.write("1 defaults", words),
-        "beam of 5, four threads at most": lambda words: one.write("1 beam", words),
-        "beam of 5, one thread": lambda words: single.write("1 beam", words),
+    """Write one text with several threads, with one, and by beam search, in turns."""
+    print_row("one text", "words/s", "CPU ms a word: medians")
+    writers = {
+        "defaults, four threads at most": writer(one, "1 defaults"),
+        "defaults, one thread": writer(single, "1 defaults"),
+        "beam of 5, four threads at most": writer(one, "1 beam"),
+        "beam of 5, one thread": writer(single, "1 beam"),
     }
-    for name, pace in in_turns(ways).items():
-        print(name, f"{pace.words_a_second:,.0f}", f"{pace.cpu_ms_a_word:.2f}", sep=" | ", flush=True)
+    for name, pace in zip(writers, median_paces(list(writers.values())), strict=True):
+        print_row(name, f"{pace.words_a_second:,.0f}", f"{pace.cpu_ms_a_word:.2f}")
 
 
-def side_by_side(texts: int, ways: dict[str, list[Way]]) -> None:
-    chosen: dict[str, Callable[[int], Pace]] = {}
-    for name, processes in ways.items():
-        for number, way in enumerate(processes):
-            if way.there and (name != "predict" or texts == 1):
-                chosen[f"{name} {number}"] = lambda words, w=way: w.write(f"{texts} defaults", words)
-    told = {name: pace.words_a_second for name, pace in in_turns(chosen).items()}
-    best = {name: max((told[each] for each in told if each.startswith(name)), default=0.0) for name in ways}
-    ours = best["wordgen"]
-    others = [best.get(name, 0.0) for name in ("torch", "predict")]
-    shown = (f"{other:,.0f} ({ours / other:.1f} times)" if other else "-" for other in others)
-    print(texts, f"{ours:,.0f}", *shown, sep=" | ", flush=True)
+def side_by_side(texts: int, wordgen: Way, torch: list[Way], predict: list[Way]) -> None:
+    writers = [writer(way, f"{texts} defaults") for way in (wordgen, *torch, *predict)]
+    ours, *others = [pace.words_a_second for pace in median_paces(writers)]
+    best = [max(others[: len(torch)], default=0.0), max(others[len(torch) :], default=0.0)]
+    print_row(texts, f"{ours:,.0f}", *(f"{other:,.0f} ({ours / other:.1f} times)" if other else "-" for other in best))
 
 
-def in_turns(ways: dict[str, Callable[[int], Pace]]) -> dict[str, Pace]:
-    """Each in its turn writes for about as long; the medians of its paces."""
-    enough = {name: max(64, int(write(64).words_a_second * SECONDS_A_TURN)) for name, write in ways.items()}
-    paces: dict[str, list[Pace]] = {name: [] for name in ways}
-    for _ in range(TURNS):
-        for name, write in ways.items():
-            paces[name].append(write(enough[name]))
-    return {
-        name: Pace(
-            statistics.median(pace.words_a_second for pace in each),
-            statistics.median(pace.cpu_ms_a_word for pace in each),
+def median_paces(writers: list[Writer]) -> list[Pace]:
+    """Let each write in turns, for about as long, and return the medians of its paces."""
+    enough = [max(64, int(write(64).words_a_second * SECONDS_A_TURN)) for write in writers]
+    rounds = [[write(words) for write, words in zip(writers, enough, strict=True)] for _ in range(TURNS)]
+    return [
+        Pace(
+            statistics.median(pace.words_a_second for pace in paces),
+            statistics.median(pace.cpu_ms_a_word for pace in paces),
         )
-        for name, each in paces.items()
-    }
+        for paces in zip(*rounds, strict=True)
+    ]
 
 
 def make_model(room: Path) -> Path:
-    """A bundle with random weights, and a copy index of two million random symbols beside it."""
+    """Write a bundle with random weights, and a copy index of two million random tokens beside it."""
     import numpy as np
 
-    from wordgen.architecture import Architecture, NetworkSettings
-    from wordgen.bundle import Bundle, TextConfig, save_bundle
-    from wordgen.dataset.encoding import Dataset
-    from wordgen.generation.copies import COPY_INDEX
-    from wordgen.generation.indexing import write_copy_index
-    from wordgen.text.escapes import RESERVED
+    from wordgen.dataset.encoding import Dataset, TextConfig
+    from wordgen.generation.copies import COPY_INDEX, write_copy_index
+    from wordgen.model.architecture import Architecture, NetworkSettings
+    from wordgen.model.bundle import Bundle, save_bundle
+    from wordgen.text.marks import RESERVED
     from wordgen.text.vocabulary import Vocabulary
 
     architecture = Architecture.of(NetworkSettings(layers=LAYERS, units=UNITS), VOCABULARY)
@@ -233,32 +218,31 @@ def make_model(room: Path) -> Path:
         for name, shape in architecture.weight_shapes().items()
     }
     words = [f"word{chr(97 + n % 26)}{chr(97 + n // 26 % 26)}{chr(97 + n // 676)}" for n in range(VOCABULARY - 3)]
-    vocabulary = Vocabulary((symbol, 1) for symbol in (*RESERVED, *words))
-    text = TextConfig(corpus="bench", tokenizer="english", unit="paragraph", line_breaks="joined", starts=True)
+    vocabulary = Vocabulary((token, 1) for token in (*RESERVED, *words))
+    text = TextConfig(corpus="bench", tokenizer="english", passage="paragraph", line_breaks="joined", starts=True)
     bundle = Bundle(architecture, text, vocabulary, weights)
     save_bundle(bundle, room / "model")
     ids: Any = {"train": (dice.zipf(1.2, 2_000_000) % (VOCABULARY - 3) + 3).astype(np.uint16)}
     lines = np.array([[0, 1, 0]], np.uint32)
     began = time.monotonic()
-    write_copy_index(Dataset(bundle.codec, ids, "", {}, True, 0, ("bench.txt",), lines), room / "model" / COPY_INDEX)
-    print(f"copy index of 2,000,000 symbols: {time.monotonic() - began:.1f} s")
+    write_copy_index(Dataset(bundle.codec, ids, "", {}, text, 0, ("bench.txt",), lines), room / "model" / COPY_INDEX)
+    print(f"copy index of 2,000,000 tokens: {time.monotonic() - began:.1f} s")
     return room / "model"
 
 
-def cold_start(folder: Path) -> None:
-    """A whole process up to its first word: CPU seconds and peak memory, medians of five."""
-    print("cold start to the first word | s wall | s CPU | MB at the most")
-    for name, more in {"empty seed": [], "with a seed": ["--seed", "wordaab wordaac"]}.items():
+def cold_start(folder: str) -> None:
+    """Measure a whole process up to its first word: wall and CPU seconds and peak memory, medians of five."""
+    print_row("cold start to the first word", "s wall", "s CPU", "MB at the most")
+    for name, more in {"empty prompt": [], "with a prompt": ["--seed", "wordaab wordaac"]}.items():
         told = [_first_word(folder, more) for _ in range(TURNS)]
-        print(name, *(f"{statistics.median(each):.2f}" for each in zip(*told, strict=True)), sep=" | ", flush=True)
+        print_row(name, *(f"{statistics.median(each):.2f}" for each in zip(*told, strict=True)))
 
 
-def _first_word(folder: Path, more: list[str]) -> tuple[float, float, float]:
-    command = [sys.executable, "-m", "wordgen", "generate", "--model", str(folder), "--length", "1", *more]
-    # A process has the peak of the one that it was forked from: so a small one stands in between.
+def _first_word(folder: str, more: list[str]) -> list[float]:
+    command = [sys.executable, "-m", "wordgen", "generate", "--model", folder, "--length", "1", *more]
+    # A process begins with the peak memory of the one that it was forked from, so a small one is in between.
     between = [sys.executable, "-S", "-c", _IN_BETWEEN, *command]
-    wall, cpu, peak = subprocess.run(between, capture_output=True, text=True, check=True).stdout.split()
-    return float(wall), float(cpu), float(peak)
+    return [float(each) for each in subprocess.run(between, capture_output=True, text=True, check=True).stdout.split()]
 
 
 _IN_BETWEEN = """
@@ -270,11 +254,12 @@ print(time.monotonic() - began, used.ru_utime + used.ru_stime, used.ru_maxrss / 
 """
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["wordgen"]:
-        serve(wordgen_ways(Path(sys.argv[2])))
-    elif sys.argv[1:2] == ["torch"]:
-        serve(torch_ways(int(sys.argv[2])))
-    elif sys.argv[1:2] == ["predict"]:
-        serve(predict_ways())
-    else:
-        main(sys.argv[1] if len(sys.argv) > 1 else None)
+    match sys.argv[1:]:
+        case ["wordgen", folder]:
+            serve(Turns(), wordgen_ways(Path(folder)))
+        case ["torch", threads]:
+            serve(Turns(), torch_ways(int(threads)))
+        case ["predict"]:
+            serve(Turns(), predict_ways())
+        case arguments:
+            main(arguments[0] if arguments else None)

@@ -2,18 +2,17 @@
 
 PYTHONPATH=. python bench/growth.py [--sweeps vocabulary,units] [--minutes 60] [--anew]
 
-Each point is a real training in a process of its own, by itself: three turns of a second behind its first steps; of the
-corpus, all until the first step. Each is kept in bench/results/growth.json as soon as it is measured. A run that was
-stopped, by Ctrl-C or by its minutes, goes on with the points that are missing. `python bench/document.py` draws them.
+Each point is a real training in a process of its own: three turns of a second after its first steps, or, for the
+corpus, all until the first step. Each is saved in bench/results/growth.json as soon as it is measured. A run that was
+stopped, by Ctrl-C or by its minutes, continues with the points that are missing. `python bench/document.py` draws them.
 """
 
-import argparse
 import json
 import statistics
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,15 +20,14 @@ from typing import Any
 import numpy as np
 
 from bench import results
-from bench.rows import Row
-from bench.texts import write_text
+from bench.rows import Row, write_text
 from bench.training import settings_of
-from bench.turns import FailedError, TimeUpError, Way
+from bench.turns import FailedError, Way, can_continue
 
 NAME = "growth"
 BASE = Row(layers=2, units=256, batch_size=16, seq_len=25, vocabulary=10_000)
 SMALL = Row(layers=1, units=64, batch_size=16, seq_len=25, vocabulary=30_000)
-"""Of the corpus: what comes before the first step does not depend on the network."""
+"""For the sweep of the corpus: what comes before the first step does not depend on the network."""
 SWEEPS: dict[str, tuple[float, ...]] = {
     "vocabulary": (1_000, 3_000, 10_000, 30_000, 100_000, 200_000),
     "units": (64, 128, 256, 512, 1_024, 2_048),
@@ -47,43 +45,40 @@ _A_BEND = 0.25
 
 
 def main() -> None:
-    options = _options()
-    until = time.monotonic() + 60 * options.minutes
-    kept = results.load(NAME)
-    points = {f"{sweep}/{value}": (sweep, value) for sweep in options.sweeps.split(",") for value in SWEEPS[sweep]}
-    try:
+    parser = results.parser_for(__doc__, minutes=60)
+    parser.add_argument("--sweeps", type=results.some_of(SWEEPS), default="", help=f"some of {', '.join(SWEEPS)}")
+    parser.add_argument("--anew", action="store_true", help="measure again what was measured before")
+    options = parser.parse_args()
+    known = {} if options.anew else results.load(NAME)
+    points = {f"{sweep}/{value}": (sweep, value) for sweep in options.sweeps for value in SWEEPS[sweep]}
+    with can_continue():
         for point, (sweep, value) in points.items():
-            if point in kept and not options.anew:
+            if point in known:
                 continue
             try:
-                found = _measured(sweep, value, until)
-            except TimeUpError:
-                print(f"The time is up; the next run goes on with {point}.", file=sys.stderr)
-                return
+                found = _measured(sweep, value, options.until)
             except FailedError as error:
                 print(f"{point}: {error}", file=sys.stderr)
                 continue
-            results.save(NAME, results.load(NAME) | {point: {**found, **results.circumstances()}})
-            print(point, *(f"{name} {value:,.1f}" for name, value in found.items()), sep=" | ", flush=True)
-    except KeyboardInterrupt:
-        print("Stopped; the next run goes on from here.", file=sys.stderr)
+            results.save(NAME, point, {**found, **results.circumstances()})
+            results.print_row(point, *(f"{name} {figure:,.1f}" for name, figure in found.items()))
 
 
 def _measured(sweep: str, value: float, until: float) -> dict[str, float]:
-    """CPU and wall time of a token (of the corpus, in seconds until the first step), memory, and the plan's."""
+    """Return CPU and wall time, memory, the seconds of the first step, and the number of parameters.
+
+    The times are those of a token in microseconds, or, for the corpus, the seconds until the first step.
+    """
     with tempfile.TemporaryDirectory() as name:
         room = Path(name)
         row = SMALL if sweep == "corpus" else replace(BASE, **{sweep: value})
         number = int(value * _TOKENS_A_MEGABYTE) if sweep == "corpus" else _TOKENS
         write_text(room / "text.txt", max(number, 20 * row.batch_size * row.seq_len), row.vocabulary)
         settings = {**settings_of(row, room / "text.txt"), "copy_index": sweep == "corpus", "force_memory": True}
-        arguments = [json.dumps(settings), str(_SECONDS)]
-        way = Way(sys.executable, "bench.ways.ours", arguments, room, {"WORDGEN_DATA": str(room / "data")})
-        try:
-            facts = way.answer(until)
-            turns = [way.turn(until) for _ in range(1 if sweep == "corpus" else _TURNS)]
-        finally:
-            way.end()
+        arguments, environment = [json.dumps(settings), str(_SECONDS)], {"WORDGEN_DATA": str(room / "data")}
+        with closing(Way(sys.executable, "bench.ways.ours", arguments, room, environment, until)) as way:
+            facts = way.answer()
+            turns = [way.turn() for _ in range(1 if sweep == "corpus" else _TURNS)]
     cpu, wall = (statistics.median(turn[kind] for turn in turns) for kind in ("cpu", "wall"))
     if sweep == "corpus":
         cpu, wall = facts["cpu_before"], facts["wall_before"]
@@ -92,12 +87,12 @@ def _measured(sweep: str, value: float, until: float) -> dict[str, float]:
 
 
 def points_of(found: dict[str, Any], sweep: str) -> list[tuple[float, dict[str, Any]]]:
-    """The measured ones."""
+    """Return the points of a sweep that have been measured."""
     return [(value, found[f"{sweep}/{value}"]) for value in SWEEPS[sweep] if f"{sweep}/{value}" in found]
 
 
 def in_words(name: str, xs: Sequence[float], ys: Sequence[float]) -> str:
-    """How ys grow with xs, as a clause."""
+    """Return a clause that says how ys grow with xs."""
     if len(xs) < 2:
         return f"{name} is not told by one point"
     place = bend(xs, ys)
@@ -108,7 +103,10 @@ def in_words(name: str, xs: Sequence[float], ys: Sequence[float]) -> str:
 
 
 def bend(xs: Sequence[float], ys: Sequence[float]) -> int | None:
-    """At which point a line on logarithmic axes bends: two lines that meet there are nearest to all points."""
+    """Return the point at which a line on logarithmic axes bends: two lines that meet there are nearest to all points.
+
+    Return None if the two lines have nearly the same power.
+    """
     inner = range(1, len(xs) - 1)
     if not inner:
         return None
@@ -128,18 +126,6 @@ def _power(xs: Sequence[float], ys: Sequence[float]) -> float:
 def _error(xs: Sequence[float], ys: Sequence[float]) -> float:
     line = np.polyfit(np.log(xs), np.log(ys), 1)
     return float(np.square(np.polyval(line, np.log(xs)) - np.log(ys)).sum())
-
-
-def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
-    parser.add_argument("--sweeps", default=",".join(SWEEPS), help=f"some of {', '.join(SWEEPS)}")
-    parser.add_argument("--minutes", type=float, default=60, help="when to stop, whatever is left")
-    parser.add_argument("--anew", action="store_true", help="measure again what was measured before")
-    options = parser.parse_args()
-    for name in options.sweeps.split(","):
-        if name not in SWEEPS:
-            parser.error(f"there is no sweep {name}: there are {', '.join(SWEEPS)}")
-    return options
 
 
 if __name__ == "__main__":

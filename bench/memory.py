@@ -2,31 +2,28 @@
 
 PYTHONPATH=. python bench/memory.py [--minutes 30] [--phases] [PART OF A NAME ...]
 
-Each training is a process of its own that begins as `train` does, on a made-up text of as many different words as the
-vocabulary has. Its epochs are cut to a few steps and its validation to a few batches: the peak is reached by then. It
-takes two epochs, so all that is kept from one to the next is there. Figures need a machine that tells them (Linux).
-What is measured is kept one by one in bench/results/memory.json. With less time than all need, those are measured
-first that were never, or longest ago; `python bench/document.py` makes a table of them.
+Each training is a process that begins as `train` does, on a made-up text with as many different words as the vocabulary
+has. It has two epochs, so that it holds all that an epoch leaves behind. Each epoch is cut to a few steps, and its
+validation to a few batches: the peak is reached by then. Only Linux reports these figures. Each result is saved at once
+in bench/results/memory.json. If the time is short, the trainings that were never measured come first, and then those
+that were measured longest ago. `python bench/document.py` makes a table of the results.
 """
 
-import argparse
 import json
-import os
 import re
-import socket
-import subprocess
 import sys
 import tempfile
-import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from bench import results
-from bench.turns import ROOT
+from bench.rows import word
+from bench.turns import FailedError, TimeUpError, Turns, Way, worker_environments
 
 NAME = "memory"
 STEPS, BATCHES = 2, 2
-"""So many steps of an epoch are done, and so many batches of the validation set are measured."""
+"""The number of steps of an epoch, and of batches of the validation set."""
 WORKERS = 2
 
 CASES: dict[str, tuple[int, dict[str, Any]]] = {
@@ -61,46 +58,34 @@ CASES: dict[str, tuple[int, dict[str, Any]]] = {
 
 
 def text_of(words: int, tokens: int) -> str:
-    """Each word at least once; lines of ten, twenty lines a paragraph."""
-    named = [_word(number % words) for number in range(max(tokens, words))]
+    """Return a text with each word at least once: lines of ten words, paragraphs of twenty lines."""
+    named = [word(number % words) for number in range(max(tokens, words))]
     lines = [" ".join(named[place : place + 10]) for place in range(0, len(named), 10)]
     paragraphs = ["\n".join(lines[place : place + 20]) for place in range(0, len(lines), 20)]
     return "\n\n".join(paragraphs) + "\n"
 
 
-def _word(number: int) -> str:
-    letters = "abcdefghijklmnopqrstuvwxyz"
-    return "".join(letters[number // 26**place % 26] for place in range(4))
-
-
 def train(settings: dict[str, Any]) -> None:
-    """One process: trains, and prints its peak and the plan's figure; with `phases` the peak of each phase."""
-    phases = settings.pop("phases", False)
+    """Train in this process, and answer the peak memory, the figure of the plan, and the peak of each phase."""
+    turns = Turns()
     import wordgen
-    from wordgen.dataset.batches import Batches
-    from wordgen.training.reports import EpochReport, Plan, StepReport
+    from wordgen.training.plan import Plan
+    from wordgen.training.reports import EpochReport, StepReport
 
-    Batches.steps_per_epoch = property(lambda self: STEPS)  # pyright: ignore[reportAttributeAccessIssue]
+    _cut_short()
     told: dict[str, Any] = {}
-    peak = 0
+    phases: list[tuple[str, int, int]] = []
 
     def phase(name: str) -> None:
-        nonlocal peak
         status = Path("/proc/self/status").read_text()
-        most, now = (1024 * int(re.findall(rf"{field}:\s+(\d+)", status)[0]) for field in ("VmHWM", "VmRSS"))
-        peak = max(peak, most)
-        if phases:
-            print(f"  {name:<12} peak {most / 2**20:8,.0f} MiB, behind it {now / 2**20:8,.0f}", file=sys.stderr)
-            Path("/proc/self/clear_refs").write_text("5")
+        peak, now = (1024 * int(re.findall(rf"{field}:\s+(\d+)", status)[0]) for field in ("VmHWM", "VmRSS"))
+        phases.append((name, peak, now))
+        Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
 
     class Watching(wordgen.Observer):
         def planned(self, plan: Plan) -> None:
             told.update(planned=plan.memory.all, parameters=plan.architecture.parameters)
             phase("planned")
-            from wordgen.evaluation import perplexity
-
-            whole = perplexity.evaluation_batches
-            perplexity.evaluation_batches = lambda *given, **named: whole(*given, **named)[:BATCHES]
 
         def begun(self, begun: object) -> None:
             phase("begun")
@@ -121,72 +106,63 @@ def train(settings: dict[str, Any]) -> None:
 
     wordgen.train_with(wordgen.TrainSettings(**settings), [Watching()])
     phase("page")
-    print(json.dumps({**told, "peak": peak}))
+    turns.answer(**told, peak=max(peak for _, peak, _ in phases), phases=phases)
 
 
-def measured(name: str, room: Path, until: float, *, phases: bool) -> dict[str, Any]:
-    """What came of one case: the peak of its only process, or of the largest of them."""
+def _cut_short() -> None:
+    """Cut the epochs and the validation with TensorFlow, for all workers alike: they wait for each other's batches."""
+    from wordgen.dataset import batches
+    from wordgen.evaluation import stream  # noqa: F401 - what it measures with NumPy at the end stays whole
+
+    assert "wordgen.evaluation.perplexity" not in sys.modules  # it takes the function when it is imported
+    batches.Batches.steps_per_epoch = property(lambda self: STEPS)  # pyright: ignore[reportAttributeAccessIssue]
+    whole = batches.evaluation_batches
+    batches.evaluation_batches = lambda *given, **named: whole(*given, **named)[:BATCHES]
+
+
+def measured(name: str, room: Path, until: float) -> dict[str, Any]:
+    """Return the results of one case. Of several workers, the chief answers: it needs the most."""
     words, settings = CASES[name]
     tokens = 2 * settings.get("batch_size", 16) * settings.get("seq_len", 15)
     corpus = room / f"{words}-{max(words, tokens)}.txt"
     if not corpus.exists():
         corpus.write_text(text_of(words, tokens))
-    given = {"corpus": str(corpus), "vocab_size": words + 3, "min_count": 1, "epochs": 2, **settings}
-    given |= {"patience": 9, "precision": settings.get("precision", "float32"), "phases": phases}
-    workers = WORKERS if settings.get("distribute") == "multiworker" else 1
-    ports = _free_ports(workers)
-    processes = [_started(given, room, name, number, ports) for number in range(workers)]
-    try:
-        answers = [each.communicate(timeout=max(0.1, until - time.monotonic()))[0] for each in processes]
-    finally:
-        for process in processes:
-            process.kill()
-            process.wait()
-    return json.loads(answers[0].strip().split("\n")[-1])  # the chief writes, and needs the most
-
-
-def _started(given: dict[str, Any], room: Path, name: str, number: int, ports: list[int]) -> "subprocess.Popen[str]":
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "WORDGEN_DATA": str(room / "data")}
-    if len(ports) > 1:
-        cluster = {"worker": [f"127.0.0.1:{port}" for port in ports]}
-        environment["TF_CONFIG"] = json.dumps({"cluster": cluster, "task": {"type": "worker", "index": number}})
-    command = [sys.executable, str(Path(__file__).resolve()), json.dumps({**given, "name": re.sub(r"\W+", "-", name)})]
-    return subprocess.Popen(command, cwd=room, env=environment, stdout=subprocess.PIPE, text=True)
-
-
-def _free_ports(number: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(number)]
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
+    given = {"corpus": str(corpus), "vocab_size": words + 3, "min_count": 1, "epochs": 2, **settings, "patience": 9}
+    given |= {"precision": settings.get("precision", "float32"), "name": re.sub(r"\W+", "-", name)}
+    several = settings.get("distribute") == "multiworker"
+    with ExitStack() as stack:
+        workers: list[Way] = []
+        for environment in worker_environments(WORKERS) if several else [{}]:
+            environment["WORDGEN_DATA"] = str(room / "data")
+            workers.append(Way(sys.executable, "bench.memory", [json.dumps(given)], room, environment, until))
+            stack.callback(workers[-1].close)
+        return workers[0].answer()
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
-    parser.add_argument("parts", nargs="*", help="measure those alone whose names have one of these parts")
-    parser.add_argument("--minutes", type=float, default=60, help="when to stop, whatever is left")
-    parser.add_argument("--phases", action="store_true", help="tell the peak of each phase, too")
+    parser = results.parser_for(__doc__, minutes=60)
+    parser.add_argument("parts", nargs="*", help="measure only trainings whose names have one of these parts")
+    parser.add_argument("--phases", action="store_true", help="print the peak of each phase, too")
     options = parser.parse_args()
-    until = time.monotonic() + 60 * options.minutes
-    kept = results.load(NAME)
+    known = results.load(NAME)
     wanted = [name for name in CASES if not options.parts or any(part in name for part in options.parts)]
-    wanted.sort(key=lambda name: kept.get(name, {}).get("moment", ""))
-    print("training | parameters | GiB planned | GiB measured | planned / measured", flush=True)
+    wanted.sort(key=lambda name: known.get(name, {}).get("moment", ""))
+    results.print_row("training", "parameters", "GiB planned", "GiB measured", "planned / measured")
     with tempfile.TemporaryDirectory() as room:
         for place, name in enumerate(wanted):
-            if options.phases:
-                print(name, file=sys.stderr, flush=True)
             try:
-                told = measured(name, Path(room), until, phases=options.phases)
-            except subprocess.TimeoutExpired:
+                found = measured(name, Path(room), options.until)
+            except TimeUpError:
                 print(f"The time is up before: {', '.join(wanted[place:])}.", file=sys.stderr)
                 break
-            except ValueError:  # it told nothing, and why stands above
-                print(f"{name} has failed.", file=sys.stderr)
+            except FailedError as error:
+                print(f"{name} has failed: {error}", file=sys.stderr)
                 continue
-            results.save(NAME, results.load(NAME) | {name: {**told, **results.circumstances()}})
-            print(" | ".join(columns(name, told)), flush=True)
+            phases = found.pop("phases")
+            results.save(NAME, name, {**found, **results.circumstances()})
+            results.print_row(*columns(name, found))
+            for phase, peak, now in phases if options.phases else ():
+                print(f"  {phase:<12} peak {peak / 2**20:8,.0f} MiB, then {now / 2**20:8,.0f}")
 
 
 def columns(name: str, told: dict[str, Any]) -> list[str]:

@@ -1,5 +1,9 @@
-"""What was measured, kept as JSON in bench/results/, and put from there into documents between two marks."""
+"""The results of measurements: saved as JSON in bench/results/, printed as tables, and written into documents.
 
+The arguments that several scripts share are here, too.
+"""
+
+import argparse
 import json
 import os
 import platform
@@ -7,6 +11,8 @@ import re
 import shlex
 import subprocess
 import sys
+import time
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,7 +23,47 @@ from wordgen.files import write_whole
 FOLDER = ROOT / "bench" / "results"
 PEER_PYTHON = "--peer-python"
 _MADE_FROM_THEM = ["bench/results", "docs"]
-"""What is written after measuring does not change what was measured."""
+"""Files that are written after a measurement. Changes in them do not change what was measured."""
+
+
+def parser_for(script: str | None, minutes: float | None = None) -> argparse.ArgumentParser:
+    """Return the parser of a script with this docstring. With `minutes`, it has `--minutes`, which gives `until`.
+
+    `until` is the time of the monotonic clock when the script must stop.
+    """
+    parser = argparse.ArgumentParser(description=(script or "").partition("\n")[0])
+    if minutes is not None:
+        parser.add_argument(
+            "--minutes",
+            dest="until",
+            metavar="MINUTES",
+            type=lambda given: time.monotonic() + 60 * float(given),
+            default=str(minutes),
+            help=f"when to stop, whatever is left (default: {minutes:g})",
+        )
+    return parser
+
+
+def add_peer_python(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(PEER_PYTHON, default=str(ROOT / ".peers" / "bin" / "python"), help="a Python with the peers")
+
+
+def some_of(known: Collection[str]) -> Callable[[str], list[str]]:
+    """Return the type of an argument that takes some of these names, with commas between them. No name means all."""
+
+    def names(given: str) -> list[str]:
+        chosen = given.split(",") if given else list(known)
+        for name in chosen:
+            if name not in known:
+                raise argparse.ArgumentTypeError(f"there is no {name}: there are {', '.join(known)}")
+        return chosen
+
+    return names
+
+
+def print_row(*cells: object) -> None:
+    """Print a row of a table at once, because the next row may take minutes."""
+    print(*cells, sep=" | ", flush=True)
 
 
 def load(name: str) -> dict[str, Any]:
@@ -25,14 +71,15 @@ def load(name: str) -> dict[str, Any]:
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
 
-def save(name: str, found: dict[str, Any]) -> None:
+def save(name: str, key: str, found: dict[str, Any]) -> None:
+    """Save one result beside the others of this name."""
     FOLDER.mkdir(exist_ok=True)
-    content = json.dumps(found, indent=1, ensure_ascii=False) + "\n"
+    content = json.dumps(load(name) | {key: found}, indent=1, ensure_ascii=False) + "\n"
     write_whole(FOLDER / f"{name}.json", content.encode())
 
 
 def circumstances() -> dict[str, Any]:
-    """When, where and by which command something was measured; where the peers lie is nobody's business."""
+    """Return when, where and by which command something was measured, without the path of the peers' Python."""
     given = [Path(sys.argv[0]).resolve().relative_to(ROOT).as_posix(), *sys.argv[1:]]
     if PEER_PYTHON in given:
         place = given.index(PEER_PYTHON)
@@ -47,16 +94,15 @@ def circumstances() -> dict[str, Any]:
 
 
 def commit() -> str:
-    """With a plus where files were changed since."""
-    head = _git("rev-parse", "--short", "HEAD")
-    return head + ("+" if _git("status", "--porcelain", "--", ".", *(f":!{each}" for each in _MADE_FROM_THEM)) else "")
+    """Return the short hash of the commit, with a plus if files have changed since."""
+    changed = _git("status", "--porcelain", "--", ".", *(f":!{each}" for each in _MADE_FROM_THEM))
+    return (_git("rev-parse", "--short", "HEAD") or "unknown") + ("+" if changed else "")
 
 
 def machine() -> dict[str, Any]:
-    facts = Path("/proc/cpuinfo")
-    models = re.findall(r"model name\s*:\s*(.+)", facts.read_text()) if facts.exists() else []
+    model = re.search(r"model name\s*:\s*(.+)", _processor())
     return {
-        "processor": models[0] if models else platform.processor() or platform.machine(),
+        "processor": model[1] if model else platform.processor() or platform.machine(),
         "cores": os.cpu_count(),
         "bfloat16": has_bfloat16(),
         "system": f"{platform.system()} {platform.machine()}",
@@ -65,18 +111,17 @@ def machine() -> dict[str, Any]:
 
 
 def has_bfloat16() -> bool:
-    """Whether the processor computes products in it."""
+    """Return whether the processor computes products in bfloat16."""
+    return bool(re.search(r"\b(avx512_bf16|amx_bf16)\b", _processor()))
+
+
+def _processor() -> str:
     facts = Path("/proc/cpuinfo")
-    return facts.exists() and bool(re.search(r"\b(avx512_bf16|amx_bf16)\b", facts.read_text()))
-
-
-def load_of_others() -> float:
-    """How many processes wanted a core in the last minute, beside this one."""
-    return os.getloadavg()[0]
+    return facts.read_text() if facts.exists() else ""
 
 
 def shown_origin(measured: dict[str, Any]) -> str:
-    """The command, the date, the commit and the machine of a measurement, for a document."""
+    """Return the command, the date, the commit and the machine of a measurement."""
     where = measured["machine"]
     return (
         f"`{measured['command']}`, {measured['date']}, commit {measured['commit']}; {where['processor']}, "
@@ -85,7 +130,7 @@ def shown_origin(measured: dict[str, Any]) -> str:
 
 
 def put_between(path: Path, mark: str, text: str) -> None:
-    """Replace what stands in a document between the two marks of that name."""
+    """Replace the part of a document between the two marks of that name."""
     begin, end = f"<!-- {mark}: written by bench/document.py -->", f"<!-- end of {mark} -->"
     content = path.read_text(encoding="utf-8")
     before, found, rest = content.partition(begin)
@@ -97,4 +142,4 @@ def put_between(path: Path, mark: str, text: str) -> None:
 
 def _git(*arguments: str) -> str:
     found = subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True, text=True, check=False)
-    return found.stdout.strip() or "unknown" if arguments[0] == "rev-parse" else found.stdout.strip()
+    return found.stdout.strip()

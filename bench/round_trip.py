@@ -1,10 +1,9 @@
-"""How many texts come back from their words as they were, up to runs of white space: wordgen's way and NLTK's.
+"""How many passages come back from their tokens unchanged, except for runs of white space: with wordgen and with NLTK.
 
 PYTHONPATH=. python bench/round_trip.py [TEXT ...]
 
-Each text is read as wordgen reads it, and each of its units is cut and put together again by either way: by wordgen's
-English tokenizer, and by NLTK's NLTKWordTokenizer and TreebankWordDetokenizer. A text is a file, or a name of the
-catalogue; without any the bundled English ones are taken.
+Each passage is cut and joined again by wordgen's English tokenizer, and by NLTK's NLTKWordTokenizer and
+TreebankWordDetokenizer. A text is a file or a name of the catalogue; by default, the bundled English texts.
 """
 
 import sys
@@ -13,8 +12,9 @@ from collections.abc import Callable, Sequence
 from nltk.tokenize import NLTKWordTokenizer
 from nltk.tokenize.treebank import TreebankWordDetokenizer
 
-from wordgen.corpora.catalogue import bundled_catalogue
-from wordgen.corpora.finding import open_corpus
+from bench.results import print_row
+from wordgen.corpus.catalogue import bundled_catalogue
+from wordgen.corpus.finding import open_corpus
 from wordgen.text.tokenizers import tokenizer_named
 
 
@@ -27,9 +27,9 @@ def by_nltk(text: str) -> str:
     return TreebankWordDetokenizer().detokenize(NLTKWordTokenizer().tokenize(text))
 
 
-def share_that_comes_back(units: Sequence[str], way: Callable[[str], str]) -> str:
-    exact = sum(way(unit).split() == unit.split() for unit in units)
-    return f"{exact / len(units):.1%}".replace("%", " %")
+def share_that_comes_back(passages: Sequence[str], way: Callable[[str], str]) -> str:
+    exact = sum(way(passage).split() == passage.split() for passage in passages)
+    return f"{exact / len(passages):.1%}".replace("%", " %")
 
 
 def bundled_english() -> list[str]:
@@ -39,13 +39,12 @@ def bundled_english() -> list[str]:
 
 
 def main(names: Sequence[str]) -> None:
-    print("| text | units | wordgen | TreebankWordDetokenizer |")
-    print("|---|---|---|---|")
+    print_row("text", "passages", "wordgen", "TreebankWordDetokenizer")
     for name in names:
         corpus = open_corpus(name)
-        units = [unit.text for _, unit in corpus.reading().units() if unit.text]
-        shares = (share_that_comes_back(units, way) for way in (by_wordgen, by_nltk))
-        print(f"| {' | '.join((corpus.name, f'{len(units):,}', *shares))} |", flush=True)
+        passages = [passage.text for _, passage in corpus.reading().passages() if passage.text]
+        shares = (share_that_comes_back(passages, way) for way in (by_wordgen, by_nltk))
+        print_row(corpus.name, f"{len(passages):,}", *shares)
 
 
 if __name__ == "__main__":

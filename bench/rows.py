@@ -1,9 +1,10 @@
-"""The networks that are measured, and the tokens that they learn: the same for wordgen and its peers.
+"""The networks that are measured, and the tokens and texts that they learn: the same for wordgen and its peers.
 
-Plain Python and NumPy, so that an environment without wordgen can import it.
+This module is plain Python and NumPy, so that an environment without wordgen can import it.
 """
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -46,7 +47,7 @@ ROWS = {
 
 
 def tokens(number: int, vocabulary: int) -> NDArray[np.int64]:
-    """Made-up tokens without the special ones, always the same: frequencies that fall with the rank, as in a text."""
+    """Return made-up tokens, always the same, without special ones. Frequencies fall with the rank, as in a text."""
     ranks = np.arange(vocabulary - SPECIAL)
     shares = 1 / (ranks + 3)
     drawn = np.random.default_rng(1).choice(len(ranks), number, p=shares / shares.sum())
@@ -54,8 +55,34 @@ def tokens(number: int, vocabulary: int) -> NDArray[np.int64]:
 
 
 def batches(row: Row, number: int) -> NDArray[np.int64]:
-    """Of shape (steps, batch size, seq len + 1): inputs, and one token later the targets."""
+    """Return inputs, and one token later the targets, in the shape (steps, batch size, seq len + 1)."""
     length = number * row.seq_len
     streams = tokens(row.batch_size * (length + 1), row.vocabulary).reshape(row.batch_size, length + 1)
     starts = range(0, length, row.seq_len)
     return np.stack([streams[:, start : start + row.seq_len + 1] for start in starts])
+
+
+_LETTERS = "abcdefghijklmnopqrstuvwxyz"
+_WORDS_A_LINE, _LINES_A_PARAGRAPH = 20, 20
+_TIMES = 3
+
+
+def write_text(path: Path, number: int, vocabulary: int) -> None:
+    """Write a text of `number` made-up words, with the frequencies of `tokens`.
+
+    It begins with all words of the vocabulary, each in three paragraphs: not all three are outside the training set.
+    If `number` is too small for that, the text is longer.
+    """
+    words = np.array([word(each) for each in range(vocabulary - SPECIAL)])
+    all_words = np.concatenate([np.roll(words, turn * len(words) // _TIMES) for turn in range(_TIMES)])
+    drawn = tokens(max(number - len(all_words), 0), vocabulary) - SPECIAL
+    with path.open("w", encoding="utf-8") as file:
+        for part in (all_words, *(words[drawn[first : first + 10**6]] for first in range(0, len(drawn), 10**6))):
+            lines = [" ".join(part[first : first + _WORDS_A_LINE]) for first in range(0, len(part), _WORDS_A_LINE)]
+            for first in range(0, len(lines), _LINES_A_PARAGRAPH):
+                file.write("\n".join(lines[first : first + _LINES_A_PARAGRAPH]) + "\n\n")
+
+
+def word(number: int) -> str:
+    """Return a word of four letters, another one for each number below 26**4."""
+    return "".join(_LETTERS[number // 26**place % 26] for place in range(4))

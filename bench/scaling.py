@@ -2,19 +2,19 @@
 
 PYTHONPATH=. python bench/scaling.py
 
-All run at once, but one after the other takes its turn of steps, so a noisy machine treats them alike. CPU
-seconds are those of all processes of a way together, user and system.
+All ways run at once and take turns of some steps, so a busy machine treats them alike. CPU seconds are those of all
+processes of a way together.
 """
 
 import json
-import os
-import resource
-import socket
 import statistics
-import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from typing import Any
+
+from bench.results import print_row
+from bench.turns import ROOT, Turns, Way, worker_environments
 
 STEPS_A_TURN = 5
 TURNS = 8
@@ -31,17 +31,17 @@ WAYS: dict[str, list[dict[str, Any]]] = {
 
 
 def work(settings: dict[str, Any]) -> None:
-    """One process: for every case a line of JSON at the end of each turn, begun by a line from the parent."""
-    import wordgen.model  # noqa: F401 - first, for it keeps TensorFlow's start-up notes off the screen
+    """Answer what each turn took, for one case after another."""
+    turns = Turns()
+    import wordgen.network  # noqa: F401 - first, because it silences the notes of TensorFlow's start
 
     # isort: split
     import numpy as np
     import tensorflow as tf
 
-    from wordgen.architecture import Architecture, NetworkSettings
-    from wordgen.dropout import DropoutSettings
-    from wordgen.model.network import Network
-    from wordgen.training.joining import join
+    from wordgen.model.architecture import Architecture, DropoutSettings, NetworkSettings
+    from wordgen.network.network import Network
+    from wordgen.training.devices import join
     from wordgen.training.settings import DeviceSettings, TrainingSettings
     from wordgen.training.step import Stepper
     from wordgen.training.stopping import StopRequest
@@ -56,9 +56,9 @@ def work(settings: dict[str, Any]) -> None:
             network = Network(architecture, dropout=DropoutSettings.part_of(chosen), random_seed=1)
         stepper = Stepper(network, chosen, replicas)
         ids = np.random.default_rng(1).integers(3, vocabulary, (rows, seq_len)).astype(np.int32)
-        carry = stepper.zero_carry()
+        state = stepper.zero_state()
         number = min(stepper.most_steps, STEPS_A_TURN)
-        *_, carry = stepper([(ids, ids)], carry, 1, [0.001])
+        *_, state = stepper([(ids, ids)], state, 1, [0.001])
         gradients = [tf.ones(variable.shape) for variable in network.trainable_variables]
 
         def exchange(gradients: list[Any]) -> list[Any]:
@@ -67,81 +67,55 @@ def work(settings: dict[str, Any]) -> None:
 
         sum_once = tf.function(exchange)
         sum_once(gradients)
-        print("ready", flush=True)
+        turns.answer(bytes=4 * architecture.parameters)
         for _ in range(TURNS):
-            sys.stdin.readline()
-            wall, cpu = time.monotonic(), _cpu()
+            turns.wait()
             done = 0
             while done < STEPS_A_TURN:
-                *_, carry = stepper([(ids, ids)] * number, carry, done + 1, [0.001] * number)
+                *_, state = stepper([(ids, ids)] * number, state, done + 1, [0.001] * number)
                 done += number
-            wall, cpu = time.monotonic() - wall, _cpu() - cpu
+            a_step = {kind: seconds / done for kind, seconds in turns.spent().items()}
             began = time.monotonic()
             _ = [np.asarray(each) for each in sum_once(gradients)]
-            told = {"wall": wall / done, "cpu": cpu / done, "exchange": time.monotonic() - began}
-            print(json.dumps({**told, "bytes": 4 * architecture.parameters}), flush=True)
-
-
-def _cpu() -> float:
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    return used.ru_utime + used.ru_stime
+            turns.answer(**a_step, exchange=time.monotonic() - began)
 
 
 def main() -> None:
-    ways = {name: [_started(each, n, len(way)) for n, each in enumerate(way)] for name, way in WAYS.items()}
-    print("network, batch x seq len, vocabulary | way | ms wall a step | CPU us a token | exchange ms, MB")
-    for shape, rows, seq_len, vocabulary in CASES:
-        told: dict[str, list[list[dict[str, float]]]] = {name: [] for name in ways}
-        for processes in ways.values():
-            for process in processes:
-                assert process.stdout is not None
-                assert process.stdout.readline() == "ready\n"
-        for _ in range(TURNS):
-            for name, processes in ways.items():
-                told[name].append(_turn(processes))
-        for name, turns in told.items():
-            wall = statistics.median(max(each["wall"] for each in turn) for turn in turns)
-            cpu = statistics.median(sum(each["cpu"] for each in turn) for turn in turns)
-            exchange = statistics.median(max(each["exchange"] for each in turn) for turn in turns)
-            size = turns[0][0]["bytes"] / 1e6
+    with ExitStack() as stack:
+        ways = {name: _started(way, stack) for name, way in WAYS.items()}
+        print_row("network, batch x seq len, vocabulary", "way", "ms wall a step", "CPU µs a token", "exchange ms, MB")
+        for shape, rows, seq_len, vocabulary in CASES:
+            sizes = [way.answer()["bytes"] for processes in ways.values() for way in processes]
+            turns: dict[str, list[dict[str, list[float]]]] = {name: [] for name in ways}
+            for _ in range(TURNS):
+                for name, processes in ways.items():
+                    turns[name].append(_turn(processes))
             network = f"{shape['layers']}x{shape['units']}, {rows} x {seq_len}, {vocabulary}"
-            per_token = 1e6 * cpu / (rows * seq_len)
-            figures = (f"{1000 * wall:.1f}", f"{per_token:.0f}", f"{1000 * exchange:.1f}, {size:.1f}")
-            print(network, name, *figures, sep=" | ")
+            for name, of_way in turns.items():
+                wall = statistics.median(max(turn["wall"]) for turn in of_way)
+                cpu = statistics.median(sum(turn["cpu"]) for turn in of_way) / (rows * seq_len)
+                exchange = statistics.median(max(turn["exchange"]) for turn in of_way)
+                figures = f"{1000 * wall:.1f}", f"{1e6 * cpu:.0f}", f"{1000 * exchange:.1f}, {sizes[0] / 1e6:.1f}"
+                print_row(network, name, *figures)
 
 
-def _started(settings: dict[str, Any], number: int, workers: int) -> "subprocess.Popen[str]":
-    environment = dict(os.environ)
-    if workers > 1:
-        cluster = {"worker": [f"127.0.0.1:{port}" for port in PORTS]}
-        environment["TF_CONFIG"] = json.dumps({"cluster": cluster, "task": {"type": "worker", "index": number}})
-    return subprocess.Popen(
-        [sys.executable, __file__, json.dumps(settings)],
-        env=environment,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
+def _started(way: list[dict[str, Any]], stack: ExitStack) -> list[Way]:
+    """Start the processes of a way. The stack ends them."""
+    environments = worker_environments(len(way)) if len(way) > 1 else [{}]
+    processes: list[Way] = []
+    for settings, environment in zip(way, environments, strict=True):
+        processes.append(Way(sys.executable, "bench.scaling", [json.dumps(settings)], ROOT, environment))
+        stack.callback(processes[-1].close)
+    return processes
 
 
-def _turn(processes: "list[subprocess.Popen[str]]") -> list[dict[str, float]]:
+def _turn(processes: list[Way]) -> dict[str, list[float]]:
+    """Give the processes of a way a turn at the same time, and return what each answers."""
     for process in processes:
-        assert process.stdin is not None
-        process.stdin.write("go\n")
-        process.stdin.flush()
-    return [json.loads(process.stdout.readline()) for process in processes if process.stdout is not None]
+        process.begin_turn()
+    answers = [process.answer() for process in processes]
+    return {name: [answer[name] for answer in answers] for name in answers[0]}
 
-
-def _free_ports() -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
-
-
-PORTS = _free_ports()
 
 if __name__ == "__main__":
     work(json.loads(sys.argv[1])) if len(sys.argv) > 1 else main()

@@ -1,10 +1,10 @@
-"""How fast text is cut into symbols: NLTK and TinySegmenter as they are, and wordgen by them, in turns.
+"""How fast text is cut into tokens: NLTK and TinySegmenter as they are, and wordgen by them, in turns.
 
 PYTHONPATH=. python bench/tokenizers.py [TEXT ...]
 
-The bundled texts, or other text files in UTF-8. The libraries are called once a line, as wordgen's symbols know their
-lines. Cold is a text cut by a wordgen that remembers nothing yet; warm is the same text once more. CPU time alone is
-told, for the machine may have others to serve.
+The texts are the bundled ones, or files in UTF-8. The libraries are called once for each line, because the tokens of
+wordgen know their lines. Cold is a text with empty caches; warm is the same text once more. Only CPU time counts, so
+the machine may be busy.
 """
 
 import statistics
@@ -17,8 +17,9 @@ from types import ModuleType
 from nltk.tokenize import NLTKWordTokenizer
 from tinysegmenter import TinySegmenter
 
+from bench.results import print_row
 from wordgen.text import english, japanese
-from wordgen.text.tokenizers import tokenizer_for
+from wordgen.text.tokenizers import tokenizer_for, tokenizer_named
 
 BUNDLED = [Path(__file__).parents[1] / "data" / f"{name}.txt" for name in ("lotr", "fables", "spells", "lyrics")]
 ROUNDS = 9
@@ -26,19 +27,21 @@ LEAST_BYTES_A_ROUND = 500_000
 
 
 def main(texts: list[Path]) -> None:
-    print("text | library | its MB/s | wordgen cold (times) | warm (times): CPU time, medians")
+    print_row("text", "library", "its MB/s", "wordgen cold (times)", "warm (times): CPU time, medians")
     for path in texts:
         text = path.read_text(encoding="utf-8")
-        is_japanese = tokenizer_for(text) == "japanese"
-        library = TinySegmenter() if is_japanese else NLTKWordTokenizer()
-        speeds = in_turns(ways_of(japanese if is_japanese else english, library.tokenize), text)
+        name = tokenizer_for(text)
+        library, module = (TinySegmenter(), japanese) if name == "japanese" else (NLTKWordTokenizer(), english)
+        speeds = in_turns(ways_of(tokenizer_named(name).tokenize, module, library.tokenize), text)
         plain = speeds.pop("library")
         told = (f"{speed:.2f} ({speed / plain:.1f})" for speed in speeds.values())
-        print(path.stem, type(library).__name__, f"{plain:.2f}", *told, sep=" | ", flush=True)
+        print_row(path.stem, type(library).__name__, f"{plain:.2f}", *told)
 
 
-def ways_of(module: ModuleType, plain: Callable[[str], list[str]]) -> dict[str, Callable[[str], None]]:
-    """The library line by line, then a module of wordgen, cold and warm."""
+def ways_of(
+    own: Callable[[str], object], module: ModuleType, plain: Callable[[str], list[str]]
+) -> dict[str, Callable[[str], object]]:
+    """Return the library, line by line, and a tokenizer of wordgen, cold and warm. `module` has its caches."""
 
     def library(text: str) -> None:
         for line in text.split("\n"):
@@ -48,13 +51,13 @@ def ways_of(module: ModuleType, plain: Callable[[str], list[str]]) -> dict[str, 
         for each in vars(module).values():
             if hasattr(each, "cache_clear"):
                 each.cache_clear()
-        module.tokenize(text)
+        own(text)
 
-    return {"library": library, "cold": cold, "warm": module.tokenize}
+    return {"library": library, "cold": cold, "warm": own}
 
 
-def in_turns(ways: dict[str, Callable[[str], None]], text: str) -> dict[str, float]:
-    """The median speed of each way, in megabytes a second."""
+def in_turns(ways: dict[str, Callable[[str], object]], text: str) -> dict[str, float]:
+    """Return the median speed of each way, in megabytes per second."""
     size = len(text.encode())
     times = -(-LEAST_BYTES_A_ROUND // size)
     speeds: dict[str, list[float]] = {name: [] for name in ways}

@@ -1,50 +1,20 @@
-"""What many tests share: a room to work in, the commands as real processes, one small trained model."""
+"""What many tests share: a folder to work in, and small trained models."""
 
-import os
 import shutil
 import subprocess
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import hypothesis
 import pytest
 
-from wordgen.corpora.corpus import Corpus
+from tests.helpers.commands import Command, run_command, trained_here, trained_on_few_lines
+from tests.helpers.shared import made_once
 
-# How long an example takes says more of the machine than of the code.
-hypothesis.settings.register_profile("wordgen", deadline=None)
+# The same examples each time, so that only a change of the code changes the result; `make soak` tries random ones.
+# No deadline: how long an example takes says more of the machine than of the code.
+hypothesis.settings.register_profile("wordgen", deadline=None, derandomize=True)
+hypothesis.settings.register_profile("random", deadline=None)
 hypothesis.settings.load_profile("wordgen")
-
-ROOT = Path(__file__).resolve().parents[1]
-Command = Callable[..., subprocess.CompletedProcess[str]]
-
-
-def run_command(
-    *arguments: str, cwd: Path, timeout: float = 300, **environment: str
-) -> subprocess.CompletedProcess[str]:
-    """Run `python -m wordgen ARGUMENTS` in a folder, as a user would, and wait for its end."""
-    return run_python("-m", "wordgen", *arguments, cwd=cwd, timeout=timeout, **environment)
-
-
-def run_python(
-    *arguments: str, cwd: Path, timeout: float = 300, **environment: str
-) -> subprocess.CompletedProcess[str]:
-    """Run `python ARGUMENTS` in a folder with the Python of the tests, and wait for its end."""
-    return subprocess.run(
-        [sys.executable, *arguments],
-        cwd=cwd,
-        env=command_environment(**environment),
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-        check=False,
-    )
-
-
-def command_environment(**more: str) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("WORDGEN_", "TF_", "KERAS_"))}
-    return {**kept, "PYTHONPATH": str(ROOT), "PYTHONUTF8": "1", **more}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -63,37 +33,25 @@ def command(tmp_path: Path) -> Command:
     return run
 
 
-def trained_in(room: Path, corpus: str, name: str, options: str) -> Path:
-    """The room, once the real command has trained a model in it; what it says is shown where it fails."""
-    ended = run_command("train", "--corpus", corpus, "--name", name, *options.split(), cwd=room)
-    assert ended.returncode == 0, ended.stderr
-    return room
-
-
-def trained_on_few_lines(room: Path, options: str) -> Path:
-    """The room, with a model of a short text in it: each line comes four times, so each split has it."""
-    lines = (ROOT / "data" / "spells.txt").read_text(encoding="utf-8").split("\n")[:40]
-    write_text(room / "few.txt", "\n".join(lines * 4))
-    return trained_in(room, "few.txt", "few", f"--layers 1 --units 128 --dropout 0 --optimizer adam {options}")
-
-
 @pytest.fixture(scope="session")
 def trained_room(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a small model of the spells; tests only read it."""
-    return trained_in(tmp_path_factory.mktemp("trained"), "spells", "small", "--layers 2 --units 48 --epochs 3")
+    options = "--layers 2 --units 48 --epochs 3 --histograms"
+    return made_once(tmp_path_factory, "trained", lambda room: trained_here(room, "spells", "small", options))
 
 
 @pytest.fixture(scope="session")
 def overfitted_room(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model that has learned a short text by heart."""
-    options = "--epochs 25 --min-count 1 --learning-rate 0.003"
-    return trained_on_few_lines(tmp_path_factory.mktemp("overfitted"), options)
+    options = "--epochs 6 --min-count 1 --learning-rate 0.003"
+    return made_once(tmp_path_factory, "overfitted", lambda room: trained_on_few_lines(room, options))
 
 
 @pytest.fixture(scope="session")
 def japanese_room(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a model of the lyrics, of one epoch."""
-    return trained_in(tmp_path_factory.mktemp("japanese"), "lyrics", "lyrics", "--layers 1 --units 32 --epochs 1")
+    options = "--layers 1 --units 32 --epochs 1"
+    return made_once(tmp_path_factory, "japanese", lambda room: trained_here(room, "lyrics", "lyrics", options))
 
 
 @pytest.fixture
@@ -101,17 +59,6 @@ def in_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("WORDGEN_DATA", raising=False)
     return tmp_path
-
-
-def unit_texts(corpus: Corpus) -> list[str]:
-    return [unit.text for _, unit in corpus.reading().units()]
-
-
-def write_text(path: Path, text: str, encoding: str = "utf-8") -> str:
-    """Write a text file, and the folders above it; its path as a user would type it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding=encoding)
-    return str(path)
 
 
 @pytest.fixture

@@ -11,9 +11,10 @@ from typing import Any, cast
 import pytest
 
 import wordgen
-from tests.conftest import ROOT
-from tests.written_signatures import rewrite
-from wordgen.run_settings import TrainSettings, resumed_settings
+from tests.helpers.commands import ROOT
+from tests.helpers.written_signatures import rewrite
+from wordgen.run.record import load_record
+from wordgen.run.settings import TrainSettings, resumed_settings
 from wordgen.settings import in_python
 
 
@@ -47,12 +48,12 @@ def test_the_saved_model_is_the_best_one_and_not_the_last(
     """Its perplexity, measured anew from the bundle, is that of the best epoch."""
     import numpy as np
 
-    from wordgen.bundle import load_bundle
-    from wordgen.corpora.finding import open_corpus
+    from wordgen.corpus.finding import open_corpus
     from wordgen.dataset.encoding import prepare
     from wordgen.evaluation.perplexity import Evaluator
-    from wordgen.model.network import Network
-    from wordgen.model.replicas import alone
+    from wordgen.model.bundle import load_bundle
+    from wordgen.network.network import Network
+    from wordgen.network.replicas import alone
     from wordgen.text.settings import TextSettings
 
     bundle = load_bundle(run.folder)
@@ -80,6 +81,7 @@ def test_train_shows_its_progress_unless_it_is_to_be_quiet(
         path.write_text("\n".join(part), encoding="utf-8")
     begun = wordgen.train(corpus=paths, layers=2, units=[8, 6], epochs=1, name="seen")
     assert begun.folder == Path("saved_models/seen")
+    assert load_record(begun.folder).settings.corpus == ("one.txt", "two.txt")
     assert "Plan for seen" in capsys.readouterr().out
     again = wordgen.resume(Path("saved_models/seen"), epochs=2, quiet=True)
     assert capsys.readouterr().out == ""
@@ -95,11 +97,11 @@ def test_an_unknown_name_is_no_attribute():
 
 
 def test_signatures_are_those_of_the_settings():
-    """What an editor and help() show stands in the source; `python -m tests.written_signatures` writes it."""
+    """What an editor and help() show stands in the source; `python -m tests.helpers.written_signatures` writes it."""
     rewrite(lambda file, source, wanted: _same(source, wanted))
     assert "train" in dir(wordgen)
     for function, group, more in (
-        (wordgen.train, wordgen.TrainSettings, {"quiet"}),
+        (wordgen.train, wordgen.TrainSettings, {"models", "quiet"}),
         (wordgen.TrainedModel.generate, wordgen.GenerationSettings, {"self", "seed"}),
         (wordgen.TrainedModel.stream, wordgen.GenerationSettings, {"self", "seed"}),
     ):
@@ -109,7 +111,7 @@ def test_signatures_are_those_of_the_settings():
 
 
 def _same(source: str, wanted: str) -> None:
-    assert source == wanted, "call python -m tests.written_signatures"
+    assert source == wanted, "call python -m tests.helpers.written_signatures"
 
 
 def test_help_describes_every_setting():
@@ -126,12 +128,21 @@ def test_help_describes_every_setting():
 def test_resume_takes_what_may_change():
     parameters = set(inspect.signature(wordgen.resume).parameters)
     may_change = {name for name in TrainSettings.__dataclass_fields__ if _may_change(name)}
-    assert parameters == may_change | {"run", "quiet"}
+    assert parameters == may_change | {"run", "models", "quiet"}
 
 
 def _may_change(name: str) -> bool:
     began = TrainSettings(corpus="spells")
-    other = {"epochs": 99, "checkpoint_every": "9", "distribute": "mirrored", "local_devices": 2, "join_timeout": 9}
+    other = {
+        "epochs": 99,
+        "checkpoint_every": "9",
+        "distribute": "mirrored",
+        "local_devices": 2,
+        "join_timeout": 9,
+        "histograms": True,
+        "sample_every": 5,
+        "log_every": 5,
+    }
     try:
         resumed_settings("run", began, {name: other.get(name, "other")})
     except wordgen.WordgenError:
@@ -145,7 +156,7 @@ def _may_change(name: str) -> bool:
         (lambda: wordgen.train(corpus="spells", seq_len=0), "seq_len must be at least 1 and at most 100,000, not 0."),
         (
             lambda: wordgen.train(corpus="spells", layers=2, units=[8, 8, 8]),
-            "units names 3 layers and layers=2: give one number",
+            "units has 3 numbers, but layers is 2: give one number",
         ),
         (lambda: wordgen.train(corpus="spells", recipe="nonsense"), "There is no recipe 'nonsense'"),
         (lambda: wordgen.resume("nowhere"), "There is no run 'nowhere' to resume."),
@@ -163,7 +174,7 @@ def test_what_is_refused_is_told_in_the_words_of_python(in_empty_folder: Path, c
 def test_a_model_speaks_python_too(run: wordgen.Run):
     model = wordgen.load(run.folder)
     for write in (model.generate, model.stream):
-        with pytest.raises(wordgen.WordgenError, match=r"^at_least=10 is more than length=5: take a larger length\.$"):
+        with pytest.raises(wordgen.WordgenError, match=r"^at_least=10 is more than length=5: give a larger length\.$"):
             write(seed="The", length=5, at_least=10)
         with pytest.raises(TypeError, match="unexpected keyword argument 'lenght'"):
             write("The", lenght=5)  # pyright: ignore[reportCallIssue]
@@ -189,7 +200,7 @@ def test_results_are_short_to_look_at_and_tables_in_a_notebook(run: wordgen.Run)
         assert len(repr(result)) < 250
         assert "\n" not in repr(result)
     assert len(repr(texts)) < 500
-    assert f"epochs={len(run.epochs)}, valid perplexity" in repr(run)
+    assert f"epochs={len(run.epochs)}, validation perplexity" in repr(run)
     assert repr(texts[0])[6:].startswith("The caster")
     pages = [each._repr_html_() for each in (run, texts[0], score, evaluated)]
     for page in pages:

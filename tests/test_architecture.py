@@ -3,8 +3,8 @@ from typing import Any
 
 import pytest
 
-from wordgen.architecture import Architecture, NetworkSettings
 from wordgen.errors import SettingError
+from wordgen.model.architecture import Architecture, NetworkSettings
 
 
 def test_the_source_reports_network_has_the_known_size():
@@ -44,9 +44,9 @@ def test_word_vectors_are_by_default_as_wide_as_the_last_layer_which_a_tied_outp
 @pytest.mark.parametrize(
     ("layers", "units", "part"),
     [
-        (3, (64, 32), "--units names 2 layers and --layers 3"),
+        (3, (64, 32), "--units has 2 numbers, but --layers is 3"),
         (2, (64, 0), "--units must be at least 1 and at most 65,536, not 0"),
-        (1, (), "--units names 0 layers"),
+        (1, (), "--units has 0 numbers"),
         (2, ("64", "32"), "--units must be a whole number or a list of whole numbers"),
     ],
 )

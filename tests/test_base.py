@@ -1,5 +1,7 @@
 """A run that begins with another model's weights."""
 
+import contextlib
+import io
 import json
 import shutil
 from dataclasses import replace
@@ -10,16 +12,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.conftest import Command, run_command
-from tests.test_bundle import make_bundle
-from wordgen.base import Base
-from wordgen.bundle import Bundle, load_bundle, save_bundle
-from wordgen.corpora.finding import open_corpus
+import wordgen
+from tests.helpers.bundles import make_bundle
+from tests.helpers.commands import ROOT
+from wordgen.cli.main import main
+from wordgen.corpus.finding import open_corpus
 from wordgen.dataset.encoding import prepare
 from wordgen.evaluation.stream import network_loss
-from wordgen.generation.step import NumpyNetwork
-from wordgen.run_folder import find_base
-from wordgen.text.escapes import JOINER, RESERVED
+from wordgen.generation.numpy_network import NumpyNetwork
+from wordgen.model.base import Base
+from wordgen.model.bundle import Bundle, load_bundle, save_bundle
+from wordgen.run.folder import find_base
+from wordgen.run.record import load_record
+from wordgen.text.marks import JOINER, RESERVED
 from wordgen.text.settings import TextSettings
 from wordgen.text.vocabulary import END, START, Vocabulary
 
@@ -56,7 +61,7 @@ def test_output_biases_follow_the_frequencies_of_the_new_text_but_for_start_and_
     special = zip(RESERVED, (0, 0, ends), strict=True)
     vocabulary = Vocabulary([*special, ("road", 999), ("king", 0), ("queen", 9)])
     bias, own = base.weights_for(vocabulary)["output/bias"], base.bundle.weights["output/bias"]
-    change = bias[3:] - own[[base.vocabulary.id_of(word) for word in vocabulary.symbols[3:]]]
+    change = bias[3:] - own[[base.vocabulary.id_of(word) for word in vocabulary.tokens[3:]]]
     np.testing.assert_allclose(change - change[2], np.log([100, 0.1, 1]), atol=1e-5)
     assert (bias[[START, END]] == own[[START, END]]).all()
 
@@ -76,7 +81,7 @@ def test_a_word_that_the_base_knows_keeps_its_weights_wherever_it_is(base: Base,
     vocabulary = Vocabulary([*((special, 0) for special in RESERVED), *((word, 1) for word in words)])
     weights = base.weights_for(vocabulary)
     own = base.bundle.weights
-    for place, word in enumerate(vocabulary.symbols):
+    for place, word in enumerate(vocabulary.tokens):
         if word in base.vocabulary:
             known = base.vocabulary.id_of(word)
             assert (weights["embedding"][place] == own["embedding"][known]).all()
@@ -111,9 +116,10 @@ def begun(trained_room: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     room = tmp_path_factory.mktemp("begun")
     shutil.copytree(trained_room / "saved_models", room / "saved_models")
     options = "--corpus fables --init-from small --epochs 1 --learning-rate 1e-12 --name next --precision float32"
-    ended = run_command("train", *options.split(), "--base-words", "50", "--sampled-output", "64", cwd=room)
-    assert ended.returncode == 0, ended.stderr
-    (room / "screen").write_text(ended.stdout)
+    more = ["--base-words", "50", "--sampled-output", "64"]
+    with contextlib.chdir(room), contextlib.redirect_stdout(io.StringIO()) as screen:
+        assert main(["train", *options.split(), *more]) == 0
+    (room / "screen").write_text(screen.getvalue(), encoding="utf-8")
     return room
 
 
@@ -126,12 +132,15 @@ def test_a_run_begins_with_the_base_s_weights(begun: Path, monkeypatch: pytest.M
     expected = base.weights_for(dataset.codec.vocabulary)
     for name, weight in bundle.weights.items():
         np.testing.assert_allclose(weight, expected[name], atol=1e-5)
-    report = json.loads((begun / "saved_models" / "next" / "report.json").read_text())
+    best = load_record(begun / "saved_models" / "next").best
+    assert best is not None
     network = NumpyNetwork(bundle.architecture, expected)
-    assert report["valid_perplexity"] == pytest.approx(network_loss(network, dataset.ids["valid"]).perplexity, rel=1e-4)
+    assert best.valid_perplexity == pytest.approx(network_loss(network, dataset.ids["valid"]).perplexity, rel=1e-4)
 
 
-def test_the_model_and_its_report_say_what_it_began_from(begun: Path, monkeypatch: pytest.MonkeyPatch):
+def test_the_model_and_its_report_say_what_it_began_from(
+    begun: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
     monkeypatch.chdir(begun)
     began = load_bundle(begun / "saved_models" / "next").head_start
     base = find_base("small")
@@ -140,39 +149,46 @@ def test_the_model_and_its_report_say_what_it_began_from(begun: Path, monkeypatc
     assert 0 < began.besides <= 50
     report = json.loads((begun / "saved_models" / "next" / "report.json").read_text())
     assert report["head_start"] == began.to_mapping()
-    assert f"small (fingerprint {base.fingerprint})" in (begun / "screen").read_text()
+    assert f"small (fingerprint {base.fingerprint})" in (begun / "screen").read_text(encoding="utf-8")
     assert base.fingerprint in (begun / "saved_models" / "next" / "report.html").read_text()
-    shown = run_command("runs", "show", "next", cwd=begun)
-    assert base.fingerprint in shown.stdout
+    assert main(["runs", "show", "next"]) == 0
+    assert base.fingerprint in capsys.readouterr().out
 
 
-def test_a_model_that_began_from_another_is_evaluated_on_its_own_text(begun: Path):
-    ended = run_command("evaluate", "next", "--split", "valid", "--samples", "0", cwd=begun)
-    assert ended.returncode == 0, ended.stderr
+def test_a_model_that_began_from_another_is_evaluated_on_its_own_text(begun: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(begun)
+    best = load_record(begun / "saved_models" / "next").best
+    assert best is not None
+    assert wordgen.evaluate("next", "valid", samples=0).perplexity == pytest.approx(best.valid_perplexity, rel=1e-4)
 
 
-def test_a_run_that_began_from_another_and_was_stopped_is_the_run_that_was_not(begun: Path):
-    begin = ["--corpus", "fables", "--init-from", "small", "--precision", "float32", "--recipe", "none"]
-    for name, epochs in (("whole", "2"), ("parts", "1")):
-        assert run_command("train", *begin, "--epochs", epochs, "--name", name, cwd=begun).returncode == 0
-    assert run_command("train", "--resume", "parts", "--epochs", "2", cwd=begun).returncode == 0
-    whole, parts = (load_bundle(begun / "saved_models" / name) for name in ("whole", "parts"))
-    assert all((parts.weights[name] == weight).all() for name, weight in whole.weights.items())
+def test_a_run_that_began_from_another_and_was_stopped_is_the_run_that_was_not(room: Path):
+    fables = (ROOT / "data" / "fables.txt").read_text(encoding="utf-8")
+    (room / "few.txt").write_text(fables[: fables.index("\n\n", 12_000)], encoding="utf-8")
+    begin = ["--corpus", "few.txt", "--init-from", "small", "--precision", "float32", "--recipe", "none"]
+    assert main(["train", *begin, "--epochs", "2", "--name", "next"]) == 0
+    _, last = sorted((room / "saved_models" / "next" / "checkpoints").iterdir())
+    before = (last / "state.safetensors").read_bytes()
+    shutil.rmtree(last)  # so it goes on from its first epoch
+    assert main(["train", "--resume", "next"]) == 0
+    assert (last / "state.safetensors").read_bytes() == before
 
 
 @pytest.mark.parametrize(
     ("flags", "sentence"),
     [
         ("--init-from nothing", "There is no model 'nothing'"),
-        ("--init-from small --layers 3", "--layers 3 contradicts the model that --init-from begins with: small has 2."),
-        ("--init-from small --units 64", "--units 64 contradicts"),
-        ("--init-from small --tokenizer characters", "--tokenizer characters contradicts"),
-        ("--init-from small --unknown spell", "--unknown spell contradicts"),
-        ("--init-from small --name small --overwrite", "take another --name than small"),
+        ("--init-from small --layers 3", "--layers 3 does not fit the model of --init-from: small has --layers 2."),
+        ("--init-from small --units 64", "--units 64 does not fit the model"),
+        ("--init-from small --tokenizer characters", "--tokenizer characters does not fit the model"),
+        ("--init-from small --unknown spell", "--unknown spell does not fit"),
+        ("--init-from small --name small --overwrite", "use a --name other than small"),
     ],
 )
-def test_what_contradicts_the_base_gets_a_sentence(flags: str, sentence: str, room: Path, command: Command):
-    ended = command("train", "--corpus", "fables", *flags.split(), cwd=room)
-    assert ended.returncode == 2
-    assert sentence in ended.stderr
-    assert len(ended.stderr.strip().splitlines()) == 1
+def test_what_contradicts_the_base_gets_a_sentence(
+    flags: str, sentence: str, room: Path, capsys: pytest.CaptureFixture[str]
+):
+    assert main(["train", "--corpus", "fables", *flags.split()]) == 2
+    told = capsys.readouterr().err
+    assert sentence in told
+    assert told.count("\n") == 1

@@ -1,6 +1,10 @@
 """What the scripts in bench/ compute by themselves; that they measure what they say, their figures show."""
 
+import argparse
 import re
+import sys
+import time
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.growth import bend, in_words
-from bench.results import put_between
-from bench.rows import SPECIAL, Row, batches, tokens
-from bench.texts import write_text
+from bench.results import put_between, some_of
+from bench.rows import SPECIAL, Row, batches, tokens, write_text
+from bench.turns import FailedError, TimeUpError, Way
 
 
 @given(st.integers(1, 4), st.integers(1, 5), st.integers(1, 6))
@@ -67,3 +71,38 @@ def test_a_document_keeps_all_that_stands_outside_of_the_marks(tmp_path: Path):
         assert found.split("-->\n\n")[1].split("\n\n<!--")[0] == text
     with pytest.raises(SystemExit, match="no place for z"):
         put_between(path, "z", "text")
+
+
+def test_names_are_taken_between_commas_and_none_of_them_means_all():
+    names = some_of({"large": 1, "small": 2})
+    assert names("small") == ["small"]
+    assert names("small,large") == ["small", "large"]
+    assert names("") == ["large", "small"]
+    with pytest.raises(argparse.ArgumentTypeError, match="there is no tiny: there are large, small"):
+        names("large,tiny")
+
+
+DOUBLING = """
+from bench.turns import Turns
+
+turns = Turns()
+print("a note of a library")
+turns.answer(ready=True)
+while True:
+    turns.answer(doubled=2 * int(turns.wait()), **turns.spent())
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="select takes no pipes there")
+def test_a_way_answers_turn_after_turn_and_says_why_it_has_failed(tmp_path: Path):
+    (tmp_path / "doubling.py").write_text(DOUBLING)
+    with closing(Way(sys.executable, "doubling", [], tmp_path)) as way:
+        assert way.answer() == {"ready": True}
+        answers = [way.turn(line) for line in ("2", "21")]
+        assert [answer["doubled"] for answer in answers] == [4, 42]
+        assert all(answer["cpu"] >= 0 and 0 < answer["wall"] < 10 for answer in answers)
+        with pytest.raises(FailedError, match="ValueError: invalid literal"):
+            way.turn("x")
+    late = Way(sys.executable, "doubling", [], tmp_path, until=time.monotonic())
+    with closing(late), pytest.raises(TimeUpError):
+        late.answer()

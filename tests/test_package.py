@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT, command_environment
+from tests.helpers.commands import ROOT, command_environment
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +43,9 @@ def test_the_wheel_holds_code_and_texts_and_nothing_else(installed: Path):
         "wordgen/data/aozora.tsv",
         "wordgen/data/lotr.txt",
         "wordgen/data/lyrics.txt",
+        "wordgen/data/airs.abc",
+        "wordgen/data/nottingham.tsv",
+        "wordgen/data/preludes/01-c-major.mid",
         "wordgen/data/sweeps/cells.toml",
     } <= set(names)
     bases = (path for path in (ROOT / "data" / "bases").rglob("*") if path.is_file())
@@ -51,6 +54,11 @@ def test_the_wheel_holds_code_and_texts_and_nothing_else(installed: Path):
     pages = {f"wordgen/web/static/{path.name}" for path in (ROOT / "wordgen" / "web" / "static").iterdir()}
     assert len(pages) > 5
     assert pages <= set(names)
+    music = {f"wordgen/report/static/{path.name}" for path in (ROOT / "wordgen" / "report" / "static").iterdir()}
+    assert "wordgen/report/static/abcjs-basic-min.js.LICENSE" in music
+    assert music <= set(names)
+    licences = [name.rpartition("/licenses/")[2] for name in names if "/licenses/" in name]
+    assert sorted(licences) == ["LICENSE", "wordgen/report/static/abcjs-basic-min.js.LICENSE"]
     assert not [name for name in names if not name.startswith("wordgen")]
 
 
@@ -59,7 +67,7 @@ def test_its_requirements_are_the_one_list(installed: Path):
     declared = {line.split(": ")[1] for line in metadata.read_text().split("\n") if line.startswith("Requires-Dist")}
     always = {each for each in declared if "extra ==" not in each}
     parts = {"requirements.txt": always}
-    for extra in ("web", "onnx"):
+    for extra in ("web", "onnx", "music"):
         of_extra = {each.partition(";")[0].strip() for each in declared if f"extra == '{extra}'" in each}
         parts[f"requirements-{extra}.txt"] = of_extra
     for name, part in parts.items():

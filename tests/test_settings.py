@@ -1,12 +1,17 @@
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal
 
 import pytest
 
-from wordgen.dropout import DropoutSettings
 from wordgen.errors import SettingError
+from wordgen.model.architecture import DropoutSettings
+from wordgen.run.settings import TrainSettings
 from wordgen.settings import Settings, flag_name, in_python, setting
+
+
+def test_every_setting_of_training_has_a_scope():
+    assert [each.name for each in fields(TrainSettings) if each.metadata["scope"] is None] == []
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +34,7 @@ class Shop(Settings):
         ({"share": float("nan")}, "--share must be at least 0 and below 1, not nan."),
         ({"share": "much"}, "--share must be a number, not 'much'."),
         ({"kind": "pie"}, "--kind must be one of tea, cake, not 'pie'."),
-        ({"seats": 10**400}, "--seats must be at least 1 and at most 9, not so large a number."),
+        ({"seats": 10**400}, "--seats must be at least 1 and at most 9, not such a large number."),
         ({"name": 3}, "--name must be text or nothing, not 3."),
     ],
 )
@@ -65,7 +70,7 @@ def test_a_mapping_gives_the_settings_back():
 
 
 def test_unknown_keys_are_refused():
-    with pytest.raises(SettingError, match="'chairs' is no setting"):
+    with pytest.raises(SettingError, match="'chairs' is not a setting"):
         Shop.from_mapping({"chairs": 2})
 
 

@@ -1,8 +1,5 @@
 """Bases that come with wordgen: found by their name, used as any model, small, and described."""
 
-import json
-import shutil
-import subprocess
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,28 +7,27 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.conftest import ROOT, run_command
-from tests.test_bundle import make_bundle
-from wordgen import base as bases
-from wordgen import default_base
-from wordgen.base import Base, shipped_bases
-from wordgen.bundle import load_bundle
+import wordgen
+from tests.helpers.bundles import make_bundle
+from tests.helpers.commands import ROOT
 from wordgen.cli.flags import given_settings
+from wordgen.cli.main import main
 from wordgen.cli.train import make_parser
-from wordgen.commands import training_arguments, training_command
-from wordgen.complete_settings import settings_of
-from wordgen.corpora.finding import open_corpus
-from wordgen.default_base import why_from_nothing
+from wordgen.corpus.finding import open_corpus
 from wordgen.errors import SettingError
-from wordgen.exporting.base_folder import CARD
-from wordgen.exporting.writing import export
-from wordgen.lab.planning import plan_sweep
-from wordgen.lab.sweep_file import _sweep_of
-from wordgen.run_folder import find_base, find_model, folder_for
-from wordgen.run_settings import TrainSettings
-from wordgen.runs import plan_with
-from wordgen.training.plan_words import plan_in_words
-from wordgen.web.shelf import Shelf
+from wordgen.exporting import CARD, export
+from wordgen.model import base as bases
+from wordgen.model.base import Base, shipped_bases
+from wordgen.model.bundle import load_bundle
+from wordgen.run import defaults as default_base
+from wordgen.run.commands import training_arguments, training_command
+from wordgen.run.defaults import settings_of, why_from_nothing
+from wordgen.run.folder import find_base, find_model, folder_for
+from wordgen.run.settings import TrainSettings
+from wordgen.run.train import plan_run
+from wordgen.sweep.planning import _sweep_of, plan_sweep
+from wordgen.training.plan import plan_in_words
+from wordgen.web.answers import ModelStore
 
 LARGEST = 20_000_000
 """Bytes of a whole folder."""
@@ -47,45 +43,37 @@ def test_a_base_is_small_and_its_card_speaks_of_it():
         assert base.read
 
 
-@pytest.fixture(scope="module")
-def checkout(trained_room: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A wordgen that comes with the small model of the spells as its one base."""
-    checkout = tmp_path_factory.mktemp("checkout")
-    for folder in ("wordgen", "recipes", "sweeps"):
-        shutil.copytree(ROOT / folder, checkout / folder, ignore=shutil.ignore_patterns("__pycache__"))
-    (checkout / "data").mkdir()
-    for path in (ROOT / "data").glob("*.t*"):
-        shutil.copy(path, checkout / "data")
+@pytest.fixture
+def with_spells(trained_room: Path, in_empty_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Base:
+    """This process has the small model of the spells as its one base."""
     model = load_bundle(trained_room / "saved_models" / "small")
-    export(model, "base", checkout / "data" / "bases" / "base-english")
-    return checkout
+    export(model, "base", in_empty_folder / "its" / "bases" / "base-english")
+    monkeypatch.setattr(bases, "bundled_data", lambda: in_empty_folder / "its")
+    return shipped_bases()["base-english"]
 
 
-def run(checkout: Path, room: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    ended = run_command(*arguments, cwd=room, PYTHONPATH=str(checkout))
-    assert ended.returncode == 0, ended.stderr
-    return ended
+def test_a_base_writes_and_is_measured_beside_the_model_that_it_was(
+    with_spells: Base, trained_room: Path, capsys: pytest.CaptureFixture[str]
+):
+    assert main(["generate", "--model", "base-english", "--length", "5"]) == 0
+    assert capsys.readouterr().out.strip()
+    fables = ROOT / "data" / "fables.txt"
+    eight_bits, whole = (
+        wordgen.evaluate(model, fables, samples=0).perplexity
+        for model in ("base-english", trained_room / "saved_models" / "small")
+    )
+    assert eight_bits != whole
+    assert eight_bits == pytest.approx(whole, rel=0.01)
 
 
-def test_a_base_writes_and_is_measured_beside_the_model_that_it_was(checkout: Path, trained_room: Path, tmp_path: Path):
-    written = run(checkout, tmp_path, "generate", "--model", "base-english", "--length", "5")
-    assert written.stdout.strip()
-    text = ["--split", str(ROOT / "data" / "fables.txt"), "--samples", "0", "--json"]
-    eight_bits = json.loads(run(checkout, tmp_path, "evaluate", "base-english", *text).stdout)
-    whole = json.loads(run(checkout, trained_room, "evaluate", "small", *text).stdout)
-    assert eight_bits["perplexity"] != whole["perplexity"]
-    assert eight_bits["perplexity"] == pytest.approx(whole["perplexity"], rel=0.01)
-
-
-def test_a_run_begins_from_a_base_by_itself(checkout: Path, tmp_path: Path):
-    options = "--corpus fables --epochs 1 --base-words 20 --name next"
-    told = " ".join(run(checkout, tmp_path, "train", *options.split()).stdout.split())
-    assert "base-english, which has read the corpus spells; --from-scratch begins from nothing" in told
-    began = load_bundle(tmp_path / "saved_models" / "next").head_start
-    base = Base("base-english", checkout / "data" / "bases" / "base-english")
+def test_a_run_begins_from_a_base_by_itself(with_spells: Base, capsys: pytest.CaptureFixture[str]):
+    assert main(["train", "--corpus", "fables", "--epochs", "1", "--base-words", "20", "--name", "next"]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "base-english, trained on the corpus spells; --from-scratch begins with random weights instead" in told
+    began = load_bundle(Path("saved_models/next")).head_start
     assert began is not None
-    assert (began.base, began.fingerprint) == ("base-english", base.fingerprint)
-    run(checkout, tmp_path, "evaluate", "next", "--samples", "0")
+    assert (began.base, began.fingerprint) == ("base-english", with_spells.fingerprint)
+    assert wordgen.evaluate("next", samples=0).tokens
 
 
 @pytest.fixture
@@ -105,9 +93,16 @@ def test_a_base_is_found_by_name_alone(with_base: Base):
     assert find_model("base-english") == with_base.folder
     assert find_base("base-english").name == find_base(str(with_base.folder)).name == "base-english"
     assert find_base("base-english").read == "the corpus tale"
-    assert list(Shelf(["base-english"]).folders()) == ["base-english"]
-    with pytest.raises(SettingError, match="a base that comes with wordgen is called so"):
+    assert list(ModelStore(["base-english"]).folders()) == ["base-english"]
+    with pytest.raises(SettingError, match="the name of a base that comes with wordgen"):
         folder_for("base-english", overwrite=True)
+
+
+def test_a_base_that_is_replaced_is_read_anew(with_base: Base):
+    assert shipped_bases()["base-english"].vocabulary is with_base.vocabulary  # reading it takes a while
+    assert with_base.settings()["units"] == 48
+    export(make_bundle(units=6), "base", with_base.folder, overwrite=True)
+    assert shipped_bases()["base-english"].settings()["units"] == 6
 
 
 @pytest.mark.parametrize(
@@ -128,7 +123,7 @@ def test_what_goes_with_a_base_begins_from_it(given: dict[str, Any], recipe: str
     assert all(getattr(settings, name) == value for name, value in given.items() if name not in ("recipe", "units"))
 
 
-NOTHING = "does not go with base-english, which has"
+NOTHING = "does not fit the base base-english, which has"
 
 
 @pytest.mark.parametrize(
@@ -143,8 +138,8 @@ NOTHING = "does not go with base-english, which has"
         ({"unknown": "spell"}, f"--unknown spell {NOTHING} --unknown token"),
         ({"tokenizer": "characters"}, "no base that comes with wordgen has the tokenizer characters"),
         ({"corpus": "lyrics"}, "no base that comes with wordgen has the tokenizer japanese"),
-        ({"from_scratch": True}, "--from-scratch, or the recipe, asks for it"),
-        ({"recipe": "seed-report"}, "--from-scratch, or the recipe, asks for it"),
+        ({"from_scratch": True}, "because of --from-scratch or the recipe"),
+        ({"recipe": "seed-report"}, "because of --from-scratch or the recipe"),
         ({"recipe": "short"}, f"--layers 1 {NOTHING} --layers 2"),
     ],
 )
@@ -155,8 +150,8 @@ def test_what_does_not_go_with_a_base_begins_from_nothing_and_says_why(
     settings = settings_of(given)
     assert settings.init_from is None
     assert why_from_nothing(settings, open_corpus(settings.corpus)) == why
-    words = dict(plan_in_words(plan_with(settings)))
-    assert words["begins from"] == f"nothing: {why}"
+    words = dict(plan_in_words(plan_run(settings)))
+    assert words["begins from"] == f"random weights: {why}"
     monkeypatch.setattr(bases, "bundled_data", lambda: Path())
     assert settings_of(given) == settings
 
@@ -165,7 +160,7 @@ def test_a_large_text_begins_from_nothing(with_base: Base, monkeypatch: pytest.M
     monkeypatch.setattr(default_base, "LARGEST_TEXT", 1_000)
     settings = settings_of({"corpus": "fables"})
     assert (settings.init_from, settings.recipe) == (None, "short")
-    assert "are enough to learn from" in str(why_from_nothing(settings, open_corpus("fables")))
+    assert "bases are only for texts of up to" in str(why_from_nothing(settings, open_corpus("fables")))
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""wordgen: learn a text you love, and write on in its manner.
+"""wordgen: train a language model on a text and generate new text in its style.
 
 >>> import wordgen
 >>> run = wordgen.train(corpus="lotr", layers=1, units=128)
@@ -6,24 +6,24 @@
 >>> print(model.generate("Aragorn", length=60)[0].text)
 >>> print(wordgen.evaluate(model).verdict)
 
-Everything is imported when it is first asked for: TensorFlow by `train` alone.
+`import wordgen` alone imports no other module: each name is imported when it is first used. Loading a model, generating
+text and evaluating (without `dynamic`) do not import TensorFlow.
 """
 
-TYPE_CHECKING = False  # as typing has it, without an import: nothing is imported before the command has begun
+TYPE_CHECKING = False  # type checkers take it for typing.TYPE_CHECKING, whose import would slow down each command
 
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from wordgen.api import evaluate, export, load, resume, train
+    from wordgen.api import evaluate, export, load, resume, train, train_with
     from wordgen.errors import WordgenError
-    from wordgen.evaluating import Evaluation
     from wordgen.generation.settings import GenerationSettings
     from wordgen.generation.texts import Text
     from wordgen.generation.trained import TrainedModel
-    from wordgen.run_end import Run
-    from wordgen.run_settings import TrainSettings
-    from wordgen.runs import train_with
-    from wordgen.training.reports import Observer
+    from wordgen.run.evaluate import Evaluation
+    from wordgen.run.settings import TrainSettings
+    from wordgen.run.train import Run
+    from wordgen.training.observers import Observer
 
 __all__ = [
     "Evaluation",
@@ -42,21 +42,16 @@ __all__ = [
     "train_with",
 ]
 
-_HOMES = {
-    "Evaluation": "wordgen.evaluating",
-    "GenerationSettings": "wordgen.generation.settings",
-    "Observer": "wordgen.training.reports",
-    "Run": "wordgen.run_end",
-    "Text": "wordgen.generation.texts",
-    "TrainSettings": "wordgen.run_settings",
-    "TrainedModel": "wordgen.generation.trained",
-    "WordgenError": "wordgen.errors",
-    "evaluate": "wordgen.api",
-    "export": "wordgen.api",
-    "load": "wordgen.api",
-    "resume": "wordgen.api",
-    "train": "wordgen.api",
-    "train_with": "wordgen.runs",
+_MODULES = {
+    "wordgen.api": ("evaluate", "export", "load", "resume", "train", "train_with"),
+    "wordgen.errors": ("WordgenError",),
+    "wordgen.generation.settings": ("GenerationSettings",),
+    "wordgen.generation.texts": ("Text",),
+    "wordgen.generation.trained": ("TrainedModel",),
+    "wordgen.run.evaluate": ("Evaluation",),
+    "wordgen.run.settings": ("TrainSettings",),
+    "wordgen.run.train": ("Run",),
+    "wordgen.training.observers": ("Observer",),
 }
 
 
@@ -65,8 +60,9 @@ def __dir__() -> "list[str]":
 
 
 def __getattr__(name: str) -> object:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'wordgen' has no attribute '{name}'")
-    from importlib import import_module
+    for module, names in _MODULES.items():
+        if name in names:
+            from importlib import import_module
 
-    return getattr(import_module(_HOMES[name]), name)
+            return getattr(import_module(module), name)
+    raise AttributeError(f"module 'wordgen' has no attribute '{name}'")

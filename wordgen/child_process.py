@@ -1,5 +1,6 @@
-"""How a process starts another: with this very wordgen, and with no module of the working folder."""
+"""Commands for child processes. They use this installation of wordgen and import nothing from the working folder."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -7,11 +8,23 @@ _PACKAGE = Path(__file__).resolve().parent
 
 
 def wordgen_command(*arguments: str) -> list[str]:
-    """`python -m wordgen ARGUMENTS`, found by its path: -P keeps the working folder off the path of modules."""
+    """Return a command that does the same as `python -m wordgen ARGUMENTS`.
+
+    It runs `__main__.py` by its path. `-P` keeps the working folder out of the module search path.
+    """
     return [sys.executable, "-P", str(_PACKAGE / "__main__.py"), *arguments]
 
 
 def python_command(code: str) -> list[str]:
-    """Python code that may import wordgen. What lies beside the package is no module of its own either."""
+    """Return a command that runs Python code which can import wordgen.
+
+    Files beside the package folder cannot be imported: their folder is in the search path only for `import wordgen`.
+    """
     found = f"import sys; sys.path.insert(0, {str(_PACKAGE.parent)!r}); import wordgen; del sys.path[0]"
     return [sys.executable, "-P", "-c", f"{found}; {code}"]
+
+
+def environment_with(threads: int) -> dict[str, str]:
+    """Return the environment of a child process in which TensorFlow has this number of threads."""
+    share = {"TF_NUM_INTRAOP_THREADS": str(threads), "TF_NUM_INTEROP_THREADS": str(threads)}
+    return {**os.environ, "PYTHONUTF8": "1", **share}

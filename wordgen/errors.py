@@ -1,7 +1,7 @@
-"""What a user can mend.
+"""Errors that a user can fix, the text of messages, and the exit codes of commands.
 
-Every error of this family carries one sentence that says what is wrong and what to do. The command
-line prints that sentence and leaves with exit code 2; anything else that is raised is a bug of ours.
+The message of a WordgenError is one sentence that says what is wrong and what to do. The command line prints it and
+exits with code 2 (75 for WorkerLostError). Any other exception is a bug in wordgen.
 """
 
 import sys
@@ -9,11 +9,11 @@ from pathlib import Path
 
 
 class WordgenError(Exception):
-    """The family: catch this to catch everything that wordgen refuses."""
+    """Base class of all errors that wordgen raises on purpose. Catch it to catch all of them."""
 
 
 class SettingError(WordgenError):
-    """A setting or flag has a value that cannot work."""
+    """A setting or flag has an invalid value."""
 
 
 class CorpusError(WordgenError):
@@ -21,27 +21,27 @@ class CorpusError(WordgenError):
 
 
 class BundleError(WordgenError):
-    """A saved model is missing, damaged or from another version."""
+    """A saved model is missing, damaged or written by another version of wordgen."""
 
 
 class DivergedError(WordgenError):
-    """A training went off into numbers that are none."""
+    """The training diverged: a loss, a gradient or a perplexity became infinite or not a number."""
 
 
 class WorkerLostError(WordgenError):
-    """One of several workers has gone, or never came: all must be started again."""
+    """One of several workers was lost or never started. All workers must be started again."""
 
 
 class StorageError(WordgenError):
-    """A file could not be written: no space, no permission."""
+    """A file could not be written, for example because there is no space or no permission."""
 
 
 class MissingPartError(WordgenError):
-    """A part of wordgen that is installed on demand is not there."""
+    """A package that wordgen needs, or one that is only installed on demand, is missing or broken."""
 
 
 def unusable_package(error: ImportError) -> MissingPartError:
-    """A package that wordgen needs is not there for this Python, or is broken; in a sentence."""
+    """Return an error that says which package is missing or broken in this Python, and how to install it."""
     if isinstance(error, ModuleNotFoundError) and error.name:
         name = error.name.partition(".")[0]
         return MissingPartError(
@@ -57,10 +57,41 @@ def unusable_package(error: ImportError) -> MissingPartError:
 def _remedy() -> str:
     root = Path(__file__).resolve().parents[1]
     if not (root / "Makefile").is_file():
-        return "install wordgen anew with  python -m pip install --force-reinstall wordgen"
-    return "activate the environment of wordgen first (. .venv/bin/activate), or let  make demo  set one up"
+        return "install wordgen again with  python -m pip install --force-reinstall wordgen"
+    return "activate the environment of wordgen first (. .venv/bin/activate), or run  make demo  to create it"
 
 
 def reason_of(error: Exception) -> str:
-    """What went wrong, as part of a sentence: without the number that the system has for it."""
+    """Return the reason of an error as part of a sentence, without the error number of the system."""
     return (getattr(error, "strerror", None) or str(error)).rstrip(".")
+
+
+_CONTROLS = {*range(0x20), *range(0x7F, 0xA0)} - {ord("\n"), ord("\t")}
+_TURNING = {*range(0x202A, 0x202F), *range(0x2066, 0x206A)}
+"""Characters that change the direction of the text after them.
+
+Direction marks that act at one position only and joiners are not in this set, because some scripts need them.
+"""
+_PLAIN = dict.fromkeys(_CONTROLS | _TURNING, "?")
+
+
+def plain(text: str) -> str:
+    """Replace each control character by a question mark, also those that change the text direction.
+
+    Line breaks and tabs stay.
+    """
+    return text.translate(_PLAIN)
+
+
+EXIT_OK = 0
+EXIT_BUG = 1
+"""A bug in wordgen."""
+EXIT_USER = 2
+"""An error that the user can fix. The message says how, in one sentence."""
+EXIT_WORKER_LOST = 75
+"""One of several workers was lost or never started. Start all of them again (`wordgen launch` does this).
+
+A sweep exits with this code when one of its runs was lost. The same command then continues the sweep.
+"""
+EXIT_STOPPED = 130
+"""Stopped by Ctrl-C or SIGTERM. The best model is kept."""

@@ -1,4 +1,4 @@
-"""Writing files whole or not at all, reading what strangers may have written, and saying why it could not be done."""
+"""Write files completely or not at all, read files from untrusted sources, and explain failures in one sentence."""
 
 import errno
 import hashlib
@@ -25,23 +25,29 @@ _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 
 @contextmanager
-def told_plainly(path: Path) -> Iterator[None]:
-    """Turn a failed write below `path` into a sentence (no space, no permission, ...)."""
+def as_storage_error(path: Path) -> Iterator[None]:
+    """Raise a StorageError in place of an OSError in the block. The message names `path`, the reason and what to do."""
     try:
         yield
     except OSError as error:
         reason = error.strerror or str(error)
-        what_to_do = "Free some space there" if error.errno in _NO_SPACE else "Choose a folder you may write to"
+        what_to_do = "Free some disk space" if error.errno in _NO_SPACE else "Choose a folder that you may write to"
         raise StorageError(f"Cannot write to {path}: {reason}. {what_to_do}.") from error
 
 
 def is_unfinished(path: Path) -> bool:
-    """Whether a file or folder has the name of one that was still being written: whoever wrote it was killed."""
+    """Return whether the name is one that files and folders have only while they are written.
+
+    If no process writes it now, the process that wrote it was killed.
+    """
     return _UNFINISHED.fullmatch(path.name) is not None
 
 
 def remove_unfinished(folder: Path) -> list[Path]:
-    """Remove what was still being written in a folder or below it; nobody else may be writing there."""
+    """Remove all unfinished files and folders in a folder and its subfolders, and return their paths.
+
+    No other process may write in the folder at the same time.
+    """
     found = [path for path in folder.rglob(".*") if is_unfinished(path)]
     for path in found:
         if path.is_dir() and not path.is_symlink():
@@ -52,13 +58,13 @@ def remove_unfinished(folder: Path) -> list[Path]:
 
 
 def make_folder(path: Path) -> None:
-    with told_plainly(path):
+    with as_storage_error(path):
         path.mkdir(parents=True, exist_ok=True)
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that at any moment either the old or the new content is there, whole."""
-    with told_plainly(path):
+    """Write a file so that at any moment it has either its old or its new content, and never a part of one."""
+    with as_storage_error(path):
         handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:
             with os.fdopen(handle, "wb") as file:
@@ -73,7 +79,10 @@ def write_whole(path: Path, content: bytes) -> None:
 
 
 def seldom(look: Callable[[], None]) -> Callable[[], None]:
-    """The same, but done a few times a second at most, however often it is called: what takes no time shows no bar."""
+    """Return a function that calls `look`, but at most five times a second, and not in the first 0.2 seconds.
+
+    Short work therefore shows no progress bar.
+    """
     looked = time.monotonic()
 
     def look_seldom() -> None:
@@ -86,27 +95,33 @@ def seldom(look: Callable[[], None]) -> Callable[[], None]:
 
 
 def regular_size(path: Path) -> int:
-    """The size of a regular file; a pipe would be waited for, and a device has no end, so those are refused."""
+    """Return the size of a regular file in bytes.
+
+    Raise an OSError for anything else: reading a pipe could wait forever, and a device has no end.
+    """
     status = os.stat(path)
     if not stat.S_ISREG(status.st_mode):
-        raise OSError(errno.EINVAL, "it is no regular file", str(path))
+        raise OSError(errno.EINVAL, "it is not a regular file", str(path))
     return status.st_size
 
 
 def read_regular(path: Path, at_most: int) -> bytes:
-    """The content of a regular file that is not larger than it can be expected to be."""
+    """Return the content of a regular file. Raise an OSError if it has more than `at_most` bytes or is not regular."""
     handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     with os.fdopen(handle, "rb") as file:
         status = os.fstat(handle)
         if not stat.S_ISREG(status.st_mode):
-            raise OSError(errno.EINVAL, "it is no regular file", str(path))
+            raise OSError(errno.EINVAL, "it is not a regular file", str(path))
         if status.st_size > at_most:
             raise OSError(errno.EFBIG, f"it is larger than {shown_size(at_most)}", str(path))
         return file.read()
 
 
 def read_json(path: Path, at_most: int) -> Any:
-    """The same as JSON; what is nested too deeply is a ValueError, as all that is no JSON is."""
+    """Return the parsed content of a JSON file of at most `at_most` bytes.
+
+    Raise a ValueError if it is not valid JSON or is nested too deeply.
+    """
     content = read_regular(path, at_most)
     try:
         return json.loads(content)
@@ -115,7 +130,10 @@ def read_json(path: Path, at_most: int) -> Any:
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """A table of settings, as a person may write; ValueError where it is none."""
+    """Return the content of a TOML file written by a person: UTF-8 with or without a byte order mark, any line breaks.
+
+    Raise a ValueError if it is not valid TOML, and an OSError if it is larger than 4 MiB.
+    """
     try:
         return tomllib.loads(read_regular(path, _LARGEST_TABLE).decode("utf-8-sig").replace("\r\n", "\n"))
     except RecursionError:
@@ -125,14 +143,14 @@ def read_toml(path: Path) -> dict[str, Any]:
 _SEALED = re.compile(rb'\{"sha256": "([0-9a-f]{64})", "content": (.*)\}', re.DOTALL)
 
 
-def sealed(content: Any) -> bytes:
-    """A value as JSON with the checksum of its own text, so that every flipped bit is noticed."""
+def sealed(content: object) -> bytes:
+    """Return a value as JSON together with the SHA-256 checksum of that JSON, so that any changed bit is detected."""
     text = json.dumps(content, ensure_ascii=False, allow_nan=False).encode("utf-8", "surrogatepass")
     return b'{"sha256": "%s", "content": %s}' % (hashlib.sha256(text).hexdigest().encode(), text)
 
 
 def unsealed(sealed: bytes) -> Any:
-    """The value that `sealed` was given; ValueError where the file is not as it was written."""
+    """Return the value that `sealed` was called with. Raise a ValueError if the bytes have changed since then."""
     parts = _SEALED.fullmatch(sealed)
     if parts is None or hashlib.sha256(parts[2]).hexdigest().encode() != parts[1]:
         raise ValueError("its checksum is wrong")
@@ -143,7 +161,10 @@ def unsealed(sealed: bytes) -> Any:
 
 
 def file_checksum(path: Path, look: Callable[[], None] = lambda: None) -> str:
-    """`look` is called every now and then: what it raises ends the reading of a large file."""
+    """Return the SHA-256 checksum of a file, as hexadecimal digits.
+
+    `look` is called after every 16 MiB. An exception that it raises ends the reading.
+    """
     checksum = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(_BLOCK):
@@ -154,8 +175,11 @@ def file_checksum(path: Path, look: Callable[[], None] = lambda: None) -> str:
 
 @contextmanager
 def new_file(path: Path) -> Iterator[TextIO]:
-    """A file to write that takes its name when the block has ended, well or by Ctrl-C; nothing is ever written over."""
-    with told_plainly(path):
+    """Open a new text file that gets its name at the end of the block, also if Ctrl-C ends the block.
+
+    After any other exception the file is removed. An existing file is never overwritten: that raises a StorageError.
+    """
+    with as_storage_error(path):
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         partial = Path(name)
         try:
@@ -173,8 +197,11 @@ def new_file(path: Path) -> Iterator[TextIO]:
 
 @contextmanager
 def whole_file(path: Path, *, overwrite: bool) -> Iterator[Path]:
-    """Where to write a file of the same name, which takes its place when the block has ended well."""
-    with told_plainly(path), tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as room:
+    """Yield a temporary path. The file written to it moves to `path` if the block ends without an exception.
+
+    Without `overwrite`, an existing file raises a StorageError.
+    """
+    with as_storage_error(path), tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as room:
         partial = Path(room) / path.name
         yield partial
         with partial.open("rb") as file:
@@ -187,41 +214,56 @@ def whole_file(path: Path, *, overwrite: bool) -> Iterator[Path]:
 
 
 def _publish(partial: Path, path: Path) -> None:
-    """Give a file its name, unless something has that name already."""
+    """Give a file its final name. Raise a StorageError if that name exists already."""
     os.chmod(partial, 0o666 & ~_umask())
     try:
         os.link(partial, path)
-    except FileExistsError:
-        raise StorageError(f"{path} is there already: choose another name, or move it away.") from None
-    except OSError:  # a file system without links
-        if path.exists():
-            raise StorageError(f"{path} is there already: choose another name, or move it away.") from None
-        partial.rename(path)
+    except OSError:
+        if os.path.lexists(path):
+            raise StorageError(f"{path} already exists: choose another name, or move the file away.") from None
+        partial.rename(path)  # the file system has no hard links
 
 
 @contextmanager
 def whole_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
-    """A folder to fill that takes its name only when the block has ended well.
+    """Yield a temporary folder. It gets the name `path` if the block ends without an exception.
 
-    With `overwrite` it replaces a folder of that name. Else, where another process was quicker, its folder stays and
-    ours goes: both hold the same content, because the name is the content's fingerprint.
+    With `overwrite`, it replaces an existing folder of that name. Without it, a folder that another process has made in
+    the meantime stays, and this one is removed: both have the same content, because the name is the fingerprint of the
+    content.
     """
     make_folder(path.parent)
-    with told_plainly(path):
+    with as_storage_error(path):
         partial = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
-        before = partial.with_name(f"{partial.name}_before")
         try:
             yield partial
             os.chmod(partial, 0o777 & ~_umask())
             if overwrite and path.is_dir():
-                path.rename(before)
-            partial.rename(path)
-            shutil.rmtree(before, ignore_errors=True)
-        except OSError:
-            if not path.is_dir():
-                raise
+                _replace_folder(path, partial)
+            else:
+                try:
+                    partial.rename(path)
+                except OSError:
+                    if not path.is_dir():
+                        raise
         finally:
             shutil.rmtree(partial, ignore_errors=True)
+
+
+def _replace_folder(path: Path, new: Path) -> None:
+    """Replace a folder by another. The old one comes back if the new one cannot get its name.
+
+    Between two renames the old folder has a name that no clean-up removes, so that a process that is killed there loses
+    nothing.
+    """
+    before = path.with_name(f"{path.name}.replaced-{new.name.rpartition('.')[2]}")
+    path.rename(before)
+    try:
+        new.rename(path)
+    except OSError:
+        before.rename(path)
+        raise
+    shutil.rmtree(before, ignore_errors=True)
 
 
 def _umask() -> int:
@@ -231,7 +273,7 @@ def _umask() -> int:
 
 
 def shown_size(size: int) -> str:
-    """Of a file or folder, in bytes."""
+    """Return a number of bytes as text, in GB, MB, kB (powers of 1000) or bytes."""
     if size >= 1e9:
         return f"{size / 1e9:,.1f} GB"
     if size >= 1e6:

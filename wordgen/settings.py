@@ -1,7 +1,7 @@
-"""Settings as frozen, typed values that check themselves.
+"""Settings as frozen dataclasses that check their own types and bounds.
 
-A setting is declared once, beside the code that owns it, with its default, its bounds and the line
-of help that the command line shows. Flags, the Python API and the JSON files all read that one place.
+Each setting is declared once, in the module that uses it, with its default, its bounds and the help text that the
+command line shows. The flags, the Python API and the JSON files are all made from this declaration.
 """
 
 import math
@@ -19,6 +19,21 @@ _COMMAND = r"(?:python (?:train|generate)\.py|(?:python -m )?wordgen [a-z]+)(?: 
 _FLAG = r"--(?P<name>[a-z][a-z-]*[a-z])(?: (?P<number>\d(?:[\d.,]*\d)?)\b)?"
 
 
+Scope = Literal["run", "text", "network", "learning", "device", "display"]
+"""The subject of a training setting.
+
+The scope decides which settings runs are compared by, which may change when a run is resumed, which must be equal on
+all workers, which TensorBoard shows, and which a sweep may vary.
+
+- run: the name of this one run.
+- text: what is read, and how it becomes tokens.
+- network: the shape of the network, and which model it begins from.
+- learning: how it is trained.
+- device: where it is trained.
+- display: what is shown and saved during the training.
+"""
+
+
 def setting(
     default: Any = MISSING,
     *,
@@ -27,15 +42,21 @@ def setting(
     at_most: float | None = None,
     above: float | None = None,
     below: float | None = None,
+    scope: Scope | None = None,
+    any_recipe: bool = False,
 ) -> Any:
-    """A dataclass field with bounds and a line of help."""
+    """Return a dataclass field with bounds, a help text and, for a training setting, its scope.
+
+    `any_recipe` marks a setting that fits any recipe: if a user gives it, wordgen may still choose a recipe, because it
+    does not count as a choice of a network or of a way to train.
+    """
     bounds = {"at_least": at_least, "at_most": at_most, "above": above, "below": below}
-    return field(default=default, metadata={"help": help, **bounds})
+    return field(default=default, metadata={"help": help, **bounds, "scope": scope, "any_recipe": any_recipe})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Base of all groups of settings: values are checked when they are made."""
+    """Base class of all groups of settings. Raises a SettingError if a value has the wrong type or is out of bounds."""
 
     def __post_init__(self) -> None:
         hints = get_type_hints(type(self))
@@ -44,12 +65,12 @@ class Settings:
             _check_bounds(each, getattr(self, each.name))
 
     @classmethod
-    def from_mapping(cls, mapping: Mapping[str, Any]) -> Self:
-        """The settings a JSON or TOML table holds; unknown and missing keys are refused."""
+    def from_mapping(cls, mapping: Mapping[str, object]) -> Self:
+        """Make the settings from a JSON or TOML table. Raise a SettingError for an unknown or missing key."""
         known = {each.name: each for each in fields(cls)}
         for key in mapping:
             if key not in known:
-                raise SettingError(f"'{key}' is no setting; there are {', '.join(known)}.")
+                raise SettingError(f"'{key}' is not a setting; the settings are {', '.join(known)}.")
         for name, each in known.items():
             required = each.default is MISSING and each.default_factory is MISSING
             if required and name not in mapping:
@@ -60,25 +81,26 @@ class Settings:
     def to_mapping(self) -> dict[str, Any]:
         return asdict(self)
 
-    def chosen(self) -> "list[Field[Any]]":
-        """Those that are not as by default."""
+    def chosen(self) -> "list[Field[object]]":
+        """Return the fields whose value differs from the default, or that have no default."""
         return [each for each in fields(self) if each.default is MISSING or getattr(self, each.name) != each.default]
 
     @classmethod
     def part_of(cls, whole: "Settings") -> Self:
-        """The group that owns some of a larger group's settings, taken out of it."""
+        """Return the settings of this group, taken from a larger group that has them all."""
         return cls(**{each.name: getattr(whole, each.name) for each in fields(cls)})
 
 
 def flag_name(name: str) -> str:
-    """How a setting is called on the command line."""
+    """Return the flag of a setting: `--seq-len` for `seq_len`."""
     return "--" + name.replace("_", "-")
 
 
 def in_python(sentence: str) -> str:
-    """A sentence that speaks of flags, for those who give settings by name: `seq_len` for `--seq-len`.
+    """Rewrite a sentence about flags for the Python API.
 
-    The commands in it stay as they are.
+    `--seq-len 20` becomes `seq_len=20`, `--no-tied` becomes `tied=False`, and "flag" becomes "setting". Commands in the
+    sentence do not change.
     """
     return re.sub(f"{_COMMAND}|{_FLAG}|\\bflag(?=s?\\b)", _as_argument, sentence)
 
@@ -94,7 +116,7 @@ def _as_argument(found: "re.Match[str]") -> str:
 
 @contextmanager
 def speaking_python() -> Iterator[None]:
-    """What is refused in here is refused in the words of Python."""
+    """Rewrite the message of each WordgenError that the block raises for the Python API (see `in_python`)."""
     try:
         yield
     except WordgenError as error:
@@ -102,12 +124,12 @@ def speaking_python() -> Iterator[None]:
         raise
 
 
-def _check_type(name: str, value: object, hint: Any) -> None:
+def _check_type(name: str, value: object, hint: object) -> None:
     if not _fits(value, hint):
         raise SettingError(f"{flag_name(name)} must be {_describe(hint)}, not {value!r}.")
 
 
-def _fits(value: object, hint: Any) -> bool:
+def _fits(value: object, hint: object) -> bool:
     origin = get_origin(hint)
     if origin is Literal:
         return value in get_args(hint)
@@ -120,22 +142,23 @@ def _fits(value: object, hint: Any) -> bool:
         return isinstance(value, int | float) and not isinstance(value, bool)
     if hint is int:
         return isinstance(value, int) and not isinstance(value, bool)
-    return isinstance(value, hint)
+    return isinstance(hint, type) and isinstance(value, hint)
 
 
-def _describe(hint: Any) -> str:
+def _describe(hint: object) -> str:
     if get_origin(hint) is Literal:
         return "one of " + ", ".join(str(choice) for choice in get_args(hint))
     if get_origin(hint) in (Union, UnionType):
         return " or ".join(_describe(part) for part in get_args(hint))
     if get_origin(hint) is tuple:
-        return f"a list of {_LISTED[get_args(hint)[0]]}"
-    names = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
-    return names.get(hint, "nothing")
+        part = get_args(hint)[0]
+        return f"a list of {_LISTED[part]}" if part in _LISTED else "a list of these"
+    return _KINDS.get(hint, "nothing")
 
 
-_LISTED: dict[Any, str] = {int: "whole numbers", str: "texts"}
-_KEPT: dict[str, Callable[[Any, Any], bool]] = {
+_KINDS: dict[object, str] = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
+_LISTED: dict[object, str] = {int: "whole numbers", str: "texts"}
+_KEPT: dict[str, Callable[[float, float], bool]] = {
     "at_least": operator.ge,
     "at_most": operator.le,
     "above": operator.gt,
@@ -143,7 +166,7 @@ _KEPT: dict[str, Callable[[Any, Any], bool]] = {
 }
 
 
-def _check_bounds(each: "Field[Any]", value: object) -> None:
+def _check_bounds(each: "Field[object]", value: object) -> None:
     if isinstance(value, tuple):
         for part in value:
             _check_bounds(each, part)
@@ -158,5 +181,5 @@ def _check_bounds(each: "Field[Any]", value: object) -> None:
 
 
 def _short(value: object) -> str:
-    """A wrong value may be anything, and a message stays a message."""
-    return "so large a number" if isinstance(value, int) and abs(value) > 10**18 else str(value)
+    """Return a wrong value as text for an error message. Very large integers are not written out."""
+    return "such a large number" if isinstance(value, int) and abs(value) > 10**18 else str(value)

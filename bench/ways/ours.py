@@ -1,10 +1,9 @@
-"""wordgen, as `train` begins it: a real training on a made-up text, held up between its calls of the step.
+"""wordgen, as `train` begins it: a real training on a made-up text, which waits between its calls of the step.
 
 python -m bench.ways.ours SETTINGS_AS_JSON SECONDS_OF_A_TURN
 """
 
 import json
-import resource
 import sys
 import time
 from typing import Any
@@ -17,20 +16,21 @@ _CALLS_TO_WARM_UP = 2
 
 def main(settings: str, seconds: str) -> None:
     import wordgen
-    from wordgen.training import assembly  # noqa: F401 - all that a training imports
-    from wordgen.training.fast_steps import steps_a_call
-    from wordgen.training.reports import Begun, Plan, StepReport
+    import wordgen.network  # first, as in a training: it chooses the matrix products
+    from wordgen.training import learner  # noqa: F401 - all that a training imports
+    from wordgen.training.plan import Plan
+    from wordgen.training.reports import Begun, StepReport
+    from wordgen.training.step import steps_a_call
 
     turns.imported()
-    cpu_of_import = time.process_time()
 
     class Watching(wordgen.Observer):
-        """Waits for its turn in what is told behind a call of the step."""
+        """Waits for its turn after a call of the step."""
 
         def __init__(self) -> None:
             self.learned = self.steps = self.steps_of_call = 0
             self.began = self.first_step = 0.0
-            self.before: dict[str, float] = {}
+            self.spent_before: dict[str, float] = {}
 
         def planned(self, plan: Plan) -> None:
             self.plan = plan
@@ -38,9 +38,7 @@ def main(settings: str, seconds: str) -> None:
 
         def begun(self, begun: Begun) -> None:
             self.began = time.monotonic()
-            children = resource.getrusage(resource.RUSAGE_CHILDREN)  # texts are cut by processes
-            cpu = time.process_time() + children.ru_utime + children.ru_stime
-            self.before = {"wall_before": turns.seconds(), "cpu_before": cpu - cpu_of_import}
+            self.spent_before = {f"{kind}_before": seconds for kind, seconds in turns.spent().items()}
 
         def stepped(self, report: StepReport) -> None:
             self.steps += 1
@@ -72,7 +70,7 @@ def main(settings: str, seconds: str) -> None:
                 "first_step": self.first_step,
                 "vocabulary": size,
                 "parameters": self.plan.architecture.parameters,
-                **self.before,
+                **self.spent_before,
             }
 
     turns.begin()

@@ -1,4 +1,4 @@
-"""The matrix products that a training step cannot do without, and nothing else: the floor.
+"""The matrix products that a training step needs, and nothing else: no step can be faster.
 
 python -m bench.ways.products ROW PRECISION SECONDS_OF_A_TURN
 
@@ -14,7 +14,7 @@ from bench.turns import Turns
 
 turns = Turns()
 
-import wordgen.model  # noqa: E402, F401 - first, for it keeps TensorFlow's start-up notes off the screen
+import wordgen.network  # noqa: E402, F401 - first, for it keeps TensorFlow's start-up notes off the screen
 
 # isort: split
 import tensorflow as tf  # noqa: E402
@@ -23,7 +23,7 @@ _GATES = {"lstm": 4, "gru": 3, "rnn": 1}
 
 
 def products(row: Row, precision: str) -> Any:
-    """A function without arguments; all arrays are variables, so that nothing can be computed beforehand."""
+    """Return a function without arguments. All arrays are variables, so that nothing can be computed beforehand."""
     steps, units, gates = row.seq_len, row.units, _GATES[row.cell] * row.units
     places = row.batch_size * steps
 

@@ -26,12 +26,12 @@ _SECONDS_OF_A_TRY = 0.7
 
 
 class Network(nn.Module):
-    def __init__(self, row: Row) -> None:
+    def __init__(self, row: Row, dropout: float = DROPOUT) -> None:
         super().__init__()
         kind = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}[row.cell]
         self.embedding = nn.Embedding(row.vocabulary, row.units)
-        self.dropout = nn.Dropout(DROPOUT)
-        self.layers = kind(row.units, row.units, row.layers, dropout=DROPOUT if row.layers > 1 else 0.0)
+        self.dropout = nn.Dropout(dropout)
+        self.layers = kind(row.units, row.units, row.layers, dropout=dropout if row.layers > 1 else 0.0)
         self.output = nn.Linear(row.units, row.vocabulary)
         if row.tied:
             self.output.weight = self.embedding.weight
@@ -39,9 +39,11 @@ class Network(nn.Module):
     def forward(self, ids: Tensor, state: Any) -> tuple[Tensor, Any]:
         return self.layers(self.dropout(self.embedding(ids)), state)
 
+    def logits(self, hidden: Tensor) -> Tensor:
+        return self.output(self.dropout(hidden)).float()
+
     def loss(self, hidden: Tensor, targets: Tensor) -> Tensor:
-        logits = self.output(self.dropout(hidden))
-        return nn.functional.cross_entropy(logits.float().flatten(0, 1), targets.flatten())
+        return nn.functional.cross_entropy(self.logits(hidden).flatten(0, 1), targets.flatten())
 
 
 class Learning:

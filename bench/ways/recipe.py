@@ -1,14 +1,12 @@
-"""wordgen by a recipe, from the beginning of the process to the end of the training: a turn is an epoch.
+"""wordgen with a recipe, from the beginning of the process to the end of the training: a turn is an epoch.
 
 python -m bench.ways.recipe SETTINGS_AS_JSON
 
-A run of that name that has begun goes on from its newest checkpoint, which stands at the end of an epoch.
+A run of that name that has begun continues from its newest checkpoint, which is from the end of an epoch.
 """
 
 import json
-import resource
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +16,15 @@ turns = Turns()
 
 
 def main(settings: str) -> None:
-    began = time.monotonic()
     import wordgen
-    from wordgen.complete_settings import settings_of
-    from wordgen.runs import resume_with, train_with
+    from wordgen.api import resume_with, train_with
+    from wordgen.run.defaults import settings_of
     from wordgen.training.reports import Begun, EpochReport
 
     given = {"checkpoint_every": "100000m", **json.loads(settings)}
 
     class Watching(wordgen.Observer):
-        """Tells of an epoch behind the next step, when its checkpoint is being written, or at the end."""
+        """Answers after the first step of the next epoch, when the checkpoint is being written, or at the end."""
 
         def __init__(self) -> None:
             self._epoch: dict[str, Any] | None = None
@@ -38,10 +35,7 @@ def main(settings: str) -> None:
 
         def epoch_ended(self, report: EpochReport) -> None:
             self.tell()
-            children = resource.getrusage(resource.RUSAGE_CHILDREN)
-            cpu = time.process_time() + children.ru_utime + children.ru_stime
-            spent = {"cpu": cpu, "wall": time.monotonic() - began}
-            self._epoch = {"epoch": report.epoch, "valid": report.valid_perplexity, **spent}
+            self._epoch = {"epoch": report.epoch, "valid": report.valid_perplexity, **turns.spent_from_start()}
 
         def stepped(self, report: object) -> None:
             self.tell()

@@ -13,6 +13,7 @@ from typing import Any
 
 os.environ["KERAS_BACKEND"] = "tensorflow"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # the matrix products that wordgen has
 
 from bench.rows import CLIP, DROPOUT, LEARNING_RATE, ROWS, Row, batches
 from bench.turns import Turns

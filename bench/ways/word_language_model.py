@@ -2,46 +2,35 @@
 
 python -m bench.ways.word_language_model FOLDER EPOCHS PRECISION RANDOM_SEED
 
-The folder has the ids of train, valid and test as .npy files, and about.json. A training that has begun goes on behind
-the last epoch that it saved there.
+The folder has the ids of train, valid and test as .npy files, and about.json. A training that has begun continues
+after the last epoch that it saved there.
 """
 
 import json
 import math
 import os
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
-from bench.turns import Turns
+from bench.rows import Row
+from bench.ways.pytorch import Network, turns  # before the others, because it catches what they print
 
-turns = Turns()
-_BEGAN = time.monotonic()
-
-import numpy as np  # noqa: E402 - behind the catching of what is printed
-import torch  # noqa: E402  # pyright: ignore[reportMissingImports]
-from torch import Tensor, nn  # noqa: E402  # pyright: ignore[reportMissingImports]
+# isort: split
+import numpy as np
+import torch  # pyright: ignore[reportMissingImports]
+from torch import nn  # pyright: ignore[reportMissingImports]
 
 UNITS, LAYERS, DROPOUT, CLIP, RATE, BATCH_SIZE, SEQ_LEN = 200, 2, 0.2, 0.25, 20.0, 20, 35
-"""Those of the example; a rate is divided by four behind an epoch that is no better."""
+"""Those of the example. The learning rate is divided by four after an epoch that is no better."""
 _FIRST_WEIGHTS = 0.1
 
 
-class Network(nn.Module):
-    def __init__(self, vocabulary: int) -> None:
-        super().__init__()
-        self.dropout = nn.Dropout(DROPOUT)
-        self.embedding = nn.Embedding(vocabulary, UNITS)
-        self.layers = nn.LSTM(UNITS, UNITS, LAYERS, dropout=DROPOUT)
-        self.output = nn.Linear(UNITS, vocabulary)
-        nn.init.uniform_(self.embedding.weight, -_FIRST_WEIGHTS, _FIRST_WEIGHTS)
-        nn.init.zeros_(self.output.bias)
-        self.output.weight = self.embedding.weight
-
-    def forward(self, ids: Tensor, state: Any) -> tuple[Tensor, Any]:
-        hidden, state = self.layers(self.dropout(self.embedding(ids)), state)
-        return self.output(self.dropout(hidden)).float(), state
+def network(vocabulary: int) -> Network:
+    made = Network(Row(LAYERS, UNITS, BATCH_SIZE, SEQ_LEN, vocabulary, tied=True), DROPOUT)
+    nn.init.uniform_(made.embedding.weight, -_FIRST_WEIGHTS, _FIRST_WEIGHTS)
+    nn.init.zeros_(made.output.bias)
+    return made
 
 
 class Training:
@@ -51,7 +40,7 @@ class Training:
         self._folder, self._bfloat16 = folder, precision == "bfloat16"
         about = json.loads((folder / "about.json").read_text())
         self._never_counted, self._streams = about["never_counted"], about["streams"]
-        self._network = Network(about["vocabulary"])
+        self._network = network(about["vocabulary"])
         self._rate, self._best, self.epoch = RATE, math.inf, 0
         if self._saved.exists():
             kept = torch.load(self._saved)
@@ -62,14 +51,15 @@ class Training:
     def _saved(self) -> Path:
         return self._folder / "checkpoint.pt"
 
-    def learn(self) -> float:
-        """One epoch: its valid perplexity."""
+    def train_epoch(self) -> float:
+        """Train for an epoch, and return the validation perplexity."""
         self._network.train()
         optimizer = torch.optim.SGD(self._network.parameters(), lr=self._rate, foreach=True)
         state = None
         for inputs, targets in self._batches("train", BATCH_SIZE):
             with torch.autocast("cpu", torch.bfloat16, enabled=self._bfloat16):
-                logits, state = self._network(inputs, state)
+                hidden, state = self._network(inputs, state)
+                logits = self._network.logits(hidden)
             loss = nn.functional.cross_entropy(
                 logits.flatten(0, 1), targets.flatten(), ignore_index=self._never_counted
             )
@@ -90,25 +80,25 @@ class Training:
         return valid
 
     def test(self) -> float:
-        """The test perplexity of the best epoch."""
+        """Return the test perplexity of the best epoch."""
         self._network.load_state_dict(torch.load(self._folder / "best.pt"))
         return self.perplexity("test")
 
     @torch.no_grad()
     def perplexity(self, split: str) -> float:
-        """In as many streams as wordgen reads it in, and START is never counted."""
+        """Return the perplexity in the same number of streams as wordgen has. START is never counted."""
         self._network.eval()
         nats, counted, state = 0.0, 0, None
         for inputs, targets in self._batches(split, self._streams[split]):
-            logits, state = self._network(inputs, state)
-            nats += nn.functional.cross_entropy(
-                logits.flatten(0, 1), targets.flatten(), ignore_index=self._never_counted, reduction="sum"
-            ).item()
-            counted += int((targets != self._never_counted).sum())
+            hidden, state = self._network(inputs, state)
+            logits = self._network.logits(hidden).flatten(0, 1)
+            never = self._never_counted
+            nats += nn.functional.cross_entropy(logits, targets.flatten(), ignore_index=never, reduction="sum").item()
+            counted += int((targets != never).sum())
         return math.exp(nats / counted)
 
     def _batches(self, split: str, streams: int) -> Any:
-        """Inputs and targets of shape (seq len, streams)."""
+        """Yield inputs and targets in the shape (seq len, streams)."""
         ids = torch.from_numpy(np.load(self._folder / f"{split}.npy").astype(np.int64))
         length = (len(ids) - 1) // streams
         rows = torch.stack([ids[each * length : (each + 1) * length + 1] for each in range(streams)], dim=1)
@@ -126,9 +116,8 @@ def main(folder: str, epochs: str, precision: str, random_seed: str) -> None:
     turns.answer(done=training.epoch)
     while training.epoch < int(epochs):
         turns.wait()
-        valid = training.learn()
-        spent = {"cpu": time.process_time(), "wall": time.monotonic() - _BEGAN}
-        turns.answer(epoch=training.epoch, valid=valid, **spent)
+        valid = training.train_epoch()
+        turns.answer(epoch=training.epoch, valid=valid, **turns.spent_from_start())
     turns.wait()
     turns.answer(ended=True, test=training.test())
 

@@ -2,14 +2,14 @@
 
 import json
 import os
-import resource
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import Command, command_environment
+from tests.helpers.commands import Command, command_environment
+from tests.helpers.forked import forked_alone
 from wordgen.cli.main import main
 
 
@@ -38,28 +38,28 @@ def assert_one_sentence(error: str, *parts: str) -> None:
         (["train", "--corpus", "spells", "--batch-size", "5000"], ["Too little text", "5000 x 15 needs 75,001"]),
         (
             ["train", "--corpus", "spells", "--units", "60000", "--layers", "60"],
-            ["GiB to learn, but there are", "--force-memory"],
+            ["GiB of memory for training, but only", "--force-memory"],
         ),
         (["train", "--corpus", "-", "--distribute", "multiworker"], ["put the text into a file"]),
         (["generate"], ["no trained model", "python train.py --corpus lotr"]),
         (["train", "--corpus", "x" * 300], ["There is no corpus"]),
         (["train", "--corpus", "lotr", "--random-seed", "9" * 400], ["--random-seed must be at least 0"]),
         (["generate", "--model", "x" * 300], ["There is no model"]),
-        (["generate", "--model", ""], ["--model must be a run's name"]),
+        (["generate", "--model", ""], ["--model must be the name of a run"]),
         (["generate", "--model", "nowhere"], ["There is no model 'nowhere'"]),
         (["generate", "--mode", "wild"], ["--mode", "'wild'"]),
-        (["generate", "--temperature", "0"], ["--temperature 0 would take the likeliest word", "--mode greedy"]),
+        (["generate", "--temperature", "0"], ["--temperature must be above 0", "--mode greedy"]),
         (["generate", "--temperature", "-1"], ["--temperature must be at least 1e-06"]),
         (["generate", "--length", "-3"], ["--length must be at least 1"]),
         (["sing"], ["'sing'"]),
         (["corpora", "show"], ["required: NAME"]),
         (["corpora", "show", "lotrr"], ["no corpus 'lotrr'", "Did you mean lotr?"]),
-        (["corpora", "show", "lotr", "--unit", "word"], ["--unit", "'word'", "paragraph"]),
+        (["corpora", "show", "lotr", "--passage", "word"], ["--passage", "'word'", "paragraph"]),
         (["corpora", "add", "mine", "nowhere.txt"], ["no file or folder nowhere.txt"]),
         (["evaluate"], ["no trained model", "python train.py --corpus lotr"]),
         (["evaluate", "nowhere"], ["There is no model 'nowhere'"]),
         (["evaluate", "--model", "nowhere"], ["There is no model 'nowhere'"]),
-        (["evaluate", "one", "--model", "two"], ["MODEL and --model", "leave one out"]),
+        (["evaluate", "one", "--model", "two"], ["MODEL and --model", "leave one of them out"]),
         (["evaluate", "--spilt", "test"], ["--spilt", "Did you mean --split?"]),
         (["train", "--corpus", "lotr", "--layer", "2"], ["--layer 2", "Did you mean --layers?"]),
     ],
@@ -90,7 +90,7 @@ def test_a_file_that_cannot_be_learned(
 def test_a_short_text_says_how_much_is_needed(in_empty_folder: Path, capsys: pytest.CaptureFixture[str]):
     (in_empty_folder / "short.txt").write_text("One road goes on.\n\nOne road ends.\n\nOne more.\n\nOne last.\n")
     assert main(["train", "--corpus", "short.txt"]) == 2
-    assert_one_sentence(capsys.readouterr().err, "needs 241")
+    assert_one_sentence(capsys.readouterr().err, "needs 481")
 
 
 def test_the_real_command_says_it_too_and_debug_shows_where(command: Command):
@@ -124,11 +124,11 @@ def test_a_damaged_model(room: Path, name: str, capsys: pytest.CaptureFixture[st
 @pytest.mark.parametrize(
     ("content", "parts"),
     [
-        (b"", ["other.txt is empty: there is nothing to read in it."]),
+        (b"", ["other.txt is empty: give a file with text."]),
         (b" \n\n", ["other.txt is empty"]),
         (b"\x00\x01\x02", ["is not a text"]),
-        ("夜の海\n".encode(), ["small knows nothing that stands in other.txt", "the language that it learned"]),
-        (None, ["There is no text file 'other.txt'", "--split is valid, test, or a text file"]),
+        ("夜の海\n".encode(), ["small knows no word of other.txt", "the language of its training text"]),
+        (None, ["There is no text file 'other.txt'", "--split must be valid, test, a text file"]),
     ],
 )
 def test_a_text_that_no_model_can_be_measured_on(
@@ -146,11 +146,11 @@ def test_a_model_whose_corpus_cannot_be_found_again(room: Path, capsys: pytest.C
     path.write_text(json.dumps({**report, "settings": {**report["settings"], "corpus": "gone.txt"}}))
     assert main(["evaluate"]) == 2
     assert_one_sentence(
-        capsys.readouterr().err, "small learned cannot be found again", "no corpus 'gone.txt'", "--split"
+        capsys.readouterr().err, "training text of small cannot be found", "no corpus 'gone.txt'", "--split"
     )
     path.write_text(json.dumps({**report, "settings": {**report["settings"], "corpus": "fables"}}))
     assert main(["evaluate"]) == 2
-    assert_one_sentence(capsys.readouterr().err, "The text of fables is not the one that small learned")
+    assert_one_sentence(capsys.readouterr().err, "The text of fables has changed since small was trained")
     path.unlink()
     assert main(["evaluate"]) == 2
     assert_one_sentence(capsys.readouterr().err, "has no report.json", "--split my-book.txt")
@@ -166,7 +166,7 @@ def test_a_model_of_the_future(room: Path, capsys: pytest.CaptureFixture[str]):
 def test_a_name_in_use_is_refused_and_the_run_stays(room: Path, capsys: pytest.CaptureFixture[str]):
     before = (room / "saved_models" / "small" / "weights.safetensors").read_bytes()
     assert main(["train", "--corpus", "spells", "--name", "small"]) == 2
-    assert_one_sentence(capsys.readouterr().err, "There is a run 'small' already", "--overwrite")
+    assert_one_sentence(capsys.readouterr().err, "A run 'small' already exists", "--overwrite")
     assert (room / "saved_models" / "small" / "weights.safetensors").read_bytes() == before
 
 
@@ -190,40 +190,36 @@ def test_a_folder_that_may_only_be_read(
     assert_one_sentence(capsys.readouterr().err, "Permission denied")
 
 
-def train_where_large_files_fail(room: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """A real training in a process that may write no file over 120 kB: its weights do not fit, all else does."""
-    return subprocess.run(
-        [sys.executable, "-m", "wordgen", "train", "--corpus", "spells", "--layers", "1", "--units", "48", *arguments],
-        cwd=room,
-        env=command_environment(),
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (120_000, 120_000)),
-        capture_output=True,
-        text=True,
-        timeout=200,
-        check=False,
-    )
+WITH_SMALL_FILES = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, (120_000, 120_000))
+from wordgen.cli.main import main
+sys.exit(main(sys.argv[1:]))
+"""
 
 
 def test_a_disk_that_refuses_the_model_leaves_the_one_before(room: Path):
+    """In a process that may write no file over 120 kB, the weights do not fit, and all else does."""
     before = {path.name: path.read_bytes() for path in (room / "saved_models" / "small").glob("*.*")}
-    ended = train_where_large_files_fail(room, "--epochs", "2", "--name", "small", "--overwrite")
-    assert ended.returncode == 2
-    assert "epoch 2" in ended.stdout  # training went on
-    assert "The model is not saved yet" in ended.stdout
-    assert_one_sentence(ended.stderr, "Cannot write to", "File too large")
+    options = "--corpus spells --layers 1 --units 48 --epochs 2 --name small --overwrite"
+    with forked_alone("-c", WITH_SMALL_FILES, "train", *options.split(), room=room) as process:
+        shown, said = process.communicate(timeout=200)
+    assert process.returncode == 2
+    assert "epoch 2" in shown  # training went on
+    assert "The model cannot be saved yet" in shown
+    assert_one_sentence(said, "Cannot write to", "File too large")
     after = {path.name: path.read_bytes() for path in (room / "saved_models" / "small").glob("*.*")}
     assert after == before
     assert os.listdir(room / "saved_models") == ["small"]
 
 
-def test_a_training_that_diverges_says_so_and_leaves_nothing(command: Command, tmp_path: Path):
+def test_a_training_that_diverges_says_so_and_leaves_nothing(in_empty_folder: Path, capsys: pytest.CaptureFixture[str]):
     options = ["--layers", "1", "--units", "8", "--cell", "rnn", "--optimizer", "sgd", "--learning-rate", "1e30"]
-    ended = command("train", "--corpus", "spells", *options, "--clip", "0", "--quiet")
-    assert ended.returncode == 2
-    *warning, error = ended.stderr.splitlines()
-    assert " ".join(warning).startswith("Warning: 18% of the validation words are UNKNOWN")
+    assert main(["train", "--corpus", "spells", *options, "--clip", "0", "--quiet"]) == 2
+    *warning, error = capsys.readouterr().err.splitlines()
+    assert " ".join(warning).startswith("Warning: 18% of the words in the validation set are UNKNOWN")
     assert_one_sentence(error, "The training diverged in epoch 1, step", "--learning-rate")
-    assert not (tmp_path / "saved_models").exists()
+    assert not (in_empty_folder / "saved_models").exists()
 
 
 def test_a_full_disk_for_the_output_of_generate(room: Path):
@@ -235,7 +231,7 @@ def test_a_full_disk_for_the_output_of_generate(room: Path):
             )  # fmt: skip
             assert ended.returncode == 2
             *_, sentence = ended.stderr.strip().split("\n")
-            assert_one_sentence(sentence, "cannot be written out: No space left")
+            assert_one_sentence(sentence, "output cannot be written: No space left")
             assert "Traceback" not in ended.stderr
 
 
@@ -249,17 +245,22 @@ def test_a_reader_that_leaves_is_no_error(room: Path):
         assert not [line for line in ended.stderr.split("\n") if line and not line.startswith("Writing with")]
 
 
-def test_a_training_goes_on_when_nobody_can_see_it(in_empty_folder: Path):
-    options = "--corpus spells --layers 1 --units 8 --epochs 2 --name unseen"
-    for number, sink in enumerate(("> /dev/full", "| head -n 2 > /dev/null")):
-        program = f"{sys.executable} -m wordgen train {options}{number} {sink}; exit ${{PIPESTATUS[0]}}"
-        ended = subprocess.run(
-            ["bash", "-c", program], cwd=in_empty_folder, env=command_environment(), capture_output=True, text=True,
-            check=False,
-        )  # fmt: skip
-        assert (ended.returncode, ended.stderr) == (0, "")
-        report = json.loads((in_empty_folder / "saved_models" / f"unseen{number}" / "report.json").read_text())
-        assert report["ended"] == "all epochs done"
+@pytest.mark.parametrize(
+    "command",
+    [
+        "train --corpus spells --layers 1 --units 8 --epochs 1 --name unseen | head -n 2 > /dev/null",
+        "train --resume small > /dev/full",  # which has ended, so that it tells all again and learns nothing
+    ],
+)
+def test_a_training_goes_on_when_nobody_can_see_it(command: str, room: Path):
+    program = f"{sys.executable} -m wordgen {command}; exit ${{PIPESTATUS[0]}}"
+    ended = subprocess.run(
+        ["bash", "-c", program], cwd=room, env=command_environment(), capture_output=True, text=True, check=False
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+    for report in (room / "saved_models").glob("*/report.json"):
+        assert json.loads(report.read_text())["ended"] == "all epochs done"
+    assert (room / "saved_models" / "unseen").exists() == ("unseen" in command)
 
 
 def test_a_screen_without_the_letters_shows_question_marks(room: Path):

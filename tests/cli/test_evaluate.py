@@ -1,5 +1,6 @@
 """`wordgen evaluate`: the table, the JSON, and the command it would try next."""
 
+import contextlib
 import io
 import json
 import math
@@ -13,16 +14,16 @@ from pathlib import Path
 import pytest
 
 import wordgen
-from tests.terminal import said_beside
-from wordgen.cli.evaluate import _source, _told, command_to_try
+from tests.helpers.terminal import said_beside
+from wordgen.cli.evaluate import command_to_try
 from wordgen.cli.flags import settings_from
 from wordgen.cli.main import main
 from wordgen.cli.train import make_parser
-from wordgen.evaluating import Evaluation
 from wordgen.evaluation.measures import Loss
-from wordgen.evaluation.novelty import VerbatimRun
+from wordgen.evaluation.novelty import Match
 from wordgen.evaluation.verdict import Finding
-from wordgen.run_settings import TrainSettings
+from wordgen.run.evaluate import Evaluation
+from wordgen.run.settings import TrainSettings
 
 
 @pytest.fixture(autouse=True)
@@ -31,9 +32,20 @@ def room(trained_room: Path, in_empty_folder: Path) -> Path:
     return in_empty_folder
 
 
-@pytest.fixture
-def evaluated() -> Evaluation:
-    return wordgen.evaluate("small")
+@pytest.fixture(scope="module")
+def evaluated(trained_room: Path) -> Evaluation:
+    with contextlib.chdir(trained_room):
+        return wordgen.evaluate("small")
+
+
+@pytest.fixture(scope="module")
+def table(trained_room: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """What the command shows of it."""
+    room = tmp_path_factory.mktemp("table")
+    shutil.copytree(trained_room, room, dirs_exist_ok=True)
+    with contextlib.chdir(room), contextlib.redirect_stdout(io.StringIO()) as said:
+        assert main(["evaluate"]) == 0
+    return said.getvalue()
 
 
 def shown(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
@@ -43,8 +55,8 @@ def shown(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     return said.out
 
 
-def test_the_table_has_the_model_and_what_counting_reaches(capsys: pytest.CaptureFixture[str], evaluated: Evaluation):
-    told = shown(capsys)
+def test_the_table_has_the_model_and_what_counting_reaches(table: str, evaluated: Evaluation):
+    told = table
     lines = {line.split("  ")[0]: line.split() for line in told.split("\n")}
     assert evaluated.ngram is not None
     assert evaluated.unigram is not None
@@ -58,55 +70,67 @@ def test_the_table_has_the_model_and_what_counting_reaches(capsys: pytest.Captur
         characters = evaluated.statistics.all_characters
         bits = [f"{loss.bits_per(characters):.3f}", "±", f"{loss.off_per(characters):.3f}"]
         assert lines[name][len(name.split()) :][:6] == [f"{loss.perplexity:,.1f}", "±", f"{loss.off:,.1f}", *bits]
-    assert "± is how far a figure may be off" in " ".join(told.split())
+    assert "± gives a 95% confidence interval" in " ".join(told.split())
     assert evaluated.own.differs(evaluated.unigram) is False  # it learned for seconds
     assert lines["word frequencies"][8:] == ["no", "difference"]
     assert lines["5-gram, Kneser-Ney"][9:] == ["times", "the", "model's"]
-    assert "How good is small on the test part of spells?" in told
-    share = (
-        f"The mixture takes {evaluated.mixture.weight:.0%} of each probability from the 5-gram, set on the valid part."
-    )
-    assert share in " ".join(told.split())
-    assert f"{evaluated.symbols:,} symbols" in told
+    assert "How good is small on the test set of spells?" in told
+    share = f"The mixture takes {evaluated.mixture.weight:.0%} of each probability from the 5-gram"
+    assert f"{share} (chosen on the validation set)." in " ".join(told.split())
+    assert f"{evaluated.tokens:,} tokens" in told
     assert f"{evaluated.unknown_share:.1%} of the words are UNKNOWN" in told
     assert " ".join(str(evaluated.verdict).split()) in " ".join(told.split())
     assert f"Try:  {command_to_try(evaluated)}\n" in told
 
 
-def test_what_it_writes_stands_beside_held_out_text(capsys: pytest.CaptureFixture[str], evaluated: Evaluation):
-    told = " ".join(shown(capsys).split())
+def test_what_it_writes_stands_beside_held_out_text(table: str, evaluated: Evaluation):
+    told = " ".join(table.split())
     new = evaluated.novelty
     assert new is not None
     assert (
-        "3,000 symbols in 30 texts that it wrote at temperature 1, beside 500 in 5 pieces of the held-out text." in told
+        "3,000 tokens in 30 texts that the model wrote at temperature 1, compared with 500 tokens in 5 pieces of the "
+        "held-out text." in told
     )
-    assert "What has an UNKNOWN in it counts as new." in told
-    for name, figures in (("its texts", new.samples), ("the held-out text", new.held_out)):
+    assert "A sequence that contains UNKNOWN counts as new." in told
+    for name, figures in (("generated text", new.samples), ("the held-out text", new.held_out)):
         assert None not in figures.shares.values()
         assert f"{name} {' '.join(f'{share:.1%}' for share in figures.shares.values())} " in told
         varied = (figures.distinct_1, figures.distinct_2, figures.repetition, figures.self_bleu)
         assert figures.longest is not None
-        assert f"{name} {' '.join(f'{share:.1%}' for share in varied)} {figures.longest.symbols} " in told
-    assert f" {new.verdict} The longest run that it copied, " in told
+        assert f"{name} {' '.join(f'{share:.1%}' for share in varied)} {figures.longest.tokens} " in told
+    assert f" {new.verdict} The longest match, " in told
     longest = new.samples.longest
     assert longest is not None
-    assert f"{longest.symbols} symbols, begins in spells.txt, line {longest.line}: {longest.text} Try: " in told
+    assert f"{longest.tokens} tokens, begins in spells.txt, line {longest.line}: {longest.text} Try: " in told
 
 
-def test_a_long_run_is_cut_on_the_screen():
+def shown_of(made: Evaluation, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> str:
+    """What is shown of figures that are made up, with single spaces."""
+    monkeypatch.setattr("wordgen.run.evaluate.evaluate", lambda *given, **named: made)
+    return " ".join(shown(capsys).split())
+
+
+def test_a_long_match_is_cut_on_the_screen(
+    evaluated: Evaluation, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
     words = " ".join(f"word{number}" for number in range(100))
-    told = _source(VerbatimRun(100, words, "a.txt", 1234))
-    assert told.startswith("The longest run that it copied, 100 symbols, begins in a.txt, line 1,234: word0 word1 ")
-    assert told.endswith(" ...")
-    assert 300 < len(told) < 400
-    assert words.startswith(told.partition(": ")[2].removesuffix(" ..."))
+    assert evaluated.novelty is not None
+    samples = replace(evaluated.novelty.samples, longest=Match(100, words, "a.txt", 1234))
+    told = shown_of(replace(evaluated, novelty=replace(evaluated.novelty, samples=samples)), capsys, monkeypatch)
+    match = told.partition("The longest match, 100 tokens, begins in a.txt, line 1,234: ")[2].partition(" ... Try: ")[0]
+    assert match.startswith("word0 word1 ")
+    assert 200 < len(match) <= 300
+    assert words.startswith(f"{match} ")
 
 
 def test_figures_that_there_are_not_are_a_dash(capsys: pytest.CaptureFixture[str], room: Path):
     (room / "two.txt").write_text("The caster\n")
     told = " ".join(shown(capsys, "--split", "two.txt", "--samples", "1").split())
-    assert "100 symbols in 1 text that it wrote at temperature 1, beside 3 in 1 piece of two.txt." in told
-    assert "two.txt - - - - - - " in told
+    assert (
+        "100 tokens in 1 text that the model wrote at temperature 1, compared with 3 tokens in 1 piece of two.txt."
+        in told
+    )
+    assert f"two.txt{6 * ' –'} " in told
     assert "It is" not in told
 
 
@@ -133,14 +157,14 @@ def test_a_wrong_number_of_samples_is_told(capsys: pytest.CaptureFixture[str], s
 
 
 def test_json_is_one_object(capsys: pytest.CaptureFixture[str]):
-    told = json.loads(shown(capsys, "small", "--split", "valid", "--json"))
-    found = wordgen.evaluate("small", split="valid")
+    told = json.loads(shown(capsys, "small", "--split", "valid", "--json", "--samples", "9"))
+    found = wordgen.evaluate("small", split="valid", samples=9)
     assert told["perplexity"] == pytest.approx(found.perplexity)
     assert told["bits_per_character"] == pytest.approx(found.bits_per_character)
-    assert (told["split"], told["symbols"], told["verdict"]) == ("valid", found.symbols, found.verdict)
+    assert (told["split"], told["tokens"], told["verdict"]) == ("valid", found.tokens, found.verdict)
     assert told["perplexity_off"] == found.own.off
     assert found.own.may_be_off is not None
-    bits_off = found.own.may_be_off / math.log(2) * found.symbols / told["characters"]
+    bits_off = found.own.may_be_off / math.log(2) * found.tokens / told["characters"]
     assert told["bits_per_character_off"] == pytest.approx(bits_off)
     assert found.unigram is not None
     assert (told["kneser_ney"]["differs"], told["unigram"]["differs"]) == (True, found.unigram.differs(found.own))
@@ -169,7 +193,9 @@ def test_standard_input_is_a_text_too(capsys: pytest.CaptureFixture[str], monkey
     text = "The caster sleeps.\nThe target is blinded.\n"
     (room / "text.txt").write_text(text)
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
-    piped, file = (json.loads(shown(capsys, "--json", "--split", split)) for split in ("-", "text.txt"))
+    piped, file = (
+        json.loads(shown(capsys, "--json", "--samples", "0", "--split", split)) for split in ("-", "text.txt")
+    )
     assert piped["perplexity"] == file["perplexity"]
 
 
@@ -214,7 +240,7 @@ def test_one_whose_rate_has_come_down_begins_anew(room: Path):
 
 
 def test_where_there_is_nothing_to_change_a_good_model_may_write(evaluated: Evaluation):
-    good = replace(evaluated, finding=None, own=Loss(1.0, evaluated.symbols))
+    good = replace(evaluated, finding=None, own=Loss(1.0, evaluated.tokens))
     assert not good.bad
     assert command_to_try(good) == "python -m wordgen generate --model small"
 
@@ -228,10 +254,12 @@ def test_after_a_bad_result_it_would_try_what_may_help(evaluated: Evaluation):
     assert " --epochs 6" in command_to_try(replace(by_recipe, can_go_on=False))
 
 
-def test_a_share_that_rounds_to_nothing_is_not_told(evaluated: Evaluation):
+def test_a_share_that_rounds_to_nothing_is_not_told(
+    evaluated: Evaluation, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
     def told(unknown: int) -> str:
-        statistics = replace(evaluated.statistics, symbols=10_000, unknown=unknown, spelled=0)
-        return " ".join(_told(replace(evaluated, statistics=statistics)))
+        statistics = replace(evaluated.statistics, tokens=10_000, unknown=unknown, spelled=0)
+        return shown_of(replace(evaluated, statistics=statistics, novelty=None), capsys, monkeypatch)
 
     assert "UNKNOWN" not in told(4)
     assert "0.1% of the words are UNKNOWN" in told(10)
@@ -243,11 +271,11 @@ def test_no_text_is_not_all_that_lies_here(capsys: pytest.CaptureFixture[str]):
 
 
 def test_a_long_text_shows_on_a_terminal_how_far_it_is(room: Path):
-    (room / "long.txt").write_text("The caster sleeps.\n" * 20_000)
+    (room / "long.txt").write_text("The caster sleeps.\n" * 10_000)
     written = room / "written"
     said = said_beside(written, "evaluate", "--split", "long.txt", "--json", cwd=room)
-    assert re.search(r"Predicting.*[1-9]\d*/100000.* symbols", said)
-    assert json.loads(written.read_text())["symbols"] == 100_000
+    assert re.search(r"Predicting.*[1-9]\d*/50000.* tokens", said)
+    assert json.loads(written.read_text())["tokens"] == 50_000
 
 
 def test_getting_used_to_a_text_is_told_beside_the_plain_figure(capsys: pytest.CaptureFixture[str]):
@@ -261,13 +289,6 @@ def test_getting_used_to_a_text_is_told_beside_the_plain_figure(capsys: pytest.C
     expected = f"with a cache of 200 {cache['perplexity']:,.1f} ± {cache['perplexity_off']:,.1f} "
     expected += f"{cache['bits_per_character']:.3f} ± {cache['bits_per_character_off']:.3f} "
     assert any(row.startswith(expected) for row in rows)
-    assert f"The cache gives {cache['weight']:.0%} of the odds" in " ".join(rows)
-    assert "set on this same text, which flatters a little" in " ".join(rows)
-    assert "set on the valid part" in " ".join(shown(capsys, "--samples", "0", "--cache", "200").split())
-
-
-def test_learning_as_it_reads_is_told_too(capsys: pytest.CaptureFixture[str]):
-    assert main(["evaluate", "--samples", "0", "--dynamic", "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert found["dynamic"]["rate"] > 0
-    assert found["dynamic"]["perplexity"] < found["perplexity"]
+    assert f"The cache gives {cache['weight']:.0%} of the probability" in " ".join(rows)
+    assert "chosen on this same text, so the figure is slightly too good" in " ".join(rows)
+    assert "chosen on the validation set" in " ".join(shown(capsys, "--samples", "0", "--cache", "200").split())

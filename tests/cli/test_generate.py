@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import command_environment
+from tests.helpers.commands import command_environment
 from wordgen.cli.main import main
 
 
@@ -55,35 +55,35 @@ def test_json_is_one_object_a_line(capsys: pytest.CaptureFixture[str]):
     lines = written(capsys, "--count", "3", "--length", "5", "--json").strip().split("\n")
     texts = [json.loads(line) for line in lines]
     assert [text["number"] for text in texts] == [0, 1, 2]
-    assert all(len(text["symbols"]) == 5 for text in texts)
+    assert all(len(text["tokens"]) == 5 for text in texts)
 
 
 def test_left_out_words_are_named_apart_from_the_text(capsys: pytest.CaptureFixture[str]):
     assert main(["generate", "--seed", "The frobnicator caster", "--length", "3"]) == 0
     shown = capsys.readouterr()
-    assert "frobnicator: unknown. It is left out of the seed." in shown.err
+    assert "frobnicator is unknown and left out of the seed." in shown.err
     assert shown.out.startswith("The caster")
 
 
 def test_a_number_as_seed_names_the_random_seed(capsys: pytest.CaptureFixture[str]):
     main(["generate", "--seed", "42", "--length", "2"])
-    assert "--random-seed 42 makes the same text come again." in capsys.readouterr().err
+    assert "To write the same text again, use --random-seed 42." in capsys.readouterr().err
 
 
 def test_near_words_are_proposed(capsys: pytest.CaptureFixture[str]):
     assert main(["generate", "--seed", "castre", "--length", "3"]) == 0
     shown = capsys.readouterr()
-    assert "castre: unknown, did you mean caster" in shown.err
-    assert "No word of the seed is known, so the text begins anew." in shown.err
+    assert "castre is unknown and left out of the seed. Did you mean caster" in shown.err
+    assert "No word of the seed is known, so the text begins without a seed." in shown.err
 
 
 def test_json_tells_all_that_was_asked_for(capsys: pytest.CaptureFixture[str]):
     text = json.loads(written(capsys, "--seed", "The caster", "--length", "9", "--stop", "end", "--json"))
     assert set(text) == {
-        "seed", "text", "symbols", "put_in", "log_probabilities", "ended", "unknown", "settings", "random_seed",
-        "number", "perplexity", "copies", "model",
+        "seed", "text", "tokens", "put_in", "log_probabilities", "ended", "unknown", "settings", "random_seed",
+        "number", "perplexity", "copies", "model", "draws",
     }  # fmt: skip
-    assert len(text["symbols"]) == len(text["log_probabilities"])
+    assert len(text["tokens"]) == len(text["log_probabilities"])
     assert text["copies"] == []
 
 
@@ -103,7 +103,7 @@ def test_seeds_may_come_through_a_pipe(room: Path):
         cwd=room, env=command_environment(), input="The caster\nA frob\n", capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert ended.stdout.startswith("--- 1 of 2\nThe caster")
-    assert "standard input, line 2: frob: unknown" in ended.stderr
+    assert "standard input, line 2: frob is unknown" in ended.stderr
 
 
 def test_what_is_told_of_a_seed_names_its_line(capsys: pytest.CaptureFixture[str], tmp_path: Path):
@@ -112,12 +112,12 @@ def test_what_is_told_of_a_seed_names_its_line(capsys: pytest.CaptureFixture[str
     path.write_text(f"The castre\n\nA light\n{many}\n{'A light. ' * 3000}\n", encoding="utf-8")
     assert main(["generate", "--seeds-file", str(path), "--length", "2"]) == 0
     told = capsys.readouterr().err.strip().split("\n")
-    assert told[0].startswith(f"{path}, line 1: castre: unknown, did you mean caster")
-    assert told[1] == f"{path}, line 4: froba: unknown. It is left out of the seed."
+    assert told[0].startswith(f"{path}, line 1: castre is unknown and left out of the seed. Did you mean caster")
+    assert told[1] == f"{path}, line 4: froba is unknown and left out of the seed."
     assert told[11:-1] == [
         f"{path}, line 4: 2 more words of the seed are unknown and left out.",
-        f"{path}, line 4: No word of the seed is known, so the text begins anew.",
-        f"{path}, line 5: The seed is so long that its end alone is read, and written on from.",
+        f"{path}, line 4: No word of the seed is known, so the text begins without a seed.",
+        f"{path}, line 5: The seed is too long: the model reads only its end, and continues from there.",
     ]
 
 
@@ -127,7 +127,7 @@ def test_a_file_is_written_whole_and_never_over_another(capsys: pytest.CaptureFi
     assert written(capsys, *options, "--output", str(path)) == ""
     assert path.read_text(encoding="utf-8") == written(capsys, *options)
     assert main(["generate", *options, "--output", str(path)]) == 2
-    assert "is there already: choose another name" in capsys.readouterr().err
+    assert "already exists: choose another name" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("flags", [["--max-copy", "5"], ["--show-copies"], ["--interactive", "--max-copy", "5"]])
@@ -139,12 +139,12 @@ def test_without_a_copy_index_nothing_is_begun(
     assert main(["generate", "--model", str(tmp_path / "bare"), "--seed", "The caster", *flags]) == 2
     shown = capsys.readouterr()
     assert shown.out == ""
-    assert "no copy index beside it" in shown.err
+    assert "has no copy index" in shown.err
 
 
 def test_what_is_waited_for_in_vain_is_told(capsys: pytest.CaptureFixture[str]):
     assert main(["generate", "--until", "xyzzy", "--length", "4"]) == 0
-    assert "'xyzzy' did not come within 4 symbols" in capsys.readouterr().err
+    assert "'xyzzy' was not written within 4 tokens" in capsys.readouterr().err
 
 
 def test_copies_are_marked_and_their_lines_named(
@@ -153,26 +153,26 @@ def test_copies_are_marked_and_their_lines_named(
     monkeypatch.chdir(overfitted_room)
     shown = written(capsys, "--mode", "greedy", "--length", "40", "--show-copies")
     assert re.search(r"⟦[^⟦⟧]+⟧1", shown)
-    assert re.search(r"^  1  \d+ symbols: few.txt, line \d+$", shown, re.MULTILINE)
+    assert re.search(r"^  1  \d+ tokens: few.txt, line \d+$", shown, re.MULTILINE)
     guarded = written(capsys, "--mode", "greedy", "--length", "40", "--show-copies", "--max-copy", "4")
-    assert "No five symbols or more in a row stand so in the training text." in guarded
+    assert "No sequence of five tokens or more is in the training text." in guarded
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--mode", "beam", "--count", "9"], "take more --beams"),
-        (["--at-least", "60"], "take a larger --length"),
-        (["--until", ""], "--until needs a text"),
+        (["--mode", "beam", "--count", "9"], "give a larger --beams"),
+        (["--at-least", "60"], "give a larger --length"),
+        (["--until", ""], "--until must not be empty"),
         (["--top-p", "1.5"], "--top-p must be at least 0 and at most 1"),
         (["--top-k", "-1"], "--top-k must be at least 0"),
         (["--repetition-penalty", "0"], "--repetition-penalty must be at most 100 and above 0"),
-        (["--seed", "A", "--seeds-file", "x"], "two ways to say the same"),
+        (["--seed", "A", "--seeds-file", "x"], "cannot be used together"),
         (["--seeds-file", "nowhere.txt"], "nowhere.txt cannot be read"),
         (["--output", "nowhere/x.txt"], "There is no folder nowhere"),
         (["--interactive", "--json"], "leave out --json"),
         (["--co-writer", "--count", "3"], "--show-copies and --count"),
-        (["--mode", "beam", "--length", "3000"], "--mode beam looks at whole texts"),
+        (["--mode", "beam", "--length", "3000"], "--mode beam writes at most 2,000 tokens"),
     ],
 )
 def test_what_cannot_be_is_said_in_a_sentence(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]):
@@ -188,15 +188,16 @@ def test_what_cannot_be_is_said_in_a_sentence(arguments: list[str], said: str, c
     [
         (
             ["--mode", "greedy", "--temperature", "0.7"],
-            "--mode greedy takes the likeliest word: --temperature changes nothing there.",
+            "--mode greedy always takes the most probable token: --temperature has no effect.",
         ),
         (
             ["--mode", "beam", "--top-k", "3", "--top-p", "0.5", "--min-p", "0.1"],
-            "--mode beam looks for the likeliest text as a whole: --top-k, --top-p and --min-p change nothing there.",
+            "--mode beam searches for the text that is most probable as a whole: --top-k, --top-p and --min-p have no "
+            "effect.",
         ),
         (
             ["--beams", "9", "--length-penalty", "1"],
-            "--mode sample draws one word after the other: --beams and --length-penalty change nothing there.",
+            "--mode sample draws each token by its probability: --beams and --length-penalty have no effect.",
         ),
     ],
 )
@@ -208,7 +209,7 @@ def test_what_a_mode_has_no_use_for_is_told_once(arguments: list[str], said: str
 @pytest.mark.parametrize("arguments", ["--mode greedy", "--temperature 2", "--mode beam --beams 2"])
 def test_what_a_mode_asks_for_is_not_remarked_on(arguments: str, capsys: pytest.CaptureFixture[str]):
     assert main(["generate", "--length", "3", *arguments.split()]) == 0
-    assert "nothing there" not in capsys.readouterr().err
+    assert "no effect" not in capsys.readouterr().err
 
 
 def test_words_come_as_they_are_written(room: Path):

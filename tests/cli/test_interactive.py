@@ -13,13 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from tests.conftest import command_environment
-from tests.terminal import read_until
+from tests.helpers.commands import command_environment
+from tests.helpers.terminal import read_until
 from wordgen.cli.interactive import Conversation
 from wordgen.cli.output import WordWrap
 from wordgen.generation.settings import GenerationSettings
 from wordgen.generation.trained import TrainedModel
-from wordgen.run_folder import load
+from wordgen.run.folder import load
 
 
 @pytest.fixture(scope="module")
@@ -71,19 +71,19 @@ def test_settings_change_and_are_shown(model: TrainedModel):
 
 def test_a_setting_that_the_mode_has_no_use_for_is_told(model: TrainedModel):
     talk = Talk(model, mode="greedy")
-    assert "takes the likeliest word: --temperature changes nothing there" in talk.say(":temperature 0.5")
-    assert "nothing there" not in talk.say(":temperature")
-    assert "nothing there" not in talk.say(":length 5")
+    assert "takes the most probable token: --temperature has no effect" in talk.say(":temperature 0.5")
+    assert "no effect" not in talk.say(":temperature")
+    assert "no effect" not in talk.say(":length 5")
 
 
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        (":temperature 0", "--mode greedy does that"),
+        (":temperature 0", "use --mode greedy"),
         (":temperature warm", "invalid float value"),
-        (":sing", "There is no :sing"),
+        (":sing", "There is no command or setting :sing"),
         (":save", "no text to save yet"),
-        (":undo", "nothing to take back"),
+        (":undo", "nothing to undo"),
         (":count 3", "one text at a time"),
         (":until", "until none"),
         (":stop never", "invalid choice"),
@@ -111,7 +111,7 @@ def test_what_is_saved_twice_stands_there_once(model: TrainedModel, tmp_path: Pa
     path.write_text("mine\n\n", encoding="utf-8")
     first = talk.say("The caster").strip()
     assert talk.say(f":save {path}") == f"Added to {path}.\n"
-    assert talk.say(f":save {path}") == f"There already: {path}.\n"
+    assert talk.say(f":save {path}") == f"The text is already in {path}.\n"
     assert path.read_text(encoding="utf-8") == f"mine\n\n{first}\n\n"
     grown = first + talk.say(":more").rstrip("\n")
     talk.say(f":save {path}")
@@ -152,7 +152,7 @@ def test_words_are_picked_or_typed(model: TrainedModel):
     assert talk.say("").startswith("The caster" + words[0].piece + "\n")
     assert talk.say("light").startswith("The caster" + words[0].piece + " light\n")
     assert talk.say(":more").count("The caster") == 1
-    assert talk.say(":prompt").startswith("Type a beginning")
+    assert talk.say(":prompt").startswith("Type the beginning")
     assert talk.say(":more")
 
 
@@ -177,14 +177,21 @@ def test_a_step_is_taken_back(model: TrainedModel):
     first = talk.say("The caster")
     talk.say(":more")
     assert talk.say(":undo") == first
-    assert "nothing to take back" in talk.say(":undo")
+    assert "nothing to undo" in talk.say(":undo")
     talk.say(":more")
     talk.say("A light")
-    assert "nothing to take back" in talk.say(":undo")  # a new beginning is another text
+    assert "nothing to undo" in talk.say(":undo")  # a new beginning is another text
+
+
+def test_a_name_that_no_file_can_have_does_not_end_the_talk(model: TrainedModel):
+    talk = Talk(model)
+    talk.say("The caster")
+    assert "cannot have a NUL character" in talk.say(":save a\0b")
+    assert "Cannot write to" in talk.say(f":save {'x' * 5000}")
 
 
 def test_unknown_words_are_told(model: TrainedModel):
-    assert "(castre: unknown, did you mean caster" in Talk(model).say("The castre")
+    assert "(castre is unknown. Did you mean caster" in Talk(model).say("The castre")
 
 
 def test_in_a_real_terminal(trained_room: Path):

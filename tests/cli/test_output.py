@@ -11,15 +11,15 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from tests.saved_runs import make_run
-from tests.test_bundle import make_bundle
-from wordgen.bundle import Bundle, save_bundle
+from tests.helpers.bundles import make_bundle
+from tests.helpers.saved_runs import make_run
 from wordgen.cli.main import main
 from wordgen.cli.output import on_screen, show, tell
 from wordgen.cli.train import make_parser
-from wordgen.printing import plain
-from wordgen.run_settings import TrainSettings
-from wordgen.runs import plan_with
+from wordgen.errors import plain
+from wordgen.model.bundle import Bundle, save_bundle
+from wordgen.run.settings import TrainSettings
+from wordgen.run.train import plan_run
 from wordgen.text.vocabulary import Vocabulary
 from wordgen.training.progress import TerminalProgress
 from wordgen.training.screen import screen
@@ -59,7 +59,7 @@ def test_show_and_tell(capsys: pytest.CaptureFixture[str]):
 def evil_room(in_empty_folder: Path) -> Path:
     """A run, a model and a corpus that were made to write to the terminal of whoever looks at them."""
     bundle = make_bundle()
-    pairs = [*zip(bundle.vocabulary.symbols, bundle.vocabulary.counts, strict=True)][:-1]
+    pairs = [*zip(bundle.vocabulary.tokens, bundle.vocabulary.counts, strict=True)][:-1]
     vocabulary = Vocabulary([*pairs, (f"road{EVIL}", 5)])
     (in_empty_folder / "saved_models").mkdir()
     folder = in_empty_folder / "saved_models" / f"model{EVIL}"
@@ -104,7 +104,7 @@ def test_no_command_writes_to_the_terminal_what_a_stranger_made_up(
 
 def test_the_plan_of_a_training_is_plain(evil_room: Path, capsys: pytest.CaptureFixture[str]):
     settings = TrainSettings(corpus=f"text{EVIL}.txt", layers=1, units=4)
-    TerminalProgress(screen(), make_parser("x").get_default("writing_command")).planned(plan_with(settings))
+    TerminalProgress(screen(), make_parser("x").get_default("writing_command")).planned(plan_run(settings))
     shown = capsys.readouterr().out
     assert "Plan for" in shown
     assert not controls_in(shown)

@@ -7,44 +7,25 @@ import shlex
 from pathlib import Path
 from typing import get_args
 
+import numpy as np
 import pytest
 
-from tests.conftest import ROOT, run_command
-from tests.saved_runs import made_report, make_run, make_runs, score
-from wordgen.bundle import CONFIG
+from tests.helpers.commands import ROOT
+from tests.helpers.runs_screen import refused, rows, shown
+from tests.helpers.saved_runs import made_dataset, made_measurement, made_record, make_run, make_runs
 from wordgen.cli.flags import given_settings
 from wordgen.cli.main import main
-from wordgen.cli.runs import _ORDERS
 from wordgen.cli.runs_screen import shown_age, sparkline
 from wordgen.cli.train import make_parser
-from wordgen.page.measured import keep_measured
-from wordgen.run_lock import in_training
-from wordgen.run_names import SAVED_MODELS
-from wordgen.run_settings import TrainSettings
-from wordgen.saved.listing import Order, Status
+from wordgen.evaluation.measures import Loss
+from wordgen.model.bundle import CONFIG
+from wordgen.run.listing import Order, Status
+from wordgen.run.lock import in_training
+from wordgen.run.names import SAVED_MODELS
+from wordgen.run.record import keep_measurement, save_record
+from wordgen.run.settings import TrainSettings
 
 pytestmark = pytest.mark.usefixtures("in_empty_folder")
-
-
-def shown(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    assert main(["runs", *arguments]) == 0
-    told = capsys.readouterr()
-    assert told.err == ""
-    return told.out
-
-
-def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    assert main(["runs", *arguments]) == 2
-    told = capsys.readouterr()
-    assert told.err.startswith("Error: ")
-    assert told.err.count("\n") == 1
-    return told.err
-
-
-def rows(told: str) -> dict[str, list[str]]:
-    """The cells of each row by its first one."""
-    lines = [re.split(r" {2,}", line) for line in told.split("\n") if "  " in line]
-    return {first: others for first, *others in lines if first}
 
 
 def test_the_table_has_a_row_for_each_run(capsys: pytest.CaptureFixture[str]):
@@ -80,7 +61,7 @@ def test_a_narrow_screen_loses_nothing_of_it(capsys: pytest.CaptureFixture[str],
 
 
 def test_where_there_are_none_it_says_how_to_get_one(capsys: pytest.CaptureFixture[str]):
-    assert "There are no runs in saved_models here. Train one:  python -m wordgen train" in shown(capsys)
+    assert "There are no runs in saved_models/. Train one:  python -m wordgen train" in shown(capsys)
     assert json.loads(shown(capsys, "--json")) == []
 
 
@@ -89,8 +70,9 @@ def test_the_list_for_programs(capsys: pytest.CaptureFixture[str]):
     make_run("killed", model=False, ended=None, best_epoch=None)
     told = {run["name"]: run for run in json.loads(shown(capsys, "list", "--json"))}
     assert json.loads(shown(capsys, "--json", "list")) == list(told.values())
-    assert (told["tale"]["valid_perplexity"], told["tale"]["test_perplexity"]) == (31.21, 33.5)
-    assert told["tale"]["valid_bits_per_character"] == 1.1
+    assert told["tale"]["valid_perplexity"] == pytest.approx(31.21)
+    assert told["tale"]["test_perplexity"] == pytest.approx(33.5)
+    assert told["tale"]["valid_bits_per_character"] == pytest.approx(1.1)
     assert (told["killed"]["status"], told["killed"]["best_epoch"]) == ("interrupted", None)
 
 
@@ -121,7 +103,7 @@ def test_the_command_to_repeat_it_has_its_settings(capsys: pytest.CaptureFixture
     assert resume == ["--resume", "tale"]
     assert told["settings"] == {"corpus": "tale", "layers": 2, **settings, "units": [4, 8]}
     assert told["curves"] == [
-        [epoch["epoch"], epoch["train_perplexity"], epoch["valid_perplexity"]] for epoch in made_report()["epochs"]
+        [epoch.epoch, epoch.train_perplexity, epoch.valid_perplexity] for epoch in made_record().epochs
     ]
 
 
@@ -132,7 +114,7 @@ def test_a_model_without_its_report_and_a_broken_run_are_shown_too(capsys: pytes
     assert "python -m wordgen generate --model shared\n" in told
     (SAVED_MODELS / "begun").mkdir()
     told = shown(capsys, "show", "begun")
-    assert told.startswith("begun: broken, it has no report and no model\n")
+    assert told.startswith("begun: broken, no report and no model\n")
     assert "python -m wordgen runs rm begun\n" in told
 
 
@@ -145,36 +127,42 @@ def test_runs_stand_side_by_side(capsys: pytest.CaptureFixture[str]):
     assert cells["valid perplexity"] == ["30.0", "29.0", "better"]
     assert cells["test perplexity"] == ["35.0", "–"]
     assert "--layers" not in cells
-    assert "Measure the test part, too:  python -m wordgen evaluate two\n" in told
+    assert "Measure the test set, too:  python -m wordgen evaluate two\n" in told
     told = json.loads(shown(capsys, "compare", "one", "two", "--json"))
     assert told["settings"] == {"units": [4, [4, 8]]}
     assert told["better"]["valid_perplexity"] == ["two"]
 
 
 def test_what_may_be_chance_is_said_beside_the_figures(capsys: pytest.CaptureFixture[str]):
+    losses: list[Loss] = []
     for name, change in (("one", 0.0), ("two", 0.1)):
-        blocks = [[40.0 + change * (-1) ** number * number, 10.0] for number in range(20)]
-        entry = {**score(54.6 + change), "perplexity_off": 1.25, "bits_per_character_off": 0.01, "blocks": blocks}
-        keep_measured(make_run(name), "test", entry)
+        blocks = np.array([[40.0 + number % 3 + change * (-1) ** number * number, 10.0] for number in range(20)])
+        loss = Loss(float(blocks[:, 0].sum()), 200, blocks)
+        keep_measurement(make_run(name), "test", made_measurement(9.0, own=loss, characters=1000))
+        losses.append(loss)
     told = " ".join(shown(capsys, "compare", "one", "two").split())
-    assert "test perplexity 54.6 ± 1.2 54.7 ± 1.2 test bits per character 1.250 ± 0.010" in told
-    assert "In test perplexity one and two show no difference beyond chance (95% certainty)." in told
-    assert "± is how far a figure may be off" in told
+    one, two = (f"{loss.perplexity:.1f} ± {loss.off:.1f}" for loss in losses)
+    bits = f"{losses[0].bits_per(1000):.3f} ± {losses[0].off_per(1000):.3f}"
+    assert f"test perplexity {one} {two} test bits per character {bits}" in told
+    assert "The test perplexity of one and two does not differ by more than chance (95% certainty)." in told
+    assert "± gives a 95% confidence interval" in told
     told = json.loads(shown(capsys, "compare", "one", "two", "--json"))
     assert told["better"]["test_perplexity"] == []
     assert told["no_difference"]["test_perplexity"] == ["one", "two"]
-    assert told["runs"][0]["test_perplexity_off"] == 1.25
+    assert told["runs"][0]["test_perplexity_off"] == pytest.approx(losses[0].off)
 
 
 def test_what_cannot_be_compared_is_said(capsys: pytest.CaptureFixture[str]):
     make_run("one", valid=30)
-    make_run("two", valid=29, dataset={**made_report()["dataset"], "fingerprint": "g"})
+    make_run("two", valid=29, dataset=made_dataset("g"))
     told = " ".join(shown(capsys, "compare", "one", "two").split())
     assert told.count("better") == 1  # less is
-    assert "their perplexities cannot be compared. Bits per character can, as long as little is UNKNOWN (in" in told
-    make_run("three", valid=29, settings={"corpus": "else"}, dataset={**made_report()["dataset"], "fingerprint": "h"})
+    assert (
+        "their perplexities cannot be compared. Their bits per character can be compared if only few words are" in told
+    )
+    make_run("three", valid=29, settings={"corpus": "else"}, dataset=made_dataset("h"))
     told = " ".join(shown(capsys, "compare", "one", "three").split())
-    assert "They have learned different texts" in told
+    assert "The runs were trained on different texts" in told
     assert "python -m wordgen evaluate one --split" in told
 
 
@@ -190,8 +178,8 @@ def test_it_asks_before_it_removes(
     make_run("other")
     answer(monkeypatch, said)
     told = shown(capsys, "rm", "tale")
-    assert "tale, a run on tale, 3.0 MB\nRemove it for good? (y/N) " in told
-    assert ("Removed tale: 3.0 MB freed.\n" in told, "Nothing was removed.\n" in told) == (goes, not goes)
+    assert "tale, a run on tale, 3.0 MB\nDelete it? (y/N) " in told
+    assert ("Deleted tale: 3.0 MB freed.\n" in told, "Nothing was deleted.\n" in told) == (goes, not goes)
     assert (SAVED_MODELS / "tale").exists() == (not goes)
     assert (SAVED_MODELS / "other").exists()
 
@@ -203,7 +191,7 @@ def test_where_nobody_can_be_asked_nothing_goes_without_yes(
     answer(monkeypatch, "")
     assert "give --yes" in refused(capsys, "rm", "tale")
     assert (SAVED_MODELS / "tale").exists()
-    assert "Removed tale" in shown(capsys, "rm", "tale", "--yes")
+    assert "Deleted tale" in shown(capsys, "rm", "tale", "--yes")
     assert not (SAVED_MODELS / "tale").exists()
 
 
@@ -212,13 +200,12 @@ def test_bad_input_is_one_sentence(capsys: pytest.CaptureFixture[str]):
     (make_run("bare") / "report.json").unlink()
     assert "two or more" in refused(capsys, "compare", "tale")
     assert "two or more" in refused(capsys, "compare", "tale", "ta")
-    assert "nothing to compare" in refused(capsys, "compare", "tale", "bare")
+    assert "cannot be compared" in refused(capsys, "compare", "tale", "bare")
     assert "There is no model 'x'" in refused(capsys, "show", "x")
-    assert "no name of a run" in refused(capsys, "rm", "../tale", "--yes")
-    assert "by its full name. Did you mean tale?" in refused(capsys, "rm", "ta", "--yes")
-    assert "Invalid choice" in refused(capsys, "--sort", "beauty").replace("invalid", "Invalid")
+    assert "not the name of a run" in refused(capsys, "rm", "../tale", "--yes")
+    assert "in saved_models/. Did you mean tale?" in refused(capsys, "rm", "ta", "--yes")
     with in_training(SAVED_MODELS / "tale"):
-        assert "is being trained right now" in refused(capsys, "rm", "bare", "tale", "--yes")
+        assert "Another process trains the run" in refused(capsys, "rm", "bare", "tale", "--yes")
     assert sorted(path.name for path in SAVED_MODELS.iterdir()) == ["bare", "tale"]
 
 
@@ -250,15 +237,17 @@ def test_a_sparkline_falls_as_its_values_do_whatever_they_are(monkeypatch: pytes
     assert sparkline(values, values) == "8631"
 
 
-def test_the_orders_of_the_flag_are_those_of_the_list():
-    assert get_args(Order) == _ORDERS  # said twice, for --help does without NumPy
+def test_an_order_that_there_is_not_is_told_with_those_of_the_list(capsys: pytest.CaptureFixture[str]):
+    """They are declared twice, so that --help needs no NumPy."""
+    named = re.search(r"choose from (.*?)\)", refused(capsys, "--sort", "beauty"))
+    assert named is not None
+    assert {each.strip(" '") for each in named[1].split(",")} == set(get_args(Order))
 
 
 def test_names_of_any_kind_do_no_harm_on_the_screen(capsys: pytest.CaptureFixture[str], in_empty_folder: Path):
     name = "[bold]\x1b[31mred"
     make_run("tale").rename(SAVED_MODELS / name)
-    report = made_report(settings={"corpus": "\x1b[2Jtale"}, word_to_try="\x1b[2J")
-    (SAVED_MODELS / name / "report.json").write_text(json.dumps(report))
+    save_record(SAVED_MODELS / name, made_record(settings={"corpus": "\x1b[2Jtale"}, word_to_try="\x1b[2J"))
     (SAVED_MODELS / name / "\x07file").touch()
     make_run("other")
     told = shown(capsys) + shown(capsys, "show", name) + shown(capsys, "compare", name, "other")
@@ -278,5 +267,6 @@ def test_the_guide_names_all_that_programs_are_told(capsys: pytest.CaptureFixtur
     assert {*told[0], *told[1]} <= set(re.findall(r"`([a-z_]+)`", guide.partition("## For programs")[2]))
     assert [status for status in get_args(Status) if status not in guide] == []
     verbs = (["train"], ["runs", "list"], ["runs", "show"], ["runs", "compare"], ["runs", "rm"])
-    known = "".join(run_command(*verb, "--help", cwd=ROOT).stdout for verb in verbs)
+    assert {main([*verb, "--help"]) for verb in verbs} == {0}
+    known = capsys.readouterr().out
     assert {flag for flag in re.findall(r"--[a-z]+", guide) if flag not in known} == set()

@@ -6,11 +6,11 @@ import re
 
 import pytest
 
-from tests.cli.test_runs import refused, rows, shown
-from tests.saved_runs import made_report, make_run
-from wordgen.bundle import CONFIG
-from wordgen.run_lock import at_work_on_sweep
-from wordgen.run_names import SAVED_MODELS, SWEEP_RESULTS, SWEEP_TABLE
+from tests.helpers.runs_screen import refused, rows, shown
+from tests.helpers.saved_runs import made_dataset, make_run
+from wordgen.model.bundle import CONFIG
+from wordgen.run.lock import at_work_on_sweep
+from wordgen.run.names import SAVED_MODELS, SWEEP_RESULTS, SWEEP_TABLE
 
 pytestmark = pytest.mark.usefixtures("in_empty_folder")
 
@@ -34,7 +34,7 @@ def test_a_sweep_is_a_row_beneath_the_runs(capsys: pytest.CaptureFixture[str]):
     assert sweeps["sweep"] == ["corpus", "runs", "best", "valid", "size", "age", "status"]
     assert sweeps["sizes"][:4] == ["tale", "2", "large-2", "29.1"]
     assert sweeps["sizes"][-2:] == ["1 hour", "finished"]
-    assert "The runs of one:  python -m wordgen runs list sizes\n" in told
+    assert "List the runs of a sweep:  python -m wordgen runs list sizes\n" in told
 
 
 def test_where_there_are_sweeps_alone_it_does_not_say_that_there_is_nothing(capsys: pytest.CaptureFixture[str]):
@@ -46,26 +46,25 @@ def test_where_there_are_sweeps_alone_it_does_not_say_that_there_is_nothing(caps
 
 def test_how_a_sweep_stands(capsys: pytest.CaptureFixture[str]):
     make_sweep(whole=False)
-    assert rows(shown(capsys))["sizes"][-1] == "broken off"
+    assert rows(shown(capsys))["sizes"][-1] == "interrupted"
     with at_work_on_sweep(SAVED_MODELS / "sizes"):
-        assert rows(shown(capsys))["sizes"][-1] == "at work now"
+        assert rows(shown(capsys))["sizes"][-1] == "training now"
     (SAVED_MODELS / "sizes" / SWEEP_RESULTS).write_text("{}")
     assert rows(shown(capsys))["sizes"][-1] == "finished"
     make_run("sizes/more", ended="stopped")
-    assert rows(shown(capsys))["sizes"][-1] == "broken off"
+    assert rows(shown(capsys))["sizes"][-1] == "interrupted"
 
 
 def test_of_different_texts_none_is_the_best(capsys: pytest.CaptureFixture[str]):
     make_sweep()
-    other = {**made_report()["dataset"], "fingerprint": "g"}
-    make_run("sizes/other", valid=2.0, settings={"corpus": "another"}, dataset=other)
+    make_run("sizes/other", valid=2.0, settings={"corpus": "another"}, dataset=made_dataset("g"))
     (SAVED_MODELS / "sizes/other" / CONFIG).unlink()
     assert rows(shown(capsys))["sizes"][:4] == ["another, tale", "3", "–", "–"]
 
 
-def test_of_different_symbols_of_one_text_none_is_the_best(capsys: pytest.CaptureFixture[str]):
+def test_of_different_tokens_of_one_text_none_is_the_best(capsys: pytest.CaptureFixture[str]):
     make_sweep()
-    make_run("sizes/letters", valid=2.0, dataset={**made_report()["dataset"], "fingerprint": "g"})
+    make_run("sizes/letters", valid=2.0, dataset=made_dataset("g"))
     assert rows(shown(capsys))["sizes"][:4] == ["tale", "3", "–", "–"]
 
 
@@ -75,11 +74,11 @@ def test_the_runs_of_a_sweep_by_its_name(capsys: pytest.CaptureFixture[str]):
     told = shown(capsys, "list", "sizes", "--sort", "valid")
     assert list(rows(told))[1:3] == ["sizes/large-2", "sizes/large-1"]
     assert "python -m wordgen runs show sizes/large-2\n" in told
-    assert "What came out:  saved_models/sizes/results.md\n" in told
+    assert "Results:  saved_models/sizes/results.md\n" in told
     assert shown(capsys, "show", "sizes/large-2").startswith("sizes/large-2: finished\n")
     better = json.loads(shown(capsys, "compare", "sizes/large-1", "sizes/large-2", "--json"))["better"]
     assert better["valid_perplexity"] == ["sizes/large-2"]
-    assert "There is no sweep 'tale' in saved_models. There are: sizes." in refused(capsys, "list", "tale")
+    assert "There is no sweep 'tale' in saved_models. Existing sweeps: sizes." in refused(capsys, "list", "tale")
     assert "There is no sweep '../sizes'" in refused(capsys, "list", "../sizes")
 
 
@@ -89,7 +88,7 @@ def test_a_broken_run_of_a_sweep_is_shown_and_can_go(capsys: pytest.CaptureFixtu
     told = shown(capsys, "show", "sizes/large-1")
     assert told.startswith("sizes/large-1: broken, config.json is missing\n")
     assert "python -m wordgen runs rm sizes/large-1\n" in told
-    assert "Removed sizes/large-1" in shown(capsys, "rm", "sizes/large-1", "--yes")
+    assert "Deleted sizes/large-1" in shown(capsys, "rm", "sizes/large-1", "--yes")
 
 
 def test_programs_are_told_of_all_runs(capsys: pytest.CaptureFixture[str]):

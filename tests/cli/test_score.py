@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.terminal import said_beside
+from tests.helpers.terminal import said_beside
 from wordgen.cli.main import main
-from wordgen.cli.waiting import SymbolProgress
-from wordgen.run_folder import load
+from wordgen.cli.output import TokenProgress
+from wordgen.run.folder import load
 
 
 @pytest.fixture(autouse=True)
@@ -26,17 +26,17 @@ def shown(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 def test_one_sentence_is_told_word_by_word(capsys: pytest.CaptureFixture[str]):
     told = shown(capsys, "The caster frobs.")
     score = load("small").score("The caster frobs.")
-    for symbol in score.symbols:
-        assert any(symbol.piece.strip() in line and f"{symbol.surprisal:.1f}" in line for line in told.split("\n"))
-    assert f"Perplexity {score.perplexity:,.1f} over 4 symbols." in told
+    for token in score.tokens:
+        assert any(token.piece.strip() in line and f"{token.surprisal:.1f}" in line for line in told.split("\n"))
+    assert f"Perplexity {score.perplexity:,.1f} over 4 tokens." in told
 
 
 @pytest.mark.parametrize(
     ("text", "unknown"),
-    [("The caster frobs.", "1 of them is unknown to the model: what that costs"), ("Zyx qyx.", "2 of")],
+    [("The caster frobs.", "1 of them is unknown to the model. Its bits"), ("Zyx qyx.", "2 of")],
 )
 def test_one_that_is_unknown_is_told_as_one(capsys: pytest.CaptureFixture[str], text: str, unknown: str):
-    assert f"symbols.\n{unknown}" in shown(capsys, text)
+    assert f"tokens.\n{unknown}" in shown(capsys, text)
 
 
 def test_sentences_are_ranked_from_the_likeliest_on(capsys: pytest.CaptureFixture[str]):
@@ -68,7 +68,7 @@ def test_json_has_a_sentence_a_line(capsys: pytest.CaptureFixture[str]):
     assert first["text"] == "The caster sleeps."
     assert {first["rank"], second["rank"]} == {1, 2}
     for sentence in (first, second):
-        assert len(sentence["symbols"]) == len(sentence["bits"]) == len(sentence["log_probabilities"])
+        assert len(sentence["tokens"]) == len(sentence["bits"]) == len(sentence["log_probabilities"])
 
 
 def test_a_long_word_is_no_file_name(capsys: pytest.CaptureFixture[str]):
@@ -88,17 +88,17 @@ def test_nothing_cannot_be_scored(capsys: pytest.CaptureFixture[str], nothing: s
 
 
 def test_a_long_text_shows_on_a_terminal_how_far_it_is(room: Path, tmp_path: Path):
-    (tmp_path / "long.txt").write_text("The caster sleeps.\n\n" * 8_000)
+    (tmp_path / "long.txt").write_text("The caster sleeps.\n\n" * 3_000)
     written = tmp_path / "written"
     said = said_beside(written, "score", str(tmp_path / "long.txt"), "--json", cwd=room)
-    assert re.search(r"Scoring.*[1-9]\d*/39999.* symbols", said)
+    assert re.search(r"Scoring.*[1-9]\d*/14999.* tokens", said)
     lines = written.read_text().splitlines()
-    assert [json.loads(line)["number"] for line in lines] == list(range(8_000))
+    assert [json.loads(line)["number"] for line in lines] == list(range(3_000))
 
 
 def test_elsewhere_there_are_plain_lines(capsys: pytest.CaptureFixture[str]):
-    load("small").score("The caster sleeps. " * 100, SymbolProgress("Scoring", "Scored", terminal=False, silence=0))
-    assert capsys.readouterr().err.startswith("Scored 128 of 400 symbols.\nScored 256 of 400 symbols.\n")
+    load("small").score("The caster sleeps. " * 100, TokenProgress("Scoring", "Scored", silence=0))
+    assert capsys.readouterr().err.startswith("Scored 128 of 400 tokens.\nScored 256 of 400 tokens.\n")
 
 
 def test_a_short_text_needs_neither(capsys: pytest.CaptureFixture[str]):

@@ -1,5 +1,6 @@
 """`wordgen serve` as a process: how it begins, what it refuses, and how it leaves."""
 
+import contextlib
 import json
 import re
 import signal
@@ -8,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Command, run_python
-from tests.playground import make_model, plain_text, save_drawn, served
-from tests.workers import free_ports
+from tests.helpers.commands import run_python
+from tests.helpers.playground import make_model, plain_text, save_drawn, served
+from tests.helpers.workers import free_ports
+from wordgen.cli.main import main
 from wordgen.text.vocabulary import Vocabulary
 
 WITHOUT_THE_EXTRA = """
@@ -88,29 +90,35 @@ def test_without_the_extra_it_says_how_to_get_it(room: Path):
     )
 
 
-def test_a_model_that_is_not_there_is_told(command: Command, room: Path):
-    ended = command("serve", "sun", cwd=room)
-    assert (ended.returncode, ended.stderr) == (
-        2,
-        "Error: There is no model 'sun', neither as a folder nor in saved_models. Trained so far: moon.\n",
-    )
+def refused(arguments: list[str], room: Path, capsys: pytest.CaptureFixture[str]) -> str:
+    with contextlib.chdir(room):
+        assert main(["serve", *arguments]) == 2
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert told.err.count("\n") == 1
+    return told.err.strip()
 
 
-def test_a_port_that_is_taken_is_told(command: Command, room: Path):
+def test_a_model_that_is_not_there_is_told(room: Path, capsys: pytest.CaptureFixture[str]):
+    told = "Error: There is no model 'sun', neither as a folder nor in saved_models/. Trained models: moon."
+    assert refused(["sun"], room, capsys) == told
+
+
+def test_a_port_that_is_taken_is_told(room: Path, capsys: pytest.CaptureFixture[str]):
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        ended = command("serve", "--port", str(port), cwd=room)
-    assert ended.returncode == 2
+        told = refused(["--port", str(port)], room, capsys)
     said = (
-        rf"Error: Nothing can listen on 127.0.0.1, port {port} \(.+\): take another --port, or 0 for any that is free."
+        rf"Error: wordgen cannot listen on 127.0.0.1, port {port} \(.+\): "
+        "give another --port, or --port 0 for any free port."
     )
-    assert re.fullmatch(said, ended.stderr.strip())
+    assert re.fullmatch(said, told)
 
 
 @pytest.mark.parametrize(
     ("flags", "part"),
     [
-        (["--host", "no such host"], "Nothing can listen on no such host, port 8000"),
+        (["--host", "no such host"], "wordgen cannot listen on no such host, port 8000"),
         (["--port", "99999"], "--port must be at least 0 and at most 65,535, not 99999."),
         (["--at-once", "0"], "--at-once must be at least 1"),
         (["--time-out", "0"], "--time-out must be at most 86,400 and above 0, not 0.0."),
@@ -118,20 +126,17 @@ def test_a_port_that_is_taken_is_told(command: Command, room: Path):
         (["--prot", "1"], "Did you mean --port?"),
     ],
 )
-def test_what_cannot_be_is_one_sentence(flags: list[str], part: str, command: Command, room: Path):
-    ended = command("serve", *flags, cwd=room)
-    assert ended.returncode == 2
-    assert part in ended.stderr
-    assert ended.stderr.count("\n") == 1
+def test_what_cannot_be_is_one_sentence(flags: list[str], part: str, room: Path, capsys: pytest.CaptureFixture[str]):
+    assert part in refused(flags, room, capsys)
 
 
 def test_it_says_so_when_others_can_reach_it(room: Path):
     with served(room, "--host", "0.0.0.0") as playground:
-        assert "everybody who can reach this machine and knows the token can use it" in playground.told
+        assert "anyone who can reach this machine and knows the token can use it" in playground.told
         assert playground.ask("GET", "/api/models").status == 200
         assert playground.ask("GET", "/", Host="evil.example").status == 400
     with served(room) as playground:
-        assert "everybody" not in playground.told
+        assert "anyone" not in playground.told
 
 
 def test_only_the_models_that_are_named_are_served(tmp_path: Path):

@@ -11,7 +11,10 @@ from wordgen.cli.flags import Parser
 from wordgen.cli.suggestions import SYNONYMS
 from wordgen.errors import SettingError
 
-VERBS = ("train", "launch", "generate", "score", "evaluate", "runs", "export", "serve", "sweep", "corpora")
+VERBS = (
+    "train", "launch", "generate", "score", "evaluate", "runs", "export", "serve", "sweep", "palindromes", "corpora",
+    "tune",
+)  # fmt: skip
 PARSERS: dict[str, Parser] = {verb: import_module(f"wordgen.cli.{verb}").make_parser(verb) for verb in VERBS}
 
 
@@ -24,7 +27,7 @@ FLAGS = [(verb, flag) for verb in VERBS for flag in flags_of(verb)]
 
 def refusal(verb: str, *arguments: str) -> str:
     """What is said of arguments, but for the end that all have."""
-    needed = {"launch": ["--workers", "2"], "export": ["--to", "onnx"]}.get(verb, [])
+    needed = {"launch": ["--workers", "2"], "export": ["--to", "onnx"], "tune": ["tune.mid"]}.get(verb, [])
     with pytest.raises(SettingError) as refused:
         PARSERS[verb].parse_args([*needed, *arguments])
     told, _, end = str(refused.value).rpartition(" See ")
@@ -48,7 +51,7 @@ def hint(verb: str, *arguments: str) -> str:
         ("train --num-layers 2", "Did you mean --layers?"),
         ("train -rnn_size 128", "Did you mean --units?"),
         ("train --rnn-size 128", "Did you mean --units?"),
-        ("train --unit 64", "Did you mean --units 64?"),
+        ("train --unit 64", "Did you mean --units?"),
         ("train --model lstm", "Did you mean --cell lstm?"),
         ("train --model LSTM", "Did you mean --cell lstm?"),
         ("train --model my-book", "Did you mean --name or --resume?"),
@@ -63,6 +66,11 @@ def hint(verb: str, *arguments: str) -> str:
         ("train --Layers 3", "Did you mean --layers?"),
         ("train --seq_len 3", "Did you mean --seq-len?"),
         ("train --save_every 100", "Did you mean --checkpoint-every?"),
+        ("train -eval_val_every 100", "Did you mean --validate-every?"),
+        ("train -print_every 100", "Did you mean --log-every?"),
+        ("train -val_frac 0.05", "Did you mean --validation-share?"),
+        ("train -decay_rate 0.95", "Did you mean --rho or --decay?"),
+        ("train -grad_clip 5", "Did you mean --clip or --clip-value?"),
         ("train --lr 1 --hidden-size 4", "Did you mean --learning-rate (--lr) and --units (--hidden-size)?"),
         ("train --cell LSTM", "Did you mean lstm?"),
         ("train --tokenizer char", "Did you mean characters?"),
@@ -85,10 +93,10 @@ def hint(verb: str, *arguments: str) -> str:
         # What another command has.
         ("train --temperature 0.5", "--temperature is a flag of generate."),
         ("generate --layers 2", "--layers is a flag of train."),
-        ("launch --lr 3", "--learning-rate is a flag of train: give it behind the --."),
+        ("launch --lr 3", "--learning-rate is a flag of train: give it after the --."),
         (
             "sweep --seed 3",
-            "--random-seed is a flag of train: put it into the file of the sweep, as docs/sweeps.md says.",
+            "--random-seed is a flag of train: put it into the file of the sweep (see docs/sweeps.md).",
         ),
         # Words without a flag.
         ("train lotr", "Did you mean --corpus lotr?"),
@@ -119,11 +127,11 @@ def test_what_was_meant_is_told(command: str, told: str):
 @pytest.mark.parametrize(
     ("command", "part"),
     [
-        ("train --gpu 0", "Every GPU is used without a flag"),
-        ("generate --device cuda", "Writing needs no GPU"),
-        ("train --checkpoint-dir models", "saved_models/ where you call the command"),
-        ("train --log-dir runs", "The curves for TensorBoard always lie in saved_models/"),
-        ("train --keep-prob 0.7", "1 minus what is kept"),
+        ("train --gpu 0", "wordgen uses all GPUs by itself"),
+        ("generate --device cuda", "generate needs no GPU"),
+        ("train --checkpoint-dir models", "in a folder of its own in saved_models/, or in the folder of --models"),
+        ("train --log-dir runs", "The curves for TensorBoard are in the folder of the run"),
+        ("train --keep-prob 0.7", "1 minus the share that is kept"),
     ],
 )
 def test_where_a_name_would_not_help_a_sentence_does(command: str, part: str):
@@ -148,7 +156,7 @@ def test_only_flags_that_there_are_are_named(verb: str, word: str):
     if word in (*flags_of(verb), "--help"):
         return
     hinted = {each.rstrip(".?:,") for each in hint(verb, word).split() if each.startswith("--")} - {"--", ""}
-    assert hinted <= {flag for _, flag in FLAGS}
+    assert hinted <= {"--help", *(flag for _, flag in FLAGS)}
     # Spelling alone never leads far away.
     synonyms = {name for names in SYNONYMS.values() for name in names.split()}
     if hinted and word[2:] not in synonyms | {"model"} and word not in {flag for _, flag in FLAGS}:

@@ -10,19 +10,17 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from tests.conftest import command_environment
-from tests.lab.test_sweep_file import GRID
-from tests.saved_runs import made_report
-from tests.terminal import read_until
+from tests.helpers.commands import command_environment
+from tests.helpers.saved_runs import made_dataset, made_record
+from tests.helpers.sweep_files import GRID
+from tests.helpers.terminal import read_until
 from wordgen.cli.main import main
-from wordgen.cli.sweep_screen import FillingTable, PlainLines, seconds_left, show_end
-from wordgen.lab.found import Found
-from wordgen.lab.log import Progress
-from wordgen.lab.planning import PlannedSweep, plan_sweep
-from wordgen.lab.results import results_of
-from wordgen.lab.sweep_file import find_sweep, sweep_names
-from wordgen.lab.sweeping import SweepEnd
-from wordgen.lab.working import Row
+from wordgen.cli.sweep import FillingTable, PlainLines, seconds_left, show_end
+from wordgen.run.record import save_record
+from wordgen.sweep.planning import PlannedSweep, find_sweep, plan_sweep, sweep_names
+from wordgen.sweep.processes import Progress
+from wordgen.sweep.results import Row, RunFigures, results_of
+from wordgen.sweep.sweeping import SweepEnd
 
 
 @pytest.fixture
@@ -33,15 +31,15 @@ def planned(in_empty_folder: Path) -> PlannedSweep:
 
 def rows_of(planned: PlannedSweep) -> list[Row]:
     """One run done, one at work, one diverged, the others waiting."""
-    rows = [Row(run, Found("missing"), "waiting") for run in planned.runs]
-    rows[0].state, rows[0].found = "done", Found("over", (40.0, 31.5), 31.5, 60.0)
+    rows = [Row(run, RunFigures("missing"), "waiting") for run in planned.runs]
+    rows[0].state, rows[0].figures = "done", RunFigures("finished", (40.0, 31.5), 31.5, 60.0)
     progress = Progress(3, best=35.25)
     for event in (
         {"event": "begun", "time": 100.0, "first_step": 1, "last_step": 60},
         {"event": "step", "time": 110.0, "epoch": 2, "step": 30, "first": False},
     ):
         progress.tell(event)
-    rows[1].state, rows[1].progress = "at work", progress
+    rows[1].state, rows[1].progress = "training", progress
     rows[2].state, rows[2].note = "diverged", "diverged"
     return rows
 
@@ -58,7 +56,7 @@ def test_a_dry_run_shows_all_networks_and_leaves_nothing(in_empty_folder: Path, 
     assert main(["sweep", "my.toml", "--dry-run", "--at-once", "3"]) == 0
     out = capsys.readouterr().out
     assert "rnn, units 24 8" in out
-    assert "8 runs (4 networks, random seeds 1, 2), 3 at once, in saved_models/my." in out
+    assert "8 runs (4 networks, random seeds 1, 2), 3 at the same time, in saved_models/my." in out
     assert not (in_empty_folder / "saved_models").exists()
 
 
@@ -105,19 +103,15 @@ def test_a_run_with_other_settings_is_refused_before_any_begins(
     run = planned.runs[3]
     settings = {**run.settings.to_mapping(), "epochs": 4}
     run.folder.mkdir(parents=True)
-    report = {**made_report(), "settings": settings}
-    report["dataset"]["fingerprint"] = run.plan.fingerprint
-    (run.folder / "report.json").write_text(json.dumps(report))
+    save_record(run.folder, made_record(settings=settings, dataset=run.plan.dataset))
     assert main(["sweep", "my.toml"]) == 2
-    assert f"{run.folder} was begun with --epochs 4, and the sweep has 3." in capsys.readouterr().err
-    dataset = {**report["dataset"], "fingerprint": "another"}
-    report = {**report, "settings": run.settings.to_mapping(), "dataset": dataset}
-    (run.folder / "report.json").write_text(json.dumps(report))
+    assert f"{run.folder} was started with --epochs 4, but the sweep has 3." in capsys.readouterr().err
+    save_record(run.folder, made_record(settings=run.settings.to_mapping(), dataset=made_dataset("another")))
     assert main(["sweep", "my.toml"]) == 2
-    assert "was begun with another text of spells" in capsys.readouterr().err
+    assert "was started with another text of spells" in capsys.readouterr().err
     (run.folder / "report.json").write_text("{")
     assert main(["sweep", "my.toml"]) == 2
-    assert f"Remove the folder {run.folder} to have it trained anew." in capsys.readouterr().err
+    assert f"Delete the folder {run.folder} to train this run again." in capsys.readouterr().err
     assert not run.log.exists()
 
 
@@ -134,9 +128,9 @@ def test_the_table_fills_with_what_is_known(planned: PlannedSweep, monkeypatch: 
             console.print(part)
     lines = [line.split() for line in shown.get().split("\n")]
     assert ["rnn,", "units", "16", "1", "done", "2", "31.5"] in lines
-    assert ["rnn,", "units", "24", "8", "1", "at", "work", "2/3", "35.2", "10", "s"] in lines
+    assert ["rnn,", "units", "24", "8", "1", "training", "2/3", "35.2", "10", "s"] in lines
     assert ["lstm,", "units", "16", "1", "diverged"] in lines
-    assert "2 of 8 runs are over" in shown.get()
+    assert "2 of 8 runs are finished" in shown.get()
 
 
 def test_on_a_small_screen_what_is_at_work_is_seen(planned: PlannedSweep):
@@ -148,7 +142,7 @@ def test_on_a_small_screen_what_is_at_work_is_seen(planned: PlannedSweep):
     small = Console(width=100)
     with small.capture() as shown:
         small.print(table._live.renderable)
-    assert "at work" in shown.get()
+    assert "training" in shown.get()
     assert "done" not in shown.get()
     assert len(shown.get().strip().split("\n")) <= 9 - 4
 
@@ -170,29 +164,33 @@ def test_where_no_terminal_is_there_is_a_line_for_each_run(planned: PlannedSweep
     lines.looked(rows)
     assert capsys.readouterr().out.split("\n")[:4] == [
         "my/lstm-units-24-8-1 begins.",
-        "my/rnn-units-16-1: valid perplexity 31.5 in 2 epochs (1 min 00 s).",
+        "my/rnn-units-16-1: validation perplexity 31.5 in 2 epochs (1 min 00 s).",
         "my/lstm-units-16-1: diverged.",
-        "2 of 8 runs are over.",
+        "2 of 8 runs are finished.",
     ]
 
 
 def test_at_the_end_stand_table_sentence_and_what_to_do_next(planned: PlannedSweep, capsys: pytest.CaptureFixture[str]):
     rows = rows_of(planned)
-    results = results_of(planned, {row.run.name: row.found for row in rows}, {row.run.name: row.note for row in rows})
-    lost = Row(planned.runs[1], Found("broken off"), "failed", "killed by signal 9")
+    results = results_of(rows)
+    lost = Row(planned.runs[1], RunFigures("interrupted"), "failed", "killed by signal 9")
     show_end(planned, SweepEnd(tuple(results), "It mattered.", False, (lost,)), "python -m wordgen sweep my.toml")
     out = capsys.readouterr().out
     assert results[0].network.name == "rnn, units 16"
     assert "2 of 2 diverged" not in out
     assert "It mattered." in out
     assert "tensorboard --logdir saved_models/my" in out
-    assert "1 run was lost on the way. Go on with it:  python -m wordgen sweep my.toml" in out
+    assert "1 run was lost. Continue the sweep:  python -m wordgen sweep my.toml" in out
 
 
 @pytest.mark.slow
 def test_what_diverges_is_a_note_and_the_others_count(in_empty_folder: Path, capsys: pytest.CaptureFixture[str]):
-    grid = 'layers = 1\nunits = 8\nclip = 0.0\noptimizer = "sgd"\n[grid]\nlearning_rate = [0.1, 1e30]\n'
+    """The run that counts is there already, as one that has ended."""
+    grid = 'cell = "rnn"\nlayers = 1\nunits = 8\nclip = 0.0\noptimizer = "sgd"\n[grid]\nlearning_rate = [0.1, 1e30]\n'
     (in_empty_folder / "wild.toml").write_text(f'[settings]\ncorpus = "spells"\nepochs = 1\nbatch_size = 32\n{grid}')
+    ended = plan_sweep(find_sweep("wild.toml")).runs[0]
+    ended.folder.mkdir(parents=True)
+    save_record(ended.folder, made_record(settings=ended.settings.to_mapping(), dataset=ended.plan.dataset))
     assert main(["sweep", "wild.toml"]) == 0
     out = capsys.readouterr().out
     assert "1 of 1 diverged" in out

@@ -30,7 +30,7 @@ def test_each_row_goes_on_where_it_was():
 
 
 @given(st.integers(1, 9), st.integers(1, 12), st.integers(1, 5))
-def test_an_epoch_reads_no_symbol_twice_and_leaves_out_less_than_a_batch(batch_size: int, seq_len: int, epoch: int):
+def test_an_epoch_reads_no_token_twice_and_leaves_out_less_than_a_batch(batch_size: int, seq_len: int, epoch: int):
     batches = make(batch_size, seq_len)
     read = np.concatenate([batches.batch(epoch, step)[0].ravel() for step in range(batches.steps_per_epoch)])
     assert len(set(read.tolist())) == len(read)
@@ -44,12 +44,12 @@ def test_a_batch_follows_from_seed_epoch_and_step_alone():
 
 
 def test_too_little_text_says_how_much_is_needed():
-    with pytest.raises(CorpusError, match=r"1,000 symbols, but one batch of 100 x 15 needs 1,501"):
+    with pytest.raises(CorpusError, match=r"1,000 tokens, but one batch of 100 x 15 needs 1,501"):
         make(100, 15)
 
 
 @given(st.integers(2, 400), st.integers(1, 7), st.integers(1, 9))
-def test_evaluation_counts_every_symbol_but_the_first_once(length: int, streams: int, seq_len: int):
+def test_evaluation_counts_every_token_but_the_first_once(length: int, streams: int, seq_len: int):
     batches = evaluation_batches(IDS[:length], streams, seq_len)
     inputs = np.concatenate([batch[0].ravel() for batch in batches])
     targets = np.concatenate([batch[1].ravel() for batch in batches])

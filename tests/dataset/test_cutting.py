@@ -12,23 +12,24 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT, command_environment, unit_texts
-from wordgen.corpora.catalogue import bundled_data
-from wordgen.corpora.finding import open_corpus
-from wordgen.corpora.units import Unit
-from wordgen.dataset import making
+from tests.helpers.commands import ROOT, command_environment
+from tests.helpers.texts import passage_texts
+from wordgen.corpus.catalogue import bundled_data
+from wordgen.corpus.finding import open_corpus
+from wordgen.corpus.passages import Passage
+from wordgen.dataset import encoding
 from wordgen.dataset.cutting import Batch, Cutter, cut_all
 from wordgen.dataset.encoding import prepare
-from wordgen.dataset.numbered import NumberedText
+from wordgen.dataset.ids import NumberedText
 from wordgen.errors import CorpusError
 from wordgen.text.settings import TextSettings
 from wordgen.text.tokenizers import tokenizer_named
 
 
-def batches(count: int = 12, units: int = 40) -> list[Batch]:
-    texts = unit_texts(open_corpus("spells"))
+def batches(count: int = 12, passages: int = 40) -> list[Batch]:
+    texts = passage_texts(open_corpus("spells"))
     return [
-        Batch([(n % 3, Unit(texts[(n * 7 + i) % len(texts)], i + 1, (5,))) for i in range(units)], n)
+        Batch([(n % 3, Passage(texts[(n * 7 + i) % len(texts)], i + 1, (5,))) for i in range(passages)], n)
         for n in range(count)
     ]
 
@@ -41,7 +42,9 @@ def folder_contents(folder: Path) -> dict[str, bytes]:
 def write_large(path: Path, size: int) -> str:
     """The bundled English texts again and again, in ever other order, up to so many bytes."""
     names = ("lotr", "fables", "spells")
-    paragraphs = [unit for name in names for unit in unit_texts(open_corpus(str(bundled_data() / f"{name}.txt")))]
+    paragraphs = [
+        passage for name in names for passage in passage_texts(open_corpus(str(bundled_data() / f"{name}.txt")))
+    ]
     dice = random.Random(1)
     with path.open("w", encoding="utf-8") as file:
         while file.tell() < size:
@@ -50,44 +53,42 @@ def write_large(path: Path, size: int) -> str:
     return str(path)
 
 
-@pytest.mark.parametrize("processes", [1, 2, 3])
-def test_symbols_have_the_numbers_of_their_first_appearance(tmp_path: Path, processes: int):
+@pytest.mark.parametrize("processes", [1, 3])
+def test_tokens_have_the_numbers_of_their_first_appearance(tmp_path: Path, processes: int):
     tokenize = tokenizer_named("english").tokenize
     with NumberedText(tmp_path) as text, closing(cut_all(batches(), "english", processes)) as cuts:
         for cut in cuts:
             text.add(cut)
-        names = list(text.symbols)
-        found = [names[number] for block in text.blocks() for number in block.symbols]
-        files = [file for block in text.blocks() for file in block.unit_files.tolist()]
-    units = [unit for batch in batches() for unit in batch.units]
-    expected = [symbol for _, unit in units for symbol in tokenize(unit.text)]
+        names = list(text.tokens)
+        found = [names[number] for block in text.blocks() for number in block.tokens]
+        files = [file for block in text.blocks() for file in block.passage_files.tolist()]
+    passages = [passage for batch in batches() for passage in batch.passages]
+    expected = [token for _, passage in passages for token in tokenize(passage.text)]
     assert found == expected
     assert names == list(dict.fromkeys(expected))
-    assert files == [file for file, _ in units]
+    assert files == [file for file, _ in passages]
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize(
-    ("tokenizer", "corpus"), [("english", "lotr"), ("japanese", "lyrics"), ("characters", "spells")]
-)
+@pytest.mark.parametrize(("tokenizer", "corpus"), [("english", "lotr"), ("japanese", "lyrics")])
 def test_the_ids_do_not_depend_on_processes_batches_and_blocks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tokenizer: str, corpus: str
 ):
     settings = TextSettings(tokenizer=tokenizer)  # pyright: ignore[reportArgumentType]
     prepare(open_corpus(corpus), settings, tmp_path / "alone")
-    monkeypatch.setattr(making, "_SMALL", 0)
-    monkeypatch.setattr(making, "_CHARACTERS_AT_ONCE", 5000)
-    monkeypatch.setattr("wordgen.dataset.numbered._SYMBOLS_AT_ONCE", 700)
-    monkeypatch.setattr("wordgen.dataset.numbered._UNITS_AT_ONCE", 50)
-    for processes in (1, 2, 3):
-        monkeypatch.setattr(making, "useful_processes", lambda processes=processes: processes)
+    monkeypatch.setattr(encoding, "_SMALL", 0)
+    monkeypatch.setattr(encoding, "_CHARACTERS_AT_ONCE", 5000)
+    monkeypatch.setattr("wordgen.dataset.ids._TOKENS_AT_ONCE", 700)
+    monkeypatch.setattr("wordgen.dataset.ids._PASSAGES_AT_ONCE", 50)
+    for processes in (1, 3):
+        monkeypatch.setattr(encoding, "useful_processes", lambda processes=processes: processes)
         folder = tmp_path / str(processes)
         prepare(open_corpus(corpus), settings, folder)
         assert folder_contents(folder) == folder_contents(tmp_path / "alone")
 
 
 def test_progress_grows_to_the_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(making, "_CHARACTERS_AT_ONCE", 5000)
+    monkeypatch.setattr(encoding, "_CHARACTERS_AT_ONCE", 5000)
     told: list[tuple[int, int]] = []
     corpus = open_corpus("lotr")
     prepare(corpus, TextSettings(), tmp_path, lambda done, size: told.append((done, size)))
@@ -106,6 +107,19 @@ def test_a_text_that_changed_is_encoded_again_though_its_size_and_time_are_the_s
     os.utime(path, ns=times)
     again = prepare(open_corpus(str(path)), TextSettings(), tmp_path / "encoded")
     assert again.fingerprint != first.fingerprint
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A text of several batches."""
+    return write_large(tmp_path_factory.mktemp("large") / "large.txt", 2_000_000)
+
+
+@pytest.fixture(scope="module")
+def encoded_large(large: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    folder = tmp_path_factory.mktemp("encoded")
+    prepare(open_corpus(large), TextSettings(), folder)
+    return folder_contents(folder)
 
 
 def children(process: int) -> list[int]:
@@ -136,11 +150,12 @@ def endless_batches() -> Iterator[Batch]:
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="looks for processes in /proc")
 def test_a_cutter_that_is_killed_is_told_in_a_sentence(tmp_path: Path):
+    before = children(os.getpid())
     with closing(cut_all(endless_batches(), "english", 2)) as cuts:
         next(cuts)
-        mine = children(os.getpid())
+        mine = [process for process in children(os.getpid()) if process not in before]
         os.kill(mine[-1], signal.SIGKILL)
-        with pytest.raises(CorpusError, match="sudden end"):
+        with pytest.raises(CorpusError, match="ended unexpectedly"):
             for _ in cuts:
                 pass
     wait_until(lambda: not any(map(is_running, mine)))
@@ -149,24 +164,28 @@ def test_a_cutter_that_is_killed_is_told_in_a_sentence(tmp_path: Path):
 ENCODE = """
 import sys
 from pathlib import Path
-from wordgen.corpora.finding import open_corpus
+from wordgen.corpus.finding import open_corpus
+from wordgen.dataset import encoding
 from wordgen.dataset.encoding import prepare
 from wordgen.text.settings import TextSettings
-dataset = prepare(open_corpus(sys.argv[1]), TextSettings(), Path(sys.argv[2]))
+encoding._SMALL = 0
+dataset = prepare(open_corpus(sys.argv[1]), TextSettings(tokenizer=sys.argv[3]), Path(sys.argv[2]))
 print(dataset.fingerprint)
 """
 
 
 def encoding_process(path: str, folder: Path) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-c", ENCODE, path, str(folder)]
+    command = [sys.executable, "-c", ENCODE, path, str(folder), "auto"]
     return subprocess.Popen(command, env=command_environment(), stdout=subprocess.PIPE, text=True, cwd=ROOT)
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="looks for processes in /proc")
-def test_killed_half_way_nothing_is_broken_and_no_process_stays(tmp_path: Path):
-    path, folder = write_large(tmp_path / "large.txt", 8_000_000), tmp_path / "encoded"
-    process = encoding_process(path, folder)
-    wait_until(lambda: any(file.stat().st_size > 1_000_000 for file in folder.glob(".*/symbols.numbers")))
+def test_killed_half_way_nothing_is_broken_and_no_process_stays(
+    large: str, encoded_large: dict[str, bytes], tmp_path: Path
+):
+    folder = tmp_path / "encoded"
+    process = encoding_process(large, folder)
+    wait_until(lambda: any(file.stat().st_size > 200_000 for file in folder.glob(".*/tokens.numbers")))
     cutters = children(process.pid)
     process.kill()
     process.communicate()
@@ -178,21 +197,19 @@ def test_killed_half_way_nothing_is_broken_and_no_process_stays(tmp_path: Path):
     an_hour_ago = time.time() - 3700
     for each in (leftover, *leftover.iterdir()):
         os.utime(each, (an_hour_ago, an_hour_ago))
-    prepare(open_corpus(path), TextSettings(), folder)
+    prepare(open_corpus(large), TextSettings(), folder)
     assert not leftover.exists()
-    prepare(open_corpus(path), TextSettings(), tmp_path / "never killed")
-    assert folder_contents(folder) == folder_contents(tmp_path / "never killed")
+    assert folder_contents(folder) == encoded_large
 
 
-def test_two_at_once_do_not_harm_each_other(tmp_path: Path):
-    path, folder = write_large(tmp_path / "large.txt", 5_000_000), tmp_path / "encoded"
-    both = [encoding_process(path, folder) for _ in range(2)]
+def test_two_at_once_do_not_harm_each_other(large: str, encoded_large: dict[str, bytes], tmp_path: Path):
+    folder = tmp_path / "encoded"
+    both = [encoding_process(large, folder) for _ in range(2)]
     fingerprints = {process.communicate(timeout=120)[0] for process in both}
     assert [process.returncode for process in both] == [0, 0]
     assert len(fingerprints) == 1
     assert len(list(folder.iterdir())) == 1
-    prepare(open_corpus(path), TextSettings(), tmp_path / "alone")
-    assert folder_contents(folder) == folder_contents(tmp_path / "alone")
+    assert folder_contents(folder) == encoded_large
 
 
 MEMORY = """
@@ -207,18 +224,18 @@ print(own + useful_processes() * getrusage(RUSAGE_CHILDREN).ru_maxrss)
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="looks into /proc")
 def test_memory_does_not_grow_with_the_text(tmp_path: Path):
-    """70 MB in less than 400 MB, all processes together."""
+    """70 MB in less than 400 MB, all processes together; they are cut by the quickest tokenizer."""
     path = write_large(tmp_path / "large.txt", 70_000_000)
     ended = subprocess.run(
-        [sys.executable, "-c", ENCODE + MEMORY, path, str(tmp_path / "encoded")],
+        [sys.executable, "-c", ENCODE + MEMORY, path, str(tmp_path / "encoded"), "whitespace"],
         env=command_environment(), cwd=ROOT, capture_output=True, text=True, timeout=600, check=True,
     )  # fmt: skip
     kilobytes = int(ended.stdout.split()[-1])
     assert 0 < kilobytes < 400_000
 
 
-def test_a_cutter_says_where_the_lines_of_a_unit_begin():
-    cut = Cutter("english").cut(Batch([(0, Unit("Alpha one, beta two. gamma", 7, (9, 8, 0, 5)))], 0))
-    assert cut.units.tolist() == [[6, 26, 3, 0]]
-    assert [cut.new_symbols[number] for number in cut.numbers[cut.lines[:, 0]].tolist()] == ["Alpha", "beta", "gamma"]
+def test_a_cutter_says_where_the_lines_of_a_passage_begin():
+    cut = Cutter("english").cut(Batch([(0, Passage("Alpha one, beta two. gamma", 7, (9, 8, 0, 5)))], 0))
+    assert cut.passages.tolist() == [[6, 26, 3, 0]]
+    assert [cut.new_tokens[number] for number in cut.numbers[cut.lines[:, 0]].tolist()] == ["Alpha", "beta", "gamma"]
     assert cut.lines[:, 1].tolist() == [7, 8, 10]

@@ -8,23 +8,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wordgen.corpora.finding import open_corpus
+from wordgen.corpus.finding import open_corpus
 from wordgen.dataset import unknown_words as module
 from wordgen.dataset.encoding import prepare
 from wordgen.dataset.unknown_words import UnknownWords, begins_sentence, unknown_words
-from wordgen.text.escapes import UNKNOWN_TOKEN
+from wordgen.text.marks import UNKNOWN_TOKEN
 from wordgen.text.settings import TextSettings
 from wordgen.text.vocabulary import END, UNKNOWN, Vocabulary
 
 VOCABULARY = Vocabulary.from_counts({"the": 9, "a": 8, "￭.": 7, '"￭': 6}, 100, 1)
 
 
-def found(*units: str) -> list[tuple[str, str, str, bool]]:
-    """For each unknown word of some units: what stands before and behind it, and whether it begins a sentence."""
-    symbols = list(dict.fromkeys(symbol for unit in units for symbol in unit.split()))
-    numbered = [np.array([symbols.index(symbol) for symbol in unit.split()]) for unit in units]
-    known = unknown_words(numbered, symbols, VOCABULARY)
-    names = VOCABULARY.symbols
+def found(*passages: str) -> list[tuple[str, str, str, bool]]:
+    """For each unknown word of some passages: what stands before and behind it, and whether it begins a sentence."""
+    tokens = list(dict.fromkeys(token for passage in passages for token in passage.split()))
+    numbered = [np.array([tokens.index(token) for token in passage.split()]) for passage in passages]
+    known = unknown_words(numbered, tokens, VOCABULARY)
+    names = VOCABULARY.tokens
     return [(names[left], known.words[word], names[right], begins) for left, word, right, begins in known.places]
 
 
@@ -71,8 +71,8 @@ def test_where_nothing_is_unknown_nothing_is_kept(settings: TextSettings, tmp_pa
 def test_of_many_some_are_kept_evenly(count: int, most: int):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "MOST_KEPT", most)
-        unit = np.arange(count)
-        kept = unknown_words([unit], [f"w{number}" for number in unit], VOCABULARY)
+        passage = np.arange(count)
+        kept = unknown_words([passage], [f"w{number}" for number in passage], VOCABULARY)
     numbers = [int(kept.words[word][1:]) for _, word, _, _ in kept.places]
     assert len(numbers) == min(count, len(numbers)) <= most
     assert count <= most or 2 * len(numbers) >= most

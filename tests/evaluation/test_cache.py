@@ -1,4 +1,4 @@
-"""The continuous cache against the formula of its paper, worked out symbol by symbol."""
+"""The continuous cache against the formula of its paper, worked out token by token."""
 
 import math
 from itertools import pairwise
@@ -6,29 +6,28 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from tests.evaluation.test_stream import VOCABULARY, networks, text_of
-from wordgen.evaluation.cache import Cache, best_cache, cache_loss
-from wordgen.evaluation.stream import network_loss
-from wordgen.generation.step import NumpyNetwork
+from tests.helpers.networks import VOCABULARY, networks, text_of
+from wordgen.evaluation.stream import Cache, best_cache, cache_loss, network_loss
+from wordgen.generation.numpy_network import NumpyNetwork
 from wordgen.text.vocabulary import START
 
 
 def plain_nats(network: NumpyNetwork, ids: np.ndarray, cache: Cache) -> float:
-    carry, nats = network.zero_carry(1), 0.0
+    state, nats = network.zero_state(1), 0.0
     remembered: list[tuple[np.ndarray, int]] = []
     for this, following in pairwise(ids.tolist()):
-        carry = network.feed(np.array([this]), carry)
+        state = network.feed(np.array([this]), state)
         if following == START:
             continue
-        hidden = carry[-1][0][0].astype(np.float64)
-        logits = network.logits(carry[-1][0])[0].astype(np.float64)
-        odds = math.exp(logits[following]) / np.exp(logits).sum()
+        hidden = state[-1][0][0].astype(np.float64)
+        logits = network.logits(state[-1][0])[0].astype(np.float64)
+        probs = math.exp(logits[following]) / np.exp(logits).sum()
         kept = remembered[-cache.size :]
         if kept:
             counts = [math.exp(cache.flatness * float(hidden @ then)) for then, _ in kept]
             given = sum(count for count, (_, word) in zip(counts, kept, strict=True) if word == following)
-            odds = (1 - cache.weight) * odds + cache.weight * given / sum(counts)
-        nats -= math.log(odds)
+            probs = (1 - cache.weight) * probs + cache.weight * given / sum(counts)
+        nats -= math.log(probs)
         remembered.append((hidden, following))
     return nats
 
@@ -41,12 +40,12 @@ def test_it_is_the_formula(cache: Cache, length: int):
     _, network = networks("lstm", tied=True)
     ids = text_of(length)
     found = cache_loss(network, ids, cache)
-    assert found.symbols == (ids[1:] != START).sum()
+    assert found.tokens == (ids[1:] != START).sum()
     assert found.nats == pytest.approx(plain_nats(network, ids, cache), rel=1e-5)
 
 
-def test_odds_with_a_cache_sum_to_one():
-    """The last symbol of a text, whichever it is."""
+def test_probabilities_with_a_cache_sum_to_one():
+    """The last token of a text, whichever it is."""
     _, network = networks("gru", tied=False)
     ids, cache = text_of(60), Cache(40, 1.0, 0.4)
     sums = 0.0
@@ -54,11 +53,11 @@ def test_odds_with_a_cache_sum_to_one():
     for last in range(VOCABULARY):
         if last != START:
             sums += math.exp(before - cache_loss(network, np.append(ids[:-1], np.uint8(last)), cache).nats)
-    carry = network.zero_carry(1)
+    state = network.zero_state(1)
     for each in ids[:-1]:
-        carry = network.feed(np.array([each]), carry)
-    odds = np.exp(network.logits(carry[-1][0])[0].astype(np.float64))
-    assert sums == pytest.approx(1 - (1 - cache.weight) * odds[START] / odds.sum(), rel=1e-5)
+        state = network.feed(np.array([each]), state)
+    probs = np.exp(network.logits(state[-1][0])[0].astype(np.float64))
+    assert sums == pytest.approx(1 - (1 - cache.weight) * probs[START] / probs.sum(), rel=1e-5)
 
 
 def test_a_text_that_repeats_itself_is_less_surprising_with_a_cache():
@@ -83,6 +82,6 @@ def test_the_best_cache_is_no_worse_than_others():
 def test_it_tells_how_far_it_is():
     _, network = networks("rnn", tied=False)
     told: list[tuple[int, int]] = []
-    loss = cache_loss(network, text_of(600), Cache(50, 1.0, 0.1), lambda done, symbols: told.append((done, symbols)))
-    assert told[-1] == (loss.symbols, loss.symbols)
+    loss = cache_loss(network, text_of(600), Cache(50, 1.0, 0.1), lambda done, tokens: told.append((done, tokens)))
+    assert told[-1] == (loss.tokens, loss.tokens)
     assert len(told) > 3

@@ -7,10 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wordgen.evaluation.diversity import Texts, distinct, repetition, self_bleu
-from wordgen.evaluation.whole_words import UNIT_END
+from wordgen.evaluation.samples import PASSAGE_END, Texts, distinct, repetition, self_bleu
 
-E = UNIT_END
+E = PASSAGE_END
 TEXTS = st.lists(st.lists(st.sampled_from([E, 3, 4, 5, 6]), max_size=30), min_size=1, max_size=5)
 
 
@@ -29,11 +28,11 @@ def plain_ngrams(text: list[int], n: int) -> list[tuple[int, ...]]:
 
 
 def test_distinct_by_hand():
-    # a b a b | a c in two texts: six symbols of three kinds; pairs ab ba ab, ac: four of three kinds.
+    # a b a b | a c in two texts: six tokens of three kinds; pairs ab ba ab, ac: four of three kinds.
     texts = texts_of([3, 4, 3, 4], [3, 5])
     assert distinct(texts, 1) == pytest.approx(3 / 6)
     assert distinct(texts, 2) == pytest.approx(3 / 4)
-    # With a unit's end in the first, b a is no pair of it any more: ab, ab, ac.
+    # With a passage's end in the first, b a is no pair of it any more: ab, ab, ac.
     assert distinct(texts_of([3, 4, E, 3, 4], [3, 5]), 2) == pytest.approx(2 / 3)
     assert distinct(texts_of([3], [E, E]), 2) is None
 
@@ -41,7 +40,7 @@ def test_distinct_by_hand():
 def test_repetition_by_hand():
     # a b c d x a b c d y: seven runs of four, and the sixth (abcd) stood before.
     assert repetition(texts_of([3, 4, 5, 6, 7, 3, 4, 5, 6, 8])) == pytest.approx(1 / 7)
-    # In another text it is no repetition, nor where a unit ends in between.
+    # In another text it is no repetition, nor where a passage ends in between.
     assert repetition(texts_of([3, 4, 5, 6], [3, 4, 5, 6])) == 0
     assert repetition(texts_of([3, 4, 5, 6, E, 3, 4, E, 5, 6])) == 0
     assert repetition(texts_of([3, 4, 5, 6, E, 3, 4, 5, 6])) == pytest.approx(1 / 2)
@@ -61,7 +60,7 @@ def test_they_are_plain_counts(texts: list[list[int]]):
 
 
 def test_self_bleu_by_hand():
-    # a b c d and a b d c. Each has all four symbols of the other, of three pairs ab alone, and nothing longer:
+    # a b c d and a b d c. Each has all four tokens of the other, of three pairs ab alone, and nothing longer:
     # 8/8, 2/6, half a one of 4, a quarter of 2.
     expected = (8 / 8 * 2 / 6 * 0.5 / 4 * 0.25 / 2) ** (1 / 4)
     assert self_bleu(texts_of([3, 4, 5, 6], [3, 4, 6, 5])) == pytest.approx(expected)
@@ -86,7 +85,7 @@ def test_texts_that_are_alike_have_all_of_it_and_one_alone_has_none():
     assert self_bleu(texts_of([3, 4, 5, 6], [3, 4, 5, 6])) == pytest.approx(1)
     assert self_bleu(texts_of([3, 4, 5, 6])) is None
     assert self_bleu(texts_of([E], [])) is None
-    # No unit is long enough for four in a row: the geometric mean is that of what there is.
+    # No passage is long enough for four in a row: the geometric mean is that of what there is.
     assert self_bleu(texts_of([3, 4, 5], [3, 4, 5, E])) == pytest.approx(1)
 
 

@@ -5,12 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.evaluation.test_stream import VOCABULARY, networks, text_of
+from tests.helpers.networks import VOCABULARY, networks, text_of
 from wordgen.evaluation.measures import Loss
-from wordgen.evaluation.mixing import BothNats, Predicted, best_weight, mixed_with, tried
-from wordgen.evaluation.ngrams import NgramModel
+from wordgen.evaluation.mixture import BothNats, Predicted, best_weight, mixed_with, ngram_loss, tried
 from wordgen.evaluation.stream import network_nats
-from wordgen.generation.step import NumpyNetwork
+from wordgen.generation.ngrams import NgramModel
+from wordgen.generation.numpy_network import NumpyNetwork
 from wordgen.text.vocabulary import END, START
 
 WORD = 5
@@ -24,7 +24,7 @@ def both_of(pairs: list[tuple[float, float]]) -> BothNats:
 
 
 def both_on(network: NumpyNetwork, ngram: NgramModel, ids: np.ndarray) -> BothNats:
-    return BothNats(network_nats(network, ids), -ngram.log_odds(ids))
+    return BothNats(network_nats(network, ids), -ngram.log_probs(ids))
 
 
 def passages_of(number: int, words: int = 11) -> np.ndarray:
@@ -72,10 +72,10 @@ def test_its_probabilities_sum_to_one(weight: float):
     ngram, ids = NgramModel(text_of(500), VOCABULARY), text_of(60)
     texts = [np.append(ids, np.uint8(last)) for last in range(VOCABULARY) if last != START]
     sums = sum(np.exp(-both_on(network, ngram, text).mixed(weight)[-1]) for text in texts)
-    carry = network.zero_carry(1)
+    state = network.zero_state(1)
     for each in ids:
-        carry = network.feed(np.array([each]), carry)
-    logits = network.logits(carry[-1][0])[0].astype(np.float64)
+        state = network.feed(np.array([each]), state)
+    logits = network.logits(state[-1][0])[0].astype(np.float64)
     of_start = np.exp(logits[START]) / np.exp(logits).sum()  # which the n-gram never gives anything
     assert sums + (1 - weight) * of_start == pytest.approx(1, rel=1e-6)
 
@@ -135,7 +135,7 @@ def test_the_weight_comes_from_one_text_and_the_figures_from_another():
     ngram = NgramModel(np.concatenate([train, valid[:500], test[:300]]), VOCABULARY)
     of_valid, of_test = (Predicted(ids, network_nats(network, ids)) for ids in (valid, test))
     loss, mixture, notes = mixed_with(ngram, of_valid, of_test)
-    assert (loss, notes) == (ngram.loss(test), ())
+    assert (loss, notes) == (ngram_loss(ngram, test), ())
     assert mixture is not None
     assert mixture.weight == best_weight(both_on(network, ngram, valid))
     assert mixture.loss == Loss.of(both_on(network, ngram, test).mixed(mixture.weight), test)
@@ -152,10 +152,10 @@ def test_where_there_is_none_one_sentence_says_why():
     changes = tried(both_on(network, ngram, ids), ids).changes
     assert mixture is None
     assert changes is not None
-    assert why.startswith("No mixture with the 5-gram: a weight that one half of the valid part sets must surely lower")
-    assert why.endswith(f"it changes by {changes[0]:+.1%} and {changes[1]:+.1%}.")
+    assert why.startswith("No mixture with the 5-gram: a weight that is chosen on one half of the validation set must")
+    assert why.endswith(f"the halves change by {changes[0]:+.1%} and {changes[1]:+.1%}.")
     short = Predicted(ids[:9], own.nats[: int((ids[1:9] != START).sum())])
     assert mixed_with(ngram, short, own)[1:] == (
         None,
-        ("No mixture with the 5-gram: the valid part is too short to set its weight.",),
+        ("No mixture with the 5-gram: the validation set is too short to choose its weight.",),
     )

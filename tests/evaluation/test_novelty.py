@@ -9,25 +9,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from wordgen.corpora.finding import open_corpus
-from wordgen.dataset.encoding import Dataset, prepare
-from wordgen.evaluation.diversity import Texts, distinct, self_bleu
-from wordgen.evaluation.novelty import LENGTHS, Novelty, VerbatimRun, novelty, pieces_like
-from wordgen.evaluation.whole_words import UNIT_END
-from wordgen.text.codec import Codec
-from wordgen.text.escapes import RESERVED
+from wordgen.corpus.finding import open_corpus
+from wordgen.dataset.encoding import Dataset, TextConfig, prepare
+from wordgen.evaluation.novelty import LENGTHS, Match, Novelty, novelty, pieces_like
+from wordgen.evaluation.samples import PASSAGE_END, Texts, distinct, self_bleu
+from wordgen.text.marks import RESERVED
 from wordgen.text.settings import TextSettings
-from wordgen.text.tokenizers import tokenizer_named
+from wordgen.text.tokenizers import Codec, tokenizer_named
 from wordgen.text.vocabulary import END, START, UNKNOWN, Vocabulary
 
-LETTERS = Vocabulary([(symbol, 1) for symbol in (*RESERVED, *"abcdefghijklmnopqrstuvwxyz")])
+LETTERS = Vocabulary([(token, 1) for token in (*RESERVED, *"abcdefghijklmnopqrstuvwxyz")])
 A = LETTERS.id_of("a")
 SPELLING = Vocabulary.from_counts({"a": 9, "b": 9}, 1000, 2, spelling=True)
 SPELLED = [SPELLING.ids_of(word) for word in ("oak", "ash", "elm")]
 
 
 def ids_of(text: str) -> list[int]:
-    """Of letters: * is UNKNOWN, / ends a unit, which begins anew behind it."""
+    """Of letters: * is UNKNOWN, / ends a passage, which begins anew behind it."""
     special = {"*": [UNKNOWN], "/": [END, START]}
     return [each for letter in text for each in special.get(letter, [LETTERS.id_of(letter)])]
 
@@ -39,7 +37,8 @@ def learned(ids: Sequence[int], lines: Sequence[tuple[int, int, int]] = ONE_LINE
     codec = Codec(tokenizer_named("characters"), SPELLING if spelling else LETTERS, "\n")
     train = {"train": np.array(ids, np.uint16)}
     places = np.array(lines, np.uint32)
-    return Dataset(codec, train, "", {}, True, 5, ("a.txt", "b.txt"), places)  # pyright: ignore[reportArgumentType]
+    text = TextConfig(corpus="tale", tokenizer="characters", passage="line", line_breaks="joined", starts=True)
+    return Dataset(codec, train, "", {}, text, 5, ("a.txt", "b.txt"), places)  # pyright: ignore[reportArgumentType]
 
 
 def novelty_of(samples: Sequence[Sequence[int]], held_out: Sequence[int], dataset: Dataset) -> Novelty:
@@ -51,25 +50,25 @@ def random_letters(count: int, random_seed: int) -> NDArray[np.int64]:
 
 
 def words_of(ids: Sequence[int]) -> list[list[tuple[int, ...]]]:
-    """The words of each unit, spelled ones as one; half a word at the end is left out."""
+    """The words of each passage, spelled ones as one; half a word at the end is left out."""
     letters = {each for word in SPELLED for each in word[:-1]}
-    units: list[list[tuple[int, ...]]] = [[]]
+    passages: list[list[tuple[int, ...]]] = [[]]
     word: list[int] = []
     for each in ids:
         if each == START:
             continue
         if each == END:
-            units.append([])
+            passages.append([])
             continue
         word.append(each)
         if each not in letters:
-            units[-1].append(tuple(word))
+            passages[-1].append(tuple(word))
             word = []
-    return units
+    return passages
 
 
-def runs_of(units: list[list[tuple[int, ...]]], length: int) -> list[tuple[tuple[int, ...], ...]]:
-    return [tuple(unit[at : at + length]) for unit in units for at in range(len(unit) - length + 1)]
+def runs_of(passages: list[list[tuple[int, ...]]], length: int) -> list[tuple[tuple[int, ...], ...]]:
+    return [tuple(passage[at : at + length]) for passage in passages for at in range(len(passage) - length + 1)]
 
 
 LETTER_TEXTS = st.lists(st.sampled_from([[UNKNOWN], [END, START], [3], [3], [4], [4], [5]]), max_size=60)
@@ -98,7 +97,7 @@ def test_shares_are_plain_counts(data: st.DataObject, spelling: bool, half: int)
         longest = length if any(stand) else longest
         if length in LENGTHS:
             assert found.samples.shares[length] == (pytest.approx(sum(stand) / len(stand)) if stand else None)
-    assert (0 if found.samples.longest is None else found.samples.longest.symbols) == longest
+    assert (0 if found.samples.longest is None else found.samples.longest.tokens) == longest
 
 
 @given(begin=st.integers(0, 340), length=st.integers(8, 50))
@@ -110,7 +109,7 @@ def test_a_text_cut_from_the_training_text_is_all_of_it_there_with_its_line(begi
     assert set(found.samples.shares.values()) == {1}
     line = begin // 10
     place = ("a.txt", line + 1) if line < 20 else ("b.txt", line - 19)
-    assert found.samples.longest == VerbatimRun(length, "".join(LETTERS.symbols[each] for each in cut), *place)
+    assert found.samples.longest == Match(length, "".join(LETTERS.tokens[each] for each in cut), *place)
     assert found.originality == "recites"
 
 
@@ -120,8 +119,8 @@ def test_a_run_of_spelled_words_has_their_number_and_their_place():
     lines = [(0, 1, 0), (4, 7, 1), (5, 8, 1)]
     sample = [a, a, *SPELLED[2], *SPELLED[0], *SPELLED[1], a, *SPELLED[2], *SPELLED[0][:2]]
     found = novelty_of([sample], [a], learned(train, lines, spelling=True))
-    assert found.samples.longest == VerbatimRun(4, "oakashaelm", "b.txt", 7)
-    assert found.samples.symbols == 7
+    assert found.samples.longest == Match(4, "oakashaelm", "b.txt", 7)
+    assert found.samples.tokens == 7
     assert found.samples.shares[3] == pytest.approx(2 / 5)
 
 
@@ -135,7 +134,7 @@ def test_to_count_an_unknown_word_as_new_is_next_to_the_truth(corpus: str, tmp_p
         found.append(novelty([np.full(100, word)] * 5, dataset.ids["test"], dataset))
     as_new, *truths = [each.held_out for each in found]
     for truth in truths:
-        assert (truth.texts, truth.symbols) == (5, 500)
+        assert (truth.texts, truth.tokens) == (5, 500)
         for length in LENGTHS:
             assert as_new.shares[length] == pytest.approx(truth.shares[length], abs=0.005)
         assert as_new.distinct_1 == pytest.approx(truth.distinct_1, abs=0.02)
@@ -143,11 +142,11 @@ def test_to_count_an_unknown_word_as_new_is_next_to_the_truth(corpus: str, tmp_p
         assert as_new.longest == truth.longest
 
 
-def test_no_run_goes_over_the_end_of_a_unit_nor_over_an_unknown_word():
+def test_no_run_goes_over_the_end_of_a_passage_nor_over_an_unknown_word():
     dataset = learned([START, *ids_of("abc/defgh*ijk"), END])
     found = novelty_of([ids_of("abc/def"), ids_of("gh*ijk"), ids_of("abcdef")], ids_of("xyz"), dataset)
     assert found.samples.longest is not None
-    assert found.samples.longest.symbols == 3
+    assert found.samples.longest.tokens == 3
     # abc, def | gh* h*i *ij ijk | abc bcd cde def
     assert found.samples.shares[3] == pytest.approx(5 / 10)
 
@@ -155,16 +154,16 @@ def test_no_run_goes_over_the_end_of_a_unit_nor_over_an_unknown_word():
 NUMBERS = st.integers(1, 30)
 
 
-@given(lengths=st.lists(NUMBERS, min_size=1, max_size=8), units=st.lists(NUMBERS, min_size=1, max_size=12))
-def test_pieces_are_as_long_as_the_texts_and_do_not_overlap(lengths: list[int], units: list[int]):
-    held_out = np.arange(1000, 1000 + sum(units))
-    held_out[np.cumsum(units) - 1] = UNIT_END
+@given(lengths=st.lists(NUMBERS, min_size=1, max_size=8), passages=st.lists(NUMBERS, min_size=1, max_size=12))
+def test_pieces_are_as_long_as_the_texts_and_do_not_overlap(lengths: list[int], passages: list[int]):
+    held_out = np.arange(1000, 1000 + sum(passages))
+    held_out[np.cumsum(passages) - 1] = PASSAGE_END
     places = np.arange(len(held_out))
     written = [np.zeros(length, np.int64) for length in lengths]
     pieces = pieces_like(written, held_out)
-    cut = pieces_like(written, np.where(held_out == UNIT_END, UNIT_END, places))
-    # Of the same text with places for words it shows where a piece lies, but for the ends of units.
-    begins = [next((each - at for at, each in enumerate(piece.tolist()) if each != UNIT_END), None) for piece in cut]
+    cut = pieces_like(written, np.where(held_out == PASSAGE_END, PASSAGE_END, places))
+    # Of the same text with places for words it shows where a piece lies, but for the ends of passages.
+    begins = [next((each - at for at, each in enumerate(piece.tolist()) if each != PASSAGE_END), None) for piece in cut]
     if lengths[0] > len(held_out):
         assert [piece.tolist() for piece in pieces] == [held_out.tolist()]
         return
@@ -179,11 +178,11 @@ def test_pieces_are_as_long_as_the_texts_and_do_not_overlap(lengths: list[int], 
     assert end <= len(held_out)
 
 
-def test_pieces_are_spread_over_the_text_and_begin_with_units_where_they_can():
+def test_pieces_are_spread_over_the_text_and_begin_with_passages_where_they_can():
     held_out = np.arange(1000)
     four = [np.zeros(50, np.int64)] * 4
     assert [piece[0] for piece in pieces_like(four, held_out)] == [0, 250, 500, 750]
-    held_out[[99, 299, 519, 760, 949]] = UNIT_END  # units begin at 0, 100, 300, 520, 761, 950
+    held_out[[99, 299, 519, 760, 949]] = PASSAGE_END  # passages begin at 0, 100, 300, 520, 761, 950
     assert [piece[0] for piece in pieces_like(four, held_out)] == [0, 300, 520, 761]
     held_out[299] = 299
     assert [piece[0] for piece in pieces_like(four, held_out)] == [0, 250, 520, 761]
@@ -194,7 +193,7 @@ def test_held_out_text_is_measured_as_samples_are():
     text = [*train[10:40], *random_letters(70, 2).tolist()]
     found = novelty_of([text], [START, *text, END], learned(train))
     assert found.samples == found.held_out
-    assert (found.held_out.texts, found.held_out.symbols) == (1, 100)
+    assert (found.held_out.texts, found.held_out.tokens) == (1, 100)
     assert found.originality == "as original"
 
 
@@ -225,14 +224,14 @@ def texts_with_copies(share: float, train: Sequence[int], random_seed: int, coun
 @pytest.mark.parametrize(
     ("own", "others", "originality", "said"),
     [
-        (0.95, 0.2, "recites", "It recites: "),
-        (0.5, 0.1, "recites", "It recites: "),
-        (0.35, 0.0, "recites", "It recites: "),
-        (0.8, 0.9, "recites", "so that is hardly new either."),
-        (0.3, 0.15, "less original", "It is less original than the held-out text: "),
-        (0.3, 0.3, "as original", "It is as original as the held-out text: "),
-        (0.0, 0.0, "as original", "It is as original as the held-out text: "),
-        (0.1, 0.4, "more original", "It is more original than the held-out text, further from the corpus: "),
+        (0.95, 0.2, "recites", "The model recites: "),
+        (0.5, 0.1, "recites", "The model recites: "),
+        (0.35, 0.0, "recites", "The model recites: "),
+        (0.8, 0.9, "recites", "which is hardly new either."),
+        (0.3, 0.15, "less original", "The model is less original than the held-out text: "),
+        (0.3, 0.3, "as original", "The model is as original as the held-out text: "),
+        (0.0, 0.0, "as original", "The model is as original as the held-out text: "),
+        (0.1, 0.4, "more original", "The model is more original than the held-out text, and less similar to the "),
     ],
 )
 def test_the_verdict(own: float, others: float, originality: str, said: str):
@@ -293,15 +292,15 @@ def test_where_nothing_long_is_copied_the_verdict_goes_by_what_there_is():
     assert (nothing.originality, nothing.told_by) == ("as original", 3)
 
 
-def test_short_units_are_told_by_short_runs_and_shorter_ones_not_at_all():
+def test_short_passages_are_told_by_short_runs_and_shorter_ones_not_at_all():
     train = [START, *ids_of("abcde/" * 20 + "fghij/" * 20), END]
     short = novelty_of([ids_of("abcde/fghij/" * 8)] * 10, ids_of("kmnop/" * 40), learned(train))
     assert (short.originality, short.told_by) == ("less original", 5)
     assert short.samples.shares[6] is None
     shorter = novelty_of([ids_of("ab/" * 30)] * 3, ids_of("cd/" * 30), learned(train))
     assert (shorter.originality, shorter.verdict) == (None, None)
-    assert shorter.samples.longest == VerbatimRun(2, "ab", "a.txt", 1)
-    assert shorter.held_out.longest == VerbatimRun(2, "cd", "a.txt", 1)
+    assert shorter.samples.longest == Match(2, "ab", "a.txt", 1)
+    assert shorter.held_out.longest == Match(2, "cd", "a.txt", 1)
 
 
 def test_a_text_of_which_nothing_stands_there_has_no_longest_run():

@@ -1,17 +1,16 @@
-"""Perplexity against an independent computation: NumPy's step, one symbol after another."""
+"""Perplexity against an independent computation: NumPy's step, one token after another."""
 
 from itertools import pairwise
 
 import numpy as np
 import pytest
 
-from wordgen.architecture import Architecture, NetworkSettings
-from wordgen.evaluation.baselines import log_frequencies, unigram_perplexity
-from wordgen.evaluation.measures import perplexity_of
+from wordgen.evaluation.measures import log_frequencies, perplexity_of, unigram_loss
 from wordgen.evaluation.perplexity import Evaluator
-from wordgen.generation.step import NumpyNetwork
-from wordgen.model.network import Network
-from wordgen.model.replicas import alone
+from wordgen.generation.numpy_network import NumpyNetwork
+from wordgen.model.architecture import Architecture, NetworkSettings
+from wordgen.network.network import Network
+from wordgen.network.replicas import alone
 from wordgen.text.vocabulary import START
 
 VOCABULARY = 30
@@ -19,10 +18,10 @@ VOCABULARY = 30
 
 def plain_perplexity(network: Network, ids: np.ndarray) -> float:
     twin = NumpyNetwork(network.architecture, network.to_weights())
-    carry, losses = twin.zero_carry(1), []
+    state, losses = twin.zero_state(1), []
     for this, following in pairwise(ids):
-        carry = twin.feed(np.array([this]), carry)
-        logits = twin.logits(carry[-1][0])
+        state = twin.feed(np.array([this]), state)
+        logits = twin.logits(state[-1][0])
         if following != START:
             row = logits[0].astype(np.float64)
             losses.append(np.log(np.exp(row).sum()) - row[following])
@@ -81,7 +80,7 @@ def test_the_first_bias_alone_is_as_good_as_word_frequencies():
     network = Network(Architecture.of(NetworkSettings(layers=1, units=8), VOCABULARY))
     zeros = {name: np.zeros(shape, np.float32) for name, shape in network.architecture.weight_shapes().items()}
     network.set_weights_by_name({**zeros, "output/bias": log_frequencies(ids, VOCABULARY)})
-    counted = unigram_perplexity(ids, ids, VOCABULARY)
+    counted = unigram_loss(ids, ids, VOCABULARY).perplexity
     assert Evaluator(network, ids, alone()).perplexity() == pytest.approx(counted, rel=3e-3)  # START is one of 530 here
 
 
@@ -90,7 +89,7 @@ def test_unigram_by_hand():
     train = np.array([START, 3, 3, 4, 2], np.uint8)
     split = np.array([START, 3, 4, 2, START], np.uint8)
     expected = ((3 / 8) * (2 / 8) * (2 / 8)) ** (-1 / 3)
-    assert unigram_perplexity(train, split, vocabulary_size=5) == pytest.approx(expected)
+    assert unigram_loss(train, split, vocabulary_size=5).perplexity == pytest.approx(expected)
 
 
 def test_beyond_all_numbers_is_infinite():

@@ -81,6 +81,16 @@ def test_of_a_text_of_a_few_tokens_nothing_is_known():
     assert loss.differs(loss) is None
 
 
+def test_bits_per_character_are_as_uncertain_as_the_loss_also_where_every_token_is_certain():
+    ids = passages_of(np.full(20, 9))
+    loss = Loss.of(np.random.default_rng(1).random(200), ids)
+    assert loss.may_be_off is not None
+    assert loss.off_per(500) == pytest.approx(loss.may_be_off * 200 / 500 / log(2))
+    certain = Loss.of(np.zeros(200), ids)
+    assert (certain.perplexity, certain.off, certain.bits_per(500), certain.off_per(500)) == (1, 0, 0, 0)
+    assert certain.to_mapping(500)["bits_per_character_off"] == 0
+
+
 def test_blocks_hold_every_token_once():
     lengths = np.arange(1, 1300) % 7
     nats = np.random.default_rng(1).random(lengths.sum() + len(lengths))

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wordgen.evaluation import verbatim
-from wordgen.evaluation.verbatim import longest_matches
+from wordgen.evaluation import novelty as verbatim
+from wordgen.evaluation.novelty import longest_matches
 
 
 def plain_longest(text: list[int], other: list[int], at: int) -> tuple[int, int]:
@@ -55,7 +55,7 @@ def test_large_ids_are_found_as_small_ones_are(text: list[int], other: list[int]
     assert small.places.tolist() == large.places.tolist()
 
 
-def test_a_million_symbols_are_searched_in_a_moment():
+def test_a_million_tokens_are_searched_in_a_moment():
     dice = np.random.default_rng(1)
     other = (dice.zipf(1.2, 1_000_000) % 8000).astype(np.uint16)
     text = np.concatenate([other[500:600].astype(np.int64), dice.zipf(1.2, 2900) % 8000])

@@ -7,7 +7,7 @@ from math import log
 import numpy as np
 import pytest
 
-from wordgen.evaluation.in_words import shown_perplexity
+from wordgen.evaluation.figures import shown_perplexity
 from wordgen.evaluation.measures import Loss
 from wordgen.evaluation.verdict import Curves, Finding, clearly_better, finding, still_falling, verdict
 
@@ -48,7 +48,8 @@ def loss(perplexity: float) -> Loss:
 def test_train_that_falls_while_valid_rises_is_overfitted():
     seen = found([200, 100, 60, 40, 30], [180, 110, 90, 95, 99])
     assert seen.fit == "overfitted"
-    assert seen.seen == "is overfitted (train perplexity fell by 50% more after epoch 3 while valid rose by 10%)"
+    both = "training perplexity fell by another 50%, but validation perplexity rose by 10%"
+    assert seen.seen == f"is overfitted (after epoch 3, {both})"
     assert seen.changes == {"dropout": 0.4}
     assert "more dropout (0.4 instead of 0.3)" in seen.advice
     assert found([200, 100, 60], [180, 90, 99], dropout=0).changes == {"dropout": 0.2}
@@ -67,7 +68,7 @@ def test_where_there_is_much_dropout_already_a_smaller_network_is_the_next_thing
     seen = found([200, 100, 60, 40], [180, 90, 95, 99], dropout=0.5, units=200)
     assert seen.changes == {"units": 100}
     assert "100 units instead of 200" in seen.advice
-    assert "fewer epochs (2 did)" in seen.advice
+    assert "fewer epochs (2 were enough)" in seen.advice
     differing = found([200, 100, 60, 40], [180, 90, 95, 99], dropout=0.5, units=(200, 1))
     assert differing.changes == {"units": (100, 1)}
     assert "100 1 units instead of 200 1" in differing.advice
@@ -93,13 +94,13 @@ def test_the_dropout_that_acts_is_the_one_to_change():
 def test_a_valid_perplexity_far_above_train_is_overfitted_even_if_it_only_stands_still():
     seen = found([200, 100, 45, 44.9], [180, 110, 90, 90.2])
     assert seen.fit == "overfitted"
-    assert "in its best epoch (3) valid perplexity was 90.0 and train 45.0" in seen.seen
+    assert "in its best epoch, 3, validation perplexity was 90.0 and training perplexity 45.0" in seen.seen
 
 
 def test_what_still_falls_in_its_last_epoch_wants_longer_training():
     seen = found([200, 150, 120], [180, 140, 126])
     assert seen.fit == "undertrained"
-    assert "(3: valid perplexity fell by 10.0%)" in seen.seen
+    assert "(epoch 3: validation perplexity fell by 10.0%)" in seen.seen
     assert seen.changes == {"epochs": 24}
 
 
@@ -125,14 +126,14 @@ def test_a_last_epoch_that_was_the_best_by_next_to_nothing_gets_advice_by_what_e
     slower = found([90, 80, 75], [88, 79, 78.8], rate_stays=False)
     assert (slower.fit, slower.changes) == ("levelled off", {"epochs": 24})
     assert slower.seen == (
-        "has levelled off (in its last epoch, 3, valid perplexity fell by 0.3%, train fell by 6.2%), "
-        "as all does where the learning rate comes down"
+        "has levelled off (in its last epoch, epoch 3, validation perplexity fell by 0.3% and training perplexity fell "
+        "by 6.2%), as any run does when the learning rate falls"
     )
     by_heart = found([90, 80, 71], [88, 79, 78.8])
     assert (by_heart.fit, by_heart.changes) == ("levelled off", {"dropout": 0.4})
     no_room = found([90, 64, 63.9], [88, 79, 78.99])
     assert (no_room.fit, no_room.changes) == ("levelled off", {"units": 1024})
-    assert "valid perplexity fell by less than 0.1%, train stood still" in no_room.seen
+    assert "validation perplexity fell by less than 0.1% and training perplexity did not change" in no_room.seen
     assert finding(curves([90, 64, 50], [88, 60, 59.9], dropout=0.5, units=1)) is None  # nothing smaller is left
 
 
@@ -146,12 +147,12 @@ def test_where_the_last_epoch_is_the_best_there_is_always_advice(train: float, l
 def test_an_epoch_that_was_broken_off_is_never_called_the_last_whole_one():
     fell = found([200, 80, 70, 68], [180, 73.5, 60.6, 58.3], broken_off=True)
     assert fell.seen == (
-        "was still getting better when it ended in the middle of epoch 4 (valid perplexity fell by 3.8% after epoch 3)"
+        "was still improving when it ended in the middle of epoch 4 (validation perplexity fell by 3.8% after epoch 3)"
     )
     assert still_falling([180, 73.5, 60.6, 58.3], broken_off=True)
     for little in (60.5, 60.7):  # a few steps of an epoch show next to nothing
         seen = found([200, 80, 70, 68], [180, 73.5, 60.6, little], broken_off=True).seen
-        assert seen == "was still getting better in its last whole epoch (3: valid perplexity fell by 17.6%)"
+        assert seen == "was still improving in its last whole epoch (epoch 3: validation perplexity fell by 17.6%)"
         assert still_falling([180, 73.5, 60.6, little], broken_off=True)
         assert not still_falling([180, 60.7, 60.6, little], broken_off=True)
     rose = [180, 73.5, 60.6, 70]
@@ -181,7 +182,7 @@ def test_where_both_rise_it_came_off_its_way():
     seen = found([200, 100, 130, 160], [180, 110, 140, 170])
     assert seen.fit == "unstable"
     assert seen.changes == {"learning_rate": 0.0003}
-    assert "both rose after epoch 2, by 60% and 55%" in seen.seen
+    assert "after epoch 2, training and validation perplexity rose by 60% and 55%" in seen.seen
 
 
 @pytest.mark.parametrize(
@@ -200,15 +201,20 @@ def test_where_the_curves_allow_no_statement_none_is_made(train: list[float], va
 @pytest.mark.parametrize(
     ("own", "ngram", "unigram", "said"),
     [
-        (30, 40, 100, "The model is better than the 5-gram, 25% less perplexed (30.0 against 40.0)."),
-        (50, 40, 100, "The model is worse than the 5-gram, 25% more perplexed (50.0 against 40.0)."),
-        (90, 40, 100, "The model is worse than the 5-gram, 2.2 times as perplexed (90.0 against 40.0)."),
+        (30, 40, 100, "The model is better than the 5-gram: its perplexity is 25% lower (30.0 against 40.0)."),
+        (50, 40, 100, "The model is worse than the 5-gram: its perplexity is 25% higher (50.0 against 40.0)."),
+        (90, 40, 100, "The model is worse than the 5-gram: its perplexity is 2.2 times as high (90.0 against 40.0)."),
         (40.4, 40, 100, "The model is as good as the 5-gram (40.4 against 40.0)."),
         (100.1, 40, 100, "The model is no better than word frequencies alone (100.1 against 100.0)."),
         (99.9, 40, 100, "The model is hardly better than word frequencies alone (99.9 against 100.0)."),
         (99.9, None, 100, "The model is hardly better than word frequencies alone (99.9 against 100.0)."),
-        (110, 40, 100, "The model is worse than word frequencies alone, 10% more perplexed (110.0 against 100.0)."),
-        (80, None, 100, "The model is better than word frequencies, 20% less perplexed (80.0 against 100.0)."),
+        (
+            110,
+            40,
+            100,
+            "The model is worse than word frequencies alone: its perplexity is 10% higher (110.0 against 100.0).",
+        ),
+        (80, None, 100, "The model is better than word frequencies: its perplexity is 20% lower (80.0 against 100.0)."),
         (80, None, None, None),
     ],
 )
@@ -225,12 +231,13 @@ def test_a_difference_that_may_be_chance_is_none():
     )
     assert other.perplexity / model.perplexity > 1.05
     assert verdict(model, None, None, other, order=5) == (
-        "The model is as good as the 5-gram (44.7 against 47.0), as far as so little text can tell."
+        "The model is as good as the 5-gram (44.7 against 47.0), because the difference may be chance on so little "
+        "text."
     )
     assert not clearly_better(model, other)
     surely = Loss(float(hard[:, 0].sum() + 10), 200, np.add(hard, [0.5, 0]))
     assert verdict(model, None, None, surely, order=5) == (
-        "The model is better than the 5-gram, 5% less perplexed (44.7 against 47.0)."
+        "The model is better than the 5-gram: its perplexity is 5% lower (44.7 against 47.0)."
     )
     assert clearly_better(model, surely)
 
@@ -245,5 +252,5 @@ def test_it_is_one_sentence_with_or_without_something_to_compare_with():
 
 def test_small_perplexities_have_a_digit_more():
     assert [shown_perplexity(value) for value in (3.994, 9.99, 10.04, 1234.56)] == ["3.99", "9.99", "10.0", "1,234.6"]
-    told = "The model is better than the 7-gram, 3% less perplexed (3.99 against 4.10)."
+    told = "The model is better than the 7-gram: its perplexity is 3% lower (3.99 against 4.10)."
     assert verdict(loss(3.99), None, loss(27), loss(4.1), order=7) == told

@@ -1,4 +1,4 @@
-"""Words out of symbols: the same word alike everywhere, half a word nowhere."""
+"""Words out of tokens: the same word alike everywhere, half a word nowhere."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wordgen.evaluation.whole_words import UNIT_END, WholeWords, memory_for
+from wordgen.evaluation.samples import PASSAGE_END, WholeWords, memory_of_words
 from wordgen.text.vocabulary import END, START, UNKNOWN, Vocabulary
 
 SPELLS = Vocabulary.from_counts({"sea": 3, "road": 2}, 1000, 2, spelling=True)
@@ -23,7 +23,7 @@ def words(ids: Sequence[int], whole_words: WholeWords | None = None) -> list[int
 
 @given(st.lists(st.sampled_from([[SEA], [ROAD], [END], *SPELLED]), max_size=40), st.integers(0, 3))
 def test_each_word_has_the_number_that_it_has_elsewhere(text: list[list[int]], half: int):
-    ids = [symbol for word in text for symbol in word] + SPELLED[0][:half]
+    ids = [token for word in text for token in word] + SPELLED[0][:half]
     whole_words = WholeWords(SPELLS)
     known = dict(zip(map(tuple, SPELLED), words(ALL_SPELLED, whole_words), strict=True))
     found = whole_words.of(np.array(ids, np.uint16))
@@ -41,11 +41,11 @@ def test_without_spelling_the_ids_are_the_words():
 
 
 @pytest.mark.parametrize("vocabulary", [PLAIN, SPELLS])
-def test_units_end_and_every_unknown_is_a_word_of_its_own(vocabulary: Vocabulary):
+def test_passages_end_and_every_unknown_is_a_word_of_its_own(vocabulary: Vocabulary):
     sea, whole_words = vocabulary.id_of("sea"), WholeWords(vocabulary)
     ids = np.array([START, sea, UNKNOWN, END, START, UNKNOWN, sea, END])
     first, unknown, end, other, second, last = whole_words.to_compare(ids).tolist()
-    assert (first, second, end, last) == (sea, sea, UNIT_END, UNIT_END)
+    assert (first, second, end, last) == (sea, sea, PASSAGE_END, PASSAGE_END)
     (third,) = whole_words.to_compare(np.array([UNKNOWN])).tolist()
     assert len({unknown, other, third}) == 3
     assert min(unknown, other, third) >= len(vocabulary)
@@ -60,5 +60,5 @@ def test_a_spelled_word_is_no_unknown_one():
 
 
 def test_memory_is_needed_for_spelling_alone():
-    assert memory_for(10**6, PLAIN) == 0
-    assert memory_for(10**6, SPELLS) > 10**7
+    assert memory_of_words(10**6, PLAIN) == 0
+    assert memory_of_words(10**6, SPELLS) > 10**7

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from wordgen.generation.trained import TrainedModel
-from wordgen.run_folder import load
+from wordgen.run.folder import load
 
 
 @pytest.fixture(scope="session")

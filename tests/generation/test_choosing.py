@@ -1,4 +1,4 @@
-"""What changes the odds: on odds that are known, with what must be left."""
+"""What changes the probabilities: on probabilities that are known, with what must be left."""
 
 from collections.abc import Sequence
 
@@ -9,61 +9,79 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from wordgen.generation.choosing import (
-    SymbolKinds,
+from wordgen.generation.sampling import (
+    NO_TOKEN,
+    LogProbs,
+    Past,
+    ProbabilityChange,
+    TokenKinds,
     draw,
     forbid,
     forbid_before,
     forbid_copies,
-    forbid_empty_units,
+    forbid_empty_passages,
     forbid_repeated_ngrams,
     keep_min_p,
     keep_top_k,
     keep_top_p,
     likeliest,
-    odds_changes,
+    log_probs,
     possible,
+    probability_changes,
     warm,
     weigh_repeated,
 )
-from wordgen.generation.odds import NO_SYMBOL, LogOdds, OddsChange, Past, log_odds
 from wordgen.generation.settings import GenerationSettings
 from wordgen.text.vocabulary import END, START, UNKNOWN
 
-ODDS = np.array([0.1, 0.4, 0.3, 0.2])
+PROBS = np.array([0.1, 0.4, 0.3, 0.2])
 NOTHING = Past(np.empty((1, 0), np.intp), 0)
-KINDS = SymbolKinds(np.array([False] * 3 + [True] * 5), NO_SYMBOL)
+KINDS = TokenKinds(np.array([False] * 3 + [True] * 5), NO_TOKEN)
 LOGITS = arrays(np.float32, st.tuples(st.integers(1, 3), st.just(8)), elements=st.floats(-50, 50, width=32))
 
 
-def odds_of(changed: LogOdds) -> NDArray[np.float64]:
-    odds = np.exp(changed.astype(np.float64) - changed.max(axis=1, keepdims=True))
-    return odds / odds.sum(axis=1, keepdims=True)
+def probability_of(changed: LogProbs) -> NDArray[np.float64]:
+    probs = np.exp(changed.astype(np.float64) - changed.max(axis=1, keepdims=True))
+    return probs / probs.sum(axis=1, keepdims=True)
 
 
-def after(change: OddsChange, *odds: float, past: Past = NOTHING) -> list[float]:
+def after(change: ProbabilityChange, *probs: float, past: Past = NOTHING) -> list[float]:
     with np.errstate(divide="ignore"):
-        return odds_of(change(np.log(np.array([odds or ODDS], np.float32)), past))[0].round(5).tolist()
+        return probability_of(change(np.log(np.array([probs or PROBS], np.float32)), past))[0].round(5).tolist()
 
 
-def past(*symbols: int, written: int | None = None) -> Past:
-    return Past(np.array([symbols], np.intp), len(symbols) if written is None else written)
+def past(*tokens: int, written: int | None = None) -> Past:
+    return Past(np.array([tokens], np.intp), len(tokens) if written is None else written)
 
 
 def dice(number: int, seed: int = 0) -> list[np.random.Generator]:
     return [np.random.default_rng([seed, row]) for row in range(number)]
 
 
-def all_changes(settings: GenerationSettings) -> list[OddsChange]:
-    bans, shapes = odds_changes(settings, KINDS, lambda run: np.array([], np.int64))
+def all_changes(settings: GenerationSettings) -> list[ProbabilityChange]:
+    bans, shapes = probability_changes(settings, KINDS, followers_of_4)
     return [*bans, *shapes]
 
 
-def test_log_odds_are_logarithms_of_odds_that_sum_to_one():
-    np.testing.assert_allclose(np.exp(log_odds(np.array([[1.0, 1.0], [1e4, 0.0]]))), [[0.5, 0.5], [1, 0]])
+def followers_of_4(run: Sequence[int]) -> NDArray[np.int64]:
+    """In a training text in which 3 and 6 follow a 4, and nothing follows anything else."""
+    return np.array([3, 6] if run[-1] == 4 else [], np.int64)
 
 
-def test_forbidden_symbols_are_never_left():
+def after_all(changes: Sequence[ProbabilityChange], log_probs: LogProbs, past: Past) -> LogProbs:
+    """What is left; nothing is drawn from texts in which nothing may come."""
+    for change in changes:
+        if not possible(log_probs).all():
+            break
+        log_probs = change(log_probs, past)
+    return log_probs
+
+
+def test_log_probabilities_are_logarithms_of_probabilities_that_sum_to_one():
+    np.testing.assert_allclose(np.exp(log_probs(np.array([[1.0, 1.0], [1e4, 0.0]]))), [[0.5, 0.5], [1, 0]])
+
+
+def test_forbidden_tokens_are_never_left():
     assert after(forbid([0, 2])) == [0, 0.66667, 0, 0.33333]
 
 
@@ -73,14 +91,14 @@ def test_an_end_may_be_forbidden_at_first():
     assert after(change, past=past(5, 5, 5, written=3))[1] == 0.4
 
 
-def test_units_with_nothing_in_them_are_not_written():
-    assert np.exp(forbid_empty_units(np.zeros((1, 4), np.float32), past(5, END))).tolist() == [[1, 1, 0, 1]]
-    assert np.exp(forbid_empty_units(np.zeros((1, 4), np.float32), NOTHING)).tolist() == [[1, 1, 0, 1]]
-    assert np.exp(forbid_empty_units(np.zeros((1, 4), np.float32), past(END, 5))).tolist() == [[1, 1, 1, 1]]
+def test_passages_with_nothing_in_them_are_not_written():
+    assert np.exp(forbid_empty_passages(np.zeros((1, 4), np.float32), past(5, END))).tolist() == [[1, 1, 0, 1]]
+    assert np.exp(forbid_empty_passages(np.zeros((1, 4), np.float32), NOTHING)).tolist() == [[1, 1, 0, 1]]
+    assert np.exp(forbid_empty_passages(np.zeros((1, 4), np.float32), past(END, 5))).tolist() == [[1, 1, 1, 1]]
 
 
 def test_temperature_sharpens_and_flattens():
-    assert after(warm(0.5)) == (ODDS**2 / (ODDS**2).sum()).round(5).tolist()
+    assert after(warm(0.5)) == (PROBS**2 / (PROBS**2).sum()).round(5).tolist()
     assert after(warm(1e6)) == [0.25] * 4
     assert after(warm(1e-6)) == [0, 1, 0, 0]
 
@@ -92,7 +110,7 @@ def test_top_k_keeps_the_k_likeliest(k: int, kept: list[int]):
     assert np.flatnonzero(after(keep_top_k(k))).tolist() == kept
 
 
-def test_of_equally_likely_symbols_top_k_keeps_the_commoner():
+def test_of_equally_likely_tokens_top_k_keeps_the_commoner():
     assert after(keep_top_k(2), 0.25, 0.25, 0.25, 0.25) == [0.5, 0.5, 0, 0]
     assert after(keep_top_k(3), 0.1, 0.2, 0.2, 0.5)[0] == 0
     assert after(keep_top_k(2), 0.1, 0.2, 0.2, 0.5) == [0, 0.28571, 0, 0.71429]
@@ -114,21 +132,21 @@ def test_min_p_keeps_what_has_a_share_of_the_likeliest(share: float, kept: list[
 
 @given(LOGITS, st.floats(0, 0.999))
 def test_top_p_is_what_sorting_says(logits: NDArray[np.float32], p: float):
-    odds = np.exp(log_odds(logits))
-    kept = np.isfinite(keep_top_p(p)(log_odds(logits), NOTHING))
-    for row in range(len(odds)):
-        least_kept, most_left = odds[row, kept[row]].min(), odds[row, ~kept[row]].max(initial=0)
+    probs = np.exp(log_probs(logits))
+    kept = np.isfinite(keep_top_p(p)(log_probs(logits), NOTHING))
+    for row in range(len(probs)):
+        least_kept, most_left = probs[row, kept[row]].min(), probs[row, ~kept[row]].max(initial=0)
         assert least_kept >= most_left
-        assert odds[row, kept[row]].sum() >= p - 1e-5
-        assert odds[row, kept[row]].sum() - least_kept <= p + 1e-5
+        assert probs[row, kept[row]].sum() >= p - 1e-5
+        assert probs[row, kept[row]].sum() - least_kept <= p + 1e-5
 
 
-def test_repeated_words_lose_odds_and_punctuation_does_not():
+def test_repeated_words_lose_probabilities_and_punctuation_does_not():
     change = weigh_repeated(2.0, np.array([False, True, True, True]))
     weights = np.array([0.1, 0.4**2, 0.3, 0.2])
-    assert after(change, past=past(0, 1, NO_SYMBOL)) == (weights / weights.sum()).round(5).tolist()
+    assert after(change, past=past(0, 1, NO_TOKEN)) == (weights / weights.sum()).round(5).tolist()
     long_ago = past(1, *[0] * 64)
-    assert after(change, past=long_ago) == ODDS.tolist()
+    assert after(change, past=long_ago) == PROBS.tolist()
 
 
 def test_an_n_gram_never_comes_twice():
@@ -136,19 +154,19 @@ def test_an_n_gram_never_comes_twice():
     assert np.flatnonzero(after(forbid_repeated_ngrams(2), past=stands)).tolist() == [2, 3]
     assert np.flatnonzero(after(forbid_repeated_ngrams(1), 0.2, 0.2, 0.2, 0.2, 0.2, past=stands)).tolist() == [4]
     assert np.flatnonzero(after(forbid_repeated_ngrams(3), past=past(0, 3, 1, 0, 3))).tolist() == [0, 2, 3]
-    assert after(forbid_repeated_ngrams(7), past=stands) == ODDS.tolist()
+    assert after(forbid_repeated_ngrams(7), past=stands) == PROBS.tolist()
 
 
 def test_what_stands_before_a_shorter_text_is_no_n_gram():
-    assert after(forbid_repeated_ngrams(2), past=past(NO_SYMBOL, NO_SYMBOL, 3)) == ODDS.tolist()
+    assert after(forbid_repeated_ngrams(2), past=past(NO_TOKEN, NO_TOKEN, 3)) == PROBS.tolist()
 
 
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=30), st.integers(1, 4))
-def test_forbidden_n_grams_are_those_that_stand(symbols: list[int], n: int):
+def test_forbidden_n_grams_are_those_that_stand(tokens: list[int], n: int):
     change = forbid_repeated_ngrams(n)
-    forbidden = np.flatnonzero(np.isinf(change(np.zeros((1, 4), np.float32), past(*symbols)))[:])
-    standing = {tuple(symbols[i : i + n]) for i in range(len(symbols) - n + 1)}
-    tail = symbols[len(symbols) - n + 1 :]
+    forbidden = np.flatnonzero(np.isinf(change(np.zeros((1, 4), np.float32), past(*tokens)))[:])
+    standing = {tuple(tokens[i : i + n]) for i in range(len(tokens) - n + 1)}
+    tail = tokens[len(tokens) - n + 1 :]
     assert set(forbidden.tolist()) == {s for s in range(4) if (*tail, s) in standing and len(tail) == n - 1}
 
 
@@ -158,24 +176,24 @@ def test_copies_are_cut_short():
 
     change = forbid_copies(2, followers)
     assert np.flatnonzero(after(change, past=past(5, 1, 2))).tolist() == [1, 2]
-    assert after(change, past=past(1, 2, 5)) == ODDS.tolist()
-    assert after(change, past=past(2)) == ODDS.tolist()
+    assert after(change, past=past(1, 2, 5)) == PROBS.tolist()
+    assert after(change, past=past(2)) == PROBS.tolist()
 
 
 @given(LOGITS)
 def test_top_k_1_is_greedy(logits: NDArray[np.float32]):
-    odds = log_odds(logits)
-    one = keep_top_k(1)(odds, NOTHING)
-    assert draw(one, dice(len(one))).tolist() == likeliest(odds).tolist()
+    probs = log_probs(logits)
+    one = keep_top_k(1)(probs, NOTHING)
+    assert draw(one, dice(len(one))).tolist() == likeliest(probs).tolist()
 
 
 @given(LOGITS, st.integers(0, 100))
 def test_temperature_near_zero_is_greedy(logits: NDArray[np.float32], seed: int):
-    odds = log_odds(logits)
-    best = np.sort(odds, axis=1)[:, -2:]
-    cold = warm(1e-6)(odds, NOTHING)
+    probs = log_probs(logits)
+    best = np.sort(probs, axis=1)[:, -2:]
+    cold = warm(1e-6)(probs, NOTHING)
     clear = best[:, 1] - best[:, 0] > 1e-3
-    assert (draw(cold, dice(len(odds), seed)) == likeliest(odds))[clear].all()
+    assert (draw(cold, dice(len(probs), seed)) == likeliest(probs))[clear].all()
 
 
 STACKED = {
@@ -189,28 +207,41 @@ STACKED = {
     "stop": "end",
     "at_least": 4,
 }
-ORDER = [
-    "forbid", "forbid_before", "weigh_repeated", "forbid_repeated_ngrams", "forbid_copies",
-    "warm", "keep_top_k", "keep_top_p", "keep_min_p",
-]  # fmt: skip
 
 
-def test_the_order_is_fixed():
+@given(LOGITS, st.lists(st.integers(0, 7), max_size=8))
+def test_the_order_is_fixed(logits: NDArray[np.float32], tokens: list[int]):
+    documented = [
+        forbid([UNKNOWN, START]),
+        forbid_before(4, [END]),
+        weigh_repeated(1.5, KINDS.words),
+        forbid_repeated_ngrams(2),
+        forbid_copies(3, followers_of_4),
+        warm(0.5),
+        keep_top_k(5),
+        keep_top_p(0.8),
+        keep_min_p(0.1),
+    ]
     changes = all_changes(GenerationSettings(**STACKED))  # pyright: ignore[reportArgumentType]
-    assert [change.__qualname__.partition(".")[0] for change in changes] == ORDER
+    stands = Past(np.array([tokens] * len(logits), np.intp).reshape(len(logits), -1), len(tokens))
+    left, expected = (after_all(each, log_probs(logits), stands) for each in (changes, documented))
+    np.testing.assert_array_equal(left, expected)
 
 
-def test_by_default_nothing_but_forbidding_and_temperature_is_done():
-    changes = all_changes(GenerationSettings())
-    assert [change.__qualname__.partition(".")[0] for change in changes] == ["forbid", "warm"]
+@given(LOGITS)
+def test_by_default_nothing_but_forbidding_and_temperature_is_done(logits: NDArray[np.float32]):
+    settings = GenerationSettings()
+    documented = [forbid([UNKNOWN, START]), warm(settings.temperature)]
+    left, expected = (after_all(each, log_probs(logits), NOTHING) for each in (all_changes(settings), documented))
+    np.testing.assert_array_equal(left, expected)
 
 
 def test_the_order_matters_and_is_the_documented_one():
-    """Top-p sees what temperature has made: at 0.5 the two likeliest have 0.83 of the odds, at 1 only 0.7."""
-    logits = np.log(np.array([[1e-9, 1e-9, 1e-9, *ODDS, 1e-9]], np.float32))
+    """Top-p sees what temperature has made: at 0.5 the two likeliest have 0.83 of the probability, at 1 only 0.7."""
+    logits = np.log(np.array([[1e-9, 1e-9, 1e-9, *PROBS, 1e-9]], np.float32))
     for change in all_changes(GenerationSettings(temperature=0.5, top_p=0.8)):
         logits = change(logits, NOTHING)
-    assert np.flatnonzero(odds_of(logits)[0] > 0).tolist() == [4, 5]
+    assert np.flatnonzero(probability_of(logits)[0] > 0).tolist() == [4, 5]
 
 
 def test_unknown_and_start_are_never_written_and_unknown_may_be_allowed():
@@ -241,11 +272,11 @@ EXTREMES = st.fixed_dictionaries(
     EXTREMES,
     st.lists(st.integers(0, 7), max_size=6),
 )
-def test_no_extremes_give_nonsense(logits: NDArray[np.float32], extremes: dict[str, float], symbols: list[int]):
+def test_no_extremes_give_nonsense(logits: NDArray[np.float32], extremes: dict[str, float], tokens: list[int]):
     settings = GenerationSettings(**extremes)  # pyright: ignore[reportArgumentType]
-    bans, shapes = odds_changes(settings, KINDS)
-    stands = Past(np.array([symbols] * 2, np.intp).reshape(2, -1), len(symbols))
-    changed = log_odds(logits)
+    bans, shapes = probability_changes(settings, KINDS)
+    stands = Past(np.array([tokens] * 2, np.intp).reshape(2, -1), len(tokens))
+    changed = log_probs(logits)
     for change in bans:
         changed = change(changed, stands)
     assert not np.isnan(changed).any()
@@ -265,14 +296,14 @@ def test_no_extremes_give_nonsense(logits: NDArray[np.float32], extremes: dict[s
     "settings",
     [{}, {"temperature": 1.0}, {"temperature": 1.5, "top_k": 4}, {"temperature": 1.0, "top_p": 0.85}, {"min_p": 0.3}],
 )
-def test_drawn_frequencies_are_the_odds(settings: dict[str, float]):
+def test_drawn_frequencies_are_the_probabilities(settings: dict[str, float]):
     """Chi-squared over 20,000 draws; the bounds are those that chance passes once in a thousand times."""
     logits = np.log(np.array([[0.05, 0.05, 0.1, 0.3, 0.2, 0.15, 0.1, 0.05]], np.float32))
     for change in all_changes(GenerationSettings(**settings)):  # pyright: ignore[reportArgumentType]
         logits = change(logits, NOTHING)
     draws, die = 20_000, np.random.default_rng(7)
     counts = np.bincount(draw(np.repeat(logits, draws, axis=0), [die] * draws), minlength=8)
-    expected = odds_of(logits)[0] * draws
+    expected = probability_of(logits)[0] * draws
     possible_ones = expected > 0
     assert counts[~possible_ones].sum() == 0
     distance = ((counts - expected)[possible_ones] ** 2 / expected[possible_ones]).sum()
@@ -281,7 +312,7 @@ def test_drawn_frequencies_are_the_odds(settings: dict[str, float]):
 
 
 def test_dice_of_one_row_are_nobody_elses():
-    odds = log_odds(np.random.default_rng(1).normal(size=(4, 8)))
-    together = draw(odds, dice(4))
-    alone = [int(draw(odds[row : row + 1], dice(4)[row : row + 1])[0]) for row in range(4)]
+    probs = log_probs(np.random.default_rng(1).normal(size=(4, 8)))
+    together = draw(probs, dice(4))
+    alone = [int(draw(probs[row : row + 1], dice(4)[row : row + 1])[0]) for row in range(4)]
     assert together.tolist() == alone

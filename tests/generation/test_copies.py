@@ -8,16 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wordgen.corpora.finding import open_corpus
-from wordgen.dataset.encoding import Dataset, prepare
+from wordgen.corpus.finding import open_corpus
+from wordgen.dataset.encoding import Dataset, TextConfig, prepare
 from wordgen.errors import BundleError, StorageError
-from wordgen.generation import copies, indexing
-from wordgen.generation.copies import CopyIndex, Run
-from wordgen.generation.indexing import write_copy_index
-from wordgen.text.codec import Codec
-from wordgen.text.escapes import RESERVED
+from wordgen.generation import copies
+from wordgen.generation import copies as indexing
+from wordgen.generation.copies import CopyIndex, Match, write_copy_index
+from wordgen.text.marks import RESERVED
 from wordgen.text.settings import TextSettings
-from wordgen.text.tokenizers import tokenizer_named
+from wordgen.text.tokenizers import Codec, tokenizer_named
 from wordgen.text.vocabulary import END, START, Vocabulary
 
 
@@ -50,7 +49,7 @@ def test_followers_are_those_of_the_text(fables: Dataset, index: CopyIndex):
             run = text[place : place + length]
             expected = {text[at + length] for at in places_of(run, text) if at + length < len(text)}
             assert set(index.followers(run).tolist()) == expected
-            assert index.count(run) == len(places_of(run, text))
+            assert len(index.positions(run)) == len(places_of(run, text))
     assert index.followers([END, END, END, 5]).tolist() == []
 
 
@@ -59,11 +58,11 @@ def test_a_piece_of_the_text_is_found_with_its_line(index: CopyIndex, fables: Da
     codec = fables.codec
     found = 0
     for number, line in enumerate(lines, 1):
-        ids = [codec.vocabulary.id_of(symbol) for symbol in codec.tokenizer.tokenize(line)]
+        ids = [codec.vocabulary.id_of(token) for token in codec.tokenizer.tokenize(line)]
         if len(ids) < 8 or 0 in ids:
             continue
-        for run in index.runs(ids):
-            if run.symbols == len(ids) and index.count(ids[:60]) == 1:
+        for run in index.matches(ids):
+            if run.tokens == len(ids) and len(index.positions(ids[:60])) == 1:
                 assert (run.file, run.line) == ("fables.txt", number)
                 found += 1
     assert found > 5
@@ -72,17 +71,17 @@ def test_a_piece_of_the_text_is_found_with_its_line(index: CopyIndex, fables: Da
 def test_runs_are_the_longest_there_are(index: CopyIndex, fables: Dataset):
     text = training(fables)
     mixed = [*text[100:112], *text[50:53], *text[700:790], 5, *text[30:34]]
-    runs = index.runs(mixed)
-    assert (15, 90) in [(run.start, run.symbols) for run in runs] or any(
-        run.start < 15 and run.start + run.symbols >= 105 for run in runs
+    runs = index.matches(mixed)
+    assert (15, 90) in [(run.start, run.tokens) for run in runs] or any(
+        run.start < 15 and run.start + run.tokens >= 105 for run in runs
     )
     for run in runs:
-        assert places_of(mixed[run.start : run.start + run.symbols], text)
-    ends = [run.start + run.symbols for run in runs]
+        assert places_of(mixed[run.start : run.start + run.tokens], text)
+    ends = [run.start + run.tokens for run in runs]
     assert all(run.start >= end for run, end in zip(runs[1:], ends, strict=False))
 
 
-LETTERS = Vocabulary([(symbol, 1) for symbol in (*RESERVED, *"abcde")])
+LETTERS = Vocabulary([(token, 1) for token in (*RESERVED, *"abcde")])
 
 
 def tiny_index(folder: Path, ids: list[int]) -> CopyIndex:
@@ -90,7 +89,8 @@ def tiny_index(folder: Path, ids: list[int]) -> CopyIndex:
     codec = Codec(tokenizer_named("characters"), LETTERS, "\n")
     split_ids = {"train": np.array(ids, np.uint8)}
     lines = np.array([[0, 1, 0]], np.uint32)
-    dataset = Dataset(codec, split_ids, "", {}, True, 5, ("a.txt",), lines)  # pyright: ignore[reportArgumentType]
+    text = TextConfig(corpus="tale", tokenizer="characters", passage="line", line_breaks="joined", starts=True)
+    dataset = Dataset(codec, split_ids, "", {}, text, 5, ("a.txt",), lines)  # pyright: ignore[reportArgumentType]
     write_copy_index(dataset, folder)
     return CopyIndex(folder, LETTERS)
 
@@ -105,15 +105,34 @@ def test_any_text_is_searched_rightly(tmp_path_factory: pytest.TempPathFactory, 
     for run in (written[:1], written[:2], written[:5]):
         places = places_of(run, text)
         ends = [at + len(run) for at in places]
-        assert index.count(run) == len(places)
+        assert len(index.positions(run)) == len(places)
         assert set(index.followers(run).tolist()) == {text[end] for end in ends if end < len(text)}
     starts = range(len(written))
     lengths = [n for at in starts for n in range(1, len(written) - at + 1) if places_of(written[at : at + n], text)]
     longest = max(lengths, default=0)
-    runs = index.runs(written)
-    assert max((run.symbols for run in runs), default=0) == (longest if longest >= copies.FEWEST_SYMBOLS else 0)
+    runs = index.matches(written)
+    assert max((run.tokens for run in runs), default=0) == (longest if longest >= copies.FEWEST_TOKENS else 0)
     for run in runs:
-        assert places_of(written[run.start : run.start + run.symbols], text)
+        assert places_of(written[run.start : run.start + run.tokens], text)
+
+
+def test_what_follows_more_tokens_than_the_index_sorts_by_is_found(tmp_path: Path):
+    """Spelled words need many tokens. Where 64 tokens occur again and again, only the tokens after them differ."""
+    dice = np.random.default_rng(4)
+    beginning = dice.integers(3, 8, copies.DEPTH).tolist()
+    endings = [dice.integers(3, 8, 4).tolist() for _ in range(60)]
+    text = [token for ending in endings for token in (*beginning, *ending)]
+    index = tiny_index(tmp_path / "copy_index", text)
+    for ending in endings:
+        for more in (1, 2, 3):
+            run = [*beginning, *ending[:more]]
+            places = places_of(run, text)
+            assert len(index.positions(run)) == len(places)
+            assert set(index.followers(run).tolist()) == {text[place + len(run)] for place in places}
+    assert len(index.positions([*beginning, END])) == 0
+    whole = [*beginning, *endings[-1]]
+    assert len(index.positions(whole)) == len(places_of(whole, text))
+    assert len(index.positions([*whole, 3, 3])) == len(places_of([*whole, 3, 3], text))
 
 
 @settings(max_examples=60)
@@ -154,7 +173,7 @@ def test_what_is_told_while_it_is_made_can_end_it_and_nothing_is_left(fables: Da
 
 
 def test_an_index_that_would_need_too_much_memory_is_not_made(tmp_path: Path, fables: Dataset):
-    with pytest.raises(StorageError, match=r"Making it needs .* of memory, and there are 1 kB for it"):
+    with pytest.raises(StorageError, match=r"Making it needs .* of memory, but only 1 kB is available"):
         write_copy_index(fables, tmp_path / "copy_index", most_memory=1000)
     assert list(tmp_path.iterdir()) == []
 
@@ -163,19 +182,19 @@ def test_repetition_takes_no_time(tmp_path: Path):
     """A text of rules, searched in a text of rules: each place matches at each other."""
     index = tiny_index(tmp_path / "copy_index", ([3] * 200 + [4]) * 60)
     began = time.monotonic()
-    (run,) = index.runs([3] * 2000)[:1]
-    assert run.symbols == 200
+    (run,) = index.matches([3] * 2000)[:1]
+    assert run.tokens == 200
     assert time.monotonic() - began < 5  # every pair compared took minutes
 
 
 def test_an_end_at_the_side_of_a_copy_is_no_part_of_it(tmp_path: Path):
     index = tiny_index(tmp_path / "copy_index", [3, 4, END, 5, 6, 7, 5, 4, END, 3])
-    assert index.runs([7, 7, END, 5, 6, 7, 5, 4, END, 7]) == [Run(3, 5, "a.txt", 1)]
+    assert index.matches([7, 7, END, 5, 6, 7, 5, 4, END, 7]) == [Match(3, 5, "a.txt", 1)]
 
 
-def test_copies_across_two_units_count_without_the_start_between(tmp_path: Path):
+def test_copies_across_two_passages_count_without_the_start_between(tmp_path: Path):
     index = tiny_index(tmp_path / "copy_index", [START, 3, 4, END, START, 5, 6, 7, END])
-    assert index.runs([3, 4, END, 5, 6, 7]) == [Run(0, 6, "a.txt", 1)]
+    assert index.matches([3, 4, END, 5, 6, 7]) == [Match(0, 6, "a.txt", 1)]
 
 
 @pytest.mark.parametrize("name", ["ids.bin", "order.bin", "lines.npy", "index.json"])
@@ -183,7 +202,7 @@ def test_a_damaged_index_is_named(tmp_path: Path, name: str):
     folder = tmp_path / "copy_index"
     tiny_index(folder, [3, 4, 5, 3, 4])
     (folder / name).write_bytes((folder / name).read_bytes()[:-3])
-    with pytest.raises(BundleError, match="is damaged: delete that folder to write without"):
+    with pytest.raises(BundleError, match="is damaged: delete this folder to write without it"):
         CopyIndex(folder, LETTERS)
 
 

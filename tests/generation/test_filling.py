@@ -9,15 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wordgen.bundle import UNKNOWN_WORDS, load_bundle, save_bundle
+from wordgen.corpus.finding import open_corpus
+from wordgen.dataset.encoding import prepare
 from wordgen.dataset.unknown_words import UnknownWords
 from wordgen.generation.filling import Filler, chooser
 from wordgen.generation.settings import GenerationSettings, Mode
 from wordgen.generation.texts import Text
 from wordgen.generation.trained import TrainedModel
-from wordgen.text.escapes import UNKNOWN_TOKEN
+from wordgen.model.bundle import UNKNOWN_WORDS, load_bundle, save_bundle
+from wordgen.text.marks import UNKNOWN_TOKEN
+from wordgen.text.settings import TextSettings
 from wordgen.text.tokenizers import tokenizer_named
-from wordgen.text.vocabulary import END, UNKNOWN, Vocabulary
+from wordgen.text.vocabulary import END, START, UNKNOWN, Vocabulary
 
 COUNTS = {"the": 40, "a": 30, "￭.": 20, "of": 9, "with": 8, "cat": 7, "Anna": 6, "ran": 5, "walked": 4, "cats": 3}
 VOCABULARY = Vocabulary.from_counts(COUNTS, 100, 1)
@@ -34,11 +37,11 @@ def filler(*places: tuple[int, str, int] | tuple[int, str, int, bool]) -> Filler
 
 def word(of: Filler, ids: list[int], behind: int | None, *, like: str = "") -> str:
     """The likeliest word, where the network expects some known word more than others."""
-    log_odds = np.full(len(VOCABULARY), np.log(1 / len(VOCABULARY)), np.float32)
+    log_probs = np.full(len(VOCABULARY), np.log(1 / len(VOCABULARY)), np.float32)
     if like:
-        log_odds -= 5
-        log_odds[VOCABULARY.id_of(like)] = np.log(0.9)
-    return of.word(ids, of.expected(log_odds), GREEDY, behind)
+        log_probs -= 5
+        log_probs[VOCABULARY.id_of(like)] = np.log(0.9)
+    return of.word(ids, of.expected(log_probs), GREEDY, behind)
 
 
 def test_the_words_around_it_choose_first_the_left_one_then_the_right_one_then_frequency():
@@ -48,8 +51,8 @@ def test_the_words_around_it_choose_first_the_left_one_then_the_right_one_then_f
     assert word(of, [THE], None) == "wren"
     assert word(of, [OF], WITH) == "wren"
     assert word(of, [STOP, OF], STOP) == "mole"
-    assert of.stood(THE, "crow", OF)
-    assert not of.stood(THE, "wren", OF)
+    assert not of.is_new(THE, "crow", OF)
+    assert of.is_new(THE, "wren", OF)
 
 
 def test_a_sentence_begins_with_a_capital_and_goes_on_without_one_that_only_its_beginning_gave():
@@ -80,11 +83,11 @@ def test_whatever_stands_around_it_some_word_is_found_that_the_vocabulary_does_n
 ):
     of = filler((THE, "anna", OF, True), (A, "￭-bird", STOP), (OF, "7", THE))
     draw = chooser(GenerationSettings(random_seed=random_seed), 0, len(ids))
-    log_odds = np.full(len(VOCABULARY), np.log(1 / len(VOCABULARY)), np.float32)
-    chosen = of.word(ids, of.expected(log_odds), draw, behind)
+    log_probs = np.full(len(VOCABULARY), np.log(1 / len(VOCABULARY)), np.float32)
+    chosen = of.word(ids, of.expected(log_probs), draw, behind)
     assert chosen in of
     assert VOCABULARY.id_of(chosen) == UNKNOWN
-    assert of.word(ids, of.expected(log_odds), draw, behind) == chosen
+    assert of.word(ids, of.expected(log_probs), draw, behind) == chosen
 
 
 # With a trained model
@@ -93,7 +96,7 @@ FREE: dict[str, Any] = {"length": 40, "temperature": 1.0, "random_seed": 4}
 
 
 def put_in(text: Text) -> list[str]:
-    return [text.symbols[place] for place in text.put_in]
+    return [text.tokens[place] for place in text.put_in]
 
 
 @pytest.mark.parametrize("mode", ["sample", "greedy", "beam"])
@@ -108,10 +111,10 @@ def test_no_text_shows_unknown_nor_has_two_in_a_row_and_streams_as_it_is(model: 
     }
     texts = model.generate("The caster", **options)
     for text in texts:
-        assert UNKNOWN_TOKEN not in text.symbols
+        assert UNKNOWN_TOKEN not in text.tokens
         assert UNKNOWN_TOKEN not in text.text
         assert 1 not in np.diff(text.put_in)
-        assert [n for n, each in enumerate(text.symbols) if model.vocabulary.id_of(each) == UNKNOWN] == [*text.put_in]
+        assert [n for n, each in enumerate(text.tokens) if model.vocabulary.id_of(each) == UNKNOWN] == [*text.put_in]
         alone = {**options, "count": 1, "random_seed": text.random_seed}
         assert (
             "".join(model.stream("The caster", **alone)) == text.text == model.generate("The caster", **alone)[0].text
@@ -121,20 +124,20 @@ def test_no_text_shows_unknown_nor_has_two_in_a_row_and_streams_as_it_is(model: 
 
 def test_the_mark_itself_is_shown_where_it_is_allowed_and_nothing_changes_before_it(model: TrainedModel):
     shown = model.generate("", **FREE, count=12, allow_unknown=True)
-    assert any(UNKNOWN_TOKEN in text.symbols for text in shown)
+    assert any(UNKNOWN_TOKEN in text.tokens for text in shown)
     assert not any(text.put_in for text in shown)
     for marked, text in zip(shown, model.generate("", **FREE, count=12), strict=True):
-        known = tuple(UNKNOWN_TOKEN if n in text.put_in else each for n, each in enumerate(text.symbols))
+        known = tuple(UNKNOWN_TOKEN if n in text.put_in else each for n, each in enumerate(text.tokens))
         alike = 1 + text.put_in[0] if text.put_in else len(known)  # behind an UNKNOWN another may not come
-        assert known[:alike] == marked.symbols[:alike]
+        assert known[:alike] == marked.tokens[:alike]
 
 
 def test_a_text_scores_as_it_was_written(model: TrainedModel):
     cut = tokenizer_named("english").tokenize  # a stop within a text may be read with its word
     texts = model.generate("", **FREE, count=20, stop="end")
-    text = next(each for each in texts if each.put_in and [*cut(each.text)] == [*each.symbols])
-    scored = model.score(text.text).symbols
-    assert [each.symbol for each in scored] == [*text.symbols]
+    text = next(each for each in texts if each.put_in and [*cut(each.text)] == [*each.tokens])
+    scored = model.score(text.text).tokens
+    assert [each.token for each in scored] == [*text.tokens]
     assert [each.log_probability for each in scored] == pytest.approx(text.log_probabilities, abs=1e-3)
     assert [n for n, each in enumerate(scored) if not each.known] == [*text.put_in]
 
@@ -150,35 +153,35 @@ def test_a_model_without_its_unknown_words_writes_without_them(model: TrainedMod
     assert bare.generate("", **FREE, allow_unknown=True) == model.generate("", **FREE, allow_unknown=True)
 
 
-def test_a_put_in_word_is_part_of_a_copy_only_where_it_stood(model: TrainedModel, trained_room: Path):
-    folder = trained_room / "saved_models" / "small"
-    index, unknown = model.copy_index, load_bundle(folder).unknown_words
-    ids = np.frombuffer(index._ids, ">u4").astype(int).tolist()  # pyright: ignore[reportPrivateUsage]
+def test_a_put_in_word_is_part_of_a_copy_only_where_it_stood(model: TrainedModel, trained_room: Path, tmp_path: Path):
+    unknown = load_bundle(trained_room / "saved_models" / "small").unknown_words
+    learned = np.asarray(prepare(open_corpus("spells"), TextSettings(), tmp_path).ids["train"])
+    ids = learned[learned != START].tolist()
     at = next(
         n
         for n in range(8, len(ids))
         if ids[n] == UNKNOWN and not {UNKNOWN, END} & {*ids[n - 5 : n], *ids[n + 1 : n + 6]}
     )
-    names = model.vocabulary.symbols
+    names = model.vocabulary.tokens
     (stood,) = {
         unknown.words[word] for left, word, right, _ in unknown.places if (left, right) == (ids[at - 1], ids[at + 1])
     }
     other = next(each for each in unknown.words if each != stood)
     around = [names[each] for each in ids[at - 5 : at + 6]]
     whole, broken = ([*around[:5], each, *around[6:]] for each in (stood, other))
-    assert [copy.symbols for copy in model.copies_in(whole)] == [11]
-    assert [copy.symbols for copy in model.copies_in(broken)] == [5, 5]
+    assert [copy.tokens for copy in model.copies_in(whole)] == [11]
+    assert [copy.tokens for copy in model.copies_in(broken)] == [5, 5]
 
 
 def test_offers_have_a_word_in_the_place_of_unknown_and_it_is_picked_as_it_stands(model: TrainedModel):
-    manuscript = model.manuscript("The caster's")
-    offers = manuscript.next_words(10**6)
-    (offer,) = (each for each in offers if model.stands_for_unknown(each.symbol))
-    assert UNKNOWN_TOKEN not in [each.symbol for each in offers]
+    session = model.session("The caster's")
+    offers = session.next_words(10**6)
+    (offer,) = (each for each in offers if model.stands_for_unknown(each.token))
+    assert UNKNOWN_TOKEN not in [each.token for each in offers]
     assert offer.probability > 0.01
-    manuscript.pick(offer)
-    assert manuscript.text == "The caster's" + offer.piece
-    assert manuscript.ids[-1] == UNKNOWN
-    assert not any(model.stands_for_unknown(each.symbol) for each in manuscript.next_words(10**6))
-    pieces = "".join(manuscript.write(replace(GenerationSettings(), length=5, random_seed=1)))
-    assert manuscript.text == "The caster's" + offer.piece + pieces
+    session.pick(offer)
+    assert session.text == "The caster's" + offer.piece
+    assert session.ids[-1] == UNKNOWN
+    assert not any(model.stands_for_unknown(each.token) for each in session.next_words(10**6))
+    pieces = "".join(session.write(replace(GenerationSettings(), length=5, random_seed=1)))
+    assert session.text == "The caster's" + offer.piece + pieces

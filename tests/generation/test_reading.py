@@ -4,27 +4,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wordgen.bundle import TextConfig
-from wordgen.generation.reading import WARM_UP, TextReader
-from wordgen.text.codec import Codec
-from wordgen.text.escapes import END_TOKEN, RESERVED
+from wordgen.dataset.encoding import TextConfig
+from wordgen.generation.prompt import WARM_UP, TextReader
+from wordgen.text.marks import END_TOKEN, RESERVED
 from wordgen.text.settings import TokenizerName
-from wordgen.text.tokenizers import tokenizer_named
+from wordgen.text.tokenizers import Codec, tokenizer_named
 from wordgen.text.vocabulary import Vocabulary
 
 WORDS = ("Aragorn", "the", "The", "king", "do", "￭n't", "￭,", "￭.", '"￭', '￭"', "May", "may", "Frodo", "gate")
 
 
-def reader(*symbols: str, tokenizer: TokenizerName = "english", **config: object) -> TextReader:
-    vocabulary = Vocabulary([(symbol, 1) for symbol in (*RESERVED, *(symbols or WORDS))])
-    usual = {"corpus": "x", "tokenizer": tokenizer, "unit": "paragraph", "line_breaks": "joined", "starts": True}
+def reader(*tokens: str, tokenizer: TokenizerName = "english", **config: object) -> TextReader:
+    vocabulary = Vocabulary([(token, 1) for token in (*RESERVED, *(tokens or WORDS))])
+    usual = {"corpus": "x", "tokenizer": tokenizer, "passage": "paragraph", "line_breaks": "joined", "starts": True}
     text = TextConfig(**{**usual, **config})  # pyright: ignore[reportArgumentType]
     return TextReader(Codec(tokenizer_named(tokenizer), vocabulary, "\n\n"), text)
 
 
-def words(text: str, *symbols: str) -> list[str]:
-    vocabulary = (*RESERVED, *(symbols or WORDS))
-    return [vocabulary[i] for i in reader(*symbols).seed(text).ids]
+def words(text: str, *tokens: str) -> list[str]:
+    vocabulary = (*RESERVED, *(tokens or WORDS))
+    return [vocabulary[i] for i in reader(*tokens).seed(text).ids]
 
 
 @pytest.mark.parametrize(
@@ -55,9 +54,9 @@ def test_seeds_are_forgiven(seed: str, read: list[str]):
 @pytest.mark.parametrize("known", ["￭n't", "￭n’t"])
 @pytest.mark.parametrize("typed", ["Don't the king", "Don’t the king", "don't THE King"])
 def test_a_seed_finds_its_words_whatever_the_form_of_their_apostrophes(typed: str, known: str):
-    symbols = ("do", known, "the", "king")
-    assert words(typed, *symbols) == list(symbols)
-    assert [reader(*symbols).ids_in_any_form(each) for each in ("￭n't", "￭N’T")] == [[4], [4]]
+    tokens = ("do", known, "the", "king")
+    assert words(typed, *tokens) == list(tokens)
+    assert [reader(*tokens).ids_in_any_form(each) for each in ("￭n't", "￭N’T")] == [[4], [4]]
 
 
 def test_unknown_words_are_named_with_near_ones():
@@ -91,28 +90,44 @@ def test_any_text_may_be_a_seed(text: str):
     assert all(each.word for each in seed.unknown)
 
 
-def test_texts_are_read_in_the_units_of_the_corpus():
+def test_texts_are_read_in_the_passages_of_the_corpus():
     text = "the king\nFrodo\n\ngate"
-    assert reader().symbols(text) == ["the", "king", "Frodo", END_TOKEN, "gate"]
-    assert reader(line_breaks="kept").symbols(text) == ["the", "king", "\n", "Frodo", END_TOKEN, "gate"]
-    assert reader(unit="line").symbols(text) == ["the", "king", END_TOKEN, "Frodo", END_TOKEN, "gate"]
-    assert reader(unit="line", line_breaks="kept").symbols(text)[3:6] == ["Frodo", END_TOKEN, END_TOKEN]
-    assert reader(unit="document", line_breaks="kept").symbols(text)[3:6] == ["Frodo", "\n", "\n"]
+    assert reader().tokens(text) == ["the", "king", "Frodo", END_TOKEN, "gate"]
+    assert reader(line_breaks="kept").tokens(text) == ["the", "king", "\n", "Frodo", END_TOKEN, "gate"]
+    assert reader(passage="line").tokens(text) == ["the", "king", END_TOKEN, "Frodo", END_TOKEN, "gate"]
+    assert reader(passage="line", line_breaks="kept").tokens(text)[3:6] == ["Frodo", END_TOKEN, END_TOKEN]
+    assert reader(passage="document", line_breaks="kept").tokens(text)[3:6] == ["Frodo", "\n", "\n"]
     bare = reader(tokenizer="whitespace", starts=False)
-    assert bare.symbols("a <eos>\n\nb") == bare.symbols("a\n\nb") == ["a", END_TOKEN, "b"]
+    assert bare.tokens("a <eos>\n\nb") == bare.tokens("a\n\nb") == ["a", END_TOKEN, "b"]
 
 
-def test_spaces_behind_a_seed_are_symbols_where_letters_are():
-    assert reader("T", "h", " ", tokenizer="characters").symbols("Th ") == ["T", "h", " "]
-    assert reader().symbols("the  ") == ["the"]
+def test_spaces_behind_a_seed_are_tokens_where_letters_are():
+    assert reader("T", "h", " ", tokenizer="characters").tokens("Th ") == ["T", "h", " "]
+    assert reader().tokens("the  ") == ["the"]
 
 
 def test_a_seed_is_folded_as_the_corpus_was():
     seed = "Ｆｒｏｄｏ， the ｋing！"
     folding = reader(*WORDS, "￭!", fold_width=True)
     assert folding.seed(seed).ids == reader(*WORDS, "￭!").seed("Frodo, the king!").ids
-    assert folding.symbols(seed) == folding.symbols_within(seed) == ["Frodo", "￭,", "the", "king", "￭!"]
+    assert folding.tokens(seed) == folding.tokens_within(seed) == ["Frodo", "￭,", "the", "king", "￭!"]
     assert reader(*WORDS, "￭!").seed(seed).unknown
+
+
+def test_a_tune_is_read_in_the_key_that_was_learned():
+    learned = reader("x", tokenizer="abc", passage="tune", line_breaks="kept", transpose="common")
+    as_written = reader("x", tokenizer="abc", passage="tune", line_breaks="kept")
+    tune = "X:7\nT:A\nM:6/8\nK:D\nDF2|"
+    assert "".join(learned.tokens(tune)) == "T:A\nM:6/8\nK:C\nCE2|"
+    assert "".join(as_written.tokens(tune)) == "T:A\nM:6/8\nK:D\nDF2|"
+    assert learned.tokens("M:6/8\nK:D") == ["M:6/8", "\n", "K:C"]
+    assert learned.tokens("M:6/8") == ["M:6/8"]
+    assert learned.tokens(f"{tune}\n\n{tune}").count(END_TOKEN) == 1
+
+
+def test_a_small_letter_is_another_note_in_a_tune():
+    learned = reader("K:C", "\n", "c", tokenizer="abc", passage="tune", line_breaks="kept", transpose="common")
+    assert [each.word for each in learned.seed("K:C\ncC").unknown] == ["C"]
 
 
 def test_a_long_text_without_spaces_is_cut_where_it_is():

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wordgen.generation.sentences import SentenceEnds
+from wordgen.generation.texts import SentenceEnds
 from wordgen.text.settings import TokenizerName
 from wordgen.text.tokenizers import tokenizer_named
 
@@ -12,8 +12,8 @@ from wordgen.text.tokenizers import tokenizer_named
 def sentences(tokenizer: TokenizerName, text: str) -> list[str]:
     """Cut a text where its sentences are known to end; what stays open is the last."""
     chosen = tokenizer_named(tokenizer)
-    symbols = chosen.tokenize(text)
-    pieces = [chosen.piece(symbol, before) for symbol, before in zip(symbols, [None, *symbols], strict=False)]
+    tokens = chosen.tokenize(text)
+    pieces = [chosen.piece(token, before) for token, before in zip(tokens, [None, *tokens], strict=False)]
     ends, cuts = SentenceEnds(stops_in_words=tokenizer == "whitespace"), [0]
     for piece in pieces:
         end = ends.see(piece)
@@ -64,12 +64,12 @@ def test_letter_by_letter():
     assert sentences("characters", "It is 3.5. “No!” Then") == ["It is 3.5.", "“No!”", "Then"]
 
 
-def test_the_end_of_a_unit_ends_any_sentence():
+def test_the_end_of_a_passage_ends_any_sentence():
     ends = SentenceEnds()
     assert ends.end() is None
     for piece in ("A", " title"):
         assert ends.see(piece) is None
-    assert ends.end() == 3  # the first end of a unit was a piece, too
+    assert ends.end() == 3  # the first end of a passage was a piece, too
 
 
 @given(st.lists(st.sampled_from(["a", " B", ".", " .", "!", "”", " ", "\n", "。", "", " c"]), max_size=20))

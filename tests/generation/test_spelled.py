@@ -6,14 +6,19 @@ import re
 import numpy as np
 import pytest
 
-from tests.conftest import ROOT, trained_on_few_lines
-from wordgen.generation.choosing import forbid_copies
-from wordgen.generation.odds import NO_SYMBOL, Past
-from wordgen.generation.spelled import SpellingIds, forbid_repeated_words, spell_well
+from tests.helpers.commands import ROOT, trained_on_few_lines
+from wordgen.generation.sampling import (
+    NO_TOKEN,
+    Past,
+    SpellingIds,
+    forbid_copies,
+    forbid_repeated_words,
+    spell_well,
+)
 from wordgen.generation.texts import Text
 from wordgen.generation.trained import TrainedModel
-from wordgen.run_folder import load
-from wordgen.text.escapes import BYTES, WORD_END
+from wordgen.run.folder import load
+from wordgen.text.marks import BYTES, WORD_END
 from wordgen.text.tokenizers import tokenizer_named
 from wordgen.text.vocabulary import END, UNKNOWN
 
@@ -21,7 +26,7 @@ from wordgen.text.vocabulary import END, UNKNOWN
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> TrainedModel:
     """Its vocabulary has so few words that most must be spelled."""
-    options = "--unknown spell --vocab-size 320 --epochs 12 --learning-rate 0.004"
+    options = "--unknown spell --vocab-size 320 --epochs 3 --learning-rate 0.004"
     room = trained_on_few_lines(tmp_path_factory.mktemp("spelling"), options)
     return load(room / "saved_models" / "few")
 
@@ -36,7 +41,7 @@ def words_of(text: str) -> set[str]:
 
 
 def test_words_outside_the_vocabulary_are_written_and_no_mark_is_seen(model: TrainedModel):
-    texts = model.generate("", count=40, length=300, random_seed=1)
+    texts = model.generate("", count=12, length=200, random_seed=1)
     corpus = words_of((ROOT / "data" / "spells.txt").read_text(encoding="utf-8"))
     written = words_of(" ".join(text.text for text in texts))
     spelled = {word for word in written if word not in model.vocabulary}
@@ -65,9 +70,9 @@ def test_no_word_of_a_seed_is_unknown(model: TrainedModel):
 
 def test_a_spelled_word_is_scored_as_one(model: TrainedModel):
     score = model.score("The xylophone glows.")
-    assert [each.piece.strip() for each in score.symbols] == ["The", "xylophone", "glows", "."]
-    assert all(each.known for each in score.symbols)
-    surprising = max(score.symbols, key=lambda each: each.surprisal)
+    assert [each.piece.strip() for each in score.tokens] == ["The", "xylophone", "glows", "."]
+    assert all(each.known for each in score.tokens)
+    surprising = max(score.tokens, key=lambda each: each.surprisal)
     assert surprising.piece.strip() == "xylophone"
     assert math.isfinite(score.perplexity)
 
@@ -75,17 +80,17 @@ def test_a_spelled_word_is_scored_as_one(model: TrainedModel):
 def test_next_words_are_whole_words(model: TrainedModel):
     words = model.next_words("The caster", 50)
     assert len(words) == 50
-    assert not {word.symbol for word in words} & {*BYTES, WORD_END}
+    assert not {word.token for word in words} & {*BYTES, WORD_END}
 
 
 def test_a_typed_word_is_seen_by_the_model(model: TrainedModel):
-    manuscript = model.manuscript("The caster")
-    assert manuscript.type("xylophones loudly") == ()
-    assert manuscript.text.endswith("xylophones loudly")
-    assert len(manuscript.ids) > 12
+    session = model.session("The caster")
+    assert session.type("xylophones loudly") == ()
+    assert session.text.endswith("xylophones loudly")
+    assert len(session.ids) > 12
 
 
-def odds(model: TrainedModel) -> np.ndarray:
+def probs(model: TrainedModel) -> np.ndarray:
     return np.zeros((1, len(model.vocabulary)), np.float32)
 
 
@@ -98,9 +103,9 @@ def test_within_a_word_only_what_may_follow_is_possible(model: TrainedModel, spe
     word = 261
 
     def possible(*ids: int) -> set[int]:
-        return set(np.flatnonzero(np.isfinite(change(odds(model), past(*ids))[0])).tolist())
+        return set(np.flatnonzero(np.isfinite(change(probs(model), past(*ids))[0])).tolist())
 
-    assert word in possible(NO_SYMBOL, word)
+    assert word in possible(NO_TOKEN, word)
     assert spelling.word_end not in possible(word)
     assert spelling.word_end not in possible()
     assert spelling.word_end in possible(word, a)
@@ -112,17 +117,17 @@ def test_within_a_word_only_what_may_follow_is_possible(model: TrainedModel, spe
 def test_a_copy_is_counted_in_words(model: TrainedModel, spelling: SpellingIds):
     asked: list[list[int]] = []
 
-    def followers(symbols) -> np.ndarray:
-        asked.append(list(symbols))
+    def followers(tokens) -> np.ndarray:
+        asked.append(list(tokens))
         return np.array([END])
 
     a, end, word = model.vocabulary.id_of(BYTES[0x61]), spelling.word_end, 261
     change = forbid_copies(3, followers, spelling)
-    assert np.isfinite(change(odds(model), past(word, a, a, end, word, a))).all()  # within a word nothing is asked
-    changed = change(odds(model), past(word, word, a, a, end, word))
+    assert np.isfinite(change(probs(model), past(word, a, a, end, word, a))).all()  # within a word nothing is asked
+    changed = change(probs(model), past(word, word, a, a, end, word))
     assert asked == [[word, a, a, end, word]]
     assert changed[0, END] == -np.inf
-    change(odds(model), past(a, a, end, word))
+    change(probs(model), past(a, a, end, word))
     assert len(asked) == 1  # two words are too few
 
 
@@ -133,10 +138,10 @@ def words_of_copies(model: TrainedModel, text: Text) -> list[int]:
 
 
 def test_a_promise_to_copy_little_holds_with_spelled_words(model: TrainedModel):
-    free = [n for text in model.generate("", count=10, length=200, random_seed=5) for n in words_of_copies(model, text)]
-    assert min(free) >= 5  # a few words are no copy, however many symbols spell them
+    free = [n for text in model.generate("", count=6, length=200, random_seed=5) for n in words_of_copies(model, text)]
+    assert min(free) >= 5  # a few words are no copy, however many tokens spell them
     assert max(free) > 12
-    bound = model.generate("", count=10, length=200, random_seed=5, max_copy=6)
+    bound = model.generate("", count=6, length=200, random_seed=5, max_copy=6)
     assert max(n for text in bound for n in words_of_copies(model, text)) <= 6
 
 
@@ -144,16 +149,16 @@ def test_repeated_ngrams_are_counted_in_words(model: TrainedModel, spelling: Spe
     a, b = (model.vocabulary.id_of(BYTES[each]) for each in (0x61, 0x62))
     end, word, other = spelling.word_end, 261, 262
     change = forbid_repeated_words(2, spelling)
-    assert np.isfinite(change(odds(model), past(word, a, end, other, b))).all()  # a word that is begun may go on
-    assert not np.isfinite(change(odds(model), past(word, a, end, other, word))[0, a])
-    after = change(odds(model), past(a, end, word, other, a, end))[0]
+    assert np.isfinite(change(probs(model), past(word, a, end, other, b))).all()  # a word that is begun may go on
+    assert not np.isfinite(change(probs(model), past(word, a, end, other, word))[0, a])
+    after = change(probs(model), past(a, end, word, other, a, end))[0]
     assert np.flatnonzero(~np.isfinite(after)).tolist() == [word]
 
 
 def test_no_three_words_stand_twice(model: TrainedModel, spelling: SpellingIds):
     whole = 0
-    for text in model.generate("", count=16, length=250, random_seed=4, no_repeat_ngram=3):
-        words = spelling.words([model.vocabulary.id_of(each) for each in text.symbols]) or []
+    for text in model.generate("", count=30, length=200, random_seed=4, no_repeat_ngram=3):
+        words = spelling.words([model.vocabulary.id_of(each) for each in text.tokens]) or []
         triples = list(zip(words, words[1:], words[2:], strict=False))
         assert len(triples) == len(set(triples))
         whole += len(words)

@@ -1,10 +1,9 @@
-"""An exported step, loaded by its own runtime, gives the logits and the carry that NumPy gives."""
+"""An exported step, loaded by its own runtime, gives the logits and the state that NumPy gives."""
 
 import json
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +11,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from wordgen.architecture import Architecture, Cell
-from wordgen.bundle import Bundle, TextConfig
-from wordgen.exporting.interface import description
-from wordgen.exporting.writing import Format, export
-from wordgen.generation.step import NumpyNetwork
+from wordgen.dataset.encoding import TextConfig
+from wordgen.exporting import Format, description, export
+from wordgen.generation.numpy_network import NumpyNetwork
+from wordgen.model.architecture import Architecture, Cell
+from wordgen.model.bundle import Bundle
 from wordgen.text.vocabulary import Vocabulary
 
 LENGTH = 12
@@ -32,11 +31,15 @@ FREE, TIED, PROJECTED = (
     (16, True),
     (12, True),
 )  # width of the word vectors, and whether they are the output
-CASES = [
-    *product(CELLS, [(16,), (16, 16), (16, 16, 16)], [FREE, TIED, PROJECTED]),
-    # Of the second and third output one is as wide as the last layer, and the other is projected.
-    *product(CELLS, [(16, 20), (16, 20, 12)], [(12, False), (12, True), (20, True)]),
+SHAPES = [
+    ((16,), FREE),
+    ((16, 16), TIED),
+    ((16, 16, 16), PROJECTED),
+    ((16, 20), (20, True)),  # as wide as the last layer
+    ((16, 20, 12), (20, True)),
+    ((16, 20, 12), (16, False)),
 ]
+CASES = [(cell, *shape) for cell in CELLS for shape in SHAPES]
 
 
 def made(cell: Cell, widths: tuple[int, ...], output: tuple[int, bool]) -> Bundle:
@@ -50,12 +53,12 @@ def made(cell: Cell, widths: tuple[int, ...], output: tuple[int, bool]) -> Bundl
         name: dice.normal(scale=0.4, size=shape).astype(np.float32)
         for name, shape in architecture.weight_shapes().items()
     }
-    text = TextConfig(corpus="tale", tokenizer="english", unit="line", line_breaks="joined", starts=True)
+    text = TextConfig(corpus="tale", tokenizer="english", passage="line", line_breaks="joined", starts=True)
     return Bundle(architecture, text, VOCABULARY, weights)
 
 
 def in_keras(path: Path) -> Step:
-    import wordgen.model  # noqa: F401, I001 - first, for it keeps TensorFlow's start-up notes off the screen
+    import wordgen.network  # noqa: F401, I001 - first, for it keeps TensorFlow's start-up notes off the screen
     import keras
 
     model: Any = keras.saving.load_model(path)
@@ -80,7 +83,7 @@ RUNTIMES: dict[Format, Callable[[Path], Step]] = {"keras": in_keras, "onnx": in_
 
 @pytest.mark.parametrize("format", ["onnx", "keras"])
 @pytest.mark.parametrize(("cell", "widths", "output"), CASES)
-def test_logits_and_carry_agree(
+def test_logits_and_state_agree(
     format: Format, cell: Cell, widths: tuple[int, ...], output: tuple[int, bool], tmp_path: Path
 ):
     bundle = made(cell, widths, output)
@@ -92,18 +95,18 @@ def test_logits_and_carry_agree(
 
 def check(step: Step, bundle: Bundle, texts: int) -> None:
     told, network = description(bundle), NumpyNetwork(bundle.architecture, bundle.weights)
-    (ids_name, *carry_names), (logits_name, *next_names) = told["inputs"], told["outputs"]
-    carry = network.zero_carry(texts)
-    theirs = dict(zip(carry_names, (vector for layer in carry for vector in layer), strict=True))
+    (ids_name, *state_names), (logits_name, *next_names) = told["inputs"], told["outputs"]
+    state = network.zero_state(texts)
+    theirs = dict(zip(state_names, (vector for layer in state for vector in layer), strict=True))
     for ids in np.random.default_rng(5).integers(len(VOCABULARY), size=(LENGTH, texts)):
-        carry = network.feed(ids, carry)
+        state = network.feed(ids, state)
         out = step({ids_name: ids, **theirs})
         assert set(out) == {logits_name, *next_names}
-        np.testing.assert_allclose(out[logits_name], network.logits(carry[-1][0]), atol=1e-4, rtol=0)
+        np.testing.assert_allclose(out[logits_name], network.logits(state[-1][0]), atol=1e-4, rtol=0)
         behind = [out[name] for name in next_names]
-        for one, other in zip(behind, (vector for layer in carry for vector in layer), strict=True):
+        for one, other in zip(behind, (vector for layer in state for vector in layer), strict=True):
             np.testing.assert_allclose(one, other, atol=1e-4, rtol=0)
-        theirs = dict(zip(carry_names, behind, strict=True))
+        theirs = dict(zip(state_names, behind, strict=True))
 
 
 def test_both_files_say_the_same_of_themselves(tmp_path: Path):
@@ -116,7 +119,7 @@ def test_both_files_say_the_same_of_themselves(tmp_path: Path):
     of_onnx = json.loads(session.get_modelmeta().custom_metadata_map["wordgen"])
     of_keras = json.loads(zipfile.ZipFile(tmp_path / "step.keras").read("metadata.json"))["wordgen"]
     assert of_onnx == of_keras == json.loads(json.dumps(description(bundle)))
-    assert of_onnx["vocabulary"] == list(VOCABULARY.symbols)
+    assert of_onnx["vocabulary"] == list(VOCABULARY.tokens)
     assert [each.name for each in session.get_inputs()] == of_onnx["inputs"]
     assert [each.name for each in session.get_outputs()] == of_onnx["outputs"]
 
@@ -126,16 +129,16 @@ def test_half_a_surrogate_in_the_vocabulary_reaches_both_files(tmp_path: Path):
     import onnxruntime
 
     bundle = made("rnn", (16,), TIED)
-    symbols = [*bundle.vocabulary.to_json()[:-2], ["\ud83d", 2], ["half\udc81", 1]]
+    tokens = [*bundle.vocabulary.to_json()[:-2], ["\ud83d", 2], ["half\udc81", 1]]
     text = replace(bundle.text, corpus="half\ud800")
-    broken = replace(bundle, vocabulary=Vocabulary((symbol, count) for symbol, count in symbols), text=text)
+    broken = replace(bundle, vocabulary=Vocabulary((token, count) for token, count in tokens), text=text)
     for format in RUNTIMES:
         export(broken, format, tmp_path / f"step.{format}")
     session = onnxruntime.InferenceSession(tmp_path / "step.onnx")
     of_onnx = json.loads(session.get_modelmeta().custom_metadata_map["wordgen"])
     of_keras = json.loads(zipfile.ZipFile(tmp_path / "step.keras").read("metadata.json"))["wordgen"]
     for told in (of_onnx, of_keras):
-        assert told["vocabulary"] == list(broken.vocabulary.symbols)
+        assert told["vocabulary"] == list(broken.vocabulary.tokens)
         assert told["text"]["corpus"] == "half\ud800"
 
 
@@ -148,10 +151,10 @@ def test_a_tied_model_holds_its_word_vectors_once(tmp_path: Path):
     )
     weights = {name: np.ones(shape, np.float32) for name, shape in architecture.weight_shapes().items()}
     bundle = Bundle(architecture, small.text, vocabulary, weights)
-    symbols = len(json.dumps(description(bundle), ensure_ascii=False).encode())
+    tokens = len(json.dumps(description(bundle), ensure_ascii=False).encode())
     for format in RUNTIMES:
         export(bundle, format, tmp_path / f"step.{format}")
-        assert (tmp_path / f"step.{format}").stat().st_size < 4 * architecture.parameters + symbols + 50_000
+        assert (tmp_path / f"step.{format}").stat().st_size < 4 * architecture.parameters + tokens + 50_000
 
 
 @pytest.mark.parametrize("output", [FREE, TIED, PROJECTED])

@@ -1,4 +1,4 @@
-"""A text is the same however its bytes arrive, and each of its units stands in exactly one split."""
+"""A text is the same however its bytes arrive, and each of its passages stands in exactly one split."""
 
 from pathlib import Path
 
@@ -6,14 +6,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.conftest import unit_texts
-from wordgen.corpora import reading
-from wordgen.corpora.catalogue import bundled_data
-from wordgen.corpora.finding import open_corpus
-from wordgen.corpora.published import SPLITS
-from wordgen.corpora.settings import ReadingSettings
+from tests.helpers.texts import passage_texts
+from wordgen.corpus import reading
+from wordgen.corpus.catalogue import SPLITS, bundled_data
+from wordgen.corpus.finding import open_corpus
+from wordgen.corpus.settings import ReadingSettings
 from wordgen.dataset.encoding import prepare
-from wordgen.dataset.splits import FEWEST_UNITS
+from wordgen.dataset.splits import FEWEST_PASSAGES
 from wordgen.text.settings import TextSettings
 
 
@@ -36,15 +35,15 @@ def test_cut_at_any_byte_it_has_the_same_ids(
     (tmp_path / "text.txt").write_bytes(bundled_bytes(name, encoding))
     monkeypatch.setattr(reading, "LONGEST_PIECE", longest_piece)
     prepare(open_corpus(str(tmp_path / "text.txt")), TextSettings(), tmp_path / "whole")
-    for block in (1, 2, 3, 5, 7, 61, 999):
+    for block in (1, 3, 61):
         monkeypatch.setattr(reading, "_BLOCK", block)
         folder = tmp_path / f"by {block}"
         prepare(open_corpus(str(tmp_path / "text.txt")), TextSettings(), folder)
         assert encoded_files(folder) == encoded_files(tmp_path / "whole")
 
 
-def units_of_each_split(path: Path, folder: Path, how: ReadingSettings) -> list[list[str]]:
-    """The units of train, valid and test, read from their ids; letter by letter, so that all are known."""
+def passages_of_each_split(path: Path, folder: Path, how: ReadingSettings) -> list[list[str]]:
+    """The passages of train, valid and test, read from their ids; letter by letter, so that all are known."""
     settings_ = TextSettings(tokenizer="characters", min_count=1)
     dataset = prepare(open_corpus(str(path), how), settings_, folder)
     separator = dataset.codec.separator
@@ -52,27 +51,29 @@ def units_of_each_split(path: Path, folder: Path, how: ReadingSettings) -> list[
 
 
 def names_of(count: int) -> list[str]:
-    """A name for each unit, in their order; of two letters, which any part to train on has."""
+    """A name for each passage, in their order; of two letters, which any part to train on has."""
     return [f"{number:09b}" for number in range(count)]
 
 
 @settings(max_examples=40, deadline=None)
 @given(
-    files=st.lists(st.integers(10, 150), min_size=1, max_size=3).filter(lambda counts: sum(counts) >= FEWEST_UNITS),
+    files=st.lists(st.integers(10, 150), min_size=1, max_size=3).filter(lambda counts: sum(counts) >= FEWEST_PASSAGES),
     kind=st.sampled_from(["line", "paragraph"]),
 )
-def test_each_unit_stands_in_exactly_one_split(tmp_path_factory: pytest.TempPathFactory, files: list[int], kind: str):
-    folder = tmp_path_factory.mktemp("units")
+def test_each_passage_stands_in_exactly_one_split(
+    tmp_path_factory: pytest.TempPathFactory, files: list[int], kind: str
+):
+    folder = tmp_path_factory.mktemp("passages")
     (folder / "texts").mkdir()
     names = names_of(sum(files))
     ends = [sum(files[: number + 1]) for number in range(len(files))]
     for number, (count, end) in enumerate(zip(files, ends, strict=True)):
         text = ("\n" if kind == "line" else "\n\n").join(names[end - count : end])
         (folder / "texts" / f"{number}.txt").write_text(text, encoding="utf-8")
-    how = ReadingSettings(unit=kind, line_breaks="joined")  # pyright: ignore[reportArgumentType]
-    splits = units_of_each_split(folder / "texts", folder / "encoded", how)
-    assert sorted(name for units in splits for name in units) == names
-    assert all(units == sorted(units) for units in splits)
+    how = ReadingSettings(passage=kind, line_breaks="joined")  # pyright: ignore[reportArgumentType]
+    splits = passages_of_each_split(folder / "texts", folder / "encoded", how)
+    assert sorted(name for passages in splits for name in passages) == names
+    assert all(passages == sorted(passages) for passages in splits)
 
 
 def test_each_document_stands_in_exactly_one_split(tmp_path: Path):
@@ -80,16 +81,16 @@ def test_each_document_stands_in_exactly_one_split(tmp_path: Path):
     names = names_of(50)
     for name in names:
         (tmp_path / "texts" / f"{name}.txt").write_text(f"{name}\n{name}", encoding="utf-8")
-    how = ReadingSettings(unit="document", line_breaks="kept")
-    splits = units_of_each_split(tmp_path / "texts", tmp_path / "encoded", how)
-    assert sorted(unit for units in splits for unit in units) == [f"{name}\n{name}" for name in names]
+    how = ReadingSettings(passage="document", line_breaks="kept")
+    splits = passages_of_each_split(tmp_path / "texts", tmp_path / "encoded", how)
+    assert sorted(passage for passages in splits for passage in passages) == [f"{name}\n{name}" for name in names]
 
 
-def test_units_of_published_splits_stay_where_they_are(tmp_path: Path):
+def test_passages_of_published_splits_stay_where_they_are(tmp_path: Path):
     (tmp_path / "texts").mkdir()
     for split in SPLITS:
         (tmp_path / "texts" / f"{split}.txt").write_text(f"{split}\nvital\nset\n" * 30, encoding="utf-8")
-    splits = units_of_each_split(tmp_path / "texts", tmp_path / "encoded", ReadingSettings(unit="line"))
+    splits = passages_of_each_split(tmp_path / "texts", tmp_path / "encoded", ReadingSettings(passage="line"))
     assert splits[0] == ["train", "vital", "set"] * 30
-    assert [len(units) for units in splits] == [90, 90, 90]
-    assert len(unit_texts(open_corpus(str(tmp_path / "texts")))) == 270
+    assert [len(passages) for passages in splits] == [90, 90, 90]
+    assert len(passage_texts(open_corpus(str(tmp_path / "texts")))) == 270

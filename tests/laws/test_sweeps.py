@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData  # pyright: ignore
 
-from tests.conftest import command_environment
-from tests.curves import curve, events
-from wordgen.lab.log import last_process
+from tests.helpers.commands import command_environment
+from tests.helpers.curves import curve, events
+from wordgen.sweep.processes import last_process
 from wordgen.training.tensorboard import PERPLEXITY
 
 FILE = """
@@ -25,8 +25,8 @@ corpus = "spells"
 layers = 1
 units = 12
 batch_size = 8
-epochs = 7
-patience = 7
+epochs = 5
+patience = 5
 copy_index = false
 checkpoint_every = "30"
 
@@ -76,14 +76,14 @@ def never_stopped(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with start(room) as sweep:
         out, errors = sweep.communicate(timeout=200)
     assert (sweep.returncode, errors) == (0, "")
-    assert "Best is " in out
+    assert "The best network is " in out
     return room
 
 
 def test_it_leaves_table_figures_curves_and_runs_that_can_write(never_stopped: Path):
     told = results(never_stopped)
     assert told["command"] == "python -m wordgen sweep two.toml"
-    assert [run["epochs"] for run in told["runs"]] == [7, 7]
+    assert [run["epochs"] for run in told["runs"]] == [5, 5]
     best = told["networks"][0]
     assert best["valid_perplexity"]["mean"] < told["networks"][1]["valid_perplexity"]["mean"]
     assert best["test_perplexity"]["mean"] == pytest.approx(best["valid_perplexity"]["mean"], rel=0.2)
@@ -126,7 +126,7 @@ def test_stopped_killed_and_its_runs_killed_it_is_the_same_to_the_digit(never_st
         sweep.send_signal(signal.SIGINT)
         out, _ = sweep.communicate(timeout=100)
     assert sweep.returncode == 130
-    assert "Go on with it:  python -m wordgen sweep two.toml" in out
+    assert "Continue the sweep:  python -m wordgen sweep two.toml" in out
     assert not (tmp_path / FOLDER / "results.json").exists()
     assert [times_told(tmp_path, run, "ended") for run in RUNS] == [1, 1]  # they stopped well, with checkpoints
 
@@ -134,12 +134,12 @@ def test_stopped_killed_and_its_runs_killed_it_is_the_same_to_the_digit(never_st
         until_told(tmp_path, "gru-1", "step", 1 + times_told(tmp_path, "gru-1", "step"))
         victim = last_process(log(tmp_path, "gru-1"))
         assert victim is not None
-        os.kill(victim, signal.SIGKILL)
+        os.kill(victim.id, signal.SIGKILL)
         out, _ = sweep.communicate(timeout=100)
     assert sweep.returncode == 75
-    assert "1 run was lost on the way" in out
+    assert "1 run was lost" in out
     lost = next(run for run in results(tmp_path)["runs"] if run["network"] == "gru")
-    assert (lost["standing"], lost["note"]) == ("broken off", "killed by signal 9")
+    assert (lost["status"], lost["note"]) == ("interrupted", "killed by signal 9")
     assert [network["counted"] for network in results(tmp_path)["networks"]] == [1, 0]
 
     with start(tmp_path) as sweep:
@@ -150,7 +150,7 @@ def test_stopped_killed_and_its_runs_killed_it_is_the_same_to_the_digit(never_st
         out, errors = sweep.communicate(timeout=100)
     assert (sweep.returncode, errors) == (0, "")
     assert left_over is not None
-    assert not Path(f"/proc/{left_over}").exists() or sys.platform != "linux"
+    assert not Path(f"/proc/{left_over.id}").exists() or sys.platform != "linux"
     assert without_times(results(tmp_path)) == without_times(results(never_stopped))
 
 

@@ -3,8 +3,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wordgen.text.codec import Codec
-from wordgen.text.tokenizers import tokenizer_named
+from wordgen.text.tokenizers import Codec, tokenizer_named
 from wordgen.text.vocabulary import END, START, Vocabulary
 
 TEXT = 'The king said, "Go on." The road went on and on.'
@@ -17,7 +16,7 @@ def make_codec(separator: str = "\n") -> Codec:
 
 
 def encode(codec: Codec, text: str) -> list[int]:
-    return [codec.vocabulary.id_of(symbol) for symbol in codec.tokenizer.tokenize(text)]
+    return [codec.vocabulary.id_of(token) for token in codec.tokenizer.tokenize(text)]
 
 
 def test_text_comes_back_through_ids():
@@ -39,16 +38,16 @@ def test_any_mixture_of_apostrophes_comes_back_through_ids(learned: list[str], w
     assert Codec(tokenizer, vocabulary, "\n").decode(Codec(tokenizer, vocabulary, "\n").encode(text)) == text
 
 
-def test_units_are_separated_and_a_last_end_writes_nothing():
+def test_passages_are_separated_and_a_last_end_writes_nothing():
     codec = make_codec("\n\n")
-    unit = [START, *encode(codec, "The king"), END]
-    assert codec.decode(unit + unit) == "The king\n\nThe king"
+    passage = [START, *encode(codec, "The king"), END]
+    assert codec.decode(passage + passage) == "The king\n\nThe king"
 
 
-def test_an_empty_unit_is_an_empty_line():
+def test_an_empty_passage_is_an_empty_line():
     codec = make_codec("\n")
-    unit = [START, *encode(codec, "The king"), END]
-    assert codec.decode([*unit, START, END, *unit]) == "The king\n\nThe king"
+    passage = [START, *encode(codec, "The king"), END]
+    assert codec.decode([*passage, START, END, *passage]) == "The king\n\nThe king"
 
 
 @given(st.lists(st.integers(0, 12)))

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tinysegmenter import TinySegmenter
 
-from tests.conftest import unit_texts
-from wordgen.corpora.finding import open_corpus
-from wordgen.text.escapes import restore
+from tests.helpers.texts import passage_texts
+from wordgen.corpus.finding import open_corpus
+from wordgen.text.marks import restore
 from wordgen.text.tokenizers import tokenizer_named
 
 JAPANESE_LETTERS = "雨が降る夜の街で、君を待っていた。「どこ」カメラﾃﾚﾋﾞ12１２一万ー々〆 \u3000んはれしず日同.,"
@@ -39,7 +39,7 @@ def whole_words_cuts(line: str) -> list[bool]:
 
 
 def our_cuts(line: str) -> list[bool]:
-    ends = set(accumulate(len(restore(symbol)) for symbol in tokenizer_named("japanese").tokenize(line)))
+    ends = set(accumulate(len(restore(token)) for token in tokenizer_named("japanese").tokenize(line)))
     return [place in ends for place in range(1, len(line))]
 
 
@@ -49,7 +49,7 @@ def test_japanese_is_tinysegmenters(text: str):
     text = "".join(each for each in text if not is_latin(each))
     expected = [TINY.tokenize(part) for part in text.split("\n")]
     found = tokenizer_named("japanese").tokenize(text)
-    assert [restore(symbol) for symbol in found] == list(chain.from_iterable(zip_lines(expected)))
+    assert [restore(token) for token in found] == list(chain.from_iterable(zip_lines(expected)))
 
 
 @settings(max_examples=500)
@@ -59,7 +59,7 @@ def test_latin_words_stay_whole_and_all_else_is_tinysegmenters(line: str):
 
 
 @pytest.mark.parametrize(
-    ("line", "symbols"),
+    ("line", "tokens"),
     [
         ("僕はI don’t knowと言った", ["僕", "は", "I", " ", "don’t", " ", "know", "と", "言っ", "た"]),
         ("ＮＨＫニュースＴＶ", ["ＮＨＫ", "ニュース", "ＴＶ"]),
@@ -69,8 +69,8 @@ def test_latin_words_stay_whole_and_all_else_is_tinysegmenters(line: str):
         ("END_TOKEN", ["END", "_", "TOKEN"]),
     ],
 )
-def test_english_words_in_japanese_text_stay_whole(line: str, symbols: list[str]):
-    assert tokenizer_named("japanese").tokenize(line) == symbols
+def test_english_words_in_japanese_text_stay_whole(line: str, tokens: list[str]):
+    assert tokenizer_named("japanese").tokenize(line) == tokens
 
 
 def zip_lines(lines: list[list[str]]) -> list[list[str]]:
@@ -79,7 +79,7 @@ def zip_lines(lines: list[list[str]]) -> list[list[str]]:
 
 
 def test_the_bundled_songs_are_cut_as_tinysegmenter_cuts_them():
-    lines = unit_texts(open_corpus("lyrics"))
+    lines = passage_texts(open_corpus("lyrics"))
     assert sum(map(is_latin, "".join(lines))) < len(lines)
     for line in lines:
         assert our_cuts(line) == whole_words_cuts(line)
@@ -90,5 +90,5 @@ def test_a_line_is_cut_the_same_however_many_letters_are_looked_at_at_once(
     monkeypatch: pytest.MonkeyPatch, letters: int
 ):
     monkeypatch.setattr("wordgen.text.japanese._LETTERS_AT_ONCE", letters)
-    line = "".join(unit_texts(open_corpus("lyrics"))[:300])
+    line = "".join(passage_texts(open_corpus("lyrics"))[:300])
     assert our_cuts(line) == whole_words_cuts(line)

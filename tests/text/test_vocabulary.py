@@ -5,18 +5,18 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from wordgen.errors import CorpusError
-from wordgen.text.escapes import OTHER_FORM, RESERVED
+from wordgen.text.marks import OTHER_FORM, RESERVED
 from wordgen.text.vocabulary import UNKNOWN, BaseVocabulary, Vocabulary
 
 COUNTS = {"road": 5, "fire": 3, "water": 3, "king": 2, "once": 1}
 
 
-def test_special_symbols_come_first_then_common_ones_and_ties_by_spelling():
+def test_special_tokens_come_first_then_common_ones_and_ties_by_spelling():
     vocabulary = Vocabulary.from_counts(COUNTS, size=100, min_count=2)
-    assert vocabulary.symbols == (*RESERVED, "road", "fire", "water", "king")
+    assert vocabulary.tokens == (*RESERVED, "road", "fire", "water", "king")
 
 
-def test_size_counts_the_special_symbols_too():
+def test_size_counts_the_special_tokens_too():
     assert len(Vocabulary.from_counts(COUNTS, size=5, min_count=1)) == 5
 
 
@@ -74,10 +74,10 @@ def test_a_full_vocabulary_counts_the_mark_too():
     assert len(Vocabulary.from_counts(MIXED, size=5, min_count=1, one_apostrophe=True)) == 5
 
 
-@pytest.mark.parametrize("symbols", [["a", "b", "c"], [*RESERVED, "a", "a"], []])
-def test_a_list_that_is_no_vocabulary_is_refused(symbols: list[str]):
-    with pytest.raises(ValueError, match="begins with the special symbols"):
-        Vocabulary((symbol, 1) for symbol in symbols)
+@pytest.mark.parametrize("tokens", [["a", "b", "c"], [*RESERVED, "a", "a"], []])
+def test_a_list_that_is_no_vocabulary_is_refused(tokens: list[str]):
+    with pytest.raises(ValueError, match="begins with the special tokens"):
+        Vocabulary((token, 1) for token in tokens)
 
 
 BASE = Vocabulary([*((special, 0) for special in RESERVED), ("fire", 90), ("once", 80), ("far", 70), ("away", 60)])
@@ -94,11 +94,11 @@ def test_with_a_base_its_words_need_to_occur_once_and_others_come_last(counts: d
     assume(any(n >= 2 or BASE.nearest(word) is not None for word, n in counts.items()))
     vocabulary = Vocabulary.from_counts(counts, size, 2, base=BaseVocabulary(BASE, 1, words))
     assert len(vocabulary) <= size
-    own = [word for word in vocabulary.symbols[3:] if word in counts]
-    besides = list(vocabulary.symbols[3 + len(own) :])
+    own = [word for word in vocabulary.tokens[3:] if word in counts]
+    besides = list(vocabulary.tokens[3 + len(own) :])
     assert all(counts[word] >= 2 or word in ("fire", "Fire", "once", "far") for word in own)
     assert [vocabulary.counts[vocabulary.id_of(word)] for word in own] == sorted((counts[w] for w in own), reverse=True)
-    assert besides == [word for word in BASE.symbols[3 : 3 + words] if word not in counts][: size - 3 - len(own)]
+    assert besides == [word for word in BASE.tokens[3 : 3 + words] if word not in counts][: size - 3 - len(own)]
     if len(vocabulary) < size:
         wanted = {word for word, n in counts.items() if n >= 2 or BASE.nearest(word) is not None}
         assert set(own) == wanted

@@ -5,13 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wordgen.corpora.finding import open_corpus
-from wordgen.evaluation.baselines import log_frequencies
-from wordgen.model.replicas import alone
-from wordgen.run_plan import prepare_run
-from wordgen.run_settings import TrainSettings
-from wordgen.training.assembly import Learner
-from wordgen.training.reports import Observer
+from wordgen.corpus.finding import open_corpus
+from wordgen.evaluation.measures import log_frequencies
+from wordgen.network.replicas import alone
+from wordgen.run.prepare import prepare_run
+from wordgen.run.settings import TrainSettings
+from wordgen.training.learner import Learner
+from wordgen.training.observers import Observer
 from wordgen.training.settings import OptimizerName
 from wordgen.training.stopping import StopRequest
 
@@ -22,8 +22,8 @@ def test_the_bias_begins_with_the_frequencies_where_sgd_would_have_to_learn_them
 ):
     """With RMSprop three layers then learn next to nothing for some epochs (docs/experiments.md, 2026-11-21)."""
     settings = TrainSettings(corpus="spells", layers=1, units=8, optimizer=optimizer, precision="float32")
-    prepared = prepare_run(in_empty_folder / "run", open_corpus("spells"), settings, (), StopRequest())
-    learner = Learner(prepared.plan, prepared.dataset, prepared.batches, alone(), (), 0.0)
+    prepared = prepare_run(in_empty_folder / "run", open_corpus("spells"), settings, Observer(), StopRequest())
+    learner = Learner(prepared, alone(), Observer())
     frequencies = log_frequencies(prepared.dataset.ids["train"], prepared.plan.architecture.vocabulary_size)
     expected = frequencies if optimizer == "sgd" else np.zeros_like(frequencies)
     np.testing.assert_array_equal(learner.network.output_bias, expected)
@@ -39,8 +39,8 @@ def test_stopped_while_the_copy_index_is_made_nothing_of_it_is_left_and_nothing_
             stop.signals.append(2)
 
     folder = in_empty_folder / "run"
-    prepared = prepare_run(folder, open_corpus("spells"), settings, (), stop)
-    learner = Learner(prepared.plan, prepared.dataset, prepared.batches, alone(), [StopsAtOnce()], 0.0)
+    prepared = prepare_run(folder, open_corpus("spells"), settings, Observer(), stop)
+    learner = Learner(prepared, alone(), StopsAtOnce())
     outcome = learner.learn(stop)
     assert outcome.stopped
     assert outcome.epochs == ()

@@ -8,13 +8,20 @@ import numpy as np
 import pytest
 
 from wordgen.errors import BundleError, SettingError
-from wordgen.training.checkpoint import Arrays, Checkpoints, Position, check_names, has_checkpoint
-from wordgen.training.keeper import CheckpointKeeper
+from wordgen.training.checkpoint import Arrays, Checkpoints, CheckpointSaver, Position, check_names, has_checkpoint
 from wordgen.training.reports import EpochReport, Sample
 from wordgen.training.settings import CheckpointClock, TrainingSettings
 
-EPOCH = EpochReport(1, 40, 9.25, math.pi, True, 1.5, (Sample("greedy", "a text\n夜"),))
-POSITION = Position(2, 7, 0.1 + 0.2, 105, math.pi, 1, [EPOCH], 12.5)
+EPOCH = EpochReport(
+    1,
+    40,
+    train_perplexity=9.25,
+    valid_perplexity=math.pi,
+    best=True,
+    seconds=1.5,
+    samples=(Sample("greedy", "a text\n夜"),),
+)
+POSITION = Position(2, 7, 0.1 + 0.2, 105, math.pi, 1, [EPOCH], seconds=12.5)
 ARRAYS = {"weights/a": np.arange(6, dtype=np.float32).reshape(2, 3), "optimizer/0": np.array(7, np.int64)}
 
 
@@ -93,7 +100,7 @@ def test_a_damaged_one_is_named_and_passed_over(tmp_path: Path, name: str, harm:
 def test_where_none_can_be_read_nothing_begins_anew(tmp_path: Path):
     save(tmp_path, 1)
     (tmp_path / "checkpoints" / "step-000000000001" / "position.json").write_bytes(b"")
-    with pytest.raises(BundleError, match="its model is untouched"):
+    with pytest.raises(BundleError, match="Its model has not changed"):
         newest(tmp_path)
     [kept] = (tmp_path / "checkpoints").iterdir()
     assert kept.name.startswith("damaged-step-000000000001")
@@ -102,8 +109,8 @@ def test_where_none_can_be_read_nothing_begins_anew(tmp_path: Path):
 def test_one_of_a_later_format_is_left_alone(tmp_path: Path):
     save(tmp_path, 1)
     path = tmp_path / "checkpoints" / "step-000000000001" / "position.json"
-    path.write_text(path.read_text().replace('"format": 3', '"format": 4'))
-    with pytest.raises(BundleError, match="resume it with the wordgen that wrote it"):
+    path.write_text(path.read_text().replace('"format": 5', '"format": 6'))
+    with pytest.raises(BundleError, match="resume the run with the version that wrote it"):
         newest(tmp_path)
     assert path.exists()
 
@@ -111,7 +118,10 @@ def test_one_of_a_later_format_is_left_alone(tmp_path: Path):
 def test_one_that_was_never_finished_is_thrown_away_with_a_warning(tmp_path: Path):
     save(tmp_path, 1)
     (tmp_path / "checkpoints" / ".step-000000000002.abc").mkdir()
-    assert newest(tmp_path) == (1, ["A checkpoint was being written when the run ended: it is thrown away."])
+    assert newest(tmp_path) == (
+        1,
+        ["The last run ended while it wrote a checkpoint: the incomplete checkpoint is deleted."],
+    )
     assert newest(tmp_path) == (1, [])
 
 
@@ -123,7 +133,7 @@ def test_whatever_was_still_being_written_is_thrown_away(tmp_path: Path):
         (tmp_path / file).touch()
     step, warnings = newest(tmp_path)
     assert step == 1
-    named = sorted(warning.split()[0] for warning in warnings)
+    named = sorted(warning.split(":")[0].split()[-1] for warning in warnings)
     assert named == ["copy_index", "report.json", "words.tsv"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoints", "notes.txt", "valid"]
     assert list((tmp_path / "valid").iterdir()) == []
@@ -131,20 +141,20 @@ def test_whatever_was_still_being_written_is_thrown_away(tmp_path: Path):
 
 def test_a_full_disk_is_warned_of_and_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     warnings: list[str] = []
-    keeper = CheckpointKeeper(Checkpoints(tmp_path, warnings.append), CheckpointClock.parse("1"), warnings.append)
+    saver = CheckpointSaver(Checkpoints(tmp_path, warnings.append), CheckpointClock.parse("1"), warnings.append)
 
     def no_space(descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", no_space)
-        keeper.keep(1, {"step": np.array(1)}, POSITION)
-        keeper.wait()
+        saver.keep(1, {"step": np.array(1)}, POSITION)
+        saver.wait()
     assert len(warnings) == 1
-    assert "step 1 is not saved" in warnings[0]
+    assert "step 1 could not be saved" in warnings[0]
     assert list((tmp_path / "checkpoints").iterdir()) == []
-    keeper.keep(2, {"step": np.array(2)}, POSITION)
-    keeper.wait()
+    saver.keep(2, {"step": np.array(2)}, POSITION)
+    saver.wait()
     assert newest(tmp_path) == (2, [])
 
 
@@ -158,21 +168,21 @@ def test_what_is_written_is_how_it_stood_when_it_was_due(tmp_path: Path):
             assert go_on.wait(10)
             super().save(step, arrays, position)
 
-    keeper = CheckpointKeeper(Slow(tmp_path, print), CheckpointClock.parse("1"), print)
+    saver = CheckpointSaver(Slow(tmp_path, print), CheckpointClock.parse("1"), print)
     position = Position(2, 7)
-    keeper.keep(1, ARRAYS, position)
+    saver.keep(1, ARRAYS, position)
     assert begun.wait(10)
     position.step_in_epoch = 8
     assert not has_checkpoint(tmp_path)
     go_on.set()
-    keeper.wait()
+    saver.wait()
     found = Checkpoints(tmp_path, print).newest()
     assert found is not None
     assert found.position.step_in_epoch == 7
 
 
 def test_a_worker_without_checkpoints_writes_none(tmp_path: Path):
-    CheckpointKeeper(None, CheckpointClock.parse("1"), lambda s: None).keep(1, ARRAYS, POSITION)
+    CheckpointSaver(None, CheckpointClock.parse("1"), lambda s: None).keep(1, ARRAYS, POSITION)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -191,7 +201,7 @@ def test_the_clock(text: str, seconds: float, due: bool):
 
 def test_how_many_steps_there_are_until_the_next(tmp_path: Path):
     def left(every: str, step: int) -> int | None:
-        return CheckpointKeeper(None, CheckpointClock.parse(every), lambda s: None).steps_left(step)
+        return CheckpointSaver(None, CheckpointClock.parse(every), lambda s: None).steps_left(step)
 
     assert [left("7", step) for step in (0, 1, 6, 7, 8)] == [7, 6, 1, 7, 6]
     assert left("10m", 3) is None

@@ -8,10 +8,10 @@ import tensorflow as tf
 
 from wordgen import Observer, TrainSettings
 from wordgen.errors import SettingError
-from wordgen.model.replicas import alone
-from wordgen.runs import dry_run_with
-from wordgen.training.gpus import gpu_is_here, gpu_memory
-from wordgen.training.hardware import cpu_features, settled
+from wordgen.network.replicas import alone
+from wordgen.run.train import dry_run
+from wordgen.training.devices import chosen_precision, cpu_features
+from wordgen.training.memory import gpu_is_here, gpu_memory
 from wordgen.training.settings import DeviceSettings
 from wordgen.training.workers import Place, place_of
 
@@ -38,11 +38,11 @@ def test_a_place_among_workers():
 @pytest.mark.parametrize(
     ("settings", "environment", "part"),
     [
-        (MULTI, {}, "needs to know the other workers"),
+        (MULTI, {}, "to know the other workers"),
         (MULTI, {"TF_CONFIG": "nonsense"}, "TF_CONFIG must be JSON"),
         (MULTI, {"TF_CONFIG": "[]"}, "TF_CONFIG must be JSON"),
         (MULTI, config({"type": "ps", "index": 0}, worker=["a:1"]), "TF_CONFIG must be JSON"),
-        (MULTI, config({"type": "worker", "index": 2}, worker=["a:1", "b:1"]), "they count from 0"),
+        (MULTI, config({"type": "worker", "index": 2}, worker=["a:1", "b:1"]), "the number must be 0 to 1"),
         (DeviceSettings(), config({"type": "worker", "index": 0}, worker=["a:1", "b:1"]), "names 2 workers"),
     ],
 )
@@ -61,7 +61,7 @@ def test_parts_of_a_cpu_are_for_one_process(distribute: str):
 def test_rows_that_cannot_be_shared(count: int, rows: int, near: str):
     replicas = alone()
     replicas.count = count
-    with pytest.raises(SettingError, match=f"--batch-size {rows} cannot be shared .* {count} devices: take {near}"):
+    with pytest.raises(SettingError, match=f"--batch-size {rows} cannot be divided .* {count} devices: use {near}"):
         replicas.check_rows(rows)
     replicas.check_rows(count)
 
@@ -69,10 +69,10 @@ def test_rows_that_cannot_be_shared(count: int, rows: int, near: str):
 def test_precision_goes_by_the_hardware_unless_it_is_given(monkeypatch: pytest.MonkeyPatch):
     cases = (({"avx2", "avx512_bf16"}, "bfloat16"), ({"amx_bf16"}, "bfloat16"), ({"avx2"}, "float32"))
     for features, expected in cases:
-        monkeypatch.setattr("wordgen.training.hardware.cpu_features", lambda facts, found=features: found)
-        assert settled("auto", alone()) == expected
-        assert settled("float32", alone()) == "float32"
-        assert settled("bfloat16", alone()) == "bfloat16"
+        monkeypatch.setattr("wordgen.training.devices.cpu_features", lambda facts, found=features: found)
+        assert chosen_precision("auto", alone()) == expected
+        assert chosen_precision("float32", alone()) == "float32"
+        assert chosen_precision("bfloat16", alone()) == "bfloat16"
 
 
 def test_features_of_a_processor():
@@ -106,7 +106,7 @@ def test_signs_of_a_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 @pytest.mark.usefixtures("two_gpus")
 def test_the_memory_to_learn_in_is_that_of_the_smallest_gpu_where_gpus_learn(monkeypatch: pytest.MonkeyPatch):
     assert gpu_memory(DeviceSettings()) is None  # without CUDA's libraries the CPU learns
-    monkeypatch.setattr("wordgen.training.gpus._cuda_is_here", lambda: True)
+    monkeypatch.setattr("wordgen.training.memory._cuda_is_here", lambda: True)
     assert gpu_memory(DeviceSettings()) == 16 * 2**30
     assert gpu_memory(DeviceSettings(local_devices=2)) is None
     monkeypatch.setenv("PATH", "")
@@ -125,8 +125,8 @@ def test_a_gpu_that_tensorflow_does_not_find_is_told_of_before_learning_begins()
             told.append(sentence)
 
     tf.config.experimental.enable_tensor_float_32_execution(True)
-    dry_run_with(TrainSettings(corpus="spells", tokenizer="characters", layers=1, units=4), [Listener()])
+    dry_run(TrainSettings(corpus="spells", tokenizer="characters", layers=1, units=4), [Listener()])
     assert told[0] == "starting"
-    assert "the CPU learns" in told[1]
-    assert 'pip install "tensorflow[and-cuda]", or "wordgen[gpu]"' in told[1]
+    assert "the training uses the CPU" in told[1]
+    assert 'pip install "tensorflow[and-cuda]" or "wordgen[gpu]"' in told[1]
     assert not tf.config.experimental.tensor_float_32_execution_enabled()  # float32 means float32

@@ -9,11 +9,10 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.workers import free_ports
+from tests.helpers.workers import free_ports
 from wordgen.errors import SettingError, WordgenError, WorkerLostError
-from wordgen.training.meeting import meet
 from wordgen.training.stopping import StopRequest
-from wordgen.training.workers import Place
+from wordgen.training.workers import Place, meet
 
 
 class Meeting:
@@ -113,7 +112,7 @@ def test_the_missing_are_named():
     meeting.come(0, seconds=2)
     meeting.come(2, seconds=5)
     ended = meeting.end()
-    assert str(ended[0]).startswith("Workers 1, 3 have not appeared within 2 seconds")
+    assert str(ended[0]).startswith("Workers 1, 3 have not connected within 2 seconds")
     assert isinstance(ended[2], WorkerLostError)
 
 
@@ -130,7 +129,7 @@ def test_a_port_in_use_is_no_mystery():
     meeting = Meeting(2)
     with socket.create_server(("", meeting.port)):
         meeting.come(0)
-        assert f"cannot meet at port {meeting.port}" in str(meeting.end()[0])
+        assert f"cannot use port {meeting.port}" in str(meeting.end()[0])
 
 
 def test_a_stranger_cannot_take_the_place_of_a_worker_or_end_the_meeting():

@@ -2,13 +2,14 @@
 
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wordgen.architecture import Architecture, NetworkSettings
-from wordgen.corpora.published import Split
+from wordgen.corpus.catalogue import Split
+from wordgen.model.architecture import Architecture, NetworkSettings
 from wordgen.training.memory import Memory, free_memory, physical_memory
 from wordgen.training.settings import TrainingSettings
 
@@ -16,13 +17,14 @@ TOKENS: dict[Split, int] = {"train": 10**7, "valid": 10**5, "test": 10**5}
 LARGE = {"vocabulary": 144_000, "layers": 1, "units": 64, "tied": True, "batch_size": 256, "seq_len": 35}
 
 
-def memory(workers: int = 1, devices: int = 1, **given: object) -> Memory:
+def memory(workers: int = 1, devices: int = 1, **given: Any) -> Memory:
+    tokens = given.pop("tokens", TOKENS)
     vocabulary = given.pop("vocabulary", 1000)
     names = {each.name for each in fields(NetworkSettings)}
     network = NetworkSettings(**{name: value for name, value in given.items() if name in names})  # pyright: ignore[reportArgumentType]
     training = TrainingSettings(**{name: value for name, value in given.items() if name not in names})  # pyright: ignore[reportArgumentType]
     architecture = Architecture.of(network, vocabulary)  # pyright: ignore[reportArgumentType]
-    return Memory.of(architecture, training, TOKENS, workers, devices)
+    return Memory.of(architecture, training, tokens, workers, devices)
 
 
 def test_a_large_vocabulary_of_which_some_are_compared_fits_into_a_small_machine():
@@ -61,6 +63,23 @@ def test_workers_share_a_batch_and_devices_have_weights_of_their_own():
     assert shared.step == pytest.approx(alone.step / 2, rel=0.01)
     assert shared.weights == alone.weights
     assert memory(devices=2, batch_size=64).weights == 2 * alone.weights
+
+
+@pytest.mark.parametrize(
+    ("measured", "settings"),
+    [
+        (1.93, {"vocabulary": 20_003, "layers": 2, "batch_size": 64, "seq_len": 35}),
+        (1.97, {"vocabulary": 33_003, "layers": 2, "units": 650, "batch_size": 20, "seq_len": 35, "optimizer": "sgd"}),
+        (0.71, {"vocabulary": 1_303, "layers": 2, "units": 128}),
+    ],
+)
+def test_two_workers_need_what_was_measured(measured: float, settings: dict[str, Any]):
+    """bench/memory.py measured the first case on 2026-11-29, and the others with its code; each in GiB."""
+    few: dict[Split, int] = {"train": 40_000, "valid": 2_000, "test": 2_000}
+    planned = memory(workers=2, tokens=few, **settings).all / 2**30
+    assert 1 / 1.3 < planned / measured < 1.3
+    alone = memory(workers=1, tokens=few, **settings)
+    assert alone.exchange == 0
 
 
 def test_the_limit_of_a_container_counts(tmp_path: Path):

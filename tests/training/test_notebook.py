@@ -3,12 +3,12 @@
 import pytest
 from rich.text import Text
 
-from tests.conftest import ROOT
-from wordgen.training.notebook import NotebookLive
+from tests.helpers.commands import ROOT
+from wordgen.training.screen import NotebookLive
 
 CELLS = (
     f"import sys; sys.path.insert(0, {str(ROOT)!r})\nfrom rich.text import Text\n"
-    "from wordgen.training.notebook import NotebookLive",
+    "from wordgen.training.screen import NotebookLive",
     "text = Text('first <b>')\nlive = NotebookLive(text, 40)\nlive.refresh()\n"
     "live._drawn = 0\ntext.append(' second')\nlive.refresh()\nprint('a line')\ntext.append(' third')\nlive.refresh()",
     "live.stop()",

@@ -15,7 +15,10 @@ from wordgen.training.settings import TrainingSettings
 def rates(steps: int, epochs: list[bool] | None = None, **settings: object) -> list[float]:
     """The rates of all steps of a run with 10 steps an epoch, as shares of the first."""
     chosen = TrainingSettings(learning_rate=2.0, **settings)  # pyright: ignore[reportArgumentType]
-    reports = [EpochReport(n, 10 * n, 9.0, 9.0, best, 1.0, ()) for n, best in enumerate(epochs or [], start=1)]
+    reports = [
+        EpochReport(n, 10 * n, train_perplexity=9.0, valid_perplexity=9.0, best=best, seconds=1.0)
+        for n, best in enumerate(epochs or [], start=1)
+    ]
     schedule = Schedule(chosen, 10, steps)
     return [schedule.rate(step, reports) / 2.0 for step in range(1, steps + 1)]
 
@@ -33,6 +36,14 @@ def test_plateau_halves_after_each_epoch_that_was_no_better():
     assert rates(1, [True, False, True, False], schedule="plateau") == [0.25]
     assert rates(1, [True, True], schedule="plateau") == [1.0]
     assert rates(1, [True, False], schedule="plateau", decay=0.25) == [0.25]
+
+
+def test_an_epoch_with_a_better_validation_within_it_is_no_plateau():
+    better = EpochReport(2, 20, train_perplexity=9.0, valid_perplexity=9.0, best=False, seconds=1.0, best_within=True)
+    worse = EpochReport(3, 30, train_perplexity=9.0, valid_perplexity=9.0, best=False, seconds=1.0)
+    schedule = Schedule(TrainingSettings(learning_rate=2.0, schedule="plateau"), 10, 90)
+    assert schedule.rate(21, [better]) == 2.0
+    assert schedule.rate(31, [better, worse]) == 1.0
 
 
 def test_cosine_rises_falls_and_ends_at_a_fiftieth():
@@ -71,8 +82,8 @@ def test_a_time_budget_in_seconds():
         (3, 2, {}, None),
         (4, 3, {}, "all epochs done"),
         (4, 1, {"patience": 2}, "all epochs done"),
-        (4, 3, {"time_budget": "9s"}, "the time is up"),
-        (3, 1, {"patience": 1}, "no better for 1 epochs"),
+        (4, 3, {"time_budget": "9s"}, "time budget used up"),
+        (3, 1, {"patience": 1}, "no improvement for 1 epoch"),
         (3, 1, {"patience": 2}, None),
     ],
 )
@@ -93,7 +104,10 @@ def test_a_last_step_that_is_settled_goes_before_the_epochs():
 def averaging_begins(perplexities: list[float], average_after: int | None) -> int | None:
     """After how many epochs it does."""
     settings = TrainingSettings(average_after=average_after, patience=99)
-    reports = [EpochReport(n, n, 9.0, valid, True, 1.0, ()) for n, valid in enumerate(perplexities, start=1)]
+    reports = [
+        EpochReport(n, n, train_perplexity=9.0, valid_perplexity=valid, best=True, seconds=1.0)
+        for n, valid in enumerate(perplexities, start=1)
+    ]
     return Schedule(settings, 1, 1000).averaging_begins(reports)
 
 
@@ -127,8 +141,8 @@ def test_averaging_begins_as_in_awd_lstm(perplexities: list[float], nonmono: int
     assert averaging_begins(perplexities, nonmono) == expected
 
 
-def test_smoothing_over_symbols_that_are_not_compared_with_is_refused():
-    with pytest.raises(SettingError, match="--label-smoothing is about all symbols"):
+def test_smoothing_over_tokens_that_are_not_compared_with_is_refused():
+    with pytest.raises(SettingError, match="--label-smoothing needs all tokens"):
         TrainingSettings(sampled_output=100, label_smoothing=0.1)
 
 

@@ -4,17 +4,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from wordgen.architecture import Architecture, NetworkSettings
-from wordgen.bundle import Weights
 from wordgen.dataset.batches import Batches, Ids
-from wordgen.dropout import DropoutSettings
-from wordgen.model.losses import summed_loss
-from wordgen.model.network import Carry, Network
-from wordgen.model.replicas import alone
+from wordgen.model.architecture import Architecture, DropoutSettings, NetworkSettings
+from wordgen.model.bundle import Weights
+from wordgen.network.losses import summed_loss
+from wordgen.network.network import Network, State
+from wordgen.network.replicas import alone
 from wordgen.text.vocabulary import START
-from wordgen.training.fast_steps import steps_a_call
 from wordgen.training.settings import TrainingSettings
-from wordgen.training.step import StepDone, Stepper
+from wordgen.training.step import StepDone, Stepper, steps_a_call
 
 IDS = np.random.default_rng(1).integers(2, 20, size=400).astype(np.uint8)
 
@@ -32,15 +30,17 @@ def make(**settings: object) -> tuple[Network, Stepper, Batches]:
     return network, stepper, Batches(IDS, chosen.batch_size, chosen.seq_len, 1, chosen.vary_seq_len)
 
 
-def one_step(stepper: Stepper, batch: tuple[Ids, Ids], carry: Carry, step: int) -> tuple[StepDone, Carry]:
-    [done], _, carry = stepper([batch], carry, step, [stepper._settings.first_learning_rate])
-    return done, carry
+def one_step(
+    stepper: Stepper, batch: tuple[Ids, Ids], state: State, step: int, rate: float = 0.001
+) -> tuple[StepDone, State]:
+    [done], _, state = stepper([batch], state, step, [rate])
+    return done, state
 
 
 def plain_gradients(network: Network, batches: Batches) -> list[np.ndarray]:
     inputs, targets = batches.batch(1, 0)
     with tf.GradientTape() as tape:
-        hidden, _ = network(inputs, network.zero_carry(4))
+        hidden, _ = network(inputs, network.zero_state(4))
         loss, _ = summed_loss(network.logits(hidden), tf.constant(targets))
         mean = loss / 24
     return [np.asarray(tf.convert_to_tensor(g)) for g in tape.gradient(mean, network.trainable_variables)]
@@ -48,10 +48,10 @@ def plain_gradients(network: Network, batches: Batches) -> list[np.ndarray]:
 
 def first_moves(clip: float) -> tuple[list[np.ndarray], list[np.ndarray], float]:
     """What a step of SGD at rate 1 subtracted, what plain gradients say, and the norm the step reported."""
-    network, stepper, batches = make(optimizer="sgd", learning_rate=1.0, clip=clip)
+    network, stepper, batches = make(optimizer="sgd", clip=clip)
     before = [np.asarray(variable) for variable in network.trainable_variables]
     expected = plain_gradients(network, batches)
-    norm = one_step(stepper, batches.batch(1, 0), stepper.zero_carry(), 1)[0].norm
+    norm = one_step(stepper, batches.batch(1, 0), stepper.zero_state(), 1, rate=1.0)[0].norm
     moved = [was - np.asarray(now) for was, now in zip(before, network.trainable_variables, strict=True)]
     return moved, expected, norm
 
@@ -77,7 +77,7 @@ def test_the_gradient_is_that_of_finite_differences():
     inputs, targets = batches.batch(1, 0)
 
     def mean_loss() -> float:
-        hidden, _ = network(inputs, network.zero_carry(4))
+        hidden, _ = network(inputs, network.zero_state(4))
         logits = np.asarray(network.logits(hidden)).astype(np.float64)
         own = np.take_along_axis(logits, targets[..., None], axis=-1)[..., 0]
         losses = np.log(np.exp(logits).sum(axis=-1)) - own
@@ -96,15 +96,15 @@ def test_the_gradient_is_that_of_finite_differences():
         assert (nudged[0] - nudged[1]) / 2e-2 == pytest.approx(gradient[place], rel=0.02)
 
 
-@pytest.mark.parametrize("optimizer", ["rmsprop", "adam", "sgd"])
-def test_every_optimizer_learns_a_text_by_heart(optimizer: str):
+@pytest.mark.parametrize(("optimizer", "rate"), [("rmsprop", 0.01), ("sgd", 1.0)])
+def test_a_text_is_learned_by_heart(optimizer: str, rate: float):
+    """That adam, too, moves the weights as Keras's does stands in test_optimizers.py."""
     ids = np.tile(np.arange(3, 13), 40).astype(np.uint8)
-    rate = 0.01 if optimizer != "sgd" else None
-    _, stepper, _ = make(optimizer=optimizer, learning_rate=rate)
+    _, stepper, _ = make(optimizer=optimizer)
     batches = Batches(ids, 4, 6, 1)
-    carry, losses = stepper.zero_carry(), []
+    state, losses = stepper.zero_state(), []
     for step in range(60):
-        done, carry = one_step(stepper, batches.batch(1, step % batches.steps_per_epoch), carry, step + 1)
+        done, state = one_step(stepper, batches.batch(1, step % batches.steps_per_epoch), state, step + 1, rate)
         losses.append(done.loss / done.count)
     assert losses[-1] < 0.5 * losses[0]
 
@@ -112,47 +112,59 @@ def test_every_optimizer_learns_a_text_by_heart(optimizer: str):
 def test_the_same_run_twice_gives_the_same_weights():
     def run() -> list[np.ndarray]:
         network, stepper, batches = make(dropout=0.4)
-        carry = stepper.zero_carry()
+        state = stepper.zero_state()
         for step in range(5):
-            _, carry = one_step(stepper, batches.batch(1, step), carry, step + 1)
+            _, state = one_step(stepper, batches.batch(1, step), state, step + 1)
         return [np.asarray(variable) for variable in network.trainable_variables]
 
     for one, other in zip(run(), run(), strict=True):
         np.testing.assert_array_equal(one, other)
 
 
-def losses_of_first_step(dropout: float, *steps: int) -> list[float]:
-    """The loss of the same batch and the same weights, as the first step of a run and as later ones."""
-    found = []
-    for step in steps:
-        _, stepper, batches = make(dropout=dropout)
-        found.append(one_step(stepper, batches.batch(1, 0), stepper.zero_carry(), step)[0].loss)
-    return found
+@pytest.mark.parametrize("optimizer", ["sgd", "rmsprop", "adam"])
+def test_no_nan_is_left_after_a_restore(optimizer: str):
+    network, stepper, batches = make(optimizer=optimizer)
+    start = stepper.snapshot(stepper.zero_state())
+    expected, _ = one_step(stepper, batches.batch(1, 0), stepper.zero_state(), 1)
+    after = network.to_weights()
+    network.output_bias.assign(np.full(20, np.nan, np.float32))
+    one_step(stepper, batches.batch(1, 0), stepper.zero_state(), 2)
+    assert one_step(stepper, batches.batch(1, 0), stepper.restore(start), 1)[0] == expected
+    for name, weight in network.to_weights().items():
+        np.testing.assert_array_equal(weight, after[name])
+
+
+def losses_as_steps(dropout: float, *steps: int) -> list[float]:
+    """The loss of the same batch and the same weights, as each of these steps of a run."""
+    _, stepper, batches = make(dropout=dropout)
+    start = stepper.snapshot(stepper.zero_state())
+    return [one_step(stepper, batches.batch(1, 0), stepper.restore(start), step)[0].loss for step in steps]
 
 
 def test_dropout_is_drawn_anew_in_every_step():
-    first, again, second = losses_of_first_step(0.5, 1, 1, 2)
+    first, again, second = losses_as_steps(0.5, 1, 1, 2)
     assert first == again != second
-    assert losses_of_first_step(0.0, 1) == losses_of_first_step(0.0, 2)
-    assert losses_of_first_step(0.0, 1) != [first]
+    plain, plain_second = losses_as_steps(0.0, 1, 2)
+    assert plain == plain_second != first
 
 
-def test_the_carry_goes_on_into_the_next_step():
+def test_the_state_goes_on_into_the_next_step():
     _, stepper, batches = make()
-    _, carry = one_step(stepper, batches.batch(1, 0), stepper.zero_carry(), 1)
-    batch = batches.batch(1, 1)
-    with_carry, _ = one_step(make()[1], batch, carry, 2)
-    without, _ = one_step(make()[1], batch, stepper.zero_carry(), 2)
-    assert with_carry != without
+    start = stepper.snapshot(stepper.zero_state())
+    _, state = one_step(stepper, batches.batch(1, 0), stepper.zero_state(), 1)
+    zero_state = stepper.restore(start)
+    with_state, _ = one_step(stepper, batches.batch(1, 1), state, 2)
+    stepper.restore(start)
+    without, _ = one_step(stepper, batches.batch(1, 1), zero_state, 2)
+    assert with_state != without
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "rmsprop"])
 @pytest.mark.parametrize(
-    ("more", "names"),
+    ("optimizer", "more", "names"),
     [
-        ({"tied": False}, ("embedding",)),
-        ({"tied": True, "sampled_output": 9}, ("embedding",)),
-        ({"tied": False, "sampled_output": 9}, ("embedding", "output/kernel")),
+        ("sgd", {"tied": False}, ("embedding",)),
+        ("rmsprop", {"tied": True, "sampled_output": 9}, ("embedding",)),
+        ("rmsprop", {"tied": False, "sampled_output": 9}, ("embedding", "output/kernel")),
     ],
 )
 def test_moving_some_rows_is_moving_all_of_them(
@@ -163,7 +175,6 @@ def test_moving_some_rows_is_moving_all_of_them(
     def learned() -> tuple[list[float], Weights]:
         settings = TrainingSettings(
             optimizer=optimizer,
-            learning_rate=1.0 if optimizer == "sgd" else 0.01,
             clip=0.1,
             batch_size=4,
             seq_len=6,
@@ -173,9 +184,9 @@ def test_moving_some_rows_is_moving_all_of_them(
         network = Network(Architecture.of(NetworkSettings(layers=1, units=8, tied=more["tied"]), 120), random_seed=1)
         stepper, batches = Stepper(network, settings, alone()), Batches(IDS, 4, 6, 1)
         moved_by_rows.append(stepper._by_rows)
-        carry, norms = stepper.zero_carry(), []
+        state, norms, rate = stepper.zero_state(), [], 1.0 if optimizer == "sgd" else 0.01
         for step in range(1, 9):
-            done, carry = one_step(stepper, batches.batch(1, step - 1), carry, step)
+            done, state = one_step(stepper, batches.batch(1, step - 1), state, step, rate)
             norms.append(done.norm)
         return norms, network.to_weights()
 
@@ -192,53 +203,53 @@ def test_moving_some_rows_is_moving_all_of_them(
         np.testing.assert_allclose(weight, all_weights[name], atol=1e-6, err_msg=name)
 
 
-def test_the_numbers_of_wishes_do_not_make_another_graph():
+def test_the_numbers_of_requests_do_not_make_another_graph():
     """A run with a time budget measures its speed first, with the graph that it then learns with."""
     _, stepper, batches = make()
-    carry = stepper([batches.batch(1, 0)], stepper.zero_carry(), 1, [0.001])[2]
-    stepper([batches.batch(1, 0)] * 3, carry, 2, [0.001] * 3, (True, False), [0.5] * 3)
+    state = stepper([batches.batch(1, 0)], stepper.zero_state(), 1, [0.001])[2]
+    stepper([batches.batch(1, 0)] * 3, state, 2, [0.001] * 3, (True, False), [0.5] * 3)
     assert stepper._several_steps.experimental_get_tracing_count() == 1
 
 
-def test_default_learning_rates():
-    assert TrainingSettings().first_learning_rate == 0.001
-    assert TrainingSettings(optimizer="sgd").first_learning_rate == 1.0
-    assert TrainingSettings(optimizer="adam", learning_rate=0.5).first_learning_rate == 0.5
-
-
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.parametrize(
-    "more", [{"label_smoothing": 0.1}, {"vary_seq_len": True, "seq_len": 5}, {"sampled_output": 9}]
+    ("precision", "more"),
+    [
+        ("float32", {"label_smoothing": 0.1}),
+        ("float32", {"sampled_output": 9}),
+        ("bfloat16", {"vary_seq_len": True, "seq_len": 5}),
+    ],
 )
 def test_several_steps_a_call_are_the_same_as_one_by_one(precision: str, more: dict[str, Any]):
+    _, stepper, batches = make(
+        dropout=0.4,
+        locked_dropout=True,
+        word_dropout=0.1,
+        weight_drop=0.2,
+        weight_decay=0.01,
+        layer_decay=0.7,
+        pull=0.1,
+        average_after=1,
+        precision=precision,
+        **{"seq_len": 3, **more},
+    )
+    start = stepper.snapshot(stepper.zero_state())
+
     def states(calls: list[int]) -> tuple[list[StepDone], dict[str, np.ndarray]]:
-        _, stepper, batches = make(
-            dropout=0.4,
-            locked_dropout=True,
-            word_dropout=0.1,
-            weight_drop=0.2,
-            weight_decay=0.01,
-            layer_decay=0.7,
-            pull=0.1,
-            average_after=1,
-            precision=precision,
-            **{"seq_len": 3, **more},
-        )
         assert stepper.most_steps >= max(calls)
-        carry, done, step = stepper.zero_carry(), [], 0
+        state, done, step = stepper.restore(start), [], 0
         for number in calls:
             windows = [batches.batch(1, step + k) for k in range(number)]
             rates = [0.01 / (step + k + 1) for k in range(number)]
             shares = [0.0 if step + k < 2 else 1 / (step + k - 1) for k in range(number)]
-            steps, _, carry = stepper(windows, carry, step + 1, rates, shares=shares)
+            steps, _, state = stepper(windows, state, step + 1, rates, shares=shares)
             done, step = [*done, *steps], step + number
-        return done, stepper.state(carry)
+        return done, stepper.snapshot(state)
 
-    done, state = states([1] * 7)
+    done, snapshot = states([1] * 7)
     for calls in ([7], [1, 4, 2]):
         again, same = states(calls)
         assert again == done
-        for name, array in state.items():
+        for name, array in snapshot.items():
             np.testing.assert_array_equal(same[name], array, err_msg=name)
     assert len({step.loss for step in done}) == 7
 
@@ -247,7 +258,7 @@ def test_the_rate_of_a_step_is_the_one_it_was_given():
     network, stepper, batches = make(optimizer="sgd", clip=0)
     expected = plain_gradients(network, batches)
     before = [np.asarray(variable) for variable in network.trainable_variables]
-    stepper([batches.batch(1, 0)], stepper.zero_carry(), 1, [0.25])
+    stepper([batches.batch(1, 0)], stepper.zero_state(), 1, [0.25])
     for was, now, gradient in zip(before, network.trainable_variables, expected, strict=True):
         np.testing.assert_allclose(was - np.asarray(now), 0.25 * gradient, atol=1e-6)
 
@@ -256,13 +267,17 @@ def test_weights_and_loss_are_float32_also_where_the_network_computes_in_bfloat1
     network, stepper, batches = make(precision="bfloat16")
     assert network.compute_dtype == "bfloat16"
     assert {variable.dtype for variable in network.trainable_variables} == {"float32"}
-    hidden, _ = network(batches.batch(1, 0)[0], network.zero_carry(4))
+    hidden, _ = network(batches.batch(1, 0)[0], network.zero_state(4))
     assert hidden.dtype == tf.bfloat16
     assert network.logits(hidden).dtype == tf.float32
-    _, carry = one_step(stepper, batches.batch(1, 0), stepper.zero_carry(), 1)
-    state = stepper.state(carry)
-    assert {array.dtype for array in state.values()} <= {np.dtype(np.float32), np.dtype(np.int64), np.dtype(np.int32)}
-    for one, other in zip(tf.nest.flatten(carry), tf.nest.flatten(stepper.restore(state)), strict=True):
+    _, state = one_step(stepper, batches.batch(1, 0), stepper.zero_state(), 1)
+    snapshot = stepper.snapshot(state)
+    assert {array.dtype for array in snapshot.values()} <= {
+        np.dtype(np.float32),
+        np.dtype(np.int64),
+        np.dtype(np.int32),
+    }
+    for one, other in zip(tf.nest.flatten(state), tf.nest.flatten(stepper.restore(snapshot)), strict=True):
         assert one.dtype == other.dtype == tf.bfloat16
         np.testing.assert_array_equal(np.asarray(one, np.float32), np.asarray(other, np.float32))
 
@@ -279,10 +294,10 @@ def test_a_large_network_does_one_step_a_call_and_a_small_one_many():
 
 def test_the_average_is_that_of_the_weights_of_all_steps_since_it_began():
     _, stepper, batches = make(optimizer="sgd", average_after=1)
-    carry, seen = stepper.zero_carry(), []
+    state, seen = stepper.zero_state(), []
     for step in range(6):
         share = max(0.0, 1 / (step - 1)) if step > 1 else 0.0  # begins behind the second step
-        _, _, carry = stepper([batches.batch(1, step)], carry, step + 1, [1.0], shares=[share])
+        _, _, state = stepper([batches.batch(1, step)], state, step + 1, [1.0], shares=[share])
         seen.append(stepper.weights(averaged=False))
     averages = stepper.weights(averaged=True)
     assert averages.keys() == seen[0].keys()
@@ -295,25 +310,24 @@ def test_weights_before_the_average_begins_leave_no_trace_in_it():
     """Not even infinite ones, of which nothing times is no number."""
     network, stepper, batches = make(optimizer="sgd", average_after=1)
     network.variables_by_name()["embedding"].assign(np.full((20, 8), np.inf, np.float32))
-    stepper([batches.batch(1, 0)], stepper.zero_carry(), 1, [0.0], shares=[0.0])
+    stepper([batches.batch(1, 0)], stepper.zero_state(), 1, [0.0], shares=[0.0])
     assert all(np.isfinite(average).all() for average in stepper.weights(averaged=True).values())
 
 
 def test_a_restored_average_goes_on():
     _, stepper, batches = make(average_after=1)
-    _, _, carry = stepper([batches.batch(1, 0)], stepper.zero_carry(), 1, [0.01], shares=[1.0])
+    _, _, state = stepper([batches.batch(1, 0)], stepper.zero_state(), 1, [0.01], shares=[1.0])
     _, other, _ = make(average_after=1)
-    other.restore(stepper.state(carry))
+    other.restore(stepper.snapshot(state))
     for name, average in stepper.weights(averaged=True).items():
         np.testing.assert_array_equal(other.weights(averaged=True)[name], average)
 
 
-@pytest.mark.parametrize("optimizer", ["rmsprop", "adam", "sgd"])
-def test_weights_shrink_by_the_decay_times_the_rate(optimizer: str):
+def test_weights_shrink_by_the_decay_times_the_rate():
     def moved(**settings: object) -> list[np.ndarray]:
-        network, stepper, batches = make(optimizer=optimizer, **settings)
+        network, stepper, batches = make(optimizer="sgd", **settings)
         before = [np.asarray(variable) for variable in network.trainable_variables]
-        stepper([batches.batch(1, 0)], stepper.zero_carry(), 1, [0.25])
+        stepper([batches.batch(1, 0)], stepper.zero_state(), 1, [0.25])
         return [np.asarray(now) - was for was, now in zip(before, network.trainable_variables, strict=True)]
 
     network, _, _ = make()
@@ -324,19 +338,19 @@ def test_weights_shrink_by_the_decay_times_the_rate(optimizer: str):
 def test_weights_go_back_to_those_that_the_run_began_with():
     """By the pull times the rate; and a run that goes on pulls to the same ones."""
     _, stepper, batches = make(optimizer="sgd", pull=0.1)
-    start = stepper.state(stepper.zero_carry())
-    _, _, carry = stepper([batches.batch(1, 0)], stepper.zero_carry(), 1, [0.5])
-    state = stepper.state(carry)
+    start = stepper.snapshot(stepper.zero_state())
+    _, _, state = stepper([batches.batch(1, 0)], stepper.zero_state(), 1, [0.5])
+    snapshot = stepper.snapshot(state)
 
     def moved(pull: float) -> dict[str, np.ndarray]:
         _, other, _ = make(optimizer="sgd", pull=pull)
-        kept = {name: each for name, each in state.items() if pull or not name.startswith("optimizer/start/")}
+        kept = {name: each for name, each in snapshot.items() if pull or not name.startswith("optimizer/start/")}
         _, _, behind = other([batches.batch(1, 1)], other.restore(kept), 2, [0.5])
-        return {name: each for name, each in other.state(behind).items() if name.startswith("weights/")}
+        return {name: each for name, each in other.snapshot(behind).items() if name.startswith("weights/")}
 
     plain = moved(0.0)
     for name, pulled in moved(0.1).items():
-        went_back = -0.5 * 0.1 * (state[name] - start[name])
+        went_back = -0.5 * 0.1 * (snapshot[name] - start[name])
         assert np.abs(went_back).max() > 1e-5
         np.testing.assert_allclose(pulled - plain[name], went_back, atol=2e-6, err_msg=name)
 
@@ -345,11 +359,11 @@ def test_label_smoothing_moves_the_weights_but_not_the_loss_that_is_told():
     plain, smoothed = (first_step_and_bias(optimizer="sgd", label_smoothing=share, clip=0) for share in (0.0, 0.5))
     assert plain[0] == smoothed[0]
     assert (plain[1] != smoothed[1]).any()
-    # With half of the odds for all alike, symbols that never come are pushed down half as hard.
+    # With half of the probability for all alike, tokens that never come are pushed down half as hard.
     assert abs(smoothed[1][START]) < abs(plain[1][START])
 
 
 def first_step_and_bias(**settings: object) -> tuple[float, np.ndarray]:
     network, stepper, batches = make(**settings)
-    [done], _, _ = stepper([batches.batch(1, 0)], stepper.zero_carry(), 1, [1.0])
+    [done], _, _ = stepper([batches.batch(1, 0)], stepper.zero_state(), 1, [1.0])
     return done.loss, np.asarray(network.output_bias)

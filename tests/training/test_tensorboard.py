@@ -1,6 +1,5 @@
 """What TensorBoard finds in the files: read back with its own reader."""
 
-import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -11,19 +10,28 @@ import numpy as np
 import pytest
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData  # pyright: ignore
 
-from tests.curves import curve, events, text
-from tests.saved_runs import made_report
-from tests.test_bundle import make_bundle
-from tests.training.test_progress import plan
-from wordgen.corpora.finding import open_corpus
+from tests.helpers.bundles import make_bundle
+from tests.helpers.curves import curve, events, text
+from tests.helpers.plans import plan
+from tests.helpers.saved_runs import made_loss, made_measurement
+from wordgen.corpus.finding import open_corpus
 from wordgen.dataset.encoding import Dataset, prepare
-from wordgen.evaluation.measures import predicted_symbols
+from wordgen.evaluation.measures import predicted_tokens
 from wordgen.text.settings import TextSettings
 from wordgen.training.event_file import EventFile
-from wordgen.training.projector import write_projector
-from wordgen.training.reports import Begun, EpochReport, Sample, StepReport
+from wordgen.training.reports import Begun, Ending, EpochReport, Sample, SampleReport, StepReport
 from wordgen.training.settings import TrainingSettings
-from wordgen.training.tensorboard import BITS, GRADIENT_NORM, LOSS, PERPLEXITY, REPORT, SAMPLES, TensorBoardWriter
+from wordgen.training.tensorboard import (
+    BITS,
+    DISTINCT,
+    GRADIENT_NORM,
+    LOSS,
+    PERPLEXITY,
+    REPORT,
+    SAMPLES,
+    TensorBoardWriter,
+    write_projector,
+)
 
 
 def test_a_run_that_goes_on_takes_back_what_it_does_again(tmp_path: Path):
@@ -95,7 +103,7 @@ def writing(tmp_path: Path, dataset: Dataset) -> Iterator[Writing]:
         planned = replace(
             plan(),
             folder=tmp_path,
-            statistics=dataset.statistics,
+            dataset=replace(plan().dataset, splits=dataset.statistics),
             settings=TrainingSettings(**settings),
         )
         weights = {"embedding": np.ones((303, 2), np.float32)}
@@ -105,7 +113,16 @@ def writing(tmp_path: Path, dataset: Dataset) -> Iterator[Writing]:
     assert warnings == []
 
 
-EPOCH = EpochReport(1, 20, 9.0, 8.0, True, 61.0, (Sample("greedy", "a <text>", "Once"), Sample("sample", "b")), False)
+EPOCH = EpochReport(
+    1,
+    20,
+    train_perplexity=9.0,
+    valid_perplexity=8.0,
+    best=True,
+    seconds=61.0,
+    samples=(Sample("greedy", "a <text>", "Once"), Sample("sample", "b")),
+    averaged=False,
+)
 
 
 def written(writer: TensorBoardWriter, first_step: int = 1) -> None:
@@ -123,17 +140,68 @@ def test_train_and_valid_share_a_chart(writing: Writing, tmp_path: Path):
     assert curve(tmp_path / "train", LOSS) == [(1, 2.0), (10, 2.0), (20, 2.0)]
 
 
-def test_bits_per_character_are_those_of_all_predicted_symbols(writing: Writing, tmp_path: Path, dataset: Dataset):
+def test_validations_and_samples_within_an_epoch_are_points_at_their_steps(writing: Writing, tmp_path: Path):
+    writer = writing(log_every=7)
+    writer.begun(Begun("one CPU", "float32", 40, 1))
+    for step in range(1, 21):
+        writer.stepped(StepReport(1, step, step, 2.0, 0.5, 0.001, 100, 0.1, first=step == 1))
+        if step == 8:
+            writer.validated(replace(EPOCH, step=8, valid_perplexity=7.0, samples=(), within=True))
+            writer.sampled(SampleReport(1, 8, (Sample("sample", "words"),), 0.5, 3))
+    writer.epoch_ended(EPOCH)
+    writer.close()
+    assert curve(tmp_path / "valid", PERPLEXITY) == [(8, 7.0), (20, 8.0)]
+    assert curve(tmp_path / "train", PERPLEXITY) == [(20, 9.0)]
+    assert curve(tmp_path / "train", LOSS) == [(1, 2.0), (7, 2.0), (14, 2.0)]
+    assert curve(tmp_path / "valid", DISTINCT) == [(8, 0.5)]
+    assert [event.step for event in events(tmp_path).Tensors(f"{SAMPLES}/sampled without prompt")] == [8, 20]
+
+
+def test_the_validation_of_a_run_that_was_stopped_within_an_epoch_is_gone_once_it_goes_on(
+    writing: Writing, tmp_path: Path
+):
+    written(writing())  # stopped at step 20, within its first epoch
+    writer, whole = writing(), replace(EPOCH, step=40, valid_perplexity=7.0)
+    writer.begun(Begun("one CPU", "float32", 80, 21))
+    writer.epoch_ended(whole)
+    writer.close()
+    assert curve(tmp_path / "valid", PERPLEXITY) == [(40, 7.0)]
+    assert [step for step, _ in curve(tmp_path / "train", LOSS)] == [1, 10, 20]
+    writer = writing()
+    writer.begun(Begun("one CPU", "float32", 80, 41, (whole,)))
+    writer.close()
+    assert curve(tmp_path / "valid", PERPLEXITY) == [(40, 7.0)]
+
+
+def test_samples_of_a_run_that_was_stopped_before_its_first_model_are_gone_once_it_goes_on(
+    writing: Writing, tmp_path: Path
+):
+    writer = writing(histograms=True)
+    writer.begun(Begun("one CPU", "float32", 40, 1))
+    writer.sampled(SampleReport(1, 8, (Sample("sample", "words"),), 0.5, 3))
+    writer.epoch_ended(replace(EPOCH, distinct_2=0.6, longest_copy=4))  # stopped at step 20, within its first epoch
+    writer.close()
+    writer = writing()
+    writer.begun(Begun("one CPU", "float32", 80, 21, sampled=8))
+    writer.close()
+    assert [event.step for event in events(tmp_path).Tensors(f"{SAMPLES}/sampled without prompt")] == [8]
+    assert curve(tmp_path / "valid", DISTINCT) == [(8, 0.5)]
+    tags = events(tmp_path).Tags()["tensors"]
+    assert f"{SAMPLES}/greedy with prompt Once" not in tags
+    assert "embedding" not in tags
+
+
+def test_bits_per_character_are_those_of_all_predicted_tokens(writing: Writing, tmp_path: Path, dataset: Dataset):
     written(writing())
     ((_, told),) = curve(tmp_path / "valid", BITS)
-    nats = np.log(8.0) * predicted_symbols(dataset.ids["valid"])
+    nats = np.log(8.0) * predicted_tokens(dataset.ids["valid"])
     assert told == pytest.approx(nats / np.log(2) / dataset.statistics["valid"].all_characters)
 
 
 def test_samples_are_told_by_mode_and_seed_step_by_step(writing: Writing, tmp_path: Path):
     written(writing())
-    assert text(tmp_path, f"{SAMPLES}/greedy from Once") == "    a <text>"
-    assert text(tmp_path, f"{SAMPLES}/sampled begun anew") == "    b"
+    assert text(tmp_path, f"{SAMPLES}/greedy with prompt Once") == "    a <text>"
+    assert text(tmp_path, f"{SAMPLES}/sampled without prompt") == "    b"
 
 
 def test_settings_are_told_once_so_that_runs_can_be_compared(writing: Writing, tmp_path: Path):
@@ -147,13 +215,18 @@ def test_settings_are_told_once_so_that_runs_can_be_compared(writing: Writing, t
     assert [step for step, _ in curve(tmp_path / "train", GRADIENT_NORM)] == [1, 10, 20]
 
 
-def test_the_report_of_a_run_that_has_nothing_left_to_learn_stands_at_its_last_step(writing: Writing, tmp_path: Path):
-    (tmp_path / "report.json").write_text(json.dumps(made_report(run="tale", seconds=61.0)))
+def test_the_report_of_a_run_stands_at_its_last_step(writing: Writing, tmp_path: Path):
     writer = writing()
     writer.begun(Begun("one CPU", "float32", 40, 41))
-    writer.page_written(tmp_path / "report.html")
+    writer.ended(Ending("all epochs done", False, True, EPOCH, 104.0, None, 61.0))
+    writer.compared(made_measurement(8.0, 1.25, unigram=made_loss(104.0)))
     writer.close()
     assert [event.step for event in events(tmp_path).Tensors(REPORT)] == [40]
+    told = text(tmp_path, REPORT)
+    assert "tale: all epochs done, after 1 min 01 s" in told
+    assert "validation perplexity 8.00, 1.250 bits per character" in told
+    assert "word frequencies" in told
+    assert "The saved model is from epoch 1." in told
 
 
 @pytest.mark.parametrize("histograms", [False, True])
@@ -165,7 +238,7 @@ def test_histograms_are_drawn_where_they_are_asked_for(histograms: bool, writing
 def test_curves_that_cannot_be_written_warn_once_and_train_on(tmp_path: Path, dataset: Dataset):
     (tmp_path / "train").write_text("a file where the folder of the curves should be")
     warnings: list[str] = []
-    planned = replace(plan(), folder=tmp_path, statistics=dataset.statistics)
+    planned = replace(plan(), folder=tmp_path, dataset=replace(plan().dataset, splits=dataset.statistics))
     written(TensorBoardWriter(planned, dataset, {}, dict, warnings.append))
     assert len(warnings) == 1
     assert warnings[0].startswith("The curves for TensorBoard cannot be written")

@@ -1,12 +1,12 @@
 """Every tab of a real TensorBoard, looked at in a real Chromium."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from tests.browser import PROGRAMS, Page, find_chromium, open_browser
-from tests.conftest import trained_in
-from tests.tensorboard_server import tensorboard
+from tests.helpers.browser import PROGRAMS, Page, find_chromium, open_browser
+from tests.helpers.tensorboard_server import tensorboard
 from wordgen.training.tensorboard import BITS, LONGEST_COPY, PERPLEXITY, PLAN, REPORT, SAMPLES, SPEED
 
 pytestmark = [
@@ -24,11 +24,8 @@ SHOWN = """
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    room = trained_in(
-        tmp_path_factory.mktemp("watched"), "spells", "small", "--layers 2 --units 48 --epochs 3 --histograms"
-    )
-    with tensorboard(room, room / "tensorboard.log") as served:
+def address(trained_room: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with tensorboard(trained_room, tmp_path_factory.mktemp("watched") / "tensorboard.log") as served:
         yield served
 
 
@@ -54,7 +51,13 @@ def _heading(tag: str) -> str:
         ("scalars", ["small/train", "small/valid", PERPLEXITY, SPEED.split("/")[0]]),
         (
             "text",
-            [f"{SAMPLES}/greedy begun anew", f"{SAMPLES}/sampled from", PLAN, REPORT, "spells, english by the line"],
+            [
+                f"{SAMPLES}/greedy without prompt",
+                f"{SAMPLES}/sampled with prompt",
+                PLAN,
+                REPORT,
+                "one passage per line",
+            ],
         ),
         ("hparams", ["Trial ID", "small", "corpus", "spells", f"valid.{PERPLEXITY}"]),
         ("projector", ["Points: 770", "Dimension: 48"]),

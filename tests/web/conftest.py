@@ -5,17 +5,18 @@ from pathlib import Path
 
 import pytest
 
-from tests.browser import Page, open_browser
-from tests.playground import Playground, make_model, served
-from tests.playground_page import READY
+from tests.helpers.browser import Page, open_browser
+from tests.helpers.playground import Playground, make_model, served
+from tests.helpers.playground_page import READY
 from wordgen.generation.trained import TrainedModel
-from wordgen.run_folder import load
+from wordgen.run.folder import load
 
 
 @pytest.fixture(scope="session")
 def playground_room(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a model of the spells and one of the Japanese lyrics."""
+    """A folder with a model of the spells, one of the Japanese lyrics and one of the airs."""
     room = tmp_path_factory.mktemp("playground")
+    make_model(room / "saved_models" / "airs", "airs")
     make_model(room / "saved_models" / "lyrics", "lyrics")
     make_model(room / "saved_models" / "spells", "spells")
     return room

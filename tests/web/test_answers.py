@@ -7,34 +7,36 @@ from typing import Any
 
 import pytest
 
-from tests.playground import Playground, plain_text, save_drawn
-from wordgen.corpora.finding import open_corpus
+from tests.helpers.music import music_bundle
+from tests.helpers.playground import Playground, plain_text, save_drawn
+from wordgen.corpus.finding import open_corpus
 from wordgen.dataset.unknown_words import UnknownWords
 from wordgen.errors import SettingError
 from wordgen.generation.settings import GenerationSettings
 from wordgen.generation.trained import TrainedModel
-from wordgen.run_folder import load
-from wordgen.text.escapes import UNKNOWN_TOKEN
+from wordgen.model.bundle import save_bundle
+from wordgen.run.folder import load
+from wordgen.text.marks import UNKNOWN_TOKEN
 from wordgen.text.vocabulary import Vocabulary
 from wordgen.web import answers
-from wordgen.web.asked import NextWordsAsked, TextAsked
-from wordgen.web.shelf import Shelf
+from wordgen.web.answers import ModelStore
+from wordgen.web.requests import NextWordsRequest, TextRequest
 
 KNOWN_LINE = "The caster"
 
 
 def nothing() -> None:
-    """Between two symbols."""
+    """Between two tokens."""
 
 
 @pytest.fixture
-def shelf(playground_room: Path, monkeypatch: pytest.MonkeyPatch) -> Shelf:
+def store(playground_room: Path, monkeypatch: pytest.MonkeyPatch) -> ModelStore:
     monkeypatch.chdir(playground_room)
-    return Shelf([])
+    return ModelStore([])
 
 
-def told(shelf: Shelf, **asked: Any) -> dict[str, Any]:
-    return answers.whole_text(list(answers.text(shelf, TextAsked(**{"model": "spells", **asked}), nothing)))
+def told(store: ModelStore, **asked: Any) -> dict[str, Any]:
+    return answers.whole_text(list(answers.text(store, TextRequest(**{"model": "spells", **asked}), nothing)))
 
 
 @pytest.mark.parametrize(
@@ -48,25 +50,25 @@ def told(shelf: Shelf, **asked: Any) -> dict[str, Any]:
     ],
 )
 def test_the_words_are_those_that_the_model_writes_with_their_surprisal(
-    settings: dict[str, Any], shelf: Shelf, spells: TrainedModel
+    settings: dict[str, Any], store: ModelStore, spells: TrainedModel
 ):
-    answer = told(shelf, seed=KNOWN_LINE, random_seed=4, **settings)
+    answer = told(store, seed=KNOWN_LINE, random_seed=4, **settings)
     (text,) = spells.generate(KNOWN_LINE, random_seed=4, **settings)
     assert answer["text"] == text.text
-    assert [symbol for word in answer["words"] for symbol in word["symbols"]] == list(text.symbols)
+    assert [token for word in answer["words"] for token in word["tokens"]] == list(text.tokens)
     bits = [-each / math.log(2) for each in text.log_probabilities]
     assert [word["bits"] for word in answer["words"]] == pytest.approx(bits, abs=1e-3)
     assert (answer["ended"], answer["random_seed"]) == (text.ended, 4)
     assert answer["perplexity"] == pytest.approx(text.perplexity, rel=1e-3)
-    copies = [(each.start, each.symbols, each.file, each.line) for each in spells.copies(text)]
-    assert [(each["start"], each["symbols"], each["file"], each["line"]) for each in answer["copies"]] == copies
+    copies = [(each.start, each.tokens, each.file, each.line) for each in spells.copies(text)]
+    assert [(each["start"], each["tokens"], each["file"], each["line"]) for each in answer["copies"]] == copies
 
 
-def test_going_on_from_symbols_is_going_on_from_their_text(shelf: Shelf):
-    first = told(shelf, seed=KNOWN_LINE, length=10, mode="greedy")
-    symbols = [symbol for word in first["seed_words"] + first["words"] for symbol in word["symbols"]]
-    rest = told(shelf, symbols=tuple(symbols[:6]), length=6, mode="greedy")
-    assert [word["symbols"][0] for word in rest["words"]] == symbols[6:]
+def test_going_on_from_tokens_is_going_on_from_their_text(store: ModelStore):
+    first = told(store, seed=KNOWN_LINE, length=10, mode="greedy")
+    tokens = [token for word in first["seed_words"] + first["words"] for token in word["tokens"]]
+    rest = told(store, tokens=tuple(tokens[:6]), length=6, mode="greedy")
+    assert [word["tokens"][0] for word in rest["words"]] == tokens[6:]
     assert rest["text"] == first["text"][-len(rest["text"]) :]
 
 
@@ -77,28 +79,28 @@ def test_a_word_in_the_place_of_unknown_is_said_to_be_one_and_may_be_gone_on_fro
     unknown = UnknownWords(("owl", "Wren"), ((3, 0, 4, False), (2, 1, 4, True)))
     save_drawn(tmp_path / "saved_models" / "moon", vocabulary, plain_text(), always=UNKNOWN_TOKEN, unknown=unknown)
     monkeypatch.chdir(tmp_path)
-    answer = told(Shelf([]), model="moon", seed="moon", length=7, stop="line", at_least=7)
+    answer = told(ModelStore([]), model="moon", seed="moon", length=7, stop="line", at_least=7)
     assert [word["put_in"] for word in answer["words"]] == [True, False] * 3 + [True]
     assert {word["piece"].strip().lower() for word in answer["words"][::2]} <= {"owl", "wren"}
-    symbols = [symbol for word in answer["words"][:3] for symbol in word["symbols"]]
-    rest = told(Shelf([]), model="moon", seed="moon", symbols=tuple(symbols), length=3)
+    tokens = [token for word in answer["words"][:3] for token in word["tokens"]]
+    rest = told(ModelStore([]), model="moon", seed="moon", tokens=tuple(tokens), length=3)
     assert [word["put_in"] for word in rest["words"]] == [False, True, False]
-    (offers,) = answers.next_words(Shelf([]), NextWordsAsked(model="moon", seed="moon", number=1), nothing)
+    (offers,) = answers.next_words(ModelStore([]), NextWordsRequest(model="moon", seed="moon", number=1), nothing)
     assert offers["words"][0]["word"].lower() in ("owl", "wren")
-    with pytest.raises(SettingError, match="'eagle' is no symbol of this model"):
-        told(Shelf([]), model="moon", symbols=("eagle",), length=3)
+    with pytest.raises(SettingError, match="'eagle' is not a token of this model"):
+        told(ModelStore([]), model="moon", tokens=("eagle",), length=3)
 
 
-def test_the_alternatives_are_the_models_own_next_words(shelf: Shelf, spells: TrainedModel):
-    (answer,) = answers.next_words(shelf, NextWordsAsked(model="spells", seed=KNOWN_LINE, number=7), nothing)
-    expected = [(each.word, [each.symbol], each.probability) for each in spells.next_words(KNOWN_LINE, 7)]
-    assert [(each["word"], each["symbols"], each["probability"]) for each in answer["words"]] == expected
+def test_the_alternatives_are_the_models_own_next_words(store: ModelStore, spells: TrainedModel):
+    (answer,) = answers.next_words(store, NextWordsRequest(model="spells", seed=KNOWN_LINE, number=7), nothing)
+    expected = [(each.word, [each.token], each.probability) for each in spells.next_words(KNOWN_LINE, 7)]
+    assert [(each["word"], each["tokens"], each["probability"]) for each in answer["words"]] == expected
 
 
-def test_a_piece_of_the_training_text_is_told_with_its_line(shelf: Shelf, spells: TrainedModel):
+def test_a_piece_of_the_training_text_is_told_with_its_line(store: ModelStore, spells: TrainedModel):
     lines = Path(open_corpus("spells").files[0]).read_text(encoding="utf-8").split("\n")
     number, line = next((n, each) for n, each in enumerate(lines, 1) if len(each.split()) > 9)
-    answer = told(shelf, seed=line, length=1)
+    answer = told(store, seed=line, length=1)
     assert answer["copies"][0]["line"] == number
     assert answer["copies"][0]["file"] == "spells.txt"
     assert answer["copies"][0]["text"] in line
@@ -108,35 +110,51 @@ def test_a_model_without_an_index_does_not_know_of_copies(tmp_path: Path, monkey
     vocabulary = Vocabulary.from_counts({"moon": 3, "light": 2, "￭.": 1}, 100, 1)
     save_drawn(tmp_path / "saved_models" / "moon", vocabulary, plain_text())
     monkeypatch.chdir(tmp_path)
-    assert told(Shelf([]), model="moon", length=4)["copies"] is None
+    assert told(ModelStore([]), model="moon", length=4)["copies"] is None
     with pytest.raises(SettingError, match="no copy index"):
-        told(Shelf([]), model="moon", length=4, max_copy=5)
+        told(ModelStore([]), model="moon", length=4, max_copy=5)
 
 
 def test_a_word_that_is_spelled_out_is_one_word(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     vocabulary = Vocabulary.from_counts({"moon": 3, "light": 2, "rare": 1}, 400, 2, spelling=True)
     save_drawn(tmp_path / "saved_models" / "moon", vocabulary, plain_text())
     monkeypatch.chdir(tmp_path)
-    answer = told(Shelf([]), model="moon", seed="moon zebra light", length=80, random_seed=2)
+    answer = told(ModelStore([]), model="moon", seed="moon zebra light", length=80, random_seed=2)
     assert [word["piece"].strip() for word in answer["seed_words"]] == ["moon", "zebra", "light"]
-    assert len(answer["seed_words"][1]["symbols"]) == 6
-    spelled = [word for word in answer["words"][:-1] if len(word["symbols"]) > 1]
+    assert len(answer["seed_words"][1]["tokens"]) == 6
+    spelled = [word for word in answer["words"][:-1] if len(word["tokens"]) > 1]
     assert spelled
     assert all(word["piece"].strip() for word in spelled)
     (text,) = load("saved_models/moon").generate("moon zebra light", length=80, random_seed=2)
     assert "".join(word["piece"] for word in answer["seed_words"] + answer["words"]) == text.text
 
 
-def test_what_a_seed_has_that_is_unknown_is_told(shelf: Shelf):
-    answer = told(shelf, seed="The castr", length=1)
+def test_how_often_a_valid_tune_was_drawn_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    save_bundle(music_bundle("abc", ["C", "D", "|"]), tmp_path / "saved_models" / "tunes")
+    tunes, draws = load("tunes"), []
+    for number in range(5, 10):
+        asked: dict[str, Any] = {"only_valid": True, "temperature": 1.0, "length": 30, "random_seed": number}
+        answer = told(ModelStore([]), model="tunes", seed="M:none\nL:1/8\nK:C\nC", **asked)
+        (text,) = tunes.generate("M:none\nL:1/8\nK:C\nC", **asked)
+        assert answer["draws"] == text.draws
+        assert text.text.endswith(answer["text"])  # the answer has only those tokens of the prompt that the model knows
+        assert len(answer["text"]) > 1
+        draws.append(answer["draws"])
+    assert max(draws) > 1
+    assert told(ModelStore([]), model="tunes", length=3)["draws"] == 1
+
+
+def test_what_a_seed_has_that_is_unknown_is_told(store: ModelStore):
+    answer = told(store, seed="The castr", length=1)
     assert answer["unknown"][0]["word"] == "castr"
     assert "caster" in answer["unknown"][0]["near"]
-    with pytest.raises(SettingError, match="'castr' is no symbol of this model"):
-        told(shelf, symbols=("castr",))
+    with pytest.raises(SettingError, match="'castr' is not a token of this model"):
+        told(store, tokens=("castr",))
 
 
 @pytest.mark.parametrize("mode", ["sample", "beam"])
-def test_the_work_stops_between_two_symbols(mode: str, spells: TrainedModel):
+def test_the_work_stops_between_two_tokens(mode: str, spells: TrainedModel):
     class EnoughError(Exception):
         pass
 
@@ -168,7 +186,7 @@ def test_where_a_model_begins_with_signs_common_words_are_the_examples(tmp_path:
     vocabulary = Vocabulary.from_counts({"=": 9, "There": 5, "there": 5, "A": 4, "Frodo": 3}, 100, 1)
     save_drawn(tmp_path / "saved_models" / "signs", vocabulary, plain_text(), always="=")
     monkeypatch.chdir(tmp_path)
-    (told_of,) = answers.about_model(Shelf([]), "signs", nothing)
+    (told_of,) = answers.about_model(ModelStore([]), "signs", nothing)
     assert told_of["examples"] == ["There", "Frodo"]
 
 
@@ -176,11 +194,11 @@ def test_a_text_is_scored_as_the_model_scores_it(playground: Playground, spells:
     text = "The caster sleeps. A light goes out."
     answer = playground.post("/api/score", model="spells", text=text).content
     score = spells.score(text)
-    assert [each["bits"] for each in answer["words"]] == pytest.approx([s.surprisal for s in score.symbols], abs=1e-3)
+    assert [each["bits"] for each in answer["words"]] == pytest.approx([s.surprisal for s in score.tokens], abs=1e-3)
     assert "".join(each["piece"] for each in answer["words"]) == text
     assert [each["text"] for each in answer["sentences"]] == [each.text for each in score.sentences]
     refused = playground.post("/api/score", model="spells", text="  ")
-    assert (refused.status, refused.content["error"]) == (422, "text holds nothing to score: give some words.")
+    assert (refused.status, refused.content["error"]) == (422, "text has no tokens to score: give at least one word.")
 
 
 def test_the_lines_of_a_stream_are_the_whole_text(playground: Playground):

@@ -4,14 +4,16 @@ from typing import Any
 
 import pytest
 
-from tests.page_reader import read_page
-from tests.playground import Playground
+from tests.helpers.page_reader import read_page
+from tests.helpers.playground import Playground
+from tests.helpers.tunes import TUNE
 
 ASKED = {
     "/api/write": {"model": "spells", "seed": "The caster", "length": 3},
     "/api/text": {"model": "spells", "seed": "The castr", "length": 3},
     "/api/next": {"model": "spells", "seed": "The caster"},
     "/api/score": {"model": "spells", "text": "The caster sleeps."},
+    "/api/music": {"model": "airs", "text": TUNE},
 }
 PYTHON = {"string": str, "number": (int, float), "integer": int, "boolean": bool, "null": type(None), "array": list}
 

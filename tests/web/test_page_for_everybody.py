@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.browser import PROGRAMS, Page, find_chromium
-from tests.playground import plain_text, save_drawn, served
-from tests.playground_page import LISTED, READY, WRITTEN, set_number, words, write
+from tests.helpers.browser import PROGRAMS, Page, find_chromium
+from tests.helpers.playground import plain_text, save_drawn, served
+from tests.helpers.playground_page import LISTED, READY, WRITTEN, set_number, words, write
 from wordgen.text.vocabulary import Vocabulary
 
 pytestmark = [
@@ -97,7 +97,7 @@ def test_where_the_browser_does_not_let_it_copy_it_selects_the_text_and_says_so(
     write(page, "The caster")
     page.value("Object.defineProperty(navigator, 'clipboard', { value: undefined })")
     page.click(".copy-text")
-    page.wait("document.querySelector('.status').innerText.includes('copy it yourself')")
+    page.wait("document.querySelector('.status').innerText.includes('so you can copy it yourself')")
     assert page.value("getSelection().toString()").startswith("The caster")
 
 
@@ -172,7 +172,7 @@ def test_a_text_that_breaks_off_is_told_and_stays(chromium: Page, playground_roo
         chromium.wait("document.querySelectorAll('.word').length > 50")
         leaving.process.kill()
         chromium.wait("document.querySelector('.status.problem')")
-        assert chromium.text(".status") == "The text broke off: is wordgen serve still running?"
+        assert chromium.text(".status") == "The text was interrupted. Is wordgen serve still running?"
         assert len(words(chromium)) > 50
         assert chromium.value("document.querySelector('#stop').disabled")
 
@@ -184,4 +184,4 @@ def test_a_server_that_has_gone_is_told(chromium: Page, playground_room: Path):
         leaving.stop()
     chromium.click("#write")
     chromium.wait("document.querySelector('.status.problem')")
-    assert chromium.text(".status") == "The server does not answer: is wordgen serve still running?"
+    assert chromium.text(".status") == "The server does not answer. Is wordgen serve still running?"

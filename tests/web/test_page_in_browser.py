@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.browser import PROGRAMS, Page, find_chromium
-from tests.playground import served
-from tests.playground_page import LISTED, READY, WRITTEN, choose, set_number, words, write
-from wordgen.corpora.finding import open_corpus
+from tests.helpers.browser import PROGRAMS, Page, find_chromium
+from tests.helpers.playground import served
+from tests.helpers.playground_page import LISTED, READY, WRITTEN, choose, choose_model, set_number, words, write
+from wordgen.corpus.finding import open_corpus
 
 pytestmark = [
     pytest.mark.browser,
@@ -18,7 +18,7 @@ NAMES = "[...document.querySelectorAll('#alternatives-list button')].map(each =>
 
 
 def test_what_is_typed_is_written_on_each_word_tinted_by_its_surprisal(page: Page):
-    choose(page, ".model", "spells")
+    choose_model(page, "spells")
     set_number(page, "length", "20")
     write(page, "The caster")
     assert words(page)[:2] == ["The", "caster"]
@@ -29,7 +29,7 @@ def test_what_is_typed_is_written_on_each_word_tinted_by_its_surprisal(page: Pag
     for tint, title in list(zip(tints, titles, strict=True))[2:]:
         bits = float(re.match(r"([\d.]+) bits: one in ", title)[1])  # pyright: ignore[reportOptionalSubscript]
         assert float(tint) == pytest.approx(min(bits / 14, 1), abs=0.01)
-    assert re.match(r"20 symbols in [\d.]+ s: the length is up\. Perplexity ", page.text(".status"))
+    assert re.match(r"20 tokens in [\d.]+ s: the length is reached\. Perplexity ", page.text(".status"))
     backgrounds = page.value(
         "[...document.querySelectorAll('.word')].map(word => getComputedStyle(word).backgroundColor)"
     )
@@ -55,17 +55,17 @@ def test_words_stream_in_and_a_text_can_be_stopped(chromium: Page, playground_ro
 
 
 def test_another_word_can_be_chosen_to_go_on_from(page: Page):
-    choose(page, ".model", "spells")
+    choose_model(page, "spells")
     write(page, "The caster")
     before = words(page)
     page.click(".word", 6)
     page.wait(LISTED)
-    odds = page.value(
+    probs = page.value(
         "[...document.querySelectorAll('.bar')].map(bar => Number(bar.style.getPropertyValue('--share')))"
     )
-    assert len(odds) == 12
-    assert odds == sorted(odds, reverse=True)
-    assert odds[0] == 1
+    assert len(probs) == 12
+    assert probs == sorted(probs, reverse=True)
+    assert probs[0] == 1
     names = page.value(NAMES)
     number = next(n for n, name in enumerate(names) if name not in (before[6], "(end)"))
     page.click("#alternatives-list button", number)
@@ -77,7 +77,7 @@ def test_another_word_can_be_chosen_to_go_on_from(page: Page):
 
 
 def test_an_answer_that_comes_late_is_not_taken_for_that_of_another_word(page: Page):
-    choose(page, ".model", "spells")
+    choose_model(page, "spells")
     write(page, "The caster")
     page.value(
         """(() => {
@@ -89,7 +89,7 @@ def test_an_answer_that_comes_late_is_not_taken_for_that_of_another_word(page: P
         })()"""
     )
     page.click(".word", 3)
-    page.wait("document.querySelector('#alternatives-status').innerText === 'Looking …'")
+    page.wait("document.querySelector('#alternatives-status').innerText === 'Loading …'")
     page.press("Escape")
     page.click(".word", 6)
     page.wait(LISTED)
@@ -101,10 +101,10 @@ def test_an_answer_that_comes_late_is_not_taken_for_that_of_another_word(page: P
 
 
 def test_the_alternatives_are_those_of_the_model_that_wrote(page: Page):
-    choose(page, ".model", "spells")
+    choose_model(page, "spells")
     write(page, "The caster")
     before = words(page)
-    choose(page, ".model", "lyrics")
+    choose_model(page, "lyrics")
     page.click(".word", 4)
     page.wait(LISTED)
     page.click("#alternatives-list button", 1)
@@ -118,7 +118,7 @@ def test_spaces_and_ends_have_signs_to_be_chosen_by(page: Page):
         """import('/words.js').then(({ Words }) => {
           const element = document.createElement('p');
           const words = new Words(element, () => {});
-          for (const piece of ['a', ' b', '', '\\n\\nc', '\\n', '\u3000', ', ']) words.add({ piece, symbols: ['x'] });
+          for (const piece of ['a', ' b', '', '\\n\\nc', '\\n', '\u3000', ', ']) words.add({ piece, tokens: ['x'] });
           const whole = element.textContent;
           words.keep(2);
           return [[...element.querySelectorAll('.word')].map(word => word.textContent), whole, element.textContent];
@@ -130,12 +130,12 @@ def test_spaces_and_ends_have_signs_to_be_chosen_by(page: Page):
 def test_two_models_or_two_settings_stand_side_by_side(page: Page):
     page.click("#compare")
     page.wait("document.querySelectorAll('.side').length === 2")
-    choose(page, ".model", "spells", 0)
-    choose(page, ".model", "lyrics", 1)
+    choose_model(page, "spells", 0)
+    choose_model(page, "lyrics", 1)
     write(page, "")
     assert words(page, 0) != words(page, 1)
     assert re.search("[ぁ-ん]", "".join(words(page, 1)))
-    choose(page, ".model", "spells", 1)
+    choose_model(page, "spells", 1)
     choose(page, "select[name=mode]", "greedy", 0)
     choose(page, "select[name=mode]", "greedy", 1)
     write(page, "The caster")
@@ -149,12 +149,12 @@ def test_two_models_or_two_settings_stand_side_by_side(page: Page):
 def test_what_stands_in_the_training_text_is_marked_with_its_line(page: Page):
     lines = Path(open_corpus("spells").files[0]).read_text(encoding="utf-8").split("\n")
     number, line = next((n, each) for n, each in enumerate(lines, 1) if len(each.split()) > 9)
-    choose(page, ".model", "spells")
+    choose_model(page, "spells")
     page.wait("document.querySelector('.network').textContent.includes('spells')")
     write(page, line)
     titles = page.value("[...document.querySelectorAll('.word.copied')].map(word => word.title)")
     assert len(titles) >= 10
-    assert titles[0].startswith(f"Word for word in the training text: spells.txt, line {number} (")
+    assert titles[0].startswith(f"Copied from the training text: spells.txt, line {number} (")
     page.click(".word", 3)
     page.wait(LISTED)
     assert f"spells.txt, line {number}" in page.text("#alternatives-facts")
@@ -162,7 +162,7 @@ def test_what_stands_in_the_training_text_is_marked_with_its_line(page: Page):
 
 
 def test_an_example_is_a_click_away_and_japanese_works(page: Page):
-    choose(page, ".model", "lyrics")
+    choose_model(page, "lyrics")
     page.wait("/[ぁ-ん一-龠]/.test(document.querySelector('#examples').innerText)")
     example = page.text("#examples button")
     page.click("#examples button")
@@ -170,3 +170,32 @@ def test_an_example_is_a_click_away_and_japanese_works(page: Page):
     assert page.value("document.querySelector('#seed').value") == example
     assert page.text(".text").replace("¶", "").startswith(example)
     assert " " not in page.text(".text").split("\n")[0]
+
+
+def test_settings_of_tunes_are_shown_for_models_of_tunes_alone(page: Page):
+    hidden = (
+        "['key', 'metre', 'only_valid', 'max_copy_notes']"
+        ".map(name => document.querySelector(`[name=${name}]`).closest('fieldset').hidden)"
+    )
+    choose_model(page, "airs")
+    assert page.value(hidden) == [False] * 4
+    page.value("document.querySelector('[name=key]').value = 'D'")
+    choose_model(page, "spells")
+    assert page.value(hidden) == [True] * 4
+    write(page, "The caster")
+    assert page.text(".status").startswith("50 tokens in ")  # the key was not sent
+
+
+def test_copies_can_be_forbidden_where_there_is_an_index(page: Page):
+    disabled = page.value(
+        """(async () => {
+          const { Controls } = await import('/controls.js');
+          const { settings } = await (await fetch('/api/settings')).json();
+          const controls = new Controls(settings, document.createElement('div'), document.createElement('div'));
+          return [true, false].map((knows_copies) => {
+            controls.setModel({ knows_copies, writes_tunes: true });
+            return ['max_copy', 'max_copy_notes'].map((name) => controls.of(name).fieldset.disabled);
+          });
+        })()"""
+    )
+    assert disabled == [[False, False], [True, True]]

@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 
 import wordgen.web
-from tests.playground import Playground
+from tests.helpers.playground import Playground
+from wordgen.report.music import PAGE_FILES, scripts
 
 STATIC = Path(wordgen.web.__file__).parent / "static"
-FILES = sorted(STATIC.iterdir())
+FILES = [*sorted(STATIC.iterdir()), *PAGE_FILES]
 HTML = (STATIC / "index.html").read_text(encoding="utf-8")
 
 
@@ -50,3 +51,9 @@ def test_each_file_is_served_as_what_it_is(playground: Playground):
         assert answer.status == 200
         assert answer.headers["content-type"].startswith(kinds[path.suffix])
         assert answer.body == path.read_bytes()
+
+
+def test_the_program_that_draws_scores_is_served_with_its_licence(playground: Playground):
+    answer = playground.ask("GET", "/abcjs.js")
+    assert answer.headers["content-type"].startswith("text/javascript")
+    assert answer.body == scripts().abcjs.encode()

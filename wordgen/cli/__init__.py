@@ -1,1 +1,1 @@
-"""The command line: flags made from the settings, verbs that call the Python API."""
+"""The command line. Its flags are made from the settings, and its verbs call the Python API."""

@@ -1,25 +1,26 @@
-"""`wordgen corpora`: the texts that are known by name, what is in them, and more of your own. No TensorFlow here."""
+"""`wordgen corpora`: list the texts that wordgen knows by name, examine one, add your own.
+
+This module must not import TensorFlow.
+"""
 
 import argparse
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from wordgen.cli.exits import EXIT_OK
-from wordgen.cli.flags import Parser, action_parser, add_flags, settings_from, verb_parser
-from wordgen.cli.output import on_screen, put, show
-from wordgen.cli.waiting import fetching, reading
-from wordgen.commands import TRY
-from wordgen.corpora.settings import STANDARD_INPUT, Description, ReadingSettings
+from wordgen.cli.flags import Parser, action_parser, add_flags, add_switch, settings_from, verb_parser
+from wordgen.cli.output import facts, fetching, on_screen, put, reading, section, show, table
+from wordgen.corpus.settings import STANDARD_INPUT, Description, ReadingSettings
+from wordgen.errors import EXIT_OK
 from wordgen.files import shown_size
-from wordgen.text.escapes import JOINER, RESERVED
-from wordgen.text.lines import LINE_BREAK
+from wordgen.run.commands import TRY
+from wordgen.text.marks import JOINER, LINE_BREAK, RESERVED
 from wordgen.text.settings import TextSettings, TokenizerSettings
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from wordgen.corpora.corpus import Corpus
-    from wordgen.corpora.listing import KnownText
+    from wordgen.corpus.corpus import Corpus
+    from wordgen.corpus.listing import KnownText
     from wordgen.dataset.survey import Survey
 
 _USUAL_VOCABULARY, _ = TextSettings().limits(all_words=False)
@@ -31,42 +32,31 @@ _SPACES = {" ": "␣", "\u3000": "□"}
 
 
 def make_parser(prog: str) -> Parser:
-    parser = verb_parser(prog, "List the texts that wordgen knows by name, look into one, add your own.", "show lotr")
+    parser = verb_parser(
+        prog, "List the texts that wordgen knows by name, show one, or add your own.", "show lotr", of_runs=False
+    )
     parser.set_defaults(action=_list)
     actions = parser.add_subparsers(metavar="ACTION")
-    _make_list_parser(actions)
-    _make_show_parser(actions)
-    _make_add_parser(actions)
+    help = "list all texts that --corpus knows by name (also without ACTION)"
+    action_parser(actions, "list", _list, help, "", of_runs=False)
+
+    help = "show the passages and tokens of a text, and the share of it that a vocabulary covers"
+    show_parser = action_parser(actions, "show", _show, help, "lotr", of_runs=False)
+    help = "a name from the list, text files, folders of text files, or - for standard input"
+    show_parser.add_argument("corpus", nargs="+", metavar="NAME", help=help)
+    add_flags(show_parser, ReadingSettings, "reading the text")
+    add_flags(show_parser, TokenizerSettings, "tokens")
+
+    help = "add a text of your own to the list, with a name for --corpus"
+    add_parser = action_parser(actions, "add", _add, help, 'sea moby.txt --title "Moby-Dick"', of_runs=False)
+    add_parser.add_argument("name", metavar="NAME", help="the name of the text")
+    help = "its files (.txt, .md, .html, .docx, .epub, .abc, .mid), or folders of such files"
+    add_parser.add_argument("files", nargs="+", metavar="FILE", help=help)
+    add_flags(add_parser, Description, "description")
+    add_flags(add_parser, ReadingSettings, "reading the text")
+    add_flags(add_parser, TokenizerSettings, "tokens")
+    add_switch(add_parser, "--replace", "replace your own text of the same name")
     return parser
-
-
-def _make_list_parser(actions: "argparse._SubParsersAction[Parser]") -> None:
-    parser = action_parser(actions, "list", "list all texts that --corpus knows by name (without ACTION, too)", "")
-    parser.set_defaults(action=_list)
-
-
-def _make_show_parser(actions: "argparse._SubParsersAction[Parser]") -> None:
-    what_it_does = "show what a text is made of: its symbols, and how many of them a vocabulary covers"
-    parser = action_parser(actions, "show", what_it_does, "lotr")
-    names = "a name of the list, text files, folders of them, or - for standard input"
-    parser.add_argument("corpus", nargs="+", metavar="NAME", help=names)
-    add_flags(parser, ReadingSettings, "how it is read")
-    add_flags(parser, TokenizerSettings, "its symbols")
-    parser.set_defaults(action=_show)
-
-
-def _make_add_parser(actions: "argparse._SubParsersAction[Parser]") -> None:
-    what_it_does = "give a text of yours a name, for --corpus and for the list"
-    parser = action_parser(actions, "add", what_it_does, 'sea moby.txt --title "Moby-Dick"')
-    parser.add_argument("name", metavar="NAME", help="what to call it")
-    parser.add_argument(
-        "files", nargs="+", metavar="FILE", help="its files (.txt, .md, .html, .docx, .epub), or a folder of them"
-    )
-    add_flags(parser, Description, "what it is")
-    add_flags(parser, ReadingSettings, "how it is read")
-    add_flags(parser, TokenizerSettings, "its symbols")
-    parser.add_argument("--replace", action="store_true", help="put it in the place of one of yours (default: no)")
-    parser.set_defaults(action=_add)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -75,146 +65,132 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _list(arguments: argparse.Namespace) -> None:
-    from rich.table import Table
-    from rich.text import Text
-
-    from wordgen.corpora.listing import known_texts
+    from wordgen.corpus.listing import known_texts
 
     texts = known_texts()
-    table = Table("name", "title", "language", "size", "licence", "here", box=None, padding=(0, 2, 0, 0))
-    table.columns[0].no_wrap = table.columns[5].no_wrap = True
-    table.columns[3].justify = "right"
-    for each in texts:
-        cells = (each.name, each.title, each.language, shown_size(each.bytes), each.licence, each.whereabouts)
-        table.add_row(*(Text(cell) for cell in cells))
-    example = next((each for each in texts if each.whereabouts == "on first use"), texts[0])
-    put(on_screen([table, "", *_commands_to_try(example)]))
+    rows = [
+        (each.name, each.title, each.language, shown_size(each.bytes), each.licence, each.whereabouts) for each in texts
+    ]
+    heads = ("name", "title", "language", "size", "licence", "location")
+    listed = table(heads, rows, left={*heads} - {"size"})
+    listed.columns[0].no_wrap = listed.columns[5].no_wrap = True
+    example = next((each for each in texts if each.whereabouts == "not downloaded"), texts[0])
+    put(on_screen([listed, "", *_commands_to_try(example)]))
 
 
 def _commands_to_try(text: "KnownText") -> Iterator[str]:
-    fetched = " (it is fetched first)" if text.whereabouts == "on first use" else ""
-    yield f"Look into one{fetched}:  {TRY} corpora show {text.name}"
-    yield f"Learn it:  {TRY} train --corpus {text.name}"
-    yield f"Add your own:  {TRY} corpora add NAME FILES"
+    fetched = " (it is downloaded first)" if text.whereabouts == "not downloaded" else ""
+    yield f"Show a text{fetched}:  {TRY} corpora show {text.name}"
+    yield f"Train on it:  {TRY} train --corpus {text.name}"
+    yield f"Add your own text:  {TRY} corpora add NAME FILES"
 
 
 def _show(arguments: argparse.Namespace) -> None:
-    from wordgen.corpora.finding import keep_standard_input, open_corpus
+    from wordgen.corpus.finding import keep_standard_input, open_corpus
     from wordgen.dataset.encoding import tokenizer_name
     from wordgen.dataset.survey import survey
 
     wanted = arguments.corpus
     if wanted == [STANDARD_INPUT]:
         wanted = keep_standard_input()
-    with fetching() as told:
-        corpus = open_corpus(wanted, settings_from(ReadingSettings, arguments), told)
+    with fetching() as report:
+        corpus = open_corpus(wanted, settings_from(ReadingSettings, arguments), report)
     tokenizer = tokenizer_name(corpus, settings_from(TokenizerSettings, arguments))
-    with reading(corpus.name) as told:
-        found = survey(corpus, tokenizer, told)
-    put(on_screen(_portrait(found)))
+    with reading(corpus.name) as report:
+        found = survey(corpus, tokenizer, report)
+    put(on_screen(_description(found)))
 
 
 def _add(arguments: argparse.Namespace) -> None:
-    from wordgen.corpora.own import add_to_own_catalogue, check_new_name, corpus_of_files, read_through
+    from wordgen.corpus.listing import add_to_own_catalogue, check_new_name, corpus_of_files, read_through
     from wordgen.dataset.encoding import tokenizer_name
 
     check_new_name(arguments.name, replace=arguments.replace)
     how, tokens = settings_from(ReadingSettings, arguments), settings_from(TokenizerSettings, arguments)
     corpus = corpus_of_files(arguments.files, how)
-    with reading(arguments.name) as told:
-        passed, units = read_through(corpus, told)
+    with reading(arguments.name) as report:
+        passed, passages = read_through(corpus, report)
     tokenizer = tokenizer_name(corpus, tokens)
     description = settings_from(Description, arguments)
     add_to_own_catalogue(arguments.name, arguments.files, corpus, tokenizer, description, replace=arguments.replace)
-    found = [
-        what
-        for what, said in (("unit", how.unit), ("line breaks", how.line_breaks), ("tokenizer", tokens.tokenizer))
-        if said == "auto"
-    ]
-    show(f"Added {arguments.name}, {shown_size(corpus.bytes)}: {_cut(corpus.unit, corpus.line_breaks, tokenizer)}.\n")
+    given = {"passage": how.passage, "line breaks": how.line_breaks, "tokenizer": tokens.tokenizer}
+    found = [what for what, value in given.items() if value == "auto"]
+    show(
+        f"Added {arguments.name}, {shown_size(corpus.bytes)}: {_cut(corpus.passage, corpus.line_breaks, tokenizer)}.\n"
+    )
     if found:
-        show(f"  {_list_of(found)} found from the text: --replace with other flags changes that\n")
-    for note in (f"{units:,} units", *corpus.notes, *passed.notes):
+        listed = ", ".join([*found[:-2], " and ".join(found[-2:])])
+        show(f"  Chosen from the text: {listed}. To change this, use --replace with other flags.\n")
+    for note in (f"{passages:,} passages", *corpus.notes, *passed.notes):
         show(f"  {note}\n")
-    show(f"Look into it:  {TRY} corpora show {arguments.name}\n")
-    show(f"Learn it:      {TRY} train --corpus {arguments.name}\n")
+    show(f"Show it:       {TRY} corpora show {arguments.name}\n")
+    show(f"Train on it:   {TRY} train --corpus {arguments.name}\n")
 
 
-def _cut(unit: str, line_breaks: str, tokenizer: str) -> str:
-    """How a text is cut, in words."""
-    breaks = " with its line breaks" if line_breaks == "kept" and unit != "line" else ""
-    return f"{tokenizer} by the {unit}{breaks}"
+def _cut(passage: str, line_breaks: str, tokenizer: str) -> str:
+    """Return in words how a text is cut into tokens and passages."""
+    breaks = " with line breaks" if line_breaks == "kept" and passage not in ("line", "tune") else ""
+    return f"{tokenizer} tokenizer, one passage per {passage}{breaks}"
 
 
-def _list_of(words: Sequence[str]) -> str:
-    return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else words[0]
-
-
-def _portrait(found: "Survey") -> "Iterator[RenderableType]":
-    """All that is worth seeing of a survey, from top to bottom."""
+def _description(found: "Survey") -> "Iterator[RenderableType]":
+    """Yield the parts of the output of `corpora show`, from top to bottom."""
     from rich.columns import Columns
-    from rich.padding import Padding
     from rich.table import Table
     from rich.text import Text
 
-    yield Text(f"{found.corpus.name}: {_cut(found.corpus.unit, found.corpus.line_breaks, found.tokenizer)}", "bold")
-    yield Padding(_facts(found), (0, 0, 1, 0))
-    yield Text("How much of the text a vocabulary covers", "bold")
-    yield Padding(_coverage(found), (0, 0, 1, 0))
-    yield Text("The commonest symbols", "bold")
+    corpus = found.corpus
+    cut = _cut(corpus.passage, corpus.line_breaks, found.tokenizer)
+    yield from section(f"{corpus.name}: {cut}", facts([*_what_the_catalogue_says(corpus), *_about_text(found)]))
+    yield from section("Share of the text that a vocabulary covers", _coverage(found))
     commonest = found.counts.most_common(_COMMONEST)
-    cells = [Text.assemble(readable(symbol), " ", (f"{count:,}", "dim")) for symbol, count in commonest]
-    yield Padding(Columns(cells, padding=(0, 3), equal=True, column_first=False), (0, 0, 1, 0))
-    yield Text(f"Some of its {found.corpus.unit}s, cut into symbols", "bold")
+    cells = [Text.assemble(readable(token), " ", (f"{count:,}", "dim")) for token, count in commonest]
+    yield from section("The most frequent tokens", Columns(cells, padding=(0, 3), equal=True, column_first=False))
     samples = Table.grid(padding=(0, 1))
-    for symbols in found.samples:
-        samples.add_row("-", _sample(symbols))
-    yield Padding(samples, (0, 0, 1, 0))
-    touching = f"{_TOUCHES} a symbol touches its neighbour   " if found.tokenizer == "english" else ""
-    yield Text(f"{touching}{_LINE_BREAK} a line break   ␣ a space   □ a wide one", "dim")
+    for tokens in found.samples:
+        samples.add_row("-", _sample(tokens))
+    yield from section(f"Some {corpus.passage}s, cut into tokens", samples)
+    touching = f"{_TOUCHES} no space on this side of a token   " if found.tokenizer == "english" else ""
+    yield Text(f"{touching}{_LINE_BREAK} a line break   ␣ a space   □ a wide space", "dim")
 
 
 def _what_the_catalogue_says(corpus: "Corpus") -> Iterator[tuple[str, str]]:
-    from wordgen.corpora.catalogue import catalogue
+    from wordgen.corpus.catalogue import catalogue
 
     entry = catalogue().get(corpus.name)
     if entry is None:
         return
     opened = entry.opened()
     if not set(corpus.files) & {opened.path_of(file) for file in opened.files}:
-        return  # other files of the same name
-    for name, told in (("title", entry.title), ("licence", entry.licence), ("source", entry.source)):
-        if told:
-            yield name, told
+        return  # the name is the same, but the files are others
+    for name, text in (("title", entry.title), ("licence", entry.licence), ("source", entry.source)):
+        if text:
+            yield name, text
 
 
-def _facts(found: "Survey") -> "RenderableType":
-    from rich.table import Table
-    from rich.text import Text
-
+def _about_text(found: "Survey") -> Iterator[tuple[str, str]]:
     corpus = found.corpus
-    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
-    for name, told in _what_the_catalogue_says(corpus):
-        table.add_row(name, Text(told))
     files = f", {len(corpus.files):,} files" if len(corpus.files) > 1 else ""
-    table.add_row("size", f"{shown_size(corpus.bytes)}{files}")
+    yield "size", f"{shown_size(corpus.bytes)}{files}"
     for note in found.notes:
-        table.add_row("", Text(note))
-    are_blank = _one_or("a blank line", "blank lines", found.blank_units)
-    blank = f", {found.blank_units:,} of them {are_blank} in between" if found.blank_units else ""
-    table.add_row("units", f"{found.units:,} {corpus.unit}s{blank}")
+        yield "", note
+    are = _one_or("is", "are", found.blank_passages)
+    blank = f", of which {found.blank_passages:,} {are} blank" if found.blank_passages else ""
+    yield "passages", f"{found.passages:,} {corpus.passage}s{blank}"
     shortest, half, most, longest = (f"{found.length_at(share):,}" for share in (0.0, 0.5, 0.9, 1.0))
-    lengths = f"{shortest} to {longest} symbols; half of them have at most {half}, nine of ten at most {most}"
-    table.add_row("their lengths", lengths)
-    table.add_row("symbols", f"{found.symbols:,}, {found.types:,} different ones (types)")
+    yield (
+        "lengths",
+        f"{shortest} to {longest} tokens; half of the passages have at most {half}, 90% at most {most}",
+    )
+    yield "tokens", f"{found.tokens:,}, of which {found.types:,} are different"
     if found.seen_once:
         share = found.seen_once / found.types
         occur = _one_or("occurs", "occur", found.seen_once)
-        told = (
-            f"{found.seen_once:,} of these ({share:.0%}) {occur} once only: UNKNOWN to a model, unless --min-count is 1"
+        yield (
+            "",
+            f"{found.seen_once:,} of the different tokens ({share:.0%}) {occur} only once: a model knows them only as "
+            "UNKNOWN, unless --min-count is 1",
         )
-        table.add_row("", told)
-    return table
 
 
 def _one_or(one: str, several: str, number: int) -> str:
@@ -222,39 +198,45 @@ def _one_or(one: str, several: str, number: int) -> str:
 
 
 def _coverage(found: "Survey") -> "RenderableType":
-    """By size, up to the one that holds all types."""
-    from rich.table import Table
+    """Return a table of the share of the text that vocabularies of several sizes cover.
 
-    table = Table("--vocab-size", "covers", "", box=None, padding=(0, 2, 0, 0))
-    table.columns[0].justify = table.columns[1].justify = "right"
+    The last row is the vocabulary that contains all types (different tokens).
+    """
     everything = found.types + len(RESERVED)
-    for size in (*(size for size in _VOCABULARIES if size < everything), everything):
-        remark = "all types" if size == everything else "the default" if size == _USUAL_VOCABULARY else ""
-        table.add_row(f"{size:,}", f"{found.coverage(size):.1%}", remark)
-    return table
+    rows = [
+        (f"{size:,}", f"{found.coverage(size):.1%}", "the default" if size == _USUAL_VOCABULARY else "")
+        for size in _VOCABULARIES
+        if size < everything
+    ]
+    rows.append((f"{everything:,}", f"{found.coverage(everything):.1%}", "all different tokens"))
+    return table(("--vocab-size", "covers", ""), rows)
 
 
-def _sample(symbols: Sequence[str]) -> "RenderableType":
+def _sample(tokens: Sequence[str]) -> "RenderableType":
     from rich.text import Text
 
     from wordgen.dataset.survey import LONGEST_SAMPLE
 
     sample = Text()
-    for number, symbol in enumerate(symbols[:LONGEST_SAMPLE]):
+    for number, token in enumerate(tokens[:LONGEST_SAMPLE]):
         sample.append(" | " if number else "", "dim")
-        sample.append(readable(symbol))
-    return sample.append(" ..." if len(symbols) > LONGEST_SAMPLE else "", "dim")
+        sample.append(readable(token))
+    return sample.append(" ..." if len(tokens) > LONGEST_SAMPLE else "", "dim")
 
 
-def readable(symbol: str) -> str:
-    """A symbol as one can see it: where it touches its neighbours, and what has no shape of its own."""
-    from wordgen.text.escapes import restore
-    from wordgen.text.whitespace import SPELLINGS
+def readable(token: str) -> str:
+    """Return a token in a visible form.
 
-    if symbol == LINE_BREAK:
+    `~` marks the sides on which it touches its neighbours. White space and characters that cannot be printed are
+    replaced by signs or their code points.
+    """
+    from wordgen.text.marks import restore
+    from wordgen.text.tokenizers import SPELLINGS
+
+    if token == LINE_BREAK:
         return _LINE_BREAK
-    text = SPELLINGS.get(symbol, restore(symbol.strip(JOINER)))
+    text = SPELLINGS.get(token, restore(token.strip(JOINER)))
     visible = "".join(_SPACES.get(c) or (c if c.isprintable() else f"<{ord(c):04X}>") for c in text)
-    before = _TOUCHES if symbol.startswith(JOINER) else ""
-    behind = _TOUCHES if symbol.endswith(JOINER) else ""
+    before = _TOUCHES if token.startswith(JOINER) else ""
+    behind = _TOUCHES if token.endswith(JOINER) else ""
     return f"{before}{visible}{behind}"

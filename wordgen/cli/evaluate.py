@@ -1,115 +1,177 @@
-"""`wordgen evaluate`: how good a model is, beside what counting words can do. Nothing here may import TensorFlow."""
+"""`wordgen evaluate`: measure how good a model is, compared with word frequencies and an n-gram model.
+
+This module must not import TensorFlow.
+"""
 
 import argparse
 import json
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, closing
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from wordgen import commands
-from wordgen.cli.exits import EXIT_OK
-from wordgen.cli.flags import Parser, add_flags, given_settings, verb_parser
+from wordgen.cli.flags import WHICH_MODEL, Parser, add_flags, add_switch, given_settings, verb_parser
 from wordgen.cli.generate import limit_threads
-from wordgen.cli.output import on_screen, put, tell
-from wordgen.errors import SettingError, StorageError
-from wordgen.evaluation.in_words import OFF, perplexity_in_words, with_off
-from wordgen.evaluation.settings import AdaptingSettings, EvaluationSettings, NoveltySettings
+from wordgen.cli.output import TokenProgress, fetching, on_screen, put, reading, table, tell
+from wordgen.errors import EXIT_OK, SettingError, StorageError
+from wordgen.evaluation.figures import OFF, bits, perplexity_in_words, share
+from wordgen.evaluation.settings import AdaptingSettings, EvaluationSettings, NoveltySettings, Watcher
+from wordgen.run import commands
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from rich.console import RenderableType
+    from rich.table import Table
 
-    from wordgen.evaluating import Evaluation
-    from wordgen.evaluation.measures import Loss
-    from wordgen.evaluation.novelty import Novelty, VerbatimRun
+    from wordgen.evaluation.measurement import Match, Novelty
+    from wordgen.evaluation.music_figures import Music
+    from wordgen.run.evaluate import Evaluation
 
 _LONGEST_SHOWN = 300
+_MANY_TOKENS = 500_000  # counting more tokens takes so long that a message is printed
+_MANY_TO_SEARCH = 10_000_000
 
 
 def make_parser(prog: str) -> Parser:
     parser = verb_parser(
         prog,
-        "Measure how good a trained model is: its perplexity on text that it has not learned, beside that of word "
-        "frequencies and of an n-gram model, a sentence on what to change, and how much of what it writes stands in "
-        "the training text.",
+        "Measure how good a trained model is: its perplexity on text that it was not trained on, compared with word "
+        "frequencies and an n-gram model; what to change to improve it; and how much of the text that it writes is "
+        "copied from the training text.",
         "lotr --split valid",
     )
-    parser.add_argument(
-        "model",
-        metavar="MODEL",
-        nargs="?",
-        help="a run's name or the beginning of it, or a model's folder; by default the newest",
-    )
-    parser.add_argument("--model", dest="named", metavar="MODEL", help="the same, as generate has it")
+    parser.add_argument("model", metavar="MODEL", nargs="?", help=WHICH_MODEL)
+    parser.add_argument("--model", dest="named", metavar="MODEL", help="the same as MODEL, as a flag")
     parser.add_argument(
         "--split",
         metavar="SPLIT",
         default="test",
-        help="what to measure it on: valid or test, the parts of its corpus (it was chosen by the first, and has never "
-        "met the other), or a text file, a folder of them, or - for standard input (default: test)",
+        help="the text to measure it on: valid or test for the validation or test set of its corpus (the validation "
+        "set decided which weights were kept, the test set decided nothing); or a text file, a folder of text files, "
+        "or - for standard input (default: test)",
     )
-    add_flags(parser, NoveltySettings, "is it new?")
-    add_flags(parser, AdaptingSettings, "does it get used to a text?")
-    parser.add_argument("--json", action="store_true", help="one JSON object, for programs (default: no)")
+    add_flags(parser, NoveltySettings, "new or copied text")
+    add_flags(parser, AdaptingSettings, "adapting to a text")
+    add_switch(parser, "--json", "print one JSON object, for programs")
     return parser
 
 
 def run(arguments: argparse.Namespace) -> int:
-    limit_threads(1)  # it is evaluated by threads of our own
-    from wordgen.cli.evaluation_screen import EvaluationScreen
-    from wordgen.corpora.finding import keep_standard_input
-    from wordgen.corpora.settings import STANDARD_INPUT
-    from wordgen.evaluating import evaluate
+    limit_threads(1)  # wordgen evaluates with threads of its own, so NumPy needs only one
+    from wordgen.corpus.finding import keep_standard_input
+    from wordgen.corpus.settings import STANDARD_INPUT
+    from wordgen.run.evaluate import evaluate
 
     if arguments.model is not None and arguments.named is not None:
-        raise SettingError("MODEL and --model are two ways to say the same: leave one out.")
+        raise SettingError("MODEL and --model have the same meaning: leave one of them out.")
     model = arguments.named if arguments.model is None else arguments.model
     split = keep_standard_input() if arguments.split == STANDARD_INPUT else arguments.split
-    with ExitStack() as closing:
-        evaluated = evaluate(model, split, EvaluationScreen(closing), **given_settings(EvaluationSettings, arguments))
-    page = _kept(evaluated)
+    with closing(_Progress()) as progress:
+        evaluated = evaluate(model, split, progress, **given_settings(EvaluationSettings, arguments))
+    page = _save(evaluated)
     if arguments.json:
-        put(json.dumps(_as_mapping(evaluated), ensure_ascii=False) + "\n")
+        content = {**evaluated.to_mapping(), "command_to_try": command_to_try(evaluated)}
+        put(json.dumps(content, ensure_ascii=False) + "\n")
     else:
         put(on_screen(_on_screen(evaluated, page)))
     return EXIT_OK
 
 
-def _kept(evaluated: "Evaluation") -> "Path | None":
-    """The page that now has what was found, if there is one; where it cannot be written, the figures are told still."""
-    from wordgen.evaluating import keep
+def _save(evaluated: "Evaluation") -> "Path | None":
+    """Save the figures beside the model and return the path of the updated report page.
+
+    Return None if they are not saved: the text is not the validation or test set, the record of the run is missing, or
+    the files cannot be written. In the last case a note is printed; the figures are still shown.
+    """
+    from wordgen.report.page import write_page
+    from wordgen.run.evaluate import keep
 
     try:
-        return keep(evaluated)
+        return write_page(evaluated.folder) if keep(evaluated) else None
     except StorageError as error:
-        tell(f"Note: these figures are not kept beside the model. {error}")
+        tell(f"Note: these figures are not saved in the folder of the model. {error}")
         return None
+
+
+class _Progress(Watcher):
+    """Shows the parts of an evaluation one after another, each with its own bar or lines."""
+
+    def __init__(self) -> None:
+        self._part, self._done = "", 0
+        self._ending = ExitStack()
+
+    def close(self) -> None:
+        self._ending.close()
+
+    def _show(
+        self, part: str, display: Callable[[], AbstractContextManager[Callable[..., None]]], *at: Any, done: int = 0
+    ) -> None:
+        """Show how far a part is. The display begins anew if another part begins, or the same one begins again."""
+        if part != self._part or done < self._done:
+            self.close()
+            self._shown = self._ending.enter_context(display())
+        self._part, self._done = part, done
+        self._shown(*at)
+
+    def _count(self, doing: str, shown: str, done: int, tokens: int) -> None:
+        self._show(doing, lambda: closing(TokenProgress(doing, shown)), done, tokens, done=done)
+
+    def _tell(self, sentence: str, tokens: int, many: int) -> None:
+        """Close the last display. Print a sentence about the next part if it takes long, for so many tokens."""
+        self.close()
+        self._part = ""
+        if tokens > many:
+            tell(sentence)
+
+    def fetching(self, file: str, done: int, total: int) -> None:
+        self._show("fetching", fetching, file, done, total)
+
+    def reading(self, name: str, done: int, size: int) -> None:
+        self._show(f"reading {name}", partial(reading, name), done, size)
+
+    def predicting(self, done: int, tokens: int) -> None:
+        self._count("Predicting", "Predicted", done, tokens)
+
+    def trying(self, done: int, tokens: int) -> None:
+        self._count("Choosing settings", "Choosing settings:", done, tokens)
+
+    def adapting(self, done: int, tokens: int) -> None:
+        self._count("Adapting", "Adapted to", done, tokens)
+
+    def counting(self, tokens: int, order: int) -> None:
+        self._tell(f"Counting the {order}-grams of {tokens:,} tokens.", tokens, _MANY_TOKENS)
+
+    def weighing(self, done: int, tokens: int) -> None:
+        self._count("Predicting the validation set", "Validation set: predicted", done, tokens)
+
+    def writing(self, done: int, tokens: int) -> None:
+        self._count("Writing", "Written", done, tokens)
+
+    def composing(self, done: int, tokens: int) -> None:
+        self._count("Writing music", "Music written:", done, tokens)
+
+    def searching(self, tokens: int) -> None:
+        self._tell(f"Searching {tokens:,} tokens of the training text for copies.", tokens, _MANY_TO_SEARCH)
 
 
 def _on_screen(evaluated: "Evaluation", page: "Path | None") -> "Iterator[RenderableType]":
     from rich.padding import Padding
-    from rich.table import Table
     from rich.text import Text
 
-    of_corpus = f"the {evaluated.split} part of {evaluated.corpus}"
-    text = of_corpus if evaluated.split in ("valid", "test") else evaluated.split
+    from wordgen.corpus.catalogue import SET_NAMES
+
+    text = evaluated.split
+    if evaluated.split in ("valid", "test"):
+        text = f"the {SET_NAMES[evaluated.split]} of {evaluated.corpus}"
     yield Text(f"How good is {evaluated.model} on {text}?", "bold")
-    for sentence in _told(evaluated):
+    for sentence in _about_perplexity(evaluated):
         yield Text(sentence, "dim")
-    table = Table("", "perplexity", "bits per character", "", box=None, padding=(0, 2, 0, 0))
-    table.columns[1].justify = table.columns[2].justify = "right"
-    for name, loss in _rows(evaluated):
-        own, characters = loss is evaluated.own, evaluated.statistics.all_characters
-        times = "" if own else f"{loss.perplexity / evaluated.perplexity:,.2f} times the model's"
-        if not own and loss.differs(evaluated.own) is False:
-            times = "no difference"
-        bits = with_off(f"{loss.bits_per(characters):.3f}", loss.off_per(characters), 3)
-        shown = perplexity_in_words(loss.perplexity, loss.off)
-        table.add_row(name, shown, bits, times, style="bold" if own else None)
-    yield Padding(table, (1, 0))
+    yield Padding(_losses(evaluated), (1, 0))
     if evaluated.verdict is not None:
         yield Text(evaluated.verdict)
+    if evaluated.music is not None:
+        yield from _music_on_screen(evaluated.music)
     if evaluated.novelty is not None:
         yield from _novelty_on_screen(evaluated.novelty, unknown=evaluated.unknown_share > 0)
     yield f"Try:  {command_to_try(evaluated)}"
@@ -117,112 +179,114 @@ def _on_screen(evaluated: "Evaluation", page: "Path | None") -> "Iterator[Render
         yield f"Report:  {page}"
 
 
-def _told(evaluated: "Evaluation") -> Iterator[str]:
-    """What one must know to understand the figures."""
-    from wordgen.evaluation.in_words import cache_in_words, learning_in_words, mixture_in_words
+def _losses(evaluated: "Evaluation") -> "Table":
+    """Return a table with a row for the model and for each loss that it is compared with."""
+    notes, characters = evaluated.music_notes, evaluated.characters
+    heads = ["", "perplexity", "bits per character"]
+    heads += ["nats per character"] if evaluated.by_characters else []
+    heads += ["bits per note"] if notes else []
+    rows: list[list[str]] = []
+    for name, loss in evaluated.losses():
+        row = [name, perplexity_in_words(loss.perplexity, loss.off)]
+        row.append(bits(loss.bits_per(characters), loss.off_per(characters)))
+        if evaluated.by_characters:
+            row.append(bits(loss.nats_per(characters), loss.nats_off_per(characters)))
+        if notes:
+            row.append(bits(loss.bits_per(notes), loss.off_per(notes)))
+        own = loss is evaluated.own
+        times = "" if own else f"{loss.perplexity / evaluated.perplexity:,.2f} times the model's"
+        if not own and loss.differs(evaluated.own) is False:
+            times = "no difference"
+        rows.append([*row, times])
+    styles = ["bold" if loss is evaluated.own else None for _, loss in evaluated.losses()]
+    return table([*heads, ""], rows, styles=styles)
 
+
+def _about_perplexity(evaluated: "Evaluation") -> Iterator[str]:
+    """Yield sentences that explain the figures of perplexity."""
     yield (
-        f"{evaluated.symbols:,} symbols, {evaluated.statistics.all_characters:,} characters. Less is better: "
-        "perplexity is the number of symbols between which it hesitates."
+        f"{evaluated.tokens:,} tokens, {evaluated.characters:,} characters. Perplexity is the number of equally "
+        "probable tokens among which the model would be as uncertain. Lower is better."
     )
+    if evaluated.music_notes:
+        yield f"{evaluated.music_notes:,} notes. Bits per note are the bits of all tokens, divided by the notes."
     if evaluated.own.off is not None:
         yield OFF
     if round(evaluated.unknown_share, 3):
         yield (
-            f"{evaluated.unknown_share:.1%} of the words are UNKNOWN to it: those are easier to guess than the words "
-            "themselves, so the figures flatter."
+            f"{evaluated.unknown_share:.1%} of the words are UNKNOWN to the model. UNKNOWN is easier to predict than "
+            "the words themselves, so the figures look better than they are."
         )
     if round(evaluated.spelled_share, 3):
         yield (
-            f"{evaluated.spelled_share:.1%} of the words are spelled out, and each of their bytes is a symbol: go by "
-            "the bits per character."
+            f"{evaluated.spelled_share:.1%} of the words are spelled out, and each of their bytes is a token. Compare "
+            "such a model by its bits per character."
         )
-    if evaluated.with_cache is not None:
-        cache = evaluated.with_cache.cache
-        yield cache_in_words(cache.weight, cache.flatness, evaluated.split)
-    if evaluated.while_learning is not None:
-        yield learning_in_words(evaluated.while_learning.rate, evaluated.split)
-    if evaluated.mixture is not None:
-        yield mixture_in_words(evaluated.mixture.weight, evaluated.order, evaluated.split)
+    yield from evaluated.how_it_was_set(evaluated.split)
     yield from evaluated.notes
 
 
-def _rows(evaluated: "Evaluation") -> "Iterator[tuple[str, Loss]]":
-    yield "the model", evaluated.own
-    if evaluated.with_cache is not None:
-        yield f"with a cache of {evaluated.with_cache.cache.size:,}", evaluated.with_cache.loss
-    if evaluated.while_learning is not None:
-        yield "learning as it reads", evaluated.while_learning.loss
-    if evaluated.mixture is not None:
-        yield f"mixed with the {evaluated.order}-gram", evaluated.mixture.loss
-    if evaluated.ngram is not None:
-        yield f"{evaluated.order}-gram, Kneser-Ney", evaluated.ngram
-    if evaluated.unigram is not None:
-        yield "word frequencies", evaluated.unigram
+def _music_on_screen(music: "Music") -> "Iterator[RenderableType]":
+    from rich.padding import Padding
+    from rich.text import Text
+
+    yield Text("\nHow good is its music?", "bold")
+    for sentence in music.in_words():
+        yield Text(sentence, "dim")
+    yield Padding(table(["", *music.columns], music.rows()), (1, 0))
+    if music.verdict is not None:
+        yield Text(music.verdict)
 
 
 def _novelty_on_screen(novelty: "Novelty", *, unknown: bool) -> "Iterator[RenderableType]":
     from rich.padding import Padding
-    from rich.table import Table
     from rich.text import Text
 
-    yield Text("\nIs what it writes new?", "bold")
-    for sentence in _told_of_novelty(novelty, unknown=unknown):
+    yield Text("\nHow much does it copy?", "bold")
+    for sentence in _about_novelty(novelty, unknown=unknown):
         yield Text(sentence, "dim")
-    copied = Table("in the training text, runs of", box=None, padding=(0, 2, 0, 0))
-    varied = Table("", box=None, padding=(0, 2, 0, 0))
-    for length in novelty.samples.shares:
-        copied.add_column(str(length), justify="right")
-    for column in ("distinct-1", "distinct-2", "repetition", "self-BLEU", "longest run"):
-        varied.add_column(column, justify="right")
-    for name, figures in (("its texts", novelty.samples), (novelty.beside, novelty.held_out)):
-        copied.add_row(name, *map(_percent, figures.shares.values()))
-        measured = (figures.distinct_1, figures.distinct_2, figures.repetition, figures.self_bleu)
-        varied.add_row(name, *map(_percent, measured), str(0 if figures.longest is None else figures.longest.symbols))
-    yield Padding(copied, (1, 0, 0, 0))
-    yield Padding(varied, (1, 0))
+    copied: list[list[str]] = []
+    varied: list[list[str]] = []
+    for name, found in (("generated text", novelty.samples), (novelty.beside, novelty.held_out)):
+        copied.append([name, *map(share, found.shares.values())])
+        shares = map(share, (found.distinct_1, found.distinct_2, found.repetition, found.self_bleu))
+        varied.append([name, *shares, str(0 if found.longest is None else found.longest.tokens)])
+    what = "sequences that are in the training text, by length"
+    yield Padding(table([what, *map(str, novelty.samples.shares)], copied, left=(what,)), (1, 0, 0, 0))
+    heads = ("", "distinct-1", "distinct-2", "repetition", "self-BLEU", "longest match")
+    yield Padding(table(heads, varied), (1, 0))
     if novelty.verdict is not None:
         yield Text(novelty.verdict)
     if novelty.samples.longest is not None:
         yield Text(_source(novelty.samples.longest))
 
 
-def _told_of_novelty(novelty: "Novelty", *, unknown: bool) -> Iterator[str]:
-    """What one must know to understand the figures."""
-    from wordgen.evaluation.in_words import means_in_words
-
-    samples, held_out = novelty.samples, novelty.held_out
+def _about_novelty(novelty: "Novelty", *, unknown: bool) -> Iterator[str]:
+    """Yield sentences that explain the figures of novelty. `unknown` is True if words of the text are UNKNOWN."""
+    yield novelty.compared_in_words(unknown=unknown)
     yield (
-        f"{samples.symbols:,} symbols in {_counted(samples.texts, 'text')} that it wrote at temperature 1, beside "
-        f"{held_out.symbols:,} in {_counted(held_out.texts, 'piece')} of {novelty.beside}."
-        + (" What has an UNKNOWN in it counts as new." if unknown else "")
-    )
-    yield (
-        "distinct: different symbols (1) and pairs (2) of all. repetition: runs of 4 that stood in the same text "
-        f"before. self-BLEU: how much each text is like the others{means_in_words(samples.texts, held_out.texts)}."
+        "distinct: the share of tokens (1) or pairs of tokens (2) that are different. repetition: the share of "
+        "sequences of 4 tokens that occurred in the same text before. self-BLEU: how similar each text is to the "
+        f"others{novelty.means_in_words}."
     )
 
 
-def _counted(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
-
-
-def _percent(share: float | None) -> str:
-    return "-" if share is None else f"{share:.1%}"
-
-
-def _source(run: "VerbatimRun") -> str:
-    text = " ".join(run.text.split())
+def _source(match: "Match") -> str:
+    text = " ".join(match.text.split())
     shown = text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN].rsplit(' ', 1)[0]} ..."
-    return f"The longest run that it copied, {run.symbols:,} symbols, begins in {run.file}, line {run.line:,}: {shown}"
+    return f"The longest match, {match.tokens:,} tokens, begins in {match.file}, line {match.line:,}: {shown}"
 
 
 def command_to_try(evaluated: "Evaluation") -> str:
-    """What the verdict advises; or to let it write, where it is good."""
+    """Return the command that the verdict advises.
+
+    If it advises none, return the command to generate text, or for a bad model the one that may improve it.
+    """
     return commands.command_to_try(
-        evaluated.finding, evaluated.settings, evaluated.model, can_go_on=evaluated.can_go_on, bad=evaluated.bad
+        evaluated.finding,
+        evaluated.settings,
+        evaluated.model,
+        music=evaluated.music_notes is not None,
+        can_go_on=evaluated.can_go_on,
+        bad=evaluated.bad,
     )
-
-
-def _as_mapping(evaluated: "Evaluation") -> dict[str, Any]:
-    return {**evaluated.to_mapping(), "command_to_try": command_to_try(evaluated)}

@@ -1,8 +1,12 @@
-"""Flags are made from the settings' own declarations: name, type, choices, default and help stand once."""
+"""Makes flags from the declarations of the settings.
+
+The name, type, choices, default and help of a flag are declared only once, in the settings.
+"""
 
 import argparse
 import re
 import sys
+from collections.abc import Callable, Sequence
 from dataclasses import MISSING, fields
 from types import UnionType
 from typing import Any, Literal, NoReturn, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -14,29 +18,38 @@ from wordgen.settings import Settings, flag_name
 
 Group = TypeVar("Group", bound=Settings)
 
+WHICH_MODEL = "the name of a run, the beginning of its name, or the folder of a model; by default the newest model"
+"""The help of the arguments that name a model."""
+
 
 class _AsGiven(list[str]):
     def remove(self, value: str) -> None:
-        """Nothing."""
+        """Do nothing, so that argparse cannot remove the value `--` from the list."""
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser that says what is wrong in one sentence, as every other error does.
+    """An argument parser that raises SettingError, with one sentence that says what is wrong.
 
-    The parser of an action says by itself which arguments it does not know, for it knows its own flags.
+    The parser of an action, for example of `runs show`, reports its unknown arguments itself, because only it knows
+    its flags.
     """
 
     def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> Any:
-        """Of `--seed=--` that value: argparse takes it for the mark behind which no flags come, and fails."""
+        """Accept `--` as the value of a flag, as in `--seed=--`.
+
+        argparse takes it for the mark that ends the flags, removes it, and then fails because the value is missing.
+        """
         return super()._get_values(action, _AsGiven(arg_strings) if action.option_strings else arg_strings)
 
-    def _print_message(self, message: str, file: Any = None) -> None:
-        """Of --help and --version: argparse would be silent where it cannot be written out."""
+    def _print_message(self, message: str, file: object = None) -> None:
+        """Print the message of --help or --version. Raise StorageError if that fails; argparse would ignore it."""
         put(message)
 
-    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def parse_known_args(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> tuple[argparse.Namespace, list[str]]:
         given = list(sys.argv[1:] if args is None else args)
-        parsed, unknown = super().parse_known_args(given, namespace)
+        parsed, unknown = super().parse_known_args(given, argparse.Namespace() if namespace is None else namespace)
         if unknown:
             self._refuse(f"unrecognized arguments: {' '.join(unknown)}", about_unknown(self, given, unknown))
         return parsed, unknown
@@ -49,27 +62,58 @@ class Parser(argparse.ArgumentParser):
         self._refuse(message, hint)
 
     def _refuse(self, message: str, hint: str) -> NoReturn:
-        told = [f"{message[0].upper()}{message[1:]}.", hint, f"See {self.prog} --help"]
-        raise SettingError(" ".join(filter(None, told)))
+        sentences = [f"{message[0].upper()}{message[1:]}.", hint, f"See {self.prog} --help"]
+        raise SettingError(" ".join(filter(None, sentences)))
 
 
-def verb_parser(prog: str, description: str, example: str) -> Parser:
-    """The parser of a verb, with what every verb has."""
-    parser = Parser(prog=prog, description=description, epilog=f"Example: {prog} {example}", allow_abbrev=False)
-    return _with_debug(parser)
+def verb_parser(prog: str, description: str, example: str, *, of_runs: bool = True) -> Parser:
+    """Return the parser of a verb, with an example and the flags that every verb has.
+
+    A verb that is about runs (`of_runs`) has the flag `--models`, too.
+    """
+    return _complete(Parser(prog=prog, description=description, allow_abbrev=False), example, of_runs=of_runs)
 
 
-def action_parser(actions: "argparse._SubParsersAction[Parser]", name: str, help: str, example: str) -> Parser:
-    """The parser of one of several things that a verb does."""
-    description = f"{help[0].upper()}{help[1:]}."
-    parser = actions.add_parser(name, help=help, description=description, allow_abbrev=False)
+def action_parser(
+    actions: "argparse._SubParsersAction[Parser]",
+    name: str,
+    action: Callable[[argparse.Namespace], None],
+    help: str,
+    example: str,
+    *,
+    of_runs: bool = True,
+) -> Parser:
+    """Add the parser of one action of a verb, for example `show` of `runs`, and return it.
+
+    `action` is the function that receives the parsed arguments.
+    """
+    parser = actions.add_parser(name, help=help, description=f"{help[0].upper()}{help[1:]}.", allow_abbrev=False)
+    parser.set_defaults(action=action)
+    return _complete(parser, example, of_runs=of_runs)
+
+
+def _complete(parser: Parser, example: str, *, of_runs: bool) -> Parser:
     parser.epilog = f"Example: {parser.prog} {example}".rstrip()
-    return _with_debug(parser)
-
-
-def _with_debug(parser: Parser) -> Parser:
-    parser.add_argument("--debug", action="store_true", help="show the traceback of an error (default: no)")
+    if of_runs:
+        parser.add_argument(
+            "--models",
+            metavar="FOLDER",
+            default=argparse.SUPPRESS,  # a verb has this flag before and after its action
+            help="the folder of runs (default: saved_models)",
+        )
+    add_switch(parser, "--debug", "show the traceback of an error")
     return parser
+
+
+def add_switch(parser: "argparse.ArgumentParser | argparse._ArgumentGroup", flag: str, help: str) -> None:
+    """Add a flag without a value, which is off if it is not given."""
+    parser.add_argument(flag, action="store_true", help=f"{help} (default: no)")
+
+
+def check_number(flag: str, value: int | None, least: int, most: int) -> None:
+    """Raise SettingError if the value of a flag is given and out of bounds."""
+    if value is not None and not least <= value <= most:
+        raise SettingError(f"{flag} must be {least} to {most}, not {value}.")
 
 
 def add_flags(
@@ -80,9 +124,10 @@ def add_flags(
     required: bool = True,
     without: type[Settings] = Settings,
 ) -> None:
-    """The flags of a group, but for those `without` which it is told.
+    """Add a flag for each setting of a group, except for the settings that the group `without` has, too.
 
-    `required` can be taken off those without a default, for the verb to look after.
+    A setting without a default becomes a required flag. If `required` is False it does not, and the verb must check
+    that the user gives it.
     """
     hints = get_type_hints(group)
     flags = parser.add_argument_group(title)
@@ -97,15 +142,17 @@ def add_flags(
             flag_name(each.name),
             help=text.replace("%", "%%"),
             required=needed and required,
-            default=argparse.SUPPRESS,  # what is not given is left to the settings
+            default=argparse.SUPPRESS,  # the settings know the default of a flag that is not given
             **_kind(hints[each.name]),
         )
 
 
 class _OneOrMany(argparse.Action):
-    """One value as itself, several as a tuple; a flag that is given again adds its values to those before."""
+    """Stores a single value as itself and several values as a tuple. A flag that is given again adds its values."""
 
-    def __call__(self, parser: Any, namespace: argparse.Namespace, values: Any, option_string: Any = None) -> None:
+    def __call__(
+        self, parser: object, namespace: argparse.Namespace, values: Any, option_string: object = None
+    ) -> None:
         before = getattr(namespace, self.dest, ())
         every = (*(before if isinstance(before, tuple) else (before,)), *values)
         setattr(namespace, self.dest, every[0] if len(every) == 1 else every)
@@ -116,7 +163,7 @@ def settings_from(group: type[Group], arguments: argparse.Namespace) -> Group:
 
 
 def given_settings(group: type[Settings], arguments: argparse.Namespace) -> dict[str, Any]:
-    """The settings of a group that were given by hand."""
+    """Return the settings of a group that the user gave as flags, by name."""
     given = vars(arguments)
     return {each.name: given[each.name] for each in fields(group) if each.name in given}
 
@@ -124,10 +171,12 @@ def given_settings(group: type[Settings], arguments: argparse.Namespace) -> dict
 def _shown(default: object) -> str:
     if isinstance(default, bool):
         return "yes" if default else "no"
+    if isinstance(default, tuple):
+        return " ".join(map(str, default))
     return str(default)
 
 
-def _kind(hint: Any) -> dict[str, Any]:
+def _kind(hint: object) -> dict[str, Any]:
     if get_origin(hint) in (Union, UnionType):
         parts = [part for part in get_args(hint) if part is not type(None)]
         lists = [part for part in parts if get_origin(part) is tuple]
@@ -139,4 +188,7 @@ def _kind(hint: Any) -> dict[str, Any]:
     if get_origin(hint) is Literal:
         choices = list(get_args(hint))
         return {"choices": choices, "metavar": "{" + ",".join(choices) + "}"}
-    return {"type": hint, "metavar": {int: "N", float: "X", str: "TEXT"}[hint]}
+    return {"type": hint, "metavar": _METAVARS[hint]}
+
+
+_METAVARS: dict[object, str] = {int: "N", float: "X", str: "TEXT"}

@@ -1,26 +1,29 @@
-"""`generate`: from flags to written text. Nothing here may import TensorFlow."""
+"""`wordgen generate`: generate text with a trained model. This module must not import TensorFlow."""
 
 import argparse
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wordgen.cli.flags import Parser, add_flags, given_settings, settings_from, verb_parser
+from wordgen.cli.flags import WHICH_MODEL, Parser, add_flags, add_switch, given_settings, settings_from, verb_parser
 from wordgen.cli.output import put, show, tell
-from wordgen.errors import SettingError, StorageError
-from wordgen.generation.settings import GenerationSettings, with_random_seed, without_effect
+from wordgen.errors import CorpusError, SettingError, StorageError
+from wordgen.generation.settings import GenerationSettings, WritingSettings, with_random_seed, without_effect
+from wordgen.music.settings import PlayingSettings
 
 if TYPE_CHECKING:
     from wordgen.generation.copies import Copy
-    from wordgen.generation.reading import Seed
+    from wordgen.generation.prompt import Seed
     from wordgen.generation.texts import Text
     from wordgen.generation.trained import TrainedModel
+    from wordgen.music.saving import Beginning
 
-# One text is bound by reading the weights: a few threads read faster than one, and many only spin and wait.
+# The speed for a few texts is limited by reading the weights from memory. A few threads read faster than one; more
+# threads only spin and wait.
 _FEW_TEXTS = 8
 _THREADS_FOR_FEW = min(4, os.cpu_count() or 1)
 _MOST_NAMED = 10
@@ -32,52 +35,50 @@ def make_parser(prog: str) -> Parser:
         "Write text with a trained model.",
         "--seed Aragorn --mode sample --stop sentence --at-least 40",
     )
-    start = parser.add_argument_group("the start")
-    start.add_argument("--seed", metavar="TEXT", help="words to begin with; by default at a new beginning")
-    start.add_argument(
-        "--seeds-file",
-        metavar="FILE",
-        help="a text file with a seed in each line (- is standard input); by default there is none",
-    )
-    add_model_flag(start)
-    add_flags(parser, GenerationSettings, "the writing")
-    output = parser.add_argument_group("what is shown")
-    output.add_argument(
-        "--show-copies",
-        action="store_true",
-        help="mark what stands word for word in the training text, five symbols or more, and say where (default: no)",
-    )
-    output.add_argument(
-        "--json", action="store_true", help="one JSON object a line for each text, for programs (default: no)"
-    )
-    output.add_argument("--output", metavar="FILE", help="write into this new file; by default onto the screen")
-    output.add_argument(
-        "--interactive", action="store_true", help="a prompt: type beginnings, change settings, save (default: no)"
-    )
-    output.add_argument(
-        "--co-writer",
-        action="store_true",
-        help="a prompt that shows the five best next words: pick one or type your own (default: no)",
-    )
+    start = parser.add_argument_group("model and prompt")
+    help = "the words that the text begins with (the prompt); by default the model writes the beginning, too"
+    start.add_argument("--seed", metavar="TEXT", help=help)
+    help = "a text file with one seed per line, or - for standard input; by default there is none"
+    start.add_argument("--seeds-file", metavar="FILE", help=help)
+    help = "the tune (.abc) or the piece (.mid) that a model of music continues; by default there is none"
+    start.add_argument("--continue", dest="continued", metavar="FILE", help=help)
+    start.add_argument("--model", metavar="MODEL", help=WHICH_MODEL)
+    add_flags(parser, WritingSettings, "writing")
+    _add_output_flags(parser)
+    _add_music_flags(parser)
     return parser
 
 
-def add_model_flag(group: "argparse._ArgumentGroup") -> None:
-    group.add_argument(
-        "--model",
-        metavar="MODEL",
-        help="a run's name or the beginning of it, or a model's folder; by default the newest",
+def _add_output_flags(parser: Parser) -> None:
+    output = parser.add_argument_group("output")
+    help = "mark copies of five tokens or more, and show their file and line in the training text"
+    add_switch(output, "--show-copies", help)
+    add_switch(output, "--json", "print one line with a JSON object for each text, for programs")
+    output.add_argument("--output", metavar="FILE", help="write to this new file; by default to the screen")
+    add_switch(output, "--interactive", "open a prompt: type beginnings of texts, change settings, save texts")
+    help = "open a prompt that shows the five most probable next words: choose one or type your own"
+    add_switch(output, "--co-writer", help)
+
+
+def _add_music_flags(parser: Parser) -> None:
+    add_flags(parser, GenerationSettings, "tunes", without=WritingSettings)
+    parser.add_argument_group("music").add_argument(
+        "--save",
+        metavar="FILE",
+        help="save the music that the model writes to a new file that ends in .mid, .wav (sound), .musicxml or .svg (a "
+        "score), or in .abc if the model writes ABC; several files are numbered (by default, no file)",
     )
+    add_flags(parser, PlayingSettings, "playing")
 
 
 def run(arguments: argparse.Namespace) -> int:
     settings = settings_from(GenerationSettings, arguments)
-    _check(arguments)
-    if in_vain := without_effect(settings.mode, given_settings(GenerationSettings, arguments)):
-        tell(in_vain)
+    _check(arguments, settings)
+    if note := without_effect(settings.mode, given_settings(GenerationSettings, arguments)):
+        tell(note)
     if settings.count < _FEW_TEXTS and arguments.seeds_file is None:
         limit_threads()
-    from wordgen.run_folder import find_model, load
+    from wordgen.run.folder import find_model, load
 
     folder = find_model(arguments.model)
     model = load(folder)
@@ -87,115 +88,189 @@ def run(arguments: argparse.Namespace) -> int:
         return converse(
             model, folder.name, settings, first=as_text(arguments.seed or ""), co_writer=arguments.co_writer
         )
-    return _write(model, folder.name, _seeds(arguments), settings, arguments)
+    beginning = _beginning(arguments, model, folder.name)
+    settings = with_random_seed(settings)
+    prompts = _prompts(arguments, beginning)
+    save = _music_saver(arguments, settings.count * len(prompts), model, folder.name, beginning)
+    if arguments.show_copies or settings.max_copy or settings.max_copy_notes:
+        _ = model.copy_index  # raises SettingError before any text is written if the index is missing
+    for prompt, place in prompts:
+        _report_on(model.read_seed(prompt, settings), place)
+    tell(f"Writing with {folder.name}, random seed {settings.random_seed}.")
+    _write(arguments, _output(model, [prompt for prompt, _ in prompts], settings, arguments, save))
+    return 0
+
+
+def _beginning(arguments: argparse.Namespace, model: "TrainedModel", name: str) -> "Beginning | None":
+    """Return the tune or the piece to continue. Raise SettingError if the model does not write such music."""
+    if arguments.continued is None:
+        return None
+    from wordgen.music.saving import FROM_TEXT, beginning_in
+
+    if model.tokenizer not in FROM_TEXT:
+        raise SettingError(
+            f"--continue is for music, and {name} writes text (--tokenizer {model.tokenizer}): use --seed TEXT."
+        )
+    return beginning_in(Path(arguments.continued), model.tokenizer)
 
 
 def limit_threads(most: int = _THREADS_FOR_FEW) -> None:
-    """Said to NumPy before it is imported; whoever has set it otherwise knows why."""
+    """Limit the number of threads that NumPy uses. Call it before NumPy is imported.
+
+    A value that the user has set in OPENBLAS_NUM_THREADS stays.
+    """
     os.environ.setdefault("OPENBLAS_NUM_THREADS", str(most))
 
 
 def as_text(argument: str) -> str:
-    """The shell may hand over what is no text."""
+    """Return an argument as valid Unicode text. Bytes from the shell that are not text become question marks."""
     return argument.encode(errors="replace").decode()
 
 
-def _check(arguments: argparse.Namespace) -> None:
-    """Flags that contradict each other, said before anything is loaded."""
-    if arguments.seed is not None and arguments.seeds_file is not None:
-        raise SettingError("--seed and --seeds-file are two ways to say the same: leave one out.")
+def _check(arguments: argparse.Namespace, settings: GenerationSettings) -> None:
+    """Check the flags before anything is loaded.
+
+    Raise SettingError if flags contradict each other, and StorageError if the output file cannot be made.
+    """
+    prompts = {"--seed": arguments.seed, "--seeds-file": arguments.seeds_file, "--continue": arguments.continued}
+    given = [flag for flag, value in prompts.items() if value is not None]
+    if len(given) > 1:
+        raise SettingError(f"{given[0]} and {given[1]} cannot be used together: leave one of them out.")
     prompting = arguments.interactive or arguments.co_writer
-    taken = (arguments.json, arguments.output, arguments.seeds_file, arguments.show_copies, "count" in arguments)
-    if prompting and any(taken):
+    files = (arguments.output, arguments.seeds_file, arguments.save, arguments.continued)
+    if prompting and any((arguments.json, *files, arguments.show_copies, "count" in arguments)):
         raise SettingError(
-            "At the prompt of --interactive or --co-writer one text at a time is shown as it is written: leave out "
-            "--json, --output, --seeds-file, --show-copies and --count."
+            "--interactive and --co-writer show one text at a time while it is written: leave out --json, --output, "
+            "--save, --seeds-file, --continue, --show-copies and --count."
         )
+    if prompting and settings.of_a_tune:
+        raise SettingError(f"{settings.of_a_tune[0]} writes a whole tune: leave out --interactive and --co-writer.")
+    if arguments.save is None and "tempo" in arguments:
+        raise SettingError("--tempo is for the music that --save writes: give --save FILE, too.")
     if arguments.output is not None:
-        check_new_file(Path(arguments.output))
+        path = Path(arguments.output)
+        if os.path.lexists(path):
+            raise StorageError(f"{path} already exists: choose another name, or move the file away.")
+        if not path.absolute().parent.is_dir():
+            raise StorageError(f"There is no folder {path.parent} for {path.name}: create it first.")
 
 
-def check_new_file(path: Path) -> None:
-    """Nothing that is there already is ever written over."""
-    if os.path.lexists(path):
-        raise StorageError(f"{path} is there already: choose another name, or move it away.")
-    if not path.absolute().parent.is_dir():
-        raise StorageError(f"There is no folder {path.parent} to write {path.name} into: make it first.")
-
-
-@dataclass(frozen=True)
-class _GivenSeed:
-    text: str
-    place: str = ""
-    """Where in a file of many it stands, to be said before what is told of it."""
-
-
-def _seeds(arguments: argparse.Namespace) -> list[_GivenSeed]:
+def _prompts(arguments: argparse.Namespace, beginning: "Beginning | None") -> list[tuple[str, str]]:
+    """Return the prompts. Each comes with what messages about it begin with: the file and line of `--seeds-file`."""
+    if beginning is not None:
+        return [(beginning.text, "")]
     if arguments.seeds_file is None:
-        return [_GivenSeed(as_text(arguments.seed or ""))]
-    from wordgen.corpora.reading import TextFile
+        return [(as_text(arguments.seed or ""), "")]
+    from wordgen.corpus.reading import TextFile
 
     piped = arguments.seeds_file == "-"
     path = Path("standard input" if piped else arguments.seeds_file)
     content = sys.stdin.buffer.read() if piped else None
     lines = TextFile(path, content=content).lines()
-    seeds = [_GivenSeed(line.strip(), f"{path}, line {number}: ") for number, line in lines if line.strip()]
-    if not seeds:
-        raise SettingError(f"--seeds-file {arguments.seeds_file} holds no seed: put one into each line.")
-    return seeds
+    prompts = [(line.strip(), f"{path}, line {number}: ") for number, line in lines if line.strip()]
+    if not prompts:
+        raise SettingError(f"--seeds-file {arguments.seeds_file} has no seed: write one seed per line.")
+    return prompts
 
 
-def _write(
-    model: "TrainedModel",
-    name: str,
-    given: Sequence[_GivenSeed],
-    settings: GenerationSettings,
-    arguments: argparse.Namespace,
-) -> int:
-    from wordgen.files import new_file
-
-    settings = with_random_seed(settings)
-    if arguments.show_copies or settings.max_copy:
-        _ = model.copy_index  # if it is missing, say so before anything is written
-    for seed in given:
-        _tell_of(model.read_seed(seed.text), seed.place)
-    seeds = [seed.text for seed in given]
-    tell(f"Writing with {name}, random seed {settings.random_seed}.")
+def _write(arguments: argparse.Namespace, parts: Iterable[str]) -> None:
+    """Write the output to the screen, or to the file of `--output`."""
     if arguments.output is None:
         write = put if arguments.json else show
-        for part in _shown(model, seeds, settings, arguments):
+        for part in parts:
             write(part)
-        return 0
+        return
+    from wordgen.files import new_file
+
     with new_file(Path(arguments.output)) as file:
-        for part in _shown(model, seeds, settings, arguments):
-            file.write(part)
-    tell(f"Written into {arguments.output}.")
-    return 0
+        file.writelines(parts)
+    tell(f"Written to {arguments.output}.")
 
 
-def _shown(
-    model: "TrainedModel", seeds: Sequence[str], settings: GenerationSettings, arguments: argparse.Namespace
+def _music_saver(
+    arguments: argparse.Namespace, count: int, model: "TrainedModel", name: str, beginning: "Beginning | None"
+) -> Callable[[str], None]:
+    """Return the function that receives each complete text. It saves the text as music if `--save` is given.
+
+    `count` is the number of texts. If the model continues a tune or a piece, `beginning` is that. Raise SettingError,
+    StorageError or MissingPartError if the texts cannot be saved under this name.
+    """
+    if arguments.save is None:
+        return lambda text: None
+    from wordgen.music.musicxml import check_installed
+    from wordgen.music.saving import FROM_TEXT, check_place, numbered_place, save
+
+    path, tempo = Path(arguments.save), settings_from(PlayingSettings, arguments).tempo
+    if model.tokenizer not in FROM_TEXT:
+        raise SettingError(
+            f"--save is for music, and {name} writes text (--tokenizer {model.tokenizer}): use --output FILE."
+        )
+    if path.suffix.lower() == ".svg":
+        check_installed()
+    places = [numbered_place(path, number, count) for number in range(1, count + 1)]
+    for place in places:
+        check_place(place, abc=model.tokenizer == "abc")
+    piece_of = FROM_TEXT[model.tokenizer] if beginning is None else beginning.piece_of
+    free = iter(places)
+
+    def save_next(text: str) -> None:
+        """Save a text, and print where, with its first fault. A text without notes is not saved."""
+        place = next(free)
+        try:
+            music = piece_of(text)
+            if not music.piece.notes:
+                tell(f"The text has no note, so {place} was not saved.")
+                return
+            save(music if tempo is None else music.at_tempo(tempo), place)
+        except (CorpusError, SettingError) as error:
+            tell(f"{place} was not saved. {error}")
+            return
+        tell(f"Saved {place}.{_first_of(music.complaints)}")
+
+    return save_next
+
+
+def _first_of(complaints: tuple[str, ...]) -> str:
+    if not complaints:
+        return ""
+    others = len(complaints) - 1
+    more = f" ({others:,} more fault{'s' if others > 1 else ''})" if others else ""
+    return f" {complaints[0]}{more}"
+
+
+def _output(
+    model: "TrainedModel",
+    seeds: Sequence[str],
+    settings: GenerationSettings,
+    arguments: argparse.Namespace,
+    save: Callable[[str], None],
 ) -> Iterator[str]:
-    """What appears on the screen or in the file, piece by piece."""
+    """Yield the output for the screen or the file, piece by piece. Pass each complete text to `save`.
+
+    A single text is yielded while the model writes it, unless `--json` or `--show-copies` is given. Other texts are
+    yielded when they are complete.
+    """
     texts = settings.count * len(seeds)
     many = texts > 1
     if not (many or arguments.json or arguments.show_copies):
-        written = ""
+        pieces: list[str] = []
         for piece in model.stream_with(seeds[0], settings):
-            written += piece if settings.until else ""
+            pieces.append(piece)
             yield piece
         yield "\n"
+        written = "".join(pieces)
         if settings.until and not written.endswith(settings.until):
-            tell(f"'{settings.until}' did not come within {settings.length:,} symbols: raise --length.")
+            tell(f"'{settings.until}' was not written within {settings.length:,} tokens: give a larger --length.")
+        save(written)
         return
     for number, text in enumerate(model.write(seeds, settings), 1):
         if arguments.json:
             yield _as_json(model, text) + "\n"
-            continue
-        if many:
-            yield f"--- {number} of {texts}\n"
-        yield _with_copies(text, model.copies(text)) if arguments.show_copies else text.text
-        yield "\n\n" if many else "\n"
+        else:
+            yield f"--- {number} of {texts}\n" if many else ""
+            yield _with_copies(text, model.copies(text)) if arguments.show_copies else text.text
+            yield "\n\n" if many else "\n"
+        save(text.text)
 
 
 def _as_json(model: "TrainedModel", text: "Text") -> str:
@@ -205,34 +280,38 @@ def _as_json(model: "TrainedModel", text: "Text") -> str:
 
 
 def _with_copies(text: "Text", copies: "Sequence[Copy]") -> str:
-    """The text with each copy between brackets that carry a number, and below where each came from."""
-    marked, told = "", 0
+    """Return the text with each match in numbered brackets, and below it the file and line where each match begins."""
+    marked, end = "", 0
     for number, copy in enumerate(copies, 1):
-        marked += f"{text.text[told : copy.begin]}⟦{text.text[copy.begin : copy.end]}⟧{number}"
-        told = copy.end
+        marked += f"{text.text[end : copy.begin]}⟦{text.text[copy.begin : copy.end]}⟧{number}"
+        end = copy.end
     lines = [
-        f"  {number}  {each.symbols} symbols: {each.file}, line {each.line}" for number, each in enumerate(copies, 1)
+        f"  {number}  {each.tokens} tokens: {each.file}, line {each.line}" for number, each in enumerate(copies, 1)
     ]
     if not copies:
-        lines = ["  No five symbols or more in a row stand so in the training text."]
-    return "\n".join([marked + text.text[told:], "", *lines])
+        lines = ["  No sequence of five tokens or more is in the training text."]
+    return "\n".join([marked + text.text[end:], "", *lines])
 
 
-def _tell_of(seed: "Seed", place: str) -> None:
-    """What of a seed the model cannot use, and what was perhaps meant by a number."""
+def _report_on(seed: "Seed", place: str) -> None:
+    """Print what the model cannot use of a prompt: unknown words, and the beginning if it is too long.
+
+    If `--seed` is a number, also print that `--random-seed` may be meant.
+    """
     unknown = seed.unknown
     if not place and seed.given.strip().isdecimal():
         tell(
-            f"--seed takes the words to begin with; --random-seed {seed.given.strip()} makes the same text come again."
+            "--seed gives the words that the text begins with. To write the same text again, use "
+            f"--random-seed {seed.given.strip()}."
         )
     for each in unknown[:_MOST_NAMED]:
-        near = f", did you mean {' or '.join(each.near)}?" if each.near else "."
-        tell(f"{place}{each.word}: unknown{near} It is left out of the seed.")
+        near = f" Did you mean {' or '.join(each.near)}?" if each.near else ""
+        tell(f"{place}{each.word} is unknown and left out of the seed.{near}")
     if len(unknown) > _MOST_NAMED:
         more = len(unknown) - _MOST_NAMED
         words = "word of the seed is" if more == 1 else "words of the seed are"
         tell(f"{place}{more} more {words} unknown and left out.")
     if seed.cut:
-        tell(f"{place}The seed is so long that its end alone is read, and written on from.")
+        tell(f"{place}The seed is too long: the model reads only its end, and continues from there.")
     if unknown and not seed.ids:
-        tell(f"{place}No word of the seed is known, so the text begins anew.")
+        tell(f"{place}No word of the seed is known, so the text begins without a seed.")

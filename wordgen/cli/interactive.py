@@ -1,4 +1,7 @@
-"""The prompt of `generate --interactive`: type a beginning, watch it go on, change a setting, keep what you like."""
+"""`wordgen generate --interactive` and `--co-writer`: write text in a conversation.
+
+The user types a prompt and the model continues it. Commands that begin with a colon change settings or save the text.
+"""
 
 import io
 import os
@@ -12,33 +15,33 @@ from typing import TYPE_CHECKING, NoReturn, get_args, get_type_hints
 from wordgen.cli.flags import Parser, add_flags, given_settings
 from wordgen.cli.output import WordWrap, screen_width, show
 from wordgen.errors import SettingError, WordgenError
-from wordgen.files import told_plainly
+from wordgen.files import as_storage_error
 from wordgen.generation.settings import GenerationSettings, without_effect
 from wordgen.settings import flag_name
 
 if TYPE_CHECKING:
-    from wordgen.generation.manuscript import Manuscript
-    from wordgen.generation.reading import UnknownWord
+    from wordgen.generation.prompt import UnknownWord
     from wordgen.generation.texts import NextWord
     from wordgen.generation.trained import TrainedModel
+    from wordgen.generation.writing_session import WritingSession
 
 _HELP = """\
-Type a beginning and press Enter; an empty line begins anew.
-  :again              the same beginning once more, otherwise
-  :more               go on where the text stopped
-  :undo               take the last step back
-  :words              write together: pick from the five best next words
+Type the beginning of a text and press Enter. An empty line lets the model write the beginning, too.
+  :again              write another text with the same beginning
+  :more               continue where the text stopped
+  :undo               undo the last step
+  :words              write together: choose from the five most probable next words
   :save [FILE]        add the text to a file (default: wordgen.txt)
-  :settings           all settings as they stand
-  :temperature 0.7    change one of them; :temperature alone shows it
+  :settings           show all settings
+  :temperature 0.7    change a setting; :temperature alone shows its value
   :help  :quit
 """
 _CO_WRITER_HELP = """\
-A number from 1 to 5 takes that word, anything else is written as you type it, and an empty line takes the first.
-  :undo               take the last step back
-  :more               let the model go on by itself
+Type a number from 1 to 5 to take that word, or type your own words. An empty line takes word 1.
+  :undo               undo the last step
+  :more               let the model continue by itself
   :new [BEGINNING]    begin another text
-  :prompt             stop picking words, and go back to beginnings
+  :prompt             stop choosing words, and type beginnings of texts again
   :save [FILE]  :settings  :temperature 0.7  :help  :quit
 """
 _COMMANDS = ("again", "more", "undo", "words", "new", "prompt", "save", "settings", "help", "quit")
@@ -46,7 +49,7 @@ _SAVED = "wordgen.txt"
 
 
 class Conversation:
-    """What the prompt answers, whatever the screen is like."""
+    """Answers the lines that the user types. The function `show` prints the answers, so it works with any screen."""
 
     def __init__(
         self,
@@ -61,10 +64,10 @@ class Conversation:
         self._show = show
         self._seed = ""
         self._times = 0
-        self._manuscript = model.manuscript()
-        self._steps: list[Manuscript] = []
+        self._session = model.session()
+        self._steps: list[WritingSession] = []
         self._saved: dict[Path, str] = {}
-        """What of this text stands in which files."""
+        """The version of the current text that was last saved to each file."""
         self._proposed: Sequence[NextWord] = ()
         self._co_writer = co_writer
         self.over = False
@@ -81,7 +84,7 @@ class Conversation:
             self.answer(first)
 
     def answer(self, line: str) -> None:
-        """One line that was typed; what is wrong with it is said, and the conversation goes on."""
+        """Answer one line that the user typed. Errors are shown, and the conversation continues."""
         try:
             if line.startswith(":"):
                 self._command(line[1:].strip())
@@ -130,17 +133,17 @@ class Conversation:
         self._show(_CO_WRITER_HELP if self._co_writer else _HELP)
 
     def _new(self, beginning: str) -> None:
-        self._tell_of(self._model.read_seed(beginning).unknown)
-        self._manuscript = self._model.manuscript(beginning)
+        self._report_on(self._model.read_seed(beginning).unknown)
+        self._session = self._model.session(beginning)
         self._steps, self._saved = [], {}
         if self._co_writer:
             self._propose()
 
     def _write_from_the_seed(self) -> None:
-        self._tell_of(self._model.read_seed(self._seed).unknown)
-        manuscript = self._model.manuscript(self._seed)
-        self._show(manuscript.text)
-        self._manuscript, self._steps, self._saved = manuscript, [], {}
+        self._report_on(self._model.read_seed(self._seed).unknown)
+        session = self._model.session(self._seed)
+        self._show(session.text)
+        self._session, self._steps, self._saved = session, [], {}
         self._write()
 
     def _write_on(self) -> None:
@@ -150,61 +153,67 @@ class Conversation:
             self._propose()
 
     def _write(self) -> None:
-        """Each time with other dice, though a random seed makes the whole conversation come again."""
+        """Let the model continue the text, and show each piece.
+
+        Each `:again` adds 1 to the random seed of the settings, so the text differs each time, but the whole
+        conversation can be repeated with the same random seed.
+        """
         settings = self._settings
         if settings.random_seed is not None:
             settings = replace(settings, random_seed=settings.random_seed + self._times)
         try:
-            for piece in self._manuscript.write(settings):
+            for piece in self._session.write(settings):
                 self._show(piece)
         finally:
             self._show("\n")
 
     def _write_together(self, line: str) -> None:
         picked = line.strip()
-        number = int(picked) if picked.isdecimal() and len(picked) == 1 else 1 if not picked else 0
-        if picked.isdecimal() and len(picked) == 1 and not 1 <= number <= len(self._proposed):
+        is_number = len(picked) == 1 and picked.isdecimal()
+        number = int(picked) if is_number else 0 if picked else 1
+        if is_number and not 1 <= number <= len(self._proposed):
             raise SettingError(
-                f"There are the words 1 to {len(self._proposed)}; a longer number is written as you type it."
+                f"There are only the words 1 to {len(self._proposed)}. A number of two or more digits is added to the "
+                "text."
             )
         self._remember()
         if 1 <= number <= len(self._proposed):
-            self._manuscript.pick(self._proposed[number - 1])
+            self._session.pick(self._proposed[number - 1])
         else:
-            self._tell_of(self._manuscript.type(line))
+            self._report_on(self._session.type(line))
         self._propose()
 
     def _remember(self) -> None:
-        self._steps.append(self._manuscript.duplicate())
+        self._steps.append(self._session.duplicate())
 
     def _undo(self) -> None:
         if not self._steps:
-            raise SettingError("There is nothing to take back.")
-        self._manuscript = self._steps.pop()
+            raise SettingError("There is nothing to undo.")
+        self._session = self._steps.pop()
         if self._co_writer:
             self._propose()
         else:
-            self._show(f"{self._manuscript.text}\n")
+            self._show(f"{self._session.text}\n")
 
     def _propose(self) -> None:
-        self._proposed = self._manuscript.next_words(5)
+        self._proposed = self._session.next_words(5, mix=self._settings.mix)
         listed = "   ".join(f"{n} {each.word} {each.probability:.0%}" for n, each in enumerate(self._proposed, 1))
-        self._show(f"{self._manuscript.text}\n  {listed}\n")
+        self._show(f"{self._session.text}\n  {listed}\n")
 
-    def _tell_of(self, unknown: "Sequence[UnknownWord]") -> None:
+    def _report_on(self, unknown: "Sequence[UnknownWord]") -> None:
         for each in unknown:
-            near = f", did you mean {' or '.join(each.near)}?" if each.near else ""
-            self._show(f"({each.word}: unknown{near})\n")
+            near = f" Did you mean {' or '.join(each.near)}?" if each.near else ""
+            self._show(f"({each.word} is unknown.{near})\n")
 
     def _set(self, name: str, value: str) -> None:
         names = {each.name for each in fields(self._settings)}
         setting = name.replace("-", "_")
         if setting not in names and not value:
-            setting = setting.removeprefix("no_")  # a switch that is turned off
+            setting = setting.removeprefix("no_")  # `:no-NAME` turns a switch off
         if setting not in names:
-            raise SettingError(f"There is no :{name}; :help shows what there is.")
+            raise SettingError(f"There is no command or setting :{name}. Type :help to see the commands.")
         if setting == "count":
-            raise SettingError("At the prompt one text at a time is written; :again writes another.")
+            raise SettingError("The prompt writes one text at a time. Type :again to write another one.")
         switch = isinstance(getattr(self._settings, setting), bool)
         optional = NoneType in get_args(get_type_hints(GenerationSettings)[setting])
         if optional and value == "none":
@@ -213,34 +222,36 @@ class Conversation:
             typed = [flag_name(name), value] if value else [flag_name(name)]
             self._settings = replace(self._settings, **given_settings(GenerationSettings, _parser().parse_args(typed)))
         self._show_setting(setting)
-        if value and (in_vain := without_effect(self._settings.mode, [setting])):
-            self._show(f"  ({in_vain})\n")
+        if value and (note := without_effect(self._settings.mode, [setting])):
+            self._show(f"  ({note})\n")
 
     def _show_setting(self, name: str) -> None:
         value = getattr(self._settings, name)
         self._show(f"  {flag_name(name)[2:]} {'none' if value is None else value}\n")
 
     def _save(self, path: Path) -> None:
-        if not self._manuscript.text.strip():
+        if not self._session.text.strip():
             raise SettingError("There is no text to save yet.")
-        before, text = self._saved.get(path), self._manuscript.text
+        if "\0" in str(path):
+            raise SettingError("The name of a file cannot have a NUL character: take another one.")
+        before, text = self._saved.get(path), self._session.text
         entry = f"{text}\n\n".encode()
         earlier = None if before is None else f"{before}\n\n".encode()
-        with told_plainly(path), path.open("a+b") as file:
+        with as_storage_error(path), path.open("a+b") as file:
             end = file.seek(0, os.SEEK_END)
-            if earlier is not None and entry.startswith(earlier[:-2]):  # the same text, grown or not
+            if earlier is not None and entry.startswith(earlier[:-2]):  # saved before: this text or its beginning
                 file.seek(max(0, end - len(earlier)))
                 if file.read() == earlier:
                     file.truncate(end - 2)
                     entry = entry[len(earlier) - 2 :]
             file.write(entry)
         self._saved[path] = text
-        self._show(f"{'There already: ' if before == text else 'Added to '}{path}.\n")
+        self._show(f"{'The text is already in ' if before == text else 'Added to '}{path}.\n")
 
 
 class _PromptParser(Parser):
     def error(self, message: str) -> NoReturn:
-        raise SettingError(f"{message.removeprefix('argument --').capitalize()}; :help shows what there is.")
+        raise SettingError(f"{message.removeprefix('argument --').capitalize()}. Type :help to see the commands.")
 
 
 def _parser() -> Parser:
@@ -252,42 +263,41 @@ def _parser() -> Parser:
 def converse(
     model: "TrainedModel", name: str, settings: GenerationSettings, *, first: str = "", co_writer: bool = False
 ) -> int:
-    """Talk until the user leaves: in a terminal with history and completion, from a pipe line by line."""
-    if settings.max_copy:
-        _ = model.copy_index  # if it is missing, say so before anything is asked
+    """Answer lines until the user leaves or the input ends, and return the exit code.
+
+    A terminal gets history and completion. From a pipe, lines are read one by one.
+    """
+    if settings.max_copy or settings.mix:
+        model.check(settings)  # raises SettingError now if the copy index is missing
     show(f"Writing with {name}.\n")
-    conversation = Conversation(model, settings, _shower(), co_writer=co_writer)
+    conversation = Conversation(model, settings, _printer(), co_writer=co_writer)
     conversation.begin(first)
-    read = _terminal_reader() if sys.stdin.isatty() else _pipe_reader()
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(errors="replace")
+    read = _terminal_reader() if sys.stdin.isatty() else _read_from_pipe
     while not conversation.over:
         try:
             conversation.answer(read(conversation.prompt))
         except EOFError:
             break
         except KeyboardInterrupt:
-            show("(:quit leaves)\n")
+            show("(type :quit to leave)\n")
     return 0
 
 
-def _shower() -> Callable[[str], None]:
-    """Onto the screen; in a terminal with whole words on each line."""
+def _printer() -> Callable[[str], None]:
+    """Return the function that prints to standard output. On a terminal it breaks lines only between words."""
     if not sys.stdout.isatty():
         return show
     wrap = WordWrap(screen_width())
     return lambda text: show(wrap.take(text))
 
 
-def _pipe_reader() -> Callable[[str], str]:
-    if isinstance(sys.stdin, io.TextIOWrapper):
-        sys.stdin.reconfigure(errors="replace")
-
-    def read(prompt: str) -> str:
-        line = sys.stdin.readline()
-        if not line:
-            raise EOFError
-        return line.rstrip("\n")
-
-    return read
+def _read_from_pipe(prompt: str) -> str:
+    line = sys.stdin.readline()
+    if not line:
+        raise EOFError
+    return line.rstrip("\n")
 
 
 def _terminal_reader() -> Callable[[str], str]:
@@ -300,6 +310,6 @@ def _terminal_reader() -> Callable[[str], str]:
     )
 
     def read(prompt: str) -> str:
-        return session.prompt(prompt).encode(errors="replace").decode()  # a terminal may hand over what is no text
+        return session.prompt(prompt).encode(errors="replace").decode()  # replaces bytes that are not text
 
     return read

@@ -1,44 +1,63 @@
-"""What is written onto the screen, and what is said when that fails."""
+"""Functions that print the output of commands, and bars and lines that show the progress of long work."""
 
 import re
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from itertools import repeat
 from typing import TYPE_CHECKING
 
-from wordgen.errors import StorageError
-from wordgen.printing import plain
+from wordgen.errors import StorageError, plain
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+    from rich.progress import Progress
+    from rich.table import Table
+    from rich.text import Text
 
 _WIDTH_IN_A_FILE = 110
+STOPPING = "Stopping after these steps ... (press Ctrl-C again to stop at once)"
 
 
 def show(text: str) -> None:
-    """Onto standard output, at once."""
+    """Print a text to standard output and flush it.
+
+    Each control character is replaced by a question mark, except line breaks and tabs. Raise StorageError if the text
+    cannot be written, and BrokenPipeError if the program that reads the output has ended.
+    """
     put(plain(text))
 
 
 def put(text: str) -> None:
-    """The same as it is: for programs, and for what is plain already."""
+    """Print a text to standard output unchanged, and flush it.
+
+    Use it for output that programs read, and for text whose control characters are already replaced. Raise the same
+    errors as `show`.
+    """
     try:
         print(text, end="", flush=True)
     except BrokenPipeError:
         raise
     except OSError as error:
-        raise StorageError(f"The text cannot be written out: {error.strerror}.") from error
+        raise StorageError(f"The output cannot be written: {error.strerror}.") from error
 
 
 def tell(sentence: str) -> None:
-    """Beside the output, for the user alone; where nobody can read it, that is no reason to end."""
+    """Print a sentence for the user to standard error, with control characters replaced as in `show`.
+
+    If it cannot be written, the command continues: the error is ignored.
+    """
     with suppress(OSError):
         print(plain(sentence), file=sys.stderr, flush=True)
 
 
 class WordWrap:
-    """Takes a text in pieces and gives it back for a screen of so many columns, with a line break before each word
-    that would not fit whole. What is not followed by white space yet is held back, for more of that word may come."""
+    """Breaks a text that comes in pieces into lines of at most `width` columns, without breaking words.
+
+    A line break goes before each word that does not fit on the line. Text after the last white space is held back until
+    the next piece, because the word may be incomplete. A word longer than `width` stays whole.
+    """
 
     def __init__(self, width: int) -> None:
         self._width = width
@@ -62,12 +81,15 @@ class WordWrap:
 
 
 def wrapped(text: str) -> str:
-    """A text as a terminal shows it without breaking its words; as it is where there is no terminal."""
+    """Return a text with line breaks between words that fit the terminal.
+
+    Return it unchanged if standard output is not a terminal.
+    """
     return WordWrap(screen_width()).take(text + "\n")[:-1] if sys.stdout.isatty() else text
 
 
 def screen_width() -> int:
-    """In columns; wide enough where there is no screen."""
+    """Return the width of the screen in columns. Without a terminal it is at least `_WIDTH_IN_A_FILE`."""
     from wordgen.training.screen import screen
 
     console = screen()
@@ -75,7 +97,10 @@ def screen_width() -> int:
 
 
 def on_screen(parts: "Iterator[RenderableType] | Sequence[RenderableType]") -> str:
-    """With colours and at the screen's width, or wide enough where it is none."""
+    """Return the parts as text for standard output, as wide as `screen_width`.
+
+    A terminal gets colours. Strings are not wrapped, and white space at the end of lines is removed.
+    """
     from wordgen.training.screen import screen
 
     console = screen()
@@ -84,3 +109,123 @@ def on_screen(parts: "Iterator[RenderableType] | Sequence[RenderableType]") -> s
     for part in parts:
         console.print(part, highlight=False, soft_wrap=isinstance(part, str), markup=False)
     return "\n".join(line.rstrip() for line in console.end_capture().split("\n"))
+
+
+def table(
+    heads: Sequence[str],
+    rows: "Iterable[Iterable[str | Text]]",
+    *,
+    left: Collection[str] = ("",),
+    styles: Iterable[str | None] = repeat(None),
+) -> "Table":
+    """Return a table without lines. The columns with the heads in `left` have words, and all others have figures.
+
+    Strings are shown as they are, without markup. `styles` has the style of each row.
+    """
+    from rich.table import Table
+    from rich.text import Text
+
+    shown = Table(box=None, padding=(0, 2, 0, 0))
+    for head in heads:
+        shown.add_column(Text(head), justify="left" if head in left else "right")
+    for row, style in zip(rows, styles, strict=False):
+        shown.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in row), style=style)
+    return shown
+
+
+def results_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> "Table":
+    """Return a table of the results of a sweep or a study. The last text of each row is a note.
+
+    `columns` are the heads before the note. The table has a column for notes if there are any.
+    """
+    heads = [*columns, "note"] if any(row[-1] for row in rows) else columns
+    return table(heads, (row[: len(heads)] for row in rows), left=("network", "cell", "note"))
+
+
+def facts(rows: Iterable[Sequence[str]]) -> "Table":
+    """Return a table without heads. Each row begins with a name, and the cells after it say what it stands for."""
+    from rich.table import Table
+    from rich.text import Text
+
+    shown = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    shown.add_column(no_wrap=True)
+    for row in rows:
+        shown.add_row(*map(Text, row))
+    return shown
+
+
+def section(title: str, content: "RenderableType") -> "Iterator[RenderableType]":
+    """Yield a bold title, the content below it, and an empty line."""
+    from rich.padding import Padding
+    from rich.text import Text
+
+    yield Text(title, "bold")
+    yield Padding(content, (0, 0, 1, 0))
+
+
+_SECONDS_BEFORE_A_BAR = 0.5  # work that ends sooner needs no bar
+_SECONDS_BETWEEN_LINES = 10
+
+
+class TokenProgress:
+    """Shows how many tokens have been processed: as a bar on a terminal, otherwise as a line from time to time.
+
+    Call it with the number of tokens that are done and the number of all tokens.
+    """
+
+    def __init__(self, doing: str, done: str, *, silence: float | None = None) -> None:
+        """`doing` and `done` are words for the work, for example "Scoring" (on the bar) and "Scored" (in lines).
+
+        `silence` is the number of seconds before the bar appears, or before each line.
+        """
+        self._doing, self._done = doing, done
+        self._terminal = sys.stderr.isatty()
+        usual = _SECONDS_BEFORE_A_BAR if self._terminal else _SECONDS_BETWEEN_LINES
+        self._silence = usual if silence is None else silence
+        self._said = time.monotonic()
+        self._bar: Progress | None = None
+
+    def __call__(self, done: int, tokens: int) -> None:
+        if self._bar is not None:
+            self._bar.update(self._bar.task_ids[0], completed=done)
+        elif time.monotonic() - self._said < self._silence:
+            return
+        elif self._terminal:
+            from wordgen.training.screen import screen, tokens_bar
+
+            self._bar = tokens_bar(screen(sys.stderr), self._doing, tokens)
+            self._bar.start()
+        else:
+            self._said = time.monotonic()
+            tell(f"{self._done} {done:,} of {tokens:,} tokens.")
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+
+@contextmanager
+def fetching() -> Iterator[Callable[[str, int, int], None]]:
+    """Show the download of a text on standard error.
+
+    The context manager gives a function that takes the name of a file, the bytes downloaded so far, and all bytes.
+    """
+    from wordgen.training.screen import TransferDisplay, screen
+
+    display = TransferDisplay(screen(sys.stderr))
+    try:
+        yield display.tell
+    finally:
+        display.close()
+
+
+@contextmanager
+def reading(name: str) -> Iterator[Callable[[int, int], None]]:
+    """Show how much of a text has been read, as a bar on standard error if that is a terminal.
+
+    The context manager gives a function that takes the bytes read so far and all bytes.
+    """
+    from wordgen.training.screen import bytes_bar, screen
+
+    with bytes_bar(screen(sys.stderr), f"Reading {name}") as bar:
+        yield lambda done, total: bar.update(bar.task_ids[0], completed=done, total=total)

@@ -1,42 +1,44 @@
-"""What `wordgen runs` shows: the table of all runs, and one of them from top to bottom."""
+"""The output of `wordgen runs`: the table of all runs, the details of one run, and several runs side by side."""
 
 import math
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from wordgen.cli.output import screen_width
-from wordgen.commands import (
-    TRY,
+from wordgen.cli.output import facts, screen_width, section, table
+from wordgen.evaluation import figures
+from wordgen.evaluation.measurement import PARTS, Part
+from wordgen.files import shown_size
+from wordgen.report.chart import thinned
+from wordgen.run.commands import (
     commands_about,
     comparing_command,
+    evaluating_command,
+    first_training,
     listing_command,
     removing_command,
     showing_command,
     writing_command,
 )
-from wordgen.files import shown_size
-from wordgen.page import figures
-from wordgen.page.curves import thinned
-from wordgen.run_names import SAVED_MODELS
-from wordgen.saved.listing import SavedRun, size_of
-from wordgen.saved.sweeps import SavedSweep
+from wordgen.run.comparing import Comparison, Figure
+from wordgen.run.listing import SavedRun, SavedSweep, size_of
+from wordgen.run.names import models_folder
 from wordgen.settings import flag_name
 from wordgen.training.reports import shown_duration
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+    from rich.text import Text
 
-    from wordgen.page.facts import Facts, Score
+    from wordgen.run.record import RunRecord
 
-UNKNOWN_FIGURE = "\N{EN DASH}"
 _COLUMNS = {
     "name": 10, "corpus": 7, "network": 8, "epochs": 7, "valid": 5, "test": 5, "size": 8, "age": 3, "status": 8,
 }  # fmt: skip
 _SWEEP_COLUMNS = {"sweep": 10, "corpus": 7, "runs": 4, "best": 10, "valid": 5, "size": 8, "age": 3, "status": 8}
-"""How narrow each may become on a narrow screen."""
-_FIGURES = ("runs", "valid", "test", "size")
+"""The columns of both tables, with the least width that each has on a narrow screen, in characters."""
+_FIGURES = {"runs", "valid", "test", "size"}
 _WIDE = 100
 _LEVELS = "▁▂▃▄▅▆▇█"
 _MOST_LEVELS = 60
@@ -45,73 +47,70 @@ _DAY = 86_400
 
 
 def listed(runs: Sequence[SavedRun], sweeps: Sequence[SavedSweep] = ()) -> "Iterator[RenderableType]":
-    """All runs in a table; those of sweeps are a row for each sweep beneath it."""
+    """Yield a table of all runs, and below it a table with one row for each sweep."""
     if not runs and not sweeps:
-        yield f"There are no runs in {SAVED_MODELS} here. Train one:  {TRY} train --corpus lotr"
+        yield f"There are no runs in {models_folder()}/. Train one:  {first_training()}"
         return
     if runs:
-        yield _table(_COLUMNS, (tuple(_row(run)) for run in runs))
+        yield _table(_COLUMNS, map(_row, runs))
         yield ""
-        told = "Valid and test are perplexities, in brackets is the best epoch."
-        yield f"{figures.many(len(runs), 'run')}, {shown_size(sum(run.bytes for run in runs))}. {told}"
-        yield f"Look into one:  {showing_command(runs[0].name)}"
+        heads = "The columns valid and test show perplexities. The best epoch is in brackets."
+        yield f"{figures.many(len(runs), 'run')}, {shown_size(sum(run.bytes for run in runs))}. {heads}"
+        yield f"Show one run:  {showing_command(runs[0].name)}"
         if len(runs) > 1:
-            yield f"Side by side:  {comparing_command(run.name for run in runs[:2])}"
+            yield f"Compare runs:  {comparing_command(run.name for run in runs[:2])}"
     if runs and sweeps:
         yield ""
     if sweeps:
-        yield _table(_SWEEP_COLUMNS, (tuple(_sweep_row(sweep)) for sweep in sweeps))
+        yield _table(_SWEEP_COLUMNS, map(_sweep_row, sweeps))
         yield ""
         yield f"{figures.many(len(sweeps), 'sweep')}, {shown_size(sum(sweep.bytes for sweep in sweeps))}."
-        yield f"The runs of one:  {listing_command(sweeps[0].name)}"
+        yield f"List the runs of a sweep:  {listing_command(sweeps[0].name)}"
 
 
 def listed_of(sweep: SavedSweep, runs: Sequence[SavedRun]) -> "Iterator[RenderableType]":
-    """The runs of one sweep, in the order that was asked for."""
-    yield from listed(runs)
+    """Yield a table of the runs of one sweep, in the given order, and the path of the table of its results.
+
+    For a study of palindromes, yield the number of its runs in place of their table.
+    """
+    if runs or not sweep.number_of_runs:
+        yield from listed(runs)
+    else:
+        yield f"{figures.many(sweep.number_of_runs, 'run')} of a study of palindromes, which write no text."
     if sweep.table is not None:
-        yield f"What came out:  {sweep.table}"
+        yield f"Results:  {sweep.table}"
 
 
-def _table(columns: Mapping[str, int], rows: Iterable[Sequence[str]]) -> "RenderableType":
-    from rich.table import Table
-    from rich.text import Text
-
+def _table(columns: Mapping[str, int], rows: Iterable[Iterable[str]]) -> "RenderableType":
     wide = screen_width() >= _WIDE
-    table = Table(box=None, padding=(0, 2 if wide else 1, 0, 0), pad_edge=False)
-    for number, (name, narrowest) in enumerate(columns.items()):
-        figure = name in _FIGURES
-        table.add_column(
-            name,
-            min_width=narrowest,
-            no_wrap=figure or name == "age" or (wide and number == 0),
-            justify="right" if figure else "left",
-            overflow="fold",
-        )
-    for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
-    return table
+    shown = table(list(columns), rows, left={*columns} - _FIGURES)
+    shown.padding, shown.pad_edge = (0, 2 if wide else 1, 0, 0), False
+    for (name, narrowest), column in zip(columns.items(), shown.columns, strict=True):
+        is_name = column is shown.columns[0]
+        column.min_width, column.overflow = narrowest, "fold"
+        column.no_wrap = name in _FIGURES or name == "age" or (wide and is_name)
+    return shown
 
 
 def _row(run: SavedRun) -> Iterator[str]:
     yield run.name
-    yield run.corpus or UNKNOWN_FIGURE
-    yield run.network or UNKNOWN_FIGURE
+    yield run.corpus or figures.NONE
+    yield run.network or figures.NONE
     yield _epochs(run)
-    yield perplexity(run.score("valid").perplexity)
-    yield perplexity(run.score("test").perplexity)
+    yield _perplexity(run.perplexity("valid"))
+    yield _perplexity(run.perplexity("test"))
     yield shown_size(run.bytes)
     yield shown_age(time.time() - run.saved_at)
-    yield _in_short(run)
+    yield _short_status(run)
 
 
 def _sweep_row(sweep: SavedSweep) -> Iterator[str]:
     best = sweep.best
     yield sweep.name
-    yield ", ".join(sweep.corpora) or UNKNOWN_FIGURE
-    yield f"{len(sweep.runs)}"
-    yield UNKNOWN_FIGURE if best is None else best.folder.name
-    yield UNKNOWN_FIGURE if best is None else perplexity(best.score("valid").perplexity)
+    yield ", ".join(sweep.corpora) or figures.NONE
+    yield f"{sweep.number_of_runs}"
+    yield figures.NONE if best is None else best.folder.name
+    yield figures.NONE if best is None else _perplexity(best.perplexity("valid"))
     yield shown_size(sweep.bytes)
     yield shown_age(time.time() - sweep.saved_at)
     yield sweep.status
@@ -119,27 +118,30 @@ def _sweep_row(sweep: SavedSweep) -> Iterator[str]:
 
 def _epochs(run: SavedRun) -> str:
     if run.epochs is None:
-        return UNKNOWN_FIGURE
-    return f"{run.epochs}" if run.best_epoch is None else f"{run.epochs} ({run.best_epoch})"
+        return figures.NONE
+    return f"{run.epochs}" if run.best is None else f"{run.epochs} ({run.best.epoch})"
 
 
-def perplexity(value: float | None, off: float | None = None) -> str:
-    return UNKNOWN_FIGURE if value is None else figures.perplexity(value, off)
+def _perplexity(value: float | None) -> str:
+    return figures.NONE if value is None else figures.perplexity(value)
 
 
 def _status(run: SavedRun) -> str:
     return f"{run.status}, {run.note}" if run.note else run.status
 
 
-def _in_short(run: SavedRun) -> str:
-    """What one would do something about."""
+def _short_status(run: SavedRun) -> str:
+    """Return the status in a few words, with the note if the user can act on it.
+
+    It is the note alone for a run that can be resumed, the status and note for a broken run, and otherwise the status.
+    """
     if run.can_be_resumed:
         return run.note
     return _status(run) if run.status == "broken" else run.status
 
 
 def shown_age(seconds: float) -> str:
-    """As one says it."""
+    """Return an age, which is given in seconds, in words, for example "yesterday" or "5 min"."""
     days = int(seconds // _DAY)
     if days == 1:
         return "yesterday"
@@ -152,135 +154,199 @@ def shown_age(seconds: float) -> str:
 
 
 def about(run: SavedRun) -> "Iterator[RenderableType]":
-    from rich.padding import Padding
+    """Yield the details of a run: its figures, settings, curves and files, and the commands for it."""
     from rich.text import Text
 
-    yield Text(f"{run.name}: {_status(run)}", "bold")
-    yield Padding(_two_columns(_figures(run)), (0, 0, 1, 0))
-    if run.facts is not None:
-        yield Text("What is not as by default", "bold")
-        yield Padding(_two_columns(_settings(run.facts)), (0, 0, 1, 0))
-        if run.facts.epochs:
-            yield Text("Perplexity, epoch by epoch", "bold")
-            yield Padding(_two_columns(_curves(run.facts)), (0, 0, 1, 0))
-    yield Text("Files", "bold")
-    yield Padding(_two_columns(_files(run)), (0, 0, 1, 0))
-    for told, command in _commands(run):
-        yield Text(told)
+    yield from section(f"{run.name}: {_status(run)}", facts(_figures(run)))
+    if run.record is not None:
+        yield from section("Settings that differ from the defaults", facts(_settings(run.record)))
+        if run.record.epochs:
+            yield from section("Perplexity by epoch", facts(_curves(run.record)))
+    yield from section("Files", facts((name, shown_size(size)) for name, size in _sizes(run)))
+    for purpose, command in _commands(run):
+        yield Text(purpose)
         yield f"  {command}"
 
 
-def as_mapping(run: SavedRun) -> dict[str, Any]:
-    """For programs: the row of the list and what stands beneath it."""
-    facts = run.facts
+def as_mapping(run: SavedRun) -> dict[str, object]:
+    """Return all that `runs show --json` prints: the row of the list, settings, curves, files and commands."""
+    settings = curves = validations = None
+    if (record := run.record) is not None:
+        settings = {each.name: getattr(record.settings, each.name) for each in record.settings.chosen()}
+        curves = [[epoch.epoch, epoch.train_perplexity, epoch.valid_perplexity] for epoch in record.epochs]
+        validations = [[each.step, each.valid_perplexity] for each in record.all_validations]
     return {
         **run.to_mapping(),
-        "settings": None
-        if facts is None
-        else {each.name: getattr(facts.settings, each.name) for each in facts.settings.chosen()},
-        "curves": None if facts is None else [[epoch.number, epoch.train, epoch.valid] for epoch in facts.epochs],
+        "settings": settings,
+        "curves": curves,
+        "validations": validations,
         "files": dict(_sizes(run)),
         "commands": dict(_commands(run)),
     }
 
 
-def _two_columns(rows: Iterator[tuple[str, str]]) -> "RenderableType":
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
-    table.add_column(no_wrap=True)
-    for name, told in rows:
-        table.add_row(Text(name), Text(told))
-    return table
-
-
 def _figures(run: SavedRun) -> Iterator[tuple[str, str]]:
-    facts = run.facts
-    yield "corpus", run.corpus or UNKNOWN_FIGURE
+    record = run.record
+    yield "corpus", run.corpus or figures.NONE
     if run.network is not None and run.architecture is not None:
         yield "network", f"{run.network}, {figures.many(run.architecture.parameters, 'parameter')}"
-    if facts is not None and facts.head_start is not None:
-        yield "began from", facts.head_start.describe()
-    if facts is not None:
-        of = f" of at most {facts.settings.epochs}" if facts.settings.time_budget is None else ""
-        best = "" if run.best_epoch is None else f", the best was epoch {run.best_epoch}"
-        yield "epochs", f"{len(facts.epochs)}{of}{best}, {shown_duration(facts.seconds)}"
-        for part in ("valid", "test"):
-            if run.score(part).perplexity is not None:
-                yield part, _told(run.score(part))
-        if facts.ngram is not None:
-            yield f"{facts.ngram[0]}-gram", f"perplexity {figures.perplexity(facts.ngram[1])} on the valid part"
-        if facts.word_frequencies is not None:
-            yield "frequencies", f"perplexity {figures.perplexity(facts.word_frequencies)} on the valid part"
+    if record is not None and record.head_start is not None:
+        yield "began from", record.head_start.describe()
+    if record is not None:
+        of = f" of at most {record.settings.epochs}" if record.settings.time_budget is None else ""
+        best = "" if run.best_place is None else f", best {run.best_place}"
+        yield "epochs", f"{len(record.epochs)}{of}{best}, {shown_duration(record.learning_seconds)}"
+        for part in PARTS:
+            if run.perplexity(part) is not None:
+                yield part, _perplexity_and_bits(run, part)
+        if record.ngram is not None:
+            yield f"{record.ngram[0]}-gram", f"perplexity {figures.perplexity(record.ngram[1])} on the validation set"
+        if record.word_frequencies is not None:
+            yield "frequencies", f"perplexity {figures.perplexity(record.word_frequencies)} on the validation set"
     yield "size", shown_size(run.bytes)
     yield "age", shown_age(time.time() - run.saved_at)
 
 
-def _told(score: "Score") -> str:
-    bits = "" if score.bits_per_character is None else f", {figures.bits(score.bits_per_character)} bits per character"
-    return f"perplexity {figures.perplexity(score.perplexity)}{bits}"
+def _perplexity_and_bits(run: SavedRun, part: Part) -> str:
+    found = run.measured(part)
+    bits = "" if found is None else f", {figures.bits(found.own.bits_per(found.characters))} bits per character"
+    return f"perplexity {figures.perplexity(run.perplexity(part))}{bits}"
 
 
-def _settings(facts: "Facts") -> Iterator[tuple[str, str]]:
-    for each in facts.settings.chosen():
-        yield flag_name(each.name), figures.value(getattr(facts.settings, each.name))
+def _settings(record: "RunRecord") -> Iterator[tuple[str, str]]:
+    for each in record.settings.chosen():
+        yield flag_name(each.name), figures.value(getattr(record.settings, each.name))
 
 
-def _curves(facts: "Facts") -> Iterator[tuple[str, str]]:
-    shown = thinned(facts.epochs, _MOST_LEVELS, facts.best)
-    every = [value for epoch in shown for value in (epoch.train, epoch.valid)]
-    for name, values in (("train", [each.train for each in shown]), ("valid", [each.valid for each in shown])):
+def _curves(record: "RunRecord") -> Iterator[tuple[str, str]]:
+    shown = thinned(record.epochs, _MOST_LEVELS, record.best)
+    every = [value for epoch in shown for value in (epoch.train_perplexity, epoch.valid_perplexity)]
+    for name, values in (
+        ("train", [each.train_perplexity for each in shown]),
+        ("valid", [each.valid_perplexity for each in shown]),
+    ):
         yield name, f"{sparkline(values, every)}  {figures.perplexity(values[0])} to {figures.perplexity(values[-1])}"
-    if facts.best is not None:
-        yield "", f"the best: {figures.perplexity(facts.best.valid)} in epoch {facts.best.number}"
+    if record.best is not None:
+        yield "", f"best: {figures.perplexity(record.best.valid_perplexity)} in {record.best.place}"
 
 
 def sparkline(values: Sequence[float], every: Sequence[float]) -> str:
-    """A bar for each value, by its logarithm between the least and the greatest of all; digits on a poor screen."""
+    """Return a character for each value, which is a bar. Its height is the logarithm of the value.
+
+    `every` are all values of the curves that are shown together: the least has the lowest bar and the greatest the
+    highest one. Values that have no logarithm, or are infinite, get the highest bar. If standard output
+    cannot show bars, the characters are the digits 1 to 8.
+    """
     known = [math.log(value) for value in every if 0 < value < math.inf]
     least, room = min(known, default=0.0), (max(known, default=0.0) - min(known, default=0.0)) or 1.0
-    levels = _LEVELS if _can_be_shown(_LEVELS) else "12345678"
-    return "".join(levels[_level(value, least, room)] for value in values)
-
-
-def _level(value: float, least: float, room: float) -> int:
-    if not 0 < value < math.inf:
-        return len(_LEVELS) - 1
-    return round((math.log(value) - least) / room * (len(_LEVELS) - 1))
-
-
-def _can_be_shown(text: str) -> bool:
+    highest = len(_LEVELS) - 1
     try:
-        text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
+        _LEVELS.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
+        levels = _LEVELS
     except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _files(run: SavedRun) -> Iterator[tuple[str, str]]:
-    for name, size in _sizes(run):
-        yield name, shown_size(size)
+        levels = "12345678"
+    return "".join(
+        levels[round((math.log(value) - least) / room * highest) if 0 < value < math.inf else highest]
+        for value in values
+    )
 
 
 def _sizes(run: SavedRun) -> Iterator[tuple[str, int]]:
-    """Of what lies in its folder; folders with all that is in them."""
+    """Yield the name and the size in bytes of each file and subfolder in the folder of a run."""
     for path in sorted(run.folder.iterdir()):
         yield f"{path.name}/" if path.is_dir() else path.name, size_of(path)
 
 
 def _commands(run: SavedRun) -> Iterator[tuple[str, str]]:
-    if run.facts is not None:
-        seed = run.facts.report.get("word_to_try")
+    if run.record is not None:
         yield from commands_about(
             run.called,
-            run.facts.settings,
-            seed,
+            run.record.settings,
+            run.record.word_to_try,
+            music=run.record.of_music,
             can_be_resumed=run.can_be_resumed,
             has_model=run.has_model,
-            evaluation=run.facts.evaluation,
+            evaluation=run.record.evaluation,
         )
     elif run.has_model:
-        yield "To write with it", writing_command(run.called)
+        yield "Write text with it", writing_command(run.called)
     if run.status == "broken":
-        yield "To remove it", removing_command(run.name)
+        yield "Delete it", removing_command(run.name)
+
+
+def side_by_side(comparison: Comparison) -> "Iterator[RenderableType]":
+    """Yield a table with a column for each run, and what can be said of it."""
+    from rich.padding import Padding
+    from rich.text import Text
+
+    heads = ["", *(run.name for run in comparison.runs)]
+    compared = table(heads, _compared(comparison), left=heads)
+    for column in compared.columns[1:]:
+        column.overflow = "fold"
+    yield Text("Side by side", "bold")
+    yield Padding(compared, (1, 0))
+    yield Text(_what_can_be_compared(comparison))
+    if any(off is not None for figure in comparison.figures for off in figure.off):
+        yield Text(figures.OFF)
+    yield from (Text(sentence) for sentence in _no_difference(comparison))
+    if comparison.unmeasured and comparison.ground != "nothing":
+        yield f"Measure the test set, too:  {evaluating_command(comparison.unmeasured[0].called)}"
+
+
+def _compared(comparison: Comparison) -> "Iterator[Sequence[str | Text]]":
+    """Yield rows with the settings, the figures and the cost of each run."""
+    for name, values in comparison.settings.items():
+        yield [flag_name(name), *map(figures.value, values)]
+    if comparison.settings:
+        yield []
+    for figure in comparison.figures:
+        if any(value is not None for value in figure.values):
+            yield [f"{figure.part} {figure.measure}", *_cells(figure)]
+    runs = comparison.runs
+    records = [run.record for run in runs if run.record is not None]
+    yield ["epochs", *(f"{run.epochs}" + (f", best {run.best_place}" if run.best_place else "") for run in runs)]
+    yield ["time", *(shown_duration(each.learning_seconds) for each in records)]
+    yield ["parameters", *(f"{each.architecture.parameters:,}" for each in records)]
+    yield ["size", *(shown_size(run.bytes) for run in runs)]
+
+
+def _cells(figure: Figure) -> "Iterator[Text]":
+    from rich.text import Text
+
+    word = "better" if len(figure.values) == 2 else "best"
+    for at, value in enumerate(figure.values):
+        in_words = figures.perplexity if figure.measure == "perplexity" else figures.bits
+        shown = figures.NONE if value is None else in_words(value, figure.off[at])
+        yield Text(f"{shown}  {word}", "bold") if at in figure.better else Text(shown)
+
+
+def _no_difference(comparison: Comparison) -> Iterator[str]:
+    """Yield a sentence for each figure in which the difference between runs may be chance."""
+    for figure in comparison.figures:
+        if figure.no_difference:
+            names = [comparison.runs[at].name for at in sorted(figure.no_difference)]
+            which = ", ".join([*names[:-2], " and ".join(names[-2:])])
+            part = "validation" if figure.part == "valid" else figure.part
+            yield f"The {part} {figure.measure} of {which} does not differ by more than chance (95% certainty)."
+
+
+def _what_can_be_compared(comparison: Comparison) -> str:
+    if comparison.ground == "tokens":
+        return (
+            "All runs were trained on the same tokens of the same text, so their figures can be compared. "
+            "Lower is better."
+        )
+    if comparison.ground == "text":
+        unknown = ", ".join(
+            f"{run.name} {share:.1%}" for run, share in zip(comparison.runs, comparison.unknown_shares, strict=True)
+        )
+        return (
+            "The runs split the text into different tokens, so their perplexities cannot be compared. Their bits per "
+            "character can be compared if only few words are UNKNOWN (share of UNKNOWN in the validation set: "
+            f"{unknown}). Lower is better."
+        )
+    return (
+        "The runs were trained on different texts, so these figures cannot be compared. To compare the runs, measure "
+        "the bits per character of each of them on the same text: "
+        f"{evaluating_command(comparison.runs[0].called)} --split text.txt"
+    )

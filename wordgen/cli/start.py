@@ -1,14 +1,15 @@
-"""How every command begins and ends, around all that takes long to import or may be missing.
+"""The beginning and the end of every command, before and after the imports that take long or may fail.
 
-Nothing is imported here that does not come with Python, and nothing that an older Python could not read.
+This module imports nothing that does not come with Python, except small modules of wordgen, and uses no syntax that an
+older Python cannot read. Therefore it also runs, and reports the problem, if Python is too old or a package is missing.
 """
 
-import _signal as signal  # pyright: ignore[reportMissingImports] - built in, and there before its module would be
+import _signal as signal  # pyright: ignore[reportMissingImports] - built in: available before signal.py is imported
 import os
 import sys
 
 from wordgen import TYPE_CHECKING
-from wordgen.cli.exits import EXIT_STOPPED, EXIT_USER
+from wordgen.errors import EXIT_STOPPED, EXIT_USER
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -18,12 +19,15 @@ _CLOSED = ((0, "stdin", os.O_RDONLY), (1, "stdout", os.O_RDONLY), (2, "stderr", 
 
 
 def main(program: str = "wordgen") -> int:
-    """`wordgen VERB ...`: the exit code. `program` is how the user calls it."""
+    """Run `wordgen VERB ...` and return the exit code. `program` is the name by which the user calls wordgen."""
     return _begin(program, sys.argv[1:])
 
 
 def run_script(verb: str) -> int:
-    """The same for the script of a verb, whose folder is no place to look for modules other than wordgen."""
+    """Run a verb from its script, for example `train.py`, and return the exit code.
+
+    The folder of the script is removed from `sys.path`, so that Python finds no other module than wordgen in it.
+    """
     if not getattr(sys.flags, "safe_path", False):
         del sys.path[0]
     return _begin(None, [verb, *sys.argv[1:]])
@@ -31,7 +35,7 @@ def run_script(verb: str) -> int:
 
 def _begin(program: "str | None", arguments: "list[str]") -> int:
     _open_what_is_closed()
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # a program in the background ignores it
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # a background process may ignore it
         signal.signal(signal.SIGINT, _interrupt)
     if sys.version_info[:2] < _OLDEST:
         _say(f"Error: wordgen needs Python 3.11 or newer, and this is {sys.version.split()[0]}: {_REMEDY}.")
@@ -42,37 +46,36 @@ def _begin(program: "str | None", arguments: "list[str]") -> int:
     except KeyboardInterrupt:
         _say("Stopped.")
     finally:
-        signal.signal(signal.SIGINT, lambda number, frame: os._exit(code))  # all is said and done
+        signal.signal(signal.SIGINT, lambda number, frame: os._exit(code))  # a later Ctrl-C keeps the exit code
     return code
 
 
-_REMEDY = "activate the environment of wordgen first (. .venv/bin/activate), or let  make demo  set one up"
+_REMEDY = "activate the environment of wordgen first (. .venv/bin/activate), or run  make demo  to create it"
 
 
 def _run(program: "str | None", arguments: "list[str]") -> int:
     try:
-        from wordgen.cli.main import action_for
+        from wordgen.cli import main as verbs
     except ImportError as error:
-        from wordgen.errors import unusable_package
-        from wordgen.printing import plain
+        from wordgen.errors import plain, unusable_package
 
         if (error.name or "").startswith("wordgen"):
             raise
         _say(plain(f"Error: {unusable_package(error)}"))
         return EXIT_USER
-    return action_for(arguments, program)()
+    return verbs.main(arguments, program)
 
 
 def _open_what_is_closed() -> None:
-    """Give each standard stream that is closed a place: else the next file that is opened would be taken for it.
+    """Open os.devnull for each standard stream that is closed. Otherwise the next opened file would get its number.
 
-    Standard output cannot be written then, as it could not before.
+    Standard output is opened for reading only: writing to it still fails, as it does on a closed stream.
     """
     for number, name, how in _CLOSED:
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, how)  # its number is the lowest that is free
+            os.open(os.devnull, how)  # gets `number`, the lowest free number
             os.set_inheritable(number, True)
         if getattr(sys, name) is None:
             mode = "r" if name == "stdin" else "w"
@@ -80,7 +83,10 @@ def _open_what_is_closed() -> None:
 
 
 def _interrupt(number: int, frame: "FrameType | None") -> None:
-    """Ctrl-C: KeyboardInterrupt, as ever. But within an import that may come out as any error, or not at all."""
+    """Raise KeyboardInterrupt on Ctrl-C. During an import, end the process with EXIT_STOPPED instead.
+
+    An import may turn KeyboardInterrupt into any other error, or lose it.
+    """
     while frame is not None:
         if frame.f_code.co_filename.startswith("<frozen importlib"):
             _say("Stopped.")
@@ -90,7 +96,7 @@ def _interrupt(number: int, frame: "FrameType | None") -> None:
 
 
 def _say(sentence: str) -> None:
-    """Past all streams, which may be at work just now."""
+    """Write a sentence directly to file descriptor 2. A signal may come while `sys.stderr` is in use."""
     try:
         os.write(2, ("\n" if os.isatty(2) else "").encode() + sentence.encode("utf-8", "replace") + b"\n")
     except OSError:

@@ -1,18 +1,17 @@
-"""What a user may have meant by a flag or a word that a command does not know.
+"""Suggests what a user may have meant by a flag or word that a command does not know.
 
-Other tools call the same things by other names. Those are listed here, under the flag that wordgen has for them.
-Spelling decides only where a word is nearly a flag of the same command.
+Other tools use other names for the same settings. This module lists their names for each flag of wordgen. If a name is
+not listed, it suggests a flag of the same command only if the spelling is nearly the same.
 """
 
 import argparse
 import difflib
 import re
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 
-_NEAR = 0.8  # of difflib, with the dashes: --prot is --port, and --seed is not --tied
+_NEAR = 0.8  # the least similarity for difflib, dashes included: --prot means --port, but --seed does not mean --tied
 _VERBS_WITH_MANY_FLAGS = ("train", "generate", "evaluate")
 
 SYNONYMS: Mapping[str, str] = {
@@ -26,6 +25,8 @@ SYNONYMS: Mapping[str, str] = {
     "lstm-size lstm-units n-embd n-hid n-hidden n-units neurons nhid num-hidden num-units rnn-size rnn-units "
     "state-size width",
     "cell": "arch architecture cell-type model-type net rnn rnn-cell rnn-type",
+    "cells": "cell cell-type cell-types model rnn rnn-type",
+    "lengths": "input-length length n palindrome-length palindrome-lengths seq-len seq-length sequence-length t",
     "embedding": "dim-embeddings emb emb-dim emb-size embed embed-dim embed-size embedding-dim embedding-size "
     "embeddings emsize word-dim wordvec-size",
     "tied": "share-embeddings tie tie-weights tie-word-embeddings tied-weights weight-tying",
@@ -41,22 +42,31 @@ SYNONYMS: Mapping[str, str] = {
     "epochs": "epoch iterations iters max-epoch max-epochs max-iters max-steps n-epochs nb-epoch nb-epochs "
     "num-epochs num-iters num-train-epochs passes steps",
     "time-budget": "budget duration hours max-steps max-time minutes seconds steps time time-limit timeout",
+    "steps": "epochs iterations iters max-iters max-steps n-steps num-steps",
     "patience": "early-stop early-stopping early-stopping-patience",
     "optimizer": "algorithm opt optim optimiser solver",
     "learning-rate": "alpha base-lr eta init-lr initial-learning-rate initial-lr learning-rate-init learningrate lr "
     "max-lr rate step-size",
     "schedule": "lr-schedule lr-scheduler lr-scheduler-type scheduler",
+    "rho": "alpha decay-rate rmsprop-decay",
     "decay": "decay-rate gamma learning-rate-decay lr-decay lr-decay-factor lr-decay-rate",
     "decay-after": "learning-rate-decay-after lr-decay-after lr-decay-every",
     "warm-up": "num-warmup-steps warmup warmup-steps",
     "weight-decay": "l2 wd wdecay weight-decay-rate",
     "clip": "clip-grad clip-gradients clip-norm clipnorm grad-clip grad-norm gradient-clip gradient-clipping "
     "max-grad-norm max-gradient-norm",
+    "clip-value": "clip-grad-value clipvalue grad-clip",
     "random-seed": "manual-seed random-state rng rng-seed seed seed-value",
+    "random-seeds": "manual-seed random-seed random-state rng-seed seed seeds",
     "sampled-output": "adaptive-softmax num-sampled sampled-softmax",
     "precision": "amp bf16 dtype fp16 half mixed-precision",
-    "checkpoint-every": "checkpoint-freq checkpoint-interval eval-val-every save-every save-freq save-interval "
-    "save-steps",
+    "checkpoint-every": "checkpoint-freq checkpoint-interval save-every save-freq save-interval save-steps",
+    "validate-every": "eval-every eval-interval eval-steps eval-val-every",
+    "sample-every": "gen-epochs sample-interval",
+    "log-every": "log-interval logging-steps print-every",
+    "validation-share": "val-frac val-split valid-frac validation-split",
+    "test-share": "test-frac test-split",
+    "models": "models-dir runs-dir",
     "distribute": "backend cpu cuda device devices gpu gpu-backend gpu-id gpuid gpus mps n-gpus no-cuda no-gpu "
     "num-gpus strategy use-cuda use-gpu",
     "name": "checkpoint-dir checkpoint-path experiment experiment-name log-dir logdir model-dir model-name out "
@@ -87,9 +97,11 @@ SYNONYMS: Mapping[str, str] = {
     "repetition-penalty": "frequency-penalty presence-penalty rep-penalty repeat-penalty",
     "no-repeat-ngram": "no-repeat-ngram-size",
     "max-copy": "max-copies no-copies",
+    "key": "tonality",
+    "metre": "meter time-signature",
     "beams": "beam beam-size beam-width n-beams num-beams",
     "show-copies": "copies plagiarism",
-    "output": "destination o out outfile output-file save save-to to-file",
+    "output": "destination o out outfile output-file save-to to-file",
     "interactive": "chat i repl",
     "split": "data dataset eval-data file input part set test text",
     "samples": "count n-samples num-samples texts",
@@ -102,29 +114,31 @@ SYNONYMS: Mapping[str, str] = {
     "sort": "by order order-by sort-by",
     "yes": "force y",
 }
-"""What other tools call it, by the name that wordgen has."""
+"""The names that other tools use for a flag, separated by spaces. The key is the flag of wordgen without dashes."""
 
 _SENTENCES: Mapping[str, Mapping[str, str]] = {
     "train": {
         **dict.fromkeys(
             SYNONYMS["distribute"].split(),
-            "Every GPU is used without a flag, and without one the CPU; --distribute chooses something else.",
+            "wordgen uses all GPUs by itself, or the CPU if there is none; --distribute chooses other devices.",
         ),
-        "keep-prob": "--dropout is the share that is dropped: 1 minus what is kept.",
+        "keep-prob": "--dropout is the share of values that are dropped: 1 minus the share that is kept.",
         **dict.fromkeys(
             ("tensorboard", "use-tensorboard", "logdir", "log-dir", "wandb"),
-            "The curves for TensorBoard always lie in saved_models/, in the folder of the run; --name names it.",
+            "The curves for TensorBoard are in the folder of the run; --name sets its name, and --models the folder "
+            "of all runs.",
         ),
         **dict.fromkeys(
             ("checkpoint-dir", "model-dir", "out-dir", "output-dir", "save-dir", "save-path"),
-            "A run lies in saved_models/ where you call the command, in a folder of its own; --name names it.",
+            "wordgen saves each run in a folder of its own in saved_models/, or in the folder of --models; --name sets "
+            "the name of this folder.",
         ),
     },
     "generate": dict.fromkeys(
-        SYNONYMS["distribute"].split(), "Writing needs no GPU and has no such flag: NumPy does it on the CPU."
+        SYNONYMS["distribute"].split(), "generate needs no GPU and has no such flag: it computes on the CPU."
     ),
 }
-"""Where the name of a flag alone would not help."""
+"""Sentences for names of other tools that the name of a flag does not explain, by verb and name."""
 
 _VALUES: Mapping[str, str] = {
     "argmax": "greedy",
@@ -137,57 +151,49 @@ _VALUES: Mapping[str, str] = {
     "word": "english",
     "words": "english",
 }
-"""What other tools call some of the values to choose from."""
-
-
-@dataclass
-class _Found:
-    flags: dict[str, Sequence[str]] = field(default_factory=dict)
-    """By what was given, the flags that may have been meant."""
-    sentences: dict[str, None] = field(default_factory=dict)
-    """Whole sentences, each once."""
-
-    def told(self) -> str:
-        single = len(self.flags) == 1
-        names = [" or ".join(flags) + ("" if single else f" ({given})") for given, flags in self.flags.items()]
-        meant = f"Did you mean {' and '.join(names)}?" if names else ""
-        return " ".join(filter(None, [meant, *self.sentences]))
+"""The value of wordgen for a value that other tools use, for flags with a list of choices."""
 
 
 def about_unknown(parser: argparse.ArgumentParser, given: Sequence[str], unknown: Sequence[str]) -> str:
-    """What may have been meant by the `unknown` ones of the arguments that were `given`, or nothing."""
-    found = _Found()
+    """Return sentences on what the user may have meant by the unknown arguments.
+
+    `given` are all arguments, `unknown` those that the parser does not know. Return an empty string if there is no
+    suggestion.
+    """
+    meant: dict[str, Sequence[str]] = {}  # the flags that the user may have meant, by the flag that was given
+    sentences: dict[str, None] = {}  # the keys, so that each sentence is printed once and in order
     for word in unknown:
         if not word.startswith("-"):
             continue
         flag, _, value = word.partition("=")
         name, value = flag.lstrip("-").lower().replace("_", "-"), value or _next_value(given, word)
         sentence = _SENTENCES.get(_verb(parser), {}).get(name)
-        meant = [] if sentence else _flags_for(parser, name, value)
-        if meant:
-            found.flags[flag] = meant
+        if sentence is None and (flags := _flags_for(parser, name, value)):
+            meant[flag] = flags
         elif sentence := sentence or _about_other_commands(parser, name, value):
-            found.sentences[sentence] = None
-    if not found.flags and not found.sentences:
-        found.sentences.update(dict.fromkeys(_about_words(parser, given, unknown)))
-    return found.told()
+            sentences[sentence] = None
+    if not meant and not sentences:
+        return _about_words(parser, given, unknown)
+    names = [" or ".join(flags) + (f" ({flag})" if len(meant) > 1 else "") for flag, flags in meant.items()]
+    return " ".join([*([f"Did you mean {' and '.join(names)}?"] if names else []), *sentences])
 
 
 def about_choice(parser: argparse.ArgumentParser, flag: str, value: str, choices: Sequence[str]) -> str:
-    """What may have been meant by a value that a flag does not have, or nothing."""
-    if flag == "--unit" and value.isdigit() and "--units" in parser._option_string_actions:
-        return f"Did you mean --units {value}?"
+    """Return a question on what the user may have meant by a value that is not one of the choices of a flag.
+
+    Return an empty string if there is no suggestion.
+    """
     lower = value.lower()
     near = [_VALUES[lower]] if _VALUES.get(lower) in choices else difflib.get_close_matches(lower, choices, 1, _NEAR)
     if near:
         return f"Did you mean {near[0]}?"
-    if flag == "ACTION" and "show" in choices:  # `runs my-book`
+    if flag == "ACTION" and "show" in choices:  # `wordgen runs my-book`
         return f"Did you mean {parser.prog} show {shlex.quote(value)}?"
     return ""
 
 
 def _verb(parser: argparse.ArgumentParser) -> str:
-    """`train` of `python train.py`, of `wordgen train` and of a part of it."""
+    """Return the last word of the command: `train` for `python train.py`, `wordgen train` and `train`."""
     return re.sub(r"\.py$", "", parser.prog.split()[-1])
 
 
@@ -202,7 +208,7 @@ def _next_value(given: Sequence[str], word: str) -> str:
 
 def _flags_for(parser: argparse.ArgumentParser, name: str, value: str) -> Sequence[str]:
     flags = _flags(parser)
-    if f"--{name}" in flags:  # with one dash, capitals or an underscore
+    if f"--{name}" in flags:  # the user wrote it with one dash, capitals or an underscore
         return [f"--{name}"]
     if name == "model" and "--cell" in flags:
         cells = parser._option_string_actions["--cell"].choices or ()
@@ -212,13 +218,11 @@ def _flags_for(parser: argparse.ArgumentParser, name: str, value: str) -> Sequen
 
 
 def _about_other_commands(parser: argparse.ArgumentParser, name: str, value: str) -> str | None:
-    """Where a flag stands that this command does not have."""
+    """Return a sentence that names the command that has this flag. Return None if no command has it."""
     verb = _verb(parser)
     if verb in ("launch", "sweep"):
         meant = " or ".join(_flags_for(_parser_of("train"), name, value))
-        how = (
-            "give it behind the --" if verb == "launch" else "put it into the file of the sweep, as docs/sweeps.md says"
-        )
+        how = "give it after the --" if verb == "launch" else "put it into the file of the sweep (see docs/sweeps.md)"
         return f"{meant} is a flag of train: {how}." if meant else None
     others = (other for other in _VERBS_WITH_MANY_FLAGS if other != verb)
     owner = next((other for other in others if f"--{name}" in _flags(_parser_of(other))), None)
@@ -229,11 +233,14 @@ def _parser_of(verb: str) -> argparse.ArgumentParser:
     return import_module(f"wordgen.cli.{verb}").make_parser(verb)
 
 
-def _about_words(parser: argparse.ArgumentParser, given: Sequence[str], unknown: Sequence[str]) -> Iterator[str]:
-    """Words that belong to no flag: part of a text without quotation marks, or the text or the seed itself."""
+def _about_words(parser: argparse.ArgumentParser, given: Sequence[str], unknown: Sequence[str]) -> str:
+    """Return a sentence about words that belong to no flag, or an empty string.
+
+    They are part of a text without quotation marks, or a corpus or prompt without its flag.
+    """
     place = next((n for n, word in enumerate(given) if word in unknown and not word.startswith("-")), None)
-    if place is None or (place and given[place - 1].startswith("-")):  # the value of a flag that there is not
-        return
+    if place is None or (place and given[place - 1].startswith("-")):  # it is the value of an unknown flag
+        return ""
     end = next((n for n in range(place, len(given)) if given[n].startswith("-")), len(given))
     words = given[place:end]
     flag = given[place - 2] if place > 1 else ""
@@ -241,18 +248,20 @@ def _about_words(parser: argparse.ArgumentParser, given: Sequence[str], unknown:
     if action is not None and action.nargs is None:
         is_text = action.type in (None, str) and not action.choices
         all_words = _quoted([given[place - 1], *words])
-        yield f"Put several words into quotation marks: {flag} {all_words}." if is_text else f"{flag} takes one value."
-    elif any(each.dest == "text" and not each.option_strings for each in parser._actions):
+        return f"Put several words into quotation marks: {flag} {all_words}." if is_text else f"{flag} takes one value."
+    if any(each.dest == "text" and not each.option_strings for each in parser._actions):
         before = given[place - 1 : place]
-        yield f"Put several words into quotation marks: {_quoted([*before, *words])}."
-    elif "--corpus" in _flags(parser):
-        yield f"Did you mean --corpus {shlex.join(words)}?"
-    elif "--seed" in _flags(parser):
-        yield f"Did you mean --seed {_quoted(words)}?"
+        return f"Put several words into quotation marks: {_quoted([*before, *words])}."
+    if "--corpus" in _flags(parser):
+        return f"Did you mean --corpus {shlex.join(words)}?"
+    return f"Did you mean --seed {_quoted(words)}?" if "--seed" in _flags(parser) else ""
 
 
 def _quoted(words: Sequence[str]) -> str:
-    """As a shell of any system reads it, as long as the words hold nothing that it would obey."""
+    """Return the words as one argument in quotation marks that the shells of all systems understand.
+
+    Words with characters that a shell interprets are quoted for POSIX shells.
+    """
     text = " ".join(words)
     if re.search(r'["\\$`!]', text):
         return shlex.quote(text)

@@ -1,76 +1,88 @@
-"""`sweep`: many networks with several random seeds, side by side, and what mattered."""
+"""`wordgen sweep`: train many networks, each with several random seeds, and report which settings mattered.
+
+The progress is a table that fills on a terminal, and plain lines in other output.
+"""
 
 import argparse
 import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING
 
-from wordgen.cli.exits import EXIT_OK, EXIT_STOPPED, EXIT_WORKER_LOST
-from wordgen.cli.flags import Parser, verb_parser
+from wordgen.cli.flags import Parser, add_switch, check_number, verb_parser
 from wordgen.cli.generate import limit_threads
-from wordgen.errors import SettingError
+from wordgen.cli.output import STOPPING, fetching, on_screen, put, results_table, show, table, wrapped
+from wordgen.errors import EXIT_OK, EXIT_STOPPED, EXIT_WORKER_LOST
+from wordgen.evaluation.figures import many, shown_perplexity
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from wordgen.sweep.planning import PlannedSweep
+    from wordgen.sweep.results import Row
+    from wordgen.sweep.sweeping import SweepEnd, SweepWatcher
+    from wordgen.training.observers import Observer
+
+_SHOWN_AROUND = 7  # lines besides the rows: the head, the text below the table, the prompt of the shell
+_STYLES = {"training": "bold", "failed": "red", "diverged": "yellow", "waiting": "dim", "stopped": "yellow"}
+_ORDER = ("training", "failed", "diverged", "stopped", "waiting", "done")
+"""If the screen has no room for all rows, rows with the first of these states are shown."""
+_SETTLED = ("done", "diverged", "failed")
 
 
 def make_parser(prog: str) -> Parser:
     parser = verb_parser(
         prog,
-        "Train networks that differ in some settings, each with several random seeds; then a table, curves and a "
-        "sentence on what mattered. The same command again goes on with a sweep that was stopped or killed.",
+        "Train networks that differ in some settings, each with several random seeds. The results are a table, curves "
+        "and a summary of which settings mattered. To continue a sweep that was stopped or killed, run the same "
+        "command again.",
         "cells",
     )
-    parser.add_argument(
-        "sweep",
-        nargs="?",
-        metavar="SWEEP",
-        help="one of wordgen's own sweeps by its name, or a file that ends in .toml; without it they are listed",
-    )
-    parser.add_argument(
-        "--name", metavar="TEXT", help="what to call its folder in saved_models/ (default: as the file)"
-    )
-    parser.add_argument(
-        "--at-once",
-        type=int,
-        metavar="N",
-        help="how many runs learn side by side; by default as many as there are processors, if the memory holds them",
-    )
-    parser.add_argument("--dry-run", action="store_true", help="show what would be trained, and leave (default: no)")
+    help = "the name of a sweep that comes with wordgen, or a file that ends in .toml; by default, list the sweeps"
+    parser.add_argument("sweep", nargs="?", metavar="SWEEP", help=help)
+    help = "the name of its folder in saved_models/ or in the folder of --models; by default the name of the sweep"
+    parser.add_argument("--name", metavar="TEXT", help=help)
+    help = "the number of runs to train at the same time; by default one per processor, or fewer if memory is short"
+    parser.add_argument("--at-once", type=int, metavar="N", help=help)
+    add_switch(parser, "--dry-run", "show what would be trained, and stop")
     return parser
 
 
 def run(arguments: argparse.Namespace) -> int:
-    limit_threads(1)  # models are measured by threads of our own
-    from wordgen.lab.sweep_file import find_sweep
+    limit_threads(1)  # wordgen measures models with threads of its own, so NumPy needs only one
+    from wordgen.sweep.planning import find_sweep
 
-    if arguments.at_once is not None and not 1 <= arguments.at_once <= 64:
-        raise SettingError(f"--at-once must be 1 to 64, not {arguments.at_once}.")
+    check_number("--at-once", arguments.at_once, 1, 64)
     if arguments.sweep is None:
         return _list()
     sweep = find_sweep(arguments.sweep)
 
-    from wordgen.cli.sweep_screen import Fetched, screen_for, show_end, show_plan, show_stopped
-    from wordgen.cli.waiting import fetching
-    from wordgen.commands import sweeping_command
-    from wordgen.lab.planning import plan_sweep, room_for
-    from wordgen.lab.sweeping import run_sweep
+    from wordgen.run.commands import sweeping_command
+    from wordgen.sweep.planning import plan_sweep, room_for
+    from wordgen.sweep.sweeping import run_sweep
 
-    with fetching() as told:
-        planned = plan_sweep(sweep, arguments.name, [Fetched(told)])
+    with fetching() as report:
+        planned = plan_sweep(sweep, arguments.name, [_download_observer(report)])
     cores = os.cpu_count() or 1
     at_once = arguments.at_once or room_for(planned.runs, cores)
-    show_plan(planned, at_once)
+    _show_plan(planned, at_once)
     if arguments.dry_run:
         return EXIT_OK
-    with screen_for(planned, at_once) as watcher:
+    with _screen_for(planned, at_once) as watcher:
         end = run_sweep(planned, arguments.sweep, at_once, max(1, cores // at_once), watcher)
     command = sweeping_command(arguments.sweep, arguments.name)
     if end.stopped:
-        show_stopped(command)
+        show(f"Stopped. All progress is saved. Continue the sweep:  {command}\n")
         return EXIT_STOPPED
     show_end(planned, end, command)
     return EXIT_WORKER_LOST if end.failed else EXIT_OK
 
 
 def _list() -> int:
-    from wordgen.cli.output import show, wrapped
-    from wordgen.lab.sweep_file import find_sweep, sweep_names
+    from wordgen.sweep.planning import find_sweep, sweep_names
 
     sweeps = [find_sweep(name) for name in sweep_names()]
     width = max(len(sweep.name) for sweep in sweeps)
@@ -78,3 +90,194 @@ def _list() -> int:
         runs = len(sweep.networks) * len(sweep.random_seeds)
         show(wrapped(f"{sweep.name:<{width}}  {runs:>3} runs  {sweep.about}") + "\n")
     return EXIT_OK
+
+
+def _download_observer(report: Callable[[str, int, int], None]) -> "Observer":
+    """Return an observer that passes the progress of a download (file, bytes done, all bytes) to a function."""
+    from wordgen.training.observers import Observer
+
+    class Downloading(Observer):
+        def downloading(self, file: str, done: int, total: int) -> None:
+            report(file, done, total)
+
+    return Downloading()
+
+
+def _show_plan(planned: "PlannedSweep", at_once: int) -> None:
+    sweep = planned.sweep
+    rows: list[tuple[str, ...]] = []
+    for network in sweep.networks:
+        run = planned.of(network)[0]
+        parameters, memory = f"{run.plan.architecture.parameters:,}", f"{run.plan.memory.all / 2**30:.1f} GiB"
+        rows.append((network.name, parameters, f"{run.plan.steps_per_epoch:,}", f"{run.settings.epochs:,}", memory))
+    heads = ("network", "parameters", "steps per epoch", "maximum epochs", "memory")
+    seeds = ", ".join(map(str, sweep.random_seeds))
+    runs = f"{len(planned.runs)} runs ({len(sweep.networks)} networks, random seeds {seeds})"
+    plan = wrapped(f"{runs}, {at_once} at the same time, in {planned.folder}.")
+    about = [wrapped(sweep.about)] if sweep.about else []
+    put(on_screen([*about, table(heads, rows, left=("network",)), plan]))
+
+
+@contextmanager
+def _screen_for(planned: "PlannedSweep", at_once: int) -> "Iterator[SweepWatcher]":
+    """Yield the watcher for standard output: a table on a terminal (closed at the end), otherwise plain lines."""
+    from wordgen.training.screen import screen
+
+    console = screen()
+    if not console.is_terminal:
+        yield PlainLines(console, len(planned.runs))
+        return
+    with closing(FillingTable(console, at_once)) as filling:
+        yield filling
+
+
+class PlainLines:
+    """A watcher that prints a line when a run begins or ends, and the number of finished runs."""
+
+    def __init__(self, console: "Console", runs: int) -> None:
+        self._console, self._runs = console, runs
+        self._settled = 0
+
+    def begun(self, row: "Row") -> None:
+        self._say(f"{row.run.name} {'continues' if row.figures.valid else 'begins'}.")
+
+    def ended(self, row: "Row") -> None:
+        self._say(f"{row.run.name}: {_in_words(row)}")
+
+    def looked(self, rows: "Sequence[Row]") -> None:
+        settled = sum(row.state in _SETTLED for row in rows)
+        if settled > self._settled:
+            self._say(f"{settled} of {self._runs} runs are finished.")
+        self._settled = settled
+
+    def measuring(self, done: int, runs: int) -> None:
+        """Print nothing: this takes seconds."""
+
+    def stopping(self) -> None:
+        self._say(STOPPING)
+
+    def _say(self, sentence: str) -> None:
+        self._console.print(sentence, markup=False, highlight=False, soft_wrap=True)
+
+
+class FillingTable:
+    """A watcher that shows a table of all runs, or of as many as fit on the screen, and updates it."""
+
+    def __init__(self, console: "Console", at_once: int) -> None:
+        from rich.live import Live
+
+        self._console, self._at_once = console, at_once
+        self._note = ""
+        self._live = Live(console=console, refresh_per_second=4, transient=True)
+        self._live.start()
+
+    def begun(self, row: "Row") -> None:
+        """Do nothing: `looked` shows it."""
+
+    def ended(self, row: "Row") -> None:
+        """Do nothing: `looked` shows it."""
+
+    def looked(self, rows: "Sequence[Row]") -> None:
+        from rich.console import Group
+
+        self._live.update(Group(table_of(rows, self._console.height - _SHOWN_AROUND), self._below(rows)))
+
+    def measuring(self, done: int, runs: int) -> None:
+        from rich.text import Text
+
+        self._live.update(Text(f"Measuring on the test set: {done} of {runs}", style="dim"))
+
+    def stopping(self) -> None:
+        self._note = STOPPING
+
+    def close(self) -> None:
+        self._live.stop()
+
+    def _below(self, rows: "Sequence[Row]") -> "Text":
+        from rich.text import Text
+
+        from wordgen.training.reports import shown_duration
+
+        settled = sum(row.state in _SETTLED for row in rows)
+        left = seconds_left(rows, self._at_once)
+        limit = "" if left is None else f", at most {shown_duration(left)} left"
+        are = "is" if settled == 1 else "are"
+        return Text(self._note or f"{settled} of {len(rows)} runs {are} finished{limit}.", style="dim")
+
+
+def seconds_left(rows: "Sequence[Row]", at_once: int) -> float | None:
+    """Return an upper bound of the seconds that the sweep still takes, or None if it is not known yet.
+
+    It assumes that a waiting run takes as long as the mean of the runs that are done. If no run is done, it takes the
+    estimates of the runs at work.
+    """
+    own = [row.progress.seconds_left for row in rows if row.progress is not None]
+    working = [left for left in own if left is not None]
+    whole = [row.figures.seconds for row in rows if row.state == "done" and row.figures.seconds]
+    whole = whole or [left + time.monotonic() - row.began for row in rows if (left := _left(row)) is not None]
+    waiting = sum(row.state == "waiting" for row in rows)
+    if not whole or (own and not working):
+        return None
+    return (sum(working) + waiting * sum(whole) / len(whole)) / at_once
+
+
+def _left(row: "Row") -> float | None:
+    return None if row.progress is None else row.progress.seconds_left
+
+
+def table_of(rows: "Sequence[Row]", room: int) -> "Table":
+    """Return a table with a row for each run, or for `room` of them."""
+    first = sorted(rows, key=lambda row: _ORDER.index(row.state))[: max(1, room)]
+    chosen = {id(row) for row in first}
+    kept = [row for row in rows if id(row) in chosen]
+    heads = ("network", "random seed", "state", "epoch", "best validation perplexity", "time left")
+    shown = table(heads, map(_cells, kept), left=("network", "state"), styles=[_STYLES.get(row.state) for row in kept])
+    for column, head in zip(shown.columns, heads, strict=True):
+        column.no_wrap = head != "state"
+    return shown
+
+
+def _cells(row: "Row") -> tuple[str, ...]:
+    from wordgen.training.reports import shown_duration
+
+    progress = row.progress
+    left = _left(row)
+    return (
+        row.run.network.name,
+        str(row.run.random_seed),
+        row.note or row.state,
+        f"{progress.epoch}/{progress.epochs}" if progress is not None else str(len(row.figures.valid) or ""),
+        "" if row.best is None else shown_perplexity(row.best),
+        "" if left is None else shown_duration(left),
+    )
+
+
+def _in_words(row: "Row") -> str:
+    from wordgen.training.reports import shown_duration
+
+    if row.state == "done" and row.figures.best is not None:
+        return (
+            f"validation perplexity {shown_perplexity(row.figures.best)} in {many(len(row.figures.valid), 'epoch')} "
+            f"({shown_duration(row.figures.seconds)})."
+        )
+    return f"{row.note or row.state}."
+
+
+def show_end(planned: "PlannedSweep", end: "SweepEnd", command: str) -> None:
+    from wordgen.run.commands import listing_command
+    from wordgen.sweep.results import COLUMNS, as_rows
+
+    lost = len(end.failed)
+    parts = [
+        "",
+        results_table(COLUMNS, as_rows(end.results)),
+        "",
+        wrapped(end.mattered),
+        "",
+        f"Table, figures and curves: {planned.folder}/results.md, results.json, curves.png",
+        f"All runs:  {listing_command(planned.name)}",
+        f"In TensorBoard:  tensorboard --logdir {planned.folder}",
+    ]
+    if lost:
+        parts.append(f"{lost} run{'s were' if lost > 1 else ' was'} lost. Continue the sweep:  {command}")
+    put(on_screen(parts))

@@ -1,1 +1,1 @@
-"""Ids on disk, the split into train, valid and test, and the batches of a given step."""
+"""The dataset of a corpus: the ids of its training, validation and test set on disk, and the batches made from them."""

@@ -1,8 +1,8 @@
-"""The batch of a given step, computed and not stored.
+"""Compute the batch of any step. Batches are never stored.
 
-A split's ids are seen as a ring and read by B parallel streams, each going on from batch to batch where
-it left off. Every epoch begins at another place of the ring, which follows from the random seed and the
-epoch alone; so any batch can be had at once, and a resumed run needs no more than its step.
+The ids of a split form a ring. `batch_size` parallel streams read the ring, and each stream continues in the next batch
+where it stopped in the last one. Each epoch begins at another position of the ring. This position depends only on the
+random seed and the epoch, so any batch can be computed directly, and a resumed run only needs to know its step.
 """
 
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,20 +19,25 @@ Ids = NDArray[np.int32]
 
 @dataclass(frozen=True)
 class Batches:
+    """Computes the batches of a run from the ids of its training set.
+
+    Raises CorpusError if the ids do not fill one batch.
+    """
+
     ids: NDArray[np.unsignedinteger]
     batch_size: int
     seq_len: int
     random_seed: int
     vary: bool = False
-    """Whether steps are of differing lengths, `seq_len` in the mean."""
+    """Whether batches differ in length. Their mean length is `seq_len`."""
 
     def __post_init__(self) -> None:
         needed = self.batch_size * self.seq_len
         if len(self.ids) < needed + 1:
             raise CorpusError(
-                f"Too little text: its training part has {len(self.ids):,} symbols, but one batch of "
+                f"Too little text: the training set has {len(self.ids):,} tokens, but one batch of "
                 f"{self.batch_size} x {self.seq_len} needs {needed + 1:,}. "
-                "Take more text, or a smaller --batch-size or --seq-len."
+                "Use more text, or a smaller --batch-size or --seq-len."
             )
 
     @property
@@ -40,7 +45,10 @@ class Batches:
         return len(self.ids) // self.batch_size // self.seq_len
 
     def batch(self, epoch: int, step: int) -> tuple[Ids, Ids]:
-        """Inputs and targets (one symbol later), each of shape (batch size, length of the step)."""
+        """Return the inputs and the targets of a step, each of shape `(batch_size, length)`.
+
+        The targets are the inputs shifted by one token.
+        """
         stream_length = len(self.ids) // self.batch_size
         ring_begin = np.random.default_rng([self.random_seed, epoch]).integers(len(self.ids))
         begin, end = self._bound(epoch, step), self._bound(epoch, step + 1)
@@ -50,7 +58,11 @@ class Batches:
         return window[:, :-1], window[:, 1:]
 
     def _bound(self, epoch: int, step: int) -> int:
-        """Where a step begins in its stream; each bound between two is moved by itself, so no step must know others."""
+        """Return the position in a stream where a step begins.
+
+        If lengths vary, each bound between two steps moves by at most a quarter of `seq_len`. The shift depends only on
+        the random seed, the epoch and the step, so no other step needs to be computed first.
+        """
         if not self.vary or step in (0, self.steps_per_epoch):
             return step * self.seq_len
         most = self.seq_len // 4
@@ -59,7 +71,7 @@ class Batches:
 
 
 class PreparedBatches:
-    """The batches of a run, those that come next prepared in a thread while a step runs."""
+    """The batches of a run. A thread prepares the next batches while the current step runs."""
 
     def __init__(self, batches: Batches) -> None:
         self._batches = batches
@@ -67,12 +79,12 @@ class PreparedBatches:
         self._ahead: dict[tuple[int, int, int], Future[list[tuple[Ids, Ids]]]] = {}
 
     def take(self, epoch: int, first: int, number: int) -> list[tuple[Ids, Ids]]:
-        """So many batches of an epoch from the first one on, whether they were prepared or not."""
+        """Return `number` batches of an epoch, from step `first` on. Compute them now if they were not prepared."""
         prepared = self._ahead.pop((epoch, first, number), None)
         return self._batches_of(epoch, first, number) if prepared is None else prepared.result()
 
     def prepare(self, epoch: int, first: int, number: int) -> None:
-        """Begin with what will be taken next, in the place of what was prepared before and not taken."""
+        """Start to compute the batches that `take` will return next. Drop prepared batches that were not taken."""
         self._ahead = {(epoch, first, number): self._worker.submit(self._batches_of, epoch, first, number)}
 
     def _batches_of(self, epoch: int, first: int, number: int) -> list[tuple[Ids, Ids]]:
@@ -80,17 +92,20 @@ class PreparedBatches:
 
 
 def longest_step(seq_len: int, *, vary: bool) -> int:
-    """The most symbols of a step: where both its bounds may move by a quarter, half as many again."""
+    """Return the largest number of tokens per row in a batch.
+
+    With `vary` this is about 1.5 x `seq_len`, because both bounds of a step may move by a quarter of `seq_len`.
+    """
     return seq_len + 2 * (seq_len // 4) if vary else seq_len
 
 
 def evaluation_batches(
     ids: NDArray[np.unsignedinteger], streams: int, seq_len: int, rows: int | None = None
 ) -> list[tuple[Ids, Ids]]:
-    """Every symbol of a split but the first once as a target, in `streams` parallel streams.
+    """Return batches in which every token of a split, except the first, is a target exactly once.
 
-    The streams are filled up at their ends with START as the target, which no loss ever counts; and so are
-    whole rows, where more rows than streams are wanted.
+    The tokens are read in `streams` parallel streams of equal length. The ends of the streams are padded with START as
+    the target, which no loss counts. If `rows` is greater than `streams`, the additional rows consist of padding only.
     """
     targets = ids[1:].astype(np.int32)
     length = -(-len(targets) // streams)

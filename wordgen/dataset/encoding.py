@@ -1,64 +1,122 @@
-"""From a corpus to ids on disk, once.
+"""Encode text as ids.
 
-The result is kept in a folder whose name is the fingerprint of the text, the tokenizer and the
-vocabulary's limits, so a second run starts at once and a text that changed is encoded anew.
+The dataset of a corpus is written to disk and used again by later runs: its sets, their vocabulary and their ids. Any
+other text is encoded with the codec of a model.
 """
 
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import asdict, dataclass, replace
+from itertools import compress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wordgen.corpora.corpus import Corpus
-from wordgen.corpora.published import SPLITS, Split
-from wordgen.corpora.units import unit_separator
-from wordgen.dataset.ids import SplitStatistics
-from wordgen.dataset.making import Progress, encode
-from wordgen.dataset.unknown_words import UnknownWords
+from wordgen.corpus.catalogue import SET_NAMES, SPLITS, LineBreaks, PassageKind, Split
+from wordgen.corpus.corpus import Corpus, Reading
+from wordgen.corpus.passages import Passage, passage_separator
+from wordgen.corpus.settings import Transpose
+from wordgen.dataset.cutting import Batch, cut_all, useful_processes
+from wordgen.dataset.ids import (
+    ArrayFile,
+    Block,
+    Frame,
+    IdTable,
+    NumberedText,
+    SplitStatistics,
+    brings_ends,
+    framed_passages,
+    line_places,
+)
+from wordgen.dataset.splits import FEWEST_PASSAGES, Splitting
+from wordgen.dataset.unknown_words import UnknownWords, unknown_words
 from wordgen.errors import CorpusError, SettingError
-from wordgen.files import file_checksum, seldom
-from wordgen.text.codec import Codec
+from wordgen.files import as_storage_error, file_checksum, seldom, whole_folder
+from wordgen.settings import Settings, setting
 from wordgen.text.settings import TextSettings, TokenizerName, TokenizerSettings
-from wordgen.text.tokenizers import tokenizer_for, tokenizer_named
+from wordgen.text.tokenizers import Codec, Tokenizer, tokenizer_for, tokenizer_named
 from wordgen.text.vocabulary import BaseVocabulary, Vocabulary
 
-_FORMAT = 9  # raise it when the same text would give other ids
+_FORMAT = 9  # increase it whenever the same text would get other ids
+_USUAL_SHARES = TextSettings().shares
+_OWN_SETS_STAY = "the text has its own validation and test set: --validation-share and --test-share have no effect"
+_BLANK_LINES = "blank lines between its paragraphs"
+_SMALL = 4_000_000
+"""Up to this many bytes, one process finishes before further processes have even started."""
+_CHARACTERS_AT_ONCE = 1 << 18
+_COST_OF_A_PASSAGE = 30  # in characters, so that a batch of empty lines also reaches its limit
+_SECONDS_TO_BE_LEFT_OVER = 3600
+
+Progress = Callable[[int, int], None]
+"""Receives the number of bytes encoded so far and the number of bytes in all."""
+
+
+def _untold(done: int, size: int) -> None: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextConfig(Settings):
+    """How text becomes tokens and back. It is stored with the model, because a model is used without its corpus."""
+
+    corpus: str = setting()
+    tokenizer: TokenizerName = setting()
+    passage: PassageKind = setting()
+    """What a passage is: the text between START and END."""
+    line_breaks: LineBreaks = setting()
+    """Whether line breaks within a passage are kept as tokens."""
+    starts: bool = setting()
+    """Whether passages begin with START. False for a benchmark, and for a text that has its own <eos>."""
+    fold_width: bool = setting(False)
+    """Whether wide and narrow forms of characters were converted to the usual forms."""
+    drop_latin: bool = setting(False)
+    """Whether words in Latin letters were left out."""
+    transpose: Transpose = setting("none")
+    """The keys in which the model learned tunes. If "common", prompts are transposed to the common key, too."""
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Return the mapping without settings that have their defaults.
+
+        Bundles written before these settings existed do not contain them, so the mapping stays the same.
+        """
+        return {each.name: getattr(self, each.name) for each in self.chosen()}
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """A corpus as ids: one memory-mapped array a split, and the codec that made them."""
+    """A corpus as ids: one memory-mapped array for each split, and the codec that made them."""
 
     codec: Codec
     ids: dict[Split, NDArray[np.unsignedinteger]]
     fingerprint: str
-    """Of the text and of all that made ids of it."""
+    """A hash of the text and of all settings that the ids depend on."""
     statistics: dict[Split, SplitStatistics]
-    starts: bool
-    """Whether units begin with START: not where the text brought its own <eos>."""
+    text: TextConfig
     types: int
-    """How many different symbols the training text has, known to the vocabulary or not."""
+    """The number of different tokens in the training set, both known and unknown to the vocabulary."""
     files: tuple[str, ...]
-    """The names of the corpus's files."""
+    """The names of the files of the corpus."""
     lines: NDArray[np.uint32]
-    """Where the lines of the files begin in the training ids: place, number of the line, number of the file."""
+    """Where the lines of the files begin in the training ids. Each row holds the position in the ids, the line number
+    and the number of the file. Shape `(lines, 3)`."""
     notes: tuple[str, ...] = ()
-    """How the text was read: its encoding if it is no UTF-8, and what was cut."""
-    unknown_words: UnknownWords = UnknownWords()  # noqa: RUF009 - it does not change
-    """The words of the training text that are UNKNOWN."""
+    """Notes on how the text was read: its encoding if that is not UTF-8, and what was left out."""
+    unknown_words: UnknownWords = UnknownWords()  # noqa: RUF009 - it is immutable
+    """The words of the training set that the vocabulary does not know."""
 
     def source(self, place: int) -> tuple[str, int]:
-        """The file and the line in which a place of the training ids stands."""
+        """Return the file and the line number of a position in the training ids."""
         return source_of(place, self.lines, self.files)
 
 
 def source_of(place: int, lines: NDArray[np.uint32], files: Sequence[str]) -> tuple[str, int]:
-    """The file and the line of a place in ids, by a table of where lines begin in them."""
+    """Return the file and the line number of a position in the ids. `lines` is a table like `Dataset.lines`."""
     row = int(np.searchsorted(lines[:, 0], place, side="right")) - 1
     _, line, file = (int(value) for value in lines[row])
     return files[file], line
@@ -68,48 +126,56 @@ def prepare(
     corpus: Corpus,
     settings: TextSettings,
     folder: Path,
-    progress: Progress | None = None,
+    progress: Progress = _untold,
     base: Vocabulary | None = None,
 ) -> Dataset:
-    """The corpus as ids: from the folder where it was encoded before, else encoded into it now.
+    """Return the dataset of a corpus. Encode the corpus into `folder` if it has not been encoded there before.
 
-    `base` is the vocabulary of the model that a run begins from.
+    `base` is the vocabulary of the model that a run begins from. `progress` receives the bytes done and the bytes in
+    all. Raises CorpusError if the text is empty, too short or changes while it is read.
     """
-    done = 0
+    told = 0, corpus.bytes
 
-    def told(bytes_done: int, size: int) -> None:
-        nonlocal done
-        done = bytes_done
-        if progress is not None:
-            progress(bytes_done, size)
+    def report(done: int, size: int) -> None:
+        nonlocal told
+        told = done, size
+        progress(done, size)
 
-    look = seldom(lambda: told(done, corpus.bytes))
+    look = seldom(lambda: report(*told))
     name = tokenizer_name(corpus, settings)
     digest = corpus.digest(look)
-    place = folder / f"{corpus.name}-{_fingerprint(digest, name, settings, base)}"
+    place = folder / f"{corpus.name}-{_fingerprint(corpus, digest, name, settings, base)}"
     kept = _load(place, name, corpus, look)
     if kept is None:
         if place.is_dir():
-            shutil.rmtree(place, ignore_errors=True)  # a damaged one; whole ones alone ever take this name
+            shutil.rmtree(place, ignore_errors=True)  # it is damaged: a folder gets this name only when it is complete
         known = None if base is None else BaseVocabulary(base, settings.min_count or 1, settings.base_words)
-        encode(corpus, digest, tokenizer_named(name), settings, place, told, known)
+        _encode(corpus, digest, tokenizer_named(name), settings, place, known, report, look)
         kept = _load(place, name, corpus, look)
     if kept is None:
-        raise CorpusError(f"The encoded text in {place} is damaged: delete that folder and try again.")
+        raise CorpusError(f"The encoded text in {place} is damaged: delete this folder and try again.")
+    if corpus.splits and settings.shares != _USUAL_SHARES:
+        return replace(kept, notes=(*kept.notes, _OWN_SETS_STAY))
     return kept
 
 
 def fingerprint(corpus: Corpus, settings: TextSettings, base: Vocabulary | None = None) -> str:
-    """That of the dataset which this text would give, without making it."""
-    return _fingerprint(corpus.digest(), tokenizer_name(corpus, settings), settings, base)
+    """Return the fingerprint that the dataset of this corpus has, without encoding the corpus."""
+    return _fingerprint(corpus, corpus.digest(), tokenizer_name(corpus, settings), settings, base)
 
 
 def tokenizer_name(corpus: Corpus, settings: TokenizerSettings) -> TokenizerName:
-    """What is chosen, else what the catalogue says, else what suits the text."""
+    """Return the name of the tokenizer for a corpus.
+
+    The settings decide, else the catalogue, else the kind of the files, else the script of the text. Raises CorpusError
+    if the catalogue names no valid tokenizer.
+    """
     if settings.tokenizer != "auto":
         return settings.tokenizer
     if corpus.tokenizer is None:
-        return tokenizer_for(corpus.sample())
+        if corpus.is_midi:
+            return "notes"
+        return "abc" if corpus.passage == "tune" else tokenizer_for(corpus.sample())
     try:
         named = TextSettings(tokenizer=corpus.tokenizer)  # pyright: ignore[reportArgumentType]
     except SettingError as error:
@@ -117,8 +183,10 @@ def tokenizer_name(corpus: Corpus, settings: TokenizerSettings) -> TokenizerName
     return tokenizer_for(corpus.sample()) if named.tokenizer == "auto" else named.tokenizer
 
 
-def _fingerprint(digest: str, tokenizer: str, settings: TextSettings, base: Vocabulary | None) -> str:
+def _fingerprint(corpus: Corpus, digest: str, tokenizer: str, settings: TextSettings, base: Vocabulary | None) -> str:
     limits = f"{settings.vocab_size} {settings.min_count} {settings.unknown}"
+    if settings.shares != _USUAL_SHARES and not corpus.splits:
+        limits += f" {settings.shares}"
     if base is not None:
         limits += f" {settings.base_words} {base.digest()}"
     described = f"{_FORMAT} {digest} {tokenizer} {limits}"
@@ -126,7 +194,7 @@ def _fingerprint(digest: str, tokenizer: str, settings: TextSettings, base: Voca
 
 
 def _load(place: Path, tokenizer: TokenizerName, corpus: Corpus, look: Callable[[], None]) -> Dataset | None:
-    """What an earlier run left here, or nothing where it is missing or damaged."""
+    """Load the dataset that an earlier run wrote. Return None if it is missing or damaged."""
     try:
         described = json.loads((place / "dataset.json").read_text(encoding="utf-8"))
         if any(file_checksum(place / name, look) != whole for name, whole in described["sums"].items()):
@@ -140,11 +208,222 @@ def _load(place: Path, tokenizer: TokenizerName, corpus: Corpus, look: Callable[
         statistics: dict[Split, SplitStatistics] = {
             split: SplitStatistics(**described["statistics"][split]) for split in SPLITS
         }
-        starts, types = bool(described["starts"]), int(described["types"])
+        text, types = _text_config(corpus, tokenizer, starts=bool(described["starts"])), int(described["types"])
         notes = tuple(described["notes"])
         lines = np.load(place / "lines.npy", mmap_mode="r")
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    codec = Codec(tokenizer_named(tokenizer), vocabulary, unit_separator(corpus.unit))
+    codec = Codec(tokenizer_named(tokenizer), vocabulary, passage_separator(corpus.passage))
     fingerprint = place.name.rpartition("-")[2]
-    return Dataset(codec, ids, fingerprint, statistics, starts, types, corpus.file_names, lines, notes, unknown)
+    return Dataset(codec, ids, fingerprint, statistics, text, types, corpus.file_names, lines, notes, unknown)
+
+
+def _text_config(corpus: Corpus, tokenizer: TokenizerName, *, starts: bool) -> TextConfig:
+    return TextConfig(
+        corpus=corpus.name,
+        tokenizer=tokenizer,
+        passage=corpus.cut_at,
+        line_breaks=corpus.line_breaks,
+        starts=starts,
+        fold_width=corpus.how.fold_width,
+        drop_latin=corpus.how.drop_latin,
+        transpose=corpus.transposes,
+    )
+
+
+@dataclass(frozen=True)
+class OtherText:
+    """A text encoded as ids with the codec of a model."""
+
+    ids: NDArray[np.uint32]
+    statistics: SplitStatistics
+    notes: tuple[str, ...]
+    """Notes on how the text was read, in short sentences."""
+
+
+def encode_other(reading: Reading, codec: Codec, progress: Progress = _untold, *, starts: bool) -> OtherText:
+    """Encode a text with the codec of a model.
+
+    `starts` says whether the passages of the model's corpus begin with START. If they do, the passages of the text get
+    START and END. If not, they get END only, or neither if the text has its own <eos>.
+    """
+    folder = Path(tempfile.gettempdir())
+    parts: list[NDArray[np.uint32]] = []
+    statistics = SplitStatistics(0, 0, 0, 0)
+    with as_storage_error(folder), tempfile.TemporaryDirectory(dir=folder) as place, NumberedText(Path(place)) as text:
+        _number_tokens(reading, codec.tokenizer, text, progress)
+        frame = Frame(start=starts, end=starts or not brings_ends(text))
+        table = IdTable(text.tokens, codec.vocabulary)
+        for block in map(table.translated, text.blocks()):
+            framed, _ = framed_passages(block.tokens, block.passage_tokens, frame)
+            parts.append(framed)
+            statistics += SplitStatistics.of(framed, block.passage_characters, codec.vocabulary)
+    ids = np.concatenate(parts) if parts else np.zeros(0, np.uint32)
+    return OtherText(ids, statistics, reading.notes)
+
+
+def _encode(
+    corpus: Corpus,
+    digest: str,
+    tokenizer: Tokenizer,
+    settings: TextSettings,
+    place: Path,
+    base: BaseVocabulary | None,
+    progress: Progress,
+    look: Callable[[], None],
+) -> None:
+    """Encode a corpus and write the dataset to the folder `place`.
+
+    `digest` is the digest of the corpus's text. `look` is called often while checksums are computed. Raises CorpusError
+    if the text is empty, too short for three splits, or has changed while it was read.
+    """
+    _remove_leftovers(place.parent)
+    splitting = Splitting(corpus, settings.shares)
+    as_published = is_benchmark(corpus, tokenizer.name)
+    reading = corpus.reading(every_line=as_published, chords=tokenizer.name == "chords")
+    with whole_folder(place) as partial:
+        with NumberedText(partial) as text:
+            _number_tokens(reading, tokenizer, text, progress)
+            _check_amount(corpus, text)
+            frame = Frame.of(text, as_published=as_published)
+            counts = _training_counts(text, splitting)
+            size, min_count = settings.limits(all_words=as_published)
+            spelling, one_apostrophe = settings.unknown == "spell", tokenizer.one_apostrophe
+            vocabulary = Vocabulary.from_counts(
+                counts, size, min_count, spelling=spelling, one_apostrophe=one_apostrophe, base=base
+            )
+            unknown = unknown_words(_training_passages(text, splitting), list(text.tokens), vocabulary)
+            statistics = _write_ids(text, vocabulary, frame, splitting, partial)
+        _check_splits(corpus, statistics, starts=frame.start)
+        _write_json(partial / "vocabulary.json", vocabulary.to_json())
+        _write_json(partial / "unknown_words.json", unknown.to_json())
+        sums = {file.name: file_checksum(file, look) for file in partial.iterdir()}
+        facts = {split: asdict(counted) for split, counted in statistics.items()}
+        types = len(tokenizer.ordinary(counts))
+        described = {"statistics": facts, "types": types, "starts": frame.start, "sums": sums, "notes": reading.notes}
+        _write_json(partial / "dataset.json", described)
+        _check_unchanged(corpus, digest, look)
+
+
+def _check_unchanged(corpus: Corpus, digest: str, look: Callable[[], None]) -> None:
+    if corpus.digest(look) != digest:
+        raise CorpusError(
+            f"The text of {corpus.name} changed while it was read: try again when nothing changes it any more."
+        )
+
+
+def _check_splits(corpus: Corpus, statistics: Mapping[Split, SplitStatistics], *, starts: bool) -> None:
+    """Raise CorpusError if a split has no target. Without START, the first token of a split is never one."""
+    for split, counted in statistics.items():
+        if counted.tokens - (not starts) <= 0:
+            raise CorpusError(
+                f"Too little text: nothing of {corpus.name} is left for the {SET_NAMES[split]}. Use more text."
+            )
+
+
+def is_benchmark(corpus: Corpus, tokenizer: TokenizerName) -> bool:
+    """Return whether the corpus is read as a public benchmark.
+
+    A benchmark is already tokenized, has one passage per line, and has its own splits.
+    """
+    return bool(corpus.splits) and tokenizer == "whitespace" and corpus.passage == "line"
+
+
+def _number_tokens(reading: Reading, tokenizer: Tokenizer, text: NumberedText, progress: Progress) -> None:
+    """Tokenize a text and number its tokens. A large text is tokenized by several processes."""
+    size = reading.corpus.bytes
+    processes = useful_processes() if size > _SMALL else 1
+    with closing(cut_all(_batches(reading), tokenizer.name, processes)) as cuts:
+        for cut in cuts:
+            text.add(cut)
+            progress(min(cut.bytes_read, size), size)
+
+
+def _batches(reading: Reading) -> Iterator[Batch]:
+    passages: list[tuple[int, Passage]] = []
+    size = 0
+    for file, passage in reading.passages():
+        passages.append((file, passage))
+        size += len(passage.text) + _COST_OF_A_PASSAGE
+        if size >= _CHARACTERS_AT_ONCE:
+            yield Batch(passages, reading.bytes_read)
+            passages, size = [], 0
+    if passages:
+        yield Batch(passages, reading.bytes_read)
+
+
+def _check_amount(corpus: Corpus, text: NumberedText) -> None:
+    if not text.characters and corpus.how.drop_latin:
+        raise CorpusError(f"--drop-latin leaves no text of the corpus {corpus.name}: train without this flag.")
+    if not text.characters:
+        raise CorpusError(f"The corpus {corpus.name} is empty: there is no text to train on.")
+    if text.passages < FEWEST_PASSAGES:
+        advice = "two blank lines between its sections" if corpus.cut_at == "section" else _BLANK_LINES
+        raise CorpusError(
+            f"The corpus {corpus.name} has {text.passages} passage(s), but at least {FEWEST_PASSAGES} are needed, one "
+            f"each for the training, validation and test set: use more text, or put {advice}."
+        )
+
+
+def _splits(splitting: Splitting, text: NumberedText, block: Block) -> NDArray[np.uint8]:
+    """Return the split of each passage of a block."""
+    numbers = block.first_passage + np.arange(len(block.passage_tokens))
+    return splitting.of(numbers, block.passage_files, text.passages)
+
+
+def _training_counts(text: NumberedText, splitting: Splitting) -> dict[str, int]:
+    """Return how often each token occurs in the training set."""
+    counted = np.zeros(len(text.tokens), np.int64)
+    for block in text.blocks():
+        training = np.repeat(_splits(splitting, text, block) == SPLITS.index("train"), block.passage_tokens)
+        counted += np.bincount(block.tokens[training], minlength=len(counted))
+    return {token: count for token, count in zip(text.tokens, counted.tolist(), strict=True) if count}
+
+
+def _training_passages(text: NumberedText, splitting: Splitting) -> Iterator[NDArray[np.uint32]]:
+    """Yield the token numbers of each training passage."""
+    for block in text.blocks():
+        passages = np.split(block.tokens, np.cumsum(block.passage_tokens)[:-1])
+        training = _splits(splitting, text, block) == SPLITS.index("train")
+        yield from compress(passages, training)
+
+
+def _write_ids(
+    text: NumberedText, vocabulary: Vocabulary, frame: Frame, splitting: Splitting, folder: Path
+) -> dict[Split, SplitStatistics]:
+    """Write `train.npy`, `valid.npy`, `test.npy` and `lines.npy`. Return the statistics of each split.
+
+    `lines.npy` has the positions where lines begin in the training ids.
+    """
+    table, kind = IdTable(text.tokens, vocabulary), np.min_scalar_type(len(vocabulary) - 1)
+    statistics = dict.fromkeys(SPLITS, SplitStatistics(0, 0, 0, 0))
+    with ExitStack() as files:
+        ids_files = {split: files.enter_context(ArrayFile(folder / f"{split}.npy", kind)) for split in SPLITS}
+        lines_file = files.enter_context(ArrayFile(folder / "lines.npy", np.uint32, columns=3))
+        for block in map(table.translated, text.blocks()):
+            splits = _splits(splitting, text, block)
+            for number, split in enumerate(SPLITS):
+                members = splits == number
+                of_split = block.tokens[np.repeat(members, block.passage_tokens)]
+                framed, begins = framed_passages(of_split, block.passage_tokens[members], frame)
+                if split == "train":
+                    begins += ids_files[split].length
+                    lines_file.add(line_places(block, members, begins, frame))
+                ids_files[split].add(framed)
+                statistics[split] += SplitStatistics.of(framed, block.passage_characters[members], vocabulary)
+    return statistics
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Remove unfinished folders that nobody has touched for an hour. They remain when an encoding is killed."""
+    for partial in folder.glob(".*"):
+        try:
+            touched = max(path.stat().st_mtime for path in (partial, *partial.iterdir()))
+        except OSError:
+            continue  # another process has removed it
+        if time.time() - touched > _SECONDS_TO_BE_LEFT_OVER:
+            shutil.rmtree(partial, ignore_errors=True)
+
+
+def _write_json(path: Path, value: object) -> None:
+    path.write_text(json.dumps(value, ensure_ascii=False), encoding="utf-8")

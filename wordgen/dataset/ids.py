@@ -1,16 +1,92 @@
-"""The ids of a text's units: what each symbol becomes, what stands around a unit, where its lines begin, how many."""
+"""Store the tokens of a text as numbers on disk, and turn them into the ids of a vocabulary.
+
+The module also adds START and END around passages, records where lines begin, and counts the statistics of a split.
+"""
 
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import astuple, dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.lib import format as npy
+from numpy.typing import DTypeLike, NDArray
 
-from wordgen.dataset.numbered import Block, NumberedText
-from wordgen.text.escapes import END_TOKEN
-from wordgen.text.spelling import SPELLING
+from wordgen.dataset.cutting import Cut, Numbers
+from wordgen.text.marks import END_TOKEN, SPELLING
 from wordgen.text.vocabulary import END, START, UNKNOWN, Vocabulary
+
+_TOKENS_AT_ONCE = 1 << 18
+_PASSAGES_AT_ONCE = 1 << 14
+_PASSAGE_COLUMNS, _LINE_COLUMNS = 4, 2
+_COUNTED_AT_ONCE = 1 << 20
+
+
+@dataclass(frozen=True)
+class Block:
+    """Consecutive passages of the text."""
+
+    first_passage: int
+    tokens: Numbers
+    """The numbers of all tokens of all passages."""
+    passage_tokens: Numbers
+    """The number of tokens of each passage."""
+    passage_characters: Numbers
+    passage_lines: Numbers
+    passage_files: Numbers
+    line_tokens: Numbers
+    """For each line, the position of its first token in its passage. Blank lines within a passage are left out."""
+    line_numbers: Numbers
+
+
+class NumberedText(ExitStack):
+    """Collects the results of the cutters, in order, and reads the whole text again in blocks as often as needed.
+
+    The numbers are kept in files in `folder`. Leaving the context removes these files.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self.tokens: dict[str, int] = {}
+        self.passages = self.characters = 0
+        self._translations: dict[int, array[int]] = {}
+        """For each cutter, the number in `tokens` for each of the cutter's own numbers."""
+        self._files = [self._opened(folder / f"{name}.numbers") for name in ("tokens", "passages", "lines")]
+
+    def _opened(self, path: Path) -> BinaryIO:
+        self.callback(path.unlink)
+        return self.enter_context(path.open("wb+"))
+
+    def add(self, cut: Cut) -> None:
+        translation = self._translations.setdefault(cut.cutter, array("I"))
+        translation.extend(self.tokens.setdefault(token, len(self.tokens)) for token in cut.new_tokens)
+        numbers = np.frombuffer(translation, np.uint32)[cut.numbers] if len(cut.numbers) else cut.numbers
+        for file, values in zip(self._files, (numbers, cut.passages, cut.lines), strict=True):
+            file.write(np.ascontiguousarray(values).data)
+        self.passages += len(cut.passages)
+        self.characters += int(cut.passages[:, 1].sum())
+
+    def blocks(self) -> Iterator[Block]:
+        tokens, passages, lines = self._files
+        for file in self._files:
+            file.flush()
+            file.seek(0)
+        first = 0
+        while first < self.passages:
+            table = np.fromfile(passages, np.uint32, _PASSAGE_COLUMNS * _PASSAGES_AT_ONCE).reshape(-1, _PASSAGE_COLUMNS)
+            ends = np.cumsum(table[:, 0], dtype=np.int64)
+            pieces = np.split(table, np.flatnonzero(np.diff(ends // _TOKENS_AT_ONCE)) + 1)
+            for piece in pieces:
+                lengths, characters, line_counts, files = piece.T
+                of_lines = np.fromfile(lines, np.uint32, _LINE_COLUMNS * int(line_counts.sum()))
+                line_tokens, line_numbers = of_lines.reshape(-1, _LINE_COLUMNS).T
+                every = np.fromfile(tokens, np.uint32, int(lengths.sum()))
+                yield Block(first, every, lengths, characters, line_counts, files, line_tokens, line_numbers)
+                first += len(piece)
+
 
 Ids = NDArray[np.uint32]
 Places = NDArray[np.int64]
@@ -18,128 +94,181 @@ Places = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Frame:
-    """What stands around each unit."""
+    """Whether each passage begins with START and ends with END."""
 
     start: bool
     end: bool
 
     @classmethod
     def of(cls, text: NumberedText, *, as_published: bool) -> "Frame":
-        """START and END; END alone around a benchmark's lines; neither where most units bring their own <eos>."""
+        """Return the frame that suits a text.
+
+        Passages get START and END. Lines of a benchmark get END only. Neither is added if the text has its own <eos>.
+        """
         own_ends = brings_ends(text)
         return cls(start=not own_ends and not as_published, end=not own_ends)
 
 
 def brings_ends(text: NumberedText) -> bool:
-    """Whether most units of a text have an <eos> of their own."""
-    number = text.symbols.get(END_TOKEN)
+    """Return whether the text has its own <eos>: at least one for every two passages."""
+    number = text.tokens.get(END_TOKEN)
     if number is None:
         return False
-    ends = sum(int(np.count_nonzero(block.symbols == number)) for block in text.blocks())
-    return 2 * ends >= text.units
+    ends = sum(int(np.count_nonzero(block.tokens == number)) for block in text.blocks())
+    return 2 * ends >= text.passages
 
 
 class IdTable:
-    """For each symbol of a text its id, or the several of its spelling."""
+    """The ids of each token of a text: one id, or several if the token is spelled out."""
 
-    def __init__(self, symbols: Iterable[str], vocabulary: Vocabulary) -> None:
+    def __init__(self, tokens: Iterable[str], vocabulary: Vocabulary) -> None:
         lengths, ids = array("I"), array("I")
-        for symbol in symbols:
-            of_symbol = vocabulary.ids_of(symbol)
-            lengths.append(len(of_symbol))
-            ids.extend(of_symbol)
+        for token in tokens:
+            of_token = vocabulary.ids_of(token)
+            lengths.append(len(of_token))
+            ids.extend(of_token)
         self._ids = np.array(ids, np.uint32)
         self._lengths = np.array(lengths, np.int64)
         self._begins: Places = np.cumsum(self._lengths) - self._lengths
 
     def translated(self, block: Block) -> Block:
-        """A block with ids in the place of its symbols' numbers, and all places moved to fit."""
-        lengths = self._lengths[block.symbols]
+        """Return the block with ids instead of token numbers, and with all lengths and positions adjusted."""
+        lengths = self._lengths[block.tokens]
         ends: Places = np.cumsum(lengths)
         begins = ends - lengths
         within = np.arange(int(lengths.sum())) - np.repeat(begins, lengths)
-        ids = self._ids[np.repeat(self._begins[block.symbols], lengths) + within]
+        ids = self._ids[np.repeat(self._begins[block.tokens], lengths) + within]
 
-        before = np.concatenate([np.zeros(1, np.int64), ends])  # how many ids stand before each symbol
-        unit_ends = np.cumsum(block.unit_symbols, dtype=np.int64)
-        unit_begins = unit_ends - block.unit_symbols
-        line_units = np.repeat(unit_begins, block.unit_lines)
+        before = np.concatenate([np.zeros(1, np.int64), ends])  # number of ids before each token
+        passage_ends = np.cumsum(block.passage_tokens, dtype=np.int64)
+        passage_begins = passage_ends - block.passage_tokens
+        line_passages = np.repeat(passage_begins, block.passage_lines)
         return replace(
             block,
-            symbols=ids,
-            unit_symbols=(before[unit_ends] - before[unit_begins]).astype(np.uint32),
-            line_symbols=(before[line_units + block.line_symbols] - before[line_units]).astype(np.uint32),
+            tokens=ids,
+            passage_tokens=(before[passage_ends] - before[passage_begins]).astype(np.uint32),
+            line_tokens=(before[line_passages + block.line_tokens] - before[line_passages]).astype(np.uint32),
         )
 
 
-def framed_units(ids: Ids, lengths: Ids, frame: Frame) -> tuple[Ids, Places]:
-    """The ids of units with what stands around each, and where each begins."""
+def framed_passages(ids: Ids, lengths: Ids, frame: Frame) -> tuple[Ids, Places]:
+    """Add START and END to passages. Return the new ids and the position where each passage begins.
+
+    `ids` holds all passages one after another, and `lengths` the number of ids of each passage.
+    """
     framed_lengths = lengths.astype(np.int64) + frame.start + frame.end
     ends: Places = np.cumsum(framed_lengths)
     begins: Places = ends - framed_lengths
     framed = np.empty(int(framed_lengths.sum()), np.uint32)
     ordinary = np.ones(len(framed), bool)
-    for stands, places, symbol in ((frame.start, begins, START), (frame.end, ends - 1, END)):
+    for stands, places, token in ((frame.start, begins, START), (frame.end, ends - 1, END)):
         if stands:
-            framed[places] = symbol
+            framed[places] = token
             ordinary[places] = False
     framed[ordinary] = ids
     return framed, begins
 
 
 def line_places(block: Block, members: NDArray[np.bool_], begins: Places, frame: Frame) -> Places:
-    """For each line of some units: the place of its first symbol in the ids, its number and its file's.
+    """Return for each line the position of its first token in the ids, its line number and the number of its file.
 
-    A unit's first line begins with its START, where it has one.
+    Only the passages selected by `members` count. `begins` holds the position of each of these passages. The first line
+    of a passage begins with its START, if it has one. The result has the shape `(lines, 3)`.
     """
-    mine = np.repeat(members, block.unit_lines)
-    firsts = block.line_symbols[mine].astype(np.int64)
-    places = np.repeat(begins, block.unit_lines[members]) + firsts + (frame.start & (firsts > 0))
-    files = np.repeat(block.unit_files[members], block.unit_lines[members])
+    mine = np.repeat(members, block.passage_lines)
+    firsts = block.line_tokens[mine].astype(np.int64)
+    places = np.repeat(begins, block.passage_lines[members]) + firsts + (frame.start & (firsts > 0))
+    files = np.repeat(block.passage_files[members], block.passage_lines[members])
     return np.stack([places, block.line_numbers[mine].astype(np.int64), files.astype(np.int64)], axis=1)
 
 
 @dataclass(frozen=True)
 class SplitStatistics:
-    units: int
-    symbols: int
-    """Targets of the split: words, punctuation and END, but never START."""
+    """Counts of a split, or of any other text."""
+
+    passages: int
+    tokens: int
+    """The number of targets: words, punctuation and END, but never START."""
     unknown: int
     characters: int
-    """Those within the units."""
     spelled: int = 0
-    """Words that are spelled out."""
+    """The number of words that are spelled out."""
     letters: int = 0
-    """The symbols that spell them."""
+    """The number of tokens that spell these words."""
 
     @classmethod
-    def of(cls, framed: Ids, unit_characters: Ids, vocabulary: Vocabulary) -> "SplitStatistics":
-        """Of the ids of some units."""
+    def of(cls, framed: Ids, passage_characters: Ids, vocabulary: Vocabulary) -> "SplitStatistics":
+        """Count the statistics of some passages. `framed` holds their ids, including START and END."""
         counted = np.bincount(framed, minlength=len(vocabulary))
-        spelling = [vocabulary.id_of(symbol) for symbol in SPELLING] if vocabulary.spells else []
+        spelling = [vocabulary.id_of(token) for token in SPELLING] if vocabulary.spells else []
         return cls(
-            units=len(unit_characters),
-            symbols=len(framed) - int(counted[START]),
+            passages=len(passage_characters),
+            tokens=len(framed) - int(counted[START]),
             unknown=int(counted[UNKNOWN]),
-            characters=int(unit_characters.sum()),
+            characters=int(passage_characters.sum()),
             spelled=int(counted[spelling[-1]]) if spelling else 0,
             letters=int(counted[spelling].sum()) if spelling else 0,
         )
 
     @property
     def words(self) -> int:
-        """The targets, where a word that is spelled out counts once."""
-        return self.symbols - self.letters + self.spelled
+        """The number of targets if each spelled-out word counts as one."""
+        return self.tokens - self.letters + self.spelled
 
     @property
     def unknown_share(self) -> float:
-        """The share of words that the vocabulary does not know, whether they are UNKNOWN or spelled out."""
+        """The share of words that the vocabulary does not know, either written as UNKNOWN or spelled out."""
         return (self.unknown + self.spelled) / max(1, self.words)
 
     @property
     def all_characters(self) -> int:
-        """Those within the units, and the separator behind each, which END stands for."""
-        return self.characters + self.units
+        """The number of characters, plus one for each passage: the separator that END represents."""
+        return self.characters + self.passages
 
     def __add__(self, other: "SplitStatistics") -> "SplitStatistics":
         return SplitStatistics(*map(sum, zip(astuple(self), astuple(other), strict=True)))
+
+
+def counted(ids: NDArray[np.unsignedinteger], vocabulary_size: int) -> NDArray[np.int64]:
+    """Return how often each id occurs in a text, in the shape (vocabulary_size,).
+
+    The text is counted in blocks of 2**20 tokens, because NumPy counts in a copy that has 8 bytes per token.
+    """
+    counts = np.zeros(vocabulary_size, np.int64)
+    for begin in range(0, len(ids), _COUNTED_AT_ONCE):
+        counts += np.bincount(ids[begin : begin + _COUNTED_AT_ONCE], minlength=vocabulary_size)
+    return counts
+
+
+class ArrayFile:
+    """Writes an array to a .npy file piece by piece. The array has one dimension, or two if `columns` is given."""
+
+    def __init__(self, path: Path, kind: DTypeLike, columns: int | None = None) -> None:
+        self._kind = np.dtype(kind)
+        self._columns = columns
+        self.length = 0
+        self._file = path.open("wb")
+        self._write_header()  # NumPy reserves room for a longer shape, so the final header has the same size
+        self._header_size = self._file.tell()
+
+    def __enter__(self) -> "ArrayFile":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self._file:
+            if error is None:
+                self._file.seek(0)
+                self._write_header()
+                if self._file.tell() != self._header_size:
+                    raise ValueError("the header of an array file has outgrown its place")
+
+    def add(self, rows: NDArray[np.integer]) -> None:
+        self._file.write(np.ascontiguousarray(rows, self._kind).data)
+        self.length += len(rows)
+
+    def _write_header(self) -> None:
+        shape = (self.length,) if self._columns is None else (self.length, self._columns)
+        described = {"descr": npy.dtype_to_descr(self._kind), "fortran_order": False, "shape": shape}
+        npy.write_array_header_1_0(self._file, described)

@@ -1,4 +1,4 @@
-"""How good a model is: perplexity, and what simple baselines reach on the same text.
+"""Evaluation of a model: its perplexity, and what simple baselines reach on the same text.
 
-Only perplexity.py runs a network and needs TensorFlow.
+Only perplexity.py runs the Keras network and needs TensorFlow. The other modules use NumPy.
 """

@@ -1,115 +1,112 @@
-"""How new the texts are that a model writes: what of them stands in the training text, beside text that it never met.
+"""How new the texts of a model are: how much of them the training text has, compared with held-out text.
 
-Every figure stands beside the same one for pieces of held-out text, cut as long as the written texts. For how much a
-new text shares with a corpus depends on the corpus: of spells or laws much comes again word for word, of novels little.
+Each figure is also computed for pieces of held-out text that are as long as the texts of the model. How much a new text
+shares with a corpus depends on the corpus: spells or laws repeat much word for word, novels little.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from wordgen.dataset.encoding import Dataset
-from wordgen.evaluation.diversity import Texts, distinct, repetition, self_bleu
-from wordgen.evaluation.verbatim import Matches, longest_matches
-from wordgen.evaluation.whole_words import UNIT_END, Ids, Numbers, WholeWords, Words
+from wordgen.evaluation.measurement import LENGTHS, LONGEST, RECITES, Figures, Match, Novelty, Originality
+from wordgen.evaluation.samples import (
+    PASSAGE_END,
+    Ids,
+    Numbers,
+    Texts,
+    WholeWords,
+    Words,
+    distinct,
+    repetition,
+    self_bleu,
+)
 
-LENGTHS = range(3, 9)
-"""Of how many words the runs are that are looked for in the training text."""
-LONGEST = LENGTHS[-1]
+_AT_ONCE = 1 << 20
 
-_RECITES = 0.5
-"""Most of the time the next eight words stand so in the training text: all that is new is how copies are joined."""
+
+@dataclass(frozen=True)
+class Matches:
+    """For each position of a text, the longest match in another text that begins at that position."""
+
+    lengths: Numbers
+    places: Numbers
+    """The position at which the match first occurs in the other text. It has no meaning if the length is 0."""
+
+
+def longest_matches(text: Ids, other: Ids) -> Matches:
+    """Search another text for all sequences of a text. Negative numbers are breaks and never match.
+
+    Sequences of one word are searched for in the whole other text, sequences of two words only where the first word was
+    found, and so on. Few sequences remain soon. The other text is searched in parts, so that the memory needed does not
+    grow with its length.
+    """
+    lengths = np.zeros(len(text), np.int64)
+    places = np.zeros(len(text), np.int64)
+    for begin in range(0, len(other), _AT_ONCE):
+        _lengthen(lengths, places, text, other, np.arange(begin, min(begin + _AT_ONCE, len(other))))
+    return Matches(lengths, places)
+
+
+def _lengthen(lengths: Numbers, places: Numbers, text: Ids, other: Ids, there: Numbers) -> None:
+    """Search for sequences that begin at the positions `there` of the other text.
+
+    `lengths` and `places` are updated where a match is longer than the longest known one. A sequence is represented by
+    the number of the sequence that is one word shorter, and by its last word. Equal sequences have the same number in
+    both texts.
+    """
+    words = 1 + int(text.max(initial=0))
+    here = np.arange(len(text))
+    numbers_here, numbers_there = np.zeros(len(here), np.int64), np.zeros(len(there), np.int64)
+    length = 0
+    while True:
+        here, numbers_here = _go_on(here, numbers_here, text, length, words)
+        there, numbers_there = _go_on(there, numbers_there, other, length, words)
+        if not (len(here) and len(there)):
+            return
+        length += 1
+        keys, numbers_here = np.unique(numbers_here, return_inverse=True)
+        at = np.minimum(np.searchsorted(keys, numbers_there), len(keys) - 1)
+        found = keys[at] == numbers_there
+        there, numbers_there = there[found], at[found]
+        first = np.full(len(keys), -1)
+        first[numbers_there[::-1]] = there[::-1]
+        stands = first[numbers_here] >= 0
+        here, numbers_here = here[stands], numbers_here[stands]
+        longer = lengths[here] < length
+        lengths[here[longer]] = length
+        places[here[longer]] = first[numbers_here[longer]]
+
+
+def _go_on(places: Numbers, numbers: Numbers, text: Ids, length: int, words: int) -> tuple[Numbers, Numbers]:
+    """Return the positions of the sequences that can be longer by one word, with a key for each longer sequence.
+
+    Different sequences have different keys. `words` is one more than the largest number that can match.
+    """
+    inside = places + length < len(text)
+    places, numbers = places[inside], numbers[inside]
+    following = text[places + length].astype(np.int64)
+    can_match = (following >= 0) & (following < words)
+    return places[can_match], numbers[can_match] * words + following[can_match]
+
+
 _RECITES_BEYOND = 0.25
-"""So much more of that than held-out text has: every fourth run of eight words is more than such a text needs."""
+"""A model also recites if this much more of its sequences of eight words is copied than of held-out text. Then every
+fourth sequence is copied although text of this kind does not require it."""
 _NO_DIFFERENCE = 0.01
-"""Two shares this near to each other are as good as the same, however sure the difference is."""
+"""Two shares that differ by less than this count as equal, even if the difference is certain."""
 _SURE = 2.5
-"""A difference of fewer standard errors may be chance: six lengths are looked at, so the usual two were too few."""
-
-Originality = Literal["recites", "less original", "as original", "more original"]
-
-
-@dataclass(frozen=True)
-class VerbatimRun:
-    """Some words in a row that stand in the training text."""
-
-    symbols: int
-    text: str
-    file: str
-    line: int
-    """The line of that file in which it begins, from 1; where it stands several times, the first."""
-
-
-@dataclass(frozen=True)
-class Figures:
-    """How new and how varied some texts are. A word that is spelled out counts as one symbol; START does not count."""
-
-    texts: int
-    symbols: int
-    shares: Mapping[int, float | None]
-    """For each of LENGTHS the share of runs of so many symbols that stand in the training text, if there are any."""
-    longest: VerbatimRun | None
-    """The longest run that stands in the training text."""
-    distinct_1: float | None
-    """The share of symbols that are different ones."""
-    distinct_2: float | None
-    """The same of pairs."""
-    repetition: float | None
-    """The share of runs of four symbols that stood in the same text before."""
-    self_bleu: float | None
-    """How much each text is like the others, from 0 to 1."""
-
-    def to_mapping(self) -> dict[str, Any]:
-        """For programs."""
-        return {**asdict(self), "shares": {str(length): share for length, share in self.shares.items()}}
-
-
-@dataclass(frozen=True)
-class Novelty:
-    """What a model writes, beside held-out text."""
-
-    samples: Figures
-    held_out: Figures
-    beside: str
-    """What the held-out text is called."""
-    originality: Originality | None
-    """Nothing where no run is long enough to tell."""
-    told_by: int
-    """Of how many symbols the runs are by which that was told."""
-
-    @property
-    def verdict(self) -> str | None:
-        """One sentence; nothing where there is nothing to say."""
-        own, other = (each.shares[self.told_by] for each in (self.samples, self.held_out))
-        if self.originality is None or own is None or other is None:
-            return None
-        seen = f"{own:.1%} of its runs of {self.told_by} symbols stand in the training text"
-        if self.originality == "recites" and other >= _RECITES:
-            return f"It recites: {seen}; but so do {other:.1%} of {self.beside}'s, so that is hardly new either."
-        said = {
-            "recites": "recites",
-            "less original": f"is less original than {self.beside}",
-            "as original": f"is as original as {self.beside}",
-            "more original": f"is more original than {self.beside}, further from the corpus",
-        }
-        return f"It {said[self.originality]}: {seen}, and {other:.1%} of {self.beside}'s."
-
-    def to_mapping(self) -> dict[str, Any]:
-        """For programs."""
-        return {
-            "samples": self.samples.to_mapping(),
-            "held_out": self.held_out.to_mapping(),
-            "originality": self.originality,
-            "told_by": self.told_by,
-            "verdict": self.verdict,
-        }
+"""A difference of at most this many standard errors may be chance. The usual two standard errors were too few, because
+six lengths are tested."""
 
 
 def novelty(samples: Sequence[Ids], held_out: Ids, learned: Dataset, beside: str = "the held-out text") -> Novelty:
-    """Of texts that a model wrote, a text that it has not met, and what it has learned."""
+    """Compare texts that a model wrote with held-out text: how much of both does the training text have?
+
+    `learned` is the dataset that the model was trained on. `beside` names the held-out text in sentences.
+    """
     whole_words = WholeWords(learned.codec.vocabulary)
     written = [whole_words.to_compare(sample) for sample in samples]
     pieces = pieces_like(written, whole_words.to_compare(held_out))
@@ -121,19 +118,20 @@ def novelty(samples: Sequence[Ids], held_out: Ids, learned: Dataset, beside: str
 
 
 def pieces_like(written: Sequence[Numbers], held_out: Numbers) -> list[Numbers]:
-    """Pieces of a text, each as long as one of the written ones, spread over it; fewer where it has no more.
+    """Return pieces of a held-out text, each as long as one of the written texts, spread over the whole text.
 
-    Written texts begin where a unit begins, so a piece does, too, where one begins before the next piece would have to.
+    If the held-out text is too short, there are fewer pieces than written texts. Written texts begin where a passage
+    begins. A piece also does, if a passage begins between the earliest and the latest possible beginning of the piece.
     """
     lengths = np.minimum([len(text) for text in written], len(held_out))
     ends = np.cumsum(lengths)
     fitting = int(np.searchsorted(ends, len(held_out), side="right"))
     room = (len(held_out) - int(ends[fitting - 1])) // fitting
-    unit_begins = np.concatenate([[0], np.flatnonzero(held_out == UNIT_END) + 1])
+    passage_begins = np.concatenate([[0], np.flatnonzero(held_out == PASSAGE_END) + 1])
     pieces: list[Numbers] = []
     for number, (length, end) in enumerate(zip(lengths[:fitting].tolist(), ends.tolist(), strict=False)):
         begin = end - length + number * room
-        near = unit_begins[(begin <= unit_begins) & (unit_begins <= begin + room)]
+        near = passage_begins[(begin <= passage_begins) & (passage_begins <= begin + room)]
         first = int(near[0]) if len(near) else begin
         pieces.append(held_out[first : first + length])
     return pieces
@@ -141,26 +139,27 @@ def pieces_like(written: Sequence[Numbers], held_out: Numbers) -> list[Numbers]:
 
 @dataclass(frozen=True)
 class _Share:
-    """Of all runs of a length those that stand in the training text."""
+    """The share of all sequences of one length that the training text has."""
 
     value: float
     texts: int
     variance: float
-    """Between texts; 0 where there is but one.
-
-    Runs overlap, and what is copied comes in long pieces, so not a run but a text is one observation.
-    """
+    """The variance between texts; 0 if there is only one. Sequences overlap, and copies come in long pieces. One
+    observation is therefore a text, not a sequence."""
 
     @classmethod
     def of(cls, standing: Numbers, runs: Numbers) -> "_Share":
-        """By how many there are in each text."""
+        """Return the share that results from the counts of each text.
+
+        `runs` is the number of sequences of each text, `standing` is how many of them the training text has.
+        """
         value = float(standing.sum() / runs.sum())
         deviations = (standing - value * runs) / runs.mean()
         return cls(value, len(runs), float((deviations**2).sum()) / max(1, len(runs) - 1))
 
 
 class _Searched:
-    """Some texts, and what of them stands in the training text."""
+    """Some texts, and their matches in the training text."""
 
     def __init__(self, texts: Sequence[Numbers], train: Ids) -> None:
         self.each = texts
@@ -168,13 +167,16 @@ class _Searched:
         self.matches = longest_matches(self.together.words, train)
 
     def share(self, length: int) -> _Share | None:
-        """Of runs of so many words; nothing where no text has any."""
+        """Return the share of sequences of `length` words that match. None if no text has a sequence of that length."""
         runs = self.together.in_each(self.together.rooms >= length)
         standing = self.together.in_each(self.matches.lengths >= length)
         return _Share.of(standing[runs > 0], runs[runs > 0]) if runs.any() else None
 
     def mean(self, measure: Callable[[Texts], float | None], at_once: int) -> float | None:
-        """Of a measure that depends on how many texts there are: over groups of so many."""
+        """Return the mean of a measure over groups of `at_once` texts. None if no group has a value.
+
+        For measures that depend on the number of texts. A last group that is smaller is left out.
+        """
         groups = [Texts(self.each[first : first + at_once]) for first in range(0, len(self.each), at_once)]
         measured = [measure(group) for group in groups if group.count == at_once]
         known = [each for each in measured if each is not None]
@@ -182,10 +184,14 @@ class _Searched:
 
 
 def _figures(searched: _Searched, at_once: int, learned: Dataset, train: Words) -> Figures:
-    """`at_once` is how many pieces of held-out text there are."""
+    """Return the figures of some texts.
+
+    `at_once` is the number of pieces of held-out text. Measures that depend on the number of texts are means over
+    groups of this size.
+    """
     return Figures(
         texts=len(searched.each),
-        symbols=sum(map(len, searched.each)),
+        tokens=sum(map(len, searched.each)),
         shares={length: _value(searched.share(length)) for length in LENGTHS},
         longest=_longest(searched.matches, learned, train),
         distinct_1=searched.mean(lambda texts: distinct(texts, 1), at_once),
@@ -199,26 +205,29 @@ def _value(share: _Share | None) -> float | None:
     return None if share is None else share.value
 
 
-def _longest(matches: Matches, learned: Dataset, train: Words) -> VerbatimRun | None:
-    """The first of the longest runs, in the words of the training text."""
+def _longest(matches: Matches, learned: Dataset, train: Words) -> Match | None:
+    """Return the first of the longest matches, as text of the training text. None if nothing matches."""
     if not matches.lengths.any():
         return None
     at = int(matches.lengths.argmax())
     length, place = int(matches.lengths[at]), int(matches.places[at])
     begin, end = train.begins[place], train.begins[place + length]
     text = learned.codec.decode(learned.ids["train"][begin:end].tolist())
-    return VerbatimRun(length, text.strip(), *learned.source(int(begin)))
+    return Match(length, text.strip(), *learned.source(int(begin)))
 
 
 def _compared(own: _Searched, other: _Searched) -> tuple[Originality | None, int]:
-    """How original texts are beside others, and by runs of what length.
+    """Return how original texts are, compared with other texts, and the length of the sequences that decided it.
 
-    That is the longest in which they surely differ; or the longest of which more than next to nothing stands there.
+    Lengths are tried from long to short. The first one decides at which the model recites or the texts clearly differ.
+    If they differ at no length, the texts are as original as the others, and the length is the longest at which one of
+    the shares is at least `_NO_DIFFERENCE`, or else the shortest. The originality is None if the shares of both are
+    known at no length.
     """
     shares = [(length, own.share(length), other.share(length)) for length in reversed(LENGTHS)]
     both = [(length, ours, theirs) for length, ours, theirs in shares if ours is not None and theirs is not None]
     for length, ours, theirs in both:
-        if length == LONGEST and (ours.value >= _RECITES or ours.value - theirs.value >= _RECITES_BEYOND):
+        if length == LONGEST and (ours.value >= RECITES or ours.value - theirs.value >= _RECITES_BEYOND):
             return "recites", length
         if _surely_differ(ours, theirs):
             return "less original" if ours.value > theirs.value else "more original", length
@@ -227,7 +236,11 @@ def _compared(own: _Searched, other: _Searched) -> tuple[Originality | None, int
 
 
 def _surely_differ(one: _Share, other: _Share) -> bool:
-    """Few texts tell little of how much texts differ: if they happen to be alike, the others have the word."""
+    """Return whether two shares differ by more than chance.
+
+    A few texts say little about the variance between texts: they may be alike by chance. The larger of the two
+    variances is therefore used for both. The result is False if there is only one text on each side.
+    """
     variance = max(one.variance, other.variance)
     if one.texts == other.texts == 1:
         return False

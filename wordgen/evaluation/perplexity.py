@@ -1,48 +1,51 @@
-"""Perplexity over a whole split, with the carry running on from its first symbol to its last."""
+"""The perplexity of the Keras network: on the validation set during training, and on a text while it trains on it."""
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from wordgen.bundle import Weights
 from wordgen.dataset.batches import evaluation_batches
-from wordgen.evaluation.measures import perplexity_of, streams_for
-from wordgen.model.losses import summed_loss
-from wordgen.model.network import Carry, Network, Tensor
-from wordgen.model.replicas import Replicas
+from wordgen.evaluation.measures import Loss, perplexity_of, predicted_tokens, streams_for
+from wordgen.generation.scoring import Progress
+from wordgen.model.architecture import Architecture
+from wordgen.model.bundle import Weights
+from wordgen.network import Tensor
+from wordgen.network.losses import losses_of, summed_loss
+from wordgen.network.network import Network, State
+from wordgen.network.replicas import Replicas
+from wordgen.text.vocabulary import START
 
 _SEQ_LEN = 50
 
 
 class Evaluator:
-    """Measures a network on one split again and again, tracing the graph once.
+    """Measures a network on one split repeatedly, and traces its graph only once.
 
-    The split is read in parallel streams that are shared among the replicas. No symbol is left out at the end, and
-    START is no target. What is measured is the network as it is saved and used, in float32, whatever it learns in.
-    stream.py gives the same without TensorFlow.
+    The split is read in parallel streams that the replicas share. No token at its end is left out, and START is never a
+    target. The network is measured in float32, as it is saved and used, whatever precision it trains in. stream.py
+    computes the same without TensorFlow.
     """
 
     def __init__(
         self, network: Network, ids: NDArray[np.unsignedinteger], replicas: Replicas, *, apart: bool = False
     ) -> None:
-        """With `apart` weights can be measured that are not the network's own."""
+        """If `apart` is True, weights other than those of the network can be measured."""
         streams = streams_for(len(ids))
         self._learning = self._network = network
         if apart or network.compute_dtype != "float32":
             with replicas.strategy.scope():
                 self._network = Network(network.architecture)
         self._replicas = replicas
-        # Streams that no replica would have are filled up with rows that are never counted.
+        # All replicas must have equally many rows. The additional rows have only START as target, which never counts.
         self._rows = -(-streams // replicas.count) * replicas.count
         self._batches = evaluation_batches(ids, streams, _SEQ_LEN, rows=self._rows)
-        self._losses = tf.function(self._batch_losses, reduce_retracing=True)
+        self._losses = tf.function(self._batch_losses, reduce_retracing=True, autograph=False)
 
     @property
     def batches(self) -> int:
-        """How many batches the split has."""
+        """The number of batches of the split."""
         return len(self._batches)
 
     def perplexity(
@@ -51,14 +54,20 @@ class Evaluator:
         keep_on: Callable[[], bool] = lambda: True,
         tell: Callable[[int], None] = lambda done: None,
     ) -> float | None:
-        """exp of the mean loss; nothing where a worker wanted no more in between. `tell` hears of each batch."""
+        """Return the exponential of the mean loss, or None if a worker stopped the measurement.
+
+        `weights` are measured instead of the weights of the network. They are ignored unless the evaluator was made
+        with `apart`, or the network computes in another precision than float32. `keep_on` is called before each batch;
+        if it returns False on any worker, the measurement stops after computing that batch. `tell` receives the number
+        of batches done, after each batch.
+        """
         if self._network is not self._learning:
             self._network.set_weights_by_name(weights or self._learning.to_weights())
         loss = count = 0.0
-        carry = self._replicas.split(self._rows, lambda rows: self._network.zero_carry(rows.stop - rows.start))
+        state = self._replicas.split(self._rows, lambda rows: self._network.zero_state(rows.stop - rows.start))
         for done, (inputs, targets) in enumerate(self._batches, 1):
             batch = self._replicas.split(self._rows, lambda rows, i=inputs, t=targets: (i[rows], t[rows]))
-            batch_loss, batch_count, refused, carry = self._losses(batch, carry, tf.constant(not keep_on()))
+            batch_loss, batch_count, refused, state = self._losses(batch, state, tf.constant(not keep_on()))
             if int(refused):
                 return None
             loss += float(batch_loss)
@@ -66,13 +75,100 @@ class Evaluator:
             tell(done)
         return perplexity_of(loss / max(1.0, count))
 
-    def _batch_losses(self, batch: Any, carry: Carry, refused: Tensor) -> tuple[Any, ...]:
-        """Loss and targets of a batch, how many workers want no more, and the carry behind."""
-        run, total = self._replicas.strategy.run, self._replicas.sum
-        loss, count, refusals, carry = run(self._one_replica, args=(batch, carry, refused))
-        return total(loss), total(count), total(refusals), carry
+    def _batch_losses(
+        self, batch: tuple[Tensor, Tensor], state: State, refused: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, State]:
+        """Return the summed loss of a batch, the number of its targets, the number of refusals, and the state after it.
 
-    def _one_replica(self, batch: tuple[Tensor, Tensor], carry: Carry, refused: Tensor) -> tuple[Any, ...]:
-        hidden, carry = self._network(batch[0], carry)
+        The number of refusals is that of the replicas whose worker wants to stop.
+        """
+        run, total = self._replicas.strategy.run, self._replicas.sum
+        loss, count, refusals, state = run(self._one_replica, args=(batch, state, refused))
+        return total(loss), total(count), total(refusals), state
+
+    def _one_replica(
+        self, batch: tuple[Tensor, Tensor], state: State, refused: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, State]:
+        hidden, state = self._network(batch[0], state)
         loss, count = summed_loss(self._network.logits(hidden), batch[1])
-        return loss, count, tf.cast(refused, tf.int32), carry
+        return loss, count, tf.cast(refused, tf.int32), state
+
+
+_PIECE = 20  # tokens that are predicted before the network trains on them
+_CLIP = 1.0
+_FORGETTING = 0.002
+"""With each piece, a weight loses this share of its distance from its value in the trained model."""
+_RATES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
+_ENOUGH_TO_CHOOSE = 20_000
+
+Ids = NDArray[np.unsignedinteger]
+
+
+def dynamic_loss(
+    architecture: Architecture,
+    weights: Weights,
+    rate: float,
+    ids: Ids,
+    progress: Progress = lambda done, tokens: None,
+) -> Loss:
+    """Return the loss over all tokens of a text but START while a network trains on the text with a learning rate.
+
+    The text is read as one stream, in pieces of `_PIECE` tokens. The network predicts each piece before it trains on
+    it. With a rate of 0, it does not train. `progress` receives the number of tokens predicted so far, and of all to
+    predict.
+    """
+    network = _LearningNetwork(architecture, weights, rate)
+    nats: list[NDArray[np.float32]] = []
+    done, tokens = 0, predicted_tokens(ids)
+    for inputs, targets in evaluation_batches(ids, 1, _PIECE):
+        nats.append(network.predict_and_learn(inputs, targets)[targets != START])
+        done += len(nats[-1])
+        progress(done, tokens)
+    return Loss.of(np.concatenate(nats), ids)
+
+
+def best_rate(
+    architecture: Architecture, weights: Weights, ids: Ids, progress: Progress = lambda done, tokens: None
+) -> float:
+    """Return the learning rate with the lowest loss on the first `_ENOUGH_TO_CHOOSE` tokens of a text.
+
+    Rates are tried from low to high until the loss no longer falls. The result is 0 if no rate lowers the loss.
+    """
+    part = ids[:_ENOUGH_TO_CHOOSE]
+    best, least = 0.0, dynamic_loss(architecture, weights, 0.0, part, progress).nats
+    for rate in _RATES:
+        nats = dynamic_loss(architecture, weights, rate, part, progress).nats
+        if not nats < least:
+            break
+        best, least = rate, nats
+    return best
+
+
+class _LearningNetwork:
+    """Predicts a text piece by piece, and trains on each piece after predicting it."""
+
+    def __init__(self, architecture: Architecture, weights: Weights, rate: float) -> None:
+        self._rate = rate
+        self._network = Network(architecture)
+        self._network.set_weights_by_name(weights)
+        self._trained = [tf.constant(np.asarray(each)) for each in self._network.trainable_variables]
+        self._state = self._network.zero_state(1)
+        self._step = tf.function(self._predicted_and_learned, autograph=False)
+
+    def predict_and_learn(self, inputs: NDArray[np.int32], targets: NDArray[np.int32]) -> NDArray[np.float32]:
+        """Return the loss of each target in nats, 0 for START. Then train on the targets."""
+        losses, self._state = self._step(tf.constant(inputs), tf.constant(targets), self._state)
+        return losses.numpy()
+
+    def _predicted_and_learned(self, inputs: Tensor, targets: Tensor, state: State) -> tuple[Tensor, State]:
+        variables = self._network.trainable_variables
+        with tf.GradientTape() as tape:
+            hidden, state = self._network(inputs, state)
+            losses, counted = losses_of(self._network.logits(hidden), targets)
+            mean = tf.reduce_sum(losses) / tf.maximum(tf.reduce_sum(counted), 1.0)
+        if self._rate:
+            gradients = [tf.convert_to_tensor(each) for each in tape.gradient(mean, variables)]
+            gradients, _ = tf.clip_by_global_norm(gradients, _CLIP)
+            for variable, trained, gradient in zip(variables, self._trained, gradients, strict=True):
+                variable.assign_add(_FORGETTING * (trained - variable) - self._rate * gradient)
+        return losses, state

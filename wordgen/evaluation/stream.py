@@ -1,68 +1,88 @@
-"""What a network's predictions of a whole text cost, by NumPy alone: that of training's validation, without TensorFlow.
+"""The loss of a network on a whole text, with NumPy: alone, with a cache, while it trains, and beside counting.
 
-The layers are fed symbol by symbol by one thread, and the large product behind them is left to the others.
+The cache is the continuous cache of Grave, Joulin and Usunier (2017). It remembers the last tokens and, for each of
+them, the output of the network's last layer before that token. Before each new token, the current output is compared
+with the remembered outputs. Tokens that followed a similar output get some of the probability. The weights do not
+change: only the flatness and the weight of the cache are chosen, on the validation set. If the validation set is also
+what is measured, the figure is slightly too good.
 """
 
+import math
 import os
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wordgen.dataset.batches import Ids, evaluation_batches
-from wordgen.evaluation.measures import Loss, predicted_symbols, streams_for
+from wordgen.dataset.encoding import Dataset
+from wordgen.evaluation.measurement import Cache, Measurement, WhileLearning, WithCache
+from wordgen.evaluation.measures import Loss, blocks_of, predicted_tokens, streams_for, unigram_loss
+from wordgen.evaluation.mixture import Predicted, mixed_with, ngram_loss
+from wordgen.generation.ngrams import NgramModel, order_for
+from wordgen.generation.numpy_network import Floats, NumpyNetwork
 from wordgen.generation.scoring import Progress
-from wordgen.generation.step import Floats, NumpyNetwork
+from wordgen.model.bundle import Bundle, load_bundle
 from wordgen.text.vocabulary import START
 
-_AT_ONCE = 128  # rows of log odds; with a large vocabulary many more would not fit into the cache
+Tokens = NDArray[np.unsignedinteger]
+
+MOST_TOKENS = 3_000_000
+"""The largest training text, in tokens, whose n-grams are counted at the end of a training. Counting a larger one takes
+longer than users like to wait."""
+MOST_PREDICTED = 5_000
+"""The largest validation set, in tokens, that is predicted again, token by token, at the end of a training. Predicting
+a larger one takes longer than users like to wait, above all if NumPy itself uses several threads."""
+_FLATNESSES = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0)
+_WEIGHTS = tuple(weight / 100 for weight in (2, 5, 8, 10, 12, 15, 20, 25, 30, 40))
+_AT_ONCE = 128  # rows of logits at a time; with a large vocabulary, many more would not fit into the CPU cache
 
 
-def network_loss(
-    network: NumpyNetwork, ids: NDArray[np.unsignedinteger[Any]], progress: Progress = lambda done, symbols: None
-) -> Loss:
-    """What predicting a text costs."""
+def network_loss(network: NumpyNetwork, ids: Tokens, progress: Progress = lambda done, tokens: None) -> Loss:
+    """Return the loss of predicting a text."""
     return Loss.of(network_nats(network, ids, progress), ids)
 
 
 def network_nats(
-    network: NumpyNetwork, ids: NDArray[np.unsignedinteger[Any]], progress: Progress = lambda done, symbols: None
+    network: NumpyNetwork, ids: Tokens, progress: Progress = lambda done, tokens: None
 ) -> NDArray[np.float64]:
-    """The same token by token, for all but START, the carry running on from each to the next; the first is no target.
+    """Return the loss in nats of each predicted token of a text, in their order.
 
-    A long text is read from several places side by side (`streams_for`): each begins with an empty carry, which costs
-    a long text next to nothing, and none of it is left out.
+    START is not predicted, nor is the first token. The state of the network passes from each token to the next. A long
+    text is read in several streams in parallel (see `streams_for`), which begin at different positions. Each stream
+    begins with an empty state, which hardly raises the loss of a long text. No token is left out.
     """
-    symbols = predicted_symbols(ids)
+    tokens = predicted_tokens(ids)
     nats, done = np.zeros(max(1, len(ids)) - 1), 0
     for window in predictions(network, ids, streams_for(len(ids))):
-        nats[window.places] = -window.log_odds
+        nats[window.places] = -window.log_probs
         done += len(window.targets)
-        progress(done, symbols)
+        progress(done, tokens)
     return nats[ids[1:] != START]
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """Some targets of a text, START left out."""
+    """The predictions of some targets of a text. START is left out."""
 
     hidden: Floats
-    """What the last layer holds before each, one a row."""
+    """The output of the last layer before each target, in the shape (targets, units)."""
     targets: Ids
-    log_odds: NDArray[np.float64]
-    """What the network gives to each."""
+    log_probs: NDArray[np.float64]
+    """The log-probability that the network gives to each target."""
     places: NDArray[np.int64]
-    """Where each stands among all targets of the text, START among them."""
+    """The index of each target among all targets of the text, including START."""
 
 
-def predictions(network: NumpyNetwork, ids: NDArray[np.unsignedinteger[Any]], streams: int) -> Iterator[Predictions]:
-    """All targets of a text, some at a time; with one stream in their order.
+def predictions(network: NumpyNetwork, ids: Tokens, streams: int) -> Iterator[Predictions]:
+    """Yield the predictions of all targets of a text, some at a time. If `streams` is 1, they come in order.
 
-    From as many threads as there are processors, and not more at once than those need, or a long text would pile up.
+    As many threads as there are processors compute them. Only as many windows wait as keep the threads busy, so that a
+    long text does not fill the memory.
     """
     threads = os.cpu_count() or 1
     waiting: deque[Future[Predictions]] = deque()
@@ -75,17 +95,18 @@ def predictions(network: NumpyNetwork, ids: NDArray[np.unsignedinteger[Any]], st
             yield waiting.popleft().result()
 
 
-def _windows(
-    network: NumpyNetwork, ids: NDArray[np.unsignedinteger[Any]], streams: int
-) -> Iterator[tuple[Floats, Ids, NDArray[np.int64]]]:
-    """What the last layer holds before each target, the targets and their places, some at a time."""
-    carry = network.zero_carry(streams)
+def _windows(network: NumpyNetwork, ids: Tokens, streams: int) -> Iterator[tuple[Floats, Ids, NDArray[np.int64]]]:
+    """Yield the outputs of the last layer before each target, the targets, and their indices, some at a time.
+
+    START is still among the targets.
+    """
+    state = network.zero_state(streams)
     length, done = -(-(len(ids) - 1) // streams), 0
     for inputs, targets in evaluation_batches(ids, streams, max(1, _AT_ONCE // streams)):
         hidden: list[Floats] = []
         for column in inputs.T:
-            carry = network.feed(column, carry)
-            hidden.append(carry[-1][0])
+            state = network.feed(column, state)
+            hidden.append(state[-1][0])
         places = length * np.arange(streams)[:, None] + done + np.arange(inputs.shape[1])
         done += inputs.shape[1]
         yield np.concatenate(hidden), targets.T.ravel(), places.T.ravel()
@@ -99,3 +120,159 @@ def _predicted(network: NumpyNetwork, hidden: Floats, targets: Ids, places: NDAr
     own = logits[np.arange(len(logits)), targets].astype(np.float64)
     np.exp(logits, out=logits)
     return Predictions(hidden, targets, own - np.log(logits.sum(axis=1, dtype=np.float64)), places)
+
+
+def cache_loss(
+    network: NumpyNetwork,
+    ids: Tokens,
+    cache: Cache,
+    progress: Progress = lambda done, tokens: None,
+) -> Loss:
+    """Return the loss of the network with a cache, over all tokens of a text but START.
+
+    The text is read as one stream. `progress` receives the number of tokens predicted so far, and of all to predict.
+    """
+    each = _losses(network, ids, cache.size, (cache.flatness,), (cache.weight,), progress)
+    return Loss.of(np.concatenate([nats[0, 0] for nats in each]), ids)
+
+
+def best_cache(
+    network: NumpyNetwork,
+    ids: Tokens,
+    size: int,
+    progress: Progress = lambda done, tokens: None,
+) -> Cache:
+    """Return the cache of `size` tokens with which the network predicts a text best.
+
+    One pass over the text tries all combinations of `_FLATNESSES` and `_WEIGHTS`.
+    """
+    losses = sum(nats.sum(axis=2) for nats in _losses(network, ids, size, _FLATNESSES, _WEIGHTS, progress))
+    assert isinstance(losses, np.ndarray)
+    flatness, weight = np.unravel_index(losses.argmin(), losses.shape)
+    return Cache(size, _FLATNESSES[flatness], _WEIGHTS[weight])
+
+
+def _losses(
+    network: NumpyNetwork,
+    ids: Tokens,
+    size: int,
+    flatnesses: Sequence[float],
+    weights: Sequence[float],
+    progress: Progress,
+) -> Iterator[NDArray[np.float64]]:
+    """Yield the losses in nats, window by window, in the shape (flatnesses, weights, targets of the window).
+
+    The cache moves along with the text and remembers the last `size` tokens.
+    """
+    shares = np.array(weights)
+    done, tokens = 0, predicted_tokens(ids)
+    for hidden, targets, now in _with_memory(predictions(network, ids, streams=1), size):
+        own, first = np.exp(now.log_probs), len(targets) - len(now.targets)
+        nats = np.zeros((len(flatnesses), len(weights), len(own)))
+        for row, flatness in enumerate(flatnesses):
+            given = _cache_probs(hidden, targets, first, size, flatness)
+            probs = (1 - shares) * own[:, None] + shares * given[:, None]
+            if not first:  # before the first token of the text the cache is empty: use the network's own probability
+                probs[:1] = own[:1, None]
+            nats[row] = -np.log(probs).T
+        done += len(now.targets)
+        progress(done, tokens)
+        yield nats
+
+
+def _with_memory(windows: Iterator[Predictions], size: int) -> Iterator[tuple[Floats, Ids, Predictions]]:
+    """Yield each window, with the hidden vectors and targets of the `size` tokens before it (or fewer) and its own."""
+    hidden, targets = None, None
+    for now in windows:
+        hidden = now.hidden if hidden is None else np.concatenate([hidden[-size:], now.hidden])
+        targets = now.targets if targets is None else np.concatenate([targets[-size:], now.targets])
+        yield hidden, targets, now
+
+
+def _cache_probs(hidden: Floats, targets: Ids, first: int, size: int, flatness: float) -> NDArray[np.float64]:
+    """Return the probability that the cache gives to each target from the index `first` on.
+
+    The targets before it are remembered from earlier. For each target, the cache also remembers those between them.
+    """
+    places, own = np.arange(len(targets)), np.arange(first, len(targets))[:, None]
+    seen = (places < own) & (places >= own - size)
+    likeness = np.where(seen, np.float32(flatness) * (hidden[first:] @ hidden.T), np.float32(-np.inf))
+    with np.errstate(invalid="ignore"):
+        probs = np.exp(likeness - likeness.max(axis=1, keepdims=True))
+    probs = np.nan_to_num(probs)  # at the first token of the text the cache is empty: 0 instead of NaN
+    same = targets == targets[first:, None]
+    total = probs.sum(axis=1, dtype=np.float64)
+    return (probs * same).sum(axis=1, dtype=np.float64) / np.maximum(total, np.finfo(np.float64).tiny)
+
+
+def with_cache(
+    bundle: Bundle, valid: Tokens, ids: Tokens, size: int, trying: Progress, predicting: Progress
+) -> WithCache:
+    """Choose the cache of `size` tokens on the validation set, and measure the network with it on `ids`.
+
+    `trying` receives the progress of the choice, `predicting` that of the measurement.
+    """
+    network = NumpyNetwork(bundle.architecture, bundle.weights)
+    cache = best_cache(network, valid, size, trying)
+    return WithCache(cache, cache_loss(network, ids, cache, predicting))
+
+
+def while_learning(bundle: Bundle, valid: Tokens, ids: Tokens, trying: Progress, predicting: Progress) -> WhileLearning:
+    """Choose the learning rate on the validation set, and measure the network while it trains on `ids`.
+
+    `trying` receives the progress of each rate tried, `predicting` that of the measurement. TensorFlow is imported only
+    when this function is called.
+    """
+    import wordgen.network  # noqa: F401 - imported first: it hides TensorFlow's start-up messages
+    from wordgen.evaluation.perplexity import best_rate, dynamic_loss
+
+    rate = best_rate(bundle.architecture, bundle.weights, valid, trying)
+    return WhileLearning(rate, dynamic_loss(bundle.architecture, bundle.weights, rate, ids, predicting))
+
+
+def valid_nats(dataset: Dataset, folder: Path) -> NDArray[np.float64] | None:
+    """Return the losses in nats that the model in a folder has on the validation set, token by token.
+
+    Return None if the validation set has more than MOST_PREDICTED tokens.
+    """
+    valid = dataset.ids["valid"]
+    if predicted_tokens(valid) > MOST_PREDICTED:
+        return None
+    bundle = load_bundle(folder)
+    return network_nats(NumpyNetwork(bundle.architecture, bundle.weights), valid)
+
+
+def valid_loss(dataset: Dataset, perplexity: float, nats: NDArray[np.float64] | None) -> Loss:
+    """Return the loss on the validation set of a model with this perplexity.
+
+    If the losses of the single tokens are given as `nats`, the result includes the uncertainty.
+    """
+    valid = dataset.ids["valid"]
+    tokens = predicted_tokens(valid)
+    return Loss(math.log(perplexity) * tokens, tokens, None if nats is None else blocks_of(nats, valid))
+
+
+def beside_counting(dataset: Dataset, perplexity: float, step: int, nats: NDArray[np.float64] | None) -> Measurement:
+    """Return the figures of a model on the validation set, compared with word frequencies and n-grams.
+
+    `perplexity` is that of the model on the validation set, `step` the step of its run, and `nats` are the losses of
+    the single tokens, if known. If the training text has more than MOST_TOKENS tokens, n-grams are left out. Without
+    `nats`, the mixture is left out.
+    """
+    train, valid, size = dataset.ids["train"], dataset.ids["valid"], len(dataset.codec.vocabulary)
+    order = order_for(dataset.codec.tokenizer.name)
+    measurement = Measurement(
+        step=step,
+        characters=dataset.statistics["valid"].all_characters,
+        own=valid_loss(dataset, perplexity, nats),
+        unigram=unigram_loss(train, valid, size),
+        order=order,
+    )
+    if len(train) > MOST_TOKENS:
+        return measurement
+    counted = NgramModel(train, size, order)
+    if nats is None:
+        return replace(measurement, ngram=ngram_loss(counted, valid))
+    own = Predicted(valid, nats)
+    ngram, mixture, notes = mixed_with(counted, own, own)
+    return replace(measurement, ngram=ngram, mixture=mixture, notes=notes)

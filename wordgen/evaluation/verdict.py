@@ -1,29 +1,31 @@
-"""What the figures say of a model, in one sentence: how it stands beside counting, and what its curves show.
+"""One sentence about a model: how it compares with word frequencies and n-grams, and what its curves show.
 
-Only what was seen is said. Where the curves of a run allow no statement, none is made.
+The sentence says only what was observed. If the curves of a run are not clear, it says nothing about them.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from wordgen.architecture import shown_units
-from wordgen.evaluation.in_words import shown_perplexity
+from wordgen.evaluation.figures import shown_perplexity
 from wordgen.evaluation.measures import Loss
+from wordgen.model.architecture import shown_units
 
 Fit = Literal["overfitted", "underfitted", "undertrained", "levelled off", "unstable"]
 
 _NO_DIFFERENCE = 0.02
-"""Two perplexities this near to each other are as good as the same."""
+"""Two perplexities whose ratio differs from 1 by less than this count as equal."""
 _STILL_FALLING = 0.005
-"""A last epoch that gained less than this has hardly gained anything."""
+"""If the perplexity fell by less than this share in the last epoch, that epoch gained hardly anything."""
 _ROSE = 0.01
 _STOOD_STILL = 0.01
-"""Perplexity that fell by less than this since the best epoch has not fallen."""
+"""If the perplexity fell by less than this share since the best epoch, it did not fall."""
 _FAR_ABOVE = 1.5
-"""Valid perplexity so many times that of train: much of what was learned holds for the training text alone."""
+"""How far validation perplexity may be above training perplexity, as a factor. Above it, much of what the network has
+learned holds for the training text alone."""
 _HARDLY_ABOVE = 1.1
-"""Valid perplexity at most so many times that of train: the network has no more room, or too much is blanked."""
+"""If validation perplexity is at most this many times the training perplexity, it is hardly above it. Then the network
+is too small to learn more, or dropout is too high."""
 _MUCH_DROPOUT = 0.5
 _SOME_DROPOUT = 0.2
 _A_LITTLE = 0.1
@@ -31,43 +33,44 @@ _A_LITTLE = 0.1
 
 @dataclass(frozen=True)
 class Curves:
-    """How a run went, epoch by epoch, and the settings that may have made it so."""
+    """The course of a run, epoch by epoch, and the settings that may be the reason for it."""
 
     train: Sequence[float]
-    """Perplexity while learning, epoch by epoch: with dropout, and of weights that were not yet those of its end."""
+    """The training perplexity of each epoch. It is measured while the network trains: with dropout, and with weights
+    that still change until the end of the epoch."""
     valid: Sequence[float]
-    """Perplexity at the end of each epoch."""
-    longer: Mapping[str, Any]
-    """The setting that would let it learn for longer."""
+    """The validation perplexity at the end of each epoch."""
+    longer: Mapping[str, int | str]
+    """The setting that makes the training longer, with its new value."""
     dropout: Mapping[str, float]
-    """The settings by which something of this network is blanked, or could be."""
+    """The dropout settings that have an effect on this network, or could have one, with their values."""
     units: int | tuple[int, ...]
     learning_rate: float
     rate_stays: bool = True
-    """Whether the learning rate was the same all the time; where it comes down, everything levels off at the end."""
+    """Whether the learning rate was constant. If the learning rate falls, every run levels off at its end."""
     diverged: bool = False
     broken_off: bool = False
-    """Whether the last epoch ended before its last step, as a time budget ends one."""
+    """Whether the last epoch ended before its last step, for example because of a time budget."""
 
     @property
     def best(self) -> int:
-        """The place of the best epoch."""
+        """The index of the best epoch."""
         return min(range(len(self.valid)), key=self.valid.__getitem__)
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What curves show, and what to change."""
+    """What the curves show, and what to change."""
 
     fit: Fit
     seen: str
     advice: str
     changes: Mapping[str, Any] = field(default_factory=dict)
-    """The settings to try."""
+    """The settings to try, with their values."""
 
 
 def finding(curves: Curves) -> Finding | None:
-    """What the curves of a run show, if they show anything."""
+    """Return what the curves of a run show, or None if they show nothing."""
     if curves.diverged:
         return _too_fast(curves, f"diverged in epoch {len(curves.valid) + 1}")
     if curves.broken_off and _says_little(curves.valid):
@@ -77,7 +80,7 @@ def finding(curves: Curves) -> Finding | None:
 
 
 def _of_epochs(curves: Curves, last: str = "last epoch") -> Finding | None:
-    """`last` is what the last of these epochs is called."""
+    """Return what some epochs show. `last` is the name of the last of them in the sentence."""
     if len(curves.valid) < 2:
         return None
     if curves.best == len(curves.valid) - 1:
@@ -98,9 +101,10 @@ def _too_fast(curves: Curves, seen: str) -> Finding:
 
 
 def still_falling(valid: Sequence[float], *, broken_off: bool = False) -> bool:
-    """Whether the last of some epochs was the best, by more than hardly anything.
+    """Return whether the last epoch was the best and lowered the perplexity by at least `_STILL_FALLING`.
 
-    One that was broken off counts only where it says much: after a few steps there is little to be seen.
+    An interrupted last epoch (`broken_off`) may have had only a few steps. If it changed the perplexity only a little,
+    the epoch before it counts as the last.
     """
     if broken_off and _says_little(valid):
         return still_falling(valid[:-1])
@@ -108,12 +112,15 @@ def still_falling(valid: Sequence[float], *, broken_off: bool = False) -> bool:
 
 
 def _says_little(valid: Sequence[float]) -> bool:
-    """Whether the last epoch changed so little that one which was broken off could as well be left out."""
+    """Return whether the last epoch changed the perplexity only a little. An interrupted epoch can then be left out.
+
+    The change is little if it is a fall by less than `_STILL_FALLING`, or a rise by less than `_ROSE`.
+    """
     return len(valid) > 1 and -_STILL_FALLING < valid[-1] / valid[-2] - 1 < _ROSE
 
 
 def verdict(model: Loss, found: Finding | None, unigram: Loss | None, ngram: Loss | None, order: int) -> str | None:
-    """One sentence; nothing where there is nothing to compare with and nothing was seen."""
+    """Return one sentence, or None if there are no baselines to compare with and the curves show nothing."""
     compared = _compared(model, unigram, ngram, order)
     shown = None if found is None else f"it {found.seen}, so try {found.advice}"
     if compared and shown:
@@ -129,13 +136,13 @@ def _compared(model: Loss, unigram: Loss | None, ngram: Loss | None, order: int)
         told = f"The model is {word} better than word frequencies alone ({_both(model, unigram)})"
         return told + _as_far(model, unigram)
     if unigram is not None and model.perplexity > unigram.perplexity:
-        return f"The model is worse than word frequencies alone, {_by_how_much(model, unigram)}"
+        return f"The model is worse than word frequencies alone: {_by_how_much(model, unigram)}"
     if ngram is None:
-        return None if unigram is None else f"The model is better than word frequencies, {_by_how_much(model, unigram)}"
+        return None if unigram is None else f"The model is better than word frequencies: {_by_how_much(model, unigram)}"
     if _as_good(model, ngram):
         return f"The model is as good as the {order}-gram ({_both(model, ngram)}){_as_far(model, ngram)}"
     word = "better" if model.perplexity < ngram.perplexity else "worse"
-    return f"The model is {word} than the {order}-gram, {_by_how_much(model, ngram)}"
+    return f"The model is {word} than the {order}-gram: {_by_how_much(model, ngram)}"
 
 
 def clearly_better(model: Loss, other: Loss) -> bool:
@@ -143,7 +150,7 @@ def clearly_better(model: Loss, other: Loss) -> bool:
 
 
 def _as_good(model: Loss, other: Loss) -> bool:
-    """Whether both are as good as the same, or may be for all that this text shows."""
+    """Return whether both losses count as equal, or their difference is within its uncertainty."""
     return _nearly_the_same(model, other) or model.differs(other) is False
 
 
@@ -152,7 +159,7 @@ def _nearly_the_same(model: Loss, other: Loss) -> bool:
 
 
 def _as_far(model: Loss, other: Loss) -> str:
-    return "" if _nearly_the_same(model, other) else ", as far as so little text can tell"
+    return "" if _nearly_the_same(model, other) else ", because the difference may be chance on so little text"
 
 
 def _both(model: Loss, other: Loss) -> str:
@@ -162,32 +169,36 @@ def _both(model: Loss, other: Loss) -> str:
 def _by_how_much(model: Loss, other: Loss) -> str:
     own, than = model.perplexity, other.perplexity
     if own >= 2 * than:
-        how = f"{own / than:,.1f} times as perplexed"
+        how = f"{own / than:,.1f} times as high"
     else:
-        how = f"{abs(1 - own / than):.0%} {'less' if own < than else 'more'} perplexed"
-    return f"{how} ({_both(model, other)})"
+        how = f"{abs(1 - own / than):.0%} {'lower' if own < than else 'higher'}"
+    return f"its perplexity is {how} ({_both(model, other)})"
 
 
 def _undertrained(curves: Curves, last: str) -> Finding:
     epochs, gained = len(curves.valid), 1 - curves.valid[-1] / curves.valid[-2]
-    seen = f"was still getting better in its {last} ({epochs}: valid perplexity fell by {gained:.1%})"
+    seen = f"was still improving in its {last} (epoch {epochs}: validation perplexity fell by {gained:.1%})"
     if curves.broken_off:
-        before = f"valid perplexity fell by {gained:.1%} after epoch {epochs - 1}"
-        seen = f"was still getting better when it ended in the middle of epoch {epochs} ({before})"
+        before = f"validation perplexity fell by {gained:.1%} after epoch {epochs - 1}"
+        seen = f"was still improving when it ended in the middle of epoch {epochs} ({before})"
     return Finding("undertrained", seen, "longer training", curves.longer)
 
 
 def _levelled_off(curves: Curves, last: str) -> Finding | None:
-    """The last epoch was the best, and gained next to nothing: why, the learning rate or train perplexity shows."""
+    """Return what the curves show if the last epoch was the best but gained hardly anything.
+
+    The learning rate or the training perplexity shows the reason. The result is None only if no advice is possible.
+    """
     train = curves.train[-1] / curves.train[-2] - 1
-    both = f"valid perplexity fell by {_small(1 - curves.valid[-1] / curves.valid[-2])}, train "
-    both += "stood still" if abs(train) < _STOOD_STILL else f"{'fell' if train < 0 else 'rose'} by {abs(train):.1%}"
-    seen = f"has levelled off (in its {last}, {len(curves.valid)}, {both})"
+    both = f"validation perplexity fell by {_small(1 - curves.valid[-1] / curves.valid[-2])} and training perplexity "
+    changed = f"{'fell' if train < 0 else 'rose'} by {abs(train):.1%}"
+    both += "did not change" if abs(train) < _STOOD_STILL else changed
+    seen = f"has levelled off (in its {last}, epoch {len(curves.valid)}, {both})"
     if not curves.rate_stays:
         return Finding(
             "levelled off",
-            f"{seen}, as all does where the learning rate comes down",
-            "longer training, in which it comes down later",
+            f"{seen}, as any run does when the learning rate falls",
+            "longer training, so that the learning rate falls later",
             curves.longer,
         )
     if train <= -_STOOD_STILL:
@@ -202,35 +213,38 @@ def _small(share: float) -> str:
 
 
 def _after_the_best(curves: Curves) -> Finding | None:
-    """What the epochs show that came after the best, if they went another way."""
+    """Return what the epochs after the best one show, or None if they show nothing clear."""
     best = curves.best
     train = curves.train[-1] / curves.train[best] - 1
     valid = curves.valid[-1] / curves.valid[best] - 1
     if valid < _ROSE:
         return None
     if train <= -_ROSE:
-        seen = f"train perplexity fell by {-train:.0%} more after epoch {best + 1} while valid rose by {valid:.0%}"
-        return _overfitted(curves, f"is overfitted ({seen})")
+        both = f"training perplexity fell by another {-train:.0%}, but validation perplexity rose by {valid:.0%}"
+        return _overfitted(curves, f"is overfitted (after epoch {best + 1}, {both})")
     if train >= _ROSE:
-        both = f"train and valid perplexity both rose after epoch {best + 1}, by {train:.0%} and {valid:.0%}"
-        return _too_fast(curves, f"came off its way ({both})")
+        both = f"training and validation perplexity rose by {train:.0%} and {valid:.0%}"
+        return _too_fast(curves, f"became unstable (after epoch {best + 1}, {both})")
     return None
 
 
 def _by_the_gap(curves: Curves) -> Finding | None:
-    """What train and valid perplexity show beside each other, once neither falls any more."""
+    """Return what training and validation perplexity show when compared, once both have stopped falling."""
     train, valid = curves.train[curves.best], curves.valid[curves.best]
-    both = f"valid perplexity was {shown_perplexity(valid)} and train {shown_perplexity(train)}"
-    side_by_side = f"in its best epoch ({curves.best + 1}) {both}"
+    both = f"validation perplexity was {shown_perplexity(valid)} and training perplexity {shown_perplexity(train)}"
+    side_by_side = f"in its best epoch, {curves.best + 1}, {both}"
     if valid > _FAR_ABOVE * train:
         return _overfitted(curves, f"is overfitted ({side_by_side})")
     if valid <= _HARDLY_ABOVE * train and curves.rate_stays and _stood_still(curves.train, curves.best):
-        return _underfitted(curves, f"is underfitted ({side_by_side}, and neither got much better any more)")
+        return _underfitted(curves, f"is underfitted ({side_by_side}, and both had nearly stopped improving)")
     return None
 
 
 def _stood_still(train: Sequence[float], best: int) -> bool:
-    """Whether train perplexity fell no more either; where it did, more room would be filled by learning by heart."""
+    """Return whether training perplexity has stopped falling, too.
+
+    If it still falls, a larger network would only learn the text by heart.
+    """
     since = min(best, len(train) - 2)
     return 1 - train[-1] / train[since] < _STOOD_STILL
 
@@ -243,7 +257,10 @@ def _underfitted(curves: Curves, seen: str) -> Finding:
 
 
 def _overfitted(curves: Curves, seen: str) -> Finding | None:
-    """More epochs of the same are in vain, for the best is kept; fewer only cost less time."""
+    """Return the advice for an overfitted network, or None if nothing can be changed.
+
+    More epochs would not help, because the best epoch is kept. Fewer epochs only save time.
+    """
     if min(curves.dropout.values()) < _MUCH_DROPOUT:
         more = {name: _more_dropout(rate) for name, rate in curves.dropout.items() if rate < _MUCH_DROPOUT}
         advice = f"more {_changed(curves.dropout, more)}, a smaller network or more text"
@@ -255,18 +272,18 @@ def _overfitted(curves: Curves, seen: str) -> Finding | None:
         "overfitted",
         seen,
         f"a smaller network ({shown_units(smaller)} units instead of {shown_units(curves.units)}), fewer epochs "
-        f"({curves.best + 1} did) or more text",
+        f"({curves.best + 1} were enough) or more text",
         {"units": smaller},
     )
 
 
 def _more_dropout(rate: float) -> float:
-    """A little more: on short texts, 0.5 in the place of 0.3 was too much."""
+    """Return a slightly higher rate. On short texts, 0.5 instead of 0.3 was too much."""
     return min(_MUCH_DROPOUT, max(_SOME_DROPOUT, round(rate + _A_LITTLE, 2)))
 
 
 def _changed(before: Mapping[str, float], after: Mapping[str, float]) -> str:
-    """`dropout (0.4 instead of 0.3)`."""
+    """Return the changes in words, as "dropout (0.4 instead of 0.3)"."""
     told = [f"{name.replace('_', ' ')} ({after[name]:g} instead of {before[name]:g})" for name in after]
     return ", ".join([*told[:-2], " and ".join(told[-2:])])
 

@@ -1,1 +1,1 @@
-"""Writing text: the network's step in NumPy, choosing the next symbol, and the loop that does it again."""
+"""Text generation: the network in NumPy, the choice of the next token, and the loop that repeats both."""

@@ -1,74 +1,79 @@
-"""Which runs of symbols stand in the training text, and where.
-
-Beside a bundle lies the training text itself, as ids, with an order of all its places: sorted by the symbols
-that stand there, as the suffix arrays of text search are. So a run is found in a few dozen comparisons however
-long the text is, and the files are memory-mapped: opening them reads nothing.
-"""
+"""Copies of the training text: the index that is saved with a model, how it is made, and the search for matches."""
 
 import mmap
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial as partial_of
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wordgen.dataset.encoding import source_of
-from wordgen.errors import BundleError
-from wordgen.files import file_checksum, read_regular, regular_size, unsealed
-from wordgen.text.vocabulary import END, UNKNOWN, Vocabulary
+from wordgen.dataset.encoding import Dataset, source_of
+from wordgen.dataset.ids import counted
+from wordgen.errors import BundleError, StorageError
+from wordgen.files import file_checksum, read_regular, regular_size, sealed, shown_size, unsealed, whole_folder
+from wordgen.text.marks import BYTES
+from wordgen.text.vocabulary import END, START, UNKNOWN, Vocabulary
 
 COPY_INDEX = "copy_index"
-FEWEST_SYMBOLS = 5
-"""A run of fewer symbols is everybody's: no copy."""
+FEWEST_TOKENS = 5
+"""A shorter match does not count as a copy: any two texts have short sequences in common."""
 DEPTH = 64
-"""How many symbols of a place its rank goes by."""
+"""The index sorts the positions of the training text by this number of tokens."""
 FORMAT = 2
 DESCRIBED, IDS, ORDER, LINES = "index.json", "ids.bin", "order.bin", "lines.npy"
 _LARGEST, _LARGEST_DESCRIPTION = 2**34, 2**24
-"""Bytes that are read of each at most: places are numbered by 32 bits."""
+"""Maximum size in bytes of each array file, and of the description. Positions have 32 bits and ids take 4 bytes, so
+2**34 bytes hold all positions that can be numbered."""
 _PLACES_TRIED = 16
 _ID_BYTES = 4
 
 
 @dataclass(frozen=True)
 class Copy:
-    """A run of a written text that stands so in the training text."""
+    """A match: tokens in a row of a generated text that the training text has, too."""
 
     start: int
-    """Where it begins in the written text, in symbols, the seed included."""
-    symbols: int
+    """Position of its first token in the generated text, counted from the start of the prompt."""
+    tokens: int
+    """Number of tokens."""
     begin: int
     end: int
-    """The same in characters of the text on the screen."""
+    """Where it begins and ends, in characters of the generated text as the user sees it."""
     text: str
     file: str
     line: int
-    """The line of that file in which it begins, from 1; where it stands several times, one of them."""
+    """The line of `file` where the match begins, from 1. If the match occurs several times, one of these lines."""
 
 
 @dataclass(frozen=True)
-class Run:
-    """Some symbols in a row that stand in the training text."""
+class Match:
+    """A match in terms of tokens: where it begins, its length, and the file and line of the training text."""
 
     start: int
-    symbols: int
+    tokens: int
     file: str
     line: int
 
 
 @dataclass(frozen=True)
-class _Match:
+class _LongestMatch:
     start: int
     length: int
     place: int
 
 
 class CopyIndex:
-    """Opened beside a bundle, by whose vocabulary its ids go."""
+    """An index that finds sequences of tokens in the training text. It is a folder next to a bundle.
+
+    The index holds all ids of the training text and all positions in it, sorted by the DEPTH tokens that begin at each
+    position (a suffix array). Its ids are those of the bundle's vocabulary.
+    """
 
     def __init__(self, folder: Path, vocabulary: Vocabulary) -> None:
+        """Open the index in `folder`. Raise BundleError if it is damaged or was made with another vocabulary."""
         try:
             described = unsealed(read_regular(folder / DESCRIBED, _LARGEST_DESCRIPTION))
             whole = described["format"] == FORMAT and all(
@@ -79,22 +84,30 @@ class CopyIndex:
                 raise ValueError
             own = described["vocabulary"] == vocabulary.digest()
             self._files: list[str] = described["files"]
-            self._ids = _mapped(folder / IDS)
+            self._bytes = _mapped(folder / IDS)
+            self.ids = np.frombuffer(self._bytes, ">u4")
+            """The ids of the training text, with END after each passage, without START."""
             self._order = np.frombuffer(_mapped(folder / ORDER), "<u4")
             self._lines = np.load(folder / LINES, mmap_mode="r")
             if own:
                 self._check(len(vocabulary))
         except (OSError, ValueError, LookupError, TypeError, EOFError, SyntaxError, MemoryError) as error:
             raise BundleError(
-                f"The copy index {folder} is damaged: delete that folder to write without, or train the model again."
+                f"The copy index {folder} is damaged: delete this folder to write without it, or train the model again."
             ) from error
         if not own:
-            raise BundleError(f"The copy index {folder} belongs to another model: delete that folder to write without.")
+            raise BundleError(
+                f"The copy index {folder} belongs to another model: delete this folder to write without it."
+            )
         self._size = len(self._order)
+        self._letters = {vocabulary.id_of(token) for token in BYTES} if vocabulary.spells else set[int]()
 
     def _check(self, vocabulary_size: int) -> None:
-        """That its arrays fit together: whoever made them may have made their checksums, too."""
-        ids, lines = np.frombuffer(self._ids, ">u4"), self._lines
+        """Raise ValueError if the arrays do not fit together.
+
+        Checksums cannot show this: whoever made wrong arrays may have made the checksums for them, too.
+        """
+        ids, lines = self.ids, self._lines
         fits = (
             len(ids) == len(self._order)
             and int(self._order.max()) < len(ids)
@@ -110,29 +123,23 @@ class CopyIndex:
         if not fits:
             raise ValueError("its parts do not fit together")
 
-    def followers(self, run: Sequence[int]) -> NDArray[np.integer]:
-        """The symbols that follow on this run anywhere in the training text; up to DEPTH - 1 symbols are looked at."""
-        first, last = self._standing(run)
-        ends = self._order[first:last].astype(np.int64) + len(run)
-        ids = np.frombuffer(self._ids, ">u4")
-        return np.unique(ids[ends[ends < self._size]])
+    def followers(self, sequence: Sequence[int]) -> NDArray[np.integer]:
+        """Return the ids of all tokens that follow `sequence` anywhere in the training text."""
+        ends = self.positions(sequence) + len(sequence)
+        return np.unique(self.ids[ends[ends < self._size]])
 
-    def count(self, run: Sequence[int]) -> int:
-        """How often a run of up to DEPTH symbols stands in the training text."""
-        first, last = self._standing(run)
-        return last - first
+    def matches(self, ids: Sequence[int], new: Sequence[int] = ()) -> list[Match]:
+        """Return the matches of `ids` with the training text: FEWEST_TOKENS or more each, no overlaps, in text order.
 
-    def runs(self, ids: Sequence[int], new: Sequence[int] = ()) -> list[Run]:
-        """What stands in the training text of another text, in runs of FEWEST_SYMBOLS or more that do not overlap.
-
-        The longest come first when runs overlap; of a shorter one that is shown which is free. An END at either
-        side of a run is no part of it, nor is an UNKNOWN, whose word may be another. `new` are the places of what the
-        training text does not have, whatever its id.
+        Where matches overlap, the longer one wins, and the first free part of the shorter one is kept. A match does
+        not begin or end with END, nor with UNKNOWN, because the word of an UNKNOWN may be a different one. `new` lists
+        positions of words that the training text does not have, whatever their ids: no match includes them. A spelled
+        word counts as one token, and no match has only a part of it.
         """
         taken = np.zeros(len(ids), np.bool_)
         taken[list(new)] = True
-        found: list[Run] = []
-        for match in sorted(self._matches(ids), key=lambda match: (-match.length, match.start)):
+        found: list[Match] = []
+        for match in sorted(self._longest_matches(ids), key=lambda match: (-match.length, match.start)):
             free = ~taken[match.start : match.start + match.length]
             if not free.any():
                 continue
@@ -142,59 +149,95 @@ class CopyIndex:
                 begin += 1
             while begin < end and ids[match.start + end - 1] in (UNKNOWN, END):
                 end -= 1
-            if end - begin >= FEWEST_SYMBOLS:
+            if end - begin >= FEWEST_TOKENS:
                 taken[match.start + begin : match.start + end] = True
                 file, line = source_of(match.place + begin, self._lines, self._files)
-                found.append(Run(match.start + begin, end - begin, file, line))
-        return sorted(found, key=lambda run: run.start)
+                found.append(Match(match.start + begin, end - begin, file, line))
+        return list(self._whole_words(ids, sorted(found, key=lambda match: match.start)))
 
-    def _matches(self, ids: Sequence[int]) -> Iterator[_Match]:
-        """For each place of a text the longest run from there on that stands in the training text; short ones not.
+    def _whole_words(self, ids: Sequence[int], matches: Sequence[Match]) -> Iterator[Match]:
+        """Yield the matches without parts of spelled words at their ends, if they still have FEWEST_TOKENS tokens."""
+        for match in matches:
+            begin, end = match.start, match.start + match.tokens
+            if begin and ids[begin - 1] in self._letters:
+                begin += 1 + next(
+                    (n for n, each in enumerate(ids[begin:end]) if each not in self._letters), end - begin
+                )
+            while end > begin and ids[end - 1] in self._letters:
+                end -= 1
+            if sum(each not in self._letters for each in ids[begin:end]) >= FEWEST_TOKENS:
+                yield replace(match, start=begin, tokens=end - begin)
 
-        Inside a run longer than DEPTH its rest is taken for the longest.
+    def _longest_matches(self, ids: Sequence[int]) -> Iterator[_LongestMatch]:
+        """Yield for each position of `ids` the longest match that begins at it, if it has FEWEST_TOKENS or more.
+
+        A position that has DEPTH or more tokens of the previous match from it on is skipped: the rest of that match
+        counts as its longest match.
         """
         text = _bytes(ids)
-        last = _Match(0, 0, 0)
+        last = _LongestMatch(0, 0, 0)
         for start in range(len(ids)):
             rest = last.start + last.length - start
             if rest >= DEPTH:
                 continue
             last = self._longest(text, start)
-            if last.length >= FEWEST_SYMBOLS:
+            if last.length >= FEWEST_TOKENS:
                 yield last
 
-    def _standing(self, run: Sequence[int]) -> tuple[int, int]:
-        """The part of the order in which all places begin with the run."""
-        wanted, ranks = _bytes(run), range(self._size)
-        first = bisect_left(ranks, wanted, key=self._prefix(len(run)))
-        return first, bisect_right(ranks, wanted, lo=first, key=self._prefix(len(run)))
+    def positions(self, sequence: Sequence[int]) -> NDArray[np.int64]:
+        """Return all positions of the training text where `sequence` begins.
 
-    def _prefix(self, symbols: int) -> Callable[[int], bytes]:
-        """What stands at the place of a rank, as bytes that compare as the symbols do."""
-        width = symbols * _ID_BYTES
+        The order finds the positions of its first DEPTH tokens. The tokens after them are compared one by one.
+        """
+        first, last = self._ranks(sequence[:DEPTH])
+        places = self._order[first:last].astype(np.int64)
+        for ahead in range(DEPTH, len(sequence)):
+            places = places[places + ahead < self._size]
+            places = places[self.ids[places + ahead] == sequence[ahead]]
+        return places
+
+    def _ranks(self, sequence: Sequence[int]) -> tuple[int, int]:
+        """Return the first rank whose position begins with `sequence`, and the rank after the last one.
+
+        `sequence` must have at most DEPTH tokens.
+        """
+        wanted, ranks, prefix = _bytes(sequence), range(self._size), self._prefix(len(sequence))
+        first = bisect_left(ranks, wanted, key=prefix)
+        return first, bisect_right(ranks, wanted, lo=first, key=prefix)
+
+    def _prefix(self, tokens: int) -> Callable[[int], bytes]:
+        """Return a function that gives the first tokens at the position of a rank, as bytes.
+
+        The bytes are big-endian, so they sort in the same order as the ids.
+        """
+        width = tokens * _ID_BYTES
         return lambda rank: self._at(int(self._order[rank]), width)
 
     def _at(self, place: int, width: int) -> bytes:
-        return self._ids[place * _ID_BYTES : place * _ID_BYTES + width]
+        return self._bytes[place * _ID_BYTES : place * _ID_BYTES + width]
 
-    def _longest(self, text: bytes, start: int) -> _Match:
-        """The longest run from here on that stands in the training text; beyond DEPTH only a few places are tried."""
+    def _longest(self, text: bytes, start: int) -> _LongestMatch:
+        """Return the longest match that begins at token `start` of `text`.
+
+        If DEPTH tokens match at several positions of the training text, the function compares the tokens after them at
+        the first _PLACES_TRIED positions only. A match shorter than FEWEST_TOKENS has place 0.
+        """
         width = DEPTH * _ID_BYTES
         wanted = text[start * _ID_BYTES : start * _ID_BYTES + width]
         rank = bisect_left(range(self._size), wanted, key=self._prefix(DEPTH))
         neighbours = [int(self._order[each]) for each in (rank - 1, rank) if 0 <= each < self._size]
         length = max((_shared(wanted, self._at(place, width)) for place in neighbours), default=0)
-        if length < FEWEST_SYMBOLS:
-            return _Match(start, length, 0)
-        first, last = self._standing(np.frombuffer(wanted, ">u4")[:length].tolist())
+        if length < FEWEST_TOKENS:
+            return _LongestMatch(start, length, 0)
+        first, last = self._ranks(np.frombuffer(wanted, ">u4")[:length].tolist())
         if length < DEPTH:
-            return _Match(start, length, int(self._order[first:last].min()))
+            return _LongestMatch(start, length, int(self._order[first:last].min()))
         places = np.sort(self._order[first:last])[:_PLACES_TRIED].tolist()
-        matches = [_Match(start, self._shared_from(text, start, place), place) for place in places]
+        matches = [_LongestMatch(start, self._shared_from(text, start, place), place) for place in places]
         return max(matches, key=lambda match: match.length)
 
     def _shared_from(self, text: bytes, start: int, place: int) -> int:
-        """How many symbols a text and the training text share from two places on."""
+        """Return how many tokens are equal in `text` from `start` on and in the training text from `place` on."""
         width = 1024 * _ID_BYTES
         shared = 0
         while True:
@@ -215,7 +258,191 @@ def _bytes(ids: Sequence[int]) -> bytes:
 
 
 def _shared(one: bytes, other: bytes) -> int:
-    """How many symbols two texts share from their beginning."""
+    """Return how many tokens are equal at the beginning of two texts."""
     size = min(len(one), len(other)) // _ID_BYTES
     different = np.frombuffer(one, ">u4", size) != np.frombuffer(other, ">u4", size)
     return int(different.argmax()) if different.any() else size
+
+
+Tell = Callable[[int, int], None]
+"""Receives the number of positions sorted so far and the number of all positions. If it raises, the work stops, and no
+part of the index is kept."""
+
+_BLOCK = 2**20
+_PLACES_AT_ONCE = 2**21
+_BYTES_A_PLACE = 64
+"""Bytes of memory that sorting a part needs for each position. Measured (docs/benchmarks.md)."""
+_KEY_BITS = 63
+
+
+@dataclass(frozen=True)
+class _Part:
+    """The positions whose first token is in the range `first`.
+
+    If `first` has a single token, the second token must also be in the range `second`, where -1 means the end of the
+    text. `size` is the number of positions.
+    """
+
+    first: range
+    second: range
+    size: int
+
+
+def write_copy_index(
+    dataset: Dataset, folder: Path, tell: Tell = lambda done, size: None, most_memory: int = 2**62
+) -> None:
+    """Write the copy index of the dataset's training set to `folder`, completely or not at all.
+
+    Raise StorageError if sorting needs more than `most_memory` bytes, or if a file cannot be written.
+    """
+    train = dataset.ids["train"]
+    vocabulary = len(dataset.codec.vocabulary)
+    with whole_folder(folder) as partial:
+        starts = _write_without_starts(train, partial / IDS)
+        ids = np.memmap(partial / IDS, ">u4", "r") if len(train) > len(starts) else np.empty(0, ">u4")
+        parts = _parts(ids, vocabulary)
+        _check_memory(parts, most_memory)
+        done = 0
+        with (partial / ORDER).open("wb") as file:
+            for part in parts:
+                look = partial_of(tell, done, len(ids))
+                look()
+                _sorted(ids, _places(ids, part), vocabulary, look).astype("<u4").tofile(file)
+                done += part.size
+        tell(done, len(ids))
+        lines = np.array(dataset.lines)
+        lines[:, 0] -= np.searchsorted(starts, lines[:, 0]).astype(lines.dtype)
+        np.save(partial / LINES, lines)
+        described: dict[str, object] = {
+            "format": FORMAT,
+            "vocabulary": dataset.codec.vocabulary.digest(),
+            "files": dataset.files,
+            "sums": {file.name: file_checksum(file, partial_of(tell, done, len(ids))) for file in partial.iterdir()},
+        }
+        (partial / DESCRIBED).write_bytes(sealed(described))
+
+
+def memory_of_index(tokens: int) -> int:
+    """Return the bytes of memory that making the index of a text of `tokens` tokens needs.
+
+    More is needed only if the same two tokens in a row occur more than _PLACES_AT_ONCE (two million) times.
+    """
+    return _BYTES_A_PLACE * min(tokens, _PLACES_AT_ONCE)
+
+
+def _write_without_starts(train: NDArray[np.unsignedinteger], path: Path) -> NDArray[np.int64]:
+    """Write the ids of `train` without its START tokens, and return the positions of the START tokens.
+
+    Without START, a match can continue from one passage into the next.
+    """
+    starts: list[NDArray[np.int64]] = []
+    with path.open("wb") as file:
+        for begin in range(0, len(train), _BLOCK):
+            block = np.asarray(train[begin : begin + _BLOCK])
+            starts.append(begin + np.flatnonzero(block == START))
+            block[block != START].astype(">u4").tofile(file)
+    return np.concatenate(starts) if starts else np.empty(0, np.int64)
+
+
+def _parts(ids: NDArray[np.unsignedinteger], vocabulary: int) -> list[_Part]:
+    """Divide all positions into parts of up to _PLACES_AT_ONCE, in sorted order.
+
+    A part is larger only if the same two tokens in a row occur more often than that.
+    """
+    counts = counted(ids, vocabulary)
+    every_second = range(-1, vocabulary)
+    parts: list[_Part] = []
+    for first in _ranges(counts):
+        size = int(counts[first.start : first.stop].sum())
+        if size <= _PLACES_AT_ONCE:
+            parts.append(_Part(first, every_second, size))
+            continue
+        followers = _followers(ids, first.start, vocabulary)
+        parts += [
+            _Part(first, range(each.start - 1, each.stop - 1), int(followers[each.start : each.stop].sum()))
+            for each in _ranges(followers)
+        ]
+    return [part for part in parts if part.size]
+
+
+def _ranges(counts: NDArray[np.int64]) -> Iterator[range]:
+    """Divide the indices of `counts` into ranges whose counts add up to _PLACES_AT_ONCE at most.
+
+    An index whose own count is larger gets a range for itself.
+    """
+    begin = size = 0
+    for number, count in enumerate(counts.tolist()):
+        if number > begin and size + count > _PLACES_AT_ONCE:
+            yield range(begin, number)
+            begin, size = number, 0
+        size += count
+    yield range(begin, len(counts))
+
+
+def _followers(ids: NDArray[np.unsignedinteger], token: int, vocabulary: int) -> NDArray[np.int64]:
+    """Return how often each token follows `token`, shape (vocabulary + 1,).
+
+    Element n + 1 belongs to the id n. Element 0 is 1 if `token` is the last token of the text.
+    """
+    counts = np.zeros(vocabulary + 1, np.int64)
+    for begin in range(0, len(ids), _BLOCK):
+        places = begin + np.flatnonzero(ids[begin : begin + _BLOCK] == token)
+        counts += np.bincount(_at(ids, places + 1), minlength=vocabulary + 1)
+    return counts
+
+
+def _check_memory(parts: list[_Part], most: int) -> None:
+    needed = _BYTES_A_PLACE * max((part.size for part in parts), default=0)
+    if needed > most:
+        raise StorageError(f"Making it needs {shown_size(needed)} of memory, but only {shown_size(most)} is available.")
+
+
+def _places(ids: NDArray[np.unsignedinteger], part: _Part) -> NDArray[np.int64]:
+    found: list[NDArray[np.int64]] = []
+    for number, block in enumerate(_blocks(ids)):
+        places = number * _BLOCK + np.flatnonzero((block >= part.first.start) & (block < part.first.stop))
+        if len(part.first) == 1:
+            behind = _at(ids, places + 1) - 1
+            places = places[(behind >= part.second.start) & (behind < part.second.stop)]
+        found.append(places)
+    return np.concatenate(found)
+
+
+def _sorted(
+    ids: NDArray[np.unsignedinteger], places: NDArray[np.int64], vocabulary: int, look: Callable[[], None]
+) -> NDArray[np.int64]:
+    """Sort the positions `places` by the DEPTH tokens at each, in place, and return them.
+
+    One sort compares as many tokens as fit into a key of _KEY_BITS bits. Positions that are still equal are sorted by
+    the next tokens, and so on. Positions with the same DEPTH tokens are put in text order.
+    """
+    bits = (vocabulary + 1).bit_length()
+    tokens_a_key = max(1, _KEY_BITS // bits)
+    alike, group = np.arange(len(places)), np.zeros(len(places), np.int64)
+    for depth in range(0, DEPTH, tokens_a_key):
+        look()
+        here = places[alike]
+        key = np.zeros(len(alike), np.int64)
+        for ahead in range(depth, depth + tokens_a_key):
+            key = (key << bits) | _at(ids, here + ahead)
+        order = np.argsort(key) if depth == 0 else np.lexsort((key, group))
+        places[alike], key = here[order], key[order]
+        same = np.append(False, (key[1:] == key[:-1]) & (group[1:] == group[:-1]))
+        still = same | np.append(same[1:], False)
+        group = np.cumsum(~same)[still]
+        alike = alike[still]
+        if not len(alike):
+            return places
+    places[alike] = places[alike][np.lexsort((places[alike], group))]
+    return places
+
+
+def _at(ids: NDArray[np.unsignedinteger], places: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the ids at the positions `places`, each plus 1. A position after the end of the text gives 0."""
+    there = places < len(ids)
+    return np.where(there, ids[np.where(there, places, 0)].astype(np.int64) + 1, 0)
+
+
+def _blocks(ids: NDArray[np.unsignedinteger]) -> Iterator[NDArray[np.int64]]:
+    for begin in range(0, len(ids), _BLOCK):
+        yield np.asarray(ids[begin : begin + _BLOCK]).astype(np.int64)

@@ -1,178 +1,283 @@
-"""The loop: feed the last symbols, get the odds of the next, choose, again."""
+"""The decoding loop: feed the last tokens, compute the probabilities of the next one, choose it, and repeat.
 
-from collections.abc import Sequence
+`write_to_the_end` chooses each token alone, by sampling or greedy decoding. Beam search (`search`) looks for the text
+that is most probable as a whole.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import compress
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wordgen.generation.choosing import draw, likeliest, possible
-from wordgen.generation.odds import NO_SYMBOL, LogOdds, OddsChange, Past, log_odds
-from wordgen.generation.step import Carry
+from wordgen.generation.ngrams import MixedIn
+from wordgen.generation.numpy_network import State
+from wordgen.generation.sampling import (
+    NO_TOKEN,
+    LogProbs,
+    Past,
+    ProbabilityChange,
+    changed_by,
+    draw,
+    likeliest,
+    log_probs,
+    possible,
+)
+from wordgen.generation.settings import GenerationSettings
+from wordgen.generation.texts import TextBuilder
 from wordgen.text.vocabulary import END, START
 
 _FIRST_CAPACITY = 64
 
 
 class Network(Protocol):
-    """What decoding sees of a network."""
+    """The methods of a network that decoding needs. `NumpyNetwork` describes them."""
 
-    def zero_carry(self, texts: int) -> Carry: ...
+    def zero_state(self, texts: int) -> State: ...
 
-    def feed(self, ids: NDArray[np.integer], carry: Carry) -> Carry: ...
+    def feed(self, ids: NDArray[np.integer], state: State) -> State: ...
 
     def logits(self, hidden: NDArray[np.float32]) -> NDArray[np.float32]: ...
 
 
 class Reader:
-    """Texts that a network reads side by side, one row each: their state, and what stands in them.
+    """Texts that a network reads as one batch, one row each: the state of the network and the tokens so far.
 
-    A new unit begins after END: its START is fed at once and does not count, where the corpus has STARTs at all.
+    If passages begin with START (`starts`), each END is followed by a START, because a new passage begins. The reader
+    feeds this START to the network immediately. It is not part of the tokens.
     """
 
-    def __init__(self, network: Network, seeds: Sequence[Sequence[int]], *, starts: bool) -> None:
+    def __init__(
+        self, network: Network, seeds: Sequence[Sequence[int]], *, starts: bool, mix: MixedIn | None = None
+    ) -> None:
+        """`mix` adds the probabilities of an n-gram to those of the network."""
         self._network = network
         self._starts = starts
-        self.carry = _warmed_up(network, [_with_beginnings(seed, starts) for seed in seeds])
+        self._mix = mix
+        self.state = _warmed_up(network, [_with_beginnings(seed, starts) for seed in seeds])
         width = max(map(len, seeds))
-        self._symbols = np.full((len(seeds), width + _FIRST_CAPACITY), NO_SYMBOL, np.intp)
+        self._tokens = np.full((len(seeds), width + _FIRST_CAPACITY), NO_TOKEN, np.intp)
         for row, seed in enumerate(seeds):
-            self._symbols[row, width - len(seed) : width] = seed
+            self._tokens[row, width - len(seed) : width] = seed
         self._width = width
         self._written = 0
 
     @property
     def past(self) -> Past:
-        return Past(self._symbols[:, : self._width], self._written)
+        return Past(self._tokens[:, : self._width], self._written)
 
-    def log_odds(self) -> LogOdds:
-        """Of the symbol that comes next, as the network has them."""
-        return log_odds(self._network.logits(self.carry[-1][0]))
+    def log_probs(self) -> LogProbs:
+        """Return the log-probabilities of the next token by the model, shape (texts, vocabulary)."""
+        of_network = log_probs(self._network.logits(self.state[-1][0]))
+        return of_network if self._mix is None else self._mix(of_network, self.past.tokens)
 
     def read(self, ids: NDArray[np.intp]) -> None:
-        """Read one symbol in each text."""
-        self.carry = self._network.feed(ids, self.carry)
+        """Add one token to each text and feed it to the network; `ids` has shape (texts,)."""
+        self.state = self._network.feed(ids, self.state)
         begins = ids == END
         if self._starts and begins.any():
-            begun = self._network.feed(np.full(int(begins.sum()), START), rows_of(self.carry, begins))
-            _put_rows(self.carry, begins, begun)
-        if self._width == self._symbols.shape[1]:
-            self._symbols = np.concatenate([self._symbols, np.full_like(self._symbols, NO_SYMBOL)], axis=1)
-        self._symbols[:, self._width] = ids
+            begun = self._network.feed(np.full(int(begins.sum()), START), _rows_of(self.state, begins))
+            _put_rows(self.state, begins, begun)
+        if self._width == self._tokens.shape[1]:
+            self._tokens = np.concatenate([self._tokens, np.full_like(self._tokens, NO_TOKEN)], axis=1)
+        self._tokens[:, self._width] = ids
         self._width += 1
         self._written += 1
 
     def keep(self, rows: NDArray[np.integer | np.bool_]) -> None:
-        """Go on with these rows only, in this order; a row may be taken more than once."""
-        self.carry = rows_of(self.carry, rows)
-        self._symbols = self._symbols[rows]
+        """Keep only the texts in `rows`, in this order. A row may occur more than once."""
+        self.state = _rows_of(self.state, rows)
+        self._tokens = self._tokens[rows]
 
 
-@dataclass(frozen=True)
-class Chosen:
-    """A symbol for each text, with the odds that the network itself gave it."""
+def write_to_the_end(
+    network: Network,
+    builders: Sequence[TextBuilder],
+    dice: Sequence[np.random.Generator] | None,
+    bans: Sequence[ProbabilityChange],
+    shapes: Sequence[ProbabilityChange],
+    *,
+    starts: bool,
+    mix: MixedIn | None = None,
+) -> Iterator[None]:
+    """Write in all builders until each text has ended. Yield after each token of the unfinished texts.
 
-    texts: list[int]
-    """The numbers of the texts, as the seeds were counted."""
-    ids: list[int]
-    log_probabilities: list[float]
-    log_odds: LogOdds
-    """Of all symbols, one row for each text, as the network itself has them."""
-    stuck: list[int]
-    """The texts in which no symbol is allowed any more."""
-
-
-class Writer:
-    """Writes texts side by side, by greedy choice or by draw, until each has been ended from outside.
-
-    Each text has dice of its own, so it does not matter which others are written with it.
+    `dice` has one random number generator for each text, so a text does not depend on the others; if it is None, the
+    most probable token is chosen. `bans` change the log-probabilities before each choice, `shapes` only before a token
+    is drawn. `starts` says whether passages begin with START. `mix` is that of `Reader`.
     """
+    reader = Reader(network, [builder.seed for builder in builders], starts=starts, mix=mix)
+    alive, own_dice = list(builders), list(dice or ())
 
-    def __init__(
-        self,
-        network: Network,
-        seeds: Sequence[Sequence[int]],
-        dice: Sequence[np.random.Generator] | None,
-        bans: Sequence[OddsChange],
-        shapes: Sequence[OddsChange],
-        *,
-        starts: bool,
-    ) -> None:
-        """Without dice the likeliest symbol is taken."""
-        self._reader = Reader(network, seeds, starts=starts)
-        self._dice = None if dice is None else list(dice)
-        self._bans, self._shapes = bans, shapes
-        self._texts = np.arange(len(seeds))
+    def keep(rows: NDArray[np.bool_]) -> None:
+        reader.keep(rows)
+        alive[:], own_dice[:] = compress(alive, rows), compress(own_dice, rows)
 
-    def write_one_symbol(self) -> Chosen:
-        of_network = self._reader.log_odds()
-        changed = of_network
-        for change in self._bans:
-            changed = change(changed, self._reader.past)
+    while alive:
+        of_network = reader.log_probs()
+        changed = changed_by(bans, of_network, reader.past)
         allowed = possible(changed)
-        stuck: list[int] = self._texts[~allowed].tolist()
-        if stuck:
+        if not allowed.all():
+            for builder in compress(alive, ~allowed):
+                builder.nothing_left()
             of_network, changed = of_network[allowed], changed[allowed]
-            self._keep(allowed)
-        ids = self._choose(changed)
-        odds = of_network[np.arange(len(ids)), ids]
-        if len(ids):
-            self._reader.read(ids)
-        return Chosen(self._texts.tolist(), ids.tolist(), odds.tolist(), of_network, stuck)
-
-    def end(self, texts: Sequence[int]) -> None:
-        """These texts are over."""
-        if texts:
-            self._keep(~np.isin(self._texts, texts))
-
-    def _choose(self, changed: LogOdds) -> NDArray[np.intp]:
-        if self._dice is None or not len(changed):
-            return likeliest(changed)
-        for shape in self._shapes:
-            changed = shape(changed, self._reader.past)
-        return draw(changed, self._dice)
-
-    def _keep(self, rows: NDArray[np.bool_]) -> None:
-        self._reader.keep(rows)
-        self._texts = self._texts[rows]
-        if self._dice is not None:
-            self._dice = [dice for dice, kept in zip(self._dice, rows, strict=True) if kept]
+            keep(allowed)
+        if alive:
+            ids = likeliest(changed) if dice is None else draw(changed_by(shapes, changed, reader.past), own_dice)
+            reader.read(ids)
+            for builder, token, log_probs in zip(alive, ids.tolist(), of_network, strict=True):
+                builder.add(token, log_probs)
+            if any(builder.ended for builder in alive):
+                keep(np.array([not builder.ended for builder in alive]))
+        yield
 
 
-def beginning(*, starts: bool) -> list[int]:
-    """What is fed before a text: two empty units, for in training a unit has others before it (docs/experiments.md)."""
+@dataclass
+class _Beam:
+    builder: TextBuilder
+    scores: list[float]
+    """Sum of the log-probabilities after each token, as changed by the bans."""
+    greedy: bool
+    """Whether this is the text that greedy decoding writes. The search never drops it, so the best text that it
+    returns never scores less than this one."""
+
+    def grown(self, token: int, log_probs: LogProbs, reached: LogProbs, *, greedy: bool) -> "_Beam":
+        """Return the beam with a token more. Both arrays have a value for each token, shape (vocabulary,).
+
+        `log_probs` has the log-probabilities by the network, and `reached` the scores after this token.
+        """
+        builder = self.builder.branch()
+        builder.add(token, log_probs)
+        return _Beam(builder, [*self.scores, float(reached[token])], greedy)
+
+    def final_score(self, length_penalty: float) -> float:
+        """Return the log-probability of the text, divided by its length in tokens to the power of `length_penalty`.
+
+        The END or line break that ended the text counts. Tokens after the last whole sentence do not count, where the
+        text was cut back to it. An empty text scores 0.
+        """
+        length = len(self.builder.ids) + (self.builder.ended in ("end", "line"))
+        return self.scores[length - 1] / length**length_penalty if length else 0.0
+
+
+def search(
+    network: Network,
+    blank: TextBuilder,
+    settings: GenerationSettings,
+    bans: Sequence[ProbabilityChange],
+    *,
+    starts: bool,
+    mix: MixedIn | None = None,
+    between: Callable[[], None] = lambda: None,
+) -> list[TextBuilder]:
+    """Return the best texts that continue `blank`, best first, at most `settings.count` of them.
+
+    `blank` has a prompt and no tokens yet. `starts` says whether passages begin with START. `mix` is that of `Reader`.
+    `between` is called before each token; an exception that it raises stops the search.
+    """
+    reader = Reader(network, [blank.seed], starts=starts, mix=mix)
+    alive = [_Beam(blank, [], greedy=True)]
+    finished: list[_Beam] = []
+    while alive:
+        between()
+        of_network = reader.log_probs()
+        changed = changed_by(bans, of_network, reader.past)
+        reached = np.array([beam.scores[-1] if beam.scores else 0.0 for beam in alive])[:, None] + changed
+        rows, ids = _best(reached, settings.beams)
+        greedy = _greedy_choice(alive, changed)
+        if greedy is not None and greedy not in zip(rows.tolist(), ids.tolist(), strict=True):
+            rows[-1], ids[-1] = greedy
+        for row in np.flatnonzero(~possible(changed)).tolist():
+            alive[row].builder.nothing_left()
+            finished.append(alive[row])
+        grown = [
+            alive[row].grown(token, of_network[row], reached[row], greedy=(row, token) == greedy)
+            for row, token in zip(rows.tolist(), ids.tolist(), strict=True)
+        ]
+        finished += [beam for beam in grown if beam.builder.ended]
+        going = [number for number, beam in enumerate(grown) if not beam.builder.ended]
+        if going:
+            reader.keep(rows[going])
+            reader.read(ids[going])
+        alive = [grown[number] for number in going]
+    return [beam.builder for beam in _different(finished, settings)]
+
+
+def _best(reached: LogProbs, most: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return the rows and ids of the `most` best continuations, best first.
+
+    `reached` has the score of each continuation, shape (beams, vocabulary). Equal scores keep the order of beams and
+    ids. Impossible continuations (minus infinity) are left out.
+    """
+    flat = reached.ravel()
+    if most < flat.size:
+        least = np.partition(flat, flat.size - most)[flat.size - most]
+        candidates = np.flatnonzero(flat >= least)
+    else:
+        candidates = np.arange(flat.size)
+    candidates = candidates[np.isfinite(flat[candidates])]
+    best = candidates[np.argsort(-flat[candidates], kind="stable")][:most]
+    return np.divmod(best, reached.shape[1])
+
+
+def _greedy_choice(alive: Sequence[_Beam], changed: LogProbs) -> tuple[int, int] | None:
+    """Return the row of the greedy text and the id that greedy decoding chooses. None if the text has ended."""
+    row = next((row for row, beam in enumerate(alive) if beam.greedy), None)
+    if row is None:
+        return None
+    token = int(changed[row].argmax())
+    return (row, token) if np.isfinite(changed[row, token]) else None
+
+
+def _different(finished: list[_Beam], settings: GenerationSettings) -> list[_Beam]:
+    """Return the `settings.count` best beams that differ in their text.
+
+    Two beams are equal if both were cut back to the same sentence; the better one is kept.
+    """
+    best_of_text: dict[tuple[int, ...], _Beam] = {}
+    for beam in sorted(finished, key=lambda beam: -beam.final_score(settings.length_penalty)):
+        best_of_text.setdefault(tuple(beam.builder.ids), beam)
+    return list(best_of_text.values())[: settings.count]
+
+
+def _beginning(*, starts: bool) -> list[int]:
+    """Return the ids that are fed before a text: two empty passages.
+
+    In training, other passages precede almost every passage (docs/experiments.md).
+    """
     return [END, START, END, START] if starts else [END, END]
 
 
 def _with_beginnings(seed: Sequence[int], starts: bool) -> tuple[int, ...]:
-    """What is fed for a seed: it stands at the beginning of a unit, and so does what follows an END in it."""
-    fed = beginning(starts=starts)
-    for symbol in seed:
-        fed += [symbol, START] if symbol == END and starts else [symbol]
+    """Return the ids to feed for a prompt: those of `_beginning`, then the prompt, with START after each END."""
+    fed = _beginning(starts=starts)
+    for token in seed:
+        fed += [token, START] if token == END and starts else [token]
     return tuple(fed)
 
 
-def _warmed_up(network: Network, seeds: Sequence[tuple[int, ...]]) -> Carry:
-    """The state after each seed; the same seed is read once."""
+def _warmed_up(network: Network, seeds: Sequence[tuple[int, ...]]) -> State:
+    """Return the state after each of the prompts, one row each. Equal prompts are read only once."""
     different = sorted(set(seeds), key=len, reverse=True)
-    carry = network.zero_carry(len(different))
+    state = network.zero_state(len(different))
     for place in range(len(different[0])):
         ids = np.array([seed[place] for seed in different if place < len(seed)])
         if len(ids) == len(different):
-            carry = network.feed(ids, carry)
-        else:  # the shorter ones, which stand last, have been read
+            state = network.feed(ids, state)
+        else:  # the shorter prompts are in the last rows and are already read
             longer = np.arange(len(different)) < len(ids)
-            _put_rows(carry, longer, network.feed(ids, rows_of(carry, longer)))
+            _put_rows(state, longer, network.feed(ids, _rows_of(state, longer)))
     number = {seed: row for row, seed in enumerate(different)}
-    return rows_of(carry, np.array([number[seed] for seed in seeds]))
+    return _rows_of(state, np.array([number[seed] for seed in seeds]))
 
 
-def rows_of(carry: Carry, rows: NDArray[np.integer | np.bool_]) -> Carry:
-    return tuple(tuple(state[rows] for state in states) for states in carry)
+def _rows_of(state: State, rows: NDArray[np.integer | np.bool_]) -> State:
+    return tuple(tuple(vector[rows] for vector in layer) for layer in state)
 
 
-def _put_rows(carry: Carry, rows: NDArray[np.bool_], new: Carry) -> None:
-    for states, new_states in zip(carry, new, strict=True):
-        for state, new_state in zip(states, new_states, strict=True):
-            state[rows] = new_state
+def _put_rows(state: State, rows: NDArray[np.bool_], new: State) -> None:
+    for layer, new_layer in zip(state, new, strict=True):
+        for vector, new_vector in zip(layer, new_layer, strict=True):
+            vector[rows] = new_vector

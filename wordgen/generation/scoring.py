@@ -1,4 +1,4 @@
-"""How likely a text is: the odds that a model gives to each of its words."""
+"""Scores a text: how probable a model finds each token and each sentence."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -7,48 +7,50 @@ from html import escape
 from itertools import chain, islice, pairwise
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
-from wordgen.generation.decoding import Network, beginning
-from wordgen.generation.odds import log_odds
-from wordgen.generation.sentences import SentenceEnds
-from wordgen.text.codec import Codec
-from wordgen.text.escapes import UNKNOWN_TOKEN
-from wordgen.text.vocabulary import END, START, UNKNOWN
+from wordgen.generation.decoding import Network, Reader
+from wordgen.generation.ngrams import MixedIn
+from wordgen.generation.sampling import NO_TOKEN, log_probs
+from wordgen.generation.texts import SentenceEnds, perplexity
+from wordgen.text.marks import UNKNOWN_TOKEN
+from wordgen.text.tokenizers import Codec
+from wordgen.text.vocabulary import END, UNKNOWN
 
 _AT_ONCE = 128
 _AS_RED_AS_CAN_BE = 16
-"""Bits of surprisal."""
+"""The surprisal, in bits, from which on a token gets the strongest red in a notebook."""
 
 Progress = Callable[[int, int], None]
-"""Told how many symbols are done, and how many there are."""
+"""Receives the number of tokens done and the number of all tokens."""
 
 
 @dataclass(frozen=True)
-class ScoredSymbol:
-    symbol: str
-    """As the text has it; what the model does not know is scored as UNKNOWN."""
+class ScoredToken:
+    token: str
+    """The token in the text. If the model does not know it, its score is that of UNKNOWN."""
     piece: str
-    """What it adds to the text on the screen."""
+    """The characters that the token adds to the text as the user sees it."""
     log_probability: float
     known: bool
 
     @property
     def surprisal(self) -> float:
-        """In bits: 1 is a coin toss, 10 one in a thousand."""
+        """The negative binary logarithm of the probability, in bits: 1 bit is a coin toss, 10 bits are 1 in 1024."""
         return -self.log_probability / math.log(2)
 
 
 @dataclass(frozen=True, repr=False)
 class ScoredSentence:
-    symbols: tuple[ScoredSymbol, ...]
+    tokens: tuple[ScoredToken, ...]
 
     @property
     def text(self) -> str:
-        return "".join(each.piece for each in self.symbols).strip()
+        return "".join(each.piece for each in self.tokens).strip()
 
     @property
     def perplexity(self) -> float:
-        return perplexity([each.log_probability for each in self.symbols])
+        return perplexity([each.log_probability for each in self.tokens])
 
     def __repr__(self) -> str:
         return f"ScoredSentence({self.text!r}, perplexity={self.perplexity:.1f})"
@@ -59,82 +61,90 @@ class Score:
     sentences: tuple[ScoredSentence, ...]
 
     @property
-    def symbols(self) -> tuple[ScoredSymbol, ...]:
-        return tuple(each for sentence in self.sentences for each in sentence.symbols)
+    def tokens(self) -> tuple[ScoredToken, ...]:
+        return tuple(each for sentence in self.sentences for each in sentence.tokens)
 
     @property
     def perplexity(self) -> float:
-        return perplexity([each.log_probability for each in self.symbols])
+        return perplexity([each.log_probability for each in self.tokens])
 
     def __repr__(self) -> str:
-        """Short: a text may have thousands of sentences."""
-        return f"Score(sentences={len(self.sentences)}, symbols={len(self.symbols)}, perplexity={self.perplexity:.1f})"
+        """Leave out the sentences, because a text may have thousands."""
+        return f"Score(sentences={len(self.sentences)}, tokens={len(self.tokens)}, perplexity={self.perplexity:.1f})"
 
     def _repr_html_(self) -> str:
-        """For a notebook: the text, each word the redder the less likely it is, with its bits under the pointer."""
-        return f'<div style="white-space: pre-wrap">{"".join(map(_as_html, self.symbols))}</div>'
+        """Return the text as HTML for a notebook.
+
+        The less probable a token is, the redder is its background. A tooltip shows its surprisal in bits.
+        """
+        return f'<div style="white-space: pre-wrap">{"".join(map(_as_html, self.tokens))}</div>'
 
 
-def perplexity(log_probabilities: Sequence[float]) -> float:
-    """Between how many words the model hesitated, in the mean; 1 for a text of nothing."""
-    mean = sum(log_probabilities) / max(1, len(log_probabilities))
-    return math.exp(min(-mean, 700.0))
-
-
-def _as_html(symbol: ScoredSymbol) -> str:
-    share = min(1.0, symbol.surprisal / _AS_RED_AS_CAN_BE)
+def _as_html(token: ScoredToken) -> str:
+    share = min(1.0, token.surprisal / _AS_RED_AS_CAN_BE)
     return (
-        f'<span title="{symbol.surprisal:.1f} bits" style="background: rgba(214, 39, 40, {share / 2:.2f})">'
-        f"{escape(symbol.piece)}</span>"
+        f'<span title="{token.surprisal:.1f} bits" style="background: rgba(214, 39, 40, {share / 2:.2f})">'
+        f"{escape(token.piece)}</span>"
     )
 
 
 def score(
     network: Network,
-    symbols: Sequence[str],
+    tokens: Sequence[str],
     codec: Codec,
     *,
     starts: bool,
-    progress: Progress = lambda done, symbols: None,
+    mix: MixedIn | None = None,
+    progress: Progress = lambda done, tokens: None,
 ) -> Score:
-    """Score the symbols of a text that begins as a unit does; an END in it counts, one behind it would not."""
-    ids = [codec.vocabulary.ids_of(symbol) for symbol in symbols]
+    """Return the score of each token of a text that begins with a passage.
+
+    Each END between passages has a score. No END is added after the text. `starts` says whether passages begin with
+    START. `mix` is that of `Reader`. `progress` receives the numbers of ids done and of all ids.
+    """
+    ids = [codec.vocabulary.ids_of(token) for token in tokens]
     flat = list(chain.from_iterable(ids))
     of_ids: list[float] = []
-    for part in _log_probabilities(network, flat, starts=starts):
+    for part in _log_probabilities(network, flat, mix, starts=starts):
         of_ids += part
         progress(len(of_ids), len(flat))
     rest = iter(of_ids)
-    log_probabilities = [sum(islice(rest, len(of_symbol))) for of_symbol in ids]  # the bytes of a word are one word
-    speaker = codec.speaker()
+    log_probabilities = [sum(islice(rest, len(of_token))) for of_token in ids]  # a spelled word has one score
+    decoder = codec.decoder()
     ends = SentenceEnds(stops_in_words=codec.tokenizer.name == "whitespace")
     cuts = [0]
-    scored: list[ScoredSymbol] = []
-    for symbol, each, log_probability in zip(symbols, ids, log_probabilities, strict=True):
-        piece = speaker.say_symbol(symbol)
+    scored: list[ScoredToken] = []
+    for token, each, log_probability in zip(tokens, ids, log_probabilities, strict=True):
+        piece = decoder.say_token(token)
         ended = ends.end() if each == [END] else ends.see(piece)
         if each == [END] and ended is not None:
-            ended += 1  # that the unit ends there is part of its last sentence
+            ended += 1  # END belongs to the last sentence of its passage
         if ended is not None and ended > cuts[-1]:
             cuts.append(ended)
-        scored.append(ScoredSymbol(symbol, piece, log_probability, each != [UNKNOWN] or symbol == UNKNOWN_TOKEN))
+        scored.append(ScoredToken(token, piece, log_probability, each != [UNKNOWN] or token == UNKNOWN_TOKEN))
     if cuts[-1] < len(scored):
         cuts.append(len(scored))
     return Score(tuple(ScoredSentence(tuple(scored[a:b])) for a, b in pairwise(cuts)))
 
 
-def _log_probabilities(network: Network, ids: Sequence[int], *, starts: bool) -> Iterator[list[float]]:
-    """One symbol after another through the layers, and many at once through the large product behind them."""
-    carry = network.zero_carry(1)
-    for symbol in beginning(starts=starts):
-        carry = network.feed(np.array([symbol]), carry)
+def _log_probabilities(
+    network: Network, ids: Sequence[int], mix: MixedIn | None, *, starts: bool
+) -> Iterator[list[float]]:
+    """Yield the log-probabilities of `ids`, up to _AT_ONCE in each list.
+
+    The recurrent layers read one token at a time. The output layer, a large matrix product, computes the logits of a
+    whole list at once.
+    """
+    reader = Reader(network, [()], starts=starts)
+    width = 0 if mix is None else mix.tokens_before
+    before = sliding_window_view(np.array([*[NO_TOKEN] * width, *ids], np.intp), width)  # (ids + 1, width)
     for first in range(0, len(ids), _AT_ONCE):
         part = ids[first : first + _AT_ONCE]
         hidden: list[np.ndarray] = []
-        for symbol in part:
-            hidden.append(carry[-1][0])
-            carry = network.feed(np.array([symbol]), carry)
-            if symbol == END and starts:
-                carry = network.feed(np.array([START]), carry)
-        odds = log_odds(network.logits(np.concatenate(hidden)))
-        yield odds[np.arange(len(part)), part].tolist()
+        for token in part:
+            hidden.append(reader.state[-1][0])
+            reader.read(np.array([token]))
+        probs = log_probs(network.logits(np.concatenate(hidden)))
+        if mix is not None:
+            probs = mix(probs, before[first : first + len(part)])
+        yield probs[np.arange(len(part)), part].tolist()

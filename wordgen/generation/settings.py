@@ -1,4 +1,4 @@
-"""What a user may choose about writing."""
+"""The settings of text generation."""
 
 import secrets
 from collections.abc import Iterable
@@ -10,11 +10,15 @@ from wordgen.settings import Settings, flag_name, setting
 
 Mode = Literal["greedy", "sample", "beam"]
 Stop = Literal["none", "end", "sentence", "line"]
+WHOLE_PIECE = ("--length", "600", "--stop", "end")
+"""The flags with which a model of music writes a whole tune or piece."""
 _LONGEST_OF_BEAMS = 2000
+_FEWEST_COPIED_NOTES = 4
+_SHOWN = 40
 _WHAT_IT_DOES: dict[Mode, str] = {
-    "sample": "draws one word after the other",
-    "greedy": "takes the likeliest word",
-    "beam": "looks for the likeliest text as a whole",
+    "sample": "draws each token by its probability",
+    "greedy": "always takes the most probable token",
+    "beam": "searches for the text that is most probable as a whole",
 }
 _ASKED_FOR_BY: dict[str, Mode] = {
     "temperature": "sample",
@@ -26,103 +30,203 @@ _ASKED_FOR_BY: dict[str, Mode] = {
 }
 
 
+_MIX = (
+    "the share of each probability that comes from a 5-gram of the training text, and not from the network; evaluate "
+    "says which share is best"
+)
+
+
 @dataclass(frozen=True, kw_only=True)
-class GenerationSettings(Settings):
+class ScoringSettings(Settings):
+    """The settings for the probabilities of a text."""
+
+    mix: float = setting(0.0, at_least=0, at_most=1, help=_MIX)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WritingSettings(Settings):
+    """The settings for texts of all kinds."""
+
     mode: Mode = setting(
         "sample",
-        help="sample draws each word by its odds and is lively; greedy takes the likeliest and soon repeats; "
-        "beam looks for the likeliest text as a whole",
+        help="sample draws each token by its probability; greedy always takes the most probable token and soon repeats "
+        "itself; beam searches for the text that is most probable as a whole",
     )
-    length: int = setting(50, at_least=1, at_most=1_000_000, help="the most symbols (words and punctuation) to write")
-    count: int = setting(1, at_least=1, at_most=10_000, help="how many texts to write from the same seed")
+    length: int = setting(
+        50, at_least=1, at_most=1_000_000, help="the maximum number of tokens (words and punctuation marks) to write"
+    )
+    count: int = setting(1, at_least=1, at_most=10_000, help="the number of texts to write for each prompt")
     stop: Stop = setting(
         "none",
-        help="where a text ends before --length: at the end of a paragraph or whatever the corpus is made of (end), "
-        "of a sentence, or of a line; none writes on",
+        help="where a text ends before --length: at the end of a passage (end), of a sentence or of a line; none "
+        "writes up to --length",
     )
-    at_least: int = setting(1, at_least=1, at_most=1_000_000, help="how many symbols to write before --stop counts")
-    until: str | None = setting(None, help="end the text where it has written this (by default nothing)")
+    at_least: int = setting(
+        1, at_least=1, at_most=1_000_000, help="the number of tokens to write before --stop takes effect"
+    )
+    until: str | None = setting(None, help="end the text as soon as it contains these characters (by default, none)")
     temperature: float = setting(
         0.7,
         at_least=1e-6,
         at_most=1e6,
-        help="1 draws by the model's own odds, less is plainer, more is wilder; for 0 use --mode greedy",
+        help="1 uses the probabilities of the model; a lower value makes the text more predictable, a higher value "
+        "makes it more varied; instead of 0, use --mode greedy",
     )
-    top_k: int = setting(0, at_least=0, help="draw from so many of the likeliest only; 0 from all")
+    top_k: int = setting(0, at_least=0, help="draw only from this number of most probable tokens; 0 draws from all")
     top_p: float = setting(
         1.0,
         at_least=0,
         at_most=1,
-        help="draw from the fewest of the likeliest that together have these odds; 1 from all",
+        help="draw only from the most probable tokens that together have this probability; 1 draws from all",
     )
     min_p: float = setting(
-        0.0, at_least=0, at_most=1, help="leave out what is less likely than this share of the likeliest; 0 nothing"
+        0.0,
+        at_least=0,
+        at_most=1,
+        help="draw only from tokens that have at least this share of the highest probability; 0 draws from all",
     )
     repetition_penalty: float = setting(
         1.0,
         above=0,
         at_most=100,
-        help="make words less likely that stood among the last 64 symbols; 1 does nothing, 1.2 is felt",
+        help="above 1, make words less probable that are among the last 64 tokens; 1 changes nothing, 1.2 has a clear "
+        "effect",
     )
     no_repeat_ngram: int = setting(
-        0, at_least=0, at_most=1000, help="never write the same so many symbols in a row twice in a text; 0 allows it"
+        0,
+        at_least=0,
+        at_most=1000,
+        help="never write the same sequence of this many tokens twice in a text; 0 allows any repetition",
     )
     max_copy: int = setting(
         0,
         at_least=0,
         at_most=60,
-        help="never write more symbols in a row than so many that stand so in the training text; 0 allows it",
+        help="never copy more than this many tokens in a row from the training text; 0 allows any copy",
     )
-    beams: int = setting(5, at_least=1, at_most=1000, help="how many texts --mode beam keeps an eye on")
+    beams: int = setting(5, at_least=1, at_most=1000, help="the number of unfinished texts that --mode beam compares")
     length_penalty: float = setting(
         0.0,
         at_least=0,
         at_most=10,
-        help="what beam compares is the log odds over length to this power: 0 likes short texts, 1 is fair",
+        help="--mode beam divides the log-probability of a text by its length to this power; 0 prefers short texts, 1 "
+        "compares the mean of the tokens",
     )
+    mix: float = setting(0.0, at_least=0, at_most=1, help=_MIX)
     allow_unknown: bool = setting(
-        False, help="show UNKNOWN_TOKEN where the model writes it, instead of a rare word that fits there"
+        False, help="show UNKNOWN_TOKEN where the model writes it, instead of a suitable rare word"
     )
     random_seed: int | None = setting(
-        None, at_least=0, help="a number that makes the same text come again; by default a new one is drawn"
+        None, at_least=0, help="the same number gives the same text again; by default, a new number is drawn"
     )
 
     def __post_init__(self) -> None:
         if self.temperature == 0:
-            raise SettingError("--temperature 0 would take the likeliest word each time: --mode greedy does that.")
+            raise SettingError(
+                "--temperature must be above 0: to always take the most probable token, use --mode greedy."
+            )
         super().__post_init__()
         if self.mode == "beam" and self.count > self.beams:
             raise SettingError(
-                f"--mode beam keeps {self.beams} texts, of which --count cannot give {self.count}: take more --beams."
+                f"--count {self.count} is more than the {self.beams} texts of --mode beam: give a larger --beams."
             )
         if self.mode == "beam" and self.length > _LONGEST_OF_BEAMS:
-            raise SettingError(
-                f"--mode beam looks at whole texts, of {_LONGEST_OF_BEAMS:,} symbols at the most: lower --length."
-            )
+            raise SettingError(f"--mode beam writes at most {_LONGEST_OF_BEAMS:,} tokens: give a smaller --length.")
         if self.at_least > self.length:
             raise SettingError(
-                f"--at-least {self.at_least} is more than --length {self.length}: take a larger --length."
+                f"--at-least {self.at_least} is more than --length {self.length}: give a larger --length."
             )
         if self.until == "":
-            raise SettingError("--until needs a text to wait for.")
+            raise SettingError("--until must not be empty.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenerationSettings(WritingSettings):
+    """All settings of generation: those for texts of all kinds, and those for tunes in ABC."""
+
+    key: str | None = setting(
+        None,
+        help="write a tune in this key, for example D, F#m or 'D dorian', with a model of tunes in ABC (by default, "
+        "the model chooses)",
+    )
+    metre: str | None = setting(
+        None,
+        help="write a tune in this metre, for example 6/8, with a model of tunes in ABC (by default, the model "
+        "chooses)",
+    )
+    only_valid: bool = setting(
+        False,
+        help="draw again until a tune ends within --length and has no fault, for example bars that do not add up; with "
+        "a model of tunes in ABC",
+    )
+    max_copy_notes: int = setting(
+        0,
+        at_least=0,
+        at_most=100,
+        help="never write this many notes in a row that a training tune has in any key, by interval and length; 0 "
+        "allows any copy, else it is 4 or more; with a model of tunes in ABC",
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if 0 < self.max_copy_notes < _FEWEST_COPIED_NOTES:
+            raise SettingError(
+                f"--max-copy-notes must be 0, or at least {_FEWEST_COPIED_NOTES}, not {self.max_copy_notes}."
+            )
+        if self.of_a_tune:
+            _check_tune(self)
+
+    @property
+    def of_a_tune(self) -> tuple[str, ...]:
+        """The flags given for a whole tune. With one of them, a text ends with its tune."""
+        given = {"--key": self.key, "--metre": self.metre, "--only-valid": self.only_valid or None}
+        return tuple(flag for flag, value in given.items() if value is not None)
+
+
+def _check_tune(settings: GenerationSettings) -> None:
+    """Raise SettingError for a key or metre that ABC does not know, and for settings that do not fit a whole tune."""
+    from wordgen.music.abc_grammar import parse_metre
+    from wordgen.music.keys import parse_key
+
+    if settings.key is not None and parse_key(settings.key) is None:
+        raise SettingError(f"--key must be a key such as D, Bb, F#m or 'D dorian', not {settings.key[:_SHOWN]!r}.")
+    if settings.metre is not None and parse_metre(settings.metre) is None:
+        raise SettingError(f"--metre must be a metre such as 4/4 or 6/8, not {settings.metre[:_SHOWN]!r}.")
+    if settings.stop in ("sentence", "line") or settings.until is not None:
+        wrong = "--until" if settings.until is not None else f"--stop {settings.stop}"
+        raise SettingError(f"{settings.of_a_tune[0]} writes a whole tune: leave out {wrong}.")
+    if settings.only_valid and settings.mode != "sample":
+        raise SettingError(
+            f"--only-valid draws again until a tune is valid, and --mode {settings.mode} would always write the same "
+            "tune: use --mode sample."
+        )
 
 
 def with_random_seed(settings: GenerationSettings) -> GenerationSettings:
-    """Draw a random seed where none is given, so that it can be told and used again."""
+    """Return the settings with a random seed. If they have none, draw one.
+
+    The drawn seed can be shown to the user, who can use it again.
+    """
     if settings.random_seed is not None:
         return settings
     return replace(settings, random_seed=secrets.randbelow(2**32))
 
 
+def completed(settings: GenerationSettings) -> GenerationSettings:
+    """Return the settings with a random seed; with those of a whole tune, a text also ends with its tune."""
+    settings = with_random_seed(settings)
+    return replace(settings, stop="end") if settings.of_a_tune else settings
+
+
 def mode_that_asks_for(name: str) -> Mode | None:
-    """The one mode in which a setting has an effect; nothing for a setting that all modes ask for."""
+    """Return the only mode in which a setting has an effect, or None if it has one in every mode."""
     return _ASKED_FOR_BY.get(name)
 
 
 def without_effect(mode: Mode, given: Iterable[str]) -> str | None:
-    """A sentence about those of the given settings that only another mode asks for, if there are any."""
+    """Return a sentence that names the settings in `given` that have no effect in this mode, or None."""
     flags = [flag_name(name) for name in given if (mode_that_asks_for(name) or mode) != mode]
     if not flags:
         return None
     listed = " and ".join(filter(None, (", ".join(flags[:-1]), flags[-1])))
-    return f"--mode {mode} {_WHAT_IT_DOES[mode]}: {listed} {'change' if flags[1:] else 'changes'} nothing there."
+    return f"--mode {mode} {_WHAT_IT_DOES[mode]}: {listed} {'have' if flags[1:] else 'has'} no effect."

@@ -1,39 +1,302 @@
-"""What a trained model gives: whole texts, symbols as they come, words that could follow."""
+"""Texts that are built token by token, and finished texts."""
 
+import math
+import re
+from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 from html import escape
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
-from wordgen.generation.drafts import Ended
-from wordgen.generation.reading import UnknownWord
-from wordgen.generation.scoring import perplexity
+from wordgen.generation.filling import Filler, Shares, chooser
+from wordgen.generation.prompt import UnknownWord
+from wordgen.generation.sampling import LogProbs
 from wordgen.generation.settings import GenerationSettings
+from wordgen.text.marks import LINE_BREAK
+from wordgen.text.tokenizers import Codec
+from wordgen.text.vocabulary import END, UNKNOWN
 
+_STOP = re.compile(r"(?P<plain>[.!?…]+)?(?P<wide>[。！？]+)?[\"'”’»」』)\]]*")
+_WORD_WITH_STOP = re.compile(r".*?" + _STOP.pattern, re.DOTALL)
 _SHOWN_IN_A_LIST = 60
+_CLOSING = re.compile(r"[\"'”’»」』)\]]+")
+
+Ended = Literal["length", "end", "sentence", "line", "until", "nothing left"]
+"""Why a text ended. `nothing left` means that every token was forbidden, by --max-copy or --no-repeat-ngram."""
+
+
+class SentenceEnds:
+    """Takes the pieces of a text one by one and finds where sentences end.
+
+    A stop does not end a sentence if the next word begins with a small letter ("Stop!" he said) or follows without a
+    space ("3.5", "example.org"); Japanese stops need no space. Closing quotation marks belong to the sentence.
+    Therefore the end of a sentence is certain only after the next piece.
+    """
+
+    def __init__(self, *, stops_in_words: bool = False) -> None:
+        """Set `stops_in_words` if the tokenizer does not split stops from words.
+
+        Then a word with a stop at its end can end a sentence, too.
+        """
+        self._stop = _WORD_WITH_STOP if stops_in_words else _STOP
+        self.open_end: int | None = None
+        """The number of pieces up to the end of a sentence that is not certain yet, or None."""
+        self._needs_space = False
+        self._spaced = False
+        self._seen = 0
+
+    def see(self, piece: str) -> int | None:
+        """Take one more piece.
+
+        If this piece shows that a sentence has ended, return the number of pieces up to its end, else None.
+        """
+        ended = None
+        word = piece.strip()
+        spaced = self._spaced or piece[:1].isspace()
+        if self.open_end is not None and word:
+            if not spaced and _CLOSING.fullmatch(word):
+                self.open_end = self._seen + 1
+            else:
+                if not word[0].islower() and (spaced or not self._needs_space):
+                    ended = self.open_end
+                self.open_end = None
+        self._seen += 1
+        self._spaced = piece[-1:].isspace()
+        stop = self._stop.fullmatch(word)
+        if word and stop and (stop["plain"] or stop["wide"]):
+            self.open_end = self._seen
+            self._needs_space = not stop["wide"]
+        return ended
+
+    def end(self) -> int | None:
+        """Take END, which counts as one more piece and always ends the sentence.
+
+        Return the number of pieces up to the end of the sentence, or None if the text is empty.
+        """
+        ended = self.open_end or self._seen
+        self.open_end = None
+        self._spaced = True
+        self._seen += 1
+        return ended or None
+
+
+@dataclass(frozen=True)
+class _Unfilled:
+    """An UNKNOWN that is not replaced yet, because its word depends on the next token."""
+
+    log_probability: float
+    expected: Shares
+
+
+class TextBuilder:
+    """Builds a text token by token and decides when it ends.
+
+    The tokens that show the end (END, a line break, the beginning of the next sentence) are not part of the text.
+    """
+
+    def __init__(
+        self,
+        seed: tuple[int, ...],
+        settings: GenerationSettings,
+        codec: Codec,
+        filler: Filler | None = None,
+        number: int = 0,
+    ) -> None:
+        """Start a text with the ids of its prompt, `seed`.
+
+        If there is a `filler`, it replaces each UNKNOWN by a word, once the next token is known. `number` is the
+        position of the text among several ones: its random seed is `settings.random_seed + number`.
+        """
+        self.seed = seed
+        self.ids: list[int] = []
+        self.tokens: list[str] = []
+        """The token of each id: from the vocabulary, or the word that replaced UNKNOWN."""
+        self.log_probabilities: list[float] = []
+        self.pieces: list[str] = []
+        self.ended: Ended | None = None
+        self.log_probability_of_the_end = 0.0
+        """The log-probability of the END or line break that ended the text and is not part of it, else 0."""
+        self._filler = filler
+        self.number = number
+        self._unfilled: _Unfilled | None = None
+        self._settings = settings
+        self._vocabulary = codec.vocabulary
+        self._decoder = codec.decoder()
+        self.seed_pieces = [self._decoder.say(each) for each in seed]
+        self._sentences = SentenceEnds(stops_in_words=codec.tokenizer.name == "whitespace")
+        for token, piece in zip(seed, self.seed_pieces, strict=True):
+            _ = self._sentences.end() if token == END else self._sentences.see(piece)
+        self._whole_sentences = 0
+        self._tail = ""
+
+    def branch(self) -> "TextBuilder":
+        """Return a copy of the builder that can take other tokens from now on."""
+        other = copy(self)
+        other.ids, other.pieces, other.tokens = list(self.ids), list(self.pieces), list(self.tokens)
+        other.log_probabilities = list(self.log_probabilities)
+        other._decoder, other._sentences = copy(self._decoder), copy(self._sentences)
+        return other
+
+    @property
+    def text(self) -> str:
+        return "".join(self.seed_pieces) + "".join(self.pieces)
+
+    @property
+    def settled(self) -> int:
+        """The number of tokens that can no longer be removed."""
+        return len(self.ids) if self.ended or self._settings.stop != "sentence" else self._whole_sentences
+
+    @property
+    def chosen(self) -> int:
+        """The number of tokens chosen so far, with an UNKNOWN that is not replaced yet."""
+        return len(self.ids) + (self._unfilled is not None)
+
+    @property
+    def put_in(self) -> list[int]:
+        """The positions of the words that replaced UNKNOWN."""
+        return [place for place, each in enumerate(self.ids) if each == UNKNOWN] if self._filler else []
+
+    def add(self, token: int, log_probs: LogProbs) -> None:
+        """Add a token.
+
+        `log_probs` has the log-probabilities of all tokens at this position by the network, shape (vocabulary,).
+        """
+        log_probability = float(log_probs[token])
+        if self._unfilled is not None:
+            self._fill(token)
+        if self.ended:
+            return
+        if token != UNKNOWN or self._filler is None:
+            self._add(token, self._vocabulary.tokens[token], log_probability)
+            return
+        self._unfilled = _Unfilled(log_probability, self._filler.expected(log_probs))
+        if len(self.ids) + 1 == self._settings.length:
+            self._fill(None)
+
+    def _fill(self, behind: int | None) -> None:
+        unfilled, self._unfilled = self._unfilled, None
+        if unfilled is not None:
+            assert self._filler is not None
+            before = [*self.seed, *self.ids]
+            choose = chooser(self._settings, self.number, len(before))
+            word = self._filler.word(before, unfilled.expected, choose, behind)
+            self._add(UNKNOWN, word, unfilled.log_probability)
+
+    def _add(self, number: int, token: str, log_probability: float) -> None:
+        settings = self._settings
+        if settings.stop in ("end", "line") and self._stops_at(number):
+            self.ended = settings.stop
+            self.log_probability_of_the_end = log_probability
+            return
+        piece = self._decoder.say_token(token)
+        if settings.stop == "sentence" and self._sentence_over(number, piece):
+            return
+        self.ids.append(number)
+        self.tokens.append(token)
+        self.log_probabilities.append(log_probability)
+        self.pieces.append(piece)
+        if settings.until is not None and self._until_found(settings.until):
+            self.ended = "until"
+        elif len(self.ids) == settings.length:
+            self._length_is_up()
+
+    def nothing_left(self) -> None:
+        """End the text, because no token is allowed next."""
+        self._fill(None)
+        if not self.ended:
+            self._length_is_up()
+        if self.ended == "length":
+            self.ended = "nothing left"
+
+    def _stops_at(self, token: int) -> bool:
+        line_over = self._settings.stop == "line" and self._vocabulary.tokens[token] == LINE_BREAK
+        return len(self.ids) >= self._settings.at_least and (token == END or line_over)
+
+    def _sentence_over(self, token: int, piece: str) -> bool:
+        """Return whether a sentence has ended after at least `at_least` tokens. If so, end the text with it."""
+        end = self._sentences.end() if token == END else self._sentences.see(piece)
+        if end is None or end <= len(self.seed):
+            return False
+        self._whole_sentences = end - len(self.seed)
+        if self._whole_sentences < self._settings.at_least:
+            return False
+        self._end_with_sentences()
+        return True
+
+    def _length_is_up(self) -> None:
+        self.ended = "length"
+        if self._settings.stop != "sentence":
+            return
+        # When the text cannot continue, its last stop counts, although no next word has confirmed it.
+        self._whole_sentences = max(self._whole_sentences, (self._sentences.open_end or 0) - len(self.seed))
+        if self._whole_sentences > 0:
+            self._end_with_sentences()
+
+    def _end_with_sentences(self) -> None:
+        kept = self._whole_sentences
+        self.ids, self.pieces, self.tokens = self.ids[:kept], self.pieces[:kept], self.tokens[:kept]
+        self.log_probabilities = self.log_probabilities[:kept]
+        self.ended = "sentence"
+
+    def _until_found(self, until: str) -> bool:
+        """Return whether the text now contains `until`. If so, cut off the characters after it."""
+        piece = self.pieces[-1]
+        whole = self._tail + piece
+        at = whole.find(until)
+        self._tail = whole[-(len(until) - 1) :] if len(until) > 1 else ""
+        if at < 0:
+            return False
+        surplus = len(whole) - at - len(until)
+        if surplus:
+            self.pieces[-1] = piece[:-surplus]
+        return True
+
+
+def perplexity(log_probabilities: Sequence[float]) -> float:
+    """Return the perplexity: exp of the mean negative log-probability, or 1 for an empty sequence.
+
+    A perplexity of n means that the model is as unsure, on average, as between n equally probable tokens. To avoid an
+    overflow, the mean is limited to 700 nats.
+    """
+    mean = sum(log_probabilities) / max(1, len(log_probabilities))
+    return math.exp(min(-mean, 700.0))
+
+
+class Drawn(NamedTuple):
+    """A text that is complete."""
+
+    builder: TextBuilder
+    pieces: Sequence[str]
+    """The characters that each token adds; for a tune, in the key that is asked for."""
+    draws: int
+    """How many texts were drawn until this one."""
 
 
 @dataclass(frozen=True, repr=False)
 class Text:
-    """One written text, with what is needed to write it again."""
+    """A generated text, with the settings and the random seed that generate it again."""
 
     seed: str
     text: str
-    """The seed and what follows it, spaced as in the corpus."""
-    symbols: tuple[str, ...]
-    """What was written after the seed, symbol by symbol."""
+    """The prompt and the text after it, with the spacing of the corpus."""
+    tokens: tuple[str, ...]
+    """The tokens after the prompt, as the model wrote them: those of a tune that is transposed are in another key."""
     put_in: tuple[int, ...]
-    """Which of these, counted from 0, were put in for UNKNOWN: words of the training text that the model does not
-    know, chosen by their neighbours."""
+    """The positions in `tokens`, from 0, of words that replaced UNKNOWN. These are words of the training text that the
+    model does not know, chosen by the tokens around them."""
     log_probabilities: tuple[float, ...]
-    """Of each written symbol, as the network itself has them, before any setting changes the odds."""
+    """The log-probability of each token by the network, before any setting changes the probabilities."""
     ended: Ended
     unknown: tuple[UnknownWord, ...]
-    """The words of the seed that the model does not know and that were left out."""
+    """The words of the prompt that were left out, because the model does not know them."""
     settings: GenerationSettings
     random_seed: int
-    """That of this text alone: with it and the same settings it comes again, whatever `count` was."""
+    """The random seed of this text: that of the settings, plus `number`. In mode sample, it generates this text again
+    as the first one, with the same other settings and any `count`."""
     number: int
-    """Which of the `count` texts of this seed it is, from 0."""
+    """The position of this text among the `count` texts of its prompt, from 0."""
+    draws: int = 1
+    """How many texts were drawn until this one: 1, or more if a tune had to be valid."""
 
     @property
     def perplexity(self) -> float:
@@ -43,33 +306,33 @@ class Text:
         return self.text
 
     def __repr__(self) -> str:
-        """Short, for lists of many."""
+        """Return a short description, for lists of many texts."""
         begins = " ".join(self.text[: 2 * _SHOWN_IN_A_LIST].split())
         shown = begins if begins == self.text else f"{begins[:_SHOWN_IN_A_LIST].rstrip()}…"
-        return f"Text({shown!r}, symbols={len(self.symbols)}, random_seed={self.random_seed})"
+        return f"Text({shown!r}, tokens={len(self.tokens)}, random_seed={self.random_seed})"
 
     def _repr_html_(self) -> str:
-        """For a notebook: as it stands, line breaks and all."""
+        """Return the text as HTML for a notebook, with its line breaks."""
         return f'<div style="white-space: pre-wrap">{escape(self.text)}</div>'
 
 
-class WrittenSymbol(NamedTuple):
-    """One more symbol of a text, as soon as it is sure to stay."""
+class WrittenToken(NamedTuple):
+    """A new token of a text that can no longer be removed."""
 
     id: int
-    symbol: str
-    """The vocabulary's, or for UNKNOWN the word that was put in."""
+    token: str
+    """From the vocabulary, or the word that replaced UNKNOWN."""
     piece: str
-    """What it adds to the text."""
+    """The characters that the token adds to the text."""
     log_probability: float
-    """As the network itself has it."""
+    """Log-probability by the network, before any setting changes it."""
 
 
 @dataclass(frozen=True)
 class NextWord:
     word: str
-    """As it would stand on the screen; END and a line break are named."""
+    """The word to show to the user. END, a line break and a space are named in parentheses."""
     piece: str
-    """What it would add to the text, its space included."""
-    symbol: str
+    """The characters that the word would add to the text, with the space before it."""
+    token: str
     probability: float

@@ -1,1 +1,1 @@
-"""Symbols and text: tokenizers make symbols, the vocabulary makes ids, the codec joins both."""
+"""Text, tokens and ids: tokenizers split text into tokens, the vocabulary gives them ids, and the codec does both."""

@@ -1,68 +1,49 @@
-"""English and other spaced scripts: NLTK's word tokenizer, with the spacing kept.
+"""Tokenize English and other scripts with spaces: NLTK's word tokenizer, with the spacing kept.
 
-NLTK says where words begin and end but not which of them touched. A joiner mark on a symbol says on
-which side it is glued to its neighbour, so the text comes back as it was:
+NLTK says where words begin and end, but not which of them touch. A joiner mark on a token says on which side the token
+is attached to its neighbour, so the original text can be restored:
 
     "Well," he didn't say.   ->   "￭  Well  ￭,  ￭"  he  did  ￭n't  say  ￭.
 
-The mark sits on the punctuation wherever one side is a word, so that a word is the same symbol
-whether or not it stands beside a quotation mark.
+If one of two neighbours is a word, the mark is put on the punctuation. So a word is the same token with or without a
+quotation mark beside it.
 
-NLTK looks no further than the white space around a chunk of text, but for a full stop, which it splits
-off from the end of its string alone. So each chunk goes to it by itself, up to its stop where a sentence ends
-there, and what became of it is remembered: a text has far fewer different chunks than chunks.
+NLTK never looks beyond the white space around a chunk of text, with one exception: it splits off a full stop only at
+the end of its string. So each chunk is passed to NLTK separately, and only up to its full stop if a sentence ends in
+the chunk. The results are cached, because a text repeats most of its chunks many times.
 
-NLTK gives up on what takes it five seconds. So a chunk that no word is as long as, a megabyte of quotation marks, say,
-goes to it in slices.
+NLTK fails on input that takes it five seconds. So a chunk that is longer than any word, for example a megabyte of
+quotation marks, is passed to it in slices.
 """
 
 import re
 from collections.abc import Iterator
 from functools import cache, lru_cache
 
-from wordgen.text.apostrophes import as_typed
-from wordgen.text.escapes import JOINER, protect, restore
-from wordgen.text.lines import LINE_BREAK, tokenize_lines
+from wordgen.text.marks import JOINER, as_typed, is_word, protect
 
 Span = tuple[int, int]
 
 _STOP = re.compile(r"[.](?=[\"'”’)\]]*\Z)")
-_LAST_STOP = re.compile(r"[.](?=[\"'”’)\]}>»]*\Z)")  # what NLTK lets stand behind the stop that ends its string
+_LAST_STOP = re.compile(r"[.](?=[\"'”’)\]}>»]*\Z)")  # what NLTK allows after the stop that ends its string
 _CLOSING = "\"'”’)]}>»"
-_OPENING_FOR_NLTK = ('"', "''", "’’", "'’", "’'")  # behind a space
+_OPENING_FOR_NLTK = ('"', "''", "’’", "'’", "’'")  # after a space
 _MAY_HAVE_STOP = frozenset("." + _CLOSING)
-# The few abbreviations after which a capital letter is usual; and initials, but for one that begins a line.
+# The few abbreviations that a capital letter often follows, and initials, except for one that begins a line.
 _ABBREVIATION = re.compile(r"(?:\b(?:Mr|Dr|St|Mrs|Jr|Ms)|[.][A-Z])\Z")
 _INITIAL = re.compile(r"[A-Z]")
 _SMALL_LETTER = re.compile(r"[a-z]")
-_TWO_WORDS = frozenset(("cannot", "gimme", "gonna", "gotta", "lemme", "wanna"))  # the words of letters that NLTK splits
+_TWO_WORDS = frozenset(("cannot", "gimme", "gonna", "gotta", "lemme", "wanna"))  # all words of letters that NLTK splits
 _ANY_SPANS = re.compile(r"\w+|[^\w\s]+")
-_REMEMBERED = 2**16  # WikiText-2 has 40,000 different chunks; so many take 30 MB in each process
-_LONGEST_REMEMBERED = 100  # characters: many longer ones would be too much to keep
-# What NLTK cuts in a few thousandths of a second, whatever it is; if there is more, up to a place between words.
+_REMEMBERED = 2**16  # WikiText-2 has 40,000 different chunks; this many take 30 MB in each process
+_LONGEST_REMEMBERED = 100  # characters; to cache many longer chunks would take too much memory
+# A slice that NLTK splits in a few milliseconds, whatever it contains. A longer chunk is cut between words if possible.
 _SLICE = re.compile(r".{1,1000}(?:\Z|(?<![\w'’]))|.{1,1000}", re.DOTALL)
 _SLICES_REMEMBERED = 100
 
 
-def tokenize(text: str) -> list[str]:
-    return tokenize_lines(text, _line_symbols)
-
-
-def piece(symbol: str, previous: str | None) -> str:
-    """What a symbol adds to the text when it comes after `previous`."""
-    if symbol == LINE_BREAK:
-        return LINE_BREAK
-    glued = previous is None or previous == LINE_BREAK or _glued_behind(previous)
-    space = "" if glued or symbol.startswith(JOINER) else " "
-    return space + restore(symbol.strip(JOINER))
-
-
-def _glued_behind(symbol: str) -> bool:
-    return symbol.endswith(JOINER)
-
-
-def _line_symbols(line: str) -> list[str]:
-    symbols: list[str] = []
+def line_tokens(line: str) -> list[str]:
+    tokens: list[str] = []
     chunks = line.split()
     last = len(chunks) - 1
     while last > 0 and not chunks[last].strip(_CLOSING) and not chunks[last].startswith(_OPENING_FOR_NLTK):
@@ -72,12 +53,16 @@ def _line_symbols(line: str) -> list[str]:
         if chunk[-1] in _MAY_HAVE_STOP:
             follower = chunks[number + 1] if number < last else None
             end = _sentence_end(chunk, follower, first=number == 0 and not line[0].isspace())
-        symbols += _chunk_symbols(chunk, end) if len(chunk) <= _LONGEST_REMEMBERED else _long_symbols(chunk, end)
-    return symbols
+        tokens += _chunk_tokens(chunk, end) if len(chunk) <= _LONGEST_REMEMBERED else _long_tokens(chunk, end)
+    return tokens
 
 
 def _sentence_end(chunk: str, follower: str | None, *, first: bool) -> int:
-    """Where in a chunk a sentence ends: behind its stop, if what follows may begin one or if nothing does; else 0."""
+    """Return the position in a chunk where a sentence ends, or 0 if none ends there.
+
+    A sentence ends after a full stop if the next chunk may begin a sentence, or if there is no next chunk. The stop of
+    an abbreviation ends no sentence unless it is the last one.
+    """
     if follower is None:
         stop = _LAST_STOP.search(chunk)
         return stop.end() if stop else 0
@@ -93,43 +78,43 @@ def _cut(chunk: str, sentence_end: int) -> tuple[str, ...]:
     if chunk.isalpha() and chunk.lower() not in _TWO_WORDS:
         return (chunk,)
     spans = _word_spans(chunk[:sentence_end]) if sentence_end else []
-    # With a word behind it, the rest does not stand at the end of NLTK's string.
+    # A word is appended, so that the rest is not at the end of NLTK's string.
     rest = f"{chunk[sentence_end:]} x"
     spans += ((sentence_end + a, sentence_end + b) for a, b in _word_spans(rest)[:-1])
-    return tuple(_symbols(chunk, spans))
+    return tuple(_tokens(chunk, spans))
 
 
-_chunk_symbols = lru_cache(_REMEMBERED)(_cut)
-_slice_symbols = lru_cache(_SLICES_REMEMBERED)(_cut)
+_chunk_tokens = lru_cache(_REMEMBERED)(_cut)
+_slice_tokens = lru_cache(_SLICES_REMEMBERED)(_cut)
 
 
-def _long_symbols(chunk: str, sentence_end: int) -> Iterator[str]:
-    """The symbols of a chunk of any length; where it had to be sliced, the later slice is glued to the earlier."""
+def _long_tokens(chunk: str, sentence_end: int) -> Iterator[str]:
+    """Yield the tokens of a chunk of any length.
+
+    If the chunk is sliced, a joiner mark attaches each later slice to the one before it.
+    """
     for found in _SLICE.finditer(chunk):
         end = sentence_end - found.start()
-        first, *others = _slice_symbols(found[0], end if 0 < end <= len(found[0]) else 0)
+        first, *others = _slice_tokens(found[0], end if 0 < end <= len(found[0]) else 0)
         yield JOINER + first if found.start() else first
         yield from others
 
 
-def _symbols(chunk: str, spans: list[Span]) -> Iterator[str]:
+def _tokens(chunk: str, spans: list[Span]) -> Iterator[str]:
     glued_by_previous = False
     for number, (start, end) in enumerate(spans):
         word = chunk[start:end]
         touches_previous = number > 0 and not glued_by_previous
         last = number + 1 == len(spans)
-        glued_by_previous = not last and not _is_word(word) and _is_word(chunk[slice(*spans[number + 1])])
+        glued_by_previous = not last and not is_word(word) and is_word(chunk[slice(*spans[number + 1])])
         yield (JOINER if touches_previous else "") + protect(word) + (JOINER if glued_by_previous else "")
 
 
-def _is_word(piece_of_text: str) -> bool:
-    return any(character.isalnum() for character in piece_of_text)
-
-
 def _word_spans(sentence: str) -> list[Span]:
-    """NLTK's spans, or plain ones for the rare string that NLTK cannot align with itself.
+    """Return the spans that NLTK finds in a sentence.
 
-    Of apostrophes NLTK knows those of a typewriter alone, and would cut don’t into don, ’ and t.
+    In the rare case that NLTK cannot align its tokens with the text, the spans come from a simple rule. NLTK only knows
+    the typewriter apostrophe, and would split don’t into don, ’ and t. So the apostrophes are replaced first.
     """
     sentence = as_typed(sentence)
     try:
@@ -144,7 +129,7 @@ def _word_spans(sentence: str) -> list[Span]:
 
 
 @cache
-def _nltk():  # noqa: ANN202 - NLTK is imported late because it costs most of a second
+def _nltk():  # noqa: ANN202 - imported late, because importing NLTK takes most of a second
     from nltk.tokenize import NLTKWordTokenizer
 
     return NLTKWordTokenizer()

@@ -1,61 +1,54 @@
-"""Japanese: TinySegmenter, whose symbols put end to end are the text again.
+"""Tokenize Japanese with TinySegmenter. Its tokens, joined together, are the original text.
 
-TinySegmenter asks at each place of a line, by a sum of some forty weights, whether a word begins there. The sums
-are its own, taken from its tables; here most are added up once for each pair of letters, and for each row of kinds of
-letters, and remembered: the same come again and again.
+For each position of a line, TinySegmenter adds up about forty weights to decide whether a word begins there. This
+module gets the same sums from the tables of TinySegmenter, but faster: it computes most of them once for each pair of
+characters, and for each sequence of character kinds, and caches them, because they recur often.
 
-It learned from text with hardly any Latin letters in it, and cuts English words anywhere. So those are no business of
-its own: each is one symbol, whatever it decided inside and at the edges, and everywhere else its cuts stand.
+TinySegmenter was trained on text with almost no Latin letters, and splits English words at arbitrary positions. So each
+Latin word becomes one token, whatever TinySegmenter decided inside it and at its edges. Its other decisions are kept.
 """
 
 import re
 from collections.abc import Callable
 from functools import cache
 from itertools import compress, pairwise
-from typing import Any
+from typing import Generic, TypeVar
 
-from wordgen.text.escapes import protect, restore
-from wordgen.text.lines import tokenize_lines
+from wordgen.text.marks import protect
 
-# Around a line TinySegmenter sees B3 B2 B1 and E1 E2 E3. Each is one character here, of those that no text can hold.
+# TinySegmenter puts B3 B2 B1 before a line and E1 E2 E3 after it. This module uses one character for each of them,
+# from those that no text can contain.
 _EDGE_NAMES = ("B3", "B2", "B1", "E1", "E2", "E3")
 _EDGES = [chr(0xD800 + number) for number in range(6)]
-_BEFORE, _BEHIND = "".join(_EDGES[:3]), "".join(_EDGES[3:5])  # E3 is never looked at
+_BEFORE, _BEHIND = "".join(_EDGES[:3]), "".join(_EDGES[3:5])  # E3 is never used
 _REMEMBERED = 200_000
-_LETTERS_AT_ONCE = 10_000  # so that a line may be a book
+_LETTERS_AT_ONCE = 10_000  # limits the memory for a line as long as a book
 _LATIN = "A-Za-zÀ-ÖØ-öø-ʯḀ-ỿＡ-Ｚａ-ｚ"
-_LETTERS = rf"[{_LATIN}][{_LATIN}\u0300-\u036f]*+"  # with the marks that do not compose
+_LETTERS = rf"[{_LATIN}][{_LATIN}\u0300-\u036f]*+"  # including combining marks that have no composed form
 _LATIN_WORD = re.compile(f"{_LETTERS}(?:['’＇]{_LETTERS})*+")
 
 
-def tokenize(text: str) -> list[str]:
-    # Lines are split first: TinySegmenter would fuse a line break into a word.
-    return tokenize_lines(text, _line_symbols)
-
-
-def piece(symbol: str, previous: str | None) -> str:
-    """What a symbol adds to the text; Japanese has no spaces to care for."""
-    return restore(symbol)
-
-
-def _line_symbols(line: str) -> list[str]:
+def line_tokens(line: str) -> list[str]:
     cuts = _segmenter().cuts(line)
     for found in _LATIN_WORD.finditer(line):
         begin, end = found.span()
         cuts[begin:end] = bytes(end - begin)
         cuts[begin] = cuts[end] = True
-    symbols = _symbols()
-    return [symbols[line[begin:end]] for begin, end in pairwise(compress(range(len(cuts)), cuts))]
+    tokens = _tokens()
+    return [tokens[line[begin:end]] for begin, end in pairwise(compress(range(len(cuts)), cuts))]
 
 
-class _Remembered(dict[str, Any]):
-    """What a function gave for a text; forgotten all at once when it becomes too much."""
+Result = TypeVar("Result")
 
-    def __init__(self, function: Callable[[str], Any]) -> None:
+
+class _Remembered(dict[str, Result], Generic[Result]):
+    """A cache of the results of a function. It is emptied when it becomes too large."""
+
+    def __init__(self, function: Callable[[str], Result]) -> None:
         super().__init__()
         self._function = function
 
-    def __missing__(self, text: str) -> Any:
+    def __missing__(self, text: str) -> Result:
         if len(self) >= _REMEMBERED:
             self.clear()
         found = self[text] = self._function(text)
@@ -63,25 +56,25 @@ class _Remembered(dict[str, Any]):
 
 
 class _Segmenter:
-    """TinySegmenter's decisions, from its tables."""
+    """Makes the decisions of TinySegmenter from its tables."""
 
     def __init__(self) -> None:
         from tinysegmenter import TinySegmenter
 
         tiny = TinySegmenter()
-        # Its tables: _UW1 and so on, from a letter, a pair or a triple to a weight.
+        # The tables have names such as _UW1, and map a character, a pair or a triple to a weight.
         tables = {name[1:]: table for name, table in vars(tiny).items() if isinstance(table, dict)}
         self._weights: dict[str, dict[str, int]] = {name: _with_edges(name, table) for name, table in tables.items()}
         self._bias: int = tiny._BIAS
         self._kind = _Remembered(tiny._ctype)
-        # Of the six letters around a place, w1 to w6, these are w2 w3, w3 w4 and w4 w5.
+        # Of the six characters around a position, w1 to w6, the pairs are w2 w3, w3 w4 and w4 w5.
         self._second = _Remembered(lambda pair: self._weigh(UW2=pair[0], UW3=pair[1], BW1=pair))
         self._third = _Remembered(lambda pair: self._weigh(UW4=pair[1], BW2=pair))
         self._fourth = _Remembered(lambda pair: self._weigh(UW5=pair[1], BW3=pair))
         self._kinds = _Remembered(self._sum_over_kinds)
 
     def cuts(self, line: str) -> bytearray:
-        """For each place of a line, from its beginning to its end, whether a word begins or ends there."""
+        """Return for each position of a line, both ends included, whether a word begins or ends there (1 or 0)."""
         cuts = bytearray(len(line) + 1)
         cuts[0] = cuts[-1] = True
         letters = _BEFORE + line + _BEHIND
@@ -99,7 +92,7 @@ class _Segmenter:
         return cuts
 
     def _sums_over_letters(self, letters: str) -> list[int]:
-        """For each place with three letters on either side their weights."""
+        """Return the sum of the character weights for each position that has three characters on both sides."""
         pairs = [letters[at : at + 2] for at in range(len(letters) - 1)]
         triples = [letters[at : at + 3] for at in range(len(letters) - 2)]
         first, last = self._weights["UW1"].get, self._weights["UW6"].get
@@ -116,7 +109,10 @@ class _Segmenter:
         return sum(self._weights[name].get(key, 0) for name, key in features.items())
 
     def _sum_over_kinds(self, context: str) -> int:
-        """The weights of the last three decisions (before, p1 to p3) and of the kinds of the six letters (c1 to c6)."""
+        """Return the bias, plus the weights of the last three decisions and of the kinds of the six characters.
+
+        `context` holds the decisions p1 to p3 before the position, then the kinds c1 to c6.
+        """
         p1, p2, p3, c1, c2, c3, c4, c5, c6 = context
         features = {
             "UP1": p1, "UP2": p2, "UP3": p3, "BP1": p1 + p2, "BP2": p2 + p3,
@@ -131,7 +127,10 @@ class _Segmenter:
 
 
 def _with_edges(name: str, table: dict[str, int]) -> dict[str, int]:
-    """A table with one character for each edge: its keys are longer than its letters where they name one."""
+    """Return the table with one character for each edge name in its keys.
+
+    A key with an edge name is longer than the number of characters that it stands for.
+    """
     letters = {"U": 1, "B": 2, "T": 3}[name[0]] if name[1] == "W" else 0
     if not letters:
         return table
@@ -150,6 +149,6 @@ def _segmenter() -> _Segmenter:
 
 
 @cache
-def _symbols() -> _Remembered:
-    """The symbol of each word: one text in memory for all places where it stands."""
+def _tokens() -> _Remembered:
+    """Return the cache of tokens by word. Equal words share one string in memory."""
     return _Remembered(protect)

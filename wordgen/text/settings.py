@@ -1,22 +1,28 @@
-"""What a user may choose about symbols and ids."""
+"""Settings for tokens and ids."""
 
 from dataclasses import dataclass
 from typing import Literal
 
 from wordgen.errors import SettingError
 from wordgen.settings import Settings, setting
-from wordgen.text.spelling import SPECIAL_WITH_SPELLING
+from wordgen.text.marks import SPECIAL_WITH_SPELLING
 
-TokenizerName = Literal["english", "japanese", "characters", "whitespace"]
-TokenizerChoice = Literal["auto", "english", "japanese", "characters", "whitespace"]
+TokenizerName = Literal["english", "japanese", "characters", "whitespace", "abc", "notes", "chords"]
+TokenizerChoice = Literal["auto", "english", "japanese", "characters", "whitespace", "abc", "notes", "chords"]
 
-_MOST_SYMBOLS = 4_000_000
+_MOST_TOKENS = 4_000_000
+USUAL_SHARE = 0.05
+"""The default share of the passages in the validation set, and in the test set."""
+_LARGEST_SHARES = 0.9
 
 
 @dataclass(frozen=True, kw_only=True)
 class TokenizerSettings(Settings):
     tokenizer: TokenizerChoice = setting(
-        "auto", help="how text is cut into symbols; auto takes the catalogue's word or looks at the script"
+        "auto",
+        help="how text is cut into tokens; auto uses the catalogue, the kind of the files (abc for tunes in ABC, notes "
+        "for MIDI) or the script of the text; chords uses only the pitches of MIDI files",
+        scope="text",
     )
 
 
@@ -25,39 +31,68 @@ class TextSettings(TokenizerSettings):
     vocab_size: int | None = setting(
         None,
         at_least=4,
-        at_most=_MOST_SYMBOLS,
-        help="most symbols to know; fewer train faster, more know rare words (default: 8000; all words of a benchmark "
-        "with splits of its own)",
+        at_most=_MOST_TOKENS,
+        help="the maximum number of tokens in the vocabulary; a small vocabulary trains faster, a large one contains "
+        "rare words (default: 8000, or all words of a benchmark that has its own test set)",
+        scope="text",
     )
     min_count: int | None = setting(
         None,
         at_least=1,
-        help="words seen less often become UNKNOWN_TOKEN; 1 keeps all, but UNKNOWN is then never learned (default: 2; "
-        "1 in such a benchmark)",
+        help="words that occur less often become UNKNOWN; 1 keeps all words, but then the model never learns UNKNOWN "
+        "(default: 2, or 1 for such a benchmark)",
+        scope="text",
     )
 
     base_words: int = setting(
         0,
         at_least=0,
-        at_most=_MOST_SYMBOLS,
-        help="with --init-from: know so many of the commonest words of that model, whether or not the text has them",
+        at_most=_MOST_TOKENS,
+        help="with --init-from: add this number of the most frequent words of that model to the vocabulary, even if "
+        "the text does not have them",
+        scope="text",
     )
 
     unknown: Literal["token", "spell"] = setting(
         "token",
-        help="words outside the vocabulary: token makes all of them UNKNOWN_TOKEN, spell spells them out in bytes, so "
-        "any text can be written and read",
+        help="words outside the vocabulary: token replaces each of them by UNKNOWN; spell spells them out in bytes, "
+        "so that the model can read and write any word",
+        scope="text",
+    )
+
+    validation_share: float = setting(
+        USUAL_SHARE,
+        at_least=0.005,
+        at_most=0.5,
+        help="the share of the passages in the validation set; it has no effect if the text has its own sets",
+        scope="text",
+    )
+    test_share: float = setting(
+        USUAL_SHARE, at_least=0.005, at_most=0.5, help="the share of the passages in the test set", scope="text"
     )
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.validation_share + self.test_share > _LARGEST_SHARES:
+            raise SettingError(
+                f"--validation-share and --test-share together take {self.validation_share + self.test_share:.0%} of "
+                f"the text: leave at least {1 - _LARGEST_SHARES:.0%} for training."
+            )
         if self.unknown == "spell" and self.vocab_size is not None and self.vocab_size <= SPECIAL_WITH_SPELLING:
             raise SettingError(
-                f"Spelling takes {SPECIAL_WITH_SPELLING} symbols, so --vocab-size must be greater than that, not "
-                f"{self.vocab_size}."
+                f"--unknown spell needs {SPECIAL_WITH_SPELLING} tokens of the vocabulary: give a --vocab-size above "
+                f"that, not {self.vocab_size}."
             )
 
+    @property
+    def shares(self) -> tuple[float, float]:
+        """The shares of the passages in the validation set and in the test set."""
+        return self.validation_share, self.test_share
+
     def limits(self, *, all_words: bool) -> tuple[int, int]:
-        """The size of the vocabulary and the least count, where a text may ask for all of its words."""
-        size, least = (_MOST_SYMBOLS, 1) if all_words else (8000, 2)
+        """Return the size of the vocabulary and the minimum count of a word.
+
+        The defaults are 8000 tokens and a count of 2. With `all_words` they include every word.
+        """
+        size, least = (_MOST_TOKENS, 1) if all_words else (8000, 2)
         return self.vocab_size or size, self.min_count or least

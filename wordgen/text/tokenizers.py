@@ -1,14 +1,42 @@
-"""The closed set of tokenizers, and which of them suits a text."""
+"""The tokenizers, the choice of one for a text, and the codec, which turns text into ids and back.
+
+The whitespace tokenizer is for text that is already tokenized, like the public benchmarks. It splits at white space
+only. Such texts contain `<unk>` where a word was left out, and some contain `<eos>` at the end of a sentence. These
+become UNKNOWN and END, and are written again as `<unk>` and `<eos>`.
+"""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 
-from wordgen.text import characters, english, japanese, whitespace
-from wordgen.text.apostrophes import in_one_form
-from wordgen.text.escapes import OTHER_FORM, RESERVED
+from wordgen.music import abc_grammar
+from wordgen.music.notes import form_of
+from wordgen.text import english, japanese
+from wordgen.text.marks import (
+    END_TOKEN,
+    JOINER,
+    LINE_BREAK,
+    OTHER_FORM,
+    RESERVED,
+    START_TOKEN,
+    UNKNOWN_TOKEN,
+    WORD_END,
+    byte_of,
+    in_one_form,
+    other_form,
+    protect,
+    restore,
+    spelled,
+)
 from wordgen.text.settings import TokenizerName
+from wordgen.text.vocabulary import Vocabulary
 
+_token = cache(protect)  # equal tokens share one string in memory
+_MEANINGS = {"<unk>": UNKNOWN_TOKEN, "<eos>": END_TOKEN}
+SPELLINGS = {meaning: spelling for spelling, meaning in _MEANINGS.items()}
+OF_MUSIC = frozenset[TokenizerName](("abc", "notes", "chords"))
+"""The tokenizers of music."""
 _JAPANESE = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uff66-\uff9f]")
 _LETTER = re.compile(r"\w")
 _TOKENIZED_ALREADY = re.compile(r"(?:^|\s)(?:<unk>|<eos>)(?=\s|$)")
@@ -16,40 +44,155 @@ _TOKENIZED_ALREADY = re.compile(r"(?:^|\s)(?:<unk>|<eos>)(?=\s|$)")
 
 @dataclass(frozen=True)
 class Tokenizer:
-    """Text to symbols, and back one symbol at a time (so that text can be streamed)."""
+    """Turns text into tokens, and tokens into text one at a time, so that text can be streamed."""
 
     name: TokenizerName
-    tokenize: Callable[[str], list[str]]
-    piece: Callable[[str, str | None], str]
+    line_tokens: Callable[[str], Iterable[str]]
+    """Returns the tokens of one line."""
+    spaced: bool
+    """Whether a space separates two tokens if no joiner mark attaches one to the other."""
     one_apostrophe: bool = False
-    """Whether words that differ in the form of their apostrophes alone are one symbol to a vocabulary."""
+    """Whether a vocabulary treats words that differ only in the form of their apostrophes as one token."""
+
+    def tokenize(self, text: str) -> list[str]:
+        """Return the tokens of a text, with LINE_BREAK between two lines."""
+        first, *others = text.split(LINE_BREAK)
+        tokens = list(self.line_tokens(first))
+        for line in others:
+            tokens.append(LINE_BREAK)
+            tokens += self.line_tokens(line)
+        return tokens
+
+    def piece(self, token: str, previous: str | None) -> str:
+        """Return the text that a token adds when it follows `previous`."""
+        if token == LINE_BREAK:
+            return LINE_BREAK
+        written = restore(token.strip(JOINER))
+        if self.name == "whitespace":
+            written = SPELLINGS.get(token, written)
+        if not self.spaced or previous is None or previous == LINE_BREAK:
+            return written
+        return written if previous.endswith(JOINER) or token.startswith(JOINER) else f" {written}"
 
     def ordinary(self, counts: Mapping[str, int]) -> dict[str, int]:
-        """Counted symbols as a vocabulary may know them, each word in one form; without the special ones."""
+        """Return the counts of the tokens that a vocabulary may contain, without the special tokens.
+
+        If `one_apostrophe` is true, the apostrophe forms of each word are merged, and the mark for the other form is
+        counted.
+        """
         merged, others = in_one_form(counts) if self.one_apostrophe else (counts, {})
-        ordinary = {symbol: count for symbol, count in merged.items() if symbol not in RESERVED}
+        ordinary = {token: count for token, count in merged.items() if token not in RESERVED}
         return ordinary | ({OTHER_FORM: sum(others.values())} if others else {})
 
-    def detokenize(self, symbols: list[str]) -> str:
-        previous: list[str | None] = [None, *symbols]
-        return "".join(self.piece(symbol, before) for symbol, before in zip(symbols, previous, strict=False))
+    def detokenize(self, tokens: list[str]) -> str:
+        previous: list[str | None] = [None, *tokens]
+        return "".join(self.piece(token, before) for token, before in zip(tokens, previous, strict=False))
+
+
+_TOKENIZERS = (
+    Tokenizer("english", english.line_tokens, spaced=True, one_apostrophe=True),
+    Tokenizer("japanese", japanese.line_tokens, spaced=False, one_apostrophe=True),
+    Tokenizer("characters", lambda line: map(_token, line), spaced=False),
+    Tokenizer("whitespace", lambda line: (_MEANINGS.get(word, protect(word)) for word in line.split()), spaced=True),
+    Tokenizer("abc", lambda line: map(_token, abc_grammar.line_tokens(line)), spaced=False),
+    Tokenizer("notes", lambda line: map(_token, line.split()), spaced=True),
+    Tokenizer("chords", lambda line: map(_token, line.split()), spaced=True),
+)
 
 
 def tokenizer_named(name: TokenizerName) -> Tokenizer:
-    match name:
-        case "english":
-            return Tokenizer(name, english.tokenize, english.piece, one_apostrophe=True)
-        case "japanese":
-            return Tokenizer(name, japanese.tokenize, japanese.piece, one_apostrophe=True)
-        case "characters":
-            return Tokenizer(name, characters.tokenize, characters.piece)
-        case "whitespace":
-            return Tokenizer(name, whitespace.tokenize, whitespace.piece)
+    return next(each for each in _TOKENIZERS if each.name == name)
 
 
 def tokenizer_for(sample: str) -> TokenizerName:
-    """Look at a piece of a text and name the tokenizer that suits it."""
+    """Return the name of the tokenizer that suits a sample of a text."""
     if _TOKENIZED_ALREADY.search(sample):
         return "whitespace"
+    if abc_grammar.looks_like_abc(sample):
+        return "abc"
+    if (form := form_of(sample)) is not None:
+        return form
     letters = len(_LETTER.findall(sample))
     return "japanese" if letters and len(_JAPANESE.findall(sample)) > 0.2 * letters else "english"
+
+
+@dataclass(frozen=True)
+class Codec:
+    """Turns text into ids and back."""
+
+    tokenizer: Tokenizer
+    vocabulary: Vocabulary
+    separator: str
+    """The text between two passages: one line break, or two if passages are paragraphs or documents."""
+
+    def encode(self, text: str) -> list[int]:
+        """Return the ids of a single passage, without START and END."""
+        return [each for token in self.tokenizer.tokenize(text) for each in self.vocabulary.ids_of(token)]
+
+    def decode(self, ids: Iterable[int]) -> str:
+        return "".join(self.pieces(ids))
+
+    def pieces(self, ids: Iterable[int]) -> Iterator[str]:
+        """Yield the text of the ids piece by piece.
+
+        The separator after a passage is yielded only when another passage follows.
+        """
+        decoder = self.decoder()
+        return (piece for piece in map(decoder.say, ids) if piece)
+
+    def decoder(self) -> "StreamDecoder":
+        return StreamDecoder(self)
+
+
+class StreamDecoder:
+    """Turns tokens into text one by one.
+
+    The separator after a passage is returned only when another passage follows.
+    """
+
+    def __init__(self, codec: Codec) -> None:
+        self._codec = codec
+        self._previous: str | None = None
+        self._waiting = ""
+        self._spelled = b""
+        """The bytes so far of a word that is spelled out."""
+        self._in_other_form = False
+        """Whether the apostrophes of the next word have the other form."""
+
+    @property
+    def waiting(self) -> str:
+        """The text that will precede the text of the next token."""
+        return self._waiting
+
+    def say(self, token_id: int) -> str:
+        return self.say_token(self._codec.vocabulary.tokens[token_id])
+
+    def say_token(self, token: str) -> str:
+        """Return the text that a token adds, whether or not the vocabulary contains the token.
+
+        START, END and marks add no text. The text of a word that is spelled out is returned when the word ends, or when
+        a token follows that is not a byte.
+        """
+        value = byte_of(token)
+        if value is not None:
+            self._spelled += bytes((value,))
+            return ""
+        word = self._decode_word(spelled(self._spelled)) if self._spelled else ""
+        self._spelled = b""
+        return word if token == WORD_END else word + self._decode_word(token)
+
+    def _decode_word(self, token: str) -> str:
+        if token == END_TOKEN:
+            self._waiting += self._codec.separator
+        if token in (START_TOKEN, END_TOKEN):
+            self._previous = None
+            return ""
+        if token == OTHER_FORM:
+            self._in_other_form = True
+            return ""
+        if self._in_other_form:
+            token, self._in_other_form = other_form(token) or token, False
+        piece = self._waiting + self._codec.tokenizer.piece(token, self._previous)
+        self._waiting = ""
+        self._previous = token
+        return piece

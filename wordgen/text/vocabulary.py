@@ -1,29 +1,38 @@
-"""Which symbols have an id, and which id that is."""
+"""The vocabulary: which tokens have an id, and which id that is."""
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from wordgen.errors import CorpusError
-from wordgen.text.apostrophes import in_one_form, other_form
-from wordgen.text.escapes import JOINER, OTHER_FORM, RESERVED
-from wordgen.text.spelling import SPECIAL_WITH_SPELLING, SPELLING, spell
+from wordgen.text.marks import (
+    JOINER,
+    OTHER_FORM,
+    RESERVED,
+    SPECIAL_WITH_SPELLING,
+    SPELLING,
+    in_one_form,
+    other_form,
+    spell,
+)
 
 UNKNOWN, START, END = range(3)
 
 
 class Vocabulary:
-    """The three special symbols, then the symbols of the training text from common to rare."""
+    """The special tokens, followed by the tokens of the training text from the most to the least frequent."""
 
-    def __init__(self, counted_symbols: Iterable[tuple[str, int]]) -> None:
-        """Takes symbols with how often each stood in the training text, the special ones first."""
-        pairs = list(counted_symbols)
-        self.symbols = tuple(symbol for symbol, _ in pairs)
+    def __init__(self, counted_tokens: Iterable[tuple[str, int]]) -> None:
+        """Take pairs of a token and its count in the training text, with the special tokens first.
+
+        Raises ValueError if the special tokens are missing or a token occurs twice.
+        """
+        pairs = list(counted_tokens)
+        self.tokens = tuple(token for token, _ in pairs)
         self.counts = tuple(count for _, count in pairs)
-        self._ids = {symbol: number for number, symbol in enumerate(self.symbols)}
-        if self.symbols[:3] != RESERVED or len(self._ids) != len(self.symbols):
-            raise ValueError("a vocabulary begins with the special symbols and holds each symbol once")
+        self._ids = {token: number for number, token in enumerate(self.tokens)}
+        if self.tokens[:3] != RESERVED or len(self._ids) != len(self.tokens):
+            raise ValueError("a vocabulary begins with the special tokens and holds each token once")
 
     @classmethod
     def from_counts(
@@ -36,11 +45,13 @@ class Vocabulary:
         one_apostrophe: bool = False,
         base: "BaseVocabulary | None" = None,
     ) -> "Vocabulary":
-        """The `size` commonest tokens that occur at least `min_count` times; equals in code-point order.
+        """Return a vocabulary of at most `size` tokens: the most frequent ones with a count of at least `min_count`.
 
-        With `spelling`, the bytes are among them, and what is left out is spelled instead of unknown. With
-        `one_apostrophe`, words that differ in the form of their apostrophes alone are one symbol. With a base, tokens
-        that it knows need to occur `base.min_count` times only, and its commonest words come last.
+        Tokens with equal counts are sorted by code point. `size` includes the special tokens. If `spelling` is true,
+        the bytes are also included, and other words are spelled out instead of being UNKNOWN. If `one_apostrophe` is
+        true, words that differ only in the form of their apostrophes are one token. If there is a base, the tokens that
+        it knows only need a count of `base.min_count`, and the most frequent words of the base are added at the end, if
+        there is room. Raises CorpusError if no token remains and words are not spelled out.
         """
         counts, others = in_one_form(counts) if one_apostrophe else (counts, {})
         room = size - (SPECIAL_WITH_SPELLING if spelling else len(RESERVED))
@@ -57,27 +68,19 @@ class Vocabulary:
         more = [] if base is None else base.words_besides(counts, room - len(kept))
         if not kept and not spelling:
             raise CorpusError(
-                f"No word of the text occurs {min_count} times, so there is nothing to learn: "
-                "take more text, or --min-count 1."
+                f"No word of the text occurs {min_count} times, so the vocabulary would be empty: "
+                "use more text, or --min-count 1."
             )
-        left_out = {s: n for s, n in counts.items() if s not in RESERVED[START:]}
-        for symbol, _ in kept:
-            left_out.pop(symbol, None)
-        special = {RESERVED[UNKNOWN]: sum(left_out.values()), RESERVED[START]: 0}
-        special[RESERVED[END]] = counts.get(RESERVED[END], 0)
-        if spelling:
-            special[RESERVED[UNKNOWN]] = left_out.pop(RESERVED[UNKNOWN], 0)  # one that the text brought along
-            special |= dict.fromkeys(SPELLING, 0)
-            for symbol, count in left_out.items():
-                for each in spell(symbol):
-                    special[each] += count
+        known = {*RESERVED[START:], *(token for token, _ in kept)}
+        left_out = {s: n for s, n in counts.items() if s not in known}
+        special = _counts_of_special(left_out, counts.get(RESERVED[END], 0), spelling=spelling)
         return cls([*special.items(), *kept, *((word, 0) for word in more)])
 
     def __len__(self) -> int:
-        return len(self.symbols)
+        return len(self.tokens)
 
-    def __contains__(self, symbol: str) -> bool:
-        return symbol in self._ids
+    def __contains__(self, token: str) -> bool:
+        return token in self._ids
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Vocabulary) and self.to_json() == other.to_json()
@@ -86,43 +89,58 @@ class Vocabulary:
 
     @property
     def spells(self) -> bool:
-        """Whether words that it does not know are spelled out."""
+        """Whether words outside the vocabulary are spelled out."""
         return SPELLING[0] in self._ids
 
     @property
     def special(self) -> int:
-        """How many symbols are no words: UNKNOWN, START, END, and what spells."""
+        """The number of tokens that are not words: UNKNOWN, START, END, and the tokens for spelling."""
         return SPECIAL_WITH_SPELLING if self.spells else len(RESERVED)
 
-    def id_of(self, symbol: str) -> int:
-        """The id of a symbol that is one of the vocabulary's own, in either form of its apostrophes; else UNKNOWN."""
-        number = self._ids.get(symbol)
-        if number is None and (other := other_form(symbol)) is not None:
+    def id_of(self, token: str) -> int:
+        """Return the id of a token, or of the same word with the other form of apostrophe, else UNKNOWN."""
+        number = self._ids.get(token)
+        if number is None and (other := other_form(token)) is not None:
             number = self._ids.get(other)
         return UNKNOWN if number is None else number
 
-    def nearest(self, symbol: str) -> int | None:
-        """Its id; else that of the same word with other joiner marks or capitals; nothing where there is none."""
-        if symbol in self._ids:
-            return self._ids[symbol]
-        return next((number for each in _variants(symbol) if (number := self.id_of(each)) != UNKNOWN), None)
+    def nearest(self, token: str) -> int | None:
+        """Return the id of a token, or of the same word with other joiner marks or capitals, else None."""
+        if token in self._ids:
+            return self._ids[token]
+        return next((number for each in _variants(token) if (number := self.id_of(each)) != UNKNOWN), None)
 
-    def ids_of(self, symbol: str) -> list[int]:
-        """What any symbol becomes: its id, with a mark before it if its apostrophes are of the other form; or the ids
-        of its spelling, or UNKNOWN."""
-        number = self.id_of(symbol)
-        if symbol in self._ids or not (self.spells or number):
+    def ids_of(self, token: str) -> list[int]:
+        """Return the ids that represent any token.
+
+        This is the id of the token, with a mark before it if the token has the other form of apostrophe. A token
+        outside the vocabulary becomes the ids of its spelling, or UNKNOWN.
+        """
+        number = self.id_of(token)
+        if token in self._ids or not (self.spells or number):
             return [number]
         if number:
             return [self._ids[OTHER_FORM], number] if OTHER_FORM in self._ids else [number]
-        return [self._ids[each] for each in spell(symbol)]
+        return [self._ids[each] for each in spell(token)]
 
     def digest(self) -> str:
-        """The same for the same symbols in the same order."""
-        return hashlib.sha256("\0".join(self.symbols).encode()).hexdigest()
+        """Return a hash of the tokens and their order. Counts do not change it."""
+        return hashlib.sha256("\0".join(self.tokens).encode()).hexdigest()
 
-    def to_json(self) -> list[list[Any]]:
-        return [[symbol, count] for symbol, count in zip(self.symbols, self.counts, strict=True)]
+    def to_json(self) -> list[tuple[str, int]]:
+        return list(zip(self.tokens, self.counts, strict=True))
+
+
+def _counts_of_special(left_out: dict[str, int], ends: int, *, spelling: bool) -> dict[str, int]:
+    """Return how often each special token occurs, given the counts of all tokens that the vocabulary leaves out."""
+    if not spelling:
+        return {RESERVED[UNKNOWN]: sum(left_out.values()), RESERVED[START]: 0, RESERVED[END]: ends}
+    in_text = left_out.pop(RESERVED[UNKNOWN], 0)
+    special = {RESERVED[UNKNOWN]: in_text, RESERVED[START]: 0, RESERVED[END]: ends, **dict.fromkeys(SPELLING, 0)}
+    for token, count in left_out.items():
+        for each in spell(token):
+            special[each] += count
+    return special
 
 
 def _common_first(counted: tuple[str, int]) -> tuple[int, str]:
@@ -131,21 +149,22 @@ def _common_first(counted: tuple[str, int]) -> tuple[int, str]:
 
 @dataclass(frozen=True)
 class BaseVocabulary:
-    """The words of a trained model that a new run begins from, and which of them the new run takes over."""
+    """The vocabulary of the base that a run begins from, and how much of it the run takes over."""
 
     vocabulary: Vocabulary
     min_count: int
-    """How often a word that it knows must occur in the new text."""
+    """The minimum count in the new text for a token that the base knows."""
     words: int
-    """How many of its commonest words are taken over that the new text does not have."""
+    """How many of the most frequent words of the base are added even if the new text does not contain them."""
 
     def words_besides(self, counts: Mapping[str, int], most: int) -> list[str]:
-        ordinary = self.vocabulary.symbols[self.vocabulary.special :][: self.words]
+        """Return the words of the base to add that are not in `counts`, at most `most` of them."""
+        ordinary = self.vocabulary.tokens[self.vocabulary.special :][: self.words]
         return [word for word in ordinary if word not in counts and word != OTHER_FORM][: max(0, most)]
 
 
 def _variants(token: str) -> Iterator[str]:
-    """The token itself, then with other joiner marks, then each of these with other capitals."""
+    """Yield the token itself, then with other joiner marks, then all of these with other capitals."""
     word = token.strip(JOINER)
     marked = (token, word, JOINER + word, word + JOINER, JOINER + word + JOINER)
     yield from marked

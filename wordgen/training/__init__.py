@@ -1,4 +1,5 @@
-"""Learning: settings, the loop, and what watches it.
+"""Training: the settings, the training loop, and the observers that show and record its progress.
 
-settings.py, reports.py and progress.py do without TensorFlow, so flags, plan and progress are there at once.
+Only devices.py, learner.py, loop.py, optimizers.py and step.py import TensorFlow, so flags, plan and progress appear
+without a delay.
 """

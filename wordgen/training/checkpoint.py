@@ -1,7 +1,7 @@
-"""Checkpoints: all that a run needs to go on as if it had never stopped.
+"""Checkpoints: everything that a run needs to resume as if it had never been interrupted.
 
-A checkpoint is a folder that is written whole or not at all: the arrays (weights, optimizer, carry) as
-safetensors, and the position as JSON with the checksum of both. Neither holds any code.
+A checkpoint is a folder that is written completely or not at all. It has the arrays (weights, optimizer, state) as
+safetensors, and the position as JSON together with a checksum of both. Neither file contains code.
 """
 
 import hashlib
@@ -9,64 +9,79 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from copy import deepcopy
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wordgen.errors import BundleError
+from wordgen.errors import BundleError, StorageError
 from wordgen.files import read_json, read_regular, remove_unfinished, whole_folder, write_whole
-from wordgen.training.reports import EpochReport, Sample
+from wordgen.model.bundle import Weights
+from wordgen.training.reports import EpochReport, Outcome
+from wordgen.training.settings import CheckpointClock
+from wordgen.typed_json import from_json, to_json
 
 FOLDER = "checkpoints"
 _ARRAYS, _POSITION = "state.safetensors", "position.json"
-_FORMAT = 3
+_FORMAT = 5
 _KEPT = 3
 _LARGEST_POSITION, _LARGEST_ARRAYS = 2**28, 2**36
-"""Bytes that are read at most."""
+"""The largest size in bytes of a file that is read."""
 
-Arrays = Mapping[str, NDArray[Any]]
+Arrays = Mapping[str, NDArray[np.generic]]
 
 
 @dataclass
 class Position:
-    """Where a run stands in the text, and what it has reached so far."""
+    """The position of a run in the training text, and its results so far."""
 
     epoch: int = 1
     step_in_epoch: int = 0
-    """How many steps of the epoch are done."""
+    """The number of steps of the epoch that are done."""
     summed_loss: float = 0.0
+    """The summed loss in nats of the epoch so far."""
     counted: int = 0
-    """Loss and targets of the epoch so far."""
+    """The number of counted targets of the epoch so far."""
     best: float | None = None
+    """The best validation perplexity so far. None before the first validation."""
     best_epoch: int = 0
+    """The epoch of the best validation. 0 before the first validation."""
     epochs: list[EpochReport] = field(default_factory=list)
-    """The reports of all whole epochs."""
+    """The reports of all complete epochs."""
+    validations: list[EpochReport] = field(default_factory=list)
+    """The reports of all validations within epochs."""
+    sampled: int = 0
+    """The last step within an epoch after which samples were written. 0 before the first one."""
     seconds: float = 0.0
-    """How long the run has learned so far, one process after the other."""
+    """The duration of the training so far, in all processes that have worked on the run one after another."""
     last_step: int | None = None
-    """Where a run with a time budget ends, settled once."""
-
-    def to_mapping(self) -> dict[str, Any]:
-        return asdict(self)
+    """The last step of a run with a time budget. It is calculated once. None for other runs."""
 
     @classmethod
-    def from_mapping(cls, mapping: Mapping[str, Any]) -> "Position":
-        return cls(**{**mapping, "epochs": [_epoch_report(each) for each in mapping["epochs"]]})
+    def from_mapping(cls, mapping: Mapping[str, object]) -> "Position":
+        return from_json(cls, mapping, "the position")
+
+    def outcome(self, reason: str, *, partial: EpochReport | None = None, stopped: bool = False) -> Outcome:
+        """Return the result of a training that ends here. `partial` is the report of an incomplete epoch."""
+        epochs = (*self.epochs, *([] if partial is None else [partial]))
+        return Outcome(reason, epochs, self.epoch - 1, stopped, tuple(self.validations))
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A whole one, as it was read."""
+    """A complete checkpoint, as it was read from its files."""
 
     content: bytes
-    described: Mapping[str, Any]
-    """The position as JSON has it."""
+    """The arrays in the safetensors format."""
+    described: Mapping[str, object]
+    """The position as a JSON object."""
 
     @property
-    def arrays(self) -> dict[str, NDArray[Any]]:
+    def arrays(self) -> dict[str, NDArray[np.generic]]:
         from safetensors.numpy import load
 
         return load(self.content)
@@ -77,7 +92,7 @@ class Checkpoint:
 
 
 class Checkpoints:
-    """The checkpoints of one run: the newest three are kept."""
+    """The checkpoints of one run. Only the newest three are kept."""
 
     def __init__(self, run: Path, warn: Callable[[str], None]) -> None:
         self._folder = run / FOLDER
@@ -87,9 +102,9 @@ class Checkpoints:
         from safetensors.numpy import save
 
         content = save({name: np.asarray(array, order="C") for name, array in arrays.items()})
-        mapping = position.to_mapping()
+        mapping = to_json(position)
         described = {"format": _FORMAT, "sha256": _checksum(content, mapping), "position": mapping}
-        shutil.rmtree(self._place(step), ignore_errors=True)  # of a run that came here before and is back
+        shutil.rmtree(self._place(step), ignore_errors=True)  # from before the run went back to an older checkpoint
         with whole_folder(self._place(step)) as partial:
             write_whole(partial / _ARRAYS, content)
             write_whole(partial / _POSITION, _as_written(described))
@@ -97,7 +112,10 @@ class Checkpoints:
             shutil.rmtree(old, ignore_errors=True)
 
     def newest_position(self) -> Position:
-        """Where the newest checkpoint says that it stands, or the beginning; if it is whole, only `newest` knows."""
+        """Return the position that the newest checkpoint claims, or the beginning of a run if it cannot be read.
+
+        This does not check whether the checkpoint is complete. `newest` does.
+        """
         try:
             described = read_json(self._places()[-1] / _POSITION, _LARGEST_POSITION)
             return Position.from_mapping(described["position"])
@@ -105,9 +123,11 @@ class Checkpoints:
             return Position()
 
     def newest(self) -> Checkpoint | None:
-        """The newest whole checkpoint; damaged ones are named, set aside and passed over.
+        """Return the newest complete checkpoint, or None if the run has none.
 
-        Where there are checkpoints and none can be read, nothing begins anew in their place.
+        A damaged checkpoint is renamed and skipped, with a warning. After an OSError, a checkpoint is only skipped.
+        Raises BundleError if there are checkpoints but none of them can be read, so that the run does not start again
+        from the beginning. Also raises BundleError if a checkpoint has the format of another version of wordgen.
         """
         self._clear_unfinished()
         places = self._places()
@@ -115,14 +135,14 @@ class Checkpoints:
             try:
                 return _read(place)
             except (FileNotFoundError, ValueError, KeyError, TypeError, RecursionError) as error:
-                self._warn(f"The checkpoint {place} is damaged ({error}): it is set aside and passed over.")
+                self._warn(f"The checkpoint {place} is damaged ({error}): it is renamed and skipped.")
                 place.rename(place.with_name(f"damaged-{place.name}-{time.time_ns()}"))
             except OSError as error:
-                self._warn(f"The checkpoint {place} cannot be read ({error}): it is passed over.")
+                self._warn(f"The checkpoint {place} cannot be read ({error}): it is skipped.")
         if places:
             raise BundleError(
-                f"No checkpoint in {self._folder} can be read, so the run cannot go on: its model is untouched; "
-                "train anew with another --name."
+                f"No checkpoint in {self._folder} can be read, so the run cannot continue. Its model has not changed: "
+                "use the model, or train a new run with another --name."
             )
         return None
 
@@ -135,10 +155,10 @@ class Checkpoints:
     def _clear_unfinished(self) -> None:
         for partial in remove_unfinished(self._folder.parent):
             if partial.parent == self._folder:
-                self._warn("A checkpoint was being written when the run ended: it is thrown away.")
+                self._warn("The last run ended while it wrote a checkpoint: the incomplete checkpoint is deleted.")
             else:
                 name = partial.name.removeprefix(".").rpartition(".")[0]
-                self._warn(f"{name} was being written when the run ended: that is thrown away.")
+                self._warn(f"The last run ended while it wrote {name}: the incomplete file is deleted.")
 
 
 def has_checkpoint(run: Path) -> bool:
@@ -146,9 +166,11 @@ def has_checkpoint(run: Path) -> bool:
 
 
 def check_names(arrays: Arrays, shapes: Mapping[str, tuple[int, ...]]) -> None:
-    """A checkpoint must hold just what this run is made of."""
+    """Raise BundleError if the arrays of a checkpoint do not have exactly these names and shapes."""
     if {name: tuple(array.shape) for name, array in arrays.items()} != dict(shapes):
-        raise BundleError("The checkpoint belongs to a network of another shape: it cannot be resumed.")
+        raise BundleError(
+            "The checkpoint belongs to a network of another shape, so the run cannot be resumed: train a new run."
+        )
 
 
 def _read(place: Path) -> Checkpoint:
@@ -156,27 +178,110 @@ def _read(place: Path) -> Checkpoint:
     described = json.loads(written)
     if described["format"] != _FORMAT:
         raise BundleError(
-            f"The checkpoint {place} has format {described['format']!r}, and this wordgen reads {_FORMAT}: "
-            "resume it with the wordgen that wrote it."
+            f"The checkpoint {place} has format {described['format']!r}, but this version of wordgen reads "
+            f"format {_FORMAT}: resume the run with the version that wrote it."
         )
     content = read_regular(place / _ARRAYS, _LARGEST_ARRAYS)
     whole = _checksum(content, described["position"]) == described["sha256"]
-    if not whole or written != _as_written(described):  # a flipped bit may leave the value as it was
+    if not whole or written != _as_written(described):  # a flipped bit may leave the parsed value unchanged
         raise ValueError("its checksum is wrong")
     found = Checkpoint(content, described["position"])
-    _ = found.position  # it must be one
+    _ = found.position  # raises if it is not a valid position
     return found
 
 
-def _as_written(described: Mapping[str, Any]) -> bytes:
+def _as_written(described: Mapping[str, object]) -> bytes:
     return json.dumps(described, ensure_ascii=False, allow_nan=False).encode()
 
 
-def _checksum(content: bytes, position: Mapping[str, Any]) -> str:
+def _checksum(content: bytes, position: Mapping[str, object]) -> str:
     checksum = hashlib.sha256(content)
     checksum.update(json.dumps(position, sort_keys=True).encode())
     return checksum.hexdigest()
 
 
-def _epoch_report(mapping: Mapping[str, Any]) -> EpochReport:
-    return EpochReport(**{**mapping, "samples": tuple(Sample(**sample) for sample in mapping["samples"])})
+class BestModelSaver:
+    """Saves the weights of the best model.
+
+    If they cannot be written, it warns, keeps them in memory, and tries again later.
+    """
+
+    def __init__(
+        self,
+        save: Callable[[Weights], None],
+        warn: Callable[[str], None],
+        saved: Callable[[EpochReport], None] = lambda report: None,
+    ) -> None:
+        """`saved` is called with the report of a validation as soon as the validated weights are on the disk."""
+        self._save = save
+        self._warn = warn
+        self._tell = saved
+        self._unsaved: tuple[Weights, EpochReport | None] | None = None
+
+    def keep(self, weights: Weights, report: EpochReport | None = None) -> None:
+        """Save weights. `report` is that of their validation, if they are the best so far."""
+        self._unsaved = weights, report
+        try:
+            self.finish()
+        except StorageError as error:
+            self._warn(f"The model cannot be saved yet, so no checkpoint is saved either. {error}")
+
+    def try_again(self) -> bool:
+        """Try to save weights that could not be saved before. Return whether everything is saved now."""
+        with suppress(StorageError):
+            self.finish()
+        return self._unsaved is None
+
+    def finish(self) -> None:
+        """Save weights that could not be saved before. Raises StorageError if they still cannot be written."""
+        if self._unsaved is None:
+            return
+        weights, report = self._unsaved
+        self._save(weights)
+        self._unsaved = None
+        if report is not None:
+            self._tell(report)
+
+
+class CheckpointSaver:
+    """Knows when checkpoints are due, and saves them. A write error causes a warning and does not end the run."""
+
+    def __init__(self, checkpoints: Checkpoints | None, clock: CheckpointClock, warn: Callable[[str], None]) -> None:
+        """If `checkpoints` is None, nothing is saved. This is so on all workers but the chief."""
+        self._checkpoints = checkpoints
+        self._clock = clock
+        self._warn = warn
+        self._saved_at = time.monotonic()
+        self._writing: Future[None] | None = None
+        self._written_step = 0
+        self._writer = ThreadPoolExecutor(max_workers=1)
+
+    @property
+    def time_is_up(self) -> bool:
+        """Whether a checkpoint is due by the clock. For checkpoints due by the number of steps, see `steps_left`."""
+        return self._clock.due(time.monotonic() - self._saved_at)
+
+    def steps_left(self, step: int) -> int | None:
+        """Return the number of steps until the next checkpoint. None if checkpoints are due by the clock."""
+        return None if self._clock.steps is None else self._clock.steps - step % self._clock.steps
+
+    def keep(self, step: int, state: Arrays, position: Position) -> None:
+        """Start to write a checkpoint in a thread. Training continues meanwhile.
+
+        If the previous checkpoint is still being written, wait for it first.
+        """
+        self.wait()
+        self._saved_at = time.monotonic()
+        if self._checkpoints is not None:
+            self._writing = self._writer.submit(self._checkpoints.save, step, state, deepcopy(position))
+            self._written_step = step
+
+    def wait(self) -> None:
+        """Wait until the last checkpoint is written or has failed. Warn if it has failed."""
+        if self._writing is None:
+            return
+        writing, self._writing = self._writing, None
+        try:
+            writing.result()
+        except StorageError as error:
+            self._warn(f"The checkpoint of step {self._written_step} could not be saved. Training continues. {error}")

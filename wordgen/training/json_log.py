@@ -1,25 +1,30 @@
-"""What happens in a run as one JSON object a line, for programs: docs/watching.md tells which there are."""
+"""The events of a run for other programs, as one JSON object per line. docs/watching.md lists the events."""
 
 import json
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
-from wordgen.training.plan_words import plan_in_words
-from wordgen.training.reports import Begun, Ending, EpochReport, Observer, Plan, Speed, StepReport
+from wordgen.training.observers import Observer
+from wordgen.training.plan import Plan, plan_in_words
+from wordgen.training.reports import Begun, Ending, EpochReport, SampleReport, Speed, StepReport
 
 _SECONDS_BETWEEN_STEPS = 1
 
 
 class JsonLog(Observer):
-    """Each line has an `event` and the `time` in seconds since 1970; of the steps one a second is told."""
+    """Prints each event as a line of JSON with its name (`event`) and its `time` in seconds since 1970.
+
+    Of frequent events, like steps and the progress of a download, at most about one per second is printed. With
+    `log_every`, the steps that it asks for are printed instead.
+    """
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._told = 0.0
+        self._told_at = 0.0
+        self._log_every: int | None = None
 
     def downloading(self, file: str, done: int, total: int) -> None:
         self._tell_now_and_then("fetching", done in (0, total), file=file, bytes=done, of=total)
@@ -28,11 +33,12 @@ class JsonLog(Observer):
         self._tell_now_and_then("reading", done == size, bytes=done, of=size)
 
     def planned(self, plan: Plan) -> None:
+        self._log_every = plan.settings.log_every
         self._tell(
             "planned",
             run=plan.run,
             folder=str(plan.folder),
-            corpus=plan.corpus,
+            corpus=plan.text.corpus,
             parameters=plan.architecture.parameters,
             steps_per_epoch=plan.steps_per_epoch,
             epochs=plan.settings.epochs,
@@ -55,10 +61,19 @@ class JsonLog(Observer):
         self._tell("measured", last_step=begun.last_step, **asdict(speed))
 
     def stepped(self, report: StepReport) -> None:
-        self._tell_now_and_then("step", report.first, **asdict(report))
+        if self._log_every is None:
+            self._tell_now_and_then("step", report.first, **asdict(report))
+        elif report.first or report.step % self._log_every == 0:
+            self._tell("step", **asdict(report))
 
     def validating(self, done: int, batches: int) -> None:
         self._tell_now_and_then("validating", False, done=done, of=batches)
+
+    def validated(self, report: EpochReport) -> None:
+        self._tell("validated", **asdict(report))
+
+    def sampled(self, report: SampleReport) -> None:
+        self._tell("samples", **asdict(report))
 
     def epoch_ended(self, report: EpochReport) -> None:
         self._tell("epoch", **asdict(report))
@@ -77,6 +92,7 @@ class JsonLog(Observer):
             stopped=ending.stopped,
             model_kept=ending.model_kept,
             best_epoch=None if best is None else best.epoch,
+            best_step=None if best is None else best.step,
             valid_perplexity=None if best is None else best.valid_perplexity,
             valid_perplexity_off=ending.off,
             unigram_perplexity=ending.unigram_perplexity,
@@ -86,11 +102,11 @@ class JsonLog(Observer):
     def page_written(self, page: Path) -> None:
         self._tell("page", path=str(page))
 
-    def _tell_now_and_then(self, event: str, must: bool, **content: Any) -> None:
-        if must or time.monotonic() - self._told >= _SECONDS_BETWEEN_STEPS:
-            self._told = time.monotonic()
+    def _tell_now_and_then(self, event: str, must: bool, **content: object) -> None:
+        if must or time.monotonic() - self._told_at >= _SECONDS_BETWEEN_STEPS:
+            self._told_at = time.monotonic()
             self._tell(event, **content)
 
-    def _tell(self, event: str, **content: Any) -> None:
+    def _tell(self, event: str, **content: object) -> None:
         line = json.dumps({"event": event, "time": round(time.time(), 3), **content})
         self._console.print(line, markup=False, highlight=False, soft_wrap=True, emoji=False)

@@ -1,100 +1,114 @@
-"""Epochs of steps, a measurement after each, the best model kept, and the reasons to stop.
+"""The training loop: runs epochs of steps, validates after each epoch, keeps the best model, and decides when to stop.
 
-With several workers each runs this same loop, and whatever leads it to go on, to save or to stop is the
-same on all: what the step computed, or what they have told each other. Only the chief has anything that
-writes or shows.
+With `validate_every` and `sample_every`, it also validates and writes samples within an epoch. If several things are
+due after a step, the validation comes first, then the samples, then the checkpoint, which records both. What is due
+depends only on the step and the position, so a resumed run does what an interrupted run has left undone.
+
+With several workers, each of them runs this loop. All of them take the same decisions to go on, to save or to stop,
+because the decisions depend only on results of the steps and on what the workers have told each other. Only the chief
+has a saver that writes files and an observer that shows the progress.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import isfinite
 
 import numpy as np
 
-from wordgen.bundle import Weights
 from wordgen.dataset.batches import Batches, PreparedBatches
 from wordgen.errors import DivergedError
 from wordgen.evaluation.measures import perplexity_of
 from wordgen.evaluation.perplexity import Evaluator
-from wordgen.model.network import Carry, Network
-from wordgen.model.replicas import Replicas
-from wordgen.training.checkpoint import Position
-from wordgen.training.keeper import BestKeeper, CheckpointKeeper
-from wordgen.training.reports import EpochReport, Observer, Outcome, StepReport, Written
+from wordgen.model.bundle import Weights
+from wordgen.network.network import State
+from wordgen.network.replicas import Replicas
+from wordgen.training.checkpoint import BestModelSaver, CheckpointSaver, Position
+from wordgen.training.observers import Observer
+from wordgen.training.reports import EpochReport, Outcome, SampleReport, StepReport
 from wordgen.training.schedule import Schedule
-from wordgen.training.step import Stepper, Wishes
+from wordgen.training.step import Requests, Stepper
 from wordgen.training.stopping import StopRequest
 
-Sampler = Callable[[Weights], Written]
+Sampler = Callable[[Weights, int, int], SampleReport]
+"""Writes samples with these weights, and returns their report. Also receives the epoch and the step for it."""
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Loop:
-    network: Network
     replicas: Replicas
     stepper: Stepper
     batches: Batches
     evaluator: Evaluator
     schedule: Schedule
     sampler: Sampler
-    keeper: BestKeeper
-    checkpoints: CheckpointKeeper
-    observers: Sequence[Observer]
+    saver: BestModelSaver
+    checkpoints: CheckpointSaver
+    observer: Observer
     stop: StopRequest
     position: Position
-    carry: Carry
+    state: State
 
     def __post_init__(self) -> None:
         self._prepared = PreparedBatches(self.batches)
 
     def run(self) -> Outcome:
-        """Go on from the position to the end, or until there is a reason to stop."""
+        """Train from the current position to the end of the run, or until a stop is requested."""
         while (reason := self.schedule.reason_to_end(self.position)) is None:
-            if self._stop_is_wished() or not self._learn() or not self._end_epoch():
+            if self._stop_is_requested() or not self._learn() or not self._end_epoch():
                 return self._stopped()
-        return self._outcome(reason)
+        return self.position.outcome(reason)
 
     @property
     def step(self) -> int:
-        """How many steps are done in all."""
+        """The number of steps done since the beginning of the run."""
         steps = (self.position.epoch - 1) * self.batches.steps_per_epoch + self.position.step_in_epoch
         return min(steps, self.schedule.last_step)
 
-    def _stop_is_wished(self) -> bool:
+    @property
+    def _end(self) -> int:
+        """The last step of the current epoch."""
+        return min(self.position.epoch * self.batches.steps_per_epoch, self.schedule.last_step)
+
+    def _stop_is_requested(self) -> bool:
         return bool(self.replicas.sum_over_workers(np.array([self.stop.requested], np.int64))[0])
 
     def _learn(self) -> bool:
-        """Go through the rest of the epoch; whether it came to its end, or a stop was asked for before."""
-        position = self.position
-        end = min(position.epoch * self.batches.steps_per_epoch, self.schedule.last_step)
-        averaging_begins = self.schedule.averaging_begins(position.epochs)
-        while self.step < end:
-            stop, save = self._call_stepper(end, averaging_begins)
-            if stop and self.step < end:
+        """Train for the rest of the epoch. Return False if a stop was requested before its end."""
+        averaging_begins = self.schedule.averaging_begins(self.position.epochs)
+        if not self._do_what_is_due():  # a resumed run may have stopped before it did that
+            return False
+        while self.step < self._end:
+            stop, save = self._call_stepper(averaging_begins)
+            if stop and self.step < self._end:
                 return False
-            if save and self.step < end:
+            if not self._do_what_is_due():
+                return False
+            if save and self.step < self._end:
                 self._save()
         return True
 
-    def _call_stepper(self, end: int, averaging_begins: int | None) -> tuple[bool, bool]:
-        """One call of the stepper; whether a worker wants to stop, and whether a checkpoint is due."""
+    def _call_stepper(self, averaging_begins: int | None) -> tuple[bool, bool]:
+        """Call the stepper once, for several steps. The first call of a process does only one, which builds the graph.
+
+        Return whether a worker wants to stop, and whether a checkpoint is due. Raises DivergedError if the loss or the
+        gradient is not finite.
+        """
         began, position, first = time.monotonic(), self.position, not self.stepper.has_run
         until_save = self.checkpoints.steps_left(self.step)
-        number = 1 if first else self._steps_of_call(self.step, end)
+        number = 1 if first else self._steps_of_call(self.step)
         windows = self._prepared.take(position.epoch, position.step_in_epoch, number)
-        if next_number := self._steps_of_call(self.step + number, end):
+        if next_number := self._steps_of_call(self.step + number):
             self._prepared.prepare(position.epoch, position.step_in_epoch + number, next_number)
-        rates = [self.schedule.rate(self.step + k, position.epochs) for k in range(1, number + 1)]
-        shares = [
-            0.0 if averaging_begins is None else 1 / (self.step + k - averaging_begins) for k in range(1, number + 1)
-        ]
-        done, wished, self.carry = self.stepper(windows, self.carry, self.step + 1, rates, self._wishes(), shares)
+        steps = range(self.step + 1, self.step + number + 1)
+        rates = [self.schedule.rate(step, position.epochs) for step in steps]
+        shares = [0.0 if averaging_begins is None else 1 / (step - averaging_begins) for step in steps]
+        done, requested, self.state = self.stepper(windows, self.state, self.step + 1, rates, self._requests(), shares)
         seconds = (time.monotonic() - began) / number
         for one, rate in zip(done, rates, strict=True):
             position.step_in_epoch += 1
             if not (isfinite(one.loss) and isfinite(one.norm)):
-                raise _diverged(position.epoch, self.step, self.schedule.settings.clip)
+                raise self._diverged()
             position.summed_loss += one.loss
             position.counted += one.count
             position.seconds += seconds
@@ -105,111 +119,152 @@ class Loop:
                 loss=one.loss / max(1, one.count),
                 gradient_norm=one.norm,
                 learning_rate=rate,
-                symbols=one.count,
+                tokens=one.count,
                 seconds=seconds,
                 first=first,
             )
-            for observer in self.observers:
-                observer.stepped(report)
-        # With others, what all told each other along with the steps counts; alone, what is wished by now.
-        stop, save = wished if self.replicas.workers > 1 else self._wishes()
+            self.observer.stepped(report)
+        # Several workers go by the requests that they exchanged during the steps. A single worker uses the newest ones.
+        stop, save = requested if self.replicas.workers > 1 else self._requests()
         return stop, save or number == until_save
 
-    def _steps_of_call(self, done: int, end: int) -> int:
-        """How many steps the call does that begins behind so many: none behind the last."""
-        return min(self.stepper.most_steps, end - done, self.checkpoints.steps_left(done) or end)
+    def _steps_of_call(self, done: int) -> int:
+        """Return how many steps the next call does after `done` steps. 0 if the epoch ends with step `done`."""
+        settings = self.schedule.settings
+        until_due = [every - done % every for every in (settings.validate_every, settings.sample_every) if every]
+        return min(
+            self.stepper.most_steps, self._end - done, self.checkpoints.steps_left(done) or self._end, *until_due
+        )
 
-    def _wishes(self) -> Wishes:
+    def _requests(self) -> Requests:
         return self.stop.requested, self.replicas.chief and self.checkpoints.time_is_up
 
-    def _end_epoch(self) -> bool:
-        """Measure, tell, and stand at the beginning of the next epoch, with a checkpoint of that.
+    def _do_what_is_due(self) -> bool:
+        """Validate and write samples, if that is due at this step within the epoch.
 
-        Stopped while it measures, it stands at the epoch's end still, and a resumed run begins with the measuring.
+        Return False if the user asks twice to stop before the validation is finished. Then a resumed run begins with
+        the validation.
+        """
+        position, settings = self.position, self.schedule.settings
+        validated = position.validations[-1].step if position.validations else 0
+        if self._is_due(settings.validate_every, validated):
+            report = self._measure(within=True)
+            if report is None:
+                return False
+            position.validations.append(report)
+            self._note_best(report)
+        if self._is_due(settings.sample_every, position.sampled):
+            self._write_samples()
+        return True
+
+    def _is_due(self, every: int | None, last: int) -> bool:
+        """Return whether something is due that was last done at step `last`. At the end of an epoch, nothing is due.
+
+        At the end of an epoch, `_end_epoch` validates and writes samples anyway.
+        """
+        within = self.position.step_in_epoch > 0 and self.step < self._end
+        return every is not None and within and self.step % every == 0 and self.step != last
+
+    def _note_best(self, report: EpochReport) -> None:
+        if report.best:
+            self.position.best, self.position.best_epoch = report.valid_perplexity, report.epoch
+
+    def _write_samples(self) -> None:
+        began, position = time.monotonic(), self.position
+        weights, _ = self._weights()
+        report = self._samples(weights)
+        position.sampled = self.step
+        position.seconds += time.monotonic() - began
+        self.observer.sampled(report)
+
+    def _samples(self, weights: Weights) -> SampleReport:
+        return self.sampler(weights, self.position.epoch, self.step)
+
+    def _weights(self) -> tuple[Weights, bool]:
+        """Return the weights to validate and to write with, and whether they are the average over many steps."""
+        averaged = self.schedule.averaging_begins(self.position.epochs) is not None
+        return self.stepper.weights(averaged=averaged), averaged
+
+    def _end_epoch(self) -> bool:
+        """Validate, report, move on to the beginning of the next epoch, and save a checkpoint.
+
+        Return False if the user asks twice to stop before the validation is finished. Then the position stays at the
+        end of the epoch, and a resumed run begins with the validation.
         """
         report = self._measure()
         if report is None:
             return False
         position = self.position
         position.epochs.append(report)
-        if report.best:
-            position.best, position.best_epoch = report.valid_perplexity, position.epoch
+        self._note_best(report)
         position.epoch += 1
         position.step_in_epoch = position.counted = 0
         position.summed_loss = 0.0
-        self.carry = self.stepper.zero_carry()
+        self.state = self.stepper.zero_state()
         self._save()
         return True
 
     def _stopped(self) -> Outcome:
-        """Save where the run stands. If no model was kept before, keep what there is."""
+        """Save a checkpoint of the current position. If no model was kept before, keep the current one."""
         if self.step == 0:
-            return self._outcome("stopped", stopped=True)
+            return self.position.outcome("stopped", stopped=True)
         self._save()
         report = self._measure() if self.position.best is None else None
-        return self._outcome("stopped", partial=report, stopped=True)
+        return self.position.outcome("stopped", partial=report, stopped=True)
 
-    def _measure(self) -> EpochReport | None:
-        """Validate, keep the weights if they are the best so far, write samples, tell the observers.
+    def _measure(self, *, within: bool = False) -> EpochReport | None:
+        """Validate, write samples, tell the observers, and keep the weights if they are the best so far.
 
-        Stopped a second time while it validates, it keeps what there is only if nothing was kept before.
+        With `within`, the epoch is not at its end. Then no samples are written, because they have steps of their own.
+
+        Return None if the user asks twice to stop before the validation is finished. Then the weights are kept only if
+        no model was kept before. Raises DivergedError if a perplexity is not finite.
         """
         began, position = time.monotonic(), self.position
-        averaged = self.schedule.averaging_begins(position.epochs) is not None
-        weights = self.stepper.weights(averaged=averaged)
-        valid_perplexity = self.evaluator.perplexity(weights, lambda: not self.stop.urgent, self._tell_of_validating)
+        weights, averaged = self._weights()
+        valid_perplexity = self.evaluator.perplexity(
+            weights, lambda: not self.stop.urgent, lambda done: self.observer.validating(done, self.evaluator.batches)
+        )
         if valid_perplexity is None:
             if position.best is None:
-                self.keeper.keep(weights)
+                self.saver.keep(weights)
             return None
         train_perplexity = perplexity_of(position.summed_loss / max(1, position.counted))
         if not (isfinite(valid_perplexity) and isfinite(train_perplexity)):
-            raise _diverged(position.epoch, self.step, self.schedule.settings.clip)
+            raise self._diverged()
         best = position.best is None or valid_perplexity < position.best
-        written = self.sampler(weights)
+        written = SampleReport(position.epoch, self.step) if within else self._samples(weights)
         position.seconds += time.monotonic() - began
-        seconds = position.seconds - sum(epoch.seconds for epoch in position.epochs)
         report = EpochReport(
-            epoch=position.epoch,
-            step=self.step,
+            **vars(written),
             train_perplexity=train_perplexity,
             valid_perplexity=valid_perplexity,
             best=best,
-            seconds=seconds,
-            samples=written.samples,
+            seconds=position.seconds - sum(epoch.seconds for epoch in position.epochs),
             averaged=averaged,
-            distinct_2=written.distinct_2,
-            longest_copy=written.longest_copy,
+            within=within,
+            best_within=not within and position.best_epoch == position.epoch,
         )
-        for observer in self.observers:
-            observer.epoch_ended(report)
+        (self.observer.validated if within else self.observer.epoch_ended)(report)
         if best:
-            self.keeper.keep(weights, report)
+            self.saver.keep(weights, report)
         return report
 
-    def _tell_of_validating(self, done: int) -> None:
-        for observer in self.observers:
-            observer.validating(done, self.evaluator.batches)
-
     def _save(self) -> None:
-        """All workers gather the state, and the chief has a keeper that writes it.
+        """Save a checkpoint. All workers call this, because the state is gathered from all. The chief writes it.
 
-        A checkpoint says which epoch was the best, so it waits until the model of that epoch is saved: a run that is
-        killed before goes on from an older checkpoint, and reaches that model again.
+        A checkpoint records which validation was the best, so it is written only after the model of that validation is
+        saved. If the run is killed before, it resumes from an older checkpoint and reaches that model again.
         """
-        state = self.stepper.state(self.carry)
-        if self.keeper.try_again():
-            self.checkpoints.keep(self.step, state, self.position)
+        snapshot = self.stepper.snapshot(self.state)
+        if self.saver.try_again():
+            self.checkpoints.keep(self.step, snapshot, self.position)
 
-    def _outcome(self, reason: str, *, partial: EpochReport | None = None, stopped: bool = False) -> Outcome:
-        epochs = (*self.position.epochs, partial) if partial else tuple(self.position.epochs)
-        return Outcome(reason, epochs, self.position.epoch - 1, stopped)
-
-
-def _diverged(epoch: int, step: int, clip: float) -> DivergedError:
-    or_clip = ", or let --clip be 1" if clip == 0 or clip > 1 else ""
-    kept = " The best model of the epochs before is kept." if epoch > 1 else ""
-    return DivergedError(
-        f"The training diverged in epoch {epoch}, step {step}: its loss has left all bounds. "
-        f"Take a smaller --learning-rate{or_clip}.{kept}"
-    )
+    def _diverged(self) -> DivergedError:
+        clip = self.schedule.settings.clip
+        or_clip = " or --clip 1" if clip == 0 or clip > 1 else ""
+        kept = "" if self.position.best is None else " The best model so far is saved."
+        return DivergedError(
+            f"The training diverged in epoch {self.position.epoch}, step {self.step}: the loss or the gradient is no "
+            f"longer a finite number. Use a smaller --learning-rate{or_clip}.{kept}"
+        )

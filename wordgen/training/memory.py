@@ -1,63 +1,118 @@
-"""How much memory a training needs, part by part, and how much the machine has to give.
-
-Each part is a product of what the network and the batch are with a factor that was measured (bench/memory.py): when a
-training step changes, measure again and change the factors.
-"""
+"""The memory that a run needs, and the memory that the machine and its GPUs have."""
 
 import os
+import subprocess
 import sys
 from collections.abc import Mapping
+from ctypes.util import find_library
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
-from wordgen.architecture import Architecture
-from wordgen.corpora.published import Split
+from wordgen.corpus.catalogue import Split
 from wordgen.dataset.batches import longest_step
 from wordgen.evaluation.measures import streams_for
-from wordgen.generation.indexing import memory_of_index
-from wordgen.training.settings import TrainingSettings
+from wordgen.generation.copies import memory_of_index
+from wordgen.model.architecture import Architecture
+from wordgen.training.settings import DeviceSettings, TrainingSettings
+
+_GPU_FILES = ("dev/nvidia0", "proc/driver/nvidia/gpus")
+_SECONDS_TO_ASK = 10
+_ASK_FOR_MEMORY = ["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
+
+UNUSED = (
+    "This machine has an NVIDIA GPU, but TensorFlow does not find it, so the training uses the CPU. To install the "
+    'CUDA libraries: pip install "tensorflow[and-cuda]" or "wordgen[gpu]" (in a checkout: -r requirements-gpu.txt).'
+)
+
+
+def gpu_is_here(root: Path = Path("/"), environment: Mapping[str, str] = os.environ) -> bool:
+    """Return whether the machine has an NVIDIA GPU that CUDA_VISIBLE_DEVICES does not hide.
+
+    The CUDA libraries need not be installed.
+    """
+    if environment.get("CUDA_VISIBLE_DEVICES", "0").strip() in ("", "-1"):
+        return False
+    return any((root / file).exists() for file in _GPU_FILES) or bool(_memory_of_gpus())
+
+
+def gpu_memory(settings: DeviceSettings) -> int | None:
+    """Return the memory of the smallest GPU in bytes.
+
+    None if the CPU will train, or if the size is not known.
+    """
+    learns_on_cpu = settings.local_devices is not None or not gpu_is_here() or not _cuda_is_here()
+    return None if learns_on_cpu else min(_memory_of_gpus(), default=None)
+
+
+def _cuda_is_here() -> bool:
+    """Return whether TensorFlow can find cuDNN, as a Python package or as a system library."""
+    return _is_installed("nvidia.cudnn") or find_library("cudnn") is not None
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        return find_spec(package) is not None
+    except ModuleNotFoundError:
+        return False
+
+
+def _memory_of_gpus() -> list[int]:
+    """Return the memory of each GPU in bytes, as nvidia-smi reports it. An empty list if it reports none."""
+    try:
+        printed = subprocess.run(_ASK_FOR_MEMORY, capture_output=True, text=True, timeout=_SECONDS_TO_ASK, check=True)
+        return [int(line) * 2**20 for line in printed.stdout.splitlines()]
+    except (OSError, subprocess.SubprocessError, ValueError):
+        return []
+
 
 _FLOAT = 4
 _MEBIBYTE = 2**20
 _TENSORFLOW = 655 * _MEBIBYTE
 _BYTES_A_WORD = 450
-"""Of the vocabulary, as text, and in the tables that tokens are looked up in."""
+"""The bytes for each token of the vocabulary: its text, and its entries in the tables that map tokens to ids."""
 _VALIDATION_SEQ_LEN = 50
 _SLOTS = {"sgd": 0, "rmsprop": 1, "adam": 2}
 _GRADIENTS = {"sgd": 0.5, "rmsprop": 1.5, "adam": 1.9}
-"""How often a step holds as much as the weights are: gradients, clipped ones, and what the optimizer makes of them."""
+"""Memory of a step for gradients, clipped gradients and other values of the optimizer, relative to the weights."""
 _VALUES_A_UNIT = {"lstm": 18.4, "gru": 10.9, "rnn": 7.0}
-"""What is kept of a layer at each place until its gradient is computed."""
+"""The number of values that a layer keeps, per unit and per place in the batch, until its gradient is computed."""
 _LOGITS = 0.95
-"""How often a step holds the logits: they, what comes of them on the way to the loss, and their gradient."""
+"""Memory of a step for the logits, the values between logits and loss, and their gradient, relative to the logits."""
 _LOGITS_WHILE_VALIDATING = 1.1
+_SERVER = 55 * _MEBIBYTE
+"""The memory of the server through which workers exchange their gradients."""
+_EXCHANGED = 4
+"""Memory of a worker for the first weights and the gradients that it sends and receives, relative to the weights."""
 
 
 @dataclass(frozen=True)
 class Memory:
-    """What a training needs, in bytes."""
+    """The memory that a training needs, in bytes."""
 
     program: int
     """Python and TensorFlow."""
     words: int
     """The vocabulary."""
     weights: int
-    """The weights with all that is kept beside them: averages, and the optimizer's values."""
+    """The weights and the arrays of the same shapes: the average, the values of the optimizer, the initial weights."""
     checkpoint: int
-    """A copy of all these, and the bytes of the file: it is written while learning goes on."""
+    """A copy of all these arrays, and the bytes of the file. Training continues while a checkpoint is written."""
     gradients: int
-    """With what is made of them before the weights are changed."""
+    """The gradients, and the values that are computed from them before the weights are updated."""
     step: int
-    """The values of a step, up to its gradient."""
+    """The values that a step keeps until its gradient is computed."""
     validation: int
-    """Those of a batch of the validation set."""
+    """The values of a batch of the validation set."""
     copy_index: int
-    """What making it takes before the first step."""
+    """The memory to build the copy index before the first step. 0 if the run has none."""
+    exchange: int
+    """What a worker needs to exchange gradients with the other workers. 0 if it is alone."""
 
     @property
     def all(self) -> int:
         at_once = max(self.checkpoint + self.gradients + self.step, self.validation, self.copy_index)
-        return self.program + self.words + self.weights + at_once
+        return self.program + self.words + self.weights + self.exchange + at_once
 
     @classmethod
     def of(
@@ -68,9 +123,10 @@ class Memory:
         workers: int = 1,
         devices: int = 1,
     ) -> "Memory":
-        """For so many tokens to train on and to validate, of each of so many workers, which share a batch.
+        """Return the memory that each worker needs.
 
-        A worker may have several devices, and each of these has weights of its own.
+        `tokens` has the number of tokens of the training and the validation set. The workers share each batch. A worker
+        may have several devices, and each device has its own copy of the weights.
         """
         rows = -(-settings.batch_size // workers)
         places = rows * longest_step(settings.seq_len, vary=settings.vary_seq_len)
@@ -84,26 +140,24 @@ class Memory:
             weights=(devices * kept + measured_apart) * weights,
             checkpoint=2 * kept * weights,
             gradients=int(devices * _GRADIENTS[settings.optimizer] * weights),
-            step=_FLOAT * int(places * (_values_of_layers(architecture) + _values_of_output(architecture, settings))),
+            step=_FLOAT * int(places * _values_of_a_step(architecture, settings)),
             validation=int(_FLOAT * _LOGITS_WHILE_VALIDATING * validated),
             copy_index=memory_of_index(tokens["train"]) if settings.copy_index else 0,
+            exchange=_SERVER + _EXCHANGED * weights if workers > 1 else 0,
         )
 
 
-def _values_of_layers(architecture: Architecture) -> float:
-    """How many are kept at each place of a step."""
-    return 3 * architecture.embedding + _VALUES_A_UNIT[architecture.cell] * sum(architecture.widths)
-
-
-def _values_of_output(architecture: Architecture, settings: TrainingSettings) -> float:
+def _values_of_a_step(architecture: Architecture, settings: TrainingSettings) -> float:
+    """Return the number of values that the layers and the output keep for each place of a step."""
+    layers = 3 * architecture.embedding + _VALUES_A_UNIT[architecture.cell] * sum(architecture.widths)
     compared = min(settings.sampled_output or architecture.vocabulary_size, architecture.vocabulary_size)
     width = architecture.embedding if architecture.tied else architecture.widths[-1]
     own = 2 * width if compared < architecture.vocabulary_size else 0  # the output weights of each target
-    return _LOGITS * compared + own
+    return layers + _LOGITS * compared + own
 
 
 def peak_memory() -> int:
-    """The most bytes that this process has had in memory; 0 where the system does not tell."""
+    """Return the peak memory of this process in bytes. 0 if the system does not report it."""
     try:
         import resource
     except ImportError:
@@ -113,16 +167,16 @@ def peak_memory() -> int:
 
 
 def physical_memory(system: Path = Path("/")) -> int:
-    """Bytes of memory that the machine has, or those of them that its container may use."""
+    """Return the memory of the machine in bytes, or the limit of its container if that is lower."""
     try:
         physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):  # not every system tells
+    except (AttributeError, ValueError, OSError):  # the system does not report it
         physical = 2**46
     return min([physical, *_limits_of_groups(system)])
 
 
 def free_memory(system: Path = Path("/")) -> int | None:
-    """Bytes that nobody uses right now; nothing where the system does not tell."""
+    """Return the bytes of memory that are available at the moment. None if the system does not report it."""
     try:
         lines = (system / "proc/meminfo").read_text().split("\n")
         return next(1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
@@ -131,7 +185,7 @@ def free_memory(system: Path = Path("/")) -> int | None:
 
 
 def _limits_of_groups(system: Path) -> list[int]:
-    """What the control groups that this process is in, and those above them, let it have (Linux)."""
+    """Return the memory limits of the control groups of this process and of their parents (Linux), in bytes."""
     try:
         lines = (system / "proc/self/cgroup").read_text().strip().split("\n")
     except OSError:
@@ -150,6 +204,6 @@ def _limits_of_groups(system: Path) -> list[int]:
 
 def _limit(path: Path) -> int | None:
     try:
-        return int(path.read_text())  # "max" where there is none
+        return int(path.read_text())  # the text is "max" if there is no limit
     except (OSError, ValueError):
         return None

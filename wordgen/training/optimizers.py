@@ -1,57 +1,75 @@
-"""How gradients move the weights: SGD, RMSprop and Adam by the formulas of Keras, in TensorFlow's fused operations.
+"""Optimizers: SGD, RMSprop and Adam with the formulas of Keras, computed by TensorFlow's fused operations.
 
-All of it happens within a replica, on the replica's own copy of every weight: the gradients are the sum over all
-replicas, so all copies move alike. A gradient of some rows alone moves those rows alone, where that is the same.
+An optimizer runs within each replica and updates the replica's own copy of every weight. The gradients are the sum over
+all replicas, so all copies stay the same. If a gradient has only some rows, only these rows of the weight are updated,
+provided that the result is the same.
 """
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 import tensorflow as tf
 
+from wordgen.network import Tensor
 from wordgen.training.settings import TrainingSettings
 
-Tensor = Any  # TensorFlow brings no types along
-Gradients = Mapping[str, Any]
+Gradients = Mapping[str, Tensor]
 
-_RHO, _RMSPROP_EPSILON = 0.9, 1e-7
+_RMSPROP_EPSILON = 1e-7
 _BETA_1, _BETA_2, _ADAM_EPSILON = 0.9, 0.999, 1e-7
 _SMALLEST_SCALE = 1e-12
 
 
 class Optimizer:
-    """Clips the gradients by their global norm and moves the weights. This one is SGD; others have slots."""
+    """Clips the gradients, first value by value and then by their global norm, and updates the weights.
+
+    This base class is SGD. Its subclasses keep more values from step to step, in slots.
+    """
 
     moves_rows = True
-    """Whether a weight whose gradient is zero stays where it is, so that rows without one can be left out."""
+    """Whether a weight with a gradient of zero does not change, so that rows without a gradient can be skipped."""
 
-    def __init__(self, settings: TrainingSettings, weights: Mapping[str, Any], by_rows: Iterable[str] = ()) -> None:
-        """`by_rows` names the weights whose gradients are of some rows. Call this in the scope of the strategy."""
-        self._clip, self._weight_decay, self._pull = settings.clip, settings.weight_decay, settings.pull
+    def __init__(self, settings: TrainingSettings, weights: Mapping[str, Tensor], by_rows: Iterable[str] = ()) -> None:
+        """Create the slots. Call this in the scope of the strategy.
+
+        `by_rows` are the names of the weights whose gradients have only some rows (tf.IndexedSlices).
+        """
+        self._clip, self._clip_value = settings.clip, settings.clip_value
+        self._weight_decay, self._pull = settings.weight_decay, settings.pull
         self._shares = _shares_of_rate(weights, settings.layer_decay)
         self._weights = weights
         self._by_rows = tuple(by_rows)
-        self.slots: dict[str, Any] = {}
-        """What the optimizer keeps from step to step, by name."""
-        if self._pull:  # kept, so that a run that goes on needs no more the model that it began from
+        self.slots: dict[str, Tensor] = {}
+        """The variables that the optimizer keeps from step to step, by name."""
+        self._unused: list[Tensor] = []
+        """Variables that a fused operation requires and multiplies by 0. NaN in one of them would spread."""
+        if self._pull:  # kept in the checkpoint, so a resumed run does not need its base
             self.slots |= {f"start/{name}": tf.Variable(weight, trainable=False) for name, weight in weights.items()}
 
     def move(self, gradients: Gradients, rate: Tensor) -> Tensor:
-        """The norm of the gradient before it was clipped."""
+        """Update the weights with this learning rate. Return the global norm of the gradient before it is clipped."""
         gradients = {name: _each_row_once(gradient) for name, gradient in gradients.items()}
-        norm = tf.sqrt(2 * tf.add_n([tf.nn.l2_loss(_values(gradient)) for gradient in gradients.values()]))
-        if self._weight_decay:
-            for name, weight in self._weights.items():
+        norm = _norm(gradients)
+        for name, weight in self._weights.items():
+            if self._weight_decay:
                 _subtract(weight, self._rate(rate, name) * self._weight_decay * weight)
-        if self._pull:
-            for name, weight in self._weights.items():
+            if self._pull:
                 _subtract(weight, self._rate(rate, name) * self._pull * (weight - self.slots[f"start/{name}"]))
-        self._move(gradients, rate, norm)
+        if most := self._clip_value:
+            gradients = {
+                name: _with_values(each, tf.clip_by_value(_values(each), -most, most))
+                for name, each in gradients.items()
+            }
+        self._move(gradients, rate, _norm(gradients) if most else norm)
         return norm
 
+    def clear_unused(self) -> None:
+        """Set the values of the variables to zero that are no slots. Call this after the slots are restored."""
+        for variable in self._unused:
+            variable.assign(tf.zeros(variable.shape))
+
     def _rate(self, rate: Tensor, name: str) -> Tensor:
-        """That of one weight."""
+        """Return the learning rate of one weight."""
         return rate * self._shares[name]
 
     def _move(self, gradients: Gradients, rate: Tensor, norm: Tensor) -> None:
@@ -66,18 +84,16 @@ class Optimizer:
     def _share_kept(self, norm: Tensor) -> Tensor:
         return self._clip / tf.maximum(norm, self._clip) if self._clip > 0 else tf.constant(1.0)
 
-    def _clipped(self, gradients: Gradients, norm: Tensor) -> dict[str, Any]:
-        """Where nothing is to be clipped, the gradients are not passed over once more."""
+    def _clipped(self, gradients: Gradients, norm: Tensor) -> dict[str, Tensor]:
+        """Return the clipped gradients. If their norm is within the limit, they are not computed again."""
         if self._clip == 0:
             return dict(gradients)
         values = [_values(gradient) for gradient in gradients.values()]
         share = self._share_kept(norm)
-        # Asked the other way round, so that a norm that is no number reaches the weights, as in Keras.
+        # The condition is false if the norm is NaN. Then NaN reaches the weights, as in Keras.
         values = tf.cond(norm <= self._clip, lambda: values, lambda: [share * each for each in values])
         return {
-            name: tf.IndexedSlices(clipped, gradient.indices, gradient.dense_shape)
-            if isinstance(gradient, tf.IndexedSlices)
-            else clipped
+            name: _with_values(gradient, clipped)
             for (name, gradient), clipped in zip(gradients.items(), values, strict=True)
         }
 
@@ -87,19 +103,23 @@ class Optimizer:
 
 
 class RMSprop(Optimizer):
-    """Of rows without a gradient only the mean square would change, by a factor that is the same for all of them.
+    """RMSprop without momentum.
 
-    So the mean squares of weights that move by rows are kept without that factor, which is one number.
+    In a row without a gradient, only the mean square changes, by a factor that is the same for all rows. So for weights
+    that are updated by rows, the mean squares are stored without this factor. The factor is stored as one number,
+    `scale_of_rows`.
     """
 
-    def __init__(self, settings: TrainingSettings, weights: Mapping[str, Any], by_rows: Iterable[str] = ()) -> None:
+    def __init__(self, settings: TrainingSettings, weights: Mapping[str, Tensor], by_rows: Iterable[str] = ()) -> None:
         super().__init__(settings, weights, by_rows)
+        self._rho = settings.rho
         self._add_slots("mean_square")
         if self._by_rows:
             self.slots["scale_of_rows"] = tf.Variable(tf.ones(()), trainable=False)
-        # The fused operation wants a variable for a momentum, and here there is none: one for each shape will do.
+        # The fused operation requires a variable for the momentum. Weights of the same shape share one.
         shapes = {tuple(weight.shape) for name, weight in weights.items() if name not in self._by_rows}
-        self._unused = {shape: tf.Variable(tf.zeros(shape), trainable=False) for shape in sorted(shapes)}
+        self._momentum = {shape: tf.Variable(tf.zeros(shape), trainable=False) for shape in sorted(shapes)}
+        self._unused = list(self._momentum.values())
 
     def _move(self, gradients: Gradients, rate: Tensor, norm: Tensor) -> None:
         gradients = self._clipped(gradients, norm)
@@ -109,9 +129,9 @@ class RMSprop(Optimizer):
                 tf.raw_ops.ResourceApplyRMSProp(
                     var=weight.handle,
                     ms=self.slots[f"mean_square/{name}"].handle,
-                    mom=self._unused[tuple(weight.shape)].handle,
+                    mom=self._momentum[tuple(weight.shape)].handle,
                     lr=self._rate(rate, name),
-                    rho=_RHO,
+                    rho=self._rho,
                     momentum=0.0,
                     epsilon=_RMSPROP_EPSILON,
                     grad=gradient,
@@ -120,10 +140,10 @@ class RMSprop(Optimizer):
             self._move_rows({name: gradients[name] for name in self._by_rows}, rate)
 
     def _move_rows(self, gradients: Gradients, rate: Tensor) -> None:
-        scale = _RHO * self.slots["scale_of_rows"]
+        scale = self._rho * self.slots["scale_of_rows"]
         for name, gradient in gradients.items():
             squares, rows = self.slots[f"mean_square/{name}"], gradient.indices
-            _add_to_rows(squares, rows, (1 - _RHO) / scale * gradient.values**2)
+            _add_to_rows(squares, rows, (1 - self._rho) / scale * gradient.values**2)
             mean = scale * tf.raw_ops.ResourceGather(resource=squares.handle, indices=rows, dtype=tf.float32)
             moves = -self._rate(rate, name) * gradient.values * tf.math.rsqrt(mean + _RMSPROP_EPSILON)
             _add_to_rows(self._weights[name], rows, moves)
@@ -140,7 +160,7 @@ class RMSprop(Optimizer):
 class Adam(Optimizer):
     moves_rows = False
 
-    def __init__(self, settings: TrainingSettings, weights: Mapping[str, Any], by_rows: Iterable[str] = ()) -> None:
+    def __init__(self, settings: TrainingSettings, weights: Mapping[str, Tensor], by_rows: Iterable[str] = ()) -> None:
         super().__init__(settings, weights, by_rows)
         self._add_slots("mean")
         self._add_slots("mean_square")
@@ -168,39 +188,57 @@ OPTIMIZERS: dict[str, type[Optimizer]] = {"sgd": Optimizer, "rmsprop": RMSprop, 
 
 
 def _shares_of_rate(names: Iterable[str], layer_decay: float) -> dict[str, float]:
-    """By weight: the whole rate at the output, and in each layer below less by that factor, least in the embedding."""
+    """Return for each weight the factor by which its learning rate is multiplied.
+
+    The factor is 1 for the output, and is multiplied by `layer_decay` in each layer below. It is smallest for the
+    embedding.
+    """
     found = {name: re.match(r"layer_(\d+)/", name) for name in names}
     above = 1 + max((int(each[1]) for each in found.values() if each), default=0)
     below_output = {name: above - int(each[1]) if each else 0 for name, each in found.items()}
     return {name: layer_decay ** (above if name == "embedding" else depth) for name, depth in below_output.items()}
 
 
-# Variables are changed through their handles: a replica may change its own copy so, and Keras and tf.distribute, which
-# would have all copies changed at one place, need not be asked.
+# The functions below update variables through their handles. This way, a replica can update its own copy. Keras and
+# tf.distribute would require that all copies are updated together.
 
 
-def _assign(variable: Any, value: Tensor) -> None:
+def _assign(variable: Tensor, value: Tensor) -> None:
     tf.raw_ops.AssignVariableOp(resource=variable.handle, value=value)
 
 
-def _subtract(variable: Any, value: Tensor) -> None:
+def _subtract(variable: Tensor, value: Tensor) -> None:
     tf.raw_ops.AssignSubVariableOp(resource=variable.handle, value=value)
 
 
-def add_to(variable: Any, value: Tensor) -> None:
+def add_to(variable: Tensor, value: Tensor) -> None:
     tf.raw_ops.AssignAddVariableOp(resource=variable.handle, value=value)
 
 
-def _add_to_rows(variable: Any, rows: Tensor, values: Tensor) -> None:
+def _add_to_rows(variable: Tensor, rows: Tensor, values: Tensor) -> None:
     tf.raw_ops.ResourceScatterAdd(resource=variable.handle, indices=rows, updates=values)
 
 
-def _values(gradient: Any) -> Tensor:
+def _norm(gradients: Gradients) -> Tensor:
+    return tf.sqrt(2 * tf.add_n([tf.nn.l2_loss(_values(gradient)) for gradient in gradients.values()]))
+
+
+def _values(gradient: Tensor) -> Tensor:
     return gradient.values if isinstance(gradient, tf.IndexedSlices) else gradient
 
 
-def _each_row_once(gradient: Any) -> Any:
-    """A gradient of rows in which none stands twice, so that its norm is that of the dense one."""
+def _with_values(gradient: Tensor, values: Tensor) -> Tensor:
+    """Return the gradient with other values, in the same rows if it has only some."""
+    if isinstance(gradient, tf.IndexedSlices):
+        return tf.IndexedSlices(values, gradient.indices, gradient.dense_shape)
+    return values
+
+
+def _each_row_once(gradient: Tensor) -> Tensor:
+    """Return a gradient in which each row occurs only once, so that its norm equals that of the dense gradient.
+
+    Rows that occur several times are added up. A dense gradient is returned unchanged.
+    """
     if not isinstance(gradient, tf.IndexedSlices):
         return gradient
     rows, places = tf.unique(gradient.indices)

@@ -1,10 +1,11 @@
-"""What one sees in the terminal while it learns: the plan, a bar, a line and a sample an epoch.
+"""The progress of a training in the terminal: the plan, two bars, and a line and a sample for each epoch.
 
-Where the output is no terminal, there are plain lines instead of a bar.
+If the output is not a terminal, plain lines replace the bars.
 """
 
 import shlex
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from rich.console import Console
@@ -15,147 +16,156 @@ from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
-from wordgen.evaluation.in_words import perplexity_in_words, shown_perplexity
+from wordgen.evaluation.figures import perplexity_in_words, shown_perplexity
 from wordgen.files import shown_size
+from wordgen.generation.settings import WHOLE_PIECE
 from wordgen.settings import flag_name
-from wordgen.training.live import LiveDisplay
+from wordgen.text.tokenizers import OF_MUSIC
 from wordgen.training.memory import peak_memory
-from wordgen.training.notebook import NotebookLive
-from wordgen.training.plan_words import plan_in_words
-from wordgen.training.reports import (
-    Begun,
-    Ending,
-    EpochReport,
-    Observer,
-    Plan,
-    Speed,
-    StepReport,
-    shown_duration,
-)
-from wordgen.training.standing import Standing
-from wordgen.training.transfer import TransferDisplay, bytes_bar, tokens_bar
+from wordgen.training.observers import Observer
+from wordgen.training.plan import Plan, plan_in_words
+from wordgen.training.reports import Begun, Ending, EpochReport, SampleReport, Speed, StepReport, shown_duration
+from wordgen.training.screen import LiveDisplay, LiveStatus, NotebookLive, TransferDisplay, bytes_bar, tokens_bar
 
 _SECONDS_BETWEEN_LINES = 10
 _SAMPLE_WIDTH = 300
 _MOST_LINES_SHOWN = 40
-"""With more in its list, TensorBoard begins with none of them ticked, in Scalars and in Text."""
+"""If its list of runs is longer, TensorBoard selects none of them at first, in Scalars and in Text."""
 _LINES_OF_A_RUN = 3
+_STOPPED_EARLY = "The model is not yet better than word frequencies, because it was stopped early.\n"
 
 
 class TerminalProgress(Observer):
     def __init__(self, console: Console, writing_command: str = "python -m wordgen generate") -> None:
-        """`writing_command` is how the user would call what writes with the model."""
+        """`writing_command` is the command with which the user generates text with the model."""
         self._console = console
         self._writing_command = writing_command
         self._training_command = writing_command.replace("generate", "train")
         self._transfer = TransferDisplay(console)
         self._live: Live | NotebookLive | None = None
         self._draws = console.is_terminal or console.is_jupyter
-        self._encoding: Progress | None = None
-        self._indexing: Progress | None = None
-        self._plan: Plan | None = None
+        self._bars: dict[str, Progress] = {}
+        self._planned: Plan | None = None
         self._said = time.monotonic()
-        self._standing: Standing | None = None
+        self._begun: LiveStatus | None = None
+
+    @property
+    def _plan(self) -> Plan:
+        assert self._planned is not None
+        return self._planned
+
+    @property
+    def _status(self) -> LiveStatus:
+        assert self._begun is not None
+        return self._begun
 
     def downloading(self, file: str, done: int, total: int) -> None:
         self._transfer.tell(file, done, total)
 
     def encoding(self, done: int, size: int) -> None:
-        if not self._console.is_terminal:
-            if time.monotonic() - self._said > _SECONDS_BETWEEN_LINES:
-                self._said = time.monotonic()
-                self._console.print(f"Reading the text: {shown_size(done)} of {shown_size(size)}", highlight=False)
-            return
-        if self._encoding is None:
-            self._encoding = bytes_bar(self._console, "Reading the text", size)
-            self._encoding.start()
-        self._encoding.update(self._encoding.task_ids[0], completed=done)
+        told = f"{shown_size(done)} of {shown_size(size)}"
+        self._show_bar("Reading the text", bytes_bar, done, size, told)
 
     def planned(self, plan: Plan) -> None:
-        if self._encoding is not None:
-            self._encoding.stop()
-        self._plan = plan
+        self._stop_bars()
+        self._planned = plan
         self._console.print(_plan_table(plan))
 
     def starting(self) -> None:
         self._console.print("Starting TensorFlow. Ctrl-C ends the training and keeps the best model.", style="dim")
 
     def indexing(self, done: int, size: int) -> None:
+        self._show_bar("Indexing the text", tokens_bar, done, size, f"{done:,} of {size:,} tokens")
+
+    def _show_bar(
+        self, doing: str, make: Callable[[Console, str, int], Progress], done: int, size: int, told: str
+    ) -> None:
+        """Move a bar to `done`. The first call makes it.
+
+        If the output is no terminal, there is no bar. Then a line with `told` is printed every ten seconds.
+        """
         if not self._console.is_terminal:
-            if time.monotonic() - self._said > _SECONDS_BETWEEN_LINES:
-                self._said = time.monotonic()
-                self._console.print(f"Indexing the text: {done:,} of {size:,} tokens", highlight=False)
+            self._say(f"{doing}: {told}")
             return
-        if self._indexing is None:
-            self._indexing = tokens_bar(self._console, "Indexing the text", size)
-            self._indexing.start()
-        self._indexing.update(self._indexing.task_ids[0], completed=done)
+        if doing not in self._bars:
+            self._bars[doing] = make(self._console, doing, size)
+            self._bars[doing].start()
+        bar = self._bars[doing]
+        bar.update(bar.task_ids[0], completed=done)
 
     def begun(self, begun: Begun) -> None:
-        assert self._plan is not None
         self._stop_bars()
-        self._standing = Standing(begun, self._plan.steps_per_epoch)
-        self._console.print(f"Learning on {begun.devices}, in {begun.precision}.", style="dim", highlight=False)
-        if self._plan.settings.time_budget is not None:
-            self._console.print(
-                f"Steps that {self._plan.settings.time_budget} are enough for: {begun.last_step:,}.",
-                style="dim",
-                highlight=False,
-            )
+        self._begun = LiveStatus(begun, self._plan.steps_per_epoch)
+        self._console.print(f"Training on {begun.devices}, in {begun.precision}.", style="dim", highlight=False)
+        if (budget := self._plan.settings.time_budget) is not None:
+            enough = f"The time budget of {budget} is enough for {begun.last_step:,} steps."
+            self._console.print(enough, style="dim", highlight=False)
 
     def measured(self, begun: Begun, speed: Speed) -> None:
-        assert self._plan is not None
         self._console.print(_speed_table(self._plan, begun, speed))
-        self._console.print("Nothing was learned or kept. Without --dry-run it begins.")
+        self._console.print("No model was trained or saved. To begin the training, leave out --dry-run.")
 
     def stepped(self, report: StepReport) -> None:
-        assert self._standing is not None
-        self._standing.stepped(report)
+        self._status.stepped(report)
+        every = self._plan.settings.log_every
+        if every is not None and (report.first or report.step % every == 0):
+            self._say_progress(must=True)
         if self._draws:
-            self._show_live(self._standing)
-        else:
-            self._say_where_it_stands(self._standing, must=report.first)
+            self._show_live()
+        elif every is None:
+            self._say_progress(must=report.first)
 
     def validating(self, done: int, batches: int) -> None:
-        assert self._standing is not None
-        self._standing.validating(done, batches)
+        self._status.validating(done, batches)
         if self._draws:
-            self._show_live(self._standing)
+            self._show_live()
         else:
-            self._say_where_it_stands(self._standing)
+            self._say_progress()
+
+    def validated(self, report: EpochReport) -> None:
+        self._status.validated_within(report)
+        self._say_validation(report)
+
+    def sampled(self, report: SampleReport) -> None:
+        self._status.sampled(report)
+        if self._draws:
+            self._show_live()
+        else:
+            self._console.print(f"epoch {report.epoch}, step {report.step:,}: sample", highlight=False)
+            self._show_sample()
 
     def epoch_ended(self, report: EpochReport) -> None:
-        assert self._standing is not None
-        self._standing.epoch_ended(report)
-        mark = "  best so far" if report.best else ""
-        mark += "  averaged" if report.averaged else ""
-        self._console.print(
-            f"[bold]epoch {report.epoch}[/]: perplexity train {shown_perplexity(report.train_perplexity)}, "
-            f"valid [bold]{shown_perplexity(report.valid_perplexity)}[/] ({shown_duration(report.seconds)}){mark}",
-            highlight=False,
-        )
+        self._status.epoch_ended(report)
+        self._say_validation(report)
         if not self._draws:
             self._show_sample()
 
+    def _say_validation(self, report: EpochReport) -> None:
+        mark = "  best so far" if report.best else ""
+        mark += "  averaged weights" if report.averaged else ""
+        self._console.print(
+            f"[bold]{report.place}[/]: perplexity train {shown_perplexity(report.train_perplexity)}, "
+            f"valid [bold]{shown_perplexity(report.valid_perplexity)}[/] ({shown_duration(report.seconds)}){mark}",
+            highlight=False,
+        )
+
     def _show_sample(self) -> None:
-        """The newest."""
-        sample = None if self._standing is None else self._standing.sample
-        if sample is not None:
+        """Print the newest sample, at most 300 characters of it."""
+        if (sample := self._status.sample) is not None:
             short = sample.text if len(sample.text) < _SAMPLE_WIDTH else sample.text[:_SAMPLE_WIDTH] + " ..."
             self._console.print(Padding(Text(short, style="italic dim"), (0, 2)))
 
     def stopping(self) -> None:
-        when = "Stopping" if self._plan is None else "Stopping after this step"
-        self._console.print(f"{when} ... (Ctrl-C again: at once)")
+        when = "Stopping" if self._planned is None else "Stopping after this step"
+        self._console.print(f"{when} ... (press Ctrl-C again to stop at once)")
 
     def warned(self, sentence: str) -> None:
         self._console.print(f"[yellow]Warning:[/] {escape(sentence)}", highlight=False)
 
     def ended(self, ending: Ending) -> None:
-        assert self._plan is not None
         was_live = self._live is not None
         self._stop_bars()
-        if was_live:  # its sample has gone with it
+        if was_live:  # the sample disappeared together with the live display
             self._show_sample()
         say = self._console.print
         stopped = "Stopped as you asked" if ending.stopped else f"Done ({ending.reason})"
@@ -164,21 +174,20 @@ class TerminalProgress(Observer):
             factor = ending.unigram_perplexity / ending.best.valid_perplexity
             best = perplexity_in_words(ending.best.valid_perplexity, ending.off)
             say(
-                f"Best valid perplexity (less is better): [bold]{best}[/] "
-                f"(epoch {ending.best.epoch}). "
+                f"Best validation perplexity (lower is better): [bold]{best}[/] ({ending.best.place}). "
                 f"Word frequencies alone: {shown_perplexity(ending.unigram_perplexity)}, {factor:,.2f} times as much.",
                 highlight=False,
             )
             say(self._advice(ending, factor), highlight=False, end="")
         if not ending.model_kept:
-            say("No model of this run is kept: it ended too early.")
+            say("No model of this run was saved, because the run ended too early.")
             return
-        say(f"The model lies in {escape(str(self._plan.folder))}", highlight=False, soft_wrap=True)
+        say(f"The model is in {escape(str(self._plan.folder))}", highlight=False, soft_wrap=True)
         if ending.stopped:
-            say("Go on with it:  " + escape(f"{self._training_command} --resume {self._plan.run}"), soft_wrap=True)
-        say("\nLet it write:   " + escape(self._command_to_try(ending)), highlight=False, soft_wrap=True)
+            say("Continue:       " + escape(self._resuming_command), soft_wrap=True)
+        say("\nWrite text:     " + escape(self._command_to_try(ending)), highlight=False, soft_wrap=True)
         curves = f"tensorboard --logdir {shlex.quote(str(folder_of_curves(self._plan.folder)))}"
-        say("See its curves: " + escape(curves), highlight=False, soft_wrap=True)
+        say("Show curves:    " + escape(curves), highlight=False, soft_wrap=True)
 
     def page_written(self, page: Path) -> None:
         self._console.print("Report:         " + escape(str(page)), highlight=False, soft_wrap=True)
@@ -187,61 +196,78 @@ class TerminalProgress(Observer):
         self._stop_bars()
 
     def _advice(self, ending: Ending, factor: float) -> str:
-        assert self._plan is not None
         if ending.stopped:
-            return "" if factor > 1 else "So far it knows less than word frequencies say: it was stopped early.\n"
+            return "" if factor > 1 else _STOPPED_EARLY
         if ending.still_falling:
-            return f"It was still getting better when it ended. {escape(self._how_to_learn_longer())}\n"
+            return f"The model was still improving when the run ended. {escape(self._how_to_train_longer())}\n"
         if factor < 1:
-            return "That is worse than counting words: try more epochs, or a smaller --batch-size.\n"
+            return "The model is worse than word frequencies: try more epochs or a smaller --batch-size.\n"
         if factor < 1.1:
-            return "That is hardly better than counting words: try a smaller --batch-size, or take more text.\n"
+            return "The model is hardly better than word frequencies: try a smaller --batch-size or more text.\n"
         return ""
 
-    def _how_to_learn_longer(self) -> str:
-        assert self._plan is not None
+    def _how_to_train_longer(self) -> str:
         longer = " ".join(f"{flag_name(name)} {value}" for name, value in self._plan.settings.longer().items())
-        if self._plan.settings.settled:
-            return f"For a better one train anew with {longer}."
-        return f"To give it more epochs:  {self._training_command} --resume {self._plan.run} {longer}"
+        if self._plan.settings.has_fixed_steps:
+            return f"For a better model, train a new run with {longer}."
+        return f"To train for more epochs:  {self._resuming_command} {longer}"
+
+    @property
+    def _resuming_command(self) -> str:
+        return f"{self._training_command} --resume {self._name_of_run}"
+
+    @property
+    def _name_of_run(self) -> str:
+        """The name of the run as words of a command, with the flag `--models` if it is not in saved_models."""
+        return f"{self._plan.run} {self._plan.models_flag}".rstrip()
 
     def _command_to_try(self, ending: Ending) -> str:
-        assert self._plan is not None
+        command = f"{self._writing_command} --model {self._name_of_run}"
+        if self._plan.text.tokenizer in OF_MUSIC:
+            return f"{command} {shlex.join(WHOLE_PIECE)}"
         seed = f"--seed {shlex.quote(ending.word_to_try)} " if ending.word_to_try else ""
-        return f"{self._writing_command} --model {self._plan.run} {seed}--mode sample"
+        return f"{command} {seed}--mode sample"
 
-    def _say_where_it_stands(self, standing: Standing, *, must: bool = False) -> None:
-        """A line every few seconds."""
+    def _say_progress(self, *, must: bool = False) -> None:
+        """Print a line if the last one is more than ten seconds old, or in any case with `must`."""
+        left = self._status.seconds_left
+        limit = "" if left is None else f", at most {shown_duration(left)} left"
+        self._say(f"{self._status.place} {self._status.words}{limit}", must=must)
+
+    def _say(self, sentence: str, *, must: bool = False) -> None:
         if must or time.monotonic() - self._said > _SECONDS_BETWEEN_LINES:
             self._said = time.monotonic()
-            left = standing.seconds_left
-            told = "" if left is None else f" {shown_duration(left)} left at most"
-            self._console.print(f"{standing.place} {standing.words}{told}", highlight=False)
+            self._console.print(sentence, highlight=False)
 
-    def _show_live(self, standing: Standing) -> None:
+    def _show_live(self) -> None:
         if self._console.is_jupyter:
-            self._live = self._live or NotebookLive(LiveDisplay(standing), self._console.width)
+            self._live = self._live or NotebookLive(LiveDisplay(self._status), self._console.width)
             self._live.refresh()
         elif self._live is None:
-            self._live = Live(LiveDisplay(standing), console=self._console, transient=True)
+            self._live = Live(LiveDisplay(self._status), console=self._console, transient=True)
             self._live.start()
 
     def _stop_bars(self) -> None:
         self._transfer.close()
-        for shown in (self._encoding, self._indexing, self._live):
-            if shown is not None:
-                shown.stop()
-        self._encoding = self._indexing = self._live = None
+        for bar in self._bars.values():
+            bar.stop()
+        if self._live is not None:
+            self._live.stop()
+        self._bars, self._live = {}, None
 
 
 def folder_of_curves(run: Path) -> Path:
-    """What TensorBoard is to look into: all that lies beside a run, as long as it shows that from the beginning."""
+    """Return the folder for TensorBoard's `--logdir`.
+
+    This is the folder that contains the run, so that TensorBoard shows its other runs, too. If they are too many for
+    TensorBoard to select them at first, it is the folder of the run. A run is three lines in the list of TensorBoard.
+    """
     beside = {path.parent for path in (*run.parent.glob("*/train"), *run.parent.glob("*/*/train"))}
     return run.parent if _LINES_OF_A_RUN * len(beside | {run}) <= _MOST_LINES_SHOWN else run
 
 
 class QuietProgress(Observer):
-    """Says nothing but what went wrong."""
+    """Prints warnings only."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -252,21 +278,21 @@ class QuietProgress(Observer):
 
 def _plan_table(plan: Plan) -> Table:
     table = Table(title=f"Plan for {plan.run}", title_justify="left", show_header=False, box=None, padding=(0, 2, 0, 0))
-    for what, told in plan_in_words(plan):
-        table.add_row(what, escape(told))
+    for subject, text in plan_in_words(plan):
+        table.add_row(subject, escape(text))
     return table
 
 
 def _speed_table(plan: Plan, begun: Begun, speed: Speed) -> Table:
-    """What a dry run has measured."""
+    """Return a table of what a dry run has measured."""
     epochs = -(-begun.last_step // plan.steps_per_epoch)
     table = Table(title="Measured", title_justify="left", show_header=False, box=None, padding=(0, 2, 0, 0))
-    table.add_row("learning on", f"{begun.devices}, in {begun.precision}")
+    table.add_row("devices", f"{begun.devices}, in {begun.precision}")
     table.add_row("speed", f"{speed.tokens_per_second:,.0f} tokens/s ({speed.steps} steps of {speed.step:.3f} s)")
-    table.add_row("first step", f"{speed.first_step:.1f} s more, to build the graph")
-    table.add_row("memory", f"{peak_memory() / 2**30:.1f} GiB in use at most")
+    table.add_row("first step", f"takes {speed.first_step:.1f} s longer, to build the graph")
+    table.add_row("memory", f"at most {peak_memory() / 2**30:.1f} GiB in use")
     epoch = shown_duration(speed.seconds(plan.steps_per_epoch, 1) - speed.first_step)
-    table.add_row("an epoch", f"{plan.steps_per_epoch:,} steps, {epoch} with validating and saving")
+    table.add_row("one epoch", f"{plan.steps_per_epoch:,} steps, {epoch} with validation and saving")
     whole = shown_duration(speed.seconds(begun.last_step, epochs))
-    table.add_row("the whole run", f"{begun.last_step:,} steps in {epochs:,} epochs, {whole} at most")
+    table.add_row("the whole run", f"{begun.last_step:,} steps in {epochs:,} epochs, at most {whole}")
     return table

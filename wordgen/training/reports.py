@@ -1,90 +1,170 @@
-"""What is known of a run before, while and after it learns; and who wants to be told."""
+"""What a training reports: its beginning, steps, epochs, samples and end, and the speed that a dry run measures."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
-
-from wordgen.architecture import Architecture
-from wordgen.bundle import HeadStart
-from wordgen.corpora.catalogue import LineBreaks, UnitKind
-from wordgen.corpora.published import Split
-from wordgen.dataset.ids import SplitStatistics
-from wordgen.errors import SettingError
-from wordgen.text.settings import TokenizerName
-from wordgen.training.memory import Memory
-from wordgen.training.settings import TrainingSettings
 
 
 @dataclass(frozen=True)
-class Plan:
-    """All that is settled before the first step."""
+class StepReport:
+    """The result of one step."""
 
-    run: str
-    folder: Path
-    corpus: str
-    source: str
-    """Where the text lies."""
-    recipe: str | None
-    """Where its settings come from, and what for."""
-    notes: tuple[str, ...]
-    """How it was read, in short sentences."""
-    unit: UnitKind
-    line_breaks: LineBreaks
-    fold_width: bool
-    tokenizer: TokenizerName
-    fingerprint: str
-    """Of the ids that the corpus became."""
-    statistics: dict[Split, SplitStatistics]
-    types: int
-    special_symbols: int
-    """How many symbols of the vocabulary are no words of the text."""
-    architecture: Architecture
-    settings: TrainingSettings
-    steps_per_epoch: int
+    epoch: int
+    step_in_epoch: int
+    step: int
+    loss: float
+    """The mean loss of the step's counted targets, in nats."""
+    gradient_norm: float
+    """The global norm of the gradient, before it was clipped."""
+    learning_rate: float
+    tokens: int
+    """The number of counted targets of the step."""
+    seconds: float
+    """The duration of the step: the duration of the call it was part of, divided by the number of steps."""
+    first: bool
+    """Whether this is the first step of this process. Most of its time is spent on building the graph."""
 
-    workers: int = 1
-    """Among how many processes each batch is shared."""
-    devices: int = 1
-    """Among how many parts of a process's CPU its rows are shared."""
-    head_start: HeadStart | None = None
-    """The model whose weights it begins with."""
-    beginning: str | None = None
-    """What it begins from and what that has read, or why from nothing; where there is something to say."""
+
+@dataclass(frozen=True)
+class Sample:
+    """A text that the model generated during the training. Prompts and random seed are the same each time."""
+
+    mode: str
+    text: str
+    seed: str = ""
+    """The prompt. An empty string if the text begins like a new passage of the corpus."""
+
+
+@dataclass(frozen=True)
+class SampleReport:
+    """The texts that the model has generated at a step, and figures about them."""
+
+    epoch: int
+    step: int
+    samples: tuple[Sample, ...] = field(default=(), repr=False)
+    distinct_2: float | None = None
+    """The share of different pairs among all pairs of neighbouring tokens, in texts drawn by the model's probabilities.
+
+    A word that is spelled out counts as one token. None if there are no pairs.
+    """
+    longest_copy: int | None = None
+    """The length in tokens of the longest match between these texts and the training text.
+
+    A word that is spelled out counts as one token. None if the training text is too large to search it.
+    """
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpochReport(SampleReport):
+    """The result of one epoch, or of a validation within an epoch, which has no samples."""
+
+    train_perplexity: float
+    valid_perplexity: float
+    best: bool
+    """Whether the validation perplexity was lower than in all validations before."""
+    seconds: float
+    averaged: bool = False
+    """Whether the validated weights are the average over many steps."""
+    within: bool = False
+    """Whether this is a validation within the epoch. The other figures are then those of the epoch so far."""
+    best_within: bool = False
+    """At the end of an epoch: whether a validation within it was better than all before."""
 
     @property
-    def memory(self) -> Memory:
-        """What each worker needs of its machine."""
-        tokens: dict[Split, int] = {split: counted.symbols for split, counted in self.statistics.items()}
-        return Memory.of(self.architecture, self.settings, tokens, self.workers, self.devices)
+    def place(self) -> str:
+        """The epoch in words, and within an epoch also the step."""
+        return f"epoch {self.epoch}, step {self.step:,}" if self.within else f"epoch {self.epoch}"
 
-    def check_memory(self, given: int) -> None:
-        """Refuse a network that the machine cannot hold, before it tries."""
-        needed = self.memory.all
-        if needed > given:
-            raise SettingError(
-                f"This network has {self.architecture.parameters:,} parameters and needs about {needed / 2**30:,.1f} "
-                f"GiB to learn, but there are {given / 2**30:,.1f} GiB of memory: take fewer --units, --layers or "
-                "words, or a smaller --batch-size or --seq-len; with large vocabularies --sampled-output helps. "
-                "--force-memory tries it all the same."
-            )
+
+def best_of(reports: Iterable[EpochReport]) -> EpochReport | None:
+    """Return the report of the best validation: the last one that was better than all before. None if there is none."""
+    return max((each for each in reports if each.best), key=lambda each: each.step, default=None)
+
+
+def in_order(reports: Iterable[EpochReport]) -> list[EpochReport]:
+    """Return the reports in the order of their steps."""
+    return sorted(reports, key=lambda each: each.step)
+
+
+@dataclass(frozen=True)
+class Begun:
+    """What is known as soon as TensorFlow runs and all workers have joined."""
+
+    devices: str
+    """The devices that train, in words."""
+    precision: str
+    last_step: int
+    """The last step of the run. It may end earlier."""
+    first_step: int = 1
+    """The number of the next step. Greater than 1 if the run is resumed."""
+    done: tuple[EpochReport, ...] = ()
+    """The reports of the epochs that were finished before."""
+    validations: tuple[EpochReport, ...] = ()
+    """The reports of the validations within epochs that were finished before."""
+    sampled: int = 0
+    """The last step within an epoch after which samples were written. 0 if there is none."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The result of the training loop."""
+
+    reason: str
+    """Why the loop ended, in words."""
+    epochs: tuple[EpochReport, ...]
+    """The reports of all validated epochs. The last epoch may be incomplete."""
+    whole_epochs: int
+    """The number of complete epochs."""
+    stopped: bool = False
+    """Whether the user stopped it."""
+    validations: tuple[EpochReport, ...] = ()
+    """The reports of all validations within epochs."""
+
+    @property
+    def best(self) -> EpochReport | None:
+        return best_of((*self.epochs, *self.validations))
+
+
+@dataclass(frozen=True)
+class Ending:
+    """The result of a run."""
+
+    reason: str
+    """Why the run ended, in words."""
+    stopped: bool
+    """Whether the user stopped it."""
+    model_kept: bool
+    best: EpochReport | None
+    """The report of the best validation."""
+    unigram_perplexity: float
+    """The validation perplexity of word frequencies alone."""
+    word_to_try: str | None
+    """A word of the vocabulary that is a good prompt."""
+    seconds: float
+    still_falling: bool = False
+    """Whether the validation perplexity was still falling when the run ended."""
+    off: float | None = None
+    """How far the best validation perplexity may be off, with 95% certainty. None if not measured."""
 
 
 @dataclass(frozen=True)
 class Speed:
-    """Measured with real steps, in seconds but for the tokens."""
+    """The speed of a training, measured with real steps. All durations are in seconds."""
 
     steps: int
-    """How many were measured."""
+    """The number of steps that were measured."""
     tokens_per_second: float
     first_step: float
-    """It makes the graph."""
+    """The duration of the first step, which builds the graph."""
     step: float
+    """The mean duration of a later step."""
     epoch_end: float
-    """Validating, writing samples and saving."""
+    """The time for validation, samples and saving after an epoch."""
+    within: float = 0.0
+    """The time for validations and samples within epochs, divided by the number of steps."""
 
     def seconds(self, steps: int, epochs: int) -> float:
-        """A run of so many steps and epochs, which begins by making the graph."""
-        return self.first_step + steps * self.step + epochs * self.epoch_end
+        """Return the expected duration of a run in seconds, including the time to build the graph."""
+        return self.first_step + steps * (self.step + self.within) + epochs * self.epoch_end
 
 
 def shown_duration(seconds: float) -> str:
@@ -93,163 +173,3 @@ def shown_duration(seconds: float) -> str:
     if hours:
         return f"{hours} h {minutes:02d} min"
     return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
-
-
-@dataclass(frozen=True)
-class StepReport:
-    epoch: int
-    step_in_epoch: int
-    step: int
-    loss: float
-    """Mean loss (nats) of the step's counted targets."""
-    gradient_norm: float
-    learning_rate: float
-    symbols: int
-    seconds: float
-    first: bool
-    """The first step of this process, whose time goes into making the graph."""
-
-
-@dataclass(frozen=True)
-class Sample:
-    """A text written by the model as it was at that moment, always from the same seed."""
-
-    mode: str
-    text: str
-    seed: str = ""
-    """Nothing where the text begins anew, as a unit of the corpus does."""
-
-
-@dataclass(frozen=True)
-class Written:
-    """What the model writes at the end of an epoch."""
-
-    samples: tuple[Sample, ...] = ()
-    distinct_2: float | None = None
-    """Of some texts drawn by its own odds: the share of pairs of symbols that are different ones."""
-    longest_copy: int | None = None
-    """How many symbols of these in a row stand in the training text, at most."""
-
-
-@dataclass(frozen=True)
-class EpochReport:
-    epoch: int
-    step: int
-    train_perplexity: float
-    valid_perplexity: float
-    best: bool
-    seconds: float
-    samples: tuple[Sample, ...] = field(repr=False)
-    averaged: bool = False
-    """Whether the weights that were measured are the average of many steps'."""
-    distinct_2: float | None = None
-    longest_copy: int | None = None
-    """Both as they are of what was `Written`."""
-
-
-@dataclass(frozen=True)
-class Begun:
-    """What is known once TensorFlow and all workers are there."""
-
-    devices: str
-    """What learns, in words."""
-    precision: str
-    last_step: int
-    """Where the run ends at the latest."""
-    first_step: int = 1
-    """The step that comes next: a later one where a run goes on."""
-    done: tuple[EpochReport, ...] = ()
-    """The epochs that were measured before."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How far the loop has come."""
-
-    reason: str
-    """Why it went no further, in words."""
-    epochs: tuple[EpochReport, ...]
-    whole_epochs: int
-    stopped: bool = False
-    """Whether the user stopped it."""
-
-    @property
-    def best(self) -> EpochReport | None:
-        return next((epoch for epoch in reversed(self.epochs) if epoch.best), None)
-
-
-@dataclass(frozen=True)
-class Ending:
-    reason: str
-    """Why it ended, in words."""
-    stopped: bool
-    """Whether the user stopped it."""
-    model_kept: bool
-    best: EpochReport | None
-    unigram_perplexity: float
-    word_to_try: str | None
-    seconds: float
-    still_falling: bool = False
-    """Whether the valid perplexity was, when the run ended."""
-    off: float | None = None
-    """How far the best valid perplexity may be off, with 95% certainty, where that was found out."""
-
-
-class Observer:
-    """Told what happens in a run; override what you care about. `step` and `epoch` count from 1."""
-
-    def downloading(self, file: str, done: int, total: int) -> None:
-        """So many bytes of a file of the text are here; told at its beginning, on the way, and when it is whole."""
-
-    def encoding(self, done: int, size: int) -> None:
-        """So many bytes of the text are cut into symbols."""
-
-    def planned(self, plan: Plan) -> None:
-        """What the run is to be is settled."""
-
-    def starting(self) -> None:
-        """There is something to learn, and TensorFlow is being started, which takes seconds."""
-
-    def indexing(self, done: int, size: int) -> None:
-        """So many places of the training text are in the copy index."""
-
-    def begun(self, begun: Begun) -> None:
-        """The first step comes next."""
-
-    def measured(self, begun: Begun, speed: Speed) -> None:
-        """A dry run has found out how fast it would go."""
-
-    def stepped(self, report: StepReport) -> None:
-        """One step is done."""
-
-    def validating(self, done: int, batches: int) -> None:
-        """So many batches of the valid part are measured, after an epoch or a stop."""
-
-    def epoch_ended(self, report: EpochReport) -> None:
-        """One epoch is done and measured."""
-
-    def model_saved(self, report: EpochReport) -> None:
-        """The model of the best epoch so far is saved: at once, or later where the disk was full."""
-
-    def stopping(self) -> None:
-        """The user wants the run to end; the step under way is finished first."""
-
-    def warned(self, sentence: str) -> None:
-        """Something went wrong that does not end the run."""
-
-    def ended(self, ending: Ending) -> None:
-        """The run is over and its best model is saved."""
-
-    def page_written(self, page: Path) -> None:
-        """All that one may want to show of the run stands on a page."""
-
-    def close(self) -> None:
-        """Called last, however the run ended."""
-
-
-def warner(observers: Sequence[Observer]) -> Callable[[str], None]:
-    def warn(sentence: str) -> None:
-        for observer in observers:
-            observer.warned(sentence)
-
-    return warn

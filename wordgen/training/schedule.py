@@ -1,6 +1,6 @@
-"""When a run ends, and the learning rate of every step: functions of where it stands and how its epochs went.
+"""The end of a run and the learning rate of every step, as functions of the position and the reports of past epochs.
 
-Nothing here remembers anything, so a resumed run has the rates of one that never stopped.
+These functions keep no state, so a resumed run has the same learning rates as a run that was never interrupted.
 """
 
 from collections.abc import Sequence
@@ -22,31 +22,37 @@ class Schedule:
     settings: TrainingSettings
     steps_per_epoch: int
     last_step: int
-    """Of the whole run as it is planned."""
+    """The last step of the whole run, as planned. `patience` may end the run earlier."""
 
     @classmethod
     def of(cls, settings: TrainingSettings, steps_per_epoch: int, position: Position) -> "Schedule":
-        """That of a run which stands there: a time budget has settled its last step, or else its epochs do."""
+        """Return the schedule of a run at this position.
+
+        The last step comes from the position if a time budget has settled it, and otherwise from the number of epochs.
+        """
         return cls(settings, steps_per_epoch, position.last_step or settings.epochs * steps_per_epoch)
 
     def reason_to_end(self, position: Position) -> str | None:
-        """Why a run that stands there has nothing left to do, if it has nothing."""
+        """Return why a run at this position is finished, in words. None if it is not finished."""
         if (position.epoch - 1) * self.steps_per_epoch >= self.last_step:
-            return "all epochs done" if self.settings.budget is None else "the time is up"
+            return "all epochs done" if self.settings.budget is None else "time budget used up"
         if position.epoch - 1 - position.best_epoch >= self.settings.patience:
-            return f"no better for {self.settings.patience} epochs"
+            epochs = self.settings.patience
+            return f"no improvement for {epochs} epoch{'' if epochs == 1 else 's'}"
         return None
 
     def rate(self, step: int, epochs: Sequence[EpochReport]) -> float:
-        """The learning rate of a step (from 1), after the epochs so far."""
-        return self.settings.first_learning_rate * self._warmth(step) * self._share(step, epochs)
+        """Return the learning rate of a step. Steps count from 1. `epochs` are the reports of the epochs before it."""
+        warm_up = min(1.0, step / self._warm_up) if self._warm_up else 1.0
+        return self.settings.first_learning_rate * warm_up * self._share(step, epochs)
 
     def averaging_begins(self, epochs: Sequence[EpochReport]) -> int | None:
-        """The step after which the weights of all steps are averaged; nothing before that is known.
+        """Return the step after which the weights of all steps are averaged. None as long as it is not known.
 
-        It is the last step of the first epoch that is worse than the best of the epochs before it, the last
-        `average_after` of them left out, as AWD-LSTM has it: with a constant rate, weights then move around a better
-        place than any of them is. This looks at every epoch, so ask once an epoch and not in each step.
+        Averaging begins as in AWD-LSTM: after the last step of the first epoch that is worse than the best of the
+        epochs before it, where the last `average_after` of these do not count. With a constant learning rate, the
+        weights then move around a point that is better than any of them. This function looks at all epochs, so call it
+        once per epoch and not in each step.
         """
         if self.settings.average_after is None:
             return None
@@ -66,14 +72,11 @@ class Schedule:
                 epochs_before = (step - 1) // self.steps_per_epoch
                 return decay ** max(0, epochs_before + 1 - self.settings.decay_after)
             case "plateau":
-                return decay ** sum(not epoch.best for epoch in epochs)
+                return decay ** sum(not (epoch.best or epoch.best_within) for epoch in epochs)
             case "cosine":
                 begin = self._warm_up
                 done = min(1.0, max(0, step - begin) / max(1, self.last_step - begin))
                 return _COSINE_ENDS_AT + (1 - _COSINE_ENDS_AT) * (1 + cos(pi * done)) / 2
-
-    def _warmth(self, step: int) -> float:
-        return min(1.0, step / self._warm_up) if self._warm_up else 1.0
 
     @property
     def _warm_up(self) -> int:

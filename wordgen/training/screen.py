@@ -1,18 +1,39 @@
-"""The screen, which may go away: a training goes on when its log's disk is full or its reader has left."""
+"""What is drawn with rich: the console, progress bars, and the status of a training in a terminal or a notebook."""
 
+import io
+import math
 import os
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from html import escape as escape_html
 from typing import Any, TextIO, cast
 
-from rich.console import Console, ConsoleOptions, RenderableType
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.markup import escape
+from rich.padding import Padding
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+from rich.progress_bar import ProgressBar
 from rich.segment import Segment
+from rich.table import Table
+from rich.text import Text
 
-from wordgen.printing import plain
+from wordgen.errors import plain
+from wordgen.evaluation.figures import shown_perplexity
+from wordgen.training.reports import Begun, EpochReport, SampleReport, StepReport, best_of, in_order, shown_duration
 
 
 class Screen(Console):
-    """A console that writes no control characters but its own."""
+    """A console that replaces control characters in the text it prints. Those that rich itself adds are kept."""
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
         for segment in super().render(renderable, options):
@@ -20,13 +41,15 @@ class Screen(Console):
 
 
 def screen(stream: TextIO | None = None) -> Screen:
-    return Screen(file=cast(TextIO, _Forgiving(sys.stdout if stream is None else stream)))
+    """Return a console that writes to a stream, by default standard output, and ignores errors of the stream."""
+    return Screen(file=cast(TextIO, _WithoutErrors(sys.stdout if stream is None else stream)))
 
 
 def hide_native_notes() -> None:
-    """Keep what TensorFlow's native code writes to standard error off the screen, past Python's own.
+    """Hide what TensorFlow's native code writes to standard error. What Python writes to it is still shown.
 
-    It tells at length how the network between the workers fares. A TF_CPP_MIN_LOG_LEVEL of one's own shows it.
+    With several workers, the native code writes long messages about the connections between them. If the user has set
+    TF_CPP_MIN_LOG_LEVEL, this function does nothing.
     """
     if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
         return
@@ -36,8 +59,8 @@ def hide_native_notes() -> None:
     sys.stderr = open(ours, "w", buffering=1, encoding=sys.stderr.encoding, errors="replace")  # noqa: SIM115
 
 
-class _Forgiving:
-    """A stream whose failures are no reason to end a training; nothing is shown any more, that is all."""
+class _WithoutErrors:
+    """A stream that ignores write errors (OSError), so a closed terminal or a full disk does not end a training."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -50,7 +73,7 @@ class _Forgiving:
             return self._stream.write(text)
         except OSError:
             return len(text)
-        except UnicodeEncodeError as error:  # a sample may have letters that the screen has not
+        except UnicodeEncodeError as error:  # a sample may have characters that the encoding of the terminal lacks
             return self._stream.write(text.encode(error.encoding, "replace").decode(error.encoding))
 
     def flush(self) -> None:
@@ -58,3 +81,314 @@ class _Forgiving:
             self._stream.flush()
         except OSError:
             return
+
+
+_SECONDS_BETWEEN_LINES = 10
+_MEGABYTE = 1_000_000
+
+
+class TransferDisplay:
+    """Shows the progress of downloads, one file after another.
+
+    A terminal shows a bar. Any other output gets a line at most every ten seconds.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._file = ""
+        self._bar: Progress | None = None
+        self._began = self._said = 0.0
+        self._kept = 0
+
+    def tell(self, file: str, done: int, total: int) -> None:
+        """Show that `done` of `total` bytes of a file have been downloaded."""
+        if file != self._file:
+            self._begin(file, done, total)
+        elif self._bar is not None:
+            self._bar.update(self._bar.task_ids[0], completed=done)
+        elif done < total and time.monotonic() - self._said > _SECONDS_BETWEEN_LINES:
+            self._said = time.monotonic()
+            self._say(f"{_megabytes(done, total)} of {file}{self._speed_and_time_left(done, total)}")
+        if done == total:
+            self.close()
+            self._say(f"Downloaded {file}, {_megabytes(total, total)}.")
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+        self._bar, self._file = None, ""
+
+    def _begin(self, file: str, done: int, total: int) -> None:
+        self.close()
+        self._file, self._kept = file, done
+        self._began = self._said = time.monotonic()
+        if not self._console.is_terminal:
+            self._say(f"Downloading {file}: {_megabytes(done, total)} are already here.")
+            return
+        self._bar = bytes_bar(self._console, f"Downloading {file}", total, done)
+        self._bar.start()
+
+    def _speed_and_time_left(self, done: int, total: int) -> str:
+        speed = (done - self._kept) / max(1e-9, time.monotonic() - self._began)
+        return f", {speed / _MEGABYTE:.2f} MB/s, {(total - done) / speed:,.0f} s left" if speed > 0 else ""
+
+    def _say(self, sentence: str) -> None:
+        self._console.print(sentence, style="dim", markup=False, highlight=False)
+
+
+class Bar(Progress):
+    """A progress bar with an empty line below it.
+
+    The cursor is on the empty line, so the `^C` that a terminal prints after Ctrl-C does not move the bar.
+    """
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        yield from super().get_renderables()
+        yield Text("")
+
+
+def bytes_bar(console: Console, doing: str, total: int | None = None, done: int = 0) -> Progress:
+    """Return a bar for the bytes of a text that have been processed. It is hidden if the console is not a terminal.
+
+    `total` is None if the number of bytes is unknown. The `done` bytes from before do not count towards the speed.
+    """
+    return _bar(console, doing, total, done, DownloadColumn(), TransferSpeedColumn())
+
+
+def tokens_bar(console: Console, doing: str, total: int) -> Progress:
+    """Return a bar for the tokens of a text that have been processed. It is hidden if the console is not a terminal."""
+    return _bar(console, doing, total, 0, MofNCompleteColumn(), TextColumn("tokens"))
+
+
+def _bar(console: Console, doing: str, total: int | None, done: int, *columns: ProgressColumn) -> Progress:
+    shown = (TextColumn("{task.description}"), BarColumn(), *columns, TimeRemainingColumn(compact=True))
+    bar = Bar(*shown, console=console, transient=True, disable=not console.is_terminal)
+    bar.add_task(escape(doing), total=total, completed=done)
+    return bar
+
+
+def _megabytes(done: int, total: int) -> str:
+    whole = f"{total / _MEGABYTE:,.1f} MB"
+    return whole if done == total else f"{done / _MEGABYTE:,.1f} of {whole}"
+
+
+class LiveStatus:
+    """The progress of a run in numbers and short texts, updated by the events of the run."""
+
+    def __init__(self, begun: Begun, steps_per_epoch: int) -> None:
+        self.steps_per_epoch = steps_per_epoch
+        self.last_step = begun.last_step
+        self.epochs = -(-begun.last_step // steps_per_epoch)
+        """The largest number of epochs that the run can have."""
+        self.done = list(begun.done)
+        """The reports of the epochs that are finished and validated."""
+        self._within = list(begun.validations)
+        self.sample = next((epoch.samples[-1] for epoch in reversed(self.done) if epoch.samples), None)
+        """The newest sample whose words were drawn by their probabilities. None if there is none yet."""
+        self.step = begun.first_step - 1
+        self.epoch = len(self.done) + 1
+        self.step_in_epoch = self.step - len(self.done) * steps_per_epoch
+        self.validated: float | None = None
+        """The share of the validation set that has been read. None if no validation is in progress."""
+        self._first_step, self._began = begun.first_step, time.monotonic()
+        self._forget()
+
+    def stepped(self, report: StepReport) -> None:
+        self.validated = None
+        if report.epoch != self.epoch:
+            self._forget()
+        self.epoch, self.step_in_epoch, self.step = report.epoch, report.step_in_epoch, report.step
+        if report.first:  # most of its time was spent on building the graph
+            self._first_step, self._began = report.step, time.monotonic()
+        else:
+            self._timed += report.tokens
+            self._seconds += report.seconds
+        self._loss += report.loss * report.tokens
+        self._tokens += report.tokens
+
+    def validating(self, done: int, batches: int) -> None:
+        self.validated = done / batches
+
+    def validated_within(self, report: EpochReport) -> None:
+        self.validated = None
+        self._within.append(report)
+
+    def sampled(self, report: SampleReport) -> None:
+        self.sample = report.samples[-1] if report.samples else self.sample
+
+    def epoch_ended(self, report: EpochReport) -> None:
+        self.validated = None
+        self.done.append(report)
+        self.sampled(report)
+
+    @property
+    def best(self) -> EpochReport | None:
+        return best_of(self.validations)
+
+    @property
+    def validations(self) -> list[EpochReport]:
+        """The reports of all validations so far, at the end of epochs and within them."""
+        return in_order((*self.done, *self._within))
+
+    @property
+    def place(self) -> str:
+        return f"epoch {self.epoch}/{self.epochs} {self.place_in_epoch}"
+
+    @property
+    def place_in_epoch(self) -> str:
+        if self.validated is not None:
+            return f"validating {self.validated:.0%}"
+        return f"step {self.step_in_epoch:,}/{self.steps_per_epoch:,}"
+
+    @property
+    def share_of_epoch(self) -> float:
+        """The share of the epoch's steps that are done. During validation, the share of the validation set."""
+        return self.step_in_epoch / self.steps_per_epoch if self.validated is None else self.validated
+
+    @property
+    def words(self) -> str:
+        """The loss and perplexity of the epoch so far, and the tokens per second. Empty before the first step."""
+        from wordgen.evaluation.measures import perplexity_of  # imported late: it needs NumPy, and most commands do not
+
+        tokens, seconds = self._tokens, self._seconds  # another thread may reset them meanwhile
+        if not tokens:
+            return ""
+        loss = self._loss / tokens
+        speed = f" {self._timed / seconds:,.0f} tokens/s" if seconds else ""
+        return f"loss {loss:.3f} ppl {shown_perplexity(perplexity_of(loss))}{speed}"
+
+    @property
+    def seconds_left(self) -> float | None:
+        """The seconds until all epochs are done, at the speed so far; the run may end earlier. None at first."""
+        done = self.step - self._first_step
+        if done < 1:
+            return None
+        return (time.monotonic() - self._began) / done * (self.last_step - self.step)
+
+    def _forget(self) -> None:
+        """Reset the figures of the epoch, because another one begins."""
+        self._loss, self._tokens = 0.0, 0
+        self._timed, self._seconds = 0, 0.0
+
+
+_STEPS = "▁▂▃▄▅▆▇█"
+_MOST_IN_SPARKLINE = 24
+_SAMPLE_LINES = 4
+_ROOM_FOR_BARS = 50
+"""In a terminal with fewer columns, text replaces the bars."""
+
+
+class LiveDisplay:
+    """Draws a status with rich: two bars, the most important figures, and the newest sample."""
+
+    def __init__(self, status: LiveStatus) -> None:
+        self._status = status
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        status = self._status
+        if options.max_width < _ROOM_FOR_BARS:
+            yield Text(status.place)
+        else:
+            yield self._bars()
+        plain = options.ascii_only or options.legacy_windows
+        yield Text(("  " if plain else " · ").join(self._facts(plain=plain)))
+        if status.sample is not None:
+            yield from self._sample(console, options)
+        yield Text("")  # the cursor is on this line, so the `^C` that Ctrl-C prints does not move the lines above
+
+    def _bars(self) -> Table:
+        status = self._status
+        table = Table.grid(padding=(0, 1))
+        table.add_column(no_wrap=True)
+        table.add_column(ratio=1)
+        table.add_column(no_wrap=True, justify="right")
+        table.expand = True
+        of_epoch = ProgressBar(total=1, completed=status.share_of_epoch)
+        table.add_row(f"epoch {status.epoch}/{status.epochs}", of_epoch, status.place_in_epoch)
+        share = status.step / max(1, status.last_step)
+        table.add_row("run", ProgressBar(total=status.last_step, completed=status.step), f"{share:.0%}")
+        return table
+
+    def _facts(self, *, plain: bool) -> Iterator[str]:
+        status = self._status
+        if status.words:
+            yield status.words
+        if status.seconds_left is not None:
+            yield f"at most {shown_duration(status.seconds_left)} left"
+        if status.best is not None:
+            yield f"best valid {shown_perplexity(status.best.valid_perplexity)} ({status.best.place})"
+        if len(status.validations) > 1 and not plain:
+            yield sparkline([each.valid_perplexity for each in status.validations][-_MOST_IN_SPARKLINE:])
+
+    def _sample(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Yield the first four lines of the sample. Lines below the edge of the screen could not be redrawn."""
+        assert self._status.sample is not None
+        text = Text(self._status.sample.text, style="italic dim")
+        lines = text.wrap(console, max(1, options.max_width - 4))[:_SAMPLE_LINES]
+        yield Padding(Text("\n").join(lines), (0, 2))
+
+
+def sparkline(values: Sequence[float]) -> str:
+    """Return a text of small bars, one for each value. The highest bar is the largest value.
+
+    The heights are logarithmic, because perplexities fall by factors.
+    """
+    heights = [math.log(value) for value in values]
+    low, high = min(heights), max(heights)
+    room = (high - low) or 1.0
+    return "".join(_STEPS[round((height - low) / room * (len(_STEPS) - 1))] for height in heights)
+
+
+_SECONDS_BETWEEN_DRAWINGS = 0.5
+_HTML = '<pre style="white-space: pre; line-height: normal; font-family: Menlo, Consolas, monospace">{code}</pre>'
+
+
+class NotebookLive:
+    """Shows something below the output of a notebook cell, updates it in place, and removes it at the end.
+
+    rich itself can only update an output by means of ipywidgets, which is not always installed. IPython can replace an
+    output without it.
+    """
+
+    def __init__(self, shown: RenderableType, width: int) -> None:
+        self._shown, self._width = shown, width
+        self._handle: Any = None
+        self._drawn = 0.0
+
+    def refresh(self) -> None:
+        """Redraw, unless less than half a second has passed since the last time."""
+        if self._handle is not None and time.monotonic() - self._drawn < _SECONDS_BETWEEN_DRAWINGS:
+            return
+        self._drawn = time.monotonic()
+        self._show(self._as_html())
+
+    def stop(self) -> None:
+        if self._handle is not None:
+            self._show("")
+
+    def _as_html(self) -> str:
+        console = Console(
+            file=io.StringIO(),
+            record=True,
+            width=self._width,
+            force_terminal=True,
+            force_jupyter=False,
+            legacy_windows=False,
+        )
+        console.print(self._shown)
+        return console.export_html(inline_styles=True, code_format=_HTML)
+
+    def _show(self, html: str) -> None:
+        from IPython.display import HTML, display  # pyright: ignore[reportMissingImports]
+
+        if self._handle is None:
+            self._handle = display(HTML(html), display_id=True)
+        else:
+            self._handle.update(HTML(html))
+
+
+def html_table(title: str, heads: Sequence[str], rows: Iterable[Sequence[str]], footer: str = "") -> str:
+    """Return a table as HTML, with `title` in a line above and `footer` in a line below. All text is escaped."""
+    head = "".join(f"<th>{escape_html(each)}</th>" for each in heads)
+    body = "".join("<tr>" + "".join(f"<td>{escape_html(each)}</td>" for each in row) + "</tr>" for row in rows)
+    return f"<p>{escape_html(title)}</p><table><tr>{head}</tr>{body}</table><p>{escape_html(footer)}</p>"

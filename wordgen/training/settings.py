@@ -1,35 +1,39 @@
-"""What a user may choose about learning."""
+"""The settings of training and of the devices that a user can choose."""
 
 from dataclasses import dataclass
 from typing import Literal
 
-from wordgen.dropout import DropoutSettings
 from wordgen.errors import SettingError
+from wordgen.model.architecture import DropoutSettings
 from wordgen.settings import Settings, setting
 
 OptimizerName = Literal["rmsprop", "adam", "sgd"]
 ScheduleName = Literal["constant", "exponential", "plateau", "cosine"]
 Precision = Literal["auto", "float32", "bfloat16"]
 
+RHO = 0.9
+"""The default of `rho`."""
 _LEARNING_RATES: dict[OptimizerName, float] = {"rmsprop": 0.001, "adam": 0.001, "sgd": 1.0}
 
 
 @dataclass(frozen=True)
 class CheckpointClock:
-    """Says when a checkpoint is due: after so many steps, or so many seconds."""
+    """How often a checkpoint is due: every `steps` steps, or every `seconds` seconds. One of the two is None."""
 
     steps: int | None
     seconds: float | None
 
     @classmethod
     def parse(cls, text: str) -> "CheckpointClock":
-        """`500` is steps, `10m` minutes."""
+        """Read steps ("500") or minutes ("10m"). Raises SettingError if the text is neither, or is not above 0."""
         try:
             clock = cls(None, 60 * float(text[:-1])) if text.endswith("m") else cls(int(text), None)
         except ValueError:
             clock = cls(None, None)
         if not 0 < (clock.steps or clock.seconds or 0) < float("inf"):
-            raise SettingError(f"--checkpoint-every must be steps (as 500) or minutes (as 10m), not '{text}'.")
+            raise SettingError(
+                f"--checkpoint-every must be steps (for example 500) or minutes (for example 10m), not '{text}'."
+            )
         return clock
 
     def due(self, seconds_since: float) -> bool:
@@ -37,34 +41,39 @@ class CheckpointClock:
 
 
 def parse_duration(flag: str, text: str) -> float:
-    """Seconds: `90s`, `20m`, `1.5h`."""
+    """Return the seconds of a duration like 90s, 20m or 1.5h. Raises SettingError, which names the flag, for others."""
     try:
         seconds = float(text[:-1]) * {"s": 1, "m": 60, "h": 3600}[text[-1:]]
     except (ValueError, KeyError):
         seconds = 0.0
     if not 0 < seconds < float("inf"):
-        raise SettingError(f"{flag} must be seconds, minutes or hours (as 90s, 20m or 1.5h), not '{text}'.")
+        raise SettingError(f"{flag} must be seconds, minutes or hours (for example 90s, 20m or 1.5h), not '{text}'.")
     return seconds
 
 
 @dataclass(frozen=True, kw_only=True)
 class DeviceSettings(Settings):
-    """Where a run learns; it may go on elsewhere."""
+    """The devices that a run trains on. A resumed run may use other devices."""
 
     distribute: Literal["auto", "none", "mirrored", "multiworker"] = setting(
         "auto",
-        help="what to learn on: none is one device; mirrored all GPUs (or --local-devices) of this machine; "
-        "multiworker the workers that TF_CONFIG or SLURM name; auto is every GPU here, or else the CPU",
+        help="the devices to train on: none is one device; mirrored is all GPUs (or --local-devices) of this machine; "
+        "multiworker is the workers that TF_CONFIG or SLURM names; auto is all GPUs of this machine, or the CPU if "
+        "there is none",
+        scope="device",
     )
     local_devices: int | None = setting(
         None,
         at_least=1,
         at_most=64,
-        help="split the CPU into so many devices, to try what several GPUs would do (by default not)",
+        help="split the CPU into this number of devices, to try what several GPUs would do (by default, do not split)",
+        scope="device",
     )
-    force_memory: bool = setting(False, help="learn even where the plan needs more memory than the machine has")
+    force_memory: bool = setting(
+        False, help="train even if the plan needs more memory than the machine has", scope="device"
+    )
     join_timeout: int = setting(
-        300, at_least=1, at_most=86_400, help="how many seconds a worker waits for the others to appear"
+        300, at_least=1, at_most=86_400, help="the number of seconds that a worker waits for the others", scope="device"
     )
 
     def __post_init__(self) -> None:
@@ -79,110 +88,204 @@ class TrainingSettings(DropoutSettings):
         15,
         at_least=1,
         at_most=100_000,
-        help="symbols per step that errors are traced back through; longer learns longer links",
+        help="the number of tokens in a step; the gradient is followed back through all of them, so with more tokens "
+        "the network learns connections over longer distances",
+        scope="learning",
     )
     batch_size: int = setting(
-        16, at_least=1, at_most=100_000, help="places of the text read side by side; small texts learn better with few"
+        16,
+        at_least=1,
+        at_most=100_000,
+        help="the number of places of the text that are read at the same time; a small number is better for small "
+        "texts",
+        scope="learning",
     )
-    vary_seq_len: bool = setting(False, help="steps of differing lengths, between half and one and a half of --seq-len")
+    vary_seq_len: bool = setting(
+        False, help="vary the length of the steps between 0.5 and 1.5 times --seq-len", scope="learning"
+    )
     epochs: int = setting(
-        12, at_least=1, at_most=1_000_000, help="most passes over the text; --patience usually ends it sooner"
+        12,
+        at_least=1,
+        at_most=1_000_000,
+        help="the maximum number of epochs (passes through the training set); --patience usually ends the run earlier",
+        scope="learning",
+        any_recipe=True,
     )
     time_budget: str | None = setting(
         None,
-        help="learn for about so long (as 90s, 20m or 1.5h), whatever --epochs says; the speed is measured first "
-        "(by default there is none)",
+        help="train for about this time (for example 90s, 20m or 1.5h) and ignore --epochs; the speed is measured "
+        "first (by default, no time limit)",
+        scope="learning",
+        any_recipe=True,
     )
-    patience: int = setting(3, at_least=1, help="stop after so many epochs without a better validation perplexity")
+    patience: int = setting(
+        3,
+        at_least=1,
+        help="stop after this number of epochs without a better validation perplexity",
+        scope="learning",
+        any_recipe=True,
+    )
     optimizer: OptimizerName = setting(
-        "rmsprop", help="how weights are moved; rmsprop and adam need no tuning, sgd does"
+        "rmsprop", help="the rule that updates the weights; rmsprop and adam need no tuning, sgd does", scope="learning"
     )
     learning_rate: float | None = setting(
-        None, above=0, at_most=1e30, help="size of the moves; by default 0.001 for rmsprop and adam, 1.0 for sgd"
+        None,
+        above=0,
+        at_most=1e30,
+        help="the size of the updates; by default 0.001 for rmsprop and adam, 1.0 for sgd",
+        scope="learning",
+    )
+    rho: float = setting(
+        RHO,
+        at_least=0.01,
+        below=1,
+        help="the share of the mean of squared gradients that rmsprop keeps in each step",
+        scope="learning",
     )
     schedule: ScheduleName = setting(
         "constant",
-        help="how the learning rate goes: constant; exponential decay after --decay-after epochs; halving on a "
-        "plateau; or a cosine down to a fiftieth over the whole run",
+        help="how the learning rate changes: constant does not change it; exponential lowers it after each epoch, "
+        "beginning after --decay-after epochs; plateau lowers it after an epoch without a better validation "
+        "perplexity; cosine lowers it to 1/50 over the whole run",
+        scope="learning",
     )
     decay: float | None = setting(
         None,
         above=0,
         below=1,
-        help="what exponential multiplies the rate by after each epoch (default: 0.8), "
-        "and plateau after one without a better validation perplexity (default: 0.5)",
+        help="the factor that lowers the learning rate, for --schedule exponential (default: 0.8) and plateau "
+        "(default: 0.5)",
+        scope="learning",
     )
-    decay_after: int = setting(4, at_least=1, help="epochs at the full rate before exponential begins to decay")
+    decay_after: int = setting(
+        4,
+        at_least=1,
+        help="the number of epochs at the full learning rate before --schedule exponential lowers it",
+        scope="learning",
+    )
     warm_up: int | None = setting(
         None,
         at_least=0,
-        help="steps in which the rate rises from nothing; by default 200 (or a tenth of the run) with cosine, else 0",
+        help="the number of steps in which the learning rate rises from 0; by default 200 (at most a tenth of the run) "
+        "with --schedule cosine, otherwise 0",
+        scope="learning",
     )
     weight_decay: float = setting(
         0.0,
         at_least=0,
         below=1,
-        help="how much all weights shrink in a step, times the learning rate; 1e-6 is usual with sgd, 0.01 with adam",
+        help="how much all weights shrink in a step, times the learning rate; usual values are 1e-6 for sgd and 0.01 "
+        "for adam",
+        scope="learning",
     )
     layer_decay: float = setting(
         1.0,
         above=0,
         at_most=1,
-        help="multiply the learning rate by this once more in each layer below the output, the word vectors last; "
-        "below 1 a run that begins from another model changes its lower layers less",
+        help="multiply the learning rate by this factor again for each layer below the output, down to the word "
+        "vectors; with a factor below 1, a run that begins from another model changes its lower layers less",
+        scope="learning",
     )
     pull: float = setting(
         0.0,
         at_least=0,
         below=1,
-        help="how much all weights go back in a step to those that the run began with, times the learning rate",
+        help="how much all weights move back in a step towards their initial values, times the learning rate",
+        scope="learning",
     )
     label_smoothing: float = setting(
         0.0,
         at_least=0,
         below=1,
-        help="share of the odds that learning aims to give to all symbols alike; perplexity is told without it",
+        help="the share of the target probability that is spread evenly over all tokens; perplexity is computed "
+        "without it",
+        scope="learning",
     )
     average_after: int | None = setting(
         None,
         at_least=0,
-        help="average the weights of all further steps once an epoch is worse than the best of the epochs before it, "
-        "the last so many left out; usual with sgd at a constant rate (by default never)",
+        help="average the weights of all later steps as soon as an epoch is worse than the best epoch before it, "
+        "without counting this number of epochs directly before it; usual with sgd at a constant learning rate (by "
+        "default, never)",
+        scope="learning",
     )
     sampled_output: int | None = setting(
         None,
         at_least=2,
-        help="compare each symbol with so many others in a step, half of them the commonest and half drawn, and not "
-        "with all: faster with large vocabularies (by default with all)",
+        help="compute the loss of a step with only this number of tokens of the vocabulary, half of them the most "
+        "frequent and half drawn at random: faster with large vocabularies (by default, with all tokens)",
+        scope="learning",
     )
     clip: float = setting(
-        1.0, at_least=0, help="longest gradient (global norm) that is followed as it is; 0 never clips"
+        1.0,
+        at_least=0,
+        help="the maximum norm of the gradient of all weights; a longer gradient is scaled down to it; 0 never clips",
+        scope="learning",
+    )
+    clip_value: float = setting(
+        0.0,
+        at_least=0,
+        help="the maximum size of each value of the gradient, positive or negative; applied before --clip; 0 sets no "
+        "limit",
+        scope="learning",
     )
     random_seed: int = setting(
         1,
         at_least=0,
         at_most=2**31 - 1,
-        help="a number from which all that is random follows; the same gives the same run",
+        help="the number that determines everything random; the same number gives the same run",
+        scope="learning",
+        any_recipe=True,
     )
 
+    validate_every: int | None = setting(
+        None,
+        at_least=1,
+        help="validate also within an epoch, each time after this number of steps, and keep the model if it is the "
+        "best so far (by default, only after each epoch)",
+        scope="learning",
+        any_recipe=True,
+    )
+    sample_every: int | None = setting(
+        None,
+        at_least=1,
+        help="write samples also within an epoch, each time after this number of steps (by default, only after each "
+        "epoch)",
+        scope="display",
+    )
+    log_every: int | None = setting(
+        None,
+        at_least=1,
+        help="report each multiple of this number of steps on the screen, in the JSON log and in TensorBoard (by "
+        "default, one step in ten seconds, one per second, and every tenth step)",
+        scope="display",
+    )
     checkpoint_every: str = setting(
         "10m",
-        help="how often to save what --resume needs, besides after each epoch: steps (as 500) or minutes (as 10m)",
+        help="how often to save a checkpoint for --resume, in addition to the end of each epoch: steps (for example "
+        "500) or minutes (for example 10m)",
+        scope="display",
     )
 
     copy_index: bool = setting(
         True,
-        help="keep the training text beside the model, in an order that can be searched, so that generate can see "
-        "and forbid copies of it; --no-copy-index where the text must not be passed on with the model, nor its rare "
-        "words, which are put in for UNKNOWN",
+        help="save a searchable index of the training text with the model, so that generate can find and forbid "
+        "copies; use --no-copy-index if others may get the model but not the text, nor its rare words, which replace "
+        "UNKNOWN",
+        scope="learning",
+        any_recipe=True,
     )
 
-    histograms: bool = setting(False, help="once an epoch, write the distribution of all weights for TensorBoard too")
+    histograms: bool = setting(
+        False, help="also write the distribution of all weights for TensorBoard after each epoch", scope="display"
+    )
 
     precision: Precision = setting(
         "auto",
-        help="numbers to compute with; weights and loss are float32 always; auto takes bfloat16 where the hardware "
-        "has it, and a run keeps what it began with",
+        help="the type of the numbers to compute with; weights and loss are always float32; auto uses bfloat16 if the "
+        "hardware supports it; a run keeps the type that it began with",
+        scope="learning",
+        any_recipe=True,
     )
 
     def __post_init__(self) -> None:
@@ -190,26 +293,36 @@ class TrainingSettings(DropoutSettings):
         CheckpointClock.parse(self.checkpoint_every)
         if self.average_after is not None and self.average_after + 1 >= self.patience:
             raise SettingError(
-                f"--average-after {self.average_after} begins {self.average_after + 1} epochs after the best one, and "
-                f"--patience {self.patience} ends the run before: give --patience {self.average_after + 2} or more."
+                f"--average-after {self.average_after} begins {self.average_after + 1} epochs after the best one, but "
+                f"--patience {self.patience} ends the run earlier: give --patience {self.average_after + 2} or more."
             )
+        if self.rho != RHO and self.optimizer != "rmsprop":
+            raise SettingError(f"--rho is a setting of rmsprop: leave it out with --optimizer {self.optimizer}.")
         if self.sampled_output is not None and self.label_smoothing:
-            raise SettingError("--label-smoothing is about all symbols: leave it out with --sampled-output.")
+            raise SettingError(
+                "--label-smoothing needs all tokens of the vocabulary: leave it out with --sampled-output."
+            )
         if self.time_budget is not None:
             parse_duration("--time-budget", self.time_budget)
 
     @property
     def budget(self) -> float | None:
-        """Seconds to learn for."""
+        """The time budget in seconds. None if there is none."""
         return None if self.time_budget is None else parse_duration("--time-budget", self.time_budget)
 
     @property
-    def settled(self) -> bool:
-        """Whether the number of its steps is part of what it is: the clock has given it, or the rates hang on it."""
+    def has_fixed_steps(self) -> bool:
+        """Whether the number of steps is a fixed part of the run, so that a longer run is not a continuation of it.
+
+        True if a time budget determines the number of steps, or if the learning rates depend on it (cosine).
+        """
         return self.time_budget is not None or self.schedule == "cosine"
 
     def longer(self, at_least: int = 1) -> dict[str, int | str]:
-        """The setting that lets it learn for twice as long, and for twice so many epochs at least."""
+        """Return the setting, by name, that makes the run twice as long.
+
+        This is twice the time budget if there is one, and otherwise twice as many epochs, but at least `2 * at_least`.
+        """
         if self.time_budget is None:
             return {"epochs": 2 * max(at_least, self.epochs)}
         return {"time_budget": f"{2 * float(self.time_budget[:-1]):g}{self.time_budget[-1]}"}

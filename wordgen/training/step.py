@@ -1,56 +1,72 @@
-"""Optimizer updates, in the shape that serves one device, several, and several machines.
-
-Each replica sums the loss of its rows and divides by the size of the whole batch. The gradients are then summed
-over all replicas, in one message, and each replica clips the sum by its global norm and moves its own copy of the
-weights, all of them alike. Clipping before the sum would give other weights on two devices.
-
-One call does several steps, so that a small network does not wait for Python after each.
-"""
+"""Training steps: several of them run in one call of a TensorFlow graph."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from wordgen.architecture import Architecture
-from wordgen.bundle import Weights
 from wordgen.dataset.batches import Ids, longest_step
-from wordgen.model.losses import output_loss
-from wordgen.model.network import Carry, Network, Tensor, fold_in
-from wordgen.model.replicas import Replicas
-from wordgen.model.sampling import Sampling
+from wordgen.model.architecture import Architecture
+from wordgen.model.bundle import Weights
+from wordgen.network import Tensor
+from wordgen.network.losses import Sampling, output_loss
+from wordgen.network.network import Network, State, fold_in
+from wordgen.network.replicas import Replicas
 from wordgen.text.vocabulary import START
 from wordgen.training.checkpoint import check_names
-from wordgen.training.fast_steps import steps_a_call
 from wordgen.training.optimizers import OPTIMIZERS, add_to
 from wordgen.training.settings import TrainingSettings
 
-_OF_THE_DRAWS = 1 << 20  # what is folded into a step's seed for them, far from the places of dropout
-
-Wishes = tuple[bool, bool]
-"""Whether a worker wants to stop after a call, and to save; it is done where one of them wants it."""
-_NO_WISHES: Wishes = (False, False)
+_WORK_OF_A_CALL = 2 * 10**9
+_GPU_IS_FASTER = 100
+_MOST_STEPS_A_CALL = 32
 
 
-def _carry_name(layer: int, part: int) -> str:
-    return f"carry/{layer}/{part}"
+def steps_a_call(architecture: Architecture, settings: TrainingSettings, *, on_gpu: bool = False) -> int:
+    """Return how many steps run in one call: between 1 and 32.
+
+    A call takes some tenths of a second, because a stop or a checkpoint waits until it ends. The number depends only on
+    the network, the batch and the kind of device, because it must be the same on all workers. A GPU multiplies about a
+    hundred times as fast as a CPU, so it gets more steps per call: once per call, the GPU and Python wait for each
+    other.
+    """
+    work = settings.batch_size * settings.seq_len * (architecture.recurrent_parameters + architecture.output_parameters)
+    most = _WORK_OF_A_CALL * (_GPU_IS_FASTER if on_gpu else 1) // (3 * work)
+    return max(1, min(_MOST_STEPS_A_CALL, most))
+
+
+# Folded into the random seed of a step to draw sampled tokens. Dropout folds in replica numbers, which are far smaller.
+_OF_THE_DRAWS = 1 << 20
+
+Requests = tuple[bool, bool]
+"""Whether a worker wants to stop after a call, and whether it wants to save. One worker that wants it is enough."""
+_NO_REQUESTS: Requests = (False, False)
+
+
+def _state_name(layer: int, part: int) -> str:
+    return f"state/{layer}/{part}"
 
 
 @dataclass(frozen=True)
 class StepDone:
+    """The result of one step."""
+
     loss: float
-    """Summed over the counted targets."""
+    """The loss in nats, summed over the counted targets."""
     count: int
+    """The number of counted targets: all but START."""
     norm: float
-    """Of the gradient, before the clip."""
+    """The global norm of the gradient, before it was clipped."""
 
 
 class Stepper:
-    """Holds what a step needs and nothing of where the run stands: that is passed in."""
+    """Runs training steps. It holds the network and the optimizer.
+
+    The caller passes in everything that depends on the position in the run: batches, state and learning rates.
+    """
 
     def __init__(
         self,
@@ -58,181 +74,200 @@ class Stepper:
         settings: TrainingSettings,
         replicas: Replicas,
         *,
-        compiled: bool = False,
         log_frequencies: NDArray[np.float32] | None = None,
     ) -> None:
-        """`compiled` has XLA compile the step, which does not pay on a CPU (docs/experiments.md, 2026-11-28).
+        """Build the optimizer and the graphs.
 
-        The frequencies are those of all symbols, for where some are drawn; by default all are alike.
+        `log_frequencies` are the logarithms of the frequencies of all tokens in the vocabulary. They are only used with
+        `sampled_output`; by default, all tokens are equally frequent.
         """
         if log_frequencies is None:
             log_frequencies = np.zeros(network.architecture.vocabulary_size, np.float32)
-        self._sampling = None
-        if settings.sampled_output is not None:
-            self._sampling = Sampling.of(settings.sampled_output, log_frequencies)
-        self._network = network
+        drawn = settings.sampled_output
+        self._sampling = None if drawn is None else Sampling.of(drawn, log_frequencies)
+        self.network = network
         self._settings = settings
         self._replicas = replicas
-        self._weights = {name: _behind_keras(each) for name, each in network.variables_by_name().items()}
+        self._weights = {name: _as_tf_variable(each) for name, each in network.variables_by_name().items()}
         self._by_rows = _moved_by_rows(network.architecture, settings, self._sampling)
         self.has_run = False
         on_gpu = replicas.from_chief(lambda: b"GPU" if tf.config.get_visible_devices("GPU") else b"CPU") == b"GPU"
         self.most_steps = steps_a_call(network.architecture, settings, on_gpu=on_gpu)
         self._longest = longest_step(settings.seq_len, vary=settings.vary_seq_len)
-        self._averages: dict[str, Any] = {}
+        self._averages: dict[str, Tensor] = {}
         with replicas.strategy.scope():
             self._optimizer = OPTIMIZERS[settings.optimizer](settings, self._weights, self._by_rows)
             if settings.average_after is not None:
                 self._averages = {name: tf.Variable(weight, trainable=False) for name, weight in self._weights.items()}
-        self._gradients = (
-            tf.function(self._loss_and_gradients, jit_compile=True) if compiled else self._loss_and_gradients
-        )
+        # AutoGraph is needed for the loop over the steps only. To convert all that a step calls takes seconds.
+        self._each_step = tf.autograph.experimental.do_not_convert(self._one_step)
         self._several_steps = tf.function(self._steps, reduce_retracing=True)
-        self._gathered = tf.function(self._exact_rows)
+        self._gathered = tf.function(self._exact_rows, autograph=False)
 
-    def zero_carry(self) -> Carry:
-        return self._replicas.split(self._settings.batch_size, self._zero_rows)
+    def zero_state(self) -> State:
+        return self._replicas.split(
+            self._settings.batch_size, lambda rows: self.network.zero_state(rows.stop - rows.start)
+        )
 
     def __call__(
         self,
         windows: Sequence[tuple[Ids, Ids]],
-        carry: Carry,
+        state: State,
         first_step: int,
         rates: Sequence[float],
-        wishes: Wishes = _NO_WISHES,
+        requests: Requests = _NO_REQUESTS,
         shares: Sequence[float] = (),
-    ) -> tuple[list[StepDone], Wishes, Carry]:
-        """Go through the batches, one step each: what came of them, the wishes of all workers, the carry behind.
+    ) -> tuple[list[StepDone], Requests, State]:
+        """Run one step for each batch. Return the result of each step, the requests of all workers, and the new state.
 
-        Each step has its learning rate, and the share that its weights will have in the average of all.
+        `windows` are at most `most_steps` pairs of inputs and targets, each of shape (batch, time). `first_step` is the
+        number of the first of these steps in the run. `rates` has the learning rate of each step. `shares` has the
+        share that the weights after each step get in the average of weights; 0 leaves the average unchanged.
         """
         self.has_run = True
-        # One shape, so one graph.
+        # The arrays have the same shape in all calls, so TensorFlow traces only one graph.
         inputs, targets = np.full((2, self.most_steps, self._settings.batch_size, self._longest), START, np.int32)
-        lengths, paces = np.zeros(self.most_steps, np.int32), np.zeros((self.most_steps, 2), np.float32)
+        lengths, rates_and_shares = np.zeros(self.most_steps, np.int32), np.zeros((self.most_steps, 2), np.float32)
         for k, window in enumerate(windows):
             lengths[k] = window[0].shape[1]
             inputs[k, :, : lengths[k]], targets[k, :, : lengths[k]] = window
-        paces[: len(rates), 0], paces[: len(shares), 1] = rates, shares
+        rates_and_shares[: len(rates), 0], rates_and_shares[: len(shares), 1] = rates, shares
         batches = self._replicas.split(self._settings.batch_size, lambda rows: (inputs[:, rows], targets[:, rows]))
-        done, wished, carry = self._several_steps(
+        done, requested, state = self._several_steps(
             batches,
-            carry,
+            state,
             tf.constant(first_step),
             tf.constant(len(windows)),
             tf.constant(lengths),
-            tf.constant(paces),
-            tf.constant(wishes, tf.int32),
+            tf.constant(rates_and_shares),
+            tf.constant(requests, tf.int32),
         )
-        # Fetched as one array: each number asked of a tensor by itself takes longer than a step of a small network.
+        # Fetch all numbers as one array. To fetch each one separately takes longer than a step of a small network.
         steps = [StepDone(loss, int(count), norm) for loss, count, norm in done.numpy().tolist()]
-        stop, save = wishes if self._replicas.workers == 1 else wished.numpy().astype(bool).tolist()
-        return steps, (stop, save), carry
+        stop, save = requests if self._replicas.workers == 1 else requested.numpy().astype(bool).tolist()
+        return steps, (stop, save), state
 
     def weights(self, *, averaged: bool) -> Weights:
-        """Those that the network has now, or their average."""
+        """Return the current weights of the network, or with `averaged` their average over steps."""
         if not averaged:
-            return self._network.to_weights()
+            return self.network.to_weights()
         return {name: np.asarray(average) for name, average in self._averages.items()}
 
-    def state(self, carry: Carry) -> dict[str, np.ndarray]:
-        """Everything but the position in the text that the next step depends on. All workers must ask together."""
+    def snapshot(self, state: State) -> dict[str, np.ndarray]:
+        """Return everything that the next step depends on, except the position in the text.
+
+        These are the weights, their averages, the values of the optimizer, and the state. All workers must call this at
+        the same point, because the state is gathered from all of them.
+        """
         gathered = {
-            _carry_name(layer, part): np.asarray(value)
-            for layer, parts in enumerate(self._gathered(carry))
+            _state_name(layer, part): np.asarray(value)
+            for layer, parts in enumerate(self._gathered(state))
             for part, value in enumerate(parts)
         }
         return {**{name: np.array(value) for name, value in self._kept().items()}, **gathered}
 
-    def restore(self, state: Mapping[str, np.ndarray]) -> Carry:
-        """Take the state of a checkpoint for one's own; the carry to go on with."""
+    def restore(self, snapshot: Mapping[str, np.ndarray]) -> State:
+        """Load the arrays of a checkpoint, and return the state for the next step.
+
+        Raises BundleError if names or shapes do not fit the network.
+        """
         kept = self._kept()
-        rows, architecture = self._settings.batch_size, self._network.architecture
+        rows, architecture = self._settings.batch_size, self.network.architecture
         names = [
-            [_carry_name(layer, part) for part in range(architecture.states)] for layer in range(architecture.layers)
+            [_state_name(layer, part) for part in range(architecture.states)] for layer in range(architecture.layers)
         ]
         shapes = {name: tuple(variable.shape) for name, variable in kept.items()}
         for layer, units in zip(names, architecture.widths, strict=True):
             shapes |= dict.fromkeys(layer, (rows, units))
-        check_names(state, shapes)
+        check_names(snapshot, shapes)
         for name, variable in kept.items():
-            variable.assign(state[name])
+            variable.assign(snapshot[name])
+        self._optimizer.clear_unused()
         return self._replicas.split(
             rows,
             lambda mine: tuple(
-                tuple(tf.cast(state[name][mine], self._network.compute_dtype) for name in layer) for layer in names
+                tuple(tf.cast(snapshot[name][mine], self.network.compute_dtype) for name in layer) for layer in names
             ),
         )
 
-    def _zero_rows(self, rows: slice) -> Carry:
-        return self._network.zero_carry(rows.stop - rows.start)
-
-    def _kept(self) -> dict[str, Any]:
-        weights = {f"weights/{name}": value for name, value in self._network.variables_by_name().items()}
+    def _kept(self) -> dict[str, Tensor]:
+        weights = {f"weights/{name}": value for name, value in self.network.variables_by_name().items()}
         averages = {f"averages/{name}": value for name, value in self._averages.items()}
         return {**weights, **averages, **{f"optimizer/{name}": slot for name, slot in self._optimizer.slots.items()}}
 
-    def _exact_rows(self, carry: Carry) -> Carry:
-        """The carry of all replicas, in numbers that lose nothing of bfloat16."""
-        exact = self._replicas.strategy.run(_as_float32, args=(carry,))
+    def _exact_rows(self, state: State) -> State:
+        """Return the state of all replicas as float32, which represents every bfloat16 value exactly."""
+        exact = self._replicas.strategy.run(_as_float32, args=(state,))
         return tuple(tuple(self._replicas.gather(value) for value in parts) for parts in exact)
 
     def _steps(
         self,
-        batches: Any,
-        carry: Carry,
+        batches: tuple[Tensor, Tensor],
+        state: State,
         first_step: Tensor,
         number: Tensor,
         lengths: Tensor,
-        paces: Tensor,
-        wishes: Tensor,
-    ) -> tuple[Any, ...]:
+        rates_and_shares: Tensor,
+        requests: Tensor,
+    ) -> tuple[Tensor, Tensor, State]:
         figures = tf.TensorArray(tf.float32, number, element_shape=(3,))
         for k in tf.range(number):
             length = lengths[k] if self._settings.vary_seq_len else None
             seed = tf.stack([self._settings.random_seed, first_step + k])
-            found, carry = self._replicas.strategy.run(self._one_step, args=(batches, k, length, carry, seed, paces[k]))
+            found, state = self._replicas.strategy.run(
+                self._each_step, args=(batches, k, length, state, seed, rates_and_shares[k])
+            )
             figures = figures.write(k, self._replicas.strategy.experimental_local_results(found)[0])
         if self._replicas.workers > 1:
-            wishes = self._replicas.sum(self._replicas.strategy.run(tf.identity, args=(wishes,)))
-        return figures.stack(), wishes, carry
+            requests = self._replicas.sum(self._replicas.strategy.run(tf.identity, args=(requests,)))
+        return figures.stack(), requests, state
 
     def _one_step(
-        self, batches: tuple[Tensor, Tensor], k: Tensor, length: Tensor | None, carry: Carry, seed: Tensor, pace: Tensor
-    ) -> tuple[Tensor, Carry]:
-        """On each replica: the loss of all, of how many targets, the norm of the gradient; and the replica's carry."""
-        # Where all steps have one length, its shape is known to whoever compiles.
+        self,
+        batches: tuple[Tensor, Tensor],
+        k: Tensor,
+        length: Tensor | None,
+        state: State,
+        seed: Tensor,
+        rate_and_share: Tensor,
+    ) -> tuple[Tensor, State]:
+        """Run one step on one replica.
+
+        Return three numbers as one tensor (the summed loss of all replicas, the number of counted targets, the norm of
+        the gradient), and the new state of this replica.
+        """
+        # If all steps have the same length, `length` is None and a compiler knows the shape.
         inputs, targets = batches[0][k][:, :length], batches[1][k][:, :length]
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
-        gradients, loss, count, carry = self._gradients(inputs, targets, carry, seed, tf.convert_to_tensor(replica))
+        gradients, loss, count, state = self._gradients(inputs, targets, state, seed, replica)
         summed = self._replicas.all_reduce({**gradients, "loss": loss, "count": count})
         loss, count = summed.pop("loss"), summed.pop("count")
-        rate, share = pace[0], pace[1]
+        rate, share = rate_and_share[0], rate_and_share[1]
         norm = self._optimizer.move(summed, rate)
         if self._averages:
             tf.cond(share > 0, lambda: self._average(share), lambda: None)
-        return tf.stack([loss, count, norm]), carry
+        return tf.stack([loss, count, norm]), state
 
     def _average(self, share: Tensor) -> None:
-        """Let the weights count for so much in the average; not called before that begins, and then each step."""
+        """Add the weights to the average with this share. Called in every step from the one where averaging begins."""
         for name, weight in self._weights.items():
             add_to(self._averages[name], share * (weight - self._averages[name]))
 
-    def _loss_and_gradients(
-        self, inputs: Tensor, targets: Tensor, carry: Carry, seed: Tensor, replica: Tensor
-    ) -> tuple[dict[str, Any], Tensor, Tensor, Carry]:
-        """Of the rows of one replica."""
-        # The output weights are looked at apart: where they are the word vectors too, two gradients meet in one place.
-        kernel = tf.stop_gradient(tf.convert_to_tensor(self._network.output_weights))
+    def _gradients(
+        self, inputs: Tensor, targets: Tensor, state: State, seed: Tensor, replica: Tensor
+    ) -> tuple[dict[str, Tensor], Tensor, Tensor, State]:
+        """Return gradients, summed loss, number of counted targets and new state for the rows of one replica."""
+        # Watch the output weights separately: in a tied network they are the word vectors, too, and get two gradients.
+        kernel = tf.stop_gradient(tf.convert_to_tensor(self.network.output_weights))
         with tf.GradientTape() as tape:
             tape.watch(kernel)
-            hidden, carry = self._network(inputs, carry, fold_in(seed, replica))
+            hidden, state = self.network(inputs, state, fold_in(seed, replica))
             loss, count, aim = self._losses(hidden, targets, seed, kernel)
             mean = aim / (self._settings.batch_size * self._settings.seq_len)
-        gradient: Any = tape.gradient(mean, (self._weights, kernel))
+        gradient: Tensor = tape.gradient(mean, (self._weights, kernel))
         found, of_kernel = gradient
         if self._sampling is None:
-            if self._network.architecture.tied:
+            if self.network.architecture.tied:
                 words = found["embedding"]
                 found["embedding"] = tf.tensor_scatter_nd_add(of_kernel, words.indices[:, None], words.values)
             else:
@@ -241,36 +276,42 @@ class Stepper:
             name: gradient if name in self._by_rows else tf.convert_to_tensor(gradient)
             for name, gradient in found.items()
         }
-        return gradients, loss, count, carry
+        return gradients, loss, count, state
 
     def _losses(self, hidden: Tensor, targets: Tensor, seed: Tensor, kernel: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The loss, of how many targets, and what is to become small; all replicas compare with the same draws."""
+        """Return the summed loss, the number of counted targets, and the quantity to minimise.
+
+        The last one differs from the loss only with label smoothing. With sampled output, all replicas use the same
+        drawn tokens.
+        """
         if self._sampling is not None:
-            loss, count = self._sampling.summed_loss(self._network, hidden, targets, fold_in(seed, _OF_THE_DRAWS))
+            loss, count = self._sampling.summed_loss(self.network, hidden, targets, fold_in(seed, _OF_THE_DRAWS))
             return loss, count, loss
         smoothing = self._settings.label_smoothing
-        return output_loss(self._network, hidden, targets, smoothing=smoothing, kernel=kernel)
+        return output_loss(self.network, hidden, targets, smoothing=smoothing, kernel=kernel)
 
 
 def _moved_by_rows(
     architecture: Architecture, settings: TrainingSettings, sampling: Sampling | None
 ) -> tuple[str, ...]:
-    """The weights of which a step moves some rows alone: where most have none of its symbols, and that is the same.
+    """Return the names of the weights of which a step updates only some rows.
 
-    It follows from the settings alone, so that a run can go on with another number of devices.
+    These are the weights where at least half of the rows belong to no token of the step, provided that the optimizer
+    gives the same result without these rows. The names depend only on the architecture and the settings, so a run can
+    resume on a different number of devices.
     """
     if not OPTIMIZERS[settings.optimizer].moves_rows or settings.vary_seq_len:
-        return ()  # TensorFlow's collectives take one shape in all steps, and the rows are as many as the symbols
+        return ()  # there are as many rows as tokens, and TensorFlow's collectives need the same shape in all steps
     read = settings.batch_size * settings.seq_len
     compared = architecture.vocabulary_size if sampling is None else read + sampling.common + sampling.draws
     rows = {"embedding": read + compared} if architecture.tied else {"embedding": read, "output/kernel": compared}
     return tuple(name for name, number in rows.items() if 2 * number <= architecture.vocabulary_size)
 
 
-def _behind_keras(variable: Any) -> Any:
-    """TensorFlow's own variable."""
+def _as_tf_variable(variable: Tensor) -> Tensor:
+    """Return the TensorFlow variable that a Keras variable wraps, or the variable itself."""
     return variable.value if isinstance(variable, keras.Variable) else variable
 
 
-def _as_float32(carry: Carry) -> Carry:
-    return tf.nest.map_structure(lambda value: tf.cast(value, tf.float32), carry)
+def _as_float32(state: State) -> State:
+    return tf.nest.map_structure(lambda value: tf.cast(value, tf.float32), state)

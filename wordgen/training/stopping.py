@@ -1,5 +1,7 @@
-"""Ctrl-C, SIGTERM and the loss of the terminal as requests: the first ends the run cleanly, the second at once, a third
-by force."""
+"""Requests to stop a run: Ctrl-C, SIGTERM, and the loss of the terminal (SIGHUP).
+
+The first request ends the run cleanly, the second one ends it at once, and the third one raises KeyboardInterrupt.
+"""
 
 import os
 import signal
@@ -8,14 +10,16 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any
+
+Handler = Callable[[int, FrameType | None], object] | int | None
+"""A handler of signals, as `signal.signal` takes and returns it."""
 
 _SECONDS_TO_TELL = 5
 _SECONDS_WITHOUT_LAUNCHER = 60
 
 
 def stop_signals() -> tuple[signal.Signals, ...]:
-    """Those that ask to stop. Who began with nohup does not want to hear of a lost terminal."""
+    """Return the signals that request a stop. SIGHUP is left out if it is ignored, as it is under nohup."""
     signals = [signal.SIGINT, signal.SIGTERM]
     if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
         signals.append(signal.SIGHUP)
@@ -23,23 +27,28 @@ def stop_signals() -> tuple[signal.Signals, ...]:
 
 
 def stop_with(pipe: int, exit_code: int) -> None:
-    """Stop when the other end of a pipe is closed: when the process that holds it has ended, however that was."""
+    """Request a stop when the other end of a pipe is closed, which means that the process that held it has ended.
+
+    If this process has not stopped 60 seconds later, it exits with `exit_code`.
+    """
 
     def watch() -> None:
         os.read(pipe, 1)
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(_SECONDS_WITHOUT_LAUNCHER)
-        os._exit(exit_code)  # it cannot stop: it may wait for a worker that has gone
+        os._exit(exit_code)  # it could not stop, perhaps because it waits for a lost worker
 
     threading.Thread(target=watch, daemon=True).start()
 
 
 class StopRequest:
-    def __init__(self, tell: Callable[[], None] = lambda: None) -> None:
-        """`tell` is called at once when the first signal comes, in a thread of its own.
+    """Collects the signals that request a stop."""
 
-        A signal may come in the middle of a line that is being printed, and what is told is printed, too: in the
-        same thread that would be an error, and another waits until the line is done.
+    def __init__(self, tell: Callable[[], None] = lambda: None) -> None:
+        """Call `tell` in a separate thread as soon as the first signal arrives.
+
+        `tell` usually prints something, and a signal may arrive in the middle of a line that is being printed. To print
+        in the same thread is then an error. A separate thread waits until the line is finished.
         """
         self.signals: list[int] = []
         self._telling = threading.Thread(target=tell, daemon=True)
@@ -50,15 +59,19 @@ class StopRequest:
 
     @property
     def urgent(self) -> bool:
+        """Whether a second signal has arrived, so that the run must end at once."""
         return len(self.signals) > 1
 
     def told(self) -> None:
-        """Wait until what was to be told has been."""
+        """Wait until `tell` has returned, but at most 5 seconds."""
         if self._telling.is_alive():
             self._telling.join(_SECONDS_TO_TELL)
 
-    def listen(self) -> dict[signal.Signals, Any]:
-        """Take the signals, also back from whoever took them since; whose they were (only in the main thread)."""
+    def listen(self) -> dict[signal.Signals, Handler]:
+        """Install the signal handlers, also if other code has replaced them since. Return the previous handlers.
+
+        Only the main thread can do that. In other threads nothing happens, and the result is empty.
+        """
         if threading.current_thread() is not threading.main_thread():
             return {}
         return {number: signal.signal(number, self._received) for number in stop_signals()}
@@ -73,7 +86,10 @@ class StopRequest:
 
 @contextmanager
 def stop_on_signals(tell: Callable[[], None]) -> Iterator[StopRequest]:
-    """Listen for those signals while the block runs (only the main thread of a process can)."""
+    """Listen for requests to stop while the block runs, and restore the previous signal handlers after it.
+
+    Only the main thread of a process can receive signals. In other threads, no stop is ever requested.
+    """
     request = StopRequest(tell)
     before = request.listen()
     try:

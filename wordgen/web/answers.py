@@ -1,166 +1,298 @@
-"""What the playground answers: a model's words, one by one, as plain values that become JSON."""
+"""The answers of the API: the models by their names, and what they answer, as events that become JSON."""
 
+import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from itertools import chain, islice
 from math import log, log2
+from pathlib import Path
 from typing import TypeVar
 
-from wordgen.errors import SettingError
-from wordgen.generation.scoring import perplexity
+from wordgen.errors import BundleError, CorpusError, SettingError, WordgenError
+from wordgen.generation.prompt import Seed
 from wordgen.generation.settings import GenerationSettings, with_random_seed
-from wordgen.generation.texts import WrittenSymbol
+from wordgen.generation.texts import Ended, WrittenToken, perplexity
 from wordgen.generation.trained import TrainedModel
-from wordgen.text.escapes import END_TOKEN, UNKNOWN_TOKEN
-from wordgen.text.spelling import byte_of
+from wordgen.model.bundle import is_bundle, load_bundle, read_config
+from wordgen.run.commands import first_training
+from wordgen.run.folder import find_model, saved_at, trained_models
+from wordgen.run.names import models_folder, models_in
+from wordgen.text.marks import END_TOKEN, UNKNOWN_TOKEN, byte_of
+from wordgen.text.tokenizers import OF_MUSIC
 from wordgen.text.vocabulary import START, UNKNOWN
-from wordgen.web.asked import NextWordsAsked, ScoreAsked, TextAsked
-from wordgen.web.shelf import Shelf
-from wordgen.web.turns import Check, Event, TimeUpError
+from wordgen.web.limits import MOST_MODELS_AT_HAND, RefusedError
+from wordgen.web.requests import MusicRequest, NextWordsRequest, ScoreRequest, TextRequest
+from wordgen.web.work_queue import Check, Event, TimeUpError
 
 Each = TypeVar("Each")
 
 _EXAMPLES = 5
-_SYMBOLS_OF_AN_EXAMPLE = 3
+_TOKENS_OF_AN_EXAMPLE = 3
 _LETTERS_OF_AN_EXAMPLE = 12
-_LONGEST_SHOWN = 60
+_LONGEST_NAME = 100
+_LONGEST_TOKEN = 60
 
 
-def text(shelf: Shelf, asked: TextAsked, check: Check) -> Iterator[Event]:
-    """A text as it is written: how it begins, each word, what of it stands in the training text, how it ended."""
+class ModelStore:
+    """Finds models by name and keeps the last few in memory (at most `MOST_MODELS_AT_HAND`).
+
+    A model is loaded again if its weights file has changed. All methods can be called from any thread.
+    """
+
+    def __init__(self, models: Sequence[str]) -> None:
+        """Offer the given models (names of runs, or folders of models).
+
+        If `models` is empty, offer all models in saved_models, also those that are trained later. Raises BundleError if
+        a model does not exist, and SettingError if two models have the same name.
+        """
+        self._runs = models_folder()
+        self._given = _by_name([find_model(each) for each in models])
+        self._at_hand: dict[Path, tuple[float, TrainedModel]] = {}
+        """The models in memory by their folders, the last used one last, each with the time of its weights file."""
+        self._lock = threading.Lock()
+        """Held while `_at_hand` or `_loading` is changed, never while a model is loaded."""
+        self._loading: dict[Path, threading.Lock] = {}
+        """For each folder, the lock of the thread that loads its model. Other models need not wait for it."""
+
+    def folders(self) -> dict[str, Path]:
+        """Return the folder of each model by the name of the model, the newest first."""
+        with models_in(self._runs):  # this thread does not know the folder that another one has chosen
+            found = self._given or {folder.name: folder for folder in trained_models()}
+        return dict(sorted(found.items(), key=lambda pair: -saved_at(pair[1])))
+
+    def list(self) -> list[dict[str, str | None]]:
+        return [{"name": name, **_described(folder)} for name, folder in self.folders().items()]
+
+    def find(self, name: str | None) -> tuple[str, TrainedModel]:
+        """Return a model and its name. `name` must be a full name as in `list`; None means the newest model.
+
+        Raises RefusedError (404) if there is no such model, and BundleError if it is damaged.
+        """
+        folders = self.folders()
+        if not folders:
+            with models_in(self._runs):
+                advice = f"There is no trained model in {self._runs} yet. Train one first: {first_training()}"
+            raise RefusedError(404, advice)
+        name = next(iter(folders)) if name is None else name
+        if name not in folders:
+            raise RefusedError(404, f"There is no model '{name[:_LONGEST_NAME]}'. There are: {', '.join(folders)}.")
+        try:
+            return name, self._read(folders[name])
+        except BundleError:
+            if is_bundle(folders[name]):
+                raise
+            raise RefusedError(404, f"The model '{name}' is not there any more.") from None
+
+    def _read(self, folder: Path) -> TrainedModel:
+        with self._lock:
+            loading = self._loading.setdefault(folder, threading.Lock())
+        with loading:  # if two threads need the same model, only one loads it
+            saved = saved_at(folder)
+            with self._lock:
+                saved_before, model = self._at_hand.pop(folder, (saved, None))
+            if model is None or saved_before != saved:
+                model = None  # so that the old weights are not in memory while the new ones are read
+                model = TrainedModel(load_bundle(folder), folder)
+            with self._lock:
+                self._at_hand[folder] = saved, model
+                if len(self._at_hand) > MOST_MODELS_AT_HAND:
+                    del self._at_hand[next(iter(self._at_hand))]
+            return model
+
+
+def _by_name(folders: Sequence[Path]) -> dict[str, Path]:
+    named: dict[str, Path] = {}
+    for folder in folders:
+        name = folder.resolve().name
+        if named.setdefault(name, folder).resolve() != folder.resolve():
+            raise SettingError(f"Two models have the name {name}: leave one out, or rename its folder.")
+    return named
+
+
+def _described(folder: Path) -> dict[str, str | None]:
+    """Describe a model without reading its weights. `problem` says why its configuration cannot be read, or is None."""
+    try:
+        architecture, text = read_config(folder)
+    except WordgenError as error:
+        return {"corpus": None, "network": None, "problem": str(error)}
+    widths = " ".join(map(str, dict.fromkeys(architecture.widths)))
+    network = f"{architecture.layers} x {widths} {architecture.cell.upper()}, {architecture.vocabulary_size:,} tokens"
+    return {"corpus": text.corpus, "network": network, "problem": None}
+
+
+def text(store: ModelStore, request: TextRequest, check: Check) -> Iterator[Event]:
+    """Write a text and yield its events while it grows.
+
+    The events are `begin`, a `word` for each word, `copies` (the matches with the training text) and `end`.
+    """
     check()
-    name, model = shelf.find(asked.model)
-    settings = with_random_seed(asked.settings)
-    if settings.max_copy:
-        _ = model.copy_index  # if it is missing, say so before anything is written
-    seed = model.read_seed(asked.seed)
-    ids = [*seed.ids, *_ids(model, asked.symbols)]
-    before = [*(model.vocabulary.symbols[each] for each in seed.ids), *asked.symbols]
+    name, model = store.find(request.model)
+    settings = with_random_seed(request.settings)
+    seed = model.read_seed(request.seed, settings)
+    ids = [*seed.ids, *_ids(model, request.tokens)]
+    model.check(settings)  # raises before anything is written
+    before = [*(model.vocabulary.tokens[each] for each in seed.ids), *request.tokens]
     yield {
         "event": "begin",
         "model": name,
         "random_seed": settings.random_seed,
-        "seed_words": _seed_words(model, seed.ids),
+        "seed_words": _seed_words(model, seed, settings),
         "unknown": [asdict(each) for each in seed.unknown],
         "cut": seed.cut,
+        "music": model.tokenizer in OF_MUSIC,
     }
     began = time.monotonic()
-    writing = _Writing(model, ids, settings, check)
+    writing = _Writing(model, model.go_on(ids, settings, between=check, prompt=seed))
     yield from writing.words()
-    yield {"event": "copies", "copies": _copies(model, [*before, *(each.symbol for each in writing.symbols)])}
+    tokens, pieces = [*before, *(each.token for each in writing.tokens)], None
+    if seed.back is not None or settings.of_a_tune:
+        pieces = [*model.pieces_of(before, settings, seed.back), *(each.piece for each in writing.tokens)]
+    yield {"event": "copies", "copies": _copies(model, tokens, pieces)}
     yield {
         "event": "end",
         "ended": writing.ended,
-        "symbols": len(writing.symbols),
-        "perplexity": round(perplexity([each.log_probability for each in writing.symbols]), 3),
+        "tokens": len(writing.tokens),
+        "draws": writing.draws,
+        "perplexity": round(perplexity([each.log_probability for each in writing.tokens]), 3),
         "seconds": round(time.monotonic() - began, 3),
     }
 
 
 def whole_text(events: Sequence[Event]) -> Event:
-    """All that is told of a text, as one value."""
-    told = {event["event"]: event for event in events if event["event"] != "word"}
+    """Join all events of a text into one mapping."""
+    by_name = {event["event"]: event for event in events if event["event"] != "word"}
     words = [_without_name(event) for event in events if event["event"] == "word"]
-    begin = _without_name(told["begin"])
+    begin = _without_name(by_name["begin"])
     text = "".join(each["piece"] for each in (*begin["seed_words"], *words))
-    copies = told["copies"]["copies"]
-    return {**begin, "text": text, "words": words, "copies": copies, **_without_name(told["end"])}
+    copies, end = by_name["copies"]["copies"], _without_name(by_name["end"])
+    return {**begin, "text": text, "words": words, "copies": copies, **end}
 
 
-def next_words(shelf: Shelf, asked: NextWordsAsked, check: Check) -> Iterator[Event]:
-    """What could follow on a text, the likeliest first, by the odds that the network itself gives it."""
+def next_words(store: ModelStore, request: NextWordsRequest, check: Check) -> Iterator[Event]:
+    """Yield one event with the words that could come next, the most probable first.
+
+    The probabilities are those of the model itself: settings like the temperature do not change them.
+    """
     check()
-    name, model = shelf.find(asked.model)
-    ids = [*model.read_seed(asked.seed).ids, *_ids(model, asked.symbols)]
+    name, model = store.find(request.model)
+    model.check(GenerationSettings(mix=request.mix))
+    ids = [*model.read_seed(request.seed).ids, *_ids(model, request.tokens)]
     words = [
         {
             "word": each.word,
-            "piece": "" if each.symbol == END_TOKEN else each.piece,
-            "symbols": [each.symbol],
+            "piece": "" if each.token == END_TOKEN else each.piece,
+            "tokens": [each.token],
             "probability": each.probability,
             "bits": round(-log2(max(each.probability, 1e-300)), 3),
         }
-        for each in model.next_after(ids, asked.number)
+        for each in model.next_after(ids, request.number, mix=request.mix)
     ]
     yield {"model": name, "words": words}
 
 
-def score(shelf: Shelf, asked: ScoreAsked, check: Check) -> Iterator[Event]:
-    """How likely each word of a text is, and each sentence."""
+def score(store: ModelStore, request: ScoreRequest, check: Check) -> Iterator[Event]:
+    """Yield one event: the bits that each token of a text costs, and the perplexity of each sentence and of the text.
+
+    Raises SettingError if the text has no tokens to score.
+    """
     check()
-    name, model = shelf.find(asked.model)
-    scored = model.score(asked.text, lambda done, symbols: check())
-    if not scored.symbols:
-        raise SettingError("text holds nothing to score: give some words.")
+    name, model = store.find(request.model)
+    model.check(GenerationSettings(mix=request.mix))
+    scored = model.score(request.text, lambda done, tokens: check(), mix=request.mix)
+    if not scored.tokens:
+        raise SettingError("text has no tokens to score: give at least one word.")
     words = [
-        {"piece": each.piece, "symbol": each.symbol, "bits": round(each.surprisal, 3), "known": each.known}
-        for each in scored.symbols
+        {"piece": each.piece, "token": each.token, "bits": round(each.surprisal, 3), "known": each.known}
+        for each in scored.tokens
     ]
     sentences = [{"text": each.text, "perplexity": round(each.perplexity, 3)} for each in scored.sentences]
     yield {"model": name, "words": words, "sentences": sentences, "perplexity": round(scored.perplexity, 3)}
 
 
-def about_model(shelf: Shelf, name: str, check: Check) -> Iterator[Event]:
-    """What one may want to know of a model before it writes."""
+def music(store: ModelStore, request: MusicRequest, check: Check) -> Iterator[Event]:
+    """Yield one event: the score of a text of music, and the notes to play. There may be no notes.
+
+    Raises SettingError if the model does not write music, or if the text is too long for a page.
+    """
     check()
-    name, model = shelf.find(name)
+    name, model = store.find(request.model)
+    if model.tokenizer not in OF_MUSIC:
+        raise SettingError(f"{name} writes text and no music (--tokenizer {model.tokenizer}): choose another model.")
+    from wordgen.music.abc_writing import music_in
+
+    try:
+        found = music_in(request.text, model.tokenizer)
+    except CorpusError as error:
+        raise SettingError(str(error)) from None
+    yield {"model": name, **asdict(found)}
+
+
+def about_model(store: ModelStore, name: str, check: Check) -> Iterator[Event]:
+    """Yield one event with what users need to know about a model before it writes, and with examples of prompts."""
+    check()
+    name, model = store.find(name)
     yield {
         "name": name,
         "corpus": model.corpus,
-        "symbols": len(model.vocabulary),
+        "tokens": len(model.vocabulary),
         "knows_copies": model.has_copy_index,
+        "writes_tunes": model.tokenizer == "abc",
         "examples": _examples(model),
     }
 
 
 def _examples(model: TrainedModel) -> list[str]:
-    """Beginnings to try, always the same: what the model itself begins with and can read again, else common words."""
-    ordinary = model.vocabulary.symbols[model.vocabulary.special :]
-    words = any(len(symbol) > 1 for symbol in ordinary)
-    length = _SYMBOLS_OF_AN_EXAMPLE if words else _LETTERS_OF_AN_EXAMPLE
+    """Return prompts to try; they are always the same for a model.
+
+    First come beginnings of texts that the model writes, if it knows all words in them. If these are too few, common
+    capitalised words follow.
+    """
+    ordinary = model.vocabulary.tokens[model.vocabulary.special :]
+    words = any(len(token) > 1 for token in ordinary)
+    length = _TOKENS_OF_AN_EXAMPLE if words else _LETTERS_OF_AN_EXAMPLE
     settings = GenerationSettings(count=4 * _EXAMPLES, length=length, stop="line", at_least=2, random_seed=1)
     written = (text.text.strip() for text in model.generate_with("", settings))
     good = (each for each in written if each[:1].isalnum() and not model.read_seed(each).unknown)
-    common = (symbol for symbol in ordinary if symbol.isalpha() and symbol.istitle() and len(symbol) > 1)
+    common = (token for token in ordinary if token.isalpha() and token.istitle() and len(token) > 1)
     return list(islice(dict.fromkeys(chain(good, common)), _EXAMPLES))
 
 
 class _Writing:
-    """A text that grows, and what is to be told of it in the end."""
+    """A text while it is written: its tokens so far, why it ended, and how many texts were drawn until this one."""
 
-    def __init__(self, model: TrainedModel, ids: Sequence[int], settings: GenerationSettings, check: Check) -> None:
-        self.symbols: list[WrittenSymbol] = []
-        self.ended = "time"
+    def __init__(self, model: TrainedModel, growing: Generator[WrittenToken, None, tuple[Ended, int]]) -> None:
+        self.tokens: list[WrittenToken] = []
+        self.ended, self.draws = "time", 1
         self._model = model
-        self._growing = model.go_on(ids, settings, between=check)
+        self._growing = growing
 
     def words(self) -> Iterator[Event]:
-        for word in _whole_words(self._each_symbol(), lambda each: each.symbol):
+        for word in _whole_words(self._each_token(), lambda each: each.token):
             bits = -sum(each.log_probability for each in word) / log(2)
             piece = "".join(each.piece for each in word)
-            symbols = [each.symbol for each in word]
-            put_in = any(self._model.stands_for_unknown(each) for each in symbols)
-            yield {"event": "word", "piece": piece, "symbols": symbols, "bits": round(bits, 3), "put_in": put_in}
+            tokens = [each.token for each in word]
+            put_in = any(self._model.stands_for_unknown(each) for each in tokens)
+            yield {"event": "word", "piece": piece, "tokens": tokens, "bits": round(bits, 3), "put_in": put_in}
 
-    def _each_symbol(self) -> Iterator[WrittenSymbol]:
-        """Where the time is up, what stands by then is the text; where nothing does, that is said instead."""
+    def _each_token(self) -> Iterator[WrittenToken]:
+        """Yield the tokens until the text ends or the time is up. Raises TimeUpError if there is no token by then."""
         try:
             while True:
                 written = next(self._growing)
-                self.symbols.append(written)
+                self.tokens.append(written)
                 yield written
         except StopIteration as end:
-            self.ended = end.value
+            self.ended, self.draws = end.value
         except TimeUpError:
-            if not self.symbols:
+            if not self.tokens:
                 raise
 
 
-def _whole_words(symbols: Iterable[Each], name: Callable[[Each], str]) -> Iterator[list[Each]]:
-    """The bytes of a word that is spelled out, with the mark behind them, are one word."""
+def _whole_words(tokens: Iterable[Each], name: Callable[[Each], str]) -> Iterator[list[Each]]:
+    """Yield the tokens of each word. The bytes of a spelled-out word and the mark after them form one word."""
     word: list[Each] = []
-    for each in symbols:
+    for each in tokens:
         word.append(each)
         if byte_of(name(each)) is None:
             yield word
@@ -169,30 +301,32 @@ def _whole_words(symbols: Iterable[Each], name: Callable[[Each], str]) -> Iterat
         yield word
 
 
-def _seed_words(model: TrainedModel, ids: Sequence[int]) -> list[Event]:
-    spoken = zip(ids, model.pieces(ids), strict=True)
-    words = _whole_words(spoken, lambda each: model.vocabulary.symbols[each[0]])
+def _seed_words(model: TrainedModel, seed: Seed, settings: GenerationSettings) -> list[Event]:
+    spoken = zip(seed.ids, model.pieces(seed.ids, settings, seed.back), strict=True)
+    words = _whole_words(spoken, lambda each: model.vocabulary.tokens[each[0]])
     return [
-        {"piece": "".join(piece for _, piece in word), "symbols": [model.vocabulary.symbols[each] for each, _ in word]}
+        {"piece": "".join(piece for _, piece in word), "tokens": [model.vocabulary.tokens[each] for each, _ in word]}
         for word in words
     ]
 
 
-def _ids(model: TrainedModel, symbols: Sequence[str]) -> list[int]:
-    """Of symbols that the model's own answers named."""
-    ids = [model.vocabulary.id_of(symbol) for symbol in symbols]
-    for symbol, number in zip(symbols, ids, strict=True):
-        if number in (UNKNOWN, START) and symbol != UNKNOWN_TOKEN and not model.stands_for_unknown(symbol):
-            raise SettingError(f"'{symbol[:_LONGEST_SHOWN]}' is no symbol of this model: put words into seed instead.")
+def _ids(model: TrainedModel, tokens: Sequence[str]) -> list[int]:
+    """Return the ids of tokens from earlier answers. Raises SettingError if the model does not have a token."""
+    ids = [model.vocabulary.id_of(token) for token in tokens]
+    for token, number in zip(tokens, ids, strict=True):
+        if number in (UNKNOWN, START) and token != UNKNOWN_TOKEN and not model.stands_for_unknown(token):
+            raise SettingError(
+                f"'{token[:_LONGEST_TOKEN]}' is not a token of this model: put words into seed instead of tokens."
+            )
     return ids
 
 
-def _copies(model: TrainedModel, symbols: Sequence[str]) -> list[Event] | None:
-    """What stands word for word in the training text, where that is known; `start` counts from the seed on."""
+def _copies(model: TrainedModel, tokens: Sequence[str], pieces: Sequence[str] | None) -> list[Event] | None:
+    """Return the matches with the training text, or None without a copy index. `start` counts from the prompt on."""
     if not model.has_copy_index:
         return None
-    kept = ("start", "symbols", "text", "file", "line")
-    return [{name: getattr(each, name) for name in kept} for each in model.copies_in(symbols)]
+    kept = ("start", "tokens", "text", "file", "line")
+    return [{name: getattr(each, name) for name in kept} for each in model.copies_in(tokens, pieces=pieces)]
 
 
 def _without_name(event: Event) -> Event:

@@ -1,12 +1,13 @@
-"""Stands before the playground: who may ask, how much may be sent, and that nobody is served who has gone.
+"""Protects the playground: checks who sends a request and how large it is, and stops work if the client disconnects.
 
-A page on another site can make a browser send requests here, and can call this machine by a name of its own (DNS
-rebinding). So the Host must be an address or a name of this machine, and where the browser tells the Origin, it must
-be this same server. No header ever lets another site read an answer.
+A page of another site can make a browser send requests to this server. It can also give this machine a host name of its
+own (DNS rebinding). Therefore the Host header must be an IP address or a name of this machine. If the browser sends an
+Origin header, it must name this server. No response has a header that allows other sites to read it.
 
-Other users of this machine can reach it, too. So each request needs the token that only the start of the server
-prints: as `?token=` of the page's address, which is answered with a cookie, then by that cookie; programs send it as
-`Authorization: Bearer TOKEN`. The cookie is never sent along with a request that another site causes.
+Other users of this machine can reach the server, too. Therefore each request needs the token that the server prints
+when it starts. A browser first sends the token in the address of the page, as `?token=`. The server answers with a
+cookie, which the browser sends from then on, but never with a request that another site causes. Programs send the token
+as `Authorization: Bearer TOKEN`.
 """
 
 import asyncio
@@ -22,8 +23,14 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import HTTPConnection
 from starlette.responses import JSONResponse, Response
 
-from wordgen.web.limits import MOST_BYTES, MOST_BYTES_THROWN_AWAY, SECONDS_FOR_A_REQUEST_TO_COME
-from wordgen.web.refusals import RefusedError, answer_of
+from wordgen.report.music import STYLE_OF_ABCJS, source_of
+from wordgen.web.limits import (
+    MOST_BYTES,
+    MOST_BYTES_THROWN_AWAY,
+    SECONDS_FOR_A_REQUEST_TO_COME,
+    RefusedError,
+    answer_of,
+)
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -32,7 +39,8 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _EVERY_ANSWER = {
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; "
+    f"style-src 'self' {source_of(STYLE_OF_ABCJS)}; img-src 'self'; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
@@ -46,12 +54,12 @@ _HOST = re.compile(r"(\[(?P<v6>[^]]+)]|(?P<name>[^:@/]+))(:\d+)?")
 
 
 class _GoneError(Exception):
-    """The client has left before its request was there."""
+    """Raised when the client disconnects before its whole request has arrived."""
 
 
 class Guard:
     def __init__(self, app: App, host: str, token: str) -> None:
-        """Before an app that listens on a host."""
+        """Protect `app`, which is reached at `host`. Each request must come with `token`."""
         self._app = app
         self._token = token
         self._own_names = {"localhost", host.lower(), socket.gethostname().lower()}
@@ -85,11 +93,11 @@ class Guard:
         hosts = headers.getlist("host")
         if len(hosts) != 1 or not self._is_own(hosts[0]):
             raise RefusedError(
-                400, "This server is called by its address, as http://127.0.0.1:8000, and not by any other name."
+                400, "Use the address of this server, for example http://127.0.0.1:8000, and no other host name."
             )
         origin = headers.get("origin")
         if origin is not None and origin.partition("://")[2].lower() != hosts[0].lower():
-            raise RefusedError(403, "Pages of other sites may not ask this server.")
+            raise RefusedError(403, "Pages of other sites may not send requests to this server.")
 
     def _check_token(self, scope: Scope) -> None:
         connection = HTTPConnection(scope)
@@ -97,12 +105,12 @@ class Guard:
         if not any(map(self._is_token, given)):
             raise RefusedError(
                 403,
-                "This playground asks for its token: open the address that wordgen serve has printed, or send the "
-                "header Authorization: Bearer TOKEN.",
+                "This playground needs a token: open the address that wordgen serve has printed, or send the header "
+                "Authorization: Bearer TOKEN.",
             )
 
     def _cookie_for(self, scope: Scope) -> str | None:
-        """The cookie for a browser whose address has the token in it."""
+        """Return a Set-Cookie header if the address of the request contains the token, else None."""
         if not self._is_token(HTTPConnection(scope).query_params.get("token")):
             return None
         return f"{_cookie_name(scope)}={self._token}; HttpOnly; SameSite=Strict; Path=/"
@@ -111,19 +119,19 @@ class Guard:
         return given is not None and secrets.compare_digest(given.encode(), self._token.encode())
 
     def _is_own(self, host: str) -> bool:
-        told = _HOST.fullmatch(host)
-        if told is None:
+        match = _HOST.fullmatch(host)
+        if match is None:
             return False
-        name = told["v6"] or told["name"]
+        name = match["v6"] or match["name"]
         try:
-            ipaddress.ip_address(name)  # no name that could be made to lead elsewhere
+            ipaddress.ip_address(name)  # DNS rebinding needs a host name, so any address is safe
         except ValueError:
             return name.lower().rstrip(".") in self._own_names
         return True
 
 
 def _cookie_name(scope: Scope) -> str:
-    """Another one for each port: browsers send cookies to all ports of a host."""
+    """Return the name of the cookie. It contains the port because browsers send cookies to all ports of a host."""
     return f"wordgen-{scope['server'][1]}"
 
 
@@ -133,16 +141,25 @@ def _bearer(authorization: str) -> str | None:
 
 
 def _start_page(cookie: str) -> Response:
-    """The same page without the token in its address, where it would be seen and kept."""
+    """Return a response that sets the cookie and redirects to the start page without a token in its address.
+
+    In the address, others could see the token, and the browser would keep it in its history.
+    """
     return Response(status_code=303, headers={"Location": "/", "Set-Cookie": cookie})
 
 
 async def _whole_body(receive: Receive, headers: Headers) -> bytes:
-    """What was sent, unless it is too much: that is taken in and forgotten, before anything reads it."""
-    told = headers.get("content-length", "0")
+    """Return the body of a request.
+
+    Raises RefusedError if the body is larger than MOST_BYTES (413), or if it has not arrived completely after
+    SECONDS_FOR_A_REQUEST_TO_COME (408). A body that is too large never reaches the app: its first
+    MOST_BYTES_THROWN_AWAY bytes are read and discarded, or none if its Content-Length is larger than that. Raises
+    _GoneError if the client disconnects.
+    """
+    length = headers.get("content-length", "0")
     parts: list[bytes] = []
     size = 0
-    if not (told.isdecimal() and int(told) > MOST_BYTES_THROWN_AWAY):
+    if not (length.isdecimal() and int(length) > MOST_BYTES_THROWN_AWAY):
         try:
             async with asyncio.timeout(SECONDS_FOR_A_REQUEST_TO_COME):
                 while size <= MOST_BYTES_THROWN_AWAY:
@@ -156,20 +173,20 @@ async def _whole_body(receive: Receive, headers: Headers) -> bytes:
                     if not message.get("more_body", False):
                         break
         except TimeoutError:
-            raise RefusedError(408, "The request did not come in time: send it again.") from None
-    if size > MOST_BYTES or int(told) > MOST_BYTES:
-        raise RefusedError(413, f"That is more than the {MOST_BYTES // 1024} kB that are read at once: send less text.")
+            raise RefusedError(408, "The request did not arrive in time: send it again.") from None
+    if size > MOST_BYTES or int(length) > MOST_BYTES:
+        raise RefusedError(413, f"The request has more than {MOST_BYTES // 1024} kB: send less text.")
     return b"".join(parts)
 
 
 async def _while_there(app: App, scope: Scope, body: bytes, receive: Receive, send: Send) -> None:
-    """Let the app answer for as long as somebody waits for it; then it is cancelled wherever it stands."""
+    """Run the app until it has answered. Cancel it if the client disconnects before that."""
     read = False
 
     async def receive_once() -> Message:
         nonlocal read
         if read:
-            await asyncio.Event().wait()  # the app need not look whether the client is there: that is done here
+            await asyncio.Event().wait()  # the app need not watch for a disconnect: _until_gone does
         read = True
         return {"type": "http.request", "body": body, "more_body": False}
 

@@ -1,27 +1,28 @@
-"""What a user may choose about the playground, and what it takes from those who ask it."""
+"""The settings and limits of the playground's server, and the error for a request that it refuses."""
 
 import ipaddress
 import re
 import socket
 from dataclasses import dataclass
 
-from wordgen.errors import SettingError
+from wordgen.errors import SettingError, WordgenError
 from wordgen.settings import Settings, setting
 
 MOST_BYTES = 256 * 1024
-"""Of one request. Of a longer seed a model would read the end alone."""
+"""The largest body of a request, in bytes. Of a longer prompt, a model would read only the end."""
 MOST_BYTES_THROWN_AWAY = 16 * 1024 * 1024
-"""So much of a request that is too large is taken in and forgotten, so that its sender gets to read why."""
+"""The most bytes to read and discard of a request that is too large. Only after the server has read a request can the
+client read why it was refused."""
 SECONDS_FOR_A_REQUEST_TO_COME = 20
 SECONDS_TO_RETRY_AFTER = 5
 MOST_BEAMS = 20
 MOST_NEXT_WORDS = 50
 MOST_MODELS_AT_HAND = 4
 SECONDS_FOR_HEADERS = 10
-"""A connection that has not sent the headers of a request by then is closed."""
+"""The server closes a connection that has not sent the headers of a request after this time."""
 MOST_CONNECTIONS = 500
 MOST_CONNECTIONS_OF_AN_ADDRESS = 100
-"""Of one address of another machine."""
+"""The most connections from one address. Addresses of this machine have no limit of their own."""
 
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{8,100}", re.ASCII)
 
@@ -29,21 +30,25 @@ _TOKEN = re.compile(r"[A-Za-z0-9_-]{8,100}", re.ASCII)
 @dataclass(frozen=True, kw_only=True)
 class ServingSettings(Settings):
     host: str = setting(
-        "127.0.0.1", help="the address to listen on; this one is for this machine alone, 0.0.0.0 for the whole network"
+        "127.0.0.1",
+        help="the address to listen on; only this machine can reach 127.0.0.1, other machines can reach 0.0.0.0",
     )
-    port: int = setting(8000, at_least=0, at_most=65535, help="the port to listen on; 0 takes a free one")
+    port: int = setting(8000, at_least=0, at_most=65535, help="the port to listen on; 0 chooses a free one")
     token: str | None = setting(
         None,
-        help="what a browser or program must know to use the playground, for every user of this machine can reach it; "
-        "letters, digits, - and _ (by default drawn anew at each start, and part of the address that is printed)",
+        help="a password that each request must send, because all users of this machine can reach the playground: 8 "
+        "to 100 letters, digits, - and _ (by default, a new one at each start, which is part of the printed address)",
     )
     longest: int = setting(
-        1000, at_least=1, at_most=100_000, help="the most symbols (words and punctuation) that a text may be asked for"
+        1000,
+        at_least=1,
+        at_most=100_000,
+        help="the maximum number of tokens (words and punctuation marks) that a request may ask for",
     )
-    at_once: int = setting(2, at_least=1, at_most=64, help="how many requests are worked on at once")
-    waiting: int = setting(32, at_least=0, at_most=10_000, help="how many requests more may wait for their turn")
+    at_once: int = setting(2, at_least=1, at_most=64, help="the number of requests that are answered at the same time")
+    waiting: int = setting(32, at_least=0, at_most=10_000, help="the number of further requests that may wait")
     time_out: float = setting(
-        60.0, above=0, at_most=86_400, help="how many seconds a request may wait, and then again may take"
+        60.0, above=0, at_most=86_400, help="the seconds that a request may wait, and the seconds that it may then take"
     )
 
     def __post_init__(self) -> None:
@@ -52,20 +57,46 @@ class ServingSettings(Settings):
             raise SettingError("--token must have 8 to 100 letters, digits, - and _.")
 
     @property
-    def most_symbols(self) -> int:
-        """Of what stands behind a seed already: a text that was gone on with several times."""
+    def most_tokens(self) -> int:
+        """The most tokens after the prompt in a request: enough for a text that was continued several times."""
         return 10 * self.longest
 
     @property
     def tighter(self) -> dict[str, int]:
-        """Settings of writing that may be no larger here than so."""
+        """The upper limits of the server for some settings of generation. The command line allows larger values."""
         return {"length": self.longest, "at_least": self.longest, "beams": MOST_BEAMS}
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach a host; one that cannot be found is not."""
+    """Return whether only this machine can reach the host. False if the host is empty or cannot be resolved."""
     try:
         addresses = {each[4][0] for each in socket.getaddrinfo(host, None)} if host else set()
     except (OSError, UnicodeError):
         return False
     return bool(addresses) and all(ipaddress.ip_address(str(each).partition("%")[0]).is_loopback for each in addresses)
+
+
+class RefusedError(WordgenError):
+    """Raised when the server refuses a request or cannot complete it.
+
+    `status` is the HTTP status, `sentence` the reason for the user. `retry_after` is the number of seconds after which
+    the client may try again, or None.
+    """
+
+    def __init__(self, status: int, sentence: str, retry_after: int | None = None) -> None:
+        super().__init__(sentence)
+        self.status = status
+        self.retry_after = retry_after
+
+
+def answer_of(error: WordgenError) -> tuple[int, dict[str, str], dict[str, str]]:
+    """Return the HTTP status, the JSON content and the headers of the response to an error.
+
+    A SettingError is a fault of the request (422). Any other error that is not a RefusedError is a fault of the server
+    or of its files (500), and no other request would help.
+    """
+    status, headers = 422 if isinstance(error, SettingError) else 500, {}
+    if isinstance(error, RefusedError):
+        status = error.status
+        headers = {} if error.retry_after is None else {"Retry-After": str(error.retry_after)}
+    return status, {"error": str(error)}, headers

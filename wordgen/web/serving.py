@@ -1,4 +1,4 @@
-"""The server: listens, serves until it is stopped, and then is gone at once."""
+"""The server of the playground: listens, serves until it is stopped, and then closes quickly."""
 
 import asyncio
 import logging
@@ -12,6 +12,7 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from wordgen.errors import SettingError
+from wordgen.web.answers import ModelStore
 from wordgen.web.app import make_app
 from wordgen.web.limits import (
     MOST_CONNECTIONS,
@@ -20,14 +21,13 @@ from wordgen.web.limits import (
     ServingSettings,
     is_loopback,
 )
-from wordgen.web.shelf import Shelf
-from wordgen.web.turns import Turns
+from wordgen.web.work_queue import WorkQueue
 
 _SECONDS_TO_LEAVE = 2
 
 
 def listen(settings: ServingSettings) -> socket.socket:
-    """A socket that listens; why it cannot is said in a sentence."""
+    """Return a socket that listens on the host and port. Raises SettingError with the reason if that fails."""
     try:
         family, *_, address = socket.getaddrinfo(
             settings.host or None, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -36,8 +36,8 @@ def listen(settings: ServingSettings) -> socket.socket:
     except (OSError, UnicodeError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise SettingError(
-            f"Nothing can listen on {settings.host}, port {settings.port} ({reason}): take another --port, or 0 for "
-            "any that is free."
+            f"wordgen cannot listen on {settings.host}, port {settings.port} ({reason}): give another --port, or "
+            "--port 0 for any free port."
         ) from error
 
 
@@ -47,11 +47,11 @@ def address_of(listening: socket.socket) -> str:
     return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
 
 
-def serve(listening: socket.socket, shelf: Shelf, settings: ServingSettings, version: str, token: str) -> None:
-    """Until Ctrl-C or SIGTERM."""
-    turns = Turns(settings)
+def serve(listening: socket.socket, store: ModelStore, settings: ServingSettings, version: str, token: str) -> None:
+    """Answer requests until Ctrl-C or SIGTERM."""
+    queue = WorkQueue(settings)
     config = uvicorn.Config(
-        make_app(shelf, turns, settings, version, token),  # pyright: ignore[reportArgumentType]
+        make_app(store, queue, settings, version, token),  # pyright: ignore[reportArgumentType]
         http=_Protocol,
         ws="none",
         lifespan="off",
@@ -63,13 +63,16 @@ def serve(listening: socket.socket, shelf: Shelf, settings: ServingSettings, ver
         timeout_graceful_shutdown=_SECONDS_TO_LEAVE,
     )
     try:
-        _Server(config, turns).run(sockets=[listening])
+        _Server(config, queue).run(sockets=[listening])
     finally:
-        turns.close()
+        queue.close()
 
 
 class _Protocol(H11Protocol):
-    """Closes a connection that does not send a request in time, and those of an address that has too many."""
+    """Closes a connection that does not send the headers of a request in time.
+
+    Also closes each new connection from an address of another machine that already has the most allowed connections.
+    """
 
     _open: ClassVar[Counter[str]] = Counter()
     _address = ""
@@ -99,7 +102,10 @@ class _Protocol(H11Protocol):
         self._watch()
 
     def _watch(self) -> None:
-        """Wait for headers while no request is being answered, from the moment when that begins."""
+        """Start the timer for the headers when no request is being answered; stop it when one is.
+
+        A timer that is already running is not restarted, so a client cannot extend the time by sending slowly.
+        """
         answering = self.cycle is not None and not self.cycle.response_complete
         if answering or self.transport.is_closing():
             if self._deadline is not None:
@@ -110,17 +116,17 @@ class _Protocol(H11Protocol):
 
 
 class _Server(uvicorn.Server):
-    """Lets go of all work at the first signal, and returns instead of dying by it."""
+    """Stops all work at the first signal. `run` then returns normally, so the signal does not kill the process."""
 
-    def __init__(self, config: uvicorn.Config, turns: Turns) -> None:
+    def __init__(self, config: uvicorn.Config, queue: WorkQueue) -> None:
         super().__init__(config)
-        self._turns = turns
+        self._queue = queue
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """In the midst of anything, so nothing is done here that could wait for a lock."""
+        """Note a signal. A signal can interrupt any code, so this method does nothing that could wait for a lock."""
         self.force_exit = self.should_exit and sig == signal.SIGINT
         self.should_exit = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self._turns.close()
+        self._queue.close()
         await super().shutdown(sockets)

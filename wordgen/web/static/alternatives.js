@@ -1,7 +1,7 @@
-// What else could stand in the place of a word: a list with odds, to go on from.
+// The list of other words for the place of a word, with their probabilities. The text continues from the chosen one.
 
 import { post } from "/api.js";
-import { oddsInWords } from "/words.js";
+import { probabilityInWords } from "/words.js";
 
 const dialog = document.getElementById("alternatives");
 const title = document.getElementById("alternatives-title");
@@ -9,11 +9,11 @@ const facts = document.getElementById("alternatives-facts");
 const list = document.getElementById("alternatives-list");
 const status = document.getElementById("alternatives-status");
 let taken = () => {};
-let latest = 0; // an answer that comes late is of another word
+let latest = 0; // the number of the newest request: answers to earlier ones are ignored
 
 document.getElementById("alternatives-close").addEventListener("click", () => dialog.close());
 dialog.addEventListener("click", (event) => {
-  if (event.target === dialog) dialog.close(); // beside it
+  if (event.target === dialog) dialog.close(); // a click outside of the list
 });
 dialog.addEventListener("keydown", (event) => {
   const buttons = [...list.querySelectorAll("button")];
@@ -29,7 +29,7 @@ function percent(probability) {
   return probability >= 0.001 ? `${(100 * probability).toFixed(1)} %` : "< 0.1 %";
 }
 
-function row(word, likeliest, chosen) {
+function row(word, highest, chosen) {
   const button = document.createElement("button");
   button.type = "button";
   const name = document.createElement("span");
@@ -37,11 +37,11 @@ function row(word, likeliest, chosen) {
   const bar = document.createElement("span");
   bar.className = "bar";
   bar.setAttribute("aria-hidden", "true");
-  bar.style.setProperty("--share", (word.probability / likeliest).toFixed(4));
-  const odds = document.createElement("span");
-  odds.className = "odds";
-  odds.textContent = percent(word.probability);
-  button.append(name, bar, odds);
+  bar.style.setProperty("--share", (word.probability / highest).toFixed(4));
+  const probability = document.createElement("span");
+  probability.className = "probability";
+  probability.textContent = percent(word.probability);
+  button.append(name, bar, probability);
   if (chosen) button.setAttribute("aria-current", "true");
   button.addEventListener("click", () => {
     dialog.close();
@@ -62,25 +62,26 @@ function place(beside) {
   dialog.style.setProperty("--top", `${fits ? below : Math.max(8, window.innerHeight - dialog.offsetHeight - 8)}px`);
 }
 
-// Shows them for a word; `take` is called with the one that is chosen.
+// Shows the list for a word, and calls `take` with the word that the user chooses.
 export async function showAlternatives(word, question, take) {
   latest += 1;
   const asked = latest;
   taken = take;
-  title.textContent = `Instead of “${word.piece.trim() || word.span.textContent}”`;
-  facts.textContent = [typeof word.bits === "number" ? oddsInWords(word.bits) : "", word.source].filter(Boolean).join(". ");
+  title.textContent = `Other words instead of “${word.piece.trim() || word.span.textContent}”`;
+  facts.textContent = [typeof word.bits === "number" ? probabilityInWords(word.bits) : "", word.source].filter(Boolean).join(". ");
   list.replaceChildren();
-  status.textContent = "Looking …";
-  if (window.matchMedia("(max-width: 44rem)").matches) word.span.scrollIntoView({ block: "start" }); // above the list
+  status.textContent = "Loading …";
+  // On a phone the list covers the lower part of the screen.
+  if (window.matchMedia("(max-width: 44rem)").matches) word.span.scrollIntoView({ block: "start" });
   dialog.showModal();
   place(word.span);
   try {
     const { words } = await post("/api/next", question);
     if (asked !== latest) return;
     status.textContent = "";
-    const stands = JSON.stringify(word.symbols);
-    const likeliest = words[0]?.probability;
-    list.replaceChildren(...words.map((each) => row(each, likeliest, JSON.stringify(each.symbols) === stands)));
+    const current = JSON.stringify(word.tokens);
+    const highest = words[0]?.probability;
+    list.replaceChildren(...words.map((each) => row(each, highest, JSON.stringify(each.tokens) === current)));
     list.querySelector("button")?.focus();
   } catch (error) {
     if (asked !== latest) return;

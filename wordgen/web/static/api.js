@@ -1,4 +1,4 @@
-// What the page asks of its server. Errors carry the server's own sentence.
+// The requests of the page to its server. An error has the sentence that the server sends.
 
 export class Refusal extends Error {}
 
@@ -16,7 +16,7 @@ async function ask(place, options) {
     response = await fetch(place, options);
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new Refusal("The server does not answer: is wordgen serve still running?");
+    throw new Refusal("The server does not answer. Is wordgen serve still running?");
   }
   if (!response.ok) throw new Refusal(await sentenceOf(response));
   return response;
@@ -35,7 +35,7 @@ export async function post(place, content) {
   return (await ask(place, posted(content))).json();
 }
 
-const CUT_OFF = "The text broke off: is wordgen serve still running?";
+const CUT_OFF = "The text was interrupted. Is wordgen serve still running?";
 
 async function readOn(reader) {
   try {
@@ -46,7 +46,7 @@ async function readOn(reader) {
   }
 }
 
-// The events of a text, one a line, as they come.
+// Yields the events of a text. The server sends one per line.
 export async function* written(content, signal) {
   const response = await ask("/api/write", posted(content, signal));
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();

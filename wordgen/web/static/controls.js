@@ -1,4 +1,4 @@
-// Controls for the settings, made from what the server says of each: name, default, bounds, help, slider.
+// Controls for the settings. The server describes each setting: name, default, bounds, help text, slider.
 
 let controlsMade = 0;
 
@@ -25,7 +25,7 @@ function truth(setting, id) {
 }
 
 function words(setting, id) {
-  const field = made("input", { type: "text", id, autocomplete: "off", placeholder: "nothing" });
+  const field = made("input", { type: "text", id, autocomplete: "off", placeholder: "none" });
   return { shown: [field], named: field, read: () => field.value || null, write: (value) => (field.value = value ?? "") };
 }
 
@@ -34,7 +34,7 @@ function numberField(setting, id) {
   const whole = [setting.type].flat().includes("integer");
   if (setting.minimum !== undefined) field.min = setting.minimum;
   if (setting.maximum !== undefined) field.max = setting.maximum;
-  if (setting.default === null) field.placeholder = "drawn";
+  if (setting.default === null) field.placeholder = "random";
   if (whole) Object.assign(field, { step: 1, inputMode: "numeric" });
   const read = () => (field.value === "" ? setting.default : Number(field.value));
   return { shown: [field], named: field, read, write: (value) => (field.value = value ?? "") };
@@ -70,13 +70,13 @@ function control(setting) {
   return { ...its, fieldset, setting };
 }
 
-// All controls in two places: those at first sight, and the others.
+// All controls, in two places: the most important ones are visible, the others are in "More settings".
 export class Controls {
   constructor(settings, first, others) {
     this.each = settings.map(control);
     for (const { fieldset, setting } of this.each) (setting.at_first_sight ? first : others).append(fieldset);
     this.of("mode").named.addEventListener("change", () => this.dim());
-    this.knowsCopies = true;
+    this.model = { knows_copies: true, writes_tunes: false };
     this.dim();
   }
 
@@ -84,21 +84,24 @@ export class Controls {
     return this.each.find(({ setting }) => setting.name === name);
   }
 
-  // What has no effect as things stand cannot be touched.
+  // Disables the settings that have no effect at the moment, and hides those of tunes if the model writes none.
   dim() {
     const mode = this.of("mode").read();
     for (const { fieldset, setting } of this.each) {
-      const inVain = setting.only_in_mode !== null && setting.only_in_mode !== mode;
-      fieldset.disabled = inVain || (setting.name === "max_copy" && !this.knowsCopies);
+      const otherMode = setting.only_in_mode !== null && setting.only_in_mode !== mode;
+      const noIndex = (setting.name.startsWith("max_copy") || setting.name === "mix") && !this.model.knows_copies;
+      fieldset.hidden = setting.only_for_tunes && !this.model.writes_tunes;
+      fieldset.disabled = otherMode || noIndex || fieldset.hidden;
     }
   }
 
-  setKnowsCopies(known) {
-    this.knowsCopies = known;
+  // Takes what the server says about the chosen model.
+  setModel(model) {
+    this.model = model;
     this.dim();
   }
 
-  // Only what differs from the default, and has an effect.
+  // Returns only the values that differ from the defaults and have an effect.
   values() {
     const changed = this.each.filter((its) => !its.fieldset.disabled && its.read() !== its.setting.default);
     return Object.fromEntries(changed.map((its) => [its.setting.name, its.read()]));

@@ -1,4 +1,4 @@
-// The playground: one beginning, one side or two that write on from it.
+// The playground: one prompt, and one or two sides that continue it.
 
 import { get } from "/api.js";
 import { Side } from "/side.js";
@@ -23,7 +23,8 @@ function showExamples() {
     return chip;
   });
   byId("examples").replaceChildren(...chips);
-  byId("hint").textContent = chips.length ? "Ctrl+Enter writes. Or try one of these:" : "Ctrl+Enter writes.";
+  const hint = "Press Ctrl+Enter to write.";
+  byId("hint").textContent = chips.length ? `${hint} Or try one of these prompts:` : hint;
 }
 
 function writeAll() {
@@ -49,9 +50,7 @@ function addSecondSide(models, settings) {
 function compare(models, settings) {
   if (byId("compare").checked) addSecondSide(models, settings);
   else {
-    const second = sides.pop();
-    second.stop();
-    second.element.remove();
+    sides.pop().close();
   }
   showLayout();
   showWhetherItWrites();
@@ -61,7 +60,7 @@ function showWhetherItWrites() {
   byId("stop").disabled = !sides.some((side) => side.isWriting);
 }
 
-// Beside each other the settings stand above the text, and give way to it.
+// With two sides, the settings are above the texts and closed, so that the texts can be seen.
 function showLayout() {
   const two = sides.length > 1;
   byId("sides").classList.toggle("two", two);

@@ -1,18 +1,19 @@
-// One side of the page: a model, its settings, and what it writes.
+// One side of the page: a model, its settings, and its text.
 
 import { showAlternatives } from "/alternatives.js";
 import { get, written } from "/api.js";
 import { Controls } from "/controls.js";
+import { Score } from "/score.js";
 import { Words } from "/words.js";
 
 const ENDED = {
-  length: "the length is up",
-  end: "the text ends here",
-  sentence: "the sentence is over",
-  line: "the line is over",
-  until: "what was waited for has come",
-  "nothing left": "nothing was allowed any more",
-  time: "the time for one request is up",
+  length: "the length is reached",
+  end: "the passage has ended",
+  sentence: "the sentence has ended",
+  line: "the line has ended",
+  until: "the text of the setting “until” was written",
+  "nothing left": "no token was allowed next",
+  time: "the time limit of a request is reached",
 };
 const HEARD_AT_ONCE = 12;
 
@@ -32,6 +33,8 @@ export class Side {
     this.controls = new Controls(settings, this.find(".first"), this.find(".others"));
     this.words = new Words(this.find(".text"), (place) => this.askAt(place));
     this.find(".text").setAttribute("aria-label", `${name}: the text, word by word`);
+    this.score = new Score(this.find(".music"));
+    this.find(".music").setAttribute("aria-label", `${name}: music`);
     this.stopping = null;
     this.heard = 0;
     this.change = null;
@@ -40,16 +43,18 @@ export class Side {
     this.find(".copy-text").addEventListener("click", () => this.copyText());
   }
 
-  // What there is to say of a model; its examples.
+  // Shows what is known about the chosen model, and loads its examples of prompts.
   async modelChosen() {
     const listed = this.models.find(({ name }) => name === this.model.value);
-    this.find(".network").textContent = listed.problem ?? `learned ${listed.corpus}: ${listed.network}`;
+    this.find(".network").textContent = listed.problem ?? `trained on ${listed.corpus}: ${listed.network}`;
     this.examples = [];
+    delete this.element.dataset.ready;
     try {
       const about = await get(`/api/models/${encodeURIComponent(this.model.value)}`);
       if (about.name !== this.model.value) return;
       this.examples = about.examples;
-      this.controls.setKnowsCopies(about.knows_copies);
+      this.controls.setModel(about);
+      this.element.dataset.ready = about.name;
     } catch (error) {
       this.tell(error.message, true);
     }
@@ -59,15 +64,17 @@ export class Side {
     return this.stopping !== null;
   }
 
-  // Begins anew from a seed.
+  // Starts a new text from a prompt.
   async write(seed) {
     this.stop();
     await this.goOn({ seed }, () => this.words.clear());
   }
 
-  // What stands is changed when the server has begun to answer, and stays when it refuses.
+  // Continues the text. `change` prepares the text on the page; it is called when the server begins to answer, so the
+  // old text stays if the server refuses.
   async goOn(from, change) {
     this.change = change;
+    const values = this.controls.values();
     const stopping = new AbortController();
     this.stopping = stopping;
     this.find(".heard").replaceChildren();
@@ -77,8 +84,9 @@ export class Side {
     this.find(".text").scrollIntoView({ block: "nearest" });
     this.dispatch();
     try {
-      for await (const event of written({ model: this.model.value, ...this.controls.values(), ...from }, stopping.signal)) {
+      for await (const event of written({ model: this.model.value, ...values, ...from }, stopping.signal)) {
         if (this.stopping !== stopping) return;
+        if (event.event === "begin") this.mix = values.mix;
         this.take(event);
       }
     } catch (error) {
@@ -91,6 +99,13 @@ export class Side {
     this.element.classList.remove("writing");
     this.find(".copy-text").hidden = !this.words.text;
     this.dispatch();
+    if (this.isMusic && !this.change && this.words.text) await this.showMusic();
+  }
+
+  async showMusic() {
+    const { textContent } = this.find(".status");
+    const sentence = await this.score.show(this.writer, this.words.text);
+    if (sentence && !this.isWriting) this.tell(`${textContent} ${sentence}`);
   }
 
   take(event) {
@@ -107,31 +122,33 @@ export class Side {
     this.change();
     this.change = null;
     this.copies = null;
+    this.isMusic = event.music;
+    this.score.clear();
     this.notes = [];
     for (const word of event.seed_words) this.words.add({ ...word, seed: true });
     this.heard = this.words.words.length;
     for (const { word, near } of event.unknown.slice(0, 5)) {
-      this.notes.push(`“${word}” is unknown and left out${near.length ? ` (did you mean ${near.join(" or ")}?)` : ""}.`);
+      this.notes.push(`The model does not know “${word}” and leaves it out${near.length ? ` (did you mean ${near.join(" or ")}?)` : ""}.`);
     }
-    if (event.unknown.length > 5) this.notes.push(`${event.unknown.length - 5} more words are unknown and left out.`);
-    if (event.cut) this.notes.push("Of so long a beginning the end alone is read.");
+    if (event.unknown.length > 5) this.notes.push(`It leaves out ${event.unknown.length - 5} more unknown words.`);
+    if (event.cut) this.notes.push("The prompt is long, so only its end was read.");
     this.randomSeed = event.random_seed;
-    this.writer = event.model; // another may be chosen by the time that a word is clicked
+    this.writer = event.model; // the user may have chosen another model before clicking a word
     this.tell(["Writing …", ...this.notes].join(" "));
   }
 
   end(event) {
-    const facts = [`${counted(event.symbols, "symbol")} in ${event.seconds.toFixed(2)} s: ${ENDED[event.ended] ?? event.ended}.`];
-    if (event.symbols) facts.push(`Perplexity ${event.perplexity.toLocaleString("en", { maximumFractionDigits: 1 })}.`);
-    if (this.copies === null) facts.push("Copies cannot be seen: the model has no copy index.");
-    else if (this.copies.length) facts.push(`Copied from the training text: ${counted(this.copies.length, "run")} of words, underlined.`);
-    else facts.push("No five symbols in a row stand in the training text.");
+    const facts = [`${counted(event.tokens, "token")} in ${event.seconds.toFixed(2)} s: ${ENDED[event.ended] ?? event.ended}.`];
+    if (event.tokens) facts.push(`Perplexity ${event.perplexity.toLocaleString("en", { maximumFractionDigits: 1 })}.`);
+    if (this.copies === null) facts.push("Copies cannot be found, because the model has no copy index.");
+    else if (this.copies.length) facts.push(`${this.copies.length === 1 ? "1 match" : `${this.copies.length} matches`} with the training text, underlined.`);
+    else facts.push("No match of five or more tokens with the training text.");
     facts.push(`Random seed ${this.randomSeed}.`);
     this.words.mark(this.copies ?? []);
     this.tell([...this.notes, ...facts].join(" "));
   }
 
-  // Screen readers hear a dozen words at a time, and not each word as the button that it is.
+  // Gives screen readers a dozen words at a time. Otherwise they would announce each word as a button.
   hear(all) {
     const words = this.words.words.slice(this.heard);
     if (!words.length || (!all && words.length < HEARD_AT_ONCE)) return;
@@ -143,15 +160,15 @@ export class Side {
 
   askAt(place) {
     const word = this.words.words[place];
-    const symbols = this.words.symbolsBefore(place);
+    const tokens = this.words.tokensBefore(place);
     const take = (other) => this.takeAlternative(place, other);
-    showAlternatives(word, { model: this.writer, symbols, number: 12 }, take);
+    showAlternatives(word, { model: this.writer, tokens, number: 12, mix: this.mix }, take);
   }
 
   async takeAlternative(place, other) {
     this.stop();
-    const symbols = [...this.words.symbolsBefore(place), ...other.symbols];
-    await this.goOn({ model: this.writer, symbols }, () => {
+    const tokens = [...this.words.tokensBefore(place), ...other.tokens];
+    await this.goOn({ model: this.writer, tokens }, () => {
       this.words.keep(place);
       this.words.add({ ...other, chosen: true });
       this.words.focus(place);
@@ -162,13 +179,21 @@ export class Side {
     this.stopping?.abort();
   }
 
+  // Ends what the side does before it disappears.
+  close() {
+    this.isMusic = false;
+    this.stop();
+    this.score.clear();
+    this.element.remove();
+  }
+
   async copyText() {
     try {
       await navigator.clipboard.writeText(this.words.text);
       this.tell("Copied.");
-    } catch { // browsers let pages of other machines copy only where they come by HTTPS
+    } catch { // without HTTPS, browsers let only pages of this machine copy
       window.getSelection().selectAllChildren(this.find(".text"));
-      this.tell("The browser does not let this page copy. The text is selected: copy it yourself.");
+      this.tell("The browser does not allow this page to copy. The text is selected, so you can copy it yourself.");
     }
   }
 

@@ -1,15 +1,15 @@
-// The words of a text on the page: tinted by their surprisal, marked where they are copied, to be chosen one by one.
-// All that comes from a model or a user goes in as text, never as markup.
+// The words of a text on the page: coloured by their surprisal, underlined where they are copied, and clickable.
+// Everything from a model or a user is inserted as text, never as markup.
 
-const MOST_BITS = 14; // what is less likely than one in sixteen thousand has the full tint
+const MOST_BITS = 14; // a word of this surprisal or more (a probability of 1 in 16,384) has the strongest colour
 const SPACE = /^(\s*)(.*?)(\s*)$/su;
 
-export function oddsInWords(bits) {
+export function probabilityInWords(bits) {
   const oneIn = Math.round(2 ** bits);
   return `${bits.toFixed(1)} bits: one in ${oneIn.toLocaleString("en")}`;
 }
 
-// For a word that is nothing but space, or the end of a unit.
+// Returns a visible sign for a word that is only white space, or for the end of a passage.
 function signOf(space) {
   if (!space) return "¶";
   return space.includes("\n") ? "↵" : "␣";
@@ -34,8 +34,8 @@ export class Words {
     return this.words.map((word) => word.piece).join("").trim();
   }
 
-  symbolsBefore(place) {
-    return this.words.slice(0, place).flatMap((word) => word.symbols);
+  tokensBefore(place) {
+    return this.words.slice(0, place).flatMap((word) => word.tokens);
   }
 
   add(word) {
@@ -49,7 +49,7 @@ export class Words {
     if (word.seed) span.classList.add("seed");
     if (typeof word.bits === "number") {
       span.style.setProperty("--tint", Math.min(word.bits / MOST_BITS, 1).toFixed(3));
-      span.title = oddsInWords(word.bits);
+      span.title = probabilityInWords(word.bits);
     }
     const around = [before, after].map((space) => document.createTextNode(space));
     this.element.append(...(shown ? [around[0], span, around[1]] : [span, ...around]));
@@ -63,28 +63,28 @@ export class Words {
     for (const word of this.words) this.unmark(word);
   }
 
-  // Copies count symbols from the first word on; a word may be several symbols.
+  // Marks copies. Their positions count tokens from the first word on, and a word may have several tokens.
   mark(copies) {
     for (const word of this.words) this.unmark(word);
     let start = 0;
     for (const word of this.words) {
-      const end = start + word.symbols.length;
-      const copy = copies.find((each) => each.start < end && start < each.start + each.symbols);
+      const end = start + word.tokens.length;
+      const copy = copies.find((each) => each.start < end && start < each.start + each.tokens);
       if (copy) this.markOne(word, copy);
       start = end;
     }
   }
 
   markOne(word, copy) {
-    word.source = `Word for word in the training text: ${copy.file}, line ${copy.line} (${copy.symbols} in a row)`;
+    word.source = `Copied from the training text: ${copy.file}, line ${copy.line} (${copy.tokens} tokens in a row)`;
     word.span.classList.add("copied");
-    word.span.title = [word.source, typeof word.bits === "number" ? oddsInWords(word.bits) : ""].filter(Boolean).join("\n");
+    word.span.title = [word.source, typeof word.bits === "number" ? probabilityInWords(word.bits) : ""].filter(Boolean).join("\n");
   }
 
   unmark(word) {
     word.source = null;
     word.span.classList.remove("copied");
-    word.span.title = typeof word.bits === "number" ? oddsInWords(word.bits) : "";
+    word.span.title = typeof word.bits === "number" ? probabilityInWords(word.bits) : "";
   }
 
   chosen(span) {
@@ -94,7 +94,7 @@ export class Words {
     this.onChoice(place);
   }
 
-  // One word at a time is a stop of the Tab key; the arrows go from word to word.
+  // The Tab key stops at one word only; the arrow keys move from word to word.
   focus(place, really = true) {
     for (const word of this.words) word.span.tabIndex = -1;
     const word = this.words[Math.max(0, Math.min(place, this.words.length - 1))];

@@ -1,0 +1,68 @@
+"""The bundled texts keep what the catalogue promises of them."""
+
+import re
+from collections import Counter
+
+import pytest
+
+from tests.helpers.texts import passage_texts
+from wordgen.corpus.catalogue import bundled_catalogue, bundled_data, catalogue
+from wordgen.corpus.finding import open_corpus
+from wordgen.text.settings import TextSettings
+
+LEAST_BYTES = {"lotr": 60_000, "fables": 40_000, "spells": 30_000, "lyrics": 30_000, "airs": 30_000}
+
+
+@pytest.mark.parametrize("name", list(LEAST_BYTES))
+def test_it_is_long_enough(name: str):
+    assert sum((bundled_data() / file).stat().st_size for file in catalogue()[name].files) >= LEAST_BYTES[name]
+
+
+@pytest.mark.parametrize("name", list(LEAST_BYTES))
+def test_it_is_not_filled_up_by_repetition(name: str):
+    passages = Counter(
+        passage
+        for passage in passage_texts(open_corpus(str(bundled_data() / catalogue()[name].files[0])))
+        if len(passage) > 40
+    )
+    assert passages
+    assert max(passages.values()) == 1
+
+
+def test_there_are_a_hundred_spells_or_more():
+    assert len(passage_texts(open_corpus(str(bundled_data() / "spells.txt")))) >= 100
+
+
+def test_songs_have_verses():
+    assert sum(not passage for passage in passage_texts(open_corpus("lyrics"))) > 100
+
+
+def test_every_entry_names_a_tokenizer_that_exists_and_files_that_exist_or_can_be_fetched():
+    for entry in bundled_catalogue().values():
+        TextSettings(tokenizer=entry.tokenizer)  # pyright: ignore[reportArgumentType]
+        assert entry.licence
+        fetched = {download.file for download in entry.opened().downloads}
+        lying_here = {*entry.files, *entry.valid_files, *entry.test_files} - fetched
+        assert all((bundled_data() / file).is_file() for file in lying_here)
+
+
+def test_what_is_fetched_is_the_same_for_everybody():
+    """Over https, from an address that names one version of the file for ever."""
+    downloads = [download for entry in bundled_catalogue().values() for download in entry.opened().downloads]
+    assert len(downloads) == 8 + 92 + 645 + 14
+    for download in downloads:
+        assert re.match(r"https://raw\.githubusercontent\.com/[^/]+/[^/]+/[0-9a-f]{40}/", download.address)
+
+
+def test_files_of_a_listing_are_in_the_order_of_a_folder():
+    """So that both are the same text."""
+    for entry in bundled_catalogue().values():
+        if entry.listing is not None:
+            files = entry.opened().files
+            assert list(files) == sorted(files)
+            assert all(file.endswith((".txt", ".abc")) for file in files)
+
+
+def test_the_catalogue_says_that_the_books_are_not_included():
+    assert "copyright" in catalogue()["lotr"].note
+    assert "data/lotr/" in catalogue()["lotr"].note

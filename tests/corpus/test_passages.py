@@ -1,0 +1,109 @@
+from collections.abc import Iterable
+
+import pytest
+
+from wordgen.corpus.catalogue import LineBreaks, PassageKind
+from wordgen.corpus.layout import Layout, guess_layout
+from wordgen.corpus.passages import Passage, passages_of, visible_width
+
+WRAPPED = "\n\n".join("\n".join(["It was a long road and they all knew it"] * 3 + ["so they sang."]) for _ in range(5))
+VERSE = "\n\n".join("Rain\nfalls on the roof\nwhere nobody sleeps\nnow" for _ in range(5))
+PLAY = "\n\n".join("First Citizen:\nBefore we proceed any further, hear me speak.\nAll:\nSpeak." for _ in range(5))
+
+
+def texts(passages: Iterable[Passage]) -> list[str]:
+    return [passage.text for passage in passages]
+
+
+def cut(lines: list[str], passage: PassageKind, line_breaks: LineBreaks) -> list[Passage]:
+    return list(passages_of(enumerate(lines, 1), passage, line_breaks))
+
+
+def test_lines_are_passages():
+    assert texts(cut([" one ", "two", "", "", "three", ""], "line", "joined")) == ["one", "two", "three"]
+
+
+def test_a_song_keeps_its_verses():
+    assert texts(cut(["", "", "one", "two", "", "", "", "three", "", ""], "line", "kept")) == [
+        "one",
+        "two",
+        "",
+        "three",
+    ]
+
+
+def test_hard_wraps_are_joined():
+    assert texts(cut(["one", "two", "  ", "three"], "paragraph", "joined")) == ["one two", "three"]
+
+
+@pytest.mark.parametrize(
+    ("wrapped", "joined"),
+    [
+        ("夜の\n街に", "夜の街に"),
+        ("夜だ。\n「街」", "夜だ。「街」"),
+        ("Tokyoの\n街 3\n4", "Tokyoの街 3 4"),
+        ("우리는\n공원에", "우리는 공원에"),
+        ("0 1\n4 9", "0 1 4 9"),
+    ],
+)
+def test_only_between_japanese_letters_a_wrap_is_no_space(wrapped: str, joined: str):
+    assert texts(cut(wrapped.split("\n"), "paragraph", "joined")) == [joined]
+
+
+def test_line_breaks_can_stay():
+    assert texts(cut(["one", "two", "", "three"], "paragraph", "kept")) == ["one\ntwo", "three"]
+
+
+def test_a_document_is_one_passage():
+    assert texts(cut(["one", "two", "", "three", ""], "document", "kept")) == ["one\ntwo\n\nthree"]
+
+
+@pytest.mark.parametrize(
+    ("text", "layout"),
+    [
+        (WRAPPED, ("paragraph", "joined")),
+        ("A whole paragraph a line.\n\n" * 10, ("paragraph", "joined")),
+        (VERSE, ("document", "kept")),
+        ("\n\n".join(["CONTENTS", "\n".join(["A CHAPTER"] * 60), *[WRAPPED] * 10]), ("paragraph", "joined")),
+        (PLAY, ("document", "kept")),
+        ("\n\n".join(["夜の街に雨が降る\n君の声が聞こえない\n朝の光を待っている\nひとりで"] * 5), ("document", "kept")),
+        ("a spell\nanother spell\na third one\n", ("line", "joined")),
+        ("only one line", ("paragraph", "joined")),
+        ("\u3000雨が降る。\n\u3000夜になった。\n「行こう」\n\n\u3000朝。\n\u3000昼。", ("line", "joined")),
+        ("\n".join(["a very long line that is a whole paragraph " * 5] * 4), ("line", "joined")),
+        ("\n\n".join(["a very long line that is a whole paragraph " * 5] * 4), ("paragraph", "joined")),
+    ],
+)
+def test_the_layout_is_found_from_the_text(text: str, layout: tuple[PassageKind, LineBreaks]):
+    assert guess_layout(text) == Layout(*layout)
+
+
+@pytest.mark.parametrize("passage", ["line", "paragraph", "section", "document"])
+@pytest.mark.parametrize("line_breaks", ["joined", "kept"])
+def test_passages_know_their_lines(passage: PassageKind, line_breaks: LineBreaks):
+    lines = ["", "one two", "  three", "", " ", "four", "", "", "five", "six"]
+    for each in cut(lines, passage, line_breaks):
+        width = sum(each.widths)
+        assert width == visible_width(each.text)
+        theirs = lines[each.line - 1 : each.line - 1 + len(each.widths)]
+        assert [visible_width(line) for line in theirs] == list(each.widths) or not each.text
+        assert each.text.startswith(theirs[0].strip()) or not each.text
+
+
+@pytest.mark.parametrize("passage", ["paragraph", "section", "document"])
+def test_a_passage_beyond_all_measure_is_cut_at_a_line(passage: PassageKind):
+    lines = ["forty characters of one line without end"] * 70_000
+    found = cut(lines, passage, "kept")
+    assert "\n".join(texts(found)).split("\n") == lines
+    assert 1 < len(found) < 4
+    assert [each.line for each in found] == [1, 1 + len(found[0].widths)][: len(found)]
+
+
+@pytest.mark.parametrize(
+    ("passage", "expected"), [("line", ["a b", "c"]), ("paragraph", ["a bc"]), ("document", ["a bc"])]
+)
+def test_a_line_in_pieces_is_one_again_but_where_lines_are_passages(passage: PassageKind, expected: list[str]):
+    found = list(passages_of([(7, "a b"), (7, "c"), (8, "")], passage, "kept"))
+    assert texts(found) == expected
+    assert [each.line for each in found] == [7] * len(found)
+    assert sum(sum(each.widths) for each in found) == 3

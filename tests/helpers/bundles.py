@@ -1,0 +1,27 @@
+"""A small bundle, made by hand."""
+
+import numpy as np
+
+from wordgen.dataset.encoding import TextConfig
+from wordgen.model.architecture import Architecture
+from wordgen.model.bundle import Bundle
+from wordgen.text.vocabulary import Vocabulary
+
+
+def make_bundle(units: int = 4, fill: float | None = None) -> Bundle:
+    vocabulary = Vocabulary.from_counts({"a": 2, "b": 1, "\n": 1, "￭,": 1}, 100, 1)
+    architecture = Architecture(
+        vocabulary_size=len(vocabulary), embedding=3, layers=2, units=units, cell="lstm", tied=False
+    )
+    dice = np.random.default_rng(0)
+    weights = {
+        name: (dice.normal(size=shape) if fill is None else np.full(shape, fill)).astype(np.float32)
+        for name, shape in architecture.weight_shapes().items()
+    }
+    text = TextConfig(corpus="tale", tokenizer="english", passage="paragraph", line_breaks="joined", starts=True)
+    return Bundle(architecture, text, vocabulary, weights)
+
+
+def same(one: Bundle, other: Bundle) -> bool:
+    plain = (one.architecture, one.text, one.vocabulary) == (other.architecture, other.text, other.vocabulary)
+    return plain and all((one.weights[name] == other.weights[name]).all() for name in one.weights)

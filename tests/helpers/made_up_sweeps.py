@@ -1,0 +1,41 @@
+"""Sweeps whose figures are made up, for what is computed from figures."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+from wordgen.sweep.effects import OF_THE_TEXT
+from wordgen.sweep.planning import Network, PlannedRun, Sweep
+from wordgen.sweep.results import DIVERGED, NetworkResult, Row, RunFigures
+
+_STEPS = 8400
+"""An epoch, with a seq len of one."""
+
+Figures = Mapping[tuple[Any, ...], Sequence[float | None]]
+"""For each network, by its values of the settings, the validation perplexity of each random seed, or nothing."""
+
+
+def sweep_with(settings: Sequence[str], figures: Figures) -> tuple[Sweep, list[NetworkResult]]:
+    networks = {
+        values: Network(" ".join(map(str, values)), dict(zip(settings, values, strict=True))) for values in figures
+    }
+    seeds = tuple(range(1, 1 + max(len(values) for values in figures.values())))
+    sweep = Sweep("made-up", "Made up.", {"corpus": "spells"}, tuple(networks.values()), seeds)
+    return sweep, sorted(
+        (result(networks[values], perplexities) for values, perplexities in figures.items()),
+        key=lambda each: each.valid.mean if each.counted else float("inf"),
+    )
+
+
+def result(network: Network, perplexities: Sequence[float | None], curve: Sequence[float] = ()) -> NetworkResult:
+    settings = {"epochs": 10, **network.settings}
+    steps = _STEPS // settings.get("seq_len", 1)
+    seconds = 1200.0 / settings.get("seq_len", 100)
+    run = cast(PlannedRun, None)
+    runs = tuple(
+        Row(run, RunFigures("missing"), "diverged", DIVERGED)
+        if best is None
+        else Row(run, RunFigures("finished", (*curve, best), best, seconds, best * 1.1), "done")
+        for best in perplexities
+    )
+    text = " ".join(str(value) for name, value in network.settings.items() if name in OF_THE_TEXT)
+    return NetworkResult(network, settings, text, 1000, runs, steps_per_epoch=steps)

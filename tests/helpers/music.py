@@ -1,0 +1,75 @@
+"""Pieces of music of all kinds, and what strangers may give as MIDI."""
+
+import struct
+from pathlib import Path
+
+from hypothesis import strategies as st
+
+from wordgen.corpus.settings import Transpose
+from wordgen.dataset.encoding import TextConfig
+from wordgen.model.architecture import Architecture
+from wordgen.model.bundle import Bundle
+from wordgen.music.keys import Key
+from wordgen.music.midi import midi_bytes
+from wordgen.music.piece import Metre, Note, Piece
+
+NOTES = st.builds(Note, st.integers(0, 4000), st.integers(0, 127), st.integers(1, 3000), st.integers(1, 127))
+FEW_PITCHES = st.builds(Note, st.integers(0, 200), st.integers(60, 62), st.integers(1, 300), st.integers(1, 127))
+METRES = st.sampled_from([Metre(4, 4), Metre(3, 4), Metre(6, 8), Metre(12, 8), Metre(2, 2), Metre(7, 8), Metre(5, 16)])
+KEYS = st.builds(lambda sharps, minor: Key.of_signature(sharps, minor=minor), st.integers(-7, 7), st.booleans())
+
+
+@st.composite
+def pieces(draw: st.DrawFn, most: int = 30) -> Piece:
+    """Pieces with notes in any place, many of one pitch at once among them."""
+    notes = draw(st.lists(NOTES | FEW_PITCHES, min_size=1, max_size=most))
+    return Piece(
+        tuple(sorted(notes)),
+        draw(st.sampled_from([1, 5, 12, 24, 96, 384, 480, 960])),
+        ((0, draw(st.floats(20, 400))),),
+        ((0, draw(METRES)),),
+        ((0, draw(KEYS)),),
+    )
+
+
+def midi(*tracks: bytes, kind: int = 1, division: int = 480) -> bytes:
+    """A MIDI file with these events."""
+    header = struct.pack(">4sLHHH", b"MThd", 6, kind, len(tracks), division & 0xFFFF)
+    return header + b"".join(struct.pack(">4sL", b"MTrk", len(track)) + track for track in tracks)
+
+
+def write_midi(path: Path, piece: Piece) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(midi_bytes(piece))
+    return path
+
+
+def scale(notes: int = 40) -> Piece:
+    """A plain piece in 3/4: a scale of quarters with a bass note at the beginning of each bar."""
+    upper = [Note(12 * place, 60 + (0, 2, 4, 5, 7, 9, 11)[place % 7], 12, 80) for place in range(notes)]
+    lower = [Note(36 * place, 43, 36, 60) for place in range(notes // 3)]
+    tempos, metres, keys = ((0, 90.0),), ((0, Metre(3, 4)),), ((0, Key.of_signature(1)),)
+    return Piece(tuple(sorted(upper + lower)), 12, tempos, metres, keys, title="Scale")
+
+
+def music_bundle(tokenizer: str, tokens: list[str], *, transpose: Transpose = "none") -> Bundle:
+    """A model of music that was never trained: it writes these tokens in any order."""
+    import numpy as np
+
+    from wordgen.text.vocabulary import Vocabulary
+
+    vocabulary = Vocabulary.from_counts(dict.fromkeys(tokens, 2), 100, 1)
+    architecture = Architecture(
+        vocabulary_size=len(vocabulary), embedding=3, layers=1, units=4, cell="lstm", tied=False
+    )
+    dice = np.random.default_rng(0)
+    weights = {name: dice.normal(size=shape).astype(np.float32) for name, shape in architecture.weight_shapes().items()}
+    text = TextConfig(
+        corpus="preludes",
+        tokenizer=tokenizer,  # pyright: ignore[reportArgumentType]
+        passage="tune" if tokenizer == "abc" else "document",
+        line_breaks="kept" if tokenizer == "abc" else "joined",
+        starts=True,
+        transpose=transpose,
+    )
+    return Bundle(architecture, text, vocabulary, weights)

@@ -1,0 +1,44 @@
+"""What somebody does on the page of the playground, for tests and for pictures."""
+
+import json
+
+from tests.helpers.browser import Page
+
+READY = "document.body.dataset.ready === 'yes'"
+WRITTEN = (
+    "document.querySelector('#stop').disabled && document.querySelector('.word') && !document.querySelector('.writing')"
+)
+LISTED = "document.querySelector('#alternatives-list button')"
+
+
+def choose_model(page: Page, model: str, side: int = 0) -> None:
+    """The model of a side. What depends on the model arrives later and moves the buttons, so this waits for it."""
+    choose(page, ".model", model, side)
+    page.wait(f"document.querySelectorAll('.side')[{side}].dataset.ready === {json.dumps(model)}")
+
+
+def choose(page: Page, selector: str, value: str, number: int = 0) -> None:
+    """An entry of a list of choices."""
+    chosen = f"document.querySelectorAll({json.dumps(selector)})[{number}]"
+    page.value(f"{chosen}.value = {json.dumps(value)}, {chosen}.dispatchEvent(new Event('change', {{bubbles: true}}))")
+    assert page.value(f"{chosen}.value") == value
+
+
+def set_number(page: Page, name: str, value: str) -> None:
+    page.click(f"input[name={name}]")
+    page.value(f"document.querySelector('input[name={name}]').select()")
+    page.type(value)
+
+
+def words(page: Page, side: int = 0) -> list[str]:
+    return page.value(
+        f"[...document.querySelectorAll('.side')[{side}].querySelectorAll('.word')].map(word => word.textContent)"
+    )
+
+
+def write(page: Page, seed: str) -> None:
+    page.value("document.querySelector('#seed').value = ''")
+    page.click("#seed")
+    page.type(seed)
+    page.click("#write")
+    page.wait(WRITTEN)

@@ -1,0 +1,36 @@
+"""A real TensorBoard, for tests and for pictures."""
+
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.helpers.commands import command_environment
+
+
+@contextmanager
+def tensorboard(room: Path, log: Path, arguments: Sequence[str] = ("--logdir", "saved_models")) -> Iterator[str]:
+    """Its address, while it serves what lies in a folder; what it says goes into the log."""
+    program = Path(sys.executable).parent / "tensorboard"
+    with log.open("w+") as said:
+        process = subprocess.Popen(
+            [program, *arguments, "--port", "0"], cwd=room, stdout=said, stderr=said, env=command_environment()
+        )
+        try:
+            yield _address(log)
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(timeout=30)
+
+
+def _address(log: Path) -> str:
+    for _ in range(300):
+        found = re.search(r"at (http://\S+)", log.read_text())
+        if found:
+            return found[1]
+        time.sleep(0.2)
+    raise AssertionError(f"TensorBoard did not start: {log.read_text()}")

@@ -1,0 +1,61 @@
+"""Tunes for tests, and any text that looks like tunes."""
+
+from hypothesis import strategies as st
+
+TUNE = """\
+T:Test
+M:6/8
+L:1/8
+K:G
+|:D|"G"GAB "D7"d2c|"C"e3 "G"d2B|"Am"cBA "D"^cde|"G"G3 G2:|
+|:B|"G"gfg B2d|"C"e2d c2B|"D7"ABA F2A|"G"G3 G2:|"""
+"""Two parts of four bars, each with a pick-up, that add up."""
+
+_SIGNS = st.sampled_from(
+    ["^", "_", "=", "|", ":", "[", "]", "(", ")", "(3", "{", "}", '"', "!", "+", "~", ".", "-", ">", "<", "&", "\\",
+     "/", "2", "3/2", "z", "Z", "x", "y", "A", "B,", "c", "d'", '"G"', '"Bbm7/d"', "[1", "[2", "K:", "M:", "L:", "X:1",
+     "[K:D]", "[M:3/4]", "%", " ", "\n", "\n\n", "K:G\n", "M:6/8\n", "V:2\n", "w:la la\n", ":|2", "\\%", "é", "♯"]
+)  # fmt: skip
+ABC_TEXTS = st.lists(_SIGNS, max_size=60).map("".join)
+
+_NOTES = st.builds(
+    "{}{}{}{}".format,
+    st.sampled_from(["", "", "", "^", "_", "=", "^^", "__"]),
+    st.sampled_from("ABCDEFGabcdefg"),
+    st.sampled_from(["", "", ",", "'", ",,", "''", "',"]),
+    st.sampled_from(["", "2", "/", "3/2"]),
+)
+_CHORDS = st.builds(
+    '"{}{}{}"'.format,
+    st.sampled_from("ABCDEFG"),
+    st.sampled_from(["", "#", "b"]),
+    st.sampled_from(["", "m", "7", "m7", "maj7", "sus4", "dim", "/G", "/Bb", "/f+", "m/c", "7b9"]),
+)
+_REST = st.sampled_from(
+    [
+        "|",
+        ":|",
+        "|:",
+        "[1",
+        " ",
+        "z2",
+        "(3",
+        "{ga}",
+        "{_B'c}",
+        "!trill!",
+        '"slowly"',
+        "[CEG]2",
+        "\n",
+        "-",
+        "A>B",
+        "%b c",
+    ]
+)
+_KEY_CHANGES = st.sampled_from(["[K:D]", "[K:Em]", "\nK:Bb\n", "\nK:F#m\n", "\nK:G dorian\n"])
+KEYS = [
+    f"{letter}{sign}{mode}"
+    for letter in "ABCDEFG"
+    for sign in ("", "#", "b")
+    for mode in ("", "m", " dorian", "mix", "Lyd", "phr")
+]
+MUSIC = st.lists(_NOTES | _NOTES | _CHORDS | _REST | _KEY_CHANGES, max_size=40).map("".join)

@@ -1,0 +1,149 @@
+"""The score that a page draws has the notes of the piece, and its marks say which of them sounds when."""
+
+import re
+from fractions import Fraction
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from tests.helpers.music import pieces, scale
+from tests.helpers.tunes import ABC_TEXTS, MUSIC, TUNE
+from wordgen.errors import CorpusError, SettingError
+from wordgen.music.abc_parsing import parse_tune
+from wordgen.music.abc_writing import music_for_page, music_in, score_in_abc
+from wordgen.music.engraving import GRID, Score, writable
+from wordgen.music.piece import CheckedPiece, Metre, Note, Piece
+from wordgen.music.playing import printed, tune_of_abc
+from wordgen.music.saving import FROM_TEXT
+from wordgen.text.tokenizers import OF_MUSIC
+
+HEAD = "M:4/4\nL:1/8\nK:D\n"
+PLAIN = st.lists(
+    st.one_of(
+        st.builds(
+            "{}{}{}".format,
+            st.sampled_from(["", "", "", "^", "_", "="]),
+            st.sampled_from("CDEFGAB"),
+            st.sampled_from(["", "2", "/", "3/2", "4", "-"]),
+        ),
+        st.sampled_from(
+            ["z", "z2", "[CEG]2", "(3CDE", "(3z/F/G/", '"Am7"C', '"D/F#"', ">D", "|", "|", "|:", ":|", "||"]
+        ),
+        st.sampled_from(["|1 ", ":|2 ", "[K:Bb]", "[K:Em]", "[M:3/4]", "[M:6/8]"]),
+    ),
+    max_size=40,
+).map(" ".join)
+
+
+def notes_of(piece: Piece) -> list[tuple[Fraction, int, Fraction]]:
+    """Onset, pitch and length of each note, in quarter notes."""
+    resolution = piece.resolution
+    return [(Fraction(n.onset, resolution), n.pitch, Fraction(n.length, resolution)) for n in piece.notes]
+
+
+@settings(deadline=None, max_examples=100)
+@given(PLAIN)
+@example("_C ^A [K:Bb]")  # an accidental that holds in other octaves
+def test_a_score_that_is_read_again_has_the_same_notes_bars_and_repeats(music: str):
+    piece = writable(tune_of_abc(HEAD + music).printed)
+    if not piece.notes:
+        return
+    written = score_in_abc(Score(piece)).abc
+    if "V:" in written:  # which the parser reads one after another
+        return
+    tune = parse_tune(written)
+    again = printed(tune)
+    assert notes_of(again) == notes_of(piece.on_grid(GRID))
+    assert {fault.kind for fault in tune.faults} <= {"bar", "repeat", "end"}
+    for what in ("repeat_begins", "repeat_ends", "ending_begins"):
+        signs = ([getattr(bar, what) for bar in each.signs] for each in (again, piece))
+        assert next(signs) == next(signs)
+    chords = [re.findall(r'"([^"]+)"', line) for line in (written, music)]
+    assert len(chords[0]) <= len(chords[1])
+    assert set(chords[0]) <= set(chords[1])
+
+
+def test_a_score_of_two_staves_in_detail():
+    written = score_in_abc(Score(scale(4))).abc
+    assert written == (
+        "X:1\nM:3/4\nL:1/8\nQ:1/4=90\n%%score {(1) (2)}\nV:1 clef=treble\nV:2 clef=bass\nK:G\n"
+        "V:1\nC2 D2 E2 |=F2 z4 |]\nV:2\nG,,6 |z6 |]\n"
+    )
+
+
+def test_voices_triplets_ties_and_hidden_rests_in_detail():
+    piece = Piece(
+        (Note(0, 60, 96), Note(0, 67, 8), Note(8, 69, 8), Note(16, 70, 8), Note(48, 72, 72)),
+        GRID,
+        metres=((0, Metre(4, 4)),),
+    )
+    written = score_in_abc(Score(piece)).abc
+    assert written.partition("L:1/8\n")[2] == (
+        "Q:1/4=120\n%%score (1 2)\nV:1 clef=treble stem=up\nV:2 clef=treble stem=down\nK:C\n"
+        "V:1\nC8 |z8 |]\nV:2\n(3:2:3GA_B x2 c4- |c2 x6 |]\n"
+    )
+
+
+@settings(deadline=None, max_examples=40)
+@given(pieces() | st.one_of(MUSIC, ABC_TEXTS).map(lambda text: tune_of_abc(HEAD + text)))
+def test_each_note_of_the_score_is_marked_where_it_is_written(made: "Piece | CheckedPiece"):
+    music = made if isinstance(made, CheckedPiece) else CheckedPiece(made)
+    try:
+        found = music_for_page(music)
+    except (CorpusError, SettingError):
+        return
+    assert [begin for begin, *_ in found.notes] == sorted(begin for begin, *_ in found.notes)
+    for begin, end, at in found.marks:
+        assert 0 <= begin <= end
+        assert re.match(r"\[|(\^\^|\^|__|_|=)?[A-Ga-g]", found.abc[at:])
+    assert bool(found.marks) == bool(found.notes)
+
+
+def test_with_repeats_each_note_is_marked_each_time_it_sounds():
+    found = music_in(re.sub('"[^"]*"', "", TUNE), "abc")
+    marked = [(begin, found.abc[at : at + 1].lower().replace("^", "c")) for begin, _, at in found.marks]
+    letters = {2: "d", 4: "e", 6: "f", 7: "g", 9: "a", 11: "b", 0: "c", 1: "c"}
+    assert marked == [(begin, letters[pitch % 12]) for begin, _, pitch, _ in found.notes]
+    assert len(marked) == 2 * len({at for *_, at in found.marks})
+    assert (found.title, found.tempo, found.faults) == ("Test", 120, ())
+
+
+def test_a_tempo_sets_the_times():
+    slow = music_in(f"Q:1/4=60\n{TUNE}", "abc")
+    assert slow.tempo == 60
+    assert [begin for begin, *_ in slow.notes] == pytest.approx(
+        [2 * begin for begin, *_ in music_in(TUNE, "abc").notes], abs=1
+    )
+
+
+def test_notes_and_chords_are_shown_too():
+    assert music_in("C4 =12 +12 E4 =12", "notes").marks == ((0, 500, 42), (500, 1000, 45))
+    found = music_in("C4.E4 G4", "chords")
+    assert [found.abc[at:][:4] for *_, at in found.marks] == ["[CE]", "G z6"]
+    assert frozenset(FROM_TEXT) == OF_MUSIC
+
+
+HOSTILE = ["<img src=x>", "</script>", "%%text <b>", "&lt;", '"^<b>"', "w:<b>", "%%abc-include x", "\\u003c", "K:<b>"]
+
+
+@given(st.lists(st.sampled_from(HOSTILE) | st.text(max_size=20), max_size=6))
+def test_no_word_of_a_text_is_in_its_score(words: list[str]):
+    text = "\n".join(f"T:{word}\nN:{word}\nw:{word}\n{word}" for word in words)
+    try:
+        abc = music_in(f'T:a\nM:4/4\nL:1/8\nK:C\n"^<i>"C4 "Am"D4|\n{text}\nE8|]', "abc").abc
+    except (CorpusError, SettingError):
+        return
+    first, *others = abc.split("\n")
+    assert first == "X:1"
+    fields = re.compile(r"[MLQKV]:[\w/=#. ]*|%%score [{}() \d]+")
+    lines = [line for line in others if not fields.fullmatch(line)]
+    music = re.compile(r'("[A-G][\w#+/-]*"|\[[KM]:[\w/#]+\]|[][A-Gac-gb_^=,\'zx\d/:|( -])*')
+    assert [line for line in lines if not music.fullmatch(line)] == []
+
+
+def test_what_is_too_long_for_a_page_is_a_sentence():
+    with pytest.raises(SettingError, match=r"more than 5,000 notes to play"):
+        music_in("M:4/4\nL:1/8\nK:C\n" + "CDEFGABc|" * 700, "abc")
+    with pytest.raises(SettingError, match=r"The score has more than 2,000 notes"):
+        music_in("M:4/4\nL:1/8\nK:C\n" + "CDEFGABc|" * 300, "abc")

@@ -1,0 +1,218 @@
+"""What is saved: WAV files of the right length that do not clip, scores whose bars add up, and pictures by verovio."""
+
+import wave
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+
+from tests.helpers.music import pieces, scale, write_midi
+from tests.helpers.tunes import TUNE
+from wordgen.errors import MissingPartError, SettingError, StorageError
+from wordgen.music.engraving import GRID, spelled
+from wordgen.music.keys import LETTERS, Key
+from wordgen.music.musicxml import musicxml, svg
+from wordgen.music.piece import CheckedPiece, Metre, Note, Piece
+from wordgen.music.saving import check_place, numbered_place, read_tunes, save
+from wordgen.music.wav import RATE, RING, Synthesiser
+
+QUICK = settings(max_examples=40)
+
+
+def samples_of(path: Path) -> np.ndarray:
+    with wave.open(str(path), "rb") as file:
+        assert (file.getnchannels(), file.getsampwidth(), file.getframerate()) == (1, 2, RATE)
+        return np.frombuffer(file.readframes(file.getnframes()), "<i2").astype(float) / 0x7FFF
+
+
+def test_a_wav_file_is_as_long_as_the_piece_loud_and_not_clipped(tmp_path: Path):
+    save(CheckedPiece(scale(12)), tmp_path / "scale.wav")
+    samples = samples_of(tmp_path / "scale.wav")
+    assert abs(len(samples) / RATE - (12 * 60 / 90 + RING)) < 0.01
+    assert 0.85 < np.abs(samples).max() < 0.95
+    assert np.sqrt(np.mean(samples**2)) > 0.05
+    assert abs(samples.mean()) < 0.01
+    assert np.abs(samples[-RATE // 100 :]).max() < 0.02
+
+
+@pytest.mark.parametrize("pitch", [21, 45, 69, 93, 108, 127])
+def test_a_tone_has_its_pitch_and_decays(pitch: int):
+    (block,) = Synthesiser(Piece((Note(0, pitch, 24),), 12)).blocks()
+    tone = block[: RATE // 2]
+    spectrum = np.abs(np.fft.rfft(tone * np.hanning(len(tone))))
+    frequency = 440 * 2 ** ((pitch - 69) / 12)
+    around = spectrum[int(frequency / 2 * 0.97) : int(frequency / 2 * 1.03) + 3]
+    assert around.max() > 0.2 * spectrum.max()
+    early, late = np.abs(block[: RATE // 20]).max(), np.abs(block[RATE - RATE // 20 : RATE]).max()
+    assert late < 0.9 * early
+
+
+def test_blocks_join_without_a_seam():
+    """A tone that begins in one block and ends in the next is the tone that it is within one."""
+    long = Piece((Note(0, 60, 12, 1), Note(12 * 39, 60, 24, 100)), 12, ((0, 120.0),))  # it begins half a second before
+    short = Piece((Note(0, 60, 24, 100),), 12, ((0, 120.0),))
+    sound = np.concatenate(list(Synthesiser(long).blocks()))
+    begin = int(19.5 * RATE)
+    (alone,) = Synthesiser(short).blocks()
+    assert np.allclose(sound[begin : begin + len(alone)], alone, atol=1e-4)
+
+
+def test_a_tempo_changes_how_long_it_lasts(tmp_path: Path):
+    save(CheckedPiece(scale(12)).at_tempo(180), tmp_path / "scale.wav")
+    assert abs(len(samples_of(tmp_path / "scale.wav")) / RATE - (4 + RING)) < 0.01
+    with pytest.raises(SettingError, match=r"lasts 3\.3 hours, and a WAV file can have at most one hour"):
+        Synthesiser(Piece((Note(0, 60, 12),), 12, ((0, 0.005),)))
+
+
+def measures_of(piece: Piece) -> list[ET.Element]:
+    return list(ET.fromstring(musicxml(piece).partition('.dtd">')[2]).iter("measure"))
+
+
+def check_measure(measure: ET.Element) -> int:
+    """Each voice of a bar is as long as the others; the length in parts of a quarter."""
+    time, furthest, ends = 0, 0, []
+    for element in measure:
+        length = int(element.findtext("duration", "0"))
+        if element.tag == "backup":
+            ends.append(time)
+            time -= length
+            assert time == 0
+        elif element.tag == "forward" or (element.tag == "note" and element.find("chord") is None):
+            time += length
+        furthest = max(furthest, time)
+    assert {*ends, time} == {furthest}
+    return furthest
+
+
+@QUICK
+@given(pieces())
+def test_every_bar_of_a_score_adds_up_and_no_pitch_is_lost(piece: Piece):
+    exact = piece.on_grid(GRID)
+    exact = Piece(tuple(n for n in exact.notes if n.onset < 500 * GRID), GRID, metres=exact.metres, keys=exact.keys)
+    measures = measures_of(exact)
+    bars = exact.bars()
+    assert [check_measure(measure) for measure in measures] == [bar.end - bar.begin for bar in bars]
+    sounding: list[int] = []
+    for note in ET.fromstring(musicxml(exact).partition('.dtd">')[2]).iter("note"):
+        tied_back = any(tie.get("type") == "stop" for tie in note.findall("tie"))
+        if note.find("pitch") is not None and not tied_back:
+            letter, octave = note.findtext("pitch/step", ""), int(note.findtext("pitch/octave", ""))
+            alter = int(note.findtext("pitch/alter", "0"))
+            sounding.append(
+                {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}[letter] + alter + 12 * (octave + 1)
+            )
+    assert set(sounding) == {note.pitch for note in exact.notes}
+
+
+def test_a_bar_in_detail():
+    piece = Piece(
+        (Note(0, 66, 8), Note(8, 67, 8), Note(16, 69, 8), Note(24, 71, 12), Note(36, 70, 12), Note(48, 72, 36)),
+        GRID, metres=((0, Metre(3, 4)),), keys=((0, Key.of_signature(1)),),
+    )  # fmt: skip
+    first, second = measures_of(piece)
+    notes = first.findall("note")
+    assert [note.findtext("type") for note in notes] == ["eighth"] * 5 + ["quarter"]
+    assert [len(note.findall("time-modification")) for note in notes] == [1, 1, 1, 0, 0, 0]
+    assert [[each.get("type") for each in note.iter("tuplet")] for note in notes] == [
+        ["start"],
+        [],
+        ["stop"],
+        [],
+        [],
+        [],
+    ]
+    assert [note.findtext("beam") for note in notes] == ["begin", "continue", "end", "begin", "end", None]
+    assert [note.findtext("accidental") for note in notes] == [None, None, None, None, "flat", None]
+    assert [each.get("type") for each in notes[-1].findall("tie")] == ["start"]
+    assert [each.findtext("type") for each in second.findall("note")] == ["eighth", "eighth", "half"]
+    assert [each.find("rest") is None for each in second.findall("note")] == [True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("pitch", "fifths", "name"),
+    [(61, 0, ("C", 1, 4)), (70, 0, ("B", -1, 4)), (61, -3, ("D", -1, 4)), (68, 0, ("G", 1, 4)), (59, -6, ("C", -1, 4)),
+     (60, 7, ("B", 1, 3)), (0, 0, ("C", 0, -1))],
+)  # fmt: skip
+def test_pitches_are_spelled_as_their_key_has_them(pitch: int, fifths: int, name: tuple[str, int, int]):
+    found = spelled(pitch, Key.of_signature(fifths))
+    assert (LETTERS[found.step % 7], found.raised, found.step // 7 + 4) == name
+    assert found.half_steps == pitch - 60
+
+
+def test_a_pickup_is_a_bar_that_is_not_counted():
+    piece = Piece((Note(0, 60, 24), Note(24, 62, 96)), GRID, bar_lines=(0, 24, 120))
+    pickup, whole = measures_of(piece)
+    assert (pickup.get("implicit"), whole.get("implicit")) == ("yes", None)
+    assert [check_measure(pickup), check_measure(whole)] == [24, 96]
+
+
+def test_a_score_has_an_end():
+    with pytest.raises(SettingError, match="bars, and a score can have at most 5,000"):
+        musicxml(Piece((Note(96 * 5001, 60, 24),), GRID))
+
+
+def test_verovio_draws_a_score(tmp_path: Path):
+    pytest.importorskip("verovio")
+    save(CheckedPiece(scale(150)), tmp_path / "scale.svg")
+    picture = ET.fromstring((tmp_path / "scale.svg").read_text(encoding="utf-8"))
+    assert picture.tag.endswith("svg")
+    drawn = [each for each in picture.iter() if "note" in each.get("class", "").split()]
+    assert len(drawn) == len(scale(150).notes)
+
+
+@pytest.mark.parametrize(
+    ("module", "error", "part"),
+    [
+        ("import os\nos.abort()", StorageError, "verovio cannot draw the score (it ended with code -6)"),
+        ("raise ImportError('gone')", MissingPartError, 'pip install "wordgen[music]"'),
+        ("LOG_OFF = 0\nenableLog = print\ndef toolkit(): raise ValueError", StorageError, "it ended with code 1"),
+        ("import sys\nsys.stdout.write('no pages')\nsys.stdout.flush()\nsys.exit(0)", StorageError, "code 0"),
+    ],
+)
+def test_a_verovio_that_crashes_or_is_not_there_ends_nothing(
+    module: str, error: type[Exception], part: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "verovio.py").write_text(module)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with pytest.raises(error) as refused:
+        svg(musicxml(scale(6)))
+    assert part in str(refused.value)
+    with pytest.raises(error):
+        save(CheckedPiece(scale(6)), tmp_path / "scale.svg")
+    assert {path.name for path in tmp_path.iterdir()} <= {"verovio.py", "__pycache__"}
+
+
+def test_places_that_cannot_be_are_refused(tmp_path: Path):
+    (tmp_path / "there.mid").write_bytes(b"")
+    for name, part in (
+        ("tune.mp3", "a name that ends in .mid, .midi, .wav, .musicxml or .svg"),
+        ("tune.txt", "Music cannot be saved as tune.txt"),
+        ("tune.abc", "Music cannot be saved as tune.abc"),
+        ("there.mid", "already exists"),
+        ("gone/tune.mid", "There is no folder"),
+    ):
+        with pytest.raises((SettingError, StorageError), match=part):
+            check_place(tmp_path / name, abc=False)
+    assert numbered_place(Path("a/tune.mid"), 2, 3) == Path("a/tune-2.mid")
+    assert numbered_place(Path("a/tune.mid"), 1, 1) == Path("a/tune.mid")
+
+
+def test_files_are_read_by_their_endings(tmp_path: Path):
+    save(CheckedPiece(scale()), tmp_path / "scale.txt")
+    count, (read,) = read_tunes(tmp_path / "scale.txt")
+    assert count == 1
+    assert [note[:3] for note in read.piece.notes] == [note[:3] for note in scale().notes]
+    assert read.complaints == ()
+    (tmp_path / "odd.txt").write_text("E4 =6 hello +6 G4 =6 v9 +6 E4 =6 +6 G4 =6")
+    told = "Some words are not music, and are ignored: hello, v9."
+    _, (odd,) = read_tunes(tmp_path / "odd.txt")
+    assert odd.complaints == (told,)
+    _, (upper_case,) = read_tunes(write_midi(tmp_path / "SCALE.MID", scale()))
+    assert upper_case.piece.title == "Scale"
+    (tmp_path / "old.abc").write_bytes(f"X:1\r\n{TUNE}\r\n\r\nX:2\r\nT:Caf\xe9\r\nK:G\r\nG4|]\r\n".encode("latin-1"))
+    count, tunes = read_tunes(tmp_path / "old.abc")
+    assert (count, [tune.piece.title for tune in tunes]) == (2, ["Test", "Café"])
+    with pytest.raises(SettingError, match=r"give a file that ends in \.abc, \.mid, \.midi or \.txt"):
+        read_tunes(tmp_path / "tune.doc")

@@ -1,0 +1,123 @@
+"""The picture of a sweep can be read: nothing overlaps, every network is told apart, and it is the same each time."""
+
+from itertools import combinations, product
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+
+from tests.helpers.made_up_sweeps import result
+from wordgen.sweep.curves import MOST_LINES, PNG, SVG, draw, write_curves
+from wordgen.sweep.planning import Network
+from wordgen.sweep.results import NetworkResult
+
+NAMES = [f"{cell} {layers} x {units}" for cell, layers, units in product(("lstm", "gru", "rnn"), (1, 2), (64, 160))]
+
+
+def results(names: list[str], highest: float = 90.0) -> list[NetworkResult]:
+    return [
+        result(Network(name, {}), [30.0 + n, 30.6 + n, 31.0 + n], [highest, 70.0 + n, 50.0, 40.0 + n])
+        for n, name in enumerate(names)
+    ]
+
+
+def drawn(figure: Figure) -> list[Text]:
+    """All words of a picture that has been drawn."""
+    FigureCanvasAgg(figure).draw()
+    (axes,), (legend,) = figure.axes, figure.legends
+    words = [axes.xaxis.label, axes.yaxis.label, legend.get_title(), *legend.get_texts(), axes._left_title]  # pyright: ignore[reportAttributeAccessIssue]
+    for axis in (axes.xaxis, axes.yaxis):
+        low, high = sorted(axis.get_view_interval())
+        ticks = [*axis.get_major_ticks(), *axis.get_minor_ticks()]
+        words += [tick.label1 for tick in ticks if low <= tick.get_loc() <= high]
+    return [each for each in words if each.get_text().strip()]
+
+
+@pytest.mark.parametrize(
+    ("names", "highest"),
+    [
+        (NAMES[:1], 90.0),
+        (NAMES[:5], 800.0),
+        (NAMES, 90.0),
+        (NAMES, 1e6),
+        (["2 x 128 LSTM, twice the seq len", "1 x 128 LSTM"], 90.0),
+    ],
+)
+def test_no_words_overlap_and_none_leave_the_picture(names: list[str], highest: float):
+    figure = draw("Cells, units and layers on the bundled fables", results(names, highest))
+    words = drawn(figure)
+    boxes = [(each.get_text(), each.get_window_extent()) for each in words]
+    for (one, box), (other, another) in combinations(boxes, 2):
+        assert not box.overlaps(another), f"{one} overlaps {other}"
+    for text, box in boxes:
+        assert figure.bbox.x0 <= box.x0 < box.x1 <= figure.bbox.x1, text
+        assert figure.bbox.y0 <= box.y0 < box.y1 <= figure.bbox.y1, text
+    assert min(float(each.get_fontsize()) for each in words) >= 9
+
+
+def test_the_legend_lies_outside_the_curves_and_leaves_them_half_of_the_width():
+    figure = draw("Cells", results(NAMES))
+    drawn(figure)
+    (legend,), (axes,) = figure.legends, figure.axes
+    assert not legend.get_window_extent().overlaps(axes.get_window_extent())
+    assert axes.get_window_extent().width > figure.bbox.width / 2
+    labels = [each.get_text() for each in legend.get_texts()]
+    assert labels[0] == "lstm 1 x 64:  30.5 ± 0.5"
+    assert [label.split(":")[0] for label in labels] == NAMES
+
+
+def test_no_two_networks_look_alike_and_what_is_too_much_is_left_out_and_said_to_be():
+    names = [f"units {n}" for n in range(MOST_LINES + 3)]
+    (axes,) = draw("Units", results(names)).axes
+    looks = {(line.get_color(), str(line.get_linestyle()), str(line._dash_pattern)) for line in axes.get_lines()}  # pyright: ignore[reportAttributeAccessIssue]
+    assert len(looks) == len(axes.get_lines()) == MOST_LINES
+    assert axes.get_title(loc="left") == f"Units ({MOST_LINES} of {MOST_LINES + 3} networks)"
+
+
+def test_the_line_is_the_mean_and_the_band_holds_all_random_seeds():
+    short = result(Network("a", {}), [10.0, 20.0], [40.0])
+    (axes,) = draw("", [short]).axes
+    (line,) = axes.get_lines()
+    assert list(line.get_ydata()) == [40.0, 15.0]  # pyright: ignore[reportArgumentType]
+    heights = {float(height) for _, height in np.asarray(axes.collections[0].get_paths()[0].vertices)}
+    assert {min(heights), max(heights)} == {10.0, 40.0}
+
+
+def test_the_mean_goes_as_far_as_all_random_seeds_do():
+    runs = [result(Network("a", {}), [30.0], curve).runs[0] for curve in ([90.0, 60.0], [80.0])]
+    (line,) = draw("", [NetworkResult(Network("a", {}), {}, "", 1000, tuple(runs), 10)]).axes[0].get_lines()
+    assert list(line.get_ydata()) == [85.0, 45.0]  # pyright: ignore[reportArgumentType]
+
+
+def test_high_perplexities_are_drawn_logarithmically():
+    assert draw("", results(NAMES, 1e5)).axes[0].get_yscale() == "log"
+    assert draw("", results(NAMES[:2], 60.0)).axes[0].get_yscale() == "linear"
+
+
+def test_both_files_are_whole_and_the_same_each_time(tmp_path: Path):
+    contents = []
+    for _ in range(2):
+        write_curves(tmp_path, "Cells & <units>", results(NAMES[:3]))
+        contents.append([(tmp_path / name).read_bytes() for name in (PNG, SVG)])
+    assert contents[0] == contents[1]
+    png, svg = contents[0]
+    assert png.startswith(b"\x89PNG")
+    words = {each.text for each in ElementTree.fromstring(svg).iter() if each.text and each.text.strip()}
+    assert {"Cells & <units>", "epoch", "validation perplexity", f"{NAMES[2]}:  32.5 ± 0.5"} <= words
+    assert len(png) + len(svg) < 200_000
+
+
+def test_names_are_no_formulas_and_none_is_left_out_of_the_legend(tmp_path: Path):
+    odd = [result(Network(name, {}), [30.0, 31.0]) for name in ("_small", r"$\nope$ and $5")]
+    write_curves(tmp_path, r"What $\nope$ does", odd)
+    words = {each.text for each in ElementTree.parse(tmp_path / SVG).iter() if each.text and each.text.strip()}
+    assert {r"What $\nope$ does", "_small:  30.5 ± 0.7", r"$\nope$ and $5:  30.5 ± 0.7"} <= words
+
+
+def test_where_nothing_came_out_there_is_a_picture_too(tmp_path: Path):
+    write_curves(tmp_path, "Nothing", [result(Network("a", {}), [None])])
+    assert (tmp_path / PNG).stat().st_size > 0

@@ -1,0 +1,78 @@
+"""The pages about the source reports: commands can be parsed, flags exist, and cuts are those of the tokenizer."""
+
+import re
+import shlex
+from importlib import import_module
+
+import pytest
+
+from tests.helpers.commands import ROOT
+from wordgen.cli.main import VERBS
+from wordgen.run.defaults import find_recipe
+from wordgen.sweep.planning import find_sweep
+from wordgen.text.tokenizers import tokenizer_named
+
+STUDIES, COMING, LYRICS = (
+    (ROOT / "docs" / page).read_text(encoding="utf-8") for page in ("studies/README.md", "char-rnn.md", "lyrics.md")
+)
+COMMANDS = [
+    line
+    for block in re.findall(r"```sh\n(.*?)```", STUDIES, re.DOTALL)
+    for line in block.strip().split("\n")
+    if line.startswith("python -m wordgen")
+]
+PARSERS = {verb: import_module(f"wordgen.cli.{verb}").make_parser("x") for verb in VERBS}
+ROWS = [
+    [cell.strip().replace("\\|", "|") for cell in re.split(r"(?<!\\)\|", row)[1:-1]]
+    for row in LYRICS.split("\n")
+    if re.match(r"\| \d", row)
+]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_each_command_of_a_study_can_be_parsed(command: str):
+    verb, *words = shlex.split(command)[3:]
+    given = PARSERS[verb].parse_args(words)
+    if getattr(given, "recipe", None):
+        assert find_recipe(given.recipe).settings
+    if verb == "sweep":
+        assert find_sweep(given.sweep).networks
+
+
+def test_every_study_has_commands_and_figures_or_says_which_are_missing():
+    studies = STUDIES.split("\n## ")[1:]
+    assert len(studies) >= 6
+    for study in studies:
+        assert "```sh" in study
+        assert "Not measured yet: " in study or re.search(r"^\| .*\d", study, re.MULTILINE)
+
+
+def test_the_options_of_others_are_mapped_to_flags_that_exist():
+    known = "".join(parser.format_help() for parser in PARSERS.values())
+    here = [row.rsplit("|", 2)[1] for row in COMING.split("\n") if row.startswith("| ")]
+    flags = {flag for cell in here for flag in re.findall(r"--[a-z][a-z-]+", cell)}
+    assert {flag for flag in flags if not re.search(rf"{flag}\b(?!-)", known)} == set()
+    for wanted in ("rho", "validation-share", "test-share", "clip-value", "sample-every", "validate-every", "models"):
+        assert f"--{wanted}" in flags
+
+
+def test_every_option_of_the_other_programs_is_in_the_table():
+    options = """
+        data_dir rnn_size num_layers model learning_rate learning_rate_decay learning_rate_decay_after decay_rate
+        dropout seq_length batch_size max_epochs grad_clip train_frac val_frac init_from seed print_every eval_val_every
+        checkpoint_dir savefile accurate_gpu_timing gpuid opencl sample primetext length temperature
+        input_h5 input_json reset_iterations model_type wordvec_size lr_decay_every lr_decay_factor checkpoint_name
+        checkpoint_every speed_benchmark memory_benchmark gpu gpu_backend checkpoint start_text verbose output
+    """
+    assert [name for name in options.split() if f"-{name}`" not in COMING] == []
+
+
+def test_the_cuts_of_the_table_are_those_of_the_tokenizer():
+    lyrics = (ROOT / "data" / "lyrics.txt").read_text(encoding="utf-8").split("\n")
+    assert len(ROWS) >= 15
+    for line, text, found, right, wrong in ROWS:
+        assert lyrics[int(line) - 1] == text
+        assert "|".join(tokenizer_named("japanese").tokenize(text)) == found
+        assert right.replace("|", "") == text
+        assert right != found
+        assert wrong

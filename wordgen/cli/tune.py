@@ -1,0 +1,97 @@
+"""`wordgen tune`: check music, play it into a WAV file, and convert it. This module must not import TensorFlow."""
+
+import argparse
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wordgen.cli.flags import Parser, add_flags, settings_from, verb_parser
+from wordgen.cli.output import show, tell
+from wordgen.errors import EXIT_OK
+from wordgen.music.settings import PlayingSettings
+
+if TYPE_CHECKING:
+    from wordgen.music.piece import CheckedPiece, Piece
+
+_SCORE = 24
+_MOST_SHOWN = 20
+
+
+def make_parser(prog: str) -> Parser:
+    parser = verb_parser(
+        prog,
+        "Check a piece of music, and show what is in it. With --output, convert it to the format of that name: .wav is "
+        "sound, .mid is MIDI, .musicxml and .svg are scores, .txt is the text that models of notes learn, and .abc is "
+        "a tune in ABC.",
+        "nocturne.mid --output nocturne.wav",
+        of_runs=False,
+    )
+    parser.add_argument(
+        "file", metavar="FILE", help="tunes in ABC (.abc), MIDI (.mid), or notes that a model wrote, as text (.txt)"
+    )
+    output = parser.add_argument_group("output")
+    output.add_argument(
+        "--output", metavar="FILE", help="write to this new file; several pieces are numbered (by default, no file)"
+    )
+    add_flags(parser, PlayingSettings, "playing")
+    return parser
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from wordgen.music.saving import check_place, numbered_place, read_tunes, save
+
+    tempo = settings_from(PlayingSettings, arguments).tempo
+    output = None if arguments.output is None else Path(arguments.output)
+    if output is not None:
+        check_place(output, text=True)
+    count, tunes = read_tunes(Path(arguments.file))
+    places = [None if output is None else numbered_place(output, number, count) for number in range(1, count + 1)]
+    for place in filter(None, places):
+        check_place(place, text=True)
+    for tune, place in zip(tunes, places, strict=True):
+        music = tune if tempo is None else tune.at_tempo(tempo)
+        for line in _described(music):
+            show(f"{line}\n")
+        if place is not None and not music.piece.notes:
+            tell(f"The piece has no note, so {place} was not written.")
+        elif place is not None:
+            save(music, place)
+            tell(f"Wrote {place}.")
+    return EXIT_OK
+
+
+def _described(tune: "CheckedPiece") -> Iterator[str]:
+    """Yield lines that say what is in a piece, and what is wrong with it."""
+    yield tune.piece.title or "(without a title)"
+    yield from (f"  {line}" for line in _contents(tune.piece, tune.printed))
+    yield from (f"  {complaint}" for complaint in tune.complaints[:_MOST_SHOWN])
+    if len(tune.complaints) > _MOST_SHOWN:
+        yield f"  {len(tune.complaints) - _MOST_SHOWN:,} more faults."
+    if not tune.complaints:
+        yield "  No faults."
+
+
+def _contents(piece: "Piece", printed: "Piece") -> Iterator[str]:
+    from wordgen.music.notes import loudness_of, pitch_name
+
+    if not printed.notes:
+        yield "no notes"
+        return
+    bars = printed.on_grid(_SCORE).bars()
+    pitches = [note.pitch for note in printed.notes]
+    quietest, loudest = (f(loudness_of(note.velocity) for note in piece.notes) for f in (min, max))
+    yield f"{len(printed.notes):,} notes in {len(bars):,} bars, {_minutes(piece.seconds(piece.end))}"
+    yield f"metre {_changing([str(metre) for _, metre in printed.metres])}, {piece.tempos[0][1]:.0f} quarters a minute"
+    yield f"key {_changing([key.name for _, key in printed.keys]) if printed.keys else 'not given'}"
+    yield f"from {pitch_name(min(pitches))} to {pitch_name(max(pitches))}, loudness v{quietest} to v{loudest}"
+
+
+def _changing(values: Sequence[str]) -> str:
+    """Return the first value, and how many others there are."""
+    others = len(set(values) - {values[0]})
+    return values[0] + (f" and {others} more" if others else "")
+
+
+def _minutes(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

@@ -1,1 +1,0 @@
-"""From a name or a path to clean text, unit by unit."""

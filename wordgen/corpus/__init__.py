@@ -1,0 +1,1 @@
+"""Find a corpus by its name or path, and read it as clean text, passage by passage."""

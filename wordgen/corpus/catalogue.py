@@ -1,0 +1,306 @@
+"""The catalogue: the texts that wordgen knows by name, the paths or web addresses of their files, and their splits."""
+
+import os
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache, cached_property
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from wordgen.corpus.settings import Encoding
+from wordgen.errors import CorpusError, SettingError, reason_of
+from wordgen.files import read_regular, read_toml
+from wordgen.settings import Settings, setting
+
+Split = Literal["train", "valid", "test"]
+SPLITS: tuple[Split, ...] = ("train", "valid", "test")
+SET_NAMES: Mapping[Split, str] = {"train": "training set", "valid": "validation set", "test": "test set"}
+"""The names of the splits in sentences."""
+
+_MEANINGS: dict[str, Split] = {
+    "train": "train", "training": "train", "valid": "valid", "validation": "valid", "val": "valid", "dev": "valid",
+    "test": "test", "testing": "test",
+}  # fmt: skip
+_WORDS = re.compile(r"[a-z]+")
+
+
+def published_splits(files: Sequence[Path]) -> tuple[Split, ...]:
+    """Return the split of each file, as its name tells (`ptb.valid.txt`).
+
+    Return an empty tuple if a name tells no split, or if one of the three splits has no file.
+    """
+    splits: list[Split] = [split for path in files if (split := split_named(path)) is not None]
+    return tuple(splits) if len(splits) == len(files) and set(splits) == set(SPLITS) else ()
+
+
+def split_named(path: Path) -> Split | None:
+    """Return the split that the name of a file tells; None if the name contains words for no split or for several."""
+    found: set[Split] = {_MEANINGS[word] for word in _WORDS.findall(path.name.lower()) if word in _MEANINGS}
+    return found.pop() if len(found) == 1 else None
+
+
+def name_without_split(name: str) -> str:
+    """Return a name without its words for a split, the other words joined by hyphens: `ptb` for `ptb.train`."""
+    return "-".join(word for word in re.split(r"[\W_]+", name) if word.lower() not in _MEANINGS)
+
+
+PassageKind = Literal["line", "paragraph", "section", "document", "tune"]
+LineBreaks = Literal["joined", "kept"]
+
+NAME = re.compile(r"\w[\w.+-]{0,59}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_LARGEST_LISTING = 2**24
+
+
+@dataclass(frozen=True, kw_only=True)
+class Download(Settings):
+    """A file that is downloaded on first use: its address, and the checksum and size that it must have."""
+
+    file: str = setting()
+    """The file name under which the download is kept."""
+    address: str = setting()
+    sha256: str = setting()
+    bytes: int = setting(at_least=1)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not _is_web_address(self.address):
+            raise SettingError(f"address must begin with https:// or http://, not {self.address!r}.")
+        if not _SHA256.fullmatch(self.sha256):
+            raise SettingError(f"sha256 must be 64 digits and letters from a to f, not {self.sha256!r}.")
+        if self.file in ("", ".", "..") or self.file != PurePosixPath(self.file).name or "\\" in self.file:
+            raise SettingError(f"file must be the name of a file without any folder, not {self.file!r}.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listing(Settings):
+    """Many files that are downloaded on first use. A table beside the catalogue names them; it is read when needed.
+
+    The columns of the table are separated by tabs and named in its first line: file, bytes, sha256, and path if the
+    addresses of the files do not end with their names.
+    """
+
+    table: str = setting()
+    """The file name of the table, from the folder of the catalogue."""
+    address: str = setting()
+    """The common beginning of the addresses of all files."""
+    files: int = setting(at_least=1)
+    """Number of files in the table. It is stated in the catalogue so that the table need not be read to know it."""
+    bytes: int = setting(at_least=1)
+    """Size of all files together in bytes, stated for the same reason."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not (_is_web_address(self.address) and self.address.endswith("/")):
+            raise SettingError(f"address must begin with https:// or http:// and end with /, not {self.address!r}.")
+
+    def downloads(self, folder: Path) -> tuple[Download, ...]:
+        """Read the table in `folder` and return all its files. Raise CorpusError if the table is missing or wrong."""
+        path, where = folder / self.table, ""
+        try:
+            text = read_regular(path, _LARGEST_LISTING).decode("utf-8-sig")
+            columns, *rows = (line.split("\t") for line in text.splitlines() or [""])
+            downloads: list[Download] = []
+            for number, row in enumerate(rows, 2):
+                where = f"line {number}: "
+                downloads.append(self._download(columns, row))
+            where = ""
+            self._check(downloads)
+            return tuple(downloads)
+        except (OSError, ValueError, SettingError) as error:
+            raise CorpusError(f"The listing {path} cannot be read: {where}{reason_of(error)}.") from error
+
+    def _download(self, columns: list[str], row: list[str]) -> Download:
+        if len(row) != len(columns):
+            raise SettingError(f"it has {len(row)} columns, but the first line has {len(columns)}.")
+        cells = dict(zip(columns, row, strict=True))
+        size = cells.get("bytes", "")
+        address = self.address + cells.pop("path", cells.get("file", ""))
+        return Download.from_mapping({**cells, "bytes": int(size) if size.isdecimal() else size, "address": address})
+
+    def _check(self, downloads: list[Download]) -> None:
+        names = Counter(each.file.casefold() for each in downloads)
+        twice = [each.file for each in downloads if names[each.file.casefold()] > 1]
+        if twice:
+            raise SettingError(f"{twice[0]} is in it twice.")
+        found = len(downloads), sum(each.bytes for each in downloads)
+        if found != (self.files, self.bytes):
+            raise SettingError(
+                f"it has {found[0]:,} files with {found[1]:,} bytes, but the catalogue says {self.files:,} files with "
+                f"{self.bytes:,} bytes."
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class CatalogueEntry(Settings):
+    """One text of the catalogue.
+
+    If the user's data folder has a folder of the same name with texts in it, those are used instead of its files.
+    """
+
+    name: str = setting()
+    title: str = setting()
+    files: tuple[str, ...] = setting(())
+    valid_files: tuple[str, ...] = setting(())
+    """The files of the validation set, if the text was published with its own splits. `files` is the training set."""
+    test_files: tuple[str, ...] = setting(())
+    """The files of the test set, if the text was published with its own splits."""
+    language: str = setting()
+    tokenizer: str = setting()
+    passage: PassageKind | Literal["auto"] = setting()
+    """The kind of passage. "auto", also for `line_breaks`: decided for each file by its layout."""
+    line_breaks: LineBreaks | Literal["auto"] = setting()
+    encoding: Encoding = setting("auto")
+    keep_boilerplate: bool = setting(False)
+    fold_width: bool = setting(False)
+    drop_latin: bool = setting(False)
+    licence: str = setting()
+    source: str = setting()
+    note: str = setting("")
+    downloads: tuple[Download, ...] = setting(())
+    listing: Listing | None = setting(None)
+    """Replaces `files` and `downloads` for texts of many files.
+
+    Its files are the training set, except those in `valid_files` and `test_files`.
+    """
+    folder: Path = setting(Path())
+    """The folder of the catalogue. File names are relative to it, except those of downloaded files."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.listing is not None and (self.files or self.downloads):
+            raise SettingError("its listing names all files, so leave out files and downloads.")
+        if not self.files and self.listing is None:
+            raise SettingError("files must name at least one file.")
+        if bool(self.valid_files) != bool(self.test_files):
+            raise SettingError("valid_files and test_files must be given together.")
+        held_out = self._held_out
+        if len(held_out) < len(self.valid_files) + len(self.test_files) or held_out & {*self.files}:
+            raise SettingError("each file must be in only one of files, valid_files and test_files, and only once.")
+        unnamed = {each.file for each in self.downloads} - {*self.files, *held_out}
+        if unnamed:
+            raise SettingError(f"{min(unnamed)} is in downloads, but not in files.")
+
+    @classmethod
+    def from_table(cls, name: str, table: Mapping[str, Any], folder: Path) -> "CatalogueEntry":
+        """Return the entry that a table of the catalogue in `folder` describes. Raise SettingError if it is wrong."""
+        if not isinstance(table, Mapping):
+            raise SettingError(f"it must be a table that begins with [{name}].")
+        if not NAME.fullmatch(name):
+            raise SettingError("a name has up to 60 letters, digits, dots, dashes and underscores.")
+        for key in ("name", "folder"):
+            if key in table:
+                raise SettingError(f"'{key}' is not a setting.")
+        if "files" not in table and "listing" not in table:
+            raise SettingError("the setting 'files' is missing.")
+        if not isinstance(table.get("downloads", []), list):
+            raise SettingError(f"downloads must be tables that begin with [[{name}.downloads]].")
+        if not isinstance(table.get("listing", {}), Mapping):
+            raise SettingError(f"listing must be a table that begins with [{name}.listing].")
+        downloads = [Download.from_mapping(each) for each in table.get("downloads", [])]
+        listing = Listing.from_mapping(table["listing"]) if "listing" in table else None
+        whole = {"name": name, **table, "downloads": downloads, "listing": listing, "folder": folder}
+        return cls.from_mapping(whole)
+
+    def opened(self) -> "CatalogueEntry":
+        """Return the entry with the files of its listing in `files` and `downloads`; without a listing, return itself.
+
+        Raise CorpusError if the listing cannot be read, or does not contain a file of the validation or test set.
+        """
+        if self.listing is None:
+            return self
+        downloads = self.listing.downloads(self.folder)
+        names = [each.file for each in downloads]
+        missing = self._held_out.difference(names)
+        if missing:
+            raise CorpusError(
+                f"The listing of {self.name} does not contain {min(missing)}, which valid_files or test_files name."
+            )
+        files = tuple(name for name in names if name not in self._held_out)
+        return replace(self, files=files, downloads=downloads, listing=None)
+
+    @property
+    def _held_out(self) -> frozenset[str]:
+        return frozenset({*self.valid_files, *self.test_files})
+
+    @property
+    def is_fetched(self) -> bool:
+        """Whether any of its files are downloaded."""
+        return bool(self.downloads or self.listing)
+
+    @property
+    def download_folder(self) -> Path:
+        """The folder of its downloaded files."""
+        return user_data() / "downloads" / self.name
+
+    def path_of(self, file: str) -> Path:
+        """Return the path of one of its files, also if the file is not downloaded yet."""
+        if file in self._fetched:
+            return self.download_folder / file
+        return Path(os.path.normpath(self.folder / file))
+
+    @cached_property
+    def _fetched(self) -> frozenset[str]:
+        return frozenset(each.file for each in self.downloads)
+
+
+def bundled_data() -> Path:
+    """Return the folder of the catalogue and the bundled texts: beside the package, or inside it once installed."""
+    package = Path(__file__).resolve().parents[1]
+    installed = package / "data"
+    return installed if installed.is_dir() else package.parent / "data"
+
+
+def user_data() -> Path:
+    """Return the folder of the user's own texts and of all files made from texts.
+
+    It is $WORDGEN_DATA if that is set, else data/ in the current folder.
+    """
+    return Path(os.environ.get("WORDGEN_DATA") or "data")
+
+
+def own_catalogue_path() -> Path:
+    """Return the path of the user's catalogue.
+
+    It is not called corpora.toml, because in a checkout the user's data folder also contains wordgen's catalogue.
+    """
+    return user_data() / "own.toml"
+
+
+def catalogue() -> dict[str, CatalogueEntry]:
+    """Return all texts known by name. An entry of the user's catalogue replaces a bundled one of the same name."""
+    return {**bundled_catalogue(), **own_catalogue()}
+
+
+@cache
+def bundled_catalogue() -> dict[str, CatalogueEntry]:
+    return _entries(bundled_data() / "corpora.toml")
+
+
+def own_catalogue() -> dict[str, CatalogueEntry]:
+    path = own_catalogue_path()
+    return _entries(path) if os.path.lexists(path) else {}
+
+
+def _entries(path: Path) -> dict[str, CatalogueEntry]:
+    entry = ""
+    try:
+        entries: dict[str, CatalogueEntry] = {}
+        for name, table in read_toml(path).items():
+            entry = f"the entry {name}: "
+            # After a symbolic link, `..` leads to another folder than the path suggests, so links are resolved first.
+            entries[name] = CatalogueEntry.from_table(name, table, path.parent.resolve())
+        return entries
+    except (OSError, ValueError, SettingError, TypeError, AttributeError) as error:
+        raise CorpusError(f"The catalogue {path} cannot be read: {entry}{reason_of(error)}.") from error
+
+
+def _is_web_address(address: str) -> bool:
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and address.isascii()

@@ -1,0 +1,296 @@
+"""A corpus: a named text, how its files are read, and what was found while they were read."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import repeat
+from pathlib import Path, PurePath
+
+from wordgen.corpus.boilerplate import Cuts, lines_of
+from wordgen.corpus.catalogue import LineBreaks, PassageKind, Split
+from wordgen.corpus.documents import is_midi
+from wordgen.corpus.layout import Layout, sample_of
+from wordgen.corpus.passages import (
+    Changes,
+    Hyphens,
+    Passage,
+    every_line,
+    folded_passage,
+    hyphens_of,
+    passages_of,
+    without_latin,
+)
+from wordgen.corpus.reading import LONGEST_PIECE, Line, TextFile, first_of, left_out_in_words
+from wordgen.corpus.settings import ReadingSettings, Transpose
+from wordgen.corpus.tunes import TuneReading
+from wordgen.errors import CorpusError
+from wordgen.music.transposing import COPIES
+
+FEWEST_DOCUMENTS = 20
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """A named text: its files, and how they are read and cut into passages."""
+
+    name: str
+    files: tuple[Path, ...]
+    passage: PassageKind
+    line_breaks: LineBreaks
+    tokenizer: str | None
+    """The tokenizer that the catalogue names; None if it is chosen by looking at the text."""
+    how: ReadingSettings
+    """How its files are read. `passage` and `line_breaks` of the corpus are what these settings lead to."""
+    splits: tuple[Split, ...] = ()
+    """The split of each file if the text was published with its own splits; else empty."""
+    layouts: tuple[Layout, ...] = ()
+    """The layout of each file; empty if `passage` and `line_breaks` describe all of them."""
+    left_out: tuple[Path, ...] = ()
+    """Files in its folders that are not read because they are not texts, or are in a folder with tunes."""
+
+    @property
+    def transposes(self) -> Transpose:
+        """The keys in which its tunes are read; "none" for a corpus without tunes."""
+        return self.how.transpose if self.passage == "tune" else "none"
+
+    @property
+    def cut_at(self) -> PassageKind:
+        """The kind of passage that the text is cut into.
+
+        Fewer than 20 documents are cut into paragraphs, because they are too few to be divided into three splits.
+        """
+        few = self.passage == "document" and len(self.files) < FEWEST_DOCUMENTS
+        return "paragraph" if few else self.passage
+
+    @property
+    def is_midi(self) -> bool:
+        """Whether all of its files are MIDI files."""
+        return all(map(is_midi, self.files))
+
+    def reading(
+        self, *, every_line: bool = False, passage: PassageKind | None = None, chords: bool = False
+    ) -> "Reading":
+        """Return a pass through the corpus. MIDI files are read as notes, or if `chords` as pitches without lengths."""
+        return Reading(self, passage or self.cut_at, every_line, chords)
+
+    def layout_of(self, file: int, cut_at: PassageKind) -> Layout:
+        """Return the layout by which a file is read, given its number (from 0). Documents are cut as `cut_at` says."""
+        layout = self.layouts[file] if self.layouts else Layout(self.passage, self.line_breaks)
+        return replace(layout, passage=cut_at) if layout.passage == "document" else layout
+
+    @property
+    def bytes(self) -> int:
+        """Size of its files in bytes as they are on disk, without unpacking."""
+        return sum(path.stat().st_size for path in self.files if path.is_file())
+
+    @property
+    def text_bytes(self) -> int:
+        """Size of its files in bytes, gzipped files after unpacking."""
+        return sum(_unpacked_size(path) for path in self.files if path.is_file())
+
+    @property
+    def file_names(self) -> tuple[str, ...]:
+        """The names of its files as shown to users, relative to their common folder."""
+        return names_within([path.absolute() for path in self.files])
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a user should know before the text is read, in short sentences: which files are left out."""
+        return left_out_in_words(self.left_out)
+
+    def sample(self) -> str:
+        """Return the beginning of the first file that is not empty. Raise CorpusError if all are empty."""
+        return sample_of(self.files, self.how)
+
+    def digest(self, look: Callable[[], None] = lambda: None) -> str:
+        """Return a checksum (SHA-256) of the bytes of all files and of how they are read and cut into passages.
+
+        `look` is called after each block of a file. It may raise an exception to end the reading of a large text.
+        """
+        layout = (self.passage, self.line_breaks, self.layouts, self.splits, len(self.files))
+        how = self.how
+        dropped = ("no Latin",) if how.drop_latin else ()
+        keys = (how.transpose,) if self.passage == "tune" else ()
+        described = (*layout, how.encoding, how.keep_boilerplate, how.fold_width, *dropped, *keys)
+        whole = hashlib.sha256(repr(described).encode())
+        for path in self.files:
+            of_file = hashlib.sha256()
+            for block in TextFile(path).blocks():
+                of_file.update(block)
+                look()
+            whole.update(of_file.digest())
+        return whole.hexdigest()
+
+
+def names_within(paths: Sequence[PurePath]) -> tuple[str, ...]:
+    """Return the names of files relative to their innermost common folder, given their absolute paths.
+
+    Files on several drives of Windows have no common folder. Their names are their whole paths.
+    """
+    common = next((folder for folder in paths[0].parents if all(folder in path.parents for path in paths)), None)
+    return tuple((path if common is None else path.relative_to(common)).as_posix() for path in paths)
+
+
+def _unpacked_size(path: Path) -> int:
+    if path.suffix.lower() != ".gz":
+        return path.stat().st_size
+    return sum(len(block) for block in TextFile(path).blocks())
+
+
+@dataclass
+class Reading:
+    """One pass through a corpus. What was recognised and removed is known after the last passage."""
+
+    corpus: Corpus
+    cut_at: PassageKind
+    every_line: bool = False
+    """Whether each line of the files, blank or not, is a passage, as benchmarks count."""
+    chords: bool = False
+    """Whether MIDI files are read as pitches without lengths."""
+    damaged: dict[int, str] = field(default_factory=dict, init=False)
+    """Why MIDI files were left out, by the number of the file."""
+    _files: list[tuple[TextFile, Cuts]] = field(default_factory=list)
+    _hyphens: list[Hyphens] = field(default_factory=list)
+    _changes: Changes = field(default_factory=Changes)
+    _bytes_of_whole_files: int = 0
+    _under_way: TextFile | None = None
+    _tunes: TuneReading = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._tunes = TuneReading(self.corpus.transposes)
+
+    def passages(self) -> Iterator[tuple[int, Passage]]:
+        """Yield all passages in order, each with the number of its file (from 0)."""
+        corpus = self.corpus
+        for number, path in enumerate(corpus.files):
+            file, cuts = TextFile(path, corpus.how.encoding, chords=self.chords), Cuts()
+            self._files.append((file, cuts))
+            self._under_way = file
+            lines = lines_of(file, corpus.how, cuts)
+            passages = every_line(lines) if self.every_line else self._passages_of(number, lines)
+            # Only now, because marks that libraries add are wide letters, and letters say how lines are joined.
+            if corpus.how.fold_width:
+                passages = (folded_passage(passage, self._changes) for passage in passages)
+            if corpus.how.drop_latin:
+                passages = without_latin(passages, self._changes)
+            try:
+                yield from zip(repeat(number), passages)
+            except CorpusError as error:
+                self._leave_out(number, error)
+            self._bytes_of_whole_files += file.bytes_read
+            self._under_way = None
+        if self.cut_at == "tune" and corpus.transposes == "augment":
+            yield from self._copies()
+
+    def _copies(self) -> Iterator[tuple[int, Passage]]:
+        """Yield all tunes in other keys, one key after the other, so that no tune follows its own copy."""
+        for copy in range(COPIES):
+            for number, path in enumerate(self.corpus.files):
+                yield from zip(repeat(number), self._tunes.copies(self._lines_again(path), copy))
+
+    def _leave_out(self, number: int, error: CorpusError) -> None:
+        """Note that a damaged MIDI file is left out. Raise the error if it is the only file, or no MIDI file."""
+        if len(self.corpus.files) == 1 or not is_midi(self.corpus.files[number]):
+            raise error
+        self.damaged[number] = str(error)
+
+    def _lines_again(self, path: Path) -> Iterator[Line]:
+        return lines_of(TextFile(path, self.corpus.how.encoding), self.corpus.how, Cuts())
+
+    def _passages_of(self, number: int, lines: Iterable[Line]) -> Iterator[Passage]:
+        layout = self.corpus.layout_of(number, self.cut_at)
+        if layout.passage == "tune":
+            yield from self._tunes.passages(lines)
+            return
+        hyphens = Hyphens()
+        path = self.corpus.files[number]
+        if layout.passage != "line" and layout.line_breaks == "joined" and not is_midi(path):
+            hyphens = hyphens_of(lambda: self._lines_again(path))
+            self._hyphens.append(hyphens)
+        yield from passages_of(lines, layout.passage, layout.line_breaks, wrap=layout.wrap, hyphens=hyphens)
+
+    @property
+    def bytes_read(self) -> int:
+        """Number of bytes read so far of all files as they are on disk, without unpacking."""
+        return self._bytes_of_whole_files + (self._under_way.bytes_read if self._under_way else 0)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a user should know about how the text was read, in short sentences."""
+        notes: list[str] = []
+        if self.corpus.splits:
+            notes.append("training, validation and test set as the names of the files say")
+        if self.every_line:
+            notes.append("each line, blank or not, ends with <eos>, as in benchmarks")
+        else:
+            notes += self._layouts_in_words()
+        notes += self._documents_in_words()
+        notes += self._tunes.notes if self.cut_at == "tune" else ()
+        encodings = Counter(file.encoding_name for file, _ in self._files)
+        if set(encodings) - {"UTF-8"}:
+            notes.append(f"read as {_counted(encodings, len(self._files))}")
+        broken = sum(file.undecodable for file, _ in self._files)
+        if broken:
+            notes.append(f"{broken:,} byte{'s' if broken > 1 else ''} could not be decoded and became \ufffd")
+        for library in dict.fromkeys(cuts.library for _, cuts in self._files if cuts.library):
+            of_library = [cuts for _, cuts in self._files if cuts.library == library]
+            lines, marks = sum(cuts.lines for cuts in of_library), sum(cuts.marks for cuts in of_library)
+            removed = f"removed {lines:,} lines that {library} added"
+            notes.append(removed + (f", and {marks:,} readings and editor's marks" if marks else ""))
+        lost = sum(cuts.lost for _, cuts in self._files)
+        if lost:
+            notes.append(f"{lost:,} characters that Unicode does not have became 〓")
+        changes = self._changes
+        if changes.forms:
+            notes.append(f"replaced {changes.forms:,} wide and narrow characters by the usual forms")
+        if self.corpus.how.drop_latin:
+            words = "word" if changes.latin_words == 1 else "words"
+            notes.append(f"left out {changes.latin_words:,} {words} in Latin letters")
+        long_lines = sum(file.long_lines for file, _ in self._files)
+        if long_lines and self.cut_at == "line":
+            lines = "lines" if long_lines > 1 else "line"
+            notes.append(f"cut {long_lines:,} {lines} of more than {LONGEST_PIECE:,} characters into shorter passages")
+        return tuple(notes)
+
+    def _documents_in_words(self) -> Iterator[str]:
+        if self.damaged:
+            yield self._damaged_in_words()
+        midi = sum(file.kind == "MIDI" for file, _ in self._files) - len(self.damaged)
+        if midi:
+            form = "pitches without lengths" if self.chords else "notes in steps of a twelfth of a quarter"
+            yield f"read {midi:,} MIDI file{'s' if midi > 1 else ''} as {form}"
+        kinds = Counter(file.kind for file, _ in self._files if file.kind and file.kind != "MIDI")
+        if kinds:
+            documents = _counted(kinds, len(self._files))
+            left_out = sum(file.document.left_out for file, _ in self._files)
+            parts = f", and so are {left_out:,} scripts, styles, navigation parts and the like" if left_out else ""
+            yield f"took the text from {documents}: formatting is left out{parts}"
+        footnotes = sum(file.document.footnotes for file, _ in self._files)
+        if footnotes:
+            notes = f"{footnotes:,} footnotes and endnotes are" if footnotes > 1 else "a footnote is"
+            yield f"{notes} placed after the text"
+
+    def _damaged_in_words(self) -> str:
+        names = [self.corpus.files[number].name for number in self.damaged]
+        are = "is not MIDI, or is damaged" if len(names) == 1 else "are not MIDI, or are damaged"
+        return f"left out {first_of(names)}, which {are}: wordgen tune FILE says what is wrong"
+
+    def _layouts_in_words(self) -> Iterator[str]:
+        """Yield sentences about the layout of the files, if the corpus's passage alone does not describe it."""
+        read = [number for number, (file, _) in enumerate(self._files) if file.bytes_read]
+        layouts = Counter(self.corpus.layout_of(number, self.cut_at).in_words() for number in read)
+        if len(layouts) > 1:
+            yield f"read with {_counted(dict(layouts.most_common()), len(read))}"
+        elif any("wrapped" in words for words in layouts):
+            yield "no blank lines between paragraphs: a paragraph ends at a short line, or begins with an indented line"
+        joined = sum(hyphens.joined for hyphens in self._hyphens)
+        if joined:
+            yield f"removed {joined:,} hyphens at the ends of lines"
+
+
+def _counted(kinds: Mapping[str, int], of_all: int) -> str:
+    """Return kinds with their numbers of files. A single file needs no number."""
+    if of_all == 1:
+        return ", ".join(kinds)
+    return ", ".join(f"{kind} ({files:,} file{'s' if files > 1 else ''})" for kind, files in kinds.items())

@@ -1,0 +1,364 @@
+"""Extract the text of documents (HTML, Markdown, DOCX, EPUB), and limit what packed files (gzip, zip) unpack to."""
+
+import codecs
+import posixpath
+import re
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from html.parser import HTMLParser
+from itertools import chain
+from pathlib import Path
+from typing import Literal
+from urllib.parse import unquote
+from xml.parsers import expat
+
+from wordgen.errors import CorpusError
+
+LARGEST_UNCHECKED = 1 << 26
+"""Number of bytes that any packed file may unpack to (64 MiB)."""
+MOST_TIMES_ITS_SIZE = 200
+"""How many times its size a packed file may unpack to, if that is more.
+
+Packing reduces prose to a third or a fifth of its size, and a log that repeats one line to a hundredth.
+"""
+
+
+@dataclass
+class Unpacked:
+    """Counts the bytes that a packed file unpacks to. Raises CorpusError if there are more than a text can have."""
+
+    path: Path
+    packed: int
+    """Size of the packed file in bytes."""
+    bytes: int = 0
+    """Number of bytes unpacked so far."""
+
+    def add(self, size: int) -> None:
+        self.bytes += size
+        if self.bytes > max(LARGEST_UNCHECKED, MOST_TIMES_ITS_SIZE * self.packed):
+            raise CorpusError(
+                f"{self.path} cannot be read: unpacked, it is more than {MOST_TIMES_ITS_SIZE} times as large, which is "
+                "unusual for a text. If it is a text, unpack it yourself and give the plain file."
+            )
+
+
+Kind = Literal["Word", "EPUB", "HTML", "Markdown", "MIDI"]
+KINDS: dict[str, Kind] = {
+    ".docx": "Word", ".epub": "EPUB", ".html": "HTML", ".htm": "HTML", ".xhtml": "HTML", ".md": "Markdown",
+    ".markdown": "Markdown", ".mid": "MIDI", ".midi": "MIDI",
+}  # fmt: skip
+TUNES = (".abc", ".abc.gz")
+
+_BLOCK = 1 << 16
+_LARGEST_MARKDOWN = 1 << 24
+_LONGEST_TAG = 1 << 22
+_MOST_PARTS = 0xFFFF
+_BREAKS = frozenset(
+    re.findall(
+        r"\w+",
+        "address article aside blockquote body center dd details dialog div dl dt fieldset figcaption figure footer "
+        "form h1 h2 h3 h4 h5 h6 header hr html legend li main ol p pre section summary table td th tr ul",
+    )
+)
+_LEFT_OUT = frozenset(
+    re.findall(
+        r"\w+",
+        "audio button canvas iframe math nav noscript object rp rt script select style svg template textarea title "
+        "video",
+    )
+)
+_RUBY = ("rp", "rt")
+"""Readings above Japanese words, and the brackets around them."""
+_SPACE = re.compile(r"[ \t\n\r\f]+")
+_FRONT_MATTER = re.compile(r"\A---[ \t]*\n.*?\n(?:---|\.\.\.)[ \t]*\n", re.DOTALL)
+_DECLARED = re.compile(rb"""<\?xml[^>]{0,200}encoding=["']([\w.-]{1,40})["']""")
+
+
+class HtmlText(HTMLParser):
+    """Extracts the text of HTML while it is parsed. `taken` returns the text found since its last call."""
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)  # which calls reset
+        self.left_out = 0
+        """Number of parts left out: scripts, styles, navigation and the like; deletions in a Word document."""
+        self.footnotes = 0
+        """Number of footnotes and endnotes of a Word document that were put after its text."""
+        self.bytes_read = 0
+        """Number of bytes of a packed document read so far."""
+        self._text: list[str] = []
+
+    def reset(self) -> None:
+        """Forget the open elements: the next document begins outside of all of them."""
+        super().reset()
+        self._within: str | None = None
+        self._depth = self._preformatted = 0
+        self._written = self._space = False
+
+    def taken(self) -> str:
+        text = "".join(self._text)
+        self._text.clear()
+        return text
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:
+        if self._within in _RUBY and tag in _RUBY:  # HTML allows to leave out their end tags
+            self._within = tag
+        elif self._within is not None:
+            self._depth += tag == self._within
+        elif tag in _LEFT_OUT:
+            self._within, self._depth = tag, 1
+            self.left_out += 1
+        elif tag == "br":
+            self._text.append("\n")
+            self._space = False
+        elif tag in _BREAKS:
+            self._preformatted += tag == "pre"
+            self._break()
+
+    def handle_startendtag(self, tag: str, attrs: object) -> None:
+        if tag not in _LEFT_OUT:
+            self.handle_starttag(tag, attrs)
+        if tag == "pre":
+            self.handle_endtag(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if self._within in _RUBY and tag == "ruby":
+            self._within = None
+        elif self._within is not None:
+            self._depth -= tag == self._within
+            self._within = self._within if self._depth else None
+        elif tag in _BREAKS:
+            self._preformatted = max(0, self._preformatted - (tag == "pre"))
+            self._break()
+
+    def handle_data(self, data: str) -> None:
+        if self._within is not None:
+            return
+        if self._preformatted:
+            self._text.append(data)
+            self._written = self._written or bool(data.strip())
+            return
+        words = _SPACE.sub(" ", data)
+        if words.startswith(" ") and (self._space or not self._written):
+            words = words[1:]
+        if words:
+            self._text.append(words)
+            self._written, self._space = True, words.endswith(" ")
+
+    def _break(self) -> None:
+        if self._written:
+            self._text.append("\n\n")
+        self._written = self._space = False
+
+
+def kind_of(path: Path) -> Kind | None:
+    """Return the kind of a document by the ending of its file name; None for plain text."""
+    return KINDS.get(path.suffix.lower())
+
+
+def is_midi(path: Path) -> bool:
+    """Return whether the name of a file is that of a MIDI file."""
+    return kind_of(path) == "MIDI"
+
+
+def is_abc(path: Path) -> bool:
+    """Return whether the name of a file is that of tunes in ABC, gzipped or not."""
+    return path.name.lower().endswith(TUNES)
+
+
+def html_text(path: Path, decoded: Iterable[str], parser: HtmlText) -> Iterator[str]:
+    """Yield the text of HTML that is given in pieces. Raise CorpusError if a tag has no end within 2**22 characters."""
+    waiting = ""
+    for piece in chain(decoded, [""]):
+        waiting += piece
+        if piece and len(waiting) < max(_BLOCK, len(parser.rawdata)):
+            continue  # the parser rescans a tag without an end from its start, so each time it gets twice as much
+        if parser.rawdata and len(parser.rawdata) + len(waiting) > _LONGEST_TAG:
+            raise CorpusError(f"{path} cannot be read: one of its tags has no end. Save the text as .txt.")
+        parser.feed(waiting)
+        waiting = ""
+        yield parser.taken()
+    parser.close()
+    yield parser.taken()
+
+
+def markdown_text(path: Path, decoded: Iterable[str], parser: HtmlText) -> Iterator[str]:
+    """Yield the text of Markdown. Raise CorpusError above 2**24 characters, because it is held in memory as a whole."""
+    from markdown_it import MarkdownIt
+
+    text = ""
+    for piece in decoded:
+        text += piece
+        if len(text) > _LARGEST_MARKDOWN:
+            raise CorpusError(
+                f"{path} is too large for Markdown (more than {_LARGEST_MARKDOWN >> 20} million characters): "
+                "rename it to .txt to read it as plain text, or split it into several files."
+            )
+    text = _FRONT_MATTER.sub("", text.replace("\r\n", "\n"))
+    html = MarkdownIt("commonmark").enable(["table", "strikethrough"]).render(text)
+    yield from html_text(path, [html], parser)
+
+
+class _Parts:
+    """The parts of a zipped document. Raises CorpusError if they are too large, or declare a document type."""
+
+    def __init__(self, path: Path, archive: zipfile.ZipFile) -> None:
+        self.path, self._archive = path, archive
+        self._unpacked = Unpacked(path, path.stat().st_size)
+        self.bytes_read = 0
+
+    def names(self) -> set[str]:
+        return set(self._archive.namelist())
+
+    def blocks(self, name: str) -> Iterator[bytes]:
+        part = self._archive.getinfo(name)
+        with self._archive.open(part) as file:
+            while block := file.read(_BLOCK):
+                self._unpacked.add(len(block))
+                yield block
+        self.bytes_read += part.compress_size
+
+    def xml(self, name: str) -> Iterator[tuple[str, dict[str, str] | str]]:
+        """Yield the content of an XML part in order: ("<name", attributes), (">name", "") and ("", text)."""
+        found: list[tuple[str, dict[str, str] | str]] = []
+        parser = expat.ParserCreate(namespace_separator=" ")
+        parser.StartDoctypeDeclHandler = self._refuse_doctype
+        parser.StartElementHandler = lambda tag, given: found.append((f"<{_local(tag)}", given))
+        parser.EndElementHandler = lambda tag: found.append((f">{_local(tag)}", ""))
+        parser.CharacterDataHandler = lambda text: found.append(("", text))
+        for block in self.blocks(name):
+            parser.Parse(block)
+            yield from found
+            found.clear()
+        parser.Parse(b"", True)
+        yield from found
+
+    def _refuse_doctype(self, *_: object) -> None:
+        """Raise CorpusError for a document type: it can declare entities, and these documents do not need any."""
+        raise CorpusError(
+            f"{self.path} cannot be read: it declares XML entities, which ordinary documents do not. Save it again, "
+            "or save its text as .txt."
+        )
+
+
+def packed_text(path: Path, kind: Kind, parser: HtmlText) -> Iterator[str]:
+    """Yield the text of a Word document or an EPUB.
+
+    Raise CorpusError if the file is damaged, protected or of another kind.
+    """
+    a_kind = {"Word": "a Word document", "EPUB": "an EPUB"}[kind]
+    try:
+        _check_directory(path)
+        with zipfile.ZipFile(path) as archive:
+            parts = _Parts(path, archive)
+            for text in _word_text(parts, parser) if kind == "Word" else _epub_text(parts, parser):
+                parser.bytes_read = min(parts.bytes_read, path.stat().st_size)
+                yield text
+    except (KeyError, zipfile.BadZipFile, expat.ExpatError, zlib.error, EOFError, ValueError, struct.error) as error:
+        raise CorpusError(
+            f"{path} cannot be read: it is damaged, or it is not {a_kind}, although its name says so."
+        ) from error
+    except (RuntimeError, NotImplementedError) as error:
+        raise CorpusError(
+            f"{path} cannot be read: it has a password, or is packed by an unknown method. Save it again without them."
+        ) from error
+    except OSError as error:
+        raise CorpusError(f"{path} cannot be read: {error.strerror or 'it is damaged'}.") from error
+
+
+def _check_directory(path: Path) -> None:
+    """Raise CorpusError if an archive has 65,535 parts or more: their list could fill the memory."""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - _MOST_PARTS - 22))
+        end = file.read()
+    place = end.rfind(b"PK\x05\x06")
+    if place >= 0 and len(end) >= place + 12 and struct.unpack_from("<H", end, place + 10)[0] == _MOST_PARTS:
+        raise CorpusError(f"{path} cannot be read: it has too many parts for a document.")
+
+
+def _local(tag: str) -> str:
+    return tag.rpartition(" ")[2]
+
+
+def _word_text(parts: _Parts, parser: HtmlText) -> Iterator[str]:
+    """Yield the text of a Word document. Footnotes and endnotes follow it as separate paragraphs.
+
+    Comments, deleted text, and the second version of content for older programs are left out.
+    """
+    yield from _word_paragraphs(parts, "word/document.xml", parser)
+    for name in sorted(parts.names() & {"word/footnotes.xml", "word/endnotes.xml"}, reverse=True):
+        yield from _word_paragraphs(parts, name, parser)
+
+
+def _word_paragraphs(parts: _Parts, name: str, parser: HtmlText) -> Iterator[str]:
+    left_out = in_text = 0
+    written = False
+    for what, text in parts.xml(name):
+        match what:
+            case "<del" | "<moveFrom" | "<Fallback":
+                parser.left_out += not left_out
+                left_out += 1
+            case "<footnote" | "<endnote":
+                written = False
+            case ">footnote" | ">endnote":
+                parser.footnotes += written  # the separator lines above footnotes are stored as footnotes without text
+            case ">del" | ">moveFrom" | ">Fallback":
+                left_out -= 1
+            case _ if left_out:
+                pass
+            case "<t" | ">t":
+                in_text += 1 if what == "<t" else -1
+            case "" if in_text:
+                written = True
+                yield str(text)
+            case "<br" | "<cr":
+                yield "\n"
+            case "<tab":
+                yield "\t"
+            case ">p":
+                yield "\n\n"
+
+
+def _epub_text(parts: _Parts, parser: HtmlText) -> Iterator[str]:
+    """Yield the text of the chapters of an EPUB, in reading order. Raise CorpusError if it is copy-protected."""
+    if parts.names() & {"META-INF/rights.xml", "META-INF/license.lcpl"}:
+        raise CorpusError(f"{parts.path} cannot be read: it has copy protection. Use a copy without it.")
+    for chapter in _chapters(parts):
+        blocks = parts.blocks(chapter)
+        first = next(blocks, b"")
+        declared = _DECLARED.match(first.lstrip())
+        encoding = declared[1].decode() if declared else "utf-8"
+        encoding = "utf-16" if first[:2] in (b"\xff\xfe", b"\xfe\xff") else encoding
+        decoded = _decoded(chain([first], blocks), encoding)
+        yield from html_text(parts.path, decoded, parser)
+        parser.reset()
+        yield "\n\n"
+
+
+def _decoded(blocks: Iterable[bytes], encoding: str) -> Iterator[str]:
+    try:
+        codecs.getincrementaldecoder(encoding)
+    except LookupError:
+        encoding = "utf-8"
+    return codecs.iterdecode(blocks, encoding, "replace")
+
+
+def _chapters(parts: _Parts) -> Iterator[str]:
+    """Yield the names of the parts with the text, each once, in reading order."""
+    package = next(
+        given["full-path"]
+        for what, given in parts.xml("META-INF/container.xml")
+        if what == "<rootfile" and isinstance(given, dict)
+    )
+    files: dict[str, str] = {}
+    order: dict[str, None] = {}
+    for what, given in parts.xml(package):
+        if what == "<item" and isinstance(given, dict) and "html" in given.get("media-type", "html"):
+            files[given["id"]] = given["href"]
+        elif what == "<itemref" and isinstance(given, dict):
+            order[given["idref"]] = None
+    for each in order:
+        if each in files:
+            yield posixpath.normpath(posixpath.join(posixpath.dirname(package), unquote(files[each])))

@@ -1,0 +1,329 @@
+"""Find the corpus that a user names: a name of the catalogue, files, folders, or standard input."""
+
+import difflib
+import hashlib
+import os
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from wordgen.corpus.catalogue import (
+    SPLITS,
+    CatalogueEntry,
+    LineBreaks,
+    PassageKind,
+    Split,
+    catalogue,
+    name_without_split,
+    published_splits,
+    user_data,
+)
+from wordgen.corpus.corpus import Corpus
+from wordgen.corpus.documents import KINDS, TUNES, is_abc, is_midi
+from wordgen.corpus.fetching import Fetching, fetch_all
+from wordgen.corpus.layout import Layout, layouts_of
+from wordgen.corpus.reading import TextFile, unreadable_by_name
+from wordgen.corpus.settings import ReadingSettings
+from wordgen.errors import CorpusError
+from wordgen.files import as_storage_error, make_folder
+
+_LONGEST_NAME = 60  # bytes, because file systems limit names in bytes
+_BLOCK = 1 << 18
+_TEXTS = (".txt", ".txt.gz", ".tokens", *KINDS, *TUNES)
+
+
+def open_corpus(
+    wanted: str | Sequence[str], how: ReadingSettings | None = None, fetching: Fetching | None = None
+) -> Corpus:
+    """Find a corpus: a name of the catalogue, else files or folders, else files or folders in data/.
+
+    Missing files are downloaded if the catalogue has an address for them; `fetching` receives the progress.
+    Raise CorpusError if there is no corpus of this name, or if its files cannot be read or downloaded.
+    """
+    how = how or ReadingSettings()
+    names = [wanted] if isinstance(wanted, str) else list(wanted)
+    if not names:
+        raise CorpusError("No corpus is given: give a name, files or folders.")
+    entry = catalogue().get(names[0]) if len(names) == 1 else None
+    mixed = [name for name in names if name in catalogue() and not _is_there(Path(name))]
+    if len(names) > 1 and mixed:
+        raise CorpusError(
+            f"{mixed[0]} is a text of the catalogue, which cannot be combined with other texts: give only one of them."
+        )
+    if entry is not None:
+        return _from_catalogue(entry, how, fetching)
+    return corpus_of([_found(name) for name in names], how)
+
+
+def keep_standard_input() -> str:
+    """Save standard input to a file in data/, so that a run can be resumed. Return the path of the file.
+
+    The folder of the file is named after its checksum. Raise CorpusError if standard input is empty.
+    """
+    kept = user_data() / "standard-input"
+    make_folder(kept)
+    with as_storage_error(kept), tempfile.NamedTemporaryFile(dir=kept, prefix=".", delete=False) as coming:
+        try:
+            checksum, size = hashlib.sha256(), 0
+            while block := sys.stdin.buffer.read(_BLOCK) if sys.stdin else b"":
+                coming.write(block)
+                checksum.update(block)
+                size += len(block)
+            coming.close()
+            if not size:
+                raise CorpusError("Standard input is empty: there is no text to read.")
+            path = kept / checksum.hexdigest()[:16] / "standard-input.txt"
+            path.parent.mkdir(exist_ok=True)
+            os.replace(coming.name, path)
+        finally:
+            Path(coming.name).unlink(missing_ok=True)
+    return str(path)
+
+
+def _found(name: str) -> Path:
+    for path in (Path(name), user_data() / name):
+        if name and _is_there(path):
+            return path
+    raise CorpusError(_not_found(name))
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # not a valid path, for example a name of 300 letters
+        return False
+
+
+def _from_catalogue(entry: CatalogueEntry, how: ReadingSettings, fetching: Fetching | None) -> Corpus:
+    folder = user_data() / entry.name
+    files = own_texts(entry)
+    splits, left_out = published_splits(files), others_in([folder])
+    if not files:
+        entry = entry.opened()
+        fetch_all(entry, fetching)
+        files, splits = _texts_of(entry)
+        left_out = others_in([entry.path_of(file) for file in entry.files])
+        how = _completed_by(entry, how)
+    how = replace(
+        how,
+        passage=entry.passage if how.passage == "auto" else how.passage,
+        line_breaks=entry.line_breaks if how.line_breaks == "auto" else how.line_breaks,
+    )
+    return _corpus(entry.name, files, how, splits, left_out, entry.tokenizer)
+
+
+def _completed_by(entry: CatalogueEntry, how: ReadingSettings) -> ReadingSettings:
+    """Return the settings, completed by what the catalogue says about the files. The user's choices take precedence."""
+    return replace(
+        how,
+        encoding=entry.encoding if how.encoding == "auto" else how.encoding,
+        keep_boilerplate=how.keep_boilerplate or entry.keep_boilerplate,
+        fold_width=how.fold_width or entry.fold_width,
+        drop_latin=how.drop_latin or entry.drop_latin,
+    )
+
+
+def _texts_of(entry: CatalogueEntry) -> tuple[list[Path], tuple[Split, ...]]:
+    """Return the files of an entry, with each folder replaced by the texts in it, and the split of each file.
+
+    The splits are empty if neither the entry nor the file names tell them.
+    """
+    named = {"train": entry.files, "valid": entry.valid_files, "test": entry.test_files}
+    found = {split: _text_files([_existing_path(entry, file) for file in named[split]]) for split in SPLITS}
+    files = [path for split in SPLITS for path in found[split]]
+    if not entry.valid_files:
+        return files, published_splits(files)
+    return files, tuple(split for split in SPLITS for _ in found[split])
+
+
+def _existing_path(entry: CatalogueEntry, file: str) -> Path:
+    path = entry.path_of(file)
+    if not _is_there(path):
+        raise CorpusError(
+            f"{path}, a file of the corpus {entry.name}, is missing: put it back, or correct the entry in the "
+            "catalogue."
+        )
+    return path
+
+
+def corpus_of(paths: Sequence[Path], how: ReadingSettings) -> Corpus:
+    """Return the corpus of some files and of the texts in some folders.
+
+    It is named after the first path. Its splits are those that the file names tell, if any.
+    """
+    files = _text_files(paths)
+    splits = published_splits(files)
+    if splits:
+        files.sort(key=dict(zip(files, map(SPLITS.index, splits), strict=True)).__getitem__)
+        splits = published_splits(files)
+    name = _name_of(paths[0])
+    if splits and len(paths) > 1:
+        name = name_without_split(name) or _name_of(paths[0].resolve().parent)
+    return _corpus(name, files, how, splits, others_in(paths))
+
+
+def _text_files(paths: Sequence[Path]) -> list[Path]:
+    """Return the files, each folder replaced by the texts in it. Raise CorpusError for a folder without texts."""
+    files: list[Path] = []
+    for path in paths:
+        inside = texts_in(path) if path.is_dir() else [path]
+        if not inside:
+            raise CorpusError(
+                f"The folder {path} contains no .txt, .md, .html, .docx, .epub, .abc or .mid file.{_others(path)}"
+            )
+        files += inside
+    for path in files:
+        _check_file(path)
+    for path in paths:
+        if path.is_file() and is_midi(path):
+            TextFile(path).text()  # a damaged file in a folder is left out, but one that the user names is an error
+    return files
+
+
+def _others(folder: Path) -> str:
+    """Return a sentence about the first file of a folder that has no readable format, or an empty string."""
+    sentences = (unreadable_by_name(path) for path in sorted(folder.rglob("*")))
+    first = next(filter(None, sentences), None)
+    return f" {first}" if first else ""
+
+
+def _check_file(path: Path) -> None:
+    """Raise CorpusError for a file that would fail only later.
+
+    It is of a format that cannot be read, or can be read only once (a pipe), or its name cannot be written as UTF-8.
+    """
+    unreadable = unreadable_by_name(path)
+    if unreadable is not None:
+        raise CorpusError(unreadable)
+    if path.exists() and not path.is_file():
+        raise CorpusError(
+            f"{path} is not a regular file: copy the text to one, or send it to standard input with --corpus -."
+        )
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        raise CorpusError(f"The name of {os.fsencode(path)!r} is not UTF-8: rename that file.") from error
+
+
+def _corpus(
+    name: str,
+    files: Sequence[Path],
+    how: ReadingSettings,
+    splits: tuple[Split, ...],
+    left_out: tuple[Path, ...],
+    tokenizer: str | None = None,
+) -> Corpus:
+    layouts = _layouts(files, how)
+    _check_alike(files, layouts, how)
+    passage, line_breaks = _most_common(files, layouts)
+    layouts = () if set(layouts) == {Layout(passage, line_breaks)} else layouts
+    return Corpus(name, tuple(files), passage, line_breaks, tokenizer, how, splits, layouts, left_out)
+
+
+def _check_alike(files: Sequence[Path], layouts: Sequence[Layout], how: ReadingSettings) -> None:
+    """Refuse a mixture of ABC tunes, MIDI and text, and settings for tunes if there are none."""
+    found: dict[str, Path] = {}
+    for path, layout in zip(files, layouts, strict=True):
+        found.setdefault("MIDI" if is_midi(path) else "tunes" if layout.passage == "tune" else "text", path)
+    if len(found) > 1:
+        (one, path), (other, second), *_ = found.items()
+        raise CorpusError(
+            f"{path} contains {one} and {second} contains {other}: a model learns only one of these, so leave out the "
+            "other."
+        )
+    flag = {"tune": "--passage tune"}.get(how.passage) or {"augment": "--transpose augment"}.get(how.transpose)
+    if flag and "tunes" not in found:
+        raise CorpusError(f"{flag} is for tunes in ABC, and {files[0]} has none: leave it out.")
+    if how.drop_latin and "text" not in found:
+        raise CorpusError(
+            f"--drop-latin leaves out letters, which are the notes of {files[0]}: leave it out for music."
+        )
+
+
+def _layouts(files: Sequence[Path], how: ReadingSettings) -> tuple[Layout, ...]:
+    """Return the layout of each file. The user's choices take precedence over what the files show.
+
+    No file is read if the choices leave nothing to find out. Paragraphs with joined lines are always looked at, because
+    they may be wrapped without blank lines between them.
+    """
+    passage = None if how.passage == "auto" else how.passage
+    line_breaks = None if how.line_breaks == "auto" else how.line_breaks
+    if passage == "tune":
+        return (Layout("tune", "kept"),) * len(files)
+    if passage and line_breaks and (passage, line_breaks) != ("paragraph", "joined"):
+        return (Layout(passage, line_breaks),) * len(files)
+    return tuple(found.with_said(passage, line_breaks) for found in layouts_of(files, how))
+
+
+def _most_common(files: Sequence[Path], layouts: Sequence[Layout]) -> tuple[PassageKind, LineBreaks]:
+    """Return the kind of passage and the line breaks of most of a text, by size in bytes.
+
+    Documents count as paragraphs unless all files are documents.
+    """
+    sizes: Counter[tuple[PassageKind, LineBreaks]] = Counter()
+    documents = all(layout.passage == "document" for layout in layouts)
+    for path, layout in zip(files, layouts, strict=True):
+        passage = "paragraph" if layout.passage == "document" and not documents else layout.passage
+        sizes[passage, layout.line_breaks] += path.stat().st_size if path.is_file() else 0
+    return sizes.most_common(1)[0][0]
+
+
+def _name_of(path: Path) -> str:
+    name = path.resolve().name
+    ending = next((ending for ending in reversed(_TEXTS) if name.lower().endswith(ending)), path.suffix)
+    return _shortened(name[: len(name) - len(ending)]) or _shortened(name)
+
+
+def _shortened(name: str) -> str:
+    return name.encode()[:_LONGEST_NAME].decode(errors="ignore")
+
+
+def own_texts(entry: CatalogueEntry) -> list[Path]:
+    """Return the texts in data/NAME, which replace those of the catalogue.
+
+    The list is empty if the texts in this folder are those of the catalogue.
+    """
+    folder = user_data() / entry.name
+    texts = texts_in(folder)
+    of_entry = {entry.path_of(file) for file in entry.files}
+    return [] if texts and {path.resolve() for path in texts} <= of_entry else texts
+
+
+def texts_in(folder: Path) -> list[Path]:
+    """Return all texts and documents in a folder and its subfolders, also gzipped texts, sorted by path.
+
+    A model learns either music or text. If there are ABC tunes, return only these, because the texts describe them.
+    Else return the MIDI files if they are more than the texts, or the texts.
+    """
+    texts = (path for path in folder.rglob("*") if path.name.lower().endswith(_TEXTS))
+    # Operating systems add hidden files, which are left out. A broken link is kept, so that the user gets an error.
+    found = sorted(path for path in texts if path.name[0] != "." and (path.is_file() or path.is_symlink()))
+    midi = [path for path in found if is_midi(path)]
+    others = [path for path in found if not is_midi(path)]
+    return [path for path in found if is_abc(path)] or (midi if len(midi) > len(others) else others)
+
+
+def others_in(paths: Sequence[Path]) -> tuple[Path, ...]:
+    """Return all files in some folders that `texts_in` does not return.
+
+    Hidden files and files in hidden folders are left out, because the user did not mean them.
+    """
+    others: list[Path] = []
+    for folder in paths:
+        texts = set(texts_in(folder)) if folder.is_dir() else set[Path]()
+        for path in sorted(folder.rglob("*")) if folder.is_dir() else []:
+            hidden = any(part[0] == "." for part in path.relative_to(folder).parts)
+            if path.is_file() and not hidden and path not in texts:
+                others.append(path)
+    return tuple(others)
+
+
+def _not_found(name: str) -> str:
+    known = catalogue()
+    near = difflib.get_close_matches(name.lower(), known, n=1)
+    hint = f" Did you mean {near[0]}?" if near else ""
+    name = name if len(name) <= _LONGEST_NAME else name[:_LONGEST_NAME] + "..."
+    return f"There is no corpus '{name}': it is not a file, a folder or one of {', '.join(known)}.{hint}"

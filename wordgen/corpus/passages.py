@@ -1,0 +1,367 @@
+"""Turn lines of text into passages: what START and END enclose.
+
+Also joins words that are hyphenated at the end of a line and, on request, replaces wide and narrow letters by the usual
+ones, and leaves out words in Latin letters, for example the English words of Japanese lyrics. Punctuation, brackets and
+spaces that belonged to them are left out, too, and so are lines that have nothing else.
+"""
+
+import re
+import unicodedata
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import accumulate, groupby, pairwise
+
+from wordgen.corpus.catalogue import LineBreaks, PassageKind
+from wordgen.corpus.layout import UNSPACED, Wrap, columns, continues, ends_paragraph, reach, wrapped_at
+from wordgen.corpus.reading import Line, composed
+
+_HEAD = re.compile(r"(\w+)-$")
+_TAIL = re.compile(r"\w+")
+_WORD = re.compile(r"\w+(?:-\w+)*")
+_MOST_CANDIDATES = 200_000
+
+Halves = tuple[str, str]
+
+
+@dataclass
+class Hyphens:
+    """The hyphenated words of a text whose halves are joined without a hyphen."""
+
+    solid: frozenset[Halves] = frozenset()
+    joined: int = field(default=0, init=False)
+    """Number of words joined so far."""
+
+    def join(self, line: str, following: str) -> tuple[str, str] | None:
+        """Return a line, without its hyphen if the word is in `solid`, and the text between it and the following line.
+
+        That text is an empty string. Return None if no hyphenated word continues on the following line.
+        """
+        halves = _halves(line, following)
+        if halves is None:
+            return None
+        if halves not in self.solid:
+            return line, ""
+        self.joined += 1
+        return line[:-1], ""
+
+
+def hyphens_of(read: Callable[[], Iterable[Line]]) -> Hyphens:
+    """Return the words hyphenated at line ends that the text contains more often in one piece than with a hyphen.
+
+    `read` is called twice, so that memory does not grow with the text, but only once if no line ends with a hyphen. At
+    most 200,000 different words are examined.
+    """
+    candidates: dict[Halves, str] = {}
+    for (_, line), (_, following) in pairwise(read()):
+        halves = _halves(line.rstrip(), following.lstrip())
+        if halves is not None and len(candidates) < _MOST_CANDIDATES:
+            candidates[halves] = "".join(halves)
+    if not candidates:
+        return Hyphens()
+    wanted = {*candidates.values(), *("-".join(halves) for halves in candidates)}
+    counts: Counter[str] = Counter()
+    for _, line in read():
+        counts.update(wanted.intersection(_WORD.findall(line.lower())))
+    return Hyphens(frozenset(halves for halves, word in candidates.items() if counts[word] > counts["-".join(halves)]))
+
+
+def _halves(line: str, following: str) -> Halves | None:
+    if not line.endswith("-"):
+        return None
+    head = _HEAD.search(line[-60:])
+    tail = _TAIL.match(following) if head else None
+    return (head[1].lower(), tail[0].lower()) if head and tail else None
+
+
+_LONGEST_PASSAGE = 1_000_000
+_LINES_AROUND = 30
+_FEWEST_LINES_AROUND = 10
+_NARROWEST_PART = 0.6
+
+
+@dataclass(frozen=True)
+class Passage:
+    """A passage and its place in the file."""
+
+    text: str
+    line: int
+    """Number of its first line, from 1."""
+    widths: tuple[int, ...]
+    """Number of characters in each of its lines, not counting white space. It shows from which line a token is."""
+
+
+def passages_of(
+    lines: Iterable[Line],
+    passage: PassageKind,
+    line_breaks: LineBreaks,
+    *,
+    wrap: Wrap | None = None,
+    hyphens: Hyphens | None = None,
+) -> Iterator[Passage]:
+    """Yield the passages of one file, given its lines. If `wrap` is given, paragraphs end at short lines, too.
+
+    If lines are passages and line breaks are kept, blank lines between two lines become one empty passage, so that a
+    song keeps its verses. Documents, sections and paragraphs of more than a million characters are cut at a line, so
+    that they fit in memory.
+    """
+    hyphens = hyphens or Hyphens()
+    match passage:
+        case "line":
+            yield from _lines(lines, blank_between=line_breaks == "kept")
+        case "paragraph":
+            parts = _paragraphs(lines) if wrap is None else _wrapped_paragraphs(lines, wrap)
+            yield from (_passage(part, line_breaks, hyphens) for part in parts)
+        case "section" | "document" | "tune":  # a tune is already taken out of its file
+            for part in _sections(lines) if passage == "section" else _parts(lines):
+                written = [place for place, (_, line) in enumerate(part) if line.strip()]
+                if written:
+                    yield _passage(part[written[0] : written[-1] + 1], line_breaks, hyphens)
+
+
+def every_line(lines: Iterable[Line]) -> Iterator[Passage]:
+    """Yield each line, blank or not, as a passage. Text after the last line break counts only if it is not empty."""
+    last: Line | None = None
+    for line in lines:
+        if last is not None:
+            yield _line_passage(*last)
+        last = line
+    if last is not None and last[1]:
+        yield _line_passage(*last)
+
+
+def passage_separator(passage: PassageKind) -> str:
+    """Return the text between two passages that are written one after another."""
+    return {"line": "\n", "section": "\n\n\n"}.get(passage, "\n\n")
+
+
+def visible_width(text: str) -> int:
+    """Return the number of characters in a text, not counting white space."""
+    return len("".join(text.split()))
+
+
+def _lines(lines: Iterable[Line], *, blank_between: bool) -> Iterator[Passage]:
+    began = blank = False
+    for number, line in lines:
+        if not line.strip():
+            blank = began
+            continue
+        if blank and blank_between:
+            yield Passage("", number, (0,))
+        yield _line_passage(number, line)
+        began, blank = True, False
+
+
+def _line_passage(number: int, line: str) -> Passage:
+    return Passage(line.strip(), number, (visible_width(line),))
+
+
+def _paragraphs(lines: Iterable[Line]) -> Iterator[list[Line]]:
+    for written, paragraph in groupby(lines, key=lambda line: bool(line[1].strip())):
+        if written:
+            yield from _parts(paragraph)
+
+
+class _NumberOfSection:
+    """Returns the number of the section that a line belongs to. Call it for each line of a file, in order."""
+
+    def __init__(self) -> None:
+        self._number = self._blank = 0
+
+    def __call__(self, line: Line) -> int:
+        if not line[1].strip():
+            self._blank += 1
+        else:
+            self._number += self._blank > 1
+            self._blank = 0
+        return self._number
+
+
+def _sections(lines: Iterable[Line]) -> Iterator[list[Line]]:
+    """Yield the text between two or more blank lines. A single blank line is part of a section."""
+    for _, section in groupby(lines, key=_NumberOfSection()):
+        yield from _parts(section)
+
+
+def _wrapped_paragraphs(lines: Iterable[Line], wrap: Wrap) -> Iterator[list[Line]]:
+    """Yield paragraphs that need no blank line between them.
+
+    The width at which lines are wrapped may change within a text, so it is measured on the last 30 lines that ended in
+    mid-sentence, once there are at least 10.
+    """
+    part: list[Line] = []
+    size, last = 0, ""
+    around: deque[tuple[int, int]] = deque(maxlen=_LINES_AROUND)
+    width = wrap.width
+    for number, written in lines:
+        line = written.expandtabs().rstrip()
+        new_line = bool(part) and number != part[-1][0]
+        ended = not line or (new_line and ends_paragraph(last, line, wrap, width))
+        if part and (ended or size > 2 * _LONGEST_PASSAGE):
+            yield part
+            part, size = [], 0
+        elif new_line and continues(last, line):
+            around.append((columns(last), reach(last, line)))
+            if len(around) >= _FEWEST_LINES_AROUND:
+                width = max(wrapped_at(around), int(_NARROWEST_PART * wrap.width))
+        if line:
+            part.append((number, written))
+            size += len(written)
+        last = line
+    if part:
+        yield part
+
+
+def _parts(lines: Iterable[Line]) -> Iterator[list[Line]]:
+    """Yield all lines as one list, cut into several if they have more than a million characters.
+
+    The cut is at the next blank line, or at any line after two million characters.
+    """
+    part: list[Line] = []
+    size = 0
+    for number, line in lines:
+        part.append((number, line))
+        size += len(line)
+        if size > 2 * _LONGEST_PASSAGE or (size > _LONGEST_PASSAGE and not line.strip()):
+            yield part
+            part, size = [], 0
+    if part:
+        yield part
+
+
+def _passage(part: Sequence[Line], line_breaks: LineBreaks, hyphens: Hyphens) -> Passage:
+    first, last = part[0][0], part[-1][0]
+    lines = [""] * (last - first + 1)
+    for number, piece in part:
+        lines[number - first] += piece
+    text = "\n".join(lines).strip() if line_breaks == "kept" else _joined(lines, hyphens)
+    return Passage(text, first, tuple(map(visible_width, lines)))
+
+
+def _joined(lines: list[str], hyphens: Hyphens) -> str:
+    """Return the lines joined to one line. In `lines`, replace each line by the part of it that was used."""
+    lines[:] = (line.strip() for line in lines)
+    joined: list[str] = []
+    for place in range(len(lines) - 1):
+        line, following = lines[place], lines[place + 1]
+        without = hyphens.join(line, following)
+        if without is not None:
+            line, between = without
+            lines[place] = line
+        else:
+            between = "" if UNSPACED.match(line[-1:]) and UNSPACED.match(following[:1]) else " "
+        joined += [line, between]
+    return "".join([*joined, lines[-1]])
+
+
+_FORM = re.compile("[\uff01-\uff5e\uff61-\uff9f]")  # ASCII made wide; Japanese punctuation and katakana made narrow
+_FOLDED = {
+    number: unicodedata.normalize("NFKC", chr(number)) for number in (*range(0xFF01, 0xFF5F), *range(0xFF61, 0xFFA0))
+}
+
+
+def folded(text: str) -> str:
+    """Return a text with wide and narrow forms replaced by the usual characters.
+
+    A narrow katakana letter and the separate voicing mark after it become one letter.
+    """
+    return composed(text.translate(_FOLDED)) if _FORM.search(text) else text
+
+
+@dataclass
+class Changes:
+    """What was changed in passages because a user wants it."""
+
+    forms: int = 0
+    """Number of wide and narrow characters that the usual ones replaced."""
+    latin_words: int = 0
+    """Number of words in Latin letters that were left out."""
+
+
+def folded_passage(passage: Passage, changes: Changes) -> Passage:
+    """Return a passage with wide and narrow forms replaced by the usual characters.
+
+    Its lines are folded one by one, because folding changes their widths.
+    """
+    forms = len(_FORM.findall(passage.text))
+    if not forms:
+        return passage
+    changes.forms += forms
+    lines = [folded(line) for line in _by_lines(passage)]
+    return replace(passage, text="".join(lines), widths=tuple(map(visible_width, lines)))
+
+
+def _by_lines(passage: Passage) -> list[str]:
+    """Return the text of a passage, cut where its lines began before they were joined."""
+    if len(passage.widths) == 1:
+        return [passage.text]
+    visible = [place for place, character in enumerate(passage.text) if not character.isspace()]
+    begins = [visible[offset] if offset < len(visible) else len(passage.text) for offset in accumulate(passage.widths)]
+    return [passage.text[begin:end] for begin, end in pairwise([0, *begins])]
+
+
+_LATIN = "A-Za-zÀ-ÖØ-öø-ʯḀ-ỿＡ-Ｚａ-ｚ"
+_LATIN_PART = rf"[{_LATIN}][{_LATIN}0-9０-９\u0300-\u036f]*+"
+_LATIN_WORD = re.compile(rf"{_LATIN_PART}(?:['’＇-]{_LATIN_PART})*+['’＇]?")
+_MARK = "\ud8ff"
+"""Takes the place of each word that is left out, until its punctuation is removed. No text contains this character."""
+_STOPS = r"\s,.!?、。！？・…~〜-"
+_BETWEEN = re.compile(rf"{_MARK}[\s,.!?'’\"“”&/{_MARK}-]*{_MARK}")
+_IN_BRACKETS = re.compile(rf"[(（「『\[【〈《][{_STOPS}]*{_MARK}[{_STOPS}]*[)）」』\]】〉》]")
+_AT_THE_BEGINNING = re.compile(rf"\s*{_MARK}[{_STOPS}]*")
+_AT_THE_END = re.compile(rf"{_MARK}(?=[\s,.!?…]*$)")
+_BEFORE_THE_END = " \t\u3000,、"
+_WITH_SPACES = re.compile(rf"(?<=\s){_MARK}\s*|{_MARK}(\s*)")
+
+
+def without_latin(passages: Iterable[Passage], changes: Changes) -> Iterator[Passage]:
+    """Yield passages without their words in Latin letters.
+
+    Passages that become empty are left out, and of several empty passages between two others all but one.
+    """
+    blank: Passage | None = None
+    begun = False
+    for passage in passages:
+        if not passage.text:
+            blank = passage if begun else None
+            continue
+        without = _without_latin_words(passage, changes)
+        if without is None:
+            continue
+        if blank is not None:
+            yield blank
+        blank, begun = None, True
+        yield without
+
+
+def _without_latin_words(passage: Passage, changes: Changes) -> Passage | None:
+    if not _LATIN_WORD.search(passage.text):
+        return passage
+    lines: list[tuple[str, str]] = []  # each with the white space after it, which separates verses
+    widths: list[int] = []
+    for piece in _by_lines(passage):
+        written = piece.rstrip()
+        left, words = dropped(written)
+        changes.latin_words += words
+        behind = piece[len(written) :]
+        widths.append(visible_width(left))
+        if left or (piece and not words):
+            lines.append((left, behind))
+        elif lines:  # the line is left out, but a blank line after it still ends a verse
+            lines[-1] = (lines[-1][0], max(lines[-1][1], behind, key=len))
+    text = "".join(line + behind for line, behind in lines).strip()
+    return replace(passage, text=text, widths=tuple(widths)) if text else None
+
+
+def dropped(line: str) -> tuple[str, int]:
+    """Return a line without its words in Latin letters, and their number. The line is empty if no word is left."""
+    marked, words = _LATIN_WORD.subn(_MARK, line)
+    if not words:
+        return line, 0
+    marked = _IN_BRACKETS.sub(_MARK, _BETWEEN.sub(_MARK, marked))
+    if begins := _AT_THE_BEGINNING.match(marked):
+        marked = marked[begins.end() :]
+    if ends := _AT_THE_END.search(marked):
+        marked = marked[: ends.start()].rstrip(_BEFORE_THE_END) + marked[ends.end() :]
+    left = _WITH_SPACES.sub(lambda found: (found[1] or "")[:1], marked).strip()
+    return (left if re.search(r"\w", left) else ""), words

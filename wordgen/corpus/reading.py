@@ -1,0 +1,442 @@
+"""Read files as lines of text: recognise encodings, unpack files, and say what a file is if it is not a text."""
+
+import codecs
+import gzip
+import io
+import re
+import threading
+import unicodedata
+import zlib
+from collections import defaultdict
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import groupby
+from operator import itemgetter
+from pathlib import Path
+from typing import BinaryIO
+
+from wordgen.corpus.documents import HtmlText, Kind, Unpacked, html_text, is_midi, kind_of, markdown_text, packed_text
+from wordgen.corpus.settings import Encoding
+from wordgen.errors import CorpusError
+from wordgen.music.midi import midi_text
+
+_WORD = "open it in Word or LibreOffice, and save it as .docx or plain text"
+_UNPACK = "unpack it, and give the folder of the texts"
+_PICTURE = "convert it to text with a program for text recognition (OCR)"
+_BOOK = "convert it to EPUB or plain text, for example with Calibre"
+_SHEET = "save its column with the text as .txt, one passage per line"
+
+_ENDINGS = {
+    ".pdf": ("a PDF", "save its text as .txt, for example with pdftotext or from a PDF viewer"),
+    ".doc": ("an old Word document", _WORD), ".odt": ("an OpenDocument file", _WORD), ".rtf": ("an RTF file", _WORD),
+    ".pages": ("a Pages document", "export it as Word, EPUB or plain text"),
+    ".mobi": ("a Kindle book", _BOOK), ".azw": ("a Kindle book", _BOOK), ".azw3": ("a Kindle book", _BOOK),
+    ".fb2": ("a FictionBook file", _BOOK), ".djvu": ("a scanned document", _PICTURE),
+    ".xls": ("a table", _SHEET), ".xlsx": ("a table", _SHEET), ".ods": ("a table", _SHEET),
+    "MIDI": ("a MIDI file under another name", "end its name in .mid"),
+    **dict.fromkeys((".zip", ".tar", ".tgz", ".7z", ".rar", ".bz2", ".xz", ".zst"), ("an archive", _UNPACK)),
+    **dict.fromkeys((".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".webp"), ("a picture", _PICTURE)),
+}  # fmt: skip
+_APART = "a model learns either music or text, so give it alone"
+"""What to do with text in a folder of music, and with music in a folder of texts."""
+_NAMED = 3
+_FIRST_BYTES = {
+    b"%PDF-": ".pdf", b"{\\rtf": ".rtf", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": ".doc", b"PK\x03\x04": ".zip",
+    b"\x89PNG": ".png", b"\xff\xd8\xff": ".jpg", b"GIF8": ".gif", b"7z\xbc\xaf": ".7z", b"Rar!": ".rar",
+    b"BZh": ".bz2", b"\xfd7zXZ": ".xz", b"\x28\xb5\x2f\xfd": ".zst", b"MThd": "MIDI",
+}  # fmt: skip
+
+
+def unreadable_by_name(path: Path) -> str | None:
+    """Return the message for a file whose name shows that it cannot be read; None for other files."""
+    return _sentence(path, path.suffix.lower())
+
+
+def unreadable_by_content(path: Path, beginning: bytes) -> str | None:
+    """Return the message for a file whose first bytes show that it is not a text; None for other files."""
+    ending = next((ending for first, ending in _FIRST_BYTES.items() if beginning.startswith(first)), "")
+    return _sentence(path, ending)
+
+
+def left_out_in_words(files: Sequence[Path]) -> tuple[str, ...]:
+    """Return sentences about files that are left out: which they are, and how their text could be read."""
+    kinds: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+    for path in files:
+        kinds[_beside_others(path) or _ENDINGS.get(path.suffix.lower(), ("", ""))].append(path.name)
+    return tuple(_left_out(names, *kind) for kind, names in kinds.items())
+
+
+def _beside_others(path: Path) -> tuple[str, str] | None:
+    """Return what a readable file is that is left out of a folder, and what to do with it; None for other files."""
+    if is_midi(path):
+        return "a MIDI file", _APART
+    is_text = kind_of(path) is not None or path.name.lower().endswith((".txt", ".txt.gz"))
+    return ("a text", _APART) if is_text else None
+
+
+def first_of(names: Sequence[str]) -> str:
+    """Return the first three names, and the number of the others."""
+    return ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else "")
+
+
+def _left_out(names: Sequence[str], what: str, to_do: str) -> str:
+    shown = first_of(names)
+    if not what:
+        rename = "it is plain text, rename it" if len(names) == 1 else "they are plain text, rename them"
+        return f"left out {shown}: if {rename} to .txt"
+    if len(names) == 1:
+        return f"left out {shown}, {what}: {to_do}"
+    return f"left out {shown}, {len(names):,} {what.partition(' ')[2]}s: for each of them, {to_do}"
+
+
+def _sentence(path: Path, ending: str) -> str | None:
+    if ending not in _ENDINGS:
+        return None
+    what, to_do = _ENDINGS[ending]
+    return f"{path} is {what}, which wordgen does not read: {to_do}."
+
+
+Line = tuple[int, str]
+"""The number of a line in its file, from 1, and its text. A very long line comes in several pieces with one number."""
+
+_BLOCK = 1 << 18
+_SAMPLE = 1 << 20
+_LOOKED_AT = 20_000
+LONGEST_PIECE = 100_000
+_COMPOSED_AT_ONCE = 1000
+_SENTENCE_END = re.compile(r".*[。．！？!?.]", re.DOTALL)
+_LAST_SPACE = re.compile(r".*\s", re.DOTALL)
+_MOST_UNDECODABLE = 1000
+"""At most one byte in 1,000 may fail to decode."""
+_BYTE_ORDER_MARKS = {
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF32_LE: "utf-32",  # checked before the mark of UTF-16, because it begins with that
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+_NAMES = {"utf-8-sig": "UTF-8", "utf-8": "UTF-8", "utf-16": "UTF-16", "utf-32": "UTF-32", "utf-16-le": "UTF-16",
+          "utf-16-be": "UTF-16", "cp932": "Shift JIS", "shift_jis": "Shift JIS", "euc_jp": "EUC-JP", "cp1252": "CP1252",
+          "latin-1": "Latin-1"}  # fmt: skip
+_ZEROS_OF_UTF16 = 0.1
+_NOT_FOR_MACHINES = dict.fromkeys(range(0x80, 0xA0), "a")  # control characters in Latin-1, letters in other encodings
+
+
+@dataclass
+class TextFile:
+    """A text file (plain or gzipped) or a document. It can be read line by line several times."""
+
+    path: Path
+    wanted: Encoding = "auto"
+    content: bytes | None = None
+    """The bytes of a text that is not in a file, for example from standard input; None if it is in a file."""
+    chords: bool = False
+    """Whether a MIDI file is read as pitches without lengths."""
+    undecodable: int = field(default=0, init=False)
+    """Number of bytes read so far that could not be decoded."""
+    bytes_read: int = field(default=0, init=False)
+    """Number of bytes of the file read so far, before unpacking."""
+    document: HtmlText = field(default_factory=HtmlText, init=False)
+    """What the text of a document is extracted with. It counts what was left out, and footnotes."""
+    _long_lines: set[int] = field(default_factory=set, init=False)
+
+    @property
+    def kind(self) -> Kind | None:
+        """The kind of document; None for plain text."""
+        return kind_of(self.path) if self.content is None else None
+
+    @cached_property
+    def encoding(self) -> str:
+        if self.kind in ("Word", "EPUB", "MIDI"):
+            return "utf-8"  # only a default: each part of a document declares its encoding, and MIDI has none
+        if self.wanted == "auto":
+            return _recognised(self._sample(), self.path)
+        if self.wanted == "utf-16":  # without a byte order mark, Python would assume the byte order of this machine
+            return _byte_order(self._sample())
+        return self.wanted
+
+    @property
+    def encoding_name(self) -> str:
+        return _NAMES[self.encoding]
+
+    @property
+    def long_lines(self) -> int:
+        """Number of lines read so far that were so long that they came in pieces."""
+        return len(self._long_lines)
+
+    def lines(self) -> Iterator[Line]:
+        """Yield all lines without their line ends.
+
+        Raise CorpusError if the file cannot be read, is not a text, or has too many bytes that do not decode.
+        """
+        number, rest = 1, ""
+        for text in self._written():
+            lines = _with_line_feeds(text).split("\n")
+            lines[0] = rest + lines[0]
+            rest = lines.pop()
+            for line in lines:
+                if len(line) > LONGEST_PIECE:
+                    line = yield from self._cut_pieces(number, line)
+                yield number, composed(line)
+                number += 1
+            if len(rest) > LONGEST_PIECE:
+                rest = yield from self._cut_pieces(number, rest)
+        yield number, composed(rest)
+
+    def _written(self) -> Iterator[str]:
+        """Yield the text in pieces of any length. The text of a document is extracted from it."""
+        if self.kind is None:
+            yield from self._decoded()
+            return
+        self.document = HtmlText()
+        if self.kind == "MIDI":
+            texts = iter([midi_text(self.path, chords=self.chords)])
+        elif self.kind == "HTML":
+            texts = html_text(self.path, self._decoded(), self.document)
+        elif self.kind == "Markdown":
+            texts = markdown_text(self.path, self._decoded(), self.document)
+        else:
+            texts = packed_text(self.path, self.kind, self.document)
+        for text in texts:
+            self.bytes_read = max(self.bytes_read, self.document.bytes_read)
+            yield text
+        self.bytes_read = self.path.stat().st_size
+
+    def text(self) -> str:
+        return "\n".join("".join(text for _, text in pieces) for _, pieces in groupby(self.lines(), itemgetter(0)))
+
+    def _cut_pieces(self, number: int, line: str) -> Generator[Line, None, str]:
+        """Yield pieces of a line while it is longer than 100,000 characters. Return the rest."""
+        self._long_lines.add(number)
+        while len(line) > LONGEST_PIECE:
+            piece, line = _cut(line)
+            yield number, composed(piece)
+        return line
+
+    def blocks(self) -> Iterator[bytes]:
+        """Yield the bytes of the file in blocks, unpacked if it is gzipped. Raise CorpusError if it cannot be read."""
+        try:
+            with self._opened() as raw:
+                packed = self.path.suffix.lower() == ".gz" and self.content is None
+                file = gzip.GzipFile(fileobj=raw) if packed else raw
+                unpacked = Unpacked(self.path, self.path.stat().st_size) if packed else None
+                while block := file.read(_BLOCK):
+                    self.bytes_read = raw.tell()
+                    if unpacked is not None:
+                        unpacked.add(len(block))
+                    yield block
+        except gzip.BadGzipFile as error:
+            raise CorpusError(
+                f"{self.path} cannot be read: it is not a gzip file, although its name ends in .gz."
+            ) from error
+        except (OSError, EOFError, zlib.error) as error:
+            reason = getattr(error, "strerror", None) or "the archive is incomplete or damaged"
+            raise CorpusError(f"{self.path} cannot be read: {reason}.") from error
+
+    def _opened(self) -> BinaryIO:
+        return self.path.open("rb") if self.content is None else io.BytesIO(self.content)
+
+    def _sample(self) -> bytes:
+        sample = b""
+        for block in self.blocks():
+            sample += block
+            if len(sample) >= _SAMPLE:
+                break
+        return sample
+
+    def _decoded(self) -> Iterator[str]:
+        """Yield the decoded text in pieces. A carriage return at the end of a piece moves to the next piece.
+
+        So the two characters of a line end are always together. Raise CorpusError if too many bytes do not decode.
+        """
+        decoder = codecs.getincrementaldecoder(self.encoding)(_Faults.name)
+        self.undecodable = read = 0
+        waiting = ""
+        for block in self.blocks():
+            read += len(block)
+            text = waiting + self._counted(decoder, block)
+            waiting = "\r" if text.endswith("\r") else ""
+            yield text.removesuffix("\r")
+            self._check(read)
+        yield waiting + self._counted(decoder, b"", final=True)
+        self._check(max(read, 1), ended=True)
+
+    def _counted(self, decoder: codecs.IncrementalDecoder, block: bytes, *, final: bool = False) -> str:
+        before = _FAULTS.bytes
+        text = decoder.decode(block, final)
+        self.undecodable += _FAULTS.bytes - before
+        return text
+
+    def _check(self, read: int, *, ended: bool = False) -> None:
+        if self.undecodable * _MOST_UNDECODABLE > read and (ended or read >= _SAMPLE):
+            raise CorpusError(
+                f"{self.path} is not {self.encoding_name} text: {self.undecodable:,} of its first {read:,} bytes "
+                "cannot be decoded. Give its encoding with --encoding, or save it as UTF-8 in an editor."
+            )
+
+
+class _Faults(threading.local):
+    """The error handler of decoders. Replaces bytes that do not decode by U+FFFD, and counts them for each thread."""
+
+    name = "wordgen-count"
+
+    def __init__(self) -> None:
+        self.bytes = 0
+
+    def count(self, error: UnicodeError) -> tuple[str, int]:
+        assert isinstance(error, UnicodeDecodeError)
+        self.bytes += error.end - error.start
+        return "\ufffd", error.end
+
+
+_FAULTS = _Faults()
+codecs.register_error(_Faults.name, _FAULTS.count)
+
+
+def clean(text: str) -> str:
+    """Return a text as it would be read from a file: with line feeds as line ends, and with composed characters."""
+    return "\n".join(composed(line) for line in _with_line_feeds(text).split("\n"))
+
+
+def _with_line_feeds(text: str) -> str:
+    """Return a text with each line end replaced by a line feed."""
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _cut(line: str) -> tuple[str, str]:
+    """Cut a very long line in two: its first 100,000 characters at most, and the rest.
+
+    The cut is after the last white space, else after the last end of a sentence, else at any position that does not
+    separate a letter from its marks.
+    """
+    beginning = line[:LONGEST_PIECE]
+    place = _LAST_SPACE.match(beginning) or _SENTENCE_END.match(beginning)
+    end = place.end() if place else _before_marks(line, LONGEST_PIECE)
+    return line[:end], line[end:]
+
+
+def composed(line: str) -> str:
+    """Return a line with composed characters (NFC).
+
+    About 1,000 characters are composed at a time, because composing thousands of marks on one letter takes time that
+    grows with the square of their number.
+    """
+    if len(line) <= _COMPOSED_AT_ONCE or line.isascii():
+        return unicodedata.normalize("NFC", line)
+    bits: list[str] = []
+    begin = 0
+    while begin < len(line):
+        end = _before_marks(line, begin + _COMPOSED_AT_ONCE)
+        bits.append(unicodedata.normalize("NFC", line[begin:end]))
+        begin = end
+    return "".join(bits)
+
+
+def _before_marks(line: str, place: int) -> int:
+    """Return the last position up to `place` at which the line can be cut without separating composing characters.
+
+    Return `place` if there is none within 500 characters before it.
+    """
+    for earlier in range(place, place - _COMPOSED_AT_ONCE // 2, -1):
+        if earlier >= len(line) or not _composes(line[earlier]):
+            return earlier
+    return place
+
+
+def _composes(character: str) -> bool:
+    """Return whether a character may compose with the one before it: a mark, or a Korean vowel or final consonant.
+
+    Narrow Japanese voicing marks count, because they compose when they are folded (`folded` in passages.py).
+    """
+    return unicodedata.category(character).startswith("M") or "\u1161" <= character <= "\u11ff" or character in "ﾞﾟ"
+
+
+def _recognised(sample: bytes, path: Path) -> str:
+    """Return the encoding of a text, recognised by its beginning. Raise CorpusError for what is not a text."""
+    unreadable = unreadable_by_content(path, sample) or unreadable_by_name(path)
+    if unreadable is not None:
+        raise CorpusError(unreadable)
+    for mark, encoding in _BYTE_ORDER_MARKS.items():
+        if sample.startswith(mark):
+            return encoding
+    if b"\0" in sample:
+        encoding = _of_two_bytes(sample, path)
+        if encoding is not None:
+            return encoding
+        sample = sample.replace(b"\0", b"")
+    if not _is_text(sample.decode("latin-1").translate(_NOT_FOR_MACHINES)):
+        raise CorpusError(f"{path} is not a text: give a plain text file, gzipped or not.")
+    plain, broken = _read_as("utf-8", sample)
+    letters = len(plain) - plain.count("\ufffd") - sum(map(str.isascii, plain))
+    if not broken or (broken * _MOST_UNDECODABLE <= len(sample) and letters > broken):
+        return "utf-8"
+    from charset_normalizer import from_bytes
+
+    lines = sample[: sample.rfind(b"\n") + 1] or sample  # the sample may end within a character
+    best = from_bytes(lines, cp_isolation=["cp932", "euc_jp", "cp1252"]).best()
+    found = _japanese_with_faults(sample) if best is None else best.encoding
+    if found is None:
+        raise CorpusError(
+            f"{path} has an encoding that wordgen does not recognise: give it with --encoding, or save the file as "
+            "UTF-8 in an editor."
+        )
+    return found
+
+
+def _japanese_with_faults(sample: bytes) -> str | None:
+    """Return the Japanese encoding in which few bytes are broken and more than a tenth of the characters are kana.
+
+    Return None if there is none.
+    """
+    for encoding in ("cp932", "euc_jp"):
+        text, broken = _read_as(encoding, sample)
+        kana = sum("\u3040" <= letter <= "\u30ff" for letter in text)
+        if broken * _MOST_UNDECODABLE <= len(sample) and kana > len(text) / 10:
+            return encoding
+    return None
+
+
+def _read_as(encoding: str, sample: bytes) -> tuple[str, int]:
+    """Decode a sample. Return its text and its number of broken bytes, without an incomplete character at its end."""
+    before = _FAULTS.bytes
+    text = codecs.getincrementaldecoder(encoding)(_FAULTS.name).decode(sample)
+    return text, _FAULTS.bytes - before
+
+
+def _is_text(text: str) -> bool:
+    """Return whether at most 1% of the first 20,000 characters are control characters or otherwise not text."""
+    looked_at = text[:_LOOKED_AT]
+    odd = sum(unicodedata.category(each) in ("Cc", "Cn", "Co", "Cs") and each not in "\t\n\r\f" for each in looked_at)
+    return odd + looked_at.count("\ufffd") <= len(looked_at) / 100
+
+
+def _byte_order(sample: bytes) -> str:
+    """Return the name of UTF-16 with the right byte order.
+
+    It is that of the byte order mark, else the one in which more characters are ASCII or kana.
+    """
+    if sample.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    common = {"utf-16-le": 0, "utf-16-be": 0}
+    for encoding in common:
+        text = sample[: len(sample) // 2 * 2].decode(encoding, "ignore")
+        common[encoding] = sum(letter.isascii() or "\u3000" <= letter <= "\u30ff" for letter in text[:_LOOKED_AT])
+    return max(common, key=common.__getitem__)
+
+
+def _of_two_bytes(sample: bytes, path: Path) -> str | None:
+    """Return the encoding of UTF-16 without a byte order mark; None for a text with a few zero bytes by mistake.
+
+    In UTF-16, the zero bytes are at every other position. Raise CorpusError if more than 1% of the bytes are zero for
+    another reason.
+    """
+    even, odd = sample[::2].count(0), sample[1::2].count(0)
+    encoding = "utf-16-le" if odd > even else "utf-16-be"
+    if max(even, odd) > _ZEROS_OF_UTF16 * len(sample) / 2 and _is_text(sample.decode(encoding, "replace")):
+        return encoding
+    if (even + odd) * 100 > len(sample):
+        raise CorpusError(
+            f"{path} is not a text, because it has too many zero bytes: give a plain text file, gzipped or not."
+        )
+    return None

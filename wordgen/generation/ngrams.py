@@ -1,0 +1,218 @@
+"""Interpolated modified Kneser-Ney n-grams, and the mixture of their probabilities with those of a network."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wordgen.generation.sampling import NO_TOKEN, LogProbs
+from wordgen.text.vocabulary import END, START
+
+ORDER = 5
+ORDER_OF_CHARACTERS = 7
+"""The order for tokens that are characters. Five characters are hardly a word. With seven the n-gram is better, and
+with more than seven it is not."""
+_BYTES_A_TOKEN = 40  # per token and order, at the peak; measured with an order of five
+_NOT_SEEN = -1
+_USUAL_DISCOUNTS = (0.5, 1.0, 1.5)
+"""The discounts of counts of 1, 2, and 3 or more, if a text is too small to estimate them."""
+Numbers = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+
+def order_for(tokenizer: str) -> int:
+    """Return the order of the n-grams that a model with this tokenizer is compared with."""
+    return ORDER_OF_CHARACTERS if tokenizer == "characters" else ORDER
+
+
+def memory_of_ngrams(tokens: int, order: int) -> int:
+    """Return roughly how many bytes of memory it takes to count the n-grams of a text of this many tokens."""
+    return _BYTES_A_TOKEN * order * tokens
+
+
+class NgramModel:
+    """Counts the n-grams of one text, and gives the probabilities of the tokens of another.
+
+    A text is read as one stream. START is left out: it always follows an END, so it adds no information, and it is
+    never predicted. END is a token like any other. The context at the beginning of a passage therefore includes the end
+    of the passage before, as the state of a network does. Before the beginning of a text, the context is filled with
+    END. After any context, the probabilities of all tokens but START sum to 1.
+    """
+
+    def __init__(self, train: NDArray[np.integer], vocabulary_size: int, order: int = ORDER) -> None:
+        self._size = vocabulary_size
+        self.order = order
+        self._levels = _counted(_Stream(train, order), vocabulary_size, order)
+
+    def log_probs(self, ids: NDArray[np.integer]) -> Floats:
+        """Return the log-probability of each predicted token, given the tokens before it.
+
+        START is not predicted, nor is the first token of a text that does not begin with START.
+        """
+        stream = _Stream(ids, self.order)
+        probs = np.full(len(stream.targets), 1 / (self._size - 1))
+        contexts = np.zeros(len(stream.targets), np.int64)
+        for before, level in enumerate(self._levels, 1):
+            probs = level.probs(contexts, stream.targets, probs)
+            if before < self.order:
+                keys = np.where(contexts == _NOT_SEEN, _NOT_SEEN, contexts * self._size + stream.behind(before))
+                contexts = _places(self._levels[before].context_keys, keys)
+        return np.log(probs)
+
+    def next_probs(self, before: NDArray[np.integer]) -> Floats:
+        """Return the probability of each token after the tokens `before`, without START. Shape (vocabulary,).
+
+        NO_TOKEN stands for the beginning of the text.
+        """
+        probs = np.full(self._size, 1 / (self._size - 1))
+        probs[START] = 0
+        context = 0
+        for distance, level in enumerate(self._levels):
+            if distance:
+                token = int(before[-distance]) if distance <= len(before) else NO_TOKEN
+                key = context * self._size + (END if token == NO_TOKEN else token)
+                context = int(_places(level.context_keys, np.array([key]))[0])
+                if context == _NOT_SEEN:
+                    break
+            probs = level.next_probs(context, probs)
+        return probs
+
+
+class _Stream:
+    """A text as one row of tokens: which of them are predicted, and which tokens come before each."""
+
+    def __init__(self, ids: NDArray[np.integer], order: int) -> None:
+        begin = np.full(order - 1, END, np.int64)
+        self._tokens: Numbers = np.concatenate([begin, ids[ids != START].astype(np.int64)])
+        self._first = len(begin) + (len(ids) > 0 and ids[0] != START)
+        self.targets: Numbers = self._tokens[self._first :]
+
+    def behind(self, distance: int) -> Numbers:
+        """Return for each target the token that is `distance` places before it."""
+        return self._tokens[self._first - distance : len(self._tokens) - distance]
+
+
+@dataclass(frozen=True)
+class _Level:
+    """All n-grams of one order.
+
+    Contexts and n-grams have numbers: the indices of their keys in `context_keys` and `keys`.
+    """
+
+    size: int
+    """The size of the vocabulary."""
+    context_keys: Numbers
+    """The sorted keys of the contexts. A key is `number * size + token`: the number of the context that is one token
+    shorter, and the token before that shorter context."""
+    keys: Numbers
+    """The sorted keys of the n-grams. A key is `number * size + token`: the number of the context, and the last
+    token."""
+    counts: Numbers
+    discounts: Floats
+    """What is subtracted from a count of 0, 1, 2, and 3 or more."""
+    totals: Numbers
+    """For each context, the sum of its counts."""
+    left_over: Floats
+    """For each context, the share of the probability that the discounts leave to the next shorter context."""
+
+    @classmethod
+    def of(cls, size: int, context_keys: Numbers, keys: Numbers, counts: Numbers) -> "_Level":
+        discounts = _discounts(counts)
+        contexts = keys // size
+        totals = np.bincount(contexts, counts, len(context_keys))
+        taken = np.bincount(contexts, discounts[np.minimum(counts, 3)], len(context_keys))
+        return cls(size, context_keys, keys, counts, discounts, totals.astype(np.int64), taken / totals)
+
+    def probs(self, contexts: Numbers, tokens: Numbers, shorter: Floats) -> Floats:
+        """Return the probabilities of tokens after contexts.
+
+        `shorter` are the probabilities of the same tokens after the contexts that are one token shorter. If a context
+        is not in the counted text, the result is the probability in `shorter`.
+        """
+        seen = contexts != _NOT_SEEN
+        contexts, tokens = contexts[seen], tokens[seen]
+        places = _places(self.keys, contexts * self.size + tokens)
+        counts = np.where(places == _NOT_SEEN, 0, self.counts[places])
+        own = (counts - self.discounts[np.minimum(counts, 3)]) / self.totals[contexts]
+        probs = shorter.copy()
+        probs[seen] = own + self.left_over[contexts] * shorter[seen]
+        return probs
+
+    def next_probs(self, context: int, shorter: Floats) -> Floats:
+        """Return the probability of each token after a context; `shorter` as in `probs`, shape (vocabulary,)."""
+        begin = context * self.size
+        first, end = np.searchsorted(self.keys, [begin, begin + self.size])
+        counts = self.counts[first:end]
+        probs = self.left_over[context] * shorter
+        probs[self.keys[first:end] - begin] += (counts - self.discounts[np.minimum(counts, 3)]) / self.totals[context]
+        return probs
+
+
+@dataclass(frozen=True)
+class MixedIn:
+    """Mixes the probabilities of an n-gram into those of a network."""
+
+    ngram: NgramModel
+    weight: float
+    """The share of each probability that comes from the n-gram."""
+
+    @property
+    def tokens_before(self) -> int:
+        """The number of tokens that the n-gram looks at before it predicts the next one."""
+        return self.ngram.order - 1
+
+    def __call__(self, of_network: LogProbs, tokens: NDArray[np.integer]) -> LogProbs:
+        """Return the log-probabilities of the mixture, shape (texts, vocabulary).
+
+        `tokens` are the tokens before, shape (texts, time), with NO_TOKEN before the beginning of a text.
+        """
+        with np.errstate(divide="ignore"):  # the logarithm of a probability of 0
+            of_ngram = np.log([self.ngram.next_probs(row) for row in tokens])
+            mixed = np.logaddexp(np.log1p(-self.weight) + of_network, np.log(self.weight) + of_ngram)
+        return mixed.astype(np.float32)
+
+
+def _counted(stream: _Stream, size: int, order: int) -> list[_Level]:
+    """Return the levels, from single tokens to n-grams of the highest order. A text without targets has no levels."""
+    levels: list[_Level] = []
+    if not len(stream.targets):
+        return levels
+    contexts = np.zeros(len(stream.targets), np.int64)
+    context_keys = np.zeros(1, np.int64)  # the key of the empty context
+    waiting: tuple[Numbers, Numbers, Numbers] | None = None
+    for length in range(1, order + 1):
+        keys, first, grams, counts = np.unique(
+            contexts * size + stream.targets, return_index=True, return_inverse=True, return_counts=True
+        )
+        if waiting is not None:
+            # The count of an n-gram that is one token shorter is the number of different tokens before it.
+            shorter_context_keys, shorter_keys, shorter_grams = waiting
+            before = np.bincount(shorter_grams[first], minlength=len(shorter_keys))
+            levels.append(_Level.of(size, shorter_context_keys, shorter_keys, before))
+        if length == order:
+            levels.append(_Level.of(size, context_keys, keys, counts))
+            break
+        waiting = (context_keys, keys, grams)
+        context_keys, contexts = np.unique(contexts * size + stream.behind(length), return_inverse=True)
+    return levels
+
+
+def _discounts(counts: Numbers) -> Floats:
+    """Return what to subtract from a count of 0, 1, 2, and 3 or more.
+
+    The discounts are estimated from how many n-grams have the counts 1 to 4. If the text is too small for that, they
+    are `_USUAL_DISCOUNTS`.
+    """
+    _, ones, twos, threes, fours = np.bincount(np.minimum(counts, 5), minlength=5)[:5].tolist()
+    if ones and twos and threes and fours:
+        y = ones / (ones + 2 * twos)
+        told = (1 - 2 * y * twos / ones, 2 - 3 * y * threes / twos, 3 - 4 * y * fours / threes)
+        if min(told) > 0:
+            return np.array([0.0, *told])
+    return np.array([0.0, *_USUAL_DISCOUNTS])
+
+
+def _places(keys: Numbers, wanted: Numbers) -> Numbers:
+    """Return the index of each wanted key in the sorted `keys`, or _NOT_SEEN."""
+    places = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+    return np.where(keys[places] == wanted, places, _NOT_SEEN)

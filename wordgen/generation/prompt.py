@@ -1,0 +1,219 @@
+"""Turns text into ids: a prompt, where unknown forms of words are replaced by known ones, and exact text to score."""
+
+import difflib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain
+
+from wordgen.corpus.layout import Layout
+from wordgen.corpus.passages import folded, hyphens_of, passages_of
+from wordgen.corpus.reading import clean
+from wordgen.corpus.tunes import interval_back, tunes_in
+from wordgen.dataset.encoding import TextConfig
+from wordgen.music.abc_files import LONGEST_TUNE
+from wordgen.music.keys import Interval
+from wordgen.text.marks import END_TOKEN, JOINER, as_typed
+from wordgen.text.tokenizers import OF_MUSIC, Codec
+from wordgen.text.vocabulary import UNKNOWN
+
+WARM_UP = 2000
+"""The maximum number of tokens of a prompt that are fed. Earlier tokens have no visible effect."""
+_PLAIN = str.maketrans({"‘": "'", "’": "'", "“": '"', "”": '"', "—": "--", "–": "--", "…": "..."})
+_LONGEST_READ = 20_000
+_LONGEST_WORD = 100
+_LONGEST_SHOWN = 60
+_MOST_HINTS = 5
+_NEAR = 0.7
+
+
+@dataclass(frozen=True)
+class UnknownWord:
+    """A word of a prompt that the model does not know and does not read."""
+
+    word: str
+    near: tuple[str, ...]
+    """Known words that look similar, the most similar first."""
+
+
+@dataclass(frozen=True)
+class Seed:
+    """A prompt that was turned into ids."""
+
+    given: str
+    ids: tuple[int, ...]
+    unknown: tuple[UnknownWord, ...]
+    cut: bool
+    """Whether the prompt was too long, so that only its end was read."""
+    shown: str | None = None
+    """The prompt as the text shows it, for music. None if the text shows what the model reads."""
+    back: Interval | None = None
+    """For a tune that was transposed: the interval back to its key."""
+
+
+class TextReader:
+    """Reads text in the way the corpus was read: with the same kind of passages and the same tokenizer."""
+
+    def __init__(self, codec: Codec, config: TextConfig) -> None:
+        self._codec = codec
+        self._config = config
+
+    def tokens(self, text: str, laid_out: Layout | None = None) -> list[str]:
+        """Return the tokens of all passages of a text, with END between two passages.
+
+        `laid_out` is the layout of the file that the text comes from. It is used for prose (see `layout_for`).
+        """
+        if self._config.passage == "tune":
+            return self._tokens_of_tunes(clean(text))
+        tokens: list[str] = []
+        brought_end = True
+        layout = self.layout_for(laid_out)
+        lines = list(enumerate(clean(text).split("\n"), 1))
+        joined = layout.passage != "line" and layout.line_breaks == "joined"
+        hyphens = hyphens_of(lambda: lines) if joined and laid_out is not None else None
+        for passage in passages_of(lines, layout.passage, layout.line_breaks, wrap=layout.wrap, hyphens=hyphens):
+            if not brought_end:
+                tokens.append(END_TOKEN)
+            of_passage = self.tokens_within(passage.text)
+            brought_end = of_passage[-1:] == [END_TOKEN]  # a text that is already tokenized may have <eos>
+            tokens += of_passage
+        # Passages lose the spaces at their end, but for the tokenizer "characters" each space is a token.
+        spaces = len(text) - len(text.rstrip(" "))
+        return tokens + self._codec.tokenizer.tokenize(" " * spaces)
+
+    def _tokens_of_tunes(self, text: str) -> list[str]:
+        """Return the tokens of tunes in the key that the model learned, with END between two tunes."""
+        tokens: list[str] = []
+        for number, tune in enumerate(tunes_in(text, self._config.transpose)):
+            tokens += [END_TOKEN] * bool(number) + self.tokens_within(tune)
+        return tokens
+
+    @property
+    def learned(self) -> Layout:
+        """The layout of the text that the model was trained on."""
+        return Layout(self._config.passage, self._config.line_breaks)
+
+    def layout_for(self, laid_out: Layout | None) -> Layout:
+        """Return the layout to read a text by: that of the training text, or `laid_out` if the text is prose.
+
+        `laid_out` is None for a text that a person typed, because its layout is not known. A model whose corpus has its
+        own <eos> reads every text by the layout of its corpus, and a model of tunes reads every text as tunes.
+        """
+        if laid_out is None or not self._config.starts or self._config.passage == "tune":
+            return self.learned
+        return laid_out.for_model(self.learned)
+
+    def tokens_within(self, text: str) -> list[str]:
+        """Return the tokens of a text that is part of a passage."""
+        return self._codec.tokenizer.tokenize(folded(text) if self._config.fold_width else text)
+
+    def seed(self, text: str) -> Seed:
+        """Return the prompt `text` as ids.
+
+        A word that is not known in any form (see `ids_in_any_form`) is left out and listed in `unknown`.
+        """
+        is_tune = self._config.passage == "tune"
+        read = _end_of(text.strip("\n\r"), LONGEST_TUNE if is_tune else _LONGEST_READ)
+        # Nobody remembers which quotation marks the corpus has: use the reading with the fewest unknown words.
+        forms = dict.fromkeys((read, read.replace("’", "'"), read.replace("'", "’"), read.translate(_PLAIN)))
+        readings = ([(each, self.ids_in_any_form(each)) for each in self.tokens(form)] for form in forms)
+        reading = min(readings, key=lambda each: sum(len(ids) != 1 for _, ids in each))
+        ids = [each for _, of_token in reading for each in of_token]
+        unknown = self.unknown_words([token for token, of_token in reading if not of_token])
+        cut = len(read) < len(text.strip()) or len(ids) > WARM_UP
+        back = interval_back(clean(read), self._config.transpose) if is_tune else None
+        return Seed(text, tuple(ids[-WARM_UP:]), unknown, cut, self._shown(text, ids), back)
+
+    def _shown(self, text: str, ids: Sequence[int]) -> str | None:
+        """Return a prompt of music as the text shows it: whole, also where the model reads only a part of it."""
+        if self._codec.tokenizer.name not in OF_MUSIC or not ids:
+            return None
+        lines = clean(text.strip("\n\r")).split("\n")
+        return "\n".join(line for line in lines if self._config.passage != "tune" or not line.startswith("X:"))
+
+    def ids_in_any_form(self, token: str) -> list[int]:
+        """Return the ids of a token, or the id of a known token that is almost equal, or an empty list.
+
+        Tokens are almost equal if they differ only in case, form of apostrophes or joiner marks. Tokens with the same
+        joiner marks come first, then the more frequent ones.
+        """
+        known = self._codec.vocabulary.ids_of(token)
+        if known != [UNKNOWN]:
+            return known
+        if self._codec.tokenizer.name == "abc":  # a small letter is another note
+            return []
+        candidates = self._alike.get(_plain(token), [])
+        tokens = self._codec.vocabulary.tokens
+        same_sides = (i for i in candidates if _sides(tokens[i]) == _sides(token))
+        alike = next(same_sides, next(iter(candidates), None))
+        return [] if alike is None else [alike]
+
+    @cached_property
+    def _alike(self) -> dict[str, list[int]]:
+        """Maps a token without case, form of apostrophes and joiner marks to the ids of these tokens, frequent first.
+
+        The dictionary is complete before it is stored, because several threads may read it.
+        """
+        alike: dict[str, list[int]] = {}
+        for number, each in enumerate(self._codec.vocabulary.tokens[3:], 3):
+            alike.setdefault(_plain(each), []).append(number)
+        return alike
+
+    def unknown_words(self, tokens: Sequence[str]) -> tuple[UnknownWord, ...]:
+        """Return each word of some unknown tokens once, with similar known words.
+
+        Only the first _MOST_HINTS words get similar words.
+        """
+        shown = (self._codec.tokenizer.piece(token, None).strip() for token in tokens)
+        words = [word for word in dict.fromkeys(shown) if word]
+        known = {each.lower(): each for each in reversed(self._codec.vocabulary.tokens[3:]) if each.isalpha()}
+        found: list[UnknownWord] = []
+        for number, word in enumerate(words):
+            of_like_length = [each for each in known if abs(len(each) - len(word)) <= 2] if number < _MOST_HINTS else []
+            near = difflib.get_close_matches(word.lower(), of_like_length, n=3, cutoff=_NEAR)
+            found.append(UnknownWord(_short(word), tuple(known[each] for each in near)))
+        return tuple(found)
+
+
+def word_to_try(codec: Codec) -> str | None:
+    """Return a word that is a good prompt, or None if the vocabulary has none, and for models of music.
+
+    This is the most frequent name: a capitalised word of more than three letters that the vocabulary does not have in
+    small letters. If there is none, it is the most frequent word of several letters, or else of one letter.
+    """
+    if codec.tokenizer.name in OF_MUSIC:
+        return None
+    vocabulary = codec.vocabulary
+    words = [token for token in vocabulary.tokens[3:] if token.isalpha()]
+    names = (word for word in words if len(word) > 3 and word.istitle() and word.lower() not in vocabulary)
+    longer = (word for word in words if len(word) > 1)
+    candidates = chain(names, longer, words)
+    return next((word for word in candidates if codec.tokenizer.tokenize(word) == [word]), None)
+
+
+def _end_of(text: str, longest: int) -> str:
+    """Return the part of a prompt that is read: at most its last `longest` characters.
+
+    The part begins with a whole word if a space is among its first _LONGEST_WORD characters. A prompt may be a whole
+    book, and the generated text continues its end.
+    """
+    if len(text) <= longest:
+        return text
+    end = text[-longest:]
+    space = re.search(r"\s", end[:_LONGEST_WORD])
+    return end[space.end() :] if space else end
+
+
+def _plain(token: str) -> str:
+    return as_typed(token.strip(JOINER)).casefold()
+
+
+def _sides(token: str) -> tuple[bool, bool]:
+    return token.startswith(JOINER), token.endswith(JOINER)
+
+
+def _short(text: str) -> str:
+    """Shorten a text for a message, because an unknown word may be very long."""
+    plain = " ".join(text.split())
+    return plain if len(plain) <= _LONGEST_SHOWN else plain[:_LONGEST_SHOWN] + "..."

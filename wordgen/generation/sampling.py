@@ -1,0 +1,414 @@
+"""The choice of the next token: its log-probabilities, the functions that change them, and the draw.
+
+Each change is a pure function of a batch of log-probabilities and of the tokens so far. `probability_changes` defines
+the order of the changes.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import takewhile
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wordgen.generation.settings import GenerationSettings
+from wordgen.text.marks import BYTES, WORD_END, may_follow
+from wordgen.text.vocabulary import END, START, UNKNOWN, Vocabulary
+
+LogProbs = NDArray[np.float32]
+"""Natural logarithms of probabilities, shape (texts, vocabulary). Minus infinity means that the token is impossible."""
+_REMEMBERED = 64
+_LONGEST_SPELLED = 200
+_BLOCK = 128
+_NONE = np.empty(0, np.intp)
+NO_TOKEN = -1
+"""Fills the positions before a text that is shorter than the others of its batch."""
+
+
+@dataclass(frozen=True)
+class Past:
+    """The tokens so far of texts that are written as one batch."""
+
+    tokens: NDArray[np.intp]
+    """Shape (texts, time): the prompt and the tokens after it, with END, without START. Shorter texts are padded with
+    NO_TOKEN on the left."""
+    written: int
+    """The number of tokens written in each text, without the prompt."""
+
+
+ProbabilityChange = Callable[[LogProbs, Past], LogProbs]
+"""Returns changed log-probabilities. They need not add up to 1 as probabilities."""
+
+
+def changed_by(changes: Sequence[ProbabilityChange], log_probs: LogProbs, past: Past) -> LogProbs:
+    """Return the log-probabilities after all changes, applied in order."""
+    for change in changes:
+        log_probs = change(log_probs, past)
+    return log_probs
+
+
+def log_probs(logits: NDArray[np.floating]) -> LogProbs:
+    """Return the log-softmax of logits, shape (rows, vocabulary)."""
+    shifted = np.asarray(logits - logits.max(axis=1, keepdims=True), np.float32)
+    shifted -= np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    return shifted
+
+
+class SpellingIds:
+    """The ids in a vocabulary that spell words: 256 for bytes, and one for the end of a word."""
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self.size = len(vocabulary)
+        self.word_end = vocabulary.id_of(WORD_END)
+        self.values = {vocabulary.id_of(token): value for value, token in enumerate(BYTES)}
+        """Maps the id of each byte to the value of the byte."""
+        self.all = np.array([*self.values, self.word_end])
+        self._masks: dict[frozenset[str], NDArray[np.bool_]] = {}
+        self._id_of = vocabulary.id_of
+
+    def word_so_far(self, ids: Sequence[int]) -> bytes:
+        """Return the bytes at the end of `ids`: the beginning of an unfinished word, or empty."""
+        word = takewhile(self.values.__contains__, reversed(ids))
+        return bytes(self.values[each] for each in word)[::-1]
+
+    def words(self, ids: Sequence[int]) -> list[tuple[int, ...]] | None:
+        """Divide ids into words and return the ids of each word. Return None if the last word is not finished."""
+        words: list[tuple[int, ...]] = []
+        word: list[int] = []
+        for each in ids:
+            word.append(each)
+            if each not in self.values:
+                words.append(tuple(word))
+                word = []
+        return None if word else words
+
+    def last_words(self, ids: Sequence[int], count: int) -> Sequence[int]:
+        """Return the ids of the last `count` words.
+
+        Return an empty list if the last word is not finished, or if there are fewer words.
+        """
+        if ids[-1] in self.values:
+            return []
+        begin = len(ids)
+        for _ in range(count):
+            begin -= 1
+            while begin > 0 and ids[begin - 1] in self.values:
+                begin -= 1
+            if begin < 0:
+                return []
+        return ids[begin:]
+
+    def forbidden_after(self, word: bytes) -> NDArray[np.bool_]:
+        """Return which tokens are forbidden after the bytes of an unfinished word, shape (vocabulary,).
+
+        After an empty `word`, all tokens are allowed except the end of a word and bytes that cannot begin a character.
+        """
+        allowed = may_follow(word)
+        if allowed not in self._masks:
+            forbidden = np.full(self.size, bool(word))
+            forbidden[self.all] = True
+            forbidden[[self._id_of(token) for token in allowed]] = False
+            self._masks[allowed] = forbidden
+        return self._masks[allowed]
+
+
+Forbidden = Sequence[int] | NDArray[np.integer] | NDArray[np.bool_]
+"""Ids, or a mask of the shape (vocabulary,)."""
+Followers = Callable[[Sequence[int]], NDArray[np.integer]]
+"""Returns the ids that follow a sequence of tokens in the training text."""
+
+
+@dataclass(frozen=True)
+class TokenKinds:
+    """Properties of the vocabulary and the corpus that the changes depend on."""
+
+    words: NDArray[np.bool_]
+    """Which tokens are words: not punctuation, line breaks or special tokens. Shape (vocabulary,)."""
+    line_break: int
+    """The id of the line break, or NO_TOKEN if the vocabulary has none."""
+    empty_passages: bool = True
+    """Whether the corpus has empty passages, for example the blank lines between verses."""
+    spelling: SpellingIds | None = None
+    """The ids that spell words, or None if the vocabulary does not spell."""
+    fills: bool = False
+    """Whether a chosen UNKNOWN is replaced by a word."""
+
+
+def probability_changes(
+    settings: GenerationSettings, kinds: TokenKinds, followers: Followers | None = None
+) -> tuple[list[ProbabilityChange], list[ProbabilityChange]]:
+    """Return two lists of changes to apply in order. The second list is only for sampling.
+
+    The first list forbids or weakens tokens: forbidden tokens, then the penalty on repeated words, repeated n-grams,
+    and copies of the training text. The second list is that of `draw_changes`.
+
+    `followers` is needed if `settings.max_copy` is not 0.
+    """
+    bans: list[ProbabilityChange] = [forbid([START] if settings.allow_unknown or kinds.fills else [UNKNOWN, START])]
+    if kinds.fills and not settings.allow_unknown:
+        bans.append(forbid_unknown_twice)
+    if kinds.spelling is not None:
+        bans.append(spell_well(kinds.spelling))
+    stops = {"end": [END], "line": [END, kinds.line_break]}.get(settings.stop, [])
+    if not kinds.empty_passages:
+        bans.append(forbid_empty_passages)
+    if stops:
+        bans.append(forbid_before(settings.at_least, [each for each in stops if each != NO_TOKEN]))
+    if settings.repetition_penalty != 1:
+        bans.append(weigh_repeated(settings.repetition_penalty, kinds.words))
+    if settings.no_repeat_ngram:
+        if kinds.spelling is None:
+            bans.append(forbid_repeated_ngrams(settings.no_repeat_ngram))
+        else:
+            bans.append(forbid_repeated_words(settings.no_repeat_ngram, kinds.spelling))
+    if settings.max_copy:
+        assert followers is not None
+        bans.append(forbid_copies(settings.max_copy, followers, kinds.spelling))
+    return bans, draw_changes(settings)
+
+
+def draw_changes(settings: GenerationSettings) -> list[ProbabilityChange]:
+    """Return the changes for sampling: temperature, top-k, top-p and min-p.
+
+    Each works on the tokens that the previous one has left.
+    """
+    shapes: list[ProbabilityChange] = []
+    if settings.temperature != 1:
+        shapes.append(warm(settings.temperature))
+    if settings.top_k:
+        shapes.append(keep_top_k(settings.top_k))
+    if settings.top_p < 1:
+        shapes.append(keep_top_p(settings.top_p))
+    if settings.min_p > 0:
+        shapes.append(keep_min_p(settings.min_p))
+    return shapes
+
+
+def forbid(ids: Sequence[int]) -> ProbabilityChange:
+    """Forbid these tokens."""
+
+    def change(log_probs: LogProbs, past: Past) -> LogProbs:
+        changed = log_probs.copy()
+        changed[:, list(ids)] = -np.inf
+        return changed
+
+    return change
+
+
+def forbid_by_text(forbidden: Callable[[NDArray[np.intp]], Forbidden]) -> ProbabilityChange:
+    """Forbid in each text what `forbidden` returns for its tokens."""
+
+    def change(log_probs: LogProbs, past: Past) -> LogProbs:
+        changed = log_probs.copy()
+        for row, tokens in enumerate(past.tokens):
+            changed[row, forbidden(tokens)] = -np.inf
+        return changed
+
+    return change
+
+
+def forbid_before(written: int, ids: Sequence[int]) -> ProbabilityChange:
+    """Forbid these tokens until `written` tokens have been written."""
+    never = forbid(ids)
+
+    def change(log_probs: LogProbs, past: Past) -> LogProbs:
+        return never(log_probs, past) if past.written < written else log_probs
+
+    return change
+
+
+def forbid_unknown_twice(log_probs: LogProbs, past: Past) -> LogProbs:
+    """Forbid UNKNOWN directly after UNKNOWN: a word that replaces UNKNOWN is chosen by a known neighbour."""
+    if not past.tokens.shape[1]:
+        return log_probs
+    changed = log_probs.copy()
+    changed[past.tokens[:, -1] == UNKNOWN, UNKNOWN] = -np.inf
+    return changed
+
+
+def forbid_empty_passages(log_probs: LogProbs, past: Past) -> LogProbs:
+    """Forbid END directly after END, and at the beginning of the text."""
+    last = past.tokens[:, -1] if past.tokens.shape[1] else np.full(len(log_probs), NO_TOKEN)
+    changed = log_probs.copy()
+    changed[(last == END) | (last == NO_TOKEN), END] = -np.inf
+    return changed
+
+
+def spell_well(spelling: SpellingIds) -> ProbabilityChange:
+    """Let spelled words be valid UTF-8 only.
+
+    Once a word has begun, only bytes that can continue it are allowed, or its end after a whole character.
+    """
+
+    return forbid_by_text(
+        lambda tokens: spelling.forbidden_after(spelling.word_so_far(tokens[-_LONGEST_SPELLED:].tolist()))
+    )
+
+
+def weigh_repeated(penalty: float, words: NDArray[np.bool_]) -> ProbabilityChange:
+    """Raise the probability of each word among the last _REMEMBERED tokens to the power `penalty`.
+
+    A power above 1 makes repeated words less probable. Punctuation is not changed.
+    """
+
+    def change(log_probs: LogProbs, past: Past) -> LogProbs:
+        recent = past.tokens[:, -_REMEMBERED:]
+        rows, columns = np.nonzero((recent != NO_TOKEN) & words[recent])
+        repeated = np.zeros(log_probs.shape, np.bool_)
+        repeated[rows, recent[rows, columns]] = True
+        return np.where(repeated, log_probs * np.float32(penalty), log_probs)
+
+    return change
+
+
+def forbid_repeated_ngrams(n: int) -> ProbabilityChange:
+    """Forbid tokens that complete a sequence of n tokens that the text already has."""
+
+    def change(log_probs: LogProbs, past: Past) -> LogProbs:
+        tokens = past.tokens
+        starts = tokens.shape[1] - n + 1
+        if starts < 1:
+            return log_probs
+        alike = tokens[:, :starts] != NO_TOKEN
+        for place in range(n - 1):  # n-grams whose first n - 1 tokens are the last n - 1 of the text
+            if not alike.any():
+                return log_probs
+            alike &= tokens[:, place : place + starts] == tokens[:, starts + place, None]
+        rows, begins = np.nonzero(alike)
+        changed = log_probs.copy()
+        changed[rows, tokens[rows, begins + n - 1]] = -np.inf
+        return changed
+
+    return change
+
+
+def forbid_repeated_words(n: int, spelling: SpellingIds) -> ProbabilityChange:
+    """Do the same as `forbid_repeated_ngrams` for a vocabulary that spells words (see `forbid_copies`)."""
+
+    def forbidden(tokens: NDArray[np.intp]) -> list[int]:
+        words = spelling.words(tokens[tokens != NO_TOKEN].tolist()) or []
+        last = words[len(words) - n + 1 :]
+        begins = range(len(words) - n + 1)
+        return [words[begin + n - 1][0] for begin in begins if words[begin : begin + n - 1] == last]
+
+    return forbid_by_text(forbidden)
+
+
+def forbid_copies(most: int, followers: Followers, spelling: SpellingIds | None = None) -> ProbabilityChange:
+    """Forbid tokens that make a match with the training text of more than `most` tokens.
+
+    A spelled word counts as one token. To forbid it, its first byte is forbidden (and with it all spelled words that
+    begin with this byte), so a word that has begun can always end.
+    """
+
+    def forbidden(tokens: NDArray[np.intp]) -> NDArray[np.integer]:
+        if len(tokens) < most:
+            return _NONE
+        last = tokens[-most:].tolist() if spelling is None else spelling.last_words(tokens.tolist(), most)
+        return followers(last) if last and last[0] != NO_TOKEN else _NONE
+
+    return forbid_by_text(forbidden)
+
+
+def warm(temperature: float) -> ProbabilityChange:
+    """Divide the log-probabilities by the temperature.
+
+    First the highest one is set to 0, so that no temperature makes it overflow.
+    """
+
+    def change(log_probs: LogProbs, past: Past) -> LogProbs:
+        changed = log_probs - log_probs.max(axis=1, keepdims=True)
+        with np.errstate(over="ignore"):  # minus infinity is the right result for a very improbable token
+            changed /= np.float32(temperature)
+        return changed
+
+    return change
+
+
+def keep_top_k(k: int) -> ProbabilityChange:
+    """Keep the k most probable tokens.
+
+    Of equally probable ones, keep those with the lower ids, which are the more frequent words.
+    """
+
+    def change(log_probs: LogProbs, past: Past) -> LogProbs:
+        size = log_probs.shape[1]
+        if k >= size:
+            return log_probs
+        least = np.partition(log_probs, size - k, axis=1)[:, size - k]
+        return _keep(log_probs, _likeliest(log_probs, least, np.full(len(log_probs), k)))
+
+    return change
+
+
+def keep_top_p(p: float) -> ProbabilityChange:
+    """Keep the fewest of the most probable tokens whose probabilities add up to at least p, and at least one.
+
+    Probabilities are those among the tokens still allowed. Of equally probable tokens, keep those with the lower ids.
+    """
+
+    def change(log_probs: LogProbs, past: Past) -> LogProbs:
+        falling = np.sort(log_probs, axis=1)[:, ::-1]
+        sums = np.exp(falling - falling[:, :1]).cumsum(axis=1, dtype=np.float64)
+        counts = 1 + (sums[:, :-1] < p * sums[:, -1:]).sum(axis=1)
+        return _keep(log_probs, _likeliest(log_probs, falling[np.arange(len(falling)), counts - 1], counts))
+
+    return change
+
+
+def _likeliest(log_probs: LogProbs, least: LogProbs, counts: NDArray[np.integer]) -> NDArray[np.bool_]:
+    """Return which tokens are the `counts` most probable ones of each row, shape (texts, vocabulary).
+
+    `least` is the log-probability of the last of them. `least` and `counts` have shape (texts,).
+    """
+    kept = log_probs >= least[:, None]
+    for row in np.flatnonzero(kept.sum(axis=1) > counts):
+        equal = np.flatnonzero(log_probs[row] == least[row])
+        kept[row, equal[counts[row] - np.count_nonzero(log_probs[row] > least[row]) :]] = False
+    return kept
+
+
+def keep_min_p(share: float) -> ProbabilityChange:
+    """Keep the tokens that have at least `share` of the probability of the most probable token."""
+
+    def change(log_probs: LogProbs, past: Past) -> LogProbs:
+        return _keep(log_probs, log_probs >= log_probs.max(axis=1, keepdims=True) + np.float32(np.log(share)))
+
+    return change
+
+
+def _keep(log_probs: LogProbs, kept: NDArray[np.bool_]) -> LogProbs:
+    return np.where(kept, log_probs, np.float32(-np.inf))
+
+
+def possible(log_probs: LogProbs) -> NDArray[np.bool_]:
+    """Return for each text whether any token is allowed."""
+    return log_probs.max(axis=1) > -np.inf
+
+
+def likeliest(log_probs: LogProbs) -> NDArray[np.intp]:
+    return log_probs.argmax(axis=1)
+
+
+def draw(log_probs: LogProbs, dice: Sequence[np.random.Generator]) -> NDArray[np.intp]:
+    """Draw one token for each row by its probability, and return the ids, shape (texts,).
+
+    Each row has its own random number generator, so rows do not depend on each other. The probabilities need not add
+    up to 1. They are summed in blocks of _BLOCK tokens first, and one by one only in the block of the random number:
+    most of a large vocabulary is never summed one by one.
+    """
+    probs = log_probs - log_probs.max(axis=1, keepdims=True)
+    np.exp(probs, out=probs)
+    starts = np.arange(0, probs.shape[1], _BLOCK)
+    sums = np.add.reduceat(probs, starts, axis=1).cumsum(axis=1, dtype=np.float64)
+    drawn = np.empty(len(probs), np.intp)
+    for row, row_dice in enumerate(dice):
+        thrown = min(row_dice.random() * sums[row, -1], np.nextafter(sums[row, -1], 0))  # the product may be rounded up
+        block = int(sums[row].searchsorted(thrown, side="right"))
+        in_block = probs[row, starts[block] : starts[block] + _BLOCK]
+        before = sums[row, block - 1] if block else 0.0
+        place = int(in_block.cumsum(dtype=np.float64).searchsorted(thrown - before, side="right"))
+        # The sum of the block and the sum one by one may differ in the last digit. A token of probability 0 is never
+        # drawn.
+        drawn[row] = starts[block] + min(place, int(in_block.nonzero()[0][-1]))
+    return drawn

@@ -1,0 +1,188 @@
+"""A base: a trained model whose weights a new run begins with.
+
+The run has the vocabulary of its own text. A token that the base knows keeps its weights, also if the base has it with
+other capitals or joiner marks. A new token gets the mean of the weights of the tokens with the same ending.
+"""
+
+from collections import defaultdict
+from dataclasses import dataclass
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wordgen.corpus.catalogue import bundled_data
+from wordgen.dataset.encoding import TextConfig
+from wordgen.errors import BundleError, reason_of
+from wordgen.files import read_toml
+from wordgen.model.architecture import Architecture
+from wordgen.model.bundle import (
+    CONFIG,
+    Bundle,
+    HeadStart,
+    Weights,
+    fingerprint,
+    is_bundle,
+    load_bundle,
+    read_config,
+    read_vocabulary,
+)
+from wordgen.text.marks import JOINER
+from wordgen.text.vocabulary import END, START, Vocabulary
+
+ABOUT = "base.toml"
+"""The file beside the bundle with a description of the base, such as `read = "92 novels"`."""
+
+_SHORTEST_ENDING, _LONGEST_ENDING = 2, 5
+
+
+@dataclass(frozen=True)
+class Base:
+    """A model that a run can begin from. Large files are read only when they are needed."""
+
+    name: str
+    folder: Path
+
+    @cached_property
+    def _config(self) -> tuple[Architecture, TextConfig]:
+        return read_config(self.folder)
+
+    @property
+    def architecture(self) -> Architecture:
+        return self._config[0]
+
+    @property
+    def text(self) -> TextConfig:
+        return self._config[1]
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        return read_vocabulary(self.folder)
+
+    @cached_property
+    def bundle(self) -> Bundle:
+        return load_bundle(self.folder)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        return fingerprint(self.bundle)
+
+    @property
+    def read(self) -> str | None:
+        """A description of the text that the base was trained on, or None if there is no description.
+
+        Raises BundleError if the file with the description is invalid.
+        """
+        path = self.folder / ABOUT
+        try:
+            return str(read_toml(path)["read"]) if path.exists() else None
+        except (OSError, ValueError, KeyError) as error:
+            raise BundleError(f'{path} must have a line like read = "92 novels" ({reason_of(error)}).') from error
+
+    def settings(self) -> dict[str, Any]:
+        """Return the settings of a run that the base decides."""
+        tunes = {"transpose": self.text.transpose} if self.text.passage == "tune" else {}
+        return {
+            **tunes,
+            "tokenizer": self.text.tokenizer,
+            "fold_width": self.text.fold_width,
+            "unknown": "spell" if self.vocabulary.spells else "token",
+            **self.architecture.network,
+        }
+
+    def known(self, vocabulary: Vocabulary) -> NDArray[np.int64]:
+        """Return for each token of a vocabulary its id in the base, or -1 if the base does not know it."""
+        ids = (self.vocabulary.nearest(token) for token in vocabulary.tokens)
+        return np.array([-1 if each is None else each for each in ids])
+
+    def head_start(self, vocabulary: Vocabulary) -> HeadStart:
+        """Return what a run with this vocabulary takes over from the base."""
+        known = self.known(vocabulary)[vocabulary.special :] >= 0
+        counts = np.array(vocabulary.counts[vocabulary.special :])
+        return HeadStart(
+            base=self.name,
+            fingerprint=self.fingerprint,
+            known=int(known.sum()),
+            new=int((~known).sum()),
+            besides=int((known & (counts == 0)).sum()),
+        )
+
+    def weights_for(self, vocabulary: Vocabulary) -> Weights:
+        """Return the weights of the base for another vocabulary.
+
+        The output biases are shifted by the change of the tokens' log-frequencies. The biases of START and END stay the
+        same, because most vocabularies do not count these tokens.
+        """
+        weights = dict(self.bundle.weights)
+        rows = _Rows(self.vocabulary, vocabulary, self.known(vocabulary))
+        weights["embedding"] = rows.of(weights["embedding"])
+        if "output/kernel" in weights:
+            weights["output/kernel"] = rows.of(weights["output/kernel"])
+        change = _log_frequencies(vocabulary) - rows.of(_log_frequencies(self.vocabulary)[:, None])[:, 0]
+        change[[START, END]] = 0
+        bias = rows.of(weights["output/bias"][:, None])[:, 0] + change
+        weights["output/bias"] = bias.astype(np.float32)
+        return weights
+
+
+def shipped_bases() -> dict[str, Base]:
+    """Return the bases that are included in wordgen, by name. A process reads the files of each only once."""
+    folders = sorted((bundled_data() / "bases").glob("*"))
+    return {
+        folder.name: _shipped(folder, (folder / CONFIG).stat().st_mtime_ns) for folder in folders if is_bundle(folder)
+    }
+
+
+@cache
+def _shipped(folder: Path, changed: int) -> Base:
+    """Return the base in a folder. `changed` is the time of its configuration: a replaced base is read again."""
+    return Base(folder.name, folder)
+
+
+def _log_frequencies(vocabulary: Vocabulary) -> NDArray[np.float32]:
+    """Return the natural logarithm of each token's relative frequency. Counts are increased by one to avoid log(0)."""
+    counts = np.array(vocabulary.counts, np.float64) + 1
+    return np.log(counts / counts.sum()).astype(np.float32)
+
+
+class _Rows:
+    """Converts weights with one row per token from the vocabulary of the base to another vocabulary.
+
+    A new token gets the mean of the tokens with the same ending, or of all ordinary tokens if no ending matches.
+    """
+
+    def __init__(self, base: Vocabulary, vocabulary: Vocabulary, known: NDArray[np.int64]) -> None:
+        self._base, self._vocabulary, self._known = base, vocabulary, known
+
+    def of(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+        taken = rows[np.maximum(self._known, 0)]
+        ordinary = rows[self._base.special :]
+        mean = ordinary.mean(axis=0)
+        for place in np.flatnonzero(self._known < 0):
+            alike = self._alike(self._vocabulary.tokens[place])
+            taken[place] = rows[alike].mean(axis=0) if alike else mean
+        return taken
+
+    def _alike(self, token: str) -> list[int]:
+        """Return the ids of the base's tokens that share the longest ending with the token.
+
+        An ending has 2 to 5 characters. The first letters must both be capitals, or neither.
+        """
+        word = token.strip(JOINER)
+        kinds = range(min(_LONGEST_ENDING, len(word) - 1), _SHORTEST_ENDING - 1, -1)
+        return next((found for length in kinds if (found := self._endings.get(_ending(word, length)))), [])
+
+    @cached_property
+    def _endings(self) -> dict[tuple[bool, str], list[int]]:
+        endings: dict[tuple[bool, str], list[int]] = defaultdict(list)
+        for number, token in enumerate(self._base.tokens[self._base.special :], self._base.special):
+            word = token.strip(JOINER)
+            for length in range(_SHORTEST_ENDING, min(_LONGEST_ENDING, len(word) - 1) + 1):
+                endings[_ending(word, length)].append(number)
+        return endings
+
+
+def _ending(word: str, length: int) -> tuple[bool, str]:
+    return word[:1].isupper(), word[-length:]

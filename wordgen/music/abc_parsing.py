@@ -1,0 +1,409 @@
+"""Parse a tune in ABC: notes in bars, with exact lengths, and sentences about what was not understood."""
+
+import re
+from collections.abc import Callable, Iterable
+from copy import copy
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from functools import lru_cache
+from itertools import chain, islice
+from typing import NamedTuple
+
+from wordgen.music.abc_grammar import FIELD, Fields, Token, lexed, music, parse_note
+from wordgen.music.keys import Pitch
+from wordgen.music.piece import MelodyNote
+from wordgen.music.tune import Bar, BarLine, Fault, FaultKind, Note, Tune
+
+_TUPLET = re.compile(r"\(([2-9])(?::([1-9])?)?(?::([1-9])?)?")
+_LENGTH = re.compile(r"([0-9]*)(/*)([0-9]*)")
+_STACCATO = frozenset((".", "!staccato!", "+staccato+"))
+_GRACE = Fraction(1, 4)
+"""The length of a grace note in units of `L:`, as abc2midi plays it."""
+_MOST_FAULTS = 20
+_MOST_KEPT_LINES = 100
+
+
+def parse_tune(text: str) -> Tune:
+    """Parse a tune. Any text is a tune, if perhaps one with faults and without notes."""
+    return parse_lines(enumerate(text.split("\n"), 1))
+
+
+def parse_lines(lines: Iterable[tuple[int, str]]) -> Tune:
+    """Parse a tune from its lines, each with its number in a file. The sentences about faults name these numbers."""
+    parser = _Parser()
+    for number, line in lines:
+        parser.read(number, line)
+    return parser.tune()
+
+
+class OpenTune(NamedTuple):
+    """A tune that is not complete."""
+
+    melody: tuple[MelodyNote, ...]
+    """The last notes, as `Tune.melody` has them, with their lengths so far."""
+    pitch: Callable[[str], Pitch]
+    """Returns the pitch that a note would have if it came next."""
+
+
+def parse_open(text: str, notes: int) -> OpenTune:
+    """Parse a tune that is not complete, and return its last `notes` notes.
+
+    Parsed lines are kept, because the same tune is parsed again and again while it grows.
+    """
+    if text.count("\n") < _MOST_KEPT_LINES:
+        parser = _parser_after(text)
+    else:
+        parser = _Parser()
+        for number, line in enumerate(text.split("\n"), 1):
+            parser.read(number, line)
+    return OpenTune(parser.last_notes(notes), parser.pitch_of)
+
+
+def _parser_after(text: str) -> "_Parser":
+    before, line_break, line = text.rpartition("\n")
+    parser = _kept_parser_after(before).branch() if line_break else _Parser()
+    parser.read(text.count("\n") + 1, line)
+    return parser
+
+
+@lru_cache(maxsize=512)
+def _kept_parser_after(text: str) -> "_Parser":
+    """Return a parser that has read a text. Only its branches may read more."""
+    return _parser_after(text)
+
+
+class _Marks(NamedTuple):
+    """Signs that are before a note and belong to it."""
+
+    chord: str | None = None
+    graces: tuple[tuple[Pitch, Fraction], ...] = ()
+    staccato: bool = False
+
+
+_NO_MARKS = _Marks()
+
+
+@dataclass(slots=True)
+class _Event:
+    """A note whose length may still change because of the signs after it."""
+
+    pitches: tuple[Pitch, ...]
+    unit: Fraction
+    times: Fraction = Fraction(1)
+    """The length in units."""
+    tied: bool = False
+    marks: _Marks = _NO_MARKS
+
+    @property
+    def length(self) -> Fraction:
+        return self.times * self.unit
+
+    def note(self) -> Note:
+        return Note(self.pitches, self.length, self.tied, self.marks.chord, self.marks.graces, self.marks.staccato)
+
+
+@dataclass
+class _OpenBar:
+    """A bar that is not closed yet."""
+
+    before: BarLine = field(default_factory=BarLine)
+    voices: list[list[_Event]] = field(default_factory=lambda: [[]])
+    ending: frozenset[int] = frozenset()
+    raised: dict[int, int] = field(default_factory=dict)
+    """By letter: how far the accidentals of this bar raise its notes."""
+    rests: bool = False
+
+    @property
+    def events(self) -> list[_Event]:
+        """The notes of the voice that is being read."""
+        return self.voices[-1]
+
+
+class _Parser:
+    def __init__(self) -> None:
+        self._fields = Fields(lambda what: self._fault("header", what))
+        self._part = ""
+        self._bars: list[Bar] = []
+        self._faults: list[Fault] = []
+        self._line = 0
+        # what is not complete yet
+        self._bar = _OpenBar()
+        self._missing_in_tuplet = 0
+        """The number of notes that the tuplet still needs."""
+        self._tuplet = Fraction(1)
+        """The factor for each of them."""
+        self._broken: Fraction | None = None
+        """The factor for the next note after `>` or `<`."""
+        self._simultaneous: list[_Event] | None = None
+        """The notes since a `[`."""
+        self._last: _Event | None = None
+        """The note to which a length belongs that comes next."""
+        self._next = _NO_MARKS
+        """What belongs to the next note."""
+
+    def read(self, number: int, line: str) -> None:
+        self._line = number
+        found = FIELD.match(line)
+        if found is not None:
+            self._field(line[0], line[found.end() :].partition("%")[0].strip())
+            return
+        if not line.strip() or line.startswith("%"):
+            return
+        if self._fields.in_header:
+            self._fault("header", "there is music before the key: a tune needs a line such as K:G before its notes")
+            self._fields.in_header = False
+        for token in lexed(line):
+            self._token(token)
+        self._end_chord("line")
+        self._last = None
+
+    def tune(self) -> Tune:
+        if any(self._bar.voices):
+            self._close_bar(None)
+        if self._fields.in_header:
+            self._fault("header", "it has no key: a tune needs a line such as K:G before its notes")
+        return Tune(
+            fields=tuple(self._fields.header),
+            bars=tuple(self._bars),
+            key=self._fields.first_key,
+            last_key=self._fields.key,
+            metre=self._fields.first_metre,
+            several_voices=len(self._fields.voices) > 1,
+            faults=tuple(self._faults),
+        )
+
+    def branch(self) -> "_Parser":
+        """Return a copy of the parser at the end of a line, which can read other lines. It does not report faults."""
+        other = copy(self)
+        other._fields, other._bars, other._faults = self._fields.branch(), list(self._bars), []
+        voices = [[copy(event) for event in voice] for voice in self._bar.voices]
+        other._bar = replace(self._bar, voices=voices, raised=dict(self._bar.raised))
+        return other
+
+    def last_notes(self, count: int) -> tuple[MelodyNote, ...]:
+        of_bar = (event for voice in reversed(self._bar.voices) for event in reversed(voice))
+        earlier = (note for bar in reversed(self._bars) for note in reversed(bar.notes))
+        sounding = (note for note in chain(of_bar, earlier) if note.pitches)
+        last = [MelodyNote(note.pitches[0].half_steps, note.length) for note in islice(sounding, count)]
+        return tuple(reversed(last))
+
+    def pitch_of(self, text: str) -> Pitch:
+        """Return the pitch that a note would have if it came next."""
+        step, raised = parse_note(text)
+        return Pitch(step, self._raised(step % 7) if raised is None else raised)
+
+    def _raised(self, letter: int) -> int:
+        """Return how far a note without an accidental is raised."""
+        of_key = self._fields.key.raises(letter) if self._fields.key is not None else 0
+        return self._bar.raised.get(letter, of_key)
+
+    def _fault(self, kind: FaultKind, what: str) -> None:
+        if len(self._faults) < _MOST_FAULTS:
+            self._faults.append(Fault(kind, f"Line {self._line}: {what}."))
+
+    def _field(self, letter: str, value: str) -> None:
+        if letter != "P" or self._fields.in_header:
+            self._fields.read(letter, value)
+            return
+        if any(self._bar.voices):
+            self._close_bar(None)
+        self._part = value[:1]
+
+    def _token(self, token: Token) -> None:
+        kind, text = token
+        match kind:
+            case "note":
+                self._add((self._pitch(text),))
+            case "rest":
+                self._rest(text)
+            case "length":
+                self._length(text)
+                return  # a second length is a fault of the same note
+            case "bar":
+                self._bar_line(text)
+            case "ending":
+                self._ending(text[1:])
+            case "chord":
+                self._next = self._next._replace(chord=text[1:-1].strip())
+            case "grace":
+                self._graces(text[1:-1])
+            case "decoration":
+                self._next = self._next._replace(staccato=self._next.staccato or text in _STACCATO)
+            case "broken":
+                self._break(text)
+            case "tuplet":
+                self._begin_tuplet(text)
+            case "open":
+                self._open()
+            case "close":
+                self._close()
+                return  # a length may follow
+            case "tie":
+                self._tie()
+            case "overlay":
+                self._bar.voices.append([])
+            case "inline":
+                self._field(text[1], text[3:-1].strip())
+            case "other":
+                self._fault("sign", f"'{text}' is no sign of ABC")
+        if kind not in ("note", "rest"):
+            self._last = None
+
+    def _pitch(self, text: str) -> Pitch:
+        """Return the pitch of a note after the key and the accidentals of its bar."""
+        pitch = self.pitch_of(text)
+        if parse_note(text)[1] is not None:
+            self._bar.raised[pitch.step % 7] = pitch.raised
+        return pitch
+
+    def _rest(self, text: str) -> None:
+        if text == "y":
+            self._last = None
+            return
+        event = self._add(())
+        if text in "ZX":
+            self._bar.rests = True
+            event.unit = Fraction(1) if self._fields.metre is None else Fraction(*self._fields.metre)
+
+    def _add(self, pitches: tuple[Pitch, ...]) -> _Event:
+        event = _Event(pitches, self._fields.unit)
+        self._last = event
+        if self._simultaneous is not None:
+            self._simultaneous.append(event)
+        else:
+            self._put(event)
+        return event
+
+    def _put(self, event: _Event) -> None:
+        """Put a note into its bar. Signs before it may change its length."""
+        event.marks, self._next = self._next, _NO_MARKS
+        if self._missing_in_tuplet:
+            event.times *= self._tuplet
+            self._missing_in_tuplet -= 1
+        if self._broken is not None:
+            event.times *= self._broken
+            self._broken = None
+        self._bar.events.append(event)
+
+    def _length(self, text: str) -> None:
+        times = _times(text)
+        if self._last is None:
+            self._fault("sign", f"the length {text} follows no note")
+        elif times is None:
+            self._fault("sign", f"{text} is no length of a note")
+        else:
+            self._last.times *= times
+        self._last = None
+
+    def _graces(self, text: str) -> None:
+        """Read the grace notes within braces. Signs other than notes and lengths are ignored."""
+        graces: list[tuple[Pitch, Fraction]] = []
+        for kind, sign in music(text):
+            if kind == "note":
+                graces.append((self._pitch(sign), _GRACE * self._fields.unit))
+            elif kind == "length" and graces:
+                pitch, length = graces[-1]
+                graces[-1] = pitch, length * (_times(sign) or 1)
+        self._next = self._next._replace(graces=tuple(graces))
+
+    def _break(self, text: str) -> None:
+        events = self._bar.events
+        if not events or self._broken is not None:
+            self._fault("sign", f"{text} is not between two notes")
+            return
+        short = Fraction(1, 2 ** len(text))
+        before, behind = (2 - short, short) if text[0] == ">" else (short, 2 - short)
+        events[-1].times *= before
+        self._broken = behind
+
+    def _begin_tuplet(self, text: str) -> None:
+        found = _TUPLET.fullmatch(text)
+        assert found is not None
+        if self._missing_in_tuplet:
+            self._fault("sign", f"{text} begins before the last tuplet has all of its notes")
+        notes = int(found[1])
+        compound = self._fields.metre is not None and self._fields.metre.compound
+        usual = {2: 3, 3: 2, 4: 3, 6: 2, 8: 3}.get(notes, 3 if compound else 2)
+        self._missing_in_tuplet, self._tuplet = int(found[3] or notes), Fraction(int(found[2] or usual), notes)
+
+    def _open(self) -> None:
+        if self._simultaneous is not None:
+            self._fault("sign", "a second [ comes before the ] of the first")
+        self._simultaneous = []
+
+    def _close(self) -> None:
+        events, self._simultaneous = self._simultaneous, None
+        self._last = None
+        if not events:
+            self._fault("sign", "a ] follows no notes")
+            return
+        pitches = tuple(pitch for event in events for pitch in event.pitches)
+        event = _Event(pitches, events[0].unit, events[0].times, any(each.tied for each in events))
+        self._put(event)
+        self._last = event
+
+    def _tie(self) -> None:
+        events = self._simultaneous or self._bar.events
+        if events:
+            events[-1].tied = True
+
+    def _ending(self, text: str) -> None:
+        numbers: set[int] = set()
+        for part in text.split(","):
+            first, _, last = part.partition("-")
+            numbers.update(range(int(first), int(last or first) + 1))
+        self._bar.ending = frozenset(numbers)
+
+    def _bar_line(self, text: str) -> None:
+        line = BarLine.of(text)
+        self._next = self._next._replace(graces=())  # grace notes belong to no note of another bar
+        self._end_chord("bar")
+        if self._broken is not None:
+            self._fault("sign", "a > or < comes before a bar line")
+            self._broken = None
+        if any(self._bar.voices):
+            self._close_bar(line)
+        else:
+            self._bar.before |= line
+            if self._bars:
+                last = self._bars[-1]
+                self._bars[-1] = replace(last, after=(last.after or BarLine()) | line)
+        if numbers := text[len(text.rstrip("0123456789,-")) :]:
+            self._ending(numbers)
+
+    def _close_bar(self, line: BarLine | None) -> None:
+        if self._missing_in_tuplet:
+            self._fault("sign", "a tuplet has fewer notes than it says")
+            self._missing_in_tuplet = 0
+        bar = self._bar
+        closed = Bar(
+            number=len(self._bars) + 1,
+            voices=tuple(tuple(event.note() for event in voice) for voice in bar.voices if voice),
+            length=max(sum((event.length for event in voice), Fraction(0)) for voice in bar.voices),
+            metre=self._fields.metre,
+            key=self._fields.key,
+            tempo=self._fields.tempo,
+            before=bar.before,
+            after=line,
+            ending=bar.ending,
+            rests=bar.rests,
+            part=self._part,
+        )
+        self._bars.append(closed)
+        self._bar = _OpenBar(before=line or BarLine())
+
+    def _end_chord(self, where: str) -> None:
+        if self._simultaneous is not None:
+            self._fault("sign", f"a [ has no ] in its {where}")
+            self._simultaneous = None
+
+
+def _times(text: str) -> Fraction | None:
+    """Return a length as a factor: 3/2 for `3/2`, 1/4 for `//`; None for a length that is zero or not understood."""
+    found = _LENGTH.fullmatch(text)
+    assert found is not None
+    above, slashes, below = found.groups()
+    number = int(below) if below else 2 ** len(slashes)
+    if not number or not int(above or 1) or (below and len(slashes) > 1):
+        return None
+    return Fraction(int(above or 1), number)

@@ -1,0 +1,350 @@
+"""A score: the staves, voices and bars of a piece, and how each note is written: spelling, value, ties, beams.
+
+A quarter note has 24 parts here. The symbols of a voice fill its bars exactly.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from itertools import groupby, pairwise
+from typing import NamedTuple
+
+from wordgen.errors import SettingError
+from wordgen.music import notes as models
+from wordgen.music.harmony import ChordName, chord_named
+from wordgen.music.keys import Key, Pitch
+from wordgen.music.piece import Bar, BarSigns, Metre, Note, Piece
+
+GRID = 24
+"""Parts of a quarter note."""
+_LONGEST_NOTE = 64 * GRID
+_MOST_VOICES = 4
+_MIDDLE_C = 60
+"""If there are two staves, notes from this pitch on are in the upper one."""
+_LOWEST_OF_ONE_STAFF = 55
+
+
+class Value(NamedTuple):
+    """How a length is written."""
+
+    kind: str
+    dots: int = 0
+    triplet: bool = False
+
+
+_KINDS = ("whole", "half", "quarter", "eighth", "16th", "32nd")
+_PLAIN = dict(zip((96, 48, 24, 12, 6, 3), _KINDS, strict=True))
+VALUES: dict[int, Value] = {
+    **{length: Value(kind) for length, kind in _PLAIN.items()},
+    **{length * 3 // 2: Value(kind, dots=1) for length, kind in _PLAIN.items() if length > 3},
+    **{length * 2 // 3: Value(kind, triplet=True) for length, kind in _PLAIN.items()},
+    1: Value("64th", triplet=True),
+}
+"""The written value of each length that one symbol can express."""
+_COSTS = {length: 1.3 if value.triplet else 1 + value.dots / 10 for length, value in VALUES.items()}
+_LONGEST_VALUE = max(VALUES)
+BEAMS = {"eighth": 1, "16th": 2, "32nd": 3, "64th": 4}
+"""The number of beams or flags of a note."""
+
+
+class Chord(NamedTuple):
+    """Notes that begin and end together, or the part of them up to a bar line."""
+
+    begin: int
+    end: int
+    pitches: tuple[int, ...]
+    """From low to high. Empty for a rest."""
+    tied_back: bool = False
+    tied_on: bool = False
+
+
+@dataclass(frozen=True)
+class Symbol:
+    """A chord, note or rest that one written value can express."""
+
+    chord: Chord
+    value: Value | None
+    """None for a rest that fills a whole bar."""
+    tuplet: str = ""
+    """`start` or `stop` if a bracket of a triplet begins or ends here."""
+    beams: tuple[str, ...] = ()
+    """What each beam does, the outermost first: begin, continue, end, forward hook or backward hook."""
+
+    @property
+    def length(self) -> int:
+        return self.chord.end - self.chord.begin
+
+
+def _staves(notes: Sequence[Note]) -> list[list[Note]]:
+    """Return the notes of one staff, or of an upper and a lower staff if there are low notes."""
+    if min((note.pitch for note in notes), default=_MIDDLE_C) >= _LOWEST_OF_ONE_STAFF:
+        return [list(notes)]
+    upper = [note for note in notes if note.pitch >= _MIDDLE_C]
+    return [upper, [note for note in notes if note.pitch < _MIDDLE_C]]
+
+
+def _voices(notes: Iterable[Note]) -> list[list[Chord]]:
+    """Divide the notes of a staff into up to four voices of chords that do not overlap.
+
+    If more chords sound at once, the one that would end first is cut short.
+    """
+    found: list[list[Chord]] = []
+    for chord in _chords(notes):
+        free = next((voice for voice in found if voice[-1].end <= chord.begin), None)
+        if free is not None:
+            free.append(chord)
+        elif len(found) < _MOST_VOICES:
+            found.append([chord])
+        else:
+            _squeeze(chord, min(found, key=lambda voice: voice[-1].end))
+    return found
+
+
+def _squeeze(chord: Chord, voice: list[Chord]) -> None:
+    """Put a chord into a voice whose last chord still sounds. The last chord ends here, or gets more notes."""
+    last = voice[-1]
+    if last.begin < chord.begin:
+        voice[-1] = last._replace(end=chord.begin)
+        voice.append(chord)
+    else:
+        voice[-1] = last._replace(pitches=tuple(sorted({*last.pitches, *chord.pitches})))
+
+
+def _chords(notes: Iterable[Note]) -> list[Chord]:
+    """Return notes that begin and end together as chords, ordered by time, then long before short, high before low."""
+    ends = [(note.onset, min(note.end, note.onset + _LONGEST_NOTE), note.pitch) for note in notes]
+    chords = [
+        Chord(begin, end, tuple(sorted({pitch for _, _, pitch in of_chord})))
+        for (begin, end), of_chord in groupby(sorted(ends), key=lambda each: each[:2])
+    ]
+    return sorted(chords, key=lambda chord: (chord.begin, -chord.end, -chord.pitches[-1]))
+
+
+def _in_bars(voice: Iterable[Chord], bars: Sequence[Bar]) -> dict[int, list[Chord]]:
+    """Return the chords of a voice by the index of their bar, cut at bar lines."""
+    begins = [bar.begin for bar in bars]
+    found: dict[int, list[Chord]] = {}
+    for chord in voice:
+        first = bisect_right(begins, chord.begin) - 1
+        for number in range(first, len(bars)):
+            bar = bars[number]
+            if bar.begin >= chord.end:
+                break
+            begin, end = max(chord.begin, bar.begin), min(chord.end, bar.end)
+            if begin < end:
+                part = Chord(begin, end, chord.pitches, tied_back=begin > chord.begin, tied_on=end < chord.end)
+                found.setdefault(number, []).append(part)
+    return found
+
+
+def _symbols(chords: Sequence[Chord], bar: Bar) -> list[Symbol]:
+    """Return what is written for one voice in a bar: its chords, with rests between them."""
+    if not chords:
+        return [Symbol(Chord(bar.begin, bar.end, ()), None)]
+    written: list[Symbol] = []
+    time = bar.begin
+    for chord in chords:
+        if chord.begin > time:
+            written += _split(Chord(time, chord.begin, ()), bar)
+        written += _split(chord, bar)
+        time = chord.end
+    if time < bar.end:
+        written += _split(Chord(time, bar.end, ()), bar)
+    return _beamed(_with_tuplets(written), bar)
+
+
+def rests(bar: Bar) -> list[Symbol]:
+    """Return the fewest rests that fill a bar, each with a written value."""
+    return _split(Chord(bar.begin, bar.end, ()), bar)
+
+
+def _split(chord: Chord, bar: Bar) -> list[Symbol]:
+    """Return a chord as tied symbols with one written value each. After a beat has begun, short values come first."""
+    place_in_bar = chord.begin - bar.begin
+    inside_triplet, long_first = place_in_bar % 3 != 0, -1 if place_in_bar % GRID == 0 else 1
+    lengths = sorted(
+        _written_lengths(chord.end - chord.begin),
+        key=lambda length: (VALUES[length].triplet != inside_triplet, long_first * length),
+    )
+    found: list[Symbol] = []
+    time = chord.begin
+    for place, length in enumerate(lengths):
+        part = chord._replace(
+            begin=time,
+            end=time + length,
+            tied_back=bool(chord.pitches) and (chord.tied_back or place > 0),
+            tied_on=bool(chord.pitches) and (chord.tied_on or place < len(lengths) - 1),
+        )
+        found.append(Symbol(part, VALUES[length]))
+        time += length
+    return found
+
+
+@cache
+def _written_lengths(length: int) -> tuple[int, ...]:
+    """Return the fewest written values that make up a length, long ones first. Triplets are used only if necessary."""
+    if length > _LONGEST_VALUE:
+        return (_LONGEST_VALUE, *_written_lengths(length - _LONGEST_VALUE))
+    best: list[tuple[float, tuple[int, ...]]] = [(0.0, ())]
+    for total in range(1, length + 1):
+        ways = (
+            (best[total - last][0] + cost, (*best[total - last][1], last))
+            for last, cost in _COSTS.items()
+            if last <= total
+        )
+        best.append(min(ways))
+    return tuple(sorted(best[length][1], reverse=True))
+
+
+def _with_tuplets(written: list[Symbol]) -> list[Symbol]:
+    """Add brackets around triplets that together are as long as a plain value."""
+    result = list(written)
+    begin, total = None, 0
+    for place, symbol in enumerate(written):
+        if symbol.value is None or not symbol.value.triplet:
+            begin, total = None, 0
+            continue
+        if begin is None:
+            begin, total = place, 0
+        total += symbol.length
+        if total % 3 == 0:
+            if begin < place:
+                result[begin] = replace(result[begin], tuplet="start")
+                result[place] = replace(result[place], tuplet="stop")
+            begin = None
+    return result
+
+
+def _beamed(written: list[Symbol], bar: Bar) -> list[Symbol]:
+    """Add common beams to the short notes of each beat."""
+    beat, result = _beat(bar.metre), list[Symbol]()
+    for (flagged, _), run in groupby(
+        written, key=lambda each: (bool(_flags(each)), (each.chord.begin - bar.begin) // beat)
+    ):
+        of_beat = list(run)
+        result += _under_beams(of_beat) if flagged and len(of_beat) > 1 else of_beat
+    return result
+
+
+def _beat(metre: Metre) -> int:
+    """Return the longest time under one beam: a quarter note, or three units of a compound metre."""
+    return 12 * GRID // metre.unit if metre.compound else max(GRID, 4 * GRID // metre.unit)
+
+
+def _flags(symbol: Symbol) -> int:
+    """Return the number of beams that a symbol can have. A rest has none."""
+    return BEAMS.get(symbol.value.kind, 0) if symbol.value and symbol.chord.pitches else 0
+
+
+def _under_beams(of_beat: list[Symbol]) -> list[Symbol]:
+    flags = [0, *map(_flags, of_beat), 0]
+    beams: list[list[str]] = [[] for _ in of_beat]
+    for level in range(1, max(flags) + 1):
+        for place, ((before, here), (_, behind)) in enumerate(pairwise(pairwise(flags))):
+            if here < level:
+                continue
+            match before >= level, behind >= level:
+                case True, True:
+                    beams[place].append("continue")
+                case False, True:
+                    beams[place].append("begin")
+                case True, False:
+                    beams[place].append("end")
+                case _:
+                    beams[place].append("backward hook" if place else "forward hook")
+    return [replace(symbol, beams=tuple(of_symbol)) for symbol, of_symbol in zip(of_beat, beams, strict=True)]
+
+
+_MOST_BARS = 5000
+_FLATS_AHEAD = 3
+"""A pitch gets one of twelve spellings in the order of fifths, beginning three flats before the tonic of the key."""
+_NO_KEY = Key.of_signature(0)
+Accidentals = Mapping[tuple[int, Pitch], int]
+"""By time and pitch."""
+
+
+class Staff:
+    """The notes of a staff, by voice and bar."""
+
+    def __init__(self, notes: Sequence[Note], bars: Sequence[Bar]) -> None:
+        self.bass = sum(note.pitch for note in notes) < _MIDDLE_C * len(notes)
+        """Whether it has a bass clef, and not a treble clef."""
+        self.voices = [_in_bars(voice, bars) for voice in _voices(notes)] or [{}]
+
+
+class Score:
+    """A piece with its bars and staves. Its times are parts of a quarter note."""
+
+    def __init__(self, piece: Piece) -> None:
+        """Raise SettingError if the piece has too many bars for a score."""
+        self.piece = piece = piece.on_grid(GRID)
+        self.bars = [bar for bar in piece.bars() if bar.begin < bar.end]
+        if len(self.bars) > _MOST_BARS:
+            raise SettingError(f"The piece has {len(self.bars):,} bars, and a score can have at most {_MOST_BARS:,}.")
+        of_staves = [piece.notes] if piece.one_staff else _staves(piece.notes)
+        self.staves = [Staff(of_staff, self.bars) for of_staff in of_staves]
+        self._signs = {of_bar.begin: of_bar for of_bar in piece.signs}
+
+    def written(self, number: int) -> Iterator[tuple[dict[int, list[Symbol]], Accidentals]]:
+        """Yield for each staff what is written in a bar: the symbols of each voice, and the accidentals.
+
+        Only the first voice may have nothing but a rest.
+        """
+        bar = self.bars[number]
+        for staff in self.staves:
+            of_bar = ((place, voice.get(number, ())) for place, voice in enumerate(staff.voices))
+            of_voices = {place: _symbols(chords, bar) for place, chords in of_bar if chords or not place}
+            chords = (symbol.chord for of_voice in of_voices.values() for symbol in of_voice)
+            yield of_voices, _accidentals(chords, self.key(bar))
+
+    def signs(self, bar: Bar) -> BarSigns:
+        return self._signs.get(bar.begin, BarSigns(bar.begin))
+
+    def key(self, bar: Bar) -> Key:
+        """Return the key that is valid where a bar begins."""
+        place = bisect_right(self.piece.keys, bar.begin, key=lambda change: change[0]) - 1
+        return self.piece.keys[place][1] if place >= 0 else _NO_KEY
+
+    def chord_names(self, bar: Bar) -> Iterator[tuple[int, ChordName]]:
+        """Yield the names of chords in a bar, each with its time."""
+        named = self.piece.chord_names
+        begin, end = (bisect_left(named, time, key=lambda each: each[0]) for time in (bar.begin, bar.end))
+        for time, name in named[begin:end]:
+            if (chord := chord_named(name)) is not None:
+                yield time, chord
+
+
+def writable(piece: Piece) -> Piece:
+    """Return a piece that a score can write. Freely played notes are rounded to the steps that models learn."""
+    times = (time for note in piece.notes for time in (note.onset, note.end))
+    exact = all(GRID * time % piece.resolution == 0 for time in times)
+    return piece if exact else piece.on_grid(models.GRID)
+
+
+def spelled(pitch: int, key: Key) -> Pitch:
+    """Return a pitch of MIDI as a letter with sharps or flats, in the spelling that is usual in this key."""
+    lowest = key.sharps - _FLATS_AHEAD
+    fifth = lowest + (7 * pitch - lowest) % 12
+    sharps = (fifth + 1) // 7
+    return Pitch(7 * ((pitch - sharps - _MIDDLE_C) // 12) + 4 * fifth % 7, sharps)
+
+
+def _accidentals(chords: Iterable[Chord], key: Key) -> Accidentals:
+    """Return the accidentals that are printed in a bar of a staff: 1 is a sharp, 0 a natural.
+
+    An accidental is printed if it differs from the last one on its line, or of its letter in any octave, or from the
+    key: some readers let an accidental hold on its line only, others in all octaves.
+    """
+    of_lines: dict[int, int] = {}
+    of_letters: dict[int, int] = {}
+    shown: dict[tuple[int, Pitch], int] = {}
+    for chord in sorted(chords, key=lambda chord: chord.begin):
+        for pitch in (spelled(each, key) for each in chord.pitches):
+            letter = pitch.step % 7
+            of_key = key.raises(letter)
+            on_line, in_octaves = of_lines.get(pitch.step, of_key), of_letters.get(letter, of_key)
+            if on_line == in_octaves == pitch.raised or chord.tied_back:
+                continue
+            shown[chord.begin, pitch] = of_lines[pitch.step] = of_letters[letter] = pitch.raised
+    return shown

@@ -1,0 +1,267 @@
+"""Write pieces as MusicXML, the format that score editors read, and draw it as pictures with verovio.
+
+The voices of every bar add up. verovio runs in another process, which bad input may crash.
+"""
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.util import find_spec
+from xml.sax.saxutils import escape
+
+from wordgen.child_process import python_command
+from wordgen.errors import MissingPartError, StorageError
+from wordgen.music.engraving import GRID, Accidentals, Score, Staff, Symbol, spelled
+from wordgen.music.keys import LETTERS, Key, Pitch
+from wordgen.music.piece import Bar, BarSigns, Metre, Piece
+
+_HEADER = """\
+<?xml version="1.0" encoding="UTF-8"?>
+<!DOCTYPE score-partwise PUBLIC "-//Recordare//DTD MusicXML 4.0 Partwise//EN" \
+"http://www.musicxml.org/dtds/partwise.dtd">
+<score-partwise version="4.0">
+"""
+_PART = """\
+<part-list><score-part id="P1"><part-name>Piano</part-name></score-part></part-list>
+<part id="P1">
+"""
+_FOOTER = "</part>\n</score-partwise>\n"
+_TREBLE, _BASS = ("G", 2), ("F", 4)
+_ACCIDENTALS: Mapping[int | None, str] = {-2: "flat-flat", -1: "flat", 0: "natural", 1: "sharp", 2: "double-sharp"}
+
+
+def musicxml(piece: Piece) -> str:
+    """Return the score of a piece. Raise SettingError if it has too many bars for a score."""
+    return "".join(musicxml_parts(piece))
+
+
+def musicxml_parts(piece: Piece) -> Iterator[str]:
+    """Yield the score in parts, so that not all of it is in memory. Raise SettingError if it has too many bars."""
+    score = Score(piece)
+    yield _HEADER
+    if piece.title:
+        title = "".join(filter(str.isprintable, piece.title))
+        yield f"<work><work-title>{escape(title)}</work-title></work>\n"
+    yield _PART
+    before: tuple[Metre | None, Key | None] = (None, None)
+    for number, bar in enumerate(score.bars):
+        key, of_bar = score.key(bar), score.signs(bar)
+        yield f'<measure number="{number + 1}"{_implicit(bar)}>\n'
+        yield _left_line(of_bar)
+        yield _attributes(number, (bar.metre, key), before, score.staves)
+        if not number:
+            yield _tempo(piece.tempos[0][1])
+        before = bar.metre, key
+        yield from (chord.musicxml(time - bar.begin) for time, chord in score.chord_names(bar))
+        yield from _measure(number, score)
+        yield _right_line(of_bar, last=number == len(score.bars) - 1)
+        yield "</measure>\n"
+    yield _FOOTER
+
+
+def _left_line(signs: BarSigns) -> str:
+    """Return the bar line before a bar, if a repeat or an ending begins there."""
+    style = "<bar-style>heavy-light</bar-style>" if signs.repeat_begins else ""
+    ending = f'<ending number="{signs.ending_begins}" type="start"/>' if signs.ending_begins else ""
+    repeat = '<repeat direction="forward"/>' if signs.repeat_begins else ""
+    return f'<barline location="left">{style}{ending}{repeat}</barline>\n' if ending or repeat else ""
+
+
+def _right_line(signs: BarSigns, *, last: bool) -> str:
+    """Return the bar line after a bar, if it is not a plain one."""
+    style = "light-heavy" if last or signs.repeat_ends else "light-light" if signs.double else ""
+    stop = "stop" if signs.repeat_ends or signs.double else "discontinue"
+    ending = f'<ending number="{signs.ending_ends}" type="{stop}"/>' if signs.ending_ends else ""
+    repeat = '<repeat direction="backward"/>' if signs.repeat_ends else ""
+    line = f"<bar-style>{style}</bar-style>" if style else ""
+    return f'<barline location="right">{line}{ending}{repeat}</barline>\n' if line or ending else ""
+
+
+def _implicit(bar: Bar) -> str:
+    """Return the attribute of a bar that is not counted, such as a pickup: it is not as long as the metre says."""
+    return "" if bar.end - bar.begin == bar.metre.length(GRID) else ' implicit="yes"'
+
+
+def _attributes(
+    number: int,
+    now: tuple[Metre, Key],
+    before: tuple[Metre | None, Key | None],
+    of_staves: Sequence[Staff],
+) -> str:
+    """Return metre and key of a bar if they have changed. The first bar also has clefs and the resolution."""
+    (metre, key), (metre_before, key_before) = now, before
+    said = "" if number else f"<divisions>{GRID}</divisions>"
+    if key != key_before:
+        said += f"<key><fifths>{key.sharps}</fifths><mode>{key.mode_name}</mode></key>"
+    if metre != metre_before:
+        said += f"<time><beats>{metre.beats}</beats><beat-type>{metre.unit}</beat-type></time>"
+    if not number:
+        said += f"<staves>{len(of_staves)}</staves>"
+        for place, staff in enumerate(of_staves):
+            sign, line = _BASS if staff.bass else _TREBLE
+            said += f'<clef number="{place + 1}"><sign>{sign}</sign><line>{line}</line></clef>'
+    return f"<attributes>{said}</attributes>\n" if said else ""
+
+
+def _tempo(tempo: float) -> str:
+    return (
+        '<direction placement="above"><direction-type><metronome><beat-unit>quarter</beat-unit>'
+        f"<per-minute>{tempo:.0f}</per-minute></metronome></direction-type>"
+        f'<staff>1</staff><sound tempo="{tempo:.2f}"/></direction>\n'
+    )
+
+
+def _measure(number: int, score: Score) -> Iterator[str]:
+    """Yield the notes of a bar, voice by voice. Between two voices, the time goes back to the beginning of the bar."""
+    bar, written = score.bars[number], False
+    for place, (of_voices, shown) in enumerate(score.written(number)):
+        for voice, of_voice in of_voices.items():
+            if written:
+                yield f"<backup><duration>{bar.end - bar.begin}</duration></backup>\n"
+            written = True
+            for symbol in of_voice:
+                if voice and not symbol.chord.pitches:  # the rests of further voices are not printed
+                    yield f"<forward><duration>{symbol.length}</duration></forward>\n"
+                else:
+                    yield from _notes(symbol, f"{4 * place + voice + 1}", place + 1, score.key(bar), shown)
+
+
+def _notes(symbol: Symbol, voice: str, staff: int, key: Key, shown: Accidentals) -> Iterator[str]:
+    """Yield a rest, or the notes of a chord from low to high. The first note has the beams and brackets."""
+    chord = symbol.chord
+    if not chord.pitches:
+        rest = "<rest/>" if symbol.value else '<rest measure="yes"/>'
+        yield _note(rest, symbol, "", voice, _value(symbol), staff, "")
+        return
+    ties = [kind for kind, tied in (("stop", chord.tied_back), ("start", chord.tied_on)) if tied]
+    tied = "".join(f'<tied type="{kind}"/>' for kind in ties)
+    for place, pitch in enumerate(spelled(each, key) for each in chord.pitches):
+        head = _pitch(pitch) if place == 0 else f"<chord/>{_pitch(pitch)}"
+        beams = tuplet = ""
+        if place == 0:
+            beams = "".join(f'<beam number="{n}">{what}</beam>' for n, what in enumerate(symbol.beams, 1))
+            tuplet = f'<tuplet type="{symbol.tuplet}"/>' if symbol.tuplet else ""
+        notations = f"<notations>{tied}{tuplet}</notations>" if tied or tuplet else ""
+        value = _value(symbol, _ACCIDENTALS.get(shown.get((chord.begin, pitch)), ""))
+        sounding = "".join(f'<tie type="{kind}"/>' for kind in ties)
+        yield _note(head, symbol, sounding, voice, value, staff, beams + notations)
+
+
+def _note(head: str, symbol: Symbol, ties: str, voice: str, value: str, staff: int, more: str) -> str:
+    """Return a note, with its parts in the order that MusicXML requires."""
+    return (
+        f"<note>{head}<duration>{symbol.length}</duration>{ties}<voice>{voice}</voice>{value}"
+        f"<staff>{staff}</staff>{more}</note>\n"
+    )
+
+
+def _pitch(pitch: Pitch) -> str:
+    octave, letter = divmod(pitch.step, 7)
+    alter = f"<alter>{pitch.raised}</alter>" if pitch.raised else ""
+    return f"<pitch><step>{LETTERS[letter]}</step>{alter}<octave>{octave + 4}</octave></pitch>"
+
+
+def _value(symbol: Symbol, accidental: str = "") -> str:
+    """Return the elements that show how a length is written. A rest for a whole bar has none."""
+    if symbol.value is None:
+        return ""
+    said = f"<type>{symbol.value.kind}</type>" + "<dot/>" * symbol.value.dots
+    if accidental:
+        said += f"<accidental>{accidental}</accidental>"
+    if symbol.value.triplet:
+        said += "<time-modification><actual-notes>3</actual-notes><normal-notes>2</normal-notes></time-modification>"
+    return said
+
+
+_SECONDS = 300
+_MISSING = (
+    'A score as .svg needs verovio, which is not installed: pip install "wordgen[music]" (in a checkout pip install -r '
+    "requirements-music.txt), or save the score as .musicxml."
+)
+_NOT_INSTALLED, _NOT_DRAWN = 3, 4
+_OPTIONS = {
+    "pageWidth": 2100,
+    "pageHeight": 2970,
+    "adjustPageHeight": True,
+    "scale": 40,
+    "footer": "none",
+    "header": "auto",
+    "breaks": "auto",
+    "svgViewBox": True,
+}
+_SIZE = re.compile(r'<svg[^>]*?viewBox="0 0 ([\d.]+) ([\d.]+)"')
+
+
+def check_installed() -> None:
+    """Raise MissingPartError if verovio is not installed."""
+    if find_spec("verovio") is None:
+        raise MissingPartError(_MISSING)
+
+
+def svg(musicxml: str) -> str:
+    """Return a score as one picture, with its pages one below the other.
+
+    Raise MissingPartError if verovio is not installed, and StorageError if it cannot draw the score.
+    """
+    try:
+        ended = subprocess.run(
+            python_command("from wordgen.music.musicxml import draw; draw()"),
+            input=musicxml.encode(),
+            capture_output=True,
+            timeout=_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise StorageError(
+            f"verovio did not draw the score within {_SECONDS} seconds: "
+            "save it as .musicxml and open that in an editor."
+        ) from None
+    if ended.returncode == _NOT_INSTALLED:
+        raise MissingPartError(_MISSING)
+    pages = _pages(ended.stdout) if ended.returncode == 0 else []
+    if not pages:
+        raise StorageError(
+            f"verovio cannot draw the score (it ended with code {ended.returncode}): "
+            "save it as .musicxml and open that in a score editor, such as MuseScore."
+        )
+    return pages[0] if len(pages) == 1 else _stacked(pages)
+
+
+def draw() -> None:
+    """Read MusicXML from standard input and write its pages as JSON. The other process runs this function."""
+    try:
+        import verovio
+    except ImportError:
+        sys.exit(_NOT_INSTALLED)
+    verovio.enableLog(verovio.LOG_OFF)
+    toolkit = verovio.toolkit()
+    toolkit.setOptions(_OPTIONS)
+    if not toolkit.loadData(sys.stdin.buffer.read().decode()):
+        sys.exit(_NOT_DRAWN)
+    pages = [toolkit.renderToSVG(number) for number in range(1, toolkit.getPageCount() + 1)]
+    sys.stdout.buffer.write(json.dumps(pages).encode())
+
+
+def _pages(content: bytes) -> list[str]:
+    try:
+        pages = json.loads(content)
+    except ValueError:
+        return []
+    return pages if isinstance(pages, list) and all(isinstance(page, str) for page in pages) else []
+
+
+def _stacked(pages: list[str]) -> str:
+    """Return pages as parts of one picture."""
+    sizes = [(float(found[1]), float(found[2])) if (found := _SIZE.search(page)) else (0.0, 0.0) for page in pages]
+    width, height = max(width for width, _ in sizes), sum(height for _, height in sizes)
+    parts: list[str] = []
+    below = 0.0
+    for page, (page_width, page_height) in zip(pages, sizes, strict=True):
+        begin = page.index("<svg")
+        place = f'<svg y="{below:g}" width="{page_width:g}" height="{page_height:g}"'
+        parts.append(page[begin:].replace("<svg", place, 1))
+        below += page_height
+    outer = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}">'
+    return "\n".join([outer, *parts, "</svg>", ""])

@@ -1,0 +1,252 @@
+"""Tunes in ABC as pieces: as they sound, and as a score prints them.
+
+Repeats, endings, parts, grace notes and chord names are played as abc2midi plays them.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fractions import Fraction
+from math import ceil, lcm
+
+from wordgen.errors import CorpusError
+from wordgen.music.abc_files import NumberedLine
+from wordgen.music.abc_parsing import parse_lines
+from wordgen.music.checking import faults_of
+from wordgen.music.harmony import BASS_VELOCITY, CHORD_VELOCITY, PATTERNS, ChordName, chord_named
+from wordgen.music.keys import Key, Pitch
+from wordgen.music.piece import LONGEST_PIECE, USUAL_TEMPO, BarSigns, CheckedPiece, Metre, Piece, as_title
+from wordgen.music.piece import Note as PieceNote
+from wordgen.music.tune import Bar, Note, Tune
+
+_MIDDLE_C = 60
+_HIGHEST = 127
+_ON_ONE, _ON_BEAT, _OFF_BEAT = 105, 95, 80
+"""The velocities of the first note of a bar, of notes on other beats, and of all others."""
+_FINEST = 10_080
+"""The most parts of a quarter note. It is a multiple of 2, 3, 5, 7 and 9."""
+_USUAL = 480
+"""Parts of a quarter note, to which times are rounded that would need more than the finest parts."""
+_MOST_NOTES = 100_000
+_SEVERAL_VOICES = "It has several voices (V:), which are read one after another."
+
+
+def tune_of_abc(text: str) -> CheckedPiece:
+    """Return a tune as a piece, with its faults. Several tunes in a text follow each other.
+
+    Raise CorpusError if it is too long to be played.
+    """
+    return tune_of_lines(list(enumerate(text.split("\n"), 1)))
+
+
+def tune_of_lines(lines: list[NumberedLine]) -> CheckedPiece:
+    """Return the tune of some lines of a file, like `tune_of_abc`."""
+    tune = parse_lines(lines)
+    complaints = [fault.sentence for fault in faults_of(tune)]
+    if tune.several_voices:
+        complaints.append(_SEVERAL_VOICES)
+    text = "\n".join(line for _, line in lines if not line.startswith("X:"))
+    order = tuple(bar.number - 1 for bar in tune.played)
+    return CheckedPiece(played(tune), tuple(complaints), printed(tune), text, order)
+
+
+def played(tune: Tune) -> Piece:
+    """Return a tune as it sounds: with all repeats and endings, grace notes, and the accompaniment of its chords."""
+    player = _Player(sounding=True)
+    for bar in tune.played:
+        player.add(bar)
+    return player.piece(tune)
+
+
+def printed(tune: Tune) -> Piece:
+    """Return a tune as a score prints it: each bar once, with signs for repeats and endings, and names of chords."""
+    player = _Player(sounding=False)
+    for bar in tune.bars:
+        player.add(bar)
+    return player.piece(tune, _signs(tune.bars, player.lines))
+
+
+@dataclass(slots=True)
+class _Sound:
+    """A note. Times are in whole notes."""
+
+    begin: Fraction
+    end: Fraction
+    pitch: int
+    velocity: int
+
+
+class _Player:
+    """Puts bars one after another, with times in whole notes."""
+
+    def __init__(self, *, sounding: bool) -> None:
+        self.lines: list[Fraction] = []
+        """Where the bars begin."""
+        self._sounding = sounding
+        self._time = Fraction(0)
+        self._passed = Fraction(0)
+        """How much of a full bar has passed before the next bar."""
+        self._sounds: list[_Sound] = []
+        self._tied: dict[int, tuple[_Sound, int]] = {}
+        """By step: the last note that is tied to the next, and the number of its bar."""
+        self._chord: ChordName | None = None
+        self._chord_names: list[tuple[Fraction, str]] = []
+        self._tempos: list[tuple[Fraction, float]] = []
+        self._metres: list[tuple[Fraction, Metre]] = []
+        self._keys: list[tuple[Fraction, Key]] = []
+
+    def add(self, bar: Bar) -> None:
+        """Add a bar. Raise CorpusError if the piece becomes too long."""
+        if 4 * (self._time + bar.length) > LONGEST_PIECE:
+            raise CorpusError(f"The tune lasts longer than {LONGEST_PIECE:,} quarter notes: cut it into several tunes.")
+        self._begin(bar)
+        chords: list[tuple[Fraction, str]] = []
+        for voice in bar.voices:
+            time = self._time
+            for note in voice:
+                if note.chord:
+                    chords.append((time, note.chord))
+                self._add_note(note, time, bar)
+                time += note.length
+        chords.sort(key=lambda chord: chord[0])
+        self._chord_names += chords
+        if self._sounding:
+            self._accompany(bar, chords)
+        self._time += bar.length
+        self._pass(bar)
+        if len(self._sounds) > _MOST_NOTES:
+            raise CorpusError(f"The tune has more than {_MOST_NOTES:,} notes to play: cut it into several tunes.")
+
+    def _begin(self, bar: Bar) -> None:
+        """Note where the bar begins, and what is valid from there on."""
+        self.lines.append(self._time)
+        tempo = USUAL_TEMPO if bar.tempo is None else float(bar.tempo)
+        metre = bar.metre if bar.metre is not None and bar.metre.usual else Metre()
+        if not self._tempos or self._tempos[-1][1] != tempo:
+            self._tempos.append((self._time, tempo))
+        if not self._metres or self._metres[-1][1] != metre:
+            self._metres.append((self._time, metre))
+        if bar.key is not None and (not self._keys or self._keys[-1][1] != bar.key):
+            self._keys.append((self._time, bar.key))
+
+    def _add_note(self, note: Note, begin: Fraction, bar: Bar) -> None:
+        end = begin + note.length
+        velocity = _velocity(self._passed + begin - self._time, bar.metre)
+        graces = sum((length for _, length in note.graces), Fraction(0))
+        if self._sounding and graces < note.length:  # else there is no time for them
+            for pitch, length in note.graces:
+                self._sounds.append(_Sound(begin, begin + length, _number_of(pitch), _OFF_BEAT))
+                begin += length
+        if self._sounding and note.staccato and not note.tied:
+            end = begin + (end - begin) / 2
+        for pitch in note.pitches:
+            sound = self._tied_to(pitch, begin, bar)
+            if sound is None:
+                sound = _Sound(begin, end, _number_of(pitch), velocity)
+                self._sounds.append(sound)
+            sound.end = end
+            if note.tied:
+                self._tied[pitch.step] = sound, bar.number
+
+    def _tied_to(self, pitch: Pitch, begin: Fraction, bar: Bar) -> _Sound | None:
+        """Return the note that a tie continues with this pitch. After a bar line, its accidental is still valid."""
+        sound, of_bar = self._tied.pop(pitch.step, (None, 0))
+        if sound is None or sound.end != begin:
+            return None
+        return sound if sound.pitch == _number_of(pitch) or of_bar != bar.number else None
+
+    def _accompany(self, bar: Bar, chords: list[tuple[Fraction, str]]) -> None:
+        """Play the chords of a bar in the rhythm of its metre, from the first chord of the tune on."""
+        pattern = PATTERNS.get(bar.metre) if bar.metre is not None else None
+        slot = (bar.full or Fraction(1)) / len(pattern) if pattern else bar.length
+        waiting = list(reversed(chords))
+        place = ceil(self._passed / slot)
+        while (time := self._time + place * slot - self._passed) < self._time + bar.length:
+            while waiting and waiting[-1][0] <= time:
+                self._chord = chord_named(waiting.pop()[1]) or self._chord
+            if pattern and self._chord is not None:
+                self._strike(self._chord, pattern[place % len(pattern)], time, time + slot)
+            place += 1
+        for _, name in reversed(waiting):
+            self._chord = chord_named(name) or self._chord
+
+    def _strike(self, chord: ChordName, what: str, begin: Fraction, end: Fraction) -> None:
+        if what in "fb":
+            self._sounds.append(_Sound(begin, end, chord.bass_pitch, BASS_VELOCITY))
+        if what in "cb":
+            self._sounds += (_Sound(begin, end, pitch, CHORD_VELOCITY) for pitch in chord.chord_pitches)
+
+    def _pass(self, bar: Bar) -> None:
+        """Note how much of a full bar has passed. A bar is only completed by the next one where a part ends."""
+        passed = self._passed + bar.length
+        first = len(self.lines) == 1
+        complete = bar.full is None or passed >= bar.full or first or not bar.line_after.bounds_a_part
+        self._passed = Fraction(0) if complete else passed
+
+    def piece(self, tune: Tune, signs: Iterable[tuple[Fraction, BarSigns]] = ()) -> Piece:
+        """Return all bars as a piece."""
+        ends = [*self.lines, self._time] if self.lines else []
+        resolution = _resolution([*ends, *(time for sound in self._sounds for time in (sound.begin, sound.end))])
+
+        def placed(time: Fraction) -> int:
+            parts, rest = divmod(4 * resolution, time.denominator)
+            return round(4 * time * resolution) if rest else time.numerator * parts
+
+        notes = sorted(
+            PieceNote(placed(each.begin), each.pitch, max(1, placed(each.end) - placed(each.begin)), each.velocity)
+            for each in self._sounds
+        )
+        return Piece(
+            notes=tuple(notes),
+            resolution=resolution,
+            tempos=tuple((placed(time), tempo) for time, tempo in self._tempos) or ((0, USUAL_TEMPO),),
+            metres=tuple((placed(time), metre) for time, metre in self._metres) or ((0, Metre()),),
+            keys=tuple((placed(time), key) for time, key in self._keys),
+            bar_lines=tuple(map(placed, ends)),
+            title=as_title(tune.field("T") or ""),
+            chord_names=tuple((placed(time), name) for time, name in self._chord_names),
+            signs=tuple(sign._replace(begin=placed(time)) for time, sign in signs),
+            one_staff=True,
+        )
+
+
+def _velocity(passed: Fraction, metre: Metre | None) -> int:
+    """Return how loud a note is, from how much of its bar has passed."""
+    if not passed:
+        return _ON_ONE
+    if metre is None:
+        return _OFF_BEAT
+    beat = 3 if metre.beats % 3 == 0 else 2 if metre.beats % 2 == 0 else metre.beats
+    return _ON_BEAT if (passed * metre.unit / beat).denominator == 1 else _OFF_BEAT
+
+
+def _number_of(pitch: Pitch) -> int:
+    """Return a pitch as its number in MIDI. Pitches that MIDI does not have move by octaves."""
+    number = _MIDDLE_C + pitch.half_steps
+    while number > _HIGHEST:
+        number -= 12
+    return number if number >= 0 else number % 12
+
+
+def _resolution(times: Iterable[Fraction]) -> int:
+    """Return the fewest parts of a quarter note that are exact for all times. If they are too many, return 480."""
+    found = 1
+    for denominator in {time.denominator for time in times}:
+        found = lcm(found, Fraction(4, denominator).denominator)
+        if found > _FINEST:
+            return _USUAL
+    return found
+
+
+def _signs(bars: tuple[Bar, ...], lines: list[Fraction]) -> list[tuple[Fraction, BarSigns]]:
+    """Return the signs that a score has around each bar, with the time of the bar."""
+    found: list[tuple[Fraction, BarSigns]] = []
+    ending = ""
+    for at, (bar, begin) in enumerate(zip(bars, lines, strict=True)):
+        begins = ", ".join(map(str, sorted(bar.ending)))
+        ending = begins or ending
+        after = bar.line_after
+        last = at == len(bars) - 1
+        ends = ending if last or after.bounds_a_part or bars[at + 1].ending else ""
+        ending = "" if ends else ending
+        found.append((begin, BarSigns(0, bar.before.begins_repeat, after.ends_repeat, after.double, begins, ends)))
+    return found

@@ -1,0 +1,221 @@
+"""Read pieces from files and from the text of a model, and save them, in the format that the name of the file says."""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from wordgen.errors import CorpusError, SettingError, StorageError, reason_of
+from wordgen.files import read_regular, whole_file
+from wordgen.music.abc_files import LeftOut, NumberedLine, numbered, whole_tunes_of
+from wordgen.music.midi import MIDI_ENDINGS, midi_bytes, read_midi
+from wordgen.music.notes import (
+    GRID,
+    chord_words,
+    form_of,
+    laid_out,
+    notes_text,
+    onset_words,
+    piece_of_chords,
+    piece_of_notes,
+    unread_words,
+)
+from wordgen.music.piece import CheckedPiece, Piece
+from wordgen.music.playing import tune_of_abc, tune_of_lines
+
+FROM_TEXT: Mapping[str, Callable[[str], CheckedPiece]] = {
+    "abc": tune_of_abc,
+    "notes": lambda text: CheckedPiece(piece_of_notes(text)),
+    "chords": lambda text: CheckedPiece(piece_of_chords(text)),
+}
+"""For each tokenizer of music: the piece that a text of its models describes."""
+_LARGEST_TEXT = 1 << 21
+_ABC, _TEXT = ".abc", ".txt"
+_LINE_END = re.compile(r"\r\n?|\n")
+_KEY_OF_ABC = re.compile(r"^K:", re.MULTILINE)
+
+
+def read_tunes(path: Path) -> tuple[int, Iterator[CheckedPiece]]:
+    """Return the number of the pieces in a file, and the pieces with their faults, which are made one by one.
+
+    Raise SettingError if wordgen reads no music from files with this ending, and CorpusError if the file cannot be read
+    or contains no music. The iterator raises CorpusError at a tune that is too long to be played.
+    """
+    read = _READERS.get(path.suffix.lower())
+    if read is None:
+        raise SettingError(f"{path} is no music that wordgen reads: give a file that ends in {_listed(_READERS)}.")
+    return read(path)
+
+
+def _tunes_of(path: Path, text: str) -> tuple[int, Iterator[CheckedPiece]]:
+    tunes = list(whole_tunes_of(enumerate(_LINE_END.split(text), 1), LeftOut()))
+    if not tunes:
+        raise CorpusError(f"{path} contains no tune: a tune in ABC has a key (K:G) and notes.")
+    return len(tunes), (_tune_of(path, tune) for tune in tunes)
+
+
+def _tune_of(path: Path, lines: list[NumberedLine]) -> CheckedPiece:
+    try:
+        return tune_of_lines(lines)
+    except CorpusError as error:
+        raise CorpusError(f"{path}, line {lines[0][0]}, cannot be played. {error}") from error
+
+
+def _read_text(path: Path) -> tuple[int, Iterator[CheckedPiece]]:
+    """Read notes, chords or tunes in ABC that a model wrote."""
+    text = _text_of(path)
+    if _KEY_OF_ABC.search(text):
+        return _tunes_of(path, text)
+    form = form_of(text) or "notes"
+    piece = FROM_TEXT[form](text).piece
+    if not piece.notes:
+        raise CorpusError(f"{path} contains no music: wordgen reads notes such as +3 E4 =6 v5 in a text file.")
+    unread = unread_words(text, form)
+    shown = ", ".join(unread[:3]) + (f" and {len(unread) - 3:,} more" if len(unread) > 3 else "")
+    complaints = (f"Some words are not music, and are ignored: {shown}.",) if unread else ()
+    return 1, iter([CheckedPiece(piece, complaints)])
+
+
+def _text_of(path: Path) -> str:
+    """Return the text of a file: UTF-8, or else Latin-1, in which old collections of tunes are written."""
+    try:
+        content = read_regular(path, _LARGEST_TEXT)
+    except OSError as error:
+        raise CorpusError(f"{path} cannot be read: {reason_of(error)}.") from error
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return content.decode("latin-1")
+
+
+_READERS: Mapping[str, Callable[[Path], tuple[int, Iterator[CheckedPiece]]]] = {
+    _ABC: lambda path: _tunes_of(path, _text_of(path)),
+    **dict.fromkeys(MIDI_ENDINGS, lambda path: (1, iter([read_midi(path)]))),
+    _TEXT: _read_text,
+}
+"""The reader for each ending of a file name."""
+
+_NO_WAIT = " +0"
+"""Ends the last note of a text, so that no word after it changes its length or its loudness."""
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """A tune or a piece to continue."""
+
+    text: str
+    """As models with this tokenizer read it."""
+    piece: Piece
+    tokenizer: str
+
+    def piece_of(self, text: str) -> CheckedPiece:
+        """Return the piece of a text that begins with this one.
+
+        Notes and chords get tempo and title of the beginning, and notes its metre and key, too.
+        """
+        if self.tokenizer == "abc" or not text.startswith(self.text):
+            return FROM_TEXT[self.tokenizer](text)
+        if self.tokenizer == "chords":
+            music = FROM_TEXT["chords"](text)
+            like = Piece((), GRID, self.piece.tempos[:1], title=self.piece.title)
+        else:
+            music = FROM_TEXT["notes"](self.text + _NO_WAIT + text[len(self.text) :])
+            like = self.piece.on_grid(GRID)
+        own = {name: getattr(like, name) for name in ("tempos", "metres", "keys", "title")}
+        return replace(music, piece=replace(music.piece, **own))
+
+
+def beginning_in(path: Path, tokenizer: str) -> Beginning:
+    """Return the tune or the piece of a file for models with this tokenizer.
+
+    Raise SettingError or CorpusError if the file has no music, has several tunes, or does not fit the tokenizer.
+    """
+    if tokenizer not in FROM_TEXT:
+        raise SettingError(f"Models with --tokenizer {tokenizer} write text: give the beginning with --seed instead.")
+    count, tunes = read_tunes(path)
+    if count > 1:
+        raise SettingError(f"{path} has {count:,} tunes: give a file with the tune to continue.")
+    tune = next(tunes)
+    if tokenizer == "abc":
+        if not tune.abc:
+            raise SettingError(f"{path} is no tune in ABC, which is what models with --tokenizer abc continue.")
+        return Beginning(tune.abc, tune.piece, tokenizer)
+    if not tune.piece.notes:
+        raise SettingError(f"{path} has no note that a model could continue.")
+    text = notes_text(tune.piece) if tokenizer == "notes" else " ".join(words for _, words in chord_words(tune.piece))
+    return Beginning(text, tune.piece, tokenizer)
+
+
+def check_place(path: Path, *, abc: bool = True, text: bool = False) -> None:
+    """Raise SettingError or StorageError if no music can be saved under this name.
+
+    `abc` allows .abc, for tunes in ABC. `text` allows .txt, for the text that models of notes learn.
+    """
+    allowed = {_ABC: abc, _TEXT: text}
+    endings = [ending for ending in _WRITERS if allowed.get(ending, True)]
+    if path.suffix.lower() not in endings:
+        raise SettingError(f"Music cannot be saved as {path.name}: give a name that ends in {_listed(endings)}.")
+    if path.exists():
+        raise StorageError(f"{path} already exists: choose another name, or move the file away.")
+    if not path.absolute().parent.is_dir():
+        raise StorageError(f"There is no folder {path.parent} for {path.name}: create it first.")
+
+
+def save(music: CheckedPiece, path: Path) -> None:
+    """Write a piece into a new file, in the format that its name says. The file appears when it is complete.
+
+    Raise SettingError or StorageError if it cannot be saved under this name.
+    """
+    check_place(path, abc=bool(music.abc), text=True)
+    with whole_file(path, overwrite=False) as partial:
+        _WRITERS[path.suffix.lower()](music, partial)
+
+
+def numbered_place(path: Path, number: int, count: int) -> Path:
+    """Return the name of the file for one of several pieces: `tune-2.mid`. A single piece keeps the name."""
+    return path if count == 1 else path.with_name(f"{path.stem}-{number}{path.suffix}")
+
+
+def _save_abc(music: CheckedPiece, path: Path) -> None:
+    path.write_text(numbered(re.split(r"\n\s*\n", music.abc.strip())), encoding="utf-8")
+
+
+def _save_wav(music: CheckedPiece, path: Path) -> None:
+    from wordgen.music.wav import write_wav
+
+    write_wav(music.piece, path)
+
+
+def _save_musicxml(music: CheckedPiece, path: Path) -> None:
+    from wordgen.music.engraving import writable
+    from wordgen.music.musicxml import musicxml_parts
+
+    with path.open("w", encoding="utf-8") as file:
+        file.writelines(musicxml_parts(writable(music.printed)))
+
+
+def _save_svg(music: CheckedPiece, path: Path) -> None:
+    from wordgen.music.engraving import writable
+    from wordgen.music.musicxml import musicxml, svg
+
+    path.write_text(svg(musicxml(writable(music.printed))), encoding="utf-8")
+
+
+def _save_text(music: CheckedPiece, path: Path) -> None:
+    path.write_text(laid_out(onset_words(music.piece)) + "\n", encoding="utf-8")
+
+
+_WRITERS: Mapping[str, Callable[[CheckedPiece, Path], None]] = {
+    _ABC: _save_abc,
+    **dict.fromkeys(MIDI_ENDINGS, lambda music, path: path.write_bytes(midi_bytes(music.piece))),
+    ".wav": _save_wav,
+    ".musicxml": _save_musicxml,
+    ".svg": _save_svg,
+    _TEXT: _save_text,
+}
+"""The writer for each ending of a file name."""
+
+
+def _listed(endings: Iterable[str]) -> str:
+    *others, last = endings
+    return f"{', '.join(others)} or {last}"

@@ -1,0 +1,317 @@
+"""A tune in ABC as values: notes in bars, with exact lengths, the order in which the bars sound, and its form."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+from itertools import chain, islice
+from typing import Literal
+
+from wordgen.music.keys import Key, Pitch
+from wordgen.music.piece import MelodyNote, Metre
+
+_MOST_PARTS = 100
+_MOST_PLAYED = 100_000
+_MOST_ENDINGS = 9
+_ORDER = re.compile(r"[A-Z][0-9]{0,2}|\(|\)[0-9]{0,2}")
+
+FaultKind = Literal["header", "sign", "bar", "repeat", "end"]
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Something that is wrong with a tune."""
+
+    kind: FaultKind
+    """header: a field; sign: a sign without a meaning; bar: a bar that is too long or too short; repeat: bars that do
+    not add up between two parts; end: the tune does not end."""
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A note, several at once, or a rest."""
+
+    pitches: tuple[Pitch, ...]
+    """The pitches that sound, after the key and earlier accidentals. Empty for a rest."""
+    length: Fraction
+    """In whole notes."""
+    tied: bool = False
+    """Whether it is tied to the next note."""
+    chord: str | None = None
+    """The name of the chord above it."""
+    graces: tuple[tuple[Pitch, Fraction], ...] = ()
+    """The grace notes before it, with the lengths that they sound. They take their time from this note."""
+    staccato: bool = False
+
+
+@dataclass(frozen=True)
+class BarLine:
+    """The sign between two bars."""
+
+    begins_repeat: bool = False
+    ends_repeat: bool = False
+    double: bool = False
+
+    @classmethod
+    def of(cls, text: str) -> "BarLine":
+        sign = text.rstrip("0123456789,-")
+        return cls(sign.endswith(":"), sign.lstrip(".").startswith(":"), any(each in sign for each in ("||", "[", "]")))
+
+    def __or__(self, other: "BarLine") -> "BarLine":
+        return BarLine(
+            self.begins_repeat or other.begins_repeat,
+            self.ends_repeat or other.ends_repeat,
+            self.double or other.double,
+        )
+
+    @property
+    def bounds_a_part(self) -> bool:
+        return self.begins_repeat or self.ends_repeat or self.double
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A bar, with what is valid in it."""
+
+    number: int
+    """From 1, in the order in which they are written."""
+    voices: tuple[tuple[Note, ...], ...]
+    """Voices that sound at the same time: one, and one more for each `&`."""
+    length: Fraction
+    """The length of the longest voice, in whole notes."""
+    metre: Metre | None
+    """None if the tune is in free time."""
+    key: Key | None
+    tempo: Fraction | None
+    """Quarter notes per minute; None if the tune names no tempo."""
+    before: BarLine
+    after: BarLine | None
+    """The bar line after it; None if there is none."""
+    ending: frozenset[int]
+    """The numbers of the ending that begins with it (1 for the first time); empty if none begins."""
+    rests: bool
+    """Whether it stands for whole bars of rest."""
+    part: str
+    """The label of its part (`P:A`); empty if there is none."""
+
+    @property
+    def line_after(self) -> BarLine:
+        """The bar line after it; a plain one if there is none."""
+        return self.after or BarLine()
+
+    @cached_property
+    def notes(self) -> tuple[Note, ...]:
+        """The notes of all voices, one voice after another."""
+        return tuple(chain.from_iterable(self.voices))
+
+    @cached_property
+    def full(self) -> Fraction | None:
+        """The length that the metre requires; None in free time."""
+        return None if self.metre is None else Fraction(*self.metre)
+
+
+@dataclass(frozen=True)
+class Tune:
+    """A tune. Its faults are what the parser could not understand; `checking` finds bars that do not add up."""
+
+    fields: tuple[tuple[str, str], ...]
+    """Letter and value of each field of the header, in their order."""
+    bars: tuple[Bar, ...]
+    key: Key | None
+    """The first key."""
+    last_key: Key | None
+    metre: Metre | None
+    """The first metre."""
+    several_voices: bool
+    """Whether it has several voices (`V:`). Their bars follow each other here."""
+    faults: tuple[Fault, ...]
+
+    def field(self, letter: str) -> str | None:
+        return next((value for each, value in self.fields if each == letter), None)
+
+    @cached_property
+    def notes(self) -> tuple[Note, ...]:
+        return tuple(note for bar in self.bars for note in bar.notes)
+
+    @cached_property
+    def melody(self) -> tuple[MelodyNote, ...]:
+        """The notes without rests, in half steps from middle C; of several at once the one that is written first."""
+        return tuple(MelodyNote(note.pitches[0].half_steps, note.length) for note in self.notes if note.pitches)
+
+    @property
+    def ends_on_tonic(self) -> bool:
+        """Whether the last written note is the tonic of the key that is valid there, in any octave."""
+        if not self.melody or self.last_key is None:
+            return False
+        return (self.melody[-1].pitch - self.last_key.tonic.half_steps) % 12 == 0
+
+    @cached_property
+    def played(self) -> tuple[Bar, ...]:
+        """The bars in the order in which they sound, with all repeats and endings. At most 100,000 of them."""
+        return tuple(islice(chain.from_iterable(map(_played, self._parts())), _MOST_PLAYED))
+
+    def _parts(self) -> Iterator[Sequence[Bar]]:
+        """Yield the parts in the order that the header gives (`P:AAB`).
+
+        If it gives none, or names a part that is not labelled, yield all bars as they are written.
+        """
+        labelled: dict[str, list[Bar]] = {}
+        for bar in self.bars:
+            labelled.setdefault(bar.part, []).append(bar)
+        order = _order_of(self.field("P") or "")
+        if not order or not set(order) <= labelled.keys():
+            yield self.bars
+            return
+        yield labelled.get("", [])
+        for label in order:
+            yield labelled[label]
+
+
+def _order_of(value: str) -> str:
+    """Return the labels of the parts in their order: `AABAB` for `A(AB)2`. Empty if it is not understood."""
+    groups = [""]
+    for sign in _ORDER.findall(value):
+        if sign == "(":
+            groups.append("")
+            continue
+        group, times = sign[0], int(sign[1:] or 1)
+        if group == ")":
+            if len(groups) == 1:
+                return ""
+            group = groups.pop()
+        groups[-1] += group * times
+        if len(groups[-1]) > _MOST_PARTS:
+            return ""
+    return groups[0] if len(groups) == 1 else ""
+
+
+def _played(bars: Sequence[Bar]) -> Iterator[Bar]:
+    """Yield bars in the order in which they sound.
+
+    A repeat goes back to its `|:`. The first one of a tune may lack that, and goes back to the beginning; a later one
+    goes back to the last double bar line or end of a repeat. A `|:` before the end of an earlier repeat also ends that.
+    """
+    at = start = 0
+    turn, opened, in_ending = 1, _begins_repeated(bars), False
+    while at < len(bars):
+        bar = bars[at]
+        if bar.ending and turn not in bar.ending:
+            at = _after_ending(bars, at)
+            if at < len(bars) and bars[at].ending:
+                continue
+        else:
+            yield bar
+            in_ending = in_ending or bool(bar.ending)
+            if _goes_back(bar, opened=opened, turn=turn) and turn < _turns(bars, start, at):
+                at, turn, in_ending = start, turn + 1, False
+                continue
+            at += 1
+        line = bars[at - 1].line_after
+        closed = not opened or (turn > 1 and in_ending)
+        if line.begins_repeat or line.ends_repeat or (line.double and closed):
+            start, turn, opened, in_ending = at, 1, line.begins_repeat, False
+
+
+def _begins_repeated(bars: Sequence[Bar]) -> bool:
+    """Return whether a repeat begins with the first bar: it has the sign, or a repeat ends before another begins."""
+    if bars and bars[0].before.begins_repeat:
+        return True
+    lines = (bar.line_after for bar in bars)
+    first = next((line for line in lines if line.begins_repeat or line.ends_repeat), BarLine())
+    return first.ends_repeat
+
+
+def _goes_back(bar: Bar, *, opened: bool, turn: int) -> bool:
+    """Return whether a repeat ends after a bar."""
+    line = bar.line_after
+    return line.ends_repeat or (line.begins_repeat and opened and turn == 1)
+
+
+def _after_ending(bars: Sequence[Bar], at: int) -> int:
+    """Return the index of the bar after the ending that begins at `at`."""
+    while at < len(bars):
+        at += 1
+        if bars[at - 1].line_after.bounds_a_part or (at < len(bars) and bars[at].ending):
+            break
+    return at
+
+
+def _turns(bars: Sequence[Bar], start: int, end: int) -> int:
+    """Return how often a part is played: twice, or as often as its endings say."""
+    endings = {number for bar in bars[start : end + 1] for number in bar.ending}
+    following = end + 1
+    for _ in range(_MOST_ENDINGS):
+        if not endings or following >= len(bars) or not bars[following].ending:
+            break
+        endings |= bars[following].ending
+        following = _after_ending(bars, following)
+    return max(2, *endings) if endings else 2
+
+
+_EIGHT = 8
+_HALF = 4
+_FEWEST_NOTES = 2
+"""A bar with fewer notes, such as a long last note, is not compared."""
+
+
+@dataclass
+class _Part:
+    """A part of a tune as it is written."""
+
+    bars: Fraction = Fraction(0)
+    """Its length in bars. Of several endings, the first one counts."""
+    endings: int = 0
+    repeated: bool = False
+
+    @property
+    def by_eight(self) -> bool:
+        bars = round(self.bars)
+        return bars > 0 and (bars % _EIGHT == 0 or (bars == _HALF and self.repeated))
+
+
+def has_eight_bar_form(tune: Tune) -> bool:
+    """Return whether each part of a tune has eight bars, or 16, 24 and so on, or four bars that are repeated.
+
+    Parts are between double bar lines and repeats, or have a label (`P:A`). A pickup belongs to the part after it, also
+    if it stands before the sign of the repeat.
+    """
+    parts = list(_written_parts(tune))
+    return bool(parts) and all(part.by_eight for part in parts)
+
+
+def _written_parts(tune: Tune) -> Iterator[_Part]:
+    part, before = _Part(), None
+    for bar in tune.bars:
+        if part.bars >= 1 and before is not None and _begins_a_part(before, bar):
+            yield part
+            part = _Part()
+        part.endings += bool(bar.ending)
+        if part.endings < 2:
+            part.bars += Fraction(1) if bar.full is None else bar.length / bar.full
+        part.repeated = part.repeated or bool(part.endings) or bar.line_after.ends_repeat
+        before = bar
+    if before is not None:
+        yield part
+
+
+def _begins_a_part(before: Bar, bar: Bar) -> bool:
+    """Return whether a part begins with a bar. A second ending belongs to the part before it."""
+    bounded = before.line_after.bounds_a_part or bar.before.bounds_a_part
+    return before.part != bar.part or (bounded and not bar.ending)
+
+
+def bars_heard_before(tune: Tune) -> tuple[int, int]:
+    """Return how many bars of a tune are the same as an earlier one, and how many there are with two notes or more.
+
+    Each bar counts once, as it is written.
+    """
+    heard, again, bars = set[object](), 0, 0
+    for bar in tune.bars:
+        content = tuple((note.pitches, note.length) for note in bar.notes)
+        if sum(bool(pitches) for pitches, _ in content) >= _FEWEST_NOTES:
+            bars += 1
+            again += content in heard
+            heard.add(content)
+    return again, bars

@@ -1,0 +1,167 @@
+"""The losses: over all tokens of the vocabulary, or over a sample of them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from wordgen.network import Tensor
+from wordgen.network.network import DropoutSeed, Network, random_bits
+from wordgen.text.vocabulary import START
+
+Gradient = Callable[[Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]
+"""Takes the gradients of the two losses. Returns those of states, output weights and bias."""
+
+
+def summed_loss(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the cross entropy in nats, summed over all counted targets, and the number of these targets.
+
+    START is not counted.
+    """
+    losses, counted = losses_of(logits, targets)
+    return tf.reduce_sum(losses), tf.reduce_sum(counted)
+
+
+def losses_of(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the cross entropy of each target in nats, and a mask of the same shape.
+
+    The mask is 1 for counted targets and 0 for START. The cross entropy is 0 where the mask is 0.
+    """
+    counted = tf.cast(targets != START, tf.float32)
+    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=targets, logits=logits)
+    return losses * counted, counted
+
+
+def output_loss(
+    network: Network, hidden: Tensor, targets: Tensor, *, smoothing: float = 0.0, kernel: Tensor | None = None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the summed loss in nats, the number of counted targets, and the smoothed loss.
+
+    The smoothed loss is the one to minimise: it alone has a gradient. `smoothing` is the share of the probability that
+    the target distribution spreads evenly over all tokens. `kernel` replaces the output weights of the network. The
+    logits are the largest array of a step. To save memory, their gradient takes their place, so no second array of this
+    size is needed.
+    """
+    if kernel is None:
+        kernel = tf.convert_to_tensor(network.output_weights)
+    states = network.projected(hidden)
+    states = tf.reshape(states, (-1, states.shape[-1]))
+    counted = tf.cast(tf.reshape(targets, (-1,)) != START, tf.float32)
+    losses = _OutputLoss(tf.reshape(targets, (-1,)), counted, smoothing)
+    loss, aim = tf.custom_gradient(losses.of)(states, kernel, tf.convert_to_tensor(network.output_bias))
+    return loss, tf.reduce_sum(counted), aim
+
+
+@dataclass(frozen=True)
+class _OutputLoss:
+    """The loss and the smoothed loss as functions of states, output weights and bias, with a custom gradient."""
+
+    targets: Tensor
+    """Shape `(positions,)`, like `counted`."""
+    counted: Tensor
+    smoothing: float
+
+    def of(self, states: Tensor, kernel: Tensor, bias: Tensor) -> tuple[tuple[Tensor, Tensor], Gradient]:
+        """Return the loss, the smoothed loss and their gradient function.
+
+        The states have the shape `(positions, units)`, and the output weights `(vocabulary, units)`.
+        """
+        weights = tf.cast(kernel, states.dtype)
+        # Logits and slopes have the shape (positions, vocabulary). The slopes are softmax minus one-hot, and take over
+        # the memory of the logits.
+        logits = tf.cast(tf.matmul(states, weights, transpose_b=True), tf.float32) + bias
+        smoothed = self._smoothed(logits)
+        losses, slopes = tf.raw_ops.SparseSoftmaxCrossEntropyWithLogits(features=logits, labels=self.targets)
+        loss = tf.reduce_sum(losses * self.counted)
+
+        def gradient(_: Tensor, upstream: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+            # Each position is weighted by its share. The share multiplies the small factors of the products, not the
+            # slopes, which are as large as the logits.
+            share = (upstream * self.counted)[:, None]
+            sloping = self._smoothed_slopes(slopes)
+            narrow = tf.cast(sloping, states.dtype)
+            of_bias = tf.reshape(tf.matmul(share, sloping, transpose_a=True), (-1,))
+            shared = tf.cast(tf.cast(states, tf.float32) * share, states.dtype)
+            of_kernel = tf.cast(tf.matmul(narrow, shared, transpose_a=True), tf.float32)
+            of_states = tf.cast(tf.matmul(narrow, weights), tf.float32) * share
+            return tf.cast(of_states, states.dtype), of_kernel, of_bias
+
+        return (loss, loss + smoothed), gradient
+
+    def _smoothed(self, logits: Tensor) -> Tensor:
+        """Return what smoothing adds to the loss."""
+        if self.smoothing == 0:
+            return tf.constant(0.0)
+        own = tf.gather(logits, self.targets, batch_dims=1)
+        return self.smoothing * tf.reduce_sum((own - tf.reduce_mean(logits, axis=-1)) * self.counted)
+
+    def _smoothed_slopes(self, slopes: Tensor) -> Tensor:
+        """Return the gradient of the smoothed loss with respect to the logits."""
+        if self.smoothing == 0:
+            return slopes
+        places = tf.stack([tf.range(tf.size(self.targets)), self.targets], axis=1)
+        more = tf.fill(tf.shape(self.targets), self.smoothing)
+        return tf.tensor_scatter_nd_add(
+            slopes - self.smoothing / tf.cast(tf.shape(slopes)[1], tf.float32), places, more
+        )
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """An estimate of the loss from a sample of the vocabulary: the most frequent tokens, and some drawn at random."""
+
+    common: int
+    """The number of the most frequent ids. They belong to every sample."""
+    log_probs: NDArray[np.float32]
+    """For each of the other ids, the log-probability that one draw gives this id. Shape `(vocabulary - common,)`."""
+    draws: int
+
+    @classmethod
+    def of(cls, compared: int, log_frequencies: NDArray[np.float32]) -> "Sampling | None":
+        """Return a sampling with `compared` tokens: one half are the most frequent tokens, the other half are drawn.
+
+        Returns None if `compared` covers the whole vocabulary.
+        """
+        if compared >= len(log_frequencies):
+            return None
+        common = compared // 2
+        rest = log_frequencies[common:].astype(np.float64)
+        rest -= np.log(np.exp(rest).sum())
+        return cls(common, rest.astype(np.float32), compared - common)
+
+    def summed_loss(
+        self, network: Network, hidden: Tensor, targets: Tensor, seed: DropoutSeed
+    ) -> tuple[Tensor, Tensor]:
+        """Return an estimate of the summed cross entropy in nats, and the number of targets other than START."""
+        hidden = tf.reshape(hidden, (-1, hidden.shape[-1]))
+        flat = tf.reshape(targets, (-1,))
+        drawn = self._drawn(seed)
+        others = tf.concat([tf.range(self.common), self.common + drawn], axis=0)
+        number = self.common + self.draws
+        kernel, bias = network.output_rows(tf.concat([others, flat], axis=0))
+        hidden = network.projected(hidden)
+        own = tf.reduce_sum(tf.cast(hidden * kernel[number:], tf.float32), axis=1) + bias[number:]
+        # An id is drawn draws * probability times on average, so each draw of it counts 1 / (draws * probability).
+        stands_for = -np.log(self.draws) - tf.gather(tf.constant(self.log_probs), drawn)
+        weights = tf.concat([tf.zeros(self.common), stands_for], axis=0)
+        logits = tf.cast(tf.matmul(hidden, kernel[:number], transpose_b=True), tf.float32) + bias[:number] + weights
+        # The target's own logit is added below with weight 1, so it is left out of the sample.
+        logits = tf.where(others == flat[:, None], -np.inf, logits)
+        sums = tf.reduce_logsumexp(tf.concat([logits, own[:, None]], axis=1), axis=1)
+        counted = tf.cast(flat != START, tf.float32)
+        return tf.reduce_sum((sums - own) * counted), tf.reduce_sum(counted)
+
+    def _drawn(self, seed: DropoutSeed) -> Tensor:
+        """Return drawn ids, counted from the first id after the common ones.
+
+        The probabilities are divided into as many equal parts as there are draws, and one id is drawn from each part.
+        """
+        ends = np.cumsum(np.exp(self.log_probs.astype(np.float64))).astype(np.float32)
+        # 24 bits, because float32 holds that many exactly. A product, because XLA rounds a quotient differently.
+        bits = tf.bitwise.right_shift(tf.bitcast(random_bits((self.draws,), seed), tf.uint32), 8)
+        within = tf.cast(tf.cast(bits, tf.int32), tf.float32) * 2.0**-24
+        thrown = (tf.range(self.draws, dtype=tf.float32) + within) * np.float32(1 / self.draws)
+        places = tf.searchsorted(tf.constant(ends), thrown, side="right")
+        return tf.minimum(places, len(self.log_probs) - 1)

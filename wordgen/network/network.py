@@ -1,0 +1,267 @@
+"""The network in Keras: an embedding, stacked recurrent layers with an explicit state, and an output.
+
+    hidden, state = network(ids, state)
+    logits = network.logits(hidden)
+
+The caller passes the state in and gets the new state back. No layer keeps anything between two calls. Dropout is drawn
+from a random seed that the caller also passes in. So a step can be repeated to the bit, and no layer hides any
+randomness.
+"""
+
+from contextlib import nullcontext
+from typing import Any, Literal
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from wordgen.model.architecture import NO_DROPOUT, Architecture, DropoutSettings
+from wordgen.model.bundle import Weights
+from wordgen.network import Tensor
+from wordgen.network.recurrence import recurrent_layer
+
+State = tuple[tuple[Tensor, ...], ...]
+DropoutSeed = Tensor  # two integers
+
+_LAYERS = {"lstm": keras.layers.LSTM, "gru": keras.layers.GRU, "rnn": keras.layers.SimpleRNN}
+
+
+class Network(keras.layers.Layer):
+    """The embedding, the recurrent layers and the output of a model."""
+
+    def __init__(
+        self,
+        architecture: Architecture,
+        *,
+        dropout: DropoutSettings = NO_DROPOUT,
+        random_seed: int = 0,
+        precision: Literal["float32", "bfloat16"] = "float32",
+        own_layers: bool | None = None,
+    ) -> None:
+        """Build the network with random initial weights.
+
+        `own_layers` selects the recurrent layers: those of recurrence.py, or those of Keras. By default, the layers of
+        Keras are used only on GPUs, where they run on cuDNN.
+        """
+        # Weights are always float32. With bfloat16, only the computations use the shorter type.
+        policy = keras.DTypePolicy("mixed_bfloat16" if precision == "bfloat16" else "float32")
+        super().__init__(name="network", dtype=policy)
+        self.architecture = architecture
+        self.dropout = dropout
+        self._own_layers = not tf.config.get_visible_devices("GPU") if own_layers is None else own_layers
+        seeds = np.random.SeedSequence(random_seed).generate_state(2 * architecture.layers + 3).tolist()
+        self._add_layers(architecture, policy, seeds)
+        self._add_output(architecture, policy, seeds)
+        self._build_parts()
+
+    def _add_layers(self, architecture: Architecture, policy: keras.DTypePolicy, seeds: list[int]) -> None:
+        """Make the embedding and the recurrent layers. Each initializer takes the last of the random seeds."""
+        self.embedding = keras.layers.Embedding(
+            architecture.vocabulary_size,
+            architecture.embedding,
+            embeddings_initializer=_word_vectors(seeds.pop(), tied=architecture.tied),
+            dtype=policy,
+            name="embedding",
+        )
+        self.recurrent = [
+            _LAYERS[architecture.cell](
+                units,
+                return_sequences=True,
+                return_state=True,
+                kernel_initializer=_kernel_initializer(seeds.pop()),
+                recurrent_initializer=keras.initializers.Orthogonal(seed=seeds.pop()),
+                dtype=policy,
+                name=f"layer_{number}",
+            )
+            for number, units in enumerate(architecture.widths, start=1)
+        ]
+
+    def _add_output(self, architecture: Architecture, policy: keras.DTypePolicy, seeds: list[int]) -> None:
+        """Make the projection, if there is one, and the weights and biases of the output."""
+        self.projection = None
+        if architecture.projected:
+            self.projection = keras.layers.Dense(
+                architecture.embedding,
+                use_bias=False,
+                kernel_initializer=_glorot(seeds.pop()),
+                dtype=policy,
+                name="projection",
+            )
+        self.output_kernel = None
+        if not architecture.tied:
+            self.output_kernel = self.add_weight(
+                shape=(architecture.vocabulary_size, architecture.widths[-1]),
+                initializer=_glorot(seeds.pop()),
+                name="output_kernel",
+            )
+        self.output_bias = self.add_weight(
+            shape=(architecture.vocabulary_size,), initializer="zeros", name="output_bias"
+        )
+
+    def _build_parts(self) -> None:
+        self.embedding.build((None, None))
+        widths = self.architecture.widths
+        for layer, below in zip(self.recurrent, (self.architecture.embedding, *widths), strict=False):
+            layer.build((None, None, below))
+        if self.projection is not None:
+            self.projection.build((None, None, widths[-1]))
+        self.built = True
+
+    def call(self, ids: Tensor, state: State, dropout_seed: DropoutSeed | None = None) -> tuple[Tensor, State]:
+        """Return the outputs of the last layer, `(batch, time, units)`, and the state after the last token.
+
+        `ids` has the shape `(batch, time)`. Dropout is applied only if a dropout seed is given, as in training.
+        """
+        masks = DropoutMasks(self.dropout, self.architecture.layers, dropout_seed)
+        hidden = masks.values(masks.words(self.embedding(ids), ids, self.architecture.vocabulary_size), 0)
+        after: list[tuple[Tensor, ...]] = []
+        for number, (layer, vectors) in enumerate(zip(self.recurrent, state, strict=True), start=1):
+            recurrent_kernel = masks.recurrent_weights(layer.cell.recurrent_kernel, number)
+            hidden, new_vectors = self._through(layer, hidden, vectors, recurrent_kernel)
+            after.append(new_vectors)
+            hidden = masks.values(hidden, number)
+        return hidden, tuple(after)
+
+    def _through(
+        self, layer: Any, hidden: Tensor, state: tuple[Tensor, ...], recurrent_kernel: Tensor
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Return the outputs of a layer and its last state, computed with the given recurrent kernel."""
+        cell = layer.cell
+        if self._own_layers:
+            kernels = [tf.cast(kernel, self.compute_dtype) for kernel in (cell.kernel, recurrent_kernel)]
+            weights = (*kernels, tf.cast(cell.bias, tf.float32))
+            return recurrent_layer(self.architecture.cell, hidden, tuple(state), weights)
+        own = recurrent_kernel is cell.recurrent_kernel
+        with nullcontext() if own else keras.StatelessScope([(cell.recurrent_kernel, recurrent_kernel)]):
+            hidden, *last = layer(hidden, initial_state=list(state))
+        return hidden, tuple(last)
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Return the float32 logits of all tokens of the vocabulary, `(batch, time, vocabulary)`."""
+        hidden = self.projected(hidden)
+        products = tf.matmul(hidden, tf.cast(self.output_weights, hidden.dtype), transpose_b=True)
+        return tf.cast(products, tf.float32) + tf.cast(self.output_bias, tf.float32)
+
+    @property
+    def output_weights(self) -> Tensor:
+        """The variable with the output weights, one row for each token."""
+        return self.embedding.embeddings if self.output_kernel is None else self.output_kernel
+
+    def projected(self, hidden: Tensor) -> Tensor:
+        """Return the hidden values with the width of the output weights. Without a projection they are unchanged."""
+        return hidden if self.projection is None else self.projection(hidden)
+
+    def output_rows(self, ids: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the output weights of the given tokens, one row for each, and their biases."""
+        kernel = tf.gather(self.output_weights, ids)
+        return tf.cast(kernel, self.compute_dtype), tf.gather(tf.cast(self.output_bias, tf.float32), ids)
+
+    def zero_state(self, rows: int) -> State:
+        states = self.architecture.states
+        return tuple((tf.zeros((rows, units), self.compute_dtype),) * states for units in self.architecture.widths)
+
+    def variables_by_name(self) -> dict[str, Tensor]:
+        """Return every variable by the name that architecture.py gives it."""
+        named = {"embedding": self.embedding.embeddings, "output/bias": self.output_bias}
+        for layer in self.recurrent:
+            cell = layer.cell
+            named[f"{layer.name}/kernel"] = cell.kernel
+            named[f"{layer.name}/recurrent_kernel"] = cell.recurrent_kernel
+            named[f"{layer.name}/bias"] = cell.bias
+        if self.projection is not None:
+            named["projection/kernel"] = self.projection.kernel
+        if self.output_kernel is not None:
+            named["output/kernel"] = self.output_kernel
+        return {name: named[name] for name in self.architecture.weight_shapes()}
+
+    def to_weights(self) -> Weights:
+        return {name: np.asarray(variable, np.float32) for name, variable in self.variables_by_name().items()}
+
+    def set_weights_by_name(self, weights: Weights) -> None:
+        """Set all weights. Raise ValueError if a shape is wrong."""
+        for name, variable in self.variables_by_name().items():
+            variable.assign(_checked(weights[name], variable.shape))
+
+
+class DropoutMasks:
+    """The dropout masks of one step. One seed determines all of them. Without a seed, nothing is dropped."""
+
+    def __init__(self, settings: DropoutSettings, layers: int, seed: DropoutSeed | None) -> None:
+        self._settings = settings
+        self._layers = layers
+        self._seed = seed
+
+    def values(self, values: Tensor, place: int) -> Tensor:
+        """Drop some of the values after `place` layers. With locked dropout, all tokens of a row share one mask."""
+        rate = self._settings.place_rate(place, self._layers)
+        whole_step = (tf.shape(values)[0], 1, values.shape[-1]) if self._settings.locked_dropout else None
+        return self._dropped(values, rate, place, whole_step)
+
+    def words(self, vectors: Tensor, ids: Tensor, vocabulary_size: int) -> Tensor:
+        """Drop the vectors of some words, at all positions where these words occur in the batch."""
+        if self._seed is None or self._settings.word_dropout == 0:
+            return vectors
+        kept = self._dropped(tf.ones(vocabulary_size, vectors.dtype), self._settings.word_dropout, self._layers + 1)
+        return vectors * tf.gather(kept, ids)[..., None]
+
+    def recurrent_weights(self, kernel: Tensor, number: int) -> Tensor:
+        """Drop some of the recurrent weights of a layer. Without weight drop, return the variable itself."""
+        if self._seed is None or self._settings.weight_drop == 0:
+            return kernel
+        return self._dropped(tf.convert_to_tensor(kernel), self._settings.weight_drop, self._layers + 1 + number)
+
+    def _dropped(self, values: Tensor, rate: float, place: int, shape: Tensor = None) -> Tensor:
+        """Set a share of the values to zero, and scale the others so that the mean stays the same.
+
+        `place` makes the masks of one step differ. `shape` is the shape of the mask, by default that of the values.
+        """
+        if self._seed is None or rate == 0:
+            return values
+        drawn = random_bits(tf.shape(values) if shape is None else shape, fold_in(self._seed, place))
+        # Integers and float32, whatever type the network computes in: bfloat16 is too coarse for a share such as 0.4.
+        kept = tf.cast(drawn >= round(rate * 2**32) - 2**31, tf.float32) / (1 - rate)
+        return tf.cast(tf.cast(values, tf.float32) * kept, values.dtype)
+
+
+def random_bits(shape: Tensor, seed: DropoutSeed) -> Tensor:
+    """Return random 32-bit integers, all equally likely. They are the same on every device, with and without XLA.
+
+    TensorFlow's uniform numbers between 0 and 1 are not the same: XLA derives other numbers from the same bits.
+    """
+    whole: Tensor = None  # no bounds, so all 32 bits are random
+    return tf.random.stateless_uniform(shape, seed, whole, whole, tf.int32, alg="philox")
+
+
+def fold_in(seed: DropoutSeed, number: Tensor) -> DropoutSeed:
+    """Return a new seed that is derived from a seed and a number."""
+    return tf.random.experimental.stateless_fold_in(seed, number, alg="philox")  # pyright: ignore[reportAttributeAccessIssue]
+
+
+# A gate passes about half of a signal. With the usual initial weights, three LSTM layers therefore pass on almost
+# nothing, and for many epochs the network learns word frequencies only. Word vectors of about unit size, and kernels
+# with three times the variance, bring the signal through (docs/experiments.md, 2026-11-20 and 21).
+
+
+def _word_vectors(seed: int, *, tied: bool) -> Any:
+    """Return the initializer of the word vectors.
+
+    Tied word vectors are smaller, because they are also output weights: large ones add noise to the logits of all rare
+    words for many epochs.
+    """
+    size = 0.3 if tied else 1.0
+    return keras.initializers.RandomUniform(-size, size, seed=seed)
+
+
+def _kernel_initializer(seed: int) -> Any:
+    return keras.initializers.VarianceScaling(3.0, "fan_in", "uniform", seed=seed)
+
+
+def _glorot(seed: int) -> Any:
+    return keras.initializers.GlorotUniform(seed=seed)
+
+
+def _checked(array: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.float32]:
+    if tuple(array.shape) != tuple(shape):
+        raise ValueError(f"a weight has the shape {array.shape} instead of {tuple(shape)}")
+    return array

@@ -1,0 +1,184 @@
+"""The task of the study, and the network that learns it: its steps, its accuracy, and the gradient at each time step.
+
+A network reads all digits of a palindrome but the last one, and predicts that one. The last digit is the first one
+again, so the network only has to remember its first input.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from wordgen.network.network import Network, Tensor
+from wordgen.palindromes.settings import DIGITS, Encoding, LearningSettings, StudyRun, architecture_of, first_length
+from wordgen.training.checkpoint import Arrays, check_names
+from wordgen.training.optimizers import OPTIMIZERS
+from wordgen.training.settings import TrainingSettings
+
+Digits = NDArray[np.uint8]
+Part = Literal["train", "valid", "test", "weights"]
+
+_PARTS: dict[Part, int] = {"train": 0, "valid": 1, "test": 2, "weights": 3}
+_VALUES = (np.arange(DIGITS) - (DIGITS - 1) / 2) / np.std(np.arange(DIGITS))
+"""The single input for each digit, with mean 0 and variance 1."""
+
+
+def random_generator(run: StudyRun, part: Part, number: int = 0) -> np.random.Generator:
+    """Return the random generator for a part of a run. For the training set, `number` is the number of the step.
+
+    It follows from the random seed and the length, so all cells are trained on the same palindromes.
+    """
+    return np.random.default_rng((run.random_seed, run.length, _PARTS[part], number))
+
+
+def draw_palindromes(count: int, length: int, generator: np.random.Generator) -> Digits:
+    """Return random palindromes `(count, length)`. In their first half, all digits are equally likely."""
+    half = generator.integers(0, DIGITS, (count, (length + 1) // 2), np.uint8)
+    return np.concatenate([half, half[:, : length // 2][:, ::-1]], axis=1)
+
+
+def inputs_and_targets(palindromes: Digits) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Return all digits but the last ones, `(count, length - 1)`, and the last ones, `(count,)`."""
+    digits = palindromes.astype(np.int32)
+    return digits[:, :-1], digits[:, -1]
+
+
+def encoding_table(encoding: Encoding) -> NDArray[np.float32]:
+    """Return the inputs for each digit, one row per digit: ten inputs, one of which is 1, or a single number."""
+    return (np.eye(DIGITS) if encoding == "one-hot" else _VALUES[:, None]).astype(np.float32)
+
+
+def first_bias(
+    run: StudyRun, bias: NDArray[np.float32], forget_bias: float | None, first_length: int
+) -> NDArray[np.float32]:
+    """Return the bias with which the layer of a run begins. `bias` is the one that Keras gives it.
+
+    The gate that keeps the state (the forget gate of an LSTM, the update gate of a GRU) begins with `forget_bias`. If
+    that is None, each unit draws its own bias (Tallec and Ollivier, 2018, "chrono initialization"): a gate of 1 - 1/T
+    keeps a state for about T time steps, and T is drawn evenly from 2 to the length. The input gate of an LSTM then
+    begins at 1/T, with T from 2 to `first_length`. A GRU has one gate for both, and its T also goes up to
+    `first_length` only. A plain RNN has no gates, so its bias does not change.
+    """
+    if run.cell == "rnn":
+        return bias
+    units = bias.shape[-1] // (4 if run.cell == "lstm" else 3)
+    begun = bias.copy()
+    draws = random_generator(run, "weights").random(units)
+    keep, write = (np.log(1 + draws * max(1, length - 2)) for length in (run.length, first_length))
+    if run.cell == "gru":
+        begun[0, :units] = write if forget_bias is None else forget_bias
+        return begun
+    begun[units : 2 * units] = keep if forget_bias is None else forget_bias
+    if forget_bias is None:
+        begun[:units] = -write
+    return begun
+
+
+_ENCODING = "embedding"
+"""The variable with the inputs for each digit. It is not trained."""
+_MEASURED_AT_ONCE = 64
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Means over palindromes."""
+
+    loss: float
+    """The loss of the last digit, in nats."""
+    accuracy: float
+    gradient_norm: float = 0.0
+    """The global norm of the gradient of a step, before it was clipped. 0 for a measurement without a step."""
+
+
+class Trainer:
+    """Trains the network of `wordgen train`, with one layer, to predict the last digit."""
+
+    def __init__(self, run: StudyRun, settings: LearningSettings) -> None:
+        self._rate = settings.learning_rate
+        self.network = Network(architecture_of(run.cell, settings), random_seed=run.random_seed)
+        variables = self.network.variables_by_name()
+        variables.pop(_ENCODING).assign(encoding_table(settings.encoding))
+        bias = variables["layer_1/bias"]
+        bias.assign(first_bias(run, np.asarray(bias), settings.forget_bias, first_length(run, settings)))
+        self._weights = {name: variable.value for name, variable in variables.items()}
+        updates = TrainingSettings(optimizer=settings.optimizer, clip=settings.clip)
+        self._optimizer = OPTIMIZERS[settings.optimizer](updates, self._weights)
+        inputs = None if settings.curriculum else run.length - 1  # a graph for one length can be unrolled
+        self._step = _graph(self._train, settings.batch_size, inputs)
+        self._measurement = _graph(self._measure, _MEASURED_AT_ONCE, run.length - 1)
+
+    def step(self, palindromes: Digits) -> Measured:
+        """Update the weights with one batch, and return its means before the update."""
+        loss, accuracy, norm = self._step(*inputs_and_targets(palindromes)).numpy().tolist()
+        return Measured(loss, accuracy, norm)
+
+    def measure(self, palindromes: Digits) -> Measured:
+        """Return the means over palindromes, whose number must be a multiple of 64."""
+        batches = np.split(palindromes, len(palindromes) // _MEASURED_AT_ONCE)
+        means = np.stack([self._measurement(*inputs_and_targets(batch)).numpy() for batch in batches])
+        return Measured(*means.mean(axis=0, dtype=np.float64).tolist())
+
+    def gradient_norms(self, palindromes: Digits) -> NDArray[np.float64]:
+        """Return how much the loss changes with the state after each input, `(length - 1,)`.
+
+        This is the norm of the gradient of a palindrome's loss with respect to the whole state (hidden and cell state
+        of an LSTM together), as the mean over the palindromes.
+        """
+        inputs, targets = inputs_and_targets(palindromes)
+        with tf.GradientTape() as tape:
+            state, states = self.network.zero_state(len(inputs)), []
+            for digit in np.split(inputs, inputs.shape[1], axis=1):
+                _, state = self.network(tf.constant(digit), state)
+                states.append(state[0])
+            loss = tf.reduce_sum(_losses(self.network.logits(states[-1][0]), tf.constant(targets)))
+        zero: Any = tf.UnconnectedGradients.ZERO  # the last cell state of an LSTM does not change the loss
+        gradients: Any = tape.gradient(loss, states, unconnected_gradients=zero)
+        squares = [sum(np.sum(np.square(part, dtype=np.float64), axis=1) for part in each) for each in gradients]
+        return np.sqrt(np.stack(squares)).mean(axis=1)
+
+    def snapshot(self) -> dict[str, NDArray[Any]]:
+        """Return the trained weights and the values of the optimizer, for a checkpoint."""
+        return {name: np.array(variable) for name, variable in self._variables().items()}
+
+    def restore(self, snapshot: Arrays) -> None:
+        """Set all values of a snapshot. Raise BundleError if it belongs to another network."""
+        variables = self._variables()
+        check_names(snapshot, {name: tuple(variable.shape) for name, variable in variables.items()})
+        for name, variable in variables.items():
+            variable.assign(snapshot[name])
+
+    def _variables(self) -> Mapping[str, Tensor]:
+        weights = {f"weights/{name}": weight for name, weight in self._weights.items()}
+        return weights | {f"optimizer/{name}": slot for name, slot in self._optimizer.slots.items()}
+
+    def _train(self, inputs: Tensor, targets: Tensor) -> Tensor:
+        with tf.GradientTape() as tape:
+            losses, right = self._answer(inputs, targets)
+            loss = tf.reduce_mean(losses)
+        gradients: Any = tape.gradient(loss, self._weights)
+        norm = self._optimizer.move(gradients, tf.constant(self._rate))
+        return tf.stack([loss, tf.reduce_mean(right), norm])
+
+    def _measure(self, inputs: Tensor, targets: Tensor) -> Tensor:
+        losses, right = self._answer(inputs, targets)
+        return tf.stack([tf.reduce_mean(losses), tf.reduce_mean(right)])
+
+    def _answer(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the loss of each palindrome, and 1 if its most probable digit is right, else 0."""
+        hidden, _ = self.network(inputs, self.network.zero_state(inputs.shape[0]))
+        logits = self.network.logits(hidden[:, -1])
+        most_probable = tf.argmax(logits, axis=-1, output_type=tf.int32)
+        return _losses(logits, targets), tf.cast(most_probable == targets, tf.float32)
+
+
+def _graph(function: Callable[[Tensor, Tensor], Tensor], rows: int, inputs: int | None) -> Any:
+    """Return a graph for `rows` palindromes. `inputs` is the number of digits to read, None if it varies."""
+    signature = [tf.TensorSpec((rows, inputs), tf.int32), tf.TensorSpec((rows,), tf.int32)]
+    return tf.function(function, input_signature=signature)
+
+
+def _losses(logits: Tensor, targets: Tensor) -> Tensor:
+    return tf.nn.sparse_softmax_cross_entropy_with_logits(labels=targets, logits=logits)

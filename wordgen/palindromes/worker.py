@@ -1,0 +1,198 @@
+"""A worker: a process that trains the runs of a study, one after another. This module has both of its sides.
+
+A worker reads jobs from standard input and writes events to standard output, both as JSON lines. When its standard
+input ends, it saves a checkpoint and exits. Before TensorFlow is imported there is nothing to save, and it exits at
+once. The study, which starts the workers, does not import TensorFlow.
+"""
+
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TextIO
+
+from wordgen.child_process import environment_with, python_command
+from wordgen.errors import EXIT_OK, WordgenError
+from wordgen.files import as_storage_error, make_folder
+from wordgen.palindromes.results import Limits, Point, Progress, RunObserver
+from wordgen.palindromes.settings import LearningSettings, StudyRun
+from wordgen.run.lock import taking_over
+from wordgen.typed_json import from_json, to_json
+
+_SECONDS_BETWEEN_STEPS = 0.3
+
+EventKind = Literal["begun", "step", "point", "warning", "ended", "stopped", "failed", "left"]
+
+
+@dataclass(frozen=True)
+class Job:
+    """A run for a worker to train."""
+
+    run: StudyRun
+    settings: LearningSettings
+    folder: str
+    limits: Limits
+
+
+@dataclass(frozen=True)
+class Event:
+    """What a worker reports about its run. The event "left" says that the process of the worker has ended."""
+
+    kind: EventKind
+    step: int | None = None
+    accuracy: float | None = None
+    """On the validation set, for the event "point"."""
+    sentence: str = ""
+    """A warning, or why the run failed."""
+
+
+Events = queue.SimpleQueue["tuple[Worker, Event]"]
+
+
+class Worker:
+    """A worker process. Its events go into a queue that all workers share."""
+
+    def __init__(self, log: Path, threads: int, events: Events) -> None:
+        """Start the process. Its error messages go into the log. Raises StorageError if that cannot be written."""
+        make_folder(log.parent)
+        self.log = log
+        with as_storage_error(log), log.open("ab") as errors:
+            self._process = subprocess.Popen(
+                python_command("from wordgen.palindromes.worker import main; main()"),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                env=environment_with(threads),
+                process_group=0,  # only the study receives Ctrl-C, and lets the workers save
+            )
+        threading.Thread(target=self._listen, args=(events,), daemon=True).start()
+
+    def begin(self, job: Job) -> None:
+        """Give the worker a run to train."""
+        assert self._process.stdin is not None
+        with suppress(OSError, ValueError):  # the process has ended, and an event says so
+            self._process.stdin.write(json.dumps(to_json(job)).encode() + b"\n")
+            self._process.stdin.flush()
+
+    def leave(self) -> None:
+        """Ask the worker to finish its step, save a checkpoint and exit."""
+        assert self._process.stdin is not None
+        with suppress(OSError):
+            self._process.stdin.close()
+
+    def kill(self) -> None:
+        """End the process at once. Its last checkpoint stays."""
+        self._process.kill()
+
+    @property
+    def complaint(self) -> str:
+        """Why the process has ended, in a few words."""
+        code = self._process.returncode
+        how = f"was killed by signal {-code}" if code is not None and code < 0 else f"left with exit code {code}"
+        return f"its process {how}; see {self.log}"
+
+    def _listen(self, events: Events) -> None:
+        assert self._process.stdout is not None
+        with self._process.stdout as lines:
+            for line in lines:
+                with suppress(ValueError):
+                    events.put((self, from_json(Event, json.loads(line), "the event")))
+        self._process.wait()
+        self.leave()  # closes the pipe, also if the process was killed
+        events.put((self, Event("left")))
+
+
+class EventWriter(RunObserver):
+    """Writes the progress of a run as events."""
+
+    def __init__(self, output: TextIO) -> None:
+        self._output = output
+        self._wrote_step = 0.0
+
+    def begun(self, progress: Progress) -> None:
+        self.write(Event("begun", step=progress.step))
+
+    def stepped(self, progress: Progress) -> None:
+        if time.monotonic() - self._wrote_step > _SECONDS_BETWEEN_STEPS:
+            self._wrote_step = time.monotonic()
+            self.write(Event("step", step=progress.step))
+
+    def measured(self, point: Point) -> None:
+        self.write(Event("point", step=point.step, accuracy=point.valid_accuracy))
+
+    def warned(self, sentence: str) -> None:
+        self.write(Event("warning", sentence=sentence))
+
+    def write(self, event: Event) -> None:
+        print(json.dumps(to_json(event)), file=self._output, flush=True)
+
+
+class JobReader:
+    """Reads jobs from a stream, in a thread of its own."""
+
+    def __init__(self, source: TextIO, leave: Callable[[], None]) -> None:
+        """`leave` is called at the end of the stream if `start` has not been called by then."""
+        self._source, self._leave = source, leave
+        self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._started, self._ended = threading.Event(), threading.Event()
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def start(self) -> None:
+        """From now on, the end of the stream only sets `ended`."""
+        self._started.set()
+
+    def ended(self) -> bool:
+        """Return whether the stream has ended, so that the worker is to save and exit."""
+        return self._ended.is_set()
+
+    def next(self) -> Job | None:
+        """Wait for the next job. Return None at the end of the stream."""
+        line = self._lines.get()
+        return None if line is None or self.ended() else from_json(Job, json.loads(line), "the job")
+
+    def _read(self) -> None:
+        for line in self._source:
+            self._lines.put(line)
+        self._ended.set()
+        self._lines.put(None)
+        if not self._started.is_set():
+            self._leave()
+
+
+def main() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the study receives Ctrl-C, and ends the standard input
+    events = EventWriter(os.fdopen(os.dup(1), "w", encoding="utf-8"))
+    os.dup2(2, 1)  # only events go to standard output; anything else that is printed goes to the log
+    jobs = JobReader(sys.stdin, lambda: os._exit(EXIT_OK))
+    import wordgen.palindromes.run  # noqa: F401 - imports TensorFlow, which takes seconds
+
+    jobs.start()
+    while (job := jobs.next()) is not None:
+        train(job, events, jobs.ended)
+
+
+def train(job: Job, events: EventWriter, stopped: Callable[[], bool]) -> None:
+    """Train a run until it ends, or until `stopped` returns True. An error is reported as an event."""
+    from wordgen.palindromes.run import PalindromeRun  # imports TensorFlow
+
+    folder = Path(job.folder)
+    try:
+        make_folder(folder)
+        with taking_over(folder):
+            result = PalindromeRun(job.run, job.settings, folder, events).train(job.limits, stopped)
+        events.write(Event("stopped" if result is None else "ended"))
+    except WordgenError as error:
+        events.write(Event("failed", sentence=str(error)))
+    except Exception as error:
+        traceback.print_exc()
+        sentence = f"something in wordgen itself went wrong ({type(error).__name__}: {error})"
+        events.write(Event("failed", sentence=sentence))

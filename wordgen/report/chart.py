@@ -1,0 +1,167 @@
+"""The geometry of a chart: curves by epoch, horizontal lines to compare them with, and one marked point.
+
+The template draws it. The numbers are outside the frame and the names are in a legend below, so that no text covers a
+curve.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby, pairwise
+from typing import TypeVar
+
+Point = tuple[float, float]
+"""An epoch and a perplexity, or x and y in the drawing."""
+Item = TypeVar("Item")
+
+WIDTH, HEIGHT = 720, 400
+LEFT, RIGHT, TOP, BOTTOM = 88, 688, 44, 334
+"""The edges of the frame, in the units of the drawing."""
+MOST_TICKS = 8
+_GREATEST = 1e100
+"""Perplexities from this value on are not drawn."""
+_MOST_DOTS = 50
+"""A curve with more points than this has no dots."""
+_ROOM = 0.05
+"""The share of an axis that stays free above and below the values (of its logarithm, if the axis is logarithmic)."""
+_FAR_APART = 4.0
+"""If the ratio of the largest to the smallest value is at least this, the axis is logarithmic."""
+
+
+@dataclass(frozen=True)
+class Axis:
+    """An axis: maps the values from `low` to `high` to positions from 0 to 1. `ticks` are the values with a label."""
+
+    low: float
+    high: float
+    logarithmic: bool
+    ticks: tuple[float, ...]
+
+    def place(self, value: float) -> float:
+        if self.logarithmic:
+            return math.log(value / self.low) / math.log(self.high / self.low)
+        return (value - self.low) / (self.high - self.low)
+
+
+@dataclass(frozen=True)
+class Tick:
+    at: float
+    shown: str
+
+
+@dataclass(frozen=True)
+class Curve:
+    kind: str
+    """The CSS class of the curve."""
+    pieces: tuple[tuple[Point, ...], ...]
+    """The pieces of the curve. Between them are gaps for values that cannot be drawn."""
+    dots: bool
+
+
+@dataclass(frozen=True)
+class Level:
+    kind: str
+    y: float
+
+
+@dataclass(frozen=True)
+class Chart:
+    x_ticks: tuple[Tick, ...]
+    y_ticks: tuple[Tick, ...]
+    logarithmic: bool
+    curves: tuple[Curve, ...]
+    levels: tuple[Level, ...]
+    marked: Point | None
+
+
+def chart(curves: Mapping[str, Sequence[Point]], levels: Mapping[str, float], marked: Point | None) -> Chart:
+    """Return a chart of curves and levels, which are given by their CSS classes, and of one marked point."""
+    levels = {kind: value for kind, value in levels.items() if _can_be_drawn(value)}
+    values = [value for points in curves.values() for _, value in points if _can_be_drawn(value)]
+    epochs = axis_from_zero(max(epoch for points in curves.values() for epoch, _ in points))
+    perplexities = axis_around([*values, *levels.values()] or [1.0])
+
+    def x(epoch: float) -> float:
+        return round(LEFT + epochs.place(epoch) * (RIGHT - LEFT), 1)
+
+    def y(value: float) -> float:
+        return round(BOTTOM - perplexities.place(value) * (BOTTOM - TOP), 1)
+
+    def drawn(kind: str, points: Sequence[Point]) -> Curve:
+        pieces = tuple(tuple((x(epoch), y(value)) for epoch, value in piece) for piece in _unbroken(points))
+        return Curve(kind, pieces, dots=len(points) <= _MOST_DOTS)
+
+    return Chart(
+        x_ticks=tuple(Tick(x(epoch), shown_tick(epoch)) for epoch in epochs.ticks),
+        y_ticks=tuple(Tick(y(value), shown_tick(value)) for value in perplexities.ticks),
+        logarithmic=perplexities.logarithmic,
+        curves=tuple(drawn(kind, points) for kind, points in curves.items()),
+        levels=tuple(Level(kind, y(value)) for kind, value in levels.items()),
+        marked=(x(marked[0]), y(marked[1])) if marked is not None and _can_be_drawn(marked[1]) else None,
+    )
+
+
+def thinned(items: Sequence[Item], most: int, kept: Item | None) -> list[Item]:
+    """Return all items, or if there are more than `most`, every n-th one, and also the last one and `kept`."""
+    every = -(-len(items) // most)
+    last = len(items) - 1
+    return [each for at, each in enumerate(items) if at % every == 0 or at == last or each is kept]
+
+
+def _can_be_drawn(value: float) -> bool:
+    return 0 < value < _GREATEST
+
+
+def _unbroken(points: Sequence[Point]) -> Iterator[list[Point]]:
+    for can_be_drawn, piece in groupby(points, key=lambda point: _can_be_drawn(point[1])):
+        if can_be_drawn:
+            yield list(piece)
+
+
+def axis_from_zero(last: float) -> Axis:
+    """Return an axis from 0 to `last` whose ticks are whole numbers, for epochs."""
+    return Axis(0.0, last, False, _even_ticks(0.0, last, least_step=1.0))
+
+
+def axis_around(values: list[float]) -> Axis:
+    """Return an axis for positive values with some room at both ends. It is logarithmic if they are far apart."""
+    least, greatest = min(values), max(values)
+    if greatest / least >= _FAR_APART:
+        room = (greatest / least) ** _ROOM
+        low, high = least / room, greatest * room
+        return Axis(low, high, True, _tenfold_ticks(low, high))
+    room = _ROOM * (greatest - least) or _ROOM * greatest
+    low, high = least - room, greatest + room
+    return Axis(low, high, False, _even_ticks(low, high))
+
+
+def shown_tick(value: float) -> str:
+    if value >= 1e6 or 0 < value < 1e-3:
+        digits, power = f"{value:.0e}".split("e")
+        return f"{digits}e{int(power)}"
+    return f"{value:,.10g}"
+
+
+def _even_ticks(low: float, high: float, least_step: float = 0.0) -> tuple[float, ...]:
+    """Return at most `MOST_TICKS + 1` ticks, at equal steps of 1, 2 or 5 times a power of ten."""
+    rough = max((high - low) / MOST_TICKS, least_step)
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next(times * power for times in (1, 2, 5, 10, 20) if times * power >= rough * (1 - 1e-9))
+    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    return tuple(round(number * step, 12) for number in range(first, last + 1))
+
+
+def _tenfold_ticks(low: float, high: float) -> tuple[float, ...]:
+    """Return ticks for a logarithmic axis.
+
+    For each power of ten, take as many multiples of it as leave enough room between two ticks. If there is not even
+    room for all powers of ten, take every n-th power.
+    """
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    least_ratio = (high / low) ** (1 / MOST_TICKS)
+    for digits in ((1, 1.5, 2, 3, 4, 5, 6, 8), (1, 2, 3, 4, 6, 8), (1, 2, 4, 6), (1, 2, 5), (1, 3), (1,)):
+        ticks = [digit * 10.0**power for power in powers for digit in digits if low <= digit * 10.0**power <= high]
+        if all(above / below >= least_ratio for below, above in pairwise(ticks)):
+            return tuple(ticks)
+    every = math.ceil(len(powers) / MOST_TICKS)
+    return tuple(10.0**power for power in powers[::every] if low <= 10.0**power <= high)

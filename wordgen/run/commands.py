@@ -1,0 +1,214 @@
+"""The commands that wordgen suggests or records. They are quoted for a shell, so that a user can copy them."""
+
+import shlex
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import MISSING, fields
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from wordgen.corpus.settings import CorpusSettings
+from wordgen.evaluation.settings import EvaluationSettings
+from wordgen.generation.settings import WHOLE_PIECE
+from wordgen.run.names import SAVED_MODELS, models_folder
+from wordgen.run.settings import AUTO, NO_RECIPE, TrainSettings, decides, names_of
+from wordgen.settings import Settings, flag_name
+
+if TYPE_CHECKING:
+    from wordgen.evaluation.verdict import Finding
+
+TRY = "python -m wordgen"
+"""The beginning of each command. It works in a checkout and with an installed wordgen."""
+
+_OF_ONE_RUN = names_of("run", "device") | {"recipe"}
+
+
+def training_command(
+    settings: TrainSettings, changes: Mapping[str, object] | None = None, *, as_computed: bool = False
+) -> str:
+    """Return the command that trains a new run with these settings, except for `changes`.
+
+    Name and devices are left out, because a new run has its own. With `as_computed`, the command has the precision
+    (float32 or bfloat16), too, because another machine may choose another one.
+    """
+    values = {**settings.to_mapping(), **(changes or {})}
+    left_out = _OF_ONE_RUN if as_computed else _OF_ONE_RUN | {"precision"}
+    return _command("train", *_every_flag(settings, values, left_out))
+
+
+def training_arguments(settings: TrainSettings, run: str) -> list[str]:
+    """Return the command-line arguments that begin a run of this name with these settings and without a recipe.
+
+    They contain every setting that differs from its default, except for those of the devices.
+    """
+    flags = _every_flag(settings, settings.to_mapping(), _OF_ONE_RUN)
+    return ["train", *models_flag(), *flag_words("--name", run), *flags]
+
+
+def resuming_arguments(run: str) -> list[str]:
+    return ["train", *models_flag(), *flag_words("--resume", run)]
+
+
+def first_training(command: str = f"{TRY} train") -> str:
+    """Return the command for users who have not trained anything yet. `command` is its beginning."""
+    return shlex.join([*command.split(), *models_flag(), "--corpus", "lotr"])
+
+
+def models_flag() -> list[str]:
+    """Return the flag `--models` with its folder, or nothing if runs are in saved_models."""
+    folder = models_folder()
+    return [] if folder == SAVED_MODELS else flag_words("--models", folder)
+
+
+def sweeping_command(sweep: str, name: str | None = None) -> str:
+    path = f"./{sweep}" if sweep.startswith("-") else sweep
+    return _command("sweep", path, *([] if name is None else flag_words("--name", name)))
+
+
+def palindromes_command(settings: Settings) -> str:
+    """Return the command for a study of palindromes with these settings."""
+    return _command("palindromes", *_flags(settings, settings.to_mapping(), frozenset()))
+
+
+def resuming_command(run: str, epochs: int | None = None) -> str:
+    return _command("train", *flag_words("--resume", run), *([] if epochs is None else flag_words("--epochs", epochs)))
+
+
+def writing_command(model: str, seed: str | None = None, *, music: bool = False) -> str:
+    """Return the command that writes with a model. A model of music (`music`) writes a whole piece without a prompt."""
+    flags = WHOLE_PIECE if music else () if seed is None else flag_words("--seed", seed)
+    return _command("generate", *flag_words("--model", model), *flags)
+
+
+def evaluating_command(model: str, **asked: int | bool | None) -> str:
+    """Return the command that evaluates a model. Settings that have their default values are left out."""
+    changed = {name: value for name, value in asked.items() if value != getattr(EvaluationSettings, name)}
+    flags = chain.from_iterable(
+        [flag_name(name)] if value is True else flag_words(flag_name(name), value) for name, value in changed.items()
+    )
+    return _command("evaluate", *(flag_words("--model", model) if model.startswith("-") else [model]), *flags)
+
+
+def listing_command(sweep: str) -> str:
+    return _command("runs", "list", *_named(sweep))
+
+
+def showing_command(run: str) -> str:
+    return _command("runs", "show", *_named(run))
+
+
+def comparing_command(runs: Iterable[str]) -> str:
+    return _command("runs", "compare", *_named(*runs))
+
+
+def removing_command(run: str) -> str:
+    return _command("runs", "rm", *_named(run))
+
+
+def flag_words(flag: str, value: object) -> list[str]:
+    """Return a flag with its value or values.
+
+    If a value begins with a dash, the result is `--flag=value`, so that the value is not read as another flag.
+    """
+    values = [str(each) for each in (value if isinstance(value, list | tuple) else (value,))]
+    if any(each.startswith("-") for each in values):
+        return [f"{flag}={each}" for each in values]
+    return [flag, *values]
+
+
+def _named(*names: str) -> list[str]:
+    """Return arguments that have no flag, with `--` before them if one of them begins with a dash."""
+    return ["--", *names] if any(name.startswith("-") for name in names) else list(names)
+
+
+def _command(verb: str, *words: str) -> str:
+    return f"{TRY} {shlex.join([verb, *models_flag(), *words])}"
+
+
+def commands_about(
+    run: str,
+    settings: TrainSettings,
+    seed: str | None,
+    *,
+    music: bool,
+    can_be_resumed: bool,
+    has_model: bool,
+    evaluation: Mapping[str, int | bool | None] | None = None,
+) -> Iterator[tuple[str, str]]:
+    """Yield what a user can do with a run, in words, with the command for it.
+
+    `seed` is the prompt to write with. `music` says whether the model writes music. `evaluation` has the settings with
+    which the run was evaluated.
+    """
+    yield "Train this model again", training_command(settings, as_computed=True)
+    if can_be_resumed:
+        yield "Continue this run", resuming_command(run)
+    if has_model:
+        yield "Write text with it", writing_command(run, seed, music=music)
+        yield "Measure how good it is", evaluating_command(run, **(evaluation or {}))
+
+
+def command_to_try(
+    found: "Finding | None",
+    settings: TrainSettings | None,
+    model: str,
+    *,
+    music: bool,
+    can_go_on: bool,
+    bad: bool = False,
+) -> str:
+    """Return the command that a verdict suggests.
+
+    Without a suggestion, return the command that writes with the model, or for a bad model one that may make it better.
+    """
+    if settings is None or (found is None and not bad):
+        return writing_command(model, music=music)
+    if found is None:
+        return _improving_command(settings, model, can_go_on=can_go_on)
+    if found.fit == "undertrained" and can_go_on:
+        return resuming_command(model, found.changes["epochs"])
+    return training_command(settings, found.changes)
+
+
+def _improving_command(settings: TrainSettings, model: str, *, can_go_on: bool) -> str:
+    """Return the command that may improve a bad model if the curves suggest no change.
+
+    The command trains with the recipe for the text. If the run had a recipe already, the command trains for longer.
+    """
+    if settings.recipe in (None, NO_RECIPE):
+        of_the_text = {each.name for each in fields(CorpusSettings)}
+        usual = {each.name: each.default for each in fields(settings) if each.name not in of_the_text}
+        flags = _flags(settings, {**settings.to_mapping(), **usual}, _OF_ONE_RUN | {"precision"})
+        return _command("train", *flags, flag_name("recipe"), AUTO)
+    longer = settings.longer()
+    if can_go_on and "epochs" in longer:
+        return resuming_command(model, int(longer["epochs"]))
+    return training_command(settings, longer)
+
+
+def _every_flag(settings: TrainSettings, values: Mapping[str, object], left_out: frozenset[str]) -> Iterator[str]:
+    """Yield the flags for all settings that differ from their defaults.
+
+    Add `--from-scratch` and `--recipe none` if the other flags do not already rule out a base and a recipe.
+    """
+    from wordgen.run.defaults import goes_with_none  # imported late: --help imports this module and must not need NumPy
+
+    yield from _flags(settings, values, left_out)
+    usual = {each.name: each.default for each in fields(settings)}
+    given = {name: value for name, value in values.items() if name not in left_out and value != usual[name]}
+    begins_from_nothing = values["init_from"] is None and not values["from_scratch"]
+    if begins_from_nothing and not goes_with_none(given):
+        yield flag_name("from_scratch")
+    if values["init_from"] is not None or not decides(given):
+        yield from (flag_name("recipe"), NO_RECIPE)
+
+
+def _flags(settings: Settings, values: Mapping[str, object], left_out: frozenset[str]) -> Iterator[str]:
+    """Yield the flags for all settings that differ from their defaults."""
+    for each in fields(settings):
+        value = values[each.name]
+        if each.name in left_out or (each.default is not MISSING and value == each.default):
+            continue
+        if isinstance(value, bool):
+            yield flag_name(each.name) if value else flag_name("no_" + each.name)
+            continue
+        yield from flag_words(flag_name(each.name), value)

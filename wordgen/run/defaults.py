@@ -1,0 +1,308 @@
+"""Complete the settings of a run: from a recipe, from the base that the run begins from, and from the defaults.
+
+Recipes are files in recipes/ with settings that work well together, and with the results they reached. This module also
+chooses the base, or says in one sentence why a run begins from none.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from datetime import date
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from wordgen.corpus.corpus import Corpus
+from wordgen.corpus.fetching import Fetching
+from wordgen.corpus.finding import open_corpus
+from wordgen.corpus.settings import ReadingSettings
+from wordgen.dataset.encoding import tokenizer_name
+from wordgen.errors import SettingError, reason_of
+from wordgen.files import read_toml, shown_size
+from wordgen.model.architecture import NetworkSettings
+from wordgen.model.base import Base, shipped_bases
+from wordgen.run.folder import find_base
+from wordgen.run.names import shipped_folder
+from wordgen.run.settings import AUTO, HEAD_START, NO_RECIPE, TrainSettings, decides, in_words
+from wordgen.settings import Settings, flag_name, setting
+from wordgen.text.settings import TextSettings, TokenizerName, TokenizerSettings
+from wordgen.training.settings import TrainingSettings
+
+LARGEST_TEXT = 20_000_000
+"""The largest text, in bytes, for which wordgen chooses a base. A larger text is enough to learn its language from.
+
+The number is a guess and has not been measured.
+"""
+
+_LEFT_TO_BASE = {"tokenizer": "auto", "embedding": None}
+"""Values with which these two settings leave the choice to wordgen. They contradict no base."""
+
+
+def contradiction(base: Base, wanted: Mapping[str, object]) -> str | None:
+    """Return the name of the first wanted setting that differs from that of the base. None if no setting differs."""
+    for name, value in base.settings().items():
+        asked = wanted.get(name, value)
+        if name == "units":
+            value = base.architecture.widths
+            asked = (asked,) * base.architecture.layers if isinstance(asked, int) else asked
+        if asked != value and not (name in _LEFT_TO_BASE and asked == _LEFT_TO_BASE[name]):
+            return name
+    return None
+
+
+def as_flag(name: str, value: object) -> str:
+    if isinstance(value, bool):
+        return flag_name(name if value else f"no_{name}")
+    return f"{flag_name(name)} {in_words(value)}"
+
+
+def default_base(wanted: Mapping[str, object], corpus: Corpus) -> tuple[Base | None, str | None]:
+    """Return the base for a text and the wanted settings, or None and the reason in words.
+
+    Return (None, None) if this wordgen comes without bases.
+    """
+    bases = shipped_bases()
+    if not bases:
+        return None, None
+    tokenizer = _tokenizer(corpus, wanted)
+    base = next((each for each in bases.values() if each.text.tokenizer == tokenizer), None)
+    if base is None:
+        return None, f"no base that comes with wordgen has the tokenizer {tokenizer}"
+    if corpus.text_bytes > LARGEST_TEXT:
+        size = shown_size(corpus.text_bytes)
+        return None, f"the text has {size}, and bases are only for texts of up to {shown_size(LARGEST_TEXT)}"
+    if wanted.get("from_scratch"):
+        return None, "because of --from-scratch or the recipe"
+    if (name := contradiction(base, wanted)) is not None:
+        has = as_flag(name, base.settings()[name])
+        return None, f"{as_flag(name, wanted[name])} does not fit the base {base.name}, which has {has}"
+    return base, None
+
+
+def _tokenizer(corpus: Corpus, wanted: Mapping[str, object]) -> TokenizerName:
+    """Return the tokenizer for a corpus: the wanted one, or else the one that fits the corpus."""
+    return tokenizer_name(corpus, TokenizerSettings.from_mapping({"tokenizer": wanted.get("tokenizer", "auto")}))
+
+
+def goes_with_none(wanted: Mapping[str, object]) -> bool:
+    """Return whether these settings contradict every base that comes with wordgen, so that no text can use one."""
+    return all(contradiction(base, wanted) for base in shipped_bases().values())
+
+
+def why_from_nothing(settings: TrainSettings, corpus: Corpus) -> str | None:
+    """Return why a run does not begin from a base, in words. None if its settings and its text do not tell."""
+    usual = TrainSettings(corpus=settings.corpus).to_mapping()
+    chosen = {name: value for name, value in settings.to_mapping().items() if value != usual[name]}
+    for wanted in (chosen, settings.to_mapping()):  # a setting that the user changed is the likelier reason
+        _, reason = default_base(wanted, corpus)
+        if reason is not None:
+            return reason
+    return None
+
+
+_OF_TOKENIZERS = {"characters": "char-rnn", "abc": "tunes", "notes": "piano", "chords": "piano"}
+"""The recipes of tokenizers that have their own."""
+_BY_SIZE = ((100_000, "short", "of up to 100 kB"), (3_000_000, "book", "from 100 kB to 3 MB"))
+"""The largest text in bytes, the name of the recipe for it, and its range in words. Larger texts use `_LARGE`."""
+_LARGE = ("small", "over 3 MB")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result(Settings):
+    """The result of one run with a recipe."""
+
+    corpus: str = setting()
+    command: str = setting()
+    date: str = setting()
+    commit: str = setting()
+    minutes: float = setting(above=0)
+    epoch: int = setting(at_least=1)
+    valid_perplexity: float = setting(above=1)
+    test_perplexity: float = setting(above=1)
+    ngram_test_perplexity: float = setting(above=1)
+    """Perplexity of n-grams on the same test set (5-grams; 7-grams where tokens are characters)."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        date.fromisoformat(self.date)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    name: str
+    about: str
+    """The purpose of the recipe, in one sentence."""
+    settings: Mapping[str, object]
+    results: tuple[Result, ...]
+
+
+def recipe_names() -> list[str]:
+    return sorted(path.stem for path in shipped_folder("recipes").glob("*.toml"))
+
+
+def find_recipe(name: str) -> Recipe:
+    """Return a recipe that comes with wordgen, by its name, or one of the user, by the path of a .toml file.
+
+    Raise a SettingError if there is none or if it cannot be read.
+    """
+    path = Path(name) if name.endswith(".toml") else shipped_folder("recipes") / f"{name}.toml"
+    if not name.endswith(".toml") and name not in recipe_names():
+        raise SettingError(
+            f"There is no recipe '{name[:100]}': give {AUTO}, {NO_RECIPE}, {', '.join(recipe_names())}, or a file that "
+            "ends in .toml."
+        )
+    try:
+        table = read_toml(path)
+        unknown = table.keys() - {"about", "settings", "results"}
+        if unknown:
+            raise SettingError(f"a recipe has about, [settings] and [[results]], but not {sorted(unknown)[0]}")
+        results = tuple(Result.from_mapping(each) for each in table.get("results", []))
+        settings = {key: tuple(v) if isinstance(v, list) else v for key, v in dict(table["settings"]).items()}
+        return Recipe(path.stem, str(table["about"]), settings, results)
+    except KeyError as error:
+        raise SettingError(f"The recipe {path} cannot be read: {error} is missing.") from error
+    except (OSError, ValueError, TypeError, AttributeError, SettingError) as error:
+        raise SettingError(f"The recipe {path} cannot be read: {reason_of(error)}.") from error
+
+
+def recipe_for(size: int, tokenizer: str | None = None) -> str:
+    """Return the name of the recipe for a text of `size` bytes, or for its tokenizer if that has its own recipe."""
+    return _OF_TOKENIZERS.get(tokenizer or "", _by_size(size)[0])
+
+
+def recipe_in_words(name: str, size: int, tokenizer: str | None = None) -> str:
+    """Return the name and the purpose of a recipe.
+
+    If `auto` chooses this recipe for a text of `size` bytes with this tokenizer, say so and why.
+    """
+    recipe = f"{name}: {find_recipe(name).about}"
+    tokenizers = [tokenizer for tokenizer, own in _OF_TOKENIZERS.items() if own == name]
+    if tokenizers:
+        return f"{recipe} --recipe auto chooses it for --tokenizer {' or '.join(tokenizers)}."
+    chosen, which = _by_size(size)
+    if chosen != name or tokenizer in _OF_TOKENIZERS:
+        return recipe
+    return f"{recipe} --recipe auto chooses it for texts {which}; this one has {shown_size(size)}."
+
+
+def _by_size(size: int) -> tuple[str, str]:
+    """Return the name of the recipe for a text of `size` bytes, and the range of sizes it is for, in words."""
+    return next(((name, which) for most, name, which in _BY_SIZE if size <= most), _LARGE)
+
+
+_OF_A_RECIPE = {
+    each.name for group in (TrainingSettings, NetworkSettings, TextSettings, ReadingSettings) for each in fields(group)
+}
+_OF_ITS_OPTIMIZER = ("learning_rate", "rho")
+"""Settings that fit only the optimizer of their recipe: a learning rate of 40 is good for sgd and too high for adam."""
+
+
+def settings_of(given: Mapping[str, object], fetching: Fetching = lambda file, done, total: None) -> TrainSettings:
+    """Return all settings of a run: the given ones, then those of the recipe, then the defaults.
+
+    The run begins from a base that fits, unless `init_from` names another model or `from_scratch` is given. If no
+    recipe is given, a run that begins from a model uses the recipe `head-start`. Any other run uses `auto`, unless a
+    given setting already chooses a network or a way to train.
+    """
+    given = {name: _as_setting(value) for name, value in given.items()}
+    corpus = given.get("corpus", "")
+    if not all(isinstance(each, str) for each in (corpus if isinstance(corpus, tuple) else (corpus,))):
+        raise SettingError(f"{flag_name('corpus')} must be text, not {corpus!r}.")
+
+    @cache
+    def opened() -> Corpus:
+        how = {each.name: given[each.name] for each in fields(ReadingSettings) if each.name in given}
+        return open_corpus(corpus, ReadingSettings.from_mapping(how), fetching)  # pyright: ignore[reportArgumentType]
+
+    named = _name_of(given, "recipe")
+    of_recipe = {} if named in (None, AUTO, NO_RECIPE) else _of_recipe(named, given)
+    base = _base({**of_recipe, **given}, given, opened)
+    if named in (None, AUTO) and (default := _default_recipe(named, given, base, opened)) is not None:
+        of_recipe = _of_recipe(default, given)
+    decided: Mapping[str, object] = {}
+    if base is not None:
+        of_recipe.pop("from_scratch", None)
+        decided = {**base.settings(), "init_from": base.name}
+    settings: dict[str, Any] = {**of_recipe, **given, "recipe": of_recipe.get("recipe"), **decided}
+    return TrainSettings(**settings)
+
+
+def _base(wanted: Mapping[str, object], given: Mapping[str, object], opened: Callable[[], Corpus]) -> Base | None:
+    """Return the model to begin from: the one that `init_from` names, or else a base that fits the wanted settings."""
+    if (named := _name_of(wanted, "init_from")) is not None:
+        base = find_base(named)
+        _check(base, given)
+        return base
+    if "corpus" not in given or wanted.get("from_scratch") or goes_with_none(wanted):
+        return None
+    return default_base(wanted, opened())[0]
+
+
+def _check(base: Base, given: Mapping[str, object]) -> None:
+    """Raise a SettingError if a given setting contradicts the model that `init_from` names."""
+    if given.get("name") == base.name:
+        raise SettingError(
+            f"The run cannot replace the model that it begins from: use a --name other than {base.name}."
+        )
+    if (name := contradiction(base, given)) is not None:
+        raise SettingError(
+            f"{as_flag(name, given[name])} does not fit the model of --init-from: {base.name} has "
+            f"{as_flag(name, base.settings()[name])}. Leave out one of the two flags."
+        )
+
+
+def _default_recipe(
+    named: str | None, given: Mapping[str, object], base: Base | None, opened: Callable[[], Corpus]
+) -> str | None:
+    """Return the recipe that wordgen chooses if the user names none, or `auto`. None if the run uses no recipe."""
+    if base is not None:
+        return HEAD_START
+    if named is None and ("corpus" not in given or decides(given)):
+        return None
+    if "corpus" not in given:
+        raise SettingError("--recipe auto depends on the size of the text: give a --corpus.")
+    return recipe_for(opened().text_bytes, _tokenizer(opened(), given))
+
+
+def _of_recipe(name: str, given: Mapping[str, object]) -> dict[str, object]:
+    recipe = find_recipe(name)
+    unknown = recipe.settings.keys() - _OF_A_RECIPE
+    if unknown:
+        raise SettingError(
+            f"The recipe {name} has the setting '{sorted(unknown)[0]}', which recipes cannot have: delete it."
+        )
+    taken = dict(recipe.settings)
+    if given.get("optimizer") not in (None, taken.get("optimizer", TrainSettings.optimizer)):
+        for each in _OF_ITS_OPTIMIZER:
+            taken.pop(each, None)
+    return {**taken, "recipe": name}
+
+
+def _as_setting(value: object) -> object:
+    """Convert a value from Python to that of the command line.
+
+    Settings have only strings and tuples, so a path becomes a string and a list a tuple. A list of one becomes its
+    element.
+    """
+    if isinstance(value, list | tuple):
+        values = tuple(map(_as_setting, value))
+        return values[0] if len(values) == 1 else values
+    return str(value) if isinstance(value, Path) else value
+
+
+def _name_of(given: Mapping[str, object], name: str) -> str | None:
+    """Return the value of a setting that is a name or None. Raise a SettingError if it is anything else.
+
+    Also raise a SettingError if a name cannot be written as UTF-8, because it goes into files of the run.
+    """
+    value = given.get(name)
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise SettingError(f"{flag_name(name)} must be text, not {value!r}.")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise SettingError(
+            f"{flag_name(name)} must be a name in UTF-8, not {value!r}: rename that file or folder."
+        ) from error
+    return value

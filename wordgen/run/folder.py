@@ -1,0 +1,411 @@
+"""Make, replace, find and remove the folders of runs and sweeps in saved_models/."""
+
+import difflib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+from wordgen.errors import BundleError, SettingError, StorageError, WordgenError, WorkerLostError, reason_of
+from wordgen.files import as_storage_error, is_unfinished, make_folder
+from wordgen.generation.trained import TrainedModel
+from wordgen.model.base import Base, shipped_bases
+from wordgen.model.bundle import CONFIG, UNKNOWN_WORDS, VOCABULARY, WEIGHTS, is_bundle, load_bundle
+from wordgen.run.commands import first_training
+from wordgen.run.lock import (
+    LOCK,
+    SWEEP_LOCK,
+    being_swept,
+    being_trained,
+    changing_folders,
+    in_training,
+    is_in_training,
+    is_sweep_at_work,
+)
+from wordgen.run.names import (
+    EVALUATION,
+    LOGS,
+    PALINDROMES,
+    REPORT,
+    SET_ASIDE,
+    SWEEP_RESULTS,
+    free_path,
+    is_run,
+    is_run_name,
+    models_folder,
+    name_of,
+    run_name,
+)
+from wordgen.training.checkpoint import FOLDER as CHECKPOINTS
+from wordgen.training.checkpoint import has_checkpoint
+
+_LONGEST_PATH = 4000
+_REMOVED = ".removed."
+_TRACES = {CONFIG, VOCABULARY, WEIGHTS, UNKNOWN_WORDS, REPORT, EVALUATION, CHECKPOINTS, LOCK, "train", "valid"}
+
+
+def holds_runs(folder: Path) -> bool:
+    """Return whether the folder belongs to a sweep or a study of palindromes.
+
+    Such a folder has runs, a results file, a lock, a folder of logs, or the settings of a study.
+    """
+    of_a_sweep = (SWEEP_RESULTS, SWEEP_LOCK, LOGS, PALINDROMES)
+    try:
+        return any((folder / each).exists() for each in of_a_sweep) or any(folder.glob(f"*/{REPORT}"))
+    except OSError:  # not a valid path (such as a name of 300 letters), or no permission
+        return False
+
+
+def is_run_folder(folder: Path) -> bool:
+    """Return whether the folder belongs to a run, also to an interrupted one, and is in saved_models or in a sweep.
+
+    A folder inside the folder of a run does not count.
+    """
+    return leaves_traces_of_a_run(folder) and (folder.parent == models_folder() or is_sweep_folder(folder.parent))
+
+
+def is_sweep_folder(folder: Path) -> bool:
+    """Return whether the folder belongs to a sweep and not to a run."""
+    return holds_runs(folder) and not leaves_traces_of_a_run(folder)
+
+
+def leaves_traces_of_a_run(folder: Path) -> bool:
+    """Return whether the folder belongs to a run, also to one that was interrupted.
+
+    An empty folder counts: the run ended before it wrote anything.
+    """
+    try:
+        names = {path.name for path in folder.iterdir()}
+    except OSError:
+        return False
+    return not names or bool(names & _TRACES)
+
+
+def folder_for(name: str, *, overwrite: bool) -> Path:
+    """Return the folder for a new run of this name. Raise a SettingError if the name is in use or not allowed."""
+    folder = models_folder() / name
+    if not overwrite and _is_in_use(folder):
+        raise _in_use(name)
+    if name in shipped_bases():
+        raise SettingError(
+            f"--name cannot be '{name}', the name of a base that comes with wordgen: choose another --name."
+        )
+    if holds_runs(folder):
+        raise SettingError(f"'{name}' contains several runs, which --overwrite never replaces: choose another --name.")
+    if "/" in name and is_run(folder.parent.name):
+        raise SettingError(f"'{folder.parent.name}' is a run and cannot contain another run: choose another --name.")
+    return folder
+
+
+class RunFolder:
+    """The folder of a run while it is trained."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.kept = True
+
+    @property
+    def replaces(self) -> bool:
+        """Whether an older run of the same name is set aside until this one has a model."""
+        return self.aside.exists()
+
+    @property
+    def aside(self) -> Path:
+        return self.path.with_name(self.path.name + SET_ASIDE)
+
+    def give_up(self) -> None:
+        """Remove this run at its end, and restore the older run that it would have replaced."""
+        self.kept = False
+
+
+@contextmanager
+def made_new(path: Path, *, overwrite: bool, numbered: bool = False) -> Iterator[RunFolder]:
+    """Make an empty folder for a run and hold its lock during the training.
+
+    With `overwrite`, an older run of the same name is set aside until the new one has a complete model. If the new run
+    ends without a model, its folder is removed and the older run is restored. But everything stays if the new run was
+    interrupted and can be resumed from a checkpoint.
+
+    With `numbered`, a number is added to a name that is in use.
+    """
+    with _made_and_removed_if_empty(path.parent), ExitStack() as ending:
+        with changing_folders(path.parent):
+            folder = RunFolder(free_path(path) if numbered else path)
+            with as_storage_error(folder.path):
+                _make(folder, overwrite=overwrite)
+            ending.enter_context(in_training(folder.path))
+        try:
+            yield folder
+        except BaseException as error:
+            refused = isinstance(error, WordgenError) and not isinstance(error, WorkerLostError | StorageError)
+            if refused or not has_checkpoint(folder.path):
+                _settle(folder)
+            raise
+        _settle(folder)
+
+
+@contextmanager
+def reserved_name(corpus: str) -> Iterator[str]:
+    """Reserve a default name for a run that another process will make. Until then an empty folder holds the name."""
+    models = models_folder()
+    with _made_and_removed_if_empty(models), ExitStack() as ending:
+        with changing_folders(models):
+            folder = models / run_name(None, corpus)
+            ending.enter_context(_made_and_removed_if_empty(folder))
+        yield folder.name
+
+
+@contextmanager
+def _made_and_removed_if_empty(folder: Path) -> Iterator[None]:
+    """Make a folder. At the end of the block, remove it and its parents again if they are new and empty."""
+    new = [each for each in (folder, *folder.parents) if not each.exists()]
+    make_folder(folder)
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            for each in new:
+                each.rmdir()
+
+
+def _make(folder: RunFolder, *, overwrite: bool) -> None:
+    path = folder.path
+    if overwrite and is_in_training(path):
+        raise being_trained(path.name)
+    if not overwrite and _is_in_use(path):
+        raise _in_use(name_of(path))
+    if is_bundle(path):
+        shutil.rmtree(folder.aside, ignore_errors=True)
+        path.rename(folder.aside)
+    elif path.exists():
+        shutil.rmtree(path)
+    try:
+        path.mkdir()
+    except OSError:
+        if folder.replaces:
+            folder.aside.rename(path)
+        raise
+
+
+def _is_in_use(folder: Path) -> bool:
+    """Return whether the folder is in use.
+
+    It is not if it has only the remains of a process that was killed before it wrote a record.
+    """
+    if not folder.is_dir():
+        return folder.exists()
+    return is_in_training(folder) or any(path.name != LOCK and not is_unfinished(path) for path in folder.iterdir())
+
+
+@contextmanager
+def resumed(path: Path) -> Iterator[RunFolder]:
+    """Hold the lock of a run while it is resumed. Its folder stays even if the training fails."""
+    folder = RunFolder(path)
+    with ExitStack() as ending:
+        with changing_folders(path.parent):
+            ending.enter_context(in_training(path))
+        try:
+            yield folder
+        finally:
+            if is_bundle(path) or not folder.kept:
+                _settle(folder)
+
+
+def _settle(folder: RunFolder) -> None:
+    """Keep one of two runs of the same name: the new one if it has a model, or else the older one.
+
+    The lock of the run must still be held.
+    """
+    with changing_folders(folder.path.parent):
+        if folder.kept and is_bundle(folder.path):
+            shutil.rmtree(folder.aside, ignore_errors=True)
+            return
+        shutil.rmtree(folder.path, ignore_errors=True)
+        if folder.replaces:
+            folder.aside.rename(folder.path)
+
+
+def _in_use(name: str) -> SettingError:
+    return SettingError(f"A run '{name}' already exists: choose another --name, or use --overwrite to replace the run.")
+
+
+def find_model(model: str | Path | None = None) -> Path:
+    """Return the folder of a trained model.
+
+    `model` is a path, the name of a run or its beginning, or the name of a base that comes with wordgen. The default is
+    the newest run with a model. Raise a BundleError if there is no such model.
+    """
+    if model is None:
+        return _newest()
+    if not str(model) or len(str(model)) > _LONGEST_PATH:
+        raise BundleError("--model must be the name of a run or the folder of a model.")
+    # If a run was killed before its first model, the run that it would have replaced is still set aside.
+    for folder in (Path(model), models_folder() / model, models_folder() / f"{model}{SET_ASIDE}"):
+        if is_bundle(folder):
+            return folder
+    bases = shipped_bases()
+    if str(model) in bases:
+        return bases[str(model)].folder
+    trained = trained_models()
+    beginning = [folder for folder in trained if folder.name.startswith(str(model))]
+    if beginning:
+        return max(beginning, key=saved_at)
+    if holds_runs(models_folder() / model):
+        one = min((models_folder() / model).glob(f"*/{REPORT}"), default=None)
+        such = "" if one is None else f", for example {name_of(one.parent)}"
+        raise BundleError(f"'{model}' is a sweep with several runs: give one of its runs{such}.")
+    names = [folder.name for folder in trained]
+    near = difflib.get_close_matches(str(model), [*names, *bases], n=1)
+    if any(os.path.lexists(each) for each in (model, models_folder() / model)):
+        raise BundleError(f"{model} contains no trained model: {CONFIG} is missing.")
+    hint = f"Did you mean {near[0]}?" if near else f"Trained models: {', '.join(names) or 'none'}."
+    raise BundleError(f"There is no model '{str(model)[:100]}', neither as a folder nor in {models_folder()}/. {hint}")
+
+
+def find_base(model: str) -> Base:
+    """Return the model that a new run begins from: `model` is the name of a shipped base or run, or a folder."""
+    folder = find_model(model)
+    shipped = {base.folder: base for base in shipped_bases().values()}
+    if folder.resolve() in shipped:
+        return shipped[folder.resolve()]
+    return Base(name_of(folder) if models_folder() in folder.parents else str(folder), folder)
+
+
+def find_run(run: str | None = None) -> Path:
+    """Return the folder of a run to resume, by its name. The default is the newest run, by the time of its record.
+
+    Raise a BundleError if there is no such run.
+    """
+    reports = (report for folder in saved_folders() for report in folder.glob(REPORT))
+    runs = sorted(reports, key=lambda report: report.stat().st_mtime)
+    if run is None:
+        if not runs:
+            raise BundleError(f"There is no run in {models_folder()}/ that could be resumed: train a new run.")
+        return runs[-1].parent
+    names = {report.parent.name for report in runs}
+    name = Path(run).name
+    within = "/".join(Path(run).parts[-2:])
+    if within != f"{models_folder().name}/{name}" and is_run_name(within) and is_run(within):
+        return models_folder() / within
+    if name not in names:
+        existing = ", ".join(sorted(names)) or "none"
+        raise BundleError(f"There is no run '{run[:100]}' to resume. Existing runs: {existing}.")
+    return models_folder() / name
+
+
+def load(model: str | Path | None = None) -> TrainedModel:
+    """Load a trained model from its folder, or by the name of its run. The default is the newest model."""
+    folder = find_model(model)
+    return TrainedModel(load_bundle(folder), folder)
+
+
+def trained_models() -> list[Path]:
+    """Return the folders of all runs that have a model, sorted by name."""
+    return sorted(folder for folder in saved_folders() if is_bundle(folder))
+
+
+def saved_folders() -> list[Path]:
+    """Return all paths in saved_models. Raise a BundleError if it cannot be read."""
+    try:
+        return list(models_folder().iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise BundleError(
+            f"{models_folder()} cannot be read: {reason_of(error)}. Change its permissions, or work in another folder."
+        ) from error
+
+
+def folders_in(folder: Path) -> Iterator[Path]:
+    with suppress(OSError):
+        found = saved_folders() if folder == models_folder() else folder.iterdir()
+        yield from (path for path in found if path.is_dir() and not path.name.startswith("."))
+
+
+def _newest() -> Path:
+    trained = trained_models()
+    if not trained:
+        raise BundleError(
+            f"There is no trained model in {models_folder()}/. Train one first: "
+            f"{first_training('python train.py')} (or {first_training('wordgen train')})."
+        )
+    return max(trained, key=saved_at)
+
+
+def saved_at(folder: Path) -> float:
+    """Return when the weights were last written, in seconds since 1970, or 0 if there are none."""
+    try:
+        return (folder / WEIGHTS).stat().st_mtime
+    except OSError:  # there are none, or none that may be read
+        return 0.0
+
+
+def removable(names: Sequence[str]) -> list[Path]:
+    """Return the folders of the runs and sweeps with exactly these names.
+
+    Raise an error if one of them does not exist or must stay: then none is removed. If `names` has a sweep and one of
+    its runs, only the folder of the sweep is returned.
+    """
+    folders = [_removable(name) for name in dict.fromkeys(names)]
+    return [folder for folder in folders if folder.parent not in folders]
+
+
+def _removable(name: str) -> Path:
+    if not is_run_name(name):
+        raise BundleError(f"'{name[:100]}' is not the name of a run: give a name from the list, without a folder.")
+    folder = models_folder() / name
+    for path in (folder.parent, folder):
+        if path != models_folder() and path.is_symlink():
+            raise BundleError(f"{path} is a link to another place, so it is not deleted: delete the link yourself.")
+    if not folder.is_dir():
+        raise BundleError(f"There is no run with the full name '{name}' in {models_folder()}/.{_near(name)}")
+    if not is_run_folder(folder) and not is_sweep_folder(folder):
+        raise BundleError(f"{folder} is not the folder of a run, so it is not deleted: delete it yourself.")
+    _check_no_work(folder)
+    return folder
+
+
+def _near(name: str) -> str:
+    names = sorted(path.name for path in folders_in(models_folder()) if is_run_folder(path) or is_sweep_folder(path))
+    beginning = [each for each in names if each.startswith(name)]
+    near = beginning or difflib.get_close_matches(name, names, n=1)
+    return f" Did you mean {near[0]}?" if near else ""
+
+
+def _check_no_work(folder: Path) -> None:
+    sweep = folder if is_sweep_folder(folder) else folder.parent
+    if sweep != models_folder() and is_sweep_at_work(sweep):
+        raise being_swept(sweep.name)
+    for each in (folder, *folders_in(folder)):
+        if is_in_training(each):
+            raise being_trained(name_of(each))
+
+
+def remove(folder: Path) -> None:
+    """Remove the folder of a run or sweep, and what a removal that was killed has left behind.
+
+    The folder is first moved out of sight in one step, and then its files are deleted. So a half-deleted run never
+    appears as a run.
+    """
+    for left in models_folder().glob(f"{_REMOVED}*"):
+        if not left.is_symlink():
+            shutil.rmtree(left, ignore_errors=True)
+    with changing_folders(folder.parent), as_storage_error(folder):
+        _check_no_work(folder)  # it may have begun while the user was asked
+        out_of_sight = Path(tempfile.mkdtemp(dir=models_folder(), prefix=_REMOVED))
+        try:
+            folder.rename(out_of_sight / folder.name)
+        except OSError:
+            out_of_sight.rmdir()
+            raise
+    try:
+        shutil.rmtree(out_of_sight)
+    except FileNotFoundError:  # another process has deleted it
+        pass
+    except OSError as error:
+        raise StorageError(
+            f"{name_of(folder)} is removed from the list, but some of its files cannot be deleted ({error.strerror}): "
+            f"delete {out_of_sight} yourself."
+        ) from error

@@ -1,0 +1,329 @@
+"""List the runs and sweeps in saved_models. What is known of each comes from its small files: no weights are read."""
+
+import math
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from wordgen.errors import BundleError, SettingError
+from wordgen.evaluation.measurement import Measurement, Part
+from wordgen.generation.copies import COPY_INDEX, CopyIndex
+from wordgen.model.architecture import Architecture, shown_layers
+from wordgen.model.bundle import CONFIG, VOCABULARY, WEIGHTS, load_bundle, read_config
+from wordgen.run.folder import find_model, folders_in, is_run_folder, is_sweep_folder, leaves_traces_of_a_run
+from wordgen.run.lock import is_in_training, is_sweep_at_work
+from wordgen.run.names import (
+    LOGS,
+    PALINDROMES,
+    REPORT,
+    STUDY_RESULT,
+    STUDY_RUNS,
+    SWEEP_RESULTS,
+    SWEEP_TABLE,
+    is_run_name,
+    is_set_aside,
+    models_folder,
+    name_of,
+)
+from wordgen.run.record import DIVERGED, STOPPED, RunRecord, load_record
+from wordgen.training.reports import EpochReport
+
+Status = Literal["training now", "finished", "interrupted", "diverged", "only a model", "set aside", "broken"]
+Order = Literal["age", "name", "corpus", "valid", "test", "size"]
+
+_OF_A_MODEL = (CONFIG, VOCABULARY, WEIGHTS)
+
+
+@dataclass(frozen=True)
+class SavedRun:
+    """A run in saved_models, as its files describe it."""
+
+    folder: Path
+    status: Status
+    note: str
+    """A remark on the status in a few words, or an empty string."""
+    corpus: str | None
+    architecture: Architecture | None
+    record: RunRecord | None
+    """The record of the run. None if it is missing or cannot be read."""
+    bytes: int
+    """The size of all files in the folder."""
+    saved_at: float
+    """When the weights were saved, or without weights the record, or else the folder (seconds since 1970)."""
+
+    @property
+    def name(self) -> str:
+        return name_of(self.folder)
+
+    @property
+    def sweep(self) -> str | None:
+        """The name of the sweep that the run belongs to. None if it belongs to no sweep."""
+        return self.folder.parent.name if "/" in self.name else None
+
+    @property
+    def network(self) -> str | None:
+        """The network in words. None if it is not known."""
+        if self.architecture is None:
+            return None
+        return shown_layers(self.architecture) + (", tied" if self.architecture.tied else "")
+
+    @property
+    def epochs(self) -> int | None:
+        return None if self.record is None else len(self.record.epochs)
+
+    @property
+    def best(self) -> EpochReport | None:
+        """The validation of the saved model. None if it is not known."""
+        return None if self.record is None else self.record.best
+
+    @property
+    def best_place(self) -> str | None:
+        """The epoch of the model in words, and if it was validated within the epoch also the step."""
+        return None if self.best is None else self.best.place
+
+    @property
+    def called(self) -> str:
+        """The argument with which a command finds the run: its name, or its folder if that is not in saved_models."""
+        return self.name if models_folder() in (self.folder.parent, self.folder.parent.parent) else str(self.folder)
+
+    @property
+    def has_model(self) -> bool:
+        """Whether the run has a model that can generate text."""
+        return self.status != "broken" and all((self.folder / name).is_file() for name in _OF_A_MODEL)
+
+    @property
+    def can_be_resumed(self) -> bool:
+        return self.record is not None and self.status == "interrupted"
+
+    def measured(self, part: Part) -> Measurement | None:
+        """Return the measurement of the saved model on the validation or test set. None if it was not measured."""
+        return None if self.record is None else self.record.measured.get(part)
+
+    def perplexity(self, part: Part) -> float | None:
+        """Return the perplexity of the model on the validation or test set. None if it is not known.
+
+        On the validation set it is known from the training, also without a measurement.
+        """
+        found = self.measured(part)
+        if found is not None:
+            return found.own.perplexity
+        return self.best.valid_perplexity if part == "valid" and self.best is not None else None
+
+    def to_mapping(self) -> dict[str, object]:
+        content = {
+            "name": self.name,
+            "folder": str(self.folder),
+            "sweep": self.sweep,
+            "status": self.status,
+            "note": self.note,
+            "corpus": self.corpus,
+            "architecture": None if self.architecture is None else self.architecture.to_mapping(),
+            "epochs": self.epochs,
+            "best_epoch": None if self.best is None else self.best.epoch,
+            "best_step": None if self.best is None else self.best.step,
+            **self._figures("valid"),
+            **self._figures("test"),
+            "bytes": self.bytes,
+            "saved_at": datetime.fromtimestamp(self.saved_at, UTC).isoformat(timespec="seconds"),
+        }
+        return {name: None if value in (math.inf, -math.inf) else value for name, value in content.items()}
+
+    def _figures(self, part: Part) -> dict[str, float | None]:
+        found = self.measured(part)
+        return {
+            f"{part}_perplexity": self.perplexity(part),
+            f"{part}_perplexity_off": None if found is None else found.own.off,
+            f"{part}_bits_per_character": None if found is None else found.own.bits_per(found.characters),
+        }
+
+
+def saved_runs(order: Order = "age", folder: Path | None = None) -> list[SavedRun]:
+    """Return all runs in saved_models, or in the folder of a sweep.
+
+    The order puts the newest ("age"), the best ("valid", "test") or the largest ("size") first, or is alphabetical.
+    """
+    runs = [each for each in sorted(folders_in(folder or models_folder())) if leaves_traces_of_a_run(each)]
+    return ordered(map(look_at, runs), order)
+
+
+def ordered(runs: Iterable[SavedRun], order: Order) -> list[SavedRun]:
+    return sorted(runs, key=lambda run: _rank(run, order))
+
+
+def _rank(run: SavedRun, order: Order) -> tuple[bool, Any]:
+    """Return the sort key of a run. Runs for which the value is not known come last."""
+    values: Mapping[Order, Any] = {
+        "age": -run.saved_at,
+        "name": run.name,
+        "corpus": run.corpus,
+        "valid": run.perplexity("valid"),
+        "test": run.perplexity("test"),
+        "size": -run.bytes,
+    }
+    return values[order] is None, values[order]
+
+
+def find_saved(name: str | None = None) -> SavedRun:
+    """Return the run of this name in any state, even broken. Other arguments are looked up as `find_model` does it."""
+    if name is not None and is_run_name(name) and is_run_folder(models_folder() / name):
+        return look_at(models_folder() / name)
+    return look_at(find_model(name))
+
+
+def checked(run: SavedRun) -> SavedRun:
+    """Read all files of the model and return the run.
+
+    If the model is damaged, the status of the returned run is "broken", and its note says why. A run that has no model
+    or that is being trained is not checked.
+    """
+    if not run.has_model or run.status == "training now":
+        return run
+    try:
+        bundle = load_bundle(run.folder)
+        if (run.folder / COPY_INDEX).is_dir():
+            CopyIndex(run.folder / COPY_INDEX, bundle.vocabulary)
+    except BundleError as error:
+        return replace(run, status="broken", note=str(error))
+    return run
+
+
+def look_at(folder: Path) -> SavedRun:
+    """Return what is known of the run in a folder. Problems raise no errors: the status and the note report them."""
+    record = architecture = corpus = None
+    with suppress(BundleError):
+        record = load_record(folder)
+    with suppress(BundleError, SettingError):
+        architecture, text = read_config(folder)
+        corpus = text.corpus
+    status, note = _status(folder, record, config_can_be_read=architecture is not None)
+    if record is not None:
+        architecture, corpus = record.architecture, record.text.corpus
+    return SavedRun(folder, status, note, corpus, architecture, record, size_of(folder), _saved_at(folder))
+
+
+def _status(folder: Path, record: RunRecord | None, *, config_can_be_read: bool) -> tuple[Status, str]:
+    """Return the status of a run and a remark on it."""
+    if is_in_training(folder):
+        return "training now", ""
+    if is_set_aside(folder):
+        return "set aside", "the run that replaces it has no model yet"
+    if record is None and (folder / REPORT).exists():
+        return "broken", f"{REPORT} cannot be read"
+    if record is not None and record.ended in (None, STOPPED):
+        return "interrupted", "can be resumed"
+    missing = [name for name in _OF_A_MODEL if not (folder / name).is_file()]
+    if record is None and missing == list(_OF_A_MODEL):
+        return "broken", "no report and no model"
+    if missing:
+        return "broken", f"{missing[0]} is missing"
+    if not config_can_be_read:
+        return "broken", f"{CONFIG} cannot be read"
+    if record is None:
+        return "only a model", ""
+    return ("diverged", "its best model is kept") if record.ended == DIVERGED else ("finished", "")
+
+
+def size_of(path: Path) -> int:
+    """Return the size of a file or folder in bytes. Symbolic links are not followed."""
+    with suppress(OSError):
+        if path.is_symlink() or not path.is_dir():
+            return path.lstat().st_size
+        return sum(size_of(Path(each)) for each in os.scandir(path))
+    return 0
+
+
+def _saved_at(folder: Path) -> float:
+    for path in (folder / WEIGHTS, folder / REPORT, folder):
+        with suppress(OSError):
+            return path.stat().st_mtime
+    return 0.0
+
+
+SweepStatus = Literal["training now", "finished", "interrupted"]
+
+
+@dataclass(frozen=True)
+class SavedSweep:
+    """A sweep or a study of palindromes in saved_models, as its files describe it."""
+
+    folder: Path
+    runs: tuple[SavedRun, ...]
+    """The runs that have begun, the newest first. Empty for a study of palindromes."""
+    status: SweepStatus
+
+    @property
+    def name(self) -> str:
+        return self.folder.name
+
+    @property
+    def corpora(self) -> list[str]:
+        return sorted({run.corpus for run in self.runs if run.corpus is not None})
+
+    @property
+    def best(self) -> SavedRun | None:
+        """The run with the lowest validation perplexity.
+
+        None if no run has one yet, or if the runs do not all use the same tokens of the same text.
+        """
+        measured = [(score, run) for run in self.runs if (score := run.perplexity("valid")) is not None]
+        texts = {run.record.dataset.fingerprint for _, run in measured if run.record is not None}
+        return min(measured, key=lambda each: each[0])[1] if len(texts) == 1 else None
+
+    @property
+    def table(self) -> Path | None:
+        """The file with the results in words. None until the sweep has ended."""
+        return self.folder / SWEEP_TABLE if (self.folder / SWEEP_TABLE).is_file() else None
+
+    @cached_property
+    def bytes(self) -> int:
+        return size_of(self.folder)
+
+    @property
+    def saved_at(self) -> float:
+        return max((run.saved_at for run in self.runs), default=_saved_at(self.folder))
+
+    @property
+    def number_of_runs(self) -> int:
+        """The number of runs that have begun, also of a study of palindromes."""
+        return len(self.runs) or len(_runs_of_a_study(self.folder))
+
+
+def saved_sweeps() -> list[SavedSweep]:
+    """Return all sweeps in saved_models, the newest first."""
+    sweeps = [look_at_sweep(folder) for folder in folders_in(models_folder()) if is_sweep_folder(folder)]
+    return sorted(sweeps, key=lambda sweep: -sweep.saved_at)
+
+
+def find_sweep(name: str) -> SavedSweep:
+    folder = models_folder() / name
+    if is_run_name(name) and "/" not in name and is_sweep_folder(folder):
+        return look_at_sweep(folder)
+    names = ", ".join(sweep.name for sweep in saved_sweeps()) or "none"
+    raise BundleError(f"There is no sweep '{name[:100]}' in {models_folder()}. Existing sweeps: {names}.")
+
+
+def look_at_sweep(folder: Path) -> SavedSweep:
+    runs = tuple(run for run in saved_runs(folder=folder) if run.folder.name not in (LOGS, STUDY_RUNS))
+    return SavedSweep(folder, runs, _sweep_status(folder, runs))
+
+
+def _runs_of_a_study(folder: Path) -> list[Path]:
+    """Return the folders of the runs of a study of palindromes. They have no model, so they are not listed as runs.
+
+    Return an empty list for the folder of a sweep.
+    """
+    return list(folders_in(folder / STUDY_RUNS)) if (folder / PALINDROMES).is_file() else []
+
+
+def _sweep_status(folder: Path, runs: Sequence[SavedRun]) -> SweepStatus:
+    if is_sweep_at_work(folder):
+        return "training now"
+    unfinished = any(run.can_be_resumed for run in runs)
+    unfinished = unfinished or not all((run / STUDY_RESULT).is_file() for run in _runs_of_a_study(folder))
+    whole = (folder / SWEEP_RESULTS).is_file() and not unfinished
+    return "finished" if whole else "interrupted"

@@ -1,0 +1,352 @@
+"""Train and resume runs: from settings to a folder with a model that can generate text.
+
+TensorFlow is only imported after the plan has been shown, because the import takes seconds.
+"""
+
+import hashlib
+import platform
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wordgen import __version__
+from wordgen.corpus.corpus import Corpus
+from wordgen.corpus.finding import open_corpus
+from wordgen.corpus.settings import ReadingSettings
+from wordgen.dataset.encoding import Dataset
+from wordgen.errors import CorpusError, DivergedError, WordgenError
+from wordgen.evaluation.figures import perplexity_in_words, shown_perplexity
+from wordgen.evaluation.measures import unigram_loss
+from wordgen.evaluation.stream import beside_counting, valid_loss, valid_nats
+from wordgen.evaluation.verdict import still_falling
+from wordgen.generation.copies import COPY_INDEX
+from wordgen.generation.prompt import word_to_try
+from wordgen.model.bundle import is_bundle, load_bundle
+from wordgen.run.folder import RunFolder, find_run, folder_for, made_new, resumed
+from wordgen.run.names import name_of, run_name
+from wordgen.run.prepare import prepare_run
+from wordgen.run.record import RecordWriter, RunRecord, Versions, load_record, record_of, resumed_record
+from wordgen.run.settings import AGREED_BY_WORKERS, TrainSettings, compared_settings, resumed_settings
+from wordgen.training.checkpoint import Checkpoints, Position
+from wordgen.training.observers import Observer, Observers
+from wordgen.training.plan import Plan, PreparedRun
+from wordgen.training.reports import Ending, EpochReport, Outcome, Speed, in_order
+from wordgen.training.schedule import Schedule
+from wordgen.training.screen import html_table
+from wordgen.training.settings import DeviceSettings
+from wordgen.training.stopping import StopRequest, stop_on_signals
+from wordgen.training.tensorboard import TensorBoardWriter, write_projector
+from wordgen.training.workers import Place, place_of, warning_about_ports
+
+if TYPE_CHECKING:
+    from wordgen.training.learner import Learner
+
+
+@dataclass(frozen=True, repr=False)
+class Run:
+    """The result of a training: the folder of the run, its epochs, and how it ended."""
+
+    folder: Path
+    epochs: tuple[EpochReport, ...]
+    ending: Ending
+    validations: tuple[EpochReport, ...] = ()
+    """The reports of all validations within epochs."""
+
+    def __repr__(self) -> str:
+        best = self.ending.best
+        result = "no model"
+        if best is not None:
+            result = f"validation perplexity {perplexity_in_words(best.valid_perplexity, self.ending.off)}"
+        return f"Run({str(self.folder)!r}, epochs={len(self.epochs)}, {result})"
+
+    def _repr_html_(self) -> str:
+        """Return an HTML table of all validations with the folder of the run, for notebooks."""
+        rows = [
+            [
+                each.place.removeprefix("epoch "),
+                shown_perplexity(each.train_perplexity),
+                shown_perplexity(each.valid_perplexity),
+                "best" if each == self.ending.best else "",
+            ]
+            for each in in_order((*self.epochs, *self.validations))
+        ]
+        return html_table(repr(self), ["epoch", "train perplexity", "valid perplexity", ""], rows)
+
+
+def train_run(settings: TrainSettings, observers: Iterable[Observer] = ()) -> Run:
+    """Train a model and save the best one in saved_models/. The observers receive all events of the run.
+
+    If several workers train together, each of them calls this function. Only the chief writes files and calls
+    observers.
+    """
+    with _session(settings, observers) as session:
+        name, chief = run_name(settings.name, session.corpus.name), session.place.chief
+        folder = folder_for(name, overwrite=settings.overwrite or not chief)
+        made = made_new(folder, overwrite=settings.overwrite, numbered=settings.name is None)
+        with made if chief else nullcontext() as run_folder:
+            learner = _join(session.prepare(folder if run_folder is None else run_folder.path), session)
+            return _train(learner, run_folder, _new_record(learner.plan, settings), session.stop)
+
+
+def plan_run(settings: TrainSettings, observers: Iterable[Observer] = ()) -> Plan:
+    """Return the plan of a run, without TensorFlow.
+
+    Raise a SettingError if the run needs more memory than the machine has (unless `force_memory` is set).
+    """
+    with _session(settings, observers) as session:
+        plan = session.prepare_unsaved().plan
+        if session.stop.requested:
+            raise KeyboardInterrupt
+        return plan
+
+
+def dry_run(settings: TrainSettings, observers: Iterable[Observer] = ()) -> Speed:
+    """Plan a run and measure its speed with a few real steps. No run is saved."""
+    with _session(settings, observers) as session:
+        return _join(session.prepare_unsaved(), session, dry=True).dry_run()
+
+
+def resume_run(
+    run: str | None = None, changes: Mapping[str, object] | None = None, observers: Iterable[Observer] = ()
+) -> Run:
+    """Resume a run as if it had never stopped. The default is the newest run.
+
+    `changes` may have more epochs, other devices, and other settings of what is displayed and saved. All other settings
+    stay.
+    """
+    folder = find_run(run)
+    before = load_record(folder)
+    settings = resumed_settings(name_of(folder), before.settings, changes or {})
+    with ExitStack() as ending:
+        session = ending.enter_context(_session(settings, observers))
+        run_folder = ending.enter_context(resumed(folder)) if session.place.chief else None
+        prepared = session.prepare(folder)
+        if before.dataset.fingerprint != prepared.plan.dataset.fingerprint:
+            raise CorpusError(
+                f"The text of {prepared.plan.text.corpus} has changed since {name_of(folder)} began, or another "
+                "version of wordgen reads it differently: put the old text back, or train a new run."
+            )
+        record = resumed_record(before, prepared.plan, settings)
+        # With several workers only the chief could see that the run has ended: the others would wait for it in vain.
+        if run_folder is not None and session.place.workers == 1:
+            outcome = _outcome_if_finished(prepared.plan, session.observer)
+            if outcome is not None:
+                return _report_again(outcome, prepared, run_folder, record, session.observer)
+        if settings.schedule == "cosine" and settings.epochs > before.settings.epochs:
+            session.observer.warned(
+                f"The learning rate falls over all epochs. With {settings.epochs} epochs instead of "
+                f"{before.settings.epochs} it rises again now, so the result will differ from that of a new run with "
+                f"{settings.epochs} epochs."
+            )
+        return _train(_join(prepared, session), run_folder, record, session.stop)
+
+
+@dataclass(frozen=True)
+class _Session:
+    """The work on one run in this process."""
+
+    settings: TrainSettings
+    corpus: Corpus
+    place: Place
+    """The place of this process among the workers."""
+    observer: Observer
+    stop: StopRequest
+
+    def prepare(self, folder: Path) -> PreparedRun:
+        return prepare_run(folder, self.corpus, self.settings, self.observer, self.stop, self.place.workers)
+
+    def prepare_unsaved(self) -> PreparedRun:
+        """Prepare a run for which no folder is made."""
+        return self.prepare(folder_for(run_name(self.settings.name, self.corpus.name), overwrite=True))
+
+
+@contextmanager
+def _session(settings: TrainSettings, observers: Iterable[Observer]) -> Iterator[_Session]:
+    """Begin the work on a run. At the end of the block, close the observers and restore the signal handlers.
+
+    The signal handlers are installed after the corpus has been downloaded, so that Ctrl-C ends a download at once.
+    """
+    with ExitStack() as closing:
+        observer = Observers(observers)
+        closing.callback(observer.close)
+        place = place_of(DeviceSettings.part_of(settings))
+        if not place.chief:
+            observer = Observer()
+        corpus = open_corpus(settings.corpus, ReadingSettings.part_of(settings), observer.downloading)
+        stop = closing.enter_context(stop_on_signals(observer.stopping))
+        yield _Session(settings, corpus, place, observer, stop)
+
+
+def _join(prepared: PreparedRun, session: _Session, *, dry: bool = False) -> "Learner":
+    """Show the plan, start TensorFlow, wait for the other workers, and make the learner."""
+    settings, place, observer, plan = session.settings, session.place, session.observer, prepared.plan
+    observer.planned(plan)
+    if warning := warning_about_ports(place):
+        observer.warned(warning)
+    observer.starting()
+
+    import wordgen.network  # noqa: F401 - must be first: it keeps TensorFlow's start-up messages off the screen
+    from wordgen.training.devices import chosen_precision, join, telling_of_a_lost_worker, unused_gpu
+    from wordgen.training.learner import Learner
+
+    if settings.local_devices is None and (sentence := unused_gpu()):
+        observer.warned(sentence)
+    replicas = join(DeviceSettings.part_of(settings), place, _agreement(plan, settings, dry=dry), session.stop)
+    with telling_of_a_lost_worker(replicas, plan.run):
+        replicas.check_rows(settings.batch_size)
+        precision = chosen_precision(settings.precision, replicas)
+        plan = replace(plan, settings=replace(plan.settings, precision=precision))
+        return Learner(replace(prepared, plan=plan), replicas, observer)
+
+
+def _agreement(plan: Plan, settings: TrainSettings, *, dry: bool) -> str:
+    """Return a checksum that is equal on all workers that would train the same model.
+
+    The path of the corpus is not part of it, because it may differ between the workers.
+    """
+    shared = {name: value for name, value in settings.to_mapping().items() if name in AGREED_BY_WORKERS}
+    versions = [f"{name} {version(name)}" for name in ("tensorflow", "keras")]
+    described = (
+        f"wordgen {__version__} {versions} {dry} {plan.dataset.fingerprint} {plan.head_start} {sorted(shared.items())}"
+    )
+    return hashlib.sha256(described.encode()).hexdigest()
+
+
+def _new_record(plan: Plan, settings: TrainSettings) -> RunRecord:
+    libraries = {library: version(library) for library in ("tensorflow", "keras", "numpy")}
+    versions = Versions(wordgen=__version__, python=platform.python_version(), **libraries)
+    began = datetime.now(UTC).isoformat(timespec="seconds")
+    return record_of(plan, versions, began, settings)
+
+
+def _train(learner: "Learner", folder: RunFolder | None, record: RunRecord, stop: StopRequest) -> Run:
+    """Train until the run ends. `folder` is None on all workers except the chief."""
+    prepared = learner.prepared
+    settings = replace(record.settings, precision=prepared.plan.settings.precision)
+    writer = None if folder is None else RecordWriter(prepared.plan.folder, replace(record, settings=settings))
+    with ExitStack() as closing:
+        if writer is not None:
+            writer.write()
+            weights, warn = learner.network.to_weights, learner.observer.warned
+            curves = TensorBoardWriter(prepared.plan, prepared.dataset, compared_settings(settings), weights, warn)
+            closing.callback(curves.close)
+            learner.observer = Observers([learner.observer, writer, curves])
+        try:
+            outcome = learner.learn(stop)
+        except DivergedError:
+            if writer is not None:
+                _note_divergence(prepared, writer, learner.observer)
+            raise
+        if folder is not None and outcome.whole_epochs == 0 and folder.replaces:
+            folder.give_up()
+            learner.observer.warned("The run was stopped before the end of its first epoch: the older run is restored.")
+        return _end(outcome, prepared, folder, learner.observer, writer)
+
+
+def _outcome_if_finished(plan: Plan, observer: Observer) -> Outcome | None:
+    """Return the outcome of a resumed run that has already ended, so that TensorFlow need not start. Otherwise None."""
+    if plan.settings.copy_index and not (plan.folder / COPY_INDEX).is_dir():
+        return None  # the copy index must still be written
+
+    def reason_to_end(position: Position) -> str | None:
+        return Schedule.of(plan.settings, plan.steps_per_epoch, position).reason_to_end(position)
+
+    checkpoints = Checkpoints(plan.folder, observer.warned)
+    if reason_to_end(checkpoints.newest_position()) is None:
+        return None
+    whole = checkpoints.newest()
+    position = whole.position if whole else Position()
+    reason = reason_to_end(position)
+    return None if reason is None else position.outcome(reason)
+
+
+def _report_again(
+    outcome: Outcome, prepared: PreparedRun, folder: RunFolder, record: RunRecord, observer: Observer
+) -> Run:
+    """Report a resumed run that has already ended to the observers, and write its record again."""
+    observer.planned(prepared.plan)
+    writer = RecordWriter(prepared.plan.folder, record)
+    writer.write()
+    if outcome.best is not None:  # its model exists: it was saved before this checkpoint
+        writer.model_saved(outcome.best)
+    return _end(outcome, prepared, folder, Observers([observer, writer]), writer)
+
+
+def _end(
+    outcome: Outcome,
+    prepared: PreparedRun,
+    folder: RunFolder | None,
+    observer: Observer,
+    writer: RecordWriter | None,
+) -> Run:
+    """Report the end of a run to its observers, compare its best model with counting, and return the result.
+
+    `folder` and `writer` are None on all workers except the chief. They compare nothing.
+    """
+    plan, dataset, ids = prepared.plan, prepared.dataset, prepared.dataset.ids
+    kept = folder is not None and folder.kept and is_bundle(plan.folder)
+    nats = None
+    if kept:
+        with suppress(WordgenError):  # the comparison will warn about a model that cannot be read
+            nats = valid_nats(dataset, plan.folder)
+    ending = Ending(
+        reason=outcome.reason,
+        stopped=outcome.stopped,
+        model_kept=kept,
+        best=outcome.best,
+        unigram_perplexity=unigram_loss(ids["train"], ids["valid"], plan.architecture.vocabulary_size).perplexity,
+        word_to_try=word_to_try(dataset.codec),
+        seconds=time.monotonic() - prepared.began,
+        still_falling=still_falling(
+            [each.valid_perplexity for each in outcome.epochs],
+            broken_off=any(each.step < each.epoch * plan.steps_per_epoch for each in outcome.epochs[-1:]),
+        ),
+        off=None if outcome.best is None else valid_loss(dataset, outcome.best.valid_perplexity, nats).off,
+    )
+    observer.ended(ending)
+    if kept and writer is not None:
+        with _warning_on_error(observer, "The word vectors for TensorBoard could not be written."):
+            write_projector(load_bundle(plan.folder), plan.folder / "valid")
+        with _warning_on_error(observer, "The model could not be compared with word frequencies and n-grams."):
+            _compare(dataset, writer.record, nats, observer)
+        observer.recorded(plan.folder)
+    return Run(plan.folder, outcome.epochs, ending, outcome.validations)
+
+
+def _note_divergence(prepared: PreparedRun, writer: RecordWriter, observer: Observer) -> None:
+    """Complete the record of a run that diverged, and compare the model that was saved before. None may be saved.
+
+    The observer gets a `recorded` event, but no `ended` event.
+    """
+    folder = prepared.plan.folder
+    with suppress(Exception):  # the DivergedError is more important than any error in this block
+        if is_bundle(folder):
+            writer.diverged()
+            _compare(prepared.dataset, writer.record, valid_nats(prepared.dataset, folder), writer)
+            observer.recorded(folder)
+
+
+@contextmanager
+def _warning_on_error(observer: Observer, sentence: str) -> Iterator[None]:
+    """Turn errors into warnings, because model and record are already written."""
+    try:
+        yield
+    except Exception as error:
+        observer.warned(f"{sentence} {error}")
+
+
+def _compare(dataset: Dataset, record: RunRecord, nats: NDArray[np.float64] | None, observer: Observer) -> None:
+    """Compare the best model with word frequencies and n-grams on the validation set.
+
+    `nats` are the losses of its tokens, computed by the best model, or None if they are not known.
+    """
+    if record.best is not None:
+        observer.compared(beside_counting(dataset, record.best.valid_perplexity, record.best.step, nats))

@@ -1,0 +1,141 @@
+"""Draws the learning curves of a sweep in one picture. What all pictures of wordgen share is here, too.
+
+Each network has a colour. A line shows its mean, and a band shows the range of its random seeds.
+"""
+
+from collections.abc import Callable, Sequence
+from io import BytesIO
+from itertools import product
+from math import nan
+from pathlib import Path
+from statistics import fmean
+from typing import TYPE_CHECKING, Any, Literal
+
+from wordgen.files import write_whole
+from wordgen.sweep.results import NetworkResult
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+CURVES = "curves"
+PNG, SVG = f"{CURVES}.png", f"{CURVES}.svg"
+
+Stroke = str | tuple[int, tuple[float, float]]
+"""The style of a line: its name, or the offset and lengths of dashes and gaps."""
+
+# The colours of Okabe and Ito, which colour-blind people can distinguish, without yellow: it is hard to see on white.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#56B4E9", "#E69F00")
+_STROKES: tuple[Stroke, ...] = ("-", (0, (4, 1.5)), (0, (1, 1.2)))
+MOST_LINES = len(COLOURS) * len(_STROKES)
+_WIDTH_IN_INCHES = 8.0
+_DOTS_PER_INCH = 120
+_LOGARITHMIC_FROM = 3.0
+"""The perplexity axis is logarithmic if the highest value is at least this many times the lowest."""
+
+
+def write_curves(folder: Path, title: str, results: Sequence[NetworkResult]) -> None:
+    """Write curves.png and curves.svg into a folder. Equal results give identical files."""
+    write_picture(folder, CURVES, lambda: draw(title, results))
+
+
+def write_picture(
+    folder: Path, name: str, draw: Callable[[], "Figure"], kinds: Sequence[Literal["png", "svg"]] = ("png", "svg")
+) -> None:
+    """Write the figure that `draw` returns as NAME.png and NAME.svg. Equal figures give identical files.
+
+    `draw` is called with the settings of matplotlib that all pictures share.
+    """
+    import matplotlib as mpl
+
+    # The SVG keeps text as text and has the same ids each time. Text is never parsed as a formula.
+    plain: Any = {"svg.fonttype": "none", "svg.hashsalt": "wordgen", "font.size": 10, "text.parse_math": False}
+    with mpl.rc_context(plain):
+        figure = draw()
+        for kind in kinds:
+            content = BytesIO()
+            changing: Any = {"Software" if kind == "png" else "Date": None}
+            figure.savefig(content, format=kind, dpi=_DOTS_PER_INCH, metadata=changing)
+            write_whole(folder / f"{name}.{kind}", content.getvalue())
+
+
+def draw_mean_and_range(
+    axes: "Axes",
+    xs: Sequence[float],
+    columns: Sequence[Sequence[float]],
+    mean: Callable[[Sequence[float]], float] = fmean,
+    **look: Any,
+) -> None:
+    """Draw the mean of each column as a line, and the range from its lowest to its highest value as a band.
+
+    A column has the values of all random seeds at one place. The line has a gap where a column is empty.
+    """
+    means = [mean(column) if column else nan for column in columns]
+    axes.plot(xs, means, linewidth=1.8, **look)
+    if any(len(column) > 1 for column in columns):
+        lowest, highest = ([of(column, default=nan) for column in columns] for of in (min, max))
+        axes.fill_between(xs, lowest, highest, color=look["color"], alpha=0.15, linewidth=0)
+
+
+def draw_grid(axes: "Axes", which: Literal["major", "both"] = "major") -> None:
+    axes.grid(visible=True, which=which, color="#dddddd", linewidth=0.6)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def draw(title: str, results: Sequence[NetworkResult]) -> "Figure":
+    """Return a figure with the curves of the first networks. The legend has them in the same order.
+
+    There are at most MOST_LINES curves, because more could not be distinguished.
+    """
+    from matplotlib.figure import Figure  # unlike pyplot, opens no window and has no shared state
+
+    measured = [result for result in results if result.counted]
+    drawn = measured[:MOST_LINES]
+    height = max(4.5, 1.2 + 0.24 * len(drawn))
+    figure = Figure(figsize=(_WIDTH_IN_INCHES, height), layout="constrained")
+    axes = figure.add_subplot()
+    for result, (stroke, colour) in zip(drawn, product(_STROKES, COLOURS), strict=False):
+        _draw_network(axes, result, colour, stroke)
+    some = f" ({len(drawn)} of {len(measured)} networks)" if len(measured) > len(drawn) else ""
+    axes.set_title(title + some, loc="left", fontsize=11)
+    _draw_axes(axes, drawn)
+    if drawn:
+        figure.legend(
+            axes.get_lines(),
+            [f"{result.network.name}:  {result.valid.shown()}" for result in drawn],
+            loc="outside right upper",
+            title="best validation perplexity,\nmean ± standard deviation",
+            alignment="left",
+            frameon=False,
+            fontsize=9,
+            title_fontsize=9,
+            handlelength=2.6,
+        )
+    return figure
+
+
+def _draw_network(axes: "Axes", result: NetworkResult, colour: str, stroke: Stroke) -> None:
+    """Draw the line and the band of a network.
+
+    The line ends at the last epoch that all random seeds have. With fewer of them the mean would jump.
+    """
+    columns = list(zip(*(each.figures.valid for each in result.counted), strict=False))
+    marker = "o" if len(columns) == 1 else ""
+    draw_mean_and_range(axes, range(1, len(columns) + 1), columns, color=colour, linestyle=stroke, marker=marker)
+
+
+def _draw_axes(axes: "Axes", drawn: Sequence[NetworkResult]) -> None:
+    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+
+    axes.set_xlabel("epoch")
+    axes.set_ylabel("validation perplexity")
+    draw_grid(axes, "both")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    values = [value for result in drawn for each in result.counted for value in each.figures.valid]
+    if not values or max(values) < _LOGARITHMIC_FROM * min(values):
+        return
+    axes.set_yscale("log")
+    decades = max(values) / min(values)
+    axes.yaxis.set_major_locator(LogLocator(base=10, subs=(1, 1.5, 2, 3, 5, 7) if decades < 30 else (1, 3)))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}" if value >= 10 else f"{value:g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())

@@ -1,0 +1,325 @@
+"""Finds the effect of each setting of a sweep, and whether it is larger than chance alone would make it.
+
+The test is Welch's t-test. It uses how much the results of each network vary between random seeds.
+"""
+
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from itertools import combinations
+from math import expm1, log, sqrt
+from statistics import fmean, variance
+
+from wordgen.corpus.settings import CorpusSettings
+from wordgen.evaluation.measures import student_quantile
+from wordgen.sweep.planning import Sweep
+from wordgen.sweep.results import NetworkResult
+from wordgen.text.settings import TextSettings
+
+Weighted = tuple[float, Sequence[float]]
+"""The weight of the network's mean in a difference, and its log perplexities, one for each random seed."""
+
+
+@dataclass(frozen=True)
+class Chance:
+    """How much the log perplexity of a network varies between random seeds."""
+
+    deviation: float
+    """The standard deviation between the random seeds of one network, pooled over all networks."""
+    widest: float
+    """The standard deviation of the network that varies most."""
+
+
+def chance_of(groups: Sequence[Sequence[float]]) -> Chance | None:
+    """Return how much networks vary between random seeds, or None if no network has two random seeds.
+
+    `groups` has the log perplexities of each network, one for each random seed.
+    """
+    spreads = [(variance(group), len(group) - 1) for group in groups if len(group) > 1]
+    if not spreads:
+        return None
+    pooled = sum(spread * freedom for spread, freedom in spreads) / sum(freedom for _, freedom in spreads)
+    return Chance(sqrt(pooled), sqrt(max(spread for spread, _ in spreads)))
+
+
+def half_width(networks: Iterable[Weighted], comparisons: int) -> float:
+    """Return half the width of the 95% confidence interval of a weighted sum of means.
+
+    The 95% hold for all `comparisons` together (Bonferroni). Each network must have at least two random seeds. Each
+    keeps its own variance, because some networks vary more than others (Welch).
+    """
+    parts = [(weight**2 * variance(logs) / len(logs), len(logs) - 1) for weight, logs in networks]
+    total = sum(part for part, _ in parts)
+    if total == 0:
+        return 0.0
+    freedom = total**2 / sum(part**2 / own for part, own in parts)  # the degrees of freedom after Satterthwaite
+    return student_quantile(0.05 / (2 * max(1, comparisons)), freedom) * sqrt(total)
+
+
+_OF_LENGTH = {"epochs", "time_budget"}
+_MORE_STEPS = 1.05
+OF_THE_TEXT = {each.name for group in (CorpusSettings, TextSettings) for each in fields(group)}
+
+
+@dataclass(frozen=True)
+class Side:
+    """One side of a comparison: the networks with one of two values of a setting, and means over them."""
+
+    value: Hashable
+    mean: float
+    """The mean log perplexity."""
+    steps: float
+    """The most steps that the networks could train for."""
+    seconds: float
+    """The training time."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The difference in log validation perplexity between two values of a setting.
+
+    It is the mean over pairs of networks that have the same value of every other setting.
+    """
+
+    setting: str
+    lower: Side
+    """The side with the lower perplexity."""
+    higher: Side
+    pairs: int
+    """The number of pairs of networks that were compared."""
+    may_be_off: float | None
+    """Half the width of the 95% confidence interval of `by`, for all comparisons together.
+
+    None if no pair has several random seeds for both networks.
+    """
+
+    @property
+    def by(self) -> float:
+        """The difference of the mean log perplexities, in nats; never negative."""
+        return self.higher.mean - self.lower.mean
+
+    @property
+    def confounded(self) -> bool:
+        """Whether one side could train for over 5% more steps, although the setting is not about the training length.
+
+        If so, the longer training may be the cause of the difference.
+        """
+        fewer, more = sorted((self.lower.steps, self.higher.steps))
+        return self.setting not in _OF_LENGTH and more > _MORE_STEPS * fewer
+
+    @property
+    def beyond_chance(self) -> bool:
+        return self.may_be_off is not None and self.by > self.may_be_off
+
+    @property
+    def share(self) -> float:
+        """The share by which the perplexity is lower: 0.1 means 10% lower."""
+        return -expm1(-self.by)
+
+    @property
+    def share_off(self) -> float | None:
+        """How far `share` may be off, as a share. None if `may_be_off` is None."""
+        return None if self.may_be_off is None else (1 - self.share) * expm1(min(50.0, self.may_be_off))
+
+
+@dataclass(frozen=True)
+class Interplay:
+    """An interaction of two settings: the best value of one depends on the other, beyond chance."""
+
+    setting: str
+    other: str
+    best: tuple[tuple[Hashable, Hashable], ...]
+    """Pairs: a value of `other`, and the best value of `setting` with it."""
+
+
+@dataclass(frozen=True)
+class Effects:
+    chance: Chance | None
+    differences: tuple[Difference, ...]
+    """The largest difference of each setting, sorted from large to small."""
+    interplays: tuple[Interplay, ...]
+    left_out: tuple[str, ...]
+    """Settings that were not compared because they change the text.
+
+    Perplexities of different texts or vocabularies cannot be compared.
+    """
+    one_text: bool
+    """Whether all networks were trained on the same tokens of the same text."""
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """A network and its log perplexities, one for each random seed."""
+
+    settings: Mapping[str, Hashable]
+    """The values of the settings that differ between the networks."""
+    text: str
+    logs: list[float]
+    steps: float
+    seconds: float
+
+    @property
+    def mean(self) -> float:
+        return fmean(self.logs)
+
+
+def effects_of(sweep: Sweep, results: Sequence[NetworkResult]) -> Effects:
+    varied = [name for name in sweep.setting_names if len({_value(result, name) for result in results}) > 1]
+
+    def differing(result: NetworkResult) -> dict[str, Hashable]:
+        return {name: _value(result, name) for name in varied}
+
+    measured = [
+        _Measured(
+            differing(result),
+            result.text,
+            [log(value) for value in result.valid.values],
+            result.steps,
+            result.seconds.mean,
+        )
+        for result in results
+        if result.counted
+    ]
+    diverged = [differing(result) for result in results if result.diverged]
+    one_text = len({result.text for result in results}) <= 1
+    left_out = [name for name in varied if name in OF_THE_TEXT or (name == "recipe" and not one_text)]
+    compared = [name for name in varied if name not in left_out]
+    chance = chance_of([each.logs for each in measured])
+    comparing = _Comparing(measured, diverged)
+    largest = [found for name in compared if (found := comparing.largest(name)) is not None]
+    return Effects(
+        chance,
+        tuple(sorted(largest, key=lambda difference: -difference.by)),
+        tuple(comparing.interplays(compared)) if chance else (),
+        tuple(left_out),
+        one_text,
+    )
+
+
+def _value(result: NetworkResult, setting: str) -> Hashable:
+    value = result.settings[setting]
+    return tuple(value) if isinstance(value, list) else value
+
+
+class _Comparing:
+    def __init__(self, measured: Sequence[_Measured], diverged: Sequence[Mapping[str, Hashable]]) -> None:
+        self._measured, self._diverged = measured, diverged
+        self._comparisons = self._number_of_comparisons()
+
+    def _number_of_comparisons(self) -> int:
+        """Return how many comparisons of two values are possible.
+
+        Each two values of a setting can be compared over all networks. For interplays they can also be compared within
+        each value of another setting, if that is possible for at least two of its values.
+        """
+        settings = list(self._measured[0].settings) if self._measured else []
+        number = 0
+        for setting in settings:
+            for pair in combinations(self._values(setting), 2):
+                firsts = [first for first, _ in _pairs(setting, *pair, self._measured)]
+                number += bool(firsts)
+                for other in settings:
+                    places = {first.settings[other] for first in firsts}  # only one if it is the same setting
+                    number += len(places) if len(places) > 1 else 0
+        return number
+
+    def _values(self, setting: str) -> list[Hashable]:
+        return list(dict.fromkeys(each.settings[setting] for each in self._measured))
+
+    def largest(self, setting: str) -> Difference | None:
+        """Return the largest difference between two values of a setting.
+
+        A difference beyond chance takes precedence over a larger one that is not. None if no two networks differ in
+        this setting alone.
+        """
+        found = [self._difference(setting, *pair, self._measured) for pair in combinations(self._values(setting), 2)]
+        known = (each for each in found if each is not None)
+        return max(known, key=lambda each: (each.beyond_chance, each.by), default=None)
+
+    def _difference(
+        self, setting: str, one: Hashable, other: Hashable, among: Sequence[_Measured]
+    ) -> Difference | None:
+        """Compare two values of a setting. Return None if there is no pair of networks for it.
+
+        If some pairs have several random seeds for both networks, only these pairs count; otherwise all pairs do.
+        """
+        pairs = list(_pairs(setting, one, other, among))
+        known = [pair for pair in pairs if all(len(each.logs) > 1 for each in pair)]
+        pairs = known or pairs
+        if not pairs:
+            return None
+        weighted = [(1 / len(pairs), each.logs) for pair in pairs for each in pair]
+        off = half_width(weighted, self._comparisons) if known else None
+        sides = [_side(value, networks) for value, networks in zip((one, other), zip(*pairs, strict=True), strict=True)]
+        lower, higher = sorted(sides, key=lambda side: side.mean)
+        return Difference(setting, lower, higher, len(pairs), off)
+
+    def interplays(self, settings: Sequence[str]) -> Iterator[Interplay]:
+        """Yield the interplays between these settings, at most one for each two of them.
+
+        An interplay gives the best values of the setting that has more values.
+        """
+        for pair in combinations(settings, 2):
+            setting, other = sorted(pair, key=lambda name: -len(self._values(name)))
+            best = {value: self._best(setting, other, value) for value in self._values(other)}
+            known = {value: name for value, name in best.items() if name is not None}
+            if self._differ_beyond_chance(setting, other, known):
+                yield Interplay(setting, other, tuple(known.items()))
+
+    def _best(self, setting: str, other: str, value: Hashable) -> Hashable:
+        """Return the value of `setting` with the lowest perplexity, among the networks where `other` has `value`.
+
+        None if not all values of `setting` have the same number of networks among them.
+        """
+        means: dict[Hashable, list[float]] = {}
+        for each in self._with(other, value):
+            means.setdefault(each.settings[setting], []).append(each.mean)
+        if len({len(found) for found in means.values()}) != 1:
+            return None
+        return min(means, key=lambda each: fmean(means[each]))
+
+    def _differ_beyond_chance(self, setting: str, other: str, best: Mapping[Hashable, Hashable]) -> bool:
+        """Return whether two values of `other` have different best values of `setting`, both beyond chance."""
+        return any(
+            mine != theirs
+            and self._surely_better(setting, mine, theirs, other, here)
+            and self._surely_better(setting, theirs, mine, other, there)
+            for (here, mine), (there, theirs) in combinations(best.items(), 2)
+        )
+
+    def _surely_better(self, setting: str, winner: Hashable, loser: Hashable, other: str, value: Hashable) -> bool:
+        among = self._with(other, value)
+        found = self._difference(setting, winner, loser, among)
+        if found is not None:
+            return found.lower.value == winner and found.beyond_chance
+        # If the other value diverged, it is certainly worse.
+        winners = [each for each in among if each.settings[setting] == winner]
+        return any({**each.settings, setting: loser} in self._diverged for each in winners)
+
+    def _with(self, setting: str, value: Hashable) -> list[_Measured]:
+        return [each for each in self._measured if each.settings[setting] == value]
+
+
+def _side(value: Hashable, networks: Sequence[_Measured]) -> Side:
+    return Side(
+        value,
+        fmean(each.mean for each in networks),
+        fmean(each.steps for each in networks),
+        fmean(each.seconds for each in networks),
+    )
+
+
+def _pairs(
+    setting: str, one: Hashable, other: Hashable, among: Sequence[_Measured]
+) -> Iterator[tuple[_Measured, _Measured]]:
+    """Yield the pairs of networks that differ in this setting alone.
+
+    The first network of a pair has the value `one`, the second has `other`.
+    """
+
+    def but_for_this(network: _Measured) -> tuple[Hashable, ...]:
+        return network.text, *(value for name, value in network.settings.items() if name != setting)
+
+    others = {but_for_this(each): each for each in among if each.settings[setting] == other}
+    for each in among:
+        if each.settings[setting] == one and but_for_this(each) in others:
+            yield each, others[but_for_this(each)]

@@ -1,0 +1,336 @@
+"""The results of a sweep: how far its runs are, and the figures of each network, as values, table and files."""
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any, Literal
+
+from wordgen import __version__
+from wordgen.errors import BundleError, SettingError, WordgenError
+from wordgen.evaluation.settings import Watcher
+from wordgen.evaluation.stream import network_loss
+from wordgen.files import write_whole
+from wordgen.generation.numpy_network import NumpyNetwork
+from wordgen.model.bundle import is_bundle, load_bundle
+from wordgen.run.measured_text import Origin, text_to_measure
+from wordgen.run.names import SWEEP_RESULTS, SWEEP_TABLE, is_run
+from wordgen.run.record import DIVERGED, STOPPED, RunRecord, load_record
+from wordgen.run.settings import ABOUT_ONE_RUN
+from wordgen.settings import flag_name
+from wordgen.sweep.planning import Network, PlannedRun
+from wordgen.sweep.processes import Progress
+
+RunStatus = Literal["missing", "interrupted", "finished", "diverged"]
+State = Literal["waiting", "training", "stopped", "done", "diverged", "failed"]
+
+
+@dataclass(frozen=True)
+class RunFigures:
+    """The state and the figures of a run, from its report."""
+
+    status: RunStatus
+    valid: tuple[float, ...] = ()
+    """The validation perplexity of each epoch."""
+    best: float | None = None
+    seconds: float = 0.0
+    """The time of all epochs, also of those before the run was resumed."""
+    test: float | None = None
+    at_last_epoch: bool = False
+    """Whether the run has completed its last planned epoch."""
+    steps: int = 0
+    """The number of steps up to the end of the last completed epoch."""
+
+
+def figures_of(run: PlannedRun) -> RunFigures:
+    """Return the state and the figures of a run.
+
+    Raises SettingError if the folder belongs to a run that was begun with other settings or with another text.
+    """
+    if not is_run(run.name):
+        return RunFigures("missing")
+    record = load_record(run.folder)
+    _check_same(run, record)
+    best = None if record.best is None else record.best.valid_perplexity
+    return RunFigures(
+        _status(record.ended, best, run.plan.architecture.vocabulary_size),
+        valid=tuple(epoch.valid_perplexity for epoch in record.epochs),
+        best=best,
+        seconds=record.learning_seconds,
+        at_last_epoch=len(record.epochs) == run.settings.epochs,
+        steps=record.epochs[-1].step if record.epochs else 0,
+    )
+
+
+def _status(ended: str | None, best: float | None, vocabulary_size: int) -> RunStatus:
+    """Return the status of a run.
+
+    It counts as diverged, too, if its best perplexity is above the size of the vocabulary: the model is then worse than
+    a guess that gives each token the same probability, even if its loss is still a number.
+    """
+    if ended in (None, STOPPED):
+        return "interrupted"
+    return "diverged" if ended == DIVERGED or (best is not None and best > vocabulary_size) else "finished"
+
+
+def _check_same(run: PlannedRun, record: RunRecord) -> None:
+    another = "Give the sweep another --name, or move the folder away."
+    began = record.settings.to_mapping()
+    for name, wanted in run.settings.to_mapping().items():
+        settled = name in ABOUT_ONE_RUN or name == "recipe" or (name == "precision" and wanted == "auto")
+        if not settled and began[name] != wanted:
+            raise SettingError(
+                f"{run.folder} was started with {flag_name(name)} {began[name]}, but the sweep has {wanted}. {another}"
+            )
+    if record.dataset.fingerprint != run.plan.dataset.fingerprint:
+        raise SettingError(f"{run.folder} was started with another text of {run.plan.text.corpus}. {another}")
+
+
+def perplexity_on_test_set(run: PlannedRun) -> float | None:
+    """Return the perplexity of the run's model, or None if there is no model or the test set cannot be used."""
+    if not is_bundle(run.folder):
+        return None
+    try:
+        bundle = load_bundle(run.folder)
+        text = text_to_measure(Origin.beside(run.folder), bundle, "test", Watcher())
+        return network_loss(NumpyNetwork(bundle.architecture, bundle.weights), text.ids).perplexity
+    except WordgenError:  # for example a test set that is too short
+        return None
+
+
+@dataclass(frozen=True)
+class Spread:
+    """One figure of a network, with a value for each random seed that has one. There may be none."""
+
+    values: tuple[float, ...]
+
+    @classmethod
+    def of(cls, values: Iterable[float | None]) -> "Spread":
+        return cls(tuple(float(value) for value in values if value is not None))
+
+    @property
+    def mean(self) -> float:
+        return fmean(self.values)
+
+    @property
+    def deviation(self) -> float | None:
+        """The standard deviation between the random seeds, or None if there is only one."""
+        return stdev(self.values) if len(self.values) > 1 else None
+
+    def shown(self, digits: int = 1) -> str:
+        """Return mean ± standard deviation, or a dash if there are no values."""
+        if not self.values:
+            return "-"
+        figures = [self.mean] if self.deviation is None else [self.mean, self.deviation]
+        return " ± ".join(f"{each:,.{digits}f}" if each < 1e9 else f"{each:.1e}" for each in figures)
+
+    def to_mapping(self) -> dict[str, object] | None:
+        if not self.values:
+            return None
+        return {"mean": self.mean, "deviation": self.deviation, "values": list(self.values)}
+
+
+@dataclass
+class Row:
+    """A run and its state in the sweep."""
+
+    run: PlannedRun
+    figures: RunFigures
+    state: State
+    note: str = ""
+    """Why the run has no figures, or was not trained to its end. An empty string if all is well."""
+    progress: Progress | None = None
+    """None if the run has no process at the moment."""
+    began: float = 0.0
+
+    @property
+    def best(self) -> float | None:
+        """The lowest validation perplexity so far, or None if there is none yet."""
+        return self.figures.best if self.progress is None else self.progress.best
+
+    @property
+    def counts(self) -> bool:
+        """Whether the run came to its end and has a model."""
+        return self.state == "done" and self.figures.best is not None
+
+    def to_mapping(self) -> dict[str, object]:
+        figures = self.figures
+        return {
+            "name": self.run.name,
+            "network": self.run.network.name,
+            "random_seed": self.run.random_seed,
+            "status": figures.status,
+            "note": self.note,
+            "valid_perplexity": figures.best,
+            "test_perplexity": figures.test,
+            "valid_perplexities": list(figures.valid),
+            "epochs": len(figures.valid),
+            "seconds": figures.seconds,
+        }
+
+
+def sweep_rows(runs: Sequence[PlannedRun]) -> list[Row]:
+    """Return all runs with their state. Call this before any of them is started or resumed.
+
+    Raises BundleError if a report cannot be read, and SettingError if a folder belongs to another run.
+    """
+    return [_row(run) for run in runs]
+
+
+def _row(run: PlannedRun) -> Row:
+    try:
+        figures = figures_of(run)
+    except BundleError as error:
+        raise BundleError(
+            f"{str(error).rstrip('.')}. Delete the folder {run.folder} to train this run again."
+        ) from error
+    if figures.status == "diverged":
+        return Row(run, figures, "diverged", DIVERGED)
+    return Row(run, figures, "done" if figures.status == "finished" else "waiting")
+
+
+@dataclass(frozen=True)
+class NetworkResult:
+    network: Network
+    settings: Mapping[str, Any]
+    """All settings, also those from a recipe."""
+    text: str
+    """The fingerprint of the dataset. It is equal for networks with the same tokens of the same text."""
+    parameters: int
+    runs: tuple[Row, ...]
+    """One run for each random seed, also those that failed or diverged."""
+    steps_per_epoch: int
+
+    @property
+    def counted(self) -> list[Row]:
+        return [each for each in self.runs if each.counts]
+
+    @property
+    def diverged(self) -> bool:
+        """Whether the training diverged with every random seed."""
+        return all(each.state == "diverged" for each in self.runs)
+
+    @property
+    def valid(self) -> Spread:
+        return Spread.of(each.figures.best for each in self.counted)
+
+    @property
+    def test(self) -> Spread:
+        return Spread.of(each.figures.test for each in self.counted)
+
+    @property
+    def epochs(self) -> Spread:
+        return Spread.of(len(each.figures.valid) for each in self.counted)
+
+    @property
+    def seconds(self) -> Spread:
+        return Spread.of(each.figures.seconds for each in self.counted)
+
+    @property
+    def steps(self) -> float:
+        """The most steps that the network could train for: those of all its planned epochs.
+
+        With a time budget, it is the mean number of steps that the runs had time for.
+        """
+        if self.settings.get("time_budget") is None:
+            return float(self.steps_per_epoch * self.settings["epochs"])
+        return fmean(each.figures.steps for each in self.counted)
+
+    @property
+    def note(self) -> str:
+        """What happened to the runs that do not count. An empty string if all count."""
+        notes = [each.note or each.figures.status for each in self.runs if not each.counts]
+        return "; ".join(f"{notes.count(note)} of {len(self.runs)} {note}" for note in dict.fromkeys(notes))
+
+    def to_mapping(self) -> dict[str, object]:
+        return {
+            "name": self.network.name,
+            "settings": dict(self.network.settings),
+            "parameters": self.parameters,
+            "counted": len(self.counted),
+            "note": self.note,
+            "valid_perplexity": self.valid.to_mapping(),
+            "test_perplexity": self.test.to_mapping(),
+            "epochs": self.epochs.to_mapping(),
+            "seconds": self.seconds.to_mapping(),
+        }
+
+
+def results_of(rows: Sequence[Row]) -> list[NetworkResult]:
+    """Return the results of all networks.
+
+    If all networks were trained on the same text, they are sorted by their mean validation perplexity, the best first.
+    Otherwise they keep the order of the sweep file. Networks without figures come last.
+    """
+    networks: dict[str, list[Row]] = {}
+    for row in rows:
+        networks.setdefault(row.run.network.name, []).append(row)
+    results = [_result(each) for each in networks.values()]
+    comparable = len({result.text for result in results}) == 1
+
+    def rank(result: NetworkResult) -> tuple[bool, float]:
+        return not result.counted, result.valid.mean if result.counted and comparable else 0
+
+    return sorted(results, key=rank)
+
+
+def _result(rows: Sequence[Row]) -> NetworkResult:
+    run = rows[0].run
+    return NetworkResult(
+        run.network,
+        run.settings.to_mapping(),
+        run.plan.dataset.fingerprint,
+        run.plan.architecture.parameters,
+        tuple(rows),
+        run.plan.steps_per_epoch,
+    )
+
+
+_COLUMNS: dict[str, Callable[[NetworkResult], str]] = {
+    "network": lambda result: result.network.name,
+    "validation perplexity": lambda result: result.valid.shown(),
+    "test perplexity": lambda result: result.test.shown(),
+    "epochs": lambda result: result.epochs.shown(0),
+    "seconds": lambda result: result.seconds.shown(0),
+    "parameters": lambda result: f"{result.parameters:,}",
+    "runs": lambda result: f"{len(result.counted)}",
+}
+COLUMNS = tuple(_COLUMNS)
+
+
+def as_rows(results: Sequence[NetworkResult]) -> list[tuple[str, ...]]:
+    """Return a row of texts for each network: the columns of COLUMNS, and a note as the last one."""
+    return [(*(show(result) for show in _COLUMNS.values()), result.note) for result in results]
+
+
+def with_note(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[Sequence[str]]:
+    """Return the lines of a table: its head and its rows.
+
+    The last text of each row is a note. Without any notes, the table has no column for them. `columns` are the names of
+    the columns before the note.
+    """
+    head = (*columns, "note") if any(row[-1] for row in rows) else columns
+    return [head, *(row[: len(head)] for row in rows)]
+
+
+def markdown_table(head: Sequence[str], *rows: Sequence[str]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+def origin_of(command: str) -> dict[str, str]:
+    """Return the part of the content of results.json that says where the results are from."""
+    return {"command": command, "date": datetime.now(UTC).date().isoformat(), "wordgen": __version__}
+
+
+def write_results(folder: Path, content: Mapping[str, object], *parts: str) -> None:
+    """Write results.json with this content, and results.md with where it is from and these parts.
+
+    The command may contain the name of a folder that is not valid UTF-8. Its bytes are written as escapes.
+    """
+    figures = json.dumps(content, ensure_ascii=False, allow_nan=False, indent=1)
+    origin = f"`{content['command']}`, {content['date']}, wordgen {content['wordgen']}."
+    write_whole(folder / SWEEP_RESULTS, figures.encode(errors="backslashreplace"))
+    write_whole(folder / SWEEP_TABLE, ("\n\n".join([origin, *parts]) + "\n").encode(errors="backslashreplace"))

@@ -1,0 +1,207 @@
+"""The devices of a training: GPUs or CPUs of this machine, and other workers. Also the precision that suits them."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+import tensorflow as tf
+
+from wordgen.errors import SettingError, WorkerLostError
+from wordgen.network.replicas import Replicas, alone
+from wordgen.training.memory import UNUSED, gpu_is_here
+from wordgen.training.settings import DeviceSettings, Precision
+from wordgen.training.stopping import StopRequest
+from wordgen.training.workers import Place, meet
+
+_CPU_FACTS = Path("/proc/cpuinfo")
+_BFLOAT16_UNITS = {"avx512_bf16", "amx_bf16"}
+_FIRST_GPU_WITH_BFLOAT16 = (8, 0)
+
+
+def chosen_precision(precision: Precision, replicas: Replicas) -> Literal["float32", "bfloat16"]:
+    """Return the precision that all workers use: the setting of the chief.
+
+    If that is `auto`, the hardware of the chief decides.
+    """
+
+    def chosen() -> bytes:
+        in_bfloat16 = precision == "bfloat16" or (precision == "auto" and _has_bfloat16())
+        return b"bfloat16" if in_bfloat16 else b"float32"
+
+    # All workers must take part, whatever their setting: a chief that resumes a run takes its precision from the run.
+    return "bfloat16" if replicas.from_chief(chosen) == b"bfloat16" else "float32"
+
+
+def unused_gpu() -> str | None:
+    """Return a sentence if the machine has a GPU but TensorFlow finds none, for example without the CUDA libraries.
+
+    Otherwise return None.
+    """
+    return UNUSED if not tf.config.list_physical_devices("GPU") and gpu_is_here() else None
+
+
+def _has_bfloat16() -> bool:
+    gpus = tf.config.get_visible_devices("GPU")
+    if gpus:
+        details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
+        return all(each.get("compute_capability", (0, 0)) >= _FIRST_GPU_WITH_BFLOAT16 for each in details)
+    return bool(_BFLOAT16_UNITS & cpu_features(_CPU_FACTS.read_text() if _CPU_FACTS.exists() else ""))
+
+
+def cpu_features(facts: str) -> set[str]:
+    """Return the flags of the first processor, given the text of /proc/cpuinfo."""
+    return next((set(line.split()) for line in facts.split("\n") if line.startswith("flags")), set())
+
+
+_SECONDS_TO_JOIN = 120
+_SIGNS_OF_LOSS = (
+    tf.errors.UnavailableError,
+    tf.errors.AbortedError,
+    tf.errors.CancelledError,
+    tf.errors.DeadlineExceededError,
+)
+
+
+def join(settings: DeviceSettings, place: Place, agreement: str, stop: StopRequest) -> Replicas:
+    """Return the devices to train on, after all workers have joined with the same agreement.
+
+    `agreement` is a checksum of what all workers must have in common. Raises SettingError if it differs or if the
+    settings do not fit the devices, and WorkerLostError if a worker is missing.
+    """
+    # Otherwise NVIDIA GPUs round the factors of float32 products to 10 bits. For less precision there is bfloat16.
+    tf.config.experimental.enable_tensor_float_32_execution(False)
+    if settings.distribute == "multiworker":
+        return _with_other_workers(settings, place, agreement, stop)
+    if settings.local_devices is not None:
+        _split_cpu(settings.local_devices)
+    kind = "GPU" if tf.config.get_visible_devices("GPU") else "CPU"
+    devices = [device.name.removeprefix("/device:") for device in tf.config.list_logical_devices(kind)]
+    if settings.distribute == "mirrored" and len(devices) == 1:
+        raise SettingError(
+            f"--distribute mirrored needs several devices, but this machine has one {kind}: leave it out, or try "
+            "--local-devices 2."
+        )
+    split_before = kind == "CPU" and settings.local_devices is None and settings.distribute == "auto"
+    if settings.distribute == "none" or len(devices) == 1 or split_before:
+        return alone()
+    return Replicas(_mirrored(tuple(devices)))
+
+
+@contextmanager
+def telling_of_a_lost_worker(replicas: Replicas, run: str) -> Iterator[None]:
+    """Turn TensorFlow's errors about the loss of another worker into a WorkerLostError that says what to do."""
+    try:
+        yield
+    except _SIGNS_OF_LOSS as error:
+        if replicas.workers == 1:
+            raise
+        raise WorkerLostError(
+            f"Another worker was lost, so this one (number {replicas.worker}) stops, too. Start all workers again with "
+            f"--resume {run}: they continue from the last checkpoint."
+        ) from error
+
+
+def describe(replicas: Replicas) -> str:
+    """Return the devices in words, for example "one GPU" or "2 workers with 1 CPU each"."""
+    kind = "GPU" if tf.config.get_visible_devices("GPU") else "CPU"
+    if replicas.workers > 1:
+        each = replicas.count // replicas.workers
+        return f"{replicas.workers} workers with {each} {kind}{'s' if each > 1 else ''} each"
+    if replicas.count == 1:
+        return f"one {kind}"
+    return f"{replicas.count} GPUs" if kind == "GPU" else f"{replicas.count} parts of the CPU"
+
+
+@cache
+def _mirrored(devices: tuple[str, ...]) -> Any:
+    """Return the strategy for these devices. It is made once per process, because several disturb each other."""
+    return tf.distribute.MirroredStrategy(list(devices))
+
+
+def _split_cpu(parts: int) -> None:
+    """Split the CPU into several logical devices, and hide all GPUs.
+
+    Raises SettingError if TensorFlow has already run in this process with other devices.
+    """
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    try:
+        tf.config.set_visible_devices([], "GPU")
+        tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * parts)
+    except RuntimeError as error:
+        if len(tf.config.list_logical_devices("CPU")) != parts or tf.config.get_visible_devices("GPU"):
+            raise SettingError(
+                "--local-devices must be chosen before TensorFlow runs in this process: start a new process."
+            ) from error
+
+
+def _with_other_workers(settings: DeviceSettings, place: Place, agreement: str, stop: StopRequest) -> Replicas:
+    """Wait for the other workers, first by means of meeting.py and then by means of TensorFlow."""
+    resolver = _cluster(place)
+    tasks = resolver.cluster_spec().as_dict()
+    meet([*tasks.get("chief", []), *tasks.get("worker", [])][0], place, agreement, settings.join_timeout, stop)
+    try:
+        with _watched_from_outside():
+            strategy = tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
+    except tf.errors.OpError as error:
+        raise WorkerLostError(
+            f"The workers could not connect to each other ({_first_line(error)}): start all workers again."
+        ) from error
+    stop.listen()  # TensorFlow has replaced the handler of SIGTERM
+    return Replicas(strategy, place.worker, place.workers)
+
+
+@contextmanager
+def _watched_from_outside() -> Iterator[None]:
+    """Kill this process with an error message if the block takes longer than 120 seconds.
+
+    All workers have arrived at this point. If one dies now, TensorFlow waits for it forever in native code that does
+    not let Python run, so only another process can end the waiting.
+    """
+    watcher = subprocess.Popen(
+        [sys.executable, "-I", "-S", "-c", _WATCHER, str(os.getpid()), str(_SECONDS_TO_JOIN)], stderr=sys.stderr
+    )
+    try:
+        yield
+    finally:
+        watcher.kill()
+        watcher.wait()
+
+
+_WATCHER = """
+import os, signal, sys, time
+time.sleep(float(sys.argv[2]))
+print("Error: Another worker was lost while all connected: start all workers again.", file=sys.stderr, flush=True)
+os.kill(int(sys.argv[1]), getattr(signal, "SIGKILL", signal.SIGTERM))
+"""
+
+
+def _cluster(place: Place) -> Any:
+    resolvers = tf.distribute.cluster_resolver
+    if place.source == "TF_CONFIG":
+        return resolvers.TFConfigClusterResolver()
+    # If this resolver counts the GPUs, it divides by zero where a task has none. SLURM decides which GPUs belong to a
+    # task. So the resolver is given one GPU per task, and the strategy gets the number of GPUs that are visible.
+    try:
+        found = resolvers.SlurmClusterResolver(gpus_per_node=place.workers, gpus_per_task=1, auto_set_gpu=False)
+        cluster = found.cluster_spec()
+    except (RuntimeError, ValueError) as error:
+        raise SettingError(
+            f"SLURM does not name the workers ({_first_line(error)}): start wordgen with srun."
+        ) from error
+    gpus = len(tf.config.get_visible_devices("GPU"))
+    return resolvers.SimpleClusterResolver(
+        cluster,
+        task_type=found.task_type,
+        task_id=found.task_id,
+        num_accelerators={"GPU": gpus} if gpus else {},
+        rpc_layer="grpc",
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n")[0][:200]

@@ -1,0 +1,298 @@
+"""Puts the parts of a training together. Also generates its samples, and measures the speed in a dry run."""
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from itertools import count
+from math import inf
+
+from wordgen.dataset.encoding import Dataset
+from wordgen.dataset.unknown_words import UnknownWords
+from wordgen.errors import DivergedError, SettingError, StorageError
+from wordgen.evaluation.measures import log_frequencies
+from wordgen.evaluation.novelty import longest_matches
+from wordgen.evaluation.perplexity import Evaluator
+from wordgen.evaluation.samples import Texts, WholeWords, distinct, write_samples
+from wordgen.evaluation.stream import MOST_TOKENS
+from wordgen.generation.copies import COPY_INDEX, write_copy_index
+from wordgen.generation.prompt import word_to_try
+from wordgen.generation.settings import Mode
+from wordgen.generation.trained import TrainedModel
+from wordgen.model.architecture import DropoutSettings
+from wordgen.model.bundle import Bundle, Weights, save_bundle
+from wordgen.network.network import Network, State
+from wordgen.network.replicas import Replicas
+from wordgen.text.tokenizers import OF_MUSIC
+from wordgen.training.checkpoint import BestModelSaver, Checkpoint, Checkpoints, CheckpointSaver, Position
+from wordgen.training.devices import describe, telling_of_a_lost_worker
+from wordgen.training.loop import Loop
+from wordgen.training.memory import physical_memory
+from wordgen.training.observers import Observer
+from wordgen.training.plan import PreparedRun
+from wordgen.training.reports import Begun, Outcome, Sample, SampleReport, Speed
+from wordgen.training.schedule import Schedule
+from wordgen.training.settings import CheckpointClock
+from wordgen.training.step import Stepper
+from wordgen.training.stopping import StopRequest
+
+_STEPS = 5
+_VALIDATION_BATCHES = 3
+_MODES: Sequence[Mode] = ("greedy", "sample")
+_SAMPLE_LENGTH, _LENGTH_OF_MUSIC = 40, 200
+"""The length of a sample in tokens. Music needs more for a score of some bars, and its samples end with their piece."""
+_RANDOM_SEED = 1
+_MEASURED, _MEASURED_LENGTH = 8, 40
+"""The number and length (in tokens) of the texts that show how varied the model writes. More would delay training."""
+
+
+@dataclass(frozen=True)
+class SampleWriter:
+    """Generates samples with a model, and measures how varied they are and how much they copy."""
+
+    dataset: Dataset
+
+    def __call__(self, bundle: Bundle, epoch: int, step: int) -> SampleReport:
+        model = TrainedModel(bundle)
+        samples = tuple(self._sample(model, seed, mode) for seed in self._seeds for mode in _MODES)
+        written = write_samples(bundle, _MEASURED, length=_MEASURED_LENGTH)
+        texts = Texts([self._words.to_compare(ids) for ids in written])
+        return SampleReport(epoch, step, samples, distinct(texts, 2), self._longest_copy(texts))
+
+    @cached_property
+    def _seeds(self) -> Sequence[str]:
+        """The prompts of the samples: an empty string, and a word if there is one. Progress shows the last sample."""
+        word = word_to_try(self.dataset.codec)
+        return ("",) if word is None else ("", word)
+
+    def _sample(self, model: TrainedModel, seed: str, mode: Mode) -> Sample:
+        music = model.tokenizer in OF_MUSIC
+        length, stop = (_LENGTH_OF_MUSIC, "end") if music else (_SAMPLE_LENGTH, "none")
+        (text,) = model.generate(seed, mode=mode, length=length, stop=stop, random_seed=_RANDOM_SEED)
+        return Sample(mode, text.text, seed)
+
+    def _longest_copy(self, texts: Texts) -> int | None:
+        """Return the length of the longest match. None if the training text is too large to search quickly."""
+        train = self.dataset.ids["train"]
+        if len(train) > MOST_TOKENS:
+            return None
+        return int(longest_matches(texts.words, self._words.of(train).numbers).lengths.max(initial=0))
+
+    @cached_property
+    def _words(self) -> WholeWords:
+        return WholeWords(self.dataset.codec.vocabulary)
+
+
+class StopRequestedError(Exception):
+    """The user has asked to stop the run."""
+
+
+@dataclass
+class Learner:
+    """The parts of a training on this worker. Only the chief writes files and shows the progress."""
+
+    prepared: PreparedRun
+    replicas: Replicas
+    observer: Observer
+
+    def __post_init__(self) -> None:
+        self.plan, self.dataset, self.batches = self.prepared.plan, self.prepared.dataset, self.prepared.batches
+        settings, base = self.plan.settings, self.prepared.base
+        self._sample_writer = SampleWriter(self.dataset)
+        assert settings.precision != "auto"
+        with self.replicas.strategy.scope():
+            self.network = Network(
+                self.plan.architecture,
+                dropout=DropoutSettings.part_of(settings),
+                random_seed=settings.random_seed,
+                precision=settings.precision,
+            )
+            frequencies = log_frequencies(self.dataset.ids["train"], self.plan.architecture.vocabulary_size)
+            if base is not None:
+                self.network.set_weights_by_name(base.weights_for(self.dataset.codec.vocabulary))
+            elif settings.optimizer == "sgd":  # SGD is slow to train the bias; other optimizers do not benefit
+                self.network.output_bias.assign(frequencies)
+        self.stepper = Stepper(self.network, settings, self.replicas, log_frequencies=frequencies)
+        apart = settings.average_after is not None
+        self.evaluator = Evaluator(self.network, self.dataset.ids["valid"], self.replicas, apart=apart)
+
+    def learn(self, stop: StopRequest) -> Outcome:
+        """Train, from the newest checkpoint or from the beginning. Return the result of the training loop.
+
+        Raises DivergedError if the training diverges, StorageError if the best model cannot be saved, BundleError if
+        there are checkpoints but none of them can be read, and WorkerLostError if another worker was lost.
+        """
+        with telling_of_a_lost_worker(self.replicas, self.plan.run):
+            return self._learn(stop)
+
+    def _learn(self, stop: StopRequest) -> Outcome:
+        plan, observer = self.plan, self.observer
+        checkpoints = Checkpoints(plan.folder, observer.warned) if self.replicas.chief else None
+        saver = BestModelSaver(self._save, observer.warned, observer.model_saved)
+        keeping = CheckpointSaver(checkpoints, CheckpointClock.parse(plan.settings.checkpoint_every), observer.warned)
+        try:
+            self._write_copy_index(stop)
+            position, state = self._resumed_state(checkpoints)
+            if plan.settings.budget is not None and position.last_step is None:
+                position.last_step = self._last_step(self._measure())
+                keeping.keep(0, self.stepper.snapshot(state), position)
+            loop = Loop(
+                replicas=self.replicas,
+                stepper=self.stepper,
+                batches=self.batches,
+                evaluator=self.evaluator,
+                schedule=Schedule.of(plan.settings, self.batches.steps_per_epoch, position),
+                sampler=self._write,
+                saver=saver,
+                checkpoints=keeping,
+                observer=observer,
+                stop=stop,
+                position=position,
+                state=state,
+            )
+            observer.begun(self._begun(loop.schedule.last_step, loop.step + 1, position))
+            outcome = loop.run()
+            saver.finish()
+            return outcome
+        except DivergedError:
+            saver.try_again()
+            raise
+        finally:
+            keeping.wait()
+
+    def dry_run(self) -> Speed:
+        """Measure the speed of the training, and tell the observer. Nothing is saved."""
+        with telling_of_a_lost_worker(self.replicas, self.plan.run):
+            speed = self._measure()
+            self.observer.measured(self._begun(self._last_step(speed), 1, Position()), speed)
+            return speed
+
+    def _begun(self, last_step: int, first_step: int, position: Position) -> Begun:
+        return Begun(
+            describe(self.replicas),
+            self.network.compute_dtype,
+            last_step,
+            first_step,
+            tuple(position.epochs),
+            tuple(position.validations),
+            position.sampled,
+        )
+
+    def _measure(self) -> Speed:
+        """Measure the speed of the training, and return what the chief has measured, on all workers.
+
+        Afterwards, the weights and the optimizer are restored.
+        """
+        stepper, settings = self.stepper, self.plan.settings
+        untouched = stepper.snapshot(stepper.zero_state())
+        first = self._seconds_of_steps(1)
+        # A small network does several steps per call. Measure a full call, because a few steps take too little time.
+        steps = max(_STEPS, stepper.most_steps)
+        step = self._seconds_of_steps(steps) / steps
+        self._seconds_of_validation()  # builds the graph
+        validation = self._seconds_of_validation()
+        began = time.monotonic()
+        self._write(self.network.to_weights(), 1, 0)
+        samples = time.monotonic() - began
+        began = time.monotonic()
+        stepper.restore(untouched)
+        stepper.has_run = False
+        speed = Speed(
+            steps=steps,
+            tokens_per_second=settings.batch_size * settings.seq_len / step,
+            first_step=first,
+            step=step,
+            # Restoring a snapshot takes about as long as taking one and writing it to the disk.
+            epoch_end=validation + samples + time.monotonic() - began,
+            within=validation / (settings.validate_every or inf) + samples / (settings.sample_every or inf),
+        )
+        return Speed(**json.loads(self.replicas.from_chief(lambda: json.dumps(asdict(speed)).encode())))
+
+    def _seconds_of_steps(self, steps: int) -> float:
+        began, state = time.monotonic(), self.stepper.zero_state()
+        for done in range(0, steps, self.stepper.most_steps):
+            number = min(self.stepper.most_steps, steps - done)
+            windows = [self.batches.batch(1, (done + k) % self.batches.steps_per_epoch) for k in range(number)]
+            *_, state = self.stepper(windows, state, done + 1, [1e-6] * number)
+        return time.monotonic() - began
+
+    def _seconds_of_validation(self) -> float:
+        """Return the estimated duration of a whole validation. It is extrapolated from the first batches."""
+        most, asked = self.evaluator.batches, count(1)
+        began = time.monotonic()
+        self.evaluator.perplexity(keep_on=lambda: next(asked) <= min(_VALIDATION_BATCHES, most))
+        # The batch during which `keep_on` returns False is computed, too.
+        return (time.monotonic() - began) * most / min(next(asked) - 1, most)
+
+    def _last_step(self, speed: Speed) -> int:
+        """Return the last step of the run: the end of its last epoch, or of its time budget at this speed.
+
+        All workers return the number that the chief has calculated. Raises SettingError if the time budget is too short
+        for a single step.
+        """
+        budget, per_epoch = self.plan.settings.budget, self.batches.steps_per_epoch
+        if budget is None:
+            return self.plan.settings.epochs * per_epoch
+
+        def steps() -> bytes:
+            left = budget - (time.monotonic() - self.prepared.began) - speed.epoch_end
+            return json.dumps(int(left / (speed.step + speed.within + speed.epoch_end / per_epoch))).encode()
+
+        number = json.loads(self.replicas.from_chief(steps))
+        if number < 1:
+            seconds = time.monotonic() - self.prepared.began
+            raise SettingError(
+                f"--time-budget {self.plan.settings.time_budget} is too short: the first step ended only "
+                f"{seconds:.0f} seconds after the start. Give more time or a smaller network."
+            )
+        return number
+
+    def _write_copy_index(self, stop: StopRequest) -> None:
+        """Write the copy index, unless the run has it already. Only the chief does this.
+
+        If the user stops the run meanwhile, the incomplete index is deleted, and a resumed run writes it.
+        """
+        folder = self.plan.folder / COPY_INDEX
+        if not (self.replicas.chief and self.plan.settings.copy_index) or folder.is_dir():
+            return
+
+        def tell(done: int, size: int) -> None:
+            if stop.requested:
+                raise StopRequestedError
+            self.observer.indexing(done, size)
+
+        try:
+            write_copy_index(self.dataset, folder, tell, physical_memory() // 2)
+        except StorageError as error:
+            self.observer.warned(f"There is no copy index, so --max-copy and --show-copies will not work. {error}")
+        except StopRequestedError:
+            pass
+
+    def _resumed_state(self, checkpoints: Checkpoints | None) -> tuple[Position, State]:
+        """Load the newest checkpoint of the chief on all workers, and return its position and state.
+
+        Without a checkpoint, return the beginning of the run.
+        """
+        found = checkpoints.newest() if checkpoints is not None else None
+        content = self.replicas.from_chief(lambda: found.content if found else b"")
+        described = self.replicas.from_chief(lambda: json.dumps(found.described).encode() if found else b"")
+        if not content:
+            return Position(), self.stepper.zero_state()
+        checkpoint = Checkpoint(content, json.loads(described))
+        return checkpoint.position, self.stepper.restore(checkpoint.arrays)
+
+    def _write(self, weights: Weights, epoch: int, step: int) -> SampleReport:
+        if not self.replicas.chief:
+            return SampleReport(epoch, step)
+        return self._sample_writer(self._bundle(weights), epoch, step)
+
+    def _save(self, weights: Weights) -> None:
+        if self.replicas.chief:
+            save_bundle(self._bundle(weights), self.plan.folder)
+
+    def _bundle(self, weights: Weights) -> Bundle:
+        passed_on = self.plan.settings.copy_index  # rare words, such as names, reveal something about the text, too
+        unknown = self.dataset.unknown_words if passed_on else UnknownWords()
+        vocabulary = self.dataset.codec.vocabulary
+        return Bundle(self.plan.architecture, self.dataset.text, vocabulary, weights, unknown, self.plan.head_start)

@@ -1,0 +1,159 @@
+"""The plan of a run: everything that is decided before the first step, and the same in words."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from wordgen.corpus.catalogue import LineBreaks, PassageKind, Split
+from wordgen.dataset.batches import Batches
+from wordgen.dataset.encoding import Dataset, TextConfig
+from wordgen.dataset.ids import SplitStatistics
+from wordgen.model.architecture import Architecture, shown_layers
+from wordgen.model.base import Base
+from wordgen.model.bundle import HeadStart
+from wordgen.text.settings import TokenizerName
+from wordgen.training.memory import Memory
+from wordgen.training.settings import TrainingSettings
+
+
+@dataclass(frozen=True)
+class TextRecord:
+    """The text of a run, and the way it was read."""
+
+    corpus: str
+    source: str
+    """The file of the text, or the number of files and their folder, in words."""
+    tokenizer: TokenizerName
+    passage: PassageKind
+    line_breaks: LineBreaks
+    fold_width: bool
+    notes: tuple[str, ...]
+    """Notes on the way the text was read, as short sentences."""
+    drop_latin: bool = False
+
+    @classmethod
+    def of(cls, text: TextConfig, source: str, notes: tuple[str, ...]) -> "TextRecord":
+        """Return the record of a text that becomes tokens as `text` says."""
+        shared = {each.name: getattr(text, each.name) for each in fields(cls) if each.name not in ("source", "notes")}
+        return cls(source=source, notes=notes, **shared)
+
+
+@dataclass(frozen=True)
+class DatasetRecord:
+    """The tokens of the text of a run."""
+
+    fingerprint: str
+    """The fingerprint of the ids. It is the same for runs that train on the same tokens of the same text."""
+    types: int
+    """The number of different tokens in the text."""
+    special_tokens: int
+    """The number of tokens in the vocabulary that are not words of the text."""
+    splits: Mapping[Split, SplitStatistics]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that is decided before the first step."""
+
+    run: str
+    folder: Path
+    recipe: str | None
+    """The recipe that its settings come from, and its purpose, in words."""
+    text: TextRecord
+    dataset: DatasetRecord
+    architecture: Architecture
+    settings: TrainingSettings
+    steps_per_epoch: int
+
+    workers: int = 1
+    """The number of processes that share each batch."""
+    devices: int = 1
+    """The number of parts of the CPU among which a process divides its rows of the batch."""
+    head_start: HeadStart | None = None
+    """The model whose weights the run begins with. None if they are random."""
+    models_flag: str = ""
+    """The flag `--models` with its folder, for commands about the run. Empty if the run is in saved_models."""
+    beginning: str | None = None
+    """The base that the run begins from and the text that it was trained on, or why the run begins without a base.
+
+    None if there is nothing to say.
+    """
+
+    @property
+    def memory(self) -> Memory:
+        """The memory that each worker needs."""
+        tokens: dict[Split, int] = {split: counted.tokens for split, counted in self.dataset.splits.items()}
+        return Memory.of(self.architecture, self.settings, tokens, self.workers, self.devices)
+
+
+@dataclass(frozen=True)
+class PreparedRun:
+    """A plan and its data."""
+
+    plan: Plan
+    dataset: Dataset
+    batches: Batches
+    began: float
+    """The time when the preparation of the run began, in seconds of `time.monotonic`."""
+    base: Base | None
+    """The base whose weights the run begins with. None if they are random."""
+
+
+def plan_in_words(plan: Plan) -> Iterator[tuple[str, str]]:
+    """Yield the lines of the plan. Each line is a pair of its subject and its text.
+
+    The subject is an empty string if it is the same as in the previous line.
+    """
+    train, valid, test = (plan.dataset.splits[split] for split in ("train", "valid", "test"))
+    a, s = plan.architecture, plan.settings
+    text = plan.text
+    breaks = " with line breaks" if text.line_breaks == "kept" and text.passage != "line" else ""
+    yield "corpus", f"{text.corpus}: {text.source}"
+    yield "", f"{text.tokenizer} tokenizer, one passage per {text.passage}{breaks}"
+    for note in text.notes:
+        yield "", note
+    if plan.beginning is not None:
+        yield "begins from", plan.beginning
+    if plan.head_start is not None:
+        yield "begins from" if plan.beginning is None else "", plan.head_start.describe()
+    if plan.recipe is not None:
+        yield "recipe", plan.recipe
+        yield "", "--recipe none uses the plain defaults; other flags change single settings of the recipe"
+    yield "tokens", f"{train.tokens:,} for training, {valid.tokens:,} for validation, {test.tokens:,} for the test"
+    words = f"{a.vocabulary_size - plan.dataset.special_tokens:,} of {plan.dataset.types:,} different tokens"
+    yield "vocabulary", f"{words}, covering {1 - train.unknown_share:.1%} of the training text"
+    shares = f"train {train.unknown_share:.1%}, valid {valid.unknown_share:.1%}, test {test.unknown_share:.1%}"
+    yield "spelled out" if train.spelled else "UNKNOWN share", shares
+    output = "output weights tied to the word vectors" if a.tied else "separate output weights"
+    yield "network", f"{shown_layers(a)}, {output}, {a.parameters:,} parameters"
+    yield "memory", f"about {plan.memory.all / 2**30:.1f} GiB"
+    length = f"at most {s.epochs} epochs" if s.time_budget is None else f"for {s.time_budget}"
+    rate = f"{s.optimizer} with learning rate {s.first_learning_rate:g}"
+    rate += "" if s.schedule == "constant" else f", {s.schedule} schedule"
+    rate += "" if s.layer_decay == 1 else f", {s.layer_decay:g} times as large in each lower layer"
+    steps = f"{plan.steps_per_epoch:,} steps of {s.batch_size} x {s.seq_len} tokens per epoch, {length}, {rate}"
+    yield "training", ", ".join([steps, *_against_overfitting(s)])
+    if by_step := list(_by_step(s)):
+        yield "", f"{' and '.join(by_step)}, and after each epoch"
+    if s.sampled_output is not None and s.sampled_output < a.vocabulary_size:
+        estimate = "so training perplexity is an estimate"
+        yield "", f"each step uses only {s.sampled_output:,} tokens of the vocabulary, {estimate}"
+
+
+def _by_step(settings: TrainingSettings) -> Iterator[str]:
+    """Yield what happens within epochs, in words."""
+    if settings.validate_every is not None:
+        yield f"validates every {settings.validate_every:,} steps"
+    if settings.sample_every is not None:
+        yield f"writes samples every {settings.sample_every:,} steps"
+
+
+def _against_overfitting(settings: TrainingSettings) -> Iterator[str]:
+    """Yield the methods against overfitting that the settings use, in words."""
+    locked = "locked " if settings.locked_dropout else ""
+    rates = {settings.place_rate(place, 2) for place in range(3)}
+    yield f"{locked}dropout {' to '.join(f'{rate:g}' for rate in (min(rates), max(rates))[: len(rates)])}"
+    for name in ("word_dropout", "weight_drop", "label_smoothing", "weight_decay", "pull", "average_after"):
+        value = getattr(settings, name)
+        if value or (name == "average_after" and value is not None):
+            yield f"{name.replace('_', ' ')} {value:g}"

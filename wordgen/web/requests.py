@@ -1,0 +1,193 @@
+"""The requests of the API as groups of settings, and the controls of the page, which are made from the same settings.
+
+The values in a request are checked like the flags of a command.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import MISSING, Field, dataclass, fields
+from types import NoneType, UnionType
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from wordgen.errors import SettingError
+from wordgen.generation.settings import GenerationSettings, ScoringSettings, WritingSettings, mode_that_asks_for
+from wordgen.settings import Settings, flag_name, setting
+from wordgen.web.limits import MOST_NEXT_WORDS, RefusedError, ServingSettings
+
+Group = TypeVar("Group", bound=Settings)
+Schema = dict[str, Any]
+
+_ONE_AT_A_TIME = "count"
+"""The only setting of generation that the API does not have: each request writes one text."""
+_TYPES: dict[object, str] = {int: "integer", float: "number", str: "string", bool: "boolean", NoneType: "null"}
+_BOUNDS = {"at_least": "minimum", "at_most": "maximum", "above": "exclusiveMinimum", "below": "exclusiveMaximum"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class _ModelRequest(Settings):
+    model: str | None = setting(None, help="the name of a model in /api/models; by default, the newest")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _PromptRequest(_ModelRequest):
+    seed: str = setting("", help="the prompt; of a long prompt, only the end is read")
+    tokens: tuple[str, ...] = setting(
+        (), help="the tokens that follow the prompt, from earlier answers: the text continues after them"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextRequest(GenerationSettings, _PromptRequest):
+    """Request a text that continues the prompt in `seed`. The other fields control how the model writes it."""
+
+    @property
+    def settings(self) -> GenerationSettings:
+        return GenerationSettings.part_of(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NextWordsRequest(ScoringSettings, _PromptRequest):
+    """Request the words that are most likely to follow the prompt in `seed`, with their probabilities."""
+
+    number: int = setting(
+        10, at_least=1, at_most=MOST_NEXT_WORDS, help="the number of words to return, the most probable first"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreRequest(ScoringSettings, _ModelRequest):
+    """Request how probable a text is to a model: each word, each sentence, and the text as a whole."""
+
+    text: str = setting(help="the text to score")
+
+
+@dataclass(frozen=True, kw_only=True)
+class MusicRequest(_ModelRequest):
+    """Request a text of a model of music as a score, and as notes to play."""
+
+    text: str = setting(help="the text that the model wrote")
+
+
+def read_request(group: type[Group], body: bytes, limits: ServingSettings) -> Group:
+    """Return the request that is in the JSON of `body`.
+
+    Raises RefusedError (400) if the body is not a JSON object, and SettingError if a setting is unknown or has a value
+    that is not allowed. The messages call settings by the names that they have in the API.
+    """
+    try:
+        content = json.loads(body)
+        json.dumps(content, ensure_ascii=False).encode()  # fails if a string has half of a surrogate pair
+    except (ValueError, RecursionError):
+        raise RefusedError(400, "The request must be JSON, in UTF-8.") from None
+    if not isinstance(content, dict):
+        raise RefusedError(400, 'The request must be a JSON object, for example {"seed": "The road"}.')
+    try:
+        if _ONE_AT_A_TIME in content:
+            raise SettingError(f"'{_ONE_AT_A_TIME}' is not allowed: each request writes one text.")
+        request = group.from_mapping(content)
+        _check_limits(request, limits)
+    except SettingError as error:
+        raise SettingError(in_words_of_the_api(str(error))) from None
+    return request
+
+
+def _check_limits(request: Settings, limits: ServingSettings) -> None:
+    for name, most in limits.tighter.items():
+        if getattr(request, name, 0) > most:
+            raise SettingError(f"{flag_name(name)} must be at most {most:,} here, not {getattr(request, name):,}.")
+    if isinstance(request, _PromptRequest) and len(request.tokens) > limits.most_tokens:
+        raise SettingError(
+            f"tokens must be at most {limits.most_tokens:,} here, not {len(request.tokens):,}: put a longer text into "
+            "seed, where only the end is read."
+        )
+
+
+def in_words_of_the_api(sentence: str) -> str:
+    """Replace flags in a sentence by the names of the settings: `top_p` instead of `--top-p`."""
+    names = {flag_name(each.name): each.name for group in (TextRequest, NextWordsRequest) for each in fields(group)}
+    return re.sub(r"--[a-z][a-z-]*", lambda flag: names.get(flag[0], flag[0]), sentence)
+
+
+def schemas(group: type[Settings], limits: ServingSettings) -> Iterator[tuple[str, Schema]]:
+    """Yield the name and the JSON Schema of each setting of a group."""
+    hints = get_type_hints(group)
+    for each in fields(group):
+        if each.name != _ONE_AT_A_TIME:
+            yield each.name, _schema(each, hints[each.name], limits.tighter.get(each.name))
+
+
+def schema_of(group: type[Settings], limits: ServingSettings) -> Schema:
+    """Return the JSON Schema of a group of settings: an object with one property for each setting."""
+    required = [each.name for each in fields(group) if each.default is MISSING]
+    described: Schema = {"type": "object", "description": group.__doc__, "properties": dict(schemas(group, limits))}
+    return {**described, "additionalProperties": False, **({"required": required} if required else {})}
+
+
+def _schema(each: "Field[object]", hint: object, most: int | None) -> Schema:
+    schema = _type(hint)
+    for bound, keyword in _BOUNDS.items():
+        if each.metadata[bound] is not None:
+            schema[keyword] = each.metadata[bound]
+    if most is not None:
+        schema["maximum"] = most
+    schema["description"] = in_words_of_the_api(each.metadata["help"])
+    if each.default is not MISSING:
+        schema["default"] = list(each.default) if isinstance(each.default, tuple) else each.default
+    return schema
+
+
+def _type(hint: object) -> Schema:
+    origin = get_origin(hint)
+    if origin is Literal:
+        return {"type": "string", "enum": list(get_args(hint))}
+    if origin is tuple:
+        return {"type": "array", "items": _type(get_args(hint)[0])}
+    if origin in (Union, UnionType):
+        return {"type": [_TYPES[part] for part in get_args(hint)]}
+    return {"type": _TYPES[hint]}
+
+
+SLIDERS: dict[str, tuple[float, float, float]] = {
+    "length": (5, 300, 5),
+    "at_least": (1, 300, 1),
+    "temperature": (0.1, 2.0, 0.05),
+    "top_k": (0, 200, 1),
+    "top_p": (0.0, 1.0, 0.01),
+    "min_p": (0.0, 0.5, 0.01),
+    "repetition_penalty": (1.0, 2.0, 0.05),
+    "no_repeat_ngram": (0, 10, 1),
+    "max_copy": (0, 30, 1),
+    "mix": (0.0, 0.5, 0.01),
+    "max_copy_notes": (0, 30, 1),
+    "beams": (1, 20, 1),
+    "length_penalty": (0.0, 2.0, 0.1),
+}
+"""The first value, the last value and the step of each slider on the page. A slider only covers the useful range; users
+can also type any other allowed number."""
+_AT_FIRST_SIGHT = frozenset({"mode", "length", "stop", "temperature", "top_p"})
+"""The settings that the page shows from the start. A click shows the others."""
+_OF_TUNES = {each.name for each in fields(GenerationSettings)} - {each.name for each in fields(WritingSettings)}
+"""The settings that only models of tunes in ABC have."""
+
+
+def controls(settings: ServingSettings) -> list[Schema]:
+    """Return each setting of generation: its JSON Schema and what the page needs to know to show a control for it."""
+    return [
+        {
+            "name": name,
+            **schema,
+            "slider": _slider(name, schema),
+            "only_in_mode": mode_that_asks_for(name),
+            "only_for_tunes": name in _OF_TUNES,
+            "at_first_sight": name in _AT_FIRST_SIGHT,
+        }
+        for name, schema in schemas(GenerationSettings, settings)
+    ]
+
+
+def _slider(name: str, schema: Schema) -> list[float] | None:
+    if name not in SLIDERS:
+        return None
+    first, last, step = SLIDERS[name]
+    return [first, min(last, schema.get("maximum", last)), step]

@@ -10,10 +10,10 @@ import pytest
 from tests.helpers.commands import Command, run_command, trained_here, trained_on_few_lines
 from tests.helpers.shared import made_once
 
-# The same examples each time, so that only a change of the code changes the result; `make soak` tries random ones.
-# No deadline: how long an example takes says more of the machine than of the code.
-hypothesis.settings.register_profile("wordgen", deadline=None, derandomize=True)
-hypothesis.settings.register_profile("random", deadline=None)
+# The same few examples each time, so that only a change of the code changes the result; `make soak` tries many random
+# ones. No deadline: how long an example takes says more of the machine than of the code.
+hypothesis.settings.register_profile("wordgen", deadline=None, derandomize=True, max_examples=40)
+hypothesis.settings.register_profile("random", deadline=None, max_examples=200)
 hypothesis.settings.load_profile("wordgen")
 
 

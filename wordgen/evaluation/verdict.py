@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from wordgen.errors import in_a_sentence
 from wordgen.evaluation.figures import shown_perplexity
 from wordgen.evaluation.measures import Loss
 from wordgen.model.architecture import shown_units
@@ -310,7 +311,7 @@ def _more_dropout(rate: float) -> float:
 def _changed(before: Mapping[str, float], after: Mapping[str, float]) -> str:
     """Return the changes in words, as "dropout (0.4 instead of 0.3)"."""
     told = [f"{name.replace('_', ' ')} ({after[name]:g} instead of {before[name]:g})" for name in after]
-    return ", ".join([*told[:-2], " and ".join(told[-2:])])
+    return in_a_sentence(told)
 
 
 def _scaled(units: int | tuple[int, ...], factor: float) -> int | tuple[int, ...]:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from wordgen.errors import StorageError
+from wordgen.errors import StorageError, in_a_sentence
 from wordgen.files import (
     as_storage_error,
     make_folder,
@@ -21,6 +21,22 @@ def test_a_file_is_replaced_whole(tmp_path: Path):
     write_whole(path, b"new")
     assert path.read_bytes() == b"new"
     assert os.listdir(tmp_path) == ["a.json"]
+
+
+@pytest.mark.parametrize(
+    ("words", "most", "expected"),
+    [
+        ("", None, ""),
+        ("a", None, "a"),
+        ("ab", None, "a and b"),
+        ("abc", None, "a, b and c"),
+        ("abc", 3, "a, b and c"),
+        ("abcd", 3, "a, b, c and 1 more"),
+        ("abcd", 1, "a and 3 more"),
+    ],
+)
+def test_words_are_listed_as_in_a_sentence(words: str, most: int | None, expected: str):
+    assert in_a_sentence(words, most) == expected
 
 
 def test_a_full_disk_is_told_plainly():

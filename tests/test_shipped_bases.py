@@ -20,7 +20,7 @@ from wordgen.model import base as bases
 from wordgen.model.base import Base, shipped_bases
 from wordgen.model.bundle import load_bundle
 from wordgen.run import defaults as default_base
-from wordgen.run.commands import training_arguments, training_command
+from wordgen.run.commands import short_training_command, training_arguments, training_command
 from wordgen.run.defaults import settings_of, why_from_nothing
 from wordgen.run.folder import find_base, find_model, folder_for
 from wordgen.run.settings import TrainSettings
@@ -172,6 +172,25 @@ def test_a_recorded_command_begins_where_its_run_began(given: dict[str, Any], wi
     arguments = training_arguments(settings, "again")
     again = settings_of(given_settings(TrainSettings, make_parser("train").parse_args(arguments[1:])))
     assert replace(again, name=None, recipe=settings.recipe) == settings
+
+
+@pytest.mark.parametrize(
+    ("given", "changes", "flags"),
+    [
+        ({"time_budget": "4m"}, {"time_budget": "8m"}, "--time-budget 8m"),
+        ({}, {"dropout": 0.5}, "--dropout 0.5"),
+        ({"learning_rate": 3.0}, {"learning_rate": 1.0}, "--learning-rate 1.0"),
+        ({"from_scratch": True}, {"epochs": 80}, "--from-scratch --epochs 80"),
+        ({"recipe": "short", "units": 100}, {"units": 200}, "--recipe short --units 200"),
+        ({"layers": 1, "seq_len": 20}, {"epochs": 80}, "--layers 1 --seq-len 20 --epochs 80"),
+    ],
+)
+def test_advised_commands_name_only_what_the_user_chose(
+    given: dict[str, Any], changes: dict[str, Any], flags: str, with_base: Base
+):
+    settings = settings_of({"corpus": "fables", **given})
+    assert short_training_command(settings, changes) == f"python -m wordgen train --corpus fables {flags}"
+    assert short_training_command(settings, changes, text_is_here=False) == training_command(settings, changes)
 
 
 def test_the_command_of_a_run_from_before_there_were_bases_keeps_it_from_them(with_base: Base):

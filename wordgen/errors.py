@@ -5,6 +5,7 @@ exits with code 2 (75 for WorkerLostError). Any other exception is a bug in word
 """
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 
@@ -81,6 +82,14 @@ def plain(text: str) -> str:
     Line breaks and tabs stay.
     """
     return text.translate(_PLAIN)
+
+
+def in_a_sentence(words: Iterable[str], most: int | None = None) -> str:
+    """Return words as a list in a sentence: `a, b and c`. If `most` is 2 and there are 5: `a, b and 3 more`."""
+    shown = list(words)
+    if most is not None and len(shown) > most:
+        shown = [*shown[:most], f"{len(shown) - most:,} more"]
+    return ", ".join([*shown[:-2], " and ".join(shown[-2:])])
 
 
 EXIT_OK = 0

@@ -13,7 +13,7 @@ from dataclasses import MISSING, Field, asdict, dataclass, field, fields
 from types import UnionType
 from typing import Any, Literal, Self, Union, get_args, get_origin, get_type_hints
 
-from wordgen.errors import SettingError, WordgenError
+from wordgen.errors import SettingError, WordgenError, in_a_sentence
 
 _COMMAND = r"(?:python (?:train|generate)\.py|(?:python -m )?wordgen [a-z]+)(?: [^\s().,;:]+)*"
 _FLAG = r"--(?P<name>[a-z][a-z-]*[a-z])(?: (?P<number>\d(?:[\d.,]*\d)?)\b)?"
@@ -175,7 +175,7 @@ def _check_bounds(each: "Field[object]", value: object) -> None:
     bounds = {key: bound for key, bound in each.metadata.items() if key in _KEPT and bound is not None}
     finite = isinstance(value, int) or math.isfinite(value)
     if not (finite and all(_KEPT[key](value, bound) for key, bound in bounds.items())):
-        wanted = " and ".join(f"{key.replace('_', ' ')} {bound:,}" for key, bound in bounds.items())
+        wanted = in_a_sentence(f"{key.replace('_', ' ')} {bound:,}" for key, bound in bounds.items())
         wanted = wanted or "a finite number"
         raise SettingError(f"{flag_name(each.name)} must be {wanted}, not {_short(value)}.")
 

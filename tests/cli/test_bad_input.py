@@ -222,17 +222,15 @@ def test_a_training_that_diverges_says_so_and_leaves_nothing(in_empty_folder: Pa
     assert not (in_empty_folder / "saved_models").exists()
 
 
-def test_a_full_disk_for_the_output_of_generate(room: Path):
+@pytest.mark.parametrize("options", [[], ["--json"], ["--count", "2"]])
+def test_a_full_disk_for_the_output_of_generate(
+    options: list[str], room: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
     with open("/dev/full", "w") as full:
-        for options in ([], ["--json"], ["--count", "2"]):
-            ended = subprocess.run(
-                [sys.executable, "-m", "wordgen", "generate", "--length", "5", *options],
-                cwd=room, env=command_environment(), stdout=full, stderr=subprocess.PIPE, text=True, check=False,
-            )  # fmt: skip
-            assert ended.returncode == 2
-            *_, sentence = ended.stderr.strip().split("\n")
-            assert_one_sentence(sentence, "output cannot be written: No space left")
-            assert "Traceback" not in ended.stderr
+        monkeypatch.setattr(sys, "stdout", full)
+        assert main(["generate", "--length", "5", *options]) == 2
+    *_, sentence = capsys.readouterr().err.strip().split("\n")
+    assert_one_sentence(sentence, "output cannot be written: No space left")
 
 
 def test_a_reader_that_leaves_is_no_error(room: Path):

@@ -239,6 +239,11 @@ def test_one_whose_rate_has_come_down_begins_anew(room: Path):
     assert "--epochs 24" in command
 
 
+def test_a_finding_without_a_setting_to_change_leaves_the_command_to_writing(evaluated: Evaluation):
+    seen = Finding("levelled off", "", "more text")
+    assert command_to_try(replace(evaluated, finding=seen)) == "python -m wordgen generate --model small"
+
+
 def test_where_there_is_nothing_to_change_a_good_model_may_write(evaluated: Evaluation):
     good = replace(evaluated, finding=None, own=Loss(1.0, evaluated.tokens))
     assert not good.bad

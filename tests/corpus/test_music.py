@@ -55,7 +55,7 @@ def test_a_folder_goes_on_without_damaged_files_and_says_so(folder: Path):
     reading, passages = read_through(corpus)
     assert passages == 23
     assert reading.notes == (
-        "left out 00.mid, 03.mid, which are not MIDI, or are damaged: wordgen tune FILE says what is wrong",
+        "left out 00.mid and 03.mid, which are not MIDI, or are damaged: wordgen tune FILE says what is wrong",
         "read 23 MIDI files as notes in steps of a twelfth of a quarter",
     )
     assert tokenizer_name(corpus, TextSettings()) == "notes"

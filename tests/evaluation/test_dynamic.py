@@ -4,30 +4,38 @@ import numpy as np
 import pytest
 
 from tests.helpers.networks import networks, text_of
-from wordgen.evaluation.perplexity import _PIECE, best_rate, dynamic_loss
+from wordgen.evaluation.perplexity import _PIECE, DynamicEvaluator
 from wordgen.evaluation.stream import network_loss
 from wordgen.model.architecture import Architecture, NetworkSettings
-from wordgen.model.bundle import Weights
 from wordgen.network.network import Network
 from wordgen.text.vocabulary import START
 
 
-def network() -> tuple[Architecture, Weights]:
-    keras, _ = networks("lstm", tied=True)
-    return keras.architecture, keras.to_weights()
+def evaluator(*, tied: bool = True) -> DynamicEvaluator:
+    keras, _ = networks("lstm", tied=tied)
+    return DynamicEvaluator(keras.architecture, keras.to_weights())
 
 
 @pytest.mark.parametrize("length", [2, 21, 22, 333])
 def test_one_that_learns_nothing_is_measured_as_ever(length: int):
     _, numpy = networks("lstm", tied=True)
-    loss = dynamic_loss(*network(), 0.0, text_of(length))
+    loss = evaluator().loss(text_of(length), 0.0)
     assert loss.tokens == (text_of(length)[1:] != START).sum()
     assert loss.perplexity == pytest.approx(network_loss(numpy, text_of(length)).perplexity, rel=1e-5)
 
 
-def test_a_text_that_repeats_itself_is_learned_on_the_way():
-    ids = np.tile(text_of(30), 40)
-    assert dynamic_loss(*network(), 1.0, ids).perplexity < 0.5 * dynamic_loss(*network(), 0.0, ids).perplexity
+def test_a_text_that_repeats_itself_is_learned_on_the_way_each_time_from_the_trained_weights():
+    ids, measured = np.tile(text_of(30), 40), evaluator()
+    still, learning, again, still_again = (measured.loss(ids, rate).perplexity for rate in (0.0, 1.0, 1.0, 0.0))
+    assert learning < 0.5 * still
+    assert (again, still_again) == (learning, still)
+
+
+def test_all_rates_share_one_graph():
+    measured = evaluator()
+    for rate in (0.0, 0.1, 1.0):
+        measured.loss(text_of(21), rate)
+    assert measured._step.experimental_get_tracing_count() == 1
 
 
 def test_what_comes_later_changes_nothing_of_what_was_predicted_before():
@@ -39,9 +47,10 @@ def test_what_comes_later_changes_nothing_of_what_was_predicted_before():
     small = Network(Architecture.of(NetworkSettings(layers=1, units=8, cell="rnn"), 6), random_seed=1)
     weights = {name: weight.copy() for name, weight in small.to_weights().items()}
     weights["output/bias"][START] = -30
+    measured = DynamicEvaluator(small.architecture, weights)
 
     def nats(ids: np.ndarray) -> float:
-        return dynamic_loss(small.architecture, weights, 1.0, ids).nats
+        return measured.loss(ids, 1.0).nats
 
     ends = np.array([each for each in range(6) if each != START], np.uint8)
     first = np.random.default_rng(1).choice(ends, 1 + 2 * _PIECE)
@@ -53,7 +62,7 @@ def test_what_comes_later_changes_nothing_of_what_was_predicted_before():
 
 def test_the_best_rate_learns_where_there_is_something_to_learn(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("wordgen.evaluation.perplexity._RATES", (0.03, 0.3))
-    assert best_rate(*network(), np.tile(text_of(30), 40)) == 0.3
+    assert evaluator().best_rate(np.tile(text_of(30), 40)) == 0.3
 
 
 def test_where_learning_is_in_vain_nothing_is_learned():
@@ -62,4 +71,4 @@ def test_where_learning_is_in_vain_nothing_is_learned():
     weights = {name: np.zeros_like(weight) for name, weight in keras.to_weights().items()}
     weights["output/bias"][: START + 1] = -30  # those that never come
     ids = np.random.default_rng(1).integers(START + 1, 30, 3000).astype(np.uint8)
-    assert best_rate(keras.architecture, weights, ids) == 0
+    assert DynamicEvaluator(keras.architecture, weights).best_rate(ids) == 0

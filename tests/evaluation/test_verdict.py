@@ -19,6 +19,7 @@ def curves(
     dropout: float = 0.3,
     units: int | tuple[int, ...] = 512,
     rate_stays: bool = True,
+    has_base: bool = False,
     diverged: bool = False,
     broken_off: bool = False,
 ) -> Curves:
@@ -30,6 +31,7 @@ def curves(
         units=units,
         learning_rate=0.001,
         rate_stays=rate_stays,
+        has_base=has_base,
         diverged=diverged,
         broken_off=broken_off,
     )
@@ -124,7 +126,8 @@ def test_a_last_epoch_that_gained_next_to_nothing_is_a_plateau_too():
 def test_a_last_epoch_that_was_the_best_by_next_to_nothing_gets_advice_by_what_else_is_seen():
     """One of the levelled curves has its rate come down, one learns by heart, one has no more room."""
     slower = found([90, 80, 75], [88, 79, 78.8], rate_stays=False)
-    assert (slower.fit, slower.changes) == ("levelled off", {"epochs": 24})
+    assert (slower.fit, slower.advice) == ("levelled off", "a larger network or more text")
+    assert slower.changes == {"units": 1024}
     assert slower.seen == (
         "has levelled off (in its last epoch, epoch 3, validation perplexity fell by 0.3% and training perplexity fell "
         "by 6.2%), as any run does when the learning rate falls"
@@ -135,6 +138,45 @@ def test_a_last_epoch_that_was_the_best_by_next_to_nothing_gets_advice_by_what_e
     assert (no_room.fit, no_room.changes) == ("levelled off", {"units": 1024})
     assert "validation perplexity fell by less than 0.1% and training perplexity did not change" in no_room.seen
     assert finding(curves([90, 64, 50], [88, 60, 59.9], dropout=0.5, units=1)) is None  # nothing smaller is left
+
+
+@pytest.mark.parametrize(
+    ("valid", "expected"),
+    [
+        ([56.7, 41.8, 39.3, 38.5], False),  # head-start on lotr: more epochs gave no better model
+        ([56.7, 41.8, 39.3, 37.9], True),
+        ([55.5, 48.7], True),
+        ([90, 80, 70, 60, 55, 54, 52.5, 52], True),  # the last quarter has two epochs
+        ([90, 80, 70, 60, 55, 53, 52.5, 52.2], False),
+        ([90, 80, 70, 71], False),
+    ],
+)
+def test_where_the_rate_falls_more_epochs_must_be_worth_their_time(valid: list[float], expected: bool):
+    train = [each * 1.1 for each in valid]
+    assert still_falling(valid, rate_stays=False) is expected
+    seen = finding(curves(train, valid, rate_stays=False, has_base=True))
+    assert (seen is not None and seen.fit == "undertrained") is expected
+    assert seen is None or ("longer training" in seen.advice) is expected
+
+
+def test_over_several_epochs_it_says_how_many():
+    seen = found([90] * 8, [90, 80, 70, 60, 55, 54, 52, 51], rate_stays=False)
+    assert seen.seen == "was still improving in its last 2 epochs (validation perplexity fell by 5.6%)"
+
+
+def test_a_network_that_has_a_base_keeps_its_size():
+    """Another size would not fit the base, so wordgen would refuse the advised command."""
+    several = [
+        found([200, 100, 60, 40, 30], [180, 110, 90, 95, 99], has_base=True),
+        found([200, 100, 60, 40], [180, 90, 95, 99], dropout=0.5, has_base=True),
+        found([200, 150, 141, 140.9], [180, 145, 140, 140.1], dropout=0, has_base=True),
+        found([90, 64, 63.9], [88, 79, 78.99], has_base=True),
+        found([90, 80, 75], [88, 79, 78.8], rate_stays=False, has_base=True),
+    ]
+    assert [each.fit for each in several] == ["overfitted", "overfitted", "underfitted", "levelled off", "levelled off"]
+    assert [each.changes for each in several] == [{"dropout": 0.4}, {}, {}, {}, {}]
+    assert several[0].advice == "more dropout (0.4 instead of 0.3) or more text"
+    assert {each.advice for each in several[1:]} == {"more text"}
 
 
 @pytest.mark.parametrize("rate_stays", [True, False])

@@ -8,6 +8,7 @@ import signal
 import socket
 import time
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,12 @@ import pytest
 from safetensors.numpy import load_file
 
 from tests.helpers.forked import ForkedProcess, forked, forked_alone
+from tests.helpers.playground import make_model
+from tests.helpers.texts import passages_of_split, write_text
 from tests.helpers.workers import ended_well, tf_configs, wait_for
+from wordgen.exporting import export
+from wordgen.model.base import Base
+from wordgen.model.bundle import load_bundle
 from wordgen.run.record import load_record
 
 EPOCHS = 2
@@ -145,6 +151,40 @@ def test_what_two_processes_began_goes_on_elsewhere(
             np.testing.assert_allclose(array, whole[name], rtol=1e-3, atol=1e-4, err_msg=name)
     else:
         assert max(rest) < 0.5
+
+
+@pytest.fixture
+def with_base(tmp_path: Path) -> dict[str, Any]:
+    """The settings of a short run without dropout that begins from a small base, which is in the same folder."""
+    model = load_bundle(make_model(tmp_path / "saved_models" / "model", "spells", units=12))
+    weights = {name: weight / 10 for name, weight in model.weights.items()}
+    export(replace(model, weights=weights), "base", tmp_path / "base")
+    text = write_text(tmp_path / "few.txt", "\n".join(passages_of_split(0)[:30] * 8))
+    plain = {
+        "dropout": 0.0, "word_dropout": 0.0, "weight_drop": 0.0, "locked_dropout": False, "vary_seq_len": False,
+        "average_after": None,
+    }  # fmt: skip
+    base = Base("base", tmp_path / "base")
+    short = {"corpus": text, "init_from": str(base.folder), "epochs": 1, "batch_size": 16, "seq_len": 8}
+    return {**base.settings(), **plain, **short}
+
+
+def test_two_processes_that_begin_from_a_base_learn_what_one_process_learns(with_base: dict[str, Any], tmp_path: Path):
+    rooms = [tmp_path / "one", tmp_path / "two"]
+    for processes, room in enumerate(rooms, start=1):
+        room.mkdir()
+        together = {"distribute": "multiworker", "join_timeout": 60} if processes > 1 else {"distribute": "none"}
+        command = ["-m", "tests.helpers.running", "train", json.dumps({**with_base, **together})]
+        with forked([command] * processes, room, None if processes > 1 else [{}]) as all_of_them:
+            ended_well(all_of_them)
+    one, two = ([float.fromhex(loss) for _, loss in _losses(room)] for room in rooms)
+    assert len(one) > 5
+    np.testing.assert_allclose(two, one, atol=1e-4)
+    began = [load_bundle(_run(room)).head_start for room in rooms]
+    assert began[0] == began[1] is not None
+    whole = load_file(_run(rooms[0]) / "weights.safetensors")
+    for name, array in load_file(_run(rooms[1]) / "weights.safetensors").items():
+        np.testing.assert_allclose(array, whole[name], rtol=1e-3, atol=1e-4, err_msg=name)
 
 
 def _train_command(*more: str) -> list[str]:

@@ -39,6 +39,9 @@ def test_a_tune_that_is_right_has_no_faults():
         "{gab}c8|!trill!c8|~c8|]",
         "C/D/E/F/ G2 z2 d3/2e/|]",
         "|:G2|c8|d6:||:E2|f8|g6:|",
+        "C8:|D8:|",
+        "|:C8||D8:|\n|:E8::F8:|",
+        "|:C8|1,3 D8:|2,4 E8:|",
     ],
 )
 def test_good_bars(music: str):
@@ -54,6 +57,10 @@ def test_good_bars(music: str):
         ("G2|c8|d7|]", "repeat", "Bar 3 ends the tune with 7/8"),
         ("|:G2|c8|d8:|e8|]", "repeat", "Bar 1 has 2/8 where a part begins"),
         ("C8|D6:|", "repeat", "Bar 2 and bar 1"),
+        ("|:C8|D8|]", "repeat", "The repeat that begins with |: before bar 1 has no end: it needs a :| behind it."),
+        ("|:C8|:D8:|", "repeat", "begins with |: before bar 1 has no end"),
+        ("C8:|:D8|]", "repeat", "begins with |: before bar 2 has no end"),
+        ("C8|D8|:", "repeat", "begins with |: before bar 3 has no end"),
         ("C8|D8", "end", "It does not end with a bar line: its last bar, 2,"),
         ("", "end", "It has no notes."),
         ("C8|$8|C8|]", "sign", "Line 4: '$' is no sign of ABC."),

@@ -206,7 +206,7 @@ def test_files_are_read_by_their_endings(tmp_path: Path):
     assert [note[:3] for note in read.piece.notes] == [note[:3] for note in scale().notes]
     assert read.complaints == ()
     (tmp_path / "odd.txt").write_text("E4 =6 hello +6 G4 =6 v9 +6 E4 =6 +6 G4 =6")
-    told = "Some words are not music, and are ignored: hello, v9."
+    told = "Some words are not music, and are ignored: hello and v9."
     _, (odd,) = read_tunes(tmp_path / "odd.txt")
     assert odd.complaints == (told,)
     _, (upper_case,) = read_tunes(write_midi(tmp_path / "SCALE.MID", scale()))

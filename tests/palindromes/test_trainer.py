@@ -99,6 +99,20 @@ def test_the_accuracy_is_the_share_of_palindromes_whose_last_digit_is_predicted(
     assert found.loss == pytest.approx(found.accuracy * right + (1 - found.accuracy) * wrong, rel=1e-5)
 
 
+def test_a_restored_trainer_goes_on_as_it_did_from_its_snapshot():
+    """Also if a loss that is no number has reached the values of RMSprop that no snapshot has."""
+    made, whole = trainer("rnn", optimizer="rmsprop"), drawn(8, 5)
+    made.step(whole)
+    snapshot = made.snapshot()
+    expected = made.step(whole)
+    broken = {name: np.full_like(array, np.nan) for name, array in snapshot.items() if name.startswith("weights/")}
+    made.restore({**snapshot, **broken})
+    made.step(whole)
+    made.restore(snapshot)
+    assert made.step(whole) == expected
+    assert made.step(whole).loss < expected.loss
+
+
 def test_a_curriculum_has_steps_of_any_length_and_they_are_the_same_steps():
     whole, found = drawn(8, 5), []
     for curriculum in (False, True):

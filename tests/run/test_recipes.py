@@ -16,7 +16,7 @@ from wordgen.cli.train import make_parser
 from wordgen.errors import SettingError
 from wordgen.model import base as bases
 from wordgen.model.architecture import NetworkSettings
-from wordgen.run.commands import training_arguments, training_command
+from wordgen.run.commands import short_training_command, training_arguments, training_command
 from wordgen.run.defaults import find_recipe, recipe_for, recipe_in_words, recipe_names, settings_of
 from wordgen.run.record import load_record
 from wordgen.run.settings import HEAD_START, TrainSettings, resumed_settings
@@ -171,7 +171,8 @@ def test_without_one_all_is_as_by_default():
 def test_the_commands_that_repeat_a_run_mean_its_settings(given: dict[str, Any]):
     """Whatever recipe it began with: what is advised, and what a sweep starts, takes none by itself."""
     settings = settings_of({"corpus": "spells", **given})
-    for arguments in (training_arguments(settings, "run"), ["train", *training_command(settings).split()[4:]]):
+    shown = [make(settings, {}).split()[3:] for make in (training_command, short_training_command)]
+    for arguments in (training_arguments(settings, "run"), *shown):
         again = settings_of(given_settings(TrainSettings, make_parser("train").parse_args(arguments[1:])))
         assert replace(again, name=None, recipe=None) == replace(settings, recipe=None)
 

@@ -52,7 +52,7 @@ def test_layers_of_differing_widths_are_told_one_by_one():
     progress = TerminalProgress(Console(file=file, width=100), "do write")
     architecture = Architecture.of(NetworkSettings(layers=3, units=(64, 48, 32)), 303)
     progress.planned(replace(plan(), architecture=architecture))
-    assert "64 and 48 and 32 lstm, separate output weights" in file.getvalue()
+    assert "64, 48 and 32 lstm, separate output weights" in file.getvalue()
 
 
 def shown(*, terminal: bool, width: int = 100) -> str:

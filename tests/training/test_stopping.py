@@ -1,8 +1,11 @@
 import io
 import os
 import signal
+import threading
+import time
 from typing import Any, cast
 
+from wordgen.training.observers import Observer, Observers
 from wordgen.training.stopping import stop_on_signals
 
 
@@ -31,6 +34,27 @@ def test_a_signal_in_the_middle_of_a_line_is_told_behind_it():
         print("working", file=stream, flush=True)
     assert request.requested
     assert raw.shown.split() == [b"working", b"stopping"]
+
+
+def test_who_hears_of_a_stop_hears_first_of_what_is_going_on():
+    """Otherwise a display that is being closed would be drawn again below what is printed after it."""
+    begun, heard = threading.Event(), list[str]()
+
+    class Slow(Observer):
+        def close(self) -> None:
+            begun.set()
+            time.sleep(0.2)
+            heard.append("closed")
+
+        def stopping(self) -> None:
+            heard.append("stopping")
+
+    observers = Observers([Slow()])
+    telling = threading.Thread(target=lambda: begun.wait(5) and observers.stopping())
+    telling.start()
+    observers.close()
+    telling.join()
+    assert heard == ["closed", "stopping"]
 
 
 def test_the_second_signal_is_urgent_and_tells_nothing_more():

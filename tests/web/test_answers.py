@@ -1,7 +1,8 @@
 """What the playground answers is what the model itself says."""
 
 import math
-from dataclasses import fields
+import threading
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from tests.helpers.playground import Playground, plain_text, save_drawn
 from wordgen.corpus.finding import open_corpus
 from wordgen.dataset.unknown_words import UnknownWords
 from wordgen.errors import SettingError
+from wordgen.generation import text_generator
+from wordgen.generation.ngrams import NgramModel
 from wordgen.generation.settings import GenerationSettings
 from wordgen.generation.trained import TrainedModel
 from wordgen.model.bundle import save_bundle
@@ -171,6 +174,42 @@ def test_the_work_stops_between_two_tokens(mode: str, spells: TrainedModel):
     with pytest.raises(EnoughError):
         written.extend(each.id for each in spells.go_on([], settings, between))
     assert called == 4
+
+
+def test_who_mixes_first_is_told_that_the_ngrams_are_counted_and_stops_without_stopping_the_count(
+    store: ModelStore, monkeypatch: pytest.MonkeyPatch
+):
+    class EnoughError(Exception):
+        pass
+
+    released, counts = threading.Event(), []
+
+    class SlowModel(NgramModel):
+        def __init__(self, *given: Any) -> None:
+            counts.append(given)
+            released.wait(20)
+            super().__init__(*given)
+
+    monkeypatch.setattr(text_generator, "NgramModel", SlowModel)
+    stopped = False
+
+    def check() -> None:
+        if stopped:
+            raise EnoughError
+
+    mixed = TextRequest(model="spells", length=3, random_seed=1, mix=0.2)
+    first, second = (answers.text(store, mixed, check) for _ in range(2))
+    assert [next(each)["event"] for each in (first, second)] == ["wait", "wait"]
+    assert next(answers.text(store, replace(mixed, mix=0.0), check))["event"] == "begin"
+    stopped = True
+    for each in (first, answers.next_words(store, NextWordsRequest(model="spells", mix=0.2), check)):
+        with pytest.raises(EnoughError):
+            next(each)
+    stopped = False
+    released.set()
+    assert [each["event"] for each in second] == ["begin", "word", "word", "word", "copies", "end"]
+    assert next(answers.text(store, mixed, check))["event"] == "begin"
+    assert len(counts) == 1
 
 
 def test_the_examples_are_words_of_the_model_and_always_the_same(playground: Playground):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from wordgen.cli.flags import Parser, action_parser, add_flags, add_switch, settings_from, verb_parser
 from wordgen.cli.output import facts, fetching, on_screen, put, reading, section, show, table
 from wordgen.corpus.settings import STANDARD_INPUT, Description, ReadingSettings
-from wordgen.errors import EXIT_OK
+from wordgen.errors import EXIT_OK, in_a_sentence
 from wordgen.files import shown_size
 from wordgen.run.commands import TRY
 from wordgen.text.marks import JOINER, LINE_BREAK, RESERVED
@@ -119,8 +119,7 @@ def _add(arguments: argparse.Namespace) -> None:
         f"Added {arguments.name}, {shown_size(corpus.bytes)}: {_cut(corpus.passage, corpus.line_breaks, tokenizer)}.\n"
     )
     if found:
-        listed = ", ".join([*found[:-2], " and ".join(found[-2:])])
-        show(f"  Chosen from the text: {listed}. To change this, use --replace with other flags.\n")
+        show(f"  Chosen from the text: {in_a_sentence(found)}. To change this, use --replace with other flags.\n")
     for note in (f"{passages:,} passages", *corpus.notes, *passed.notes):
         show(f"  {note}\n")
     show(f"Show it:       {TRY} corpora show {arguments.name}\n")

@@ -288,5 +288,6 @@ def command_to_try(evaluated: "Evaluation") -> str:
         evaluated.model,
         music=evaluated.music_notes is not None,
         can_go_on=evaluated.can_go_on,
+        text_is_here=evaluated.unigram is not None,
         bad=evaluated.bad,
     )

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from wordgen.cli.output import facts, screen_width, section, table
+from wordgen.errors import in_a_sentence
 from wordgen.evaluation import figures
 from wordgen.evaluation.measurement import PARTS, Part
 from wordgen.files import shown_size
@@ -325,9 +326,9 @@ def _no_difference(comparison: Comparison) -> Iterator[str]:
     for figure in comparison.figures:
         if figure.no_difference:
             names = [comparison.runs[at].name for at in sorted(figure.no_difference)]
-            which = ", ".join([*names[:-2], " and ".join(names[-2:])])
             part = "validation" if figure.part == "valid" else figure.part
-            yield f"The {part} {figure.measure} of {which} does not differ by more than chance (95% certainty)."
+            which = f"The {part} {figure.measure} of {in_a_sentence(names)}"
+            yield f"{which} does not differ by more than chance (95% certainty)."
 
 
 def _what_can_be_compared(comparison: Comparison) -> str:

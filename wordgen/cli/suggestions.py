@@ -11,6 +11,8 @@ import shlex
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 
+from wordgen.errors import in_a_sentence
+
 _NEAR = 0.8  # the least similarity for difflib, dashes included: --prot means --port, but --seed does not mean --tied
 _VERBS_WITH_MANY_FLAGS = ("train", "generate", "evaluate")
 
@@ -175,7 +177,7 @@ def about_unknown(parser: argparse.ArgumentParser, given: Sequence[str], unknown
     if not meant and not sentences:
         return _about_words(parser, given, unknown)
     names = [" or ".join(flags) + (f" ({flag})" if len(meant) > 1 else "") for flag, flags in meant.items()]
-    return " ".join([*([f"Did you mean {' and '.join(names)}?"] if names else []), *sentences])
+    return " ".join([*([f"Did you mean {in_a_sentence(names)}?"] if names else []), *sentences])
 
 
 def about_choice(parser: argparse.ArgumentParser, flag: str, value: str, choices: Sequence[str]) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from wordgen.cli.flags import Parser, add_flags, settings_from, verb_parser
 from wordgen.cli.output import show, tell
-from wordgen.errors import EXIT_OK
+from wordgen.errors import EXIT_OK, in_a_sentence
 from wordgen.music.settings import PlayingSettings
 
 if TYPE_CHECKING:
@@ -88,8 +88,7 @@ def _contents(piece: "Piece", printed: "Piece") -> Iterator[str]:
 
 def _changing(values: Sequence[str]) -> str:
     """Return the first value, and how many others there are."""
-    others = len(set(values) - {values[0]})
-    return values[0] + (f" and {others} more" if others else "")
+    return in_a_sentence(dict.fromkeys(values), most=1)
 
 
 def _minutes(seconds: float) -> str:

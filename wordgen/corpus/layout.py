@@ -18,7 +18,7 @@ from wordgen.corpus.catalogue import LineBreaks, PassageKind
 from wordgen.corpus.documents import is_abc, is_midi
 from wordgen.corpus.reading import TextFile
 from wordgen.corpus.settings import ReadingSettings
-from wordgen.errors import CorpusError
+from wordgen.errors import CorpusError, in_a_sentence
 from wordgen.music.abc_grammar import looks_like_abc
 
 _LONG_LINE = 150  # columns
@@ -111,7 +111,7 @@ def otherwise_in_words(layouts: Iterable[Layout], learned: Layout) -> tuple[str,
     others = {replace(layout, wrap=None) for layout in layouts} - {learned}
     if not others:
         return ()
-    found = " and ".join(sorted(layout.in_words() for layout in others))
+    found = in_a_sentence(sorted(layout.in_words() for layout in others))
     if learned.line_breaks == "kept" and learned.passage != "line":
         why = "it expects line breaks as tokens, but this text has none"
     else:

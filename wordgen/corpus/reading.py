@@ -18,7 +18,7 @@ from typing import BinaryIO
 
 from wordgen.corpus.documents import HtmlText, Kind, Unpacked, html_text, is_midi, kind_of, markdown_text, packed_text
 from wordgen.corpus.settings import Encoding
-from wordgen.errors import CorpusError
+from wordgen.errors import CorpusError, in_a_sentence
 from wordgen.music.midi import midi_text
 
 _WORD = "open it in Word or LibreOffice, and save it as .docx or plain text"
@@ -77,7 +77,7 @@ def _beside_others(path: Path) -> tuple[str, str] | None:
 
 def first_of(names: Sequence[str]) -> str:
     """Return the first three names, and the number of the others."""
-    return ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else "")
+    return in_a_sentence(names, most=_NAMED)
 
 
 def _left_out(names: Sequence[str], what: str, to_do: str) -> str:

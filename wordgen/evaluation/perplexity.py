@@ -1,6 +1,7 @@
 """The perplexity of the Keras network: on the validation set during training, and on a text while it trains on it."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -104,71 +105,63 @@ _ENOUGH_TO_CHOOSE = 20_000
 Ids = NDArray[np.unsignedinteger]
 
 
-def dynamic_loss(
-    architecture: Architecture,
-    weights: Weights,
-    rate: float,
-    ids: Ids,
-    progress: Progress = lambda done, tokens: None,
-) -> Loss:
-    """Return the loss over all tokens of a text but START while a network trains on the text with a learning rate.
+class DynamicEvaluator:
+    """Measures a network on texts while it trains on them. It traces its graph only once, for all learning rates."""
 
-    The text is read as one stream, in pieces of `_PIECE` tokens. The network predicts each piece before it trains on
-    it. With a rate of 0, it does not train. `progress` receives the number of tokens predicted so far, and of all to
-    predict.
-    """
-    network = _LearningNetwork(architecture, weights, rate)
-    nats: list[NDArray[np.float32]] = []
-    done, tokens = 0, predicted_tokens(ids)
-    for inputs, targets in evaluation_batches(ids, 1, _PIECE):
-        nats.append(network.predict_and_learn(inputs, targets)[targets != START])
-        done += len(nats[-1])
-        progress(done, tokens)
-    return Loss.of(np.concatenate(nats), ids)
-
-
-def best_rate(
-    architecture: Architecture, weights: Weights, ids: Ids, progress: Progress = lambda done, tokens: None
-) -> float:
-    """Return the learning rate with the lowest loss on the first `_ENOUGH_TO_CHOOSE` tokens of a text.
-
-    Rates are tried from low to high until the loss no longer falls. The result is 0 if no rate lowers the loss.
-    """
-    part = ids[:_ENOUGH_TO_CHOOSE]
-    best, least = 0.0, dynamic_loss(architecture, weights, 0.0, part, progress).nats
-    for rate in _RATES:
-        nats = dynamic_loss(architecture, weights, rate, part, progress).nats
-        if not nats < least:
-            break
-        best, least = rate, nats
-    return best
-
-
-class _LearningNetwork:
-    """Predicts a text piece by piece, and trains on each piece after predicting it."""
-
-    def __init__(self, architecture: Architecture, weights: Weights, rate: float) -> None:
-        self._rate = rate
+    def __init__(self, architecture: Architecture, weights: Weights) -> None:
         self._network = Network(architecture)
         self._network.set_weights_by_name(weights)
         self._trained = [tf.constant(np.asarray(each)) for each in self._network.trainable_variables]
-        self._state = self._network.zero_state(1)
         self._step = tf.function(self._predicted_and_learned, autograph=False)
 
-    def predict_and_learn(self, inputs: NDArray[np.int32], targets: NDArray[np.int32]) -> NDArray[np.float32]:
-        """Return the loss of each target in nats, 0 for START. Then train on the targets."""
-        losses, self._state = self._step(tf.constant(inputs), tf.constant(targets), self._state)
-        return losses.numpy()
+    def loss(self, ids: Ids, rate: float, progress: Progress = lambda done, tokens: None) -> Loss:
+        """Return the loss over all tokens of a text but START while the network trains on it with a learning rate.
 
-    def _predicted_and_learned(self, inputs: Tensor, targets: Tensor, state: State) -> tuple[Tensor, State]:
+        The text is read as one stream, in pieces of `_PIECE` tokens. The network begins with its trained weights, and
+        predicts each piece before it trains on it. With a rate of 0, it does not train. `progress` receives the number
+        of tokens predicted so far, and of all to predict.
+        """
+        for variable, trained in zip(self._network.trainable_variables, self._trained, strict=True):
+            variable.assign(trained)
+        state, nats = self._network.zero_state(1), list[NDArray[np.float32]]()
+        done, tokens = 0, predicted_tokens(ids)
+        for inputs, targets in evaluation_batches(ids, 1, _PIECE):
+            losses, state = self._step(tf.constant(inputs), tf.constant(targets), state, tf.constant(rate))
+            nats.append(losses.numpy()[targets != START])
+            done += len(nats[-1])
+            progress(done, tokens)
+        return Loss.of(np.concatenate(nats), ids)
+
+    def best_rate(self, ids: Ids, progress: Progress = lambda done, tokens: None) -> float:
+        """Return the learning rate with the lowest loss on the first `_ENOUGH_TO_CHOOSE` tokens of a text.
+
+        Rates are tried from low to high until the loss no longer falls. The result is 0 if no rate lowers the loss.
+        """
+        part = ids[:_ENOUGH_TO_CHOOSE]
+        best, least = 0.0, self.loss(part, 0.0, progress).nats
+        for rate in _RATES:
+            nats = self.loss(part, rate, progress).nats
+            if not nats < least:
+                break
+            best, least = rate, nats
+        return best
+
+    def _predicted_and_learned(
+        self, inputs: Tensor, targets: Tensor, state: State, rate: Tensor
+    ) -> tuple[Tensor, State]:
+        """Return the loss of each target in nats, 0 for START, and the state after them. Then train on the targets."""
         variables = self._network.trainable_variables
         with tf.GradientTape() as tape:
             hidden, state = self._network(inputs, state)
             losses, counted = losses_of(self._network.logits(hidden), targets)
             mean = tf.reduce_sum(losses) / tf.maximum(tf.reduce_sum(counted), 1.0)
-        if self._rate:
-            gradients = [tf.convert_to_tensor(each) for each in tape.gradient(mean, variables)]
-            gradients, _ = tf.clip_by_global_norm(gradients, _CLIP)
+
+        def learn() -> Tensor:
+            gradients: Any = [tf.convert_to_tensor(each) for each in tape.gradient(mean, variables)]
+            gradients, norm = tf.clip_by_global_norm(gradients, _CLIP)
             for variable, trained, gradient in zip(variables, self._trained, gradients, strict=True):
-                variable.assign_add(_FORGETTING * (trained - variable) - self._rate * gradient)
+                variable.assign_add(_FORGETTING * (trained - variable) - rate * gradient)
+            return norm
+
+        tf.cond(rate > 0, learn, lambda: tf.constant(0.0))
         return losses, state

@@ -224,10 +224,11 @@ def while_learning(bundle: Bundle, valid: Tokens, ids: Tokens, trying: Progress,
     when this function is called.
     """
     import wordgen.network  # noqa: F401 - imported first: it hides TensorFlow's start-up messages
-    from wordgen.evaluation.perplexity import best_rate, dynamic_loss
+    from wordgen.evaluation.perplexity import DynamicEvaluator
 
-    rate = best_rate(bundle.architecture, bundle.weights, valid, trying)
-    return WhileLearning(rate, dynamic_loss(bundle.architecture, bundle.weights, rate, ids, predicting))
+    evaluator = DynamicEvaluator(bundle.architecture, bundle.weights)
+    rate = evaluator.best_rate(valid, trying)
+    return WhileLearning(rate, evaluator.loss(ids, rate, predicting))
 
 
 def valid_nats(dataset: Dataset, folder: Path) -> NDArray[np.float64] | None:

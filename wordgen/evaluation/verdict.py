@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from wordgen.errors import in_a_sentence
 from wordgen.evaluation.figures import shown_perplexity
 from wordgen.evaluation.measures import Loss
 from wordgen.model.architecture import shown_units
@@ -17,6 +18,9 @@ _NO_DIFFERENCE = 0.02
 """Two perplexities whose ratio differs from 1 by less than this count as equal."""
 _STILL_FALLING = 0.005
 """If the perplexity fell by less than this share in the last epoch, that epoch gained hardly anything."""
+_STILL_FALLING_WITH_THE_RATE = 0.03
+"""The same for the last quarter of the epochs if the learning rate fell, because the perplexity then always falls at
+the end. On lotr it fell by 2 % in the last of four epochs, and six epochs were no better (docs/experiments.md)."""
 _ROSE = 0.01
 _STOOD_STILL = 0.01
 """If the perplexity fell by less than this share since the best epoch, it did not fall."""
@@ -48,6 +52,8 @@ class Curves:
     learning_rate: float
     rate_stays: bool = True
     """Whether the learning rate was constant. If the learning rate falls, every run levels off at its end."""
+    has_base: bool = False
+    """Whether the run began from another model. Then its network cannot have another size."""
     diverged: bool = False
     broken_off: bool = False
     """Whether the last epoch ended before its last step, for example because of a time budget."""
@@ -84,7 +90,7 @@ def _of_epochs(curves: Curves, last: str = "last epoch") -> Finding | None:
     if len(curves.valid) < 2:
         return None
     if curves.best == len(curves.valid) - 1:
-        if still_falling(curves.valid):
+        if still_falling(curves.valid, rate_stays=curves.rate_stays):
             return _undertrained(curves, last)
         return _by_the_gap(curves) or _levelled_off(curves, last)
     return _after_the_best(curves) or _by_the_gap(curves)
@@ -100,15 +106,25 @@ def _too_fast(curves: Curves, seen: str) -> Finding:
     )
 
 
-def still_falling(valid: Sequence[float], *, broken_off: bool = False) -> bool:
-    """Return whether the last epoch was the best and lowered the perplexity by at least `_STILL_FALLING`.
+def still_falling(valid: Sequence[float], *, broken_off: bool = False, rate_stays: bool = True) -> bool:
+    """Return whether the last epoch was the best and lowered the perplexity so much that more epochs are worth it.
 
-    An interrupted last epoch (`broken_off`) may have had only a few steps. If it changed the perplexity only a little,
-    the epoch before it counts as the last.
+    That is by at least `_STILL_FALLING`. If the learning rate fell (`rate_stays` is False), the last quarter of the
+    epochs must have lowered it by `_STILL_FALLING_WITH_THE_RATE`. An interrupted last epoch (`broken_off`) may have had
+    only a few steps. If it changed the perplexity only a little, the epoch before it counts as the last.
     """
     if broken_off and _says_little(valid):
-        return still_falling(valid[:-1])
-    return len(valid) > 1 and valid[-1] == min(valid) and 1 - valid[-1] / valid[-2] >= _STILL_FALLING
+        return still_falling(valid[:-1], rate_stays=rate_stays)
+    if len(valid) < 2 or valid[-1] > min(valid):
+        return False
+    if rate_stays:
+        return 1 - valid[-1] / valid[-2] >= _STILL_FALLING
+    return 1 - valid[-1] / valid[-1 - _last_quarter(valid)] >= _STILL_FALLING_WITH_THE_RATE
+
+
+def _last_quarter(epochs: Sequence[float]) -> int:
+    """Return how many epochs are the last quarter, at least one."""
+    return max(1, len(epochs) // 4)
 
 
 def _says_little(valid: Sequence[float]) -> bool:
@@ -176,7 +192,12 @@ def _by_how_much(model: Loss, other: Loss) -> str:
 
 
 def _undertrained(curves: Curves, last: str) -> Finding:
-    epochs, gained = len(curves.valid), 1 - curves.valid[-1] / curves.valid[-2]
+    epochs = len(curves.valid)
+    since = 1 if curves.rate_stays else _last_quarter(curves.valid)
+    gained = 1 - curves.valid[-1] / curves.valid[-1 - since]
+    if since > 1:
+        seen = f"was still improving in its last {since} epochs (validation perplexity fell by {gained:.1%})"
+        return Finding("undertrained", seen, "longer training", curves.longer)
     seen = f"was still improving in its {last} (epoch {epochs}: validation perplexity fell by {gained:.1%})"
     if curves.broken_off:
         before = f"validation perplexity fell by {gained:.1%} after epoch {epochs - 1}"
@@ -187,25 +208,26 @@ def _undertrained(curves: Curves, last: str) -> Finding:
 def _levelled_off(curves: Curves, last: str) -> Finding | None:
     """Return what the curves show if the last epoch was the best but gained hardly anything.
 
-    The learning rate or the training perplexity shows the reason. The result is None only if no advice is possible.
+    The training perplexity shows the reason. If the learning rate fell, the training perplexity fell with it, so this
+    shows nothing. The result is None only if no advice is possible.
     """
     train = curves.train[-1] / curves.train[-2] - 1
     both = f"validation perplexity fell by {_small(1 - curves.valid[-1] / curves.valid[-2])} and training perplexity "
     changed = f"{'fell' if train < 0 else 'rose'} by {abs(train):.1%}"
     both += "did not change" if abs(train) < _STOOD_STILL else changed
     seen = f"has levelled off (in its {last}, epoch {len(curves.valid)}, {both})"
-    if not curves.rate_stays:
-        return Finding(
-            "levelled off",
-            f"{seen}, as any run does when the learning rate falls",
-            "longer training, so that the learning rate falls later",
-            curves.longer,
-        )
-    if train <= -_STOOD_STILL:
+    if curves.rate_stays and train <= -_STOOD_STILL:
         found = _overfitted(curves, seen)
         return None if found is None else replace(found, fit="levelled off")
-    larger = {"units": _scaled(curves.units, 2)}
-    return Finding("levelled off", seen, "a larger network or more text", larger)
+    seen += "" if curves.rate_stays else ", as any run does when the learning rate falls"
+    return Finding("levelled off", seen, *_larger(curves, "or more text"))
+
+
+def _larger(curves: Curves, otherwise: str = "") -> tuple[str, Mapping[str, Any]]:
+    """Return the advice to take a larger network, with the setting for it. For a run with a base it is more text."""
+    if curves.has_base:
+        return "more text", {}
+    return f"a larger network {otherwise}".rstrip(), {"units": _scaled(curves.units, 2)}
 
 
 def _small(share: float) -> str:
@@ -251,9 +273,10 @@ def _stood_still(train: Sequence[float], best: int) -> bool:
 
 def _underfitted(curves: Curves, seen: str) -> Finding:
     if max(curves.dropout.values()) <= _A_LITTLE:
-        return Finding("underfitted", seen, "a larger network", {"units": _scaled(curves.units, 2)})
+        return Finding("underfitted", seen, *_larger(curves))
     less = {name: round(rate / 2, 2) for name, rate in curves.dropout.items() if rate > _A_LITTLE}
-    return Finding("underfitted", seen, f"less {_changed(curves.dropout, less)} or a larger network", less)
+    otherwise, _ = _larger(curves)
+    return Finding("underfitted", seen, f"less {_changed(curves.dropout, less)} or {otherwise}", less)
 
 
 def _overfitted(curves: Curves, seen: str) -> Finding | None:
@@ -263,8 +286,11 @@ def _overfitted(curves: Curves, seen: str) -> Finding | None:
     """
     if min(curves.dropout.values()) < _MUCH_DROPOUT:
         more = {name: _more_dropout(rate) for name, rate in curves.dropout.items() if rate < _MUCH_DROPOUT}
-        advice = f"more {_changed(curves.dropout, more)}, a smaller network or more text"
+        smaller_network = "" if curves.has_base else ", a smaller network"
+        advice = f"more {_changed(curves.dropout, more)}{smaller_network} or more text"
         return Finding("overfitted", seen, advice, more)
+    if curves.has_base:
+        return Finding("overfitted", seen, "more text")
     smaller = _scaled(curves.units, 0.5)
     if smaller == curves.units:
         return None
@@ -285,7 +311,7 @@ def _more_dropout(rate: float) -> float:
 def _changed(before: Mapping[str, float], after: Mapping[str, float]) -> str:
     """Return the changes in words, as "dropout (0.4 instead of 0.3)"."""
     told = [f"{name.replace('_', ' ')} ({after[name]:g} instead of {before[name]:g})" for name in after]
-    return ", ".join([*told[:-2], " and ".join(told[-2:])])
+    return in_a_sentence(told)
 
 
 def _scaled(units: int | tuple[int, ...], factor: float) -> int | tuple[int, ...]:

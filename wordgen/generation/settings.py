@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from wordgen.errors import SettingError
+from wordgen.errors import SettingError, in_a_sentence
 from wordgen.settings import Settings, flag_name, setting
 
 Mode = Literal["greedy", "sample", "beam"]
@@ -228,5 +228,4 @@ def without_effect(mode: Mode, given: Iterable[str]) -> str | None:
     flags = [flag_name(name) for name in given if (mode_that_asks_for(name) or mode) != mode]
     if not flags:
         return None
-    listed = " and ".join(filter(None, (", ".join(flags[:-1]), flags[-1])))
-    return f"--mode {mode} {_WHAT_IT_DOES[mode]}: {listed} {'have' if flags[1:] else 'has'} no effect."
+    return f"--mode {mode} {_WHAT_IT_DOES[mode]}: {in_a_sentence(flags)} {'have' if flags[1:] else 'has'} no effect."

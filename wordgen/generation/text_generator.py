@@ -3,12 +3,15 @@
 The modules for tunes are imported only if a tune is asked for.
 """
 
+import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import Future
 from dataclasses import replace
 from functools import cached_property, partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from wordgen.errors import SettingError
 from wordgen.generation.copies import CopyIndex
@@ -30,6 +33,8 @@ from wordgen.text.vocabulary import END, START, UNKNOWN
 if TYPE_CHECKING:
     from wordgen.generation.tunes import NoteCopies, TuneTask, Write
 
+Result = TypeVar("Result")
+
 _SIDE_BY_SIDE = 256
 _MOST_COUNTED = 10_000_000
 """In tokens. Counting as many takes about 2 GB of memory, and a quarter of a minute before the first word."""
@@ -50,6 +55,8 @@ class TextGenerator:
         self._copy_index = copy_index
         self._note_copies: dict[int, NoteCopies] = {}
         """What forbids copies of each number of notes, made when it is first needed."""
+        self._counting: Future[NgramModel] | None = None
+        self._begins_counting = threading.Lock()
 
     @cached_property
     def filler(self) -> Filler | None:
@@ -73,17 +80,31 @@ class TextGenerator:
     def check(self, settings: GenerationSettings) -> None:
         """Raise SettingError if the model cannot write with these settings."""
         self._changes(settings)
-        self.mix(settings.mix)
+        if settings.mix:
+            self._text_to_count()
 
     def mix(self, weight: float) -> MixedIn | None:
         """Return what mixes the n-gram of the training text into the probabilities. None if its weight is 0.
 
         Raise SettingError if the model does not have its training text, or if the text is too long to count.
         """
-        return MixedIn(self._ngram, weight) if weight else None
+        return MixedIn(self.counting().result(), weight) if weight else None
 
-    @cached_property
-    def _ngram(self) -> NgramModel:
+    def counting(self) -> Future[NgramModel]:
+        """Count the n-grams of the training text once, in a thread of its own, and return the future result.
+
+        Raise SettingError as `mix` does.
+        """
+        with self._begins_counting:
+            if self._counting is None:
+                self._counting = _in_background(self._counted, self._text_to_count())
+            return self._counting
+
+    def _counted(self, ids: NDArray[np.integer]) -> NgramModel:
+        order = order_for(self._bundle.text.tokenizer)
+        return NgramModel(ids.astype(np.int64), len(self._bundle.vocabulary), order)
+
+    def _text_to_count(self) -> NDArray[np.integer]:
         try:
             ids = self._copy_index().ids
         except SettingError as error:
@@ -96,8 +117,7 @@ class TextGenerator:
                 f"--mix counts training texts of up to {_MOST_COUNTED:,} tokens, and that of this model has "
                 f"{len(ids):,}: leave out --mix."
             )
-        order = order_for(self._bundle.text.tokenizer)
-        return NgramModel(ids.astype(np.int64), len(self._bundle.vocabulary), order)
+        return ids
 
     def check_tunes(self, settings: GenerationSettings) -> None:
         """Raise SettingError if the settings are about tunes in ABC, and the model does not write such tunes."""
@@ -285,6 +305,20 @@ class TextGenerator:
         if notes not in self._note_copies:
             self._note_copies[notes] = NoteCopies(self._copy_index().ids, self._bundle.vocabulary, notes)
         return self._note_copies[notes]
+
+
+def _in_background(function: Callable[..., Result], *arguments: object) -> Future[Result]:
+    """Call a function in a thread that ends with the process, and return the future result."""
+    future: Future[Result] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(function(*arguments))
+        except BaseException as error:
+            future.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    return future
 
 
 def _tell(progress: Progress, before: int, most: int, written: int) -> None:

@@ -1,6 +1,7 @@
 """A trained model that generates text. `wordgen.load` returns it."""
 
 from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import Future
 from copy import copy
 from functools import cached_property
 from itertools import chain, pairwise
@@ -14,6 +15,7 @@ from wordgen.errors import SettingError
 from wordgen.generation.copies import COPY_INDEX, Copy, CopyIndex
 from wordgen.generation.decoding import Reader
 from wordgen.generation.filling import chooser
+from wordgen.generation.ngrams import NgramModel
 from wordgen.generation.prompt import WARM_UP, Seed, TextReader
 from wordgen.generation.scoring import Progress, Score, score
 from wordgen.generation.settings import GenerationSettings, ScoringSettings, completed
@@ -180,6 +182,13 @@ class TrainedModel:
     def check(self, settings: GenerationSettings) -> None:
         """Raise SettingError if this model cannot write with these settings."""
         self._generator.check(settings)
+
+    def counting(self) -> Future[NgramModel]:
+        """Begin to count the n-grams that `mix` needs, in a thread of its own, and return the future result.
+
+        They are counted only once. Raise SettingError if the model cannot mix them in.
+        """
+        return self._generator.counting()
 
     def go_on(
         self,

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from wordgen.errors import SettingError
+from wordgen.errors import SettingError, in_a_sentence
 from wordgen.generation.decoding import Network, search
 from wordgen.generation.prompt import Seed
 from wordgen.generation.sampling import NO_TOKEN, LogProbs, Past, ProbabilityChange, forbid_by_text
@@ -123,7 +123,7 @@ def check_prompt(prompt: str, settings: GenerationSettings) -> None:
         )
     for letter, what, of in (("K", "key", flags), ("M", "metre", [each for each in flags if each == "--metre"])):
         if of and any(line.startswith(f"{letter}:") for line in lines):
-            raise SettingError(f"The prompt already has a {what} ({letter}:): leave out {' and '.join(of)}.")
+            raise SettingError(f"The prompt already has a {what} ({letter}:): leave out {in_a_sentence(of)}.")
 
 
 def with_header(seed: Seed, settings: GenerationSettings, network: Network, codec: Codec, *, starts: bool) -> Seed:
@@ -218,8 +218,7 @@ def _listed(what: str, values: Sequence[str]) -> str:
     different = list(dict.fromkeys(values))
     if not different:
         return f"it knows no {what}"
-    more = f" and {len(different) - _SHOWN} more" if len(different) > _SHOWN else ""
-    return f"its {what}s are {', '.join(different[:_SHOWN])}{more}"
+    return f"its {what}s are {in_a_sentence(different, most=_SHOWN)}"
 
 
 def _keep_header(forbidden: Sequence[int], keys: Sequence[int]) -> ProbabilityChange:

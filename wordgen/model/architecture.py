@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any, Literal
 
-from wordgen.errors import SettingError
+from wordgen.errors import SettingError, in_a_sentence
 from wordgen.settings import Settings, setting
 
 
@@ -229,5 +229,5 @@ def shown_units(units: int | tuple[int, ...]) -> str:
 def shown_layers(architecture: Architecture) -> str:
     """Return a description of the recurrent layers, for example `2 x 512 lstm`."""
     widths = architecture.units
-    shape = f"{architecture.layers} x {widths}" if isinstance(widths, int) else " and ".join(map(str, widths))
+    shape = f"{architecture.layers} x {widths}" if isinstance(widths, int) else in_a_sentence(map(str, widths))
     return f"{shape} {architecture.cell}"

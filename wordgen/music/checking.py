@@ -3,6 +3,9 @@
 A bar must be as long as the metre says. It may be shorter where a part begins or ends. There, when the tune is played
 with all repeats and endings, the rest of one bar and the beginning of the next must make a full bar. A tune may begin
 with a pickup. Its last bar is then full, or shorter by the length of the pickup.
+
+A repeat that begins with `|:` must end. By the standard (ABC 2.1, section 4.8), only the sign for its beginning may be
+missing.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,7 +25,8 @@ def faults_of(tune: Tune) -> tuple[Fault, ...]:
     """Return all faults of a tune: those that the parser found, and bars that do not add up."""
     bars = tuple(_wrong_bars(tune.bars))
     joints = () if bars else tuple(_wrong_joints(tune.played))
-    return (*tune.faults, *bars, *joints, *_missing_end(tune))
+    repeats = () if tune.several_voices else tuple(_open_repeats(tune.bars))
+    return (*tune.faults, *bars, *joints, *repeats, *_missing_end(tune))
 
 
 def _missing_end(tune: Tune) -> Iterator[Fault]:
@@ -30,6 +34,24 @@ def _missing_end(tune: Tune) -> Iterator[Fault]:
         yield Fault("end", "It has no notes.")
     elif tune.bars[-1].after is None:
         yield Fault("end", f"It does not end with a bar line: its last bar, {tune.bars[-1].number}, stays open.")
+
+
+def _open_repeats(bars: Sequence[Bar]) -> Iterator[Fault]:
+    """Find each `|:` that has no `:|` before the next `|:` or the end."""
+    began = bars[0].number if bars and bars[0].before.begins_repeat else None
+    for bar in bars:
+        if bar.line_after.ends_repeat:
+            began = None
+        if bar.line_after.begins_repeat:
+            if began is not None:
+                yield _open_repeat(began)
+            began = bar.number + 1
+    if began is not None:
+        yield _open_repeat(began)
+
+
+def _open_repeat(began: int) -> Fault:
+    return Fault("repeat", f"The repeat that begins with |: before bar {began} has no end: it needs a :| behind it.")
 
 
 def _wrong_bars(bars: Sequence[Bar]) -> Iterator[Fault]:

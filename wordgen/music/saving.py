@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from wordgen.errors import CorpusError, SettingError, StorageError, reason_of
+from wordgen.errors import CorpusError, SettingError, StorageError, in_a_sentence, reason_of
 from wordgen.files import read_regular, whole_file
 from wordgen.music.abc_files import LeftOut, NumberedLine, numbered, whole_tunes_of
 from wordgen.music.midi import MIDI_ENDINGS, midi_bytes, read_midi
@@ -71,8 +71,7 @@ def _read_text(path: Path) -> tuple[int, Iterator[CheckedPiece]]:
     if not piece.notes:
         raise CorpusError(f"{path} contains no music: wordgen reads notes such as +3 E4 =6 v5 in a text file.")
     unread = unread_words(text, form)
-    shown = ", ".join(unread[:3]) + (f" and {len(unread) - 3:,} more" if len(unread) > 3 else "")
-    complaints = (f"Some words are not music, and are ignored: {shown}.",) if unread else ()
+    complaints = (f"Some words are not music, and are ignored: {in_a_sentence(unread, most=3)}.",) if unread else ()
     return 1, iter([CheckedPiece(piece, complaints)])
 
 

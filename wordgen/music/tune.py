@@ -25,7 +25,7 @@ class Fault:
 
     kind: FaultKind
     """header: a field; sign: a sign without a meaning; bar: a bar that is too long or too short; repeat: bars that do
-    not add up between two parts; end: the tune does not end."""
+    not add up between two parts, or a repeat without an end; end: the tune does not end."""
     sentence: str
 
 

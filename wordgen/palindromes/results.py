@@ -10,7 +10,7 @@ from math import ceil, floor, isfinite
 from pathlib import Path
 from typing import Any, Literal
 
-from wordgen.errors import BundleError, reason_of
+from wordgen.errors import BundleError, in_a_sentence, reason_of
 from wordgen.files import read_regular, sealed, unsealed, write_whole
 from wordgen.model.architecture import Cell
 from wordgen.palindromes.settings import DIGITS, LearningSettings, StudyRun, StudySettings, first_length
@@ -293,8 +293,7 @@ def _of_cell(cell: str, averages: Sequence[Averaged]) -> str:
     perfect = [f"{each.length}" for each in averages if each.all_right == len(each.runs)]
     parts = []
     if perfect:
-        lengths = ", ".join([*perfect[:-2], " and ".join(perfect[-2:])])
-        parts.append(f"100% at length {lengths} with every random seed")
+        parts.append(f"100% at length {in_a_sentence(perfect)} with every random seed")
     others = [each for each in averages if each.all_right < len(each.runs)]
     parts += [f"{shown_share(each.accuracy.mean)}% at length {each.length}" for each in others]
     return f"{cell.upper()}: {', '.join(parts)}."

@@ -149,6 +149,7 @@ class Trainer:
         check_names(snapshot, {name: tuple(variable.shape) for name, variable in variables.items()})
         for name, variable in variables.items():
             variable.assign(snapshot[name])
+        self._optimizer.clear_unused()
 
     def _variables(self) -> Mapping[str, Tensor]:
         weights = {f"weights/{name}": weight for name, weight in self._weights.items()}

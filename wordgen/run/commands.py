@@ -2,7 +2,7 @@
 
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, fields, replace
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -33,6 +33,23 @@ def training_command(
     values = {**settings.to_mapping(), **(changes or {})}
     left_out = _OF_ONE_RUN if as_computed else _OF_ONE_RUN | {"precision"}
     return _command("train", *_every_flag(settings, values, left_out))
+
+
+def short_training_command(settings: TrainSettings, changes: Mapping[str, object], *, text_is_here: bool = True) -> str:
+    """Return the shortest command that trains a new run with these settings, except for `changes`.
+
+    Unlike `training_command`, it may rely on the recipe and the base that wordgen chooses for the text. If the text is
+    not here, the command names all settings.
+    """
+    from wordgen.run.defaults import few_settings  # imported late: --help imports this module and must not need NumPy
+
+    commands, ignored = [training_command(settings, changes)], _OF_ONE_RUN | {"precision"}
+    if not text_is_here:
+        return commands[0]
+    for given in few_settings(replace(settings, **changes), ignored):
+        flags = (_flag(name, value) for name, value in given.items())
+        commands.append(_command("train", *chain.from_iterable(flags)))
+    return min(commands, key=len)
 
 
 def training_arguments(settings: TrainSettings, run: str) -> list[str]:
@@ -154,22 +171,24 @@ def command_to_try(
     *,
     music: bool,
     can_go_on: bool,
+    text_is_here: bool = True,
     bad: bool = False,
 ) -> str:
     """Return the command that a verdict suggests.
 
-    Without a suggestion, return the command that writes with the model, or for a bad model one that may make it better.
+    Without a setting to change, return the command that writes with the model, or for a bad model without any finding
+    one that may make it better.
     """
-    if settings is None or (found is None and not bad):
+    if settings is not None and found is None and bad:
+        return _improving_command(settings, model, can_go_on=can_go_on, text_is_here=text_is_here)
+    if settings is None or found is None or not found.changes:
         return writing_command(model, music=music)
-    if found is None:
-        return _improving_command(settings, model, can_go_on=can_go_on)
     if found.fit == "undertrained" and can_go_on:
         return resuming_command(model, found.changes["epochs"])
-    return training_command(settings, found.changes)
+    return short_training_command(settings, found.changes, text_is_here=text_is_here)
 
 
-def _improving_command(settings: TrainSettings, model: str, *, can_go_on: bool) -> str:
+def _improving_command(settings: TrainSettings, model: str, *, can_go_on: bool, text_is_here: bool) -> str:
     """Return the command that may improve a bad model if the curves suggest no change.
 
     The command trains with the recipe for the text. If the run had a recipe already, the command trains for longer.
@@ -182,7 +201,7 @@ def _improving_command(settings: TrainSettings, model: str, *, can_go_on: bool) 
     longer = settings.longer()
     if can_go_on and "epochs" in longer:
         return resuming_command(model, int(longer["epochs"]))
-    return training_command(settings, longer)
+    return short_training_command(settings, longer, text_is_here=text_is_here)
 
 
 def _every_flag(settings: TrainSettings, values: Mapping[str, object], left_out: frozenset[str]) -> Iterator[str]:
@@ -208,7 +227,10 @@ def _flags(settings: Settings, values: Mapping[str, object], left_out: frozenset
         value = values[each.name]
         if each.name in left_out or (each.default is not MISSING and value == each.default):
             continue
-        if isinstance(value, bool):
-            yield flag_name(each.name) if value else flag_name("no_" + each.name)
-            continue
-        yield from flag_words(flag_name(each.name), value)
+        yield from _flag(each.name, value)
+
+
+def _flag(name: str, value: object) -> list[str]:
+    if isinstance(value, bool):
+        return [flag_name(name if value else "no_" + name)]
+    return flag_words(flag_name(name), value)

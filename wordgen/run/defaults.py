@@ -4,10 +4,12 @@ Recipes are files in recipes/ with settings that work well together, and with th
 chooses the base, or says in one sentence why a run begins from none.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from datetime import date
 from functools import cache
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from wordgen.corpus.fetching import Fetching
 from wordgen.corpus.finding import open_corpus
 from wordgen.corpus.settings import ReadingSettings
 from wordgen.dataset.encoding import tokenizer_name
-from wordgen.errors import SettingError, reason_of
+from wordgen.errors import SettingError, WordgenError, reason_of
 from wordgen.files import read_toml, shown_size
 from wordgen.model.architecture import NetworkSettings
 from wordgen.model.base import Base, shipped_bases
@@ -213,6 +215,34 @@ def settings_of(given: Mapping[str, object], fetching: Fetching = lambda file, d
         how = {each.name: given[each.name] for each in fields(ReadingSettings) if each.name in given}
         return open_corpus(corpus, ReadingSettings.from_mapping(how), fetching)  # pyright: ignore[reportArgumentType]
 
+    return _completed(given, opened)
+
+
+def few_settings(wanted: TrainSettings, ignored: frozenset[str]) -> Iterator[dict[str, object]]:
+    """Yield sets of given settings, mostly few, that `settings_of` completes to the wanted ones.
+
+    The `ignored` settings are not compared. Nothing is yielded if the text is missing.
+    """
+    compared = wanted.to_mapping().keys() - ignored
+    opened = cache(lambda: open_corpus(wanted.corpus, ReadingSettings.part_of(wanted)))
+    beginning = {name: getattr(wanted, name) for name in ("init_from", "from_scratch") if getattr(wanted, name)}
+    for recipe, begun in product(({}, {"recipe": wanted.recipe or NO_RECIPE}), ({}, beginning)):
+        chosen = {"corpus": wanted.corpus, **recipe, **begun}
+        with suppress(WordgenError):
+            usual = _completed(chosen, opened)
+            changed = {name: getattr(wanted, name) for name in _different(usual, wanted) if name in compared}
+            given = chosen | {name: value for name, value in changed.items() if value is not None}
+            if compared.isdisjoint(_different(_completed(given, opened), wanted)):
+                yield given
+
+
+def _different(one: TrainSettings, other: TrainSettings) -> list[str]:
+    """Return the names of the settings that differ, in their order."""
+    return [each.name for each in fields(one) if getattr(one, each.name) != getattr(other, each.name)]
+
+
+def _completed(given: Mapping[str, object], opened: Callable[[], Corpus]) -> TrainSettings:
+    """Return all settings of a run. `opened` opens the corpus, which is done only if the choice depends on it."""
     named = _name_of(given, "recipe")
     of_recipe = {} if named in (None, AUTO, NO_RECIPE) else _of_recipe(named, given)
     base = _base({**of_recipe, **given}, given, opened)

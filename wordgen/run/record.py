@@ -156,6 +156,7 @@ class RunRecord:
             units=settings.units,
             learning_rate=settings.first_learning_rate,
             rate_stays=settings.schedule == "constant",
+            has_base=settings.init_from is not None,
             diverged=self.ended == DIVERGED,
             broken_off=broken_off,
         )

@@ -308,6 +308,7 @@ def _end(
         still_falling=still_falling(
             [each.valid_perplexity for each in outcome.epochs],
             broken_off=any(each.step < each.epoch * plan.steps_per_epoch for each in outcome.epochs[-1:]),
+            rate_stays=plan.settings.schedule == "constant",
         ),
         off=None if outcome.best is None else valid_loss(dataset, outcome.best.valid_perplexity, nats).off,
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Hashable, Iterator, Sequence
 
+from wordgen.errors import in_a_sentence
 from wordgen.evaluation import figures
 from wordgen.evaluation.verdict import still_falling
 from wordgen.sweep.effects import Chance, Difference, Effects, Interplay
@@ -32,7 +33,7 @@ def _sentences(results: Sequence[NetworkResult], effects: Effects) -> Iterator[s
         yield _of_chance(effects.chance, counted)
     yield from _unfinished(counted)
     if effects.left_out:
-        names = " and ".join(_words(name) for name in effects.left_out)
+        names = in_a_sentence(_words(name) for name in effects.left_out)
         yield f"The {names} cannot be compared, because perplexities of different texts or vocabularies cannot."
 
 
@@ -90,8 +91,7 @@ def _no_more_than_chance(differences: Sequence[Difference]) -> Iterator[str]:
         if each.may_be_off is not None and not each.beyond_chance
     ]
     if chance:
-        listed = ", ".join([*chance[:-2], " and ".join(chance[-2:])])
-        yield f"{_capitalized(listed)} made no difference beyond chance."
+        yield f"{_capitalized(in_a_sentence(chance))} made no difference beyond chance."
 
 
 def _plain(difference: Difference) -> str:

@@ -1,5 +1,6 @@
 """The interface of the observers, which receive the events of a run."""
 
+import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -85,16 +86,22 @@ class Observer:
 
 
 class Observers(Observer):
-    """An observer that passes each event on to several observers, one after another."""
+    """An observer that passes each event on to several observers, one after another.
+
+    They get only one event at a time. `stopping` comes from a thread of its own, and waits until the event before it is
+    done. Without this, its sentence and a display that is being closed would mix on the screen.
+    """
 
     def __init__(self, observers: Iterable[Observer]) -> None:
         self._observers = tuple(observers)
+        self._passing = threading.RLock()
 
 
 def _forwarding(event: str) -> Callable[..., None]:
     def forward(self: Observers, *arguments: object) -> None:
-        for observer in self._observers:
-            getattr(observer, event)(*arguments)
+        with self._passing:
+            for observer in self._observers:
+                getattr(observer, event)(*arguments)
 
     return forward
 

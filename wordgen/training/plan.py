@@ -8,6 +8,7 @@ from wordgen.corpus.catalogue import LineBreaks, PassageKind, Split
 from wordgen.dataset.batches import Batches
 from wordgen.dataset.encoding import Dataset, TextConfig
 from wordgen.dataset.ids import SplitStatistics
+from wordgen.errors import in_a_sentence
 from wordgen.model.architecture import Architecture, shown_layers
 from wordgen.model.base import Base
 from wordgen.model.bundle import HeadStart
@@ -134,7 +135,7 @@ def plan_in_words(plan: Plan) -> Iterator[tuple[str, str]]:
     steps = f"{plan.steps_per_epoch:,} steps of {s.batch_size} x {s.seq_len} tokens per epoch, {length}, {rate}"
     yield "training", ", ".join([steps, *_against_overfitting(s)])
     if by_step := list(_by_step(s)):
-        yield "", f"{' and '.join(by_step)}, and after each epoch"
+        yield "", f"{in_a_sentence(by_step)}, and after each epoch"
     if s.sampled_output is not None and s.sampled_output < a.vocabulary_size:
         estimate = "so training perplexity is an estimate"
         yield "", f"each step uses only {s.sampled_output:,} tokens of the vocabulary, {estimate}"

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import wait
 from dataclasses import asdict
 from itertools import chain, islice
 from math import log, log2
@@ -32,6 +33,7 @@ _TOKENS_OF_AN_EXAMPLE = 3
 _LETTERS_OF_AN_EXAMPLE = 12
 _LONGEST_NAME = 100
 _LONGEST_TOKEN = 60
+_SECONDS_BETWEEN_CHECKS = 0.1
 
 
 class ModelStore:
@@ -124,7 +126,8 @@ def _described(folder: Path) -> dict[str, str | None]:
 def text(store: ModelStore, request: TextRequest, check: Check) -> Iterator[Event]:
     """Write a text and yield its events while it grows.
 
-    The events are `begin`, a `word` for each word, `copies` (the matches with the training text) and `end`.
+    The events are `begin`, a `word` for each word, `copies` (the matches with the training text) and `end`. Before
+    them, `wait` says what must be done first.
     """
     check()
     name, model = store.find(request.model)
@@ -132,6 +135,7 @@ def text(store: ModelStore, request: TextRequest, check: Check) -> Iterator[Even
     seed = model.read_seed(request.seed, settings)
     ids = [*seed.ids, *_ids(model, request.tokens)]
     model.check(settings)  # raises before anything is written
+    yield from _counted(model, settings.mix, check)
     before = [*(model.vocabulary.tokens[each] for each in seed.ids), *request.tokens]
     yield {
         "event": "begin",
@@ -159,9 +163,21 @@ def text(store: ModelStore, request: TextRequest, check: Check) -> Iterator[Even
     }
 
 
+def _counted(model: TrainedModel, mix: float, check: Check) -> Iterator[Event]:
+    """Wait until the n-grams are counted that are mixed in. Yield an event that says so, unless they are counted.
+
+    They are counted once for all requests. Counting goes on if a request does not wait for its end.
+    """
+    if mix and not (counting := model.counting()).done():
+        yield {"event": "wait", "reason": "The n-grams of the training text are counted first, because of mix."}
+        while not counting.done():
+            check()
+            wait([counting], _SECONDS_BETWEEN_CHECKS)
+
+
 def whole_text(events: Sequence[Event]) -> Event:
     """Join all events of a text into one mapping."""
-    by_name = {event["event"]: event for event in events if event["event"] != "word"}
+    by_name = {event["event"]: event for event in events if event["event"] not in ("wait", "word")}
     words = [_without_name(event) for event in events if event["event"] == "word"]
     begin = _without_name(by_name["begin"])
     text = "".join(each["piece"] for each in (*begin["seed_words"], *words))
@@ -177,6 +193,7 @@ def next_words(store: ModelStore, request: NextWordsRequest, check: Check) -> It
     check()
     name, model = store.find(request.model)
     model.check(GenerationSettings(mix=request.mix))
+    list(_counted(model, request.mix, check))
     ids = [*model.read_seed(request.seed).ids, *_ids(model, request.tokens)]
     words = [
         {
@@ -199,6 +216,7 @@ def score(store: ModelStore, request: ScoreRequest, check: Check) -> Iterator[Ev
     check()
     name, model = store.find(request.model)
     model.check(GenerationSettings(mix=request.mix))
+    list(_counted(model, request.mix, check))
     scored = model.score(request.text, lambda done, tokens: check(), mix=request.mix)
     if not scored.tokens:
         raise SettingError("text has no tokens to score: give at least one word.")

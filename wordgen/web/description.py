@@ -87,8 +87,8 @@ def _or_null(schema: Schema) -> Schema:
 
 _WRITE = (
     "Writes a text and sends it word by word, as one JSON object per line. The events are: begin; word, for each word; "
-    "copies, with the matches with the training text; end. If something goes wrong after begin, the last event is "
-    "error."
+    "copies, with the matches with the training text; end. Before begin, wait may say what must be done first. If "
+    "something goes wrong after the first event, the last event is error."
 )
 _MODEL = _object(name=_TEXT, corpus=_or_null(_TEXT), network=_or_null(_TEXT), problem=_or_null(_TEXT))
 _ABOUT = _object(
@@ -108,6 +108,7 @@ _END = {"ended": _TEXT, "tokens": _NUMBER, "draws": _NUMBER, "perplexity": _NUMB
 _COPIES = _or_null(_list(_COPY))
 _EVENT = {
     "oneOf": [
+        _object(event={"const": "wait"}, reason=_TEXT),
         _object(event={"const": "begin"}, **_BEGIN),
         _object(event={"const": "word"}, **_WORD, bits=_NUMBER, put_in=_TRUTH),
         _object(event={"const": "copies"}, copies=_COPIES),

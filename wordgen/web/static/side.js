@@ -109,6 +109,7 @@ export class Side {
   }
 
   take(event) {
+    if (event.event === "wait") this.tell(`${event.reason} …`);
     if (event.event === "begin") this.begin(event);
     if (event.event === "word") {
       this.words.add(event);

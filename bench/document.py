@@ -43,46 +43,29 @@ def training_tables(found: dict[str, Any]) -> str:
     rows = {name: found[name] for name in ROWS if name in found}
     lines: list[list[str]] = []
     for name, measured in rows.items():
-        for number, (way, told) in enumerate(measured["ways"].items()):
+        ways = measured["ways"]
+        for number, (way, told) in enumerate(ways.items()):
             where = f"`{name}`: {measured['row']}" if number == 0 else ""
             times = [training.shown(told[kind]) for kind in ("cpu", "wall")]
-            lines.append([where, _shown_way(way), *times, f"{told['peak_mb']:,.0f}", str(len(told["cpu"]))])
-    head = ["network, batch x seq len, vocabulary", "way", "CPU µs a token", "wall µs a token", "peak MB", "rounds"]
-    ratios = [[f"`{name}`", *_ratios(measured["ways"])] for name, measured in rows.items()]
-    head_of_ratios = ["network", *(f"{of} / {over}" for of, over in _COMPARED)]
+            ratio = _ratio(ways.get(f"ours-{way.split('-')[1]}"), told)
+            lines.append([where, _shown_way(way), *times, f"{told['peak_mb']:,.0f}", ratio])
+    head = ["network, batch x seq len, vocabulary", "way", "CPU µs/token", "wall µs/token", "peak MB", "wordgen/way"]
     versions = {version for each in rows.values() for version in _versions(each["ways"])}
     busy = max((each["load_before"] for each in rows.values()), default=0.0)
+    rounds = min((len(told["cpu"]) for each in rows.values() for told in each["ways"].values()), default=0)
     return "\n\n".join(
         [
-            "Medians, and the lowest and the highest value. Peak memory is above that of the import.",
+            f"Medians (lowest-highest) of at least {rounds} rounds. Peak memory is above that of the import. The last "
+            "column compares CPU time\n(wall time) at the same precision.",
             markdown_table(head, *lines),
-            "CPU time as ratios of medians (wall time in brackets). The precision of wordgen is the one that it takes "
-            "by itself on this processor:",
-            markdown_table(head_of_ratios, *ratios),
             f"{', '.join(sorted(versions))}. The load before a row was {busy:.1f} at most.",
         ]
     )
 
 
-_COMPARED = (
-    ("wordgen", "PyTorch float32"),
-    ("wordgen", "PyTorch bfloat16"),
-    ("wordgen float32", "PyTorch float32"),
-    ("wordgen", "Keras `fit` float32"),
-    ("wordgen float32", "products alone float32"),
-)
-
-
-def _ratios(ways: dict[str, Any]) -> list[str]:
-    named = {_shown_way(way): told for way, told in ways.items() if told["cpu"]}
-    own = named.get("wordgen bfloat16") or named.get("wordgen float32")
-    named |= {"wordgen": own} if own else {}
-    return [_ratio(named.get(of), named.get(over)) for of, over in _COMPARED]
-
-
-def _ratio(of: dict[str, Any] | None, over: dict[str, Any] | None) -> str:
-    if of is None or over is None:
-        return "-"
+def _ratio(of: dict[str, Any] | None, over: dict[str, Any]) -> str:
+    if of is None or of is over or not (of["cpu"] and over["cpu"]):
+        return ""
     cpu, wall = (statistics.median(of[kind]) / statistics.median(over[kind]) for kind in ("cpu", "wall"))
     return f"{cpu:.2f} ({wall:.2f})"
 

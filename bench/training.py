@@ -55,7 +55,7 @@ def shown(values: list[float]) -> str:
     """Return the median, and the lowest and the highest value."""
     if not values:
         return "-"
-    return f"{statistics.median(values):,.0f} ({min(values):,.0f} to {max(values):,.0f})"
+    return f"{statistics.median(values):,.0f} ({min(values):,.0f}-{max(values):,.0f})"
 
 
 def _measured(name: str, ways: list[str], options: argparse.Namespace) -> dict[str, Any]:

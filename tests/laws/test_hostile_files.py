@@ -30,7 +30,7 @@ from wordgen.run.defaults import find_recipe
 from wordgen.text.settings import TextSettings
 from wordgen.training.checkpoint import Checkpoints, Position
 from wordgen.training.reports import EpochReport, Sample
-from wordgen.typed_json import to_json
+from wordgen.training.typed_json import to_json
 
 POSITIONS = settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 

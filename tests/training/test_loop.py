@@ -23,7 +23,7 @@ from wordgen.training.schedule import Schedule
 from wordgen.training.settings import CheckpointClock, OptimizerName, TrainingSettings
 from wordgen.training.step import Stepper
 from wordgen.training.stopping import StopRequest
-from wordgen.typed_json import to_json
+from wordgen.training.typed_json import to_json
 
 IDS = np.tile(np.arange(3, 13), 20).astype(np.uint8)
 

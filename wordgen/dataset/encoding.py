@@ -1,7 +1,7 @@
 """Encode text as ids.
 
-The dataset of a corpus is written to disk and used again by later runs: its sets, their vocabulary and their ids. Any
-other text is encoded with the codec of a model.
+The dataset of a corpus is written to disk and used again by later runs: its sets, their vocabulary and their ids. All
+other texts are encoded with the codec of a model.
 """
 
 import hashlib
@@ -14,7 +14,6 @@ from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, replace
 from itertools import compress
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,7 +79,7 @@ class TextConfig(Settings):
     transpose: Transpose = setting("none")
     """The keys in which the model learned tunes. If "common", prompts are transposed to the common key, too."""
 
-    def to_mapping(self) -> dict[str, Any]:
+    def to_mapping(self) -> dict[str, object]:
         """Return the mapping without settings that have their defaults.
 
         Bundles written before these settings existed do not contain them, so the mapping stays the same.

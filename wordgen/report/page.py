@@ -6,7 +6,6 @@ from dataclasses import Field, fields
 from functools import cache
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -41,7 +40,7 @@ _MODES = {
     "sample": "Sampled: each token is drawn by its probability",
 }
 _SETS = {"train": "training", "valid": "validation"}
-Context = dict[str, Any]
+Context = dict[str, object]
 
 
 class ReportPage(Observer):

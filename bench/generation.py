@@ -204,7 +204,7 @@ def make_model(room: Path) -> Path:
     """Write a bundle with random weights, and a copy index of two million random tokens beside it."""
     import numpy as np
 
-    from wordgen.dataset.encoding import Dataset, TextConfig
+    from wordgen.dataset.dataset import Dataset, TextConfig
     from wordgen.generation.copies import COPY_INDEX, write_copy_index
     from wordgen.model.architecture import Architecture, NetworkSettings
     from wordgen.model.bundle import Bundle, save_bundle

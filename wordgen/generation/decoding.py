@@ -31,6 +31,9 @@ from wordgen.text.vocabulary import END, START
 
 _FIRST_CAPACITY = 64
 
+Progress = Callable[[int, int], None]
+"""Receives the number of tokens done and the number of all tokens."""
+
 
 class Network(Protocol):
     """The methods of a network that decoding needs. `NumpyNetwork` describes them."""

@@ -12,10 +12,10 @@ import numpy as np
 from wordgen.corpus.layout import Layout, otherwise_in_words
 from wordgen.errors import SettingError
 from wordgen.generation.copies import COPY_INDEX, Copy, CopyIndex
-from wordgen.generation.decoding import Reader
+from wordgen.generation.decoding import Progress, Reader
 from wordgen.generation.filling import chooser
 from wordgen.generation.prompt import WARM_UP, Seed, TextReader
-from wordgen.generation.scoring import Progress, Score, score
+from wordgen.generation.scoring import Score, score
 from wordgen.generation.settings import GenerationSettings, ScoringSettings, completed
 from wordgen.generation.text_generator import TextGenerator
 from wordgen.generation.texts import Ended, NextWord, Text, WrittenToken

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wordgen.corpus.catalogue import bundled_data
-from wordgen.dataset.encoding import TextConfig
+from wordgen.dataset.dataset import TextConfig
 from wordgen.errors import BundleError, reason_of
 from wordgen.files import read_toml
 from wordgen.model.architecture import Architecture

@@ -8,7 +8,8 @@ from pathlib import Path
 from wordgen.corpus.catalogue import bundled_data, user_data
 from wordgen.corpus.corpus import Corpus
 from wordgen.dataset.batches import Batches
-from wordgen.dataset.encoding import Dataset, prepare
+from wordgen.dataset.dataset import Dataset
+from wordgen.dataset.encoding import prepare
 from wordgen.errors import SettingError
 from wordgen.model.architecture import Architecture, NetworkSettings
 from wordgen.model.base import Base

@@ -21,7 +21,7 @@ from wordgen import __version__
 from wordgen.corpus.corpus import Corpus
 from wordgen.corpus.finding import open_corpus
 from wordgen.corpus.settings import ReadingSettings
-from wordgen.dataset.encoding import Dataset
+from wordgen.dataset.dataset import Dataset
 from wordgen.errors import CorpusError, DivergedError, WordgenError
 from wordgen.evaluation.figures import perplexity_in_words, shown_perplexity
 from wordgen.evaluation.measures import unigram_loss

@@ -6,8 +6,7 @@ from pathlib import Path
 
 from wordgen.corpus.catalogue import LineBreaks, PassageKind, Split
 from wordgen.dataset.batches import Batches
-from wordgen.dataset.encoding import Dataset, TextConfig
-from wordgen.dataset.ids import SplitStatistics
+from wordgen.dataset.dataset import Dataset, SplitStatistics, TextConfig
 from wordgen.model.architecture import Architecture, shown_layers
 from wordgen.model.base import Base
 from wordgen.model.bundle import HeadStart

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wordgen.corpus.catalogue import Split
-from wordgen.dataset.encoding import Dataset
+from wordgen.dataset.dataset import Dataset
 from wordgen.evaluation.figures import shown_perplexity
 from wordgen.evaluation.measurement import Measurement
 from wordgen.evaluation.measures import Loss, predicted_tokens

@@ -11,8 +11,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from wordgen.cli.flags import WHICH_MODEL, Parser, add_flags, add_switch, given_settings, verb_parser
-from wordgen.cli.generate import limit_threads
 from wordgen.cli.output import TokenProgress, fetching, on_screen, put, reading, table, tell
+from wordgen.cli.start import limit_threads
 from wordgen.errors import EXIT_OK, SettingError, StorageError
 from wordgen.evaluation.figures import OFF, bits, perplexity_in_words, share
 from wordgen.evaluation.settings import AdaptingSettings, EvaluationSettings, NoveltySettings, Watcher

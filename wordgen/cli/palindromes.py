@@ -277,5 +277,6 @@ def show_end(settings: StudySettings, end: "StudyEnd") -> None:
 
 def _results(end: "StudyEnd") -> "list[RenderableType]":
     from wordgen.palindromes.results import COLUMNS, as_rows, averaged
+    from wordgen.sweep.results import with_note
 
-    return [results_table(COLUMNS, as_rows(averaged(end.results)))] if end.results else []
+    return [results_table(*with_note(COLUMNS, as_rows(averaged(end.results))))] if end.results else []

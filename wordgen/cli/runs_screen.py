@@ -13,12 +13,9 @@ from wordgen.files import shown_size
 from wordgen.report.chart import thinned
 from wordgen.run.commands import (
     commands_about,
-    comparing_command,
     evaluating_command,
     first_training,
-    listing_command,
-    removing_command,
-    showing_command,
+    runs_command,
     writing_command,
 )
 from wordgen.run.comparing import Comparison, Figure
@@ -56,16 +53,16 @@ def listed(runs: Sequence[SavedRun], sweeps: Sequence[SavedSweep] = ()) -> "Iter
         yield ""
         heads = "The columns valid and test show perplexities. The best epoch is in brackets."
         yield f"{figures.many(len(runs), 'run')}, {shown_size(sum(run.bytes for run in runs))}. {heads}"
-        yield f"Show one run:  {showing_command(runs[0].name)}"
+        yield f"Show one run:  {runs_command('show', runs[0].name)}"
         if len(runs) > 1:
-            yield f"Compare runs:  {comparing_command(run.name for run in runs[:2])}"
+            yield f"Compare runs:  {runs_command('compare', *(run.name for run in runs[:2]))}"
     if runs and sweeps:
         yield ""
     if sweeps:
         yield _table(_SWEEP_COLUMNS, map(_sweep_row, sweeps))
         yield ""
         yield f"{figures.many(len(sweeps), 'sweep')}, {shown_size(sum(sweep.bytes for sweep in sweeps))}."
-        yield f"List the runs of a sweep:  {listing_command(sweeps[0].name)}"
+        yield f"List the runs of a sweep:  {runs_command('list', sweeps[0].name)}"
 
 
 def listed_of(sweep: SavedSweep, runs: Sequence[SavedRun]) -> "Iterator[RenderableType]":
@@ -271,7 +268,7 @@ def _commands(run: SavedRun) -> Iterator[tuple[str, str]]:
     elif run.has_model:
         yield "Write text with it", writing_command(run.called)
     if run.status == "broken":
-        yield "Delete it", removing_command(run.name)
+        yield "Delete it", runs_command("rm", run.name)
 
 
 def side_by_side(comparison: Comparison) -> "Iterator[RenderableType]":

@@ -9,9 +9,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wordgen.cli.flags import WHICH_MODEL, Parser, add_flags, add_switch, settings_from, verb_parser
-from wordgen.cli.generate import as_text, limit_threads
+from wordgen.cli.flags import WHICH_MODEL, Parser, add_flags, add_switch, as_text, settings_from, verb_parser
 from wordgen.cli.output import TokenProgress, put, tell
+from wordgen.cli.start import limit_threads
 from wordgen.errors import CorpusError, SettingError
 from wordgen.evaluation.figures import many, shown_perplexity
 from wordgen.generation.settings import GenerationSettings, ScoringSettings

@@ -11,8 +11,8 @@ from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
 from wordgen.cli.flags import Parser, add_switch, check_number, verb_parser
-from wordgen.cli.generate import limit_threads
 from wordgen.cli.output import STOPPING, fetching, on_screen, put, results_table, show, table, wrapped
+from wordgen.cli.start import limit_threads
 from wordgen.errors import EXIT_OK, EXIT_STOPPED, EXIT_WORKER_LOST
 from wordgen.evaluation.figures import many, shown_perplexity
 
@@ -264,18 +264,18 @@ def _in_words(row: "Row") -> str:
 
 
 def show_end(planned: "PlannedSweep", end: "SweepEnd", command: str) -> None:
-    from wordgen.run.commands import listing_command
-    from wordgen.sweep.results import COLUMNS, as_rows
+    from wordgen.run.commands import runs_command
+    from wordgen.sweep.results import COLUMNS, as_rows, with_note
 
     lost = len(end.failed)
     parts = [
         "",
-        results_table(COLUMNS, as_rows(end.results)),
+        results_table(*with_note(COLUMNS, as_rows(end.results))),
         "",
         wrapped(end.mattered),
         "",
         f"Table, figures and curves: {planned.folder}/results.md, results.json, curves.png",
-        f"All runs:  {listing_command(planned.name)}",
+        f"All runs:  {runs_command('list', planned.name)}",
         f"In TensorBoard:  tensorboard --logdir {planned.folder}",
     ]
     if lost:

@@ -223,11 +223,7 @@ def _encode(
             _check_amount(corpus, text)
             frame = Frame.of(text, as_published=as_published)
             counts = _training_counts(text, splitting)
-            size, min_count = settings.limits(all_words=as_published)
-            spelling, one_apostrophe = settings.unknown == "spell", tokenizer.one_apostrophe
-            vocabulary = Vocabulary.from_counts(
-                counts, size, min_count, spelling=spelling, one_apostrophe=one_apostrophe, base=base
-            )
+            vocabulary = _vocabulary_of(counts, tokenizer, settings, base, all_words=as_published)
             unknown = unknown_words(_training_passages(text, splitting), list(text.tokens), vocabulary)
             statistics = _write_ids(text, vocabulary, frame, splitting, partial)
         _check_splits(corpus, statistics, starts=frame.start)
@@ -239,6 +235,20 @@ def _encode(
         described = {"statistics": facts, "types": types, "starts": frame.start, "sums": sums, "notes": reading.notes}
         _write_json(partial / "dataset.json", described)
         _check_unchanged(corpus, digest, look)
+
+
+def _vocabulary_of(
+    counts: Mapping[str, int],
+    tokenizer: Tokenizer,
+    settings: TextSettings,
+    base: BaseVocabulary | None,
+    *,
+    all_words: bool,
+) -> Vocabulary:
+    """Return the vocabulary of a training set, given how often each token occurs. `all_words` is for benchmarks."""
+    size, min_count = settings.limits(all_words=all_words)
+    spelling, one_apostrophe = settings.unknown == "spell", tokenizer.one_apostrophe
+    return Vocabulary.from_counts(counts, size, min_count, spelling=spelling, one_apostrophe=one_apostrophe, base=base)
 
 
 def _check_unchanged(corpus: Corpus, digest: str, look: Callable[[], None]) -> None:

@@ -388,10 +388,11 @@ def _of_the_text(record: RunRecord) -> Iterator[tuple[str, str]]:
     yield "vocabulary", f"{known:,} of {dataset.types:,} different tokens, which are {covered:.1%} of the training text"
 
 
-def _network(a: Architecture) -> str:
-    layers = f"{figures.many(a.layers, 'layer')} of {shown_units(a.units)} {_CELLS[a.cell]} units"
-    output = f"{'tied' if a.tied else 'free'} output"
-    return f"{layers}, word vectors of {a.embedding:,}, {output}, {figures.many(a.parameters, 'parameter')}."
+def _network(shape: Architecture) -> str:
+    layers = f"{figures.many(shape.layers, 'layer')} of {shown_units(shape.units)} {_CELLS[shape.cell]} units"
+    output = f"{'tied' if shape.tied else 'free'} output"
+    parameters = figures.many(shape.parameters, "parameter")
+    return f"{layers}, word vectors of {shape.embedding:,}, {output}, {parameters}."
 
 
 def _settings(record: RunRecord) -> Context:

@@ -42,8 +42,8 @@ LONGEST_OF_BEAM = 2000
 
 def wordgen_ways(folder: Path) -> dict[str, Callable[[int], int]]:
     """Return a function for each number of texts and each option. It writes, and returns how many words it wrote."""
+    from wordgen.api import load
     from wordgen.generation.settings import GenerationSettings
-    from wordgen.run.folder import load
 
     model = load(folder)
 

@@ -85,10 +85,11 @@ def run(arguments: argparse.Namespace) -> int:
         tell(note)
     if settings.count < _FEW_TEXTS and arguments.seeds_file is None:
         limit_threads()
-    from wordgen.run.folder import find_model, load
+    from wordgen.generation.trained import TrainedModel
+    from wordgen.run.folder import find_model
 
     folder = find_model(arguments.model)
-    model = load(folder)
+    model = TrainedModel.load(folder)
     if arguments.interactive or arguments.co_writer:
         from wordgen.cli.interactive import converse
 

@@ -47,11 +47,12 @@ def make_parser(prog: str) -> Parser:
 def run(arguments: argparse.Namespace) -> int:
     limit_threads()
     from wordgen.corpus.layout import guess_layout
-    from wordgen.run.folder import find_model, load
+    from wordgen.generation.trained import TrainedModel
+    from wordgen.run.folder import find_model
 
     mix = settings_from(ScoringSettings, arguments).mix
     folder = find_model(arguments.model)
-    model = load(folder)
+    model = TrainedModel.load(folder)
     model.check(GenerationSettings(mix=mix))
     text, from_file = _text(arguments.text, chords=model.tokenizer == "chords")
     laid_out = guess_layout(text[:_CHARACTERS_FOR_LAYOUT]) if from_file else None

@@ -20,7 +20,7 @@ from wordgen.run.names import models_in
 from wordgen.run.settings import TrainSettings
 from wordgen.run.train import Run, resume_run, train_run
 from wordgen.settings import speaking_python
-from wordgen.training.observers import Observer, Observers
+from wordgen.training.reports import Observer, Observers
 
 if TYPE_CHECKING:
     from wordgen.evaluation.settings import Watcher

@@ -22,7 +22,6 @@ from wordgen.run.comparing import Comparison, Figure
 from wordgen.run.listing import SavedRun, SavedSweep, size_of
 from wordgen.run.names import models_folder
 from wordgen.settings import flag_name
-from wordgen.training.reports import shown_duration
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -192,7 +191,7 @@ def _figures(run: SavedRun) -> Iterator[tuple[str, str]]:
     if record is not None:
         of = f" of at most {record.settings.epochs}" if record.settings.time_budget is None else ""
         best = "" if run.best_place is None else f", best {run.best_place}"
-        yield "epochs", f"{len(record.epochs)}{of}{best}, {shown_duration(record.learning_seconds)}"
+        yield "epochs", f"{len(record.epochs)}{of}{best}, {figures.shown_duration(record.learning_seconds)}"
         for part in PARTS:
             if run.perplexity(part) is not None:
                 yield part, _perplexity_and_bits(run, part)
@@ -302,7 +301,7 @@ def _compared(comparison: Comparison) -> "Iterator[Sequence[str | Text]]":
     runs = comparison.runs
     records = [run.record for run in runs if run.record is not None]
     yield ["epochs", *(f"{run.epochs}" + (f", best {run.best_place}" if run.best_place else "") for run in runs)]
-    yield ["time", *(shown_duration(each.learning_seconds) for each in records)]
+    yield ["time", *(figures.shown_duration(each.learning_seconds) for each in records)]
     yield ["parameters", *(f"{each.architecture.parameters:,}" for each in records)]
     yield ["size", *(shown_size(run.bytes) for run in runs)]
 

@@ -14,7 +14,7 @@ from wordgen.cli.flags import Parser, add_switch, check_number, verb_parser
 from wordgen.cli.output import STOPPING, fetching, on_screen, put, results_table, show, table, wrapped
 from wordgen.cli.start import limit_threads
 from wordgen.errors import EXIT_OK, EXIT_STOPPED, EXIT_WORKER_LOST
-from wordgen.evaluation.figures import many, shown_perplexity
+from wordgen.evaluation.figures import many, shown_duration, shown_perplexity
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from wordgen.sweep.planning import PlannedSweep
     from wordgen.sweep.results import Row
     from wordgen.sweep.sweeping import SweepEnd, SweepWatcher
-    from wordgen.training.observers import Observer
+    from wordgen.training.reports import Observer
 
 _SHOWN_AROUND = 7  # lines besides the rows: the head, the text below the table, the prompt of the shell
 _STYLES = {"training": "bold", "failed": "red", "diverged": "yellow", "waiting": "dim", "stopped": "yellow"}
@@ -94,7 +94,7 @@ def _list() -> int:
 
 def _download_observer(report: Callable[[str, int, int], None]) -> "Observer":
     """Return an observer that passes the progress of a download (file, bytes done, all bytes) to a function."""
-    from wordgen.training.observers import Observer
+    from wordgen.training.reports import Observer
 
     class Downloading(Observer):
         def downloading(self, file: str, done: int, total: int) -> None:
@@ -196,8 +196,6 @@ class FillingTable:
     def _below(self, rows: "Sequence[Row]") -> "Text":
         from rich.text import Text
 
-        from wordgen.training.reports import shown_duration
-
         settled = sum(row.state in _SETTLED for row in rows)
         left = seconds_left(rows, self._at_once)
         limit = "" if left is None else f", at most {shown_duration(left)} left"
@@ -238,7 +236,6 @@ def table_of(rows: "Sequence[Row]", room: int) -> "Table":
 
 
 def _cells(row: "Row") -> tuple[str, ...]:
-    from wordgen.training.reports import shown_duration
 
     progress = row.progress
     left = _left(row)
@@ -253,8 +250,6 @@ def _cells(row: "Row") -> tuple[str, ...]:
 
 
 def _in_words(row: "Row") -> str:
-    from wordgen.training.reports import shown_duration
-
     if row.state == "done" and row.figures.best is not None:
         return (
             f"validation perplexity {shown_perplexity(row.figures.best)} in {many(len(row.figures.valid), 'epoch')} "

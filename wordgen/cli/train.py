@@ -18,7 +18,7 @@ from wordgen.training.settings import DeviceSettings, TrainingSettings
 from wordgen.training.stopping import stop_with
 
 if TYPE_CHECKING:
-    from wordgen.training.observers import Observer
+    from wordgen.training.reports import Observer
 
 
 def make_parser(prog: str) -> Parser:

@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from wordgen.evaluation import figures
-from wordgen.evaluation.figures import OFF
+from wordgen.evaluation.figures import OFF, shown_duration
 from wordgen.evaluation.measurement import Figures, Measurement
 from wordgen.evaluation.measures import Loss
 from wordgen.files import write_whole
@@ -24,8 +24,7 @@ from wordgen.run.names import SAVED_MODELS, models_folder, name_of
 from wordgen.run.record import DIVERGED, STOPPED, RunRecord, load_record
 from wordgen.settings import flag_name
 from wordgen.text.tokenizers import OF_MUSIC
-from wordgen.training.observers import Observer
-from wordgen.training.reports import EpochReport, Sample, SampleReport, shown_duration
+from wordgen.training.reports import EpochReport, Observer, Sample, SampleReport
 
 PAGE = "report.html"
 _NO_TEXT = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")

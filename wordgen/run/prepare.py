@@ -20,8 +20,8 @@ from wordgen.run.names import name_of
 from wordgen.run.settings import TrainSettings
 from wordgen.text.settings import TextSettings
 from wordgen.training.memory import free_memory, gpu_memory, physical_memory
-from wordgen.training.observers import Observer
 from wordgen.training.plan import DatasetRecord, Plan, PreparedRun, TextRecord
+from wordgen.training.reports import Observer
 from wordgen.training.settings import DeviceSettings, TrainingSettings
 from wordgen.training.stopping import StopRequest
 

@@ -15,6 +15,7 @@ from wordgen.cli.output import STOPPING, fetching, on_screen, put, results_table
 from wordgen.cli.start import limit_threads
 from wordgen.errors import EXIT_OK, EXIT_STOPPED, EXIT_WORKER_LOST
 from wordgen.evaluation.figures import many, shown_duration, shown_perplexity
+from wordgen.training.reports import Observer
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from wordgen.sweep.planning import PlannedSweep
     from wordgen.sweep.results import Row
     from wordgen.sweep.sweeping import SweepEnd, SweepWatcher
-    from wordgen.training.reports import Observer
 
 _SHOWN_AROUND = 7  # lines besides the rows: the head, the text below the table, the prompt of the shell
 _STYLES = {"training": "bold", "failed": "red", "diverged": "yellow", "waiting": "dim", "stopped": "yellow"}
@@ -65,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
     from wordgen.sweep.sweeping import run_sweep
 
     with fetching() as report:
-        planned = plan_sweep(sweep, arguments.name, [_download_observer(report)])
+        planned = plan_sweep(sweep, arguments.name, [_Downloads(report)])
     cores = os.cpu_count() or 1
     at_once = arguments.at_once or room_for(planned.runs, cores)
     _show_plan(planned, at_once)
@@ -92,15 +92,14 @@ def _list() -> int:
     return EXIT_OK
 
 
-def _download_observer(report: Callable[[str, int, int], None]) -> "Observer":
-    """Return an observer that passes the progress of a download (file, bytes done, all bytes) to a function."""
-    from wordgen.training.reports import Observer
+class _Downloads(Observer):
+    """Passes the progress of downloads on to a function."""
 
-    class Downloading(Observer):
-        def downloading(self, file: str, done: int, total: int) -> None:
-            report(file, done, total)
+    def __init__(self, report: Callable[[str, int, int], None]) -> None:
+        self._report = report
 
-    return Downloading()
+    def downloading(self, file: str, done: int, total: int) -> None:
+        self._report(file, done, total)
 
 
 def _show_plan(planned: "PlannedSweep", at_once: int) -> None:

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from wordgen.music.abc_files import numbered
 from wordgen.music.abc_parsing import parse_tune
+from wordgen.music.copied_notes import Parts, are_near, parts_of
 from wordgen.music.keys import LETTERS, SIGNS, Key, Pitch, parse_key
-from wordgen.music.likeness import Parts, are_near, parts_of
 from wordgen.music.transposing import written_note
 
 TUNES = 132

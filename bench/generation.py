@@ -42,8 +42,8 @@ LONGEST_OF_BEAM = 2000
 
 def wordgen_ways(folder: Path) -> dict[str, Callable[[int], int]]:
     """Return a function for each number of texts and each option. It writes, and returns how many words it wrote."""
+    from wordgen.api import load
     from wordgen.generation.settings import GenerationSettings
-    from wordgen.run.folder import load
 
     model = load(folder)
 
@@ -204,7 +204,7 @@ def make_model(room: Path) -> Path:
     """Write a bundle with random weights, and a copy index of two million random tokens beside it."""
     import numpy as np
 
-    from wordgen.dataset.encoding import Dataset, TextConfig
+    from wordgen.dataset.dataset import Dataset, TextConfig
     from wordgen.generation.copies import COPY_INDEX, write_copy_index
     from wordgen.model.architecture import Architecture, NetworkSettings
     from wordgen.model.bundle import Bundle, save_bundle

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from wordgen.run.evaluate import Evaluation
     from wordgen.run.settings import TrainSettings
     from wordgen.run.train import Run
-    from wordgen.training.observers import Observer
+    from wordgen.training.reports import Observer
 
 __all__ = [
     "Evaluation",
@@ -51,7 +51,7 @@ _MODULES = {
     "wordgen.run.evaluate": ("Evaluation",),
     "wordgen.run.settings": ("TrainSettings",),
     "wordgen.run.train": ("Run",),
-    "wordgen.training.observers": ("Observer",),
+    "wordgen.training.reports": ("Observer",),
 }
 
 

@@ -14,13 +14,13 @@ from wordgen.evaluation.settings import EvaluationSettings
 from wordgen.generation.trained import TrainedModel
 from wordgen.report.page import ReportPage
 from wordgen.run import evaluate as evaluating
-from wordgen.run import folder as run_folder
 from wordgen.run.defaults import settings_of
+from wordgen.run.folder import find_model
 from wordgen.run.names import models_in
 from wordgen.run.settings import TrainSettings
 from wordgen.run.train import Run, resume_run, train_run
 from wordgen.settings import speaking_python
-from wordgen.training.observers import Observer, Observers
+from wordgen.training.reports import Observer, Observers
 
 if TYPE_CHECKING:
     from wordgen.evaluation.settings import Watcher
@@ -327,7 +327,7 @@ def export(
     with _runs_in(models):
         if to not in ("onnx", "keras", "base"):
             raise SettingError(f"--to must be one of onnx, keras, base, not {to!r}.")
-        folder = run_folder.find_model(model)
+        folder = find_model(model)
         path = Path(f"{folder.resolve().name}.{to}" if output is None else output)
         check_place(to, path, overwrite=overwrite)
         write(load_bundle(folder), to, path, overwrite=overwrite)
@@ -340,7 +340,7 @@ def load(model: str | Path | None = None, *, models: str | Path | None = None) -
     >>> print(wordgen.load("my-book").generate("The sea", length=60)[0])
     """
     with _runs_in(models):
-        return run_folder.load(model)
+        return TrainedModel.load(find_model(model))
 
 
 @contextmanager

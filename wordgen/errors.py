@@ -1,7 +1,7 @@
 """Errors that a user can fix, the text of messages, and the exit codes of commands.
 
 The message of a WordgenError is one sentence that says what is wrong and what to do. The command line prints it and
-exits with code 2 (75 for WorkerLostError). Any other exception is a bug in wordgen.
+exits with code 2 (75 for WorkerLostError). Every other exception is a bug in wordgen.
 """
 
 import sys

@@ -87,7 +87,7 @@ def test_a_text_of_words_needs_no_parser_of_tunes(tmp_path: Path):
     program = "import sys, wordgen.dataset.encoding; print(*sys.modules)"
     modules = set(run_python("-c", program, cwd=tmp_path).stdout.split())
     assert "wordgen.dataset.splits" in modules
-    of_tunes = {f"wordgen.music.{name}" for name in ("abc_parsing", "copied_notes", "likeness", "tune")}
+    of_tunes = {f"wordgen.music.{name}" for name in ("abc_parsing", "copied_notes", "tune")}
     assert all(map(find_spec, of_tunes))  # none has another name by now
     assert not modules & of_tunes
 

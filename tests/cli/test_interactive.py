@@ -15,11 +15,11 @@ from rich.cells import cell_len
 
 from tests.helpers.commands import command_environment
 from tests.helpers.terminal import read_until
+from wordgen.api import load
 from wordgen.cli.interactive import Conversation
 from wordgen.cli.output import WordWrap
 from wordgen.generation.settings import GenerationSettings
 from wordgen.generation.trained import TrainedModel
-from wordgen.run.folder import load
 
 
 @pytest.fixture(scope="module")

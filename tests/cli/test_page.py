@@ -17,8 +17,7 @@ from wordgen.cli.main import main
 from wordgen.report.page import write_page
 from wordgen.run.evaluate import keep
 from wordgen.run.record import RunRecord, keep_measurement, load_record, save_record
-from wordgen.training.observers import Observer
-from wordgen.training.reports import EpochReport
+from wordgen.training.reports import EpochReport, Observer
 
 RUN = Path("saved_models/small")
 

@@ -215,7 +215,7 @@ def test_the_guide_names_flags_that_there_are_and_all_fields_of_json():
     guide = (ROOT / "docs" / "palindromes.md").read_text(encoding="utf-8")
     known = make_parser("wordgen palindromes").format_help()
     assert {flag for flag in re.findall(r"--[a-z][a-z-]+", guide) if flag not in known} == set()
-    told = as_mapping(SETTINGS, [run_result("rnn", 10, 1)], "")
+    told = json.loads(json.dumps(as_mapping(SETTINGS, [run_result("rnn", 10, 1)], "")))
     (average,), (run,) = told["averages"], told["runs"]
     fields = {*told, "stopped", *average, *average["accuracy"], *run, *run["curve"][0]}
     assert fields <= set(re.findall(r"`([a-z_0-9]+)`", guide))

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.terminal import said_beside
+from wordgen.api import load
 from wordgen.cli.main import main
 from wordgen.cli.output import TokenProgress
-from wordgen.run.folder import load
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,7 @@ from wordgen.corpus.settings import ReadingSettings
 from wordgen.music.abc_files import numbered
 from wordgen.music.abc_parsing import parse_tune
 from wordgen.music.checking import faults_of
-from wordgen.music.likeness import Families
+from wordgen.music.copied_notes import Families
 
 TUNES = [parse_tune(text) for text in passage_texts(open_corpus("airs", ReadingSettings(transpose="none")))]
 

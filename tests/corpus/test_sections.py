@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from tests.helpers.texts import passage_texts, write_text
 from wordgen.corpus.finding import open_corpus
-from wordgen.corpus.passages import passage_separator, passages_of, visible_width
+from wordgen.corpus.passages import passages_of, visible_width
 from wordgen.corpus.settings import ReadingSettings
+from wordgen.dataset.dataset import TextConfig
 from wordgen.dataset.encoding import prepare
 from wordgen.errors import CorpusError
 from wordgen.text.settings import TextSettings
@@ -39,7 +40,8 @@ def test_two_or_more_blank_lines_separate_them(lines: list[str]):
 @given(lines=LINES)
 def test_written_one_after_another_they_are_read_as_the_same(lines: list[str]):
     texts = [each.text for each in passages_of(enumerate(lines, 1), "section", "kept")]
-    again = passage_separator("section").join(texts).split("\n")
+    separator = TextConfig(corpus="", tokenizer="english", passage="section", line_breaks="kept", starts=True).separator
+    again = separator.join(texts).split("\n")
     assert [each.text for each in passages_of(enumerate(again, 1), "section", "kept")] == texts
 
 

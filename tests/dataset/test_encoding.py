@@ -11,7 +11,8 @@ from tests.helpers.texts import passage_texts
 from wordgen.corpus.catalogue import SPLITS, Split
 from wordgen.corpus.finding import open_corpus
 from wordgen.corpus.settings import ReadingSettings
-from wordgen.dataset.encoding import Dataset, fingerprint, prepare
+from wordgen.dataset.dataset import Dataset
+from wordgen.dataset.encoding import fingerprint, prepare
 from wordgen.dataset.splits import splits_of
 from wordgen.errors import CorpusError
 from wordgen.text.settings import TextSettings, TokenizerName

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from wordgen.corpus.finding import open_corpus
-from wordgen.dataset.encoding import Dataset, TextConfig, prepare
+from wordgen.dataset.dataset import Dataset, TextConfig
+from wordgen.dataset.encoding import prepare
 from wordgen.evaluation.novelty import LENGTHS, Match, Novelty, novelty, pieces_like
 from wordgen.evaluation.samples import PASSAGE_END, Texts, distinct, self_bleu
 from wordgen.text.marks import RESERVED

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from wordgen.api import load
 from wordgen.generation.trained import TrainedModel
-from wordgen.run.folder import load
 
 
 @pytest.fixture(scope="session")

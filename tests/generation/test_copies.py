@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wordgen.corpus.finding import open_corpus
-from wordgen.dataset.encoding import Dataset, TextConfig, prepare
+from wordgen.dataset.dataset import Dataset, TextConfig
+from wordgen.dataset.encoding import prepare
 from wordgen.errors import BundleError, StorageError
 from wordgen.generation import copies
 from wordgen.generation import copies as indexing

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wordgen.dataset.encoding import TextConfig
+from wordgen.dataset.dataset import TextConfig
 from wordgen.generation.prompt import WARM_UP, TextReader
 from wordgen.text.marks import END_TOKEN, RESERVED
 from wordgen.text.settings import TokenizerName

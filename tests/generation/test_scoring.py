@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from wordgen.api import load
 from wordgen.errors import SettingError
 from wordgen.generation.copies import COPY_INDEX
 from wordgen.generation.ngrams import NgramModel
 from wordgen.generation.settings import Stop
 from wordgen.generation.trained import TrainedModel
-from wordgen.run.folder import load
 from wordgen.text.vocabulary import START
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from tests.helpers.commands import ROOT, trained_on_few_lines
+from wordgen.api import load
 from wordgen.generation.sampling import (
     NO_TOKEN,
     Past,
@@ -17,7 +18,6 @@ from wordgen.generation.sampling import (
 )
 from wordgen.generation.texts import Text
 from wordgen.generation.trained import TrainedModel
-from wordgen.run.folder import load
 from wordgen.text.marks import BYTES, WORD_END
 from wordgen.text.tokenizers import tokenizer_named
 from wordgen.text.vocabulary import END, UNKNOWN

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
+from wordgen.api import load
 from wordgen.errors import SettingError
 from wordgen.generation import text_generator
 from wordgen.generation.prompt import word_to_try
 from wordgen.generation.settings import GenerationSettings, Mode, without_effect
 from wordgen.generation.texts import Text
 from wordgen.generation.trained import TrainedModel
-from wordgen.run.folder import load
 from wordgen.text.marks import RESERVED, START_TOKEN, UNKNOWN_TOKEN
 from wordgen.text.settings import TokenizerName
 from wordgen.text.tokenizers import Codec, tokenizer_named

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.helpers.music import music_bundle
-from tests.helpers.tunes import ABC_TEXTS, TUNE
+from tests.helpers.tunes import ABC_TEXTS, TUNE, normal_form
 from wordgen.errors import SettingError
 from wordgen.generation.sampling import NO_TOKEN, Past
 from wordgen.generation.settings import GenerationSettings
@@ -18,7 +18,7 @@ from wordgen.music.abc_parsing import parse_open, parse_tune
 from wordgen.music.checking import check
 from wordgen.music.copied_notes import KnownNotes, sequences
 from wordgen.music.keys import parse_key
-from wordgen.music.transposing import COPIES, copy_of, key_of, normal_form, to_common_key
+from wordgen.music.transposing import COPIES, copy_of, key_of, to_common_key
 from wordgen.text.vocabulary import END, Vocabulary
 
 SIGNS = ["C", "E", "^F", "c'", "2", "|", '"G"', "\n"]

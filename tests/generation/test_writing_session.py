@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from wordgen.api import load
 from wordgen.generation.settings import GenerationSettings
 from wordgen.generation.trained import TrainedModel
-from wordgen.run.folder import load
 
 
 def test_a_session_is_written_in_turns(model: TrainedModel):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from wordgen.dataset.encoding import TextConfig
+from wordgen.dataset.dataset import TextConfig
 from wordgen.model.architecture import Architecture
 from wordgen.model.bundle import Bundle
 from wordgen.text.vocabulary import Vocabulary

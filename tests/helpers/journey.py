@@ -10,7 +10,8 @@ from wordgen.corpus.catalogue import SPLITS
 from wordgen.corpus.corpus import Corpus
 from wordgen.corpus.finding import open_corpus
 from wordgen.corpus.settings import ReadingSettings
-from wordgen.dataset.encoding import Dataset, is_benchmark, prepare, tokenizer_name
+from wordgen.dataset.dataset import Dataset
+from wordgen.dataset.encoding import is_benchmark, prepare, tokenizer_name
 from wordgen.dataset.splits import Splitting
 from wordgen.text.settings import TextSettings, TokenizerChoice, TokenizerName
 from wordgen.text.vocabulary import UNKNOWN

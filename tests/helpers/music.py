@@ -6,7 +6,7 @@ from pathlib import Path
 from hypothesis import strategies as st
 
 from wordgen.corpus.settings import Transpose
-from wordgen.dataset.encoding import TextConfig
+from wordgen.dataset.dataset import TextConfig
 from wordgen.model.architecture import Architecture
 from wordgen.model.bundle import Bundle
 from wordgen.music.keys import Key

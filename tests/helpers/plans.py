@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from wordgen.dataset.ids import SplitStatistics
+from wordgen.dataset.dataset import SplitStatistics
 from wordgen.model.architecture import Architecture, NetworkSettings
 from wordgen.training.plan import DatasetRecord, Plan, TextRecord
 from wordgen.training.settings import TrainingSettings

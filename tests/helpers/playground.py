@@ -17,7 +17,8 @@ import numpy as np
 
 from tests.helpers.commands import command_environment
 from wordgen.corpus.finding import open_corpus
-from wordgen.dataset.encoding import TextConfig, prepare
+from wordgen.dataset.dataset import TextConfig
+from wordgen.dataset.encoding import prepare
 from wordgen.dataset.unknown_words import UnknownWords
 from wordgen.generation.copies import COPY_INDEX, write_copy_index
 from wordgen.model.architecture import Architecture

@@ -8,7 +8,7 @@ from typing import Any
 
 from tests.helpers.bundles import make_bundle
 from wordgen.corpus.catalogue import SPLITS
-from wordgen.dataset.ids import SplitStatistics
+from wordgen.dataset.dataset import SplitStatistics
 from wordgen.evaluation.measurement import Measurement
 from wordgen.evaluation.measures import Loss
 from wordgen.model.bundle import save_bundle

@@ -2,6 +2,8 @@
 
 from hypothesis import strategies as st
 
+from wordgen.music.abc_grammar import Token, lexed, music, parse_note, written_note
+
 TUNE = """\
 T:Test
 M:6/8
@@ -59,3 +61,14 @@ KEYS = [
     for mode in ("", "m", " dorian", "mix", "Lyd", "phr")
 ]
 MUSIC = st.lists(_NOTES | _NOTES | _CHORDS | _REST | _KEY_CHANGES, max_size=40).map("".join)
+
+
+def normal_form(text: str) -> str:
+    """Return a tune with its octaves written in the one way that transposing uses."""
+    return "\n".join("".join(map(_in_normal_form, lexed(line))) for line in text.split("\n"))
+
+
+def _in_normal_form(token: Token) -> str:
+    if token.kind == "grace":
+        return "{" + "".join(map(_in_normal_form, music(token.text[1:-1]))) + "}"
+    return written_note(*parse_note(token.text)) if token.kind == "note" else token.text

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from wordgen.dataset.encoding import TextConfig
+from wordgen.dataset.dataset import TextConfig
 from wordgen.exporting import Format, description, export
 from wordgen.generation.numpy_network import NumpyNetwork
 from wordgen.model.architecture import Architecture, Cell

@@ -21,7 +21,8 @@ from tests.helpers.bundles import make_bundle
 from tests.helpers.saved_runs import made_measurement, made_record, make_run
 from wordgen.cli.main import main
 from wordgen.corpus.finding import open_corpus
-from wordgen.dataset.encoding import Dataset, prepare
+from wordgen.dataset.dataset import Dataset
+from wordgen.dataset.encoding import prepare
 from wordgen.dataset.unknown_words import UnknownWords
 from wordgen.errors import BundleError, WordgenError
 from wordgen.generation.copies import CopyIndex, write_copy_index
@@ -30,7 +31,7 @@ from wordgen.run.defaults import find_recipe
 from wordgen.text.settings import TextSettings
 from wordgen.training.checkpoint import Checkpoints, Position
 from wordgen.training.reports import EpochReport, Sample
-from wordgen.typed_json import to_json
+from wordgen.training.typed_json import to_json
 
 POSITIONS = settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from tests.helpers.tunes import ABC_TEXTS, KEYS, MUSIC, TUNE
+from tests.helpers.tunes import ABC_TEXTS, KEYS, MUSIC, TUNE, normal_form
 from wordgen.music.abc_grammar import lexed
 from wordgen.music.abc_parsing import parse_tune
 from wordgen.music.keys import Key, parse_key
@@ -16,7 +16,6 @@ from wordgen.music.transposing import (
     key_of,
     moved,
     moved_pieces,
-    normal_form,
     to_common_key,
     transposed,
 )

@@ -25,7 +25,7 @@ from wordgen.palindromes.study import Row, job_of, study_rows
 from wordgen.palindromes.worker import EventWriter, Job, JobReader, Worker, train
 from wordgen.run.lock import is_in_training
 from wordgen.run.names import SAVED_MODELS
-from wordgen.typed_json import to_json
+from wordgen.training.typed_json import to_json
 
 OPTIONS = (
     "--lengths 4 --cells lstm --random-seeds 1 2 --steps 100000 --units 8 --batch-size 16 --optimizer rmsprop "

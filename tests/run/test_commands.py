@@ -2,7 +2,7 @@
 
 import shlex
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from hypothesis import given
@@ -49,10 +49,11 @@ def test_names_and_seeds_in_advised_commands_are_read_as_such(name: str, seed: s
     evaluated = EVALUATE.parse_args(words_of(commands.evaluating_command(name, samples=3), 1))
     assert (evaluated.named if evaluated.model is None else evaluated.model, evaluated.samples) == (name, 3)
     assert TRAIN.parse_args(words_of(commands.resuming_command(name), 1)).resume == name
-    compared = RUNS.parse_args(words_of(commands.comparing_command([name, "other"]), 1))
+    compared = RUNS.parse_args(words_of(commands.runs_command("compare", name, "other"), 1))
     assert compared.runs == [name, "other"]
-    for command in (commands.showing_command(name), commands.listing_command(name), commands.removing_command(name)):
-        arguments = vars(RUNS.parse_args(words_of(command, 1)))
+    actions: tuple[Literal["show", "list", "rm"], ...] = ("show", "list", "rm")
+    for action in actions:
+        arguments = vars(RUNS.parse_args(words_of(commands.runs_command(action, name), 1)))
         assert name in (arguments.get("run"), arguments.get("sweep"), *arguments.get("runs", ()))
 
 

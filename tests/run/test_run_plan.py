@@ -8,7 +8,7 @@ import pytest
 from wordgen.cli.main import main
 from wordgen.run.settings import TrainSettings
 from wordgen.run.train import plan_run
-from wordgen.training.observers import Observer
+from wordgen.training.reports import Observer
 
 
 class Warned(Observer):

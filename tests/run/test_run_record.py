@@ -28,7 +28,7 @@ from wordgen.model.bundle import HeadStart
 from wordgen.run.record import RecordWriter, RunRecord, keep_measurement, load_record, save_record
 from wordgen.run.settings import TrainSettings
 from wordgen.training.reports import Begun, EpochReport, Sample, SampleReport
-from wordgen.typed_json import from_json, to_json
+from wordgen.training.typed_json import from_json, to_json
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 NUMBERS = st.floats(allow_nan=False)

@@ -14,7 +14,7 @@ from wordgen.run.listing import Order, SavedRun, find_saved, look_at, saved_runs
 from wordgen.run.lock import in_training
 from wordgen.run.names import SAVED_MODELS
 from wordgen.run.record import keep_measurement
-from wordgen.typed_json import to_json
+from wordgen.training.typed_json import to_json
 
 pytestmark = pytest.mark.usefixtures("in_empty_folder")
 

@@ -11,7 +11,7 @@ from wordgen.network.replicas import alone
 from wordgen.run.prepare import prepare_run
 from wordgen.run.settings import TrainSettings
 from wordgen.training.learner import Learner
-from wordgen.training.observers import Observer
+from wordgen.training.reports import Observer
 from wordgen.training.settings import OptimizerName
 from wordgen.training.stopping import StopRequest
 

@@ -17,13 +17,12 @@ from wordgen.network.network import Network
 from wordgen.network.replicas import alone
 from wordgen.training.checkpoint import Arrays, BestModelSaver, Checkpoints, CheckpointSaver, Position
 from wordgen.training.loop import Loop
-from wordgen.training.observers import Observer, Observers
-from wordgen.training.reports import EpochReport, Sample, SampleReport, StepReport
+from wordgen.training.reports import EpochReport, Observer, Observers, Sample, SampleReport, StepReport
 from wordgen.training.schedule import Schedule
 from wordgen.training.settings import CheckpointClock, OptimizerName, TrainingSettings
 from wordgen.training.step import Stepper
 from wordgen.training.stopping import StopRequest
-from wordgen.typed_json import to_json
+from wordgen.training.typed_json import to_json
 
 IDS = np.tile(np.arange(3, 13), 20).astype(np.uint8)
 

@@ -5,7 +5,7 @@ import threading
 import time
 from typing import Any, cast
 
-from wordgen.training.observers import Observer, Observers
+from wordgen.training.reports import Observer, Observers
 from wordgen.training.stopping import stop_on_signals
 
 

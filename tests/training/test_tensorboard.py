@@ -15,7 +15,8 @@ from tests.helpers.curves import curve, events, text
 from tests.helpers.plans import plan
 from tests.helpers.saved_runs import made_loss, made_measurement
 from wordgen.corpus.finding import open_corpus
-from wordgen.dataset.encoding import Dataset, prepare
+from wordgen.dataset.dataset import Dataset
+from wordgen.dataset.encoding import prepare
 from wordgen.evaluation.measures import predicted_tokens
 from wordgen.text.settings import TextSettings
 from wordgen.training.event_file import EventFile

@@ -8,8 +8,8 @@ import pytest
 from tests.helpers.browser import Page, open_browser
 from tests.helpers.playground import Playground, make_model, served
 from tests.helpers.playground_page import READY
+from wordgen.api import load
 from wordgen.generation.trained import TrainedModel
-from wordgen.run.folder import load
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ import pytest
 
 from tests.helpers.music import music_bundle
 from tests.helpers.playground import Playground, plain_text, save_drawn
+from wordgen.api import load
 from wordgen.corpus.finding import open_corpus
 from wordgen.dataset.unknown_words import UnknownWords
 from wordgen.errors import SettingError
@@ -18,7 +19,6 @@ from wordgen.generation.ngrams import NgramModel
 from wordgen.generation.settings import GenerationSettings
 from wordgen.generation.trained import TrainedModel
 from wordgen.model.bundle import save_bundle
-from wordgen.run.folder import load
 from wordgen.text.marks import UNKNOWN_TOKEN
 from wordgen.text.vocabulary import Vocabulary
 from wordgen.web import answers

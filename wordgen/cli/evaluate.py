@@ -8,11 +8,11 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, closing
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from wordgen.cli.flags import WHICH_MODEL, Parser, add_flags, add_switch, given_settings, verb_parser
-from wordgen.cli.generate import limit_threads
 from wordgen.cli.output import TokenProgress, fetching, on_screen, put, reading, table, tell
+from wordgen.cli.start import limit_threads
 from wordgen.errors import EXIT_OK, SettingError, StorageError
 from wordgen.evaluation.figures import OFF, bits, perplexity_in_words, share
 from wordgen.evaluation.settings import AdaptingSettings, EvaluationSettings, NoveltySettings, Watcher
@@ -105,7 +105,7 @@ class _Progress(Watcher):
         self._ending.close()
 
     def _show(
-        self, part: str, display: Callable[[], AbstractContextManager[Callable[..., None]]], *at: Any, done: int = 0
+        self, part: str, display: Callable[[], AbstractContextManager[Callable[..., None]]], *at: object, done: int = 0
     ) -> None:
         """Show how far a part is. The display begins anew if another part begins, or the same one begins again."""
         if part != self._part or done < self._done:

@@ -168,6 +168,11 @@ def given_settings(group: type[Settings], arguments: argparse.Namespace) -> dict
     return {each.name: given[each.name] for each in fields(group) if each.name in given}
 
 
+def as_text(argument: str) -> str:
+    """Return an argument as valid Unicode text. Bytes from the shell that are not text become question marks."""
+    return argument.encode(errors="replace").decode()
+
+
 def _shown(default: object) -> str:
     if isinstance(default, bool):
         return "yes" if default else "no"

@@ -9,8 +9,18 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wordgen.cli.flags import WHICH_MODEL, Parser, add_flags, add_switch, given_settings, settings_from, verb_parser
+from wordgen.cli.flags import (
+    WHICH_MODEL,
+    Parser,
+    add_flags,
+    add_switch,
+    as_text,
+    given_settings,
+    settings_from,
+    verb_parser,
+)
 from wordgen.cli.output import put, show, tell
+from wordgen.cli.start import limit_threads
 from wordgen.errors import CorpusError, SettingError, StorageError
 from wordgen.generation.settings import GenerationSettings, WritingSettings, with_random_seed, without_effect
 from wordgen.music.settings import PlayingSettings
@@ -22,10 +32,7 @@ if TYPE_CHECKING:
     from wordgen.generation.trained import TrainedModel
     from wordgen.music.saving import Beginning
 
-# The speed for a few texts is limited by reading the weights from memory. A few threads read faster than one; more
-# threads only spin and wait.
 _FEW_TEXTS = 8
-_THREADS_FOR_FEW = min(4, os.cpu_count() or 1)
 _MOST_NAMED = 10
 
 
@@ -78,10 +85,11 @@ def run(arguments: argparse.Namespace) -> int:
         tell(note)
     if settings.count < _FEW_TEXTS and arguments.seeds_file is None:
         limit_threads()
-    from wordgen.run.folder import find_model, load
+    from wordgen.generation.trained import TrainedModel
+    from wordgen.run.folder import find_model
 
     folder = find_model(arguments.model)
-    model = load(folder)
+    model = TrainedModel.load(folder)
     if arguments.interactive or arguments.co_writer:
         from wordgen.cli.interactive import converse
 
@@ -112,19 +120,6 @@ def _beginning(arguments: argparse.Namespace, model: "TrainedModel", name: str) 
             f"--continue is for music, and {name} writes text (--tokenizer {model.tokenizer}): use --seed TEXT."
         )
     return beginning_in(Path(arguments.continued), model.tokenizer)
-
-
-def limit_threads(most: int = _THREADS_FOR_FEW) -> None:
-    """Limit the number of threads that NumPy uses. Call it before NumPy is imported.
-
-    A value that the user has set in OPENBLAS_NUM_THREADS stays.
-    """
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", str(most))
-
-
-def as_text(argument: str) -> str:
-    """Return an argument as valid Unicode text. Bytes from the shell that are not text become question marks."""
-    return argument.encode(errors="replace").decode()
 
 
 def _check(arguments: argparse.Namespace, settings: GenerationSettings) -> None:
@@ -197,7 +192,6 @@ def _music_saver(
     """
     if arguments.save is None:
         return lambda text: None
-    from wordgen.music.musicxml import check_installed
     from wordgen.music.saving import FROM_TEXT, check_place, numbered_place, save
 
     path, tempo = Path(arguments.save), settings_from(PlayingSettings, arguments).tempo
@@ -205,8 +199,6 @@ def _music_saver(
         raise SettingError(
             f"--save is for music, and {name} writes text (--tokenizer {model.tokenizer}): use --output FILE."
         )
-    if path.suffix.lower() == ".svg":
-        check_installed()
     places = [numbered_place(path, number, count) for number in range(1, count + 1)]
     for place in places:
         check_place(place, abc=model.tokenizer == "abc")

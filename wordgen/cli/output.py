@@ -133,13 +133,9 @@ def table(
     return shown
 
 
-def results_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> "Table":
-    """Return a table of the results of a sweep or a study. The last text of each row is a note.
-
-    `columns` are the heads before the note. The table has a column for notes if there are any.
-    """
-    heads = [*columns, "note"] if any(row[-1] for row in rows) else columns
-    return table(heads, (row[: len(heads)] for row in rows), left=("network", "cell", "note"))
+def results_table(heads: Sequence[str], *rows: Sequence[str]) -> "Table":
+    """Return a table of the results of a sweep or a study."""
+    return table(heads, rows, left=("network", "cell", "note"))
 
 
 def facts(rows: Iterable[Sequence[str]]) -> "Table":

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TextIO
 from wordgen.cli.flags import Parser, add_flags, add_switch, check_number, settings_from, verb_parser
 from wordgen.cli.output import STOPPING, on_screen, put, results_table, show, table, wrapped
 from wordgen.errors import EXIT_OK, EXIT_STOPPED, EXIT_WORKER_LOST
-from wordgen.evaluation.figures import many
+from wordgen.evaluation.figures import many, shown_duration
 from wordgen.palindromes.settings import (
     ComparisonSettings,
     LearningSettings,
@@ -237,7 +237,6 @@ class Bars:
 def in_words(row: "Row") -> str:
     """Return how a run ended."""
     from wordgen.palindromes.results import shown_share
-    from wordgen.training.reports import shown_duration
 
     if row.state == "done" and row.result is not None:
         return (
@@ -254,8 +253,6 @@ def _how_far(rows: "Sequence[Row]") -> str:
 
 
 def _shown_time_left(seconds: float | None) -> str:
-    from wordgen.training.reports import shown_duration
-
     return "" if seconds is None else f", at most {shown_duration(seconds)} left"
 
 
@@ -277,5 +274,6 @@ def show_end(settings: StudySettings, end: "StudyEnd") -> None:
 
 def _results(end: "StudyEnd") -> "list[RenderableType]":
     from wordgen.palindromes.results import COLUMNS, as_rows, averaged
+    from wordgen.sweep.results import with_note
 
-    return [results_table(COLUMNS, as_rows(averaged(end.results)))] if end.results else []
+    return [results_table(*with_note(COLUMNS, as_rows(averaged(end.results))))] if end.results else []

@@ -14,19 +14,15 @@ from wordgen.files import shown_size
 from wordgen.report.chart import thinned
 from wordgen.run.commands import (
     commands_about,
-    comparing_command,
     evaluating_command,
     first_training,
-    listing_command,
-    removing_command,
-    showing_command,
+    runs_command,
     writing_command,
 )
 from wordgen.run.comparing import Comparison, Figure
 from wordgen.run.listing import SavedRun, SavedSweep, size_of
 from wordgen.run.names import models_folder
 from wordgen.settings import flag_name
-from wordgen.training.reports import shown_duration
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -57,16 +53,16 @@ def listed(runs: Sequence[SavedRun], sweeps: Sequence[SavedSweep] = ()) -> "Iter
         yield ""
         heads = "The columns valid and test show perplexities. The best epoch is in brackets."
         yield f"{figures.many(len(runs), 'run')}, {shown_size(sum(run.bytes for run in runs))}. {heads}"
-        yield f"Show one run:  {showing_command(runs[0].name)}"
+        yield f"Show one run:  {runs_command('show', runs[0].name)}"
         if len(runs) > 1:
-            yield f"Compare runs:  {comparing_command(run.name for run in runs[:2])}"
+            yield f"Compare runs:  {runs_command('compare', *(run.name for run in runs[:2]))}"
     if runs and sweeps:
         yield ""
     if sweeps:
         yield _table(_SWEEP_COLUMNS, map(_sweep_row, sweeps))
         yield ""
         yield f"{figures.many(len(sweeps), 'sweep')}, {shown_size(sum(sweep.bytes for sweep in sweeps))}."
-        yield f"List the runs of a sweep:  {listing_command(sweeps[0].name)}"
+        yield f"List the runs of a sweep:  {runs_command('list', sweeps[0].name)}"
 
 
 def listed_of(sweep: SavedSweep, runs: Sequence[SavedRun]) -> "Iterator[RenderableType]":
@@ -196,7 +192,7 @@ def _figures(run: SavedRun) -> Iterator[tuple[str, str]]:
     if record is not None:
         of = f" of at most {record.settings.epochs}" if record.settings.time_budget is None else ""
         best = "" if run.best_place is None else f", best {run.best_place}"
-        yield "epochs", f"{len(record.epochs)}{of}{best}, {shown_duration(record.learning_seconds)}"
+        yield "epochs", f"{len(record.epochs)}{of}{best}, {figures.shown_duration(record.learning_seconds)}"
         for part in PARTS:
             if run.perplexity(part) is not None:
                 yield part, _perplexity_and_bits(run, part)
@@ -272,7 +268,7 @@ def _commands(run: SavedRun) -> Iterator[tuple[str, str]]:
     elif run.has_model:
         yield "Write text with it", writing_command(run.called)
     if run.status == "broken":
-        yield "Delete it", removing_command(run.name)
+        yield "Delete it", runs_command("rm", run.name)
 
 
 def side_by_side(comparison: Comparison) -> "Iterator[RenderableType]":
@@ -306,7 +302,7 @@ def _compared(comparison: Comparison) -> "Iterator[Sequence[str | Text]]":
     runs = comparison.runs
     records = [run.record for run in runs if run.record is not None]
     yield ["epochs", *(f"{run.epochs}" + (f", best {run.best_place}" if run.best_place else "") for run in runs)]
-    yield ["time", *(shown_duration(each.learning_seconds) for each in records)]
+    yield ["time", *(figures.shown_duration(each.learning_seconds) for each in records)]
     yield ["parameters", *(f"{each.architecture.parameters:,}" for each in records)]
     yield ["size", *(shown_size(run.bytes) for run in runs)]
 

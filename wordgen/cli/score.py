@@ -9,9 +9,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wordgen.cli.flags import WHICH_MODEL, Parser, add_flags, add_switch, settings_from, verb_parser
-from wordgen.cli.generate import as_text, limit_threads
+from wordgen.cli.flags import WHICH_MODEL, Parser, add_flags, add_switch, as_text, settings_from, verb_parser
 from wordgen.cli.output import TokenProgress, put, tell
+from wordgen.cli.start import limit_threads
 from wordgen.errors import CorpusError, SettingError
 from wordgen.evaluation.figures import many, shown_perplexity
 from wordgen.generation.settings import GenerationSettings, ScoringSettings
@@ -47,11 +47,12 @@ def make_parser(prog: str) -> Parser:
 def run(arguments: argparse.Namespace) -> int:
     limit_threads()
     from wordgen.corpus.layout import guess_layout
-    from wordgen.run.folder import find_model, load
+    from wordgen.generation.trained import TrainedModel
+    from wordgen.run.folder import find_model
 
     mix = settings_from(ScoringSettings, arguments).mix
     folder = find_model(arguments.model)
-    model = load(folder)
+    model = TrainedModel.load(folder)
     model.check(GenerationSettings(mix=mix))
     text, from_file = _text(arguments.text, chords=model.tokenizer == "chords")
     laid_out = guess_layout(text[:_CHARACTERS_FOR_LAYOUT]) if from_file else None

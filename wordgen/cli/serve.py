@@ -10,8 +10,8 @@ from importlib.util import find_spec
 
 from wordgen import __version__
 from wordgen.cli.flags import Parser, add_flags, add_switch, settings_from, verb_parser
-from wordgen.cli.generate import limit_threads
 from wordgen.cli.output import tell
+from wordgen.cli.start import limit_threads
 from wordgen.errors import EXIT_OK, MissingPartError
 from wordgen.web.limits import ServingSettings, is_loopback
 

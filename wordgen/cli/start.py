@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from types import FrameType
 
 _OLDEST = (3, 11)
+# The speed for a few texts is limited by reading the weights from memory. A few threads read faster than one; more
+# threads only spin and wait.
+_THREADS_FOR_A_FEW_TEXTS = min(4, os.cpu_count() or 1)
 _CLOSED = ((0, "stdin", os.O_RDONLY), (1, "stdout", os.O_RDONLY), (2, "stderr", os.O_WRONLY))
 
 
@@ -31,6 +34,14 @@ def run_script(verb: str) -> int:
     if not getattr(sys.flags, "safe_path", False):
         del sys.path[0]
     return _begin(None, [verb, *sys.argv[1:]])
+
+
+def limit_threads(most: int = _THREADS_FOR_A_FEW_TEXTS) -> None:
+    """Limit the number of threads that NumPy uses. Call it before NumPy is imported.
+
+    A value that the user has set in OPENBLAS_NUM_THREADS stays.
+    """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", str(most))
 
 
 def _begin(program: "str | None", arguments: "list[str]") -> int:

@@ -11,10 +11,11 @@ from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
 from wordgen.cli.flags import Parser, add_switch, check_number, verb_parser
-from wordgen.cli.generate import limit_threads
 from wordgen.cli.output import STOPPING, fetching, on_screen, put, results_table, show, table, wrapped
+from wordgen.cli.start import limit_threads
 from wordgen.errors import EXIT_OK, EXIT_STOPPED, EXIT_WORKER_LOST
-from wordgen.evaluation.figures import many, shown_perplexity
+from wordgen.evaluation.figures import many, shown_duration, shown_perplexity
+from wordgen.training.reports import Observer
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from wordgen.sweep.planning import PlannedSweep
     from wordgen.sweep.results import Row
     from wordgen.sweep.sweeping import SweepEnd, SweepWatcher
-    from wordgen.training.observers import Observer
 
 _SHOWN_AROUND = 7  # lines besides the rows: the head, the text below the table, the prompt of the shell
 _STYLES = {"training": "bold", "failed": "red", "diverged": "yellow", "waiting": "dim", "stopped": "yellow"}
@@ -65,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
     from wordgen.sweep.sweeping import run_sweep
 
     with fetching() as report:
-        planned = plan_sweep(sweep, arguments.name, [_download_observer(report)])
+        planned = plan_sweep(sweep, arguments.name, [_Downloads(report)])
     cores = os.cpu_count() or 1
     at_once = arguments.at_once or room_for(planned.runs, cores)
     _show_plan(planned, at_once)
@@ -92,15 +92,14 @@ def _list() -> int:
     return EXIT_OK
 
 
-def _download_observer(report: Callable[[str, int, int], None]) -> "Observer":
-    """Return an observer that passes the progress of a download (file, bytes done, all bytes) to a function."""
-    from wordgen.training.observers import Observer
+class _Downloads(Observer):
+    """Passes the progress of downloads on to a function."""
 
-    class Downloading(Observer):
-        def downloading(self, file: str, done: int, total: int) -> None:
-            report(file, done, total)
+    def __init__(self, report: Callable[[str, int, int], None]) -> None:
+        self._report = report
 
-    return Downloading()
+    def downloading(self, file: str, done: int, total: int) -> None:
+        self._report(file, done, total)
 
 
 def _show_plan(planned: "PlannedSweep", at_once: int) -> None:
@@ -196,8 +195,6 @@ class FillingTable:
     def _below(self, rows: "Sequence[Row]") -> "Text":
         from rich.text import Text
 
-        from wordgen.training.reports import shown_duration
-
         settled = sum(row.state in _SETTLED for row in rows)
         left = seconds_left(rows, self._at_once)
         limit = "" if left is None else f", at most {shown_duration(left)} left"
@@ -238,7 +235,6 @@ def table_of(rows: "Sequence[Row]", room: int) -> "Table":
 
 
 def _cells(row: "Row") -> tuple[str, ...]:
-    from wordgen.training.reports import shown_duration
 
     progress = row.progress
     left = _left(row)
@@ -253,8 +249,6 @@ def _cells(row: "Row") -> tuple[str, ...]:
 
 
 def _in_words(row: "Row") -> str:
-    from wordgen.training.reports import shown_duration
-
     if row.state == "done" and row.figures.best is not None:
         return (
             f"validation perplexity {shown_perplexity(row.figures.best)} in {many(len(row.figures.valid), 'epoch')} "
@@ -264,18 +258,18 @@ def _in_words(row: "Row") -> str:
 
 
 def show_end(planned: "PlannedSweep", end: "SweepEnd", command: str) -> None:
-    from wordgen.run.commands import listing_command
-    from wordgen.sweep.results import COLUMNS, as_rows
+    from wordgen.run.commands import runs_command
+    from wordgen.sweep.results import COLUMNS, as_rows, with_note
 
     lost = len(end.failed)
     parts = [
         "",
-        results_table(COLUMNS, as_rows(end.results)),
+        results_table(*with_note(COLUMNS, as_rows(end.results))),
         "",
         wrapped(end.mattered),
         "",
         f"Table, figures and curves: {planned.folder}/results.md, results.json, curves.png",
-        f"All runs:  {listing_command(planned.name)}",
+        f"All runs:  {runs_command('list', planned.name)}",
         f"In TensorBoard:  tensorboard --logdir {planned.folder}",
     ]
     if lost:

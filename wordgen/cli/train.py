@@ -7,7 +7,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from wordgen.cli.flags import Parser, add_flags, add_switch, given_settings, verb_parser
-from wordgen.cli.generate import limit_threads
+from wordgen.cli.start import limit_threads
 from wordgen.corpus.settings import STANDARD_INPUT, CorpusSettings
 from wordgen.errors import EXIT_OK, EXIT_STOPPED, EXIT_WORKER_LOST, SettingError
 from wordgen.model.architecture import DropoutSettings, NetworkSettings
@@ -18,7 +18,7 @@ from wordgen.training.settings import DeviceSettings, TrainingSettings
 from wordgen.training.stopping import stop_with
 
 if TYPE_CHECKING:
-    from wordgen.training.observers import Observer
+    from wordgen.training.reports import Observer
 
 
 def make_parser(prog: str) -> Parser:

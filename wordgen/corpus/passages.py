@@ -130,11 +130,6 @@ def every_line(lines: Iterable[Line]) -> Iterator[Passage]:
         yield _line_passage(*last)
 
 
-def passage_separator(passage: PassageKind) -> str:
-    """Return the text between two passages that are written one after another."""
-    return {"line": "\n", "section": "\n\n\n"}.get(passage, "\n\n")
-
-
 def visible_width(text: str) -> int:
     """Return the number of characters in a text, not counting white space."""
     return len("".join(text.split()))

@@ -1,7 +1,7 @@
 """Encode text as ids.
 
-The dataset of a corpus is written to disk and used again by later runs: its sets, their vocabulary and their ids. Any
-other text is encoded with the codec of a model.
+The dataset of a corpus is written to disk and used again by later runs: its sets, their vocabulary and their ids. All
+other texts are encoded with the codec of a model.
 """
 
 import hashlib
@@ -9,28 +9,26 @@ import json
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, replace
 from itertools import compress
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wordgen.corpus.catalogue import SET_NAMES, SPLITS, LineBreaks, PassageKind, Split
+from wordgen.corpus.catalogue import SET_NAMES, SPLITS, Split
 from wordgen.corpus.corpus import Corpus, Reading
-from wordgen.corpus.passages import Passage, passage_separator
-from wordgen.corpus.settings import Transpose
+from wordgen.corpus.passages import Passage
 from wordgen.dataset.cutting import Batch, cut_all, useful_processes
+from wordgen.dataset.dataset import Dataset, SplitStatistics, TextConfig
 from wordgen.dataset.ids import (
     ArrayFile,
     Block,
     Frame,
     IdTable,
     NumberedText,
-    SplitStatistics,
     brings_ends,
     framed_passages,
     line_places,
@@ -39,7 +37,6 @@ from wordgen.dataset.splits import FEWEST_PASSAGES, Splitting
 from wordgen.dataset.unknown_words import UnknownWords, unknown_words
 from wordgen.errors import CorpusError, SettingError
 from wordgen.files import as_storage_error, file_checksum, seldom, whole_folder
-from wordgen.settings import Settings, setting
 from wordgen.text.settings import TextSettings, TokenizerName, TokenizerSettings
 from wordgen.text.tokenizers import Codec, Tokenizer, tokenizer_for, tokenizer_named
 from wordgen.text.vocabulary import BaseVocabulary, Vocabulary
@@ -59,67 +56,6 @@ Progress = Callable[[int, int], None]
 
 
 def _untold(done: int, size: int) -> None: ...
-
-
-@dataclass(frozen=True, kw_only=True)
-class TextConfig(Settings):
-    """How text becomes tokens and back. It is stored with the model, because a model is used without its corpus."""
-
-    corpus: str = setting()
-    tokenizer: TokenizerName = setting()
-    passage: PassageKind = setting()
-    """What a passage is: the text between START and END."""
-    line_breaks: LineBreaks = setting()
-    """Whether line breaks within a passage are kept as tokens."""
-    starts: bool = setting()
-    """Whether passages begin with START. False for a benchmark, and for a text that has its own <eos>."""
-    fold_width: bool = setting(False)
-    """Whether wide and narrow forms of characters were converted to the usual forms."""
-    drop_latin: bool = setting(False)
-    """Whether words in Latin letters were left out."""
-    transpose: Transpose = setting("none")
-    """The keys in which the model learned tunes. If "common", prompts are transposed to the common key, too."""
-
-    def to_mapping(self) -> dict[str, Any]:
-        """Return the mapping without settings that have their defaults.
-
-        Bundles written before these settings existed do not contain them, so the mapping stays the same.
-        """
-        return {each.name: getattr(self, each.name) for each in self.chosen()}
-
-
-@dataclass(frozen=True)
-class Dataset:
-    """A corpus as ids: one memory-mapped array for each split, and the codec that made them."""
-
-    codec: Codec
-    ids: dict[Split, NDArray[np.unsignedinteger]]
-    fingerprint: str
-    """A hash of the text and of all settings that the ids depend on."""
-    statistics: dict[Split, SplitStatistics]
-    text: TextConfig
-    types: int
-    """The number of different tokens in the training set, both known and unknown to the vocabulary."""
-    files: tuple[str, ...]
-    """The names of the files of the corpus."""
-    lines: NDArray[np.uint32]
-    """Where the lines of the files begin in the training ids. Each row holds the position in the ids, the line number
-    and the number of the file. Shape `(lines, 3)`."""
-    notes: tuple[str, ...] = ()
-    """Notes on how the text was read: its encoding if that is not UTF-8, and what was left out."""
-    unknown_words: UnknownWords = UnknownWords()  # noqa: RUF009 - it is immutable
-    """The words of the training set that the vocabulary does not know."""
-
-    def source(self, place: int) -> tuple[str, int]:
-        """Return the file and the line number of a position in the training ids."""
-        return source_of(place, self.lines, self.files)
-
-
-def source_of(place: int, lines: NDArray[np.uint32], files: Sequence[str]) -> tuple[str, int]:
-    """Return the file and the line number of a position in the ids. `lines` is a table like `Dataset.lines`."""
-    row = int(np.searchsorted(lines[:, 0], place, side="right")) - 1
-    _, line, file = (int(value) for value in lines[row])
-    return files[file], line
 
 
 def prepare(
@@ -213,7 +149,7 @@ def _load(place: Path, tokenizer: TokenizerName, corpus: Corpus, look: Callable[
         lines = np.load(place / "lines.npy", mmap_mode="r")
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    codec = Codec(tokenizer_named(tokenizer), vocabulary, passage_separator(corpus.passage))
+    codec = Codec(tokenizer_named(tokenizer), vocabulary, text.separator)
     fingerprint = place.name.rpartition("-")[2]
     return Dataset(codec, ids, fingerprint, statistics, text, types, corpus.file_names, lines, notes, unknown)
 
@@ -287,11 +223,7 @@ def _encode(
             _check_amount(corpus, text)
             frame = Frame.of(text, as_published=as_published)
             counts = _training_counts(text, splitting)
-            size, min_count = settings.limits(all_words=as_published)
-            spelling, one_apostrophe = settings.unknown == "spell", tokenizer.one_apostrophe
-            vocabulary = Vocabulary.from_counts(
-                counts, size, min_count, spelling=spelling, one_apostrophe=one_apostrophe, base=base
-            )
+            vocabulary = _vocabulary_of(counts, tokenizer, settings, base, all_words=as_published)
             unknown = unknown_words(_training_passages(text, splitting), list(text.tokens), vocabulary)
             statistics = _write_ids(text, vocabulary, frame, splitting, partial)
         _check_splits(corpus, statistics, starts=frame.start)
@@ -303,6 +235,20 @@ def _encode(
         described = {"statistics": facts, "types": types, "starts": frame.start, "sums": sums, "notes": reading.notes}
         _write_json(partial / "dataset.json", described)
         _check_unchanged(corpus, digest, look)
+
+
+def _vocabulary_of(
+    counts: Mapping[str, int],
+    tokenizer: Tokenizer,
+    settings: TextSettings,
+    base: BaseVocabulary | None,
+    *,
+    all_words: bool,
+) -> Vocabulary:
+    """Return the vocabulary of a training set, given how often each token occurs. `all_words` is for benchmarks."""
+    size, min_count = settings.limits(all_words=all_words)
+    spelling, one_apostrophe = settings.unknown == "spell", tokenizer.one_apostrophe
+    return Vocabulary.from_counts(counts, size, min_count, spelling=spelling, one_apostrophe=one_apostrophe, base=base)
 
 
 def _check_unchanged(corpus: Corpus, digest: str, look: Callable[[], None]) -> None:

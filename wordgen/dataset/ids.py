@@ -1,12 +1,12 @@
 """Store the tokens of a text as numbers on disk, and turn them into the ids of a vocabulary.
 
-The module also adds START and END around passages, records where lines begin, and counts the statistics of a split.
+The module also adds START and END around passages, and records where lines begin.
 """
 
 from array import array
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
-from dataclasses import astuple, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
@@ -16,13 +16,12 @@ from numpy.lib import format as npy
 from numpy.typing import DTypeLike, NDArray
 
 from wordgen.dataset.cutting import Cut, Numbers
-from wordgen.text.marks import END_TOKEN, SPELLING
-from wordgen.text.vocabulary import END, START, UNKNOWN, Vocabulary
+from wordgen.text.marks import END_TOKEN
+from wordgen.text.vocabulary import END, START, Vocabulary
 
 _TOKENS_AT_ONCE = 1 << 18
 _PASSAGES_AT_ONCE = 1 << 14
 _PASSAGE_COLUMNS, _LINE_COLUMNS = 4, 2
-_COUNTED_AT_ONCE = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -180,64 +179,6 @@ def line_places(block: Block, members: NDArray[np.bool_], begins: Places, frame:
     places = np.repeat(begins, block.passage_lines[members]) + firsts + (frame.start & (firsts > 0))
     files = np.repeat(block.passage_files[members], block.passage_lines[members])
     return np.stack([places, block.line_numbers[mine].astype(np.int64), files.astype(np.int64)], axis=1)
-
-
-@dataclass(frozen=True)
-class SplitStatistics:
-    """Counts of a split, or of any other text."""
-
-    passages: int
-    tokens: int
-    """The number of targets: words, punctuation and END, but never START."""
-    unknown: int
-    characters: int
-    spelled: int = 0
-    """The number of words that are spelled out."""
-    letters: int = 0
-    """The number of tokens that spell these words."""
-
-    @classmethod
-    def of(cls, framed: Ids, passage_characters: Ids, vocabulary: Vocabulary) -> "SplitStatistics":
-        """Count the statistics of some passages. `framed` holds their ids, including START and END."""
-        counted = np.bincount(framed, minlength=len(vocabulary))
-        spelling = [vocabulary.id_of(token) for token in SPELLING] if vocabulary.spells else []
-        return cls(
-            passages=len(passage_characters),
-            tokens=len(framed) - int(counted[START]),
-            unknown=int(counted[UNKNOWN]),
-            characters=int(passage_characters.sum()),
-            spelled=int(counted[spelling[-1]]) if spelling else 0,
-            letters=int(counted[spelling].sum()) if spelling else 0,
-        )
-
-    @property
-    def words(self) -> int:
-        """The number of targets if each spelled-out word counts as one."""
-        return self.tokens - self.letters + self.spelled
-
-    @property
-    def unknown_share(self) -> float:
-        """The share of words that the vocabulary does not know, either written as UNKNOWN or spelled out."""
-        return (self.unknown + self.spelled) / max(1, self.words)
-
-    @property
-    def all_characters(self) -> int:
-        """The number of characters, plus one for each passage: the separator that END represents."""
-        return self.characters + self.passages
-
-    def __add__(self, other: "SplitStatistics") -> "SplitStatistics":
-        return SplitStatistics(*map(sum, zip(astuple(self), astuple(other), strict=True)))
-
-
-def counted(ids: NDArray[np.unsignedinteger], vocabulary_size: int) -> NDArray[np.int64]:
-    """Return how often each id occurs in a text, in the shape (vocabulary_size,).
-
-    The text is counted in blocks of 2**20 tokens, because NumPy counts in a copy that has 8 bytes per token.
-    """
-    counts = np.zeros(vocabulary_size, np.int64)
-    for begin in range(0, len(ids), _COUNTED_AT_ONCE):
-        counts += np.bincount(ids[begin : begin + _COUNTED_AT_ONCE], minlength=vocabulary_size)
-    return counts
 
 
 class ArrayFile:

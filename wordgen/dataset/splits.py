@@ -95,7 +95,7 @@ class Splitting:
 
 def _splits_of_tunes(corpus: Corpus, of_files: NDArray[np.uint8], shares: Shares) -> NDArray[np.uint8]:
     from wordgen.music.abc_parsing import parse_tune
-    from wordgen.music.likeness import Families
+    from wordgen.music.copied_notes import Families
 
     families, places = Families(), dict[tuple[int, int], int]()
     tunes, files, are_copies = list[int](), list[int](), list[bool]()

@@ -50,6 +50,14 @@ def rough(number: int) -> str:
     return f"{number:,}"
 
 
+def shown_duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02d} min"
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+
+
 def date(written: str) -> str:
     """Return a time from a report without its seconds. Return text that is no time in ISO format unchanged."""
     try:

@@ -14,7 +14,7 @@ from math import exp, lgamma, log, pi, sqrt
 import numpy as np
 from numpy.typing import NDArray
 
-from wordgen.dataset.ids import counted
+from wordgen.dataset.dataset import counted
 from wordgen.text.vocabulary import END, START
 
 Blocks = NDArray[np.float64]

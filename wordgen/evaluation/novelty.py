@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from wordgen.dataset.encoding import Dataset
+from wordgen.dataset.dataset import Dataset
 from wordgen.evaluation.measurement import LENGTHS, LONGEST, RECITES, Figures, Match, Novelty, Originality
 from wordgen.evaluation.samples import (
     PASSAGE_END,

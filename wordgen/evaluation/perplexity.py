@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from wordgen.dataset.batches import evaluation_batches
 from wordgen.evaluation.measures import Loss, perplexity_of, predicted_tokens, streams_for
-from wordgen.generation.scoring import Progress
+from wordgen.generation.decoding import Progress
 from wordgen.model.architecture import Architecture
 from wordgen.model.bundle import Weights
 from wordgen.network import Tensor

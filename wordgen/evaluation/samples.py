@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from wordgen.generation.decoding import Progress
 from wordgen.generation.sampling import SpellingIds
-from wordgen.generation.scoring import Progress
 from wordgen.generation.settings import GenerationSettings
 from wordgen.generation.texts import Text
 from wordgen.generation.trained import TrainedModel

@@ -19,13 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wordgen.dataset.batches import Ids, evaluation_batches
-from wordgen.dataset.encoding import Dataset
+from wordgen.dataset.dataset import Dataset
 from wordgen.evaluation.measurement import Cache, Measurement, WhileLearning, WithCache
 from wordgen.evaluation.measures import Loss, blocks_of, predicted_tokens, streams_for, unigram_loss
 from wordgen.evaluation.mixture import Predicted, mixed_with, ngram_loss
+from wordgen.generation.decoding import Progress
 from wordgen.generation.ngrams import NgramModel, order_for
 from wordgen.generation.numpy_network import Floats, NumpyNetwork
-from wordgen.generation.scoring import Progress
 from wordgen.model.bundle import Bundle, load_bundle
 from wordgen.text.vocabulary import START
 

@@ -10,8 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from wordgen.dataset.encoding import Dataset, source_of
-from wordgen.dataset.ids import counted
+from wordgen.dataset.dataset import Dataset, counted, source_of
 from wordgen.errors import BundleError, StorageError
 from wordgen.files import file_checksum, read_regular, regular_size, sealed, shown_size, unsealed, whole_folder
 from wordgen.text.marks import BYTES

@@ -31,6 +31,9 @@ from wordgen.text.vocabulary import END, START
 
 _FIRST_CAPACITY = 64
 
+Progress = Callable[[int, int], None]
+"""Receives the number of tokens done and the number of all tokens."""
+
 
 class Network(Protocol):
     """The methods of a network that decoding needs. `NumpyNetwork` describes them."""
@@ -187,8 +190,7 @@ def search(
         reached = np.array([beam.scores[-1] if beam.scores else 0.0 for beam in alive])[:, None] + changed
         rows, ids = _best(reached, settings.beams)
         greedy = _greedy_choice(alive, changed)
-        if greedy is not None and greedy not in zip(rows.tolist(), ids.tolist(), strict=True):
-            rows[-1], ids[-1] = greedy
+        _keep_greedy(rows, ids, greedy)
         for row in np.flatnonzero(~possible(changed)).tolist():
             alive[row].builder.nothing_left()
             finished.append(alive[row])
@@ -229,6 +231,12 @@ def _greedy_choice(alive: Sequence[_Beam], changed: LogProbs) -> tuple[int, int]
         return None
     token = int(changed[row].argmax())
     return (row, token) if np.isfinite(changed[row, token]) else None
+
+
+def _keep_greedy(rows: NDArray[np.intp], ids: NDArray[np.intp], greedy: tuple[int, int] | None) -> None:
+    """Put the greedy continuation in the place of the worst one if it is not among the best."""
+    if greedy is not None and greedy not in zip(rows.tolist(), ids.tolist(), strict=True):
+        rows[-1], ids[-1] = greedy
 
 
 def _different(finished: list[_Beam], settings: GenerationSettings) -> list[_Beam]:

@@ -11,7 +11,7 @@ from wordgen.corpus.layout import Layout
 from wordgen.corpus.passages import folded, hyphens_of, passages_of
 from wordgen.corpus.reading import clean
 from wordgen.corpus.tunes import interval_back, tunes_in
-from wordgen.dataset.encoding import TextConfig
+from wordgen.dataset.dataset import TextConfig
 from wordgen.music.abc_files import LONGEST_TUNE
 from wordgen.music.keys import Interval
 from wordgen.text.marks import END_TOKEN, JOINER, as_typed

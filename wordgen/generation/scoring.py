@@ -1,7 +1,7 @@
 """Scores a text: how probable a model finds each token and each sentence."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 from itertools import chain, islice, pairwise
@@ -9,7 +9,7 @@ from itertools import chain, islice, pairwise
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from wordgen.generation.decoding import Network, Reader
+from wordgen.generation.decoding import Network, Progress, Reader
 from wordgen.generation.ngrams import MixedIn
 from wordgen.generation.sampling import NO_TOKEN, log_probs
 from wordgen.generation.texts import SentenceEnds, perplexity
@@ -20,9 +20,6 @@ from wordgen.text.vocabulary import END, UNKNOWN
 _AT_ONCE = 128
 _AS_RED_AS_CAN_BE = 16
 """The surprisal, in bits, from which on a token gets the strongest red in a notebook."""
-
-Progress = Callable[[int, int], None]
-"""Receives the number of tokens done and the number of all tokens."""
 
 
 @dataclass(frozen=True)

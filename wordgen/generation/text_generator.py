@@ -15,13 +15,12 @@ from numpy.typing import NDArray
 
 from wordgen.errors import SettingError
 from wordgen.generation.copies import CopyIndex
-from wordgen.generation.decoding import search, write_to_the_end
+from wordgen.generation.decoding import Progress, search, write_to_the_end
 from wordgen.generation.filling import Filler
 from wordgen.generation.ngrams import MixedIn, NgramModel, order_for
 from wordgen.generation.numpy_network import NumpyNetwork
 from wordgen.generation.prompt import WARM_UP, Seed
 from wordgen.generation.sampling import NO_TOKEN, ProbabilityChange, SpellingIds, TokenKinds, probability_changes
-from wordgen.generation.scoring import Progress
 from wordgen.generation.settings import GenerationSettings, completed
 from wordgen.generation.texts import Drawn, Ended, TextBuilder, WrittenToken
 from wordgen.model.bundle import Bundle

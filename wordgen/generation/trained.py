@@ -13,17 +13,17 @@ import numpy as np
 from wordgen.corpus.layout import Layout, otherwise_in_words
 from wordgen.errors import SettingError
 from wordgen.generation.copies import COPY_INDEX, Copy, CopyIndex
-from wordgen.generation.decoding import Reader
+from wordgen.generation.decoding import Progress, Reader
 from wordgen.generation.filling import chooser
 from wordgen.generation.ngrams import NgramModel
 from wordgen.generation.prompt import WARM_UP, Seed, TextReader
-from wordgen.generation.scoring import Progress, Score, score
+from wordgen.generation.scoring import Score, score
 from wordgen.generation.settings import GenerationSettings, ScoringSettings, completed
 from wordgen.generation.text_generator import TextGenerator
 from wordgen.generation.texts import Ended, NextWord, Text, WrittenToken
 from wordgen.generation.writing_session import WritingSession
 from wordgen.model.architecture import shown_layers
-from wordgen.model.bundle import Bundle, fingerprint
+from wordgen.model.bundle import Bundle, fingerprint, load_bundle
 from wordgen.music.keys import Interval
 from wordgen.settings import speaking_python
 from wordgen.text.marks import END_TOKEN, LINE_BREAK, OTHER_FORM
@@ -46,6 +46,11 @@ class TrainedModel:
         self._reader = TextReader(self._codec, bundle.text)
         self._generator = TextGenerator(bundle, lambda: self.copy_index)
         self._network = self._generator.network
+
+    @classmethod
+    def load(cls, folder: Path) -> "TrainedModel":
+        """Load the model in a folder."""
+        return cls(load_bundle(folder), folder)
 
     def __repr__(self) -> str:
         where = "" if self.folder is None else f" in {self.folder}"

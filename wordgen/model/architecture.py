@@ -157,8 +157,14 @@ class Architecture(Settings):
     @classmethod
     def of(cls, settings: NetworkSettings, vocabulary_size: int) -> "Architecture":
         embedding = settings.embedding or _widths(settings.units, settings.layers)[-1]
-        shape: dict[str, Any] = {name: getattr(settings, name) for name in _SHAPE}
-        return cls(vocabulary_size=vocabulary_size, **{**shape, "embedding": embedding})
+        return cls(
+            vocabulary_size=vocabulary_size,
+            embedding=embedding,
+            layers=settings.layers,
+            units=settings.units,
+            cell=settings.cell,
+            tied=settings.tied,
+        )
 
     @property
     def network(self) -> dict[str, Any]:

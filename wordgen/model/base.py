@@ -8,13 +8,12 @@ from collections import defaultdict
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wordgen.corpus.catalogue import bundled_data
-from wordgen.dataset.encoding import TextConfig
+from wordgen.dataset.dataset import TextConfig
 from wordgen.errors import BundleError, reason_of
 from wordgen.files import read_toml
 from wordgen.model.architecture import Architecture
@@ -81,7 +80,7 @@ class Base:
         except (OSError, ValueError, KeyError) as error:
             raise BundleError(f'{path} must have a line like read = "92 novels" ({reason_of(error)}).') from error
 
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> dict[str, object]:
         """Return the settings of a run that the base decides."""
         tunes = {"transpose": self.text.transpose} if self.text.passage == "tune" else {}
         return {

@@ -17,8 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wordgen.corpus.passages import passage_separator
-from wordgen.dataset.encoding import TextConfig
+from wordgen.dataset.dataset import TextConfig
 from wordgen.dataset.unknown_words import UnknownWords
 from wordgen.errors import BundleError, SettingError, reason_of
 from wordgen.files import make_folder, read_regular, regular_size, sealed, unsealed, write_whole
@@ -140,7 +139,7 @@ class Bundle:
 
     @property
     def codec(self) -> Codec:
-        return Codec(tokenizer_named(self.text.tokenizer), self.vocabulary, passage_separator(self.text.passage))
+        return Codec(tokenizer_named(self.text.tokenizer), self.vocabulary, self.text.separator)
 
 
 def is_bundle(folder: Path) -> bool:

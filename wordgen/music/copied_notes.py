@@ -1,17 +1,21 @@
-"""Find notes in a row that other music has, too, in any key, and say which note would complete such a copy.
+"""Find notes in a row that other music has, too, in any key: copies, and tunes that are nearly the same.
 
 Notes are compared by their lengths, and by the interval and the wait since the note before them. Rests of a tune do not
 count. In a piece with several notes at once, the notes are in the order of their onsets and from low to high.
+
+Two tunes are near duplicates if half of the sequences of 12 notes, or half of the bars, of the shorter one are in the
+other. Bars are compared by the distances of their notes from the tonic.
 """
 
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wordgen.music.piece import MelodyNote
+from wordgen.music.tune import Tune
 
 NOTES_OF_A_SEQUENCE = 12
 """The fewest notes in a row that count as copied."""
@@ -154,3 +158,111 @@ class KnownNotes:
         """Return the notes, in half steps, that complete a known sequence after `notes`."""
         known = (self._next.get(each, ()) for each in sequences(notes[-self._before :], self._before))
         return frozenset(notes[-1].pitch + interval for intervals in known for interval in intervals)
+
+
+_NEAR = 0.5
+_FEWEST_BARS = 4
+_FEWEST_SEQUENCES = 4
+_MOST_KEPT = 1_000_000
+_NEIGHBOURS = 4
+"""If many tunes share a sequence, each is compared with this many of the next ones."""
+
+
+def _bar_contents(tune: Tune) -> Iterator[int]:
+    """Yield the bars of two notes or more as hashes, which are the same in any key."""
+    tonic = 0 if tune.key is None else tune.key.tonic.half_steps
+    for bar in tune.bars:
+        sounding = [((note.pitches[0].half_steps - tonic) % 12, note.length) for note in bar.notes if note.pitches]
+        if len(sounding) > 1:
+            yield hash(tuple(sounding))
+
+
+Parts = tuple[frozenset[int], frozenset[int]]
+
+
+def parts_of(tune: Tune) -> Parts:
+    """Return what a tune is compared by: its sequences and its bars."""
+    return frozenset(sequences(tune.melody)), frozenset(_bar_contents(tune))
+
+
+def are_near(one: Parts, other: Parts) -> bool:
+    """Return whether two tunes are near duplicates."""
+    fewest = (_FEWEST_SEQUENCES, _FEWEST_BARS)
+    return any(
+        len(a & b) >= max(least, _NEAR * min(len(a), len(b))) for a, b, least in zip(one, other, fewest, strict=True)
+    )
+
+
+class Families:
+    """Takes tunes one by one, and finds families of near duplicates.
+
+    If there are very many tunes, only a part of their sequences is kept and compared.
+    """
+
+    def __init__(self) -> None:
+        self._kinds = (_Shared(_FEWEST_SEQUENCES), _Shared(_FEWEST_BARS))
+
+    def add(self, tune: Tune) -> None:
+        for kind, found in zip(self._kinds, parts_of(tune), strict=True):
+            kind.add(found)
+
+    def groups(self) -> list[int]:
+        """Return the number of each tune's family. Families are numbered from 0, in the order of their first tunes."""
+        first = list(range(self._kinds[0].tunes))
+        for kind in self._kinds:
+            for one, other in kind.near():
+                one, other = _root(first, one), _root(first, other)
+                first[max(one, other)] = min(one, other)
+        numbers: dict[int, int] = {}
+        return [numbers.setdefault(_root(first, tune), len(numbers)) for tune in range(len(first))]
+
+
+def _root(first: list[int], tune: int) -> int:
+    while first[tune] != tune:
+        first[tune] = first[first[tune]]
+        tune = first[tune]
+    return tune
+
+
+class _Shared:
+    """Holds hashes of parts of tunes, and finds the tunes that have many of them in common."""
+
+    def __init__(self, fewest: int) -> None:
+        self.tunes = 0
+        self._fewest = fewest
+        self._hashes: list[Hashes] = []
+        self._kept = 0
+        self._one_of = np.uint64(1)
+
+    def add(self, found: frozenset[int]) -> None:
+        hashes = np.fromiter((each & _MASK for each in found), np.uint64, len(found)) * _FACTOR
+        hashes ^= hashes >> _SHIFT
+        self._hashes.append(self._some(hashes))
+        self._kept += len(self._hashes[-1])
+        self.tunes += 1
+        while self._kept > _MOST_KEPT:
+            self._one_of *= np.uint64(2)
+            self._hashes = [self._some(hashes) for hashes in self._hashes]
+            self._kept = sum(map(len, self._hashes))
+
+    def _some(self, hashes: Hashes) -> Hashes:
+        return hashes[hashes % self._one_of == 0]
+
+    def near(self) -> Iterator[tuple[int, int]]:
+        """Yield the pairs of tunes of which one has half of the parts of the other."""
+        sizes = np.array([len(each) for each in self._hashes], np.int64)
+        if not sizes.sum():
+            return
+        hashes, tunes = np.concatenate(self._hashes), np.repeat(np.arange(self.tunes), sizes)
+        order = np.lexsort((tunes, hashes))
+        hashes, tunes = hashes[order], tunes[order]
+        pairs = [
+            tunes[:-away][same] * self.tunes + tunes[away:][same]
+            for away in range(1, min(_NEIGHBOURS, len(hashes) - 1) + 1)
+            for same in [hashes[:-away] == hashes[away:]]
+        ]
+        found, common = np.unique(np.concatenate([np.zeros(0, np.int64), *pairs]), return_counts=True)
+        ones, others = np.divmod(found, self.tunes)
+        smaller = np.minimum(sizes[ones], sizes[others])
+        near = (common >= _NEAR * smaller) & (common >= self._fewest / float(self._one_of))
+        yield from zip(ones[near].tolist(), others[near].tolist(), strict=True)

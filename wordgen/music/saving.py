@@ -30,7 +30,7 @@ FROM_TEXT: Mapping[str, Callable[[str], CheckedPiece]] = {
 }
 """For each tokenizer of music: the piece that a text of its models describes."""
 _LARGEST_TEXT = 1 << 21
-_ABC, _TEXT = ".abc", ".txt"
+_ABC, _SVG, _TEXT = ".abc", ".svg", ".txt"
 _LINE_END = re.compile(r"\r\n?|\n")
 _KEY_OF_ABC = re.compile(r"^K:", re.MULTILINE)
 
@@ -146,7 +146,7 @@ def beginning_in(path: Path, tokenizer: str) -> Beginning:
 
 
 def check_place(path: Path, *, abc: bool = True, text: bool = False) -> None:
-    """Raise SettingError or StorageError if no music can be saved under this name.
+    """Raise SettingError, StorageError or MissingPartError if no music can be saved under this name.
 
     `abc` allows .abc, for tunes in ABC. `text` allows .txt, for the text that models of notes learn.
     """
@@ -158,12 +158,16 @@ def check_place(path: Path, *, abc: bool = True, text: bool = False) -> None:
         raise StorageError(f"{path} already exists: choose another name, or move the file away.")
     if not path.absolute().parent.is_dir():
         raise StorageError(f"There is no folder {path.parent} for {path.name}: create it first.")
+    if path.suffix.lower() == _SVG:
+        from wordgen.music.musicxml import check_installed
+
+        check_installed()
 
 
 def save(music: CheckedPiece, path: Path) -> None:
     """Write a piece into a new file, in the format that its name says. The file appears when it is complete.
 
-    Raise SettingError or StorageError if it cannot be saved under this name.
+    Raise SettingError, StorageError or MissingPartError if it cannot be saved under this name.
     """
     check_place(path, abc=bool(music.abc), text=True)
     with whole_file(path, overwrite=False) as partial:
@@ -209,7 +213,7 @@ _WRITERS: Mapping[str, Callable[[CheckedPiece, Path], None]] = {
     **dict.fromkeys(MIDI_ENDINGS, lambda music, path: path.write_bytes(midi_bytes(music.piece))),
     ".wav": _save_wav,
     ".musicxml": _save_musicxml,
-    ".svg": _save_svg,
+    _SVG: _save_svg,
     _TEXT: _save_text,
 }
 """The writer for each ending of a file name."""

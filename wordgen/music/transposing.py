@@ -2,7 +2,7 @@
 
 Each note keeps its place in the scale. A note without an accidental has none in the new key, and a note that is half a
 step above its key is so in the new key, too. So nothing is lost. One thing changes for good: octaves are written in one
-way, so that `c,` becomes `C` (`normal_form`).
+way, so that `c,` becomes `C`.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -78,17 +78,6 @@ def moved_pieces(beginning: str, pieces: Sequence[str], interval: Interval) -> l
         return None
     rest = iter(written[len(beginning) :])
     return ["".join(islice(rest, len(piece))) for piece in pieces]
-
-
-def normal_form(text: str) -> str:
-    """Return a tune with its octaves written in the one way that transposing uses."""
-    return "\n".join("".join(map(_in_normal_form, lexed(line))) for line in text.split("\n"))
-
-
-def _in_normal_form(token: Token) -> str:
-    if token.kind == "grace":
-        return "{" + "".join(map(_in_normal_form, music(token.text[1:-1]))) + "}"
-    return written_note(*parse_note(token.text)) if token.kind == "note" else token.text
 
 
 class _Moving:

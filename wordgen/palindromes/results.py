@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from math import ceil, floor, isfinite
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from wordgen.errors import BundleError, in_a_sentence, reason_of
 from wordgen.files import read_regular, sealed, unsealed, write_whole
@@ -17,7 +17,7 @@ from wordgen.palindromes.settings import DIGITS, LearningSettings, StudyRun, Stu
 from wordgen.run.names import STUDY_RESULT
 from wordgen.sweep.results import Spread
 from wordgen.training.settings import parse_duration
-from wordgen.typed_json import from_json, to_json
+from wordgen.training.typed_json import from_json, to_json
 
 _LARGEST_RESULT = 2**27
 _SOLVED_AFTER = 5
@@ -221,7 +221,7 @@ class Averaged:
             notes.append(f"{len(reached)} of {len(ends)}: curriculum at {', '.join(map(str, reached))} digits")
         return "; ".join(notes)
 
-    def to_mapping(self) -> dict[str, Any]:
+    def to_mapping(self) -> dict[str, object]:
         return {
             "length": self.length,
             "cell": self.cell,

@@ -5,10 +5,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import astuple, fields
 from math import isfinite
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from wordgen.errors import BundleError
 from wordgen.files import make_folder
@@ -147,8 +145,7 @@ class PalindromeRun:
         )
 
     def _gradient_norms(self) -> list[float]:
-        norms: NDArray[Any] = self._trainer.gradient_norms(self._valid[:WITH_GRADIENTS])
-        return norms.tolist()
+        return self._trainer.gradient_norms(self._valid[:WITH_GRADIENTS]).tolist()
 
 
 def _point(row: Sequence[float]) -> Point:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from math import ceil
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 from wordgen.corpus.catalogue import SPLITS
 from wordgen.errors import BundleError, SettingError
@@ -33,7 +33,7 @@ from wordgen.training.checkpoint import Checkpoints
 from wordgen.training.memory import Memory, physical_memory
 from wordgen.training.settings import TrainingSettings
 from wordgen.training.stopping import StopRequest, stop_on_signals
-from wordgen.typed_json import to_json
+from wordgen.training.typed_json import to_json
 
 _LOOK_AFTER = 0.1
 _LARGEST_SETTINGS = 2**16
@@ -325,7 +325,7 @@ class _Work:
         self.watcher.ended(row)
 
 
-def as_mapping(settings: StudySettings, results: Sequence[RunResult], summary: str) -> dict[str, Any]:
+def as_mapping(settings: StudySettings, results: Sequence[RunResult], summary: str) -> dict[str, object]:
     """Return the content of results.json."""
     return {
         "study": "palindromes",

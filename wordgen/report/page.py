@@ -6,13 +6,12 @@ from dataclasses import Field, fields
 from functools import cache
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from wordgen.evaluation import figures
-from wordgen.evaluation.figures import OFF
+from wordgen.evaluation.figures import OFF, shown_duration
 from wordgen.evaluation.measurement import Figures, Measurement
 from wordgen.evaluation.measures import Loss
 from wordgen.files import write_whole
@@ -25,8 +24,7 @@ from wordgen.run.names import SAVED_MODELS, models_folder, name_of
 from wordgen.run.record import DIVERGED, STOPPED, RunRecord, load_record
 from wordgen.settings import flag_name
 from wordgen.text.tokenizers import OF_MUSIC
-from wordgen.training.observers import Observer
-from wordgen.training.reports import EpochReport, Sample, SampleReport, shown_duration
+from wordgen.training.reports import EpochReport, Observer, Sample, SampleReport
 
 PAGE = "report.html"
 _NO_TEXT = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
@@ -41,7 +39,7 @@ _MODES = {
     "sample": "Sampled: each token is drawn by its probability",
 }
 _SETS = {"train": "training", "valid": "validation"}
-Context = dict[str, Any]
+Context = dict[str, object]
 
 
 class ReportPage(Observer):
@@ -389,10 +387,11 @@ def _of_the_text(record: RunRecord) -> Iterator[tuple[str, str]]:
     yield "vocabulary", f"{known:,} of {dataset.types:,} different tokens, which are {covered:.1%} of the training text"
 
 
-def _network(a: Architecture) -> str:
-    layers = f"{figures.many(a.layers, 'layer')} of {shown_units(a.units)} {_CELLS[a.cell]} units"
-    output = f"{'tied' if a.tied else 'free'} output"
-    return f"{layers}, word vectors of {a.embedding:,}, {output}, {figures.many(a.parameters, 'parameter')}."
+def _network(shape: Architecture) -> str:
+    layers = f"{figures.many(shape.layers, 'layer')} of {shown_units(shape.units)} {_CELLS[shape.cell]} units"
+    output = f"{'tied' if shape.tied else 'free'} output"
+    parameters = figures.many(shape.parameters, "parameter")
+    return f"{layers}, word vectors of {shape.embedding:,}, {output}, {parameters}."
 
 
 def _settings(record: RunRecord) -> Context:

@@ -1,10 +1,10 @@
 """The commands that wordgen suggests or records. They are quoted for a shell, so that a user can copy them."""
 
 import shlex
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, fields, replace
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from wordgen.corpus.settings import CorpusSettings
 from wordgen.evaluation.settings import EvaluationSettings
@@ -105,20 +105,10 @@ def evaluating_command(model: str, **asked: int | bool | None) -> str:
     return _command("evaluate", *(flag_words("--model", model) if model.startswith("-") else [model]), *flags)
 
 
-def listing_command(sweep: str) -> str:
-    return _command("runs", "list", *_named(sweep))
-
-
-def showing_command(run: str) -> str:
-    return _command("runs", "show", *_named(run))
-
-
-def comparing_command(runs: Iterable[str]) -> str:
-    return _command("runs", "compare", *_named(*runs))
-
-
-def removing_command(run: str) -> str:
-    return _command("runs", "rm", *_named(run))
+def runs_command(action: Literal["list", "show", "compare", "rm"], *names: str) -> str:
+    """Return the command that does something with the runs or sweeps of these names."""
+    dashes = ["--"] if any(name.startswith("-") for name in names) else []  # or a name is taken for a flag
+    return _command("runs", action, *dashes, *names)
 
 
 def flag_words(flag: str, value: object) -> list[str]:
@@ -130,11 +120,6 @@ def flag_words(flag: str, value: object) -> list[str]:
     if any(each.startswith("-") for each in values):
         return [f"{flag}={each}" for each in values]
     return [flag, *values]
-
-
-def _named(*names: str) -> list[str]:
-    """Return arguments that have no flag, with `--` before them if one of them begins with a dash."""
-    return ["--", *names] if any(name.startswith("-") for name in names) else list(names)
 
 
 def _command(verb: str, *words: str) -> str:

@@ -202,7 +202,7 @@ def settings_of(given: Mapping[str, object], fetching: Fetching = lambda file, d
     """Return all settings of a run: the given ones, then those of the recipe, then the defaults.
 
     The run begins from a base that fits, unless `init_from` names another model or `from_scratch` is given. If no
-    recipe is given, a run that begins from a model uses the recipe `head-start`. Any other run uses `auto`, unless a
+    recipe is given, a run that begins from a model uses the recipe `head-start`. All other runs use `auto`, unless a
     given setting already chooses a network or a way to train.
     """
     given = {name: _as_setting(value) for name, value in given.items()}

@@ -9,8 +9,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wordgen.dataset.encoding import TextConfig
-from wordgen.dataset.ids import SplitStatistics
+from wordgen.dataset.dataset import SplitStatistics, TextConfig
 from wordgen.errors import CorpusError, SettingError
 from wordgen.evaluation.figures import shown_perplexity
 from wordgen.evaluation.measurement import PARTS, Measurement, Mixture, Novelty, WhileLearning, WithCache

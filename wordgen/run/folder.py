@@ -10,9 +10,8 @@ from pathlib import Path
 
 from wordgen.errors import BundleError, SettingError, StorageError, WordgenError, WorkerLostError, reason_of
 from wordgen.files import as_storage_error, is_unfinished, make_folder
-from wordgen.generation.trained import TrainedModel
 from wordgen.model.base import Base, shipped_bases
-from wordgen.model.bundle import CONFIG, UNKNOWN_WORDS, VOCABULARY, WEIGHTS, is_bundle, load_bundle
+from wordgen.model.bundle import CONFIG, UNKNOWN_WORDS, VOCABULARY, WEIGHTS, is_bundle
 from wordgen.run.commands import first_training
 from wordgen.run.lock import (
     LOCK,
@@ -293,12 +292,6 @@ def find_run(run: str | None = None) -> Path:
         existing = ", ".join(sorted(names)) or "none"
         raise BundleError(f"There is no run '{run[:100]}' to resume. Existing runs: {existing}.")
     return models_folder() / name
-
-
-def load(model: str | Path | None = None) -> TrainedModel:
-    """Load a trained model from its folder, or by the name of its run. The default is the newest model."""
-    folder = find_model(model)
-    return TrainedModel(load_bundle(folder), folder)
 
 
 def trained_models() -> list[Path]:

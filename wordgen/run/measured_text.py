@@ -17,8 +17,8 @@ from wordgen.corpus.corpus import Corpus
 from wordgen.corpus.finding import corpus_of, open_corpus
 from wordgen.corpus.layout import Layout, otherwise_in_words
 from wordgen.corpus.settings import ReadingSettings
-from wordgen.dataset.encoding import Dataset, encode_other, fingerprint, prepare
-from wordgen.dataset.ids import SplitStatistics
+from wordgen.dataset.dataset import Dataset, SplitStatistics
+from wordgen.dataset.encoding import encode_other, fingerprint, prepare
 from wordgen.dataset.splits import passages_by_split
 from wordgen.errors import BundleError, CorpusError
 from wordgen.evaluation.measurement import PARTS, Part

@@ -8,7 +8,8 @@ from pathlib import Path
 from wordgen.corpus.catalogue import bundled_data, user_data
 from wordgen.corpus.corpus import Corpus
 from wordgen.dataset.batches import Batches
-from wordgen.dataset.encoding import Dataset, prepare
+from wordgen.dataset.dataset import Dataset
+from wordgen.dataset.encoding import prepare
 from wordgen.errors import SettingError
 from wordgen.model.architecture import Architecture, NetworkSettings
 from wordgen.model.base import Base
@@ -19,8 +20,8 @@ from wordgen.run.names import name_of
 from wordgen.run.settings import TrainSettings
 from wordgen.text.settings import TextSettings
 from wordgen.training.memory import free_memory, gpu_memory, physical_memory
-from wordgen.training.observers import Observer
 from wordgen.training.plan import DatasetRecord, Plan, PreparedRun, TextRecord
+from wordgen.training.reports import Observer
 from wordgen.training.settings import DeviceSettings, TrainingSettings
 from wordgen.training.stopping import StopRequest
 

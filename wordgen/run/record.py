@@ -22,13 +22,12 @@ from wordgen.model.bundle import HeadStart
 from wordgen.run.names import EVALUATION, REPORT
 from wordgen.run.settings import TrainSettings
 from wordgen.text.tokenizers import OF_MUSIC
-from wordgen.training.observers import Observer
 from wordgen.training.plan import DatasetRecord, Plan, TextRecord
-from wordgen.training.reports import Begun, Ending, EpochReport, SampleReport, best_of, in_order
-from wordgen.typed_json import from_json, to_json
+from wordgen.training.reports import Begun, Ending, EpochReport, Observer, SampleReport, best_of, in_order
+from wordgen.training.typed_json import from_json, to_json
 
 DIVERGED, STOPPED = "diverged", "stopped"
-"""Two values of `RunRecord.ended` that programs check. Any other value is a reason in words."""
+"""Two values of `RunRecord.ended` that programs check. All other values are reasons in words."""
 _FORMAT = 7
 _LARGEST = 2**28
 _UNREADABLE = (OSError, ValueError, KeyError, TypeError, RecursionError, SettingError)

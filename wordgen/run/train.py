@@ -21,7 +21,7 @@ from wordgen import __version__
 from wordgen.corpus.corpus import Corpus
 from wordgen.corpus.finding import open_corpus
 from wordgen.corpus.settings import ReadingSettings
-from wordgen.dataset.encoding import Dataset
+from wordgen.dataset.dataset import Dataset
 from wordgen.errors import CorpusError, DivergedError, WordgenError
 from wordgen.evaluation.figures import perplexity_in_words, shown_perplexity
 from wordgen.evaluation.measures import unigram_loss
@@ -36,9 +36,8 @@ from wordgen.run.prepare import prepare_run
 from wordgen.run.record import RecordWriter, RunRecord, Versions, load_record, record_of, resumed_record
 from wordgen.run.settings import AGREED_BY_WORKERS, TrainSettings, compared_settings, resumed_settings
 from wordgen.training.checkpoint import Checkpoints, Position
-from wordgen.training.observers import Observer, Observers
 from wordgen.training.plan import Plan, PreparedRun
-from wordgen.training.reports import Ending, EpochReport, Outcome, Speed, in_order
+from wordgen.training.reports import Ending, EpochReport, Observer, Observers, Outcome, Speed, in_order
 from wordgen.training.schedule import Schedule
 from wordgen.training.screen import html_table
 from wordgen.training.settings import DeviceSettings

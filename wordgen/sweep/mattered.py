@@ -7,7 +7,6 @@ from wordgen.evaluation import figures
 from wordgen.evaluation.verdict import still_falling
 from wordgen.sweep.effects import Chance, Difference, Effects, Interplay
 from wordgen.sweep.results import NetworkResult
-from wordgen.training.reports import shown_duration
 
 
 def what_mattered(results: Sequence[NetworkResult], effects: Effects) -> str:
@@ -106,7 +105,7 @@ def _comparison(difference: Difference) -> str:
     how_much = f"{_percent(difference.share)}{off}{average}"
     if not difference.confounded:
         return f"{values} lowers validation perplexity by {how_much}"
-    seconds, against = shown_duration(lower.seconds), shown_duration(higher.seconds)
+    seconds, against = figures.shown_duration(lower.seconds), figures.shown_duration(higher.seconds)
     time = "" if seconds == against else f" and {seconds} instead of {against}"
     return (
         f"with {values}, validation perplexity is lower by {how_much}, but there are also {lower.steps:,.0f} steps "

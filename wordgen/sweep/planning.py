@@ -19,8 +19,8 @@ from wordgen.run.names import LOGS, PALINDROMES, is_run, is_run_name, models_fol
 from wordgen.run.settings import NO_RECIPE, NOT_IN_SWEEPS, TrainSettings, decides
 from wordgen.run.train import plan_run
 from wordgen.training.memory import gpu_is_here, physical_memory
-from wordgen.training.observers import Observer, Observers
 from wordgen.training.plan import Plan
+from wordgen.training.reports import Observer, Observers
 
 _MOST_RUNS = 500
 _MOST_SEEDS = 50

@@ -23,7 +23,7 @@ from wordgen.files import read_json, read_regular, remove_unfinished, whole_fold
 from wordgen.model.bundle import Weights
 from wordgen.training.reports import EpochReport, Outcome
 from wordgen.training.settings import CheckpointClock
-from wordgen.typed_json import from_json, to_json
+from wordgen.training.typed_json import from_json, to_json
 
 FOLDER = "checkpoints"
 _ARRAYS, _POSITION = "state.safetensors", "position.json"

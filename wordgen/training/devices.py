@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import tensorflow as tf
 
@@ -118,7 +118,7 @@ def describe(replicas: Replicas) -> str:
 
 
 @cache
-def _mirrored(devices: tuple[str, ...]) -> Any:
+def _mirrored(devices: tuple[str, ...]) -> tf.distribute.Strategy:
     """Return the strategy for these devices. It is made once per process, because several disturb each other."""
     return tf.distribute.MirroredStrategy(list(devices))
 
@@ -180,7 +180,7 @@ os.kill(int(sys.argv[1]), getattr(signal, "SIGKILL", signal.SIGTERM))
 """
 
 
-def _cluster(place: Place) -> Any:
+def _cluster(place: Place) -> tf.distribute.cluster_resolver.ClusterResolver:
     resolvers = tf.distribute.cluster_resolver
     if place.source == "TF_CONFIG":
         return resolvers.TFConfigClusterResolver()

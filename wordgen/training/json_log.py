@@ -7,9 +7,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from wordgen.training.observers import Observer
 from wordgen.training.plan import Plan, plan_in_words
-from wordgen.training.reports import Begun, Ending, EpochReport, SampleReport, Speed, StepReport
+from wordgen.training.reports import Begun, Ending, EpochReport, Observer, SampleReport, Speed, StepReport
 
 _SECONDS_BETWEEN_STEPS = 1
 

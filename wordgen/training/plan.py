@@ -6,8 +6,7 @@ from pathlib import Path
 
 from wordgen.corpus.catalogue import LineBreaks, PassageKind, Split
 from wordgen.dataset.batches import Batches
-from wordgen.dataset.encoding import Dataset, TextConfig
-from wordgen.dataset.ids import SplitStatistics
+from wordgen.dataset.dataset import Dataset, SplitStatistics, TextConfig
 from wordgen.errors import in_a_sentence
 from wordgen.model.architecture import Architecture, shown_layers
 from wordgen.model.base import Base
@@ -106,7 +105,7 @@ def plan_in_words(plan: Plan) -> Iterator[tuple[str, str]]:
     The subject is an empty string if it is the same as in the previous line.
     """
     train, valid, test = (plan.dataset.splits[split] for split in ("train", "valid", "test"))
-    a, s = plan.architecture, plan.settings
+    shape = plan.architecture
     text = plan.text
     breaks = " with line breaks" if text.line_breaks == "kept" and text.passage != "line" else ""
     yield "corpus", f"{text.corpus}: {text.source}"
@@ -121,24 +120,30 @@ def plan_in_words(plan: Plan) -> Iterator[tuple[str, str]]:
         yield "recipe", plan.recipe
         yield "", "--recipe none uses the plain defaults; other flags change single settings of the recipe"
     yield "tokens", f"{train.tokens:,} for training, {valid.tokens:,} for validation, {test.tokens:,} for the test"
-    words = f"{a.vocabulary_size - plan.dataset.special_tokens:,} of {plan.dataset.types:,} different tokens"
+    words = f"{shape.vocabulary_size - plan.dataset.special_tokens:,} of {plan.dataset.types:,} different tokens"
     yield "vocabulary", f"{words}, covering {1 - train.unknown_share:.1%} of the training text"
     shares = f"train {train.unknown_share:.1%}, valid {valid.unknown_share:.1%}, test {test.unknown_share:.1%}"
     yield "spelled out" if train.spelled else "UNKNOWN share", shares
-    output = "output weights tied to the word vectors" if a.tied else "separate output weights"
-    yield "network", f"{shown_layers(a)}, {output}, {a.parameters:,} parameters"
+    output = "output weights tied to the word vectors" if shape.tied else "separate output weights"
+    yield "network", f"{shown_layers(shape)}, {output}, {shape.parameters:,} parameters"
     yield "memory", f"about {plan.memory.all / 2**30:.1f} GiB"
-    length = f"at most {s.epochs} epochs" if s.time_budget is None else f"for {s.time_budget}"
-    rate = f"{s.optimizer} with learning rate {s.first_learning_rate:g}"
-    rate += "" if s.schedule == "constant" else f", {s.schedule} schedule"
-    rate += "" if s.layer_decay == 1 else f", {s.layer_decay:g} times as large in each lower layer"
-    steps = f"{plan.steps_per_epoch:,} steps of {s.batch_size} x {s.seq_len} tokens per epoch, {length}, {rate}"
-    yield "training", ", ".join([steps, *_against_overfitting(s)])
-    if by_step := list(_by_step(s)):
+    yield from _training_in_words(plan)
+
+
+def _training_in_words(plan: Plan) -> Iterator[tuple[str, str]]:
+    """Yield the lines of the plan about the training."""
+    settings = plan.settings
+    length = f"at most {settings.epochs} epochs" if settings.time_budget is None else f"for {settings.time_budget}"
+    rate = f"{settings.optimizer} with learning rate {settings.first_learning_rate:g}"
+    rate += "" if settings.schedule == "constant" else f", {settings.schedule} schedule"
+    rate += "" if settings.layer_decay == 1 else f", {settings.layer_decay:g} times as large in each lower layer"
+    steps = f"{plan.steps_per_epoch:,} steps of {settings.batch_size} x {settings.seq_len} tokens per epoch"
+    yield "training", ", ".join([steps, length, rate, *_against_overfitting(settings)])
+    if by_step := list(_by_step(settings)):
         yield "", f"{in_a_sentence(by_step)}, and after each epoch"
-    if s.sampled_output is not None and s.sampled_output < a.vocabulary_size:
+    if settings.sampled_output is not None and settings.sampled_output < plan.architecture.vocabulary_size:
         estimate = "so training perplexity is an estimate"
-        yield "", f"each step uses only {s.sampled_output:,} tokens of the vocabulary, {estimate}"
+        yield "", f"each step uses only {settings.sampled_output:,} tokens of the vocabulary, {estimate}"
 
 
 def _by_step(settings: TrainingSettings) -> Iterator[str]:

@@ -16,15 +16,14 @@ from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
-from wordgen.evaluation.figures import perplexity_in_words, shown_perplexity
+from wordgen.evaluation.figures import perplexity_in_words, shown_duration, shown_perplexity
 from wordgen.files import shown_size
 from wordgen.generation.settings import WHOLE_PIECE
 from wordgen.settings import flag_name
 from wordgen.text.tokenizers import OF_MUSIC
 from wordgen.training.memory import peak_memory
-from wordgen.training.observers import Observer
 from wordgen.training.plan import Plan, plan_in_words
-from wordgen.training.reports import Begun, Ending, EpochReport, SampleReport, Speed, StepReport, shown_duration
+from wordgen.training.reports import Begun, Ending, EpochReport, Observer, SampleReport, Speed, StepReport
 from wordgen.training.screen import LiveDisplay, LiveStatus, NotebookLive, TransferDisplay, bytes_bar, tokens_bar
 
 _SECONDS_BETWEEN_LINES = 10

@@ -28,8 +28,8 @@ from rich.table import Table
 from rich.text import Text
 
 from wordgen.errors import plain
-from wordgen.evaluation.figures import shown_perplexity
-from wordgen.training.reports import Begun, EpochReport, SampleReport, StepReport, best_of, in_order, shown_duration
+from wordgen.evaluation.figures import shown_duration, shown_perplexity
+from wordgen.training.reports import Begun, EpochReport, SampleReport, StepReport, best_of, in_order
 
 
 class Screen(Console):

@@ -9,15 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wordgen.corpus.catalogue import Split
-from wordgen.dataset.encoding import Dataset
-from wordgen.evaluation.figures import shown_perplexity
+from wordgen.dataset.dataset import Dataset
+from wordgen.evaluation.figures import shown_duration, shown_perplexity
 from wordgen.evaluation.measurement import Measurement
 from wordgen.evaluation.measures import Loss, predicted_tokens
 from wordgen.files import write_whole
 from wordgen.model.bundle import Bundle, Weights
-from wordgen.training.observers import Observer
 from wordgen.training.plan import Plan, plan_in_words
-from wordgen.training.reports import Begun, Ending, EpochReport, Sample, SampleReport, StepReport, shown_duration
+from wordgen.training.reports import Begun, Ending, EpochReport, Observer, Sample, SampleReport, StepReport
 
 if TYPE_CHECKING:  # TensorBoard takes long to import
     from wordgen.training.event_file import EventFile, HParam

@@ -92,8 +92,8 @@ class RefusedError(WordgenError):
 def answer_of(error: WordgenError) -> tuple[int, dict[str, str], dict[str, str]]:
     """Return the HTTP status, the JSON content and the headers of the response to an error.
 
-    A SettingError is a fault of the request (422). Any other error that is not a RefusedError is a fault of the server
-    or of its files (500), and no other request would help.
+    A SettingError is a fault of the request (422). All errors but this one and RefusedError are faults of the server or
+    of its files (500), and no other request would help.
     """
     status, headers = 422 if isinstance(error, SettingError) else 500, {}
     if isinstance(error, RefusedError):

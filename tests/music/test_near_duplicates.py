@@ -4,8 +4,7 @@ import random
 
 from tests.helpers.tunes import TUNE
 from wordgen.music.abc_parsing import parse_tune
-from wordgen.music.copied_notes import sequences
-from wordgen.music.likeness import Families, are_near, parts_of
+from wordgen.music.copied_notes import Families, are_near, parts_of, sequences
 from wordgen.music.transposing import COPIES, copy_of
 
 

@@ -43,8 +43,6 @@ def from_json(kind: type[Kind], value: object, where: str = "it") -> Kind:
 def _of_kind(kind: Any, value: object, where: str) -> Any:
     """Do the same as `from_json`, for all types that a field can have: unions, literals and tuples, too."""
     origin, parts = get_origin(kind), get_args(kind)
-    if kind is Any:
-        return value
     if origin in (Union, UnionType):
         return _one_of(parts, value, where)
     if origin is Literal:

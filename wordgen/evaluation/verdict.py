@@ -51,7 +51,7 @@ class Curves:
     units: int | tuple[int, ...]
     learning_rate: float
     rate_stays: bool = True
-    """Whether the learning rate was constant. If the learning rate falls, every run levels off at its end."""
+    """Whether the learning rate did not fall. If the learning rate falls, every run levels off at its end."""
     has_base: bool = False
     """Whether the run began from another model. Then its network cannot have another size."""
     diverged: bool = False

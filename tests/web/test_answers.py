@@ -212,6 +212,25 @@ def test_who_mixes_first_is_told_that_the_ngrams_are_counted_and_stops_without_s
     assert len(counts) == 1
 
 
+def test_a_count_of_ngrams_that_failed_is_begun_again(store: ModelStore, monkeypatch: pytest.MonkeyPatch):
+    counts = []
+
+    class OftenTooLarge(NgramModel):
+        def __init__(self, *given: Any) -> None:
+            counts.append(given)
+            if len(counts) < 3:
+                raise MemoryError
+            super().__init__(*given)
+
+    monkeypatch.setattr(text_generator, "NgramModel", OftenTooLarge)
+    asked = NextWordsRequest(model="spells", mix=0.2)
+    for _ in range(2):
+        with pytest.raises(MemoryError):
+            next(answers.next_words(store, asked, lambda: None))
+    assert next(answers.next_words(store, asked, lambda: None))["words"]
+    assert len(counts) == 3
+
+
 def test_the_examples_are_words_of_the_model_and_always_the_same(playground: Playground):
     first, again = (playground.ask("GET", "/api/models/lyrics").content for _ in range(2))
     assert first == again

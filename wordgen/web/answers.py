@@ -168,11 +168,15 @@ def _counted(model: TrainedModel, mix: float, check: Check) -> Iterator[Event]:
 
     They are counted once for all requests. Counting goes on if a request does not wait for its end.
     """
-    if mix and not (counting := model.counting()).done():
+    if not mix:
+        return
+    counting = model.counting()
+    if not counting.done():
         yield {"event": "wait", "reason": "The n-grams of the training text are counted first, because of mix."}
         while not counting.done():
             check()
             wait([counting], _SECONDS_BETWEEN_CHECKS)
+    counting.result()  # raises the error if counting has failed
 
 
 def whole_text(events: Sequence[Event]) -> Event:

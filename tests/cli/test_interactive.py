@@ -1,5 +1,6 @@
 """The prompt: what it answers, and one real terminal with a real process in it."""
 
+import io
 import os
 import pty
 import re
@@ -16,7 +17,7 @@ from rich.cells import cell_len
 from tests.helpers.commands import command_environment
 from tests.helpers.terminal import read_until
 from wordgen.api import load
-from wordgen.cli.interactive import Conversation
+from wordgen.cli.interactive import Conversation, converse
 from wordgen.cli.output import WordWrap
 from wordgen.generation.settings import GenerationSettings
 from wordgen.generation.trained import TrainedModel
@@ -230,6 +231,16 @@ def test_bytes_that_are_no_text_do_not_end_the_talk(trained_room: Path, tmp_path
     )
     assert b"Added to" in ended.stdout
     assert (tmp_path / "kept.txt").read_text(encoding="utf-8").startswith("The ")
+
+
+def test_ngrams_are_counted_while_the_user_types_the_first_prompt(
+    model: TrainedModel, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    counted: list[TrainedModel] = []
+    monkeypatch.setattr(TrainedModel, "counting", lambda model: counted.append(model))
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    assert converse(model, "small", GenerationSettings(mix=0.2)) == 0
+    assert counted == [model]
 
 
 def test_through_a_pipe(trained_room: Path):

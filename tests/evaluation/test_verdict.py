@@ -169,14 +169,21 @@ def test_a_network_that_has_a_base_keeps_its_size():
     several = [
         found([200, 100, 60, 40, 30], [180, 110, 90, 95, 99], has_base=True),
         found([200, 100, 60, 40], [180, 90, 95, 99], dropout=0.5, has_base=True),
-        found([200, 150, 141, 140.9], [180, 145, 140, 140.1], dropout=0, has_base=True),
         found([90, 64, 63.9], [88, 79, 78.99], has_base=True),
         found([90, 80, 75], [88, 79, 78.8], rate_stays=False, has_base=True),
     ]
-    assert [each.fit for each in several] == ["overfitted", "overfitted", "underfitted", "levelled off", "levelled off"]
-    assert [each.changes for each in several] == [{"dropout": 0.4}, {}, {}, {}, {}]
+    assert [each.fit for each in several] == ["overfitted", "overfitted", "levelled off", "levelled off"]
+    assert [each.changes for each in several] == [{"dropout": 0.4}, {}, {}, {}]
     assert several[0].advice == "more dropout (0.4 instead of 0.3) or more text"
     assert {each.advice for each in several[1:]} == {"more text"}
+
+
+def test_an_underfitted_network_that_has_a_base_can_only_get_less_dropout():
+    """More text does not help a network that does not learn what it has."""
+    train, valid = [200, 150, 141, 140.9], [180, 145, 140, 140.1]
+    less = found(train, valid, has_base=True)
+    assert (less.fit, less.advice) == ("underfitted", "less dropout (0.15 instead of 0.3)")
+    assert finding(curves(train, valid, dropout=0, has_base=True)) is None
 
 
 @pytest.mark.parametrize("rate_stays", [True, False])

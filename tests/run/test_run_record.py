@@ -289,3 +289,12 @@ def test_an_epoch_that_was_cut_short_is_replaced(tmp_path: Path):
     assert writer.record.best == cut_short
     writer.epoch_ended(made_epoch(1, 8.0, best=True))
     assert [each.step for each in writer.record.epochs] == [10]
+
+
+def test_the_curves_of_a_plateau_schedule_that_never_lowered_the_rate_are_read_as_at_a_constant_rate():
+    epochs = tuple(made_epoch(number, valid, best=True) for number, valid in enumerate((90, 60, 50, 49.2), start=1))
+    record = made_record(settings={"schedule": "plateau"}, epochs=epochs, best_epoch=4)
+    assert record.verdict is not None
+    assert "was still improving in its last epoch" in record.verdict
+    slower = made_record(settings={"schedule": "cosine"}, epochs=epochs, best_epoch=4)
+    assert "improving" not in (slower.verdict or "")

@@ -184,6 +184,17 @@ def test_runs_that_may_have_needed_more_epochs_are_counted():
     assert "still falling" not in what_mattered(networks, effects_of(sweep, networks))
 
 
+def test_where_the_rate_falls_a_perplexity_that_falls_at_the_end_is_no_warning():
+    curve = (60.0, 41.8, 39.3, 38.5)
+    network = result(Network("rnn", {"cell": "rnn"}), [38.5], list(curve))
+    (run,) = network.runs
+    sweep = Sweep("cells", "", {}, (network.network,), (1,))
+    for rate_stays in (True, False):
+        figures = replace(run.figures, valid=curve, at_last_epoch=True, rate_stays=rate_stays)
+        ended = [replace(network, runs=(replace(run, figures=figures),))]
+        assert ("still falling" in what_mattered(ended, effects_of(sweep, ended))) is rate_stays
+
+
 def test_where_nothing_has_ended_nothing_is_said():
     assert sentence(("cell",), {("rnn",): [None], ("lstm",): [None]}).startswith("No run has finished yet")
 

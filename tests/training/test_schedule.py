@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from wordgen.errors import SettingError
 from wordgen.training.checkpoint import Position
 from wordgen.training.reports import EpochReport
-from wordgen.training.schedule import Schedule
+from wordgen.training.schedule import Schedule, rate_stayed
 from wordgen.training.settings import TrainingSettings
 
 
@@ -62,6 +62,29 @@ def test_cosine_warms_up_by_itself_but_not_for_most_of_a_short_run():
 
 def test_a_warm_up_goes_with_every_schedule():
     assert rates(4, warm_up=4) == [0.25, 0.5, 0.75, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("schedule", "best", "expected"),
+    [
+        ("constant", [True, False, False], True),
+        ("cosine", [True, True, True], False),
+        ("plateau", [True, True, True], True),
+        ("plateau", [True, True, False], True),  # the rate falls only after the last epoch
+        ("plateau", [True, False, True], False),
+        ("exponential", [True, True], True),
+        ("exponential", [True, True, True], False),
+        ("plateau", [], False),
+        ("constant", [], True),
+    ],
+)
+def test_a_rate_stayed_if_no_epoch_had_a_lower_one(schedule: Any, best: list[bool], expected: bool):
+    reports = [
+        EpochReport(n, 10 * n, train_perplexity=9.0, valid_perplexity=9.0, best=each, seconds=1.0)
+        for n, each in enumerate(best, start=1)
+    ]
+    settings = TrainingSettings(schedule=schedule, decay_after=2, warm_up=500 if schedule == "constant" else None)
+    assert rate_stayed(settings, 10, reports) is expected
 
 
 @pytest.mark.parametrize("text", ["20", "m", "0s", "-5m", "nanh", "infm", "20 minutes"])

@@ -23,7 +23,9 @@ from wordgen.text.marks import UNKNOWN_TOKEN
 from wordgen.text.vocabulary import Vocabulary
 from wordgen.web import answers
 from wordgen.web.answers import ModelStore
+from wordgen.web.limits import RefusedError
 from wordgen.web.requests import NextWordsRequest, TextRequest
+from wordgen.web.work_queue import TimeUpError
 
 KNOWN_LINE = "The caster"
 
@@ -197,6 +199,12 @@ def test_who_mixes_first_is_told_that_the_ngrams_are_counted_and_stops_without_s
         if stopped:
             raise EnoughError
 
+    checks = iter([None])
+
+    def time_up() -> None:
+        if next(checks, "late"):
+            raise TimeUpError(60)
+
     mixed = TextRequest(model="spells", length=3, random_seed=1, mix=0.2)
     first, second = (answers.text(store, mixed, check) for _ in range(2))
     assert [next(each)["event"] for each in (first, second)] == ["wait", "wait"]
@@ -206,10 +214,31 @@ def test_who_mixes_first_is_told_that_the_ngrams_are_counted_and_stops_without_s
         with pytest.raises(EnoughError):
             next(each)
     stopped = False
+    with pytest.raises(RefusedError, match="are still being counted: try again in 5 seconds, or without mix"):
+        next(answers.next_words(store, NextWordsRequest(model="spells", mix=0.2), time_up))
     released.set()
     assert [each["event"] for each in second] == ["begin", "word", "word", "word", "copies", "end"]
     assert next(answers.text(store, mixed, check))["event"] == "begin"
     assert len(counts) == 1
+
+
+def test_a_count_of_ngrams_that_failed_is_begun_again(store: ModelStore, monkeypatch: pytest.MonkeyPatch):
+    counts = []
+
+    class OftenTooLarge(NgramModel):
+        def __init__(self, *given: Any) -> None:
+            counts.append(given)
+            if len(counts) < 3:
+                raise MemoryError
+            super().__init__(*given)
+
+    monkeypatch.setattr(text_generator, "NgramModel", OftenTooLarge)
+    asked = NextWordsRequest(model="spells", mix=0.2)
+    for _ in range(2):
+        with pytest.raises(MemoryError):
+            next(answers.next_words(store, asked, lambda: None))
+    assert next(answers.next_words(store, asked, lambda: None))["words"]
+    assert len(counts) == 3
 
 
 def test_the_examples_are_words_of_the_model_and_always_the_same(playground: Playground):

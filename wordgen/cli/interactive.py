@@ -269,6 +269,8 @@ def converse(
     """
     if settings.max_copy or settings.mix:
         model.check(settings)  # raises SettingError now if the copy index is missing
+    if settings.mix:
+        model.counting()  # it goes on while the user types
     show(f"Writing with {name}.\n")
     conversation = Conversation(model, settings, _printer(), co_writer=co_writer)
     conversation.begin(first)

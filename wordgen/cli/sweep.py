@@ -235,7 +235,6 @@ def table_of(rows: "Sequence[Row]", room: int) -> "Table":
 
 
 def _cells(row: "Row") -> tuple[str, ...]:
-
     progress = row.progress
     left = _left(row)
     return (

@@ -51,7 +51,7 @@ class Curves:
     units: int | tuple[int, ...]
     learning_rate: float
     rate_stays: bool = True
-    """Whether the learning rate was constant. If the learning rate falls, every run levels off at its end."""
+    """Whether the learning rate did not fall. If the learning rate falls, every run levels off at its end."""
     has_base: bool = False
     """Whether the run began from another model. Then its network cannot have another size."""
     diverged: bool = False
@@ -271,12 +271,13 @@ def _stood_still(train: Sequence[float], best: int) -> bool:
     return 1 - train[-1] / train[since] < _STOOD_STILL
 
 
-def _underfitted(curves: Curves, seen: str) -> Finding:
+def _underfitted(curves: Curves, seen: str) -> Finding | None:
+    """Return the advice for an underfitted network, or None if nothing can be changed."""
     if max(curves.dropout.values()) <= _A_LITTLE:
-        return Finding("underfitted", seen, *_larger(curves))
+        return None if curves.has_base else Finding("underfitted", seen, *_larger(curves))
     less = {name: round(rate / 2, 2) for name, rate in curves.dropout.items() if rate > _A_LITTLE}
-    otherwise, _ = _larger(curves)
-    return Finding("underfitted", seen, f"less {_changed(curves.dropout, less)} or {otherwise}", less)
+    larger_network = "" if curves.has_base else " or a larger network"
+    return Finding("underfitted", seen, f"less {_changed(curves.dropout, less)}{larger_network}", less)
 
 
 def _overfitted(curves: Curves, seen: str) -> Finding | None:

@@ -92,10 +92,12 @@ class TextGenerator:
     def counting(self) -> Future[NgramModel]:
         """Count the n-grams of the training text once, in a thread of its own, and return the future result.
 
-        Raise SettingError as `mix` does.
+        They are counted again if that has failed, for example because memory was short. Raise SettingError as `mix`
+        does.
         """
         with self._begins_counting:
-            if self._counting is None:
+            failed = self._counting is not None and self._counting.done() and self._counting.exception() is not None
+            if self._counting is None or failed:
                 self._counting = _in_background(self._counted, self._text_to_count())
             return self._counting
 

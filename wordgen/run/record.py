@@ -24,6 +24,7 @@ from wordgen.run.settings import TrainSettings
 from wordgen.text.tokenizers import OF_MUSIC
 from wordgen.training.plan import DatasetRecord, Plan, TextRecord
 from wordgen.training.reports import Begun, Ending, EpochReport, Observer, SampleReport, best_of, in_order
+from wordgen.training.schedule import rate_stayed
 from wordgen.training.typed_json import from_json, to_json
 
 DIVERGED, STOPPED = "diverged", "stopped"
@@ -143,6 +144,11 @@ class RunRecord:
         return {"cache": cache, "dynamic": found.while_learning is not None, **samples}
 
     @property
+    def rate_stayed(self) -> bool:
+        """Whether the learning rate did not fall in the epochs so far."""
+        return rate_stayed(self.settings, self.steps_per_epoch, self.epochs)
+
+    @property
     def curves(self) -> Curves:
         """The curves of all epochs. The last epoch may have been interrupted."""
         broken_off = bool(self.epochs) and not self.is_whole(self.epochs[-1])
@@ -154,7 +160,7 @@ class RunRecord:
             dropout=settings.acting(settings.layers),
             units=settings.units,
             learning_rate=settings.first_learning_rate,
-            rate_stays=settings.schedule == "constant",
+            rate_stays=self.rate_stayed,
             has_base=settings.init_from is not None,
             diverged=self.ended == DIVERGED,
             broken_off=broken_off,

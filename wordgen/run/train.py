@@ -38,7 +38,7 @@ from wordgen.run.settings import AGREED_BY_WORKERS, TrainSettings, compared_sett
 from wordgen.training.checkpoint import Checkpoints, Position
 from wordgen.training.plan import Plan, PreparedRun
 from wordgen.training.reports import Ending, EpochReport, Observer, Observers, Outcome, Speed, in_order
-from wordgen.training.schedule import Schedule
+from wordgen.training.schedule import Schedule, rate_stayed
 from wordgen.training.screen import html_table
 from wordgen.training.settings import DeviceSettings
 from wordgen.training.stopping import StopRequest, stop_on_signals
@@ -307,7 +307,7 @@ def _end(
         still_falling=still_falling(
             [each.valid_perplexity for each in outcome.epochs],
             broken_off=any(each.step < each.epoch * plan.steps_per_epoch for each in outcome.epochs[-1:]),
-            rate_stays=plan.settings.schedule == "constant",
+            rate_stays=rate_stayed(plan.settings, plan.steps_per_epoch, outcome.epochs),
         ),
         off=None if outcome.best is None else valid_loss(dataset, outcome.best.valid_perplexity, nats).off,
     )

@@ -57,7 +57,7 @@ def _unfinished(counted: Sequence[NetworkResult]) -> Iterator[str]:
     A comparison of these networks depends not only on how good they can become, but also on how fast they train.
     """
     runs = [each.figures for result in counted for each in result.counted]
-    falling = sum(each.at_last_epoch and still_falling(each.valid) for each in runs)
+    falling = sum(each.at_last_epoch and still_falling(each.valid, rate_stays=each.rate_stays) for each in runs)
     if falling:
         yield (
             f"In {falling} of {len(runs)} runs the perplexity was still falling in the last epoch: more epochs may "

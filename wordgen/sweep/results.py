@@ -42,6 +42,8 @@ class RunFigures:
     """Whether the run has completed its last planned epoch."""
     steps: int = 0
     """The number of steps up to the end of the last completed epoch."""
+    rate_stays: bool = True
+    """Whether the learning rate did not fall."""
 
 
 def figures_of(run: PlannedRun) -> RunFigures:
@@ -61,6 +63,7 @@ def figures_of(run: PlannedRun) -> RunFigures:
         seconds=record.learning_seconds,
         at_last_epoch=len(record.epochs) == run.settings.epochs,
         steps=record.epochs[-1].step if record.epochs else 0,
+        rate_stays=record.rate_stayed,
     )
 
 

@@ -83,3 +83,14 @@ class Schedule:
         if self.settings.warm_up is not None:
             return self.settings.warm_up
         return min(_WARM_UP, int(_MOST_OF_A_RUN * self.last_step)) if self.settings.schedule == "cosine" else 0
+
+
+def rate_stayed(settings: TrainingSettings, steps_per_epoch: int, epochs: Sequence[EpochReport]) -> bool:
+    """Return whether the learning rate did not fall in these epochs, the first of a run.
+
+    That is so also if the schedule would have lowered it only later, for example `plateau` if each epoch was better.
+    """
+    if not epochs:
+        return settings.schedule == "constant"
+    last = epochs[-1].step
+    return Schedule(settings, steps_per_epoch, last)._share(last, epochs[:-1]) == 1

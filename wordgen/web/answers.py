@@ -22,7 +22,7 @@ from wordgen.run.names import models_folder, models_in
 from wordgen.text.marks import END_TOKEN, UNKNOWN_TOKEN, byte_of
 from wordgen.text.tokenizers import OF_MUSIC
 from wordgen.text.vocabulary import START, UNKNOWN
-from wordgen.web.limits import MOST_MODELS_AT_HAND, RefusedError
+from wordgen.web.limits import MOST_MODELS_AT_HAND, SECONDS_TO_RETRY_AFTER, RefusedError
 from wordgen.web.requests import MusicRequest, NextWordsRequest, ScoreRequest, TextRequest
 from wordgen.web.work_queue import Check, Event, TimeUpError
 
@@ -168,11 +168,20 @@ def _counted(model: TrainedModel, mix: float, check: Check) -> Iterator[Event]:
 
     They are counted once for all requests. Counting goes on if a request does not wait for its end.
     """
-    if mix and not (counting := model.counting()).done():
+    if not mix:
+        return
+    counting = model.counting()
+    if not counting.done():
         yield {"event": "wait", "reason": "The n-grams of the training text are counted first, because of mix."}
         while not counting.done():
-            check()
+            try:
+                check()
+            except TimeUpError:
+                later = f"try again in {SECONDS_TO_RETRY_AFTER} seconds, or without mix"
+                sentence = f"The n-grams of the training text are still being counted: {later}."
+                raise RefusedError(503, sentence, SECONDS_TO_RETRY_AFTER) from None
             wait([counting], _SECONDS_BETWEEN_CHECKS)
+    counting.result()  # raises the error if counting has failed
 
 
 def whole_text(events: Sequence[Event]) -> Event:

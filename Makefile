@@ -1,4 +1,4 @@
-# make demo      install wordgen's requirements, train on a bundled text, and write with the model (about five minutes)
+# make demo      install wordgen's requirements, train on a bundled text, and write with the model (two to four minutes)
 # make test      install what the tests need, and run all tests
 # make check     run what CI runs: format, lint, types, import contracts, tests
 # make bench     compare the training speed with PyTorch and Keras (45 minutes at most; the machine should do nothing

@@ -57,7 +57,7 @@ def test_good_bars(music: str):
         ("G2|c8|d7|]", "repeat", "Bar 3 ends the tune with 7/8"),
         ("|:G2|c8|d8:|e8|]", "repeat", "Bar 1 has 2/8 where a part begins"),
         ("C8|D6:|", "repeat", "Bar 2 and bar 1"),
-        ("|:C8|D8|]", "repeat", "The repeat that begins with |: before bar 1 has no end: it needs a :| behind it."),
+        ("|:C8|D8|]", "repeat", "The repeat that begins with |: before bar 1 has no end: it needs a :| after it."),
         ("|:C8|:D8:|", "repeat", "begins with |: before bar 1 has no end"),
         ("C8:|:D8|]", "repeat", "begins with |: before bar 2 has no end"),
         ("C8|D8|:", "repeat", "begins with |: before bar 3 has no end"),

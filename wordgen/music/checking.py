@@ -51,7 +51,7 @@ def _open_repeats(bars: Sequence[Bar]) -> Iterator[Fault]:
 
 
 def _open_repeat(began: int) -> Fault:
-    return Fault("repeat", f"The repeat that begins with |: before bar {began} has no end: it needs a :| behind it.")
+    return Fault("repeat", f"The repeat that begins with |: before bar {began} has no end: it needs a :| after it.")
 
 
 def _wrong_bars(bars: Sequence[Bar]) -> Iterator[Fault]:

@@ -30,8 +30,8 @@ def losses_of(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
     The mask is 1 for counted targets and 0 for START. The cross entropy is 0 where the mask is 0.
     """
     counted = tf.cast(targets != START, tf.float32)
-    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=targets, logits=logits)
-    return losses * counted, counted
+    own = tf.gather(logits, targets, batch_dims=targets.shape.rank)
+    return (tf.reduce_logsumexp(logits, axis=-1) - own) * counted, counted
 
 
 def output_loss(
@@ -40,9 +40,7 @@ def output_loss(
     """Return the summed loss in nats, the number of counted targets, and the smoothed loss.
 
     The smoothed loss is the one to minimise: it alone has a gradient. `smoothing` is the share of the probability that
-    the target distribution spreads evenly over all tokens. `kernel` replaces the output weights of the network. The
-    logits are the largest array of a step. To save memory, their gradient takes their place, so no second array of this
-    size is needed.
+    the target distribution spreads evenly over all tokens. `kernel` replaces the output weights of the network.
     """
     if kernel is None:
         kernel = tf.convert_to_tensor(network.output_weights)
@@ -56,7 +54,14 @@ def output_loss(
 
 @dataclass(frozen=True)
 class _OutputLoss:
-    """The loss and the smoothed loss as functions of states, output weights and bias, with a custom gradient."""
+    """The loss and the smoothed loss as functions of states, output weights and bias, with a custom gradient.
+
+    The logits, `(positions, vocabulary)`, are the largest array of a step. TensorFlow's cross entropy takes most of the
+    time of a step with a large vocabulary, so plain operations take its place, and as few as possible go over this
+    array (docs/experiments.md, 2026-11-30). The gradient of the logits, softmax minus target distribution, is never
+    computed: it is multiplied by other matrices, so each row of `exponentials` can be divided by its sum afterwards,
+    and the target distribution can be subtracted from the small products.
+    """
 
     targets: Tensor
     """Shape `(positions,)`, like `counted`."""
@@ -69,43 +74,51 @@ class _OutputLoss:
         The states have the shape `(positions, units)`, and the output weights `(vocabulary, units)`.
         """
         weights = tf.cast(kernel, states.dtype)
-        # Logits and slopes have the shape (positions, vocabulary). The slopes are softmax minus one-hot, and take over
-        # the memory of the logits.
         logits = tf.cast(tf.matmul(states, weights, transpose_b=True), tf.float32) + bias
-        smoothed = self._smoothed(logits)
-        losses, slopes = tf.raw_ops.SparseSoftmaxCrossEntropyWithLogits(features=logits, labels=self.targets)
-        loss = tf.reduce_sum(losses * self.counted)
+        own = tf.gather(logits, self.targets, batch_dims=1)
+        expected = own if self.smoothing == 0 else self._expected(own, tf.reduce_mean(logits, axis=1))
+        largest = tf.reduce_max(logits, axis=1, keepdims=True)
+        with tf.control_dependencies([expected]):  # nothing else reads the logits, so exponentials take their memory
+            exponentials = tf.exp(logits - largest)
+        sums = tf.reduce_sum(exponentials, axis=1, keepdims=True)
+        log_sums = (tf.math.log(sums) + largest)[:, 0]
+        losses = tuple(tf.reduce_sum((log_sums - each) * self.counted) for each in (own, expected))
 
         def gradient(_: Tensor, upstream: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-            # Each position is weighted by its share. The share multiplies the small factors of the products, not the
-            # slopes, which are as large as the logits.
             share = (upstream * self.counted)[:, None]
-            sloping = self._smoothed_slopes(slopes)
-            narrow = tf.cast(sloping, states.dtype)
-            of_bias = tf.reshape(tf.matmul(share, sloping, transpose_a=True), (-1,))
-            shared = tf.cast(tf.cast(states, tf.float32) * share, states.dtype)
-            of_kernel = tf.cast(tf.matmul(narrow, shared, transpose_a=True), tf.float32)
-            of_states = tf.cast(tf.matmul(narrow, weights), tf.float32) * share
-            return tf.cast(of_states, states.dtype), of_kernel, of_bias
+            values = tf.cast(exponentials, states.dtype)
+            shared = tf.cast(states, tf.float32) * share
+            of_kernel = _transposed_product(values, shared / sums)
+            of_bias = _transposed_product(values, share / sums)
+            of_states = tf.cast(tf.matmul(values, weights), tf.float32) / sums
+            of_states -= self._expected(tf.cast(tf.gather(weights, self.targets), tf.float32), _mean_row(weights))
+            return (
+                tf.cast(of_states * share, states.dtype),
+                self._minus_targets(of_kernel, shared),
+                self._minus_targets(of_bias, share)[:, 0],
+            )
 
-        return (loss, loss + smoothed), gradient
+        return losses, gradient
 
-    def _smoothed(self, logits: Tensor) -> Tensor:
-        """Return what smoothing adds to the loss."""
+    def _expected(self, own: Tensor, mean: Tensor) -> Tensor:
+        """Return the expected value under the target distribution, from the targets' values and the mean of all."""
+        return own if self.smoothing == 0 else (1 - self.smoothing) * own + self.smoothing * mean
+
+    def _minus_targets(self, gradient: Tensor, rows: Tensor) -> Tensor:
+        """Subtract the target distribution, multiplied by `rows`, from a gradient `(vocabulary, ...)`."""
+        gradient = tf.tensor_scatter_nd_sub(gradient, self.targets[:, None], (1 - self.smoothing) * rows)
         if self.smoothing == 0:
-            return tf.constant(0.0)
-        own = tf.gather(logits, self.targets, batch_dims=1)
-        return self.smoothing * tf.reduce_sum((own - tf.reduce_mean(logits, axis=-1)) * self.counted)
+            return gradient
+        return gradient - self.smoothing / tf.cast(tf.shape(gradient)[0], tf.float32) * tf.reduce_sum(rows, axis=0)
 
-    def _smoothed_slopes(self, slopes: Tensor) -> Tensor:
-        """Return the gradient of the smoothed loss with respect to the logits."""
-        if self.smoothing == 0:
-            return slopes
-        places = tf.stack([tf.range(tf.size(self.targets)), self.targets], axis=1)
-        more = tf.fill(tf.shape(self.targets), self.smoothing)
-        return tf.tensor_scatter_nd_add(
-            slopes - self.smoothing / tf.cast(tf.shape(slopes)[1], tf.float32), places, more
-        )
+
+def _transposed_product(values: Tensor, factors: Tensor) -> Tensor:
+    """Return the transposed values times the factors in float32, multiplied in the type of the values."""
+    return tf.cast(tf.matmul(values, tf.cast(factors, values.dtype), transpose_a=True), tf.float32)
+
+
+def _mean_row(matrix: Tensor) -> Tensor:
+    return tf.reduce_mean(tf.cast(matrix, tf.float32), axis=0)
 
 
 @dataclass(frozen=True)

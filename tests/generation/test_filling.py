@@ -17,10 +17,9 @@ from wordgen.generation.settings import GenerationSettings, Mode
 from wordgen.generation.texts import Text
 from wordgen.generation.trained import TrainedModel
 from wordgen.model.bundle import UNKNOWN_WORDS, load_bundle, save_bundle
-from wordgen.text.marks import UNKNOWN_TOKEN
 from wordgen.text.settings import TextSettings
 from wordgen.text.tokenizers import tokenizer_named
-from wordgen.text.vocabulary import END, START, UNKNOWN, Vocabulary
+from wordgen.text.vocabulary import END, START, UNKNOWN, UNKNOWN_TOKEN, Vocabulary
 
 COUNTS = {"the": 40, "a": 30, "￭.": 20, "of": 9, "with": 8, "cat": 7, "Anna": 6, "ran": 5, "walked": 4, "cats": 3}
 VOCABULARY = Vocabulary.from_counts(COUNTS, 100, 1)

@@ -13,8 +13,8 @@ from tests.helpers.journey import Journey, travel, visible
 from wordgen.corpus.reading import clean
 from wordgen.corpus.settings import ReadingSettings
 from wordgen.errors import CorpusError
-from wordgen.text.marks import JOINER, RESERVED
 from wordgen.text.settings import TokenizerChoice
+from wordgen.text.vocabulary import JOINER, RESERVED
 
 TOKENIZERS: list[TokenizerChoice] = ["english", "japanese", "characters", "whitespace", "abc"]
 LARGE = ("words of a megabyte", "Japanese without an end", "one character again and again")

@@ -15,8 +15,8 @@ from wordgen.corpus.catalogue import LineBreaks, PassageKind, bundled_catalogue,
 from wordgen.corpus.reading import clean
 from wordgen.corpus.settings import ReadingSettings
 from wordgen.errors import CorpusError
-from wordgen.text.marks import JOINER, OTHER_FORM, RESERVED
 from wordgen.text.settings import TokenizerChoice
+from wordgen.text.vocabulary import JOINER, OTHER_FORM, RESERVED
 
 BUNDLED = [
     file

@@ -12,8 +12,8 @@ from nltk.tokenize import NLTKWordTokenizer
 from tests.helpers.texts import passage_texts
 from wordgen.corpus.catalogue import bundled_data
 from wordgen.corpus.finding import open_corpus
-from wordgen.text.marks import JOINER, restore
 from wordgen.text.tokenizers import tokenizer_named
+from wordgen.text.vocabulary import JOINER, restore
 
 
 def test_english_tokens_are_words_with_their_spacing():

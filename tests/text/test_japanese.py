@@ -10,8 +10,8 @@ from tinysegmenter import TinySegmenter
 
 from tests.helpers.texts import passage_texts
 from wordgen.corpus.finding import open_corpus
-from wordgen.text.marks import restore
 from wordgen.text.tokenizers import tokenizer_named
+from wordgen.text.vocabulary import restore
 
 JAPANESE_LETTERS = "雨が降る夜の街で、君を待っていた。「どこ」カメラﾃﾚﾋﾞ12１２一万ー々〆 \u3000んはれしず日同.,"
 LATIN_LETTERS = "aBEé ﾅz'’ＡｔＥ＇uño"
@@ -89,6 +89,6 @@ def test_the_bundled_songs_are_cut_as_tinysegmenter_cuts_them():
 def test_a_line_is_cut_the_same_however_many_letters_are_looked_at_at_once(
     monkeypatch: pytest.MonkeyPatch, letters: int
 ):
-    monkeypatch.setattr("wordgen.text.japanese._LETTERS_AT_ONCE", letters)
+    monkeypatch.setattr("wordgen.text.words._LETTERS_AT_ONCE", letters)
     line = "".join(passage_texts(open_corpus("lyrics"))[:300])
     assert our_cuts(line) == whole_words_cuts(line)

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from tests.helpers.texts import passage_texts
 from wordgen.corpus.catalogue import bundled_catalogue, bundled_data
 from wordgen.corpus.finding import open_corpus
-from wordgen.text.marks import JOINER, RESERVED, protect, restore
 from wordgen.text.settings import TokenizerName
 from wordgen.text.tokenizers import tokenizer_for, tokenizer_named
+from wordgen.text.vocabulary import JOINER, RESERVED, protect, restore
 
 NAMES: list[TokenizerName] = ["english", "japanese", "characters", "whitespace", "notes", "chords"]
 BUNDLED = [name for name, entry in bundled_catalogue().items() if not entry.is_fetched and entry.language != "music"]

@@ -19,8 +19,7 @@ from wordgen.generation.ngrams import NgramModel
 from wordgen.generation.settings import GenerationSettings
 from wordgen.generation.trained import TrainedModel
 from wordgen.model.bundle import save_bundle
-from wordgen.text.marks import UNKNOWN_TOKEN
-from wordgen.text.vocabulary import Vocabulary
+from wordgen.text.vocabulary import UNKNOWN_TOKEN, Vocabulary
 from wordgen.web import answers
 from wordgen.web.answers import ModelStore
 from wordgen.web.limits import RefusedError

@@ -13,8 +13,8 @@ from wordgen.corpus.settings import STANDARD_INPUT, Description, ReadingSettings
 from wordgen.errors import EXIT_OK, in_a_sentence
 from wordgen.files import shown_size
 from wordgen.run.commands import TRY
-from wordgen.text.marks import JOINER, LINE_BREAK, RESERVED
 from wordgen.text.settings import TextSettings, TokenizerSettings
+from wordgen.text.vocabulary import JOINER, LINE_BREAK, RESERVED
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -229,8 +229,8 @@ def readable(token: str) -> str:
     `~` marks the sides on which it touches its neighbours. White space and characters that cannot be printed are
     replaced by signs or their code points.
     """
-    from wordgen.text.marks import restore
     from wordgen.text.tokenizers import SPELLINGS
+    from wordgen.text.vocabulary import restore
 
     if token == LINE_BREAK:
         return _LINE_BREAK

@@ -10,10 +10,9 @@ from wordgen.corpus.catalogue import LineBreaks, PassageKind, Split
 from wordgen.corpus.settings import Transpose
 from wordgen.dataset.unknown_words import UnknownWords
 from wordgen.settings import Settings, setting
-from wordgen.text.marks import SPELLING
 from wordgen.text.settings import TokenizerName
 from wordgen.text.tokenizers import Codec
-from wordgen.text.vocabulary import START, UNKNOWN, Vocabulary
+from wordgen.text.vocabulary import SPELLING, START, UNKNOWN, Vocabulary
 
 _COUNTED_AT_ONCE = 1 << 20
 

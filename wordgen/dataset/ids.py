@@ -16,8 +16,7 @@ from numpy.lib import format as npy
 from numpy.typing import DTypeLike, NDArray
 
 from wordgen.dataset.cutting import Cut, Numbers
-from wordgen.text.marks import END_TOKEN
-from wordgen.text.vocabulary import END, START, Vocabulary
+from wordgen.text.vocabulary import END, END_TOKEN, START, Vocabulary
 
 _TOKENS_AT_ONCE = 1 << 18
 _PASSAGES_AT_ONCE = 1 << 14

@@ -13,9 +13,9 @@ from itertools import accumulate
 from wordgen.corpus.corpus import Corpus
 from wordgen.dataset.encoding import is_benchmark
 from wordgen.errors import CorpusError
-from wordgen.text.marks import END_TOKEN, RESERVED
 from wordgen.text.settings import TokenizerName
 from wordgen.text.tokenizers import tokenizer_named
+from wordgen.text.vocabulary import END_TOKEN, RESERVED
 
 LONGEST_SAMPLE = 40
 _SAMPLES = 5

@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wordgen.text.marks import JOINER, UNKNOWN_TOKEN
-from wordgen.text.vocabulary import END, UNKNOWN, Vocabulary
+from wordgen.text.vocabulary import END, JOINER, UNKNOWN, UNKNOWN_TOKEN, Vocabulary
 
 MOST_KEPT = 20_000
 _LOOKED_AT = 3

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wordgen.corpus.finding import open_corpus
+from wordgen.dataset.dataset import UnknownWords
 from wordgen.dataset.encoding import prepare
-from wordgen.dataset.unknown_words import UnknownWords
 from wordgen.generation.filling import Filler, chooser
 from wordgen.generation.settings import GenerationSettings, Mode
 from wordgen.generation.texts import Text

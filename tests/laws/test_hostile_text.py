@@ -100,7 +100,7 @@ import json, sys, time
 from pathlib import Path
 from resource import RUSAGE_CHILDREN, RUSAGE_SELF, getrusage
 from tests.helpers.journey import travel
-from wordgen.dataset.cutting import useful_processes
+from wordgen.dataset.numbering import useful_processes
 began = time.monotonic()
 travel(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3])
 own, others = getrusage(RUSAGE_SELF), getrusage(RUSAGE_CHILDREN)

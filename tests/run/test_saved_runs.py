@@ -10,8 +10,8 @@ import pytest
 from tests.helpers.saved_runs import made_measurement, made_record, make_run
 from wordgen.errors import BundleError
 from wordgen.model.bundle import CONFIG, VOCABULARY, WEIGHTS
+from wordgen.run.folder import in_training
 from wordgen.run.listing import Order, SavedRun, find_saved, look_at, saved_runs
-from wordgen.run.lock import in_training
 from wordgen.run.names import SAVED_MODELS
 from wordgen.run.record import keep_measurement
 from wordgen.training.typed_json import to_json

@@ -12,7 +12,7 @@ from tests.helpers.music import music_bundle
 from tests.helpers.playground import Playground, plain_text, save_drawn
 from wordgen.api import load
 from wordgen.corpus.finding import open_corpus
-from wordgen.dataset.unknown_words import UnknownWords
+from wordgen.dataset.dataset import UnknownWords
 from wordgen.errors import SettingError
 from wordgen.generation import text_generator
 from wordgen.generation.ngrams import NgramModel

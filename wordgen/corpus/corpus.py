@@ -7,23 +7,22 @@ from dataclasses import dataclass, field, replace
 from itertools import repeat
 from pathlib import Path, PurePath
 
-from wordgen.corpus.boilerplate import Cuts, lines_of
 from wordgen.corpus.catalogue import LineBreaks, PassageKind, Split
-from wordgen.corpus.documents import is_midi
+from wordgen.corpus.documents import first_of, is_midi, left_out_in_words
 from wordgen.corpus.layout import Layout, sample_of
 from wordgen.corpus.passages import (
     Changes,
     Hyphens,
     Passage,
+    TuneReading,
     every_line,
     folded_passage,
     hyphens_of,
     passages_of,
     without_latin,
 )
-from wordgen.corpus.reading import LONGEST_PIECE, Line, TextFile, first_of, left_out_in_words
+from wordgen.corpus.reading import LONGEST_PIECE, Cuts, Line, TextFile, lines_of
 from wordgen.corpus.settings import ReadingSettings, Transpose
-from wordgen.corpus.tunes import TuneReading
 from wordgen.errors import CorpusError
 from wordgen.music.transposing import COPIES
 
@@ -67,6 +66,10 @@ class Corpus:
     def is_midi(self) -> bool:
         """Whether all of its files are MIDI files."""
         return all(map(is_midi, self.files))
+
+    def is_benchmark(self, tokenizer: str) -> bool:
+        """Return whether it is read as a public benchmark: already tokenized, in lines, and with its own splits."""
+        return bool(self.splits) and tokenizer == "whitespace" and self.passage == "line"
 
     def reading(
         self, *, every_line: bool = False, passage: PassageKind | None = None, chords: bool = False

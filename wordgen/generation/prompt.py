@@ -8,9 +8,8 @@ from functools import cached_property
 from itertools import chain
 
 from wordgen.corpus.layout import Layout
-from wordgen.corpus.passages import folded, hyphens_of, passages_of
+from wordgen.corpus.passages import folded, hyphens_of, interval_back, passages_of, tunes_in
 from wordgen.corpus.reading import clean
-from wordgen.corpus.tunes import interval_back, tunes_in
 from wordgen.dataset.dataset import TextConfig
 from wordgen.music.abc_files import LONGEST_TUNE
 from wordgen.music.keys import Interval

@@ -8,8 +8,7 @@ from functools import cached_property
 from itertools import count
 from math import inf
 
-from wordgen.dataset.dataset import Dataset
-from wordgen.dataset.unknown_words import UnknownWords
+from wordgen.dataset.dataset import Dataset, UnknownWords
 from wordgen.errors import DivergedError, SettingError, StorageError
 from wordgen.evaluation.measures import log_frequencies
 from wordgen.evaluation.novelty import longest_matches

@@ -22,9 +22,8 @@ from wordgen.model.bundle import HeadStart
 from wordgen.run.names import EVALUATION, REPORT
 from wordgen.run.settings import TrainSettings
 from wordgen.text.tokenizers import OF_MUSIC
-from wordgen.training.plan import DatasetRecord, Plan, TextRecord
+from wordgen.training.plan import DatasetRecord, Plan, TextRecord, rate_stayed
 from wordgen.training.reports import Begun, Ending, EpochReport, Observer, SampleReport, best_of, in_order
-from wordgen.training.schedule import rate_stayed
 from wordgen.training.typed_json import from_json, to_json
 
 DIVERGED, STOPPED = "diverged", "stopped"

@@ -28,9 +28,8 @@ from wordgen.training.checkpoint import BestModelSaver, Checkpoint, Checkpoints,
 from wordgen.training.devices import describe, telling_of_a_lost_worker
 from wordgen.training.loop import Loop
 from wordgen.training.memory import physical_memory
-from wordgen.training.plan import PreparedRun
+from wordgen.training.plan import PreparedRun, Schedule
 from wordgen.training.reports import Begun, Observer, Outcome, Sample, SampleReport, Speed
-from wordgen.training.schedule import Schedule
 from wordgen.training.settings import CheckpointClock
 from wordgen.training.step import Stepper
 from wordgen.training.stopping import StopRequest

@@ -21,7 +21,7 @@ from wordgen.text.vocabulary import JOINER, OTHER_FORM, RESERVED
 BUNDLED = [
     file
     for entry in bundled_catalogue().values()
-    if not entry.is_fetched and entry.language != "music"
+    if not (entry.downloads or entry.listing) and entry.language != "music"
     for file in entry.files
 ]
 FOLDER = Path(os.environ.get("WORDGEN_TEST_TEXTS") or os.devnull)

@@ -12,7 +12,11 @@ from wordgen.text.tokenizers import tokenizer_for, tokenizer_named
 from wordgen.text.vocabulary import JOINER, RESERVED, protect, restore
 
 NAMES: list[TokenizerName] = ["english", "japanese", "characters", "whitespace", "notes", "chords"]
-BUNDLED = [name for name, entry in bundled_catalogue().items() if not entry.is_fetched and entry.language != "music"]
+BUNDLED = [
+    name
+    for name, entry in bundled_catalogue().items()
+    if not (entry.downloads or entry.listing) and entry.language != "music"
+]
 
 # Texts with plenty of what makes tokenizers stumble: quotes, stops, marks of our own.
 TRICKY = (

@@ -233,11 +233,6 @@ class CatalogueEntry(Settings):
         return frozenset({*self.valid_files, *self.test_files})
 
     @property
-    def is_fetched(self) -> bool:
-        """Whether any of its files are downloaded."""
-        return bool(self.downloads or self.listing)
-
-    @property
     def download_folder(self) -> Path:
         """The folder of its downloaded files."""
         return user_data() / "downloads" / self.name
@@ -363,7 +358,9 @@ def add_to_own_catalogue(
         check_new_name(name, replace=replace)
         description = _completed(description, own_catalogue().get(name))
         table = _table(name, [_named_from(path, file) for file in files], how, tokenizer, description)
-        write_whole(Path(os.path.realpath(path)), _with_entry(_content(path), name, table).encode())
+        with as_storage_error(path):
+            content = path.read_bytes().decode("utf-8-sig") if path.exists() else _HEADER
+        write_whole(Path(os.path.realpath(path)), _with_entry(content, name, table).encode())
     return own_catalogue()[name]
 
 
@@ -408,11 +405,6 @@ def _named_from(catalogue: Path, file: str) -> str:
         ).as_posix()
     except ValueError:  # the file is on another drive
         return os.path.abspath(file)
-
-
-def _content(path: Path) -> str:
-    with as_storage_error(path):
-        return path.read_bytes().decode("utf-8-sig") if path.exists() else _HEADER
 
 
 def _with_entry(content: str, name: str, table: Mapping[str, object]) -> str:

@@ -8,7 +8,7 @@ from itertools import repeat
 from pathlib import Path, PurePath
 
 from wordgen.corpus.catalogue import LineBreaks, PassageKind, Split
-from wordgen.corpus.documents import first_of, is_midi, left_out_in_words
+from wordgen.corpus.documents import MOST_NAMED, is_midi, left_out_in_words
 from wordgen.corpus.layout import Layout, sample_of
 from wordgen.corpus.passages import (
     Changes,
@@ -23,7 +23,7 @@ from wordgen.corpus.passages import (
 )
 from wordgen.corpus.reading import LONGEST_PIECE, Cuts, Line, TextFile, lines_of
 from wordgen.corpus.settings import ReadingSettings, Transpose
-from wordgen.errors import CorpusError
+from wordgen.errors import CorpusError, in_a_sentence
 from wordgen.music.transposing import COPIES
 
 FEWEST_DOCUMENTS = 20
@@ -277,7 +277,7 @@ class Reading:
     def _damaged_in_words(self) -> str:
         names = [self.corpus.files[number].name for number in self.damaged]
         are = "is not MIDI, or is damaged" if len(names) == 1 else "are not MIDI, or are damaged"
-        return f"left out {first_of(names)}, which {are}: wordgen tune FILE says what is wrong"
+        return f"left out {in_a_sentence(names, most=MOST_NAMED)}, which {are}: wordgen tune FILE says what is wrong"
 
     def _layouts_in_words(self) -> Iterator[str]:
         """Yield sentences about the layout of the files, if the corpus's passage alone does not describe it."""

@@ -383,7 +383,7 @@ _ENDINGS = {
 }  # fmt: skip
 _APART = "a model learns either music or text, so give it alone"
 """What to do with text in a folder of music, and with music in a folder of texts."""
-_NAMED = 3
+MOST_NAMED = 3
 _FIRST_BYTES = {
     b"%PDF-": ".pdf", b"{\\rtf": ".rtf", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": ".doc", b"PK\x03\x04": ".zip",
     b"\x89PNG": ".png", b"\xff\xd8\xff": ".jpg", b"GIF8": ".gif", b"7z\xbc\xaf": ".7z", b"Rar!": ".rar",
@@ -418,13 +418,8 @@ def _beside_others(path: Path) -> tuple[str, str] | None:
     return ("a text", _APART) if is_text else None
 
 
-def first_of(names: Sequence[str]) -> str:
-    """Return the first three names, and the number of the others."""
-    return in_a_sentence(names, most=_NAMED)
-
-
 def _left_out(names: Sequence[str], what: str, to_do: str) -> str:
-    shown = first_of(names)
+    shown = in_a_sentence(names, most=MOST_NAMED)
     if not what:
         rename = "it is plain text, rename it" if len(names) == 1 else "they are plain text, rename them"
         return f"left out {shown}: if {rename} to .txt"

@@ -36,18 +36,18 @@ class Hyphens:
     joined: int = field(default=0, init=False)
     """Number of words joined so far."""
 
-    def join(self, line: str, following: str) -> tuple[str, str] | None:
-        """Return a line, without its hyphen if the word is in `solid`, and the text between it and the following line.
+    def join(self, line: str, following: str) -> str | None:
+        """Return a line, without its hyphen if the word is in `solid`.
 
-        That text is an empty string. Return None if no hyphenated word continues on the following line.
+        Return None if no hyphenated word continues on the following line.
         """
         halves = _halves(line, following)
         if halves is None:
             return None
         if halves not in self.solid:
-            return line, ""
+            return line
         self.joined += 1
-        return line[:-1], ""
+        return line[:-1]
 
 
 def hyphens_of(read: Callable[[], Iterable[Line]]) -> Hyphens:
@@ -243,13 +243,10 @@ def _joined(lines: list[str], hyphens: Hyphens) -> str:
     joined: list[str] = []
     for place in range(len(lines) - 1):
         line, following = lines[place], lines[place + 1]
-        without = hyphens.join(line, following)
-        if without is not None:
-            line, between = without
-            lines[place] = line
-        else:
-            between = "" if UNSPACED.match(line[-1:]) and UNSPACED.match(following[:1]) else " "
-        joined += [line, between]
+        between = "" if UNSPACED.match(line[-1:]) and UNSPACED.match(following[:1]) else " "
+        if (hyphenated := hyphens.join(line, following)) is not None:
+            lines[place], between = hyphenated, ""
+        joined += [lines[place], between]
     return "".join([*joined, lines[-1]])
 
 

@@ -30,12 +30,12 @@ from wordgen.run.names import (
     LOGS,
     PALINDROMES,
     REPORT,
+    SET_ASIDE,
     STUDY_RESULT,
     STUDY_RUNS,
     SWEEP_RESULTS,
     SWEEP_TABLE,
     is_run_name,
-    is_set_aside,
     models_folder,
     name_of,
 )
@@ -220,7 +220,7 @@ def _status(folder: Path, record: RunRecord | None, *, config_can_be_read: bool)
     """Return the status of a run and a remark on it."""
     if is_in_training(folder):
         return "training now", ""
-    if is_set_aside(folder):
+    if folder.name.endswith(SET_ASIDE):
         return "set aside", "the run that replaces it has no model yet"
     if record is None and (folder / REPORT).exists():
         return "broken", f"{REPORT} cannot be read"
@@ -430,38 +430,31 @@ def _differences(every: Sequence[RunRecord]) -> dict[str, tuple[object, ...]]:
     return {name: of_each for name, of_each in values.items() if any(value != of_each[0] for value in of_each)}
 
 
-@dataclass(frozen=True)
-class _Value:
-    """The value of a figure of one run."""
-
-    value: float | None
-    off: float | None
-    loss: Loss | None
+_Value = tuple[float | None, float | None, Loss | None]
+"""The value of a figure of one run, how far it may be off, and the loss that it comes from."""
 
 
 def _figures(runs: Sequence[SavedRun], ground: Ground) -> Iterator[Figure]:
     for part in PARTS:
-        perplexities, bits = [], []
+        perplexities, bits = list[_Value](), list[_Value]()
         for run in runs:
-            found = run.measured(part)
-            if found is None:
-                perplexities.append(_Value(run.perplexity(part), None, None))
-                bits.append(_Value(None, None, None))
+            if (found := run.measured(part)) is None:
+                perplexities.append((run.perplexity(part), None, None))
+                bits.append((None, None, None))
             else:
                 own, characters = found.own, found.characters
-                perplexities.append(_Value(own.perplexity, own.off, own))
-                bits.append(_Value(own.bits_per(characters), own.off_per(characters), own))
+                perplexities.append((own.perplexity, own.off, own))
+                bits.append((own.bits_per(characters), own.off_per(characters), own))
         yield _figure(part, "perplexity", perplexities, ground == "tokens")
         yield _figure(part, "bits per character", bits, ground != "nothing")
 
 
 def _figure(part: Part, measure: Measure, of_runs: Sequence[_Value], comparable: bool) -> Figure:
-    values, off = tuple(each.value for each in of_runs), tuple(each.off for each in of_runs)
+    values, off, _ = zip(*of_runs, strict=True)
     best = _least(values) if comparable else frozenset()
     alike = {at for at, each in enumerate(of_runs) if best and _differ(of_runs[min(best)], each) is False} - best
-    if alike:
-        return Figure(part, measure, values, off, frozenset(), best | alike)
-    return Figure(part, measure, values, off, best)
+    better, no_difference = (frozenset(), best | alike) if alike else (best, frozenset())
+    return Figure(part, measure, values, off, better, no_difference)
 
 
 def _differ(one: _Value, other: _Value) -> bool | None:
@@ -470,10 +463,11 @@ def _differ(one: _Value, other: _Value) -> bool | None:
     If both runs have the same tokens, their losses are compared passage by passage. Otherwise the difference must be
     larger than the root of the sum of the squares of both uncertainties.
     """
-    paired = None if one.loss is None or other.loss is None else one.loss.differs(other.loss)
-    if paired is not None or one.value is None or other.value is None or one.off is None or other.off is None:
+    (value, off, loss), (other_value, other_off, other_loss) = one, other
+    paired = None if loss is None or other_loss is None else loss.differs(other_loss)
+    if paired is not None or value is None or other_value is None or off is None or other_off is None:
         return paired
-    return abs(one.value - other.value) > math.hypot(one.off, other.off)
+    return abs(value - other_value) > math.hypot(off, other_off)
 
 
 def _least(values: Sequence[float | None]) -> frozenset[int]:

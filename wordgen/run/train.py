@@ -40,7 +40,7 @@ from wordgen.run.commands import models_flag
 from wordgen.run.defaults import recipe_in_words, why_from_nothing
 from wordgen.run.folder import RunFolder, find_base, find_run, folder_for, made_new, resumed
 from wordgen.run.names import name_of, run_name
-from wordgen.run.record import RecordWriter, RunRecord, Versions, load_record, record_of, resumed_record
+from wordgen.run.record import RecordWriter, RunRecord, Versions, load_record
 from wordgen.run.settings import AGREED_BY_WORKERS, TrainSettings, compared_settings, resumed_settings
 from wordgen.text.settings import TextSettings
 from wordgen.training.checkpoint import Checkpoints, Position
@@ -135,15 +135,18 @@ def resume_run(
         session = ending.enter_context(_session(settings, observers))
         run_folder = ending.enter_context(resumed(folder)) if session.place.chief else None
         prepared = session.prepare(folder)
-        if before.dataset.fingerprint != prepared.plan.dataset.fingerprint:
+        plan = prepared.plan
+        if before.dataset.fingerprint != plan.dataset.fingerprint:
             raise CorpusError(
-                f"The text of {prepared.plan.text.corpus} has changed since {name_of(folder)} began, or another "
+                f"The text of {plan.text.corpus} has changed since {name_of(folder)} began, or another "
                 "version of wordgen reads it differently: put the old text back, or train a new run."
             )
-        record = resumed_record(before, prepared.plan, settings)
+        record = replace(
+            before, settings=settings, recipe=plan.recipe, text=plan.text, dataset=plan.dataset, ended=None
+        )
         # With several workers only the chief could see that the run has ended: the others would wait for it in vain.
         if run_folder is not None and session.place.workers == 1:
-            outcome = _outcome_if_finished(prepared.plan, session.observer)
+            outcome = _outcome_if_finished(plan, session.observer)
             if outcome is not None:
                 return _report_again(outcome, prepared, run_folder, record, session.observer)
         if settings.schedule == "cosine" and settings.epochs > before.settings.epochs:
@@ -229,8 +232,17 @@ def _agreement(plan: Plan, settings: TrainSettings, *, dry: bool) -> str:
 def _new_record(plan: Plan, settings: TrainSettings) -> RunRecord:
     libraries = {library: version(library) for library in ("tensorflow", "keras", "numpy")}
     versions = Versions(wordgen=__version__, python=platform.python_version(), **libraries)
-    began = datetime.now(UTC).isoformat(timespec="seconds")
-    return record_of(plan, versions, began, settings)
+    return RunRecord(
+        versions=versions,
+        began=datetime.now(UTC).isoformat(timespec="seconds"),
+        settings=settings,
+        recipe=plan.recipe,
+        text=plan.text,
+        dataset=plan.dataset,
+        architecture=plan.architecture,
+        head_start=plan.head_start,
+        steps_per_epoch=plan.steps_per_epoch,
+    )
 
 
 def _train(learner: "Learner", folder: RunFolder | None, record: RunRecord, stop: StopRequest) -> Run:
@@ -299,13 +311,29 @@ def _end(
 
     `folder` and `writer` are None on all workers except the chief. They compare nothing.
     """
-    plan, dataset, ids = prepared.plan, prepared.dataset, prepared.dataset.ids
+    plan, dataset = prepared.plan, prepared.dataset
     kept = folder is not None and folder.kept and is_bundle(plan.folder)
     nats = None
     if kept:
         with suppress(WordgenError):  # the comparison will warn about a model that cannot be read
             nats = valid_nats(dataset, plan.folder)
-    ending = Ending(
+    ending = _ending(outcome, prepared, nats, kept=kept)
+    observer.ended(ending)
+    if kept and writer is not None:
+        with _warning_on_error(observer, "The word vectors for TensorBoard could not be written."):
+            from wordgen.training.tensorboard import write_projector
+
+            write_projector(load_bundle(plan.folder), plan.folder / "valid")
+        with _warning_on_error(observer, "The model could not be compared with word frequencies and n-grams."):
+            _compare(dataset, writer.record, nats, observer)
+        observer.recorded(plan.folder)
+    return Run(plan.folder, outcome.epochs, ending, outcome.validations)
+
+
+def _ending(outcome: Outcome, prepared: PreparedRun, nats: NDArray[np.float64] | None, *, kept: bool) -> Ending:
+    """Return the result of a run. `nats` are the losses of the validation set; `kept` says whether there is a model."""
+    plan, dataset, ids = prepared.plan, prepared.dataset, prepared.dataset.ids
+    return Ending(
         reason=outcome.reason,
         stopped=outcome.stopped,
         model_kept=kept,
@@ -320,16 +348,6 @@ def _end(
         ),
         off=None if outcome.best is None else valid_loss(dataset, outcome.best.valid_perplexity, nats).off,
     )
-    observer.ended(ending)
-    if kept and writer is not None:
-        with _warning_on_error(observer, "The word vectors for TensorBoard could not be written."):
-            from wordgen.training.tensorboard import write_projector
-
-            write_projector(load_bundle(plan.folder), plan.folder / "valid")
-        with _warning_on_error(observer, "The model could not be compared with word frequencies and n-grams."):
-            _compare(dataset, writer.record, nats, observer)
-        observer.recorded(plan.folder)
-    return Run(plan.folder, outcome.epochs, ending, outcome.validations)
 
 
 def _note_divergence(prepared: PreparedRun, writer: RecordWriter, observer: Observer) -> None:

@@ -190,6 +190,7 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.kept = True
+        """Whether the run stays at its end. If not, the older run that it would have replaced is restored."""
 
     @property
     def replaces(self) -> bool:
@@ -199,10 +200,6 @@ class RunFolder:
     @property
     def aside(self) -> Path:
         return self.path.with_name(self.path.name + SET_ASIDE)
-
-    def give_up(self) -> None:
-        """Remove this run at its end, and restore the older run that it would have replaced."""
-        self.kept = False
 
 
 @contextmanager

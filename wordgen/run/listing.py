@@ -1,5 +1,7 @@
-"""List and compare the runs and sweeps in saved_models. What is known of each comes from its small files: no weights
-are read."""
+"""List and compare the runs and sweeps in saved_models.
+
+What is known of each comes from its small files: no weights are read.
+"""
 
 import math
 import os

@@ -266,7 +266,7 @@ def _train(learner: "Learner", folder: RunFolder | None, record: RunRecord, stop
                 _note_divergence(prepared, writer, learner.observer)
             raise
         if folder is not None and outcome.whole_epochs == 0 and folder.replaces:
-            folder.give_up()
+            folder.kept = False
             learner.observer.warned("The run was stopped before the end of its first epoch: the older run is restored.")
         return _end(outcome, prepared, folder, learner.observer, writer)
 

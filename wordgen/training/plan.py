@@ -176,6 +176,11 @@ _DECAY = {"exponential": 0.8, "plateau": 0.5}
 
 @dataclass(frozen=True)
 class Schedule:
+    """The end of a run and the rate of each step, as functions of the position and the reports of past epochs.
+
+    They keep no state, so a resumed run has the same learning rates as a run that was never interrupted.
+    """
+
     settings: TrainingSettings
     steps_per_epoch: int
     last_step: int

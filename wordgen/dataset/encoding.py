@@ -56,14 +56,11 @@ Progress = Callable[[int, int], None]
 """Receives the number of bytes encoded so far and the number of bytes in all."""
 
 
-def _untold(done: int, size: int) -> None: ...
-
-
 def prepare(
     corpus: Corpus,
     settings: TextSettings,
     folder: Path,
-    progress: Progress = _untold,
+    progress: Progress = lambda done, size: None,
     base: Vocabulary | None = None,
 ) -> Dataset:
     """Return the dataset of a corpus. Encode the corpus into `folder` if it has not been encoded there before.
@@ -178,7 +175,7 @@ class OtherText:
     """Notes on how the text was read, in short sentences."""
 
 
-def encode_other(reading: Reading, codec: Codec, progress: Progress = _untold, *, starts: bool) -> OtherText:
+def encode_other(reading: Reading, codec: Codec, progress: Progress, *, starts: bool) -> OtherText:
     """Encode a text with the codec of a model.
 
     `starts` says whether the passages of the model's corpus begin with START. If they do, the passages of the text get

@@ -87,7 +87,7 @@ class Run:
         return html_table(repr(self), ["epoch", "train perplexity", "valid perplexity", ""], rows)
 
 
-def train_run(settings: TrainSettings, observers: Iterable[Observer] = ()) -> Run:
+def train_run(settings: TrainSettings, observers: Iterable[Observer]) -> Run:
     """Train a model and save the best one in saved_models/. The observers receive all events of the run.
 
     If several workers train together, each of them calls this function. Only the chief writes files and calls
@@ -114,16 +114,14 @@ def plan_run(settings: TrainSettings, observers: Iterable[Observer] = ()) -> Pla
         return plan
 
 
-def dry_run(settings: TrainSettings, observers: Iterable[Observer] = ()) -> Speed:
+def dry_run(settings: TrainSettings, observers: Iterable[Observer]) -> Speed:
     """Plan a run and measure its speed with a few real steps. No run is saved."""
     with _session(settings, observers) as session:
         return _join(session.prepare_unsaved(), session, dry=True).dry_run()
 
 
-def resume_run(
-    run: str | None = None, changes: Mapping[str, object] | None = None, observers: Iterable[Observer] = ()
-) -> Run:
-    """Resume a run as if it had never stopped. The default is the newest run.
+def resume_run(run: str | None, changes: Mapping[str, object] | None, observers: Iterable[Observer]) -> Run:
+    """Resume a run as if it had never stopped: the newest one if `run` is None.
 
     `changes` may have more epochs, other devices, and other settings of what is displayed and saved. All other settings
     stay.

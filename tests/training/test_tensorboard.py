@@ -19,6 +19,7 @@ from wordgen.dataset.dataset import Dataset
 from wordgen.dataset.encoding import prepare
 from wordgen.evaluation.measures import predicted_tokens
 from wordgen.text.settings import TextSettings
+from wordgen.training.event_file import EventFile
 from wordgen.training.reports import Begun, Ending, EpochReport, Sample, SampleReport, StepReport
 from wordgen.training.settings import TrainingSettings
 from wordgen.training.tensorboard import (
@@ -29,7 +30,6 @@ from wordgen.training.tensorboard import (
     PERPLEXITY,
     REPORT,
     SAMPLES,
-    EventFile,
     TensorBoardWriter,
     write_projector,
 )

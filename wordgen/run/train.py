@@ -50,6 +50,7 @@ from wordgen.training.reports import Ending, EpochReport, Observer, Observers, O
 from wordgen.training.screen import html_table
 from wordgen.training.settings import DeviceSettings, TrainingSettings
 from wordgen.training.stopping import StopRequest, stop_on_signals
+from wordgen.training.tensorboard import TensorBoardWriter, write_projector
 from wordgen.training.workers import Place, place_of, warning_about_ports
 
 if TYPE_CHECKING:
@@ -250,8 +251,6 @@ def _train(learner: "Learner", folder: RunFolder | None, record: RunRecord, stop
     writer = None if folder is None else RecordWriter(prepared.plan.folder, replace(record, settings=settings))
     with ExitStack() as closing:
         if writer is not None:
-            from wordgen.training.tensorboard import TensorBoardWriter  # imported late: it takes long
-
             writer.write()
             weights, warn = learner.network.to_weights, learner.observer.warned
             curves = TensorBoardWriter(prepared.plan, prepared.dataset, compared_settings(settings), weights, warn)
@@ -319,8 +318,6 @@ def _end(
     observer.ended(ending)
     if kept and writer is not None:
         with _warning_on_error(observer, "The word vectors for TensorBoard could not be written."):
-            from wordgen.training.tensorboard import write_projector
-
             write_projector(load_bundle(plan.folder), plan.folder / "valid")
         with _warning_on_error(observer, "The model could not be compared with word frequencies and n-grams."):
             _compare(dataset, writer.record, nats, observer)

@@ -21,7 +21,7 @@ from bench.results import parser_for, print_row
 from bench.turns import ROOT
 from wordgen.corpus.catalogue import bundled_data
 from wordgen.corpus.finding import open_corpus
-from wordgen.dataset.cutting import useful_processes
+from wordgen.dataset.numbering import useful_processes
 from wordgen.text.settings import TokenizerName
 from wordgen.text.tokenizers import tokenizer_for
 

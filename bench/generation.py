@@ -208,8 +208,7 @@ def make_model(room: Path) -> Path:
     from wordgen.generation.copies import COPY_INDEX, write_copy_index
     from wordgen.model.architecture import Architecture, NetworkSettings
     from wordgen.model.bundle import Bundle, save_bundle
-    from wordgen.text.marks import RESERVED
-    from wordgen.text.vocabulary import Vocabulary
+    from wordgen.text.vocabulary import RESERVED, Vocabulary
 
     architecture = Architecture.of(NetworkSettings(layers=LAYERS, units=UNITS), VOCABULARY)
     dice = np.random.default_rng(1)

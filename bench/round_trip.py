@@ -34,7 +34,9 @@ def share_that_comes_back(passages: Sequence[str], way: Callable[[str], str]) ->
 
 def bundled_english() -> list[str]:
     return [
-        name for name, entry in bundled_catalogue().items() if entry.tokenizer == "english" and not entry.is_fetched
+        name
+        for name, entry in bundled_catalogue().items()
+        if entry.tokenizer == "english" and not (entry.downloads or entry.listing)
     ]
 
 

@@ -12,13 +12,12 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 
 from nltk.tokenize import NLTKWordTokenizer
 from tinysegmenter import TinySegmenter
 
 from bench.results import print_row
-from wordgen.text import english, japanese
+from wordgen.text import words
 from wordgen.text.tokenizers import tokenizer_for, tokenizer_named
 
 BUNDLED = [Path(__file__).parents[1] / "data" / f"{name}.txt" for name in ("lotr", "fables", "spells", "lyrics")]
@@ -31,24 +30,22 @@ def main(texts: list[Path]) -> None:
     for path in texts:
         text = path.read_text(encoding="utf-8")
         name = tokenizer_for(text)
-        library, module = (TinySegmenter(), japanese) if name == "japanese" else (NLTKWordTokenizer(), english)
-        speeds = in_turns(ways_of(tokenizer_named(name).tokenize, module, library.tokenize), text)
+        library = TinySegmenter() if name == "japanese" else NLTKWordTokenizer()
+        speeds = in_turns(ways_of(tokenizer_named(name).tokenize, library.tokenize), text)
         plain = speeds.pop("library")
         told = (f"{speed:.2f} ({speed / plain:.1f})" for speed in speeds.values())
         print_row(path.stem, type(library).__name__, f"{plain:.2f}", *told)
 
 
-def ways_of(
-    own: Callable[[str], object], module: ModuleType, plain: Callable[[str], list[str]]
-) -> dict[str, Callable[[str], object]]:
-    """Return the library, line by line, and a tokenizer of wordgen, cold and warm. `module` has its caches."""
+def ways_of(own: Callable[[str], object], plain: Callable[[str], list[str]]) -> dict[str, Callable[[str], object]]:
+    """Return the library, line by line, and a tokenizer of wordgen, cold and warm."""
 
     def library(text: str) -> None:
         for line in text.split("\n"):
             plain(line)
 
     def cold(text: str) -> None:
-        for each in vars(module).values():
+        for each in vars(words).values():
             if hasattr(each, "cache_clear"):
                 each.cache_clear()
         own(text)

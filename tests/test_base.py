@@ -24,9 +24,8 @@ from wordgen.model.base import Base
 from wordgen.model.bundle import Bundle, load_bundle, save_bundle
 from wordgen.run.folder import find_base
 from wordgen.run.record import load_record
-from wordgen.text.marks import JOINER, RESERVED
 from wordgen.text.settings import TextSettings
-from wordgen.text.vocabulary import END, START, Vocabulary
+from wordgen.text.vocabulary import END, JOINER, RESERVED, START, Vocabulary
 
 WORDS = ("king", "King", "queen", "road", f"{JOINER},", f"{JOINER}s", "walking")
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.helpers.bundles import make_bundle, same
-from wordgen.dataset.unknown_words import UnknownWords
+from wordgen.dataset.dataset import UnknownWords
 from wordgen.errors import BundleError, StorageError
 from wordgen.files import sealed
 from wordgen.model.bundle import (

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
-from wordgen.dataset.unknown_words import UnknownWords
+from wordgen.dataset.dataset import UnknownWords
 from wordgen.errors import MissingPartError, SettingError
 from wordgen.files import whole_file, whole_folder, write_whole
 from wordgen.model.architecture import Architecture, Cell, shown_layers

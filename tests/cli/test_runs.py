@@ -19,8 +19,8 @@ from wordgen.cli.runs_screen import shown_age, sparkline
 from wordgen.cli.train import make_parser
 from wordgen.evaluation.measures import Loss
 from wordgen.model.bundle import CONFIG
+from wordgen.run.folder import in_training
 from wordgen.run.listing import Order, Status
-from wordgen.run.lock import in_training
 from wordgen.run.names import SAVED_MODELS
 from wordgen.run.record import keep_measurement, save_record
 from wordgen.run.settings import TrainSettings

@@ -9,7 +9,7 @@ import pytest
 from tests.helpers.runs_screen import refused, rows, shown
 from tests.helpers.saved_runs import made_dataset, make_run
 from wordgen.model.bundle import CONFIG
-from wordgen.run.lock import at_work_on_sweep
+from wordgen.run.folder import at_work_on_sweep
 from wordgen.run.names import SAVED_MODELS, SWEEP_RESULTS, SWEEP_TABLE
 
 pytestmark = pytest.mark.usefixtures("in_empty_folder")

@@ -77,7 +77,7 @@ def test_modules_in_the_working_folder_are_not_run(tmp_path: Path):
         (tmp_path / f"{name}.py").write_text(PLANTED.format(mark=str(mark)))
     (tmp_path / "wordgen.py").unlink()  # which `python -m wordgen` would run, as it is asked to
     environment = {name: value for name, value in command_environment().items() if name != "PYTHONPATH"}
-    code = "import wordgen.dataset.cutting, wordgen.run.lock, filelock"
+    code = "import wordgen.dataset.numbering, wordgen.run.folder, filelock"
     for command in (wordgen_command("train", "--corpus", "nowhere"), python_command(code)):
         ended = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
         assert "Traceback" not in ended.stderr

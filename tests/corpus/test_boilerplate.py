@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wordgen.corpus.boilerplate import Cuts, without_boilerplate
-from wordgen.corpus.reading import Line
+from wordgen.corpus.reading import Cuts, Line, without_boilerplate
 
 BODY = ["CHAPTER ONE", "", "A road went on.", "It ended, and that was that.", ""]
 FORMS = {

@@ -16,8 +16,7 @@ from tests.helpers.text_server import TextServer, serving
 from tests.helpers.texts import passage_texts
 from wordgen.corpus.catalogue import catalogue
 from wordgen.corpus.fetching import part_of
-from wordgen.corpus.finding import open_corpus
-from wordgen.corpus.listing import known_texts
+from wordgen.corpus.finding import known_texts, open_corpus
 from wordgen.dataset.encoding import prepare
 from wordgen.errors import CorpusError
 from wordgen.text.settings import TextSettings

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from wordgen.corpus.catalogue import bundled_data, catalogue
-from wordgen.corpus.listing import known_texts
+from wordgen.corpus.finding import known_texts
 
 pytestmark = pytest.mark.usefixtures("in_empty_folder")
 

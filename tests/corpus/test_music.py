@@ -9,8 +9,7 @@ from tests.helpers.journey import travel
 from tests.helpers.music import write_midi
 from tests.helpers.texts import passage_texts, write_text
 from wordgen.corpus.catalogue import bundled_catalogue, bundled_data
-from wordgen.corpus.finding import open_corpus
-from wordgen.corpus.listing import known_texts, read_through
+from wordgen.corpus.finding import known_texts, open_corpus, read_through
 from wordgen.dataset.encoding import tokenizer_name
 from wordgen.errors import CorpusError
 from wordgen.music.midi import read_midi

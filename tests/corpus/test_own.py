@@ -1,5 +1,6 @@
 """Texts of one's own get names, in a catalogue that loses nothing of what its owner wrote."""
 
+import dataclasses
 import os
 import subprocess
 import sys
@@ -12,10 +13,9 @@ from hypothesis import strategies as st
 
 from tests.helpers.commands import command_environment
 from tests.helpers.texts import passage_texts
-from wordgen.corpus.catalogue import CatalogueEntry, own_catalogue
-from wordgen.corpus.finding import open_corpus
-from wordgen.corpus.listing import Description, add_to_own_catalogue, corpus_of_files, read_through
-from wordgen.corpus.settings import ReadingSettings
+from wordgen.corpus.catalogue import CatalogueEntry, add_to_own_catalogue, own_catalogue
+from wordgen.corpus.finding import corpus_of_files, open_corpus, read_through
+from wordgen.corpus.settings import Description, ReadingSettings
 from wordgen.errors import CorpusError, SettingError, StorageError
 
 SONG = "Rain falls\non the roof\n\nand on the road\ntonight\n\nand stays\nwith me\n"
@@ -41,7 +41,8 @@ def room(in_empty_folder: Path) -> Path:
 def add(name: str, *files: str, replace: bool = False, how: ReadingSettings | None = None, **said: str):
     corpus = corpus_of_files(files, how or ReadingSettings())
     read_through(corpus)
-    return add_to_own_catalogue(name, files, corpus, "english", Description(**said), replace=replace)
+    chosen = dataclasses.replace(corpus.how, passage=corpus.passage, line_breaks=corpus.line_breaks)
+    return add_to_own_catalogue(name, files, chosen, "english", Description(**said), replace=replace)
 
 
 def own_file() -> str:

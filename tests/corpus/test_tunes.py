@@ -10,9 +10,8 @@ from hypothesis import strategies as st
 from tests.helpers.texts import passage_texts, write_text
 from tests.helpers.tunes import ABC_TEXTS, TUNE
 from wordgen.corpus.finding import open_corpus
-from wordgen.corpus.passages import visible_width
+from wordgen.corpus.passages import tunes_in, visible_width
 from wordgen.corpus.settings import ReadingSettings, Transpose
-from wordgen.corpus.tunes import tunes_in
 from wordgen.dataset.encoding import tokenizer_name
 from wordgen.errors import CorpusError
 from wordgen.music.abc_files import LONGEST_TUNE, numbered

@@ -18,9 +18,8 @@ from wordgen.corpus.catalogue import bundled_data
 from wordgen.corpus.finding import open_corpus
 from wordgen.corpus.passages import Passage
 from wordgen.dataset import encoding
-from wordgen.dataset.cutting import Batch, Cutter, cut_all
 from wordgen.dataset.encoding import prepare
-from wordgen.dataset.ids import NumberedText
+from wordgen.dataset.numbering import Batch, Cutter, NumberedText, cut_all
 from wordgen.errors import CorpusError
 from wordgen.text.settings import TextSettings
 from wordgen.text.tokenizers import tokenizer_named
@@ -78,8 +77,8 @@ def test_the_ids_do_not_depend_on_processes_batches_and_blocks(
     prepare(open_corpus(corpus), settings, tmp_path / "alone")
     monkeypatch.setattr(encoding, "_SMALL", 0)
     monkeypatch.setattr(encoding, "_CHARACTERS_AT_ONCE", 5000)
-    monkeypatch.setattr("wordgen.dataset.ids._TOKENS_AT_ONCE", 700)
-    monkeypatch.setattr("wordgen.dataset.ids._PASSAGES_AT_ONCE", 50)
+    monkeypatch.setattr("wordgen.dataset.numbering._TOKENS_AT_ONCE", 700)
+    monkeypatch.setattr("wordgen.dataset.numbering._PASSAGES_AT_ONCE", 50)
     for processes in (1, 3):
         monkeypatch.setattr(encoding, "useful_processes", lambda processes=processes: processes)
         folder = tmp_path / str(processes)
@@ -215,7 +214,7 @@ def test_two_at_once_do_not_harm_each_other(large: str, encoded_large: dict[str,
 MEMORY = """
 import re
 from resource import RUSAGE_CHILDREN, getrusage
-from wordgen.dataset.cutting import useful_processes
+from wordgen.dataset.numbering import useful_processes
 own = int(re.search(r"VmHWM:\\s*(\\d+)", open("/proc/self/status").read())[1])
 print(own + useful_processes() * getrusage(RUSAGE_CHILDREN).ru_maxrss)
 """

@@ -9,7 +9,7 @@ import pytest
 from tests.helpers.texts import passage_texts
 from wordgen.corpus.finding import open_corpus
 from wordgen.corpus.settings import ReadingSettings
-from wordgen.dataset.survey import LONGEST_SAMPLE, Survey, survey
+from wordgen.dataset.dataset import LONGEST_SAMPLE, Survey, survey
 from wordgen.errors import CorpusError
 from wordgen.text.tokenizers import tokenizer_named
 from wordgen.text.vocabulary import UNKNOWN, Vocabulary

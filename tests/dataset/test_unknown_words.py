@@ -9,12 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wordgen.corpus.finding import open_corpus
-from wordgen.dataset import unknown_words as module
+from wordgen.dataset import dataset as module
+from wordgen.dataset.dataset import UnknownWords, begins_sentence, unknown_words
 from wordgen.dataset.encoding import prepare
-from wordgen.dataset.unknown_words import UnknownWords, begins_sentence, unknown_words
-from wordgen.text.marks import UNKNOWN_TOKEN
 from wordgen.text.settings import TextSettings
-from wordgen.text.vocabulary import END, UNKNOWN, Vocabulary
+from wordgen.text.vocabulary import END, UNKNOWN, UNKNOWN_TOKEN, Vocabulary
 
 VOCABULARY = Vocabulary.from_counts({"the": 9, "a": 8, "￭.": 7, '"￭': 6}, 100, 1)
 

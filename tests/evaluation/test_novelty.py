@@ -14,10 +14,9 @@ from wordgen.dataset.dataset import Dataset, TextConfig
 from wordgen.dataset.encoding import prepare
 from wordgen.evaluation.novelty import LENGTHS, Match, Novelty, novelty, pieces_like
 from wordgen.evaluation.samples import PASSAGE_END, Texts, distinct, self_bleu
-from wordgen.text.marks import RESERVED
 from wordgen.text.settings import TextSettings
 from wordgen.text.tokenizers import Codec, tokenizer_named
-from wordgen.text.vocabulary import END, START, UNKNOWN, Vocabulary
+from wordgen.text.vocabulary import END, RESERVED, START, UNKNOWN, Vocabulary
 
 LETTERS = Vocabulary([(token, 1) for token in (*RESERVED, *"abcdefghijklmnopqrstuvwxyz")])
 A = LETTERS.id_of("a")

@@ -15,10 +15,9 @@ from wordgen.errors import BundleError, StorageError
 from wordgen.generation import copies
 from wordgen.generation import copies as indexing
 from wordgen.generation.copies import CopyIndex, Match, write_copy_index
-from wordgen.text.marks import RESERVED
 from wordgen.text.settings import TextSettings
 from wordgen.text.tokenizers import Codec, tokenizer_named
-from wordgen.text.vocabulary import END, START, Vocabulary
+from wordgen.text.vocabulary import END, RESERVED, START, Vocabulary
 
 
 @pytest.fixture(scope="module")

@@ -14,9 +14,8 @@ from wordgen.generation.numpy_network import NumpyNetwork, State
 from wordgen.generation.sampling import NO_TOKEN, TokenKinds, probability_changes
 from wordgen.generation.settings import GenerationSettings
 from wordgen.generation.texts import TextBuilder
-from wordgen.text.marks import RESERVED
 from wordgen.text.tokenizers import Codec, tokenizer_named
-from wordgen.text.vocabulary import END, START, Vocabulary
+from wordgen.text.vocabulary import END, RESERVED, START, Vocabulary
 
 TOKENS = (*RESERVED, "a", "b", "c", "￭.", "\n")
 SIZE = len(TOKENS)

@@ -10,17 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wordgen.corpus.finding import open_corpus
+from wordgen.dataset.dataset import UnknownWords
 from wordgen.dataset.encoding import prepare
-from wordgen.dataset.unknown_words import UnknownWords
 from wordgen.generation.filling import Filler, chooser
 from wordgen.generation.settings import GenerationSettings, Mode
 from wordgen.generation.texts import Text
 from wordgen.generation.trained import TrainedModel
 from wordgen.model.bundle import UNKNOWN_WORDS, load_bundle, save_bundle
-from wordgen.text.marks import UNKNOWN_TOKEN
 from wordgen.text.settings import TextSettings
 from wordgen.text.tokenizers import tokenizer_named
-from wordgen.text.vocabulary import END, START, UNKNOWN, Vocabulary
+from wordgen.text.vocabulary import END, START, UNKNOWN, UNKNOWN_TOKEN, Vocabulary
 
 COUNTS = {"the": 40, "a": 30, "￭.": 20, "of": 9, "with": 8, "cat": 7, "Anna": 6, "ran": 5, "walked": 4, "cats": 3}
 VOCABULARY = Vocabulary.from_counts(COUNTS, 100, 1)

@@ -6,10 +6,9 @@ from hypothesis import strategies as st
 
 from wordgen.dataset.dataset import TextConfig
 from wordgen.generation.prompt import WARM_UP, TextReader
-from wordgen.text.marks import END_TOKEN, RESERVED
 from wordgen.text.settings import TokenizerName
 from wordgen.text.tokenizers import Codec, tokenizer_named
-from wordgen.text.vocabulary import Vocabulary
+from wordgen.text.vocabulary import END_TOKEN, RESERVED, Vocabulary
 
 WORDS = ("Aragorn", "the", "The", "king", "do", "￭n't", "￭,", "￭.", '"￭', '￭"', "May", "may", "Frodo", "gate")
 

@@ -18,9 +18,8 @@ from wordgen.generation.sampling import (
 )
 from wordgen.generation.texts import Text
 from wordgen.generation.trained import TrainedModel
-from wordgen.text.marks import BYTES, WORD_END
 from wordgen.text.tokenizers import tokenizer_named
-from wordgen.text.vocabulary import END, UNKNOWN
+from wordgen.text.vocabulary import BYTES, END, UNKNOWN, WORD_END
 
 
 @pytest.fixture(scope="module")

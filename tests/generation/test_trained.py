@@ -15,10 +15,9 @@ from wordgen.generation.prompt import word_to_try
 from wordgen.generation.settings import GenerationSettings, Mode, without_effect
 from wordgen.generation.texts import Text
 from wordgen.generation.trained import TrainedModel
-from wordgen.text.marks import RESERVED, START_TOKEN, UNKNOWN_TOKEN
 from wordgen.text.settings import TokenizerName
 from wordgen.text.tokenizers import Codec, tokenizer_named
-from wordgen.text.vocabulary import Vocabulary
+from wordgen.text.vocabulary import RESERVED, START_TOKEN, UNKNOWN_TOKEN, Vocabulary
 
 
 def test_a_text_begins_with_its_seed_spaced_as_in_the_corpus(model: TrainedModel):

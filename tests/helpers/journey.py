@@ -11,7 +11,7 @@ from wordgen.corpus.corpus import Corpus
 from wordgen.corpus.finding import open_corpus
 from wordgen.corpus.settings import ReadingSettings
 from wordgen.dataset.dataset import Dataset
-from wordgen.dataset.encoding import is_benchmark, prepare, tokenizer_name
+from wordgen.dataset.encoding import prepare, tokenizer_name
 from wordgen.dataset.splits import Splitting
 from wordgen.text.settings import TextSettings, TokenizerChoice, TokenizerName
 from wordgen.text.vocabulary import UNKNOWN
@@ -26,7 +26,7 @@ class Journey:
     @cached_property
     def passages(self) -> list[tuple[int, str]]:
         """All passages of the corpus, each with the number of its file."""
-        reading = self.corpus.reading(every_line=is_benchmark(self.corpus, self.tokenizer))
+        reading = self.corpus.reading(every_line=self.corpus.is_benchmark(self.tokenizer))
         return [(file, passage.text) for file, passage in reading.passages()]
 
     @property

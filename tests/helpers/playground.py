@@ -17,15 +17,13 @@ import numpy as np
 
 from tests.helpers.commands import command_environment
 from wordgen.corpus.finding import open_corpus
-from wordgen.dataset.dataset import TextConfig
+from wordgen.dataset.dataset import TextConfig, UnknownWords
 from wordgen.dataset.encoding import prepare
-from wordgen.dataset.unknown_words import UnknownWords
 from wordgen.generation.copies import COPY_INDEX, write_copy_index
 from wordgen.model.architecture import Architecture
 from wordgen.model.bundle import Bundle, save_bundle
-from wordgen.text.marks import WORD_END
 from wordgen.text.settings import TextSettings
-from wordgen.text.vocabulary import Vocabulary
+from wordgen.text.vocabulary import WORD_END, Vocabulary
 
 SECONDS = 60
 

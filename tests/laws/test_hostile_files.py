@@ -21,9 +21,8 @@ from tests.helpers.bundles import make_bundle
 from tests.helpers.saved_runs import made_measurement, made_record, make_run
 from wordgen.cli.main import main
 from wordgen.corpus.finding import open_corpus
-from wordgen.dataset.dataset import Dataset
+from wordgen.dataset.dataset import Dataset, UnknownWords
 from wordgen.dataset.encoding import prepare
-from wordgen.dataset.unknown_words import UnknownWords
 from wordgen.errors import BundleError, WordgenError
 from wordgen.generation.copies import CopyIndex, write_copy_index
 from wordgen.model.bundle import CONFIG, FORMAT, UNKNOWN_WORDS, VOCABULARY, WEIGHTS, Bundle, load_bundle, save_bundle

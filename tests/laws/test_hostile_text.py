@@ -13,8 +13,8 @@ from tests.helpers.journey import Journey, travel, visible
 from wordgen.corpus.reading import clean
 from wordgen.corpus.settings import ReadingSettings
 from wordgen.errors import CorpusError
-from wordgen.text.marks import JOINER, RESERVED
 from wordgen.text.settings import TokenizerChoice
+from wordgen.text.vocabulary import JOINER, RESERVED
 
 TOKENIZERS: list[TokenizerChoice] = ["english", "japanese", "characters", "whitespace", "abc"]
 LARGE = ("words of a megabyte", "Japanese without an end", "one character again and again")
@@ -100,7 +100,7 @@ import json, sys, time
 from pathlib import Path
 from resource import RUSAGE_CHILDREN, RUSAGE_SELF, getrusage
 from tests.helpers.journey import travel
-from wordgen.dataset.cutting import useful_processes
+from wordgen.dataset.numbering import useful_processes
 began = time.monotonic()
 travel(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3])
 own, others = getrusage(RUSAGE_SELF), getrusage(RUSAGE_CHILDREN)

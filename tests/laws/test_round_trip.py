@@ -15,13 +15,13 @@ from wordgen.corpus.catalogue import LineBreaks, PassageKind, bundled_catalogue,
 from wordgen.corpus.reading import clean
 from wordgen.corpus.settings import ReadingSettings
 from wordgen.errors import CorpusError
-from wordgen.text.marks import JOINER, OTHER_FORM, RESERVED
 from wordgen.text.settings import TokenizerChoice
+from wordgen.text.vocabulary import JOINER, OTHER_FORM, RESERVED
 
 BUNDLED = [
     file
     for entry in bundled_catalogue().values()
-    if not entry.is_fetched and entry.language != "music"
+    if not (entry.downloads or entry.listing) and entry.language != "music"
     for file in entry.files
 ]
 FOLDER = Path(os.environ.get("WORDGEN_TEST_TEXTS") or os.devnull)

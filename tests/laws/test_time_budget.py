@@ -11,7 +11,7 @@ import pytest
 from tests.helpers.forked import ForkedProcess, forked_alone
 from tests.helpers.workers import wait_for
 from wordgen.cli.main import main
-from wordgen.training.schedule import Schedule
+from wordgen.training.plan import Schedule
 from wordgen.training.settings import TrainingSettings
 
 SMALL = ["--corpus", "spells", "--layers", "1", "--units", "32", "--name", "run"]

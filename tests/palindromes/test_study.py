@@ -23,7 +23,7 @@ from wordgen.palindromes.run import PalindromeRun
 from wordgen.palindromes.settings import StudySettings
 from wordgen.palindromes.study import Row, job_of, study_rows
 from wordgen.palindromes.worker import EventWriter, Job, JobReader, Worker, train
-from wordgen.run.lock import is_in_training
+from wordgen.run.folder import is_in_training
 from wordgen.run.names import SAVED_MODELS
 from wordgen.training.typed_json import to_json
 

@@ -7,9 +7,8 @@ import pytest
 
 from tests.helpers.saved_runs import make_run, make_runs
 from wordgen.errors import BundleError, SettingError, StorageError
-from wordgen.run.folder import removable, remove
+from wordgen.run.folder import at_work_on_sweep, in_training, removable, remove
 from wordgen.run.listing import saved_runs, saved_sweeps
-from wordgen.run.lock import at_work_on_sweep, in_training
 from wordgen.run.names import SAVED_MODELS
 
 pytestmark = pytest.mark.usefixtures("in_empty_folder")

@@ -60,7 +60,7 @@ def test_a_replaced_run_comes_back(with_model: bool):
     with made_new(RUN, overwrite=True) as folder:
         if with_model:
             save(2)
-            folder.give_up()
+            folder.kept = False
     assert kept() == 1
 
 

@@ -13,8 +13,7 @@ from tests.helpers.bundles import make_bundle
 from tests.helpers.commands import command_environment
 from wordgen.errors import SettingError
 from wordgen.model.bundle import save_bundle
-from wordgen.run.folder import made_new, resumed
-from wordgen.run.lock import LOCK, in_training, is_in_training, taking_over
+from wordgen.run.folder import LOCK, in_training, is_in_training, made_new, resumed, taking_over
 from wordgen.run.names import SAVED_MODELS
 
 pytestmark = pytest.mark.usefixtures("in_empty_folder")
@@ -53,7 +52,7 @@ def other_training(seconds: float) -> "Iterator[subprocess.Popen[str]]":
     program = f"""
 import time
 from pathlib import Path
-from wordgen.run.lock import in_training
+from wordgen.run.folder import in_training
 with in_training(Path({str(RUN)!r})):
     print("has it", flush=True)
     time.sleep({seconds})

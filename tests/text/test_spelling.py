@@ -5,22 +5,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wordgen.errors import SettingError
-from wordgen.text.marks import (
+from wordgen.text.settings import TextSettings, TokenizerName
+from wordgen.text.tokenizers import Codec, tokenizer_named
+from wordgen.text.vocabulary import (
     BYTES,
+    END,
     END_TOKEN,
     JOINER,
     RESERVED,
     SPELLING,
+    UNKNOWN,
     WORD_END,
+    Vocabulary,
     may_follow,
     protect,
     restore,
     spell,
     spelled,
 )
-from wordgen.text.settings import TextSettings, TokenizerName
-from wordgen.text.tokenizers import Codec, tokenizer_named
-from wordgen.text.vocabulary import END, UNKNOWN, Vocabulary
 
 NAMES: list[TokenizerName] = ["english", "japanese", "characters", "whitespace"]
 TEXT = 'The king said, "Go on." The road went on and on. 夜の街'

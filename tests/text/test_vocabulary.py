@@ -5,8 +5,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from wordgen.errors import CorpusError
-from wordgen.text.marks import OTHER_FORM, RESERVED
-from wordgen.text.vocabulary import UNKNOWN, BaseVocabulary, Vocabulary
+from wordgen.text.vocabulary import OTHER_FORM, RESERVED, UNKNOWN, BaseVocabulary, Vocabulary
 
 COUNTS = {"road": 5, "fire": 3, "water": 3, "king": 2, "once": 1}
 

@@ -8,8 +8,8 @@ import pytest
 from wordgen.corpus.finding import open_corpus
 from wordgen.evaluation.measures import log_frequencies
 from wordgen.network.replicas import alone
-from wordgen.run.prepare import prepare_run
 from wordgen.run.settings import TrainSettings
+from wordgen.run.train import prepare_run
 from wordgen.training.learner import Learner
 from wordgen.training.reports import Observer
 from wordgen.training.settings import OptimizerName

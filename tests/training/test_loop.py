@@ -17,8 +17,8 @@ from wordgen.network.network import Network
 from wordgen.network.replicas import alone
 from wordgen.training.checkpoint import Arrays, BestModelSaver, Checkpoints, CheckpointSaver, Position
 from wordgen.training.loop import Loop
+from wordgen.training.plan import Schedule
 from wordgen.training.reports import EpochReport, Observer, Observers, Sample, SampleReport, StepReport
-from wordgen.training.schedule import Schedule
 from wordgen.training.settings import CheckpointClock, OptimizerName, TrainingSettings
 from wordgen.training.step import Stepper
 from wordgen.training.stopping import StopRequest

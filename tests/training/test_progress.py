@@ -17,8 +17,7 @@ from rich.console import Console
 from tests.helpers.plans import plan
 from tests.helpers.terminal import screen_of
 from wordgen.model.architecture import Architecture, NetworkSettings
-from wordgen.training.json_log import JsonLog
-from wordgen.training.progress import TerminalProgress, folder_of_curves
+from wordgen.training.progress import JsonLog, TerminalProgress, folder_of_curves
 from wordgen.training.reports import (
     Begun,
     Ending,

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from wordgen.errors import SettingError
 from wordgen.training.checkpoint import Position
+from wordgen.training.plan import Schedule, rate_stayed
 from wordgen.training.reports import EpochReport
-from wordgen.training.schedule import Schedule, rate_stayed
 from wordgen.training.settings import TrainingSettings
 
 

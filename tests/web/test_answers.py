@@ -12,15 +12,14 @@ from tests.helpers.music import music_bundle
 from tests.helpers.playground import Playground, plain_text, save_drawn
 from wordgen.api import load
 from wordgen.corpus.finding import open_corpus
-from wordgen.dataset.unknown_words import UnknownWords
+from wordgen.dataset.dataset import UnknownWords
 from wordgen.errors import SettingError
 from wordgen.generation import text_generator
 from wordgen.generation.ngrams import NgramModel
 from wordgen.generation.settings import GenerationSettings
 from wordgen.generation.trained import TrainedModel
 from wordgen.model.bundle import save_bundle
-from wordgen.text.marks import UNKNOWN_TOKEN
-from wordgen.text.vocabulary import Vocabulary
+from wordgen.text.vocabulary import UNKNOWN_TOKEN, Vocabulary
 from wordgen.web import answers
 from wordgen.web.answers import ModelStore
 from wordgen.web.limits import RefusedError

@@ -5,6 +5,7 @@ This module must not import TensorFlow.
 
 import argparse
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from wordgen.cli.flags import Parser, action_parser, add_flags, add_switch, settings_from, verb_parser
@@ -13,15 +14,15 @@ from wordgen.corpus.settings import STANDARD_INPUT, Description, ReadingSettings
 from wordgen.errors import EXIT_OK, in_a_sentence
 from wordgen.files import shown_size
 from wordgen.run.commands import TRY
-from wordgen.text.marks import JOINER, LINE_BREAK, RESERVED
 from wordgen.text.settings import TextSettings, TokenizerSettings
+from wordgen.text.vocabulary import JOINER, LINE_BREAK, RESERVED
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from wordgen.corpus.corpus import Corpus
-    from wordgen.corpus.listing import KnownText
-    from wordgen.dataset.survey import Survey
+    from wordgen.corpus.finding import KnownText
+    from wordgen.dataset.dataset import Survey
 
 _USUAL_VOCABULARY, _ = TextSettings().limits(all_words=False)
 _VOCABULARIES = (1000, 2000, 5000, _USUAL_VOCABULARY, 10_000, 20_000, 50_000)
@@ -65,7 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _list(arguments: argparse.Namespace) -> None:
-    from wordgen.corpus.listing import known_texts
+    from wordgen.corpus.finding import known_texts
 
     texts = known_texts()
     rows = [
@@ -87,8 +88,8 @@ def _commands_to_try(text: "KnownText") -> Iterator[str]:
 
 def _show(arguments: argparse.Namespace) -> None:
     from wordgen.corpus.finding import keep_standard_input, open_corpus
+    from wordgen.dataset.dataset import survey
     from wordgen.dataset.encoding import tokenizer_name
-    from wordgen.dataset.survey import survey
 
     wanted = arguments.corpus
     if wanted == [STANDARD_INPUT]:
@@ -102,7 +103,8 @@ def _show(arguments: argparse.Namespace) -> None:
 
 
 def _add(arguments: argparse.Namespace) -> None:
-    from wordgen.corpus.listing import add_to_own_catalogue, check_new_name, corpus_of_files, read_through
+    from wordgen.corpus.catalogue import add_to_own_catalogue, check_new_name
+    from wordgen.corpus.finding import corpus_of_files, read_through
     from wordgen.dataset.encoding import tokenizer_name
 
     check_new_name(arguments.name, replace=arguments.replace)
@@ -112,7 +114,8 @@ def _add(arguments: argparse.Namespace) -> None:
         passed, passages = read_through(corpus, report)
     tokenizer = tokenizer_name(corpus, tokens)
     description = settings_from(Description, arguments)
-    add_to_own_catalogue(arguments.name, arguments.files, corpus, tokenizer, description, replace=arguments.replace)
+    chosen = replace(corpus.how, passage=corpus.passage, line_breaks=corpus.line_breaks)
+    add_to_own_catalogue(arguments.name, arguments.files, chosen, tokenizer, description, replace=arguments.replace)
     given = {"passage": how.passage, "line breaks": how.line_breaks, "tokenizer": tokens.tokenizer}
     found = [what for what, value in given.items() if value == "auto"]
     show(
@@ -214,7 +217,7 @@ def _coverage(found: "Survey") -> "RenderableType":
 def _sample(tokens: Sequence[str]) -> "RenderableType":
     from rich.text import Text
 
-    from wordgen.dataset.survey import LONGEST_SAMPLE
+    from wordgen.dataset.dataset import LONGEST_SAMPLE
 
     sample = Text()
     for number, token in enumerate(tokens[:LONGEST_SAMPLE]):
@@ -229,8 +232,8 @@ def readable(token: str) -> str:
     `~` marks the sides on which it touches its neighbours. White space and characters that cannot be printed are
     replaced by signs or their code points.
     """
-    from wordgen.text.marks import restore
     from wordgen.text.tokenizers import SPELLINGS
+    from wordgen.text.vocabulary import restore
 
     if token == LINE_BREAK:
         return _LINE_BREAK

@@ -96,8 +96,7 @@ def _show(arguments: argparse.Namespace) -> None:
 
 def _compare(arguments: argparse.Namespace) -> None:
     from wordgen.cli.runs_screen import side_by_side
-    from wordgen.run.comparing import compare
-    from wordgen.run.listing import find_saved
+    from wordgen.run.listing import compare, find_saved
 
     runs = [find_saved(name) for name in arguments.runs]
     if len({run.folder for run in runs}) < len(runs) or len(runs) < 2:

@@ -19,8 +19,7 @@ from wordgen.run.commands import (
     runs_command,
     writing_command,
 )
-from wordgen.run.comparing import Comparison, Figure
-from wordgen.run.listing import SavedRun, SavedSweep, size_of
+from wordgen.run.listing import Comparison, Figure, SavedRun, SavedSweep, size_of
 from wordgen.run.names import models_folder
 from wordgen.settings import flag_name
 

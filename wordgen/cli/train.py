@@ -75,8 +75,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _observer(arguments: argparse.Namespace) -> "Observer":
-    from wordgen.training.json_log import JsonLog
-    from wordgen.training.progress import QuietProgress, TerminalProgress
+    from wordgen.training.progress import JsonLog, QuietProgress, TerminalProgress
     from wordgen.training.screen import screen
 
     if arguments.quiet:

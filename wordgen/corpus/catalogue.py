@@ -4,16 +4,22 @@ import os
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 from urllib.parse import urlsplit
 
-from wordgen.corpus.settings import Encoding
+from wordgen.corpus.documents import texts_in
+from wordgen.corpus.settings import Description, Encoding, ReadingSettings
 from wordgen.errors import CorpusError, SettingError, reason_of
-from wordgen.files import read_regular, read_toml
+from wordgen.files import as_storage_error, make_folder, read_regular, read_toml, write_whole
 from wordgen.settings import Settings, setting
+
+if TYPE_CHECKING:
+    from tomlkit.items import Table
+
 
 Split = Literal["train", "valid", "test"]
 SPLITS: tuple[Split, ...] = ("train", "valid", "test")
@@ -227,11 +233,6 @@ class CatalogueEntry(Settings):
         return frozenset({*self.valid_files, *self.test_files})
 
     @property
-    def is_fetched(self) -> bool:
-        """Whether any of its files are downloaded."""
-        return bool(self.downloads or self.listing)
-
-    @property
     def download_folder(self) -> Path:
         """The folder of its downloaded files."""
         return user_data() / "downloads" / self.name
@@ -304,3 +305,127 @@ def _is_web_address(address: str) -> bool:
     except ValueError:
         return False
     return parts.scheme in ("http", "https") and bool(parts.hostname) and address.isascii()
+
+
+KEPT_FOLDERS = ("downloads", "encoded", "standard-input", "bases")
+"""Folders in the user's data folder that are not corpora.
+
+wordgen writes to them, or has its bases there: in a checkout, the user's data folder is that of wordgen.
+"""
+_HEADER = """\
+# Your own texts, by name, like those of wordgen in data/corpora.toml. `wordgen corpora add` writes to this file, and
+# you may edit it. The paths of files are relative to this folder, or absolute.
+"""
+
+
+def check_new_name(name: str, *, replace: bool) -> None:
+    """Raise SettingError if a name for a corpus is not valid or already taken.
+
+    `replace` allows a name in the user's catalogue.
+    """
+    if not NAME.fullmatch(name) or name in KEPT_FOLDERS:
+        raise SettingError(
+            f"A corpus cannot have the name '{name[:100]}': use up to 60 letters, digits, dots, dashes and "
+            f"underscores, begin with a letter or digit, and do not use {' or '.join(KEPT_FOLDERS)}."
+        )
+    if name in bundled_catalogue():
+        raise SettingError(f"{name} is the name of a text that comes with wordgen: choose another name.")
+    if texts_in(user_data() / name):
+        raise SettingError(
+            f"The folder {user_data() / name} contains texts that --corpus {name} already uses: choose another name."
+        )
+    if name in own_catalogue() and not replace:
+        raise SettingError(f"You already have a corpus {name}: choose another name, or use --replace.")
+
+
+def add_to_own_catalogue(
+    name: str,
+    files: Sequence[str],
+    how: ReadingSettings,
+    tokenizer: str,
+    description: Description,
+    *,
+    replace: bool = False,
+) -> CatalogueEntry:
+    """Add an entry for a corpus to the user's catalogue and return it. The rest of the catalogue stays unchanged.
+
+    Read the files first with `read_through`. `how` says how they are read: it has no `auto` for the kind of passage and
+    the line breaks. Raise SettingError if the name is not valid or already taken.
+    """
+    path = own_catalogue_path()
+    make_folder(path.parent)
+    with _locked(path):
+        check_new_name(name, replace=replace)
+        description = _completed(description, own_catalogue().get(name))
+        table = _table(name, [_named_from(path, file) for file in files], how, tokenizer, description)
+        with as_storage_error(path):
+            content = path.read_bytes().decode("utf-8-sig") if path.exists() else _HEADER
+        write_whole(Path(os.path.realpath(path)), _with_entry(content, name, table).encode())
+    return own_catalogue()[name]
+
+
+def _completed(description: Description, before: CatalogueEntry | None) -> Description:
+    """Return the description, with what it leaves out taken from the entry that is replaced."""
+    if before is None:
+        return description
+    given = {name: value for name, value in description.to_mapping().items() if value is not None}
+    kept = {"title": before.title, "language": before.language, "licence": before.licence, "source": before.source}
+    return Description(**{**kept, **given})
+
+
+def _table(
+    name: str, files: Sequence[str], how: ReadingSettings, tokenizer: str, description: Description
+) -> dict[str, object]:
+    switches = [each for each in ("keep_boilerplate", "fold_width", "drop_latin") if getattr(how, each)]
+    return {
+        "title": description.title or name,
+        "files": list(files),
+        "language": description.language or "",
+        "tokenizer": tokenizer,
+        "passage": how.passage,
+        "line_breaks": how.line_breaks,
+        **({} if how.encoding == "auto" else {"encoding": how.encoding}),
+        **dict.fromkeys(switches, True),
+        "licence": description.licence or "",
+        "source": description.source or "",
+    }
+
+
+def _named_from(catalogue: Path, file: str) -> str:
+    """Return how the catalogue names a file: an absolute path as given, else relative to the catalogue's folder.
+
+    So the name is valid whatever the current folder is.
+    """
+    if os.path.isabs(file):
+        return file
+    folder, name = os.path.split(os.path.abspath(file))
+    try:
+        return Path(
+            os.path.relpath(os.path.join(os.path.realpath(folder), name), catalogue.parent.resolve())
+        ).as_posix()
+    except ValueError:  # the file is on another drive
+        return os.path.abspath(file)
+
+
+def _with_entry(content: str, name: str, table: Mapping[str, object]) -> str:
+    """Return the text of a catalogue with an entry added, or replaced if the name exists. No other entry changes."""
+    import tomlkit
+
+    document = tomlkit.parse(content)
+    if name in document:
+        entry = cast("Table", document[name])
+        for key in [key for key in entry if key not in table]:
+            del entry[key]
+        entry.update(table)
+        return tomlkit.dumps(document)
+    new = tomlkit.document()
+    new[name] = dict(table)
+    return f"{content.rstrip()}\n\n{tomlkit.dumps(new)}"
+
+
+def _locked(path: Path) -> AbstractContextManager[object]:
+    """Return the lock of a file, acquired, so that no process overwrites what another has just written."""
+    from filelock import FileLock
+
+    with as_storage_error(path):
+        return FileLock(path.with_name(f".{path.name}.lock")).acquire()

@@ -7,24 +7,23 @@ from dataclasses import dataclass, field, replace
 from itertools import repeat
 from pathlib import Path, PurePath
 
-from wordgen.corpus.boilerplate import Cuts, lines_of
 from wordgen.corpus.catalogue import LineBreaks, PassageKind, Split
-from wordgen.corpus.documents import is_midi
+from wordgen.corpus.documents import MOST_NAMED, is_midi, left_out_in_words
 from wordgen.corpus.layout import Layout, sample_of
 from wordgen.corpus.passages import (
     Changes,
     Hyphens,
     Passage,
+    TuneReading,
     every_line,
     folded_passage,
     hyphens_of,
     passages_of,
     without_latin,
 )
-from wordgen.corpus.reading import LONGEST_PIECE, Line, TextFile, first_of, left_out_in_words
+from wordgen.corpus.reading import LONGEST_PIECE, Cuts, Line, TextFile, lines_of
 from wordgen.corpus.settings import ReadingSettings, Transpose
-from wordgen.corpus.tunes import TuneReading
-from wordgen.errors import CorpusError
+from wordgen.errors import CorpusError, in_a_sentence
 from wordgen.music.transposing import COPIES
 
 FEWEST_DOCUMENTS = 20
@@ -67,6 +66,10 @@ class Corpus:
     def is_midi(self) -> bool:
         """Whether all of its files are MIDI files."""
         return all(map(is_midi, self.files))
+
+    def is_benchmark(self, tokenizer: str) -> bool:
+        """Return whether it is read as a public benchmark: already tokenized, in lines, and with its own splits."""
+        return bool(self.splits) and tokenizer == "whitespace" and self.passage == "line"
 
     def reading(
         self, *, every_line: bool = False, passage: PassageKind | None = None, chords: bool = False
@@ -274,7 +277,7 @@ class Reading:
     def _damaged_in_words(self) -> str:
         names = [self.corpus.files[number].name for number in self.damaged]
         are = "is not MIDI, or is damaged" if len(names) == 1 else "are not MIDI, or are damaged"
-        return f"left out {first_of(names)}, which {are}: wordgen tune FILE says what is wrong"
+        return f"left out {in_a_sentence(names, most=MOST_NAMED)}, which {are}: wordgen tune FILE says what is wrong"
 
     def _layouts_in_words(self) -> Iterator[str]:
         """Yield sentences about the layout of the files, if the corpus's passage alone does not describe it."""

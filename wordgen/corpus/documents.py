@@ -1,4 +1,7 @@
-"""Extract the text of documents (HTML, Markdown, DOCX, EPUB), and limit what packed files (gzip, zip) unpack to."""
+"""The files that wordgen reads: which they are, and the text of documents (HTML, Markdown, DOCX, EPUB).
+
+Also limits what packed files (gzip, zip) unpack to.
+"""
 
 import codecs
 import posixpath
@@ -6,7 +9,8 @@ import re
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from html.parser import HTMLParser
 from itertools import chain
@@ -15,7 +19,131 @@ from typing import Literal
 from urllib.parse import unquote
 from xml.parsers import expat
 
-from wordgen.errors import CorpusError
+from wordgen.errors import CorpusError, in_a_sentence
+
+Kind = Literal["Word", "EPUB", "HTML", "Markdown", "MIDI"]
+KINDS: dict[str, Kind] = {
+    ".docx": "Word", ".epub": "EPUB", ".html": "HTML", ".htm": "HTML", ".xhtml": "HTML", ".md": "Markdown",
+    ".markdown": "Markdown", ".mid": "MIDI", ".midi": "MIDI",
+}  # fmt: skip
+TUNES = (".abc", ".abc.gz")
+TEXTS = (".txt", ".txt.gz", ".tokens", *KINDS, *TUNES)
+"""The endings of the files that are read."""
+
+
+def kind_of(path: Path) -> Kind | None:
+    """Return the kind of a document by the ending of its file name; None for plain text."""
+    return KINDS.get(path.suffix.lower())
+
+
+def is_midi(path: Path) -> bool:
+    """Return whether the name of a file is that of a MIDI file."""
+    return kind_of(path) == "MIDI"
+
+
+def is_abc(path: Path) -> bool:
+    """Return whether the name of a file is that of tunes in ABC, gzipped or not."""
+    return path.name.lower().endswith(TUNES)
+
+
+def texts_in(folder: Path) -> list[Path]:
+    """Return all texts and documents in a folder and its subfolders, also gzipped texts, sorted by path.
+
+    A model learns either music or text. If there are ABC tunes, return only these, because the texts describe them.
+    Else return the MIDI files if they are more than the texts, or the texts.
+    """
+    texts = (path for path in folder.rglob("*") if path.name.lower().endswith(TEXTS))
+    # Operating systems add hidden files, which are left out. A broken link is kept, so that the user gets an error.
+    found = sorted(path for path in texts if path.name[0] != "." and (path.is_file() or path.is_symlink()))
+    midi = [path for path in found if is_midi(path)]
+    others = [path for path in found if not is_midi(path)]
+    return [path for path in found if is_abc(path)] or (midi if len(midi) > len(others) else others)
+
+
+def others_in(paths: Sequence[Path]) -> tuple[Path, ...]:
+    """Return all files in some folders that `texts_in` does not return.
+
+    Hidden files and files in hidden folders are left out, because the user did not mean them.
+    """
+    others: list[Path] = []
+    for folder in paths:
+        texts = set(texts_in(folder)) if folder.is_dir() else set[Path]()
+        for path in sorted(folder.rglob("*")) if folder.is_dir() else []:
+            hidden = any(part[0] == "." for part in path.relative_to(folder).parts)
+            if path.is_file() and not hidden and path not in texts:
+                others.append(path)
+    return tuple(others)
+
+
+_WORD = "open it in Word or LibreOffice, and save it as .docx or plain text"
+_UNPACK = "unpack it, and give the folder of the texts"
+_PICTURE = "convert it to text with a program for text recognition (OCR)"
+_BOOK = "convert it to EPUB or plain text, for example with Calibre"
+_SHEET = "save its column with the text as .txt, one passage per line"
+_ENDINGS = {
+    ".pdf": ("a PDF", "save its text as .txt, for example with pdftotext or from a PDF viewer"),
+    ".doc": ("an old Word document", _WORD), ".odt": ("an OpenDocument file", _WORD), ".rtf": ("an RTF file", _WORD),
+    ".pages": ("a Pages document", "export it as Word, EPUB or plain text"),
+    ".mobi": ("a Kindle book", _BOOK), ".azw": ("a Kindle book", _BOOK), ".azw3": ("a Kindle book", _BOOK),
+    ".fb2": ("a FictionBook file", _BOOK), ".djvu": ("a scanned document", _PICTURE),
+    ".xls": ("a table", _SHEET), ".xlsx": ("a table", _SHEET), ".ods": ("a table", _SHEET),
+    "MIDI": ("a MIDI file under another name", "end its name in .mid"),
+    **dict.fromkeys((".zip", ".tar", ".tgz", ".7z", ".rar", ".bz2", ".xz", ".zst"), ("an archive", _UNPACK)),
+    **dict.fromkeys((".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".webp"), ("a picture", _PICTURE)),
+}  # fmt: skip
+_APART = "a model learns either music or text, so give it alone"
+"""What to do with text in a folder of music, and with music in a folder of texts."""
+MOST_NAMED = 3
+_FIRST_BYTES = {
+    b"%PDF-": ".pdf", b"{\\rtf": ".rtf", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": ".doc", b"PK\x03\x04": ".zip",
+    b"\x89PNG": ".png", b"\xff\xd8\xff": ".jpg", b"GIF8": ".gif", b"7z\xbc\xaf": ".7z", b"Rar!": ".rar",
+    b"BZh": ".bz2", b"\xfd7zXZ": ".xz", b"\x28\xb5\x2f\xfd": ".zst", b"MThd": "MIDI",
+}  # fmt: skip
+
+
+def unreadable_by_name(path: Path) -> str | None:
+    """Return the message for a file whose name shows that it cannot be read; None for other files."""
+    return _sentence(path, path.suffix.lower())
+
+
+def unreadable_by_content(path: Path, beginning: bytes) -> str | None:
+    """Return the message for a file whose first bytes show that it is not a text; None for other files."""
+    ending = next((ending for first, ending in _FIRST_BYTES.items() if beginning.startswith(first)), "")
+    return _sentence(path, ending)
+
+
+def left_out_in_words(files: Sequence[Path]) -> tuple[str, ...]:
+    """Return sentences about files that are left out: which they are, and how their text could be read."""
+    kinds: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+    for path in files:
+        kinds[_beside_others(path) or _ENDINGS.get(path.suffix.lower(), ("", ""))].append(path.name)
+    return tuple(_left_out(names, *kind) for kind, names in kinds.items())
+
+
+def _beside_others(path: Path) -> tuple[str, str] | None:
+    """Return what a readable file is that is left out of a folder, and what to do with it; None for other files."""
+    if is_midi(path):
+        return "a MIDI file", _APART
+    is_text = kind_of(path) is not None or path.name.lower().endswith((".txt", ".txt.gz"))
+    return ("a text", _APART) if is_text else None
+
+
+def _left_out(names: Sequence[str], what: str, to_do: str) -> str:
+    shown = in_a_sentence(names, most=MOST_NAMED)
+    if not what:
+        rename = "it is plain text, rename it" if len(names) == 1 else "they are plain text, rename them"
+        return f"left out {shown}: if {rename} to .txt"
+    if len(names) == 1:
+        return f"left out {shown}, {what}: {to_do}"
+    return f"left out {shown}, {len(names):,} {what.partition(' ')[2]}s: for each of them, {to_do}"
+
+
+def _sentence(path: Path, ending: str) -> str | None:
+    if ending not in _ENDINGS:
+        return None
+    what, to_do = _ENDINGS[ending]
+    return f"{path} is {what}, which wordgen does not read: {to_do}."
+
 
 LARGEST_UNCHECKED = 1 << 26
 """Number of bytes that any packed file may unpack to (64 MiB)."""
@@ -44,13 +172,6 @@ class Unpacked:
                 "unusual for a text. If it is a text, unpack it yourself and give the plain file."
             )
 
-
-Kind = Literal["Word", "EPUB", "HTML", "Markdown", "MIDI"]
-KINDS: dict[str, Kind] = {
-    ".docx": "Word", ".epub": "EPUB", ".html": "HTML", ".htm": "HTML", ".xhtml": "HTML", ".md": "Markdown",
-    ".markdown": "Markdown", ".mid": "MIDI", ".midi": "MIDI",
-}  # fmt: skip
-TUNES = (".abc", ".abc.gz")
 
 _BLOCK = 1 << 16
 _LARGEST_MARKDOWN = 1 << 24
@@ -151,21 +272,6 @@ class HtmlText(HTMLParser):
         if self._written:
             self._text.append("\n\n")
         self._written = self._space = False
-
-
-def kind_of(path: Path) -> Kind | None:
-    """Return the kind of a document by the ending of its file name; None for plain text."""
-    return KINDS.get(path.suffix.lower())
-
-
-def is_midi(path: Path) -> bool:
-    """Return whether the name of a file is that of a MIDI file."""
-    return kind_of(path) == "MIDI"
-
-
-def is_abc(path: Path) -> bool:
-    """Return whether the name of a file is that of tunes in ABC, gzipped or not."""
-    return path.name.lower().endswith(TUNES)
 
 
 def html_text(path: Path, decoded: Iterable[str], parser: HtmlText) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Find the corpus that a user names: a name of the catalogue, files, folders, or standard input."""
+"""Find the corpus that a user names: a name of the catalogue, files, folders, or standard input. List all names."""
 
 import difflib
 import hashlib
@@ -6,33 +6,36 @@ import os
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from wordgen.corpus.catalogue import (
+    KEPT_FOLDERS,
     SPLITS,
     CatalogueEntry,
     LineBreaks,
     PassageKind,
     Split,
+    bundled_catalogue,
     catalogue,
     name_without_split,
+    own_catalogue,
     published_splits,
     user_data,
 )
-from wordgen.corpus.corpus import Corpus
-from wordgen.corpus.documents import KINDS, TUNES, is_abc, is_midi
-from wordgen.corpus.fetching import Fetching, fetch_all
+from wordgen.corpus.corpus import Corpus, Reading
+from wordgen.corpus.documents import TEXTS, is_midi, others_in, texts_in, unreadable_by_name
+from wordgen.corpus.fetching import PART, Fetching, fetch_all
 from wordgen.corpus.layout import Layout, layouts_of
-from wordgen.corpus.reading import TextFile, unreadable_by_name
-from wordgen.corpus.settings import ReadingSettings
+from wordgen.corpus.reading import TextFile
+from wordgen.corpus.settings import STANDARD_INPUT, ReadingSettings
 from wordgen.errors import CorpusError
 from wordgen.files import as_storage_error, make_folder
 
 _LONGEST_NAME = 60  # bytes, because file systems limit names in bytes
 _BLOCK = 1 << 18
-_TEXTS = (".txt", ".txt.gz", ".tokens", *KINDS, *TUNES)
 
 
 def open_corpus(
@@ -273,7 +276,7 @@ def _most_common(files: Sequence[Path], layouts: Sequence[Layout]) -> tuple[Pass
 
 def _name_of(path: Path) -> str:
     name = path.resolve().name
-    ending = next((ending for ending in reversed(_TEXTS) if name.lower().endswith(ending)), path.suffix)
+    ending = next((ending for ending in reversed(TEXTS) if name.lower().endswith(ending)), path.suffix)
     return _shortened(name[: len(name) - len(ending)]) or _shortened(name)
 
 
@@ -292,38 +295,109 @@ def own_texts(entry: CatalogueEntry) -> list[Path]:
     return [] if texts and {path.resolve() for path in texts} <= of_entry else texts
 
 
-def texts_in(folder: Path) -> list[Path]:
-    """Return all texts and documents in a folder and its subfolders, also gzipped texts, sorted by path.
-
-    A model learns either music or text. If there are ABC tunes, return only these, because the texts describe them.
-    Else return the MIDI files if they are more than the texts, or the texts.
-    """
-    texts = (path for path in folder.rglob("*") if path.name.lower().endswith(_TEXTS))
-    # Operating systems add hidden files, which are left out. A broken link is kept, so that the user gets an error.
-    found = sorted(path for path in texts if path.name[0] != "." and (path.is_file() or path.is_symlink()))
-    midi = [path for path in found if is_midi(path)]
-    others = [path for path in found if not is_midi(path)]
-    return [path for path in found if is_abc(path)] or (midi if len(midi) > len(others) else others)
-
-
-def others_in(paths: Sequence[Path]) -> tuple[Path, ...]:
-    """Return all files in some folders that `texts_in` does not return.
-
-    Hidden files and files in hidden folders are left out, because the user did not mean them.
-    """
-    others: list[Path] = []
-    for folder in paths:
-        texts = set(texts_in(folder)) if folder.is_dir() else set[Path]()
-        for path in sorted(folder.rglob("*")) if folder.is_dir() else []:
-            hidden = any(part[0] == "." for part in path.relative_to(folder).parts)
-            if path.is_file() and not hidden and path not in texts:
-                others.append(path)
-    return tuple(others)
-
-
 def _not_found(name: str) -> str:
     known = catalogue()
     near = difflib.get_close_matches(name.lower(), known, n=1)
     hint = f" Did you mean {near[0]}?" if near else ""
     name = name if len(name) <= _LONGEST_NAME else name[:_LONGEST_NAME] + "..."
     return f"There is no corpus '{name}': it is not a file, a folder or one of {', '.join(known)}.{hint}"
+
+
+Whereabouts = Literal["bundled", "yours", "downloaded", "not downloaded", "missing"]
+
+
+@dataclass(frozen=True)
+class KnownText:
+    """A text in the list of all corpora."""
+
+    name: str
+    title: str
+    language: str
+    licence: str
+    bytes: int
+    """Size of its files in bytes, including those that are not downloaded yet."""
+    whereabouts: Whereabouts
+
+
+def known_texts() -> list[KnownText]:
+    """Return the texts of wordgen's catalogue, those of the user's catalogue, and the folders of texts in data/."""
+    bundled, own = bundled_catalogue(), own_catalogue()
+    texts = [_known(entry, "bundled") for name, entry in bundled.items() if name not in own]
+    texts += [_known(entry, "yours") for entry in own.values()]
+    return texts + list(_folders_without_entry({*bundled, *own}))
+
+
+def _known(entry: CatalogueEntry, whereabouts: Whereabouts) -> KnownText:
+    files = own_texts(entry)  # --corpus, too, prefers them
+    if files:
+        return _text(entry, _size(files), "yours")
+    if entry.listing is not None:
+        all_here = _fetched(entry.download_folder) >= entry.listing.files
+        return _text(entry, entry.listing.bytes, "downloaded" if all_here else "not downloaded")
+    paths = [entry.path_of(file) for file in (*entry.files, *entry.valid_files, *entry.test_files)]
+    gone = [path for path in paths if not path.exists()]
+    if not gone:
+        return _text(entry, _size(paths), "downloaded" if entry.downloads else whereabouts)
+    coming = {entry.path_of(each.file): each.bytes for each in entry.downloads}
+    if not set(gone) <= coming.keys():
+        return _text(entry, _size(paths), "missing")
+    return _text(entry, sum(coming.values()) + _size(set(paths) - coming.keys()), "not downloaded")
+
+
+def _fetched(folder: Path) -> int:
+    """Return the number of complete files in a folder of downloads."""
+    names = os.listdir(folder) if folder.is_dir() else []
+    return sum(name[0] != "." and not name.endswith(PART) for name in names)
+
+
+def _text(entry: CatalogueEntry, size: int, whereabouts: Whereabouts) -> KnownText:
+    return KnownText(entry.name, entry.title, entry.language, entry.licence, size, whereabouts)
+
+
+def _folders_without_entry(names: set[str]) -> Iterator[KnownText]:
+    """Yield the folders data/NAME/ that contain texts: each is a corpus called NAME."""
+    folders = sorted(user_data().iterdir()) if user_data().is_dir() else []
+    for folder in folders:
+        if folder.is_dir() and folder.name not in {*names, *KEPT_FOLDERS} and not folder.name.startswith("."):
+            files = texts_in(folder)
+            if files:
+                yield KnownText(folder.name, f"the texts in {folder}", "", "", _size(files), "yours")
+
+
+def _size(paths: Iterable[Path]) -> int:
+    """Return the size in bytes of some files and of the texts in some folders."""
+    files = [file for path in paths for file in (texts_in(path) if path.is_dir() else [path])]
+    return sum(file.stat().st_size for file in files if file.is_file())
+
+
+def corpus_of_files(files: Sequence[str], how: ReadingSettings) -> Corpus:
+    """Return the corpus of files and folders. Their names are never looked up in the catalogues.
+
+    Raise CorpusError if one does not exist or is standard input.
+    """
+    for file in files:
+        if file == STANDARD_INPUT:
+            raise CorpusError("Standard input can be read only once: put the text into a file, and add the file.")
+        if not os.path.exists(file):
+            raise CorpusError(f"There is no file or folder {file}, so nothing was added: give another path.")
+    return corpus_of([Path(file) for file in files], how)
+
+
+def read_through(corpus: Corpus, tell: Callable[[int, int], None] | None = None) -> tuple[Reading, int]:
+    """Read a corpus to its end, to find any faulty file. Return how it was read, and its number of passages.
+
+    `tell` receives the number of bytes read and the number of all bytes. Raise CorpusError if a file cannot be read or
+    contains no text.
+    """
+    reading, size, passages = corpus.reading(), corpus.bytes, 0
+    holding_text: set[int] = set()
+    for number, passage in reading.passages():
+        passages += 1
+        if passage.text:
+            holding_text.add(number)
+        if tell is not None:
+            tell(reading.bytes_read, size)
+    for number, path in enumerate(corpus.files):
+        if number not in holding_text and number not in reading.damaged:
+            raise CorpusError(f"{path} is empty: leave it out, or add text to it.")
+    return reading, passages

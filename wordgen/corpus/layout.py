@@ -13,10 +13,9 @@ from functools import cached_property
 from itertools import islice, pairwise
 from pathlib import Path
 
-from wordgen.corpus.boilerplate import Cuts, lines_of
 from wordgen.corpus.catalogue import LineBreaks, PassageKind
 from wordgen.corpus.documents import is_abc, is_midi
-from wordgen.corpus.reading import TextFile
+from wordgen.corpus.reading import Cuts, TextFile, lines_of
 from wordgen.corpus.settings import ReadingSettings
 from wordgen.errors import CorpusError, in_a_sentence
 from wordgen.music.abc_grammar import looks_like_abc

@@ -1,8 +1,8 @@
 """Turn lines of text into passages: what START and END enclose.
 
-Also joins words that are hyphenated at the end of a line and, on request, replaces wide and narrow letters by the usual
-ones, and leaves out words in Latin letters, for example the English words of Japanese lyrics. Punctuation, brackets and
-spaces that belonged to them are left out, too, and so are lines that have nothing else.
+Also joins words that are hyphenated at the end of a line, and takes tunes in ABC out of their files. On request it
+replaces wide and narrow letters by the usual ones, and leaves out words in Latin letters, for example the English words
+of Japanese lyrics, together with their punctuation, brackets and spaces, and with lines that have nothing else.
 """
 
 import re
@@ -15,6 +15,10 @@ from itertools import accumulate, groupby, pairwise
 from wordgen.corpus.catalogue import LineBreaks, PassageKind
 from wordgen.corpus.layout import UNSPACED, Wrap, columns, continues, ends_paragraph, reach, wrapped_at
 from wordgen.corpus.reading import Line, composed
+from wordgen.corpus.settings import Transpose
+from wordgen.music.abc_files import LeftOut, tunes_of
+from wordgen.music.keys import Interval
+from wordgen.music.transposing import COPIES, copy_of, key_of, to_common_key
 
 _HEAD = re.compile(r"(\w+)-$")
 _TAIL = re.compile(r"\w+")
@@ -32,18 +36,18 @@ class Hyphens:
     joined: int = field(default=0, init=False)
     """Number of words joined so far."""
 
-    def join(self, line: str, following: str) -> tuple[str, str] | None:
-        """Return a line, without its hyphen if the word is in `solid`, and the text between it and the following line.
+    def join(self, line: str, following: str) -> str | None:
+        """Return a line, without its hyphen if the word is in `solid`.
 
-        That text is an empty string. Return None if no hyphenated word continues on the following line.
+        Return None if no hyphenated word continues on the following line.
         """
         halves = _halves(line, following)
         if halves is None:
             return None
         if halves not in self.solid:
-            return line, ""
+            return line
         self.joined += 1
-        return line[:-1], ""
+        return line[:-1]
 
 
 def hyphens_of(read: Callable[[], Iterable[Line]]) -> Hyphens:
@@ -239,13 +243,10 @@ def _joined(lines: list[str], hyphens: Hyphens) -> str:
     joined: list[str] = []
     for place in range(len(lines) - 1):
         line, following = lines[place], lines[place + 1]
-        without = hyphens.join(line, following)
-        if without is not None:
-            line, between = without
-            lines[place] = line
-        else:
-            between = "" if UNSPACED.match(line[-1:]) and UNSPACED.match(following[:1]) else " "
-        joined += [line, between]
+        between = "" if UNSPACED.match(line[-1:]) and UNSPACED.match(following[:1]) else " "
+        if (hyphenated := hyphens.join(line, following)) is not None:
+            lines[place], between = hyphenated, ""
+        joined += [lines[place], between]
     return "".join([*joined, lines[-1]])
 
 
@@ -360,3 +361,83 @@ def dropped(line: str) -> tuple[str, int]:
         marked = marked[: ends.start()].rstrip(_BEFORE_THE_END) + marked[ends.end() :]
     left = _WITH_SPACES.sub(lambda found: (found[1] or "")[:1], marked).strip()
     return (left if re.search(r"\w", left) else ""), words
+
+
+_NAMED_KEYS = 3
+
+
+@dataclass
+class TuneReading:
+    """Reads the tunes of some files, one after another."""
+
+    transpose: Transpose
+    left_out: LeftOut = field(default_factory=LeftOut)
+    _keys: Counter[str] = field(default_factory=Counter)
+    """How many tunes were transposed to each key."""
+    _as_written: int = 0
+    """How many tunes could not be transposed."""
+
+    def passages(self, lines: Iterable[Line]) -> Iterator[Passage]:
+        """Yield the tunes of a file, transposed to a common key if that is the setting."""
+        for tune in tunes_of(lines, self.left_out):
+            text = "\n".join(line for _, line in tune)
+            if self.transpose == "common":
+                text = self._in_common_key(text)
+            yield _tune_passage(tune, text)
+
+    def copies(self, lines: Iterable[Line], number: int) -> Iterator[Passage]:
+        """Yield copies of the tunes of a file in another key, given by its number, without tunes that have that key."""
+        for tune in tunes_of(lines, LeftOut()):
+            copy = copy_of("\n".join(line for _, line in tune), number)
+            if copy is not None:
+                yield _tune_passage(tune, copy)
+
+    def _in_common_key(self, text: str) -> str:
+        common = to_common_key(text)
+        key = None if common is None else key_of(common)
+        if common is None or key is None:
+            self._as_written += 1
+            return text
+        self._keys[key.name] += 1
+        return common
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a user should know about how the tunes were read, in short sentences."""
+        notes = list(self.left_out.in_words())
+        if self._keys:
+            names = [name for name, _ in self._keys.most_common(_NAMED_KEYS)]
+            others = " and others" if len(self._keys) > _NAMED_KEYS else ""
+            notes.append(f"{self._keys.total():,} tunes transposed to {', '.join(names)}{others}, each within its mode")
+        if self._as_written:
+            tunes = "tune stays in its" if self._as_written == 1 else "tunes stay in their"
+            notes.append(f"{self._as_written:,} {tunes} own key, because it is unusual or cannot be transposed")
+        if self.transpose == "augment":
+            notes.append(f"the tunes of the training set are learned in {COPIES} keys")
+        return tuple(notes)
+
+
+def _tune_passage(tune: list[Line], text: str) -> Passage:
+    first, last = tune[0][0], tune[-1][0]
+    widths = [0] * (last - first + 1)
+    for (number, _), line in zip(tune, text.split("\n"), strict=True):
+        widths[number - first] += visible_width(line)
+    return Passage(text, first, tuple(widths))
+
+
+def tunes_in(text: str, transpose: Transpose) -> list[str]:
+    """Return the tunes of a text, for example of a prompt. A text without a tune counts as the beginning of one."""
+    lines = list(enumerate(text.split("\n"), 1))
+    tunes = ["\n".join(line for _, line in tune) for tune in tunes_of(lines, LeftOut())] or [text]
+    if transpose != "common":
+        return tunes
+    return [to_common_key(tune) or tune for tune in tunes]
+
+
+def interval_back(text: str, transpose: Transpose) -> Interval | None:
+    """Return the interval from the key in which the last tune of a text is learned back to its own key.
+
+    Return None if it is learned in its own key.
+    """
+    own, learned = (key_of(tunes_in(text, each)[-1]) for each in ("none", transpose))
+    return None if own is None or learned is None or own == learned else learned.to(own)

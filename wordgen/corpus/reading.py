@@ -1,4 +1,8 @@
-"""Read files as lines of text: recognise encodings, unpack files, and say what a file is if it is not a text."""
+"""Read files as lines of text: unpack them, recognise encodings, and remove what digital libraries add.
+
+These additions are Project Gutenberg's licence and Aozora Bunko's marks. A removed line becomes an empty line, so that
+line numbers stay those of the file.
+"""
 
 import codecs
 import gzip
@@ -7,95 +11,29 @@ import re
 import threading
 import unicodedata
 import zlib
-from collections import defaultdict
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import groupby
+from itertools import chain, groupby
 from operator import itemgetter
 from pathlib import Path
 from typing import BinaryIO
 
-from wordgen.corpus.documents import HtmlText, Kind, Unpacked, html_text, is_midi, kind_of, markdown_text, packed_text
-from wordgen.corpus.settings import Encoding
-from wordgen.errors import CorpusError, in_a_sentence
+from wordgen.corpus.documents import (
+    HtmlText,
+    Kind,
+    Unpacked,
+    html_text,
+    is_midi,
+    kind_of,
+    markdown_text,
+    packed_text,
+    unreadable_by_content,
+    unreadable_by_name,
+)
+from wordgen.corpus.settings import Encoding, ReadingSettings
+from wordgen.errors import CorpusError
 from wordgen.music.midi import midi_text
-
-_WORD = "open it in Word or LibreOffice, and save it as .docx or plain text"
-_UNPACK = "unpack it, and give the folder of the texts"
-_PICTURE = "convert it to text with a program for text recognition (OCR)"
-_BOOK = "convert it to EPUB or plain text, for example with Calibre"
-_SHEET = "save its column with the text as .txt, one passage per line"
-
-_ENDINGS = {
-    ".pdf": ("a PDF", "save its text as .txt, for example with pdftotext or from a PDF viewer"),
-    ".doc": ("an old Word document", _WORD), ".odt": ("an OpenDocument file", _WORD), ".rtf": ("an RTF file", _WORD),
-    ".pages": ("a Pages document", "export it as Word, EPUB or plain text"),
-    ".mobi": ("a Kindle book", _BOOK), ".azw": ("a Kindle book", _BOOK), ".azw3": ("a Kindle book", _BOOK),
-    ".fb2": ("a FictionBook file", _BOOK), ".djvu": ("a scanned document", _PICTURE),
-    ".xls": ("a table", _SHEET), ".xlsx": ("a table", _SHEET), ".ods": ("a table", _SHEET),
-    "MIDI": ("a MIDI file under another name", "end its name in .mid"),
-    **dict.fromkeys((".zip", ".tar", ".tgz", ".7z", ".rar", ".bz2", ".xz", ".zst"), ("an archive", _UNPACK)),
-    **dict.fromkeys((".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".webp"), ("a picture", _PICTURE)),
-}  # fmt: skip
-_APART = "a model learns either music or text, so give it alone"
-"""What to do with text in a folder of music, and with music in a folder of texts."""
-_NAMED = 3
-_FIRST_BYTES = {
-    b"%PDF-": ".pdf", b"{\\rtf": ".rtf", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": ".doc", b"PK\x03\x04": ".zip",
-    b"\x89PNG": ".png", b"\xff\xd8\xff": ".jpg", b"GIF8": ".gif", b"7z\xbc\xaf": ".7z", b"Rar!": ".rar",
-    b"BZh": ".bz2", b"\xfd7zXZ": ".xz", b"\x28\xb5\x2f\xfd": ".zst", b"MThd": "MIDI",
-}  # fmt: skip
-
-
-def unreadable_by_name(path: Path) -> str | None:
-    """Return the message for a file whose name shows that it cannot be read; None for other files."""
-    return _sentence(path, path.suffix.lower())
-
-
-def unreadable_by_content(path: Path, beginning: bytes) -> str | None:
-    """Return the message for a file whose first bytes show that it is not a text; None for other files."""
-    ending = next((ending for first, ending in _FIRST_BYTES.items() if beginning.startswith(first)), "")
-    return _sentence(path, ending)
-
-
-def left_out_in_words(files: Sequence[Path]) -> tuple[str, ...]:
-    """Return sentences about files that are left out: which they are, and how their text could be read."""
-    kinds: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
-    for path in files:
-        kinds[_beside_others(path) or _ENDINGS.get(path.suffix.lower(), ("", ""))].append(path.name)
-    return tuple(_left_out(names, *kind) for kind, names in kinds.items())
-
-
-def _beside_others(path: Path) -> tuple[str, str] | None:
-    """Return what a readable file is that is left out of a folder, and what to do with it; None for other files."""
-    if is_midi(path):
-        return "a MIDI file", _APART
-    is_text = kind_of(path) is not None or path.name.lower().endswith((".txt", ".txt.gz"))
-    return ("a text", _APART) if is_text else None
-
-
-def first_of(names: Sequence[str]) -> str:
-    """Return the first three names, and the number of the others."""
-    return in_a_sentence(names, most=_NAMED)
-
-
-def _left_out(names: Sequence[str], what: str, to_do: str) -> str:
-    shown = first_of(names)
-    if not what:
-        rename = "it is plain text, rename it" if len(names) == 1 else "they are plain text, rename them"
-        return f"left out {shown}: if {rename} to .txt"
-    if len(names) == 1:
-        return f"left out {shown}, {what}: {to_do}"
-    return f"left out {shown}, {len(names):,} {what.partition(' ')[2]}s: for each of them, {to_do}"
-
-
-def _sentence(path: Path, ending: str) -> str | None:
-    if ending not in _ENDINGS:
-        return None
-    what, to_do = _ENDINGS[ending]
-    return f"{path} is {what}, which wordgen does not read: {to_do}."
-
 
 Line = tuple[int, str]
 """The number of a line in its file, from 1, and its text. A very long line comes in several pieces with one number."""
@@ -440,3 +378,185 @@ def _of_two_bytes(sample: bytes, path: Path) -> str | None:
             f"{path} is not a text, because it has too many zero bytes: give a plain text file, gzipped or not."
         )
     return None
+
+
+_HEADER_ENDS_WITHIN = 1000  # lines
+_LONGEST_HEADER = 1_000_000  # characters
+
+# Project Gutenberg: the forms of its markers since 1991. Markers are in English whatever the language of the book,
+# except for some old end markers.
+_GUTENBERG = re.compile(r"Project\s+Gutenberg", re.IGNORECASE)
+_GUTENBERG_BEGINS = re.compile(
+    r"^\s*+\*{2,}+\s*+START\s+OF\s+(?:THE|THIS)?\s*+PROJECT\s+GUTENBERG"
+    r"|^\s*+\*?END\s?\*?\s*+THE\s+SMALL\s+PRINT",
+    re.IGNORECASE,
+)
+_GUTENBERG_ENDS = re.compile(
+    r"^\s*+\*{2,}+\s*+END\s+OF\s+(?:THE|THIS)?\s*+PROJECT\s+GUTENBERG"
+    r"|^\s*+\**+\s*+(?:End|The end)\s+of\s+(?:the\s+|this\s+)?Project\s+Gutenberg"
+    r"|^\s*+Ende\s+(?:des|dieses|von)\b.*Project\s+Gutenberg"
+    r"|^\s*+Fin\s+(?:de|du)\b.*Project\s+Gutenberg"
+    r"|^\s*+(?:Fine|Fim|Final|Einde|Slut|Loppu)\b.*Project\s+Gutenberg"
+    r"|^\s*+\*{3}\s*+START:?\s+FULL\s+LICENSE",
+    re.IGNORECASE,
+)
+# End markers of a text without a header: only phrases that no author writes by chance.
+_SURE_END = re.compile(
+    r"^\s*+\*{3}\s*+END\s+OF\b.*PROJECT\s+GUTENBERG"
+    r"|^\s*+\**+\s*+(?:The )?End\s+of\s+(?:the\s+|this\s+)?Project\s+Gutenberg(?:['’]s|\s+E-?(?:text|book))\b",
+    re.IGNORECASE,
+)
+_CREDITS = re.compile(
+    r"^\s*+\[?(?:Produced by|E-?text prepared by|This e-?text was|Transcribed (?:from|by)|Prepared by|HTML version|"
+    r"Credits:|Produit par|Hergestellt von|Produzido por|Prodotto da|Tuottanut)",
+    re.IGNORECASE,
+)
+_CREDITS_WITHIN = 40
+_FEW_MARKS = 3
+
+# Aozora Bunko: first a legend between two rules (rows of hyphens), then the text with ruby (readings) and editors'
+# notes, then the edition that the text was taken from.
+_RULE = re.compile(r"^-{20,}$")
+_LEGEND = "【テキスト中に現れる記号について】"
+_EDITION = re.compile(r"^(?:底本[：:]|［＃本文終わり］)")
+_MARKS = re.compile(r"※［＃(?P<sign>[^］]{0,200})］|《[^《》]{0,200}》|［＃[^］]{0,200}］|｜")
+_AOZORAS_OWN = re.compile(r"［＃[^］]{1,200}］|[一-鿿々]《[ぁ-ゖァ-ヺー]{1,50}》")
+_CODE_POINT = re.compile(r"U\+([0-9A-Fa-f]{4,6})")
+_PLANE_ROW_CELL = re.compile(r"(?<![\d-])([12])-(\d{1,2})-(\d{1,2})(?![\d-])")
+_NO_LETTER = "〓"
+
+
+@dataclass
+class Cuts:
+    """What was removed from a text."""
+
+    library: str = ""
+    """The library that the text is from; an empty string if it is from neither of the two."""
+    lines: int = 0
+    """Number of lines of header, footer and credits that were removed."""
+    marks: int = 0
+    """Number of marks within the text that were removed or replaced: ruby and editors' notes."""
+    lost: int = 0
+    """Number of characters that a note only describes and that were not found in Unicode; 〓 takes their place."""
+
+
+def lines_of(file: TextFile, how: ReadingSettings, cuts: Cuts) -> Iterator[Line]:
+    """Yield the lines of a file, without what its library added unless the settings keep that."""
+    lines = file.lines()
+    return lines if how.keep_boilerplate or is_midi(file.path) else without_boilerplate(lines, cuts)
+
+
+def without_boilerplate(lines: Iterable[Line], cuts: Cuts) -> Iterator[Line]:
+    """Yield the lines of a text without what its library added.
+
+    Removed lines are yielded as empty lines. `cuts` receives what was removed; it is complete after the last line.
+    """
+    lines = iter(lines)
+    beginning = _beginning(lines)
+    legend = _legend_end(beginning)
+    if legend is None and sum(bool(_AOZORAS_OWN.search(line)) for _, line in beginning) >= _FEW_MARKS:
+        legend = 0  # somebody has already removed what comes before the text
+    if legend is not None:
+        cuts.library = "Aozora Bunko"
+        yield from _without_aozora(chain(beginning, lines), legend, cuts)
+    elif any(_GUTENBERG.search(line) for _, line in beginning):
+        cuts.library = "Project Gutenberg"
+        yield from _without_gutenberg(chain(beginning, lines), _last_marker(beginning), cuts)
+    else:
+        yield from beginning
+        yield from lines
+
+
+def _beginning(lines: Iterator[Line]) -> list[Line]:
+    """Return the first lines of a text, up to 1,000 lines or about a million characters. A header ends within them.
+
+    The limit in characters is for texts with very long lines, or with one line in many pieces.
+    """
+    beginning: list[Line] = []
+    size = 0
+    for line in lines:
+        beginning.append(line)
+        size += len(line[1])
+        if len(beginning) == _HEADER_ENDS_WITHIN or size > _LONGEST_HEADER:
+            break
+    return beginning
+
+
+def _last_marker(beginning: list[Line]) -> int:
+    """Return the number of the header's last line: that of the last start marker before the book ends.
+
+    Return 0 if there is no start marker.
+    """
+    last = 0
+    for number, line in beginning:
+        if _GUTENBERG_BEGINS.search(line):
+            last = number
+        elif last and _GUTENBERG_ENDS.search(line):
+            break
+    return last
+
+
+def _without_gutenberg(lines: Iterator[Line], header: int, cuts: Cuts) -> Iterator[Line]:
+    ended = in_credits = False
+    for number, line in lines:
+        if ended and _GUTENBERG_BEGINS.search(line):  # another book begins in the same file
+            ended, header = False, number
+        ends = _GUTENBERG_ENDS if header else _SURE_END
+        ended = ended or (number > header and bool(ends.search(line)))
+        if header < number <= header + _CREDITS_WITHIN and header:
+            in_credits = bool(line.strip()) and (in_credits or bool(_CREDITS.search(line)))
+        else:
+            in_credits = False
+        if ended or number <= header or in_credits:
+            cuts.lines += 1
+            yield number, ""
+        else:
+            yield number, line
+
+
+def _legend_end(beginning: list[Line]) -> int | None:
+    """Return the number of the line that ends the legend of Aozora Bunko; None if the text has no legend."""
+    in_legend = False
+    for number, line in beginning:
+        in_legend = in_legend or line.strip() == _LEGEND
+        if in_legend and _RULE.match(line.strip()):
+            return number
+    return None
+
+
+def _without_aozora(lines: Iterator[Line], legend: int, cuts: Cuts) -> Iterator[Line]:
+    ended = False
+    for number, line in lines:
+        ended = ended or (number > legend and bool(_EDITION.match(line)))
+        if ended or number <= legend:
+            cuts.lines += 1
+            yield number, ""
+            continue
+        plain, marks = _MARKS.subn(_plain, line)
+        cuts.marks += marks
+        cuts.lost += plain.count(_NO_LETTER) - line.count(_NO_LETTER)
+        yield number, plain
+
+
+def _plain(mark: "re.Match[str]") -> str:
+    """Return the replacement of a mark: an empty string, or the character that it describes, or 〓 if not found."""
+    described = mark["sign"]
+    if described is None:
+        return ""
+    code = _CODE_POINT.search(described)
+    if code:
+        number = int(code[1], 16)
+        return chr(number) if number < 0xD800 or 0xE000 <= number < 0x110000 else _NO_LETTER
+    place = _PLANE_ROW_CELL.search(described)
+    return _of_jis(*map(int, place.groups())) if place else _NO_LETTER
+
+
+def _of_jis(plane: int, row: int, cell: int) -> str:
+    """Return the character at a position of the JIS X 0213 standard; 〓 if there is none.
+
+    Aozora Bunko names characters in this way if the encoding of its files does not have them.
+    """
+    if not (1 <= row <= 94 and 1 <= cell <= 94):
+        return _NO_LETTER
+    encoded = bytes((0x8F,) * (plane == 2) + (0xA0 + row, 0xA0 + cell))
+    return encoded.decode("euc_jis_2004", "ignore") or _NO_LETTER

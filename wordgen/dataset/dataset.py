@@ -1,21 +1,133 @@
-"""The dataset of a corpus as a value: its ids, how its text was read, and its statistics."""
+"""The dataset of a corpus as a value, with its statistics and unknown words, and the survey of a corpus without ids."""
 
-from collections.abc import Sequence
+import random
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import astuple, dataclass
+from functools import cached_property
+from itertools import accumulate
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wordgen.corpus.catalogue import LineBreaks, PassageKind, Split
+from wordgen.corpus.corpus import Corpus
 from wordgen.corpus.settings import Transpose
-from wordgen.dataset.unknown_words import UnknownWords
+from wordgen.errors import CorpusError
 from wordgen.settings import Settings, setting
-from wordgen.text.marks import SPELLING
 from wordgen.text.settings import TokenizerName
-from wordgen.text.tokenizers import Codec
-from wordgen.text.vocabulary import START, UNKNOWN, Vocabulary
+from wordgen.text.tokenizers import Codec, tokenizer_named
+from wordgen.text.vocabulary import (
+    END,
+    END_TOKEN,
+    JOINER,
+    RESERVED,
+    SPELLING,
+    START,
+    UNKNOWN,
+    UNKNOWN_TOKEN,
+    Vocabulary,
+)
 
 _COUNTED_AT_ONCE = 1 << 20
+MOST_KEPT = 20_000
+_LOOKED_AT = 3
+"""The number of tokens before a word that decide whether the word begins a sentence."""
+_STOPS = frozenset(".!?…。！？")
+_QUOTES = frozenset("\"'“”‘’«»「」『』()[]*_-—")
+
+Numbers = NDArray[np.integer]
+
+
+@dataclass(frozen=True)
+class UnknownWords:
+    """The words of a training set that its vocabulary does not know, and the places where they occur.
+
+    When a model generates UNKNOWN, one of these words replaces it. Of a large text only some places are kept, taken
+    evenly from the whole text.
+    """
+
+    words: tuple[str, ...] = ()
+    """The different words, as the tokenizer gave them."""
+    places: tuple[tuple[int, int, int, bool], ...] = ()
+    """For each place: the id before the word (END at the beginning of a passage), the index of the word in `words`, the
+    id after it (END at the end of a passage), and whether a sentence begins with the word."""
+
+    def __bool__(self) -> bool:
+        return bool(self.places)
+
+    def to_json(self) -> dict[str, object]:
+        return {"words": list(self.words), "places": [[*place[:3], int(place[3])] for place in self.places]}
+
+    @classmethod
+    def from_json(cls, value: Any, vocabulary: Vocabulary) -> "UnknownWords":
+        """Read the result of `to_json`. Invalid content raises ValueError, KeyError or TypeError."""
+        words, places = value["words"], value["places"]
+        if not all(isinstance(word, str) and word and vocabulary.id_of(word) == UNKNOWN for word in words):
+            raise ValueError("not a list of words that the vocabulary does not know")
+        for before, word, behind, begins in places:
+            if not all(type(each) is int for each in (before, word, behind, begins)) or begins not in (0, 1):
+                raise ValueError("not a list of places")
+            if not (0 <= word < len(words) and 0 <= min(before, behind) <= max(before, behind) < len(vocabulary)):
+                raise ValueError("places that do not fit the words or the vocabulary")
+        return cls(tuple(words), tuple((before, word, behind, bool(n)) for before, word, behind, n in places))
+
+
+def begins_sentence(before: Sequence[str]) -> bool:
+    """Return whether a sentence begins after these tokens of a passage.
+
+    It does at the beginning of the passage and after a full stop or similar mark. Quotation marks may come in between.
+    """
+    for token in reversed(before[-_LOOKED_AT:]):
+        letters = set(token.replace(JOINER, ""))
+        if letters <= _STOPS | _QUOTES and letters & _STOPS:
+            return True
+        if not letters <= _QUOTES:
+            return False
+    return len(before) < _LOOKED_AT
+
+
+_Place = tuple[int, str, int, bool]
+"""The id before a word, the word, the id after it, and whether a sentence begins with the word."""
+
+
+def unknown_words(passages: Iterable[Numbers], tokens: Sequence[str], vocabulary: Vocabulary) -> UnknownWords:
+    """Collect the unknown words of passages whose tokens are given as numbers (indices into `tokens`).
+
+    The token UNKNOWN in the text itself is not collected, because the original word is not known. The result is empty
+    if the vocabulary spells words out.
+    """
+    if vocabulary.spells:
+        return UnknownWords()
+    ids = np.array([vocabulary.id_of(token) for token in tokens], np.int64)
+    unknown = (ids == UNKNOWN) & np.array([token != UNKNOWN_TOKEN for token in tokens], np.bool_)
+    kept = _thinned(_places(passage, ids, unknown, tokens) for passage in passages)
+    numbers: dict[str, int] = {}
+    places = tuple((left, numbers.setdefault(word, len(numbers)), right, begins) for left, word, right, begins in kept)
+    return UnknownWords(tuple(numbers), places)
+
+
+def _places(passage: Numbers, ids: Numbers, unknown: NDArray[np.bool_], tokens: Sequence[str]) -> Iterator[_Place]:
+    for at in np.flatnonzero(unknown[passage]).tolist():
+        before: list[int] = passage[max(0, at - _LOOKED_AT) : at].tolist()
+        left = int(ids[before[-1]]) if before else END
+        right = int(ids[passage[at + 1]]) if at + 1 < len(passage) else END
+        yield left, tokens[int(passage[at])], right, begins_sentence([tokens[each] for each in before])
+
+
+def _thinned(passages: Iterable[Iterator[_Place]]) -> list[_Place]:
+    """Return all places, or every second, fourth, ... place if there are more than MOST_KEPT."""
+    kept: list[_Place] = []
+    seen, apart = 0, 1
+    for places in passages:
+        for place in places:
+            if seen % apart == 0:
+                kept.append(place)
+                if len(kept) > MOST_KEPT:
+                    kept, apart = kept[::2], 2 * apart
+            seen += 1
+    return kept
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,7 +230,7 @@ class Dataset:
     and the number of the file. Shape `(lines, 3)`."""
     notes: tuple[str, ...] = ()
     """Notes on how the text was read: its encoding if that is not UTF-8, and what was left out."""
-    unknown_words: UnknownWords = UnknownWords()  # noqa: RUF009 - it is immutable
+    unknown_words: UnknownWords = UnknownWords()
     """The words of the training set that the vocabulary does not know."""
 
     def source(self, place: int) -> tuple[str, int]:
@@ -142,3 +254,115 @@ def counted(ids: NDArray[np.unsignedinteger], vocabulary_size: int) -> NDArray[n
     for begin in range(0, len(ids), _COUNTED_AT_ONCE):
         counts += np.bincount(ids[begin : begin + _COUNTED_AT_ONCE], minlength=vocabulary_size)
     return counts
+
+
+LONGEST_SAMPLE = 40
+_SAMPLES = 5
+
+
+@dataclass(frozen=True)
+class Survey:
+    """The counts of a corpus and some samples of its text."""
+
+    corpus: Corpus
+    tokenizer: TokenizerName
+    passages: int
+    blank_passages: int
+    """The number of empty passages, for example between the verses of a song."""
+    counts: Counter[str]
+    """How often each token occurs in the text."""
+    lengths: Counter[int]
+    """The number of passages of each length in tokens, without the empty ones."""
+    samples: tuple[tuple[str, ...], ...]
+    """The beginnings of some passages from all over the text. Each may have one token more than LONGEST_SAMPLE, which
+    shows that the passage continues."""
+    notes: tuple[str, ...]
+    """Notes on how the text was read, in short sentences."""
+
+    @cached_property
+    def tokens(self) -> int:
+        """The number of tokens, including the mark before each word with the rarer form of the apostrophe."""
+        return sum(self._from_common_to_rare) + sum(self.counts[token] for token in RESERVED)
+
+    @cached_property
+    def types(self) -> int:
+        """The number of different tokens that a vocabulary could know."""
+        return len(self._from_common_to_rare)
+
+    @property
+    def seen_once(self) -> int:
+        """The number of different tokens that occur only once."""
+        return sum(count == 1 for count in self._from_common_to_rare)
+
+    def coverage(self, vocab_size: int) -> float:
+        """Return the share of all tokens that a vocabulary of this size knows. The size includes the special tokens."""
+        ordinary = min(max(0, vocab_size - len(RESERVED)), self.types)
+        known = self._sums[ordinary] + self.counts[END_TOKEN]
+        return known / max(1, self.tokens)
+
+    def length_at(self, share: float) -> int:
+        """Return the smallest length in tokens that at least this share of the passages does not exceed."""
+        wanted = share * self.lengths.total()
+        reached = 0
+        for length in sorted(self.lengths):
+            reached += self.lengths[length]
+            if reached >= wanted:
+                return length
+        return 0
+
+    @cached_property
+    def _from_common_to_rare(self) -> list[int]:
+        return sorted(tokenizer_named(self.tokenizer).ordinary(self.counts).values(), reverse=True)
+
+    @cached_property
+    def _sums(self) -> list[int]:
+        """For each number n of different tokens, the total count of the n most frequent ones."""
+        return list(accumulate(self._from_common_to_rare, initial=0))
+
+
+def survey(corpus: Corpus, tokenizer: TokenizerName, tell: Callable[[int, int], None] | None = None) -> Survey:
+    """Read a corpus once and count its tokens and passages.
+
+    `tell` receives the number of bytes read so far and the number of bytes in all. Raises CorpusError if the corpus is
+    empty.
+    """
+    tokenize = tokenizer_named(tokenizer).tokenize
+    reading = corpus.reading(every_line=corpus.is_benchmark(tokenizer), chords=tokenizer == "chords")
+    size = corpus.bytes
+    counts, lengths = Counter[str](), Counter[int]()
+    passages = blank = 0
+    samples = _Samples()
+    for _, passage in reading.passages():
+        passages += 1
+        if not passage.text:
+            blank += 1
+            continue
+        tokens = tokenize(passage.text)
+        counts.update(tokens)
+        lengths[len(tokens)] += 1
+        samples.offer(tokens)
+        if tell is not None:
+            tell(reading.bytes_read, size)
+    if not counts:
+        raise CorpusError(f"The corpus {corpus.name} is empty: there is nothing to show.")
+    return Survey(
+        corpus, tokenizer, passages, blank, counts, lengths, samples.in_order(), (*corpus.notes, *reading.notes)
+    )
+
+
+class _Samples:
+    """A random sample of passages, each equally likely. The same text always gives the same sample."""
+
+    def __init__(self) -> None:
+        self._kept: list[tuple[int, tuple[str, ...]]] = []
+        self._offered = 0
+        self._random = random.Random(0)
+
+    def offer(self, tokens: list[str]) -> None:
+        self._offered += 1
+        place = len(self._kept) if len(self._kept) < _SAMPLES else self._random.randrange(self._offered)
+        if place < _SAMPLES:
+            self._kept[place : place + 1] = [(self._offered, tuple(tokens[: LONGEST_SAMPLE + 1]))]
+
+    def in_order(self) -> tuple[tuple[str, ...], ...]:
+        return tuple(tokens for _, tokens in sorted(self._kept))

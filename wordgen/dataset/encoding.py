@@ -21,20 +21,21 @@ from numpy.typing import NDArray
 from wordgen.corpus.catalogue import SET_NAMES, SPLITS, Split
 from wordgen.corpus.corpus import Corpus, Reading
 from wordgen.corpus.passages import Passage
-from wordgen.dataset.cutting import Batch, cut_all, useful_processes
-from wordgen.dataset.dataset import Dataset, SplitStatistics, TextConfig
-from wordgen.dataset.ids import (
+from wordgen.dataset.dataset import Dataset, SplitStatistics, TextConfig, UnknownWords, unknown_words
+from wordgen.dataset.numbering import (
     ArrayFile,
+    Batch,
     Block,
     Frame,
     IdTable,
     NumberedText,
     brings_ends,
+    cut_all,
     framed_passages,
     line_places,
+    useful_processes,
 )
 from wordgen.dataset.splits import FEWEST_PASSAGES, Splitting
-from wordgen.dataset.unknown_words import UnknownWords, unknown_words
 from wordgen.errors import CorpusError, SettingError
 from wordgen.files import as_storage_error, file_checksum, seldom, whole_folder
 from wordgen.text.settings import TextSettings, TokenizerName, TokenizerSettings
@@ -55,14 +56,11 @@ Progress = Callable[[int, int], None]
 """Receives the number of bytes encoded so far and the number of bytes in all."""
 
 
-def _untold(done: int, size: int) -> None: ...
-
-
 def prepare(
     corpus: Corpus,
     settings: TextSettings,
     folder: Path,
-    progress: Progress = _untold,
+    progress: Progress = lambda done, size: None,
     base: Vocabulary | None = None,
 ) -> Dataset:
     """Return the dataset of a corpus. Encode the corpus into `folder` if it has not been encoded there before.
@@ -177,7 +175,7 @@ class OtherText:
     """Notes on how the text was read, in short sentences."""
 
 
-def encode_other(reading: Reading, codec: Codec, progress: Progress = _untold, *, starts: bool) -> OtherText:
+def encode_other(reading: Reading, codec: Codec, progress: Progress, *, starts: bool) -> OtherText:
     """Encode a text with the codec of a model.
 
     `starts` says whether the passages of the model's corpus begin with START. If they do, the passages of the text get
@@ -215,7 +213,7 @@ def _encode(
     """
     _remove_leftovers(place.parent)
     splitting = Splitting(corpus, settings.shares)
-    as_published = is_benchmark(corpus, tokenizer.name)
+    as_published = corpus.is_benchmark(tokenizer.name)
     reading = corpus.reading(every_line=as_published, chords=tokenizer.name == "chords")
     with whole_folder(place) as partial:
         with NumberedText(partial) as text:
@@ -265,14 +263,6 @@ def _check_splits(corpus: Corpus, statistics: Mapping[Split, SplitStatistics], *
             raise CorpusError(
                 f"Too little text: nothing of {corpus.name} is left for the {SET_NAMES[split]}. Use more text."
             )
-
-
-def is_benchmark(corpus: Corpus, tokenizer: TokenizerName) -> bool:
-    """Return whether the corpus is read as a public benchmark.
-
-    A benchmark is already tokenized, has one passage per line, and has its own splits.
-    """
-    return bool(corpus.splits) and tokenizer == "whitespace" and corpus.passage == "line"
 
 
 def _number_tokens(reading: Reading, tokenizer: Tokenizer, text: NumberedText, progress: Progress) -> None:

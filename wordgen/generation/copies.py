@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 from wordgen.dataset.dataset import Dataset, counted, source_of
 from wordgen.errors import BundleError, StorageError
 from wordgen.files import file_checksum, read_regular, regular_size, sealed, shown_size, unsealed, whole_folder
-from wordgen.text.marks import BYTES
-from wordgen.text.vocabulary import END, START, UNKNOWN, Vocabulary
+from wordgen.text.vocabulary import BYTES, END, START, UNKNOWN, Vocabulary
 
 COPY_INDEX = "copy_index"
 FEWEST_TOKENS = 5

@@ -12,11 +12,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from wordgen.dataset.unknown_words import UnknownWords, begins_sentence
+from wordgen.dataset.dataset import UnknownWords, begins_sentence
 from wordgen.generation.sampling import LogProbs, Past, changed_by, draw, draw_changes, likeliest
 from wordgen.generation.settings import GenerationSettings
-from wordgen.text.marks import JOINER, restore
-from wordgen.text.vocabulary import END, UNKNOWN, Vocabulary
+from wordgen.text.vocabulary import END, JOINER, UNKNOWN, Vocabulary, restore
 
 _ENDINGS = ("ing", "ed", "ly", "s")
 _LEAST = 0.01

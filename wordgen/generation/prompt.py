@@ -8,15 +8,13 @@ from functools import cached_property
 from itertools import chain
 
 from wordgen.corpus.layout import Layout
-from wordgen.corpus.passages import folded, hyphens_of, passages_of
+from wordgen.corpus.passages import folded, hyphens_of, interval_back, passages_of, tunes_in
 from wordgen.corpus.reading import clean
-from wordgen.corpus.tunes import interval_back, tunes_in
 from wordgen.dataset.dataset import TextConfig
 from wordgen.music.abc_files import LONGEST_TUNE
 from wordgen.music.keys import Interval
-from wordgen.text.marks import END_TOKEN, JOINER, as_typed
 from wordgen.text.tokenizers import OF_MUSIC, Codec
-from wordgen.text.vocabulary import UNKNOWN
+from wordgen.text.vocabulary import END_TOKEN, JOINER, UNKNOWN, as_typed
 
 WARM_UP = 2000
 """The maximum number of tokens of a prompt that are fed. Earlier tokens have no visible effect."""

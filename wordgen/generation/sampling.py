@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wordgen.generation.settings import GenerationSettings
-from wordgen.text.marks import BYTES, WORD_END, may_follow
-from wordgen.text.vocabulary import END, START, UNKNOWN, Vocabulary
+from wordgen.text.vocabulary import BYTES, END, START, UNKNOWN, WORD_END, Vocabulary, may_follow
 
 LogProbs = NDArray[np.float32]
 """Natural logarithms of probabilities, shape (texts, vocabulary). Minus infinity means that the token is impossible."""

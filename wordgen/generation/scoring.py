@@ -13,9 +13,8 @@ from wordgen.generation.decoding import Network, Progress, Reader
 from wordgen.generation.ngrams import MixedIn
 from wordgen.generation.sampling import NO_TOKEN, log_probs
 from wordgen.generation.texts import SentenceEnds, perplexity
-from wordgen.text.marks import UNKNOWN_TOKEN
 from wordgen.text.tokenizers import Codec
-from wordgen.text.vocabulary import END, UNKNOWN
+from wordgen.text.vocabulary import END, UNKNOWN, UNKNOWN_TOKEN
 
 _AT_ONCE = 128
 _AS_RED_AS_CAN_BE = 16

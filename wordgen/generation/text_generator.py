@@ -25,9 +25,8 @@ from wordgen.generation.settings import GenerationSettings, completed
 from wordgen.generation.texts import Drawn, Ended, TextBuilder, WrittenToken
 from wordgen.model.bundle import Bundle
 from wordgen.music.keys import Interval
-from wordgen.text.marks import LINE_BREAK
 from wordgen.text.tokenizers import OF_MUSIC
-from wordgen.text.vocabulary import END, START, UNKNOWN
+from wordgen.text.vocabulary import END, LINE_BREAK, START, UNKNOWN
 
 if TYPE_CHECKING:
     from wordgen.generation.tunes import NoteCopies, TuneTask, Write

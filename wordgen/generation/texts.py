@@ -12,9 +12,8 @@ from wordgen.generation.filling import Filler, Shares, chooser
 from wordgen.generation.prompt import UnknownWord
 from wordgen.generation.sampling import LogProbs
 from wordgen.generation.settings import GenerationSettings
-from wordgen.text.marks import LINE_BREAK
 from wordgen.text.tokenizers import Codec
-from wordgen.text.vocabulary import END, UNKNOWN
+from wordgen.text.vocabulary import END, LINE_BREAK, UNKNOWN
 
 _STOP = re.compile(r"(?P<plain>[.!?…]+)?(?P<wide>[。！？]+)?[\"'”’»」』)\]]*")
 _WORD_WITH_STOP = re.compile(r".*?" + _STOP.pattern, re.DOTALL)

@@ -26,9 +26,8 @@ from wordgen.model.architecture import shown_layers
 from wordgen.model.bundle import Bundle, fingerprint, load_bundle
 from wordgen.music.keys import Interval
 from wordgen.settings import speaking_python
-from wordgen.text.marks import END_TOKEN, LINE_BREAK, OTHER_FORM
 from wordgen.text.tokenizers import StreamDecoder
-from wordgen.text.vocabulary import START, UNKNOWN
+from wordgen.text.vocabulary import END_TOKEN, LINE_BREAK, OTHER_FORM, START, UNKNOWN
 
 
 class TrainedModel:

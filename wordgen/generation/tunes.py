@@ -21,9 +21,8 @@ from wordgen.music.checking import faults_of
 from wordgen.music.copied_notes import KnownNotes
 from wordgen.music.keys import Interval, Key, parse_key
 from wordgen.music.transposing import moved_pieces
-from wordgen.text.marks import LINE_BREAK, restore
 from wordgen.text.tokenizers import Codec
-from wordgen.text.vocabulary import END, UNKNOWN, Vocabulary
+from wordgen.text.vocabulary import END, LINE_BREAK, UNKNOWN, Vocabulary, restore
 
 MOST_DRAWS = 100
 """How often a tune is drawn before the search ends."""

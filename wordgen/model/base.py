@@ -28,8 +28,7 @@ from wordgen.model.bundle import (
     read_config,
     read_vocabulary,
 )
-from wordgen.text.marks import JOINER
-from wordgen.text.vocabulary import END, START, Vocabulary
+from wordgen.text.vocabulary import END, JOINER, START, Vocabulary
 
 ABOUT = "base.toml"
 """The file beside the bundle with a description of the base, such as `read = "92 novels"`."""

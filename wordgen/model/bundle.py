@@ -17,8 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wordgen.dataset.dataset import TextConfig
-from wordgen.dataset.unknown_words import UnknownWords
+from wordgen.dataset.dataset import TextConfig, UnknownWords
 from wordgen.errors import BundleError, SettingError, reason_of
 from wordgen.files import make_folder, read_regular, regular_size, sealed, unsealed, write_whole
 from wordgen.model.architecture import Architecture, Shape

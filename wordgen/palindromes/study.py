@@ -23,7 +23,7 @@ from wordgen.palindromes.settings import CELLS, LearningSettings, StudyRun, Stud
 from wordgen.palindromes.worker import Event, Events, Job, Worker
 from wordgen.run.commands import palindromes_command
 from wordgen.run.defaults import as_flag
-from wordgen.run.lock import SWEEP_LOCK, at_work_on_sweep
+from wordgen.run.folder import SWEEP_LOCK, at_work_on_sweep
 from wordgen.run.names import LOGS, PALINDROMES, STUDY_RUNS
 from wordgen.settings import flag_name
 from wordgen.sweep.planning import runs_at_once

@@ -25,7 +25,7 @@ from wordgen.errors import EXIT_OK, WordgenError
 from wordgen.files import as_storage_error, make_folder
 from wordgen.palindromes.results import Limits, Point, Progress, RunObserver
 from wordgen.palindromes.settings import LearningSettings, StudyRun
-from wordgen.run.lock import taking_over
+from wordgen.run.folder import taking_over
 from wordgen.training.typed_json import from_json, to_json
 
 _SECONDS_BETWEEN_STEPS = 0.3

@@ -134,7 +134,7 @@ def commands_about(
     music: bool,
     can_be_resumed: bool,
     has_model: bool,
-    evaluation: Mapping[str, int | bool | None] | None = None,
+    evaluation: Mapping[str, int | bool | None],
 ) -> Iterator[tuple[str, str]]:
     """Yield what a user can do with a run, in words, with the command for it.
 
@@ -146,7 +146,7 @@ def commands_about(
         yield "Continue this run", resuming_command(run)
     if has_model:
         yield "Write text with it", writing_command(run, seed, music=music)
-        yield "Measure how good it is", evaluating_command(run, **(evaluation or {}))
+        yield "Measure how good it is", evaluating_command(run, **evaluation)
 
 
 def command_to_try(

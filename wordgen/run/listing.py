@@ -1,36 +1,48 @@
-"""List the runs and sweeps in saved_models. What is known of each comes from its small files: no weights are read."""
+"""List and compare the runs and sweeps in saved_models.
+
+What is known of each comes from its small files: no weights are read.
+"""
 
 import math
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
 from wordgen.errors import BundleError, SettingError
-from wordgen.evaluation.measurement import Measurement, Part
+from wordgen.evaluation.measurement import PARTS, Measurement, Part
+from wordgen.evaluation.measures import Loss
 from wordgen.generation.copies import COPY_INDEX, CopyIndex
 from wordgen.model.architecture import Architecture, shown_layers
 from wordgen.model.bundle import CONFIG, VOCABULARY, WEIGHTS, load_bundle, read_config
-from wordgen.run.folder import find_model, folders_in, is_run_folder, is_sweep_folder, leaves_traces_of_a_run
-from wordgen.run.lock import is_in_training, is_sweep_at_work
+from wordgen.run.folder import (
+    find_model,
+    folders_in,
+    is_in_training,
+    is_run_folder,
+    is_sweep_at_work,
+    is_sweep_folder,
+    leaves_traces_of_a_run,
+)
 from wordgen.run.names import (
     LOGS,
     PALINDROMES,
     REPORT,
+    SET_ASIDE,
     STUDY_RESULT,
     STUDY_RUNS,
     SWEEP_RESULTS,
     SWEEP_TABLE,
     is_run_name,
-    is_set_aside,
     models_folder,
     name_of,
 )
 from wordgen.run.record import DIVERGED, STOPPED, RunRecord, load_record
+from wordgen.run.settings import ABOUT_ONE_RUN
 from wordgen.training.reports import EpochReport
 
 Status = Literal["training now", "finished", "interrupted", "diverged", "only a model", "set aside", "broken"]
@@ -210,7 +222,7 @@ def _status(folder: Path, record: RunRecord | None, *, config_can_be_read: bool)
     """Return the status of a run and a remark on it."""
     if is_in_training(folder):
         return "training now", ""
-    if is_set_aside(folder):
+    if folder.name.endswith(SET_ASIDE):
         return "set aside", "the run that replaces it has no model yet"
     if record is None and (folder / REPORT).exists():
         return "broken", f"{REPORT} cannot be read"
@@ -327,3 +339,142 @@ def _sweep_status(folder: Path, runs: Sequence[SavedRun]) -> SweepStatus:
     unfinished = unfinished or not all((run / STUDY_RESULT).is_file() for run in _runs_of_a_study(folder))
     whole = (folder / SWEEP_RESULTS).is_file() and not unfinished
     return "finished" if whole else "interrupted"
+
+
+Ground = Literal["tokens", "text", "nothing"]
+"""What the runs have in common: the same tokens of the same text, only the text, or neither."""
+Measure = Literal["perplexity", "bits per character"]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One figure of several runs, measured on the same set."""
+
+    part: Part
+    measure: Measure
+    values: tuple[float | None, ...]
+    """One value for each run, or None if it is not known."""
+    off: tuple[float | None, ...]
+    """How far each value may be off, with 95% certainty, or None if that is not known."""
+    better: frozenset[int]
+    """The indices of the best runs. Empty if the runs cannot be compared, or if another run may be as good."""
+    no_difference: frozenset[int] = frozenset()
+    """The indices of the run with the lowest value and of the runs whose difference from it may be chance.
+
+    Empty if no other run is that close, or if the runs cannot be compared.
+    """
+
+    @property
+    def name(self) -> str:
+        """The name in JSON."""
+        return f"{self.part}_{self.measure.replace(' ', '_')}"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    runs: tuple[SavedRun, ...]
+    ground: Ground
+    settings: dict[str, tuple[object, ...]]
+    """The settings that differ between the runs: by name, one value for each run."""
+    figures: tuple[Figure, ...]
+
+    @property
+    def unknown_shares(self) -> tuple[float, ...]:
+        """For each run the share of words in its validation set that are not in its vocabulary."""
+        return tuple(each.dataset.splits["valid"].unknown_share for each in _records(self.runs))
+
+    @property
+    def unmeasured(self) -> list[SavedRun]:
+        """The runs that have not been measured on the test set."""
+        return [run for run in self.runs if run.perplexity("test") is None]
+
+    def to_mapping(self) -> dict[str, Any]:
+        return {
+            "runs": [run.to_mapping() for run in self.runs],
+            "in_common": self.ground,
+            "settings": {name: list(values) for name, values in self.settings.items()},
+            "better": {figure.name: self._names(figure.better) for figure in self.figures},
+            "no_difference": {figure.name: self._names(figure.no_difference) for figure in self.figures},
+        }
+
+    def _names(self, indices: Iterable[int]) -> list[str]:
+        return [self.runs[at].name for at in sorted(indices)]
+
+
+def compare(runs: Sequence[SavedRun]) -> Comparison:
+    """Compare runs by their settings and figures. Raise a BundleError if the record of a run cannot be read."""
+    every = _records(runs)
+    ground = _ground(every)
+    return Comparison(tuple(runs), ground, _differences(every), tuple(_figures(runs, ground)))
+
+
+def _records(runs: Sequence[SavedRun]) -> list[RunRecord]:
+    for run in runs:
+        if run.record is None:
+            raise BundleError(f"{run.name} has no report that can be read, so it cannot be compared: leave it out.")
+    return [run.record for run in runs if run.record is not None]
+
+
+def _ground(every: Sequence[RunRecord]) -> Ground:
+    if len({record.dataset.fingerprint for record in every}) == 1:
+        return "tokens"
+    return "text" if all(_text_of(record) == _text_of(every[0]) for record in every) else "nothing"
+
+
+def _text_of(record: RunRecord) -> object:
+    """Return a value that is equal for two runs on the same text with the same training, validation and test sets."""
+    return record.text.corpus, [(name, of.passages, of.characters) for name, of in record.dataset.splits.items()]
+
+
+def _differences(every: Sequence[RunRecord]) -> dict[str, tuple[object, ...]]:
+    names = (each.name for each in fields(every[0].settings) if each.name not in ABOUT_ONE_RUN)
+    values = {name: tuple(getattr(record.settings, name) for record in every) for name in names}
+    return {name: of_each for name, of_each in values.items() if any(value != of_each[0] for value in of_each)}
+
+
+_Value = tuple[float | None, float | None, Loss | None]
+"""The value of a figure of one run, how far it may be off, and the loss that it comes from."""
+
+
+def _figures(runs: Sequence[SavedRun], ground: Ground) -> Iterator[Figure]:
+    for part in PARTS:
+        perplexities, bits = list[_Value](), list[_Value]()
+        for run in runs:
+            if (found := run.measured(part)) is None:
+                perplexities.append((run.perplexity(part), None, None))
+                bits.append((None, None, None))
+            else:
+                own, characters = found.own, found.characters
+                perplexities.append((own.perplexity, own.off, own))
+                bits.append((own.bits_per(characters), own.off_per(characters), own))
+        yield _figure(part, "perplexity", perplexities, ground == "tokens")
+        yield _figure(part, "bits per character", bits, ground != "nothing")
+
+
+def _figure(part: Part, measure: Measure, of_runs: Sequence[_Value], comparable: bool) -> Figure:
+    values, off, _ = zip(*of_runs, strict=True)
+    best = _least(values) if comparable else frozenset()
+    alike = {at for at, each in enumerate(of_runs) if best and _differ(of_runs[min(best)], each) is False} - best
+    better, no_difference = (frozenset(), best | alike) if alike else (best, frozenset())
+    return Figure(part, measure, values, off, better, no_difference)
+
+
+def _differ(one: _Value, other: _Value) -> bool | None:
+    """Return whether two runs differ by more than chance, or None if that is not known.
+
+    If both runs have the same tokens, their losses are compared passage by passage. Otherwise the difference must be
+    larger than the root of the sum of the squares of both uncertainties.
+    """
+    (value, off, loss), (other_value, other_off, other_loss) = one, other
+    paired = None if loss is None or other_loss is None else loss.differs(other_loss)
+    if paired is not None or value is None or other_value is None or off is None or other_off is None:
+        return paired
+    return abs(value - other_value) > math.hypot(off, other_off)
+
+
+def _least(values: Sequence[float | None]) -> frozenset[int]:
+    """Return the indices of the lowest value. Empty if fewer than two values are known, or if all are equal."""
+    known = [value for value in values if value is not None]
+    if len(known) < 2 or min(known) == max(known):
+        return frozenset()
+    return frozenset(at for at, value in enumerate(values) if value == min(known))

@@ -104,10 +104,6 @@ def _fits(part: str) -> bool:
     return len(part.encode()) <= _MOST_BYTES
 
 
-def is_set_aside(folder: Path) -> bool:
-    return folder.name.endswith(SET_ASIDE)
-
-
 def name_of(folder: Path) -> str:
     """Return the name of the run in this folder: SWEEP/RUN if the run belongs to a sweep."""
     models, parent = models_folder(), folder.parent

@@ -22,9 +22,8 @@ from wordgen.model.bundle import HeadStart
 from wordgen.run.names import EVALUATION, REPORT
 from wordgen.run.settings import TrainSettings
 from wordgen.text.tokenizers import OF_MUSIC
-from wordgen.training.plan import DatasetRecord, Plan, TextRecord
+from wordgen.training.plan import DatasetRecord, TextRecord, rate_stayed
 from wordgen.training.reports import Begun, Ending, EpochReport, Observer, SampleReport, best_of, in_order
-from wordgen.training.schedule import rate_stayed
 from wordgen.training.typed_json import from_json, to_json
 
 DIVERGED, STOPPED = "diverged", "stopped"
@@ -315,23 +314,3 @@ class RecordWriter(Observer):
         """
         with suppress(StorageError):
             self.write()
-
-
-def record_of(plan: Plan, versions: Versions, began: str, settings: TrainSettings) -> RunRecord:
-    """Return the record of a new run."""
-    return RunRecord(
-        versions=versions,
-        began=began,
-        settings=settings,
-        recipe=plan.recipe,
-        text=plan.text,
-        dataset=plan.dataset,
-        architecture=plan.architecture,
-        head_start=plan.head_start,
-        steps_per_epoch=plan.steps_per_epoch,
-    )
-
-
-def resumed_record(record: RunRecord, plan: Plan, settings: TrainSettings) -> RunRecord:
-    """Return the record of a resumed run: `ended` is None again."""
-    return replace(record, settings=settings, recipe=plan.recipe, text=plan.text, dataset=plan.dataset, ended=None)

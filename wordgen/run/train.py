@@ -1,12 +1,13 @@
-"""Train and resume runs: from settings to a folder with a model that can generate text.
+"""Plan, train and resume runs: from settings to a folder with a model that can generate text.
 
 TensorFlow is only imported after the plan has been shown, because the import takes seconds.
 """
 
 import hashlib
 import platform
+import shlex
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -18,29 +19,36 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wordgen import __version__
+from wordgen.corpus.catalogue import bundled_data, user_data
 from wordgen.corpus.corpus import Corpus
 from wordgen.corpus.finding import open_corpus
 from wordgen.corpus.settings import ReadingSettings
+from wordgen.dataset.batches import Batches
 from wordgen.dataset.dataset import Dataset
-from wordgen.errors import CorpusError, DivergedError, WordgenError
+from wordgen.dataset.encoding import prepare
+from wordgen.errors import CorpusError, DivergedError, SettingError, WordgenError
 from wordgen.evaluation.figures import perplexity_in_words, shown_perplexity
 from wordgen.evaluation.measures import unigram_loss
 from wordgen.evaluation.stream import beside_counting, valid_loss, valid_nats
 from wordgen.evaluation.verdict import still_falling
 from wordgen.generation.copies import COPY_INDEX
 from wordgen.generation.prompt import word_to_try
+from wordgen.model.architecture import Architecture, NetworkSettings
+from wordgen.model.base import Base
 from wordgen.model.bundle import is_bundle, load_bundle
-from wordgen.run.folder import RunFolder, find_run, folder_for, made_new, resumed
+from wordgen.run.commands import models_flag
+from wordgen.run.defaults import recipe_in_words, why_from_nothing
+from wordgen.run.folder import RunFolder, find_base, find_run, folder_for, made_new, resumed
 from wordgen.run.names import name_of, run_name
-from wordgen.run.prepare import prepare_run
-from wordgen.run.record import RecordWriter, RunRecord, Versions, load_record, record_of, resumed_record
+from wordgen.run.record import RecordWriter, RunRecord, Versions, load_record
 from wordgen.run.settings import AGREED_BY_WORKERS, TrainSettings, compared_settings, resumed_settings
+from wordgen.text.settings import TextSettings
 from wordgen.training.checkpoint import Checkpoints, Position
-from wordgen.training.plan import Plan, PreparedRun
+from wordgen.training.memory import free_memory, gpu_memory, physical_memory
+from wordgen.training.plan import DatasetRecord, Plan, PreparedRun, Schedule, TextRecord, rate_stayed
 from wordgen.training.reports import Ending, EpochReport, Observer, Observers, Outcome, Speed, in_order
-from wordgen.training.schedule import Schedule, rate_stayed
 from wordgen.training.screen import html_table
-from wordgen.training.settings import DeviceSettings
+from wordgen.training.settings import DeviceSettings, TrainingSettings
 from wordgen.training.stopping import StopRequest, stop_on_signals
 from wordgen.training.tensorboard import TensorBoardWriter, write_projector
 from wordgen.training.workers import Place, place_of, warning_about_ports
@@ -80,7 +88,7 @@ class Run:
         return html_table(repr(self), ["epoch", "train perplexity", "valid perplexity", ""], rows)
 
 
-def train_run(settings: TrainSettings, observers: Iterable[Observer] = ()) -> Run:
+def train_run(settings: TrainSettings, observers: Iterable[Observer]) -> Run:
     """Train a model and save the best one in saved_models/. The observers receive all events of the run.
 
     If several workers train together, each of them calls this function. Only the chief writes files and calls
@@ -107,16 +115,14 @@ def plan_run(settings: TrainSettings, observers: Iterable[Observer] = ()) -> Pla
         return plan
 
 
-def dry_run(settings: TrainSettings, observers: Iterable[Observer] = ()) -> Speed:
+def dry_run(settings: TrainSettings, observers: Iterable[Observer]) -> Speed:
     """Plan a run and measure its speed with a few real steps. No run is saved."""
     with _session(settings, observers) as session:
         return _join(session.prepare_unsaved(), session, dry=True).dry_run()
 
 
-def resume_run(
-    run: str | None = None, changes: Mapping[str, object] | None = None, observers: Iterable[Observer] = ()
-) -> Run:
-    """Resume a run as if it had never stopped. The default is the newest run.
+def resume_run(run: str | None, changes: Mapping[str, object] | None, observers: Iterable[Observer]) -> Run:
+    """Resume a run as if it had never stopped: the newest one if `run` is None.
 
     `changes` may have more epochs, other devices, and other settings of what is displayed and saved. All other settings
     stay.
@@ -128,15 +134,18 @@ def resume_run(
         session = ending.enter_context(_session(settings, observers))
         run_folder = ending.enter_context(resumed(folder)) if session.place.chief else None
         prepared = session.prepare(folder)
-        if before.dataset.fingerprint != prepared.plan.dataset.fingerprint:
+        plan = prepared.plan
+        if before.dataset.fingerprint != plan.dataset.fingerprint:
             raise CorpusError(
-                f"The text of {prepared.plan.text.corpus} has changed since {name_of(folder)} began, or another "
+                f"The text of {plan.text.corpus} has changed since {name_of(folder)} began, or another "
                 "version of wordgen reads it differently: put the old text back, or train a new run."
             )
-        record = resumed_record(before, prepared.plan, settings)
+        record = replace(
+            before, settings=settings, recipe=plan.recipe, text=plan.text, dataset=plan.dataset, ended=None
+        )
         # With several workers only the chief could see that the run has ended: the others would wait for it in vain.
         if run_folder is not None and session.place.workers == 1:
-            outcome = _outcome_if_finished(prepared.plan, session.observer)
+            outcome = _outcome_if_finished(plan, session.observer)
             if outcome is not None:
                 return _report_again(outcome, prepared, run_folder, record, session.observer)
         if settings.schedule == "cosine" and settings.epochs > before.settings.epochs:
@@ -222,8 +231,17 @@ def _agreement(plan: Plan, settings: TrainSettings, *, dry: bool) -> str:
 def _new_record(plan: Plan, settings: TrainSettings) -> RunRecord:
     libraries = {library: version(library) for library in ("tensorflow", "keras", "numpy")}
     versions = Versions(wordgen=__version__, python=platform.python_version(), **libraries)
-    began = datetime.now(UTC).isoformat(timespec="seconds")
-    return record_of(plan, versions, began, settings)
+    return RunRecord(
+        versions=versions,
+        began=datetime.now(UTC).isoformat(timespec="seconds"),
+        settings=settings,
+        recipe=plan.recipe,
+        text=plan.text,
+        dataset=plan.dataset,
+        architecture=plan.architecture,
+        head_start=plan.head_start,
+        steps_per_epoch=plan.steps_per_epoch,
+    )
 
 
 def _train(learner: "Learner", folder: RunFolder | None, record: RunRecord, stop: StopRequest) -> Run:
@@ -245,7 +263,7 @@ def _train(learner: "Learner", folder: RunFolder | None, record: RunRecord, stop
                 _note_divergence(prepared, writer, learner.observer)
             raise
         if folder is not None and outcome.whole_epochs == 0 and folder.replaces:
-            folder.give_up()
+            folder.kept = False
             learner.observer.warned("The run was stopped before the end of its first epoch: the older run is restored.")
         return _end(outcome, prepared, folder, learner.observer, writer)
 
@@ -290,13 +308,27 @@ def _end(
 
     `folder` and `writer` are None on all workers except the chief. They compare nothing.
     """
-    plan, dataset, ids = prepared.plan, prepared.dataset, prepared.dataset.ids
+    plan, dataset = prepared.plan, prepared.dataset
     kept = folder is not None and folder.kept and is_bundle(plan.folder)
     nats = None
     if kept:
         with suppress(WordgenError):  # the comparison will warn about a model that cannot be read
             nats = valid_nats(dataset, plan.folder)
-    ending = Ending(
+    ending = _ending(outcome, prepared, nats, kept=kept)
+    observer.ended(ending)
+    if kept and writer is not None:
+        with _warning_on_error(observer, "The word vectors for TensorBoard could not be written."):
+            write_projector(load_bundle(plan.folder), plan.folder / "valid")
+        with _warning_on_error(observer, "The model could not be compared with word frequencies and n-grams."):
+            _compare(dataset, writer.record, nats, observer)
+        observer.recorded(plan.folder)
+    return Run(plan.folder, outcome.epochs, ending, outcome.validations)
+
+
+def _ending(outcome: Outcome, prepared: PreparedRun, nats: NDArray[np.float64] | None, *, kept: bool) -> Ending:
+    """Return the result of a run. `nats` are the losses of the validation set; `kept` says whether there is a model."""
+    plan, dataset, ids = prepared.plan, prepared.dataset, prepared.dataset.ids
+    return Ending(
         reason=outcome.reason,
         stopped=outcome.stopped,
         model_kept=kept,
@@ -311,14 +343,6 @@ def _end(
         ),
         off=None if outcome.best is None else valid_loss(dataset, outcome.best.valid_perplexity, nats).off,
     )
-    observer.ended(ending)
-    if kept and writer is not None:
-        with _warning_on_error(observer, "The word vectors for TensorBoard could not be written."):
-            write_projector(load_bundle(plan.folder), plan.folder / "valid")
-        with _warning_on_error(observer, "The model could not be compared with word frequencies and n-grams."):
-            _compare(dataset, writer.record, nats, observer)
-        observer.recorded(plan.folder)
-    return Run(plan.folder, outcome.epochs, ending, outcome.validations)
 
 
 def _note_divergence(prepared: PreparedRun, writer: RecordWriter, observer: Observer) -> None:
@@ -350,3 +374,132 @@ def _compare(dataset: Dataset, record: RunRecord, nats: NDArray[np.float64] | No
     """
     if record.best is not None:
         observer.compared(beside_counting(dataset, record.best.valid_perplexity, record.best.step, nats))
+
+
+_MUCH_UNKNOWN = 0.1
+"""The share of UNKNOWN above which a run warns. With default settings the fables have 15 %, the spells 18 %."""
+
+
+def prepare_run(
+    folder: Path,
+    corpus: Corpus,
+    settings: TrainSettings,
+    observer: Observer,
+    stop: StopRequest,
+    workers: int = 1,
+) -> PreparedRun:
+    """Encode the corpus, cut it into batches, and make the plan of the run.
+
+    Raise a SettingError if the run needs more memory than the machine has, and a KeyboardInterrupt if the user stops
+    the run meanwhile.
+    """
+    began = time.monotonic()
+    base = None if settings.init_from is None else find_base(settings.init_from)
+
+    def tell(done: int, size: int) -> None:
+        if stop.requested:  # the run has no files yet, so it can end at once
+            raise KeyboardInterrupt
+        observer.encoding(done, size)
+
+    text = TextSettings.part_of(settings)
+    dataset = prepare(corpus, text, user_data() / "encoded", tell, base and base.vocabulary)
+    batches = Batches(
+        dataset.ids["train"], settings.batch_size, settings.seq_len, settings.random_seed, settings.vary_seq_len
+    )
+    plan = _plan(folder, corpus, dataset, batches, settings, workers, base)
+    _check_memory(plan, settings, observer.warned)
+    vocab_size, _ = text.limits(all_words=False)
+    if (sentence := _about_unknown_words(plan, vocab_size)) is not None:
+        observer.warned(sentence)
+    return PreparedRun(plan, dataset, batches, began, base)
+
+
+def _about_unknown_words(plan: Plan, vocab_size: int) -> str | None:
+    """Return a sentence of advice if more than a tenth of the words in the validation set are UNKNOWN, else None.
+
+    `vocab_size` is the limit of the vocabulary.
+    """
+    valid = plan.dataset.splits["valid"]
+    share = valid.unknown / max(1, valid.words)
+    if share <= _MUCH_UNKNOWN:
+        return None
+    size = plan.architecture.vocabulary_size
+    if size == vocab_size:
+        advice = f"use --vocab-size {2 * size} (the text has {plan.dataset.types:,} different tokens)"
+    else:
+        advice = "use more text"
+    return (
+        f"{share:.0%} of the words in the validation set are UNKNOWN: the network learns where a rare word is, but not "
+        f"which one, and perplexity looks better than it is. To learn these words, {advice}, or spell them out with "
+        "--unknown spell."
+    )
+
+
+def _check_memory(plan: Plan, settings: TrainSettings, warn: Callable[[str], None]) -> None:
+    """Raise a SettingError if the run needs more memory than the machine has. Warn if it needs more than is free."""
+    of_gpu, needed = gpu_memory(DeviceSettings.part_of(settings)), plan.memory.all
+    given = physical_memory() if of_gpu is None else of_gpu
+    if needed > given and not settings.force_memory:
+        raise SettingError(
+            f"This network has {plan.architecture.parameters:,} parameters and needs about {needed / 2**30:,.1f} "
+            f"GiB of memory for training, but only {given / 2**30:,.1f} GiB are there: use smaller numbers for "
+            "--units, --layers, --vocab-size, --batch-size or --seq-len. With a large vocabulary, --sampled-output "
+            "also helps. --force-memory trains anyway."
+        )
+    free = free_memory() if of_gpu is None else None
+    if free is not None and needed > free:
+        warn(
+            f"Training needs about {needed / 2**30:,.1f} GiB of memory, but only {free / 2**30:,.1f} GiB are "
+            "free now: it may become slow, or the system may end it. Close other programs."
+        )
+
+
+def _plan(
+    folder: Path,
+    corpus: Corpus,
+    dataset: Dataset,
+    batches: Batches,
+    settings: TrainSettings,
+    workers: int,
+    base: Base | None,
+) -> Plan:
+    network = NetworkSettings.part_of(settings)
+    architecture = Architecture.of(network, len(dataset.codec.vocabulary))
+    return Plan(
+        run=name_of(folder),
+        folder=folder,
+        recipe=_recipe(settings.recipe, corpus, dataset.codec.tokenizer.name),
+        text=TextRecord.of(dataset.text, _source(corpus.files), (*corpus.notes, *dataset.notes)),
+        dataset=DatasetRecord(dataset.fingerprint, dataset.types, dataset.codec.vocabulary.special, dataset.statistics),
+        architecture=architecture,
+        head_start=base and base.head_start(dataset.codec.vocabulary),
+        beginning=_beginning(base, settings, corpus),
+        settings=TrainingSettings.part_of(settings),
+        steps_per_epoch=batches.steps_per_epoch,
+        workers=workers,
+        models_flag=shlex.join(models_flag()),
+        devices=settings.local_devices or 1,
+    )
+
+
+def _beginning(base: Base | None, settings: TrainSettings, corpus: Corpus) -> str | None:
+    """Return the base that a run begins from and what the base was trained on, or why the run begins from none."""
+    if base is not None:
+        return base.read and f"{base.name}, trained on {base.read}; --from-scratch begins with random weights instead"
+    why = why_from_nothing(settings, corpus)
+    return why and f"random weights: {why}"
+
+
+def _recipe(name: str | None, corpus: Corpus, tokenizer: str) -> str | None:
+    if name is None:
+        return None
+    try:
+        return recipe_in_words(name, corpus.text_bytes, tokenizer)
+    except SettingError:  # the recipe was a file that no longer exists when its run is resumed
+        return name
+
+
+def _source(files: Sequence[Path]) -> str:
+    if files[0].parent == bundled_data():
+        return "the bundled text"
+    return str(files[0]) if len(files) == 1 else f"{len(files)} files in {files[0].parent}"

@@ -15,7 +15,7 @@ from wordgen.evaluation.stream import network_loss
 from wordgen.files import write_whole
 from wordgen.generation.numpy_network import NumpyNetwork
 from wordgen.model.bundle import is_bundle, load_bundle
-from wordgen.run.measured_text import Origin, text_to_measure
+from wordgen.run.evaluate import Origin, text_to_measure
 from wordgen.run.names import SWEEP_RESULTS, SWEEP_TABLE, is_run
 from wordgen.run.record import DIVERGED, STOPPED, RunRecord, load_record
 from wordgen.run.settings import ABOUT_ONE_RUN

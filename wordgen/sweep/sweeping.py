@@ -9,7 +9,7 @@ from typing import Protocol, TypeVar
 from wordgen.errors import WordgenError
 from wordgen.files import make_folder
 from wordgen.run.commands import sweeping_command
-from wordgen.run.lock import at_work_on_sweep
+from wordgen.run.folder import at_work_on_sweep
 from wordgen.run.record import DIVERGED
 from wordgen.sweep.curves import write_curves
 from wordgen.sweep.effects import effects_of

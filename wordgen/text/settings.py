@@ -5,7 +5,7 @@ from typing import Literal
 
 from wordgen.errors import SettingError
 from wordgen.settings import Settings, setting
-from wordgen.text.marks import SPECIAL_WITH_SPELLING
+from wordgen.text.vocabulary import SPECIAL_WITH_SPELLING
 
 TokenizerName = Literal["english", "japanese", "characters", "whitespace", "abc", "notes", "chords"]
 TokenizerChoice = Literal["auto", "english", "japanese", "characters", "whitespace", "abc", "notes", "chords"]

@@ -12,8 +12,8 @@ from functools import cache
 
 from wordgen.music import abc_grammar
 from wordgen.music.notes import form_of
-from wordgen.text import english, japanese
-from wordgen.text.marks import (
+from wordgen.text.settings import TokenizerName
+from wordgen.text.vocabulary import (
     END_TOKEN,
     JOINER,
     LINE_BREAK,
@@ -22,6 +22,7 @@ from wordgen.text.marks import (
     START_TOKEN,
     UNKNOWN_TOKEN,
     WORD_END,
+    Vocabulary,
     byte_of,
     in_one_form,
     other_form,
@@ -29,8 +30,7 @@ from wordgen.text.marks import (
     restore,
     spelled,
 )
-from wordgen.text.settings import TokenizerName
-from wordgen.text.vocabulary import Vocabulary
+from wordgen.text.words import english_tokens, japanese_tokens
 
 _token = cache(protect)  # equal tokens share one string in memory
 _MEANINGS = {"<unk>": UNKNOWN_TOKEN, "<eos>": END_TOKEN}
@@ -90,8 +90,8 @@ class Tokenizer:
 
 
 _TOKENIZERS = (
-    Tokenizer("english", english.line_tokens, spaced=True, one_apostrophe=True),
-    Tokenizer("japanese", japanese.line_tokens, spaced=False, one_apostrophe=True),
+    Tokenizer("english", english_tokens, spaced=True, one_apostrophe=True),
+    Tokenizer("japanese", japanese_tokens, spaced=False, one_apostrophe=True),
     Tokenizer("characters", lambda line: map(_token, line), spaced=False),
     Tokenizer("whitespace", lambda line: (_MEANINGS.get(word, protect(word)) for word in line.split()), spaced=True),
     Tokenizer("abc", lambda line: map(_token, abc_grammar.line_tokens(line)), spaced=False),

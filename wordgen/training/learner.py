@@ -8,8 +8,7 @@ from functools import cached_property
 from itertools import count
 from math import inf
 
-from wordgen.dataset.dataset import Dataset
-from wordgen.dataset.unknown_words import UnknownWords
+from wordgen.dataset.dataset import Dataset, UnknownWords
 from wordgen.errors import DivergedError, SettingError, StorageError
 from wordgen.evaluation.measures import log_frequencies
 from wordgen.evaluation.novelty import longest_matches
@@ -29,9 +28,8 @@ from wordgen.training.checkpoint import BestModelSaver, Checkpoint, Checkpoints,
 from wordgen.training.devices import describe, telling_of_a_lost_worker
 from wordgen.training.loop import Loop
 from wordgen.training.memory import physical_memory
-from wordgen.training.plan import PreparedRun
+from wordgen.training.plan import PreparedRun, Schedule
 from wordgen.training.reports import Begun, Observer, Outcome, Sample, SampleReport, Speed
-from wordgen.training.schedule import Schedule
 from wordgen.training.settings import CheckpointClock
 from wordgen.training.step import Stepper
 from wordgen.training.stopping import StopRequest

@@ -24,8 +24,8 @@ from wordgen.model.bundle import Weights
 from wordgen.network.network import State
 from wordgen.network.replicas import Replicas
 from wordgen.training.checkpoint import BestModelSaver, CheckpointSaver, Position
+from wordgen.training.plan import Schedule
 from wordgen.training.reports import EpochReport, Observer, Outcome, SampleReport, StepReport
-from wordgen.training.schedule import Schedule
 from wordgen.training.step import Requests, Stepper
 from wordgen.training.stopping import StopRequest
 

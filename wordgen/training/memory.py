@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from ctypes.util import find_library
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -47,14 +48,10 @@ def gpu_memory(settings: DeviceSettings) -> int | None:
 
 def _cuda_is_here() -> bool:
     """Return whether TensorFlow can find cuDNN, as a Python package or as a system library."""
-    return _is_installed("nvidia.cudnn") or find_library("cudnn") is not None
-
-
-def _is_installed(package: str) -> bool:
-    try:
-        return find_spec(package) is not None
-    except ModuleNotFoundError:
-        return False
+    with suppress(ModuleNotFoundError):  # of the package nvidia
+        if find_spec("nvidia.cudnn") is not None:
+            return True
+    return find_library("cudnn") is not None
 
 
 def _memory_of_gpus() -> list[int]:

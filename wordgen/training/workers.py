@@ -58,12 +58,12 @@ class Place:
         return self.worker == 0
 
 
-def warning_about_ports(place: Place, environment: Mapping[str, str] = os.environ) -> str | None:
+def warning_about_ports(place: Place) -> str | None:
     """Return a warning if the ports of the workers may be reachable for others.
 
     Return None if there is only one worker, or if `launch` has dealt with the ports.
     """
-    if place.workers == 1 or environment.get(PORTS):
+    if place.workers == 1 or os.environ.get(PORTS):
         return None
     return (
         "TensorFlow's workers listen on all networks of their machines: anyone who can reach the port of a worker can "

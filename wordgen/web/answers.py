@@ -19,9 +19,8 @@ from wordgen.model.bundle import is_bundle, load_bundle, read_config
 from wordgen.run.commands import first_training
 from wordgen.run.folder import find_model, saved_at, trained_models
 from wordgen.run.names import models_folder, models_in
-from wordgen.text.marks import END_TOKEN, UNKNOWN_TOKEN, byte_of
 from wordgen.text.tokenizers import OF_MUSIC
-from wordgen.text.vocabulary import START, UNKNOWN
+from wordgen.text.vocabulary import END_TOKEN, START, UNKNOWN, UNKNOWN_TOKEN, byte_of
 from wordgen.web.limits import MOST_MODELS_AT_HAND, SECONDS_TO_RETRY_AFTER, RefusedError
 from wordgen.web.requests import MusicRequest, NextWordsRequest, ScoreRequest, TextRequest
 from wordgen.web.work_queue import Check, Event, TimeUpError

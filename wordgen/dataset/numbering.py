@@ -1,0 +1,415 @@
+"""Split passages into numbered tokens, keep the numbers on disk, and turn them into the ids of a vocabulary.
+
+A text is tokenized batch by batch, in this process or in several processes at once. Each cutter numbers the tokens in
+the order in which it first sees them, and lists the new tokens of each batch. A reader that takes the batches in order
+can therefore give every token the same number, whatever the number of processes. When the whole text is numbered, its
+vocabulary is known, and the numbers become ids, with START and END around the passages.
+"""
+
+import os
+import pickle
+import signal
+import subprocess
+import sys
+from array import array
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from queue import SimpleQueue
+from typing import BinaryIO
+
+import numpy as np
+from numpy.lib import format as npy
+from numpy.typing import DTypeLike, NDArray
+
+from wordgen.child_process import python_command
+from wordgen.corpus.passages import Passage, visible_width
+from wordgen.errors import CorpusError
+from wordgen.text.settings import TokenizerName
+from wordgen.text.tokenizers import tokenizer_named
+from wordgen.text.vocabulary import END, END_TOKEN, START, Vocabulary
+
+Numbers = NDArray[np.uint32]
+
+_MOST_PROCESSES = 6  # each process needs about 50 MB, and all together must stay below 400 MB
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Consecutive passages, each with the number of its file."""
+
+    passages: Sequence[tuple[int, Passage]]
+    bytes_read: int
+    """The number of bytes of the corpus that had been read when the batch was complete."""
+
+
+@dataclass(frozen=True)
+class Cut:
+    """The tokens of a batch as numbers."""
+
+    cutter: int
+    """The cutter that made it. Each cutter has its own numbers."""
+    new_tokens: Sequence[str]
+    """The tokens that the cutter had not seen before, in the order of their numbers."""
+    numbers: Numbers
+    """The numbers of all tokens of all passages, of shape `(tokens,)`."""
+    passages: Numbers
+    """For each passage: how many tokens, characters and lines it has, and the number of its file. Shape `(passages,
+    4)`."""
+    lines: Numbers
+    """For each line: the position of its first token in its passage, and its line number in the file. Blank lines
+    within a passage are left out. Shape `(lines, 2)`."""
+    bytes_read: int
+
+
+class Cutter:
+    """Tokenizes batches and numbers the tokens. `name` identifies the cutter in its results."""
+
+    def __init__(self, tokenizer: TokenizerName, name: int = 0) -> None:
+        self._name = name
+        self._tokenizer = tokenizer_named(tokenizer)
+        self._numbers = _Numbering()
+        self._widths = array("I")
+        """The number of visible characters of each token."""
+
+    def cut(self, batch: Batch) -> Cut:
+        known = len(self._numbers)
+        numbers, passages, lines = array("I"), array("I"), array("I")
+        for file, passage in batch.passages:
+            tokens = self._tokenizer.tokenize(passage.text)
+            of_passage = array("I", map(self._numbers.__getitem__, tokens))
+            numbers += of_passage
+            line_places = self._line_places(passage, of_passage)
+            lines.extend(line_places)
+            passages.extend((len(tokens), len(passage.text), len(line_places) // 2, file))
+        return Cut(
+            self._name,
+            self._numbers.newest(len(self._numbers) - known),
+            np.array(numbers, np.uint32),
+            np.array(passages, np.uint32).reshape(-1, 4),
+            np.array(lines, np.uint32).reshape(-1, 2),
+            batch.bytes_read,
+        )
+
+    def _line_places(self, passage: Passage, numbers: "array[int]") -> list[int]:
+        """Return the position of the first token and the line number of each line, as a flat list of pairs.
+
+        A token belongs to the line that holds its first visible character.
+        """
+        if len(passage.widths) == 1:
+            return [0, passage.line]
+        offsets = np.cumsum(passage.widths) - passage.widths
+        firsts = np.searchsorted(self._visible_begins(numbers), offsets)
+        written = np.flatnonzero(passage.widths)
+        return np.stack([firsts[written], passage.line + written], axis=1).ravel().tolist()
+
+    def _visible_begins(self, numbers: "array[int]") -> NDArray[np.int64]:
+        """Return the number of visible characters before each token.
+
+        This works because a tokenizer may drop white space, but no other character.
+        """
+        for token in self._numbers.newest(len(self._numbers) - len(self._widths)):
+            self._widths.append(visible_width(self._tokenizer.piece(token, None)))
+        widths = np.frombuffer(self._widths, np.uint32)[numbers].astype(np.int64)
+        return np.cumsum(widths) - widths
+
+
+class _Numbering(dict[str, int]):
+    """Numbers tokens in the order in which they first occur."""
+
+    def __missing__(self, token: str) -> int:
+        self[token] = len(self)
+        return self[token]
+
+    def newest(self, count: int) -> list[str]:
+        """Return the `count` tokens that were numbered last, in the order of their numbers."""
+        return list(islice(reversed(self), count))[::-1]
+
+
+def useful_processes() -> int:
+    """Return how many processes this machine can use to tokenize text."""
+    try:
+        cores = len(os.sched_getaffinity(0))
+    except AttributeError:  # not available on every system
+        cores = os.cpu_count() or 1
+    return min(cores, _MOST_PROCESSES)
+
+
+def cut_all(batches: Iterable[Batch], tokenizer: TokenizerName, processes: int) -> Generator[Cut]:
+    """Yield the results of all batches in order.
+
+    The batches are tokenized in this process if `processes` is 1, otherwise in that number of other processes. Raises
+    CorpusError if one of them ends unexpectedly.
+    """
+    if processes == 1:
+        yield from map(Cutter(tokenizer).cut, batches)
+        return
+    with ExitStack() as closing:
+        threads = ThreadPoolExecutor(processes)
+        closing.callback(threads.shutdown, cancel_futures=True)
+        idle: SimpleQueue[_CutterProcess] = SimpleQueue()
+        for name in range(processes):
+            process = _CutterProcess(tokenizer, name)
+            closing.callback(process.end)
+            idle.put(process)
+        under_way: deque[Future[Cut]] = deque()
+        for batch in batches:
+            under_way.append(threads.submit(_cut_by_any, idle, batch))
+            if len(under_way) > 2 * processes:
+                yield under_way.popleft().result()
+        while under_way:
+            yield under_way.popleft().result()
+
+
+def _cut_by_any(idle: "SimpleQueue[_CutterProcess]", batch: Batch) -> Cut:
+    process = idle.get()
+    try:
+        return process.cut(batch)
+    finally:
+        idle.put(process)
+
+
+class _CutterProcess:
+    """A cutter in a separate process. Batches and results are sent through pipes, pickled.
+
+    The process is started directly, because multiprocessing would run the user's own script again in each process.
+    """
+
+    def __init__(self, tokenizer: TokenizerName, name: int) -> None:
+        self._process = subprocess.Popen(
+            python_command(f"from wordgen.dataset.numbering import serve; serve({tokenizer!r}, {name})"),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,  # Ctrl-C must reach only the process that started this one
+        )
+
+    def cut(self, batch: Batch) -> Cut:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        try:
+            pickle.dump(batch, self._process.stdin)
+            self._process.stdin.flush()
+            return pickle.load(self._process.stdout)
+        except (OSError, EOFError, pickle.UnpicklingError, ValueError) as error:
+            raise CorpusError(
+                "A process that cuts the text into tokens ended unexpectedly: perhaps it was killed, or there was not "
+                "enough memory. Run the command again. Existing files have not changed."
+            ) from error
+
+    def end(self) -> None:
+        self._process.kill()
+        for pipe in (self._process.stdin, self._process.stdout):
+            assert pipe is not None
+            with suppress(OSError):  # the rest of the output has no reader any more
+                pipe.close()
+        self._process.wait()
+
+
+def serve(tokenizer: TokenizerName, name: int) -> None:
+    """Tokenize the batches from standard input until the input ends.
+
+    SIGINT and SIGTERM are ignored: the process that started this one decides when to stop.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    cutter = Cutter(tokenizer, name)
+    batches, cuts = sys.stdin.buffer, sys.stdout.buffer
+    try:
+        while True:
+            pickle.dump(cutter.cut(pickle.load(batches)), cuts)
+            cuts.flush()
+    except (EOFError, BrokenPipeError):
+        os._exit(0)  # without clean-up, because the pipe may be closed already
+
+
+_TOKENS_AT_ONCE = 1 << 18
+_PASSAGES_AT_ONCE = 1 << 14
+_PASSAGE_COLUMNS, _LINE_COLUMNS = 4, 2
+
+
+@dataclass(frozen=True)
+class Block:
+    """Consecutive passages of the text."""
+
+    first_passage: int
+    tokens: Numbers
+    """The numbers of all tokens of all passages."""
+    passage_tokens: Numbers
+    """The number of tokens of each passage."""
+    passage_characters: Numbers
+    passage_lines: Numbers
+    passage_files: Numbers
+    line_tokens: Numbers
+    """For each line, the position of its first token in its passage. Blank lines within a passage are left out."""
+    line_numbers: Numbers
+
+
+class NumberedText(ExitStack):
+    """Collects the results of the cutters, in order, and reads the whole text again in blocks as often as needed.
+
+    The numbers are kept in files in `folder`. Leaving the context removes these files.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self.tokens: dict[str, int] = {}
+        self.passages = self.characters = 0
+        self._translations: dict[int, array[int]] = {}
+        """For each cutter, the number in `tokens` for each of the cutter's own numbers."""
+        self._files = [self._opened(folder / f"{name}.numbers") for name in ("tokens", "passages", "lines")]
+
+    def _opened(self, path: Path) -> BinaryIO:
+        self.callback(path.unlink)
+        return self.enter_context(path.open("wb+"))
+
+    def add(self, cut: Cut) -> None:
+        translation = self._translations.setdefault(cut.cutter, array("I"))
+        translation.extend(self.tokens.setdefault(token, len(self.tokens)) for token in cut.new_tokens)
+        numbers = np.frombuffer(translation, np.uint32)[cut.numbers] if len(cut.numbers) else cut.numbers
+        for file, values in zip(self._files, (numbers, cut.passages, cut.lines), strict=True):
+            file.write(np.ascontiguousarray(values).data)
+        self.passages += len(cut.passages)
+        self.characters += int(cut.passages[:, 1].sum())
+
+    def blocks(self) -> Iterator[Block]:
+        tokens, passages, lines = self._files
+        for file in self._files:
+            file.flush()
+            file.seek(0)
+        first = 0
+        while first < self.passages:
+            table = np.fromfile(passages, np.uint32, _PASSAGE_COLUMNS * _PASSAGES_AT_ONCE).reshape(-1, _PASSAGE_COLUMNS)
+            ends = np.cumsum(table[:, 0], dtype=np.int64)
+            pieces = np.split(table, np.flatnonzero(np.diff(ends // _TOKENS_AT_ONCE)) + 1)
+            for piece in pieces:
+                lengths, characters, line_counts, files = piece.T
+                of_lines = np.fromfile(lines, np.uint32, _LINE_COLUMNS * int(line_counts.sum()))
+                line_tokens, line_numbers = of_lines.reshape(-1, _LINE_COLUMNS).T
+                every = np.fromfile(tokens, np.uint32, int(lengths.sum()))
+                yield Block(first, every, lengths, characters, line_counts, files, line_tokens, line_numbers)
+                first += len(piece)
+
+
+Places = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Whether each passage begins with START and ends with END."""
+
+    start: bool
+    end: bool
+
+    @classmethod
+    def of(cls, text: NumberedText, *, as_published: bool) -> "Frame":
+        """Return the frame that suits a text.
+
+        Passages get START and END. Lines of a benchmark get END only. Neither is added if the text has its own <eos>.
+        """
+        own_ends = brings_ends(text)
+        return cls(start=not own_ends and not as_published, end=not own_ends)
+
+
+def brings_ends(text: NumberedText) -> bool:
+    """Return whether the text has its own <eos>: at least one for every two passages."""
+    number = text.tokens.get(END_TOKEN)
+    if number is None:
+        return False
+    ends = sum(int(np.count_nonzero(block.tokens == number)) for block in text.blocks())
+    return 2 * ends >= text.passages
+
+
+class IdTable:
+    """The ids of each token of a text: one id, or several if the token is spelled out."""
+
+    def __init__(self, tokens: Iterable[str], vocabulary: Vocabulary) -> None:
+        lengths, ids = array("I"), array("I")
+        for token in tokens:
+            of_token = vocabulary.ids_of(token)
+            lengths.append(len(of_token))
+            ids.extend(of_token)
+        self._ids = np.array(ids, np.uint32)
+        self._lengths = np.array(lengths, np.int64)
+        self._begins: Places = np.cumsum(self._lengths) - self._lengths
+
+    def translated(self, block: Block) -> Block:
+        """Return the block with ids instead of token numbers, and with all lengths and positions adjusted."""
+        lengths = self._lengths[block.tokens]
+        ends: Places = np.cumsum(lengths)
+        begins = ends - lengths
+        within = np.arange(int(lengths.sum())) - np.repeat(begins, lengths)
+        ids = self._ids[np.repeat(self._begins[block.tokens], lengths) + within]
+
+        before = np.concatenate([np.zeros(1, np.int64), ends])  # number of ids before each token
+        passage_ends = np.cumsum(block.passage_tokens, dtype=np.int64)
+        passage_begins = passage_ends - block.passage_tokens
+        line_passages = np.repeat(passage_begins, block.passage_lines)
+        return replace(
+            block,
+            tokens=ids,
+            passage_tokens=(before[passage_ends] - before[passage_begins]).astype(np.uint32),
+            line_tokens=(before[line_passages + block.line_tokens] - before[line_passages]).astype(np.uint32),
+        )
+
+
+def framed_passages(ids: Numbers, lengths: Numbers, frame: Frame) -> tuple[Numbers, Places]:
+    """Add START and END to passages. Return the new ids and the position where each passage begins.
+
+    `ids` holds all passages one after another, and `lengths` the number of ids of each passage.
+    """
+    framed_lengths = lengths.astype(np.int64) + frame.start + frame.end
+    ends: Places = np.cumsum(framed_lengths)
+    begins: Places = ends - framed_lengths
+    framed = np.empty(int(framed_lengths.sum()), np.uint32)
+    ordinary = np.ones(len(framed), bool)
+    for stands, places, token in ((frame.start, begins, START), (frame.end, ends - 1, END)):
+        if stands:
+            framed[places] = token
+            ordinary[places] = False
+    framed[ordinary] = ids
+    return framed, begins
+
+
+def line_places(block: Block, members: NDArray[np.bool_], begins: Places, frame: Frame) -> Places:
+    """Return for each line the position of its first token in the ids, its line number and the number of its file.
+
+    Only the passages selected by `members` count. `begins` holds the position of each of these passages. The first line
+    of a passage begins with its START, if it has one. The result has the shape `(lines, 3)`.
+    """
+    mine = np.repeat(members, block.passage_lines)
+    firsts = block.line_tokens[mine].astype(np.int64)
+    places = np.repeat(begins, block.passage_lines[members]) + firsts + (frame.start & (firsts > 0))
+    files = np.repeat(block.passage_files[members], block.passage_lines[members])
+    return np.stack([places, block.line_numbers[mine].astype(np.int64), files.astype(np.int64)], axis=1)
+
+
+class ArrayFile:
+    """Writes an array to a .npy file piece by piece. The array has one dimension, or two if `columns` is given."""
+
+    def __init__(self, path: Path, kind: DTypeLike, columns: int | None = None) -> None:
+        self._kind = np.dtype(kind)
+        self._columns = columns
+        self.length = 0
+        self._file = path.open("wb")
+        self._write_header()
+
+    def __enter__(self) -> "ArrayFile":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        with self._file:
+            self._file.seek(0)
+            self._write_header()  # of the same size as before, because NumPy reserves room for a longer shape
+
+    def add(self, rows: NDArray[np.integer]) -> None:
+        self._file.write(np.ascontiguousarray(rows, self._kind).data)
+        self.length += len(rows)
+
+    def _write_header(self) -> None:
+        shape = (self.length,) if self._columns is None else (self.length, self._columns)
+        described = {"descr": npy.dtype_to_descr(self._kind), "fortran_order": False, "shape": shape}
+        npy.write_array_header_1_0(self._file, described)

@@ -4,13 +4,14 @@ import re
 
 import pytest
 
-from wordgen.cli import generate, palindromes, serve, train
+from wordgen.cli.flags import parser_of, settings_from
 from wordgen.errors import SettingError
+from wordgen.training.settings import TrainingSettings
 
 
-@pytest.mark.parametrize("verb", [train, generate, serve, palindromes])
-def test_every_flag_says_its_default(verb: object):
-    text = verb.make_parser("wordgen").format_help()  # pyright: ignore[reportAttributeAccessIssue]
+@pytest.mark.parametrize("verb", ["train", "generate", "serve", "palindromes"])
+def test_every_flag_says_its_default(verb: str):
+    text = parser_of(verb, "wordgen").format_help()
     entries = re.findall(r"^  ((?:--|[A-Z])[^\n]*(?:\n {4,}[^\n]*)*)", text, re.MULTILINE)
     told = re.compile(r"\(default: .+\)|by default|\(required\)")
     assert len(entries) > 5
@@ -18,15 +19,12 @@ def test_every_flag_says_its_default(verb: object):
 
 
 def test_what_is_not_given_is_left_to_the_settings():
-    from wordgen.cli.flags import settings_from
-    from wordgen.training.settings import TrainingSettings
-
-    arguments = train.make_parser("wordgen").parse_args(["--corpus", "lotr", "--batch-size", "7", "--no-tied"])
+    arguments = parser_of("train", "wordgen").parse_args(["--corpus", "lotr", "--batch-size", "7", "--no-tied"])
     assert settings_from(TrainingSettings, arguments) == TrainingSettings(batch_size=7)
 
 
 def test_a_width_for_all_layers_or_one_for_each():
-    parser = train.make_parser("wordgen")
+    parser = parser_of("train", "wordgen")
     for given, units in (("64", 64), ("64 32", (64, 32))):
         assert parser.parse_args(["--corpus", "lotr", "--units", *given.split()]).units == units
     with pytest.raises(SettingError, match="--units: invalid int value: 'many'"):

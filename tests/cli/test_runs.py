@@ -15,8 +15,8 @@ from tests.helpers.runs_screen import refused, rows, shown
 from tests.helpers.saved_runs import made_dataset, made_measurement, made_record, make_run, make_runs
 from wordgen.cli.flags import given_settings
 from wordgen.cli.main import main
-from wordgen.cli.runs_screen import shown_age, sparkline
-from wordgen.cli.train import make_parser
+from wordgen.cli.runs import shown_age, sparkline
+from wordgen.cli.train import train_parser
 from wordgen.evaluation.measures import Loss
 from wordgen.model.bundle import CONFIG
 from wordgen.run.listing import Order, Status
@@ -50,7 +50,7 @@ def test_the_table_has_a_row_for_each_run(capsys: pytest.CaptureFixture[str]):
 def test_a_narrow_screen_loses_nothing_of_it(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
     make_run("a-name-as-long-as-20", ended="stopped", test=33.5, age=86_400, settings={"corpus": "wikitext-2"})
     wide = shown(capsys)
-    monkeypatch.setattr("wordgen.cli.runs_screen.screen_width", lambda: 80)
+    monkeypatch.setattr("wordgen.cli.runs.screen_width", lambda: 80)
     monkeypatch.setattr("wordgen.cli.output.screen_width", lambda: 80)
     narrow = shown(capsys)
     table, below = narrow.split("\n\n")
@@ -99,7 +99,7 @@ def test_the_command_to_repeat_it_has_its_settings(capsys: pytest.CaptureFixture
     told = json.loads(shown(capsys, "show", "tale", "--json"))
     again, resume, *_ = (shlex.split(command)[4:] for command in told["commands"].values())
     wanted = TrainSettings(corpus="tale", layers=2, **settings)
-    assert TrainSettings(**given_settings(TrainSettings, make_parser("").parse_args(again))) == wanted
+    assert TrainSettings(**given_settings(TrainSettings, train_parser("").parse_args(again))) == wanted
     assert resume == ["--resume", "tale"]
     assert told["settings"] == {"corpus": "tale", "layers": 2, **settings, "units": [4, 8]}
     assert told["curves"] == [

@@ -1,21 +1,16 @@
 """What is told of flags and words that a command does not know: what was meant, and nothing that misleads."""
 
 import shlex
-from importlib import import_module
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wordgen.cli.flags import Parser
-from wordgen.cli.suggestions import SYNONYMS
+from wordgen.cli.flags import SYNONYMS, Parser, parser_of
+from wordgen.cli.main import VERBS
 from wordgen.errors import SettingError
 
-VERBS = (
-    "train", "launch", "generate", "score", "evaluate", "runs", "export", "serve", "sweep", "palindromes", "corpora",
-    "tune",
-)  # fmt: skip
-PARSERS: dict[str, Parser] = {verb: import_module(f"wordgen.cli.{verb}").make_parser(verb) for verb in VERBS}
+PARSERS = {verb: parser_of(verb, verb) for verb in VERBS}
 
 
 def flags_of(verb: str) -> list[str]:
@@ -151,7 +146,7 @@ def test_a_slip_of_the_fingers_is_seen_through(pair: tuple[str, str], data: st.D
     assert "Did you mean --" in hint(verb, slip)
 
 
-@given(st.sampled_from(VERBS), st.from_regex(r"--[a-z]{1,12}(-[a-z]{1,8})?", fullmatch=True))
+@given(st.sampled_from([*VERBS]), st.from_regex(r"--[a-z]{1,12}(-[a-z]{1,8})?", fullmatch=True))
 def test_only_flags_that_there_are_are_named(verb: str, word: str):
     if word in (*flags_of(verb), "--help"):
         return
@@ -176,7 +171,7 @@ def test_every_synonym_is_of_a_flag_and_leads_to_it():
             assert all(hint(verb, f"--{name}", "x") for verb in free)
 
 
-@given(st.sampled_from(VERBS), st.lists(st.text(min_size=1), min_size=1, max_size=5))
+@given(st.sampled_from([*VERBS]), st.lists(st.text(min_size=1), min_size=1, max_size=5))
 def test_whatever_is_typed_is_parsed_or_refused_in_a_sentence(verb: str, arguments: list[str]):
     """No other error comes out of it, whatever the words are."""
     parser, typed = PARSERS[verb], [each for each in arguments if not each.startswith("-h")]

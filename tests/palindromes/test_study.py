@@ -17,7 +17,7 @@ import pytest
 from tests.helpers.commands import command_environment
 from wordgen.cli.flags import settings_from
 from wordgen.cli.main import main
-from wordgen.cli.palindromes import PlainLines, make_parser
+from wordgen.cli.palindromes import PlainLines, palindromes_parser
 from wordgen.palindromes.results import Limits, RunObserver
 from wordgen.palindromes.run import PalindromeRun
 from wordgen.palindromes.settings import StudySettings
@@ -32,7 +32,7 @@ OPTIONS = (
     "--measure-every 10 --no-stop-when-solved"
 )
 FLAGS = OPTIONS.split()
-STUDY = settings_from(StudySettings, make_parser("x").parse_args(FLAGS))
+STUDY = settings_from(StudySettings, palindromes_parser("x").parse_args(FLAGS))
 ONE, OTHER = "lstm-4-1", "lstm-4-2"
 PATIENCE = 100
 """Seconds."""

@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wordgen.cli import evaluate, generate, palindromes, runs, train
-from wordgen.cli.flags import given_settings, settings_from
+from wordgen.cli.flags import given_settings, parser_of, settings_from
 from wordgen.palindromes.settings import StudySettings
 from wordgen.run import commands
 from wordgen.run.defaults import settings_of
@@ -23,8 +22,8 @@ TEXTS = st.one_of(
 )
 
 
-TRAIN, GENERATE, EVALUATE, RUNS = (verb.make_parser("x") for verb in (train, generate, evaluate, runs))
-PALINDROMES = palindromes.make_parser("x")
+TRAIN, GENERATE, EVALUATE, RUNS = (parser_of(verb, "x") for verb in ("train", "generate", "evaluate", "runs"))
+PALINDROMES = parser_of("palindromes", "x")
 
 
 def parsed_settings(words: list[str]) -> TrainSettings:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from wordgen.cli.flags import Parser, action_parser, add_flags, add_switch, settings_from, verb_parser
 from wordgen.cli.output import facts, fetching, on_screen, put, reading, section, show, table
 from wordgen.corpus.settings import STANDARD_INPUT, Description, ReadingSettings
-from wordgen.errors import EXIT_OK, in_a_sentence
+from wordgen.errors import in_a_sentence
 from wordgen.files import shown_size
 from wordgen.run.commands import TRY
 from wordgen.text.marks import JOINER, LINE_BREAK, RESERVED
@@ -31,11 +31,10 @@ _LINE_BREAK = "⏎"
 _SPACES = {" ": "␣", "\u3000": "□"}
 
 
-def make_parser(prog: str) -> Parser:
+def corpora_parser(prog: str) -> Parser:
     parser = verb_parser(
-        prog, "List the texts that wordgen knows by name, show one, or add your own.", "show lotr", of_runs=False
+        prog, _list, "List the texts that wordgen knows by name, show one, or add your own.", "show lotr", of_runs=False
     )
-    parser.set_defaults(action=_list)
     actions = parser.add_subparsers(metavar="ACTION")
     help = "list all texts that --corpus knows by name (also without ACTION)"
     action_parser(actions, "list", _list, help, "", of_runs=False)
@@ -57,11 +56,6 @@ def make_parser(prog: str) -> Parser:
     add_flags(add_parser, TokenizerSettings, "tokens")
     add_switch(add_parser, "--replace", "replace your own text of the same name")
     return parser
-
-
-def run(arguments: argparse.Namespace) -> int:
-    arguments.action(arguments)
-    return EXIT_OK
 
 
 def _list(arguments: argparse.Namespace) -> None:

@@ -33,9 +33,10 @@ _SECONDS_BETWEEN_LINES = 10
 _FINISHED = ("done", "failed", "stopped")
 
 
-def make_parser(prog: str) -> Parser:
+def palindromes_parser(prog: str) -> Parser:
     parser = verb_parser(
         prog,
+        _run,
         "Train plain RNN, GRU and LSTM to predict the last digit of a palindrome, which is also the first one. Write a "
         "table, and plots of accuracy, loss and the gradient at each time step. The same command continues a study "
         "that was stopped or killed; lengths, cells, random seeds and steps may be added.",
@@ -50,7 +51,7 @@ def make_parser(prog: str) -> Parser:
     return parser
 
 
-def run(arguments: argparse.Namespace) -> int:
+def _run(arguments: argparse.Namespace) -> int:
     settings = settings_from(StudySettings, arguments)
     check_number("--at-once", arguments.at_once, 1, 64)
 

@@ -33,9 +33,10 @@ _ORDER = ("training", "failed", "diverged", "stopped", "waiting", "done")
 _SETTLED = ("done", "diverged", "failed")
 
 
-def make_parser(prog: str) -> Parser:
+def sweep_parser(prog: str) -> Parser:
     parser = verb_parser(
         prog,
+        _run,
         "Train networks that differ in some settings, each with several random seeds. The results are a table, curves "
         "and a summary of which settings mattered. To continue a sweep that was stopped or killed, run the same "
         "command again.",
@@ -51,7 +52,7 @@ def make_parser(prog: str) -> Parser:
     return parser
 
 
-def run(arguments: argparse.Namespace) -> int:
+def _run(arguments: argparse.Namespace) -> int:
     limit_threads(1)  # wordgen measures models with threads of its own, so NumPy needs only one
     from wordgen.sweep.planning import find_sweep
 

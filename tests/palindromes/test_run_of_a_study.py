@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from wordgen.errors import BundleError
-from wordgen.palindromes import results
-from wordgen.palindromes.results import Limits, Point, Progress, RunObserver, RunResult, load_result
-from wordgen.palindromes.run import PalindromeRun
+from wordgen.palindromes import worker
+from wordgen.palindromes.results import Point, RunResult, load_result
 from wordgen.palindromes.settings import LearningSettings, StudyRun
+from wordgen.palindromes.trainer import PalindromeRun
+from wordgen.palindromes.worker import Limits, Progress, RunObserver
 
 QUICK: dict[str, Any] = {"units": 6, "batch_size": 8, "measure_every": 4, "curriculum": True, "clip": 0.1}
 STEPS = 14
@@ -50,7 +51,7 @@ def after(number: int) -> Callable[[], bool]:
 def test_a_run_that_was_stopped_given_more_steps_and_damaged_is_the_run_that_never_was(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(results, "_LENGTHEN_FROM", 0.0)  # longer at each point, however little it knows
+    monkeypatch.setattr(worker, "_LENGTHEN_FROM", 0.0)  # longer at each point, however little it knows
     whole = trained(made(tmp_path / "whole"), Limits(STEPS))
     assert [point.length for point in whole.curve] == [10, 15, 23, 24]
 

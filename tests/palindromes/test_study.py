@@ -18,11 +18,10 @@ from tests.helpers.commands import command_environment
 from wordgen.cli.flags import settings_from
 from wordgen.cli.main import main
 from wordgen.cli.palindromes import PlainLines, palindromes_parser
-from wordgen.palindromes.results import Limits, RunObserver
-from wordgen.palindromes.run import PalindromeRun
 from wordgen.palindromes.settings import StudySettings
 from wordgen.palindromes.study import Row, job_of, study_rows
-from wordgen.palindromes.worker import EventWriter, Job, JobReader, Worker, train
+from wordgen.palindromes.trainer import PalindromeRun
+from wordgen.palindromes.worker import EventWriter, Job, JobReader, Limits, RunObserver, Worker, train
 from wordgen.run.lock import is_in_training
 from wordgen.run.names import SAVED_MODELS
 from wordgen.training.typed_json import to_json

@@ -12,8 +12,7 @@ from matplotlib.text import Text
 
 from tests.helpers.made_up_palindromes import run_result
 from wordgen.model.architecture import Cell
-from wordgen.palindromes.plots import draw_accuracy, draw_length, write_plots
-from wordgen.palindromes.results import RunResult, averaged
+from wordgen.palindromes.results import RunResult, averaged, draw_accuracy, draw_length, write_plots
 
 CELLS: tuple[Cell, ...] = ("rnn", "gru", "lstm")
 

@@ -10,12 +10,11 @@ from hypothesis import strategies as st
 
 from tests.helpers.made_up_palindromes import run_result
 from wordgen.errors import BundleError
-from wordgen.palindromes.plots import curves_by_step
 from wordgen.palindromes.results import (
     COLUMNS,
     Averaged,
-    as_rows,
     averaged,
+    curves_by_step,
     load_result,
     save_result,
     shown_share,
@@ -23,6 +22,7 @@ from wordgen.palindromes.results import (
 )
 from wordgen.palindromes.settings import StudySettings
 from wordgen.run.names import STUDY_RESULT
+from wordgen.sweep.report import table_lines
 
 figures = st.floats(0, 1)
 
@@ -69,14 +69,13 @@ def test_runs_of_one_cell_and_length_are_averaged_and_the_shortest_come_first():
 
 def test_the_figures_of_a_table_are_means_over_random_seeds():
     both = Averaged("lstm", 10, (run_result(accuracies=(0.5, 1.0, 1.0)), run_result(accuracies=(0.4, 0.6))))
-    (row,) = as_rows([both])
-    told = dict(zip(COLUMNS, row, strict=False))
+    told = dict(zip(*table_lines(COLUMNS, [both]), strict=True))
     assert told["accuracy"] == "80.0 ± 28.3%"
     assert told["all right"] == "1 of 2"
     assert told["steps to 100%"] == "-"
     alone = Averaged("lstm", 10, both.runs[:1])
-    assert dict(zip(COLUMNS, as_rows([alone])[0], strict=False))["steps to 100%"] == "100"
-    assert dict(zip(COLUMNS, as_rows([alone])[0], strict=False))["accuracy"] == "100%"
+    told = dict(zip(*table_lines(COLUMNS, [alone]), strict=True))
+    assert (told["steps to 100%"], told["accuracy"]) == ("100", "100%")
     json.dumps(both.to_mapping(), allow_nan=False)
     assert both.note == ""
     early = dataclasses.replace(both.runs[0].curve[0], length=7)
@@ -87,8 +86,8 @@ def test_the_figures_of_a_table_are_means_over_random_seeds():
 def test_a_run_that_diverged_is_a_note_and_has_no_loss():
     gone = dataclasses.replace(run_result(ended="diverged", accuracies=(0.1,)), loss=float("nan"))
     group = Averaged("lstm", 10, (gone,))
-    assert as_rows([group])[0][COLUMNS.index("loss")] == "-"
-    assert as_rows([group])[0][-1] == "1 of 1: diverged"
+    told = dict(zip(*table_lines(COLUMNS, [group]), strict=True))
+    assert (told["loss"], told["note"]) == ("-", "1 of 1: diverged")
     assert group.to_mapping()["loss"] is None
 
 

@@ -14,7 +14,7 @@ from wordgen.run import commands
 from wordgen.run.defaults import settings_of
 from wordgen.run.settings import TrainSettings
 from wordgen.sweep.planning import find_sweep, plan_sweep
-from wordgen.sweep.processes import _arguments
+from wordgen.sweep.sweeping import _arguments
 
 TEXTS = st.one_of(
     st.sampled_from(["--overwrite", "--name=precious", "-", "--", "-1", "--corpus", "a.txt", "", "a b", "$(ls)"]),

@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from tests.helpers.made_up_sweeps import sweep_with
 from wordgen.evaluation.measures import student_quantile, student_tail
-from wordgen.sweep.effects import chance_of, effects_of, half_width
-from wordgen.sweep.mattered import what_mattered
+from wordgen.sweep.effects import chance_of, effects_of, half_width, what_mattered
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,7 @@ from dataclasses import replace
 import pytest
 
 from tests.helpers.made_up_sweeps import Figures, result, sweep_with
-from wordgen.sweep.effects import effects_of
-from wordgen.sweep.mattered import what_mattered
+from wordgen.sweep.effects import effects_of, what_mattered
 from wordgen.sweep.planning import Network, Sweep
 
 CLEAR: Figures = {

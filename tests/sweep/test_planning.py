@@ -12,7 +12,7 @@ from tests.helpers.sweep_files import GRID, read
 from wordgen.errors import SettingError
 from wordgen.run import train as runs
 from wordgen.sweep import planning
-from wordgen.sweep.planning import PlannedSweep, plan_sweep, room_for
+from wordgen.sweep.planning import PlannedSweep, plan_sweep, runs_at_once
 
 
 def test_all_networks_come_with_the_first_random_seed_and_then_with_the_next(planned: PlannedSweep):
@@ -52,12 +52,11 @@ def test_a_run_of_the_name_is_left_alone(in_empty_folder: Path):
 
 
 def test_as_many_at_once_as_there_are_cores_and_memory(planned: PlannedSweep, monkeypatch: pytest.MonkeyPatch):
-    runs = planned.runs
-    largest = max(run.plan.memory.all for run in runs)
+    largest = max(run.plan.memory.all for run in planned.runs)
 
     def with_memory(times: float) -> Any:
         monkeypatch.setattr(planning, "physical_memory", lambda: int(times * largest))
-        return [room_for(runs, cores) for cores in (1, 2, 4, 64)]
+        return [runs_at_once(len(planned.runs), cores, largest) for cores in (1, 2, 4, 64)]
 
     monkeypatch.setattr(planning, "gpu_is_here", lambda: False)
     assert with_memory(1000) == [1, 2, 4, 8]

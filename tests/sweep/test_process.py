@@ -12,16 +12,16 @@ import pytest
 
 from tests.helpers.playground import wait_until
 from wordgen.errors import StorageError
-from wordgen.sweep import processes as process
+from wordgen.sweep import sweeping
 from wordgen.sweep.planning import PlannedRun, PlannedSweep
-from wordgen.sweep.processes import STARTED
+from wordgen.sweep.sweeping import STARTED
 
 pytestmark = pytest.mark.skipif(not Path("/proc").is_dir(), reason="the system does not tell what a process does")
 
 
 @pytest.fixture
 def run(in_empty_folder: Path, planned: PlannedSweep, monkeypatch: pytest.MonkeyPatch) -> PlannedRun:
-    monkeypatch.setattr(process, "_SECONDS_TO_LEAVE", 0.5)
+    monkeypatch.setattr(sweeping, "_SECONDS_TO_LEAVE", 0.5)
     run = planned.runs[0]
     run.log.parent.mkdir(parents=True)
     return run
@@ -36,7 +36,7 @@ def command(name: str) -> list[str]:
 def at_work(log: Path, started: Sequence[str], running: Sequence[str]) -> Iterator["subprocess.Popen[bytes]"]:
     """A process that holds a log. The log says with which arguments it was started, and that it has begun."""
     with log.open("ab") as file:
-        process.hold(file.fileno())
+        sweeping.hold(file.fileno())
         other = subprocess.Popen([sys.executable, *running], stdout=file)
         event = {"event": STARTED, "time": 1.0, "process": other.pid, "command": started}
         file.write(json.dumps(event).encode() + b"\n")
@@ -50,7 +50,7 @@ def at_work(log: Path, started: Sequence[str], running: Sequence[str]) -> Iterat
 
 def test_the_process_that_an_earlier_sweep_has_left_is_ended(run: PlannedRun):
     with at_work(run.log, command(run.name), command(run.name)) as left_over:
-        process.end_what_is_left_over(run)
+        sweeping.end_what_is_left_over(run)
         assert left_over.wait(10) == -signal.SIGTERM
 
 
@@ -59,5 +59,5 @@ def test_a_process_that_has_got_the_number_since_is_left_alone(run: PlannedRun, 
     """The number in the log is by now that of another process. Its command has the name of the run in a longer word."""
     with at_work(run.log, command(run.name), command(run.name + more)) as other:
         with pytest.raises(StorageError, match="is still training my/rnn-units-16-1 and does not end"):
-            process.end_what_is_left_over(run)
+            sweeping.end_what_is_left_over(run)
         assert other.poll() is None

@@ -258,7 +258,7 @@ def _shown_time_left(seconds: float | None) -> str:
 
 
 def show_end(settings: StudySettings, end: "StudyEnd") -> None:
-    from wordgen.palindromes.plots import ACCURACY, name_of_length
+    from wordgen.palindromes.results import ACCURACY, name_of_length
     from wordgen.run.commands import palindromes_command
 
     parts: list[RenderableType] = ["", *_results(end), "", wrapped(end.summary), ""]
@@ -274,7 +274,7 @@ def show_end(settings: StudySettings, end: "StudyEnd") -> None:
 
 
 def _results(end: "StudyEnd") -> "list[RenderableType]":
-    from wordgen.palindromes.results import COLUMNS, as_rows, averaged
-    from wordgen.sweep.results import with_note
+    from wordgen.palindromes.results import COLUMNS, averaged
+    from wordgen.sweep.report import table_lines
 
-    return [results_table(*with_note(COLUMNS, as_rows(averaged(end.results))))] if end.results else []
+    return [results_table(*table_lines(COLUMNS, averaged(end.results)))] if end.results else []

@@ -62,13 +62,14 @@ def _run(arguments: argparse.Namespace) -> int:
     sweep = find_sweep(arguments.sweep)
 
     from wordgen.run.commands import sweeping_command
-    from wordgen.sweep.planning import plan_sweep, room_for
+    from wordgen.sweep.planning import plan_sweep, runs_at_once
     from wordgen.sweep.sweeping import run_sweep
 
     with fetching() as report:
         planned = plan_sweep(sweep, arguments.name, [_Downloads(report)])
     cores = os.cpu_count() or 1
-    at_once = arguments.at_once or room_for(planned.runs, cores)
+    largest = max(run.plan.memory.all for run in planned.runs)
+    at_once = arguments.at_once or runs_at_once(len(planned.runs), cores, largest)
     _show_plan(planned, at_once)
     if arguments.dry_run:
         return EXIT_OK
@@ -259,12 +260,13 @@ def _in_words(row: "Row") -> str:
 
 def show_end(planned: "PlannedSweep", end: "SweepEnd", command: str) -> None:
     from wordgen.run.commands import runs_command
-    from wordgen.sweep.results import COLUMNS, as_rows, with_note
+    from wordgen.sweep.report import table_lines
+    from wordgen.sweep.results import COLUMNS
 
     lost = len(end.failed)
     parts = [
         "",
-        results_table(*with_note(COLUMNS, as_rows(end.results))),
+        results_table(*table_lines(COLUMNS, end.results)),
         "",
         wrapped(end.mattered),
         "",

@@ -23,9 +23,8 @@ from wordgen.text.marks import UNKNOWN_TOKEN
 from wordgen.text.vocabulary import Vocabulary
 from wordgen.web import answers
 from wordgen.web.answers import ModelStore
-from wordgen.web.limits import RefusedError
+from wordgen.web.limits import RefusedError, TimeUpError
 from wordgen.web.requests import NextWordsRequest, TextRequest
-from wordgen.web.work_queue import TimeUpError
 
 KNOWN_LINE = "The caster"
 

@@ -8,7 +8,6 @@ import os
 import secrets
 from importlib.util import find_spec
 
-from wordgen import __version__
 from wordgen.cli.flags import Parser, add_flags, add_switch, settings_from, verb_parser
 from wordgen.cli.output import tell
 from wordgen.cli.start import limit_threads
@@ -55,5 +54,5 @@ def _run(arguments: argparse.Namespace) -> None:
             import webbrowser
 
             webbrowser.open(address)
-        serve(listening, store, settings, __version__, token)
+        serve(listening, store, settings, token)
     tell("\nThe playground is closed. Goodbye!")

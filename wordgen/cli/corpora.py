@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from wordgen.corpus.corpus import Corpus
-    from wordgen.corpus.listing import KnownText
     from wordgen.dataset.survey import Survey
 
 _USUAL_VOCABULARY, _ = TextSettings().limits(all_words=False)
@@ -69,14 +68,13 @@ def _list(arguments: argparse.Namespace) -> None:
     listed = table(heads, rows, left={*heads} - {"size"})
     listed.columns[0].no_wrap = listed.columns[5].no_wrap = True
     example = next((each for each in texts if each.whereabouts == "not downloaded"), texts[0])
-    put(on_screen([listed, "", *_commands_to_try(example)]))
-
-
-def _commands_to_try(text: "KnownText") -> Iterator[str]:
-    fetched = " (it is downloaded first)" if text.whereabouts == "not downloaded" else ""
-    yield f"Show a text{fetched}:  {TRY} corpora show {text.name}"
-    yield f"Train on it:  {TRY} train --corpus {text.name}"
-    yield f"Add your own text:  {TRY} corpora add NAME FILES"
+    fetched = " (it is downloaded first)" if example.whereabouts == "not downloaded" else ""
+    commands = [
+        f"Show a text{fetched}:  {TRY} corpora show {example.name}",
+        f"Train on it:  {TRY} train --corpus {example.name}",
+        f"Add your own text:  {TRY} corpora add NAME FILES",
+    ]
+    put(on_screen([listed, "", *commands]))
 
 
 def _show(arguments: argparse.Namespace) -> None:

@@ -7,7 +7,7 @@ from wordgen.errors import SettingError
 from wordgen.model.architecture import Architecture, NetworkSettings
 
 
-def test_the_source_reports_network_has_the_known_size():
+def test_the_network_of_a_student_report_has_the_known_size():
     """3 x 512 LSTM over 10,000 words: 5.12 M for the word vectors, 2.1 M a layer, 5.13 M for the output."""
     architecture = Architecture.of(NetworkSettings(), 10_000)
     assert architecture.parameters == 10_000 * 512 + 3 * 4 * 512 * (1024 + 1) + (512 + 1) * 10_000

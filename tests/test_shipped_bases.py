@@ -12,7 +12,7 @@ from tests.helpers.bundles import make_bundle
 from tests.helpers.commands import ROOT
 from wordgen.cli.flags import given_settings
 from wordgen.cli.main import main
-from wordgen.cli.train import make_parser
+from wordgen.cli.train import train_parser
 from wordgen.corpus.finding import open_corpus
 from wordgen.errors import SettingError
 from wordgen.exporting import CARD, export
@@ -170,7 +170,7 @@ def test_a_large_text_begins_from_nothing(with_base: Base, monkeypatch: pytest.M
 def test_a_recorded_command_begins_where_its_run_began(given: dict[str, Any], with_base: Base):
     settings = settings_of({"corpus": "fables", **given})
     arguments = training_arguments(settings, "again")
-    again = settings_of(given_settings(TrainSettings, make_parser("train").parse_args(arguments[1:])))
+    again = settings_of(given_settings(TrainSettings, train_parser("train").parse_args(arguments[1:])))
     assert replace(again, name=None, recipe=settings.recipe) == settings
 
 

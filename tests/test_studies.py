@@ -1,12 +1,12 @@
-"""The pages about the source reports: commands can be parsed, flags exist, and cuts are those of the tokenizer."""
+"""The pages about the student reports: commands can be parsed, flags exist, and cuts are those of the tokenizer."""
 
 import re
 import shlex
-from importlib import import_module
 
 import pytest
 
 from tests.helpers.commands import ROOT
+from wordgen.cli.flags import parser_of
 from wordgen.cli.main import VERBS
 from wordgen.run.defaults import find_recipe
 from wordgen.sweep.planning import find_sweep
@@ -21,7 +21,7 @@ COMMANDS = [
     for line in block.strip().split("\n")
     if line.startswith("python -m wordgen")
 ]
-PARSERS = {verb: import_module(f"wordgen.cli.{verb}").make_parser("x") for verb in VERBS}
+PARSERS = {verb: parser_of(verb, "x") for verb in VERBS}
 ROWS = [
     [cell.strip().replace("\\|", "|") for cell in re.split(r"(?<!\\)\|", row)[1:-1]]
     for row in TEXTS.split("\n")

@@ -55,11 +55,12 @@ def unusable_package(error: ImportError) -> MissingPartError:
     )
 
 
+ACTIVATE = "activate the environment of wordgen first (. .venv/bin/activate), or run  make demo  to create it"
+
+
 def _remedy() -> str:
-    root = Path(__file__).resolve().parents[1]
-    if not (root / "Makefile").is_file():
-        return "install wordgen again with  python -m pip install --force-reinstall wordgen"
-    return "activate the environment of wordgen first (. .venv/bin/activate), or run  make demo  to create it"
+    is_checkout = (Path(__file__).resolve().parents[1] / "Makefile").is_file()
+    return ACTIVATE if is_checkout else "install wordgen again with  python -m pip install --force-reinstall wordgen"
 
 
 def reason_of(error: Exception) -> str:

@@ -34,9 +34,11 @@ def export(bundle: Bundle, format: Format, path: Path, *, overwrite: bool = Fals
     if format == "base":
         _write_base(bundle, path)
         return
-    write = _write_keras if format == "keras" else _write_onnx
     with whole_file(path, overwrite=overwrite) as partial:
-        write(bundle, partial)
+        if format == "keras":
+            _write_keras(bundle, partial)
+        else:
+            partial.write_bytes(onnx_model(bundle).SerializeToString())
 
 
 def check_place(format: Format, path: Path, *, overwrite: bool) -> None:
@@ -206,10 +208,6 @@ _GATES: dict[Cell, tuple[int, ...]] = {"lstm": (0, 3, 1, 2), "gru": (0, 1, 2), "
 candidate."""
 
 Floats = NDArray[np.float32]
-
-
-def _write_onnx(bundle: Bundle, path: Path) -> None:
-    path.write_bytes(onnx_model(bundle).SerializeToString())
 
 
 def onnx_model(bundle: Bundle) -> "ModelProto":

@@ -99,7 +99,10 @@ def regular_size(path: Path) -> int:
 
     Raise an OSError for anything else: reading a pipe could wait forever, and a device has no end.
     """
-    status = os.stat(path)
+    return _size_of_regular(path, os.stat(path))
+
+
+def _size_of_regular(path: Path, status: os.stat_result) -> int:
     if not stat.S_ISREG(status.st_mode):
         raise OSError(errno.EINVAL, "it is not a regular file", str(path))
     return status.st_size
@@ -109,10 +112,7 @@ def read_regular(path: Path, at_most: int) -> bytes:
     """Return the content of a regular file. Raise an OSError if it has more than `at_most` bytes or is not regular."""
     handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     with os.fdopen(handle, "rb") as file:
-        status = os.fstat(handle)
-        if not stat.S_ISREG(status.st_mode):
-            raise OSError(errno.EINVAL, "it is not a regular file", str(path))
-        if status.st_size > at_most:
+        if _size_of_regular(path, os.fstat(handle)) > at_most:
             raise OSError(errno.EFBIG, f"it is larger than {shown_size(at_most)}", str(path))
         return file.read()
 
@@ -123,10 +123,8 @@ def read_json(path: Path, at_most: int) -> Any:
     Raise a ValueError if it is not valid JSON or is nested too deeply.
     """
     content = read_regular(path, at_most)
-    try:
+    with _nesting_refused():
         return json.loads(content)
-    except RecursionError:
-        raise ValueError("it is nested too deeply") from None
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -134,8 +132,15 @@ def read_toml(path: Path) -> dict[str, Any]:
 
     Raise a ValueError if it is not valid TOML, and an OSError if it is larger than 4 MiB.
     """
+    text = read_regular(path, _LARGEST_TABLE).decode("utf-8-sig").replace("\r\n", "\n")
+    with _nesting_refused():
+        return tomllib.loads(text)
+
+
+@contextmanager
+def _nesting_refused() -> Iterator[None]:
     try:
-        return tomllib.loads(read_regular(path, _LARGEST_TABLE).decode("utf-8-sig").replace("\r\n", "\n"))
+        yield
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
 
@@ -154,10 +159,8 @@ def unsealed(sealed: bytes) -> Any:
     parts = _SEALED.fullmatch(sealed)
     if parts is None or hashlib.sha256(parts[2]).hexdigest().encode() != parts[1]:
         raise ValueError("its checksum is wrong")
-    try:
+    with _nesting_refused():
         return json.loads(parts[2])
-    except RecursionError:
-        raise ValueError("it is nested too deeply") from None
 
 
 def file_checksum(path: Path, look: Callable[[], None] = lambda: None) -> str:

@@ -61,8 +61,10 @@ class Settings:
     def __post_init__(self) -> None:
         hints = get_type_hints(type(self))
         for each in fields(self):
-            _check_type(each.name, getattr(self, each.name), hints[each.name])
-            _check_bounds(each, getattr(self, each.name))
+            value, hint = getattr(self, each.name), hints[each.name]
+            if not _fits(value, hint):
+                raise SettingError(f"{flag_name(each.name)} must be {_describe(hint)}, not {value!r}.")
+            _check_bounds(each, value)
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, object]) -> Self:
@@ -72,8 +74,7 @@ class Settings:
             if key not in known:
                 raise SettingError(f"'{key}' is not a setting; the settings are {', '.join(known)}.")
         for name, each in known.items():
-            required = each.default is MISSING and each.default_factory is MISSING
-            if required and name not in mapping:
+            if each.default is MISSING and name not in mapping:
                 raise SettingError(f"the setting '{name}' is missing.")
         lists_as_tuples = {k: tuple(v) if isinstance(v, list) else v for k, v in mapping.items()}
         return cls(**lists_as_tuples)
@@ -124,11 +125,6 @@ def speaking_python() -> Iterator[None]:
         raise
 
 
-def _check_type(name: str, value: object, hint: object) -> None:
-    if not _fits(value, hint):
-        raise SettingError(f"{flag_name(name)} must be {_describe(hint)}, not {value!r}.")
-
-
 def _fits(value: object, hint: object) -> bool:
     origin = get_origin(hint)
     if origin is Literal:
@@ -147,9 +143,9 @@ def _fits(value: object, hint: object) -> bool:
 
 def _describe(hint: object) -> str:
     if get_origin(hint) is Literal:
-        return "one of " + ", ".join(str(choice) for choice in get_args(hint))
+        return "one of " + ", ".join(map(str, get_args(hint)))
     if get_origin(hint) in (Union, UnionType):
-        return " or ".join(_describe(part) for part in get_args(hint))
+        return " or ".join(map(_describe, get_args(hint)))
     if get_origin(hint) is tuple:
         part = get_args(hint)[0]
         return f"a list of {_LISTED[part]}" if part in _LISTED else "a list of these"

@@ -190,7 +190,7 @@ def test_help_says_every_default(capsys: pytest.CaptureFixture[str]):
         flags = set(re.findall(r" (--[a-z][a-z-]+)", text.split("options:")[1])) - {"--help", "--corpus"}
         flags = {flag for flag in flags if not flag.startswith("--no-")}
         assert text.count("default: ") + text.count("by default") == len(flags) > 0
-    assert "{list,show,add}" not in corpora.make_parser("wordgen corpora").format_help()
+    assert "{list,show,add}" not in corpora.corpora_parser("wordgen corpora").format_help()
 
 
 def test_a_run_learns_the_text_of_a_name_that_was_added(capsys: pytest.CaptureFixture[str]):

@@ -18,7 +18,7 @@ from tests.helpers.terminal import said_beside
 from wordgen.cli.evaluate import command_to_try
 from wordgen.cli.flags import settings_from
 from wordgen.cli.main import main
-from wordgen.cli.train import make_parser
+from wordgen.cli.train import train_parser
 from wordgen.evaluation.measures import Loss
 from wordgen.evaluation.novelty import Match
 from wordgen.evaluation.verdict import Finding
@@ -204,7 +204,7 @@ def test_the_command_that_it_would_try_is_the_run_with_that_change_alone(evaluat
     command = command_to_try(replace(evaluated, finding=seen))
     assert command.startswith("python -m wordgen train --corpus spells ")
     assert evaluated.settings is not None
-    told = settings_from(TrainSettings, make_parser("train").parse_args(shlex.split(command)[4:]))
+    told = settings_from(TrainSettings, train_parser("train").parse_args(shlex.split(command)[4:]))
     as_it_was = replace(evaluated.settings, name=None, overwrite=False, precision="auto")
     assert told == replace(as_it_was, dropout=0.5)
 
@@ -215,7 +215,7 @@ def test_it_names_every_kind_of_setting_so_that_it_can_be_read_again(evaluated: 
     )
     seen = Finding("undertrained", "", "", settings.longer())
     command = command_to_try(replace(evaluated, finding=seen, settings=settings, can_go_on=False))
-    told = settings_from(TrainSettings, make_parser("train").parse_args(shlex.split(command)[4:]))
+    told = settings_from(TrainSettings, train_parser("train").parse_args(shlex.split(command)[4:]))
     assert told == replace(
         settings, time_budget="2h", from_scratch=True
     )  # as it was, also where a base would go with it

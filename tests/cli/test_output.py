@@ -15,7 +15,7 @@ from tests.helpers.bundles import make_bundle
 from tests.helpers.saved_runs import make_run
 from wordgen.cli.main import main
 from wordgen.cli.output import on_screen, show, tell
-from wordgen.cli.train import make_parser
+from wordgen.cli.train import train_parser
 from wordgen.errors import plain
 from wordgen.model.bundle import Bundle, save_bundle
 from wordgen.run.settings import TrainSettings
@@ -104,7 +104,7 @@ def test_no_command_writes_to_the_terminal_what_a_stranger_made_up(
 
 def test_the_plan_of_a_training_is_plain(evil_room: Path, capsys: pytest.CaptureFixture[str]):
     settings = TrainSettings(corpus=f"text{EVIL}.txt", layers=1, units=4)
-    TerminalProgress(screen(), make_parser("x").get_default("writing_command")).planned(plan_run(settings))
+    TerminalProgress(screen(), train_parser("x").get_default("writing_command")).planned(plan_run(settings))
     shown = capsys.readouterr().out
     assert "Plan for" in shown
     assert not controls_in(shown)

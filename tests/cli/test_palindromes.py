@@ -12,7 +12,7 @@ from rich.console import Console
 from tests.helpers.commands import ROOT
 from tests.helpers.made_up_palindromes import run_result
 from wordgen.cli.main import main
-from wordgen.cli.palindromes import Bars, PlainLines, TimeLeft, in_words, make_parser, show_end
+from wordgen.cli.palindromes import Bars, PlainLines, TimeLeft, in_words, palindromes_parser, show_end
 from wordgen.errors import SettingError
 from wordgen.palindromes.results import save_result
 from wordgen.palindromes.settings import StudySettings
@@ -213,7 +213,7 @@ def test_what_the_memory_cannot_hold_is_refused_before_it_is_tried():
 
 def test_the_guide_names_flags_that_there_are_and_all_fields_of_json():
     guide = (ROOT / "docs" / "palindromes.md").read_text(encoding="utf-8")
-    known = make_parser("wordgen palindromes").format_help()
+    known = palindromes_parser("wordgen palindromes").format_help()
     assert {flag for flag in re.findall(r"--[a-z][a-z-]+", guide) if flag not in known} == set()
     told = json.loads(json.dumps(as_mapping(SETTINGS, [run_result("rnn", 10, 1)], "")))
     (average,), (run,) = told["averages"], told["runs"]

@@ -1,4 +1,4 @@
-"""`wordgen runs`: the table, one run, several side by side, and how one is removed."""
+"""The command runs: its list, one run, several side by side, whole sweeps, and what it removes."""
 
 import io
 import json
@@ -11,21 +11,41 @@ import numpy as np
 import pytest
 
 from tests.helpers.commands import ROOT
-from tests.helpers.runs_screen import refused, rows, shown
 from tests.helpers.saved_runs import made_dataset, made_measurement, made_record, make_run, make_runs
 from wordgen.cli.flags import given_settings
 from wordgen.cli.main import main
-from wordgen.cli.runs_screen import shown_age, sparkline
-from wordgen.cli.train import make_parser
+from wordgen.cli.runs import shown_age, sparkline
+from wordgen.cli.train import train_parser
 from wordgen.evaluation.measures import Loss
 from wordgen.model.bundle import CONFIG
-from wordgen.run.folder import in_training
+from wordgen.run.folder import at_work_on_sweep, in_training
 from wordgen.run.listing import Order, Status
-from wordgen.run.names import SAVED_MODELS
+from wordgen.run.names import SAVED_MODELS, SWEEP_RESULTS, SWEEP_TABLE
 from wordgen.run.record import keep_measurement, save_record
 from wordgen.run.settings import TrainSettings
 
 pytestmark = pytest.mark.usefixtures("in_empty_folder")
+
+
+def shown(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    assert main(["runs", *arguments]) == 0
+    told = capsys.readouterr()
+    assert told.err == ""
+    return told.out
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    assert main(["runs", *arguments]) == 2
+    told = capsys.readouterr()
+    assert told.err.startswith("Error: ")
+    assert told.err.count("\n") == 1
+    return told.err
+
+
+def rows(told: str) -> dict[str, list[str]]:
+    """The cells of each row by its first one."""
+    lines = [re.split(r" {2,}", line) for line in told.split("\n") if "  " in line]
+    return {first: others for first, *others in lines if first}
 
 
 def test_the_table_has_a_row_for_each_run(capsys: pytest.CaptureFixture[str]):
@@ -50,7 +70,7 @@ def test_the_table_has_a_row_for_each_run(capsys: pytest.CaptureFixture[str]):
 def test_a_narrow_screen_loses_nothing_of_it(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
     make_run("a-name-as-long-as-20", ended="stopped", test=33.5, age=86_400, settings={"corpus": "wikitext-2"})
     wide = shown(capsys)
-    monkeypatch.setattr("wordgen.cli.runs_screen.screen_width", lambda: 80)
+    monkeypatch.setattr("wordgen.cli.runs.screen_width", lambda: 80)
     monkeypatch.setattr("wordgen.cli.output.screen_width", lambda: 80)
     narrow = shown(capsys)
     table, below = narrow.split("\n\n")
@@ -99,7 +119,7 @@ def test_the_command_to_repeat_it_has_its_settings(capsys: pytest.CaptureFixture
     told = json.loads(shown(capsys, "show", "tale", "--json"))
     again, resume, *_ = (shlex.split(command)[4:] for command in told["commands"].values())
     wanted = TrainSettings(corpus="tale", layers=2, **settings)
-    assert TrainSettings(**given_settings(TrainSettings, make_parser("").parse_args(again))) == wanted
+    assert TrainSettings(**given_settings(TrainSettings, train_parser("").parse_args(again))) == wanted
     assert resume == ["--resume", "tale"]
     assert told["settings"] == {"corpus": "tale", "layers": 2, **settings, "units": [4, 8]}
     assert told["curves"] == [
@@ -270,3 +290,96 @@ def test_the_guide_names_all_that_programs_are_told(capsys: pytest.CaptureFixtur
     assert {main([*verb, "--help"]) for verb in verbs} == {0}
     known = capsys.readouterr().out
     assert {flag for flag in re.findall(r"--[a-z]+", guide) if flag not in known} == set()
+
+
+def make_sweep(name: str = "sizes", *, whole: bool = True) -> None:
+    make_run(f"{name}/large-1", valid=30.2, age=7200)
+    make_run(f"{name}/large-2", valid=29.1, age=3600)
+    if whole:
+        for file in (SWEEP_RESULTS, SWEEP_TABLE):
+            (SAVED_MODELS / name / file).write_text("{}")
+
+
+def test_a_sweep_is_a_row_beneath_the_runs(capsys: pytest.CaptureFixture[str]):
+    make_run("tale")
+    make_sweep()
+    told = shown(capsys)
+    runs, sweeps = told.split("\n\nsweep ")
+    assert "1 run, " in runs
+    assert "large" not in runs
+    sweeps = rows(f"sweep {sweeps}")
+    assert sweeps["sweep"] == ["corpus", "runs", "best", "valid", "size", "age", "status"]
+    assert sweeps["sizes"][:4] == ["tale", "2", "large-2", "29.1"]
+    assert sweeps["sizes"][-2:] == ["1 hour", "finished"]
+    assert "List the runs of a sweep:  python -m wordgen runs list sizes\n" in told
+
+
+def test_where_there_are_sweeps_alone_it_does_not_say_that_there_is_nothing(capsys: pytest.CaptureFixture[str]):
+    make_sweep()
+    told = shown(capsys)
+    assert told.startswith("sweep ")
+    assert "There are no runs" not in told
+
+
+def test_how_a_sweep_stands(capsys: pytest.CaptureFixture[str]):
+    make_sweep(whole=False)
+    assert rows(shown(capsys))["sizes"][-1] == "interrupted"
+    with at_work_on_sweep(SAVED_MODELS / "sizes"):
+        assert rows(shown(capsys))["sizes"][-1] == "training now"
+    (SAVED_MODELS / "sizes" / SWEEP_RESULTS).write_text("{}")
+    assert rows(shown(capsys))["sizes"][-1] == "finished"
+    make_run("sizes/more", ended="stopped")
+    assert rows(shown(capsys))["sizes"][-1] == "interrupted"
+
+
+def test_of_different_texts_none_is_the_best(capsys: pytest.CaptureFixture[str]):
+    make_sweep()
+    make_run("sizes/other", valid=2.0, settings={"corpus": "another"}, dataset=made_dataset("g"))
+    (SAVED_MODELS / "sizes/other" / CONFIG).unlink()
+    assert rows(shown(capsys))["sizes"][:4] == ["another, tale", "3", "–", "–"]
+
+
+def test_of_different_tokens_of_one_text_none_is_the_best(capsys: pytest.CaptureFixture[str]):
+    make_sweep()
+    make_run("sizes/letters", valid=2.0, dataset=made_dataset("g"))
+    assert rows(shown(capsys))["sizes"][:4] == ["tale", "3", "–", "–"]
+
+
+def test_the_runs_of_a_sweep_by_its_name(capsys: pytest.CaptureFixture[str]):
+    make_run("tale")
+    make_sweep()
+    told = shown(capsys, "list", "sizes", "--sort", "valid")
+    assert list(rows(told))[1:3] == ["sizes/large-2", "sizes/large-1"]
+    assert "python -m wordgen runs show sizes/large-2\n" in told
+    assert "Results:  saved_models/sizes/results.md\n" in told
+    assert shown(capsys, "show", "sizes/large-2").startswith("sizes/large-2: finished\n")
+    better = json.loads(shown(capsys, "compare", "sizes/large-1", "sizes/large-2", "--json"))["better"]
+    assert better["valid_perplexity"] == ["sizes/large-2"]
+    assert "There is no sweep 'tale' in saved_models. Existing sweeps: sizes." in refused(capsys, "list", "tale")
+    assert "There is no sweep '../sizes'" in refused(capsys, "list", "../sizes")
+
+
+def test_a_broken_run_of_a_sweep_is_shown_and_can_go(capsys: pytest.CaptureFixture[str]):
+    make_sweep()
+    (SAVED_MODELS / "sizes" / "large-1" / CONFIG).unlink()
+    told = shown(capsys, "show", "sizes/large-1")
+    assert told.startswith("sizes/large-1: broken, config.json is missing\n")
+    assert "python -m wordgen runs rm sizes/large-1\n" in told
+    assert "Deleted sizes/large-1" in shown(capsys, "rm", "sizes/large-1", "--yes")
+
+
+def test_programs_are_told_of_all_runs(capsys: pytest.CaptureFixture[str]):
+    make_run("tale")
+    make_sweep()
+    told = {run["name"]: run["sweep"] for run in json.loads(shown(capsys, "--json"))}
+    assert told == {"tale": None, "sizes/large-1": "sizes", "sizes/large-2": "sizes"}
+    names = [run["name"] for run in json.loads(shown(capsys, "list", "sizes", "--json"))]
+    assert names == ["sizes/large-2", "sizes/large-1"]
+
+
+def test_it_asks_before_a_sweep_goes(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+    make_sweep()
+    monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
+    told = shown(capsys, "rm", "sizes")
+    assert re.search(r"^sizes, a sweep with 2 runs, [\d.]+ k?B", told)
+    assert not (SAVED_MODELS / "sizes").exists()

@@ -18,8 +18,7 @@ from wordgen.cli.main import main
 from wordgen.cli.sweep import FillingTable, PlainLines, seconds_left, show_end
 from wordgen.run.record import save_record
 from wordgen.sweep.planning import PlannedSweep, find_sweep, plan_sweep, sweep_names
-from wordgen.sweep.processes import Progress
-from wordgen.sweep.results import Row, RunFigures, results_of
+from wordgen.sweep.results import Progress, Row, RunFigures, results_of
 from wordgen.sweep.sweeping import SweepEnd
 
 

@@ -63,7 +63,7 @@ def test_greedy_words_are_the_same(cell: Cell):
 
 
 def test_the_published_size_agrees_too():
-    """The source report's network, 3 x 512: more numbers to sum, the same bound."""
+    """A student report's network, 3 x 512: more numbers to sum, the same bound."""
     architecture = Architecture(vocabulary_size=2000, embedding=512, layers=3, units=512, cell="lstm", tied=False)
     network = Network(architecture, random_seed=1)
     twin = NumpyNetwork(architecture, network.to_weights())

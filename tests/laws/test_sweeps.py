@@ -14,7 +14,7 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData  # pyr
 
 from tests.helpers.commands import command_environment
 from tests.helpers.curves import curve, events
-from wordgen.sweep.processes import last_process
+from wordgen.sweep.sweeping import last_process
 from wordgen.training.tensorboard import PERPLEXITY
 
 FILE = """

@@ -17,12 +17,11 @@ import pytest
 from tests.helpers.commands import command_environment
 from wordgen.cli.flags import settings_from
 from wordgen.cli.main import main
-from wordgen.cli.palindromes import PlainLines, make_parser
-from wordgen.palindromes.results import Limits, RunObserver
-from wordgen.palindromes.run import PalindromeRun
+from wordgen.cli.palindromes import PlainLines, palindromes_parser
 from wordgen.palindromes.settings import StudySettings
 from wordgen.palindromes.study import Row, job_of, study_rows
-from wordgen.palindromes.worker import EventWriter, Job, JobReader, Worker, train
+from wordgen.palindromes.trainer import PalindromeRun
+from wordgen.palindromes.worker import EventWriter, Job, JobReader, Limits, RunObserver, Worker, train
 from wordgen.run.folder import is_in_training
 from wordgen.run.names import SAVED_MODELS
 from wordgen.training.typed_json import to_json
@@ -32,7 +31,7 @@ OPTIONS = (
     "--measure-every 10 --no-stop-when-solved"
 )
 FLAGS = OPTIONS.split()
-STUDY = settings_from(StudySettings, make_parser("x").parse_args(FLAGS))
+STUDY = settings_from(StudySettings, palindromes_parser("x").parse_args(FLAGS))
 ONE, OTHER = "lstm-4-1", "lstm-4-2"
 PATIENCE = 100
 """Seconds."""

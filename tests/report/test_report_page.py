@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.helpers.page_reader import ReadPage, read_page
 from tests.helpers.saved_runs import made_epoch, made_loss, made_measurement, made_record
 from wordgen.cli.flags import settings_from
-from wordgen.cli.train import make_parser
+from wordgen.cli.train import train_parser
 from wordgen.evaluation.measurement import (
     Cache,
     Figures,
@@ -353,7 +353,7 @@ def test_the_command_to_repeat_it_is_the_run():
     command = next(text for text in read.within("pre") if " train " in text)
     words = shlex.split(command)
     assert words[:4] == ["python", "-m", "wordgen", "train"]
-    assert settings_from(TrainSettings, make_parser("train").parse_args(words[4:])) == TrainSettings(**chosen)
+    assert settings_from(TrainSettings, train_parser("train").parse_args(words[4:])) == TrainSettings(**chosen)
 
 
 def test_all_settings_stand_there_those_that_were_chosen_first():

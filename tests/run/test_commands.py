@@ -8,14 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wordgen.cli import evaluate, generate, palindromes, runs, train
-from wordgen.cli.flags import given_settings, settings_from
+from wordgen.cli.flags import given_settings, parser_of, settings_from
 from wordgen.palindromes.settings import StudySettings
 from wordgen.run import commands
 from wordgen.run.defaults import settings_of
 from wordgen.run.settings import TrainSettings
 from wordgen.sweep.planning import find_sweep, plan_sweep
-from wordgen.sweep.processes import _arguments
+from wordgen.sweep.sweeping import _arguments
 
 TEXTS = st.one_of(
     st.sampled_from(["--overwrite", "--name=precious", "-", "--", "-1", "--corpus", "a.txt", "", "a b", "$(ls)"]),
@@ -23,8 +22,8 @@ TEXTS = st.one_of(
 )
 
 
-TRAIN, GENERATE, EVALUATE, RUNS = (verb.make_parser("x") for verb in (train, generate, evaluate, runs))
-PALINDROMES = palindromes.make_parser("x")
+TRAIN, GENERATE, EVALUATE, RUNS = (parser_of(verb, "x") for verb in ("train", "generate", "evaluate", "runs"))
+PALINDROMES = parser_of("palindromes", "x")
 
 
 def parsed_settings(words: list[str]) -> TrainSettings:

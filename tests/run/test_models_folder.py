@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import wordgen
 from tests.helpers.bundles import make_bundle
 from tests.helpers.saved_runs import made_record
-from wordgen.cli import evaluate, generate, palindromes, runs, serve, train
+from wordgen.cli.flags import parser_of
 from wordgen.cli.main import main
 from wordgen.errors import BundleError, SettingError
 from wordgen.model.bundle import save_bundle
@@ -28,8 +28,7 @@ from wordgen.web.answers import ModelStore
 from wordgen.web.limits import RefusedError
 
 ELSEWHERE = Path("else where/models")
-VERBS = (train, generate, evaluate, runs, palindromes)
-PARSERS = {verb.__name__.rpartition(".")[2]: verb.make_parser("x") for verb in VERBS}
+PARSERS = {verb: parser_of(verb, "x") for verb in ("train", "generate", "evaluate", "runs", "palindromes")}
 
 
 def make_run_in(models: Path, name: str) -> Path:
@@ -76,7 +75,7 @@ def test_the_working_folder_may_be_the_folder_of_runs(in_empty_folder: Path):
 
 
 def test_the_playground_has_the_flag_beside_its_models():
-    parser = serve.make_parser("x")
+    parser = parser_of("serve", "x")
     given = parser.parse_args(["--models", "shelf", "lotr"])
     assert (given.models, given.served) == ("shelf", ["lotr"])
     assert "models" not in parser.parse_args([])

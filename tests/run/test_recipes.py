@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.helpers.music import scale, write_midi
 from wordgen.cli.flags import given_settings
 from wordgen.cli.main import main
-from wordgen.cli.train import make_parser
+from wordgen.cli.train import train_parser
 from wordgen.errors import SettingError
 from wordgen.model import base as bases
 from wordgen.model.architecture import NetworkSettings
@@ -151,7 +151,7 @@ def test_without_one_all_is_as_by_default():
     plain = TrainSettings(corpus="lotr", seq_len=15, layers=3)
     assert settings_of({"corpus": "lotr", "seq_len": 15, "layers": 3}) == plain
     assert settings_of({"corpus": "lotr", "recipe": "none"}) == plain
-    arguments = make_parser("train").parse_args(["--corpus", "lotr", "--seq-len", "15", "--layers", "3"])
+    arguments = train_parser("train").parse_args(["--corpus", "lotr", "--seq-len", "15", "--layers", "3"])
     assert settings_of(given_settings(TrainSettings, arguments)) == plain
 
 
@@ -173,7 +173,7 @@ def test_the_commands_that_repeat_a_run_mean_its_settings(given: dict[str, Any])
     settings = settings_of({"corpus": "spells", **given})
     shown = [make(settings, {}).split()[3:] for make in (training_command, short_training_command)]
     for arguments in (training_arguments(settings, "run"), *shown):
-        again = settings_of(given_settings(TrainSettings, make_parser("train").parse_args(arguments[1:])))
+        again = settings_of(given_settings(TrainSettings, train_parser("train").parse_args(arguments[1:])))
         assert replace(again, name=None, recipe=None) == replace(settings, recipe=None)
 
 

@@ -10,20 +10,9 @@ from tests.helpers.made_up_sweeps import result, sweep_with
 from tests.helpers.saved_runs import made_record
 from wordgen.run.record import save_record
 from wordgen.sweep.planning import Network, PlannedSweep
-from wordgen.sweep.processes import RunningProcess
-from wordgen.sweep.results import (
-    COLUMNS,
-    NetworkResult,
-    Row,
-    RunFigures,
-    Spread,
-    as_rows,
-    figures_of,
-    markdown_table,
-    with_note,
-    write_results,
-)
-from wordgen.sweep.sweeping import settle
+from wordgen.sweep.report import markdown_table, table_lines, write_results
+from wordgen.sweep.results import COLUMNS, NetworkResult, Row, RunFigures, Spread, figures_of
+from wordgen.sweep.sweeping import RunningProcess, settle
 
 
 def test_mean_and_spread_are_those_of_the_random_seeds():
@@ -39,17 +28,17 @@ def test_mean_and_spread_are_those_of_the_random_seeds():
 
 def test_what_did_not_come_to_an_end_is_in_no_mean_and_named():
     mixed = result(Network("a | b", {}), [30.0, None, 32.0])
-    row = dict(zip((*COLUMNS, "note"), as_rows([mixed])[0], strict=True))
+    row = dict(zip(*table_lines(COLUMNS, [mixed]), strict=True))
     assert row["validation perplexity"] == "31.0 ± 1.4"
     assert row["test perplexity"] == "34.1 ± 1.6"
     assert (row["runs"], row["note"]) == ("2", "1 of 3 diverged")
-    nothing = as_rows([result(Network("c", {}), [None, None])])[0]
+    _, nothing = table_lines(COLUMNS, [result(Network("c", {}), [None, None])])
     assert nothing[1:5] == ("-", "-", "-", "-")
     assert nothing[-1] == "2 of 2 diverged"
 
 
 def as_markdown(results: list[NetworkResult]) -> str:
-    return markdown_table(*with_note(COLUMNS, as_rows(results)))
+    return markdown_table(*table_lines(COLUMNS, results))
 
 
 def test_markdown_has_a_line_a_network_and_notes_only_where_there_are_any():

@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from tests.helpers.made_up_sweeps import result
-from wordgen.sweep.curves import MOST_LINES, PNG, SVG, draw, write_curves
 from wordgen.sweep.planning import Network
+from wordgen.sweep.report import MOST_LINES, PNG, SVG, draw, write_curves
 from wordgen.sweep.results import NetworkResult
 
 NAMES = [f"{cell} {layers} x {units}" for cell, layers, units in product(("lstm", "gru", "rnn"), (1, 2), (64, 160))]

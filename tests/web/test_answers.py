@@ -22,9 +22,8 @@ from wordgen.model.bundle import save_bundle
 from wordgen.text.vocabulary import UNKNOWN_TOKEN, Vocabulary
 from wordgen.web import answers
 from wordgen.web.answers import ModelStore
-from wordgen.web.limits import RefusedError
+from wordgen.web.limits import RefusedError, TimeUpError
 from wordgen.web.requests import NextWordsRequest, TextRequest
-from wordgen.web.work_queue import TimeUpError
 
 KNOWN_LINE = "The caster"
 

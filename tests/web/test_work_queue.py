@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.playground import Answer, served, wait_until
-from wordgen.web.limits import RefusedError, ServingSettings
-from wordgen.web.work_queue import Check, Event, Job, TimeUpError, WorkQueue
+from wordgen.web.answers import Check, Event
+from wordgen.web.app import Job, WorkQueue
+from wordgen.web.limits import RefusedError, ServingSettings, TimeUpError
 
 LONG = 10_000
 

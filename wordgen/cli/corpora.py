@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from wordgen.cli.flags import Parser, action_parser, add_flags, add_switch, settings_from, verb_parser
 from wordgen.cli.output import facts, fetching, on_screen, put, reading, section, show, table
 from wordgen.corpus.settings import STANDARD_INPUT, Description, ReadingSettings
-from wordgen.errors import EXIT_OK, in_a_sentence
+from wordgen.errors import in_a_sentence
 from wordgen.files import shown_size
 from wordgen.run.commands import TRY
 from wordgen.text.settings import TextSettings, TokenizerSettings
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from wordgen.corpus.corpus import Corpus
-    from wordgen.corpus.finding import KnownText
     from wordgen.dataset.dataset import Survey
 
 _USUAL_VOCABULARY, _ = TextSettings().limits(all_words=False)
@@ -32,11 +31,10 @@ _LINE_BREAK = "⏎"
 _SPACES = {" ": "␣", "\u3000": "□"}
 
 
-def make_parser(prog: str) -> Parser:
+def corpora_parser(prog: str) -> Parser:
     parser = verb_parser(
-        prog, "List the texts that wordgen knows by name, show one, or add your own.", "show lotr", of_runs=False
+        prog, _list, "List the texts that wordgen knows by name, show one, or add your own.", "show lotr", of_runs=False
     )
-    parser.set_defaults(action=_list)
     actions = parser.add_subparsers(metavar="ACTION")
     help = "list all texts that --corpus knows by name (also without ACTION)"
     action_parser(actions, "list", _list, help, "", of_runs=False)
@@ -60,11 +58,6 @@ def make_parser(prog: str) -> Parser:
     return parser
 
 
-def run(arguments: argparse.Namespace) -> int:
-    arguments.action(arguments)
-    return EXIT_OK
-
-
 def _list(arguments: argparse.Namespace) -> None:
     from wordgen.corpus.finding import known_texts
 
@@ -76,14 +69,13 @@ def _list(arguments: argparse.Namespace) -> None:
     listed = table(heads, rows, left={*heads} - {"size"})
     listed.columns[0].no_wrap = listed.columns[5].no_wrap = True
     example = next((each for each in texts if each.whereabouts == "not downloaded"), texts[0])
-    put(on_screen([listed, "", *_commands_to_try(example)]))
-
-
-def _commands_to_try(text: "KnownText") -> Iterator[str]:
-    fetched = " (it is downloaded first)" if text.whereabouts == "not downloaded" else ""
-    yield f"Show a text{fetched}:  {TRY} corpora show {text.name}"
-    yield f"Train on it:  {TRY} train --corpus {text.name}"
-    yield f"Add your own text:  {TRY} corpora add NAME FILES"
+    fetched = " (it is downloaded first)" if example.whereabouts == "not downloaded" else ""
+    commands = [
+        f"Show a text{fetched}:  {TRY} corpora show {example.name}",
+        f"Train on it:  {TRY} train --corpus {example.name}",
+        f"Add your own text:  {TRY} corpora add NAME FILES",
+    ]
+    put(on_screen([listed, "", *commands]))
 
 
 def _show(arguments: argparse.Namespace) -> None:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from wordgen.cli.flags import WHICH_MODEL, Parser, add_switch, verb_parser
 from wordgen.cli.output import facts, on_screen, put, tell
-from wordgen.errors import EXIT_OK
 from wordgen.files import shown_size
 
 if TYPE_CHECKING:
@@ -25,9 +24,10 @@ _IDS = {"keras": "int32", "onnx": "int64"}
 _LOADED = {"keras": "keras.saving.load_model({path})", "onnx": "onnxruntime.InferenceSession({path})"}
 
 
-def make_parser(prog: str) -> Parser:
+def export_parser(prog: str) -> Parser:
     parser = verb_parser(
         prog,
+        _run,
         "Write a trained model to one file that other programs can use without wordgen. The file computes one step: "
         "from one token of each text and the state of the layers to the logits of the next token and the new state. "
         "With --to base, write a folder with 8-bit weights instead. It is a quarter as large, and wordgen can use it "
@@ -48,7 +48,7 @@ def make_parser(prog: str) -> Parser:
     return parser
 
 
-def run(arguments: argparse.Namespace) -> int:
+def _run(arguments: argparse.Namespace) -> None:
     from wordgen.exporting import check_place, export
     from wordgen.model.bundle import load_bundle
     from wordgen.run.folder import find_model
@@ -61,7 +61,6 @@ def run(arguments: argparse.Namespace) -> int:
         tell("Starting Keras. This takes some seconds ...")
     export(bundle, arguments.to, path, overwrite=arguments.overwrite)
     put(on_screen(_about_base(path) if arguments.to == "base" else _about_file(bundle, arguments.to, path)))
-    return EXIT_OK
 
 
 def _about_base(path: Path) -> "Iterator[RenderableType]":

@@ -36,9 +36,10 @@ _FEW_TEXTS = 8
 _MOST_NAMED = 10
 
 
-def make_parser(prog: str) -> Parser:
+def generate_parser(prog: str) -> Parser:
     parser = verb_parser(
         prog,
+        _run,
         "Write text with a trained model.",
         "--seed Aragorn --mode sample --stop sentence --at-least 40",
     )
@@ -78,7 +79,7 @@ def _add_music_flags(parser: Parser) -> None:
     add_flags(parser, PlayingSettings, "playing")
 
 
-def run(arguments: argparse.Namespace) -> int:
+def _run(arguments: argparse.Namespace) -> None:
     settings = settings_from(GenerationSettings, arguments)
     _check(arguments, settings)
     if note := without_effect(settings.mode, given_settings(GenerationSettings, arguments)):
@@ -93,9 +94,9 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.interactive or arguments.co_writer:
         from wordgen.cli.interactive import converse
 
-        return converse(
-            model, folder.name, settings, first=as_text(arguments.seed or ""), co_writer=arguments.co_writer
-        )
+        first = as_text(arguments.seed or "")
+        converse(model, folder.name, settings, first=first, co_writer=arguments.co_writer)
+        return
     beginning = _beginning(arguments, model, folder.name)
     settings = with_random_seed(settings)
     prompts = _prompts(arguments, beginning)
@@ -106,7 +107,6 @@ def run(arguments: argparse.Namespace) -> int:
         _report_on(model.read_seed(prompt, settings), place)
     tell(f"Writing with {folder.name}, random seed {settings.random_seed}.")
     _write(arguments, _output(model, [prompt for prompt, _ in prompts], settings, arguments, save))
-    return 0
 
 
 def _beginning(arguments: argparse.Namespace, model: "TrainedModel", name: str) -> "Beginning | None":

@@ -262,8 +262,8 @@ def _parser() -> Parser:
 
 def converse(
     model: "TrainedModel", name: str, settings: GenerationSettings, *, first: str = "", co_writer: bool = False
-) -> int:
-    """Answer lines until the user leaves or the input ends, and return the exit code.
+) -> None:
+    """Answer lines until the user leaves or the input ends.
 
     A terminal gets history and completion. From a pipe, lines are read one by one.
     """
@@ -284,7 +284,6 @@ def converse(
             break
         except KeyboardInterrupt:
             show("(type :quit to leave)\n")
-    return 0
 
 
 def _printer() -> Callable[[str], None]:

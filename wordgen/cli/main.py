@@ -5,10 +5,9 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from importlib import import_module
 
 from wordgen import __version__
-from wordgen.cli.flags import Parser
+from wordgen.cli.flags import Parser, parser_of
 from wordgen.cli.output import tell
 from wordgen.errors import (
     EXIT_BUG,
@@ -52,10 +51,10 @@ def main(arguments: Sequence[str], program: str | None = "wordgen") -> int:
 
 def _run(verb: str, arguments: Sequence[str], prog: str) -> int:
     """Run a verb with its own flags and return the exit code. `prog` is the command as the help shows it."""
-    its_module = import_module(f"wordgen.cli.{verb}")
-    parsed = its_module.make_parser(prog).parse_args(arguments)
+    parsed = parser_of(verb, prog).parse_args(arguments)
     with models_in(getattr(parsed, "models", None)):
-        return its_module.run(parsed)
+        code = parsed.action(parsed)
+    return EXIT_OK if code is None else code
 
 
 def _explain(given: Sequence[str], program: str) -> int:

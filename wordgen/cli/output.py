@@ -4,7 +4,7 @@ import re
 import sys
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from itertools import repeat
 from typing import TYPE_CHECKING
 
@@ -208,11 +208,8 @@ def fetching() -> Iterator[Callable[[str, int, int], None]]:
     """
     from wordgen.training.screen import TransferDisplay, screen
 
-    display = TransferDisplay(screen(sys.stderr))
-    try:
+    with closing(TransferDisplay(screen(sys.stderr))) as display:
         yield display.tell
-    finally:
-        display.close()
 
 
 @contextmanager

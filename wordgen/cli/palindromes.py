@@ -33,9 +33,10 @@ _SECONDS_BETWEEN_LINES = 10
 _FINISHED = ("done", "failed", "stopped")
 
 
-def make_parser(prog: str) -> Parser:
+def palindromes_parser(prog: str) -> Parser:
     parser = verb_parser(
         prog,
+        _run,
         "Train plain RNN, GRU and LSTM to predict the last digit of a palindrome, which is also the first one. Write a "
         "table, and plots of accuracy, loss and the gradient at each time step. The same command continues a study "
         "that was stopped or killed; lengths, cells, random seeds and steps may be added.",
@@ -50,7 +51,7 @@ def make_parser(prog: str) -> Parser:
     return parser
 
 
-def run(arguments: argparse.Namespace) -> int:
+def _run(arguments: argparse.Namespace) -> int:
     settings = settings_from(StudySettings, arguments)
     check_number("--at-once", arguments.at_once, 1, 64)
 
@@ -257,7 +258,7 @@ def _shown_time_left(seconds: float | None) -> str:
 
 
 def show_end(settings: StudySettings, end: "StudyEnd") -> None:
-    from wordgen.palindromes.plots import ACCURACY, name_of_length
+    from wordgen.palindromes.results import ACCURACY, name_of_length
     from wordgen.run.commands import palindromes_command
 
     parts: list[RenderableType] = ["", *_results(end), "", wrapped(end.summary), ""]
@@ -273,7 +274,7 @@ def show_end(settings: StudySettings, end: "StudyEnd") -> None:
 
 
 def _results(end: "StudyEnd") -> "list[RenderableType]":
-    from wordgen.palindromes.results import COLUMNS, as_rows, averaged
-    from wordgen.sweep.results import with_note
+    from wordgen.palindromes.results import COLUMNS, averaged
+    from wordgen.sweep.report import table_lines
 
-    return [results_table(*with_note(COLUMNS, as_rows(averaged(end.results))))] if end.results else []
+    return [results_table(*table_lines(COLUMNS, averaged(end.results)))] if end.results else []

@@ -2,22 +2,49 @@
 
 import argparse
 import json
+import math
+import sys
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from wordgen.cli.flags import WHICH_MODEL, Parser, action_parser, add_switch, verb_parser
-from wordgen.cli.output import on_screen, put, show
-from wordgen.errors import EXIT_OK, SettingError
+from wordgen.cli.output import facts, on_screen, put, screen_width, section, show, table
+from wordgen.errors import SettingError, in_a_sentence
+from wordgen.evaluation import figures
 from wordgen.files import shown_size
+from wordgen.report.chart import thinned
+from wordgen.run.commands import commands_about, evaluating_command, first_training, runs_command, writing_command
+from wordgen.run.names import models_folder, name_of
+from wordgen.settings import flag_name
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from rich.console import RenderableType
+    from rich.text import Text
+
+    from wordgen.evaluation.measurement import Part
+    from wordgen.run.listing import Comparison, Figure, SavedRun, SavedSweep
+    from wordgen.run.record import RunRecord
+
 _ORDERS = ("age", "name", "corpus", "valid", "test", "size")
+_COLUMNS = {
+    "name": 10, "corpus": 7, "network": 8, "epochs": 7, "valid": 5, "test": 5, "size": 8, "age": 3, "status": 8,
+}  # fmt: skip
+_SWEEP_COLUMNS = {"sweep": 10, "corpus": 7, "runs": 4, "best": 10, "valid": 5, "size": 8, "age": 3, "status": 8}
+"""The columns of both tables, with the least width that each has on a narrow screen, in characters."""
+_FIGURES = {"runs", "valid", "test", "size"}
+_WIDE = 100
+_LEVELS = "▁▂▃▄▅▆▇█"
+_MOST_LEVELS = 60
+_AGES = ((365, "year"), (30, "month"), (7, "week"), (1, "day"))
+_DAY = 86_400
 
 
-def make_parser(prog: str) -> Parser:
-    parser = verb_parser(prog, "List the runs, show one, compare several, or remove some.", "show my-book")
-    parser.set_defaults(action=_list, sweep=None)
+def runs_parser(prog: str) -> Parser:
+    parser = verb_parser(prog, _list, "List the runs, show one, compare several, or remove some.", "show my-book")
+    parser.set_defaults(sweep=None)
     _add_list_flags(parser, sort="age", as_json=False)
     actions = parser.add_subparsers(metavar="ACTION")
     help = "list all runs (also without ACTION), or the runs of a sweep"
@@ -59,22 +86,16 @@ def _add_json_flag(parser: argparse.ArgumentParser, default: object = argparse.S
     parser.add_argument("--json", action="store_true", default=default, help="print JSON, for programs (default: no)")
 
 
-def run(arguments: argparse.Namespace) -> int:
-    arguments.action(arguments)
-    return EXIT_OK
-
-
 def _list(arguments: argparse.Namespace) -> None:
-    from wordgen.cli.runs_screen import listed, listed_of
     from wordgen.run.listing import find_sweep, ordered, saved_runs, saved_sweeps
 
     if arguments.sweep is not None:
         sweep = find_sweep(arguments.sweep)
         runs = ordered(sweep.runs, arguments.sort)
-        screen = listed_of(sweep, runs)
+        screen = _listed_of(sweep, runs)
     else:
         runs, sweeps = saved_runs(arguments.sort), saved_sweeps()
-        screen = listed(runs, sweeps)
+        screen = _listed(runs, sweeps)
         if arguments.json:
             runs = ordered([*runs, *(run for sweep in sweeps for run in sweep.runs)], arguments.sort)
     if arguments.json:
@@ -84,18 +105,16 @@ def _list(arguments: argparse.Namespace) -> None:
 
 
 def _show(arguments: argparse.Namespace) -> None:
-    from wordgen.cli.runs_screen import about, as_mapping
     from wordgen.run.listing import checked, find_saved
 
     run = checked(find_saved(arguments.run))
     if arguments.json:
-        _show_json(as_mapping(run))
+        _show_json(_as_mapping(run))
     else:
-        put(on_screen(about(run)))
+        put(on_screen(_about(run)))
 
 
 def _compare(arguments: argparse.Namespace) -> None:
-    from wordgen.cli.runs_screen import side_by_side
     from wordgen.run.listing import compare, find_saved
 
     runs = [find_saved(name) for name in arguments.runs]
@@ -105,13 +124,12 @@ def _compare(arguments: argparse.Namespace) -> None:
     if arguments.json:
         _show_json(comparison.to_mapping())
     else:
-        put(on_screen(side_by_side(comparison)))
+        put(on_screen(_side_by_side(comparison)))
 
 
 def _remove(arguments: argparse.Namespace) -> None:
     from wordgen.run.folder import removable, remove
     from wordgen.run.listing import size_of
-    from wordgen.run.names import name_of
 
     folders = removable(arguments.runs)
     if not arguments.yes and not _confirmed(folders):
@@ -135,13 +153,12 @@ def _confirmed(folders: "list[Path]") -> bool:
 
 
 def _in_words(folder: "Path") -> str:
-    from wordgen.evaluation.figures import many
     from wordgen.run.folder import is_sweep_folder
     from wordgen.run.listing import look_at, look_at_sweep
 
     if is_sweep_folder(folder):
         sweep = look_at_sweep(folder)
-        return f"{sweep.name}, a sweep with {many(sweep.number_of_runs, 'run')}, {shown_size(sweep.bytes)}"
+        return f"{sweep.name}, a sweep with {figures.many(sweep.number_of_runs, 'run')}, {shown_size(sweep.bytes)}"
     run = look_at(folder)
     corpus = "" if run.corpus is None else f", a run on {run.corpus}"
     return f"{run.name}{corpus}, {shown_size(run.bytes)}"
@@ -149,3 +166,313 @@ def _in_words(folder: "Path") -> str:
 
 def _show_json(content: object) -> None:
     put(json.dumps(content, ensure_ascii=False) + "\n")
+
+
+def _listed(runs: "Sequence[SavedRun]", sweeps: "Sequence[SavedSweep]" = ()) -> "Iterator[RenderableType]":
+    """Yield a table of all runs, and below it a table with one row for each sweep."""
+    if not runs and not sweeps:
+        yield f"There are no runs in {models_folder()}/. Train one:  {first_training()}"
+        return
+    if runs:
+        yield _table(_COLUMNS, map(_row, runs))
+        yield ""
+        heads = "The columns valid and test show perplexities. The best epoch is in brackets."
+        yield f"{figures.many(len(runs), 'run')}, {shown_size(sum(run.bytes for run in runs))}. {heads}"
+        yield f"Show one run:  {runs_command('show', runs[0].name)}"
+        if len(runs) > 1:
+            yield f"Compare runs:  {runs_command('compare', *(run.name for run in runs[:2]))}"
+    if runs and sweeps:
+        yield ""
+    if sweeps:
+        yield _table(_SWEEP_COLUMNS, map(_sweep_row, sweeps))
+        yield ""
+        yield f"{figures.many(len(sweeps), 'sweep')}, {shown_size(sum(sweep.bytes for sweep in sweeps))}."
+        yield f"List the runs of a sweep:  {runs_command('list', sweeps[0].name)}"
+
+
+def _listed_of(sweep: "SavedSweep", runs: "Sequence[SavedRun]") -> "Iterator[RenderableType]":
+    """Yield a table of the runs of one sweep, in the given order, and the path of the table of its results.
+
+    For a study of palindromes, yield the number of its runs in place of their table.
+    """
+    if runs or not sweep.number_of_runs:
+        yield from _listed(runs)
+    else:
+        yield f"{figures.many(sweep.number_of_runs, 'run')} of a study of palindromes, which write no text."
+    if sweep.table is not None:
+        yield f"Results:  {sweep.table}"
+
+
+def _table(columns: Mapping[str, int], rows: Iterable[Iterable[str]]) -> "RenderableType":
+    wide = screen_width() >= _WIDE
+    shown = table(list(columns), rows, left={*columns} - _FIGURES)
+    shown.padding, shown.pad_edge = (0, 2 if wide else 1, 0, 0), False
+    for (name, narrowest), column in zip(columns.items(), shown.columns, strict=True):
+        is_name = column is shown.columns[0]
+        column.min_width, column.overflow = narrowest, "fold"
+        column.no_wrap = name in _FIGURES or name == "age" or (wide and is_name)
+    return shown
+
+
+def _row(run: "SavedRun") -> Iterator[str]:
+    yield run.name
+    yield run.corpus or figures.NONE
+    yield run.network or figures.NONE
+    yield _epochs(run)
+    yield _perplexity(run.perplexity("valid"))
+    yield _perplexity(run.perplexity("test"))
+    yield shown_size(run.bytes)
+    yield shown_age(time.time() - run.saved_at)
+    yield _short_status(run)
+
+
+def _sweep_row(sweep: "SavedSweep") -> Iterator[str]:
+    best = sweep.best
+    yield sweep.name
+    yield ", ".join(sweep.corpora) or figures.NONE
+    yield f"{sweep.number_of_runs}"
+    yield figures.NONE if best is None else best.folder.name
+    yield figures.NONE if best is None else _perplexity(best.perplexity("valid"))
+    yield shown_size(sweep.bytes)
+    yield shown_age(time.time() - sweep.saved_at)
+    yield sweep.status
+
+
+def _epochs(run: "SavedRun") -> str:
+    if run.epochs is None:
+        return figures.NONE
+    return f"{run.epochs}" if run.best is None else f"{run.epochs} ({run.best.epoch})"
+
+
+def _perplexity(value: float | None) -> str:
+    return figures.NONE if value is None else figures.perplexity(value)
+
+
+def _status(run: "SavedRun") -> str:
+    return f"{run.status}, {run.note}" if run.note else run.status
+
+
+def _short_status(run: "SavedRun") -> str:
+    """Return the status in a few words, with the note if the user can act on it.
+
+    It is the note alone for a run that can be resumed, the status and note for a broken run, and otherwise the status.
+    """
+    if run.can_be_resumed:
+        return run.note
+    return _status(run) if run.status == "broken" else run.status
+
+
+def shown_age(seconds: float) -> str:
+    """Return an age, which is given in seconds, in words, for example "yesterday" or "5 min"."""
+    days = int(seconds // _DAY)
+    if days == 1:
+        return "yesterday"
+    for length, name in _AGES:
+        if days >= length:
+            return figures.many(days // length, name)
+    if seconds < 60:
+        return "just now"
+    return figures.many(int(seconds // 3600), "hour") if seconds >= 3600 else f"{int(seconds // 60)} min"
+
+
+def _about(run: "SavedRun") -> "Iterator[RenderableType]":
+    """Yield the details of a run: its figures, settings, curves and files, and the commands for it."""
+    from rich.text import Text
+
+    yield from section(f"{run.name}: {_status(run)}", facts(_figures(run)))
+    if run.record is not None:
+        yield from section("Settings that differ from the defaults", facts(_settings(run.record)))
+        if run.record.epochs:
+            yield from section("Perplexity by epoch", facts(_curves(run.record)))
+    yield from section("Files", facts((name, shown_size(size)) for name, size in _sizes(run)))
+    for purpose, command in _commands(run):
+        yield Text(purpose)
+        yield f"  {command}"
+
+
+def _as_mapping(run: "SavedRun") -> dict[str, object]:
+    """Return all that `runs show --json` prints: the row of the list, settings, curves, files and commands."""
+    settings = curves = validations = None
+    if (record := run.record) is not None:
+        settings = {each.name: getattr(record.settings, each.name) for each in record.settings.chosen()}
+        curves = [[epoch.epoch, epoch.train_perplexity, epoch.valid_perplexity] for epoch in record.epochs]
+        validations = [[each.step, each.valid_perplexity] for each in record.all_validations]
+    return {
+        **run.to_mapping(),
+        "settings": settings,
+        "curves": curves,
+        "validations": validations,
+        "files": dict(_sizes(run)),
+        "commands": dict(_commands(run)),
+    }
+
+
+def _figures(run: "SavedRun") -> Iterator[tuple[str, str]]:
+    from wordgen.evaluation.measurement import PARTS
+
+    record = run.record
+    yield "corpus", run.corpus or figures.NONE
+    if run.network is not None and run.architecture is not None:
+        yield "network", f"{run.network}, {figures.many(run.architecture.parameters, 'parameter')}"
+    if record is not None and record.head_start is not None:
+        yield "began from", record.head_start.describe()
+    if record is not None:
+        of = f" of at most {record.settings.epochs}" if record.settings.time_budget is None else ""
+        best = "" if run.best_place is None else f", best {run.best_place}"
+        yield "epochs", f"{len(record.epochs)}{of}{best}, {figures.shown_duration(record.learning_seconds)}"
+        for part in PARTS:
+            if run.perplexity(part) is not None:
+                yield part, _perplexity_and_bits(run, part)
+        if record.ngram is not None:
+            yield f"{record.ngram[0]}-gram", f"perplexity {figures.perplexity(record.ngram[1])} on the validation set"
+        if record.word_frequencies is not None:
+            yield "frequencies", f"perplexity {figures.perplexity(record.word_frequencies)} on the validation set"
+    yield "size", shown_size(run.bytes)
+    yield "age", shown_age(time.time() - run.saved_at)
+
+
+def _perplexity_and_bits(run: "SavedRun", part: "Part") -> str:
+    found = run.measured(part)
+    bits = "" if found is None else f", {figures.bits(found.own.bits_per(found.characters))} bits per character"
+    return f"perplexity {figures.perplexity(run.perplexity(part))}{bits}"
+
+
+def _settings(record: "RunRecord") -> Iterator[tuple[str, str]]:
+    for each in record.settings.chosen():
+        yield flag_name(each.name), figures.value(getattr(record.settings, each.name))
+
+
+def _curves(record: "RunRecord") -> Iterator[tuple[str, str]]:
+    shown = thinned(record.epochs, _MOST_LEVELS, record.best)
+    every = [value for epoch in shown for value in (epoch.train_perplexity, epoch.valid_perplexity)]
+    for name, values in (
+        ("train", [each.train_perplexity for each in shown]),
+        ("valid", [each.valid_perplexity for each in shown]),
+    ):
+        yield name, f"{sparkline(values, every)}  {figures.perplexity(values[0])} to {figures.perplexity(values[-1])}"
+    if record.best is not None:
+        yield "", f"best: {figures.perplexity(record.best.valid_perplexity)} in {record.best.place}"
+
+
+def sparkline(values: Sequence[float], every: Sequence[float]) -> str:
+    """Return a character for each value, which is a bar. Its height is the logarithm of the value.
+
+    `every` are all values of the curves that are shown together: the least has the lowest bar and the greatest the
+    highest one. Values that have no logarithm, or are infinite, get the highest bar. If standard output
+    cannot show bars, the characters are the digits 1 to 8.
+    """
+    known = [math.log(value) for value in every if 0 < value < math.inf]
+    least, room = min(known, default=0.0), (max(known, default=0.0) - min(known, default=0.0)) or 1.0
+    highest = len(_LEVELS) - 1
+    try:
+        _LEVELS.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
+        levels = _LEVELS
+    except UnicodeEncodeError:
+        levels = "12345678"
+    return "".join(
+        levels[round((math.log(value) - least) / room * highest) if 0 < value < math.inf else highest]
+        for value in values
+    )
+
+
+def _sizes(run: "SavedRun") -> Iterator[tuple[str, int]]:
+    """Yield the name and the size in bytes of each file and subfolder in the folder of a run."""
+    from wordgen.run.listing import size_of
+
+    for path in sorted(run.folder.iterdir()):
+        yield f"{path.name}/" if path.is_dir() else path.name, size_of(path)
+
+
+def _commands(run: "SavedRun") -> Iterator[tuple[str, str]]:
+    if run.record is not None:
+        yield from commands_about(
+            run.called,
+            run.record.settings,
+            run.record.word_to_try,
+            music=run.record.of_music,
+            can_be_resumed=run.can_be_resumed,
+            has_model=run.has_model,
+            evaluation=run.record.evaluation,
+        )
+    elif run.has_model:
+        yield "Write text with it", writing_command(run.called)
+    if run.status == "broken":
+        yield "Delete it", runs_command("rm", run.name)
+
+
+def _side_by_side(comparison: "Comparison") -> "Iterator[RenderableType]":
+    """Yield a table with a column for each run, and what can be said of it."""
+    from rich.padding import Padding
+    from rich.text import Text
+
+    heads = ["", *(run.name for run in comparison.runs)]
+    compared = table(heads, _compared(comparison), left=heads)
+    for column in compared.columns[1:]:
+        column.overflow = "fold"
+    yield Text("Side by side", "bold")
+    yield Padding(compared, (1, 0))
+    yield Text(_what_can_be_compared(comparison))
+    if any(off is not None for figure in comparison.figures for off in figure.off):
+        yield Text(figures.OFF)
+    yield from (Text(sentence) for sentence in _no_difference(comparison))
+    if comparison.unmeasured and comparison.ground != "nothing":
+        yield f"Measure the test set, too:  {evaluating_command(comparison.unmeasured[0].called)}"
+
+
+def _compared(comparison: "Comparison") -> "Iterator[Sequence[str | Text]]":
+    """Yield rows with the settings, the figures and the cost of each run."""
+    for name, values in comparison.settings.items():
+        yield [flag_name(name), *map(figures.value, values)]
+    if comparison.settings:
+        yield []
+    for figure in comparison.figures:
+        if any(value is not None for value in figure.values):
+            yield [f"{figure.part} {figure.measure}", *_cells(figure)]
+    runs = comparison.runs
+    records = [run.record for run in runs if run.record is not None]
+    yield ["epochs", *(f"{run.epochs}" + (f", best {run.best_place}" if run.best_place else "") for run in runs)]
+    yield ["time", *(figures.shown_duration(each.learning_seconds) for each in records)]
+    yield ["parameters", *(f"{each.architecture.parameters:,}" for each in records)]
+    yield ["size", *(shown_size(run.bytes) for run in runs)]
+
+
+def _cells(figure: "Figure") -> "Iterator[Text]":
+    from rich.text import Text
+
+    word = "better" if len(figure.values) == 2 else "best"
+    for at, value in enumerate(figure.values):
+        in_words = figures.perplexity if figure.measure == "perplexity" else figures.bits
+        shown = figures.NONE if value is None else in_words(value, figure.off[at])
+        yield Text(f"{shown}  {word}", "bold") if at in figure.better else Text(shown)
+
+
+def _no_difference(comparison: "Comparison") -> Iterator[str]:
+    """Yield a sentence for each figure in which the difference between runs may be chance."""
+    for figure in comparison.figures:
+        if figure.no_difference:
+            names = [comparison.runs[at].name for at in sorted(figure.no_difference)]
+            part = "validation" if figure.part == "valid" else figure.part
+            which = f"The {part} {figure.measure} of {in_a_sentence(names)}"
+            yield f"{which} does not differ by more than chance (95% certainty)."
+
+
+def _what_can_be_compared(comparison: "Comparison") -> str:
+    if comparison.ground == "tokens":
+        return (
+            "All runs were trained on the same tokens of the same text, so their figures can be compared. "
+            "Lower is better."
+        )
+    if comparison.ground == "text":
+        unknown = ", ".join(
+            f"{run.name} {share:.1%}" for run, share in zip(comparison.runs, comparison.unknown_shares, strict=True)
+        )
+        return (
+            "The runs split the text into different tokens, so their perplexities cannot be compared. Their bits per "
+            "character can be compared if only few words are UNKNOWN (share of UNKNOWN in the validation set: "
+            f"{unknown}). Lower is better."
+        )
+    return (
+        "The runs were trained on different texts, so these figures cannot be compared. To compare the runs, measure "
+        "the bits per character of each of them on the same text: "
+        f"{evaluating_command(comparison.runs[0].called)} --split text.txt"
+    )

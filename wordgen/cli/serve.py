@@ -8,18 +8,15 @@ import os
 import secrets
 from importlib.util import find_spec
 
-from wordgen import __version__
 from wordgen.cli.flags import Parser, add_flags, add_switch, settings_from, verb_parser
 from wordgen.cli.output import tell
 from wordgen.cli.start import limit_threads
-from wordgen.errors import EXIT_OK, MissingPartError
+from wordgen.errors import MissingPartError
 from wordgen.web.limits import ServingSettings, is_loopback
 
-_NEEDED = ("starlette", "uvicorn")
 
-
-def make_parser(prog: str) -> Parser:
-    parser = verb_parser(prog, "Open the playground, a web page for writing with trained models.", "lotr")
+def serve_parser(prog: str) -> Parser:
+    parser = verb_parser(prog, _run, "Open the playground, a web page for writing with trained models.", "lotr")
     parser.add_argument(
         "served",
         metavar="MODEL",
@@ -32,9 +29,13 @@ def make_parser(prog: str) -> Parser:
     return parser
 
 
-def run(arguments: argparse.Namespace) -> int:
+def _run(arguments: argparse.Namespace) -> None:
     settings = settings_from(ServingSettings, arguments)
-    _check_extra()
+    if any(find_spec(name) is None for name in ("starlette", "uvicorn")):
+        raise MissingPartError(
+            'The playground needs two more packages: pip install "wordgen[web]" (in a checkout: '
+            "pip install -r requirements-web.txt)."
+        )
     limit_threads(max(1, min(4, (os.cpu_count() or 1) // settings.at_once)))
     from wordgen.web.answers import ModelStore
     from wordgen.web.serving import address_of, listen, serve
@@ -53,14 +54,5 @@ def run(arguments: argparse.Namespace) -> int:
             import webbrowser
 
             webbrowser.open(address)
-        serve(listening, store, settings, __version__, token)
+        serve(listening, store, settings, token)
     tell("\nThe playground is closed. Goodbye!")
-    return EXIT_OK
-
-
-def _check_extra() -> None:
-    if any(find_spec(name) is None for name in _NEEDED):
-        raise MissingPartError(
-            'The playground needs two more packages: pip install "wordgen[web]" (in a checkout: '
-            "pip install -r requirements-web.txt)."
-        )

@@ -9,7 +9,7 @@ import os
 import sys
 
 from wordgen import TYPE_CHECKING
-from wordgen.errors import EXIT_STOPPED, EXIT_USER
+from wordgen.errors import ACTIVATE, EXIT_STOPPED, EXIT_USER, plain, unusable_package
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -49,7 +49,7 @@ def _begin(program: "str | None", arguments: "list[str]") -> int:
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # a background process may ignore it
         signal.signal(signal.SIGINT, _interrupt)
     if sys.version_info[:2] < _OLDEST:
-        _say(f"Error: wordgen needs Python 3.11 or newer, and this is {sys.version.split()[0]}: {_REMEDY}.")
+        _say(f"Error: wordgen needs Python 3.11 or newer, and this is {sys.version.split()[0]}: {ACTIVATE}.")
         return EXIT_USER
     code = EXIT_STOPPED
     try:
@@ -61,15 +61,10 @@ def _begin(program: "str | None", arguments: "list[str]") -> int:
     return code
 
 
-_REMEDY = "activate the environment of wordgen first (. .venv/bin/activate), or run  make demo  to create it"
-
-
 def _run(program: "str | None", arguments: "list[str]") -> int:
     try:
         from wordgen.cli import main as verbs
     except ImportError as error:
-        from wordgen.errors import plain, unusable_package
-
         if (error.name or "").startswith("wordgen"):
             raise
         _say(plain(f"Error: {unusable_package(error)}"))

@@ -33,9 +33,10 @@ _ORDER = ("training", "failed", "diverged", "stopped", "waiting", "done")
 _SETTLED = ("done", "diverged", "failed")
 
 
-def make_parser(prog: str) -> Parser:
+def sweep_parser(prog: str) -> Parser:
     parser = verb_parser(
         prog,
+        _run,
         "Train networks that differ in some settings, each with several random seeds. The results are a table, curves "
         "and a summary of which settings mattered. To continue a sweep that was stopped or killed, run the same "
         "command again.",
@@ -51,7 +52,7 @@ def make_parser(prog: str) -> Parser:
     return parser
 
 
-def run(arguments: argparse.Namespace) -> int:
+def _run(arguments: argparse.Namespace) -> int:
     limit_threads(1)  # wordgen measures models with threads of its own, so NumPy needs only one
     from wordgen.sweep.planning import find_sweep
 
@@ -61,13 +62,14 @@ def run(arguments: argparse.Namespace) -> int:
     sweep = find_sweep(arguments.sweep)
 
     from wordgen.run.commands import sweeping_command
-    from wordgen.sweep.planning import plan_sweep, room_for
+    from wordgen.sweep.planning import plan_sweep, runs_at_once
     from wordgen.sweep.sweeping import run_sweep
 
     with fetching() as report:
         planned = plan_sweep(sweep, arguments.name, [_Downloads(report)])
     cores = os.cpu_count() or 1
-    at_once = arguments.at_once or room_for(planned.runs, cores)
+    largest = max(run.plan.memory.all for run in planned.runs)
+    at_once = arguments.at_once or runs_at_once(len(planned.runs), cores, largest)
     _show_plan(planned, at_once)
     if arguments.dry_run:
         return EXIT_OK
@@ -258,12 +260,13 @@ def _in_words(row: "Row") -> str:
 
 def show_end(planned: "PlannedSweep", end: "SweepEnd", command: str) -> None:
     from wordgen.run.commands import runs_command
-    from wordgen.sweep.results import COLUMNS, as_rows, with_note
+    from wordgen.sweep.report import table_lines
+    from wordgen.sweep.results import COLUMNS
 
     lost = len(end.failed)
     parts = [
         "",
-        results_table(*with_note(COLUMNS, as_rows(end.results))),
+        results_table(*table_lines(COLUMNS, end.results)),
         "",
         wrapped(end.mattered),
         "",

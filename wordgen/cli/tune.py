@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from wordgen.cli.flags import Parser, add_flags, settings_from, verb_parser
 from wordgen.cli.output import show, tell
-from wordgen.errors import EXIT_OK, in_a_sentence
+from wordgen.errors import in_a_sentence
 from wordgen.music.settings import PlayingSettings
 
 if TYPE_CHECKING:
@@ -17,9 +17,10 @@ _SCORE = 24
 _MOST_SHOWN = 20
 
 
-def make_parser(prog: str) -> Parser:
+def tune_parser(prog: str) -> Parser:
     parser = verb_parser(
         prog,
+        _run,
         "Check a piece of music, and show what is in it. With --output, convert it to the format of that name: .wav is "
         "sound, .mid is MIDI, .musicxml and .svg are scores, .txt is the text that models of notes learn, and .abc is "
         "a tune in ABC.",
@@ -37,7 +38,7 @@ def make_parser(prog: str) -> Parser:
     return parser
 
 
-def run(arguments: argparse.Namespace) -> int:
+def _run(arguments: argparse.Namespace) -> None:
     from wordgen.music.saving import check_place, numbered_place, read_tunes, save
 
     tempo = settings_from(PlayingSettings, arguments).tempo
@@ -57,7 +58,6 @@ def run(arguments: argparse.Namespace) -> int:
         elif place is not None:
             save(music, place)
             tell(f"Wrote {place}.")
-    return EXIT_OK
 
 
 def _described(tune: "CheckedPiece") -> Iterator[str]:

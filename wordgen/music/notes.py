@@ -3,7 +3,7 @@
 A quarter note has 12 steps. The loudness, from v1 (very quiet) to v8, is written where it changes. Notes that begin
 together follow each other from low to high, without a wait. Text that becomes notes and text again is the same.
 
-Another form, `E4 C4.E4.G4`, has only pitches, as in one of the source reports. Lengths, waits and loudness are lost:
+Another form, `E4 C4.E4.G4`, has only pitches, as in one of the student reports. Lengths, waits and loudness are lost:
 played from such a text, each note and chord lasts an eighth.
 """
 

@@ -82,7 +82,7 @@ class _OutputLoss:
             exponentials = tf.exp(logits - largest)
         sums = tf.reduce_sum(exponentials, axis=1, keepdims=True)
         log_sums = (tf.math.log(sums) + largest)[:, 0]
-        losses = tuple(tf.reduce_sum((log_sums - each) * self.counted) for each in (own, expected))
+        loss, aim = (tf.reduce_sum((log_sums - each) * self.counted) for each in (own, expected))
 
         def gradient(_: Tensor, upstream: Tensor) -> tuple[Tensor, Tensor, Tensor]:
             share = (upstream * self.counted)[:, None]
@@ -98,7 +98,7 @@ class _OutputLoss:
                 self._minus_targets(of_bias, share)[:, 0],
             )
 
-        return losses, gradient
+        return (loss, aim), gradient
 
     def _expected(self, own: Tensor, mean: Tensor) -> Tensor:
         """Return the expected value under the target distribution, from the targets' values and the mean of all."""

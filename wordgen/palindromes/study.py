@@ -17,17 +17,16 @@ from wordgen.corpus.catalogue import SPLITS
 from wordgen.errors import BundleError, SettingError
 from wordgen.evaluation.figures import many
 from wordgen.files import is_unfinished, make_folder, read_json, write_whole
-from wordgen.palindromes.plots import write_plots
-from wordgen.palindromes.results import COLUMNS, Limits, RunResult, as_rows, averaged, load_result, summary_of
+from wordgen.palindromes.results import COLUMNS, RunResult, averaged, load_result, summary_of, write_plots
 from wordgen.palindromes.settings import CELLS, LearningSettings, StudyRun, StudySettings, architecture_of
-from wordgen.palindromes.worker import Event, Events, Job, Worker
+from wordgen.palindromes.worker import Event, Events, Job, Limits, Worker
 from wordgen.run.commands import palindromes_command
 from wordgen.run.defaults import as_flag
 from wordgen.run.folder import SWEEP_LOCK, at_work_on_sweep
 from wordgen.run.names import LOGS, PALINDROMES, STUDY_RUNS
 from wordgen.settings import flag_name
 from wordgen.sweep.planning import runs_at_once
-from wordgen.sweep.results import markdown_table, origin_of, with_note, write_results
+from wordgen.sweep.report import markdown_table, origin_of, table_lines, write_results
 from wordgen.sweep.sweeping import ProgressWatcher
 from wordgen.training.checkpoint import Checkpoints
 from wordgen.training.memory import Memory, physical_memory
@@ -345,6 +344,6 @@ def _write_results(settings: StudySettings, results: Sequence[RunResult], summar
     if not results:
         write_results(settings.folder, content, summary)
         return
-    table = markdown_table(*with_note(COLUMNS, as_rows(averaged(results))))
+    table = markdown_table(*table_lines(COLUMNS, averaged(results)))
     write_results(settings.folder, content, table, summary)
     write_plots(settings.folder, results)

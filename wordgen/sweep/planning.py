@@ -313,11 +313,6 @@ def _settings_of(sweep: Sweep, network: Network, observer: Observer, more: Mappi
         raise type(error)(f"{network.name}: {error}") from error
 
 
-def room_for(runs: Sequence[PlannedRun], cores: int) -> int:
-    """Return how many runs of a sweep to train at the same time. See `runs_at_once`."""
-    return runs_at_once(len(runs), cores, max(run.plan.memory.all for run in runs))
-
-
 def runs_at_once(runs: int, cores: int, memory: int) -> int:
     """Return how many runs to train at the same time: one for each core if there is enough memory, and 1 with a GPU.
 

@@ -1,27 +1,21 @@
-"""The results of a sweep: how far its runs are, and the figures of each network, as values, table and files."""
+"""How far the runs of a sweep are, and the results of each network."""
 
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any, Literal
 
-from wordgen import __version__
 from wordgen.errors import BundleError, SettingError, WordgenError
 from wordgen.evaluation.settings import Watcher
 from wordgen.evaluation.stream import network_loss
-from wordgen.files import write_whole
 from wordgen.generation.numpy_network import NumpyNetwork
 from wordgen.model.bundle import is_bundle, load_bundle
 from wordgen.run.evaluate import Origin, text_to_measure
-from wordgen.run.names import SWEEP_RESULTS, SWEEP_TABLE, is_run
+from wordgen.run.names import is_run
 from wordgen.run.record import DIVERGED, STOPPED, RunRecord, load_record
 from wordgen.run.settings import ABOUT_ONE_RUN
 from wordgen.settings import flag_name
 from wordgen.sweep.planning import Network, PlannedRun
-from wordgen.sweep.processes import Progress
 
 RunStatus = Literal["missing", "interrupted", "finished", "diverged"]
 State = Literal["waiting", "training", "stopped", "done", "diverged", "failed"]
@@ -136,6 +130,46 @@ class Spread:
 
 
 @dataclass
+class Progress:
+    """How far a run is, according to its log."""
+
+    epochs: int
+    """The planned number of epochs. The run may end earlier."""
+    epoch: int = 0
+    """The current epoch."""
+    step: int = 0
+    best: float | None = None
+    """The lowest validation perplexity so far, or None if there is none yet."""
+    _first_step: int = 1
+    _last_step: int = 0
+    _began: float = 0.0
+    _now: float = 0.0
+
+    @property
+    def seconds_left(self) -> float | None:
+        """The seconds up to the last planned step at the current speed, or None if it is not known yet."""
+        done = self.step - self._first_step + 1
+        if done < 1 or not self._last_step or self._now <= self._began:
+            return None
+        return (self._last_step - self.step) * (self._now - self._began) / done
+
+    def tell(self, event: dict[str, Any]) -> None:
+        self._now = float(event["time"])
+        match event["event"]:
+            case "begun":
+                self._first_step, self._last_step = int(event["first_step"]), int(event["last_step"])
+                self._began = self._now
+            case "step":
+                self.epoch, self.step = int(event["epoch"]), int(event["step"])
+                if event["first"]:  # the first step builds the graph, so its time does not count
+                    self._began, self._first_step = self._now, self.step + 1
+            case "epoch" | "validated":
+                self.epoch, self.step = int(event["epoch"]), int(event["step"])
+                if event["best"]:
+                    self.best = float(event["valid_perplexity"])
+
+
+@dataclass
 class Row:
     """A run and its state in the sweep."""
 
@@ -174,15 +208,11 @@ class Row:
         }
 
 
-def sweep_rows(runs: Sequence[PlannedRun]) -> list[Row]:
-    """Return all runs with their state. Call this before any of them is started or resumed.
+def row_of(run: PlannedRun) -> Row:
+    """Return a run with its state. Call this before any run of the sweep is started or resumed.
 
-    Raises BundleError if a report cannot be read, and SettingError if a folder belongs to another run.
+    Raises BundleError if the report cannot be read, and SettingError if the folder belongs to another run.
     """
-    return [_row(run) for run in runs]
-
-
-def _row(run: PlannedRun) -> Row:
     try:
         figures = figures_of(run)
     except BundleError as error:
@@ -291,7 +321,7 @@ def _result(rows: Sequence[Row]) -> NetworkResult:
     )
 
 
-_COLUMNS: dict[str, Callable[[NetworkResult], str]] = {
+COLUMNS: dict[str, Callable[[NetworkResult], str]] = {
     "network": lambda result: result.network.name,
     "validation perplexity": lambda result: result.valid.shown(),
     "test perplexity": lambda result: result.test.shown(),
@@ -300,40 +330,4 @@ _COLUMNS: dict[str, Callable[[NetworkResult], str]] = {
     "parameters": lambda result: f"{result.parameters:,}",
     "runs": lambda result: f"{len(result.counted)}",
 }
-COLUMNS = tuple(_COLUMNS)
-
-
-def as_rows(results: Sequence[NetworkResult]) -> list[tuple[str, ...]]:
-    """Return a row of texts for each network: the columns of COLUMNS, and a note as the last one."""
-    return [(*(show(result) for show in _COLUMNS.values()), result.note) for result in results]
-
-
-def with_note(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[Sequence[str]]:
-    """Return the lines of a table: its head and its rows.
-
-    The last text of each row is a note. Without any notes, the table has no column for them. `columns` are the names of
-    the columns before the note.
-    """
-    head = (*columns, "note") if any(row[-1] for row in rows) else columns
-    return [head, *(row[: len(head)] for row in rows)]
-
-
-def markdown_table(head: Sequence[str], *rows: Sequence[str]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
-
-
-def origin_of(command: str) -> dict[str, str]:
-    """Return the part of the content of results.json that says where the results are from."""
-    return {"command": command, "date": datetime.now(UTC).date().isoformat(), "wordgen": __version__}
-
-
-def write_results(folder: Path, content: Mapping[str, object], *parts: str) -> None:
-    """Write results.json with this content, and results.md with where it is from and these parts.
-
-    The command may contain the name of a folder that is not valid UTF-8. Its bytes are written as escapes.
-    """
-    figures = json.dumps(content, ensure_ascii=False, allow_nan=False, indent=1)
-    origin = f"`{content['command']}`, {content['date']}, wordgen {content['wordgen']}."
-    write_whole(folder / SWEEP_RESULTS, figures.encode(errors="backslashreplace"))
-    write_whole(folder / SWEEP_TABLE, ("\n\n".join([origin, *parts]) + "\n").encode(errors="backslashreplace"))
+"""The columns of the table, without the note."""

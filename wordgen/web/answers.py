@@ -8,7 +8,7 @@ from dataclasses import asdict
 from itertools import chain, islice
 from math import log, log2
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from wordgen.errors import BundleError, CorpusError, SettingError, WordgenError
 from wordgen.generation.prompt import Seed
@@ -21,11 +21,13 @@ from wordgen.run.folder import find_model, saved_at, trained_models
 from wordgen.run.names import models_folder, models_in
 from wordgen.text.tokenizers import OF_MUSIC
 from wordgen.text.vocabulary import END_TOKEN, START, UNKNOWN, UNKNOWN_TOKEN, byte_of
-from wordgen.web.limits import MOST_MODELS_AT_HAND, SECONDS_TO_RETRY_AFTER, RefusedError
+from wordgen.web.limits import MOST_MODELS_AT_HAND, SECONDS_TO_RETRY_AFTER, RefusedError, TimeUpError
 from wordgen.web.requests import MusicRequest, NextWordsRequest, ScoreRequest, TextRequest
-from wordgen.web.work_queue import Check, Event, TimeUpError
 
 Each = TypeVar("Each")
+Event = dict[str, Any]
+Check = Callable[[], None]
+"""A function that is called between two tokens. It raises an exception when the work must stop."""
 
 _EXAMPLES = 5
 _TOKENS_OF_AN_EXAMPLE = 3

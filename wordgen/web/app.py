@@ -1,43 +1,179 @@
-"""The playground as an ASGI app: serves the page and the API, and answers each error with one sentence."""
+"""The playground as an ASGI app: the page, the API, and the queue for the work that requests cause.
 
+Each error is answered with one sentence. A limited number of pieces of work run at once, each in a thread. A limited
+number wait for a thread. All others are refused at once.
+"""
+
+import asyncio
 import json
+import threading
+import time
 from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from wordgen.errors import WordgenError
 from wordgen.report.music import PAGE_FILES, scripts
 from wordgen.web import answers
-from wordgen.web.answers import ModelStore
-from wordgen.web.description import LINES, description, description_page
-from wordgen.web.guard import App, Guard, Receive, Scope, Send
-from wordgen.web.limits import RefusedError, ServingSettings, answer_of
+from wordgen.web.answers import Check, Event, ModelStore
+from wordgen.web.limits import SECONDS_TO_RETRY_AFTER, RefusedError, ServingSettings, TimeUpError, answer_of
 from wordgen.web.requests import (
+    LINES,
     Group,
     MusicRequest,
     NextWordsRequest,
     ScoreRequest,
     TextRequest,
     controls,
+    description,
+    description_page,
     read_request,
 )
-from wordgen.web.work_queue import Check, Event, Job, Work, WorkQueue
+
+Work = Callable[[Check], Iterator[Event]]
 
 _STATIC = Path(__file__).parent / "static"
 _KINDS = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 _START_PAGE = "index.html"
 
 
-def make_app(store: ModelStore, queue: WorkQueue, settings: ServingSettings, version: str, token: str) -> App:
+class _StoppedError(Exception):
+    """Raised inside the work when its result is no longer needed."""
+
+
+class Job:
+    """One piece of work. It runs in a thread and passes its events to the coroutine that waits for them.
+
+    Use it in a `with` block: the end of the block stops the work, because nobody will receive its events.
+    """
+
+    def __init__(self, seconds: float, closing: threading.Event) -> None:
+        self._seconds = seconds
+        self._closing = closing
+        self._loop = asyncio.get_running_loop()
+        self._events: asyncio.Queue[Event | Exception | None] = asyncio.Queue()
+        self._begun = asyncio.Event()
+        self._stopped = threading.Event()
+        self._until = 0.0
+        self.future: Future[None] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        self._stopped.set()
+        if self.future is not None:
+            self.future.cancel()
+
+    async def next_event(self) -> Event | None:
+        """Return the next event of the work, or None after the last event.
+
+        Raises the exception that the work has raised. Raises RefusedError (503) if the work has waited too long for a
+        thread.
+        """
+        if not self._begun.is_set():
+            await self._wait_for_a_thread()
+        event = await self._events.get()
+        if isinstance(event, Exception):
+            raise event
+        return event
+
+    async def _wait_for_a_thread(self) -> None:
+        try:
+            async with asyncio.timeout(self._seconds):
+                await self._begun.wait()
+        except TimeoutError:
+            raise RefusedError(
+                503,
+                f"The server was still busy with other requests after {self._seconds:g} seconds: try again later.",
+                SECONDS_TO_RETRY_AFTER,
+            ) from None
+
+    def run(self, work: Work) -> None:
+        """Run the work and pass on its events. Called in a thread of the queue."""
+        self._until = time.monotonic() + self._seconds
+        self._in_loop(self._begun.set)
+        try:
+            for event in work(self._check):
+                self._send(event)
+        except _StoppedError:
+            pass
+        except Exception as error:
+            self._send(error)
+
+    def ended(self, future: "Future[None]") -> None:
+        """Note that there will be no more events: the work has ended, or was cancelled before it began."""
+        if future.cancelled():
+            self._in_loop(self._begun.set)
+        self._send(None)
+
+    def _check(self) -> None:
+        if self._stopped.is_set() or self._closing.is_set():
+            raise _StoppedError
+        if time.monotonic() > self._until:
+            raise TimeUpError(self._seconds)
+
+    def _send(self, event: Event | Exception | None) -> None:
+        self._in_loop(lambda: self._events.put_nowait(event))
+
+    def _in_loop(self, action: Callable[[], None]) -> None:
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(action)
+
+
+class WorkQueue:
+    """Runs work in threads, and refuses it if too much work is already waiting."""
+
+    def __init__(self, settings: ServingSettings) -> None:
+        self._seconds = settings.time_out
+        self._threads = ThreadPoolExecutor(settings.at_once, thread_name_prefix="job")
+        self._places = threading.Semaphore(settings.at_once + settings.waiting)
+        self._closing = threading.Event()
+
+    def submit(self, work: Work) -> Job:
+        """Add work to the queue and return its job. The work begins as soon as a thread is free.
+
+        Raises RefusedError (503) if too much work is waiting, or if the queue is closed.
+        """
+        if self._closing.is_set():
+            raise _closed()
+        if not self._places.acquire(blocking=False):
+            raise RefusedError(
+                503,
+                f"Too many requests are already waiting: try again in {SECONDS_TO_RETRY_AFTER} seconds.",
+                SECONDS_TO_RETRY_AFTER,
+            )
+        job = Job(self._seconds, self._closing)
+        job.future = self._threads.submit(job.run, work)
+        job.future.add_done_callback(lambda future: self._places.release())
+        job.future.add_done_callback(job.ended)
+        return job
+
+    def close(self) -> None:
+        """Make all running work stop before its next token, and refuse all other work."""
+        self._closing.set()
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+def _closed() -> RefusedError:
+    return RefusedError(503, "The playground is shutting down.")
+
+
+def make_app(store: ModelStore, queue: WorkQueue, settings: ServingSettings) -> Starlette:
     api = _Api(store, queue, settings)
-    described = description(settings, version)
+    described = description(settings)
     routes = [
         *(_file_route(path) for path in (*sorted(_STATIC.iterdir()), *PAGE_FILES) if path.suffix in _KINDS),
         _fixed_route("/abcjs.js", scripts().abcjs.encode(), _KINDS[".js"]),
@@ -53,7 +189,7 @@ def make_app(store: ModelStore, queue: WorkQueue, settings: ServingSettings, ver
         Route("/api/music", api.answering(MusicRequest, answers.music), methods=["POST"]),
     ]
     handlers: Any = {WordgenError: _refused, HTTPException: _not_here, Exception: _bug}
-    return Guard(Starlette(routes=routes, exception_handlers=handlers), settings.host, token)
+    return Starlette(routes=routes, exception_handlers=handlers)
 
 
 class _Api:
@@ -141,10 +277,6 @@ async def _first_event(job: Job) -> Event:
     if event is None:
         raise _closed()
     return event
-
-
-def _closed() -> RefusedError:
-    return RefusedError(503, "The playground is shutting down.")
 
 
 def _file_route(path: Path) -> Route:

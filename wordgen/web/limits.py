@@ -1,4 +1,4 @@
-"""The settings and limits of the playground's server, and the error for a request that it refuses."""
+"""The settings and limits of the playground's server, and the errors for requests that it refuses."""
 
 import ipaddress
 import re
@@ -87,6 +87,14 @@ class RefusedError(WordgenError):
         super().__init__(sentence)
         self.status = status
         self.retry_after = retry_after
+
+
+class TimeUpError(RefusedError):
+    """Raised when work has run longer than the allowed number of seconds."""
+
+    def __init__(self, seconds: float) -> None:
+        sentence = f"The request took longer than the limit of {seconds:g} seconds: ask for less."
+        super().__init__(503, sentence, SECONDS_TO_RETRY_AFTER)
 
 
 def answer_of(error: WordgenError) -> tuple[int, dict[str, str], dict[str, str]]:

@@ -1,29 +1,63 @@
-"""The server of the playground: listens, serves until it is stopped, and then closes quickly."""
+"""The server of the playground: listens, checks who sends a request and how large it is, and serves until it stops.
+
+A page of another site can make a browser send requests to this server. It can also give this machine a host name of its
+own (DNS rebinding). Therefore the Host header must be an IP address or a name of this machine. If the browser sends an
+Origin header, it must name this server. No response has a header that allows other sites to read it.
+
+Other users of this machine can reach the server, too. Therefore each request needs the token that the server prints
+when it starts. A browser first sends the token in the address of the page, as `?token=`. The server answers with a
+cookie, which the browser sends from then on, but never with a request that another site causes. Programs send the token
+as `Authorization: Bearer TOKEN`.
+"""
 
 import asyncio
+import ipaddress
 import logging
+import re
+import secrets
 import signal
 import socket
 from collections import Counter
+from contextlib import suppress
 from types import FrameType
 from typing import ClassVar
 
 import uvicorn
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import HTTPConnection
+from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from wordgen.errors import SettingError
+from wordgen.report.music import STYLE_OF_ABCJS, source_of
 from wordgen.web.answers import ModelStore
-from wordgen.web.app import make_app
+from wordgen.web.app import WorkQueue, make_app
 from wordgen.web.limits import (
+    MOST_BYTES,
+    MOST_BYTES_THROWN_AWAY,
     MOST_CONNECTIONS,
     MOST_CONNECTIONS_OF_AN_ADDRESS,
+    SECONDS_FOR_A_REQUEST_TO_COME,
     SECONDS_FOR_HEADERS,
+    RefusedError,
     ServingSettings,
+    answer_of,
     is_loopback,
 )
-from wordgen.web.work_queue import WorkQueue
 
 _SECONDS_TO_LEAVE = 2
+_EVERY_ANSWER = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; "
+    f"style-src 'self' {source_of(STYLE_OF_ABCJS)}; img-src 'self'; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+_HOST = re.compile(r"(\[(?P<v6>[^]]+)]|(?P<name>[^:@/]+))(:\d+)?")
 
 
 def listen(settings: ServingSettings) -> socket.socket:
@@ -47,11 +81,11 @@ def address_of(listening: socket.socket) -> str:
     return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
 
 
-def serve(listening: socket.socket, store: ModelStore, settings: ServingSettings, version: str, token: str) -> None:
+def serve(listening: socket.socket, store: ModelStore, settings: ServingSettings, token: str) -> None:
     """Answer requests until Ctrl-C or SIGTERM."""
     queue = WorkQueue(settings)
     config = uvicorn.Config(
-        make_app(store, queue, settings, version, token),  # pyright: ignore[reportArgumentType]
+        Guard(make_app(store, queue, settings), settings.host, token),
         http=_Protocol,
         ws="none",
         lifespan="off",
@@ -130,3 +164,158 @@ class _Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._queue.close()
         await super().shutdown(sockets)
+
+
+class _GoneError(Exception):
+    """Raised when the client disconnects before its whole request has arrived."""
+
+
+class Guard:
+    def __init__(self, app: ASGIApp, host: str, token: str) -> None:
+        """Protect `app`, which is reached at `host`. Each request must come with `token`."""
+        self._app = app
+        self._token = token
+        self._own_names = {"localhost", host.lower(), socket.gethostname().lower()}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(_EVERY_ANSWER)
+            await send(message)
+
+        try:
+            self._check(Headers(scope=scope))
+            if scope["path"] == "/" and (cookie := self._cookie_for(scope)):
+                await _start_page(cookie)(scope, receive, send_with_headers)
+                return
+            self._check_token(scope)
+            body = await _whole_body(receive, Headers(scope=scope))
+        except _GoneError:
+            return
+        except RefusedError as refused:
+            status, content, headers = answer_of(refused)
+            await JSONResponse(content, status, {**headers, "Connection": "close"})(scope, receive, send_with_headers)
+            return
+        await _while_there(self._app, scope, body, receive, send_with_headers)
+
+    def _check(self, headers: Headers) -> None:
+        hosts = headers.getlist("host")
+        if len(hosts) != 1 or not self._is_own(hosts[0]):
+            raise RefusedError(
+                400, "Use the address of this server, for example http://127.0.0.1:8000, and no other host name."
+            )
+        origin = headers.get("origin")
+        if origin is not None and origin.partition("://")[2].lower() != hosts[0].lower():
+            raise RefusedError(403, "Pages of other sites may not send requests to this server.")
+
+    def _check_token(self, scope: Scope) -> None:
+        connection = HTTPConnection(scope)
+        given = [connection.cookies.get(_cookie_name(scope)), _bearer(connection.headers.get("authorization", ""))]
+        if not any(map(self._is_token, given)):
+            raise RefusedError(
+                403,
+                "This playground needs a token: open the address that wordgen serve has printed, or send the header "
+                "Authorization: Bearer TOKEN.",
+            )
+
+    def _cookie_for(self, scope: Scope) -> str | None:
+        """Return a Set-Cookie header if the address of the request contains the token, else None."""
+        if not self._is_token(HTTPConnection(scope).query_params.get("token")):
+            return None
+        return f"{_cookie_name(scope)}={self._token}; HttpOnly; SameSite=Strict; Path=/"
+
+    def _is_token(self, given: str | None) -> bool:
+        return given is not None and secrets.compare_digest(given.encode(), self._token.encode())
+
+    def _is_own(self, host: str) -> bool:
+        match = _HOST.fullmatch(host)
+        if match is None:
+            return False
+        name = match["v6"] or match["name"]
+        try:
+            ipaddress.ip_address(name)  # DNS rebinding needs a host name, so any address is safe
+        except ValueError:
+            return name.lower().rstrip(".") in self._own_names
+        return True
+
+
+def _cookie_name(scope: Scope) -> str:
+    """Return the name of the cookie. It contains the port because browsers send cookies to all ports of a host."""
+    return f"wordgen-{scope['server'][1]}"
+
+
+def _bearer(authorization: str) -> str | None:
+    kind, _, token = authorization.partition(" ")
+    return token.strip() if kind.lower() == "bearer" else None
+
+
+def _start_page(cookie: str) -> Response:
+    """Return a response that sets the cookie and redirects to the start page without a token in its address.
+
+    In the address, others could see the token, and the browser would keep it in its history.
+    """
+    return Response(status_code=303, headers={"Location": "/", "Set-Cookie": cookie})
+
+
+async def _whole_body(receive: Receive, headers: Headers) -> bytes:
+    """Return the body of a request.
+
+    Raises RefusedError if the body is larger than MOST_BYTES (413), or if it has not arrived completely after
+    SECONDS_FOR_A_REQUEST_TO_COME (408). A body that is too large never reaches the app: its first
+    MOST_BYTES_THROWN_AWAY bytes are read and discarded, or none if its Content-Length is larger than that. Raises
+    _GoneError if the client disconnects.
+    """
+    length = headers.get("content-length", "0")
+    parts: list[bytes] = []
+    size = 0
+    if not (length.isdecimal() and int(length) > MOST_BYTES_THROWN_AWAY):
+        try:
+            async with asyncio.timeout(SECONDS_FOR_A_REQUEST_TO_COME):
+                while size <= MOST_BYTES_THROWN_AWAY:
+                    message = await receive()
+                    if message["type"] != "http.request":
+                        raise _GoneError
+                    part = message.get("body", b"")
+                    size += len(part)
+                    if size <= MOST_BYTES:
+                        parts.append(part)
+                    if not message.get("more_body", False):
+                        break
+        except TimeoutError:
+            raise RefusedError(408, "The request did not arrive in time: send it again.") from None
+    if size > MOST_BYTES or int(length) > MOST_BYTES:
+        raise RefusedError(413, f"The request has more than {MOST_BYTES // 1024} kB: send less text.")
+    return b"".join(parts)
+
+
+async def _while_there(app: ASGIApp, scope: Scope, body: bytes, receive: Receive, send: Send) -> None:
+    """Run the app until it has answered. Cancel it if the client disconnects before that."""
+    read = False
+
+    async def receive_once() -> Message:
+        nonlocal read
+        if read:
+            await asyncio.Event().wait()  # the app need not watch for a disconnect: _until_gone does
+        read = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    answering = asyncio.ensure_future(app(scope, receive_once, send))
+    leaving = asyncio.ensure_future(_until_gone(receive))
+    try:
+        await asyncio.wait({answering, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        if answering.done():
+            answering.result()
+    finally:
+        for task in (answering, leaving):
+            task.cancel()
+        with suppress(asyncio.CancelledError):
+            await answering
+
+
+async def _until_gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

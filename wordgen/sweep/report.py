@@ -1,22 +1,63 @@
-"""Draws the learning curves of a sweep in one picture. What all pictures of wordgen share is here, too.
+"""The files of a sweep: results.json, the table results.md, and the curves of all networks in one picture.
 
-Each network has a colour. A line shows its mean, and a band shows the range of its random seeds.
+A study of palindromes writes its table and pictures with the same functions.
 """
 
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from io import BytesIO
 from itertools import product
 from math import nan
 from pathlib import Path
 from statistics import fmean
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
+from wordgen import __version__
 from wordgen.files import write_whole
+from wordgen.run.names import SWEEP_RESULTS, SWEEP_TABLE
 from wordgen.sweep.results import NetworkResult
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+
+class Noted(Protocol):
+    @property
+    def note(self) -> str: ...
+
+
+Result = TypeVar("Result", bound=Noted)
+
+
+def table_lines(columns: Mapping[str, Callable[[Result], str]], results: Sequence[Result]) -> list[Sequence[str]]:
+    """Return the lines of a table: its head, and one for each result. The last column has notes, if there are any."""
+    head = (*columns, "note") if any(each.note for each in results) else tuple(columns)
+    rows = [(*(show(each) for show in columns.values()), each.note) for each in results]
+    return [head, *(row[: len(head)] for row in rows)]
+
+
+def markdown_table(head: Sequence[str], *rows: Sequence[str]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+def origin_of(command: str) -> dict[str, str]:
+    """Return the part of the content of results.json that says where the results are from."""
+    return {"command": command, "date": datetime.now(UTC).date().isoformat(), "wordgen": __version__}
+
+
+def write_results(folder: Path, content: Mapping[str, object], *parts: str) -> None:
+    """Write results.json with this content, and results.md with where it is from and these parts.
+
+    The command may contain the name of a folder that is not valid UTF-8. Its bytes are written as escapes.
+    """
+    figures = json.dumps(content, ensure_ascii=False, allow_nan=False, indent=1)
+    origin = f"`{content['command']}`, {content['date']}, wordgen {content['wordgen']}."
+    write_whole(folder / SWEEP_RESULTS, figures.encode(errors="backslashreplace"))
+    write_whole(folder / SWEEP_TABLE, ("\n\n".join([origin, *parts]) + "\n").encode(errors="backslashreplace"))
+
 
 CURVES = "curves"
 PNG, SVG = f"{CURVES}.png", f"{CURVES}.svg"

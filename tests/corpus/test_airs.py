@@ -7,10 +7,10 @@ from tests.helpers.texts import passage_texts
 from wordgen.corpus.catalogue import bundled_data
 from wordgen.corpus.finding import open_corpus
 from wordgen.corpus.settings import ReadingSettings
-from wordgen.music.abc_files import numbered
 from wordgen.music.abc_parsing import parse_tune
-from wordgen.music.checking import faults_of
+from wordgen.music.abc_text import numbered
 from wordgen.music.copied_notes import Families
+from wordgen.music.tune import faults_of
 
 TUNES = [parse_tune(text) for text in passage_texts(open_corpus("airs", ReadingSettings(transpose="none")))]
 

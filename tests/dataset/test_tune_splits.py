@@ -13,9 +13,8 @@ from wordgen.corpus.settings import ReadingSettings
 from wordgen.dataset.encoding import prepare
 from wordgen.dataset.splits import NO_SPLIT, Splitting
 from wordgen.errors import CorpusError
-from wordgen.music.abc_files import numbered
-from wordgen.music.keys import Key
-from wordgen.music.transposing import transposed
+from wordgen.music.abc_text import numbered, transposed
+from wordgen.music.harmony import Key
 from wordgen.text.settings import TextSettings
 
 

@@ -11,9 +11,8 @@ from tests.helpers.texts import passage_texts
 from wordgen.corpus.finding import open_corpus
 from wordgen.evaluation.music import Histograms, overlap
 from wordgen.music.abc_parsing import parse_tune
-from wordgen.music.notes import piece_of_notes
-from wordgen.music.piece import Piece
-from wordgen.music.transposing import COPIES, copy_of
+from wordgen.music.abc_text import COPIES, copy_of
+from wordgen.music.piece import Piece, piece_of_notes
 
 COUNTS = st.dictionaries(st.integers(0, 9), st.integers(1, 1000), min_size=1).map(Counter[object])
 

@@ -20,9 +20,8 @@ from wordgen.evaluation.music import MusicKind, compared_music, notes_in
 from wordgen.evaluation.music_figures import Copied, Music, Overlap, PieceFigures, TuneFigures
 from wordgen.generation.settings import GenerationSettings
 from wordgen.generation.texts import Ended, Text
-from wordgen.music.abc_files import numbered
-from wordgen.music.checking import check
-from wordgen.music.transposing import copy_of
+from wordgen.music.abc_parsing import check
+from wordgen.music.abc_text import copy_of, numbered
 from wordgen.text.tokenizers import tokenizer_named
 
 AIRS = passages_by_split(open_corpus("airs"))

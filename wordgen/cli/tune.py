@@ -72,7 +72,7 @@ def _described(tune: "CheckedPiece") -> Iterator[str]:
 
 
 def _contents(piece: "Piece", printed: "Piece") -> Iterator[str]:
-    from wordgen.music.notes import loudness_of, pitch_name
+    from wordgen.music.piece import loudness_of, pitch_name
 
     if not printed.notes:
         yield "no notes"

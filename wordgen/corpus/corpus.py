@@ -25,7 +25,7 @@ from wordgen.corpus.reading import LONGEST_PIECE, Line, TextFile, first_of, left
 from wordgen.corpus.settings import ReadingSettings, Transpose
 from wordgen.corpus.tunes import TuneReading
 from wordgen.errors import CorpusError
-from wordgen.music.transposing import COPIES
+from wordgen.music.abc_text import COPIES
 
 FEWEST_DOCUMENTS = 20
 

@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 from wordgen.corpus.passages import Passage, visible_width
 from wordgen.corpus.reading import Line
 from wordgen.corpus.settings import Transpose
-from wordgen.music.abc_files import LeftOut, tunes_of
-from wordgen.music.keys import Interval
-from wordgen.music.transposing import COPIES, copy_of, key_of, to_common_key
+from wordgen.music.abc_text import COPIES, LeftOut, copy_of, key_of, to_common_key, tunes_of
+from wordgen.music.harmony import Interval
 
 _NAMED_KEYS = 3
 

@@ -16,11 +16,9 @@ from wordgen.errors import CorpusError
 from wordgen.evaluation.music_figures import Copied, Music, MusicFigures, Overlap, PieceFigures, TuneFigures
 from wordgen.generation.texts import Text
 from wordgen.music.abc_parsing import parse_tune
-from wordgen.music.checking import faults_of
 from wordgen.music.copied_notes import Melodies
-from wordgen.music.notes import piece_of_chords, piece_of_notes
-from wordgen.music.piece import Piece
-from wordgen.music.tune import Tune, bars_heard_before, has_eight_bar_form
+from wordgen.music.piece import Piece, piece_of_chords, piece_of_notes
+from wordgen.music.tune import Tune, bars_heard_before, faults_of, has_eight_bar_form
 
 MusicKind = Literal["tunes", "notes", "chords"]
 _PIECES: dict[MusicKind, Callable[[str], Piece]] = {"notes": piece_of_notes, "chords": piece_of_chords}

@@ -12,8 +12,8 @@ from wordgen.corpus.passages import folded, hyphens_of, passages_of
 from wordgen.corpus.reading import clean
 from wordgen.corpus.tunes import interval_back, tunes_in
 from wordgen.dataset.dataset import TextConfig
-from wordgen.music.abc_files import LONGEST_TUNE
-from wordgen.music.keys import Interval
+from wordgen.music.abc_text import LONGEST_TUNE
+from wordgen.music.harmony import Interval
 from wordgen.text.marks import END_TOKEN, JOINER, as_typed
 from wordgen.text.tokenizers import OF_MUSIC, Codec
 from wordgen.text.vocabulary import UNKNOWN

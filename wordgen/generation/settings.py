@@ -185,8 +185,8 @@ class GenerationSettings(WritingSettings):
 
 def _check_tune(settings: GenerationSettings) -> None:
     """Raise SettingError for a key or metre that ABC does not know, and for settings that do not fit a whole tune."""
-    from wordgen.music.abc_grammar import parse_metre
-    from wordgen.music.keys import parse_key
+    from wordgen.music.abc_parsing import parse_metre
+    from wordgen.music.harmony import parse_key
 
     if settings.key is not None and parse_key(settings.key) is None:
         raise SettingError(f"--key must be a key such as D, Bb, F#m or 'D dorian', not {settings.key[:_SHOWN]!r}.")

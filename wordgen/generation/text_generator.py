@@ -24,7 +24,7 @@ from wordgen.generation.sampling import NO_TOKEN, ProbabilityChange, SpellingIds
 from wordgen.generation.settings import GenerationSettings, completed
 from wordgen.generation.texts import Drawn, Ended, TextBuilder, WrittenToken
 from wordgen.model.bundle import Bundle
-from wordgen.music.keys import Interval
+from wordgen.music.harmony import Interval
 from wordgen.text.marks import LINE_BREAK
 from wordgen.text.tokenizers import OF_MUSIC
 from wordgen.text.vocabulary import END, START, UNKNOWN

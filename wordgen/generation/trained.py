@@ -24,7 +24,7 @@ from wordgen.generation.texts import Ended, NextWord, Text, WrittenToken
 from wordgen.generation.writing_session import WritingSession
 from wordgen.model.architecture import shown_layers
 from wordgen.model.bundle import Bundle, fingerprint, load_bundle
-from wordgen.music.keys import Interval
+from wordgen.music.harmony import Interval
 from wordgen.settings import speaking_python
 from wordgen.text.marks import END_TOKEN, LINE_BREAK, OTHER_FORM
 from wordgen.text.tokenizers import StreamDecoder

@@ -14,13 +14,11 @@ from wordgen.generation.prompt import Seed
 from wordgen.generation.sampling import NO_TOKEN, LogProbs, Past, ProbabilityChange, forbid_by_text
 from wordgen.generation.settings import GenerationSettings
 from wordgen.generation.texts import Drawn, TextBuilder
-from wordgen.music.abc_files import LeftOut, whole_tunes_of
-from wordgen.music.abc_grammar import FIELD, music, parse_metre
-from wordgen.music.abc_parsing import parse_lines, parse_open, parse_tune
-from wordgen.music.checking import faults_of
+from wordgen.music.abc_parsing import parse_lines, parse_metre, parse_open, parse_tune
+from wordgen.music.abc_text import FIELD, LeftOut, moved_pieces, music, whole_tunes_of
 from wordgen.music.copied_notes import KnownNotes
-from wordgen.music.keys import Interval, Key, parse_key
-from wordgen.music.transposing import moved_pieces
+from wordgen.music.harmony import Interval, Key, parse_key
+from wordgen.music.tune import faults_of
 from wordgen.text.marks import LINE_BREAK, restore
 from wordgen.text.tokenizers import Codec
 from wordgen.text.vocabulary import END, UNKNOWN, Vocabulary

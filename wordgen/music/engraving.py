@@ -11,10 +11,8 @@ from itertools import groupby, pairwise
 from typing import NamedTuple
 
 from wordgen.errors import SettingError
-from wordgen.music import notes as models
-from wordgen.music.harmony import ChordName, chord_named
-from wordgen.music.keys import Key, Pitch
-from wordgen.music.piece import Bar, BarSigns, Metre, Note, Piece
+from wordgen.music.harmony import ChordName, Key, Metre, Pitch, chord_named
+from wordgen.music.piece import STEPS, Bar, BarSigns, Note, Piece
 
 GRID = 24
 """Parts of a quarter note."""
@@ -319,7 +317,7 @@ def writable(piece: Piece) -> Piece:
     """Return a piece that a score can write. Freely played notes are rounded to the steps that models learn."""
     times = (time for note in piece.notes for time in (note.onset, note.end))
     exact = all(GRID * time % piece.resolution == 0 for time in times)
-    return piece if exact else piece.on_grid(models.GRID)
+    return piece if exact else piece.on_grid(STEPS)
 
 
 def spelled(pitch: int, key: Key) -> Pitch:

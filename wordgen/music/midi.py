@@ -15,9 +15,18 @@ from typing import TYPE_CHECKING, Any
 
 from wordgen.errors import CorpusError, reason_of
 from wordgen.files import read_regular
-from wordgen.music.keys import Key, parse_key
-from wordgen.music.notes import chord_words, laid_out, onset_words
-from wordgen.music.piece import LONGEST_PIECE, USUAL_TEMPO, CheckedPiece, Metre, Note, Piece, as_title
+from wordgen.music.harmony import Key, Metre, parse_key
+from wordgen.music.piece import (
+    LONGEST_PIECE,
+    USUAL_TEMPO,
+    CheckedPiece,
+    Note,
+    Piece,
+    as_title,
+    chord_words,
+    laid_out,
+    onset_words,
+)
 
 if TYPE_CHECKING:
     from mido import Message, MetaMessage, MidiTrack

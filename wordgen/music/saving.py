@@ -7,10 +7,12 @@ from pathlib import Path
 
 from wordgen.errors import CorpusError, SettingError, StorageError, in_a_sentence, reason_of
 from wordgen.files import read_regular, whole_file
-from wordgen.music.abc_files import LeftOut, NumberedLine, numbered, whole_tunes_of
+from wordgen.music.abc_text import LeftOut, NumberedLine, numbered, whole_tunes_of
 from wordgen.music.midi import MIDI_ENDINGS, midi_bytes, read_midi
-from wordgen.music.notes import (
-    GRID,
+from wordgen.music.piece import (
+    STEPS,
+    CheckedPiece,
+    Piece,
     chord_words,
     form_of,
     laid_out,
@@ -20,7 +22,6 @@ from wordgen.music.notes import (
     piece_of_notes,
     unread_words,
 )
-from wordgen.music.piece import CheckedPiece, Piece
 from wordgen.music.playing import tune_of_abc, tune_of_lines
 
 FROM_TEXT: Mapping[str, Callable[[str], CheckedPiece]] = {
@@ -116,10 +117,10 @@ class Beginning:
             return FROM_TEXT[self.tokenizer](text)
         if self.tokenizer == "chords":
             music = FROM_TEXT["chords"](text)
-            like = Piece((), GRID, self.piece.tempos[:1], title=self.piece.title)
+            like = Piece((), STEPS, self.piece.tempos[:1], title=self.piece.title)
         else:
             music = FROM_TEXT["notes"](self.text + _NO_WAIT + text[len(self.text) :])
-            like = self.piece.on_grid(GRID)
+            like = self.piece.on_grid(STEPS)
         own = {name: getattr(like, name) for name in ("tempos", "metres", "keys", "title")}
         return replace(music, piece=replace(music.piece, **own))
 
@@ -159,7 +160,7 @@ def check_place(path: Path, *, abc: bool = True, text: bool = False) -> None:
     if not path.absolute().parent.is_dir():
         raise StorageError(f"There is no folder {path.parent} for {path.name}: create it first.")
     if path.suffix.lower() == _SVG:
-        from wordgen.music.musicxml import check_installed
+        from wordgen.music.scores import check_installed
 
         check_installed()
 
@@ -184,14 +185,14 @@ def _save_abc(music: CheckedPiece, path: Path) -> None:
 
 
 def _save_wav(music: CheckedPiece, path: Path) -> None:
-    from wordgen.music.wav import write_wav
+    from wordgen.music.playing import write_wav
 
     write_wav(music.piece, path)
 
 
 def _save_musicxml(music: CheckedPiece, path: Path) -> None:
     from wordgen.music.engraving import writable
-    from wordgen.music.musicxml import musicxml_parts
+    from wordgen.music.scores import musicxml_parts
 
     with path.open("w", encoding="utf-8") as file:
         file.writelines(musicxml_parts(writable(music.printed)))
@@ -199,7 +200,7 @@ def _save_musicxml(music: CheckedPiece, path: Path) -> None:
 
 def _save_svg(music: CheckedPiece, path: Path) -> None:
     from wordgen.music.engraving import writable
-    from wordgen.music.musicxml import musicxml, svg
+    from wordgen.music.scores import musicxml, svg
 
     path.write_text(svg(musicxml(writable(music.printed))), encoding="utf-8")
 

@@ -11,11 +11,13 @@ from tests.helpers.music import pieces, scale
 from tests.helpers.tunes import ABC_TEXTS, MUSIC, TUNE
 from wordgen.errors import CorpusError, SettingError
 from wordgen.music.abc_parsing import parse_tune
-from wordgen.music.abc_writing import music_for_page, music_in, score_in_abc
 from wordgen.music.engraving import GRID, Score, writable
-from wordgen.music.piece import CheckedPiece, Metre, Note, Piece
+from wordgen.music.harmony import Metre
+from wordgen.music.piece import CheckedPiece, Note, Piece
 from wordgen.music.playing import printed, tune_of_abc
 from wordgen.music.saving import FROM_TEXT
+from wordgen.music.scores import score_in_abc
+from wordgen.report.music import music_for_page, music_in
 from wordgen.text.tokenizers import OF_MUSIC
 
 HEAD = "M:4/4\nL:1/8\nK:D\n"

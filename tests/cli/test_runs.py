@@ -17,7 +17,7 @@ from wordgen.cli.flags import given_settings
 from wordgen.cli.main import main
 from wordgen.cli.runs_screen import shown_age, sparkline
 from wordgen.cli.train import make_parser
-from wordgen.evaluation.measures import Loss
+from wordgen.evaluation.measurement import Loss
 from wordgen.model.bundle import CONFIG
 from wordgen.run.listing import Order, Status
 from wordgen.run.lock import in_training

@@ -8,7 +8,7 @@ import pytest
 
 from tests.helpers.saved_runs import made_dataset, made_measurement, make_run
 from wordgen.errors import BundleError
-from wordgen.evaluation.measures import Loss
+from wordgen.evaluation.measurement import Loss
 from wordgen.run.comparing import Comparison, compare
 from wordgen.run.listing import SavedRun, look_at
 from wordgen.run.record import keep_measurement

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from wordgen.evaluation.measurement import Match, Novelty
-    from wordgen.evaluation.music_figures import Music
+    from wordgen.evaluation.music import Music
     from wordgen.run.evaluate import Evaluation
 
 _LONGEST_SHOWN = 300

@@ -19,7 +19,7 @@ from wordgen.generation.settings import GenerationSettings, ScoringSettings
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from wordgen.generation.scoring import Score, ScoredSentence, ScoredToken
+    from wordgen.generation.decoding import Score, ScoredSentence, ScoredToken
 
 _CHARACTERS_FOR_LAYOUT = 200_000
 """The number of characters at the beginning of a file that decide how it is laid out."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from wordgen.cli.flags import Parser, add_flags, settings_from, verb_parser
 from wordgen.cli.output import show, tell
 from wordgen.errors import EXIT_OK, in_a_sentence
-from wordgen.music.settings import PlayingSettings
+from wordgen.generation.settings import PlayingSettings
 
 if TYPE_CHECKING:
     from wordgen.music.piece import CheckedPiece, Piece

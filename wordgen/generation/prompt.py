@@ -1,22 +1,33 @@
-"""Turns text into ids: a prompt, where unknown forms of words are replaced by known ones, and exact text to score."""
+"""What a person writes, as ids: a prompt, the turns of a text that the model continues, and exact text to score.
+
+In a prompt and in turns, unknown forms of words are replaced by known ones.
+"""
 
 import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
+from typing import TYPE_CHECKING
 
 from wordgen.corpus.layout import Layout
 from wordgen.corpus.passages import folded, hyphens_of, passages_of
 from wordgen.corpus.reading import clean
 from wordgen.corpus.tunes import interval_back, tunes_in
 from wordgen.dataset.dataset import TextConfig
+from wordgen.errors import SettingError
+from wordgen.generation.settings import GenerationSettings
 from wordgen.music.abc_text import LONGEST_TUNE
 from wordgen.music.harmony import Interval
 from wordgen.text.marks import END_TOKEN, JOINER, as_typed
 from wordgen.text.tokenizers import OF_MUSIC, Codec
 from wordgen.text.vocabulary import UNKNOWN
+
+if TYPE_CHECKING:
+    from wordgen.generation.texts import NextWord
+    from wordgen.generation.trained import TrainedModel
 
 WARM_UP = 2000
 """The maximum number of tokens of a prompt that are fed. Earlier tokens have no visible effect."""
@@ -97,8 +108,8 @@ class TextReader:
     def layout_for(self, laid_out: Layout | None) -> Layout:
         """Return the layout to read a text by: that of the training text, or `laid_out` if the text is prose.
 
-        `laid_out` is None for a text that a person typed, because its layout is not known. A model whose corpus has its
-        own <eos> reads every text by the layout of its corpus, and a model of tunes reads every text as tunes.
+        `laid_out` is None for a text that a person typed. A model whose corpus has its own <eos> reads every text by
+        the layout of its corpus, and a model of tunes reads every text as tunes.
         """
         if laid_out is None or not self._config.starts or self._config.passage == "tune":
             return self.learned
@@ -135,8 +146,8 @@ class TextReader:
     def ids_in_any_form(self, token: str) -> list[int]:
         """Return the ids of a token, or the id of a known token that is almost equal, or an empty list.
 
-        Tokens are almost equal if they differ only in case, form of apostrophes or joiner marks. Tokens with the same
-        joiner marks come first, then the more frequent ones.
+        Almost equal tokens differ only in case, form of apostrophes or joiner marks. Tokens with the same joiner marks
+        come first, then the more frequent ones.
         """
         known = self._codec.vocabulary.ids_of(token)
         if known != [UNKNOWN]:
@@ -151,20 +162,14 @@ class TextReader:
 
     @cached_property
     def _alike(self) -> dict[str, list[int]]:
-        """Maps a token without case, form of apostrophes and joiner marks to the ids of these tokens, frequent first.
-
-        The dictionary is complete before it is stored, because several threads may read it.
-        """
+        """Maps a token without case, form of apostrophes and joiner marks to the ids of such tokens, frequent first."""
         alike: dict[str, list[int]] = {}
         for number, each in enumerate(self._codec.vocabulary.tokens[3:], 3):
             alike.setdefault(_plain(each), []).append(number)
-        return alike
+        return alike  # complete before it is stored: several threads may read it
 
     def unknown_words(self, tokens: Sequence[str]) -> tuple[UnknownWord, ...]:
-        """Return each word of some unknown tokens once, with similar known words.
-
-        Only the first _MOST_HINTS words get similar words.
-        """
+        """Return each word of some unknown tokens once, the first _MOST_HINTS with similar known words."""
         shown = (self._codec.tokenizer.piece(token, None).strip() for token in tokens)
         words = [word for word in dict.fromkeys(shown) if word]
         known = {each.lower(): each for each in reversed(self._codec.vocabulary.tokens[3:]) if each.isalpha()}
@@ -179,8 +184,8 @@ class TextReader:
 def word_to_try(codec: Codec) -> str | None:
     """Return a word that is a good prompt, or None if the vocabulary has none, and for models of music.
 
-    This is the most frequent name: a capitalised word of more than three letters that the vocabulary does not have in
-    small letters. If there is none, it is the most frequent word of several letters, or else of one letter.
+    This is the most frequent name (a capitalised word of more than three letters that the vocabulary does not have in
+    small letters), else the most frequent word of several letters, else of one letter.
     """
     if codec.tokenizer.name in OF_MUSIC:
         return None
@@ -193,10 +198,9 @@ def word_to_try(codec: Codec) -> str | None:
 
 
 def _end_of(text: str, longest: int) -> str:
-    """Return the part of a prompt that is read: at most its last `longest` characters.
+    """Return the part of a prompt that is read: at most its last `longest` characters, from a whole word on.
 
-    The part begins with a whole word if a space is among its first _LONGEST_WORD characters. A prompt may be a whole
-    book, and the generated text continues its end.
+    A prompt may be a whole book, and the generated text continues its end.
     """
     if len(text) <= longest:
         return text
@@ -217,3 +221,62 @@ def _short(text: str) -> str:
     """Shorten a text for a message, because an unknown word may be very long."""
     plain = " ".join(text.split())
     return plain if len(plain) <= _LONGEST_SHOWN else plain[:_LONGEST_SHOWN] + "..."
+
+
+class WritingSession:
+    """A text that a person and a model write in turns.
+
+    It keeps the tokens and not only the characters, so the network reads exactly the tokens that were written.
+    """
+
+    def __init__(self, model: "TrainedModel", codec: Codec, reader: TextReader, beginning: str) -> None:
+        self._model = model
+        self._codec = codec
+        self._reader = reader
+        self._decoder = codec.decoder()
+        self.ids: list[int] = []
+        self._pieces: list[str] = []
+        for each in reader.seed(beginning).ids:
+            self._add(each)
+
+    @property
+    def text(self) -> str:
+        return "".join(self._pieces) + self._decoder.waiting
+
+    def duplicate(self) -> "WritingSession":
+        other = copy(self)
+        other.ids, other._pieces, other._decoder = list(self.ids), list(self._pieces), copy(self._decoder)
+        return other
+
+    def type(self, line: str) -> tuple[UnknownWord, ...]:
+        """Add text that a person typed, and return its words that the model does not know, and does not read."""
+        tokens = [(token, self._reader.ids_in_any_form(token)) for token in self._reader.tokens_within(line)]
+        for token, ids in tokens:
+            for each in ids:
+                self._add(each)
+            if not ids:
+                self._pieces.append(self._decoder.say_token(token))
+        return self._reader.unknown_words([token for token, ids in tokens if not ids])
+
+    def pick(self, word: "NextWord") -> None:
+        self._add(self._codec.vocabulary.id_of(word.token), word.token)
+
+    def next_words(self, count: int, *, mix: float = 0.0) -> "tuple[NextWord, ...]":
+        return self._model.next_after(self.ids, count, mix=mix)
+
+    def write(self, settings: GenerationSettings) -> Iterator[str]:
+        """Let the model continue the text. Yield each piece when it can no longer be removed.
+
+        A piece is already part of the text when it is yielded. Raise SettingError for settings of whole tunes.
+        """
+        if settings.of_a_tune:
+            raise SettingError(f"{settings.of_a_tune[0]} writes a whole tune: use generate without --interactive.")
+        for written in self._model.go_on(self.ids, settings):
+            self.ids.append(written.id)
+            self._pieces.append(written.piece)
+            self._decoder.say_token(written.token)
+            yield written.piece
+
+    def _add(self, number: int, token: str | None = None) -> None:
+        self.ids.append(number)
+        self._pieces.append(self._decoder.say_token(token or self._codec.vocabulary.tokens[number]))

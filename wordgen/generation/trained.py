@@ -13,15 +13,12 @@ import numpy as np
 from wordgen.corpus.layout import Layout, otherwise_in_words
 from wordgen.errors import SettingError
 from wordgen.generation.copies import COPY_INDEX, Copy, CopyIndex
-from wordgen.generation.decoding import Progress, Reader
-from wordgen.generation.filling import chooser
-from wordgen.generation.ngrams import NgramModel
-from wordgen.generation.prompt import WARM_UP, Seed, TextReader
-from wordgen.generation.scoring import Score, score
+from wordgen.generation.decoding import Progress, Reader, Score, score
+from wordgen.generation.prediction import NgramModel
+from wordgen.generation.prompt import WARM_UP, Seed, TextReader, WritingSession
 from wordgen.generation.settings import GenerationSettings, ScoringSettings, completed
 from wordgen.generation.text_generator import TextGenerator
-from wordgen.generation.texts import Ended, NextWord, Text, WrittenToken
-from wordgen.generation.writing_session import WritingSession
+from wordgen.generation.texts import Ended, NextWord, Text, WrittenToken, chooser
 from wordgen.model.architecture import shown_layers
 from wordgen.model.bundle import Bundle, fingerprint, load_bundle
 from wordgen.music.harmony import Interval
@@ -207,8 +204,7 @@ class TrainedModel:
 
         The generator returns why the text ended, and how many texts were drawn until this one. `between` is called
         before each token is chosen; an exception that it raises stops the writing. `prompt` is what `ids` begin with,
-        for a tune in the key of its prompt.
-        A tune that is transposed, or must be valid, is yielded when it is complete.
+        for a tune in the key of its prompt. A tune that is transposed or must be valid is yielded when it is complete.
         """
         return self._generator.go_on(ids, settings, between, prompt or Seed("", (), (), cut=False))
 
@@ -220,8 +216,7 @@ class TrainedModel:
     ) -> Iterator[Text]:
         """Yield `count` texts for each prompt in `seeds`.
 
-        `progress` receives the number of tokens written and the most that can be written. It is not called in mode
-        beam.
+        `progress` receives the numbers of tokens written and to write at most. It is not called in mode beam.
         """
         settings = completed(settings)
         assert settings.random_seed is not None
@@ -343,9 +338,9 @@ class TrainedModel:
     ) -> Score:
         """Return how probable each token of a text is, sentence by sentence.
 
-        The text is read in the layout of the training text. `laid_out` is the layout of the file that the text comes
-        from; if it is prose, it is read in this layout. `progress` receives the number of tokens done and of all. `mix`
-        is the share of each probability that comes from a 5-gram of the training text.
+        The text is read in the layout of the training text, or if it is prose, in the layout `laid_out` of its file.
+        `progress` receives the numbers of tokens done and of all. `mix` is the share of each probability that comes
+        from a 5-gram of the training text.
         """
         with speaking_python():
             mixed_in = self._generator.mix(ScoringSettings(mix=mix).mix)

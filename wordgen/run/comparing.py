@@ -6,8 +6,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 from wordgen.errors import BundleError
-from wordgen.evaluation.measurement import PARTS, Part
-from wordgen.evaluation.measures import Loss
+from wordgen.evaluation.measurement import PARTS, Loss, Part
 from wordgen.run.listing import SavedRun
 from wordgen.run.record import RunRecord
 from wordgen.run.settings import ABOUT_ONE_RUN

@@ -10,7 +10,7 @@ from math import expm1, log, sqrt
 from statistics import fmean, variance
 
 from wordgen.corpus.settings import CorpusSettings
-from wordgen.evaluation.measures import student_quantile
+from wordgen.evaluation.measurement import student_quantile
 from wordgen.sweep.planning import Sweep
 from wordgen.sweep.results import NetworkResult
 from wordgen.text.settings import TextSettings

@@ -11,9 +11,9 @@ from typing import Any, Literal
 from wordgen import __version__
 from wordgen.errors import BundleError, SettingError, WordgenError
 from wordgen.evaluation.settings import Watcher
-from wordgen.evaluation.stream import network_loss
+from wordgen.evaluation.text_loss import network_loss
 from wordgen.files import write_whole
-from wordgen.generation.numpy_network import NumpyNetwork
+from wordgen.generation.prediction import NumpyNetwork
 from wordgen.model.bundle import is_bundle, load_bundle
 from wordgen.run.measured_text import Origin, text_to_measure
 from wordgen.run.names import SWEEP_RESULTS, SWEEP_TABLE, is_run

@@ -301,12 +301,10 @@ class _Parser:
     def pitch_of(self, text: str) -> Pitch:
         """Return the pitch that a note would have if it came next."""
         step, raised = parse_note(text)
-        return Pitch(step, self._raised(step % 7) if raised is None else raised)
-
-    def _raised(self, letter: int) -> int:
-        """Return how far a note without an accidental is raised."""
-        of_key = self._fields.key.raises(letter) if self._fields.key is not None else 0
-        return self._bar.raised.get(letter, of_key)
+        if raised is None:
+            of_key = self._fields.key.raises(step % 7) if self._fields.key is not None else 0
+            raised = self._bar.raised.get(step % 7, of_key)
+        return Pitch(step, raised)
 
     def _fault(self, kind: FaultKind, what: str) -> None:
         if len(self._faults) < _MOST_FAULTS:

@@ -13,7 +13,6 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from itertools import islice
 from typing import Literal, NamedTuple, get_args
 
@@ -94,15 +93,13 @@ def music(text: str) -> Iterator[Token]:
         yield Token(found.lastgroup, found[0])  # pyright: ignore[reportArgumentType]
 
 
-@lru_cache(maxsize=4096)
-def _written(kind: Kind, text: str) -> tuple[str, ...]:
-    return tuple(text) if kind in _IN_WORDS else (text,)
-
-
 def line_tokens(line: str) -> Iterator[str]:
     """Yield the tokens of a line as a model learns them: words character by character."""
     for kind, text in lexed(line):
-        yield from tuple(text) if len(text) > _LONGEST_TOKEN else _written(kind, text)
+        if kind in _IN_WORDS or len(text) > _LONGEST_TOKEN:
+            yield from text
+        else:
+            yield text
 
 
 def looks_like_abc(text: str) -> bool:
@@ -160,18 +157,14 @@ class LeftOut:
     def in_words(self) -> tuple[str, ...]:
         notes: list[str] = []
         if self.lines:
-            parts = (f"{count:,} {kind if count == 1 else _several(kind)}" for kind, count in self.lines.most_common())
+            kinds = ((count, *kind.partition(" ")) for kind, count in self.lines.most_common())
+            parts = (f"{count:,} {head}{'' if count == 1 else 's'}{space}{rest}" for count, head, space, rest in kinds)
             notes.append(f"left out of the tunes: {', '.join(parts)}")
         if self.tunes_without_key:
             notes.append(f"left out {_tunes(self.tunes_without_key)} without a key (K:), or without notes")
         if self.long_tunes:
             notes.append(f"left out {_tunes(self.long_tunes)} of more than {LONGEST_TUNE:,} characters")
         return tuple(notes)
-
-
-def _several(kind: str) -> str:
-    head, space, rest = kind.partition(" ")
-    return f"{head}s{space}{rest}"
 
 
 def _tunes(count: int) -> str:
@@ -214,7 +207,7 @@ def _blocks(lines: Iterable[NumberedLine], left_out: LeftOut) -> Iterator[list[N
             block, size, only_fields = [], 0, True
         if line:
             size += len(line)
-            only_fields = only_fields and (_is_field(line) or line.startswith("%"))
+            only_fields = only_fields and bool(FIELD.match(line) or line.startswith("%"))
             if size <= LONGEST_TUNE:
                 block.append((number, line))
     yield from _short_block(block, size, left_out)
@@ -227,17 +220,15 @@ def _short_block(block: list[NumberedLine], size: int, left_out: LeftOut) -> Ite
         yield block
 
 
-def _is_field(line: str) -> bool:
-    return FIELD.match(line) is not None
-
-
 def _is_tune(lines: Sequence[NumberedLine]) -> bool:
     """Return whether there is a key, and a note after it."""
     in_music = False
     for _, line in lines:
         if line.startswith("K:"):
             in_music = True
-        elif in_music and not _is_field(line) and any(token.kind == "note" for token in music(_without_comment(line))):
+        elif (
+            in_music and not FIELD.match(line) and any(token.kind == "note" for token in music(_without_comment(line)))
+        ):
             return True
     return False
 
@@ -246,23 +237,20 @@ def _without_the_rest(tune: Sequence[NumberedLine], left_out: LeftOut) -> list[N
     """Return the lines of a tune that a model learns, and count the others."""
     kept: list[NumberedLine] = []
     for number, line in tune:
-        kind = _kind_left_out(line)
-        if kind is not None:
-            left_out.lines[kind] += 1
+        found = FIELD.match(line)
+        if line.startswith("%"):
+            left_out.lines["comment"] += 1
+            continue
+        if found is not None and line[0] not in _KEPT:
+            left_out.lines[_MEANINGS.get(line[0], "field that ABC does not know")] += 1
             continue
         plain = _without_comment(line)
         if plain != line:
             left_out.lines["comment"] += 1
-        kept.append((number, _field_in_one_form(plain)))
+        if found is not None:
+            plain = found[0] + plain[found.end() :].strip()  # `M: 6/8` becomes `M:6/8`
+        kept.append((number, plain))
     return kept
-
-
-def _kind_left_out(line: str) -> str | None:
-    if line.startswith("%"):
-        return "comment"
-    if not _is_field(line) or line[0] in _KEPT:
-        return None
-    return _MEANINGS.get(line[0], "field that ABC does not know")
 
 
 _COMMENT = re.compile(r"(?<!\\)%.*")
@@ -270,12 +258,6 @@ _COMMENT = re.compile(r"(?<!\\)%.*")
 
 def _without_comment(line: str) -> str:
     return _COMMENT.sub("", line).rstrip()
-
-
-def _field_in_one_form(line: str) -> str:
-    """Return `M: 6/8` as `M:6/8`."""
-    found = FIELD.match(line)
-    return line if found is None else found[0] + line[found.end() :].strip()
 
 
 def numbered(tunes: Iterable[str]) -> str:
@@ -309,7 +291,7 @@ def transposed(text: str, key: Key) -> str | None:
 def to_common_key(text: str) -> str | None:
     """Return a tune in the key of its mode without sharps and flats; None if that is not possible."""
     own = key_of(text)
-    return None if own is None else moved(text, own.to(own.with_sharps(0)))
+    return None if own is None else transposed(text, own.with_sharps(0))
 
 
 def copy_of(text: str, number: int) -> str | None:
@@ -372,12 +354,9 @@ class _Moving:
             elif kind == "inline" and text.startswith("[K:"):
                 yield f"[K:{self._key(text[3:-1])}]"
             elif kind == "field" and text.startswith("K:"):
-                yield f"K:{self._key(text[2:])}" if text != "K:" else self._refuse()
+                yield f"K:{self._key(text[2:])}"
             else:
                 yield text
-
-    def _refuse(self) -> str:
-        raise _NotInThatKeyError
 
     def _key(self, value: str) -> str:
         key, place = parse_key(value), tonic_written(value)

@@ -76,7 +76,7 @@ class Symbol:
 
 def _staves(notes: Sequence[Note]) -> list[list[Note]]:
     """Return the notes of one staff, or of an upper and a lower staff if there are low notes."""
-    if min((note.pitch for note in notes), default=_MIDDLE_C) >= _LOWEST_OF_ONE_STAFF:
+    if all(note.pitch >= _LOWEST_OF_ONE_STAFF for note in notes):
         return [list(notes)]
     upper = [note for note in notes if note.pitch >= _MIDDLE_C]
     return [upper, [note for note in notes if note.pitch < _MIDDLE_C]]
@@ -331,8 +331,8 @@ def spelled(pitch: int, key: Key) -> Pitch:
 def _accidentals(chords: Iterable[Chord], key: Key) -> Accidentals:
     """Return the accidentals that are printed in a bar of a staff: 1 is a sharp, 0 a natural.
 
-    An accidental is printed if it differs from the last one on its line, or of its letter in any octave, or from the
-    key: some readers let an accidental hold on its line only, others in all octaves.
+    It is printed if it differs from the last one on its line, or of its letter in any octave, or from the key: some
+    readers let an accidental hold on its line only, others in all octaves.
     """
     of_lines: dict[int, int] = {}
     of_letters: dict[int, int] = {}

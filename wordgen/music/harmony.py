@@ -19,7 +19,8 @@ _NAMED = {
     _MAJOR: "major", -1: "mixolydian", -2: "dorian", _MINOR: "minor", -4: "phrygian", -5: "locrian", 1: "lydian",
 }  # fmt: skip
 _KEY = re.compile(r"[ \t]*(?P<letter>[A-G])(?P<sign>[#b]?)[ \t]*(?P<mode>[A-Za-z]*)")
-_MOST_SHARPS = 7
+_AFTER_A_KEY = frozenset(("clef", "treble", "bass", "alto", "tenor", "octave", "transpose", "middle", "stafflines"))
+"""Words that may follow a key without a mode."""
 ACCIDENTALS = {"": 0, "#": 1, "b": -1}
 SIGNS = {0: "", 1: "#", -1: "b"}
 _SIGNS_IN_WORDS = {0: "", 1: " sharp", -1: " flat"}
@@ -122,7 +123,7 @@ def _key(letter: int, sign: int, mode: int) -> Key | None:
     if sign not in SIGNS:
         return None
     key = Key(letter, sign, mode)
-    return key if abs(key.sharps) <= _MOST_SHARPS else None
+    return key if abs(key.sharps) <= 7 else None
 
 
 def parse_key(value: str) -> Key | None:
@@ -130,17 +131,9 @@ def parse_key(value: str) -> Key | None:
     found = _KEY.match(value)
     if found is None:
         return None
-    word = found["mode"].lower()
-    if found["mode"] == "M":
-        word = "maj"
-    mode = _MODES.get(word if word in ("", "m") else word[:3])
-    if mode is None or (word not in ("", "m") and len(word) < 3):
-        mode = _MAJOR if word in _AFTER_A_KEY else None
+    word = "maj" if found["mode"] == "M" else found["mode"].lower()
+    mode = _MAJOR if word in _AFTER_A_KEY else _MODES.get(word[:3])
     return None if mode is None else _key(LETTERS.index(found["letter"]), ACCIDENTALS[found["sign"]], mode)
-
-
-_AFTER_A_KEY = frozenset(("clef", "treble", "bass", "alto", "tenor", "octave", "transpose", "middle", "stafflines"))
-"""Words that may follow a key without a mode."""
 
 
 def tonic_written(value: str) -> tuple[int, int] | None:
@@ -248,13 +241,6 @@ class ChordName(NamedTuple):
         return f"{self.root}{self.kind}/{self.bass}" if self.bass else self.root + self.kind
 
     @property
-    def _known_kind(self) -> str:
-        """The kind itself, or the longest beginning of it that is known: `7` for `7b9`."""
-        beginnings = (self.kind[:length] for length in range(len(self.kind), -1, -1))
-        spelled = (_SPELLINGS.get(kind, kind) for kind in beginnings)
-        return next(kind for kind in spelled if kind in _KINDS)
-
-    @property
     def bass_pitch(self) -> int:
         """The pitch that an accompaniment plays as the bass."""
         return _BASS + _half_steps(self.bass or self.root)
@@ -265,7 +251,10 @@ class ChordName(NamedTuple):
 
         If the bass is a note of the chord, the notes that come before it are an octave higher.
         """
-        root, notes = _half_steps(self.root), _KINDS[self._known_kind][1]
+        beginnings = (self.kind[:length] for length in range(len(self.kind), -1, -1))
+        spelled = (_SPELLINGS.get(kind, kind) for kind in beginnings)
+        known = next(kind for kind in spelled if kind in _KINDS)  # `7` for `7b9`
+        root, notes = _half_steps(self.root), _KINDS[known][1]
         in_chord = [(root + note - _half_steps(self.bass or self.root)) % 12 for note in notes]
         lowest = in_chord.index(0) if 0 in in_chord else 0
         return tuple(_CHORD + root + note + 12 * (place < lowest) for place, note in enumerate(notes))

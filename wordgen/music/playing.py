@@ -31,7 +31,6 @@ _FINEST = 10_080
 _USUAL = 480
 """Parts of a quarter note, to which times are rounded that would need more than the finest parts."""
 _MOST_NOTES = 100_000
-_SEVERAL_VOICES = "It has several voices (V:), which are read one after another."
 
 
 def tune_of_abc(text: str) -> CheckedPiece:
@@ -47,7 +46,7 @@ def tune_of_lines(lines: list[NumberedLine]) -> CheckedPiece:
     tune = parse_lines(lines)
     complaints = [fault.sentence for fault in faults_of(tune)]
     if tune.several_voices:
-        complaints.append(_SEVERAL_VOICES)
+        complaints.append("It has several voices (V:), which are read one after another.")
     text = "\n".join(line for _, line in lines if not line.startswith("X:"))
     order = tuple(bar.number - 1 for bar in tune.played)
     return CheckedPiece(played(tune), tuple(complaints), printed(tune), text, order)
@@ -71,7 +70,7 @@ def printed(tune: Tune) -> Piece:
 
 @dataclass(slots=True)
 class _Sound:
-    """A note. Times are in whole notes."""
+    """A note that sounds. Times are in whole notes."""
 
     begin: Fraction
     end: Fraction

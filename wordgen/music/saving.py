@@ -8,6 +8,7 @@ from pathlib import Path
 from wordgen.errors import CorpusError, SettingError, StorageError, in_a_sentence, reason_of
 from wordgen.files import read_regular, whole_file
 from wordgen.music.abc_text import LeftOut, NumberedLine, numbered, whole_tunes_of
+from wordgen.music.engraving import writable
 from wordgen.music.midi import MIDI_ENDINGS, midi_bytes, read_midi
 from wordgen.music.piece import (
     STEPS,
@@ -22,7 +23,8 @@ from wordgen.music.piece import (
     piece_of_notes,
     unread_words,
 )
-from wordgen.music.playing import tune_of_abc, tune_of_lines
+from wordgen.music.playing import tune_of_abc, tune_of_lines, write_wav
+from wordgen.music.scores import check_installed, musicxml, svg
 
 FROM_TEXT: Mapping[str, Callable[[str], CheckedPiece]] = {
     "abc": tune_of_abc,
@@ -160,8 +162,6 @@ def check_place(path: Path, *, abc: bool = True, text: bool = False) -> None:
     if not path.absolute().parent.is_dir():
         raise StorageError(f"There is no folder {path.parent} for {path.name}: create it first.")
     if path.suffix.lower() == _SVG:
-        from wordgen.music.scores import check_installed
-
         check_installed()
 
 
@@ -184,24 +184,11 @@ def _save_abc(music: CheckedPiece, path: Path) -> None:
     path.write_text(numbered(re.split(r"\n\s*\n", music.abc.strip())), encoding="utf-8")
 
 
-def _save_wav(music: CheckedPiece, path: Path) -> None:
-    from wordgen.music.playing import write_wav
-
-    write_wav(music.piece, path)
-
-
 def _save_musicxml(music: CheckedPiece, path: Path) -> None:
-    from wordgen.music.engraving import writable
-    from wordgen.music.scores import musicxml_parts
-
-    with path.open("w", encoding="utf-8") as file:
-        file.writelines(musicxml_parts(writable(music.printed)))
+    path.write_text(musicxml(writable(music.printed)), encoding="utf-8")
 
 
 def _save_svg(music: CheckedPiece, path: Path) -> None:
-    from wordgen.music.engraving import writable
-    from wordgen.music.scores import musicxml, svg
-
     path.write_text(svg(musicxml(writable(music.printed))), encoding="utf-8")
 
 
@@ -212,7 +199,7 @@ def _save_text(music: CheckedPiece, path: Path) -> None:
 _WRITERS: Mapping[str, Callable[[CheckedPiece, Path], None]] = {
     _ABC: _save_abc,
     **dict.fromkeys(MIDI_ENDINGS, lambda music, path: path.write_bytes(midi_bytes(music.piece))),
-    ".wav": _save_wav,
+    ".wav": lambda music, path: write_wav(music.piece, path),
     ".musicxml": _save_musicxml,
     _SVG: _save_svg,
     _TEXT: _save_text,

@@ -1,6 +1,8 @@
 """Write a score as MusicXML, the format that score editors read, as a picture, and as ABC for a web page.
 
-The voices of every bar add up. verovio draws the picture in another process, which bad input may crash.
+The voices of every bar add up. verovio draws the picture in another process, which bad input may crash. The only words
+in the ABC are names of chords that the grammar knows. So nothing that a model or a file says can become a field, a
+directive or markup.
 """
 
 import json
@@ -37,11 +39,10 @@ _ACCIDENTALS: Mapping[int | None, str] = {-2: "flat-flat", -1: "flat", 0: "natur
 
 def musicxml(piece: Piece) -> str:
     """Return the score of a piece. Raise SettingError if it has too many bars for a score."""
-    return "".join(musicxml_parts(piece))
+    return "".join(_parts(piece))
 
 
-def musicxml_parts(piece: Piece) -> Iterator[str]:
-    """Yield the score in parts, so that not all of it is in memory. Raise SettingError if it has too many bars."""
+def _parts(piece: Piece) -> Iterator[str]:
     score = Score(piece)
     yield _HEADER
     if piece.title:
@@ -284,17 +285,11 @@ class Place(NamedTuple):
     """The index of its first character in the text."""
 
 
-class ScoreInAbc(NamedTuple):
-    abc: str
-    places: tuple[Place, ...]
-    """In the order of their times."""
-
-
-def score_in_abc(score: Score) -> ScoreInAbc:
-    """Return a score as a tune in ABC."""
+def score_in_abc(score: Score) -> tuple[str, list[Place]]:
+    """Return a score as a tune in ABC, and where its notes are in the text, in the order of their times."""
     writer = _Writer(score)
     writer.write()
-    return ScoreInAbc("".join(writer.parts), tuple(sorted(writer.places)))
+    return "".join(writer.parts), sorted(writer.places)
 
 
 class _Voice(NamedTuple):

@@ -213,7 +213,9 @@ def _played(bars: Sequence[Bar]) -> Iterator[Bar]:
         else:
             yield bar
             in_ending = in_ending or bool(bar.ending)
-            if _goes_back(bar, opened=opened, turn=turn) and turn < _turns(bars, start, at):
+            line = bar.line_after
+            repeat_ends = line.ends_repeat or (line.begins_repeat and opened and turn == 1)
+            if repeat_ends and turn < _turns(bars, start, at):
                 at, turn, in_ending = start, turn + 1, False
                 continue
             at += 1
@@ -230,12 +232,6 @@ def _begins_repeated(bars: Sequence[Bar]) -> bool:
     lines = (bar.line_after for bar in bars)
     first = next((line for line in lines if line.begins_repeat or line.ends_repeat), BarLine())
     return first.ends_repeat
-
-
-def _goes_back(bar: Bar, *, opened: bool, turn: int) -> bool:
-    """Return whether a repeat ends after a bar."""
-    line = bar.line_after
-    return line.ends_repeat or (line.begins_repeat and opened and turn == 1)
 
 
 def _after_ending(bars: Sequence[Bar], at: int) -> int:
@@ -259,12 +255,6 @@ def _turns(bars: Sequence[Bar], start: int, end: int) -> int:
     return max(2, *endings) if endings else 2
 
 
-_EIGHT = 8
-_HALF = 4
-_FEWEST_NOTES = 2
-"""A bar with fewer notes, such as a long last note, is not compared."""
-
-
 @dataclass
 class _Part:
     """A part of a tune as it is written."""
@@ -277,7 +267,7 @@ class _Part:
     @property
     def by_eight(self) -> bool:
         bars = round(self.bars)
-        return bars > 0 and (bars % _EIGHT == 0 or (bars == _HALF and self.repeated))
+        return bars > 0 and (bars % 8 == 0 or (bars == 4 and self.repeated))
 
 
 def has_eight_bar_form(tune: Tune) -> bool:
@@ -314,16 +304,11 @@ def _begins_a_part(before: Bar, bar: Bar) -> bool:
 def bars_heard_before(tune: Tune) -> tuple[int, int]:
     """Return how many bars of a tune are the same as an earlier one, and how many there are with two notes or more.
 
-    Each bar counts once, as it is written.
+    Each bar counts once, as it is written. A bar with one note, such as a long last note, does not count.
     """
-    heard, again, bars = set[object](), 0, 0
-    for bar in tune.bars:
-        content = tuple((note.pitches, note.length) for note in bar.notes)
-        if sum(bool(pitches) for pitches, _ in content) >= _FEWEST_NOTES:
-            bars += 1
-            again += content in heard
-            heard.add(content)
-    return again, bars
+    contents = (tuple((note.pitches, note.length) for note in bar.notes) for bar in tune.bars)
+    bars = [content for content in contents if sum(bool(pitches) for pitches, _ in content) >= 2]
+    return len(bars) - len(set(bars)), len(bars)
 
 
 def faults_of(tune: Tune) -> tuple[Fault, ...]:

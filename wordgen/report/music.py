@@ -1,4 +1,4 @@
-"""What report.html has for a run of music: its samples as music, and scripts that draw and play them."""
+"""Music on a web page: its score, the notes that sound, and the scripts that draw and play them."""
 
 import base64
 import hashlib
@@ -111,11 +111,11 @@ def _sounding(piece: Piece, note: Note) -> tuple[int, int, int, int]:
 
 def _score(music: CheckedPiece) -> tuple[str, tuple[tuple[int, int, int], ...]]:
     score = Score(writable(music.printed))
-    written = score_in_abc(score)
-    if len(written.places) > _MOST_WRITTEN:
+    abc, places = score_in_abc(score)
+    if len(places) > _MOST_WRITTEN:
         raise SettingError(f"The score has more than {_MOST_WRITTEN:,} notes, which is too much for a page.")
-    marks = _marks(music, written.places, score.piece.bar_lines)
-    return written.abc, tuple(sorted(islice(marks, _MOST_SOUNDING)))
+    marks = _marks(music, places, score.piece.bar_lines)
+    return abc, tuple(sorted(islice(marks, _MOST_SOUNDING)))
 
 
 def _marks(music: CheckedPiece, places: Sequence[Place], lines: Sequence[int]) -> Iterator[tuple[int, int, int]]:

@@ -136,10 +136,7 @@ def parse_tune(text: str) -> Tune:
 
 def parse_lines(lines: Iterable[tuple[int, str]]) -> Tune:
     """Parse a tune from its lines, each with its number in a file. The sentences about faults name these numbers."""
-    parser = _Parser()
-    for number, line in lines:
-        parser.read(number, line)
-    return parser.tune()
+    return _parser_after_lines(lines).tune()
 
 
 def check(text: str) -> tuple[Fault, ...]:
@@ -161,13 +158,16 @@ def parse_open(text: str, notes: int) -> OpenTune:
 
     Parsed lines are kept, because the same tune is parsed again and again while it grows.
     """
-    if text.count("\n") < _MOST_KEPT_LINES:
-        parser = _parser_after(text)
-    else:
-        parser = _Parser()
-        for number, line in enumerate(text.split("\n"), 1):
-            parser.read(number, line)
+    is_short = text.count("\n") < _MOST_KEPT_LINES
+    parser = _parser_after(text) if is_short else _parser_after_lines(enumerate(text.split("\n"), 1))
     return OpenTune(parser.last_notes(notes), parser.pitch_of)
+
+
+def _parser_after_lines(lines: Iterable[tuple[int, str]]) -> "_Parser":
+    parser = _Parser()
+    for number, line in lines:
+        parser.read(number, line)
+    return parser
 
 
 def _parser_after(text: str) -> "_Parser":
@@ -366,7 +366,7 @@ class _Parser:
         return pitch
 
     def _rest(self, text: str) -> None:
-        if text == "y":
+        if text == "y":  # only space
             self._last = None
             return
         event = self._add(())

@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-from wordgen.music.abc_files import numbered
 from wordgen.music.abc_parsing import parse_tune
+from wordgen.music.abc_text import numbered, written_note
 from wordgen.music.copied_notes import Parts, are_near, parts_of
-from wordgen.music.keys import LETTERS, SIGNS, Key, Pitch, parse_key
-from wordgen.music.transposing import written_note
+from wordgen.music.harmony import LETTERS, SIGNS, Key, Pitch, parse_key
 
 TUNES = 132
 _RANDOM_SEED = 1917

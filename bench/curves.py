@@ -22,7 +22,7 @@ from bench.turns import ROOT, Way, can_continue
 from wordgen.corpus.catalogue import user_data
 from wordgen.corpus.finding import open_corpus
 from wordgen.dataset.encoding import prepare
-from wordgen.evaluation.measures import streams_for
+from wordgen.evaluation.measurement import streams_for
 from wordgen.files import make_folder
 from wordgen.run.defaults import settings_of
 from wordgen.text.settings import TextSettings

@@ -18,8 +18,8 @@ import resource, sys, time
 from wordgen.corpus.catalogue import user_data
 from wordgen.corpus.finding import open_corpus
 from wordgen.dataset.encoding import prepare
-from wordgen.evaluation.mixture import ngram_loss
-from wordgen.generation.ngrams import NgramModel
+from wordgen.evaluation.text_loss import ngram_loss
+from wordgen.generation.prediction import NgramModel
 from wordgen.text.settings import TextSettings
 dataset = prepare(open_corpus(sys.argv[1]), TextSettings(), user_data() / "encoded")
 def peak():
@@ -41,8 +41,8 @@ dice = np.random.default_rng(1)
 weights = {name: dice.normal(0, 0.05, shape).astype(np.float32) for name, shape in architecture.weight_shapes().items()}
 ids = dice.integers(2, vocabulary, tokens).astype(np.uint32)
 if sys.argv[1] == "NumPy":
-    from wordgen.evaluation.stream import network_loss
-    from wordgen.generation.numpy_network import NumpyNetwork
+    from wordgen.evaluation.text_loss import network_loss
+    from wordgen.generation.prediction import NumpyNetwork
     print(network_loss(NumpyNetwork(architecture, weights), ids).perplexity)
 else:
     import wordgen.network

@@ -112,7 +112,7 @@ def train(settings: dict[str, Any]) -> None:
 def _cut_short() -> None:
     """Cut the epochs and the validation with TensorFlow, for all workers alike: they wait for each other's batches."""
     from wordgen.dataset import batches
-    from wordgen.evaluation import stream  # noqa: F401 - what it measures with NumPy at the end stays whole
+    from wordgen.evaluation import text_loss  # noqa: F401 - what it measures with NumPy at the end stays whole
 
     assert "wordgen.evaluation.perplexity" not in sys.modules  # it takes the function when it is imported
     batches.Batches.steps_per_epoch = property(lambda self: STEPS)  # pyright: ignore[reportAttributeAccessIssue]

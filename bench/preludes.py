@@ -15,9 +15,9 @@ from itertools import accumulate
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from wordgen.music.keys import Key
+from wordgen.music.harmony import Key, Metre
 from wordgen.music.midi import midi_bytes
-from wordgen.music.piece import Metre, Note, Piece
+from wordgen.music.piece import Note, Piece
 
 Choice = TypeVar("Choice")
 FOLDER = Path(__file__).parents[1] / "data" / "preludes"

@@ -18,8 +18,8 @@ from tests.helpers.commands import ROOT
 from wordgen.cli.main import main
 from wordgen.corpus.finding import open_corpus
 from wordgen.dataset.encoding import prepare
-from wordgen.evaluation.stream import network_loss
-from wordgen.generation.numpy_network import NumpyNetwork
+from wordgen.evaluation.text_loss import network_loss
+from wordgen.generation.prediction import NumpyNetwork
 from wordgen.model.base import Base
 from wordgen.model.bundle import Bundle, load_bundle, save_bundle
 from wordgen.run.folder import find_base

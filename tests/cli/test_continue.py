@@ -9,9 +9,9 @@ from tests.helpers.music import music_bundle, scale, write_midi
 from tests.helpers.tunes import TUNE
 from wordgen.cli.main import main
 from wordgen.model.bundle import save_bundle
-from wordgen.music.checking import check
+from wordgen.music.abc_parsing import check
 from wordgen.music.midi import read_midi
-from wordgen.music.notes import chord_words, notes_text, piece_of_notes
+from wordgen.music.piece import chord_words, notes_text, piece_of_notes
 
 WORDS = ["E4", "G4", "C5", "=6", "=12", "+6", "+12", "v5", "v2"]
 SIGNS = ["C", "E", "c'", "2", "|", '"G"', "K:C", "M:6/8", "L:1/8"]

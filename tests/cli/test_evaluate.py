@@ -19,8 +19,7 @@ from wordgen.cli.evaluate import command_to_try
 from wordgen.cli.flags import settings_from
 from wordgen.cli.main import main
 from wordgen.cli.train import train_parser
-from wordgen.evaluation.measures import Loss
-from wordgen.evaluation.novelty import Match
+from wordgen.evaluation.measurement import Loss, Match
 from wordgen.evaluation.verdict import Finding
 from wordgen.run.evaluate import Evaluation
 from wordgen.run.settings import TrainSettings

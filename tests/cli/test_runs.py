@@ -16,7 +16,7 @@ from wordgen.cli.flags import given_settings
 from wordgen.cli.main import main
 from wordgen.cli.runs import shown_age, sparkline
 from wordgen.cli.train import train_parser
-from wordgen.evaluation.measures import Loss
+from wordgen.evaluation.measurement import Loss
 from wordgen.model.bundle import CONFIG
 from wordgen.run.folder import at_work_on_sweep, in_training
 from wordgen.run.listing import Order, Status

@@ -10,10 +10,10 @@ from tests.helpers.texts import passage_texts
 from wordgen.corpus.catalogue import bundled_catalogue, bundled_data, catalogue
 from wordgen.corpus.finding import open_corpus
 from wordgen.corpus.settings import ReadingSettings
-from wordgen.music.abc_files import numbered
 from wordgen.music.abc_parsing import parse_tune
-from wordgen.music.checking import faults_of
+from wordgen.music.abc_text import numbered
 from wordgen.music.copied_notes import Families
+from wordgen.music.tune import faults_of
 from wordgen.text.settings import TextSettings
 
 LEAST_BYTES = {"lotr": 60_000, "fables": 40_000, "spells": 30_000, "lyrics": 30_000, "airs": 30_000}

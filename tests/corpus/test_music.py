@@ -13,8 +13,7 @@ from wordgen.corpus.finding import known_texts, open_corpus, read_through
 from wordgen.dataset.encoding import tokenizer_name
 from wordgen.errors import CorpusError
 from wordgen.music.midi import read_midi
-from wordgen.music.notes import notes_text
-from wordgen.music.piece import Note, Piece
+from wordgen.music.piece import Note, Piece, notes_text
 from wordgen.text.settings import TextSettings
 
 PRELUDES = [bundled_data() / file for file in bundled_catalogue()["preludes"].files]

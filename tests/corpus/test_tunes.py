@@ -14,7 +14,7 @@ from wordgen.corpus.passages import tunes_in, visible_width
 from wordgen.corpus.settings import ReadingSettings, Transpose
 from wordgen.dataset.encoding import tokenizer_name
 from wordgen.errors import CorpusError
-from wordgen.music.abc_files import LONGEST_TUNE, numbered
+from wordgen.music.abc_text import LONGEST_TUNE, numbered
 from wordgen.text.settings import TokenizerSettings
 
 FILE = """\

@@ -16,9 +16,8 @@ from wordgen.corpus.settings import ReadingSettings
 from wordgen.dataset.encoding import prepare
 from wordgen.dataset.splits import FEWEST_PASSAGES, NO_SPLIT, Shares, Splitting, splits_of
 from wordgen.errors import CorpusError, SettingError
-from wordgen.music.abc_files import numbered
-from wordgen.music.keys import Key
-from wordgen.music.transposing import transposed
+from wordgen.music.abc_text import numbered, transposed
+from wordgen.music.harmony import Key
 from wordgen.text.settings import TextSettings
 
 USUAL: Shares = (0.05, 0.05)

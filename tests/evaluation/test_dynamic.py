@@ -5,7 +5,7 @@ import pytest
 
 from tests.helpers.networks import networks, text_of
 from wordgen.evaluation.perplexity import _PIECE, DynamicEvaluator
-from wordgen.evaluation.stream import network_loss
+from wordgen.evaluation.text_loss import network_loss
 from wordgen.model.architecture import Architecture, NetworkSettings
 from wordgen.network.network import Network
 from wordgen.text.vocabulary import START

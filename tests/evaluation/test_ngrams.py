@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wordgen.evaluation.measures import unigram_loss
-from wordgen.evaluation.mixture import ngram_loss
-from wordgen.generation.ngrams import NgramModel, memory_of_ngrams, order_for
+from wordgen.evaluation.measurement import unigram_loss
+from wordgen.evaluation.text_loss import ngram_loss
+from wordgen.generation.prediction import NgramModel, memory_of_ngrams, order_for
 from wordgen.generation.sampling import NO_TOKEN
 from wordgen.text.vocabulary import END, START, UNKNOWN
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from wordgen.corpus.finding import open_corpus
 from wordgen.dataset.dataset import Dataset, TextConfig
 from wordgen.dataset.encoding import prepare
-from wordgen.evaluation.novelty import LENGTHS, Match, Novelty, novelty, pieces_like
-from wordgen.evaluation.samples import PASSAGE_END, Texts, distinct, self_bleu
+from wordgen.evaluation.measurement import LENGTHS, Match, Novelty
+from wordgen.evaluation.novelty import PASSAGE_END, Texts, distinct, novelty, pieces_like, self_bleu
 from wordgen.text.settings import TextSettings
 from wordgen.text.tokenizers import Codec, tokenizer_named
 from wordgen.text.vocabulary import END, RESERVED, START, UNKNOWN, Vocabulary

@@ -5,9 +5,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from wordgen.evaluation.measures import log_frequencies, perplexity_of, unigram_loss
+from wordgen.evaluation.measurement import log_frequencies, perplexity_of, unigram_loss
 from wordgen.evaluation.perplexity import Evaluator
-from wordgen.generation.numpy_network import NumpyNetwork
+from wordgen.generation.prediction import NumpyNetwork
 from wordgen.model.architecture import Architecture, NetworkSettings
 from wordgen.network.network import Network
 from wordgen.network.replicas import alone

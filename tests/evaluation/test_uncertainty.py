@@ -5,7 +5,7 @@ from math import log
 import numpy as np
 import pytest
 
-from wordgen.evaluation.measures import Loss
+from wordgen.evaluation.measurement import Loss
 from wordgen.text.vocabulary import END, START
 
 WORD = 5

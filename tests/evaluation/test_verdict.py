@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from wordgen.evaluation.figures import shown_perplexity
-from wordgen.evaluation.measures import Loss
+from wordgen.evaluation.measurement import Loss
 from wordgen.evaluation.verdict import Curves, Finding, clearly_better, finding, still_falling, verdict
 
 

@@ -14,11 +14,10 @@ from wordgen.generation.sampling import NO_TOKEN, Past
 from wordgen.generation.settings import GenerationSettings
 from wordgen.generation.trained import TrainedModel
 from wordgen.generation.tunes import MOST_DRAWS, NoteCopies
-from wordgen.music.abc_parsing import parse_open, parse_tune
-from wordgen.music.checking import check
+from wordgen.music.abc_parsing import check, parse_open, parse_tune
+from wordgen.music.abc_text import COPIES, copy_of, key_of, to_common_key
 from wordgen.music.copied_notes import KnownNotes, sequences
-from wordgen.music.keys import parse_key
-from wordgen.music.transposing import COPIES, copy_of, key_of, to_common_key
+from wordgen.music.harmony import parse_key
 from wordgen.text.vocabulary import END, Vocabulary
 
 SIGNS = ["C", "E", "^F", "c'", "2", "|", '"G"', "\n"]

@@ -3,9 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
+from wordgen.run.record import DIVERGED
 from wordgen.sweep.effects import OF_THE_TEXT
 from wordgen.sweep.planning import Network, PlannedRun, Sweep
-from wordgen.sweep.results import DIVERGED, NetworkResult, Row, RunFigures
+from wordgen.sweep.results import NetworkResult, Row, RunFigures
 
 _STEPS = 8400
 """An epoch, with a seq len of one."""

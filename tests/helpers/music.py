@@ -9,9 +9,9 @@ from wordgen.corpus.settings import Transpose
 from wordgen.dataset.dataset import TextConfig
 from wordgen.model.architecture import Architecture
 from wordgen.model.bundle import Bundle
-from wordgen.music.keys import Key
+from wordgen.music.harmony import Key, Metre
 from wordgen.music.midi import midi_bytes
-from wordgen.music.piece import Metre, Note, Piece
+from wordgen.music.piece import Note, Piece
 
 NOTES = st.builds(Note, st.integers(0, 4000), st.integers(0, 127), st.integers(1, 3000), st.integers(1, 127))
 FEW_PITCHES = st.builds(Note, st.integers(0, 200), st.integers(60, 62), st.integers(1, 300), st.integers(1, 127))

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from tests.helpers.browser import Page
 from tests.helpers.saved_runs import made_epoch, made_record
-from wordgen.music.abc_writing import Music
+from wordgen.report.music import Music
 from wordgen.run.record import RunRecord
 from wordgen.text.settings import TokenizerName
 from wordgen.training.reports import Sample

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from wordgen.generation.numpy_network import NumpyNetwork
+from wordgen.generation.prediction import NumpyNetwork
 from wordgen.model.architecture import Architecture, Cell, NetworkSettings
 from wordgen.network.network import Network
 

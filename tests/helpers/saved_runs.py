@@ -9,8 +9,7 @@ from typing import Any
 from tests.helpers.bundles import make_bundle
 from wordgen.corpus.catalogue import SPLITS
 from wordgen.dataset.dataset import SplitStatistics
-from wordgen.evaluation.measurement import Measurement
-from wordgen.evaluation.measures import Loss
+from wordgen.evaluation.measurement import Loss, Measurement
 from wordgen.model.bundle import save_bundle
 from wordgen.run.names import SAVED_MODELS
 from wordgen.run.record import RunRecord, Versions, keep_measurement, save_record

@@ -2,7 +2,7 @@
 
 from hypothesis import strategies as st
 
-from wordgen.music.abc_grammar import Token, lexed, music, parse_note, written_note
+from wordgen.music.abc_text import Token, lexed, music, parse_note, written_note
 
 TUNE = """\
 T:Test

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from wordgen.dataset.dataset import TextConfig
 from wordgen.exporting import Format, description, export
-from wordgen.generation.numpy_network import NumpyNetwork
+from wordgen.generation.prediction import NumpyNetwork
 from wordgen.model.architecture import Architecture, Cell
 from wordgen.model.bundle import Bundle
 from wordgen.text.vocabulary import Vocabulary

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import wordgen.network  # noqa: F401 - first, for it keeps TensorFlow's start-up notes off the screen
-from wordgen.generation.numpy_network import NumpyNetwork
+from wordgen.generation.prediction import NumpyNetwork
 from wordgen.model.architecture import Architecture, Cell
 from wordgen.network.network import Network
 

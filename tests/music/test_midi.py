@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from tests.helpers.commands import run_python
 from tests.helpers.music import midi, pieces, scale
 from wordgen.errors import CorpusError
-from wordgen.music.keys import Key
+from wordgen.music.harmony import Key, Metre
 from wordgen.music.midi import _read, midi_bytes, midi_text, read_midi
-from wordgen.music.piece import CheckedPiece, Metre, Note, Piece
+from wordgen.music.piece import CheckedPiece, Note, Piece
 
 NOTE = b"\x00\x90\x3c\x40\x83\x60\x80\x3c\x00"
 """C4 for a quarter of 480 ticks."""

@@ -16,13 +16,13 @@ from tests.helpers.tunes import ABC_TEXTS, TUNE
 from wordgen.corpus.finding import open_corpus
 from wordgen.corpus.settings import ReadingSettings
 from wordgen.errors import CorpusError
-from wordgen.music.abc_files import numbered
 from wordgen.music.abc_parsing import parse_tune
+from wordgen.music.abc_text import numbered
 from wordgen.music.harmony import chord_named
 from wordgen.music.midi import midi_bytes, read_midi
-from wordgen.music.musicxml import musicxml
 from wordgen.music.piece import Piece
 from wordgen.music.playing import tune_of_abc
+from wordgen.music.scores import musicxml
 
 HEAD = "M:4/4\nL:1/8\nK:C\n"
 

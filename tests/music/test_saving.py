@@ -12,11 +12,11 @@ from tests.helpers.music import pieces, scale, write_midi
 from tests.helpers.tunes import TUNE
 from wordgen.errors import MissingPartError, SettingError, StorageError
 from wordgen.music.engraving import GRID, spelled
-from wordgen.music.keys import LETTERS, Key
-from wordgen.music.musicxml import musicxml, svg
-from wordgen.music.piece import CheckedPiece, Metre, Note, Piece
+from wordgen.music.harmony import LETTERS, Key, Metre
+from wordgen.music.piece import CheckedPiece, Note, Piece
+from wordgen.music.playing import RATE, RING, Synthesiser
 from wordgen.music.saving import check_place, numbered_place, read_tunes, save
-from wordgen.music.wav import RATE, RING, Synthesiser
+from wordgen.music.scores import musicxml, svg
 
 QUICK = settings(max_examples=40)
 

@@ -21,9 +21,8 @@ from tests.helpers.music_page import (
     tones_of,
 )
 from tests.helpers.tunes import TUNE
-from wordgen.music.abc_writing import music_in
-from wordgen.music.notes import notes_text
-from wordgen.music.piece import as_title
+from wordgen.music.piece import as_title, notes_text
+from wordgen.report.music import music_in
 from wordgen.report.page import page_of
 from wordgen.run.record import RunRecord
 

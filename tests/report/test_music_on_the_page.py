@@ -12,7 +12,7 @@ import wordgen.report
 from tests.helpers.music_page import HEAD, HOSTILE_WORDS, run_of_music
 from tests.helpers.page_reader import read_page
 from tests.helpers.tunes import TUNE
-from wordgen.music.abc_writing import music_in
+from wordgen.report.music import music_in
 from wordgen.report.page import page_of
 
 STATIC = Path(wordgen.report.__file__).parent / "static"

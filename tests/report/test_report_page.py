@@ -17,6 +17,7 @@ from wordgen.cli.train import train_parser
 from wordgen.evaluation.measurement import (
     Cache,
     Figures,
+    Loss,
     Match,
     Measurement,
     Mixture,
@@ -24,8 +25,7 @@ from wordgen.evaluation.measurement import (
     WhileLearning,
     WithCache,
 )
-from wordgen.evaluation.measures import Loss
-from wordgen.evaluation.music_figures import Copied, Music, Overlap, PieceFigures
+from wordgen.evaluation.music import Copied, Music, Overlap, PieceFigures
 from wordgen.model.architecture import Architecture
 from wordgen.report.page import page_environment, page_of
 from wordgen.run.record import RunRecord

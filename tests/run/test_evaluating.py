@@ -13,12 +13,10 @@ from tests.helpers.texts import passages_of_split
 from wordgen.corpus.finding import open_corpus
 from wordgen.dataset.encoding import prepare
 from wordgen.errors import CorpusError, SettingError
-from wordgen.evaluation.mixture import Predicted, mixed_with, ngram_loss
 from wordgen.evaluation.novelty import novelty
 from wordgen.evaluation.settings import Watcher
-from wordgen.evaluation.stream import best_cache, cache_loss, network_nats
-from wordgen.generation.ngrams import NgramModel
-from wordgen.generation.numpy_network import NumpyNetwork
+from wordgen.evaluation.text_loss import Predicted, best_cache, cache_loss, mixed_with, network_nats, ngram_loss
+from wordgen.generation.prediction import NgramModel, NumpyNetwork
 from wordgen.generation.trained import TrainedModel
 from wordgen.model.bundle import load_bundle
 from wordgen.report.page import write_page

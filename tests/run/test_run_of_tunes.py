@@ -14,8 +14,7 @@ from tests.helpers.page_reader import read_page
 from tests.helpers.texts import write_text
 from tests.helpers.tunes import TUNE
 from wordgen.cli.main import main
-from wordgen.evaluation.music import notes_in
-from wordgen.evaluation.music_figures import PieceFigures, TuneFigures
+from wordgen.evaluation.music import PieceFigures, TuneFigures, notes_in
 from wordgen.model.bundle import save_bundle
 from wordgen.music.midi import midi_text
 from wordgen.run.record import load_record

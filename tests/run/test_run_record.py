@@ -16,14 +16,14 @@ from wordgen.errors import BundleError
 from wordgen.evaluation.measurement import (
     Cache,
     Figures,
+    Loss,
     Match,
     Mixture,
     Novelty,
     WhileLearning,
     WithCache,
 )
-from wordgen.evaluation.measures import Loss
-from wordgen.evaluation.music_figures import Copied, Music, Overlap, PieceFigures, TuneFigures
+from wordgen.evaluation.music import Copied, Music, Overlap, PieceFigures, TuneFigures
 from wordgen.model.bundle import HeadStart
 from wordgen.run.record import RecordWriter, RunRecord, keep_measurement, load_record, save_record
 from wordgen.run.settings import TrainSettings

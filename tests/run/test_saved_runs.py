@@ -11,7 +11,7 @@ import pytest
 
 from tests.helpers.saved_runs import made_dataset, made_measurement, made_record, make_run
 from wordgen.errors import BundleError
-from wordgen.evaluation.measures import Loss
+from wordgen.evaluation.measurement import Loss
 from wordgen.model.bundle import CONFIG, VOCABULARY, WEIGHTS
 from wordgen.run.folder import in_training
 from wordgen.run.listing import Comparison, Order, SavedRun, compare, find_saved, look_at, saved_runs

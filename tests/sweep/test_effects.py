@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.helpers.made_up_sweeps import Figures, result, sweep_with
-from wordgen.evaluation.measures import student_quantile, student_tail
+from wordgen.evaluation.measurement import student_quantile, student_tail
 from wordgen.sweep.effects import chance_of, effects_of, half_width, what_mattered
 from wordgen.sweep.planning import Network, Sweep
 

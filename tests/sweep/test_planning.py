@@ -161,9 +161,7 @@ def test_each_combination_is_checked_before_the_first_run(old: str, new: str, pa
 
 
 def test_a_name_that_is_none_is_refused_with_those_that_there_are():
-    with pytest.raises(
-        SettingError, match=r"There is no sweep 'cell'\. There are cells, chords, .*, tunes-notes\. Or"
-    ):
+    with pytest.raises(SettingError, match=r"There is no sweep 'cell'\. There are cells, chords, .*, tunes-notes\. Or"):
         find_sweep("cell")
     with pytest.raises(SettingError, match=r"The sweep gone\.toml cannot be read: No such file or directory\.$"):
         find_sweep("gone.toml")

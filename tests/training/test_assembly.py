@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from wordgen.corpus.finding import open_corpus
-from wordgen.evaluation.measures import log_frequencies
+from wordgen.evaluation.measurement import log_frequencies
 from wordgen.network.replicas import alone
 from wordgen.run.settings import TrainSettings
 from wordgen.run.train import prepare_run

@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 import tensorflow as tf
 
-from wordgen import Observer, TrainSettings
 from wordgen.errors import SettingError
 from wordgen.network.replicas import alone
+from wordgen.run.settings import TrainSettings
 from wordgen.run.train import dry_run
 from wordgen.training.devices import chosen_precision, cpu_features
 from wordgen.training.memory import gpu_is_here, gpu_memory
+from wordgen.training.reports import Observer
 from wordgen.training.settings import DeviceSettings
 from wordgen.training.workers import Place, place_of
 

@@ -17,7 +17,7 @@ from tests.helpers.saved_runs import made_loss, made_measurement
 from wordgen.corpus.finding import open_corpus
 from wordgen.dataset.dataset import Dataset
 from wordgen.dataset.encoding import prepare
-from wordgen.evaluation.measures import predicted_tokens
+from wordgen.evaluation.measurement import predicted_tokens
 from wordgen.text.settings import TextSettings
 from wordgen.training.event_file import EventFile
 from wordgen.training.reports import Begun, Ending, EpochReport, Sample, SampleReport, StepReport

@@ -15,7 +15,7 @@ from wordgen.corpus.finding import open_corpus
 from wordgen.dataset.dataset import UnknownWords
 from wordgen.errors import SettingError
 from wordgen.generation import text_generator
-from wordgen.generation.ngrams import NgramModel
+from wordgen.generation.prediction import NgramModel
 from wordgen.generation.settings import GenerationSettings
 from wordgen.generation.trained import TrainedModel
 from wordgen.model.bundle import save_bundle

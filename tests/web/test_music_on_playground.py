@@ -10,7 +10,7 @@ from tests.helpers.music_page import DRAWN, PLAYS, RESTS, heard, listen, state, 
 from tests.helpers.playground import Playground
 from tests.helpers.playground_page import choose_model, set_number, write
 from tests.helpers.tunes import TUNE
-from wordgen.music.abc_writing import music_in
+from wordgen.report.music import music_in
 
 pytestmark = [
     pytest.mark.browser,

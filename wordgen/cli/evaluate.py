@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from wordgen.evaluation.measurement import Match, Novelty
-    from wordgen.evaluation.music_figures import Music
-    from wordgen.generation.scoring import Score, ScoredSentence, ScoredToken
+    from wordgen.evaluation.music import Music
+    from wordgen.generation.decoding import Score, ScoredSentence, ScoredToken
     from wordgen.run.evaluate import Evaluation
 
 _LONGEST_SHOWN = 300

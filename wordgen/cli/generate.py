@@ -22,8 +22,13 @@ from wordgen.cli.flags import (
 from wordgen.cli.output import put, show, tell
 from wordgen.cli.start import limit_threads
 from wordgen.errors import CorpusError, SettingError, StorageError
-from wordgen.generation.settings import GenerationSettings, WritingSettings, with_random_seed, without_effect
-from wordgen.music.settings import PlayingSettings
+from wordgen.generation.settings import (
+    GenerationSettings,
+    PlayingSettings,
+    WritingSettings,
+    with_random_seed,
+    without_effect,
+)
 
 if TYPE_CHECKING:
     from wordgen.generation.copies import Copy

@@ -22,8 +22,7 @@ from wordgen.settings import flag_name
 if TYPE_CHECKING:
     from wordgen.generation.prompt import UnknownWord
     from wordgen.generation.texts import NextWord
-    from wordgen.generation.trained import TrainedModel
-    from wordgen.generation.writing_session import WritingSession
+    from wordgen.generation.trained import TrainedModel, WritingSession
 
 _HELP = """\
 Type the beginning of a text and press Enter. An empty line lets the model write the beginning, too.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from wordgen.cli.flags import Parser, add_flags, settings_from, verb_parser
 from wordgen.cli.output import show, tell
 from wordgen.errors import in_a_sentence
-from wordgen.music.settings import PlayingSettings
+from wordgen.generation.settings import PlayingSettings
 
 if TYPE_CHECKING:
     from wordgen.music.piece import CheckedPiece, Piece
@@ -72,7 +72,7 @@ def _described(tune: "CheckedPiece") -> Iterator[str]:
 
 
 def _contents(piece: "Piece", printed: "Piece") -> Iterator[str]:
-    from wordgen.music.notes import loudness_of, pitch_name
+    from wordgen.music.piece import loudness_of, pitch_name
 
     if not printed.notes:
         yield "no notes"

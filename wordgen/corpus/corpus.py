@@ -24,7 +24,7 @@ from wordgen.corpus.passages import (
 from wordgen.corpus.reading import LONGEST_PIECE, Cuts, Line, TextFile, lines_of
 from wordgen.corpus.settings import ReadingSettings, Transpose
 from wordgen.errors import CorpusError, in_a_sentence
-from wordgen.music.transposing import COPIES
+from wordgen.music.abc_text import COPIES
 
 FEWEST_DOCUMENTS = 20
 

@@ -18,7 +18,7 @@ from wordgen.corpus.documents import is_abc, is_midi
 from wordgen.corpus.reading import Cuts, TextFile, lines_of
 from wordgen.corpus.settings import ReadingSettings
 from wordgen.errors import CorpusError, in_a_sentence
-from wordgen.music.abc_grammar import looks_like_abc
+from wordgen.music.abc_text import looks_like_abc
 
 _LONG_LINE = 150  # columns
 _NEARLY_FULL = 0.75

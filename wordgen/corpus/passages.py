@@ -16,9 +16,8 @@ from wordgen.corpus.catalogue import LineBreaks, PassageKind
 from wordgen.corpus.layout import UNSPACED, Wrap, columns, continues, ends_paragraph, reach, wrapped_at
 from wordgen.corpus.reading import Line, composed
 from wordgen.corpus.settings import Transpose
-from wordgen.music.abc_files import LeftOut, tunes_of
-from wordgen.music.keys import Interval
-from wordgen.music.transposing import COPIES, copy_of, key_of, to_common_key
+from wordgen.music.abc_text import COPIES, LeftOut, copy_of, key_of, to_common_key, tunes_of
+from wordgen.music.harmony import Interval
 
 _HEAD = re.compile(r"(\w+)-$")
 _TAIL = re.compile(r"\w+")

@@ -1,4 +1,4 @@
-"""How new the texts of a model are: how much of them the training text has, compared with held-out text.
+"""How new and varied the texts of a model are: how much of them the training text has, compared with held-out text.
 
 Each figure is also computed for pieces of held-out text that are as long as the texts of the model. How much a new text
 shares with a corpus depends on the corpus: spells or laws repeat much word for word, novels little.
@@ -9,20 +9,213 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from wordgen.dataset.dataset import Dataset
 from wordgen.evaluation.measurement import LENGTHS, LONGEST, RECITES, Figures, Match, Novelty, Originality
-from wordgen.evaluation.samples import (
-    PASSAGE_END,
-    Ids,
-    Numbers,
-    Texts,
-    WholeWords,
-    Words,
-    distinct,
-    repetition,
-    self_bleu,
-)
+from wordgen.generation.decoding import Progress
+from wordgen.generation.sampling import SpellingIds
+from wordgen.generation.settings import GenerationSettings
+from wordgen.generation.texts import Text
+from wordgen.generation.trained import TrainedModel
+from wordgen.model.bundle import Bundle
+from wordgen.text.vocabulary import END, START, UNKNOWN, Vocabulary
+
+PASSAGE_END = -1
+"""Separates passages. No sequence of words crosses it."""
+_BYTES_A_TOKEN = 50  # at the peak, for a text with spelled words
+Ids = NDArray[np.integer]
+Numbers = NDArray[np.int64]
+
+
+def memory_of_words(tokens: int, vocabulary: Vocabulary) -> int:
+    """Return roughly how many bytes of memory it takes to find the words of a text of this many tokens.
+
+    The result is 0 if each token is a word.
+    """
+    return _BYTES_A_TOKEN * tokens if vocabulary.spells else 0
+
+
+@dataclass(frozen=True)
+class Words:
+    """A text as words."""
+
+    numbers: Ids
+    """The number of each word. The number is the id of the word. A word that is spelled out has a number greater than
+    all ids, the same for each of its occurrences."""
+    begins: Sequence[int] | Numbers
+    """The index of the first token of each word, then the index of the end of the last word."""
+
+
+class WholeWords:
+    """Gives numbers to words. Equal words have equal numbers in all texts.
+
+    If a text ends within a spelled word, the incomplete word is left out.
+    """
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self._letters = np.zeros(len(vocabulary), np.bool_)
+        self._spells = vocabulary.spells
+        if vocabulary.spells:
+            self._letters[list(SpellingIds(vocabulary).values)] = True
+        self._spelled: dict[bytes, int] = {}
+        self._next = len(vocabulary)
+
+    def of(self, ids: Ids) -> Words:
+        """Split a text into words. It must begin with a whole word."""
+        if not self._spells:
+            return Words(ids, range(len(ids) + 1))
+        ends = np.flatnonzero(~self._letters[ids]) + 1
+        begins = np.concatenate([np.zeros(1, np.int64), ends])
+        numbers = ids[begins[:-1]].astype(np.int64)
+        lengths = np.diff(begins)
+        for length in np.unique(lengths[lengths > 1]).tolist():
+            of_length = np.flatnonzero(lengths == length)
+            numbers[of_length] = self._numbered(ids[begins[of_length, None] + np.arange(length)])
+        return Words(numbers, begins)
+
+    def to_compare(self, ids: Ids) -> Numbers:
+        """Return the words of a text to compare, with PASSAGE_END between passages and without START.
+
+        Each UNKNOWN, also one that a model has replaced, becomes a word that occurs nowhere else: a sequence with it is
+        new, because the training text hardly ever has such a word. Without the unknown words, only the set phrases of a
+        held-out text would remain, and it would seem to be copied. If a small vocabulary leaves out words that are not
+        rare, a held-out text is a little less new than it seems.
+        """
+        words = self.of(ids[ids != START]).numbers.astype(np.int64)
+        words[words == END] = PASSAGE_END
+        unknown = words == UNKNOWN
+        words[unknown] = np.arange(self._next, self._next + unknown.sum())
+        self._next += int(unknown.sum())
+        return words
+
+    def _numbered(self, spelled: Ids) -> Numbers:
+        """Return the numbers of spelled words of equal length. `spelled` has the shape (words, length)."""
+        different, rows = np.unique(spelled.astype(np.uint32), axis=0, return_inverse=True)
+        return np.array([self._number(word.tobytes()) for word in different], np.int64)[rows.reshape(-1)]
+
+    def _number(self, spelled: bytes) -> int:
+        if spelled not in self._spelled:
+            self._spelled[spelled] = self._next
+            self._next += 1
+        return self._spelled[spelled]
+
+
+REPEATED = 4
+"""This many words in a row that occur again are a repetition. Three are often an idiom, as "in front of"."""
+
+
+class Texts:
+    """Several texts as one array of words. PASSAGE_END follows each text."""
+
+    def __init__(self, texts: Sequence[Numbers]) -> None:
+        self.count = len(texts)
+        lengths = [len(text) + 1 for text in texts]
+        self.words: Numbers = np.full(sum(lengths), PASSAGE_END, np.int64)
+        self._owners = np.repeat(np.arange(len(texts)), lengths)
+        for text, end in zip(texts, np.cumsum(lengths).tolist(), strict=True):
+            self.words[end - len(text) - 1 : end - 1] = text
+        ends = np.flatnonzero(self.words == PASSAGE_END)
+        places = np.arange(len(self.words))
+        self.rooms: Numbers = ends[np.searchsorted(ends, places)] - places
+        """For each position, the number of words to the end of its passage. No n-gram crosses that end."""
+
+    def in_each(self, places: NDArray[np.bool_]) -> Numbers:
+        """Return how many of the marked positions each text has. `places` is a mask over all positions."""
+        return np.bincount(self._owners[places], minlength=self.count)
+
+    def ngrams(self, n: int) -> tuple[Numbers, Numbers]:
+        """Return the number of each n-gram, and the index of the text that contains it.
+
+        Equal n-grams have equal numbers.
+        """
+        places = np.flatnonzero(self.rooms >= n)
+        if not len(places):
+            return places, places
+        _, numbers = np.unique(self.words[places[:, None] + np.arange(n)], axis=0, return_inverse=True)
+        return numbers.reshape(-1), self._owners[places]
+
+
+def distinct(texts: Texts, n: int) -> float | None:
+    """Return the number of different n-grams divided by the number of all n-grams; None if there are none."""
+    numbers, _ = texts.ngrams(n)
+    return len(np.unique(numbers)) / len(numbers) if len(numbers) else None
+
+
+def repetition(texts: Texts) -> float | None:
+    """Return the share of n-grams of REPEATED words that occurred earlier in the same text; None if there are none."""
+    numbers, owners = texts.ngrams(REPEATED)
+    return 1 - len(_pairs(numbers, owners)[0]) / len(numbers) if len(numbers) else None
+
+
+def self_bleu(texts: Texts) -> float | None:
+    """Return the BLEU of each text against all others, with the counts of all texts summed.
+
+    The result is 1 if each text occurs in the others, and None if there are fewer than two texts, or no words. It is
+    the geometric mean of the shares of n-grams, for n from 1 to 4, that another text has. If no n-gram of a length is
+    shared, half an n-gram counts as shared; for the next such length, a quarter. This is the usual smoothing of BLEU.
+    The texts have the same length, so short texts need no penalty.
+    """
+    if texts.count < 2:
+        return None
+    logarithms: list[float] = []
+    unshared = 1
+    for n in range(1, 5):
+        numbers, owners = texts.ngrams(n)
+        if not len(numbers):
+            break
+        shared: float = _shared(numbers, owners)
+        if not shared:
+            unshared *= 2
+            shared = 1 / unshared
+        logarithms.append(math.log(shared / len(numbers)))
+    return math.exp(sum(logarithms) / len(logarithms)) if logarithms else None
+
+
+def _shared(numbers: Numbers, owners: Numbers) -> int:
+    """Return how many n-grams another text has, too.
+
+    An n-gram counts at most as often as it occurs in the other text that has it most often.
+    """
+    kinds, counts = _pairs(numbers, owners)
+    order = np.lexsort((counts, kinds))
+    kinds, counts = kinds[order], counts[order]
+    last = np.append(kinds[1:] != kinds[:-1], True)  # for each n-gram, True at the text that has it most often
+    most = counts[last][np.cumsum(last) - last]
+    second = np.append(0, np.where(kinds[1:] == kinds[:-1], counts[:-1], 0))
+    return int(np.minimum(counts, np.where(last, second, most)).sum())
+
+
+def _pairs(numbers: Numbers, owners: Numbers) -> tuple[Numbers, Numbers]:
+    """Return each n-gram once per text that has it, and how often that text has it."""
+    pairs, counts = np.unique(np.stack([numbers, owners]), axis=1, return_counts=True)
+    return pairs[0], counts
+
+
+_RANDOM_SEED = 1
+
+
+def write_samples(
+    bundle: Bundle, count: int, progress: Progress = lambda done, tokens: None, *, length: int = 100
+) -> list[Ids]:
+    """Write `count` texts of `length` tokens, and return their ids.
+
+    Each text begins where a passage begins. Tokens are drawn at temperature 1, with a fixed random seed. `progress`
+    receives the number of tokens written so far, and the highest number possible.
+    """
+    settings = GenerationSettings(length=length, count=count, temperature=1.0, random_seed=_RANDOM_SEED)
+    id_of = bundle.vocabulary.id_of
+    texts = TrainedModel(bundle).write([""], settings, progress)
+    return [np.array([id_of(token) for token in text.tokens], np.int64) for text in texts]
+
+
+def write_passages(
+    bundle: Bundle, count: int, length: int, progress: Progress = lambda done, tokens: None
+) -> list[Text]:
+    """Write `count` passages as `write_samples` writes texts, but each to its end, or up to `length` tokens."""
+    settings = GenerationSettings(length=length, count=count, stop="end", temperature=1.0, random_seed=_RANDOM_SEED)
+    return list(TrainedModel(bundle).write([""], settings, progress))
+
 
 _AT_ONCE = 1 << 20
 
@@ -39,9 +232,8 @@ class Matches:
 def longest_matches(text: Ids, other: Ids) -> Matches:
     """Search another text for all sequences of a text. Negative numbers are breaks and never match.
 
-    Sequences of one word are searched for in the whole other text, sequences of two words only where the first word was
-    found, and so on. Few sequences remain soon. The other text is searched in parts, so that the memory needed does not
-    grow with its length.
+    Sequences of two words are only searched for where the first word was found, and so on, so few remain soon. The
+    other text is searched in parts, so that the memory needed does not grow with its length.
     """
     lengths = np.zeros(len(text), np.int64)
     places = np.zeros(len(text), np.int64)
@@ -53,9 +245,8 @@ def longest_matches(text: Ids, other: Ids) -> Matches:
 def _lengthen(lengths: Numbers, places: Numbers, text: Ids, other: Ids, there: Numbers) -> None:
     """Search for sequences that begin at the positions `there` of the other text.
 
-    `lengths` and `places` are updated where a match is longer than the longest known one. A sequence is represented by
-    the number of the sequence that is one word shorter, and by its last word. Equal sequences have the same number in
-    both texts.
+    `lengths` and `places` are updated where a match is longer than the longest known one. Equal sequences have the same
+    number in both texts.
     """
     words = 1 + int(text.max(initial=0))
     here = np.arange(len(text))
@@ -83,7 +274,7 @@ def _lengthen(lengths: Numbers, places: Numbers, text: Ids, other: Ids, there: N
 def _go_on(places: Numbers, numbers: Numbers, text: Ids, length: int, words: int) -> tuple[Numbers, Numbers]:
     """Return the positions of the sequences that can be longer by one word, with a key for each longer sequence.
 
-    Different sequences have different keys. `words` is one more than the largest number that can match.
+    The key has the number of the shorter sequence, and the word. `words` is one more than the largest word to match.
     """
     inside = places + length < len(text)
     places, numbers = places[inside], numbers[inside]
@@ -93,13 +284,11 @@ def _go_on(places: Numbers, numbers: Numbers, text: Ids, length: int, words: int
 
 
 _RECITES_BEYOND = 0.25
-"""A model also recites if this much more of its sequences of eight words is copied than of held-out text. Then every
-fourth sequence is copied although text of this kind does not require it."""
+"""A model also recites if this much more of its sequences of eight words is copied than of held-out text."""
 _NO_DIFFERENCE = 0.01
 """Two shares that differ by less than this count as equal, even if the difference is certain."""
 _SURE = 2.5
-"""A difference of at most this many standard errors may be chance. The usual two standard errors were too few, because
-six lengths are tested."""
+"""A difference of at most this many standard errors may be chance. Two were too few, because six lengths are tested."""
 
 
 def novelty(samples: Sequence[Ids], held_out: Ids, learned: Dataset, beside: str = "the held-out text") -> Novelty:
@@ -120,8 +309,8 @@ def novelty(samples: Sequence[Ids], held_out: Ids, learned: Dataset, beside: str
 def pieces_like(written: Sequence[Numbers], held_out: Numbers) -> list[Numbers]:
     """Return pieces of a held-out text, each as long as one of the written texts, spread over the whole text.
 
-    If the held-out text is too short, there are fewer pieces than written texts. Written texts begin where a passage
-    begins. A piece also does, if a passage begins between the earliest and the latest possible beginning of the piece.
+    If the held-out text is too short, there are fewer pieces than written texts. Like a written text, a piece begins
+    where a passage begins, if it can.
     """
     lengths = np.minimum([len(text) for text in written], len(held_out))
     ends = np.cumsum(lengths)
@@ -144,15 +333,12 @@ class _Share:
     value: float
     texts: int
     variance: float
-    """The variance between texts; 0 if there is only one. Sequences overlap, and copies come in long pieces. One
-    observation is therefore a text, not a sequence."""
+    """The variance between texts; 0 if there is only one. An observation is a text, not a sequence, because sequences
+    overlap and copies are long."""
 
     @classmethod
     def of(cls, standing: Numbers, runs: Numbers) -> "_Share":
-        """Return the share that results from the counts of each text.
-
-        `runs` is the number of sequences of each text, `standing` is how many of them the training text has.
-        """
+        """Return the share, given the number of sequences of each text (`runs`), and how many the training text has."""
         value = float(standing.sum() / runs.sum())
         deviations = (standing - value * runs) / runs.mean()
         return cls(value, len(runs), float((deviations**2).sum()) / max(1, len(runs) - 1))
@@ -175,7 +361,7 @@ class _Searched:
     def mean(self, measure: Callable[[Texts], float | None], at_once: int) -> float | None:
         """Return the mean of a measure over groups of `at_once` texts. None if no group has a value.
 
-        For measures that depend on the number of texts. A last group that is smaller is left out.
+        A last group that is smaller is left out.
         """
         groups = [Texts(self.each[first : first + at_once]) for first in range(0, len(self.each), at_once)]
         measured = [measure(group) for group in groups if group.count == at_once]
@@ -184,11 +370,7 @@ class _Searched:
 
 
 def _figures(searched: _Searched, at_once: int, learned: Dataset, train: Words) -> Figures:
-    """Return the figures of some texts.
-
-    `at_once` is the number of pieces of held-out text. Measures that depend on the number of texts are means over
-    groups of this size.
-    """
+    """Return the figures of some texts. Measures that depend on the number of texts are means over `at_once` texts."""
     return Figures(
         texts=len(searched.each),
         tokens=sum(map(len, searched.each)),
@@ -219,10 +401,9 @@ def _longest(matches: Matches, learned: Dataset, train: Words) -> Match | None:
 def _compared(own: _Searched, other: _Searched) -> tuple[Originality | None, int]:
     """Return how original texts are, compared with other texts, and the length of the sequences that decided it.
 
-    Lengths are tried from long to short. The first one decides at which the model recites or the texts clearly differ.
-    If they differ at no length, the texts are as original as the others, and the length is the longest at which one of
-    the shares is at least `_NO_DIFFERENCE`, or else the shortest. The originality is None if the shares of both are
-    known at no length.
+    The longest length decides at which the model recites or the texts clearly differ. If there is none, the texts are
+    as original as the others, and the length is the longest at which one of the shares is at least `_NO_DIFFERENCE`, or
+    else the shortest. The originality is None if the shares of both are known at no length.
     """
     shares = [(length, own.share(length), other.share(length)) for length in reversed(LENGTHS)]
     both = [(length, ours, theirs) for length, ours, theirs in shares if ours is not None and theirs is not None]
@@ -236,10 +417,9 @@ def _compared(own: _Searched, other: _Searched) -> tuple[Originality | None, int
 
 
 def _surely_differ(one: _Share, other: _Share) -> bool:
-    """Return whether two shares differ by more than chance.
+    """Return whether two shares differ by more than chance. They do not if there is only one text on each side.
 
-    A few texts say little about the variance between texts: they may be alike by chance. The larger of the two
-    variances is therefore used for both. The result is False if there is only one text on each side.
+    The larger of the two variances is used for both, because a few texts may be alike by chance.
     """
     variance = max(one.variance, other.variance)
     if one.texts == other.texts == 1:

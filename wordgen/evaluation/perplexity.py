@@ -8,7 +8,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from wordgen.dataset.batches import evaluation_batches
-from wordgen.evaluation.measures import Loss, perplexity_of, predicted_tokens, streams_for
+from wordgen.evaluation.measurement import Loss, perplexity_of, predicted_tokens, streams_for
 from wordgen.generation.decoding import Progress
 from wordgen.model.architecture import Architecture
 from wordgen.model.bundle import Weights
@@ -25,7 +25,7 @@ class Evaluator:
     """Measures a network on one split repeatedly, and traces its graph only once.
 
     The split is read in parallel streams that the replicas share. No token at its end is left out, and START is never a
-    target. The network is measured in float32, as it is saved and used, whatever precision it trains in. stream.py
+    target. The network is measured in float32, as it is saved and used, whatever precision it trains in. text_loss.py
     computes the same without TensorFlow.
     """
 
@@ -57,10 +57,9 @@ class Evaluator:
     ) -> float | None:
         """Return the exponential of the mean loss, or None if a worker stopped the measurement.
 
-        `weights` are measured instead of the weights of the network. They are ignored unless the evaluator was made
-        with `apart`, or the network computes in another precision than float32. `keep_on` is called before each batch;
-        if it returns False on any worker, the measurement stops after computing that batch. `tell` receives the number
-        of batches done, after each batch.
+        `weights` are measured instead of those of the network, if the evaluator was made with `apart` or the network
+        does not compute in float32. `keep_on` is called before each batch; if it returns False on any worker, the
+        measurement stops after that batch. `tell` receives the number of batches done, after each batch.
         """
         if self._network is not self._learning:
             self._network.set_weights_by_name(weights or self._learning.to_weights())

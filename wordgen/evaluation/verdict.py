@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from wordgen.errors import in_a_sentence
 from wordgen.evaluation.figures import shown_perplexity
-from wordgen.evaluation.measures import Loss
+from wordgen.evaluation.measurement import Loss
 from wordgen.model.architecture import shown_units
 
 Fit = Literal["overfitted", "underfitted", "undertrained", "levelled off", "unstable"]
@@ -25,11 +25,9 @@ _ROSE = 0.01
 _STOOD_STILL = 0.01
 """If the perplexity fell by less than this share since the best epoch, it did not fall."""
 _FAR_ABOVE = 1.5
-"""How far validation perplexity may be above training perplexity, as a factor. Above it, much of what the network has
-learned holds for the training text alone."""
+"""How far validation perplexity may be above training perplexity, as a factor, before the network is overfitted."""
 _HARDLY_ABOVE = 1.1
-"""If validation perplexity is at most this many times the training perplexity, it is hardly above it. Then the network
-is too small to learn more, or dropout is too high."""
+"""If validation perplexity is at most this many times the training perplexity, the network may be too small."""
 _MUCH_DROPOUT = 0.5
 _SOME_DROPOUT = 0.2
 _A_LITTLE = 0.1
@@ -40,8 +38,7 @@ class Curves:
     """The course of a run, epoch by epoch, and the settings that may be the reason for it."""
 
     train: Sequence[float]
-    """The training perplexity of each epoch. It is measured while the network trains: with dropout, and with weights
-    that still change until the end of the epoch."""
+    """The training perplexity of each epoch: with dropout, and with weights that change during the epoch."""
     valid: Sequence[float]
     """The validation perplexity at the end of each epoch."""
     longer: Mapping[str, int | str]
@@ -110,8 +107,8 @@ def still_falling(valid: Sequence[float], *, broken_off: bool = False, rate_stay
     """Return whether the last epoch was the best and lowered the perplexity so much that more epochs are worth it.
 
     That is by at least `_STILL_FALLING`. If the learning rate fell (`rate_stays` is False), the last quarter of the
-    epochs must have lowered it by `_STILL_FALLING_WITH_THE_RATE`. An interrupted last epoch (`broken_off`) may have had
-    only a few steps. If it changed the perplexity only a little, the epoch before it counts as the last.
+    epochs must have lowered it by `_STILL_FALLING_WITH_THE_RATE`. An interrupted last epoch (`broken_off`) that changed
+    the perplexity only a little does not count.
     """
     if broken_off and _says_little(valid):
         return still_falling(valid[:-1], rate_stays=rate_stays)
@@ -128,10 +125,7 @@ def _last_quarter(epochs: Sequence[float]) -> int:
 
 
 def _says_little(valid: Sequence[float]) -> bool:
-    """Return whether the last epoch changed the perplexity only a little. An interrupted epoch can then be left out.
-
-    The change is little if it is a fall by less than `_STILL_FALLING`, or a rise by less than `_ROSE`.
-    """
+    """Return whether the last epoch changed the perplexity only a little. An interrupted epoch can then be left out."""
     return len(valid) > 1 and -_STILL_FALLING < valid[-1] / valid[-2] - 1 < _ROSE
 
 
@@ -208,8 +202,7 @@ def _undertrained(curves: Curves, last: str) -> Finding:
 def _levelled_off(curves: Curves, last: str) -> Finding | None:
     """Return what the curves show if the last epoch was the best but gained hardly anything.
 
-    The training perplexity shows the reason. If the learning rate fell, the training perplexity fell with it, so this
-    shows nothing. The result is None only if no advice is possible.
+    The training perplexity shows the reason, unless it fell with the learning rate. None if no advice is possible.
     """
     train = curves.train[-1] / curves.train[-2] - 1
     both = f"validation perplexity fell by {_small(1 - curves.valid[-1] / curves.valid[-2])} and training perplexity "
@@ -263,10 +256,7 @@ def _by_the_gap(curves: Curves) -> Finding | None:
 
 
 def _stood_still(train: Sequence[float], best: int) -> bool:
-    """Return whether training perplexity has stopped falling, too.
-
-    If it still falls, a larger network would only learn the text by heart.
-    """
+    """Return whether training perplexity has stopped falling, too."""
     since = min(best, len(train) - 2)
     return 1 - train[-1] / train[since] < _STOOD_STILL
 
@@ -281,10 +271,7 @@ def _underfitted(curves: Curves, seen: str) -> Finding | None:
 
 
 def _overfitted(curves: Curves, seen: str) -> Finding | None:
-    """Return the advice for an overfitted network, or None if nothing can be changed.
-
-    More epochs would not help, because the best epoch is kept. Fewer epochs only save time.
-    """
+    """Return the advice for an overfitted network, or None if nothing can be changed."""
     if min(curves.dropout.values()) < _MUCH_DROPOUT:
         more = {name: _more_dropout(rate) for name, rate in curves.dropout.items() if rate < _MUCH_DROPOUT}
         smaller_network = "" if curves.has_base else ", a smaller network"

@@ -23,8 +23,7 @@ DEPTH = 64
 FORMAT = 2
 DESCRIBED, IDS, ORDER, LINES = "index.json", "ids.bin", "order.bin", "lines.npy"
 _LARGEST, _LARGEST_DESCRIPTION = 2**34, 2**24
-"""Maximum size in bytes of each array file, and of the description. Positions have 32 bits and ids take 4 bytes, so
-2**34 bytes hold all positions that can be numbered."""
+"""In bytes: of each array file, and of the description. 2**34 bytes hold all positions that 32 bits can number."""
 _PLACES_TRIED = 16
 _ID_BYTES = 4
 
@@ -34,9 +33,8 @@ class Copy:
     """A match: tokens in a row of a generated text that the training text has, too."""
 
     start: int
-    """Position of its first token in the generated text, counted from the start of the prompt."""
+    """Its first token in the generated text, counted from the start of the prompt."""
     tokens: int
-    """Number of tokens."""
     begin: int
     end: int
     """Where it begins and ends, in characters of the generated text as the user sees it."""
@@ -66,8 +64,8 @@ class _LongestMatch:
 class CopyIndex:
     """An index that finds sequences of tokens in the training text. It is a folder next to a bundle.
 
-    The index holds all ids of the training text and all positions in it, sorted by the DEPTH tokens that begin at each
-    position (a suffix array). Its ids are those of the bundle's vocabulary.
+    It holds all ids of the training text, and all positions in it, sorted by the DEPTH tokens that begin at each (a
+    suffix array).
     """
 
     def __init__(self, folder: Path, vocabulary: Vocabulary) -> None:
@@ -101,10 +99,7 @@ class CopyIndex:
         self._letters = {vocabulary.id_of(token) for token in BYTES} if vocabulary.spells else set[int]()
 
     def _check(self, vocabulary_size: int) -> None:
-        """Raise ValueError if the arrays do not fit together.
-
-        Checksums cannot show this: whoever made wrong arrays may have made the checksums for them, too.
-        """
+        """Raise ValueError if the arrays do not fit together. Wrong arrays may have right checksums."""
         ids, lines = self.ids, self._lines
         fits = (
             len(ids) == len(self._order)
@@ -130,9 +125,8 @@ class CopyIndex:
         """Return the matches of `ids` with the training text: FEWEST_TOKENS or more each, no overlaps, in text order.
 
         Where matches overlap, the longer one wins, and the first free part of the shorter one is kept. A match does
-        not begin or end with END, nor with UNKNOWN, because the word of an UNKNOWN may be a different one. `new` lists
-        positions of words that the training text does not have, whatever their ids: no match includes them. A spelled
-        word counts as one token, and no match has only a part of it.
+        not begin or end with END or UNKNOWN. `new` lists positions of words that no match may have, because the
+        training text does not have them, whatever their ids. A spelled word counts as one token.
         """
         taken = np.zeros(len(ids), np.bool_)
         taken[list(new)] = True
@@ -169,8 +163,7 @@ class CopyIndex:
     def _longest_matches(self, ids: Sequence[int]) -> Iterator[_LongestMatch]:
         """Yield for each position of `ids` the longest match that begins at it, if it has FEWEST_TOKENS or more.
 
-        A position that has DEPTH or more tokens of the previous match from it on is skipped: the rest of that match
-        counts as its longest match.
+        A position is skipped if DEPTH or more tokens of the previous match follow.
         """
         text = _bytes(ids)
         last = _LongestMatch(0, 0, 0)
@@ -183,10 +176,7 @@ class CopyIndex:
                 yield last
 
     def positions(self, sequence: Sequence[int]) -> NDArray[np.int64]:
-        """Return all positions of the training text where `sequence` begins.
-
-        The order finds the positions of its first DEPTH tokens. The tokens after them are compared one by one.
-        """
+        """Return all positions of the training text where `sequence` begins."""
         first, last = self._ranks(sequence[:DEPTH])
         places = self._order[first:last].astype(np.int64)
         for ahead in range(DEPTH, len(sequence)):
@@ -195,19 +185,13 @@ class CopyIndex:
         return places
 
     def _ranks(self, sequence: Sequence[int]) -> tuple[int, int]:
-        """Return the first rank whose position begins with `sequence`, and the rank after the last one.
-
-        `sequence` must have at most DEPTH tokens.
-        """
+        """Return the first rank that begins with `sequence` (at most DEPTH tokens), and the rank after the last one."""
         wanted, ranks, prefix = _bytes(sequence), range(self._size), self._prefix(len(sequence))
         first = bisect_left(ranks, wanted, key=prefix)
         return first, bisect_right(ranks, wanted, lo=first, key=prefix)
 
     def _prefix(self, tokens: int) -> Callable[[int], bytes]:
-        """Return a function that gives the first tokens at the position of a rank, as bytes.
-
-        The bytes are big-endian, so they sort in the same order as the ids.
-        """
+        """Return a function that gives the first tokens at the position of a rank, as bytes that sort like the ids."""
         width = tokens * _ID_BYTES
         return lambda rank: self._at(int(self._order[rank]), width)
 
@@ -217,8 +201,8 @@ class CopyIndex:
     def _longest(self, text: bytes, start: int) -> _LongestMatch:
         """Return the longest match that begins at token `start` of `text`.
 
-        If DEPTH tokens match at several positions of the training text, the function compares the tokens after them at
-        the first _PLACES_TRIED positions only. A match shorter than FEWEST_TOKENS has place 0.
+        If DEPTH tokens match at several positions, only the first _PLACES_TRIED are compared further. A match shorter
+        than FEWEST_TOKENS has place 0.
         """
         width = DEPTH * _ID_BYTES
         wanted = text[start * _ID_BYTES : start * _ID_BYTES + width]
@@ -263,8 +247,7 @@ def _shared(one: bytes, other: bytes) -> int:
 
 
 Tell = Callable[[int, int], None]
-"""Receives the number of positions sorted so far and the number of all positions. If it raises, the work stops, and no
-part of the index is kept."""
+"""Receives the numbers of positions sorted and of all. If it raises, the work stops, and no part of it is kept."""
 
 _BLOCK = 2**20
 _PLACES_AT_ONCE = 2**21
@@ -275,15 +258,13 @@ _KEY_BITS = 63
 
 @dataclass(frozen=True)
 class _Part:
-    """The positions whose first token is in the range `first`.
-
-    If `first` has a single token, the second token must also be in the range `second`, where -1 means the end of the
-    text. `size` is the number of positions.
-    """
+    """The positions whose first token is in a range."""
 
     first: range
     second: range
+    """The range of the second token if `first` has a single one. -1 means the end of the text."""
     size: int
+    """The number of positions."""
 
 
 def write_copy_index(
@@ -364,10 +345,7 @@ def _parts(ids: NDArray[np.unsignedinteger], vocabulary: int) -> list[_Part]:
 
 
 def _ranges(counts: NDArray[np.int64]) -> Iterator[range]:
-    """Divide the indices of `counts` into ranges whose counts add up to _PLACES_AT_ONCE at most.
-
-    An index whose own count is larger gets a range for itself.
-    """
+    """Divide the indices of `counts` into ranges with _PLACES_AT_ONCE counts at most, or with a single index."""
     begin = size = 0
     for number, count in enumerate(counts.tolist()):
         if number > begin and size + count > _PLACES_AT_ONCE:
@@ -412,7 +390,7 @@ def _sorted(
     """Sort the positions `places` by the DEPTH tokens at each, in place, and return them.
 
     One sort compares as many tokens as fit into a key of _KEY_BITS bits. Positions that are still equal are sorted by
-    the next tokens, and so on. Positions with the same DEPTH tokens are put in text order.
+    the next tokens, and so on, in the end by their place in the text.
     """
     bits = (vocabulary + 1).bit_length()
     tokens_a_key = max(1, _KEY_BITS // bits)

@@ -1,19 +1,21 @@
 """The decoding loop: feed the last tokens, compute the probabilities of the next one, choose it, and repeat.
 
 `write_to_the_end` chooses each token alone, by sampling or greedy decoding. Beam search (`search`) looks for the text
-that is most probable as a whole.
+that is most probable as a whole. `score` says how probable a given text is.
 """
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import compress
+from html import escape
+from itertools import chain, compress, islice, pairwise
 from typing import Protocol
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from wordgen.generation.ngrams import MixedIn
-from wordgen.generation.numpy_network import State
+from wordgen.generation.prediction import MixedIn, State
 from wordgen.generation.sampling import (
     NO_TOKEN,
     LogProbs,
@@ -26,8 +28,9 @@ from wordgen.generation.sampling import (
     possible,
 )
 from wordgen.generation.settings import GenerationSettings
-from wordgen.generation.texts import TextBuilder
-from wordgen.text.vocabulary import END, START
+from wordgen.generation.texts import SentenceEnds, TextBuilder, perplexity
+from wordgen.text.tokenizers import Codec
+from wordgen.text.vocabulary import END, START, UNKNOWN, UNKNOWN_TOKEN
 
 _FIRST_CAPACITY = 64
 
@@ -48,8 +51,7 @@ class Network(Protocol):
 class Reader:
     """Texts that a network reads as one batch, one row each: the state of the network and the tokens so far.
 
-    If passages begin with START (`starts`), each END is followed by a START, because a new passage begins. The reader
-    feeds this START to the network immediately. It is not part of the tokens.
+    If passages begin with START (`starts`), the reader feeds a START after each END. It is not part of the tokens.
     """
 
     def __init__(
@@ -109,7 +111,7 @@ def write_to_the_end(
 
     `dice` has one random number generator for each text, so a text does not depend on the others; if it is None, the
     most probable token is chosen. `bans` change the log-probabilities before each choice, `shapes` only before a token
-    is drawn. `starts` says whether passages begin with START. `mix` is that of `Reader`.
+    is drawn. `starts` and `mix` are those of `Reader`.
     """
     reader = Reader(network, [builder.seed for builder in builders], starts=starts, mix=mix)
     alive, own_dice = list(builders), list(dice or ())
@@ -143,13 +145,12 @@ class _Beam:
     scores: list[float]
     """Sum of the log-probabilities after each token, as changed by the bans."""
     greedy: bool
-    """Whether this is the text that greedy decoding writes. The search never drops it, so the best text that it
-    returns never scores less than this one."""
+    """Whether this is the text that greedy decoding writes. The search never drops it."""
 
     def grown(self, token: int, log_probs: LogProbs, reached: LogProbs, *, greedy: bool) -> "_Beam":
-        """Return the beam with a token more. Both arrays have a value for each token, shape (vocabulary,).
+        """Return the beam with a token more.
 
-        `log_probs` has the log-probabilities by the network, and `reached` the scores after this token.
+        `log_probs` has the log-probabilities by the network, and `reached` the scores, both of shape (vocabulary,).
         """
         builder = self.builder.branch()
         builder.add(token, log_probs)
@@ -158,8 +159,7 @@ class _Beam:
     def final_score(self, length_penalty: float) -> float:
         """Return the log-probability of the text, divided by its length in tokens to the power of `length_penalty`.
 
-        The END or line break that ended the text counts. Tokens after the last whole sentence do not count, where the
-        text was cut back to it. An empty text scores 0.
+        The END or line break that ended the text counts. An empty text scores 0.
         """
         length = len(self.builder.ids) + (self.builder.ended in ("end", "line"))
         return self.scores[length - 1] / length**length_penalty if length else 0.0
@@ -177,8 +177,8 @@ def search(
 ) -> list[TextBuilder]:
     """Return the best texts that continue `blank`, best first, at most `settings.count` of them.
 
-    `blank` has a prompt and no tokens yet. `starts` says whether passages begin with START. `mix` is that of `Reader`.
-    `between` is called before each token; an exception that it raises stops the search.
+    `blank` has a prompt and no tokens yet. `starts` and `mix` are those of `Reader`. `between` is called before each
+    token; an exception that it raises stops the search.
     """
     reader = Reader(network, [blank.seed], starts=starts, mix=mix)
     alive = [_Beam(blank, [], greedy=True)]
@@ -240,28 +240,20 @@ def _keep_greedy(rows: NDArray[np.intp], ids: NDArray[np.intp], greedy: tuple[in
 
 
 def _different(finished: list[_Beam], settings: GenerationSettings) -> list[_Beam]:
-    """Return the `settings.count` best beams that differ in their text.
-
-    Two beams are equal if both were cut back to the same sentence; the better one is kept.
-    """
+    """Return the `settings.count` best beams that differ in their text, also if they were cut back to a sentence."""
     best_of_text: dict[tuple[int, ...], _Beam] = {}
     for beam in sorted(finished, key=lambda beam: -beam.final_score(settings.length_penalty)):
         best_of_text.setdefault(tuple(beam.builder.ids), beam)
     return list(best_of_text.values())[: settings.count]
 
 
-def _beginning(*, starts: bool) -> list[int]:
-    """Return the ids that are fed before a text: two empty passages.
+def _with_beginnings(seed: Sequence[int], starts: bool) -> tuple[int, ...]:
+    """Return the ids to feed for a prompt: two empty passages, then the prompt, with START after each END.
 
     In training, other passages precede almost every passage (docs/experiments.md).
     """
-    return [END, START, END, START] if starts else [END, END]
-
-
-def _with_beginnings(seed: Sequence[int], starts: bool) -> tuple[int, ...]:
-    """Return the ids to feed for a prompt: those of `_beginning`, then the prompt, with START after each END."""
-    fed = _beginning(starts=starts)
-    for token in seed:
+    fed: list[int] = []
+    for token in (END, END, *seed):
         fed += [token, START] if token == END and starts else [token]
     return tuple(fed)
 
@@ -289,3 +281,128 @@ def _put_rows(state: State, rows: NDArray[np.bool_], new: State) -> None:
     for layer, new_layer in zip(state, new, strict=True):
         for vector, new_vector in zip(layer, new_layer, strict=True):
             vector[rows] = new_vector
+
+
+_AT_ONCE = 128
+_AS_RED_AS_CAN_BE = 16
+"""The surprisal, in bits, from which on a token gets the strongest red in a notebook."""
+
+
+@dataclass(frozen=True)
+class ScoredToken:
+    token: str
+    """The token in the text. If the model does not know it, its score is that of UNKNOWN."""
+    piece: str
+    """The characters that the token adds to the text as the user sees it."""
+    log_probability: float
+    known: bool
+
+    @property
+    def surprisal(self) -> float:
+        """The negative binary logarithm of the probability, in bits: 1 bit is a coin toss, 10 bits are 1 in 1024."""
+        return -self.log_probability / math.log(2)
+
+
+@dataclass(frozen=True, repr=False)
+class ScoredSentence:
+    tokens: tuple[ScoredToken, ...]
+
+    @property
+    def text(self) -> str:
+        return "".join(each.piece for each in self.tokens).strip()
+
+    @property
+    def perplexity(self) -> float:
+        return perplexity([each.log_probability for each in self.tokens])
+
+    def __repr__(self) -> str:
+        return f"ScoredSentence({self.text!r}, perplexity={self.perplexity:.1f})"
+
+
+@dataclass(frozen=True, repr=False)
+class Score:
+    sentences: tuple[ScoredSentence, ...]
+
+    @property
+    def tokens(self) -> tuple[ScoredToken, ...]:
+        return tuple(each for sentence in self.sentences for each in sentence.tokens)
+
+    @property
+    def perplexity(self) -> float:
+        return perplexity([each.log_probability for each in self.tokens])
+
+    def __repr__(self) -> str:
+        """Leave out the sentences, because a text may have thousands."""
+        return f"Score(sentences={len(self.sentences)}, tokens={len(self.tokens)}, perplexity={self.perplexity:.1f})"
+
+    def _repr_html_(self) -> str:
+        """Return the text as HTML for a notebook. The less probable a token is, the redder is its background."""
+        return f'<div style="white-space: pre-wrap">{"".join(map(_as_html, self.tokens))}</div>'
+
+
+def _as_html(token: ScoredToken) -> str:
+    share = min(1.0, token.surprisal / _AS_RED_AS_CAN_BE)
+    return (
+        f'<span title="{token.surprisal:.1f} bits" style="background: rgba(214, 39, 40, {share / 2:.2f})">'
+        f"{escape(token.piece)}</span>"
+    )
+
+
+def score(
+    network: Network,
+    tokens: Sequence[str],
+    codec: Codec,
+    *,
+    starts: bool,
+    mix: MixedIn | None = None,
+    progress: Progress = lambda done, tokens: None,
+) -> Score:
+    """Return the score of each token of a text that begins with a passage, also of each END between passages.
+
+    `starts` and `mix` are those of `Reader`. `progress` receives the numbers of ids done and of all ids.
+    """
+    ids = [codec.vocabulary.ids_of(token) for token in tokens]
+    flat = list(chain.from_iterable(ids))
+    of_ids: list[float] = []
+    for part in _log_probabilities(network, flat, mix, starts=starts):
+        of_ids += part
+        progress(len(of_ids), len(flat))
+    rest = iter(of_ids)
+    log_probabilities = [sum(islice(rest, len(of_token))) for of_token in ids]  # a spelled word has one score
+    decoder = codec.decoder()
+    ends = SentenceEnds(stops_in_words=codec.tokenizer.name == "whitespace")
+    cuts = [0]
+    scored: list[ScoredToken] = []
+    for token, each, log_probability in zip(tokens, ids, log_probabilities, strict=True):
+        piece = decoder.say_token(token)
+        ended = ends.end() if each == [END] else ends.see(piece)
+        if each == [END] and ended is not None:
+            ended += 1  # END belongs to the last sentence of its passage
+        if ended is not None and ended > cuts[-1]:
+            cuts.append(ended)
+        scored.append(ScoredToken(token, piece, log_probability, each != [UNKNOWN] or token == UNKNOWN_TOKEN))
+    if cuts[-1] < len(scored):
+        cuts.append(len(scored))
+    return Score(tuple(ScoredSentence(tuple(scored[a:b])) for a, b in pairwise(cuts)))
+
+
+def _log_probabilities(
+    network: Network, ids: Sequence[int], mix: MixedIn | None, *, starts: bool
+) -> Iterator[list[float]]:
+    """Yield the log-probabilities of `ids`, up to _AT_ONCE in each list.
+
+    The recurrent layers read one token at a time, and the output layer computes the logits of a whole list.
+    """
+    reader = Reader(network, [()], starts=starts)
+    width = 0 if mix is None else mix.tokens_before
+    before = sliding_window_view(np.array([*[NO_TOKEN] * width, *ids], np.intp), width)  # (ids + 1, width)
+    for first in range(0, len(ids), _AT_ONCE):
+        part = ids[first : first + _AT_ONCE]
+        hidden: list[np.ndarray] = []
+        for token in part:
+            hidden.append(reader.state[-1][0])
+            reader.read(np.array([token]))
+        probs = log_probs(network.logits(np.concatenate(hidden)))
+        if mix is not None:
+            probs = mix(probs, before[first : first + len(part)])
+        yield probs[np.arange(len(part)), part].tolist()

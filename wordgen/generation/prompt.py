@@ -11,8 +11,8 @@ from wordgen.corpus.layout import Layout
 from wordgen.corpus.passages import folded, hyphens_of, interval_back, passages_of, tunes_in
 from wordgen.corpus.reading import clean
 from wordgen.dataset.dataset import TextConfig
-from wordgen.music.abc_files import LONGEST_TUNE
-from wordgen.music.keys import Interval
+from wordgen.music.abc_text import LONGEST_TUNE
+from wordgen.music.harmony import Interval
 from wordgen.text.tokenizers import OF_MUSIC, Codec
 from wordgen.text.vocabulary import END_TOKEN, JOINER, UNKNOWN, as_typed
 
@@ -95,8 +95,8 @@ class TextReader:
     def layout_for(self, laid_out: Layout | None) -> Layout:
         """Return the layout to read a text by: that of the training text, or `laid_out` if the text is prose.
 
-        `laid_out` is None for a text that a person typed, because its layout is not known. A model whose corpus has its
-        own <eos> reads every text by the layout of its corpus, and a model of tunes reads every text as tunes.
+        `laid_out` is None for a text that a person typed. A model whose corpus has its own <eos> reads every text by
+        the layout of its corpus, and a model of tunes reads every text as tunes.
         """
         if laid_out is None or not self._config.starts or self._config.passage == "tune":
             return self.learned
@@ -133,8 +133,8 @@ class TextReader:
     def ids_in_any_form(self, token: str) -> list[int]:
         """Return the ids of a token, or the id of a known token that is almost equal, or an empty list.
 
-        Tokens are almost equal if they differ only in case, form of apostrophes or joiner marks. Tokens with the same
-        joiner marks come first, then the more frequent ones.
+        Almost equal tokens differ only in case, form of apostrophes or joiner marks. Tokens with the same joiner marks
+        come first, then the more frequent ones.
         """
         known = self._codec.vocabulary.ids_of(token)
         if known != [UNKNOWN]:
@@ -149,20 +149,14 @@ class TextReader:
 
     @cached_property
     def _alike(self) -> dict[str, list[int]]:
-        """Maps a token without case, form of apostrophes and joiner marks to the ids of these tokens, frequent first.
-
-        The dictionary is complete before it is stored, because several threads may read it.
-        """
+        """Maps a token without case, form of apostrophes and joiner marks to the ids of such tokens, frequent first."""
         alike: dict[str, list[int]] = {}
         for number, each in enumerate(self._codec.vocabulary.tokens[3:], 3):
             alike.setdefault(_plain(each), []).append(number)
-        return alike
+        return alike  # complete before it is stored: several threads may read it
 
     def unknown_words(self, tokens: Sequence[str]) -> tuple[UnknownWord, ...]:
-        """Return each word of some unknown tokens once, with similar known words.
-
-        Only the first _MOST_HINTS words get similar words.
-        """
+        """Return each word of some unknown tokens once, the first _MOST_HINTS with similar known words."""
         shown = (self._codec.tokenizer.piece(token, None).strip() for token in tokens)
         words = [word for word in dict.fromkeys(shown) if word]
         known = {each.lower(): each for each in reversed(self._codec.vocabulary.tokens[3:]) if each.isalpha()}
@@ -177,8 +171,8 @@ class TextReader:
 def word_to_try(codec: Codec) -> str | None:
     """Return a word that is a good prompt, or None if the vocabulary has none, and for models of music.
 
-    This is the most frequent name: a capitalised word of more than three letters that the vocabulary does not have in
-    small letters. If there is none, it is the most frequent word of several letters, or else of one letter.
+    This is the most frequent name (a capitalised word of more than three letters that the vocabulary does not have in
+    small letters), else the most frequent word of several letters, else of one letter.
     """
     if codec.tokenizer.name in OF_MUSIC:
         return None
@@ -191,10 +185,9 @@ def word_to_try(codec: Codec) -> str | None:
 
 
 def _end_of(text: str, longest: int) -> str:
-    """Return the part of a prompt that is read: at most its last `longest` characters.
+    """Return the part of a prompt that is read: at most its last `longest` characters, from a whole word on.
 
-    The part begins with a whole word if a space is among its first _LONGEST_WORD characters. A prompt may be a whole
-    book, and the generated text continues its end.
+    A prompt may be a whole book, and the generated text continues its end.
     """
     if len(text) <= longest:
         return text

@@ -136,12 +136,9 @@ class TokenKinds:
 def probability_changes(
     settings: GenerationSettings, kinds: TokenKinds, followers: Followers | None = None
 ) -> tuple[list[ProbabilityChange], list[ProbabilityChange]]:
-    """Return two lists of changes to apply in order. The second list is only for sampling.
+    """Return the changes that forbid or weaken tokens, and those of `draw_changes`, which are only for sampling.
 
-    The first list forbids or weakens tokens: forbidden tokens, then the penalty on repeated words, repeated n-grams,
-    and copies of the training text. The second list is that of `draw_changes`.
-
-    `followers` is needed if `settings.max_copy` is not 0.
+    Both are applied in their order. `followers` is needed if `settings.max_copy` is not 0.
     """
     bans: list[ProbabilityChange] = [forbid([START] if settings.allow_unknown or kinds.fills else [UNKNOWN, START])]
     if kinds.fills and not settings.allow_unknown:
@@ -167,10 +164,7 @@ def probability_changes(
 
 
 def draw_changes(settings: GenerationSettings) -> list[ProbabilityChange]:
-    """Return the changes for sampling: temperature, top-k, top-p and min-p.
-
-    Each works on the tokens that the previous one has left.
-    """
+    """Return the changes for sampling. Each works on the tokens that the previous one has left."""
     shapes: list[ProbabilityChange] = []
     if settings.temperature != 1:
         shapes.append(warm(settings.temperature))
@@ -234,21 +228,14 @@ def forbid_empty_passages(log_probs: LogProbs, past: Past) -> LogProbs:
 
 
 def spell_well(spelling: SpellingIds) -> ProbabilityChange:
-    """Let spelled words be valid UTF-8 only.
-
-    Once a word has begun, only bytes that can continue it are allowed, or its end after a whole character.
-    """
-
+    """Let spelled words be valid UTF-8 only."""
     return forbid_by_text(
         lambda tokens: spelling.forbidden_after(spelling.word_so_far(tokens[-_LONGEST_SPELLED:].tolist()))
     )
 
 
 def weigh_repeated(penalty: float, words: NDArray[np.bool_]) -> ProbabilityChange:
-    """Raise the probability of each word among the last _REMEMBERED tokens to the power `penalty`.
-
-    A power above 1 makes repeated words less probable. Punctuation is not changed.
-    """
+    """Raise the probability of each word among the last _REMEMBERED tokens to the power `penalty`."""
 
     def change(log_probs: LogProbs, past: Past) -> LogProbs:
         recent = past.tokens[:, -_REMEMBERED:]
@@ -296,8 +283,7 @@ def forbid_repeated_words(n: int, spelling: SpellingIds) -> ProbabilityChange:
 def forbid_copies(most: int, followers: Followers, spelling: SpellingIds | None = None) -> ProbabilityChange:
     """Forbid tokens that make a match with the training text of more than `most` tokens.
 
-    A spelled word counts as one token. To forbid it, its first byte is forbidden (and with it all spelled words that
-    begin with this byte), so a word that has begun can always end.
+    A spelled word counts as one token. It is forbidden by its first byte, so a word that has begun can always end.
     """
 
     def forbidden(tokens: NDArray[np.intp]) -> NDArray[np.integer]:
@@ -310,10 +296,7 @@ def forbid_copies(most: int, followers: Followers, spelling: SpellingIds | None 
 
 
 def warm(temperature: float) -> ProbabilityChange:
-    """Divide the log-probabilities by the temperature.
-
-    First the highest one is set to 0, so that no temperature makes it overflow.
-    """
+    """Divide the log-probabilities by the temperature. The highest one is 0, so it cannot overflow."""
 
     def change(log_probs: LogProbs, past: Past) -> LogProbs:
         changed = log_probs - log_probs.max(axis=1, keepdims=True)
@@ -325,10 +308,7 @@ def warm(temperature: float) -> ProbabilityChange:
 
 
 def keep_top_k(k: int) -> ProbabilityChange:
-    """Keep the k most probable tokens.
-
-    Of equally probable ones, keep those with the lower ids, which are the more frequent words.
-    """
+    """Keep the k most probable tokens. Of equally probable ones, keep those with the lower ids."""
 
     def change(log_probs: LogProbs, past: Past) -> LogProbs:
         size = log_probs.shape[1]
@@ -343,7 +323,7 @@ def keep_top_k(k: int) -> ProbabilityChange:
 def keep_top_p(p: float) -> ProbabilityChange:
     """Keep the fewest of the most probable tokens whose probabilities add up to at least p, and at least one.
 
-    Probabilities are those among the tokens still allowed. Of equally probable tokens, keep those with the lower ids.
+    Probabilities are those among the tokens still allowed. Of equally probable tokens, those with lower ids are kept.
     """
 
     def change(log_probs: LogProbs, past: Past) -> LogProbs:
@@ -393,8 +373,7 @@ def draw(log_probs: LogProbs, dice: Sequence[np.random.Generator]) -> NDArray[np
     """Draw one token for each row by its probability, and return the ids, shape (texts,).
 
     Each row has its own random number generator, so rows do not depend on each other. The probabilities need not add
-    up to 1. They are summed in blocks of _BLOCK tokens first, and one by one only in the block of the random number:
-    most of a large vocabulary is never summed one by one.
+    up to 1. They are summed in blocks of _BLOCK tokens first, and one by one only in the block of the random number.
     """
     probs = log_probs - log_probs.max(axis=1, keepdims=True)
     np.exp(probs, out=probs)

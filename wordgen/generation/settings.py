@@ -1,4 +1,4 @@
-"""The settings of text generation."""
+"""The settings of writing, scoring and playing."""
 
 import secrets
 from collections.abc import Iterable
@@ -41,6 +41,18 @@ class ScoringSettings(Settings):
     """The settings for the probabilities of a text."""
 
     mix: float = setting(0.0, at_least=0, at_most=1, help=_MIX)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlayingSettings(Settings):
+    """How music is played."""
+
+    tempo: float | None = setting(
+        None,
+        at_least=10,
+        at_most=1000,
+        help="the number of quarter notes per minute; by default that of the piece, or 120",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -185,8 +197,8 @@ class GenerationSettings(WritingSettings):
 
 def _check_tune(settings: GenerationSettings) -> None:
     """Raise SettingError for a key or metre that ABC does not know, and for settings that do not fit a whole tune."""
-    from wordgen.music.abc_grammar import parse_metre
-    from wordgen.music.keys import parse_key
+    from wordgen.music.abc_parsing import parse_metre
+    from wordgen.music.harmony import parse_key
 
     if settings.key is not None and parse_key(settings.key) is None:
         raise SettingError(f"--key must be a key such as D, Bb, F#m or 'D dorian', not {settings.key[:_SHOWN]!r}.")

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
-from functools import cached_property, partial
+from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -16,15 +16,13 @@ from numpy.typing import NDArray
 from wordgen.errors import SettingError
 from wordgen.generation.copies import CopyIndex
 from wordgen.generation.decoding import Progress, search, write_to_the_end
-from wordgen.generation.filling import Filler
-from wordgen.generation.ngrams import MixedIn, NgramModel, order_for
-from wordgen.generation.numpy_network import NumpyNetwork
+from wordgen.generation.prediction import MixedIn, NgramModel, NumpyNetwork, order_for
 from wordgen.generation.prompt import WARM_UP, Seed
 from wordgen.generation.sampling import NO_TOKEN, ProbabilityChange, SpellingIds, TokenKinds, probability_changes
 from wordgen.generation.settings import GenerationSettings, completed
-from wordgen.generation.texts import Drawn, Ended, TextBuilder, WrittenToken
+from wordgen.generation.texts import Drawn, Ended, Filler, TextBuilder, WrittenToken
 from wordgen.model.bundle import Bundle
-from wordgen.music.keys import Interval
+from wordgen.music.harmony import Interval
 from wordgen.text.tokenizers import OF_MUSIC
 from wordgen.text.vocabulary import END, LINE_BREAK, START, UNKNOWN
 
@@ -91,8 +89,7 @@ class TextGenerator:
     def counting(self) -> Future[NgramModel]:
         """Count the n-grams of the training text once, in a thread of its own, and return the future result.
 
-        They are counted again if that has failed, for example because memory was short. Raise SettingError as `mix`
-        does.
+        They are counted again if that has failed. Raise SettingError as `mix` does.
         """
         with self._begins_counting:
             failed = self._counting is not None and self._counting.done() and self._counting.exception() is not None
@@ -173,10 +170,7 @@ class TextGenerator:
     def _as_it_grows(
         self, builder: TextBuilder, settings: GenerationSettings, between: Callable[[], None]
     ) -> Iterator[TextBuilder]:
-        """Yield the builder after each token.
-
-        In mode beam, yield the best text after the search, because before it no token is certain.
-        """
+        """Yield the builder after each token; in mode beam the best text after the search."""
         if settings.mode == "beam":
             yield from self._searched(builder, settings, between)
             return
@@ -194,8 +188,8 @@ class TextGenerator:
     ) -> Iterator[tuple[Seed, Drawn]]:
         """Yield the finished texts, each with its prompt. Batches of _SIDE_BY_SIDE texts are written together.
 
-        The settings must be completed (see `completed`). `progress` receives the number of tokens written and the most
-        that can be written. It is not called in mode beam. `between` is called before or after each token.
+        The settings must be completed (see `completed`). `progress` is that of `TrainedModel.write`. `between` is
+        called before or after each token.
         """
         if settings.mode == "beam":
             for seed in seeds:
@@ -205,7 +199,10 @@ class TextGenerator:
         done, most = 0, len(jobs) * settings.length
         for first in range(0, len(jobs), _SIDE_BY_SIDE):
             part = jobs[first : first + _SIDE_BY_SIDE]
-            tell = partial(_tell, progress, done, most)
+
+            def tell(written: int, before: int = done) -> None:
+                progress(before + written, most)
+
             for seed, drawn in self._drawn_together(part, settings, tell, between):
                 done += drawn.builder.chosen
                 yield seed, drawn
@@ -226,10 +223,7 @@ class TextGenerator:
         tell: Callable[[int], None],
         between: Callable[[], None],
     ) -> Iterator[tuple[Seed, Drawn]]:
-        """Yield the texts with these prompts and numbers, which are written side by side.
-
-        `tell` receives the number of tokens written in the first draw.
-        """
+        """Yield the texts with these prompts and numbers. `tell` receives the tokens written in the first draw."""
 
         def write(places: Sequence[int], draw: int) -> list[TextBuilder]:
             builders = [self._builder(*jobs[place], settings=settings) for place in places]
@@ -260,10 +254,7 @@ class TextGenerator:
         return TextBuilder(seed.ids, settings, self.codec, filler, number)
 
     def _written(self, builders: Sequence[TextBuilder], settings: GenerationSettings, draw: int = 0) -> Iterator[None]:
-        """Write in all builders until each text has ended. Yield after each token of the unfinished texts.
-
-        `draw` is how often the texts were drawn before: each draw has its own random numbers.
-        """
+        """Do what `write_to_the_end` does. Each `draw` has its own random numbers."""
         dice = None
         if settings.mode == "sample":
             assert settings.random_seed is not None
@@ -319,7 +310,3 @@ def _in_background(function: Callable[..., Result], *arguments: object) -> Futur
 
     threading.Thread(target=run, daemon=True).start()
     return future
-
-
-def _tell(progress: Progress, before: int, most: int, written: int) -> None:
-    progress(before + written, most)

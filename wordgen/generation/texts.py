@@ -1,19 +1,167 @@
-"""Texts that are built token by token, and finished texts."""
+"""Texts that are built token by token, the words that replace UNKNOWN in them, and finished texts.
+
+UNKNOWN is replaced by a word that was UNKNOWN in the training text and that fits between its neighbours. The first
+group that has a suitable word is used: words that the training text has between the same two tokens, then those after
+the same left token, then those before the same right token, then all words. If the right token is not known, the groups
+that need it are left out. Within a group, the probability of a word is proportional to how often it occurs there, times
+how strongly the network expects known words of the same kind at this position. The kind of a word is its form:
+capitalisation and ending.
+"""
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import dataclass
 from html import escape
 from typing import Literal, NamedTuple
 
-from wordgen.generation.filling import Filler, Shares, chooser
+import numpy as np
+from numpy.typing import NDArray
+
+from wordgen.dataset.dataset import UnknownWords, begins_sentence
 from wordgen.generation.prompt import UnknownWord
-from wordgen.generation.sampling import LogProbs
+from wordgen.generation.sampling import LogProbs, Past, changed_by, draw, draw_changes, likeliest
 from wordgen.generation.settings import GenerationSettings
 from wordgen.text.tokenizers import Codec
-from wordgen.text.vocabulary import END, LINE_BREAK, UNKNOWN
+from wordgen.text.vocabulary import END, JOINER, LINE_BREAK, UNKNOWN, Vocabulary, restore
+
+_ENDINGS = ("ing", "ed", "ly", "s")
+_LEAST = 0.01
+"""Added to the share of each kind of word, so that words that the network does not expect remain possible."""
+_PLAUSIBLE = 0.3
+"""A word is left out if the network expects its kind less than this share of the usual, unless all would be."""
+_TIE = 0.1
+_LOOKED_AT = 16
+_NOTHING = Past(np.zeros((1, 0), np.intp), 0)
+
+Choose = Callable[[LogProbs], int]
+"""Chooses one of several words by their log-probabilities, shape (1, words), and returns its index."""
+
+Shares = NDArray[np.float64]
+
+
+class Filler:
+    """Chooses a word to replace UNKNOWN, by the tokens before it and, if known, by the token after it."""
+
+    def __init__(self, unknown: UnknownWords, vocabulary: Vocabulary) -> None:
+        self._words = unknown.words
+        self._vocabulary = vocabulary
+        self._before, self._word, self._behind, begins = np.array(unknown.places, np.int64).reshape(-1, 4).T
+        self._within = ~begins.astype(np.bool_)
+        capitals = [_capitalised(word) for word in unknown.words]
+        # None if the capitalised word is in the vocabulary: it would be a different token.
+        self._capitals = [word if vocabulary.id_of(word) == UNKNOWN else None for word in capitals]
+        self._has_capital = np.array([word is not None for word in self._capitals], np.bool_)
+        kinds: dict[str, int] = {}
+        self._kind = np.array([kinds.setdefault(_kind(word), len(kinds)) for word in unknown.words], np.int64)
+        ids = [kinds.setdefault(_kind(each), len(kinds)) for each in vocabulary.tokens[END + 1 :]]
+        self._kind_of_id = np.array(ids, np.int64)
+        self._kinds = len(kinds)
+        counts = np.array(vocabulary.counts[END + 1 :], np.float64)
+        # Only the rarer tokens that make up half of the training text count: the most frequent tokens occur where rare
+        # words do not.
+        self._rare = counts.cumsum() - counts >= counts.sum() / 2
+        self._usual = self._shares(counts)
+        self._all = frozenset((*unknown.words, *filter(None, self._capitals)))
+        self._stood = {(before, unknown.words[word], behind) for before, word, behind, _ in unknown.places}
+
+    def __contains__(self, word: str) -> bool:
+        return word in self._all
+
+    def is_new(self, before: int | None, word: str, behind: int | None) -> bool:
+        """Return whether a word may replace UNKNOWN, and the training text does not have it between these two ids.
+
+        None stands for the end of a text. Of a large text, only part of the unknown words are known here.
+        """
+        return word in self and (before, word, behind) not in self._stood
+
+    def expected(self, log_probs: LogProbs) -> Shares:
+        """Return for each kind how much more than usual the network expects known words of this kind (1 is usual).
+
+        `log_probs` has the log-probabilities of all tokens at this position, shape (vocabulary,).
+        """
+        return self._shares(np.exp(log_probs[END + 1 :].astype(np.float64))) / self._usual
+
+    def word(self, ids: Sequence[int], expected: Shares, choose: Choose, behind: int | None = None) -> str:
+        """Return the word for the position after `ids`.
+
+        `expected` comes from the method of this name. `behind` is the id after the word, or None if it is not known.
+        """
+        before = ids[-1] if ids else END
+        capital = self._begins_sentence(ids)
+        fits = self._has_capital[self._word] if capital else self._within
+        left = self._before == before
+        levels = [left, np.ones_like(left)]
+        if behind is not None:
+            right = self._behind == behind
+            levels = [left & right, left, right, levels[-1]]
+        plausible = expected[self._kind[self._word]] >= _PLAUSIBLE
+        found = next(filter(len, (self._word[level & fits & plausible] for level in levels)), self._word)
+        words, counts = np.unique(found, return_counts=True)
+        chosen = int(words[choose(self._log_probs(counts * expected[self._kind[words]], ids))])
+        return (self._capitals[chosen] if capital else None) or self._words[chosen]
+
+    def _log_probs(self, weights: Shares, ids: Sequence[int]) -> LogProbs:
+        """Return the log-probabilities of words with these weights, shape (1, words).
+
+        So that not always the same word wins a tie, the last _LOOKED_AT tokens change the weights slightly.
+        """
+        order = np.random.default_rng(list(ids[-_LOOKED_AT:])).permutation(len(weights))
+        weights = weights * (1 + _TIE * order / len(weights))
+        return np.log(weights / weights.sum()).astype(np.float32)[None]
+
+    def _begins_sentence(self, ids: Sequence[int]) -> bool:
+        recent = list(ids[-3:])
+        if END in recent:
+            recent = recent[len(recent) - recent[::-1].index(END) :]
+        return begins_sentence([self._vocabulary.tokens[each] for each in recent])
+
+    def _shares(self, probs: Shares) -> Shares:
+        shares = np.bincount(self._kind_of_id, probs * self._rare, self._kinds)
+        return shares / max(shares.sum(), 1e-300) + _LEAST
+
+
+def chooser(settings: GenerationSettings, number: int, place: int) -> Choose:
+    """Return a function that chooses a word as the settings choose tokens: by sampling, or the most probable one.
+
+    A draw depends only on the random seed of the text (`settings.random_seed + number`) and on the place of the word in
+    it, so it does not change any other draw.
+    """
+    if settings.mode != "sample" or settings.random_seed is None:
+        return lambda log_probs: int(likeliest(log_probs)[0])
+
+    def choose(log_probs: LogProbs) -> int:
+        log_probs = changed_by(draw_changes(settings), log_probs, _NOTHING)
+        assert settings.random_seed is not None
+        return int(draw(log_probs, [np.random.default_rng([settings.random_seed + number, place])])[0])
+
+    return choose
+
+
+def _kind(token: str) -> str:
+    """Return the kind of a token by its form. Words of the same kind occur in similar positions.
+
+    For most words it says whether there are a joiner mark and a capital at the beginning, and what the ending is.
+    """
+    text = restore(token.strip(JOINER))
+    glued = token.startswith(JOINER)
+    if not any(map(str.isalnum, text)):
+        return f"{glued} marks"
+    if not any(map(str.isalpha, text)):
+        return f"{glued} digits"
+    if text[-1] > "\u2e7f":  # kana and kanji: the last character shows the inflection
+        return "kana" if "\u3040" <= text[-1] <= "\u30ff" else "kanji"
+    capital = text[:1].isupper()
+    ending = next((each for each in _ENDINGS if len(text) > len(each) + 2 and text.endswith(each)), "")
+    return f"{glued} {capital} {ending}"
+
+
+def _capitalised(token: str) -> str:
+    """Return the token with a capital as the first character of its text, after any joiner marks."""
+    begin = len(token) - len(token.lstrip(JOINER))
+    return token[:begin] + token[begin : begin + 1].upper() + token[begin + 1 :]
+
 
 _STOP = re.compile(r"(?P<plain>[.!?…]+)?(?P<wide>[。！？]+)?[\"'”’»」』)\]]*")
 _WORD_WITH_STOP = re.compile(r".*?" + _STOP.pattern, re.DOTALL)
@@ -28,15 +176,12 @@ class SentenceEnds:
     """Takes the pieces of a text one by one and finds where sentences end.
 
     A stop does not end a sentence if the next word begins with a small letter ("Stop!" he said) or follows without a
-    space ("3.5", "example.org"); Japanese stops need no space. Closing quotation marks belong to the sentence.
-    Therefore the end of a sentence is certain only after the next piece.
+    space ("3.5", "example.org"); Japanese stops need no space. Closing quotation marks belong to the sentence. So its
+    end is certain only after the next piece.
     """
 
     def __init__(self, *, stops_in_words: bool = False) -> None:
-        """Set `stops_in_words` if the tokenizer does not split stops from words.
-
-        Then a word with a stop at its end can end a sentence, too.
-        """
+        """Set `stops_in_words` if the tokenizer does not split stops from words."""
         self._stop = _WORD_WITH_STOP if stops_in_words else _STOP
         self.open_end: int | None = None
         """The number of pieces up to the end of a sentence that is not certain yet, or None."""
@@ -45,10 +190,7 @@ class SentenceEnds:
         self._seen = 0
 
     def see(self, piece: str) -> int | None:
-        """Take one more piece.
-
-        If this piece shows that a sentence has ended, return the number of pieces up to its end, else None.
-        """
+        """Take one more piece. If it shows that a sentence has ended, return the number of pieces up to its end."""
         ended = None
         word = piece.strip()
         spaced = self._spaced or piece[:1].isspace()
@@ -68,9 +210,9 @@ class SentenceEnds:
         return ended
 
     def end(self) -> int | None:
-        """Take END, which counts as one more piece and always ends the sentence.
+        """Take END, which counts as one more piece and ends the sentence. Return the number of pieces up to its end.
 
-        Return the number of pieces up to the end of the sentence, or None if the text is empty.
+        Return None if the text is empty.
         """
         ended = self.open_end or self._seen
         self.open_end = None
@@ -103,8 +245,8 @@ class TextBuilder:
     ) -> None:
         """Start a text with the ids of its prompt, `seed`.
 
-        If there is a `filler`, it replaces each UNKNOWN by a word, once the next token is known. `number` is the
-        position of the text among several ones: its random seed is `settings.random_seed + number`.
+        A `filler` replaces each UNKNOWN by a word, once the next token is known. `number` is the position of the text
+        among several ones: its random seed is `settings.random_seed + number`.
         """
         self.seed = seed
         self.ids: list[int] = []
@@ -156,10 +298,7 @@ class TextBuilder:
         return [place for place, each in enumerate(self.ids) if each == UNKNOWN] if self._filler else []
 
     def add(self, token: int, log_probs: LogProbs) -> None:
-        """Add a token.
-
-        `log_probs` has the log-probabilities of all tokens at this position by the network, shape (vocabulary,).
-        """
+        """Add a token. `log_probs` are those of all tokens at this position by the network, shape (vocabulary,)."""
         log_probability = float(log_probs[token])
         if self._unfilled is not None:
             self._fill(token)
@@ -252,11 +391,7 @@ class TextBuilder:
 
 
 def perplexity(log_probabilities: Sequence[float]) -> float:
-    """Return the perplexity: exp of the mean negative log-probability, or 1 for an empty sequence.
-
-    A perplexity of n means that the model is as unsure, on average, as between n equally probable tokens. To avoid an
-    overflow, the mean is limited to 700 nats.
-    """
+    """Return the exponential of the mean negative log-probability, at most exp(700); 1 for an empty sequence."""
     mean = sum(log_probabilities) / max(1, len(log_probabilities))
     return math.exp(min(-mean, 700.0))
 
@@ -281,8 +416,7 @@ class Text:
     tokens: tuple[str, ...]
     """The tokens after the prompt, as the model wrote them: those of a tune that is transposed are in another key."""
     put_in: tuple[int, ...]
-    """The positions in `tokens`, from 0, of words that replaced UNKNOWN. These are words of the training text that the
-    model does not know, chosen by the tokens around them."""
+    """The positions in `tokens`, from 0, of words that replaced UNKNOWN."""
     log_probabilities: tuple[float, ...]
     """The log-probability of each token by the network, before any setting changes the probabilities."""
     ended: Ended
@@ -290,8 +424,7 @@ class Text:
     """The words of the prompt that were left out, because the model does not know them."""
     settings: GenerationSettings
     random_seed: int
-    """The random seed of this text: that of the settings, plus `number`. In mode sample, it generates this text again
-    as the first one, with the same other settings and any `count`."""
+    """The random seed of this text: that of the settings, plus `number`. With it, this text is the first one."""
     number: int
     """The position of this text among the `count` texts of its prompt, from 0."""
     draws: int = 1

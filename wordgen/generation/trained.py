@@ -1,4 +1,4 @@
-"""A trained model that generates text. `wordgen.load` returns it."""
+"""A trained model that generates text, which `wordgen.load` returns, and texts that it writes with a person."""
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future
@@ -13,20 +13,17 @@ import numpy as np
 from wordgen.corpus.layout import Layout, otherwise_in_words
 from wordgen.errors import SettingError
 from wordgen.generation.copies import COPY_INDEX, Copy, CopyIndex
-from wordgen.generation.decoding import Progress, Reader
-from wordgen.generation.filling import chooser
-from wordgen.generation.ngrams import NgramModel
-from wordgen.generation.prompt import WARM_UP, Seed, TextReader
-from wordgen.generation.scoring import Score, score
+from wordgen.generation.decoding import Progress, Reader, Score, score
+from wordgen.generation.prediction import NgramModel
+from wordgen.generation.prompt import WARM_UP, Seed, TextReader, UnknownWord
 from wordgen.generation.settings import GenerationSettings, ScoringSettings, completed
 from wordgen.generation.text_generator import TextGenerator
-from wordgen.generation.texts import Ended, NextWord, Text, WrittenToken
-from wordgen.generation.writing_session import WritingSession
+from wordgen.generation.texts import Ended, NextWord, Text, WrittenToken, chooser
 from wordgen.model.architecture import shown_layers
 from wordgen.model.bundle import Bundle, fingerprint, load_bundle
-from wordgen.music.keys import Interval
+from wordgen.music.harmony import Interval
 from wordgen.settings import speaking_python
-from wordgen.text.tokenizers import StreamDecoder
+from wordgen.text.tokenizers import Codec, StreamDecoder
 from wordgen.text.vocabulary import END_TOKEN, LINE_BREAK, OTHER_FORM, START, UNKNOWN
 
 
@@ -206,8 +203,7 @@ class TrainedModel:
 
         The generator returns why the text ended, and how many texts were drawn until this one. `between` is called
         before each token is chosen; an exception that it raises stops the writing. `prompt` is what `ids` begin with,
-        for a tune in the key of its prompt.
-        A tune that is transposed, or must be valid, is yielded when it is complete.
+        for a tune in the key of its prompt. A tune that is transposed or must be valid is yielded when it is complete.
         """
         return self._generator.go_on(ids, settings, between, prompt or Seed("", (), (), cut=False))
 
@@ -219,8 +215,7 @@ class TrainedModel:
     ) -> Iterator[Text]:
         """Yield `count` texts for each prompt in `seeds`.
 
-        `progress` receives the number of tokens written and the most that can be written. It is not called in mode
-        beam.
+        `progress` receives the numbers of tokens written and to write at most. It is not called in mode beam.
         """
         settings = completed(settings)
         assert settings.random_seed is not None
@@ -257,7 +252,7 @@ class TrainedModel:
             return read
         return with_header(read, settings, self._network, self._codec, starts=self._generator.starts)
 
-    def session(self, beginning: str = "") -> WritingSession:
+    def session(self, beginning: str = "") -> "WritingSession":
         """Return a session in which a person and the model continue the text `beginning` in turns."""
         return WritingSession(self, self._codec, self._reader, beginning)
 
@@ -342,9 +337,9 @@ class TrainedModel:
     ) -> Score:
         """Return how probable each token of a text is, sentence by sentence.
 
-        The text is read in the layout of the training text. `laid_out` is the layout of the file that the text comes
-        from; if it is prose, it is read in this layout. `progress` receives the number of tokens done and of all. `mix`
-        is the share of each probability that comes from a 5-gram of the training text.
+        The text is read in the layout of the training text, or if it is prose, in the layout `laid_out` of its file.
+        `progress` receives the numbers of tokens done and of all. `mix` is the share of each probability that comes
+        from a 5-gram of the training text.
         """
         with speaking_python():
             mixed_in = self._generator.mix(ScoringSettings(mix=mix).mix)
@@ -406,3 +401,62 @@ def _placed(text: str, seed: Seed, pieces: Sequence[str]) -> list[str]:
     places[-1] = end
     prompt = [text[begin:stop] for begin, stop in pairwise(places)]
     return [*prompt, *pieces[len(seed.ids) :]]
+
+
+class WritingSession:
+    """A text that a person and a model write in turns.
+
+    It keeps the tokens and not only the characters, so the network reads exactly the tokens that were written.
+    """
+
+    def __init__(self, model: TrainedModel, codec: Codec, reader: TextReader, beginning: str) -> None:
+        self._model = model
+        self._codec = codec
+        self._reader = reader
+        self._decoder = codec.decoder()
+        self.ids: list[int] = []
+        self._pieces: list[str] = []
+        for each in reader.seed(beginning).ids:
+            self._add(each)
+
+    @property
+    def text(self) -> str:
+        return "".join(self._pieces) + self._decoder.waiting
+
+    def duplicate(self) -> "WritingSession":
+        other = copy(self)
+        other.ids, other._pieces, other._decoder = list(self.ids), list(self._pieces), copy(self._decoder)
+        return other
+
+    def type(self, line: str) -> tuple[UnknownWord, ...]:
+        """Add text that a person typed, and return its words that the model does not know, and does not read."""
+        tokens = [(token, self._reader.ids_in_any_form(token)) for token in self._reader.tokens_within(line)]
+        for token, ids in tokens:
+            for each in ids:
+                self._add(each)
+            if not ids:
+                self._pieces.append(self._decoder.say_token(token))
+        return self._reader.unknown_words([token for token, ids in tokens if not ids])
+
+    def pick(self, word: NextWord) -> None:
+        self._add(self._codec.vocabulary.id_of(word.token), word.token)
+
+    def next_words(self, count: int, *, mix: float = 0.0) -> tuple[NextWord, ...]:
+        return self._model.next_after(self.ids, count, mix=mix)
+
+    def write(self, settings: GenerationSettings) -> Iterator[str]:
+        """Let the model continue the text. Yield each piece when it can no longer be removed.
+
+        A piece is already part of the text when it is yielded. Raise SettingError for settings of whole tunes.
+        """
+        if settings.of_a_tune:
+            raise SettingError(f"{settings.of_a_tune[0]} writes a whole tune: use generate without --interactive.")
+        for written in self._model.go_on(self.ids, settings):
+            self.ids.append(written.id)
+            self._pieces.append(written.piece)
+            self._decoder.say_token(written.token)
+            yield written.piece
+
+    def _add(self, number: int, token: str | None = None) -> None:
+        self.ids.append(number)
+        self._pieces.append(self._decoder.say_token(token or self._codec.vocabulary.tokens[number]))

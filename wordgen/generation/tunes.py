@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,13 +13,11 @@ from wordgen.generation.prompt import Seed
 from wordgen.generation.sampling import NO_TOKEN, LogProbs, Past, ProbabilityChange, forbid_by_text
 from wordgen.generation.settings import GenerationSettings
 from wordgen.generation.texts import Drawn, TextBuilder
-from wordgen.music.abc_files import LeftOut, whole_tunes_of
-from wordgen.music.abc_grammar import FIELD, music, parse_metre
-from wordgen.music.abc_parsing import parse_lines, parse_open, parse_tune
-from wordgen.music.checking import faults_of
+from wordgen.music.abc_parsing import parse_lines, parse_metre, parse_open, parse_tune
+from wordgen.music.abc_text import FIELD, LeftOut, moved_pieces, music, whole_tunes_of
 from wordgen.music.copied_notes import KnownNotes
-from wordgen.music.keys import Interval, Key, parse_key
-from wordgen.music.transposing import moved_pieces
+from wordgen.music.harmony import Interval, Key, parse_key
+from wordgen.music.tune import faults_of
 from wordgen.text.tokenizers import Codec
 from wordgen.text.vocabulary import END, LINE_BREAK, UNKNOWN, Vocabulary, restore
 
@@ -81,35 +78,27 @@ def task_of(settings: GenerationSettings, vocabulary: Vocabulary, back: Interval
 
     `back` is the interval from the key in which the model reads the prompt to the key of the prompt.
     """
-    fields = _allowed_fields(settings, vocabulary)
+    forbidden, keys = _forbidden_fields(settings, vocabulary), _fields(vocabulary, "K")
     if settings.key is not None:
         wanted = _key(settings.key)
-        written = _key_to_write(wanted, _fields(vocabulary, "K"))
+        written = _key_to_write(wanted, keys)
         back = None if written == wanted else written.to(wanted)
-    if fields.forbidden:
-        return TuneTask(settings, _keep_header([UNKNOWN, END, *fields.forbidden], fields.keys), back)
-    return TuneTask(settings, None, back)
+    ban = _keep_header([UNKNOWN, END, *forbidden], list(keys)) if forbidden else None
+    return TuneTask(settings, ban, back)
 
 
-class _AllowedFields(NamedTuple):
-    """The fields of a header, as ids."""
-
-    keys: list[int]
-    """All keys."""
-    forbidden: list[int]
-    """The keys and metres that are not asked for."""
-
-
-def _allowed_fields(settings: GenerationSettings, vocabulary: Vocabulary) -> _AllowedFields:
-    keys, metres = _fields(vocabulary, "K"), _fields(vocabulary, "M")
+def _forbidden_fields(settings: GenerationSettings, vocabulary: Vocabulary) -> list[int]:
+    """Return the ids of the keys and metres that are not asked for."""
     forbidden: list[int] = []
     if settings.key is not None:
+        keys = _fields(vocabulary, "K")
         written = _key_to_write(_key(settings.key), keys)
         forbidden += [number for number, value in keys.items() if parse_key(value) != written]
     if settings.metre is not None:
-        written = _metre_to_write(settings.metre, metres)
-        forbidden += [number for number, value in metres.items() if value != written]
-    return _AllowedFields(list(keys), forbidden)
+        metres = _fields(vocabulary, "M")
+        metre = _metre_to_write(settings.metre, metres)
+        forbidden += [number for number, value in metres.items() if value != metre]
+    return forbidden
 
 
 def check_prompt(prompt: str, settings: GenerationSettings) -> None:
@@ -151,9 +140,8 @@ class _HeaderForm:
 
     def __init__(self, settings: GenerationSettings, vocabulary: Vocabulary) -> None:
         self._line_break = vocabulary.id_of(LINE_BREAK)
-        self._keys, forbidden = _allowed_fields(settings, vocabulary)
-        self._metres = [number for number in _fields(vocabulary, "M") if number not in forbidden]
-        fields = {letter: list(_fields(vocabulary, letter)) for letter in _OF_HEADERS}
+        forbidden = set(_forbidden_fields(settings, vocabulary))
+        fields = {letter: _fields(vocabulary, letter) for letter in _OF_HEADERS}
         self._fields = {letter: [each for each in ids if each not in forbidden] for letter, ids in fields.items()}
 
     @property
@@ -173,11 +161,10 @@ class _HeaderForm:
         tokens = [each for each in tokens[begin:] if each != NO_TOKEN]
         if tokens and tokens[-1] != self._line_break:
             return [self._line_break]
-        has_metre = bool(set(tokens) & set(self._metres))
-        letters = [letter for letter in _OF_HEADERS if has_metre or letter != "K"]
-        return [
-            each for letter in letters if not set(tokens) & set(self._fields[letter]) for each in self._fields[letter]
-        ]
+        missing = [letter for letter, ids in self._fields.items() if not set(tokens) & set(ids)]
+        if "M" in missing and "K" in missing:
+            missing.remove("K")  # the key ends the header
+        return [each for letter in missing for each in self._fields[letter]]
 
 
 def _key(text: str) -> Key:
@@ -328,14 +315,10 @@ def _why_none(refusals: Sequence[str], settings: GenerationSettings) -> str:
     """Return a sentence that says why all draws of a text were refused."""
     if len(refusals) == 1:
         return f"The tune {refusals[0].removesuffix('.')}: use --mode sample, or another key."
-    counted = Counter(_kind_of(each) for each in refusals)
+    counted = Counter("have faults" if each.endswith(".") else each for each in refusals)
     listed = ", ".join(f"{count} {kind}" for kind, count in counted.most_common())
     fault = next((each for each in refusals if each.endswith(".")), "")
     remedy = "a larger --length or " if any("did not end" in each for each in counted) else ""
     example = f" (for example: {fault.removesuffix('.')})" if fault else ""
     lower = f"a --temperature below {settings.temperature:g}"
     return f"None of {len(refusals)} draws is a valid tune: {listed}{example}. Give {remedy}{lower}, or train longer."
-
-
-def _kind_of(refusal: str) -> str:
-    return "have faults" if refusal.endswith(".") else refusal

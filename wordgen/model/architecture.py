@@ -59,9 +59,8 @@ class DropoutSettings(Settings):
     def acting(self, layers: int) -> dict[str, float]:
         """Return the dropout settings that apply to a network with this number of layers.
 
-        The input and the output use their own rate if it is set, otherwise `dropout`. With one layer and both rates
-        set, `dropout` is not used anywhere and is left out. `word_dropout` and `weight_drop` are left out if they are
-        0; the other rates are returned even if they are 0.
+        With one layer and own rates for input and output, `dropout` is not used anywhere and is left out. So are
+        `word_dropout` and `weight_drop` if they are 0.
         """
         ends = {"input_dropout": self.input_dropout, "output_dropout": self.output_dropout}
         acting = {name: rate for name, rate in ends.items() if rate is not None}
@@ -72,8 +71,6 @@ class DropoutSettings(Settings):
 
 
 NO_DROPOUT = DropoutSettings(dropout=0.0)
-
-
 Cell = Literal["lstm", "gru", "rnn"]
 Shape = tuple[int, ...]
 
@@ -156,15 +153,9 @@ class Architecture(Settings):
 
     @classmethod
     def of(cls, settings: NetworkSettings, vocabulary_size: int) -> "Architecture":
-        embedding = settings.embedding or _widths(settings.units, settings.layers)[-1]
-        return cls(
-            vocabulary_size=vocabulary_size,
-            embedding=embedding,
-            layers=settings.layers,
-            units=settings.units,
-            cell=settings.cell,
-            tied=settings.tied,
-        )
+        shape = {name: getattr(settings, name) for name in _SHAPE}
+        shape["embedding"] = settings.embedding or _widths(settings.units, settings.layers)[-1]
+        return cls(vocabulary_size=vocabulary_size, **shape)
 
     @property
     def network(self) -> dict[str, Any]:
@@ -198,7 +189,6 @@ class Architecture(Settings):
         if self.projected:
             shapes["projection/kernel"] = (self.widths[-1], self.embedding)
         if not self.tied:
-            # One row for each token, as in the word vectors.
             shapes["output/kernel"] = (self.vocabulary_size, self.widths[-1])
         shapes["output/bias"] = (self.vocabulary_size,)
         return shapes

@@ -69,10 +69,7 @@ class Base:
 
     @property
     def read(self) -> str | None:
-        """A description of the text that the base was trained on, or None if there is no description.
-
-        Raises BundleError if the file with the description is invalid.
-        """
+        """A description of the text that the base was trained on, or None. Raises BundleError if it is invalid."""
         path = self.folder / ABOUT
         try:
             return str(read_toml(path)["read"]) if path.exists() else None
@@ -110,8 +107,8 @@ class Base:
     def weights_for(self, vocabulary: Vocabulary) -> Weights:
         """Return the weights of the base for another vocabulary.
 
-        The output biases are shifted by the change of the tokens' log-frequencies. The biases of START and END stay the
-        same, because most vocabularies do not count these tokens.
+        The output biases are shifted by the change of the tokens' log-frequencies, but for START and END, which most
+        vocabularies do not count.
         """
         weights = dict(self.bundle.weights)
         rows = _Rows(self.vocabulary, vocabulary, self.known(vocabulary))
@@ -140,7 +137,7 @@ def _shipped(folder: Path, changed: int) -> Base:
 
 
 def _log_frequencies(vocabulary: Vocabulary) -> NDArray[np.float32]:
-    """Return the natural logarithm of each token's relative frequency. Counts are increased by one to avoid log(0)."""
+    """Return the natural logarithm of each token's add-one frequency."""
     counts = np.array(vocabulary.counts, np.float64) + 1
     return np.log(counts / counts.sum()).astype(np.float32)
 

@@ -1,14 +1,14 @@
 """The bundle: a trained model as files, with weights in float32 or as 8-bit integers.
 
-8-bit weights take a quarter of the bytes. Each row has its own scale. A row holds weights that belong together: those
-of one token in the embedding and in the output, and those of one unit in a kernel. Each weight is stored as an integer
-from -127 to 127, and is the product of this integer and the scale. Biases are small and stay in float32.
+8-bit weights take a quarter of the bytes. A weight is the product of an integer from -127 to 127 and the scale of its
+row. A row has the weights of one token in the embedding and in the output, and those of one unit in a kernel. Biases
+are small and stay in float32.
 """
 
 import hashlib
 import json
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -39,7 +39,20 @@ def quantized(weights: Mapping[str, Floats]) -> dict[str, NDArray[np.generic]]:
 
     Raises BundleError if a weight is not finite.
     """
-    return {name: array for each in weights for name, array in _quantized(each, weights[each])}
+    arrays: dict[str, NDArray[np.generic]] = {}
+    for name, weight in weights.items():
+        if _stays(name):
+            arrays[name] = weight
+            continue
+        if not np.isfinite(weight).all():
+            raise BundleError(
+                f"{name} has values that are not finite, so it cannot be written as 8-bit integers: export another "
+                "model."
+            )
+        peak = np.abs(weight).max(axis=_axis(name), keepdims=True)
+        scale = np.maximum(peak / np.float32(_STEPS), _SMALLEST_SCALE)
+        arrays[name], arrays[name + _SCALE] = np.rint(weight / scale).astype(np.int8), scale
+    return arrays
 
 
 def dequantized(arrays: Arrays) -> dict[str, Floats]:
@@ -63,29 +76,12 @@ def quantized_shapes(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[s
     return found
 
 
-def _quantized(name: str, weight: Floats) -> Iterator[tuple[str, NDArray[np.generic]]]:
-    if _stays(name):
-        yield name, weight
-        return
-    if not np.isfinite(weight).all():
-        raise BundleError(
-            f"{name} has values that are not finite, so it cannot be written as 8-bit integers: export another model."
-        )
-    peak = np.abs(weight).max(axis=_axis(name), keepdims=True)
-    scale = np.maximum(peak / np.float32(_STEPS), _SMALLEST_SCALE)
-    yield name, np.rint(weight / scale).astype(np.int8)
-    yield name + _SCALE, scale
-
-
 def _stays(name: str) -> bool:
     return name.endswith("/bias")
 
 
 def _axis(name: str) -> int:
-    """Return the axis along which a row extends.
-
-    Layers and the projection have one column per output unit, so a row in this sense is a column of their arrays.
-    """
+    """Return the axis along which a row extends. In layers and the projection, a row is a column of the array."""
     return 1 if name in _ROW_PER_TOKEN else 0
 
 
@@ -93,8 +89,7 @@ FORMAT = 8
 _ABOUT_WEIGHTS = "wordgen"
 CONFIG, VOCABULARY, WEIGHTS = "config.json", "vocabulary.json", "weights.safetensors"
 UNKNOWN_WORDS = "unknown_words.json"
-"""A file that is present only if the model may replace UNKNOWN by these words. Delete it to pass on the model without
-them."""
+"""Only present if the model may replace UNKNOWN by these words. Delete it to pass on the model without them."""
 _LARGEST = {CONFIG: 2**20, VOCABULARY: 2**28, UNKNOWN_WORDS: 2**30}
 """The largest size of each file that is read, in bytes."""
 _LARGEST_HEADER = 2**20
@@ -152,8 +147,7 @@ def is_bundle(folder: Path) -> bool:
 def save_bundle(bundle: Bundle, folder: Path, *, eight_bits: bool = False) -> None:
     """Write a bundle to a folder. If the folder already contains the same model, only its weights are replaced.
 
-    With `eight_bits` the weights are written as 8-bit integers, in a quarter of the bytes. Raises BundleError if the
-    folder contains a model with another configuration or vocabulary.
+    Raises BundleError if the folder contains a model with another configuration or vocabulary.
     """
     from safetensors.numpy import save
 
@@ -234,10 +228,7 @@ def _to_json(value: object) -> bytes:
 
 
 def _checksum(arrays: Arrays, names: Iterable[str]) -> str:
-    """Return the CRC-32 of the arrays.
-
-    A CRC detects every single flipped bit, and takes half the time of SHA-256 (docs/decisions.md).
-    """
+    """Return the CRC-32 of the arrays, which takes half the time of SHA-256 (docs/decisions.md)."""
     checksum = 0
     for name in names:
         checksum = zlib.crc32(arrays[name].data, checksum)

@@ -9,10 +9,116 @@ from functools import lru_cache
 from itertools import chain, islice
 from typing import NamedTuple
 
-from wordgen.music.abc_grammar import FIELD, Fields, Token, lexed, music, parse_note
-from wordgen.music.keys import Pitch
+from wordgen.music.abc_text import FIELD, Token, lexed, music, parse_note
+from wordgen.music.harmony import Key, Metre, Pitch, parse_key
 from wordgen.music.piece import MelodyNote
-from wordgen.music.tune import Bar, BarLine, Fault, FaultKind, Note, Tune
+from wordgen.music.tune import Bar, BarLine, Fault, FaultKind, Note, Tune, faults_of
+
+_KNOWN_FIELDS = frozenset("ABCDFGHIKLMmNOPQRrSsTUVWwXZ+")
+_METRE = re.compile(r"\(?([0-9]{1,3}(?:\+[0-9]{1,3}){0,8})\)?/([0-9]{1,3})")
+_NAMED_METRES = {"C": Metre(4, 4), "C|": Metre(2, 2), "none": None, "": None}
+_UNIT = re.compile(r"([0-9]{1,3})/([0-9]{1,3})")
+_TEMPO = re.compile(
+    r'(?:"[^"]*"[ \t]*)?(?:(?P<beats>(?:[0-9]{1,2}/[0-9]{1,3}[ \t]*){1,4})=|C(?P<units>[0-9]?)[ \t]*=)?[ \t]*'
+    r"(?P<number>[0-9]{1,4})\b"
+)
+_BEAT = re.compile(r"([0-9]{1,2})/([1-9][0-9]{0,2})")
+_SLOWEST, _FASTEST = 4, 2000
+"""In quarter notes per minute. Another tempo is ignored."""
+
+
+class Fields:
+    """The values of the fields that are valid at the current line."""
+
+    def __init__(self, fault: Callable[[str], None]) -> None:
+        """`fault` receives what is wrong with a field."""
+        self._fault = fault
+        self.in_header = True
+        self.header: list[tuple[str, str]] = []
+        """Letter and value of each field of the header."""
+        self.key: Key | None = None
+        self.first_key: Key | None = None
+        self.metre: Metre | None = None
+        self.first_metre: Metre | None = None
+        self.tempo: Fraction | None = None
+        self.voices: set[str] = set()
+        """The voices (`V:`) after the header."""
+        self._unit: Fraction | None = None
+
+    def read(self, letter: str, value: str) -> None:
+        if self.in_header:
+            self.header.append((letter, value))
+        if letter not in _KNOWN_FIELDS:
+            self._fault(f"{letter}: is no header that ABC knows")
+        elif letter == "K":
+            self._read_key(value)
+        elif letter == "M":
+            self._read_metre(value)
+        elif letter == "L":
+            self._read_unit(value)
+        elif letter == "Q":
+            self._read_tempo(value)
+        elif letter == "V" and not self.in_header:
+            self.voices.add(value.partition(" ")[0])
+
+    def branch(self) -> "Fields":
+        """Return a copy that does not report faults."""
+        other = copy(self)
+        other.header, other.voices, other._fault = list(self.header), set(self.voices), lambda what: None
+        return other
+
+    @property
+    def unit(self) -> Fraction:
+        """The length of a note without a number: that of `L:`, else the usual one for the first metre."""
+        if self._unit is not None:
+            return self._unit
+        short = self.first_metre is not None and Fraction(*self.first_metre) < Fraction(3, 4)
+        return Fraction(1, 16) if short else Fraction(1, 8)
+
+    def _read_key(self, value: str) -> None:
+        key = parse_key(value)
+        if key is None and value.lower() not in ("none", "hp", ""):
+            self._fault(f"'{value[:30]}' is no key")
+        self.key = key
+        self.first_key = key if self.in_header else self.first_key
+        self.in_header = False
+
+    def _read_metre(self, value: str) -> None:
+        found = _METRE.fullmatch(value)
+        if value in _NAMED_METRES:
+            self.metre = _NAMED_METRES[value]
+        elif found is not None and int(found[2]):
+            beats = sum(map(int, found[1].split("+")))
+            self.metre = Metre(beats, int(found[2])) if beats else None
+        else:
+            self._fault(f"'{value[:30]}' is no metre: it is written as M:6/8")
+        self.first_metre = self.metre if self.in_header else self.first_metre
+
+    def _read_unit(self, value: str) -> None:
+        found = _UNIT.fullmatch(value)
+        if found is not None and int(found[1]) and int(found[2]):
+            self._unit = Fraction(int(found[1]), int(found[2]))
+        else:
+            self._fault(f"'{value[:30]}' is no length of a note: it is written as L:1/8")
+
+    def _read_tempo(self, value: str) -> None:
+        """Read `1/4=120`, or the old form `120`, which counts units of `L:`. Ignore words, such as `Allegro`."""
+        found = _TEMPO.match(value)
+        if found is None:
+            return
+        beats = [Fraction(int(above), int(below)) for above, below in _BEAT.findall(found["beats"] or "")]
+        beat = sum(beats, Fraction(0)) or self.unit * int(found["units"] or 1)
+        tempo = 4 * beat * int(found["number"])
+        if _SLOWEST <= tempo <= _FASTEST:
+            self.tempo = tempo
+
+
+def parse_metre(value: str) -> Metre | None:
+    """Return the metre that is written after `M:`, as `6/8` or `C|`; None if it is none."""
+    fields = Fields(lambda what: None)
+    fields.read("M", value.strip())
+    return fields.metre
+
 
 _TUPLET = re.compile(r"\(([2-9])(?::([1-9])?)?(?::([1-9])?)?")
 _LENGTH = re.compile(r"([0-9]*)(/*)([0-9]*)")
@@ -30,10 +136,12 @@ def parse_tune(text: str) -> Tune:
 
 def parse_lines(lines: Iterable[tuple[int, str]]) -> Tune:
     """Parse a tune from its lines, each with its number in a file. The sentences about faults name these numbers."""
-    parser = _Parser()
-    for number, line in lines:
-        parser.read(number, line)
-    return parser.tune()
+    return _parser_after_lines(lines).tune()
+
+
+def check(text: str) -> tuple[Fault, ...]:
+    """Return all faults of a tune."""
+    return faults_of(parse_tune(text))
 
 
 class OpenTune(NamedTuple):
@@ -50,13 +158,16 @@ def parse_open(text: str, notes: int) -> OpenTune:
 
     Parsed lines are kept, because the same tune is parsed again and again while it grows.
     """
-    if text.count("\n") < _MOST_KEPT_LINES:
-        parser = _parser_after(text)
-    else:
-        parser = _Parser()
-        for number, line in enumerate(text.split("\n"), 1):
-            parser.read(number, line)
+    is_short = text.count("\n") < _MOST_KEPT_LINES
+    parser = _parser_after(text) if is_short else _parser_after_lines(enumerate(text.split("\n"), 1))
     return OpenTune(parser.last_notes(notes), parser.pitch_of)
+
+
+def _parser_after_lines(lines: Iterable[tuple[int, str]]) -> "_Parser":
+    parser = _Parser()
+    for number, line in lines:
+        parser.read(number, line)
+    return parser
 
 
 def _parser_after(text: str) -> "_Parser":
@@ -190,12 +301,10 @@ class _Parser:
     def pitch_of(self, text: str) -> Pitch:
         """Return the pitch that a note would have if it came next."""
         step, raised = parse_note(text)
-        return Pitch(step, self._raised(step % 7) if raised is None else raised)
-
-    def _raised(self, letter: int) -> int:
-        """Return how far a note without an accidental is raised."""
-        of_key = self._fields.key.raises(letter) if self._fields.key is not None else 0
-        return self._bar.raised.get(letter, of_key)
+        if raised is None:
+            of_key = self._fields.key.raises(step % 7) if self._fields.key is not None else 0
+            raised = self._bar.raised.get(step % 7, of_key)
+        return Pitch(step, raised)
 
     def _fault(self, kind: FaultKind, what: str) -> None:
         if len(self._faults) < _MOST_FAULTS:
@@ -257,7 +366,7 @@ class _Parser:
         return pitch
 
     def _rest(self, text: str) -> None:
-        if text == "y":
+        if text == "y":  # only space
             self._last = None
             return
         event = self._add(())

@@ -20,7 +20,7 @@ from wordgen.music.tune import Tune
 NOTES_OF_A_SEQUENCE = 12
 """The fewest notes in a row that count as copied."""
 _LONGEST = 1000
-"""The longest stretch that is looked for, so that two copies of a long piece do not take hours."""
+"""The longest stretch that is looked for. Two copies of a long piece would take hours."""
 _FACTOR, _SHIFT = np.uint64(0x9E3779B97F4A7C15), np.uint64(29)
 _MASK = 0xFFFFFFFFFFFFFFFF
 

@@ -11,10 +11,8 @@ from itertools import groupby, pairwise
 from typing import NamedTuple
 
 from wordgen.errors import SettingError
-from wordgen.music import notes as models
-from wordgen.music.harmony import ChordName, chord_named
-from wordgen.music.keys import Key, Pitch
-from wordgen.music.piece import Bar, BarSigns, Metre, Note, Piece
+from wordgen.music.harmony import ChordName, Key, Metre, Pitch, chord_named
+from wordgen.music.piece import STEPS, Bar, BarSigns, Note, Piece
 
 GRID = 24
 """Parts of a quarter note."""
@@ -78,7 +76,7 @@ class Symbol:
 
 def _staves(notes: Sequence[Note]) -> list[list[Note]]:
     """Return the notes of one staff, or of an upper and a lower staff if there are low notes."""
-    if min((note.pitch for note in notes), default=_MIDDLE_C) >= _LOWEST_OF_ONE_STAFF:
+    if all(note.pitch >= _LOWEST_OF_ONE_STAFF for note in notes):
         return [list(notes)]
     upper = [note for note in notes if note.pitch >= _MIDDLE_C]
     return [upper, [note for note in notes if note.pitch < _MIDDLE_C]]
@@ -319,7 +317,7 @@ def writable(piece: Piece) -> Piece:
     """Return a piece that a score can write. Freely played notes are rounded to the steps that models learn."""
     times = (time for note in piece.notes for time in (note.onset, note.end))
     exact = all(GRID * time % piece.resolution == 0 for time in times)
-    return piece if exact else piece.on_grid(models.GRID)
+    return piece if exact else piece.on_grid(STEPS)
 
 
 def spelled(pitch: int, key: Key) -> Pitch:
@@ -333,8 +331,8 @@ def spelled(pitch: int, key: Key) -> Pitch:
 def _accidentals(chords: Iterable[Chord], key: Key) -> Accidentals:
     """Return the accidentals that are printed in a bar of a staff: 1 is a sharp, 0 a natural.
 
-    An accidental is printed if it differs from the last one on its line, or of its letter in any octave, or from the
-    key: some readers let an accidental hold on its line only, others in all octaves.
+    It is printed if it differs from the last one on its line, or of its letter in any octave, or from the key: some
+    readers let an accidental hold on its line only, others in all octaves.
     """
     of_lines: dict[int, int] = {}
     of_letters: dict[int, int] = {}

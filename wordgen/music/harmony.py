@@ -1,11 +1,184 @@
-"""Names of chords (`Bbm7/F`): their notes, how an accompaniment plays them, and how MusicXML writes them."""
+"""The harmony of music: pitches, intervals, keys, metres, and the names of chords (`Bbm7/F`)."""
 
+import re
+from dataclasses import dataclass
 from typing import NamedTuple
 
-from wordgen.music.abc_grammar import CHORD_NAME
-from wordgen.music.keys import ACCIDENTALS, LETTERS, NATURAL
-from wordgen.music.piece import Metre
+LETTERS = "CDEFGAB"
+NATURAL = (0, 2, 4, 5, 7, 9, 11)
+"""The distance of each letter from C in half steps."""
+_SHARPS = "FCGDAEB"
+"""The order in which keys raise notes. They lower notes in the reverse order."""
+_MAJOR, _MINOR = 0, -3
+_MODES = {
+    "": _MAJOR, "maj": _MAJOR, "ion": _MAJOR, "mix": -1, "dor": -2, "m": _MINOR, "min": _MINOR, "aeo": _MINOR,
+    "phr": -4, "loc": -5, "lyd": 1,
+}  # fmt: skip
+"""The number of sharps of a mode, compared with the major key on the same tonic."""
+_NAMED = {
+    _MAJOR: "major", -1: "mixolydian", -2: "dorian", _MINOR: "minor", -4: "phrygian", -5: "locrian", 1: "lydian",
+}  # fmt: skip
+_KEY = re.compile(r"[ \t]*(?P<letter>[A-G])(?P<sign>[#b]?)[ \t]*(?P<mode>[A-Za-z]*)")
+_AFTER_A_KEY = frozenset(("clef", "treble", "bass", "alto", "tenor", "octave", "transpose", "middle", "stafflines"))
+"""Words that may follow a key without a mode."""
+ACCIDENTALS = {"": 0, "#": 1, "b": -1}
+SIGNS = {0: "", 1: "#", -1: "b"}
+_SIGNS_IN_WORDS = {0: "", 1: " sharp", -1: " flat"}
 
+
+@dataclass(frozen=True)
+class Pitch:
+    """A note by its name: its position among the letters from middle C on, and how far it is raised."""
+
+    step: int
+    raised: int
+
+    @property
+    def half_steps(self) -> int:
+        """The distance from middle C in half steps."""
+        octave, letter = divmod(self.step, 7)
+        return 12 * octave + NATURAL[letter] + self.raised
+
+
+@dataclass(frozen=True)
+class Interval:
+    """The interval from one note to another, in letters and in half steps. Both are negative if it goes down."""
+
+    steps: int
+    half_steps: int
+
+    def applied(self, pitch: Pitch) -> Pitch:
+        step = pitch.step + self.steps
+        return Pitch(step, pitch.half_steps + self.half_steps - Pitch(step, 0).half_steps)
+
+
+@dataclass(frozen=True)
+class Key:
+    """A key, such as D minor."""
+
+    letter: int
+    """The index of the tonic's letter in LETTERS."""
+    sign: int
+    """1 if the tonic has a sharp, -1 if it has a flat, else 0."""
+    mode: int
+    """The number of sharps compared with the major key on the same tonic, for example -3 for minor."""
+
+    @classmethod
+    def of_signature(cls, sharps: int, *, minor: bool = False) -> "Key":
+        """Return the major or minor key with this number of sharps (or flats, if it is negative), from -7 to 7."""
+        return cls(0, 0, _MINOR if minor else _MAJOR).with_sharps(sharps)
+
+    @property
+    def sharps(self) -> int:
+        """The number of notes that the key raises, or lowers if it is negative."""
+        return _SHARPS.index(LETTERS[self.letter]) - 1 + 7 * self.sign + self.mode
+
+    @property
+    def minor(self) -> bool:
+        return self.mode == _MINOR
+
+    @property
+    def mode_name(self) -> str:
+        return _NAMED[self.mode]
+
+    @property
+    def tonic(self) -> Pitch:
+        return Pitch(self.letter, self.sign)
+
+    @property
+    def name(self) -> str:
+        """The name in words, for example `E flat major`."""
+        return f"{LETTERS[self.letter]}{_SIGNS_IN_WORDS[self.sign]} {self.mode_name}"
+
+    def raises(self, letter: int) -> int:
+        """Return by how many half steps the key raises the notes of a letter: 1, 0 or -1."""
+        return (self.sharps + 6 - _SHARPS.index(LETTERS[letter])) // 7
+
+    def to(self, other: "Key") -> Interval:
+        """Return the interval between the tonics, up or down, whichever passes fewer letters.
+
+        The interval back is its reverse.
+        """
+        steps = (other.letter - self.letter + 3) % 7 - 3
+        return Interval(steps, Pitch(self.letter + steps, other.sign).half_steps - self.tonic.half_steps)
+
+    def moved(self, interval: Interval) -> "Key | None":
+        """Return the key of the same mode at this interval; None if it would have more than seven sharps or flats."""
+        step, raised = self.letter + interval.steps, interval.applied(self.tonic).raised
+        return _key(step % 7, raised, self.mode)
+
+    def with_sharps(self, sharps: int) -> "Key":
+        """Return the key of the same mode with this number of sharps, or of flats if it is negative."""
+        every = (Key(letter, sign, self.mode) for sign in (0, 1, -1) for letter in range(7))
+        return next(key for key in every if key.sharps == sharps)
+
+    @property
+    def field(self) -> str:
+        """The key as ABC writes it after `K:`."""
+        mode = {_MAJOR: "", _MINOR: "m"}.get(self.mode, self.mode_name[:3])
+        return f"{LETTERS[self.letter]}{SIGNS[self.sign]}{mode}"
+
+
+def _key(letter: int, sign: int, mode: int) -> Key | None:
+    if sign not in SIGNS:
+        return None
+    key = Key(letter, sign, mode)
+    return key if abs(key.sharps) <= 7 else None
+
+
+def parse_key(value: str) -> Key | None:
+    """Return the key that is written after `K:`, as `G`, `Bb`, `F#m` or `D dorian`; None if it is no such key."""
+    found = _KEY.match(value)
+    if found is None:
+        return None
+    word = "maj" if found["mode"] == "M" else found["mode"].lower()
+    mode = _MAJOR if word in _AFTER_A_KEY else _MODES.get(word[:3])
+    return None if mode is None else _key(LETTERS.index(found["letter"]), ACCIDENTALS[found["sign"]], mode)
+
+
+def tonic_written(value: str) -> tuple[int, int] | None:
+    """Return where the tonic begins and ends in the value of `K:`; None if there is none."""
+    found = _KEY.match(value)
+    return None if found is None else (found.start("letter"), found.end("sign"))
+
+
+CHANGES_NOTES = re.compile(r"(?:^|[ \t])(?:exp\b|\^|_|=)|transpose|octave|middle")
+"""What may follow a key and gives the notes another meaning."""
+
+
+_MOST_BEATS, _UNITS = 64, (1, 2, 4, 8, 16, 32)
+
+
+class Metre(NamedTuple):
+    """A time signature: `Metre(6, 8)` has six eighths in a bar."""
+
+    beats: int = 4
+    unit: int = 4
+
+    def length(self, resolution: int) -> int:
+        """Return the length of a bar."""
+        return max(1, 4 * resolution * self.beats // self.unit)
+
+    @property
+    def compound(self) -> bool:
+        """Whether three units make a beat, as in 6/8."""
+        return self.unit >= 8 and self.beats % 3 == 0
+
+    @property
+    def usual(self) -> bool:
+        """Whether MIDI and scores can write it, and a bar is at least an eighth long and has at most 64 beats."""
+        return self.unit in _UNITS and self.unit <= 8 * self.beats <= 8 * _MOST_BEATS
+
+    def __str__(self) -> str:
+        return f"{self.beats}/{self.unit}"
+
+
+CHORD_NAME = re.compile(
+    r"(?P<root>[A-G])(?P<sign>[#b]?)"
+    r"(?P<kind>(?:maj|min|dim|aug|sus|add|m|M|d|o|\+|-|2|4|5|6|7|9|11|13|[b#][59]){0,4})"
+    r"(?:/(?P<bass>[A-Ga-g])(?P<bass_sign>(?<=[A-G])[#b]?|(?<=[a-g])[+b]?))?"
+)
+"""The name of a chord: root, kind, and perhaps a bass. Some write the bass as a small letter, with + for a sharp."""
 _BASS, _CHORD = 36, 48
 """The octaves of the bass and of the chord, as pitches of their C in MIDI."""
 BASS_VELOCITY, CHORD_VELOCITY = 80, 75
@@ -68,13 +241,6 @@ class ChordName(NamedTuple):
         return f"{self.root}{self.kind}/{self.bass}" if self.bass else self.root + self.kind
 
     @property
-    def _known_kind(self) -> str:
-        """The kind itself, or the longest beginning of it that is known: `7` for `7b9`."""
-        beginnings = (self.kind[:length] for length in range(len(self.kind), -1, -1))
-        spelled = (_SPELLINGS.get(kind, kind) for kind in beginnings)
-        return next(kind for kind in spelled if kind in _KINDS)
-
-    @property
     def bass_pitch(self) -> int:
         """The pitch that an accompaniment plays as the bass."""
         return _BASS + _half_steps(self.bass or self.root)
@@ -85,7 +251,10 @@ class ChordName(NamedTuple):
 
         If the bass is a note of the chord, the notes that come before it are an octave higher.
         """
-        root, notes = _half_steps(self.root), _KINDS[self._known_kind][1]
+        beginnings = (self.kind[:length] for length in range(len(self.kind), -1, -1))
+        spelled = (_SPELLINGS.get(kind, kind) for kind in beginnings)
+        known = next(kind for kind in spelled if kind in _KINDS)  # `7` for `7b9`
+        root, notes = _half_steps(self.root), _KINDS[known][1]
         in_chord = [(root + note - _half_steps(self.bass or self.root)) % 12 for note in notes]
         lowest = in_chord.index(0) if 0 in in_chord else 0
         return tuple(_CHORD + root + note + 12 * (place < lowest) for place, note in enumerate(notes))

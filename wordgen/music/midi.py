@@ -15,9 +15,18 @@ from typing import TYPE_CHECKING, Any
 
 from wordgen.errors import CorpusError, reason_of
 from wordgen.files import read_regular
-from wordgen.music.keys import Key, parse_key
-from wordgen.music.notes import chord_words, laid_out, onset_words
-from wordgen.music.piece import LONGEST_PIECE, USUAL_TEMPO, CheckedPiece, Metre, Note, Piece, as_title
+from wordgen.music.harmony import Key, Metre, parse_key
+from wordgen.music.piece import (
+    LONGEST_PIECE,
+    USUAL_TEMPO,
+    CheckedPiece,
+    Note,
+    Piece,
+    as_title,
+    chord_words,
+    laid_out,
+    onset_words,
+)
 
 if TYPE_CHECKING:
     from mido import Message, MetaMessage, MidiTrack
@@ -33,7 +42,9 @@ _LONGEST_NUMBER = 5000
 _TICKS_OF_A_QUARTER = 480
 _DRUMS = 9  # the number of their channel
 _LONGEST_REASON = 200
-_KEY_SIGNATURE = re.compile(rb"\xff\x59\x02(..)", re.DOTALL)
+_C_MAJOR = b"\xff\x59\x02\x00\x00"
+_BAD_KEY = re.compile(rb"\xff\x59\x02(?:[^\x00-\x07\xf9-\xff].|.[^\x00\x01])", re.DOTALL)
+"""A key signature with more than seven sharps or flats, or one that is neither major nor minor."""
 
 
 def read_midi(path: Path) -> CheckedPiece:
@@ -59,10 +70,11 @@ def _reason(error: Exception) -> str:
 
 def _read(content: bytes) -> CheckedPiece:
     kind, resolution, tracks = _chunks(content)
-    reading, budget, bad_keys = _Reading(resolution), _Budget(), 0
+    reading, reads, bad_keys = _Reading(resolution), iter(range(_MOST_READS)), 0
     for track in tracks:
-        bad_keys += sum(map(_is_bad_key, _KEY_SIGNATURE.findall(track)))
-        reading.add(_events(_KEY_SIGNATURE.sub(_known_key, track), budget))
+        with_known_keys, replaced = _BAD_KEY.subn(_C_MAJOR, track)
+        bad_keys += replaced
+        reading.add(_events(with_known_keys, reads))
         if kind == 2:  # its tracks are pieces that follow each other
             reading.begin = reading.end
     if not reading.notes:
@@ -106,48 +118,32 @@ def _ticks_of_a_quarter(division: int) -> int:
     return division
 
 
-def _is_bad_key(signature: bytes) -> bool:
-    fifths, minor = struct.unpack("bB", signature)
-    return abs(fifths) > 7 or minor > 1
-
-
-def _known_key(found: "re.Match[bytes]") -> bytes:
-    return b"\xff\x59\x02\x00\x00" if _is_bad_key(found[1]) else found[0]
-
-
-@dataclass
-class _Budget:
-    """Counts how often a file may still be read."""
-
-    reads: int = _MOST_READS
-
-
 class _Bounded(io.BytesIO):
     """Bytes that mido reads one by one. Limits the number of reads, and the length of a number."""
 
-    def __init__(self, content: bytes, budget: _Budget) -> None:
+    def __init__(self, content: bytes, reads: Iterator[int]) -> None:
+        """`reads` has an item for each read that is allowed."""
         super().__init__(content)
-        self._budget = budget
+        self._reads = reads
         self._high = 0
 
     def read(self, size: int | None = -1, /) -> bytes:
         found = super().read(size)
-        self._budget.reads -= 1
         self._high = self._high + 1 if found >= b"\x80" else 0
-        if self._budget.reads < 0:
+        if next(self._reads, None) is None:
             raise ValueError("it has more events than a piece of music")
         if self._high > _LONGEST_NUMBER:
             raise ValueError("it has a number without end")
         return found
 
 
-def _events(track: bytes, budget: _Budget) -> "MidiTrack":
+def _events(track: bytes, reads: Iterator[int]) -> "MidiTrack":
     """Return the events of one track, which mido reads as a file."""
     from mido import MidiFile
 
     header = struct.pack(">4sLHHH", b"MThd", 6, 0, 1, _TICKS_OF_A_QUARTER)
     chunk = struct.pack(">4sL", b"MTrk", len(track))
-    return MidiFile(file=_Bounded(header + chunk + track, budget)).tracks[0]
+    return MidiFile(file=_Bounded(header + chunk + track, reads)).tracks[0]
 
 
 @dataclass
@@ -248,8 +244,8 @@ _SLOWEST = 0xFFFFFF
 def midi_bytes(piece: Piece) -> bytes:
     """Return a piece as the bytes of a MIDI file. Read again, it is the same piece.
 
-    If a note begins while another note of its pitch sounds, it gets another track and channel. In one channel, nobody
-    could tell which of the two notes an end belongs to. This holds for up to 64 notes of one pitch at a time.
+    If a note begins while another note of its pitch sounds, it gets another track and channel, so that it is known
+    which of the two an end belongs to. This holds for up to 64 notes of one pitch at a time.
     """
     from mido import MidiFile
 

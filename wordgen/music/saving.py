@@ -7,10 +7,13 @@ from pathlib import Path
 
 from wordgen.errors import CorpusError, SettingError, StorageError, in_a_sentence, reason_of
 from wordgen.files import read_regular, whole_file
-from wordgen.music.abc_files import LeftOut, NumberedLine, numbered, whole_tunes_of
+from wordgen.music.abc_text import LeftOut, NumberedLine, numbered, whole_tunes_of
+from wordgen.music.engraving import writable
 from wordgen.music.midi import MIDI_ENDINGS, midi_bytes, read_midi
-from wordgen.music.notes import (
-    GRID,
+from wordgen.music.piece import (
+    STEPS,
+    CheckedPiece,
+    Piece,
     chord_words,
     form_of,
     laid_out,
@@ -20,8 +23,8 @@ from wordgen.music.notes import (
     piece_of_notes,
     unread_words,
 )
-from wordgen.music.piece import CheckedPiece, Piece
-from wordgen.music.playing import tune_of_abc, tune_of_lines
+from wordgen.music.playing import tune_of_abc, tune_of_lines, write_wav
+from wordgen.music.scores import check_installed, musicxml, svg
 
 FROM_TEXT: Mapping[str, Callable[[str], CheckedPiece]] = {
     "abc": tune_of_abc,
@@ -116,10 +119,10 @@ class Beginning:
             return FROM_TEXT[self.tokenizer](text)
         if self.tokenizer == "chords":
             music = FROM_TEXT["chords"](text)
-            like = Piece((), GRID, self.piece.tempos[:1], title=self.piece.title)
+            like = Piece((), STEPS, self.piece.tempos[:1], title=self.piece.title)
         else:
             music = FROM_TEXT["notes"](self.text + _NO_WAIT + text[len(self.text) :])
-            like = self.piece.on_grid(GRID)
+            like = self.piece.on_grid(STEPS)
         own = {name: getattr(like, name) for name in ("tempos", "metres", "keys", "title")}
         return replace(music, piece=replace(music.piece, **own))
 
@@ -159,8 +162,6 @@ def check_place(path: Path, *, abc: bool = True, text: bool = False) -> None:
     if not path.absolute().parent.is_dir():
         raise StorageError(f"There is no folder {path.parent} for {path.name}: create it first.")
     if path.suffix.lower() == _SVG:
-        from wordgen.music.musicxml import check_installed
-
         check_installed()
 
 
@@ -183,24 +184,11 @@ def _save_abc(music: CheckedPiece, path: Path) -> None:
     path.write_text(numbered(re.split(r"\n\s*\n", music.abc.strip())), encoding="utf-8")
 
 
-def _save_wav(music: CheckedPiece, path: Path) -> None:
-    from wordgen.music.wav import write_wav
-
-    write_wav(music.piece, path)
-
-
 def _save_musicxml(music: CheckedPiece, path: Path) -> None:
-    from wordgen.music.engraving import writable
-    from wordgen.music.musicxml import musicxml_parts
-
-    with path.open("w", encoding="utf-8") as file:
-        file.writelines(musicxml_parts(writable(music.printed)))
+    path.write_text(musicxml(writable(music.printed)), encoding="utf-8")
 
 
 def _save_svg(music: CheckedPiece, path: Path) -> None:
-    from wordgen.music.engraving import writable
-    from wordgen.music.musicxml import musicxml, svg
-
     path.write_text(svg(musicxml(writable(music.printed))), encoding="utf-8")
 
 
@@ -211,7 +199,7 @@ def _save_text(music: CheckedPiece, path: Path) -> None:
 _WRITERS: Mapping[str, Callable[[CheckedPiece, Path], None]] = {
     _ABC: _save_abc,
     **dict.fromkeys(MIDI_ENDINGS, lambda music, path: path.write_bytes(midi_bytes(music.piece))),
-    ".wav": _save_wav,
+    ".wav": lambda music, path: write_wav(music.piece, path),
     ".musicxml": _save_musicxml,
     _SVG: _save_svg,
     _TEXT: _save_text,

@@ -1,4 +1,12 @@
-"""A tune in ABC as values: notes in bars, with exact lengths, the order in which the bars sound, and its form."""
+"""A tune in ABC as values: its notes in bars, the order in which the bars sound, its form, and its faults.
+
+A bar must be as long as the metre says. It may be shorter where a part begins or ends. There, when the tune is played
+with all repeats and endings, the rest of one bar and the beginning of the next must make a full bar. A tune may begin
+with a pickup. Its last bar is then full, or shorter by the length of the pickup.
+
+A repeat that begins with `|:` must end. By the standard (ABC 2.1, section 4.8), only the sign for its beginning may be
+missing.
+"""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -6,10 +14,11 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 from itertools import chain, islice
+from math import lcm
 from typing import Literal
 
-from wordgen.music.keys import Key, Pitch
-from wordgen.music.piece import MelodyNote, Metre
+from wordgen.music.harmony import Key, Metre, Pitch
+from wordgen.music.piece import MelodyNote
 
 _MOST_PARTS = 100
 _MOST_PLAYED = 100_000
@@ -114,7 +123,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class Tune:
-    """A tune. Its faults are what the parser could not understand; `checking` finds bars that do not add up."""
+    """A tune. Its faults are what the parser could not understand; `faults_of` also finds bars that do not add up."""
 
     fields: tuple[tuple[str, str], ...]
     """Letter and value of each field of the header, in their order."""
@@ -204,7 +213,9 @@ def _played(bars: Sequence[Bar]) -> Iterator[Bar]:
         else:
             yield bar
             in_ending = in_ending or bool(bar.ending)
-            if _goes_back(bar, opened=opened, turn=turn) and turn < _turns(bars, start, at):
+            line = bar.line_after
+            repeat_ends = line.ends_repeat or (line.begins_repeat and opened and turn == 1)
+            if repeat_ends and turn < _turns(bars, start, at):
                 at, turn, in_ending = start, turn + 1, False
                 continue
             at += 1
@@ -221,12 +232,6 @@ def _begins_repeated(bars: Sequence[Bar]) -> bool:
     lines = (bar.line_after for bar in bars)
     first = next((line for line in lines if line.begins_repeat or line.ends_repeat), BarLine())
     return first.ends_repeat
-
-
-def _goes_back(bar: Bar, *, opened: bool, turn: int) -> bool:
-    """Return whether a repeat ends after a bar."""
-    line = bar.line_after
-    return line.ends_repeat or (line.begins_repeat and opened and turn == 1)
 
 
 def _after_ending(bars: Sequence[Bar], at: int) -> int:
@@ -250,12 +255,6 @@ def _turns(bars: Sequence[Bar], start: int, end: int) -> int:
     return max(2, *endings) if endings else 2
 
 
-_EIGHT = 8
-_HALF = 4
-_FEWEST_NOTES = 2
-"""A bar with fewer notes, such as a long last note, is not compared."""
-
-
 @dataclass
 class _Part:
     """A part of a tune as it is written."""
@@ -268,7 +267,7 @@ class _Part:
     @property
     def by_eight(self) -> bool:
         bars = round(self.bars)
-        return bars > 0 and (bars % _EIGHT == 0 or (bars == _HALF and self.repeated))
+        return bars > 0 and (bars % 8 == 0 or (bars == 4 and self.repeated))
 
 
 def has_eight_bar_form(tune: Tune) -> bool:
@@ -305,13 +304,112 @@ def _begins_a_part(before: Bar, bar: Bar) -> bool:
 def bars_heard_before(tune: Tune) -> tuple[int, int]:
     """Return how many bars of a tune are the same as an earlier one, and how many there are with two notes or more.
 
-    Each bar counts once, as it is written.
+    Each bar counts once, as it is written. A bar with one note, such as a long last note, does not count.
     """
-    heard, again, bars = set[object](), 0, 0
-    for bar in tune.bars:
-        content = tuple((note.pitches, note.length) for note in bar.notes)
-        if sum(bool(pitches) for pitches, _ in content) >= _FEWEST_NOTES:
-            bars += 1
-            again += content in heard
-            heard.add(content)
-    return again, bars
+    contents = (tuple((note.pitches, note.length) for note in bar.notes) for bar in tune.bars)
+    bars = [content for content in contents if sum(bool(pitches) for pitches, _ in content) >= 2]
+    return len(bars) - len(set(bars)), len(bars)
+
+
+def faults_of(tune: Tune) -> tuple[Fault, ...]:
+    """Return all faults of a tune: those that the parser found, and bars that do not add up."""
+    bars = tuple(_wrong_bars(tune.bars))
+    joints = () if bars else tuple(_wrong_joints(tune.played))
+    repeats = () if tune.several_voices else tuple(_open_repeats(tune.bars))
+    return (*tune.faults, *bars, *joints, *repeats, *_missing_end(tune))
+
+
+def _missing_end(tune: Tune) -> Iterator[Fault]:
+    if not any(note.pitches for note in tune.notes):
+        yield Fault("end", "It has no notes.")
+    elif tune.bars[-1].after is None:
+        yield Fault("end", f"It does not end with a bar line: its last bar, {tune.bars[-1].number}, stays open.")
+
+
+def _open_repeats(bars: Sequence[Bar]) -> Iterator[Fault]:
+    """Find each `|:` that has no `:|` before the next `|:` or the end."""
+    began = bars[0].number if bars and bars[0].before.begins_repeat else None
+    for bar in bars:
+        if bar.line_after.ends_repeat:
+            began = None
+        if bar.line_after.begins_repeat:
+            if began is not None:
+                yield _open_repeat(began)
+            began = bar.number + 1
+    if began is not None:
+        yield _open_repeat(began)
+
+
+def _open_repeat(began: int) -> Fault:
+    return Fault("repeat", f"The repeat that begins with |: before bar {began} has no end: it needs a :| after it.")
+
+
+def _wrong_bars(bars: Sequence[Bar]) -> Iterator[Fault]:
+    for at, bar in enumerate(bars):
+        if bar.full is None or bar.rests or bar.length == bar.full:
+            continue
+        if bar.length > bar.full:
+            yield _wrong_bar(bar, "lasts", bar.full)
+        elif not (_is_first_of_a_part(bars, at) or _is_last_of_a_part(bars, at)):
+            yield _wrong_bar(bar, "lasts only", bar.full)
+
+
+def _wrong_bar(bar: Bar, lasts: str, full: Fraction) -> Fault:
+    return Fault("bar", f"Bar {bar.number} {lasts} {_eighths(bar.length)}, but a full bar lasts {_eighths(full)}.")
+
+
+def _eighths(length: Fraction) -> str:
+    """Return a length as musicians write it: in eighths or shorter notes."""
+    below = lcm(8, length.denominator)
+    return f"{length.numerator * (below // length.denominator)}/{below}"
+
+
+def _is_first_of_a_part(bars: Sequence[Bar], at: int) -> bool:
+    return at == 0 or bars[at].before.bounds_a_part or bool(bars[at].ending)
+
+
+def _is_last_of_a_part(bars: Sequence[Bar], at: int) -> bool:
+    after = bars[at].after
+    return at == len(bars) - 1 or after is None or after.bounds_a_part or bool(bars[at + 1].ending)
+
+
+def _wrong_joints(played: Sequence[Bar]) -> Iterator[Fault]:
+    """Follow the tune as it is played, and check wherever a part ends that the bars around the joint add up."""
+    reported = set[tuple[int, int]]()
+    passed = missing = _missing_from_pickup(played)
+    for at, bar in enumerate(played):
+        following = played[at + 1] if at + 1 < len(played) else None
+        if bar.full is None or bar.rests:
+            passed = Fraction(0)
+            continue
+        begun, passed = passed, passed + bar.length
+        if following is not None and passed < bar.full and _between_parts(bar, following):
+            continue  # the next bar completes it
+        if passed != bar.full and not (following is None and passed == missing):
+            before = played[at - 1] if begun and at else None
+            if (joint := (before.number if before else 0, bar.number)) not in reported:
+                reported.add(joint)
+                yield _wrong_joint(before, bar, passed, bar.full, last=following is None)
+        passed = Fraction(0)
+
+
+def _missing_from_pickup(played: Sequence[Bar]) -> Fraction:
+    """Return how much shorter than a full bar the first bar is."""
+    first = played[0] if played else None
+    if first is None or first.full is None or first.rests:
+        return Fraction(0)
+    return max(first.full - first.length, Fraction(0))
+
+
+def _between_parts(bar: Bar, following: Bar) -> bool:
+    return following.number != bar.number + 1 or bar.line_after.bounds_a_part or bool(following.ending)
+
+
+def _wrong_joint(before: Bar | None, bar: Bar, passed: Fraction, full: Fraction, *, last: bool) -> Fault:
+    if before is not None:
+        which = f"Bar {before.number} and bar {bar.number}, which is played next where a part ends,"
+        return Fault("repeat", f"{which} last {_eighths(passed)} together, but a full bar lasts {_eighths(full)}.")
+    if last:
+        return Fault("repeat", f"Bar {bar.number} ends the tune with {_eighths(passed)} of a bar of {_eighths(full)}.")
+    alone = f"Bar {bar.number} has {_eighths(passed)} where a part begins"
+    return Fault("repeat", f"{alone}, and no other bar completes it to {_eighths(full)}.")

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from wordgen.errors import BundleError
 from wordgen.files import make_folder
-from wordgen.network.network import Network, Tensor
+from wordgen.network import Tensor
+from wordgen.network.network import Network
 from wordgen.palindromes.results import Ended, Point, RunResult, save_result
 from wordgen.palindromes.settings import (
     DIGITS,

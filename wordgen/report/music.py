@@ -1,14 +1,21 @@
-"""What report.html has for a run of music: its samples as music, and scripts that draw and play them."""
+"""Music on a web page: its score, the notes that sound, and the scripts that draw and play them."""
 
 import base64
 import hashlib
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
+from itertools import islice
 from pathlib import Path
 
 from markupsafe import Markup
 
-from wordgen.errors import WordgenError
+from wordgen.errors import SettingError, WordgenError
+from wordgen.music.engraving import GRID, Score, writable
+from wordgen.music.piece import CheckedPiece, Note, Piece
+from wordgen.music.saving import FROM_TEXT
+from wordgen.music.scores import Place, score_in_abc
 from wordgen.text.tokenizers import OF_MUSIC
 
 _STATIC = Path(__file__).parent / "static"
@@ -51,12 +58,93 @@ def source_of(content: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}'"
 
 
+_MOST_SOUNDING = 5000
+_MOST_WRITTEN = 2000
+_MOST_FAULTS = 3
+
+
+@dataclass(frozen=True)
+class Music:
+    """All that a page needs to show a piece and to play it. Times are in thousandths of a second."""
+
+    title: str
+    tempo: int
+    """The first tempo, in quarter notes per minute."""
+    abc: str
+    """The score. It has no words but names of chords."""
+    notes: tuple[tuple[int, int, int, int], ...]
+    """Begin, length, pitch and velocity (as in MIDI) of each note that sounds, in the order of their begins."""
+    marks: tuple[tuple[int, int, int], ...]
+    """Begin, end, and index in `abc` of each note of the score that sounds. With repeats, one sounds several times."""
+    faults: tuple[str, ...]
+    """The first sentences about what is wrong with the piece."""
+
+
+def music_in(text: str, tokenizer: str) -> Music:
+    """Return the music that a text of a model with this tokenizer describes. It may have no notes.
+
+    Raise CorpusError or SettingError if it is too long.
+    """
+    return music_for_page(FROM_TEXT[tokenizer](text))
+
+
+def music_for_page(music: CheckedPiece) -> Music:
+    """Return a piece as a page shows and plays it. Raise SettingError if it is too long for a page."""
+    piece = music.piece
+    if max(len(piece.notes), len(music.order)) > _MOST_SOUNDING:
+        raise SettingError(f"The music has more than {_MOST_SOUNDING:,} notes to play, which is too much for a page.")
+    abc, marks = _score(music) if piece.notes else ("", ())
+    return Music(
+        title=piece.title,
+        tempo=max(1, round(piece.tempos[0][1])),
+        abc=abc,
+        notes=tuple(_sounding(piece, note) for note in piece.notes),
+        marks=marks,
+        faults=music.complaints[:_MOST_FAULTS],
+    )
+
+
+def _sounding(piece: Piece, note: Note) -> tuple[int, int, int, int]:
+    begin, end = _milliseconds(piece, note.onset), _milliseconds(piece, note.end)
+    return begin, end - begin, note.pitch, note.velocity
+
+
+def _score(music: CheckedPiece) -> tuple[str, tuple[tuple[int, int, int], ...]]:
+    score = Score(writable(music.printed))
+    abc, places = score_in_abc(score)
+    if len(places) > _MOST_WRITTEN:
+        raise SettingError(f"The score has more than {_MOST_WRITTEN:,} notes, which is too much for a page.")
+    marks = _marks(music, places, score.piece.bar_lines)
+    return abc, tuple(sorted(islice(marks, _MOST_SOUNDING)))
+
+
+def _marks(music: CheckedPiece, places: Sequence[Place], lines: Sequence[int]) -> Iterator[tuple[int, int, int]]:
+    """Yield when each note of a score sounds. With repeats, that is bar by bar in the order in which they sound."""
+    if not music.order:
+        yield from (_mark(music.piece, 0, 0, place) for place in places)
+    for begin, number in zip(music.piece.bar_lines, music.order, strict=False):
+        first, last = (bisect_left(places, (line,)) for line in lines[number : number + 2])
+        for place in places[first:last]:
+            yield _mark(music.piece, begin, lines[number], place)
+
+
+def _mark(piece: Piece, begin: int, line: int, place: Place) -> tuple[int, int, int]:
+    """Return when a note sounds. Its bar begins at `line` in the score, and at `begin` in the piece."""
+    since, until = (
+        _milliseconds(piece, begin + round((time - line) * piece.resolution / GRID))
+        for time in (place.begin, place.end)
+    )
+    return since, until, place.at
+
+
+def _milliseconds(piece: Piece, time: int) -> int:
+    return round(1000 * piece.seconds(time))
+
+
 def sample_of_music(text: str, tokenizer: str) -> dict[str, object]:
     """Return the music of a text, or a sentence that says why it has none. Both are None if the model writes text."""
     if tokenizer not in OF_MUSIC:
         return {"music": None, "no_music": None}
-    from wordgen.music.abc_writing import music_in
-
     try:
         music = music_in(text, tokenizer)
     except WordgenError as error:

@@ -12,8 +12,7 @@ from markupsafe import Markup
 
 from wordgen.evaluation import figures
 from wordgen.evaluation.figures import OFF, shown_duration
-from wordgen.evaluation.measurement import Figures, Measurement
-from wordgen.evaluation.measures import Loss
+from wordgen.evaluation.measurement import Figures, Loss, Measurement
 from wordgen.files import write_whole
 from wordgen.model.architecture import Architecture, shown_units
 from wordgen.report import chart as frame
@@ -230,10 +229,7 @@ def _curves(record: RunRecord) -> Context | None:
 
 
 def _ends(record: RunRecord) -> Sequence[EpochReport]:
-    """Return the reports of all epochs. If the first epoch is not finished, return the validations within it.
-
-    They have the training perplexity. Within an epoch, it is that of the epoch so far, so it is drawn once an epoch.
-    """
+    """Return the reports with a training perplexity: those of all epochs, or of validations within the first one."""
     return record.epochs or record.validations
 
 

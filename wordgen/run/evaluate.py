@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,17 +25,23 @@ from wordgen.dataset.encoding import encode_other, fingerprint, prepare
 from wordgen.dataset.splits import passages_by_split
 from wordgen.errors import BundleError, CorpusError, SettingError
 from wordgen.evaluation.figures import shown_perplexity
-from wordgen.evaluation.measurement import PARTS, Measurement, Mixture, Novelty, Part, WhileLearning, WithCache
-from wordgen.evaluation.measures import Loss, unigram_loss
-from wordgen.evaluation.mixture import Predicted, mixed_with
-from wordgen.evaluation.music_figures import Music
-from wordgen.evaluation.novelty import novelty
-from wordgen.evaluation.samples import memory_of_words, write_passages, write_samples
+from wordgen.evaluation.measurement import (
+    PARTS,
+    Loss,
+    Measurement,
+    Mixture,
+    Novelty,
+    Part,
+    WhileLearning,
+    WithCache,
+    unigram_loss,
+)
+from wordgen.evaluation.music import Music, MusicKind, compared_music, notes_in
+from wordgen.evaluation.novelty import memory_of_words, novelty, write_passages, write_samples
 from wordgen.evaluation.settings import EvaluationSettings, Watcher
-from wordgen.evaluation.stream import network_nats, while_learning, with_cache
+from wordgen.evaluation.text_loss import Predicted, mixed_with, network_nats, while_learning, with_cache
 from wordgen.evaluation.verdict import Finding, clearly_better, finding, verdict
-from wordgen.generation.ngrams import NgramModel, memory_of_ngrams, order_for
-from wordgen.generation.numpy_network import NumpyNetwork
+from wordgen.generation.prediction import NgramModel, NumpyNetwork, memory_of_ngrams, order_for
 from wordgen.generation.trained import TrainedModel
 from wordgen.model.bundle import Bundle, load_bundle
 from wordgen.run.folder import find_base, find_model
@@ -47,10 +53,6 @@ from wordgen.text.vocabulary import END, START, UNKNOWN
 from wordgen.training.checkpoint import has_checkpoint
 from wordgen.training.memory import physical_memory
 from wordgen.training.screen import html_table
-
-if TYPE_CHECKING:
-    from wordgen.evaluation.music import MusicKind
-
 
 _MOST_TOKENS = 3000
 
@@ -529,8 +531,6 @@ def _music(text: MeasuredText, bundle: Bundle, samples: int, watcher: Watcher) -
     kind = _music_kind(bundle.text)
     if kind is None:
         return None, None
-    from wordgen.evaluation.music import compared_music, notes_in  # imported late: models of words do not need it
-
     passages, most = text.read_passages(), text.longest_passage
     notes = notes_in(kind, passages.measured)
     if not samples:
@@ -539,7 +539,7 @@ def _music(text: MeasuredText, bundle: Bundle, samples: int, watcher: Watcher) -
     return notes, compared_music(kind, written, passages.measured, passages.training, most, text.beside)
 
 
-def _music_kind(text: TextConfig) -> "MusicKind | None":
+def _music_kind(text: TextConfig) -> MusicKind | None:
     """Return what kind of music a model has learned. None for words, and for tunes that are cut into other passages."""
     if text.tokenizer in ("notes", "chords"):
         return text.tokenizer

@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from wordgen.errors import BundleError, SettingError
-from wordgen.evaluation.measurement import PARTS, Measurement, Part
-from wordgen.evaluation.measures import Loss
+from wordgen.evaluation.measurement import PARTS, Loss, Measurement, Part
 from wordgen.generation.copies import COPY_INDEX, CopyIndex
 from wordgen.model.architecture import Architecture, shown_layers
 from wordgen.model.bundle import CONFIG, VOCABULARY, WEIGHTS, load_bundle, read_config

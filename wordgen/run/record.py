@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from wordgen.errors import BundleError, SettingError, StorageError, reason_of
-from wordgen.evaluation.measurement import PARTS, Measurement, Part
-from wordgen.evaluation.measures import Loss
+from wordgen.evaluation.measurement import PARTS, Loss, Measurement, Part
 from wordgen.evaluation.verdict import Curves, finding, verdict
 from wordgen.files import read_json, write_whole
 from wordgen.model.architecture import Architecture

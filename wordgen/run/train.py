@@ -28,8 +28,8 @@ from wordgen.dataset.dataset import Dataset
 from wordgen.dataset.encoding import prepare
 from wordgen.errors import CorpusError, DivergedError, SettingError, WordgenError
 from wordgen.evaluation.figures import perplexity_in_words, shown_perplexity
-from wordgen.evaluation.measures import unigram_loss
-from wordgen.evaluation.stream import beside_counting, valid_loss, valid_nats
+from wordgen.evaluation.measurement import unigram_loss
+from wordgen.evaluation.text_loss import beside_counting, valid_loss, valid_nats
 from wordgen.evaluation.verdict import still_falling
 from wordgen.generation.copies import COPY_INDEX
 from wordgen.generation.prompt import word_to_try

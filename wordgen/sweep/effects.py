@@ -13,7 +13,7 @@ from statistics import fmean, variance
 from wordgen.corpus.settings import CorpusSettings
 from wordgen.errors import in_a_sentence
 from wordgen.evaluation import figures
-from wordgen.evaluation.measures import student_quantile
+from wordgen.evaluation.measurement import student_quantile
 from wordgen.evaluation.verdict import still_falling
 from wordgen.sweep.planning import Sweep
 from wordgen.sweep.results import NetworkResult

@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 from wordgen.errors import BundleError, SettingError, WordgenError
 from wordgen.evaluation.settings import Watcher
-from wordgen.evaluation.stream import network_loss
-from wordgen.generation.numpy_network import NumpyNetwork
+from wordgen.evaluation.text_loss import network_loss
+from wordgen.generation.prediction import NumpyNetwork
 from wordgen.model.bundle import is_bundle, load_bundle
 from wordgen.run.evaluate import Origin, text_to_measure
 from wordgen.run.names import is_run

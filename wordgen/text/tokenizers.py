@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 
-from wordgen.music import abc_grammar
-from wordgen.music.notes import form_of
+from wordgen.music.abc_text import line_tokens, looks_like_abc
+from wordgen.music.piece import form_of
 from wordgen.text.settings import TokenizerName
 from wordgen.text.vocabulary import (
     END_TOKEN,
@@ -94,7 +94,7 @@ _TOKENIZERS = (
     Tokenizer("japanese", japanese_tokens, spaced=False, one_apostrophe=True),
     Tokenizer("characters", lambda line: map(_token, line), spaced=False),
     Tokenizer("whitespace", lambda line: (_MEANINGS.get(word, protect(word)) for word in line.split()), spaced=True),
-    Tokenizer("abc", lambda line: map(_token, abc_grammar.line_tokens(line)), spaced=False),
+    Tokenizer("abc", lambda line: map(_token, line_tokens(line)), spaced=False),
     Tokenizer("notes", lambda line: map(_token, line.split()), spaced=True),
     Tokenizer("chords", lambda line: map(_token, line.split()), spaced=True),
 )
@@ -108,7 +108,7 @@ def tokenizer_for(sample: str) -> TokenizerName:
     """Return the name of the tokenizer that suits a sample of a text."""
     if _TOKENIZED_ALREADY.search(sample):
         return "whitespace"
-    if abc_grammar.looks_like_abc(sample):
+    if looks_like_abc(sample):
         return "abc"
     if (form := form_of(sample)) is not None:
         return form

@@ -10,11 +10,10 @@ from math import inf
 
 from wordgen.dataset.dataset import Dataset, UnknownWords
 from wordgen.errors import DivergedError, SettingError, StorageError
-from wordgen.evaluation.measures import log_frequencies
-from wordgen.evaluation.novelty import longest_matches
+from wordgen.evaluation.measurement import log_frequencies
+from wordgen.evaluation.novelty import Texts, WholeWords, distinct, longest_matches, write_samples
 from wordgen.evaluation.perplexity import Evaluator
-from wordgen.evaluation.samples import Texts, WholeWords, distinct, write_samples
-from wordgen.evaluation.stream import MOST_TOKENS
+from wordgen.evaluation.text_loss import MOST_TOKENS
 from wordgen.generation.copies import COPY_INDEX, write_copy_index
 from wordgen.generation.prompt import word_to_try
 from wordgen.generation.settings import Mode

@@ -18,7 +18,7 @@ import numpy as np
 
 from wordgen.dataset.batches import Batches, PreparedBatches
 from wordgen.errors import DivergedError
-from wordgen.evaluation.measures import perplexity_of
+from wordgen.evaluation.measurement import perplexity_of
 from wordgen.evaluation.perplexity import Evaluator
 from wordgen.model.bundle import Weights
 from wordgen.network.network import State

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from wordgen.corpus.catalogue import Split
 from wordgen.dataset.batches import longest_step
-from wordgen.evaluation.measures import streams_for
+from wordgen.evaluation.measurement import streams_for
 from wordgen.generation.copies import memory_of_index
 from wordgen.model.architecture import Architecture
 from wordgen.training.settings import DeviceSettings, TrainingSettings

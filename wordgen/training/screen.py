@@ -248,7 +248,8 @@ class LiveStatus:
     @property
     def words(self) -> str:
         """The loss and perplexity of the epoch so far, and the tokens per second. Empty before the first step."""
-        from wordgen.evaluation.measures import perplexity_of  # imported late: it needs NumPy, and most commands do not
+        # Imported late: it needs NumPy, and most commands do not.
+        from wordgen.evaluation.measurement import perplexity_of
 
         tokens, seconds = self._tokens, self._seconds  # another thread may reset them meanwhile
         if not tokens:

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 from wordgen.corpus.catalogue import Split
 from wordgen.dataset.dataset import Dataset
 from wordgen.evaluation.figures import shown_duration, shown_perplexity
-from wordgen.evaluation.measurement import Measurement
-from wordgen.evaluation.measures import Loss, predicted_tokens
+from wordgen.evaluation.measurement import Loss, Measurement, predicted_tokens
 from wordgen.files import write_whole
 from wordgen.model.bundle import Bundle, Weights
 from wordgen.training.plan import Plan, plan_in_words

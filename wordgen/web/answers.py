@@ -247,7 +247,7 @@ def music(store: ModelStore, request: MusicRequest, check: Check) -> Iterator[Ev
     name, model = store.find(request.model)
     if model.tokenizer not in OF_MUSIC:
         raise SettingError(f"{name} writes text and no music (--tokenizer {model.tokenizer}): choose another model.")
-    from wordgen.music.abc_writing import music_in
+    from wordgen.report.music import music_in
 
     try:
         found = music_in(request.text, model.tokenizer)

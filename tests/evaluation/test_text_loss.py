@@ -1,4 +1,7 @@
-"""The mixture of a network and an n-gram: its laws, its weight, and when the validation set can set it."""
+"""NumPy's loss of a text is that of training's validation; the cache follows its paper; when a mixture helps."""
+
+import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -6,12 +9,168 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.helpers.networks import VOCABULARY, networks, text_of
-from wordgen.evaluation.measures import Loss
-from wordgen.evaluation.mixture import BothNats, Predicted, best_weight, mixed_with, ngram_loss, tried
-from wordgen.evaluation.stream import network_nats
-from wordgen.generation.ngrams import NgramModel
-from wordgen.generation.numpy_network import NumpyNetwork
+from wordgen.evaluation.measurement import Cache, Loss, streams_for
+from wordgen.evaluation.perplexity import Evaluator
+from wordgen.evaluation.text_loss import (
+    BothNats,
+    Predicted,
+    best_cache,
+    best_weight,
+    cache_loss,
+    mixed_with,
+    network_loss,
+    network_nats,
+    ngram_loss,
+    predictions,
+    tried,
+)
+from wordgen.generation.prediction import NgramModel, NumpyNetwork
+from wordgen.model.architecture import Cell
+from wordgen.network.replicas import alone
 from wordgen.text.vocabulary import END, START
+
+
+@pytest.mark.parametrize(
+    ("cell", "tied", "length"),
+    [
+        *(("lstm", False, length) for length in (2, 50, 129, 2345, 16_789)),
+        ("lstm", True, 2345),
+        ("gru", False, 2345),
+        ("rnn", False, 2345),
+    ],
+)
+def test_it_is_that_of_tensorflow(cell: Cell, tied: bool, length: int):
+    keras, numpy = networks(cell, tied=tied)
+    ids = text_of(length)
+    assert network_loss(numpy, ids).perplexity == pytest.approx(Evaluator(keras, ids, alone()).perplexity(), rel=2e-6)
+
+
+def test_a_long_text_read_from_several_places_is_that_of_one_stream_but_for_the_cold_starts():
+    _, network = networks("lstm", tied=False)
+    ids = text_of(5000)
+    ids[ids == START] = 5
+    assert streams_for(len(ids)) == 5
+    one = Loss(-sum(float(each.log_probs.sum()) for each in predictions(network, ids, 1)), len(ids) - 1)
+    several = network_loss(network, ids)
+    assert several.tokens == one.tokens
+    assert abs(several.nats - one.nats) < 5
+    assert several.nats != one.nats
+
+
+def test_it_is_the_sum_over_one_stream_worked_out_one_by_one():
+    _, network = networks("lstm", tied=False)
+    ids = text_of(400)
+    state, nats = network.zero_state(1), 0.0
+    for this, following in pairwise(ids):
+        state = network.feed(np.array([this]), state)
+        probs = np.exp(network.logits(state[-1][0])[0].astype(np.float64))
+        if following != START:
+            nats -= np.log(probs[following] / probs.sum())
+    loss = network_loss(network, ids)
+    assert loss.tokens == (ids[1:] != START).sum()
+    assert loss.nats == pytest.approx(nats, rel=1e-6)
+
+
+def test_it_tells_how_far_it_is_up_to_the_last_token():
+    _, network = networks("lstm", tied=False)
+    told: list[tuple[int, int]] = []
+    loss = network_loss(network, text_of(5000), lambda done, tokens: told.append((done, tokens)))
+    assert [done for done, _ in told] == sorted({done for done, _ in told})
+    assert told[-1] == (loss.tokens, loss.tokens)
+
+
+def test_if_tokens_are_characters_nats_bits_and_perplexity_are_one_figure():
+    """There are as many tokens as characters: the mean loss, the same in bits, and e to the power of it."""
+    loss = Loss.of(np.full(60, 1.3, np.float32), np.arange(3, 64))
+    assert loss.nats_per(60) == pytest.approx(1.3)
+    assert loss.bits_per(60) == pytest.approx(1.3 / np.log(2))
+    assert loss.perplexity == pytest.approx(np.exp(loss.nats_per(60)))
+    off, of_bits = loss.nats_off_per(60), loss.off_per(60)
+    assert off is not None
+    assert of_bits is not None
+    assert off == pytest.approx(of_bits * np.log(2))
+    assert loss.to_mapping(60)["nats_per_character"] == loss.nats_per(60)
+
+
+def test_bits_are_shared_by_all_characters():
+    assert Loss(nats=float(np.log(2)) * 30, tokens=10).bits_per(60) == pytest.approx(0.5)
+    assert Loss(nats=float(np.log(2)) * 30, tokens=10).perplexity == pytest.approx(8)
+
+
+def plain_nats(network: NumpyNetwork, ids: np.ndarray, cache: Cache) -> float:
+    state, nats = network.zero_state(1), 0.0
+    remembered: list[tuple[np.ndarray, int]] = []
+    for this, following in pairwise(ids.tolist()):
+        state = network.feed(np.array([this]), state)
+        if following == START:
+            continue
+        hidden = state[-1][0][0].astype(np.float64)
+        logits = network.logits(state[-1][0])[0].astype(np.float64)
+        probs = math.exp(logits[following]) / np.exp(logits).sum()
+        kept = remembered[-cache.size :]
+        if kept:
+            counts = [math.exp(cache.flatness * float(hidden @ then)) for then, _ in kept]
+            given = sum(count for count, (_, word) in zip(counts, kept, strict=True) if word == following)
+            probs = (1 - cache.weight) * probs + cache.weight * given / sum(counts)
+        nats -= math.log(probs)
+        remembered.append((hidden, following))
+    return nats
+
+
+@pytest.mark.parametrize("length", [2, 3, 100, 700])
+@pytest.mark.parametrize(
+    "cache", [Cache(1, 1.0, 0.1), Cache(37, 0.0, 0.3), Cache(150, 2.5, 0.2), Cache(10_000, 0.7, 0.1)]
+)
+def test_it_is_the_formula(cache: Cache, length: int):
+    _, network = networks("lstm", tied=True)
+    ids = text_of(length)
+    found = cache_loss(network, ids, cache)
+    assert found.tokens == (ids[1:] != START).sum()
+    assert found.nats == pytest.approx(plain_nats(network, ids, cache), rel=1e-5)
+
+
+def test_probabilities_with_a_cache_sum_to_one():
+    """The last token of a text, whichever it is."""
+    _, network = networks("gru", tied=False)
+    ids, cache = text_of(60), Cache(40, 1.0, 0.4)
+    sums = 0.0
+    before = cache_loss(network, ids[:-1], cache).nats
+    for last in range(VOCABULARY):
+        if last != START:
+            sums += math.exp(before - cache_loss(network, np.append(ids[:-1], np.uint8(last)), cache).nats)
+    state = network.zero_state(1)
+    for each in ids[:-1]:
+        state = network.feed(np.array([each]), state)
+    probs = np.exp(network.logits(state[-1][0])[0].astype(np.float64))
+    assert sums == pytest.approx(1 - (1 - cache.weight) * probs[START] / probs.sum(), rel=1e-5)
+
+
+def test_a_text_that_repeats_itself_is_less_surprising_with_a_cache():
+    _, network = networks("lstm", tied=False)
+    ids = np.tile(text_of(40), 20)
+    cache = best_cache(network, ids, 200)
+    assert cache.size == 200
+    assert cache.weight == 0.4  # the most that is tried, for memory is all that helps here
+    # A network that never learned tells places apart only a little, and still:
+    assert cache_loss(network, ids, cache).perplexity < 0.7 * network_loss(network, ids).perplexity
+
+
+def test_the_best_cache_is_no_worse_than_others():
+    _, network = networks("lstm", tied=False)
+    ids = text_of(500)
+    best = cache_loss(network, ids, best_cache(network, ids, 50)).nats
+    for flatness in (0.0, 0.5, 2.0):
+        for weight in (0.02, 0.2):
+            assert best <= cache_loss(network, ids, Cache(50, flatness, weight)).nats + 1e-6
+
+
+def test_it_tells_how_far_it_is():
+    _, network = networks("rnn", tied=False)
+    told: list[tuple[int, int]] = []
+    loss = cache_loss(network, text_of(600), Cache(50, 1.0, 0.1), lambda done, tokens: told.append((done, tokens)))
+    assert told[-1] == (loss.tokens, loss.tokens)
+    assert len(told) > 3
+
 
 WORD = 5
 TOKEN_NATS = st.floats(0, 800)  # beyond 745 a probability is nothing in a float, and its logarithm still a number

@@ -7,9 +7,11 @@ from hypothesis import strategies as st
 from tests.helpers.music import pieces, scale
 from wordgen.errors import CorpusError
 from wordgen.music.midi import _read, midi_bytes
-from wordgen.music.notes import (
-    GRID,
+from wordgen.music.piece import (
     LENGTHS,
+    STEPS,
+    Note,
+    Piece,
     chord_words,
     form_of,
     laid_out,
@@ -24,7 +26,6 @@ from wordgen.music.notes import (
     unread_words,
     velocity_of,
 )
-from wordgen.music.piece import Note, Piece
 from wordgen.text.tokenizers import tokenizer_named
 
 WORDS = st.sampled_from(
@@ -35,13 +36,13 @@ WORDS = st.sampled_from(
 @given(pieces())
 def test_no_onset_moves_by_more_than_half_a_step_and_no_pitch_is_lost(piece: Piece):
     written = piece_of_notes(notes_text(piece))
-    assert written.resolution == GRID
+    assert written.resolution == STEPS
     assert sorted(note.pitch for note in written.notes) == sorted(note.pitch for note in piece.notes)
     for pitch in {note.pitch for note in piece.notes}:
         before = sorted(note.onset for note in piece.notes if note.pitch == pitch)
         after = sorted(note.onset for note in written.notes if note.pitch == pitch)
         for one, other in zip(before, after, strict=True):
-            assert abs(one * GRID - other * piece.resolution) * 2 <= piece.resolution
+            assert abs(one * STEPS - other * piece.resolution) * 2 <= piece.resolution
 
 
 @given(pieces(most=50))

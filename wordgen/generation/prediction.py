@@ -1,23 +1,142 @@
-"""Interpolated modified Kneser-Ney n-grams, and the mixture of their probabilities with those of a network."""
+"""What predicts the next token: the network in plain NumPy, n-grams, and the mixture of both.
 
+The network takes ids and a state, and returns the next state and its logits, one token at a time. A recurrent step is a
+few matrix products. In LSTM and simple RNN layers, the input and the hidden state are concatenated, so that one product
+with the stacked weights is enough for both. The n-grams are interpolated modified Kneser-Ney n-grams.
+"""
+
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wordgen.generation.sampling import NO_TOKEN, LogProbs
+from wordgen.model.architecture import Architecture
+from wordgen.model.bundle import Weights
 from wordgen.text.vocabulary import END, START
+
+Floats = NDArray[np.float32]
+State = tuple[tuple[Floats, ...], ...]
+"""The state vectors of each layer, each of shape (texts, units): hidden and cell for LSTM, only hidden for the other
+layers."""
+
+
+class NumpyNetwork:
+    """A network for inference only. It reads one token at a time in any number of texts at once."""
+
+    def __init__(self, architecture: Architecture, weights: Weights) -> None:
+        self.architecture = architecture
+        self._embedding = weights["embedding"]
+        self._layers = [self._layer_step(weights, n) for n in range(1, architecture.layers + 1)]
+        self._projection = weights.get("projection/kernel")
+        self._output = weights["embedding" if architecture.tied else "output/kernel"].T
+        self._output_bias = weights["output/bias"]
+
+    def zero_state(self, texts: int) -> State:
+        states = self.architecture.states
+        return tuple(
+            tuple(np.zeros((texts, width), np.float32) for _ in range(states)) for width in self.architecture.widths
+        )
+
+    def feed(self, ids: NDArray[np.integer], state: State) -> State:
+        """Return the state after reading one token in each text; `ids` has shape (texts,)."""
+        hidden = self._embedding[ids]
+        after: list[tuple[Floats, ...]] = []
+        for layer, vectors in zip(self._layers, state, strict=True):
+            after.append(layer(hidden, vectors))
+            hidden = after[-1][0]
+        return tuple(after)
+
+    def logits(self, hidden: Floats) -> Floats:
+        """Return the logits of the next token, shape (rows, vocabulary).
+
+        `hidden` has hidden vectors of the last layer, shape (rows, units).
+        """
+        if self._projection is not None:
+            hidden = hidden @ self._projection
+        logits = hidden @ self._output
+        logits += self._output_bias
+        return logits
+
+    def _layer_step(self, weights: Weights, layer: int) -> "LayerStep":
+        kernel = weights[f"layer_{layer}/kernel"]
+        recurrent = weights[f"layer_{layer}/recurrent_kernel"]
+        bias = weights[f"layer_{layer}/bias"]
+        match self.architecture.cell:
+            case "lstm":
+                return _lstm(np.concatenate([kernel, recurrent]), bias)
+            case "gru":
+                return _gru(kernel, recurrent, bias)
+            case "rnn":
+                return _rnn(np.concatenate([kernel, recurrent]), bias)
+
+
+_HALF = np.float32(0.5)
+LayerStep = Callable[[Floats, tuple[Floats, ...]], tuple[Floats, ...]]
+
+
+def _sigmoid(x: Floats) -> Floats:
+    return _HALF + _HALF * np.tanh(_HALF * x)  # unlike 1 / (1 + exp(-x)), never overflows
+
+
+def _lstm(stacked: Floats, bias: Floats) -> LayerStep:
+    """Return the step of an LSTM layer.
+
+    One matrix product and one tanh compute the candidate and all three gates, because sigmoid(x) = 0.5 + 0.5 *
+    tanh(0.5 * x). The inner factor 0.5 is part of the weights and biases.
+    """
+    units = len(bias) // 4
+    halves = np.full(4 * units, 0.5, np.float32)
+    halves[2 * units : 3 * units] = 1  # the candidate is a plain tanh
+    stacked *= halves
+    bias = bias * halves
+
+    def step(x: Floats, state: tuple[Floats, ...]) -> tuple[Floats, ...]:
+        hidden, cell = state
+        gates = np.concatenate([x, hidden], axis=1) @ stacked
+        gates += bias
+        np.tanh(gates, out=gates)
+        candidate = gates[:, 2 * units : 3 * units].copy()
+        gates *= _HALF
+        gates += _HALF
+        cell = gates[:, units : 2 * units] * cell
+        candidate *= gates[:, :units]
+        cell += candidate
+        return gates[:, 3 * units :] * np.tanh(cell), cell
+
+    return step
+
+
+def _gru(kernel: Floats, recurrent: Floats, bias: Floats) -> LayerStep:
+    def step(x: Floats, state: tuple[Floats, ...]) -> tuple[Floats, ...]:
+        (hidden,) = state
+        keep_x, reset_x, candidate_x = np.split(x @ kernel + bias[0], 3, axis=1)
+        keep_h, reset_h, candidate_h = np.split(hidden @ recurrent + bias[1], 3, axis=1)
+        keep = _sigmoid(keep_x + keep_h)
+        candidate = np.tanh(candidate_x + _sigmoid(reset_x + reset_h) * candidate_h)
+        return (keep * hidden + (1 - keep) * candidate,)
+
+    return step
+
+
+def _rnn(stacked: Floats, bias: Floats) -> LayerStep:
+    def step(x: Floats, state: tuple[Floats, ...]) -> tuple[Floats, ...]:
+        (hidden,) = state
+        return (np.tanh(np.concatenate([x, hidden], axis=1) @ stacked + bias),)
+
+    return step
+
 
 ORDER = 5
 ORDER_OF_CHARACTERS = 7
-"""The order for tokens that are characters. Five characters are hardly a word. With seven the n-gram is better, and
-with more than seven it is not."""
+"""The order for tokens that are characters. With more than seven, the n-gram is not better."""
 _BYTES_A_TOKEN = 40  # per token and order, at the peak; measured with an order of five
 _NOT_SEEN = -1
 _USUAL_DISCOUNTS = (0.5, 1.0, 1.5)
 """The discounts of counts of 1, 2, and 3 or more, if a text is too small to estimate them."""
 Numbers = NDArray[np.int64]
-Floats = NDArray[np.float64]
+Doubles = NDArray[np.float64]
 
 
 def order_for(tokenizer: str) -> int:
@@ -33,10 +152,9 @@ def memory_of_ngrams(tokens: int, order: int) -> int:
 class NgramModel:
     """Counts the n-grams of one text, and gives the probabilities of the tokens of another.
 
-    A text is read as one stream. START is left out: it always follows an END, so it adds no information, and it is
-    never predicted. END is a token like any other. The context at the beginning of a passage therefore includes the end
-    of the passage before, as the state of a network does. Before the beginning of a text, the context is filled with
-    END. After any context, the probabilities of all tokens but START sum to 1.
+    A text is read as one stream. START is left out, and never predicted. END is a token like any other, so the context
+    at the beginning of a passage has the end of the passage before, as the state of a network does. The context before
+    a text is filled with END. After any context, the probabilities of all tokens but START sum to 1.
     """
 
     def __init__(self, train: NDArray[np.integer], vocabulary_size: int, order: int = ORDER) -> None:
@@ -44,7 +162,7 @@ class NgramModel:
         self.order = order
         self._levels = _counted(_Stream(train, order), vocabulary_size, order)
 
-    def log_probs(self, ids: NDArray[np.integer]) -> Floats:
+    def log_probs(self, ids: NDArray[np.integer]) -> Doubles:
         """Return the log-probability of each predicted token, given the tokens before it.
 
         START is not predicted, nor is the first token of a text that does not begin with START.
@@ -59,7 +177,7 @@ class NgramModel:
                 contexts = _places(self._levels[before].context_keys, keys)
         return np.log(probs)
 
-    def next_probs(self, before: NDArray[np.integer]) -> Floats:
+    def next_probs(self, before: NDArray[np.integer]) -> Doubles:
         """Return the probability of each token after the tokens `before`, without START. Shape (vocabulary,).
 
         NO_TOKEN stands for the beginning of the text.
@@ -108,11 +226,11 @@ class _Level:
     """The sorted keys of the n-grams. A key is `number * size + token`: the number of the context, and the last
     token."""
     counts: Numbers
-    discounts: Floats
+    discounts: Doubles
     """What is subtracted from a count of 0, 1, 2, and 3 or more."""
     totals: Numbers
     """For each context, the sum of its counts."""
-    left_over: Floats
+    left_over: Doubles
     """For each context, the share of the probability that the discounts leave to the next shorter context."""
 
     @classmethod
@@ -123,11 +241,11 @@ class _Level:
         taken = np.bincount(contexts, discounts[np.minimum(counts, 3)], len(context_keys))
         return cls(size, context_keys, keys, counts, discounts, totals.astype(np.int64), taken / totals)
 
-    def probs(self, contexts: Numbers, tokens: Numbers, shorter: Floats) -> Floats:
+    def probs(self, contexts: Numbers, tokens: Numbers, shorter: Doubles) -> Doubles:
         """Return the probabilities of tokens after contexts.
 
-        `shorter` are the probabilities of the same tokens after the contexts that are one token shorter. If a context
-        is not in the counted text, the result is the probability in `shorter`.
+        `shorter` are those after the contexts that are one token shorter, and the result for a context that the counted
+        text does not have.
         """
         seen = contexts != _NOT_SEEN
         contexts, tokens = contexts[seen], tokens[seen]
@@ -138,7 +256,7 @@ class _Level:
         probs[seen] = own + self.left_over[contexts] * shorter[seen]
         return probs
 
-    def next_probs(self, context: int, shorter: Floats) -> Floats:
+    def next_probs(self, context: int, shorter: Doubles) -> Doubles:
         """Return the probability of each token after a context; `shorter` as in `probs`, shape (vocabulary,)."""
         begin = context * self.size
         first, end = np.searchsorted(self.keys, [begin, begin + self.size])
@@ -197,12 +315,8 @@ def _counted(stream: _Stream, size: int, order: int) -> list[_Level]:
     return levels
 
 
-def _discounts(counts: Numbers) -> Floats:
-    """Return what to subtract from a count of 0, 1, 2, and 3 or more.
-
-    The discounts are estimated from how many n-grams have the counts 1 to 4. If the text is too small for that, they
-    are `_USUAL_DISCOUNTS`.
-    """
+def _discounts(counts: Numbers) -> Doubles:
+    """Return what to subtract from a count of 0, 1, 2, and 3 or more, by how many n-grams have the counts 1 to 4."""
     _, ones, twos, threes, fours = np.bincount(np.minimum(counts, 5), minlength=5)[:5].tolist()
     if ones and twos and threes and fours:
         y = ones / (ones + 2 * twos)

@@ -1,6 +1,8 @@
-"""Write pieces as MusicXML, the format that score editors read, and draw it as pictures with verovio.
+"""Write a score as MusicXML, the format that score editors read, as a picture, and as ABC for a web page.
 
-The voices of every bar add up. verovio runs in another process, which bad input may crash.
+The voices of every bar add up. verovio draws the picture in another process, which bad input may crash. The only words
+in the ABC are names of chords that the grammar knows. So nothing that a model or a file says can become a field, a
+directive or markup.
 """
 
 import json
@@ -8,14 +10,17 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from fractions import Fraction
 from importlib.util import find_spec
+from typing import NamedTuple
 from xml.sax.saxutils import escape
 
 from wordgen.child_process import python_command
 from wordgen.errors import MissingPartError, StorageError
-from wordgen.music.engraving import GRID, Accidentals, Score, Staff, Symbol, spelled
-from wordgen.music.keys import LETTERS, Key, Pitch
-from wordgen.music.piece import Bar, BarSigns, Metre, Piece
+from wordgen.music.abc_text import written_note
+from wordgen.music.engraving import GRID, VALUES, Accidentals, Score, Staff, Symbol, rests, spelled
+from wordgen.music.harmony import LETTERS, ChordName, Key, Metre, Pitch
+from wordgen.music.piece import Bar, BarSigns, Piece
 
 _HEADER = """\
 <?xml version="1.0" encoding="UTF-8"?>
@@ -34,11 +39,10 @@ _ACCIDENTALS: Mapping[int | None, str] = {-2: "flat-flat", -1: "flat", 0: "natur
 
 def musicxml(piece: Piece) -> str:
     """Return the score of a piece. Raise SettingError if it has too many bars for a score."""
-    return "".join(musicxml_parts(piece))
+    return "".join(_parts(piece))
 
 
-def musicxml_parts(piece: Piece) -> Iterator[str]:
-    """Yield the score in parts, so that not all of it is in memory. Raise SettingError if it has too many bars."""
+def _parts(piece: Piece) -> Iterator[str]:
     score = Score(piece)
     yield _HEADER
     if piece.title:
@@ -207,7 +211,7 @@ def svg(musicxml: str) -> str:
     """
     try:
         ended = subprocess.run(
-            python_command("from wordgen.music.musicxml import draw; draw()"),
+            python_command("from wordgen.music.scores import draw; draw()"),
             input=musicxml.encode(),
             capture_output=True,
             timeout=_SECONDS,
@@ -265,3 +269,158 @@ def _stacked(pages: list[str]) -> str:
         below += page_height
     outer = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}">'
     return "\n".join([outer, *parts, "</svg>", ""])
+
+
+_BARS_OF_A_LINE = 4
+_MOST_OF_A_TUPLET = 9
+
+
+class Place(NamedTuple):
+    """Where a note or chord is in the text of a score. One that is tied over a bar line has several places."""
+
+    begin: int
+    """When it begins, in the parts of a quarter note that `engraving.GRID` gives."""
+    end: int
+    at: int
+    """The index of its first character in the text."""
+
+
+def score_in_abc(score: Score) -> tuple[str, list[Place]]:
+    """Return a score as a tune in ABC, and where its notes are in the text, in the order of their times."""
+    writer = _Writer(score)
+    writer.write()
+    return "".join(writer.parts), sorted(writer.places)
+
+
+class _Voice(NamedTuple):
+    number: int
+    """From 1, in the order of the text."""
+    staff: int
+    place: int
+    """Its number in the staff, from 0."""
+
+
+class _Writer:
+    """Writes four bars of each voice in turn."""
+
+    def __init__(self, score: Score) -> None:
+        self.parts: list[str] = []
+        self.places: list[Place] = []
+        self._length = 0
+        self._score = score
+        of_staves = [(staff, place) for staff, each in enumerate(score.staves) for place in range(len(each.voices))]
+        self._voices = [_Voice(number, *voice) for number, voice in enumerate(of_staves, 1)]
+
+    def _put(self, text: str) -> None:
+        self.parts.append(text)
+        self._length += len(text)
+
+    def write(self) -> None:
+        self._put("".join(f"{line}\n" for line in self._header()))
+        bars = self._score.bars
+        for first in range(0, len(bars), _BARS_OF_A_LINE):
+            numbers = range(first, min(first + _BARS_OF_A_LINE, len(bars)))
+            of_bars = [list(self._score.written(number)) for number in numbers]
+            for voice in self._voices:
+                self._put(f"V:{voice.number}\n" if len(self._voices) > 1 else "")
+                for number, of_staves in zip(numbers, of_bars, strict=True):
+                    of_voices, shown = of_staves[voice.staff]
+                    self._bar(number, voice, of_voices.get(voice.place), shown)
+                self._put("\n")
+
+    def _header(self) -> Iterator[str]:
+        score = self._score
+        yield from ("X:1", f"M:{score.bars[0].metre}", "L:1/8", f"Q:1/4={max(1, round(score.piece.tempos[0][1]))}")
+        clefs = [f" clef={'bass' if staff.bass else 'treble'}" for staff in score.staves]
+        if len(self._voices) == 1:
+            yield _key(score.key(score.bars[0])) + clefs[0]
+            return
+        numbers = [[f"{each.number}" for each in self._voices if each.staff == staff] for staff in range(len(clefs))]
+        groups = " ".join(f"({' '.join(each)})" for each in numbers)
+        yield f"%%score {{{groups}}}" if len(clefs) > 1 else f"%%score {groups}"
+        for voice in self._voices:
+            stems = "" if len(numbers[voice.staff]) == 1 else f" stem={'down' if voice.place % 2 else 'up'}"
+            yield f"V:{voice.number}{clefs[voice.staff]}{stems}"
+        yield _key(score.key(score.bars[0]))
+
+    def _bar(self, number: int, voice: _Voice, symbols: list[Symbol] | None, shown: Accidentals) -> None:
+        bar = self._score.bars[number]
+        self._put("".join(self._before(number, voice)))
+        key = self._score.key(bar)
+        named = list(self._score.chord_names(bar)) if voice.number == 1 else []
+        written = symbols or rests(bar)
+        if written[0].value is None and bar.end - bar.begin not in VALUES:
+            written = rests(bar)  # there is no rest of this length
+        for symbol, tuplet in zip(written, _tuplets(written), strict=True):
+            self._put("".join(f'"{chord}"' for chord in _until(symbol.chord.end, named)) + tuplet)
+            self._symbol(symbol, key, shown, hidden=voice.place > 0)
+        self._put(self._after(number))
+
+    def _before(self, number: int, voice: _Voice) -> Iterator[str]:
+        """Yield what is written before the notes of a bar: the beginning of an ending, and changes of key and metre."""
+        bar, score = self._score.bars[number], self._score
+        signs = score.signs(bar)
+        if not number and signs.repeat_begins:
+            yield "|:"
+        if voice.number == 1 and signs.ending_begins:
+            yield f"[{signs.ending_begins.replace(' ', '')} "
+        if number:
+            last = score.bars[number - 1]
+            if (key := _key(score.key(bar))) != _key(score.key(last)):
+                yield f"[{key}]"
+            if bar.metre != last.metre:
+                yield f"[M:{bar.metre}]"
+
+    def _after(self, number: int) -> str:
+        """Return the bar line after a bar, and the beginning of a repeat with the next bar."""
+        bars = self._score.bars
+        signs, last = self._score.signs(bars[number]), number == len(bars) - 1
+        if not last and self._score.signs(bars[number + 1]).repeat_begins:
+            return "::" if signs.repeat_ends else "|:"
+        return ":|" if signs.repeat_ends else "|]" if last else "||" if signs.double else "|"
+
+    def _symbol(self, symbol: Symbol, key: Key, shown: Accidentals, *, hidden: bool) -> None:
+        """Write a note, chord or rest. Without a space after it, the next note is under the same beam."""
+        chord = symbol.chord
+        pitches = (spelled(pitch, key) for pitch in chord.pitches)
+        names = [written_note(pitch.step, shown.get((chord.begin, pitch))) for pitch in pitches]
+        if names:
+            self.places.append(Place(chord.begin, chord.end, self._length))
+        triplet = symbol.value is not None and symbol.value.triplet
+        rest = "x" if hidden and not triplet else "z"  # abcjs draws no bracket that begins with a hidden rest
+        written = f"[{''.join(names)}]" if len(names) > 1 else names[0] if names else rest
+        self._put(written + _length(symbol.length, triplet=triplet) + ("-" if chord.tied_on else ""))
+        self._put("" if symbol.beams[:1] in (("begin",), ("continue",)) else " ")
+
+
+def _key(key: Key) -> str:
+    """Return the field of the major key with the same sharps or flats."""
+    return f"K:{Key.of_signature(key.sharps).field}"
+
+
+def _until(time: int, named: list[tuple[int, ChordName]]) -> Iterator[ChordName]:
+    """Take the names of chords before a time from a list."""
+    while named and named[0][0] < time:
+        yield named.pop(0)[1]
+
+
+def _length(parts: int, *, triplet: bool = False) -> str:
+    """Return a length in eighths: nothing for one, `3/2` for a dotted eighth. In a triplet it is written longer."""
+    eighths = Fraction(3 * parts if triplet else 2 * parts, GRID)
+    above = "" if eighths.numerator == 1 else str(eighths.numerator)
+    return above if eighths.denominator == 1 else f"{above}/{eighths.denominator}"
+
+
+def _tuplets(symbols: Sequence[Symbol]) -> list[str]:
+    """Return the sign of a tuplet before each symbol, or an empty string."""
+    signs = [""] * len(symbols)
+    place = 0
+    while place < len(symbols):
+        value, end = symbols[place].value, place + 1
+        if value is not None and value.triplet:
+            while symbols[place].tuplet == "start" and symbols[end - 1].tuplet != "stop":
+                end += 1
+            for first in range(place, end, _MOST_OF_A_TUPLET):
+                signs[first] = f"(3:2:{min(_MOST_OF_A_TUPLET, end - first)}"
+        place = end
+    return signs

@@ -1,10 +1,15 @@
-"""The loss of a network on a whole text, with NumPy: alone, with a cache, while it trains, and beside counting.
+"""The loss of a network on a whole text, with NumPy: alone, with a cache, mixed with n-grams, and while it trains.
 
 The cache is the continuous cache of Grave, Joulin and Usunier (2017). It remembers the last tokens and, for each of
 them, the output of the network's last layer before that token. Before each new token, the current output is compared
 with the remembered outputs. Tokens that followed a similar output get some of the probability. The weights do not
 change: only the flatness and the weight of the cache are chosen, on the validation set. If the validation set is also
 what is measured, the figure is slightly too good.
+
+The n-gram gives a share of each probability of the mixture, the network the rest. This share is the weight. It is set
+so that the validation set becomes as probable as possible. The loss is convex in the weight, so the slope of the loss
+tells whether the best weight is lower or higher. The weight that a validation set of few passages sets may make other
+text less probable. It is therefore tested first whether each half of the validation set can set a weight for the other.
 """
 
 import math
@@ -20,23 +25,30 @@ from numpy.typing import NDArray
 
 from wordgen.dataset.batches import Ids, evaluation_batches
 from wordgen.dataset.dataset import Dataset
-from wordgen.evaluation.measurement import Cache, Measurement, WhileLearning, WithCache
-from wordgen.evaluation.measures import Loss, blocks_of, predicted_tokens, streams_for, unigram_loss
-from wordgen.evaluation.mixture import Predicted, mixed_with, ngram_loss
+from wordgen.evaluation.measurement import (
+    Cache,
+    Loss,
+    Measurement,
+    Mixture,
+    WhileLearning,
+    WithCache,
+    blocks_of,
+    half_width,
+    predicted_tokens,
+    streams_for,
+    unigram_loss,
+)
 from wordgen.generation.decoding import Progress
-from wordgen.generation.ngrams import NgramModel, order_for
-from wordgen.generation.numpy_network import Floats, NumpyNetwork
+from wordgen.generation.prediction import Floats, NgramModel, NumpyNetwork, order_for
 from wordgen.model.bundle import Bundle, load_bundle
 from wordgen.text.vocabulary import START
 
 Tokens = NDArray[np.unsignedinteger]
 
 MOST_TOKENS = 3_000_000
-"""The largest training text, in tokens, whose n-grams are counted at the end of a training. Counting a larger one takes
-longer than users like to wait."""
+"""The largest training text, in tokens, whose n-grams are counted at the end of a training."""
 MOST_PREDICTED = 5_000
-"""The largest validation set, in tokens, that is predicted again, token by token, at the end of a training. Predicting
-a larger one takes longer than users like to wait, above all if NumPy itself uses several threads."""
+"""The largest validation set, in tokens, that is predicted again, token by token, at the end of a training."""
 _FLATNESSES = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0)
 _WEIGHTS = tuple(weight / 100 for weight in (2, 5, 8, 10, 12, 15, 20, 25, 30, 40))
 _AT_ONCE = 128  # rows of logits at a time; with a large vocabulary, many more would not fit into the CPU cache
@@ -52,9 +64,8 @@ def network_nats(
 ) -> NDArray[np.float64]:
     """Return the loss in nats of each predicted token of a text, in their order.
 
-    START is not predicted, nor is the first token. The state of the network passes from each token to the next. A long
-    text is read in several streams in parallel (see `streams_for`), which begin at different positions. Each stream
-    begins with an empty state, which hardly raises the loss of a long text. No token is left out.
+    START is not predicted, nor is the first token. A long text is read in several streams in parallel (see
+    `streams_for`). Each begins with an empty state, which hardly raises the loss of a long text.
     """
     tokens = predicted_tokens(ids)
     nats, done = np.zeros(max(1, len(ids)) - 1), 0
@@ -208,10 +219,7 @@ def _cache_probs(hidden: Floats, targets: Ids, first: int, size: int, flatness: 
 def with_cache(
     bundle: Bundle, valid: Tokens, ids: Tokens, size: int, trying: Progress, predicting: Progress
 ) -> WithCache:
-    """Choose the cache of `size` tokens on the validation set, and measure the network with it on `ids`.
-
-    `trying` receives the progress of the choice, `predicting` that of the measurement.
-    """
+    """Choose the cache of `size` tokens on the validation set, and measure the network with it on `ids`."""
     network = NumpyNetwork(bundle.architecture, bundle.weights)
     cache = best_cache(network, valid, size, trying)
     return WithCache(cache, cache_loss(network, ids, cache, predicting))
@@ -220,8 +228,7 @@ def with_cache(
 def while_learning(bundle: Bundle, valid: Tokens, ids: Tokens, trying: Progress, predicting: Progress) -> WhileLearning:
     """Choose the learning rate on the validation set, and measure the network while it trains on `ids`.
 
-    `trying` receives the progress of each rate tried, `predicting` that of the measurement. TensorFlow is imported only
-    when this function is called.
+    TensorFlow is imported only when this function is called.
     """
     import wordgen.network  # noqa: F401 - imported first: it hides TensorFlow's start-up messages
     from wordgen.evaluation.perplexity import DynamicEvaluator
@@ -232,9 +239,9 @@ def while_learning(bundle: Bundle, valid: Tokens, ids: Tokens, trying: Progress,
 
 
 def valid_nats(dataset: Dataset, folder: Path) -> NDArray[np.float64] | None:
-    """Return the losses in nats that the model in a folder has on the validation set, token by token.
+    """Return the losses in nats of the model in a folder on each token of the validation set.
 
-    Return None if the validation set has more than MOST_PREDICTED tokens.
+    Return None if it has more than MOST_PREDICTED tokens.
     """
     valid = dataset.ids["valid"]
     if predicted_tokens(valid) > MOST_PREDICTED:
@@ -244,9 +251,9 @@ def valid_nats(dataset: Dataset, folder: Path) -> NDArray[np.float64] | None:
 
 
 def valid_loss(dataset: Dataset, perplexity: float, nats: NDArray[np.float64] | None) -> Loss:
-    """Return the loss on the validation set of a model with this perplexity.
+    """Return the loss on the validation set of a model with this perplexity, given the losses of its tokens if known.
 
-    If the losses of the single tokens are given as `nats`, the result includes the uncertainty.
+    Without them, the uncertainty is unknown.
     """
     valid = dataset.ids["valid"]
     tokens = predicted_tokens(valid)
@@ -256,9 +263,8 @@ def valid_loss(dataset: Dataset, perplexity: float, nats: NDArray[np.float64] | 
 def beside_counting(dataset: Dataset, perplexity: float, step: int, nats: NDArray[np.float64] | None) -> Measurement:
     """Return the figures of a model on the validation set, compared with word frequencies and n-grams.
 
-    `perplexity` is that of the model on the validation set, `step` the step of its run, and `nats` are the losses of
-    the single tokens, if known. If the training text has more than MOST_TOKENS tokens, n-grams are left out. Without
-    `nats`, the mixture is left out.
+    `perplexity` is that of the model at a `step` of its run, and `nats` are the losses of the single tokens. Without
+    these, the mixture is left out; with more than MOST_TOKENS tokens of training text, also the n-grams.
     """
     train, valid, size = dataset.ids["train"], dataset.ids["valid"], len(dataset.codec.vocabulary)
     order = order_for(dataset.codec.tokenizer.name)
@@ -277,3 +283,114 @@ def beside_counting(dataset: Dataset, perplexity: float, step: int, nats: NDArra
     own = Predicted(valid, nats)
     ngram, mixture, notes = mixed_with(counted, own, own)
     return replace(measurement, ngram=ngram, mixture=mixture, notes=notes)
+
+
+Nats = NDArray[np.float64]
+
+_HALVINGS = 40
+"""How often the range of the best weight is halved. Its width is then a millionth of a millionth."""
+_BY_CHANCE = 0.05
+"""How probable a gain on the validation set may be if the mixture is no better in fact."""
+
+
+@dataclass(frozen=True)
+class BothNats:
+    """The losses in nats of the network and of the n-gram on the same tokens, in their order."""
+
+    network: Nats
+    ngram: Nats
+
+    def mixed(self, weight: float) -> Nats:
+        """Return the losses of the mixture. A weight of 0 gives those of the network, 1 those of the n-gram."""
+        with np.errstate(divide="ignore"):  # the logarithm of a share of 0
+            return -np.logaddexp(np.log1p(-weight) - self.network, np.log(weight) - self.ngram)
+
+    def slope(self, weight: float) -> float:
+        """Return the derivative of the summed loss of the mixture, in nats, by the weight."""
+        nats = self.mixed(weight)
+        with np.errstate(over="ignore"):  # at a weight of 0 or 1, if one model finds a token impossible
+            return float((np.exp(nats - self.network) - np.exp(nats - self.ngram)).sum())
+
+    def part(self, tokens: slice) -> "BothNats":
+        return BothNats(self.network[tokens], self.ngram[tokens])
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What happens to each half of a text with the weight that the other half sets."""
+
+    changes: tuple[float, float] | None
+    """The relative change of the perplexity of each half, negative for a gain. None if the text cannot be halved."""
+    helps: bool
+    """Whether both halves gain, and their joint gain is larger than chance explains."""
+
+
+def ngram_loss(ngram: NgramModel, ids: Tokens) -> Loss:
+    """Return the loss of an n-gram on a text."""
+    return Loss.of(-ngram.log_probs(ids), ids)
+
+
+def best_weight(both: BothNats) -> float:
+    """Return the weight with which the mixture makes a text most probable."""
+    low, high = 0.0, 1.0
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        if both.slope(middle) > 0:
+            high = middle
+        else:
+            low = middle
+    return min((0.0, 1.0, low), key=lambda weight: float(both.mixed(weight).sum()))
+
+
+def tried(both: BothNats, ids: Tokens) -> Trial:
+    """Test whether the n-gram helps on a text: measure each half with the weight that the other half sets.
+
+    The test goes by the blocks of the text (see `blocks_of`). It is one-sided, because a mixture that is no better is
+    not wanted either.
+    """
+    ends = np.cumsum(blocks_of(both.network, ids)[:, 1]).astype(np.int64)
+    if len(ends) < 2:
+        return Trial(None, helps=False)
+    half = int(ends[:-1][np.abs(ends[:-1] - ends[-1] / 2).argmin()])
+    first, second = both.part(slice(half)), both.part(slice(half, None))
+    crossed = np.concatenate([first.mixed(best_weight(second)), second.mixed(best_weight(first))])
+    gained = both.network - crossed
+    of_first, of_second = float(gained[:half].mean()), float(gained[half:].mean())
+    by_chance = half_width(blocks_of(gained, ids), _BY_CHANCE) or np.inf
+    helps = min(of_first, of_second) > 0 and float(gained.mean()) > by_chance
+    return Trial((float(np.expm1(-of_first)), float(np.expm1(-of_second))), helps)
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """A text, and the losses in nats of the network on its tokens."""
+
+    ids: Tokens
+    nats: Nats
+
+
+def mixed_with(ngram: NgramModel, valid: Predicted, text: Predicted) -> tuple[Loss, Mixture | None, tuple[str, ...]]:
+    """Return the loss of the n-gram on a text, the mixture or None, and notes.
+
+    `valid` sets the weight of the mixture. If it is the same object as `text`, the n-gram predicts it only once. If
+    there is no mixture, the one note says why.
+    """
+    of_text = BothNats(text.nats, -ngram.log_probs(text.ids))
+    of_valid = of_text if valid is text else BothNats(valid.nats, -ngram.log_probs(valid.ids))
+    trial = tried(of_valid, valid.ids)
+    loss = Loss.of(of_text.ngram, text.ids)
+    if not trial.helps:
+        return loss, None, (_why_not_mixed(ngram.order, trial.changes),)
+    weight = best_weight(of_valid)
+    return loss, Mixture(weight, Loss.of(of_text.mixed(weight), text.ids)), ()
+
+
+def _why_not_mixed(order: int, changes: tuple[float, float] | None) -> str:
+    """Say why there is no mixture with the n-gram. `changes` are those of `Trial`."""
+    if changes is None:
+        return f"No mixture with the {order}-gram: the validation set is too short to choose its weight."
+    first, second = (f"{change:+.1%}" for change in changes)
+    return (
+        f"No mixture with the {order}-gram: a weight that is chosen on one half of the validation set must clearly "
+        f"lower the perplexity of the other half, but the halves change by {first} and {second}."
+    )

@@ -35,8 +35,8 @@ _NETWORK = """
 import sys
 import numpy as np
 from wordgen.model.architecture import Architecture, NetworkSettings
-layers, passages, vocabulary, tokens = map(int, sys.argv[2:])
-architecture = Architecture.of(NetworkSettings(layers=layers, passages=passages), vocabulary)
+layers, units, vocabulary, tokens = map(int, sys.argv[2:])
+architecture = Architecture.of(NetworkSettings(layers=layers, units=units), vocabulary)
 dice = np.random.default_rng(1)
 weights = {name: dice.normal(0, 0.05, shape).astype(np.float32) for name, shape in architecture.weight_shapes().items()}
 ids = dice.integers(2, vocabulary, tokens).astype(np.uint32)
@@ -58,7 +58,7 @@ else:
 @dataclass(frozen=True)
 class Case:
     layers: int
-    passages: int
+    units: int
     vocabulary: int
     tokens: int
 
@@ -81,7 +81,7 @@ def main() -> None:
         print(run(_COUNT, corpus, order)[0], flush=True)
     for case in _CASES:
         for way in ("NumPy", "TensorFlow"):
-            said, seconds = run(_NETWORK, way, case.layers, case.passages, case.vocabulary, case.tokens)
+            said, seconds = run(_NETWORK, way, case.layers, case.units, case.vocabulary, case.tokens)
             print(f"{case}: {way} {seconds:.1f} s, perplexity {float(said):.3f}", flush=True)
 
 

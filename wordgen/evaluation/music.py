@@ -377,7 +377,7 @@ class _Tunes(_Set):
             tunes=1,
             notes=_notes(tune),
             parse=not faults & {"header", "sign", "end"},
-            bars_add_up=not faults - {"repeat"},
+            bars_add_up=not faults - {"repeat", "tie"},
             repeats_add_up=not faults,
             end_on_tonic=tune.ends_on_tonic,
             eight_bar_form=has_eight_bar_form(tune),

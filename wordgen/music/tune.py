@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
-from itertools import chain, islice
+from itertools import chain, islice, zip_longest
 from math import lcm
 from typing import Literal
 
@@ -25,7 +25,7 @@ _MOST_PLAYED = 100_000
 _MOST_ENDINGS = 9
 _ORDER = re.compile(r"[A-Z][0-9]{0,2}|\(|\)[0-9]{0,2}")
 
-FaultKind = Literal["header", "sign", "bar", "repeat", "end"]
+FaultKind = Literal["header", "sign", "bar", "repeat", "tie", "end"]
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,8 @@ class Fault:
 
     kind: FaultKind
     """header: a field; sign: a sign without a meaning; bar: a bar that is too long or too short; repeat: bars that do
-    not add up between two parts, or a repeat without an end; end: the tune does not end."""
+    not add up between two parts, or a repeat without an end; tie: two notes that cannot be tied; end:
+    the tune does not end."""
     sentence: str
 
 
@@ -315,8 +316,8 @@ def faults_of(tune: Tune) -> tuple[Fault, ...]:
     """Return all faults of a tune: those that the parser found, and bars that do not add up."""
     bars = tuple(_wrong_bars(tune.bars))
     joints = () if bars else tuple(_wrong_joints(tune.played))
-    repeats = () if tune.several_voices else tuple(_open_repeats(tune.bars))
-    return (*tune.faults, *bars, *joints, *repeats, *_missing_end(tune))
+    written = () if tune.several_voices else (*_open_repeats(tune.bars), *_wrong_ties(tune.bars))
+    return (*tune.faults, *bars, *joints, *written, *_missing_end(tune))
 
 
 def _missing_end(tune: Tune) -> Iterator[Fault]:
@@ -342,6 +343,19 @@ def _open_repeats(bars: Sequence[Bar]) -> Iterator[Fault]:
 
 def _open_repeat(began: int) -> Fault:
     return Fault("repeat", f"The repeat that begins with |: before bar {began} has no end: it needs a :| after it.")
+
+
+def _wrong_ties(bars: Sequence[Bar]) -> Iterator[Fault]:
+    """Find each note that is tied to a note with another name, to a rest, or to nothing."""
+    written = [(bar, note) for bar in bars if len(bar.voices) == 1 for note in bar.voices[0]]
+    for (bar, note), (_, after) in zip_longest(written, written[1:], fillvalue=(None, None)):
+        if note.tied and not _names(note) & (_names(after) if after else set()):
+            yield Fault("tie", f"Bar {bar.number} has a tie to a note with another name: a tie joins two equal notes.")
+
+
+def _names(note: Note) -> set[int]:
+    """Return letter and octave of each pitch. An accidental also holds for the note that is tied to it."""
+    return {pitch.step for pitch in note.pitches}
 
 
 def _wrong_bars(bars: Sequence[Bar]) -> Iterator[Fault]:

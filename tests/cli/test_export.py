@@ -165,12 +165,12 @@ def test_what_breaks_off_leaves_nothing(room: Path, monkeypatch: pytest.MonkeyPa
         path.write_bytes(b"half")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("wordgen.exporting._write_onnx", half)
-    (room / "step.onnx").write_text("dear")
+    monkeypatch.setattr("wordgen.exporting._write_keras", half)
+    (room / "step.keras").write_text("dear")
     with pytest.raises(KeyboardInterrupt):
-        export(make_bundle(), "onnx", room / "step.onnx", overwrite=True)
-    assert (room / "step.onnx").read_text() == "dear"
-    assert sorted(os.listdir(room)) == ["saved_models", "step.onnx"]
+        export(make_bundle(), "keras", room / "step.keras", overwrite=True)
+    assert (room / "step.keras").read_text() == "dear"
+    assert sorted(os.listdir(room)) == ["saved_models", "step.keras"]
 
 
 @pytest.mark.parametrize(("format", "program"), [("onnx", PROGRAMS[0]), ("keras", PROGRAMS[1])])

@@ -12,8 +12,8 @@ import pytest
 
 from tests.helpers.commands import run_command
 from tests.helpers.workers import Process, started, wait_for
+from wordgen.cli.launch import PrivateNetwork, _Commands
 from wordgen.cli.main import main
-from wordgen.cli.train import PrivateNetwork, _Commands
 from wordgen.run.record import load_record
 
 PRIVATE = PrivateNetwork.make()

@@ -7,8 +7,6 @@ from pathlib import Path
 import pytest
 
 import wordgen
-from tests.helpers.bundles import make_bundle
-from tests.helpers.commands import run_python
 from tests.helpers.music import music_bundle, scale, write_midi
 from tests.helpers.page_reader import read_page
 from tests.helpers.texts import write_text
@@ -91,22 +89,6 @@ def test_a_model_of_pieces_is_measured_on_midi_without_its_training_text(tokeniz
     assert found.music.columns == ["generated", "scale.mid"]
     without = wordgen.evaluate("untrained", split=path, samples=0)
     assert (without.music, without.music_notes) == (None, found.music_notes)
-
-
-PROBE = """
-import sys
-from wordgen.cli.main import main
-assert main(["evaluate", "words", "--split", "text.txt", "--samples", "2"]) == 0
-for name in ("evaluation.music", "music.checking"):
-    assert f"wordgen.{name}" not in sys.modules
-"""
-
-
-def test_a_model_of_words_needs_no_music(tmp_path: Path):
-    save_bundle(make_bundle(), tmp_path / "saved_models" / "words")
-    write_text(tmp_path / "text.txt", "a b, a")
-    ended = run_python("-c", PROBE, cwd=tmp_path)
-    assert ended.returncode == 0, ended.stderr
 
 
 @pytest.mark.usefixtures("in_empty_folder")

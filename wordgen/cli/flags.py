@@ -22,7 +22,7 @@ Group = TypeVar("Group", bound=Settings)
 Run = Callable[[argparse.Namespace], int | None]
 """The function that runs a command with its parsed arguments. It returns the exit code, or None for EXIT_OK."""
 
-_MODULES = {"launch": "train", "score": "evaluate"}
+_MODULES = {"score": "evaluate"}
 """The modules of the verbs that have no module of their own name."""
 
 WHICH_MODEL = "the name of a run, the beginning of its name, or the folder of a model; by default the newest model"

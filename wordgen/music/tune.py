@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
-from itertools import chain, islice, zip_longest
+from itertools import chain, islice
 from math import lcm
 from typing import Literal
 
@@ -347,10 +347,11 @@ def _open_repeat(began: int) -> Fault:
 
 def _wrong_ties(bars: Sequence[Bar]) -> Iterator[Fault]:
     """Find each note that is tied to a note with another name, to a rest, or to nothing."""
-    written = [(bar, note) for bar in bars if len(bar.voices) == 1 for note in bar.voices[0]]
-    for (bar, note), (_, after) in zip_longest(written, written[1:], fillvalue=(None, None)):
-        if note.tied and not _names(note) & (_names(after) if after else set()):
-            yield Fault("tie", f"Bar {bar.number} has a tie to a note with another name: a tie joins two equal notes.")
+    written = [(bar.number, note) for bar in bars if len(bar.voices) == 1 for note in bar.voices[0]]
+    following = [*(_names(note) for _, note in written[1:]), set[int]()]
+    for (number, note), names in zip(written, following, strict=True):
+        if note.tied and not _names(note) & names:
+            yield Fault("tie", f"Bar {number} has a tie to a note with another name: a tie joins two equal notes.")
 
 
 def _names(note: Note) -> set[int]:

@@ -45,6 +45,7 @@ def test_a_tune_that_is_right_has_no_faults():
         "|:C8||D8:|\n|:E8::F8:|",
         "|:C8|1,3 D8:|2,4 E8:|",
         "C4-C4|^F8-|F8|[CE]8-|[EG]8|]",
+        "C8-|C8 & E8|D8|]",
     ],
 )
 def test_good_bars(music: str):
@@ -64,7 +65,7 @@ def test_good_bars(music: str):
         ("|:C8|:D8:|", "repeat", "begins with |: before bar 1 has no end"),
         ("C8:|:D8|]", "repeat", "begins with |: before bar 2 has no end"),
         ("C8|D8|:", "repeat", "begins with |: before bar 3 has no end"),
-        ("C8-|D8|]", "tie", "Bar 1 has a tie to a note with another name"),
+        ("C8-|D8|]", "tie", "Bar 1 has a tie without an equal note after it"),
         ("C8|D4- z4|]", "tie", "Bar 2 has a tie"),
         ("C8|D8-|]", "tie", "Bar 2 has a tie"),
         ("C8|D8", "end", "It does not end with a bar line: its last bar, 2,"),

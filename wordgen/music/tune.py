@@ -346,12 +346,14 @@ def _open_repeat(began: int) -> Fault:
 
 
 def _wrong_ties(bars: Sequence[Bar]) -> Iterator[Fault]:
-    """Find each note that is tied to a note with another name, to a rest, or to nothing."""
-    written = [(bar.number, note) for bar in bars if len(bar.voices) == 1 for note in bar.voices[0]]
+    """Find each note with a tie that has no equal note after it. Tunes with voices (`&`) in a bar are not checked."""
+    if any(len(bar.voices) > 1 for bar in bars):
+        return
+    written = [(bar.number, note) for bar in bars for note in bar.notes]
     following = [*(note for _, note in written[1:]), Note((), Fraction(0))]  # the last note is followed by nothing
     for (number, note), after in zip(written, following, strict=False):
         if note.tied and not _names(note) & _names(after):
-            yield Fault("tie", f"Bar {number} has a tie to a note with another name: a tie joins two equal notes.")
+            yield Fault("tie", f"Bar {number} has a tie without an equal note after it: a tie joins two equal notes.")
 
 
 def _names(note: Note) -> set[int]:

@@ -56,9 +56,9 @@ def output_loss(
 class _OutputLoss:
     """The loss and the smoothed loss as functions of states, output weights and bias, with a custom gradient.
 
-    The logits, `(positions, vocabulary)`, are the largest array of a step. TensorFlow's cross entropy takes most of the
-    time of a step with a large vocabulary, so plain operations take its place, and as few as possible go over this
-    array (docs/experiments.md, 2026-11-30). The gradient of the logits, softmax minus target distribution, is never
+    The logits, `(positions, vocabulary)`, are the largest array of a step. TensorFlow's cross entropy is slow for a
+    large vocabulary, so plain operations take its place, and as few as possible go over this array
+    (docs/experiments.md, 2026-11-30). The gradient of the logits, softmax minus target distribution, is never
     computed: it is multiplied by other matrices, so each row of `exponentials` can be divided by its sum afterwards,
     and the target distribution can be subtracted from the small products.
     """

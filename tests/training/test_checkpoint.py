@@ -109,7 +109,7 @@ def test_where_none_can_be_read_nothing_begins_anew(tmp_path: Path):
 def test_one_of_a_later_format_is_left_alone(tmp_path: Path):
     save(tmp_path, 1)
     path = tmp_path / "checkpoints" / "step-000000000001" / "position.json"
-    path.write_text(path.read_text().replace('"format": 5', '"format": 6'))
+    path.write_text(path.read_text().replace('"format": 6', '"format": 7'))
     with pytest.raises(BundleError, match="resume the run with the version that wrote it"):
         newest(tmp_path)
     assert path.exists()

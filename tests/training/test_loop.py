@@ -1,9 +1,11 @@
 """When the loop stops and what it keeps, with a network so small that an epoch takes no time."""
 
+import itertools
 from collections.abc import Sequence
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -48,6 +50,10 @@ class Listener(Observer):
         self.epochs: list[EpochReport] = []
         self.validations: list[EpochReport] = []
         self.samples: list[SampleReport] = []
+        self.shortened_to: list[int] = []
+
+    def shortened(self, last_step: int) -> None:
+        self.shortened_to.append(last_step)
 
     def stepped(self, report: StepReport) -> None:
         self.steps.append(report)
@@ -95,6 +101,32 @@ def make(
         state=state,
     )
     return loop, kept, listener
+
+
+@pytest.mark.parametrize("seconds", [1e9, 0.0])
+def test_a_run_with_a_time_budget_is_shortened_if_it_would_last_longer(seconds: float):
+    loop, kept, listener = make([9, 8, 7, 6], epochs=4, schedule="cosine", time_budget="1h")
+    loop.position.seconds_allowed, planned = seconds, loop.schedule.last_step
+    loop.position.last_step = planned
+    outcome = loop.run()
+    assert outcome.reason == "time budget used up"
+    last = planned if seconds else -(-planned // 10)  # the first of ten checks
+    assert [len(listener.steps), loop.position.last_step] == [last, last]
+    assert listener.shortened_to == ([] if seconds else [last])
+    assert len(kept) == len(listener.epochs) == (4 if seconds else 1)
+
+
+def test_a_shortened_run_uses_its_time_budget_up(monkeypatch: pytest.MonkeyPatch):
+    """Each step and each validation takes half a second, but there is time for 80 % of the steps only."""
+    loop, _, listener = make([9, 8, 7, 6], epochs=4, schedule="cosine", time_budget="1h")
+    clock = itertools.count(step=0.5)
+    monkeypatch.setattr("wordgen.training.loop.time", SimpleNamespace(monotonic=lambda: next(clock)))
+    planned = loop.position.last_step = loop.schedule.last_step
+    allowed = loop.position.seconds_allowed = 0.8 * 0.5 * planned
+    loop.run()
+    assert len(listener.steps) == listener.shortened_to[-1] < planned
+    assert 0.95 * allowed < loop.position.seconds < 1.05 * allowed
+    assert listener.steps[-1].learning_rate == pytest.approx(0.02 * loop.schedule.settings.first_learning_rate)
 
 
 def test_it_stops_when_it_gets_no_better_and_keeps_the_best():

@@ -138,6 +138,24 @@ def test_programs_get_the_steps_of_log_every_and_the_events_within_an_epoch():
     assert samples["samples"] == [{"mode": "sample", "text": "words", "seed": ""}]
 
 
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_run_that_becomes_shorter_says_so(terminal: bool):
+    """The plan has 4 steps per epoch."""
+    file = io.StringIO()
+    progress = TerminalProgress(Console(file=file, force_terminal=terminal, width=100, color_system=None), "do write")
+    progress.planned(plan())
+    progress.begun(Begun("one CPU", "float32", 40))
+    progress.shortened(6)
+    progress.stepped(StepReport(1, 1, 1, 2.0, 0.5, 0.001, 100, 0.1, first=True))
+    progress.close()
+    shown = " ".join(file.getvalue().split())
+    assert "has become slower, so the run ends after step 6 to keep its time budget." in shown
+    assert terminal or "epoch 1/2 step 1/4" in shown
+    log = JsonLog(Console(file=(lines := io.StringIO()), width=1000))
+    log.shortened(6)
+    assert json.loads(lines.getvalue())["last_step"] == 6
+
+
 def test_best_validation_and_newest_sample_may_be_those_within_an_epoch():
     told = status(90.0, 50.0)
     told.validated_within(

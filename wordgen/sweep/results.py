@@ -159,6 +159,8 @@ class Progress:
             case "begun":
                 self._first_step, self._last_step = int(event["first_step"]), int(event["last_step"])
                 self._began = self._now
+            case "shortened":
+                self._last_step = int(event["last_step"])
             case "step":
                 self.epoch, self.step = int(event["epoch"]), int(event["step"])
                 if event["first"]:  # the first step builds the graph, so its time does not count

@@ -27,7 +27,7 @@ from wordgen.training.typed_json import from_json, to_json
 
 FOLDER = "checkpoints"
 _ARRAYS, _POSITION = "state.safetensors", "position.json"
-_FORMAT = 5
+_FORMAT = 6
 _KEPT = 3
 _LARGEST_POSITION, _LARGEST_ARRAYS = 2**28, 2**36
 """The largest size in bytes of a file that is read."""
@@ -59,7 +59,9 @@ class Position:
     seconds: float = 0.0
     """The duration of the training so far, in all processes that have worked on the run one after another."""
     last_step: int | None = None
-    """The last step of a run with a time budget. It is calculated once. None for other runs."""
+    """The last step of a run with a time budget. It decreases if the machine becomes slower. None for other runs."""
+    seconds_allowed: float | None = None
+    """The duration of the training after which a run with a time budget should end. None for other runs."""
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, object]) -> "Position":

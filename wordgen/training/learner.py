@@ -131,7 +131,9 @@ class Learner:
             self._write_copy_index(stop)
             position, state = self._resumed_state(checkpoints)
             if plan.settings.budget is not None and position.last_step is None:
-                position.last_step = self._last_step(self._measure())
+                speed = self._measure()
+                position.seconds_allowed = self._seconds_allowed(speed)
+                position.last_step = self._last_step(speed)
                 keeping.keep(0, self.stepper.snapshot(state), position)
             loop = Loop(
                 replicas=self.replicas,
@@ -230,12 +232,8 @@ class Learner:
         budget, per_epoch = self.plan.settings.budget, self.batches.steps_per_epoch
         if budget is None:
             return self.plan.settings.epochs * per_epoch
-
-        def steps() -> bytes:
-            left = budget - (time.monotonic() - self.prepared.began) - speed.epoch_end
-            return json.dumps(int(left / (speed.step + speed.within + speed.epoch_end / per_epoch))).encode()
-
-        number = json.loads(self.replicas.from_chief(steps))
+        seconds = self._seconds_allowed(speed)
+        number = int(seconds / (speed.step + speed.within + speed.epoch_end / per_epoch))
         if number < 1:
             seconds = time.monotonic() - self.prepared.began
             raise SettingError(
@@ -243,6 +241,18 @@ class Learner:
                 f"{seconds:.0f} seconds after the start. Give more time or a smaller network."
             )
         return number
+
+    def _seconds_allowed(self, speed: Speed) -> float:
+        """Return the seconds that the time budget leaves for steps and validations, without the end of the last epoch.
+
+        All workers return what the chief has calculated.
+        """
+        budget = self.plan.settings.budget
+        assert budget is not None
+        left = self.replicas.from_chief(
+            lambda: json.dumps(budget - (time.monotonic() - self.prepared.began) - speed.epoch_end).encode()
+        )
+        return float(json.loads(left))
 
     def _write_copy_index(self, stop: StopRequest) -> None:
         """Write the copy index, unless the run has it already. Only the chief does this.

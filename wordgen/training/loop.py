@@ -9,9 +9,10 @@ because the decisions depend only on results of the steps and on what the worker
 has a saver that writes files and an observer that shows the progress.
 """
 
+import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite
 
 import numpy as np
@@ -28,6 +29,11 @@ from wordgen.training.plan import Schedule
 from wordgen.training.reports import EpochReport, Observer, Outcome, SampleReport, StepReport
 from wordgen.training.step import Requests, Stepper
 from wordgen.training.stopping import StopRequest
+
+_CHECKS = 10
+"""How often a run with a time budget compares its speed with the plan."""
+_TOLERATED = 1.05
+"""A run that would last longer than its time budget by this factor is shortened."""
 
 Sampler = Callable[[Weights, int, int], SampleReport]
 """Writes samples with these weights, and returns their report. Also receives the epoch and the step for it."""
@@ -50,6 +56,7 @@ class Loop:
 
     def __post_init__(self) -> None:
         self._prepared = PreparedBatches(self.batches)
+        self._timed_from = self.step, self.position.seconds
 
     def run(self) -> Outcome:
         """Train from the current position to the end of the run, or until a stop is requested."""
@@ -78,7 +85,9 @@ class Loop:
         if not self._do_what_is_due():  # a resumed run may have stopped before it did that
             return False
         while self.step < self._end:
+            before = self.step
             stop, save = self._call_stepper(averaging_begins)
+            self._keep_to_budget(before)
             if stop and self.step < self._end:
                 return False
             if not self._do_what_is_due():
@@ -123,9 +132,30 @@ class Loop:
                 first=first,
             )
             self.observer.stepped(report)
+        if first:  # most of its time was spent on building the graph
+            self._timed_from = self.step, position.seconds
         # Several workers go by the requests that they exchanged during the steps. A single worker uses the newest ones.
         stop, save = requested if self.replicas.workers > 1 else self._requests()
         return stop, save or number == until_save
+
+    def _keep_to_budget(self, before: int) -> None:
+        """Shorten a run that would last longer than its time budget, because the machine has become slower.
+
+        It is checked ten times in a run. `before` is the step before the latest call of the stepper.
+        """
+        position, step, last = self.position, self.step, self.schedule.last_step
+        allowed = position.seconds_allowed
+        if allowed is None or before * _CHECKS // last == step * _CHECKS // last:
+            return
+        first_step, first_second = self._timed_from
+        per_step = (position.seconds - first_second) / max(1, step - first_step)
+        if position.seconds + per_step * (last - step) > _TOLERATED * allowed:
+            last = step + max(0, int((allowed - position.seconds) / per_step))
+        last = json.loads(self.replicas.from_chief(lambda: json.dumps(last).encode()))
+        if last < self.schedule.last_step:
+            position.last_step = last
+            self.schedule = replace(self.schedule, last_step=last)
+            self.observer.shortened(last)
 
     def _steps_of_call(self, done: int) -> int:
         """Return how many steps the next call does after `done` steps. 0 if the epoch ends with step `done`."""

@@ -103,6 +103,11 @@ class TerminalProgress(Observer):
             enough = f"The time budget of {budget} is enough for {begun.last_step:,} steps."
             self._console.print(enough, style="dim", highlight=False)
 
+    def shortened(self, last_step: int) -> None:
+        self._status.shortened(last_step)
+        sentence = f"The machine has become slower, so the run ends after step {last_step:,} to keep its time budget."
+        self._say(sentence, must=True)
+
     def measured(self, begun: Begun, speed: Speed) -> None:
         self._console.print(_speed_table(self._plan, begun, speed))
         self._console.print("No model was trained or saved. To begin the training, leave out --dry-run.")
@@ -345,6 +350,9 @@ class JsonLog(Observer):
             first_step=begun.first_step,
             last_step=begun.last_step,
         )
+
+    def shortened(self, last_step: int) -> None:
+        self._tell("shortened", last_step=last_step)
 
     def measured(self, begun: Begun, speed: Speed) -> None:
         self._tell("measured", last_step=begun.last_step, **asdict(speed))

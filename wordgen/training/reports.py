@@ -201,6 +201,9 @@ class Observer:
     def begun(self, begun: Begun) -> None:
         """The first step is about to run."""
 
+    def shortened(self, last_step: int) -> None:
+        """The machine has become slower, so a run with a time budget will end with an earlier step than planned."""
+
     def measured(self, begun: Begun, speed: Speed) -> None:
         """A dry run has measured the speed of the training."""
 

@@ -193,6 +193,9 @@ class LiveStatus:
         self._first_step, self._began = begun.first_step, time.monotonic()
         self._forget()
 
+    def shortened(self, last_step: int) -> None:
+        self.last_step, self.epochs = last_step, -(-last_step // self.steps_per_epoch)
+
     def stepped(self, report: StepReport) -> None:
         self.validated = None
         if report.epoch != self.epoch:

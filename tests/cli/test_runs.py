@@ -14,8 +14,9 @@ from tests.helpers.commands import ROOT
 from tests.helpers.saved_runs import made_dataset, made_measurement, made_record, make_run, make_runs
 from wordgen.cli.flags import given_settings
 from wordgen.cli.main import main
-from wordgen.cli.runs import shown_age, sparkline
+from wordgen.cli.runs import shown_age
 from wordgen.cli.train import train_parser
+from wordgen.evaluation.figures import sparkline
 from wordgen.evaluation.measurement import Loss
 from wordgen.model.bundle import CONFIG
 from wordgen.run.folder import at_work_on_sweep, in_training

@@ -16,6 +16,7 @@ from rich.console import Console
 
 from tests.helpers.plans import plan
 from tests.helpers.terminal import screen_of
+from wordgen.evaluation.figures import sparkline
 from wordgen.model.architecture import Architecture, NetworkSettings
 from wordgen.training.progress import JsonLog, TerminalProgress, folder_of_curves
 from wordgen.training.reports import (
@@ -27,7 +28,7 @@ from wordgen.training.reports import (
     Speed,
     StepReport,
 )
-from wordgen.training.screen import LiveDisplay, LiveStatus, screen, sparkline
+from wordgen.training.screen import LiveDisplay, LiveStatus, screen
 from wordgen.training.settings import TrainingSettings
 
 
@@ -338,7 +339,7 @@ def test_without_colour_there_is_none(monkeypatch: pytest.MonkeyPatch):
 
 @given(st.lists(st.floats(1, 1e30), min_size=1, max_size=40))
 def test_a_sparkline_has_a_bar_for_each_value_and_higher_ones_for_larger(values: list[float]):
-    drawn = sparkline(values)
+    drawn = sparkline(values, values)
     assert len(drawn) == len(values)
     for (one, bar), (other, next_bar) in pairwise(zip(values, drawn, strict=True)):
         assert (bar <= next_bar) if one <= other else (bar >= next_bar)

@@ -2,8 +2,6 @@
 
 import argparse
 import json
-import math
-import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -36,7 +34,6 @@ _SWEEP_COLUMNS = {"sweep": 10, "corpus": 7, "runs": 4, "best": 10, "valid": 5, "
 """The columns of both tables, with the least width that each has on a narrow screen, in characters."""
 _FIGURES = {"runs", "valid", "test", "size"}
 _WIDE = 100
-_LEVELS = "▁▂▃▄▅▆▇█"
 _MOST_LEVELS = 60
 _AGES = ((365, "year"), (30, "month"), (7, "week"), (1, "day"))
 _DAY = 86_400
@@ -349,30 +346,12 @@ def _curves(record: "RunRecord") -> Iterator[tuple[str, str]]:
         ("train", [each.train_perplexity for each in shown]),
         ("valid", [each.valid_perplexity for each in shown]),
     ):
-        yield name, f"{sparkline(values, every)}  {figures.perplexity(values[0])} to {figures.perplexity(values[-1])}"
+        yield (
+            name,
+            f"{figures.sparkline(values, every)}  {figures.perplexity(values[0])} to {figures.perplexity(values[-1])}",
+        )
     if record.best is not None:
         yield "", f"best: {figures.perplexity(record.best.valid_perplexity)} in {record.best.place}"
-
-
-def sparkline(values: Sequence[float], every: Sequence[float]) -> str:
-    """Return a character for each value, which is a bar. Its height is the logarithm of the value.
-
-    `every` are all values of the curves that are shown together: the least has the lowest bar and the greatest the
-    highest one. Values that have no logarithm, or are infinite, get the highest bar. If standard output
-    cannot show bars, the characters are the digits 1 to 8.
-    """
-    known = [math.log(value) for value in every if 0 < value < math.inf]
-    least, room = min(known, default=0.0), (max(known, default=0.0) - min(known, default=0.0)) or 1.0
-    highest = len(_LEVELS) - 1
-    try:
-        _LEVELS.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
-        levels = _LEVELS
-    except UnicodeEncodeError:
-        levels = "12345678"
-    return "".join(
-        levels[round((math.log(value) - least) / room * highest) if 0 < value < math.inf else highest]
-        for value in values
-    )
 
 
 def _sizes(run: "SavedRun") -> Iterator[tuple[str, int]]:

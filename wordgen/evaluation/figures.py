@@ -1,6 +1,8 @@
 """Format figures for screens and pages."""
 
 import math
+import sys
+from collections.abc import Sequence
 from datetime import datetime
 
 NONE = "\N{EN DASH}"
@@ -73,3 +75,24 @@ def value(of_setting: object) -> str:
     if isinstance(of_setting, bool):
         return "yes" if of_setting else "no"
     return " ".join(map(str, of_setting)) if isinstance(of_setting, list | tuple) else str(of_setting)
+
+
+def sparkline(values: Sequence[float], every: Sequence[float]) -> str:
+    """Return a character for each value, which is a bar. Its height is the logarithm of the value.
+
+    `every` are all values of the curves that are shown together: the least has the lowest bar and the greatest the
+    highest one. Values that have no logarithm, or are infinite, get the highest bar. If standard output
+    cannot show bars, the characters are the digits 1 to 8.
+    """
+    known = [math.log(value) for value in every if 0 < value < math.inf]
+    least, room = min(known, default=0.0), (max(known, default=0.0) - min(known, default=0.0)) or 1.0
+    levels = "▁▂▃▄▅▆▇█"
+    try:
+        levels.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
+    except UnicodeEncodeError:
+        levels = "12345678"
+    highest = len(levels) - 1
+    return "".join(
+        levels[round((math.log(value) - least) / room * highest) if 0 < value < math.inf else highest]
+        for value in values
+    )

@@ -1,7 +1,6 @@
 """What is drawn with rich: the console, progress bars, and the status of a training in a terminal or a notebook."""
 
 import io
-import math
 import os
 import sys
 import time
@@ -28,7 +27,7 @@ from rich.table import Table
 from rich.text import Text
 
 from wordgen.errors import plain
-from wordgen.evaluation.figures import shown_duration, shown_perplexity
+from wordgen.evaluation.figures import shown_duration, shown_perplexity, sparkline
 from wordgen.training.reports import Begun, EpochReport, SampleReport, StepReport, best_of, in_order
 
 
@@ -275,7 +274,6 @@ class LiveStatus:
         self._timed, self._seconds = 0, 0.0
 
 
-_STEPS = "▁▂▃▄▅▆▇█"
 _MOST_IN_SPARKLINE = 24
 _SAMPLE_LINES = 4
 _ROOM_FOR_BARS = 50
@@ -322,7 +320,8 @@ class LiveDisplay:
         if status.best is not None:
             yield f"best valid {shown_perplexity(status.best.valid_perplexity)} ({status.best.place})"
         if len(status.validations) > 1 and not plain:
-            yield sparkline([each.valid_perplexity for each in status.validations][-_MOST_IN_SPARKLINE:])
+            values = [each.valid_perplexity for each in status.validations][-_MOST_IN_SPARKLINE:]
+            yield sparkline(values, values)
 
     def _sample(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Yield the first four lines of the sample. Lines below the edge of the screen could not be redrawn."""
@@ -330,17 +329,6 @@ class LiveDisplay:
         text = Text(self._status.sample.text, style="italic dim")
         lines = text.wrap(console, max(1, options.max_width - 4))[:_SAMPLE_LINES]
         yield Padding(Text("\n").join(lines), (0, 2))
-
-
-def sparkline(values: Sequence[float]) -> str:
-    """Return a text of small bars, one for each value. The highest bar is the largest value.
-
-    The heights are logarithmic, because perplexities fall by factors.
-    """
-    heights = [math.log(value) for value in values]
-    low, high = min(heights), max(heights)
-    room = (high - low) or 1.0
-    return "".join(_STEPS[round((height - low) / room * (len(_STEPS) - 1))] for height in heights)
 
 
 _SECONDS_BETWEEN_DRAWINGS = 0.5

@@ -101,7 +101,8 @@ def growth_tables(found: dict[str, Any]) -> str:
         words = [
             growth.in_words(name, values, [each[k] for each in told]) for k, name in ((0, "CPU time"), (2, "memory"))
         ]
-        parts.append(f"With the {named}: {'; '.join(words)}.")
+        counted = f"number of {named}" if sweep in ("units", "layers") else named
+        parts.append(f"If x is the {counted}, {'; '.join(words)}.")
     return "\n\n".join(parts)
 
 

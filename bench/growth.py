@@ -97,9 +97,9 @@ def in_words(name: str, xs: Sequence[float], ys: Sequence[float]) -> str:
         return f"{name} is not told by one point"
     place = bend(xs, ys)
     if place is None:
-        return f"{name} grows with its power {_shown(xs, ys)}"
+        return f"{name} is proportional to x^{_shown(xs, ys)}"
     before, behind = _shown(xs[: place + 1], ys[: place + 1]), _shown(xs[place:], ys[place:])
-    return f"{name} grows with its power {before} up to {xs[place]:,g}, and {behind} from there"
+    return f"{name} is proportional to x^{before} up to {xs[place]:,g}, and to x^{behind} from there"
 
 
 def bend(xs: Sequence[float], ys: Sequence[float]) -> int | None:

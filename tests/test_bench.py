@@ -52,8 +52,8 @@ def test_a_line_bends_where_its_power_changes(before: float, behind: float, plac
 
 def test_growth_in_words():
     xs = [1.0, 10.0, 100.0]
-    assert in_words("time", xs, [2.0, 20.0, 200.0]) == "time grows with its power 1.0"
-    assert in_words("time", xs, [2.0, 2.0, 200.0]) == "time grows with its power 0.0 up to 10, and 2.0 from there"
+    assert in_words("time", xs, [2.0, 20.0, 200.0]) == "time is proportional to x^1.0"
+    assert in_words("time", xs, [2.0, 2.0, 200.0]) == "time is proportional to x^0.0 up to 10, and to x^2.0 from there"
     assert in_words("time", xs[:1], [2.0]) == "time is not told by one point"
 
 

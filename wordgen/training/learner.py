@@ -133,7 +133,7 @@ class Learner:
             if plan.settings.budget is not None and position.last_step is None:
                 speed = self._measure()
                 position.seconds_allowed = self._seconds_allowed(speed)
-                position.last_step = self._last_step(speed)
+                position.last_step = self._last_step(speed, position.seconds_allowed)
                 keeping.keep(0, self.stepper.snapshot(state), position)
             loop = Loop(
                 replicas=self.replicas,
@@ -163,7 +163,9 @@ class Learner:
         """Measure the speed of the training, and tell the observer. Nothing is saved."""
         with telling_of_a_lost_worker(self.replicas, self.plan.run):
             speed = self._measure()
-            self.observer.measured(self._begun(self._last_step(speed), 1, Position()), speed)
+            self.observer.measured(
+                self._begun(self._last_step(speed, self._seconds_allowed(speed)), 1, Position()), speed
+            )
             return speed
 
     def _begun(self, last_step: int, first_step: int, position: Position) -> Begun:
@@ -223,32 +225,31 @@ class Learner:
         # The batch during which `keep_on` returns False is computed, too.
         return (time.monotonic() - began) * most / min(next(asked) - 1, most)
 
-    def _last_step(self, speed: Speed) -> int:
-        """Return the last step of the run: the end of its last epoch, or of its time budget at this speed.
+    def _last_step(self, speed: Speed, seconds: float | None) -> int:
+        """Return the last step of the run: the end of its last epoch, or, at this speed, of the seconds allowed.
 
-        All workers return the number that the chief has calculated. Raises SettingError if the time budget is too short
-        for a single step.
+        Raises SettingError if the time budget is too short for a single step.
         """
-        budget, per_epoch = self.plan.settings.budget, self.batches.steps_per_epoch
-        if budget is None:
+        per_epoch = self.batches.steps_per_epoch
+        if seconds is None:
             return self.plan.settings.epochs * per_epoch
-        seconds = self._seconds_allowed(speed)
         number = int(seconds / (speed.step + speed.within + speed.epoch_end / per_epoch))
         if number < 1:
-            seconds = time.monotonic() - self.prepared.began
+            since_start = time.monotonic() - self.prepared.began
             raise SettingError(
                 f"--time-budget {self.plan.settings.time_budget} is too short: the first step ended only "
-                f"{seconds:.0f} seconds after the start. Give more time or a smaller network."
+                f"{since_start:.0f} seconds after the start. Give more time or a smaller network."
             )
         return number
 
-    def _seconds_allowed(self, speed: Speed) -> float:
+    def _seconds_allowed(self, speed: Speed) -> float | None:
         """Return the seconds that the time budget leaves for steps and validations, without the end of the last epoch.
 
-        All workers return what the chief has calculated.
+        All workers return what the chief has calculated. None if there is no time budget.
         """
         budget = self.plan.settings.budget
-        assert budget is not None
+        if budget is None:
+            return None
         left = self.replicas.from_chief(
             lambda: json.dumps(budget - (time.monotonic() - self.prepared.began) - speed.epoch_end).encode()
         )

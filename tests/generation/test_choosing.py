@@ -1,6 +1,7 @@
 """What changes the probabilities: on probabilities that are known, with what must be left."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import pytest
@@ -82,11 +83,11 @@ def test_log_probabilities_are_logarithms_of_probabilities_that_sum_to_one():
 
 
 def test_forbidden_tokens_are_never_left():
-    assert after(forbid([0, 2])) == [0, 0.66667, 0, 0.33333]
+    assert after(partial(forbid, ids=[0, 2])) == [0, 0.66667, 0, 0.33333]
 
 
 def test_an_end_may_be_forbidden_at_first():
-    change = forbid_before(3, [1])
+    change = partial(forbid_before, written=3, ids=[1])
     assert after(change, past=past(5, 5, 5, written=2))[1] == 0
     assert after(change, past=past(5, 5, 5, written=3))[1] == 0.4
 
@@ -98,42 +99,42 @@ def test_passages_with_nothing_in_them_are_not_written():
 
 
 def test_temperature_sharpens_and_flattens():
-    assert after(warm(0.5)) == (PROBS**2 / (PROBS**2).sum()).round(5).tolist()
-    assert after(warm(1e6)) == [0.25] * 4
-    assert after(warm(1e-6)) == [0, 1, 0, 0]
+    assert after(partial(warm, temperature=0.5)) == (PROBS**2 / (PROBS**2).sum()).round(5).tolist()
+    assert after(partial(warm, temperature=1e6)) == [0.25] * 4
+    assert after(partial(warm, temperature=1e-6)) == [0, 1, 0, 0]
 
 
 @pytest.mark.parametrize(
     ("k", "kept"), [(1, [1]), (2, [1, 2]), (3, [1, 2, 3]), (4, [0, 1, 2, 3]), (5, [0, 1, 2, 3]), (10**9, [0, 1, 2, 3])]
 )
 def test_top_k_keeps_the_k_likeliest(k: int, kept: list[int]):
-    assert np.flatnonzero(after(keep_top_k(k))).tolist() == kept
+    assert np.flatnonzero(after(partial(keep_top_k, k=k))).tolist() == kept
 
 
 def test_of_equally_likely_tokens_top_k_keeps_the_commoner():
-    assert after(keep_top_k(2), 0.25, 0.25, 0.25, 0.25) == [0.5, 0.5, 0, 0]
-    assert after(keep_top_k(3), 0.1, 0.2, 0.2, 0.5)[0] == 0
-    assert after(keep_top_k(2), 0.1, 0.2, 0.2, 0.5) == [0, 0.28571, 0, 0.71429]
+    assert after(partial(keep_top_k, k=2), 0.25, 0.25, 0.25, 0.25) == [0.5, 0.5, 0, 0]
+    assert after(partial(keep_top_k, k=3), 0.1, 0.2, 0.2, 0.5)[0] == 0
+    assert after(partial(keep_top_k, k=2), 0.1, 0.2, 0.2, 0.5) == [0, 0.28571, 0, 0.71429]
 
 
 @pytest.mark.parametrize(
     ("p", "kept"), [(0, [1]), (0.39, [1]), (0.41, [1, 2]), (0.69, [1, 2]), (0.71, [1, 2, 3]), (0.91, [0, 1, 2, 3])]
 )
 def test_top_p_keeps_the_fewest_that_reach_p(p: float, kept: list[int]):
-    assert np.flatnonzero(after(keep_top_p(p))).tolist() == kept
+    assert np.flatnonzero(after(partial(keep_top_p, p=p))).tolist() == kept
 
 
 @pytest.mark.parametrize(
     ("share", "kept"), [(0.2, [0, 1, 2, 3]), (0.26, [1, 2, 3]), (0.51, [1, 2]), (0.76, [1]), (1, [1])]
 )
 def test_min_p_keeps_what_has_a_share_of_the_likeliest(share: float, kept: list[int]):
-    assert np.flatnonzero(after(keep_min_p(share))).tolist() == kept
+    assert np.flatnonzero(after(partial(keep_min_p, share=share))).tolist() == kept
 
 
 @given(LOGITS, st.floats(0, 0.999))
 def test_top_p_is_what_sorting_says(logits: NDArray[np.float32], p: float):
     probs = np.exp(log_probs(logits))
-    kept = np.isfinite(keep_top_p(p)(log_probs(logits), NOTHING))
+    kept = np.isfinite(keep_top_p(log_probs(logits), NOTHING, p=p))
     for row in range(len(probs)):
         least_kept, most_left = probs[row, kept[row]].min(), probs[row, ~kept[row]].max(initial=0)
         assert least_kept >= most_left
@@ -142,7 +143,7 @@ def test_top_p_is_what_sorting_says(logits: NDArray[np.float32], p: float):
 
 
 def test_repeated_words_lose_probabilities_and_punctuation_does_not():
-    change = weigh_repeated(2.0, np.array([False, True, True, True]))
+    change = partial(weigh_repeated, penalty=2.0, words=np.array([False, True, True, True]))
     weights = np.array([0.1, 0.4**2, 0.3, 0.2])
     assert after(change, past=past(0, 1, NO_TOKEN)) == (weights / weights.sum()).round(5).tolist()
     long_ago = past(1, *[0] * 64)
@@ -151,19 +152,21 @@ def test_repeated_words_lose_probabilities_and_punctuation_does_not():
 
 def test_an_n_gram_never_comes_twice():
     stands = past(3, 1, 2, 3, 0, 3)  # 3 was followed by 1 and by 0
-    assert np.flatnonzero(after(forbid_repeated_ngrams(2), past=stands)).tolist() == [2, 3]
-    assert np.flatnonzero(after(forbid_repeated_ngrams(1), 0.2, 0.2, 0.2, 0.2, 0.2, past=stands)).tolist() == [4]
-    assert np.flatnonzero(after(forbid_repeated_ngrams(3), past=past(0, 3, 1, 0, 3))).tolist() == [0, 2, 3]
-    assert after(forbid_repeated_ngrams(7), past=stands) == PROBS.tolist()
+    assert np.flatnonzero(after(partial(forbid_repeated_ngrams, n=2), past=stands)).tolist() == [2, 3]
+    assert np.flatnonzero(
+        after(partial(forbid_repeated_ngrams, n=1), 0.2, 0.2, 0.2, 0.2, 0.2, past=stands)
+    ).tolist() == [4]
+    assert np.flatnonzero(after(partial(forbid_repeated_ngrams, n=3), past=past(0, 3, 1, 0, 3))).tolist() == [0, 2, 3]
+    assert after(partial(forbid_repeated_ngrams, n=7), past=stands) == PROBS.tolist()
 
 
 def test_what_stands_before_a_shorter_text_is_no_n_gram():
-    assert after(forbid_repeated_ngrams(2), past=past(NO_TOKEN, NO_TOKEN, 3)) == PROBS.tolist()
+    assert after(partial(forbid_repeated_ngrams, n=2), past=past(NO_TOKEN, NO_TOKEN, 3)) == PROBS.tolist()
 
 
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=30), st.integers(1, 4))
 def test_forbidden_n_grams_are_those_that_stand(tokens: list[int], n: int):
-    change = forbid_repeated_ngrams(n)
+    change = partial(forbid_repeated_ngrams, n=n)
     forbidden = np.flatnonzero(np.isinf(change(np.zeros((1, 4), np.float32), past(*tokens)))[:])
     standing = {tuple(tokens[i : i + n]) for i in range(len(tokens) - n + 1)}
     tail = tokens[len(tokens) - n + 1 :]
@@ -174,7 +177,7 @@ def test_copies_are_cut_short():
     def followers(run: Sequence[int]) -> NDArray[np.int64]:
         return np.array([0, 3] if list(run) == [1, 2] else [], np.int64)
 
-    change = forbid_copies(2, followers)
+    change = partial(forbid_copies, most=2, followers=followers)
     assert np.flatnonzero(after(change, past=past(5, 1, 2))).tolist() == [1, 2]
     assert after(change, past=past(1, 2, 5)) == PROBS.tolist()
     assert after(change, past=past(2)) == PROBS.tolist()
@@ -183,7 +186,7 @@ def test_copies_are_cut_short():
 @given(LOGITS)
 def test_top_k_1_is_greedy(logits: NDArray[np.float32]):
     probs = log_probs(logits)
-    one = keep_top_k(1)(probs, NOTHING)
+    one = keep_top_k(probs, NOTHING, k=1)
     assert draw(one, dice(len(one))).tolist() == likeliest(probs).tolist()
 
 
@@ -191,7 +194,7 @@ def test_top_k_1_is_greedy(logits: NDArray[np.float32]):
 def test_temperature_near_zero_is_greedy(logits: NDArray[np.float32], seed: int):
     probs = log_probs(logits)
     best = np.sort(probs, axis=1)[:, -2:]
-    cold = warm(1e-6)(probs, NOTHING)
+    cold = warm(probs, NOTHING, temperature=1e-6)
     clear = best[:, 1] - best[:, 0] > 1e-3
     assert (draw(cold, dice(len(probs), seed)) == likeliest(probs))[clear].all()
 
@@ -212,15 +215,15 @@ STACKED = {
 @given(LOGITS, st.lists(st.integers(0, 7), max_size=8))
 def test_the_order_is_fixed(logits: NDArray[np.float32], tokens: list[int]):
     documented = [
-        forbid([UNKNOWN, START]),
-        forbid_before(4, [END]),
-        weigh_repeated(1.5, KINDS.words),
-        forbid_repeated_ngrams(2),
-        forbid_copies(3, followers_of_4),
-        warm(0.5),
-        keep_top_k(5),
-        keep_top_p(0.8),
-        keep_min_p(0.1),
+        partial(forbid, ids=[UNKNOWN, START]),
+        partial(forbid_before, written=4, ids=[END]),
+        partial(weigh_repeated, penalty=1.5, words=KINDS.words),
+        partial(forbid_repeated_ngrams, n=2),
+        partial(forbid_copies, most=3, followers=followers_of_4),
+        partial(warm, temperature=0.5),
+        partial(keep_top_k, k=5),
+        partial(keep_top_p, p=0.8),
+        partial(keep_min_p, share=0.1),
     ]
     changes = all_changes(GenerationSettings(**STACKED))  # pyright: ignore[reportArgumentType]
     stands = Past(np.array([tokens] * len(logits), np.intp).reshape(len(logits), -1), len(tokens))
@@ -231,7 +234,7 @@ def test_the_order_is_fixed(logits: NDArray[np.float32], tokens: list[int]):
 @given(LOGITS)
 def test_by_default_nothing_but_forbidding_and_temperature_is_done(logits: NDArray[np.float32]):
     settings = GenerationSettings()
-    documented = [forbid([UNKNOWN, START]), warm(settings.temperature)]
+    documented = [partial(forbid, ids=[UNKNOWN, START]), partial(warm, temperature=settings.temperature)]
     left, expected = (after_all(each, log_probs(logits), NOTHING) for each in (all_changes(settings), documented))
     np.testing.assert_array_equal(left, expected)
 

@@ -2,6 +2,7 @@
 
 import math
 import re
+from functools import partial
 
 import numpy as np
 import pytest
@@ -98,7 +99,8 @@ def past(*ids: int) -> Past:
 
 
 def test_within_a_word_only_what_may_follow_is_possible(model: TrainedModel, spelling: SpellingIds):
-    change, (a, e2, x82) = spell_well(spelling), (model.vocabulary.id_of(BYTES[each]) for each in (0x61, 0xE2, 0x82))
+    change = partial(spell_well, spelling=spelling)
+    a, e2, x82 = (model.vocabulary.id_of(BYTES[each]) for each in (0x61, 0xE2, 0x82))
     word = 261
 
     def possible(*ids: int) -> set[int]:
@@ -121,7 +123,7 @@ def test_a_copy_is_counted_in_words(model: TrainedModel, spelling: SpellingIds):
         return np.array([END])
 
     a, end, word = model.vocabulary.id_of(BYTES[0x61]), spelling.word_end, 261
-    change = forbid_copies(3, followers, spelling)
+    change = partial(forbid_copies, most=3, followers=followers, spelling=spelling)
     assert np.isfinite(change(probs(model), past(word, a, a, end, word, a))).all()  # within a word nothing is asked
     changed = change(probs(model), past(word, word, a, a, end, word))
     assert asked == [[word, a, a, end, word]]
@@ -147,7 +149,7 @@ def test_a_promise_to_copy_little_holds_with_spelled_words(model: TrainedModel):
 def test_repeated_ngrams_are_counted_in_words(model: TrainedModel, spelling: SpellingIds):
     a, b = (model.vocabulary.id_of(BYTES[each]) for each in (0x61, 0x62))
     end, word, other = spelling.word_end, 261, 262
-    change = forbid_repeated_words(2, spelling)
+    change = partial(forbid_repeated_words, n=2, spelling=spelling)
     assert np.isfinite(change(probs(model), past(word, a, end, other, b))).all()  # a word that is begun may go on
     assert not np.isfinite(change(probs(model), past(word, a, end, other, word))[0, a])
     after = change(probs(model), past(a, end, word, other, a, end))[0]

@@ -6,7 +6,8 @@ the order of the changes.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import takewhile
+from functools import partial
+from itertools import chain, takewhile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,6 @@ LogProbs = NDArray[np.float32]
 _REMEMBERED = 64
 _LONGEST_SPELLED = 200
 _BLOCK = 128
-_NONE = np.empty(0, np.intp)
 NO_TOKEN = -1
 """Fills the positions before a text that is shorter than the others of its batch."""
 
@@ -81,22 +81,6 @@ class SpellingIds:
                 word = []
         return None if word else words
 
-    def last_words(self, ids: Sequence[int], count: int) -> Sequence[int]:
-        """Return the ids of the last `count` words.
-
-        Return an empty list if the last word is not finished, or if there are fewer words.
-        """
-        if ids[-1] in self.values:
-            return []
-        begin = len(ids)
-        for _ in range(count):
-            begin -= 1
-            while begin > 0 and ids[begin - 1] in self.values:
-                begin -= 1
-            if begin < 0:
-                return []
-        return ids[begin:]
-
     def forbidden_after(self, word: bytes) -> NDArray[np.bool_]:
         """Return which tokens are forbidden after the bytes of an unfinished word, shape (vocabulary,).
 
@@ -140,26 +124,28 @@ def probability_changes(
 
     Both are applied in their order. `followers` is needed if `settings.max_copy` is not 0.
     """
-    bans: list[ProbabilityChange] = [forbid([START] if settings.allow_unknown or kinds.fills else [UNKNOWN, START])]
+    never = [START] if settings.allow_unknown or kinds.fills else [UNKNOWN, START]
+    bans: list[ProbabilityChange] = [partial(forbid, ids=never)]
     if kinds.fills and not settings.allow_unknown:
         bans.append(forbid_unknown_twice)
     if kinds.spelling is not None:
-        bans.append(spell_well(kinds.spelling))
+        bans.append(partial(spell_well, spelling=kinds.spelling))
     stops = {"end": [END], "line": [END, kinds.line_break]}.get(settings.stop, [])
     if not kinds.empty_passages:
         bans.append(forbid_empty_passages)
     if stops:
-        bans.append(forbid_before(settings.at_least, [each for each in stops if each != NO_TOKEN]))
+        ids = [each for each in stops if each != NO_TOKEN]
+        bans.append(partial(forbid_before, written=settings.at_least, ids=ids))
     if settings.repetition_penalty != 1:
-        bans.append(weigh_repeated(settings.repetition_penalty, kinds.words))
+        bans.append(partial(weigh_repeated, penalty=settings.repetition_penalty, words=kinds.words))
     if settings.no_repeat_ngram:
         if kinds.spelling is None:
-            bans.append(forbid_repeated_ngrams(settings.no_repeat_ngram))
+            bans.append(partial(forbid_repeated_ngrams, n=settings.no_repeat_ngram))
         else:
-            bans.append(forbid_repeated_words(settings.no_repeat_ngram, kinds.spelling))
+            bans.append(partial(forbid_repeated_words, n=settings.no_repeat_ngram, spelling=kinds.spelling))
     if settings.max_copy:
         assert followers is not None
-        bans.append(forbid_copies(settings.max_copy, followers, kinds.spelling))
+        bans.append(partial(forbid_copies, most=settings.max_copy, followers=followers, spelling=kinds.spelling))
     return bans, draw_changes(settings)
 
 
@@ -167,47 +153,34 @@ def draw_changes(settings: GenerationSettings) -> list[ProbabilityChange]:
     """Return the changes for sampling. Each works on the tokens that the previous one has left."""
     shapes: list[ProbabilityChange] = []
     if settings.temperature != 1:
-        shapes.append(warm(settings.temperature))
+        shapes.append(partial(warm, temperature=settings.temperature))
     if settings.top_k:
-        shapes.append(keep_top_k(settings.top_k))
+        shapes.append(partial(keep_top_k, k=settings.top_k))
     if settings.top_p < 1:
-        shapes.append(keep_top_p(settings.top_p))
+        shapes.append(partial(keep_top_p, p=settings.top_p))
     if settings.min_p > 0:
-        shapes.append(keep_min_p(settings.min_p))
+        shapes.append(partial(keep_min_p, share=settings.min_p))
     return shapes
 
 
-def forbid(ids: Sequence[int]) -> ProbabilityChange:
+def forbid(log_probs: LogProbs, past: Past, *, ids: Sequence[int]) -> LogProbs:
     """Forbid these tokens."""
-
-    def change(log_probs: LogProbs, past: Past) -> LogProbs:
-        changed = log_probs.copy()
-        changed[:, list(ids)] = -np.inf
-        return changed
-
-    return change
+    changed = log_probs.copy()
+    changed[:, ids] = -np.inf
+    return changed
 
 
-def forbid_by_text(forbidden: Callable[[NDArray[np.intp]], Forbidden]) -> ProbabilityChange:
+def forbid_by_text(log_probs: LogProbs, past: Past, forbidden: Callable[[NDArray[np.intp]], Forbidden]) -> LogProbs:
     """Forbid in each text what `forbidden` returns for its tokens."""
-
-    def change(log_probs: LogProbs, past: Past) -> LogProbs:
-        changed = log_probs.copy()
-        for row, tokens in enumerate(past.tokens):
-            changed[row, forbidden(tokens)] = -np.inf
-        return changed
-
-    return change
+    changed = log_probs.copy()
+    for row, tokens in enumerate(past.tokens):
+        changed[row, forbidden(tokens)] = -np.inf
+    return changed
 
 
-def forbid_before(written: int, ids: Sequence[int]) -> ProbabilityChange:
+def forbid_before(log_probs: LogProbs, past: Past, *, written: int, ids: Sequence[int]) -> LogProbs:
     """Forbid these tokens until `written` tokens have been written."""
-    never = forbid(ids)
-
-    def change(log_probs: LogProbs, past: Past) -> LogProbs:
-        return never(log_probs, past) if past.written < written else log_probs
-
-    return change
+    return forbid(log_probs, past, ids=ids) if past.written < written else log_probs
 
 
 def forbid_unknown_twice(log_probs: LogProbs, past: Past) -> LogProbs:
@@ -227,48 +200,39 @@ def forbid_empty_passages(log_probs: LogProbs, past: Past) -> LogProbs:
     return changed
 
 
-def spell_well(spelling: SpellingIds) -> ProbabilityChange:
+def spell_well(log_probs: LogProbs, past: Past, *, spelling: SpellingIds) -> LogProbs:
     """Let spelled words be valid UTF-8 only."""
-    return forbid_by_text(
-        lambda tokens: spelling.forbidden_after(spelling.word_so_far(tokens[-_LONGEST_SPELLED:].tolist()))
-    )
+    words = (spelling.word_so_far(tokens) for tokens in past.tokens[:, -_LONGEST_SPELLED:].tolist())
+    return np.where([spelling.forbidden_after(word) for word in words], np.float32(-np.inf), log_probs)
 
 
-def weigh_repeated(penalty: float, words: NDArray[np.bool_]) -> ProbabilityChange:
+def weigh_repeated(log_probs: LogProbs, past: Past, *, penalty: float, words: NDArray[np.bool_]) -> LogProbs:
     """Raise the probability of each word among the last _REMEMBERED tokens to the power `penalty`."""
-
-    def change(log_probs: LogProbs, past: Past) -> LogProbs:
-        recent = past.tokens[:, -_REMEMBERED:]
-        rows, columns = np.nonzero((recent != NO_TOKEN) & words[recent])
-        repeated = np.zeros(log_probs.shape, np.bool_)
-        repeated[rows, recent[rows, columns]] = True
-        return np.where(repeated, log_probs * np.float32(penalty), log_probs)
-
-    return change
+    recent = past.tokens[:, -_REMEMBERED:]
+    rows, columns = np.nonzero((recent != NO_TOKEN) & words[recent])
+    repeated = np.zeros(log_probs.shape, np.bool_)
+    repeated[rows, recent[rows, columns]] = True
+    return np.where(repeated, log_probs * np.float32(penalty), log_probs)
 
 
-def forbid_repeated_ngrams(n: int) -> ProbabilityChange:
+def forbid_repeated_ngrams(log_probs: LogProbs, past: Past, *, n: int) -> LogProbs:
     """Forbid tokens that complete a sequence of n tokens that the text already has."""
-
-    def change(log_probs: LogProbs, past: Past) -> LogProbs:
-        tokens = past.tokens
-        starts = tokens.shape[1] - n + 1
-        if starts < 1:
+    tokens = past.tokens
+    starts = tokens.shape[1] - n + 1
+    if starts < 1:
+        return log_probs
+    alike = tokens[:, :starts] != NO_TOKEN
+    for place in range(n - 1):  # n-grams whose first n - 1 tokens are the last n - 1 of the text
+        if not alike.any():
             return log_probs
-        alike = tokens[:, :starts] != NO_TOKEN
-        for place in range(n - 1):  # n-grams whose first n - 1 tokens are the last n - 1 of the text
-            if not alike.any():
-                return log_probs
-            alike &= tokens[:, place : place + starts] == tokens[:, starts + place, None]
-        rows, begins = np.nonzero(alike)
-        changed = log_probs.copy()
-        changed[rows, tokens[rows, begins + n - 1]] = -np.inf
-        return changed
-
-    return change
+        alike &= tokens[:, place : place + starts] == tokens[:, starts + place, None]
+    rows, begins = np.nonzero(alike)
+    changed = log_probs.copy()
+    changed[rows, tokens[rows, begins + n - 1]] = -np.inf
+    return changed
 
 
-def forbid_repeated_words(n: int, spelling: SpellingIds) -> ProbabilityChange:
+def forbid_repeated_words(log_probs: LogProbs, past: Past, *, n: int, spelling: SpellingIds) -> LogProbs:
     """Do the same as `forbid_repeated_ngrams` for a vocabulary that spells words (see `forbid_copies`)."""
 
     def forbidden(tokens: NDArray[np.intp]) -> list[int]:
@@ -277,62 +241,55 @@ def forbid_repeated_words(n: int, spelling: SpellingIds) -> ProbabilityChange:
         begins = range(len(words) - n + 1)
         return [words[begin + n - 1][0] for begin in begins if words[begin : begin + n - 1] == last]
 
-    return forbid_by_text(forbidden)
+    return forbid_by_text(log_probs, past, forbidden)
 
 
-def forbid_copies(most: int, followers: Followers, spelling: SpellingIds | None = None) -> ProbabilityChange:
+def forbid_copies(
+    log_probs: LogProbs, past: Past, *, most: int, followers: Followers, spelling: SpellingIds | None = None
+) -> LogProbs:
     """Forbid tokens that make a match with the training text of more than `most` tokens.
 
     A spelled word counts as one token. It is forbidden by its first byte, so a word that has begun can always end.
     """
 
     def forbidden(tokens: NDArray[np.intp]) -> NDArray[np.integer]:
-        if len(tokens) < most:
-            return _NONE
-        last = tokens[-most:].tolist() if spelling is None else spelling.last_words(tokens.tolist(), most)
-        return followers(last) if last and last[0] != NO_TOKEN else _NONE
+        if spelling is None:
+            words = [(each,) for each in tokens[-most:].tolist() if each != NO_TOKEN]
+        else:
+            words = spelling.words(tokens[tokens != NO_TOKEN].tolist()) or []
+        if len(words) < most:
+            return np.empty(0, np.intp)
+        return followers(list(chain.from_iterable(words[-most:])))
 
-    return forbid_by_text(forbidden)
+    return forbid_by_text(log_probs, past, forbidden)
 
 
-def warm(temperature: float) -> ProbabilityChange:
+def warm(log_probs: LogProbs, past: Past, *, temperature: float) -> LogProbs:
     """Divide the log-probabilities by the temperature. The highest one is 0, so it cannot overflow."""
-
-    def change(log_probs: LogProbs, past: Past) -> LogProbs:
-        changed = log_probs - log_probs.max(axis=1, keepdims=True)
-        with np.errstate(over="ignore"):  # minus infinity is the right result for a very improbable token
-            changed /= np.float32(temperature)
-        return changed
-
-    return change
+    changed = log_probs - log_probs.max(axis=1, keepdims=True)
+    with np.errstate(over="ignore"):  # minus infinity is the right result for a very improbable token
+        changed /= np.float32(temperature)
+    return changed
 
 
-def keep_top_k(k: int) -> ProbabilityChange:
+def keep_top_k(log_probs: LogProbs, past: Past, *, k: int) -> LogProbs:
     """Keep the k most probable tokens. Of equally probable ones, keep those with the lower ids."""
-
-    def change(log_probs: LogProbs, past: Past) -> LogProbs:
-        size = log_probs.shape[1]
-        if k >= size:
-            return log_probs
-        least = np.partition(log_probs, size - k, axis=1)[:, size - k]
-        return _keep(log_probs, _likeliest(log_probs, least, np.full(len(log_probs), k)))
-
-    return change
+    size = log_probs.shape[1]
+    if k >= size:
+        return log_probs
+    least = np.partition(log_probs, size - k, axis=1)[:, size - k]
+    return _keep(log_probs, _likeliest(log_probs, least, np.full(len(log_probs), k)))
 
 
-def keep_top_p(p: float) -> ProbabilityChange:
+def keep_top_p(log_probs: LogProbs, past: Past, *, p: float) -> LogProbs:
     """Keep the fewest of the most probable tokens whose probabilities add up to at least p, and at least one.
 
     Probabilities are those among the tokens still allowed. Of equally probable tokens, those with lower ids are kept.
     """
-
-    def change(log_probs: LogProbs, past: Past) -> LogProbs:
-        falling = np.sort(log_probs, axis=1)[:, ::-1]
-        sums = np.exp(falling - falling[:, :1]).cumsum(axis=1, dtype=np.float64)
-        counts = 1 + (sums[:, :-1] < p * sums[:, -1:]).sum(axis=1)
-        return _keep(log_probs, _likeliest(log_probs, falling[np.arange(len(falling)), counts - 1], counts))
-
-    return change
+    falling = np.sort(log_probs, axis=1)[:, ::-1]
+    sums = np.exp(falling - falling[:, :1]).cumsum(axis=1, dtype=np.float64)
+    counts = 1 + (sums[:, :-1] < p * sums[:, -1:]).sum(axis=1)
+    return _keep(log_probs, _likeliest(log_probs, falling[np.arange(len(falling)), counts - 1], counts))
 
 
 def _likeliest(log_probs: LogProbs, least: LogProbs, counts: NDArray[np.integer]) -> NDArray[np.bool_]:
@@ -347,13 +304,9 @@ def _likeliest(log_probs: LogProbs, least: LogProbs, counts: NDArray[np.integer]
     return kept
 
 
-def keep_min_p(share: float) -> ProbabilityChange:
+def keep_min_p(log_probs: LogProbs, past: Past, *, share: float) -> LogProbs:
     """Keep the tokens that have at least `share` of the probability of the most probable token."""
-
-    def change(log_probs: LogProbs, past: Past) -> LogProbs:
-        return _keep(log_probs, log_probs >= log_probs.max(axis=1, keepdims=True) + np.float32(np.log(share)))
-
-    return change
+    return _keep(log_probs, log_probs >= log_probs.max(axis=1, keepdims=True) + np.float32(np.log(share)))
 
 
 def _keep(log_probs: LogProbs, kept: NDArray[np.bool_]) -> LogProbs:

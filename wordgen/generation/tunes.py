@@ -255,10 +255,9 @@ class NoteCopies:
     def _text(self, ids: Iterable[int]) -> str:
         return "".join(self._texts[each] for each in ids)
 
-    @property
-    def change(self) -> ProbabilityChange:
-        """The change that forbids the notes that would complete a copy."""
-        return forbid_by_text(self._forbidden)
+    def change(self, log_probs: LogProbs, past: Past) -> LogProbs:
+        """Forbid the notes that would complete a copy."""
+        return forbid_by_text(log_probs, past, self._forbidden)
 
     def _forbidden(self, tokens: NDArray[np.intp]) -> list[int]:
         """Return the ids of the notes that are forbidden after these tokens."""

@@ -1,11 +1,10 @@
 """Measure music that a model writes, beside held-out music and the training music."""
 
 import math
-from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from fractions import Fraction
 from itertools import groupby, pairwise
 from typing import TYPE_CHECKING, Literal
@@ -316,17 +315,17 @@ def compared_music(
     `most_tokens` is the length at which the written texts were cut off. `beside` names the held-out music in sentences.
     """
 
-    def new() -> _Set:
-        return _Tunes() if kind == "tunes" else _Pieces(kind)
+    def counted(texts: Iterable[str]) -> _Tunes | _Pieces:
+        return _Tunes(texts) if kind == "tunes" else _Pieces(texts, kind)
 
-    own, other, learned = new(), new(), None if training is None else new()
-    own.read(text.text for text in written)
-    other.read(held_out)
-    if learned is not None and training is not None:
-        learned.read(training)
-    never_end = sum(text.ended != "end" for text in written)
+    own, other = counted(text.text for text in written), counted(held_out)
+    learned = None if training is None else counted(training)
+    generated = own.figures(learned)
+    if isinstance(generated, TuneFigures):
+        never_end = _share(sum(text.ended != "end" for text in written), generated.tunes)
+        generated = replace(generated, never_end=never_end)
     return Music(
-        generated=own.figures(learned, never_end),
+        generated=generated,
         held_out=other.figures(learned),
         training=None if learned is None else learned.figures(learned),
         beside=beside,
@@ -334,101 +333,83 @@ def compared_music(
     )
 
 
-class _Set(ABC):
+class _CountedMusic:
     """Some music, of which only counts are kept."""
 
     def __init__(self) -> None:
         self.melodies = Melodies()
         self.histograms = Histograms()
 
-    @abstractmethod
-    def read(self, texts: Iterable[str]) -> None:
-        """Count some tunes or pieces."""
-
-    @abstractmethod
-    def figures(self, training: "_Set | None", never_end: int | None = None) -> MusicFigures:
-        """Return the figures. `never_end` is the number of texts without an end, if the model wrote them."""
-
-    def copied(self, training: "_Set | None") -> Copied | None:
+    def likeness(self, training: "_CountedMusic | None") -> tuple[Copied | None, Overlap | None]:
+        """Return how much is copied from the training music, and how much the histograms overlap with its own."""
         if training is None:
-            return None
+            return None, None
         found = self.melodies.copied_from(training.melodies)
-        return Copied(_share(found.notes, self.melodies.notes), found.longest)
-
-    def overlap(self, training: "_Set | None") -> Overlap | None:
-        if training is None or training is self:
-            return None
-        return self.histograms.overlaps(training.histograms)
+        copied = Copied(_share(found.notes, self.melodies.notes), found.longest)
+        return copied, None if training is self else self.histograms.overlaps(training.histograms)
 
 
-class _Tunes(_Set):
-    def __init__(self) -> None:
+class _Tunes(_CountedMusic):
+    def __init__(self, texts: Iterable[str]) -> None:
         super().__init__()
         self._counts = Counter[str]()
+        for tune in map(parse_tune, texts):
+            faults = {fault.kind for fault in faults_of(tune)}
+            heard, bars = bars_heard_before(tune)
+            self._counts.update(
+                tunes=1,
+                notes=_notes(tune),
+                parse=not faults & {"header", "sign", "end"},
+                bars_add_up=not faults - {"repeat", "tie"},
+                repeats_add_up=not faults,
+                end_on_tonic=tune.ends_on_tonic,
+                eight_bar_form=has_eight_bar_form(tune),
+                heard_before=heard,
+                bars=bars,
+            )
+            self.melodies.add(tune.melody)
+            self.histograms.add_tune(tune)
 
-    def read(self, texts: Iterable[str]) -> None:
-        for text in texts:
-            self._add(parse_tune(text))
-
-    def _add(self, tune: Tune) -> None:
-        faults = {fault.kind for fault in faults_of(tune)}
-        heard, bars = bars_heard_before(tune)
-        self._counts.update(
-            tunes=1,
-            notes=_notes(tune),
-            parse=not faults & {"header", "sign", "end"},
-            bars_add_up=not faults - {"repeat", "tie"},
-            repeats_add_up=not faults,
-            end_on_tonic=tune.ends_on_tonic,
-            eight_bar_form=has_eight_bar_form(tune),
-            heard_before=heard,
-            bars=bars,
-        )
-        self.melodies.add(tune.melody)
-        self.histograms.add_tune(tune)
-
-    def figures(self, training: _Set | None, never_end: int | None = None) -> TuneFigures:
+    def figures(self, training: _CountedMusic | None) -> TuneFigures:
         counts = self._counts
-        tunes = counts["tunes"]
         shares = ("parse", "bars_add_up", "repeats_add_up", "end_on_tonic", "eight_bar_form")
+        copied, overlap = self.likeness(training)
         return TuneFigures(
-            tunes=tunes,
+            tunes=counts["tunes"],
             notes=counts["notes"],
-            never_end=None if never_end is None else _share(never_end, tunes),
+            never_end=None,
             bars_heard_before=_share(counts["heard_before"], counts["bars"]),
-            copied=self.copied(training),
-            overlap=self.overlap(training),
-            **{name: _share(counts[name], tunes) for name in shares},
+            copied=copied,
+            overlap=overlap,
+            **{name: _share(counts[name], counts["tunes"]) for name in shares},
         )
 
 
-class _Pieces(_Set):
-    def __init__(self, kind: MusicKind) -> None:
+class _Pieces(_CountedMusic):
+    def __init__(self, texts: Iterable[str], kind: MusicKind) -> None:
         super().__init__()
-        self._kind: MusicKind = kind
+        self._timed = kind == "notes"
         self._pieces = self._notes = self._onsets = 0
         self._quarters = 0.0
-
-    def read(self, texts: Iterable[str]) -> None:
-        for piece in _read_pieces(self._kind, texts):
+        for piece in _read_pieces(kind, texts):
             self._pieces += 1
             self._notes += len(piece.notes)
             self._onsets += sum(1 for _ in groupby(piece.notes, key=lambda note: note.onset))
             self._quarters += piece.end / piece.resolution
             self.melodies.add(piece.melody)
             self.histograms.add_piece(piece)
-        if self._kind == "chords":
+        if not self._timed:
             self.histograms.lengths.clear()
 
-    def figures(self, training: _Set | None, never_end: int | None = None) -> PieceFigures:
-        timed = self._kind == "notes"
+    def figures(self, training: _CountedMusic | None) -> PieceFigures:
+        copied, overlap = self.likeness(training)
         return PieceFigures(
             pieces=self._pieces,
             notes=self._notes,
-            notes_per_quarter=_share(self._notes, self._quarters) if timed else None,
+            notes_per_quarter=_share(self._notes, self._quarters) if self._timed else None,
             notes_at_once=_share(self._notes, self._onsets),
-            copied=self.copied(training),
-            overlap=self.overlap(training),
+            copied=copied,
+            overlap=overlap,
         )
 
 

@@ -5,8 +5,10 @@ shares with a corpus depends on the corpus: spells or laws repeat much word for 
 """
 
 import math
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import count, islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,8 +60,8 @@ class WholeWords:
         self._spells = vocabulary.spells
         if vocabulary.spells:
             self._letters[list(SpellingIds(vocabulary).values)] = True
-        self._spelled: dict[bytes, int] = {}
-        self._next = len(vocabulary)
+        self._new_numbers = count(len(vocabulary))
+        self._spelled = defaultdict[bytes, int](self._new_numbers.__next__)
 
     def of(self, ids: Ids) -> Words:
         """Split a text into words. It must begin with a whole word."""
@@ -85,20 +87,13 @@ class WholeWords:
         words = self.of(ids[ids != START]).numbers.astype(np.int64)
         words[words == END] = PASSAGE_END
         unknown = words == UNKNOWN
-        words[unknown] = np.arange(self._next, self._next + unknown.sum())
-        self._next += int(unknown.sum())
+        words[unknown] = list(islice(self._new_numbers, int(unknown.sum())))
         return words
 
     def _numbered(self, spelled: Ids) -> Numbers:
         """Return the numbers of spelled words of equal length. `spelled` has the shape (words, length)."""
         different, rows = np.unique(spelled.astype(np.uint32), axis=0, return_inverse=True)
-        return np.array([self._number(word.tobytes()) for word in different], np.int64)[rows.reshape(-1)]
-
-    def _number(self, spelled: bytes) -> int:
-        if spelled not in self._spelled:
-            self._spelled[spelled] = self._next
-            self._next += 1
-        return self._spelled[spelled]
+        return np.array([self._spelled[word.tobytes()] for word in different], np.int64)[rows.reshape(-1)]
 
 
 REPEATED = 4
@@ -371,20 +366,17 @@ class _Searched:
 
 def _figures(searched: _Searched, at_once: int, learned: Dataset, train: Words) -> Figures:
     """Return the figures of some texts. Measures that depend on the number of texts are means over `at_once` texts."""
+    shares = {length: searched.share(length) for length in LENGTHS}
     return Figures(
         texts=len(searched.each),
         tokens=sum(map(len, searched.each)),
-        shares={length: _value(searched.share(length)) for length in LENGTHS},
+        shares={length: share.value if share else None for length, share in shares.items()},
         longest=_longest(searched.matches, learned, train),
         distinct_1=searched.mean(lambda texts: distinct(texts, 1), at_once),
         distinct_2=searched.mean(lambda texts: distinct(texts, 2), at_once),
         repetition=repetition(searched.together),
         self_bleu=searched.mean(self_bleu, at_once if at_once > 1 else len(searched.each)),
     )
-
-
-def _value(share: _Share | None) -> float | None:
-    return None if share is None else share.value
 
 
 def _longest(matches: Matches, learned: Dataset, train: Words) -> Match | None:
@@ -421,9 +413,8 @@ def _surely_differ(one: _Share, other: _Share) -> bool:
 
     The larger of the two variances is used for both, because a few texts may be alike by chance.
     """
-    variance = max(one.variance, other.variance)
     if one.texts == other.texts == 1:
         return False
     difference = abs(one.value - other.value)
-    error = math.sqrt(variance * (1 / one.texts + 1 / other.texts))
+    error = math.sqrt(max(one.variance, other.variance) * (1 / one.texts + 1 / other.texts))
     return difference >= _NO_DIFFERENCE and difference > _SURE * error

@@ -177,7 +177,10 @@ def _losses(
     """
     shares = np.array(weights)
     done, tokens = 0, predicted_tokens(ids)
-    for hidden, targets, now in _with_memory(predictions(network, ids, streams=1), size):
+    hidden, targets = np.empty((0, network.architecture.widths[-1]), np.float32), np.empty(0, np.int32)
+    for now in predictions(network, ids, streams=1):
+        hidden = np.concatenate([hidden[-size:], now.hidden])
+        targets = np.concatenate([targets[-size:], now.targets])
         own, first = np.exp(now.log_probs), len(targets) - len(now.targets)
         nats = np.zeros((len(flatnesses), len(weights), len(own)))
         for row, flatness in enumerate(flatnesses):
@@ -189,15 +192,6 @@ def _losses(
         done += len(now.targets)
         progress(done, tokens)
         yield nats
-
-
-def _with_memory(windows: Iterator[Predictions], size: int) -> Iterator[tuple[Floats, Ids, Predictions]]:
-    """Yield each window, with the hidden vectors and targets of the `size` tokens before it (or fewer) and its own."""
-    hidden, targets = None, None
-    for now in windows:
-        hidden = now.hidden if hidden is None else np.concatenate([hidden[-size:], now.hidden])
-        targets = now.targets if targets is None else np.concatenate([targets[-size:], now.targets])
-        yield hidden, targets, now
 
 
 def _cache_probs(hidden: Floats, targets: Ids, first: int, size: int, flatness: float) -> NDArray[np.float64]:

@@ -188,15 +188,14 @@ def _by_how_much(model: Loss, other: Loss) -> str:
 def _undertrained(curves: Curves, last: str) -> Finding:
     epochs = len(curves.valid)
     since = 1 if curves.rate_stays else _last_quarter(curves.valid)
-    gained = 1 - curves.valid[-1] / curves.valid[-1 - since]
+    fell = f"validation perplexity fell by {1 - curves.valid[-1] / curves.valid[-1 - since]:.1%}"
     if since > 1:
-        seen = f"was still improving in its last {since} epochs (validation perplexity fell by {gained:.1%})"
-        return Finding("undertrained", seen, "longer training", curves.longer)
-    seen = f"was still improving in its {last} (epoch {epochs}: validation perplexity fell by {gained:.1%})"
-    if curves.broken_off:
-        before = f"validation perplexity fell by {gained:.1%} after epoch {epochs - 1}"
-        seen = f"was still improving when it ended in the middle of epoch {epochs} ({before})"
-    return Finding("undertrained", seen, "longer training", curves.longer)
+        when = f"in its last {since} epochs ({fell})"
+    elif curves.broken_off:
+        when = f"when it ended in the middle of epoch {epochs} ({fell} after epoch {epochs - 1})"
+    else:
+        when = f"in its {last} (epoch {epochs}: {fell})"
+    return Finding("undertrained", f"was still improving {when}", "longer training", curves.longer)
 
 
 def _levelled_off(curves: Curves, last: str) -> Finding | None:
@@ -213,14 +212,9 @@ def _levelled_off(curves: Curves, last: str) -> Finding | None:
         found = _overfitted(curves, seen)
         return None if found is None else replace(found, fit="levelled off")
     seen += "" if curves.rate_stays else ", as any run does when the learning rate falls"
-    return Finding("levelled off", seen, *_larger(curves, "or more text"))
-
-
-def _larger(curves: Curves, otherwise: str = "") -> tuple[str, Mapping[str, Any]]:
-    """Return the advice to take a larger network, with the setting for it. For a run with a base it is more text."""
     if curves.has_base:
-        return "more text", {}
-    return f"a larger network {otherwise}".rstrip(), {"units": _scaled(curves.units, 2)}
+        return Finding("levelled off", seen, "more text")
+    return Finding("levelled off", seen, "a larger network or more text", {"units": _scaled(curves.units, 2)})
 
 
 def _small(share: float) -> str:
@@ -264,7 +258,8 @@ def _stood_still(train: Sequence[float], best: int) -> bool:
 def _underfitted(curves: Curves, seen: str) -> Finding | None:
     """Return the advice for an underfitted network, or None if nothing can be changed."""
     if max(curves.dropout.values()) <= _A_LITTLE:
-        return None if curves.has_base else Finding("underfitted", seen, *_larger(curves))
+        larger = {"units": _scaled(curves.units, 2)}
+        return None if curves.has_base else Finding("underfitted", seen, "a larger network", larger)
     less = {name: round(rate / 2, 2) for name, rate in curves.dropout.items() if rate > _A_LITTLE}
     larger_network = "" if curves.has_base else " or a larger network"
     return Finding("underfitted", seen, f"less {_changed(curves.dropout, less)}{larger_network}", less)

@@ -12,8 +12,9 @@ from tests.helpers.tunes import ABC_TEXTS, TUNE, normal_form
 from wordgen.errors import SettingError
 from wordgen.generation.sampling import NO_TOKEN, Past
 from wordgen.generation.settings import GenerationSettings
+from wordgen.generation.text_generator import MOST_DRAWS
 from wordgen.generation.trained import TrainedModel
-from wordgen.generation.tunes import MOST_DRAWS, NoteCopies
+from wordgen.generation.tunes import NoteCopies
 from wordgen.music.abc_parsing import check, parse_open, parse_tune
 from wordgen.music.abc_text import COPIES, copy_of, key_of, to_common_key
 from wordgen.music.copied_notes import KnownNotes, sequences

@@ -177,23 +177,21 @@ class CopyIndex:
 
     def positions(self, sequence: Sequence[int]) -> NDArray[np.int64]:
         """Return all positions of the training text where `sequence` begins."""
-        first, last = self._ranks(sequence[:DEPTH])
+        first, last = self._ranks(_bytes(sequence[:DEPTH]))
         places = self._order[first:last].astype(np.int64)
         for ahead in range(DEPTH, len(sequence)):
             places = places[places + ahead < self._size]
             places = places[self.ids[places + ahead] == sequence[ahead]]
         return places
 
-    def _ranks(self, sequence: Sequence[int]) -> tuple[int, int]:
-        """Return the first rank that begins with `sequence` (at most DEPTH tokens), and the rank after the last one."""
-        wanted, ranks, prefix = _bytes(sequence), range(self._size), self._prefix(len(sequence))
-        first = bisect_left(ranks, wanted, key=prefix)
-        return first, bisect_right(ranks, wanted, lo=first, key=prefix)
+    def _ranks(self, wanted: bytes) -> tuple[int, int]:
+        """Return the first rank that begins with `wanted` (at most DEPTH tokens), and the rank after the last one."""
 
-    def _prefix(self, tokens: int) -> Callable[[int], bytes]:
-        """Return a function that gives the first tokens at the position of a rank, as bytes that sort like the ids."""
-        width = tokens * _ID_BYTES
-        return lambda rank: self._at(int(self._order[rank]), width)
+        def prefix(rank: int) -> bytes:
+            return self._at(int(self._order[rank]), len(wanted))
+
+        first = bisect_left(range(self._size), wanted, key=prefix)
+        return first, bisect_right(range(self._size), wanted, lo=first, key=prefix)
 
     def _at(self, place: int, width: int) -> bytes:
         return self._bytes[place * _ID_BYTES : place * _ID_BYTES + width]
@@ -204,14 +202,13 @@ class CopyIndex:
         If DEPTH tokens match at several positions, only the first _PLACES_TRIED are compared further. A match shorter
         than FEWEST_TOKENS has place 0.
         """
-        width = DEPTH * _ID_BYTES
-        wanted = text[start * _ID_BYTES : start * _ID_BYTES + width]
-        rank = bisect_left(range(self._size), wanted, key=self._prefix(DEPTH))
+        wanted = text[start * _ID_BYTES : (start + DEPTH) * _ID_BYTES]
+        rank, _ = self._ranks(wanted)
         neighbours = [int(self._order[each]) for each in (rank - 1, rank) if 0 <= each < self._size]
-        length = max((_shared(wanted, self._at(place, width)) for place in neighbours), default=0)
+        length = max((_shared(wanted, self._at(place, len(wanted))) for place in neighbours), default=0)
         if length < FEWEST_TOKENS:
             return _LongestMatch(start, length, 0)
-        first, last = self._ranks(np.frombuffer(wanted, ">u4")[:length].tolist())
+        first, last = self._ranks(wanted[: length * _ID_BYTES])
         if length < DEPTH:
             return _LongestMatch(start, length, int(self._order[first:last].min()))
         places = np.sort(self._order[first:last])[:_PLACES_TRIED].tolist()
@@ -280,7 +277,11 @@ def write_copy_index(
         starts = _write_without_starts(train, partial / IDS)
         ids = np.memmap(partial / IDS, ">u4", "r") if len(train) > len(starts) else np.empty(0, ">u4")
         parts = _parts(ids, vocabulary)
-        _check_memory(parts, most_memory)
+        needed = _BYTES_A_PLACE * max((part.size for part in parts), default=0)
+        if needed > most_memory:
+            raise StorageError(
+                f"Making it needs {shown_size(needed)} of memory, but only {shown_size(most_memory)} is available."
+            )
         done = 0
         with (partial / ORDER).open("wb") as file:
             for part in parts:
@@ -367,16 +368,11 @@ def _followers(ids: NDArray[np.unsignedinteger], token: int, vocabulary: int) ->
     return counts
 
 
-def _check_memory(parts: list[_Part], most: int) -> None:
-    needed = _BYTES_A_PLACE * max((part.size for part in parts), default=0)
-    if needed > most:
-        raise StorageError(f"Making it needs {shown_size(needed)} of memory, but only {shown_size(most)} is available.")
-
-
 def _places(ids: NDArray[np.unsignedinteger], part: _Part) -> NDArray[np.int64]:
     found: list[NDArray[np.int64]] = []
-    for number, block in enumerate(_blocks(ids)):
-        places = number * _BLOCK + np.flatnonzero((block >= part.first.start) & (block < part.first.stop))
+    for begin in range(0, len(ids), _BLOCK):
+        block = ids[begin : begin + _BLOCK]
+        places = begin + np.flatnonzero((block >= part.first.start) & (block < part.first.stop))
         if len(part.first) == 1:
             behind = _at(ids, places + 1) - 1
             places = places[(behind >= part.second.start) & (behind < part.second.stop)]
@@ -417,8 +413,3 @@ def _at(ids: NDArray[np.unsignedinteger], places: NDArray[np.int64]) -> NDArray[
     """Return the ids at the positions `places`, each plus 1. A position after the end of the text gives 0."""
     there = places < len(ids)
     return np.where(there, ids[np.where(there, places, 0)].astype(np.int64) + 1, 0)
-
-
-def _blocks(ids: NDArray[np.unsignedinteger]) -> Iterator[NDArray[np.int64]]:
-    for begin in range(0, len(ids), _BLOCK):
-        yield np.asarray(ids[begin : begin + _BLOCK]).astype(np.int64)

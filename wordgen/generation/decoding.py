@@ -23,7 +23,6 @@ from wordgen.generation.sampling import (
     ProbabilityChange,
     changed_by,
     draw,
-    likeliest,
     log_probs,
     possible,
 )
@@ -130,7 +129,7 @@ def write_to_the_end(
             of_network, changed = of_network[allowed], changed[allowed]
             keep(allowed)
         if alive:
-            ids = likeliest(changed) if dice is None else draw(changed_by(shapes, changed, reader.past), own_dice)
+            ids = changed.argmax(axis=1) if dice is None else draw(changed_by(shapes, changed, reader.past), own_dice)
             reader.read(ids)
             for builder, token, log_probs in zip(alive, ids.tolist(), of_network, strict=True):
                 builder.add(token, log_probs)
@@ -161,7 +160,7 @@ class _Beam:
 
         The END or line break that ended the text counts. An empty text scores 0.
         """
-        length = len(self.builder.ids) + (self.builder.ended in ("end", "line"))
+        length = len(self.builder.written) + (self.builder.ended in ("end", "line"))
         return self.scores[length - 1] / length**length_penalty if length else 0.0
 
 
@@ -189,8 +188,7 @@ def search(
         changed = changed_by(bans, of_network, reader.past)
         reached = np.array([beam.scores[-1] if beam.scores else 0.0 for beam in alive])[:, None] + changed
         rows, ids = _best(reached, settings.beams)
-        greedy = _greedy_choice(alive, changed)
-        _keep_greedy(rows, ids, greedy)
+        greedy = _keep_greedy(rows, ids, alive, changed)
         for row in np.flatnonzero(~possible(changed)).tolist():
             alive[row].builder.nothing_left()
             finished.append(alive[row])
@@ -224,19 +222,20 @@ def _best(reached: LogProbs, most: int) -> tuple[NDArray[np.intp], NDArray[np.in
     return np.divmod(best, reached.shape[1])
 
 
-def _greedy_choice(alive: Sequence[_Beam], changed: LogProbs) -> tuple[int, int] | None:
-    """Return the row of the greedy text and the id that greedy decoding chooses. None if the text has ended."""
+def _keep_greedy(
+    rows: NDArray[np.intp], ids: NDArray[np.intp], alive: Sequence[_Beam], changed: LogProbs
+) -> tuple[int, int] | None:
+    """Return the row of the greedy text and the id that greedy decoding chooses. None if the text has ended.
+
+    If this continuation is not among the best ones, it replaces the worst of them in `rows` and `ids`.
+    """
     row = next((row for row, beam in enumerate(alive) if beam.greedy), None)
-    if row is None:
+    if row is None or not np.isfinite(changed[row].max()):
         return None
-    token = int(changed[row].argmax())
-    return (row, token) if np.isfinite(changed[row, token]) else None
-
-
-def _keep_greedy(rows: NDArray[np.intp], ids: NDArray[np.intp], greedy: tuple[int, int] | None) -> None:
-    """Put the greedy continuation in the place of the worst one if it is not among the best."""
-    if greedy is not None and greedy not in zip(rows.tolist(), ids.tolist(), strict=True):
+    greedy = row, int(changed[row].argmax())
+    if greedy not in zip(rows.tolist(), ids.tolist(), strict=True):
         rows[-1], ids[-1] = greedy
+    return greedy
 
 
 def _different(finished: list[_Beam], settings: GenerationSettings) -> list[_Beam]:
@@ -394,7 +393,7 @@ def _log_probabilities(
     The recurrent layers read one token at a time, and the output layer computes the logits of a whole list.
     """
     reader = Reader(network, [()], starts=starts)
-    width = 0 if mix is None else mix.tokens_before
+    width = 0 if mix is None else mix.ngram.order - 1
     before = sliding_window_view(np.array([*[NO_TOKEN] * width, *ids], np.intp), width)  # (ids + 1, width)
     for first in range(0, len(ids), _AT_ONCE):
         part = ids[first : first + _AT_ONCE]

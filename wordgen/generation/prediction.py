@@ -274,11 +274,6 @@ class MixedIn:
     weight: float
     """The share of each probability that comes from the n-gram."""
 
-    @property
-    def tokens_before(self) -> int:
-        """The number of tokens that the n-gram looks at before it predicts the next one."""
-        return self.ngram.order - 1
-
     def __call__(self, of_network: LogProbs, tokens: NDArray[np.integer]) -> LogProbs:
         """Return the log-probabilities of the mixture, shape (texts, vocabulary).
 

@@ -34,6 +34,11 @@ class Past:
     written: int
     """The number of tokens written in each text, without the prompt."""
 
+    @property
+    def last(self) -> NDArray[np.intp]:
+        """The last token of each text, or NO_TOKEN."""
+        return self.tokens[:, -1] if self.tokens.shape[1] else np.full(len(self.tokens), NO_TOKEN)
+
 
 ProbabilityChange = Callable[[LogProbs, Past], LogProbs]
 """Returns changed log-probabilities. They need not add up to 1 as probabilities."""
@@ -185,18 +190,15 @@ def forbid_before(log_probs: LogProbs, past: Past, *, written: int, ids: Sequenc
 
 def forbid_unknown_twice(log_probs: LogProbs, past: Past) -> LogProbs:
     """Forbid UNKNOWN directly after UNKNOWN: a word that replaces UNKNOWN is chosen by a known neighbour."""
-    if not past.tokens.shape[1]:
-        return log_probs
     changed = log_probs.copy()
-    changed[past.tokens[:, -1] == UNKNOWN, UNKNOWN] = -np.inf
+    changed[past.last == UNKNOWN, UNKNOWN] = -np.inf
     return changed
 
 
 def forbid_empty_passages(log_probs: LogProbs, past: Past) -> LogProbs:
     """Forbid END directly after END, and at the beginning of the text."""
-    last = past.tokens[:, -1] if past.tokens.shape[1] else np.full(len(log_probs), NO_TOKEN)
     changed = log_probs.copy()
-    changed[(last == END) | (last == NO_TOKEN), END] = -np.inf
+    changed[np.isin(past.last, [END, NO_TOKEN]), END] = -np.inf
     return changed
 
 
@@ -278,7 +280,7 @@ def keep_top_k(log_probs: LogProbs, past: Past, *, k: int) -> LogProbs:
     if k >= size:
         return log_probs
     least = np.partition(log_probs, size - k, axis=1)[:, size - k]
-    return _keep(log_probs, _likeliest(log_probs, least, np.full(len(log_probs), k)))
+    return _keep(log_probs, _most_probable(log_probs, least, np.full(len(log_probs), k)))
 
 
 def keep_top_p(log_probs: LogProbs, past: Past, *, p: float) -> LogProbs:
@@ -289,10 +291,10 @@ def keep_top_p(log_probs: LogProbs, past: Past, *, p: float) -> LogProbs:
     falling = np.sort(log_probs, axis=1)[:, ::-1]
     sums = np.exp(falling - falling[:, :1]).cumsum(axis=1, dtype=np.float64)
     counts = 1 + (sums[:, :-1] < p * sums[:, -1:]).sum(axis=1)
-    return _keep(log_probs, _likeliest(log_probs, falling[np.arange(len(falling)), counts - 1], counts))
+    return _keep(log_probs, _most_probable(log_probs, falling[np.arange(len(falling)), counts - 1], counts))
 
 
-def _likeliest(log_probs: LogProbs, least: LogProbs, counts: NDArray[np.integer]) -> NDArray[np.bool_]:
+def _most_probable(log_probs: LogProbs, least: LogProbs, counts: NDArray[np.integer]) -> NDArray[np.bool_]:
     """Return which tokens are the `counts` most probable ones of each row, shape (texts, vocabulary).
 
     `least` is the log-probability of the last of them. `least` and `counts` have shape (texts,).
@@ -316,10 +318,6 @@ def _keep(log_probs: LogProbs, kept: NDArray[np.bool_]) -> LogProbs:
 def possible(log_probs: LogProbs) -> NDArray[np.bool_]:
     """Return for each text whether any token is allowed."""
     return log_probs.max(axis=1) > -np.inf
-
-
-def likeliest(log_probs: LogProbs) -> NDArray[np.intp]:
-    return log_probs.argmax(axis=1)
 
 
 def draw(log_probs: LogProbs, dice: Sequence[np.random.Generator]) -> NDArray[np.intp]:

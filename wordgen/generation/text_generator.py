@@ -8,61 +8,97 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wordgen.errors import SettingError
-from wordgen.generation.copies import CopyIndex
+from wordgen.generation.copies import COPY_INDEX, CopyIndex
 from wordgen.generation.decoding import Progress, search, write_to_the_end
 from wordgen.generation.prediction import MixedIn, NgramModel, NumpyNetwork, order_for
-from wordgen.generation.prompt import WARM_UP, Seed
+from wordgen.generation.prompt import WARM_UP, Seed, TextReader
 from wordgen.generation.sampling import NO_TOKEN, ProbabilityChange, SpellingIds, TokenKinds, probability_changes
 from wordgen.generation.settings import GenerationSettings, completed
-from wordgen.generation.texts import Drawn, Ended, Filler, TextBuilder, WrittenToken
+from wordgen.generation.texts import Ended, Filler, Text, TextBuilder, WrittenToken
 from wordgen.model.bundle import Bundle
 from wordgen.music.harmony import Interval
 from wordgen.text.tokenizers import OF_MUSIC
 from wordgen.text.vocabulary import END, LINE_BREAK, START, UNKNOWN
 
 if TYPE_CHECKING:
-    from wordgen.generation.tunes import NoteCopies, TuneTask, Write
+    from wordgen.generation.tunes import NoteCopies, TuneTask
 
 Result = TypeVar("Result")
+Jobs = Sequence[tuple[Seed, int]]
+"""Prompts, and which of the texts of each prompt is written."""
 
 _SIDE_BY_SIDE = 256
 _MOST_COUNTED = 10_000_000
 """In tokens. Counting as many takes about 2 GB of memory, and a quarter of a minute before the first word."""
+MOST_DRAWS = 100
+"""How often a tune is drawn before the search ends."""
+_MOST_WITHOUT_SUCCESS = 10 * MOST_DRAWS
+"""Draws of all texts together, after which the search ends if none of them is valid."""
 _REDRAWN = 1
 """Part of the random seed of a text that is drawn again."""
+
+
+class Drawn(NamedTuple):
+    """A text that is complete."""
+
+    builder: TextBuilder
+    pieces: Sequence[str]
+    """The characters that each token adds; for a tune, in the key that is asked for."""
+    draws: int
+    """How many texts were drawn until this one."""
 
 
 class TextGenerator:
     """Writes texts that continue prompts, with the network of a bundle."""
 
-    def __init__(self, bundle: Bundle, copy_index: Callable[[], CopyIndex]) -> None:
-        """`copy_index` returns the copy index of the model, or raises SettingError if it has none."""
-        self.network = NumpyNetwork(bundle.architecture, bundle.weights)
-        self.codec = bundle.codec
-        self.starts = bundle.text.starts
-        """Whether passages begin with START. Those of a corpus with its own <eos> do not."""
+    def __init__(self, bundle: Bundle, folder: Path | None = None) -> None:
+        """`folder` is the folder of the bundle, which may also contain a copy index."""
+        self.architecture = bundle.architecture
+        self.vocabulary = bundle.vocabulary
+        self.corpus = bundle.text.corpus
+        self.tokenizer = bundle.text.tokenizer
+        self.folder = folder
         self._bundle = bundle
-        self._copy_index = copy_index
+        self._codec = bundle.codec
+        self._reader = TextReader(self._codec, bundle.text)
+        self._network = NumpyNetwork(bundle.architecture, bundle.weights)
+        self._starts = bundle.text.starts
+        """Whether passages begin with START. Those of a corpus with its own <eos> do not."""
         self._note_copies: dict[int, NoteCopies] = {}
         """What forbids copies of each number of notes, made when it is first needed."""
         self._counting: Future[NgramModel] | None = None
         self._begins_counting = threading.Lock()
 
-    @cached_property
-    def filler(self) -> Filler | None:
-        """Replaces UNKNOWN by words. None if the bundle has no unknown words of the training text."""
-        unknown = self._bundle.unknown_words
-        return Filler(unknown, self._bundle.vocabulary) if unknown else None
+    @property
+    def has_copy_index(self) -> bool:
+        return self.folder is not None and (self.folder / COPY_INDEX).is_dir()
 
     @cached_property
-    def kinds(self) -> TokenKinds:
-        vocabulary, text = self._bundle.vocabulary, self._bundle.text
+    def copy_index(self) -> CopyIndex:
+        """The index that finds copies of the training text. Raise SettingError if the model has none."""
+        if self.folder is None or not self.has_copy_index:
+            raise SettingError(
+                "This model has no copy index, so copies cannot be found: it was trained with --no-copy-index, or its "
+                f"folder {COPY_INDEX} is missing."
+            )
+        return CopyIndex(self.folder / COPY_INDEX, self.vocabulary)
+
+    @cached_property
+    def _filler(self) -> Filler | None:
+        """Replaces UNKNOWN by words. None if the bundle has no unknown words of the training text."""
+        unknown = self._bundle.unknown_words
+        return Filler(unknown, self.vocabulary) if unknown else None
+
+    @cached_property
+    def _kinds(self) -> TokenKinds:
+        vocabulary, text = self.vocabulary, self._bundle.text
         words = np.array([any(map(str.isalnum, token)) for token in vocabulary.tokens])
         words[[UNKNOWN, START, END]] = False
         spelling = SpellingIds(vocabulary) if vocabulary.spells else None
@@ -71,15 +107,15 @@ class TextGenerator:
         line_break = vocabulary.id_of(LINE_BREAK)
         line_break = NO_TOKEN if line_break == UNKNOWN else line_break
         empty_passages = (text.passage, text.line_breaks) == ("line", "kept") or not text.starts
-        return TokenKinds(words, line_break, empty_passages, spelling, fills=self.filler is not None)
+        return TokenKinds(words, line_break, empty_passages, spelling, fills=self._filler is not None)
 
     def check(self, settings: GenerationSettings) -> None:
-        """Raise SettingError if the model cannot write with these settings."""
+        """Raise SettingError if this model cannot write with these settings."""
         self._changes(settings)
         if settings.mix:
             self._text_to_count()
 
-    def mix(self, weight: float) -> MixedIn | None:
+    def _mix(self, weight: float) -> MixedIn | None:
         """Return what mixes the n-gram of the training text into the probabilities. None if its weight is 0.
 
         Raise SettingError if the model does not have its training text, or if the text is too long to count.
@@ -87,9 +123,9 @@ class TextGenerator:
         return MixedIn(self.counting().result(), weight) if weight else None
 
     def counting(self) -> Future[NgramModel]:
-        """Count the n-grams of the training text once, in a thread of its own, and return the future result.
+        """Begin to count the n-grams that `mix` needs, in a thread of its own, and return the future result.
 
-        They are counted again if that has failed. Raise SettingError as `mix` does.
+        They are counted only once, unless that has failed. Raise SettingError if the model cannot mix them in.
         """
         with self._begins_counting:
             failed = self._counting is not None and self._counting.done() and self._counting.exception() is not None
@@ -98,12 +134,12 @@ class TextGenerator:
             return self._counting
 
     def _counted(self, ids: NDArray[np.integer]) -> NgramModel:
-        order = order_for(self._bundle.text.tokenizer)
-        return NgramModel(ids.astype(np.int64), len(self._bundle.vocabulary), order)
+        order = order_for(self.tokenizer)
+        return NgramModel(ids.astype(np.int64), len(self.vocabulary), order)
 
     def _text_to_count(self) -> NDArray[np.integer]:
         try:
-            ids = self._copy_index().ids
+            ids = self.copy_index.ids
         except SettingError as error:
             raise SettingError(
                 "--mix counts the training text, but this model has no copy index: leave out --mix, or train without "
@@ -116,55 +152,61 @@ class TextGenerator:
             )
         return ids
 
-    def check_tunes(self, settings: GenerationSettings) -> None:
+    def _check_tunes(self, settings: GenerationSettings) -> None:
         """Raise SettingError if the settings are about tunes in ABC, and the model does not write such tunes."""
         flags = [*settings.of_a_tune, *(["--max-copy-notes"] if settings.max_copy_notes else [])]
-        tokenizer = self._bundle.text.tokenizer
-        if flags and tokenizer != "abc":
-            what = tokenizer if tokenizer in OF_MUSIC else "text"
+        if flags and self.tokenizer != "abc":
+            what = self.tokenizer if self.tokenizer in OF_MUSIC else "text"
             raise SettingError(
                 f"{flags[0]} is for models of tunes in ABC, and this model writes {what} (--tokenizer "
-                f"{tokenizer}): leave it out."
+                f"{self.tokenizer}): leave it out."
             )
 
-    def pieces(self, tokens: Sequence[str], settings: GenerationSettings, back: Interval | None) -> Sequence[str]:
+    def pieces_of(self, tokens: Sequence[str], settings: GenerationSettings, back: Interval | None) -> Sequence[str]:
         """Return the characters that each token adds to the text; those of a tune in the key that the settings name.
 
         `back` is that of the prompt (see `Seed`).
         """
-        decoder = self.codec.decoder()
+        decoder = self._codec.decoder()
         pieces = [decoder.say_token(each) for each in tokens]
         task = self._task(settings, back)
         return pieces if task is None else task.pieces(pieces)
 
     def go_on(
-        self, ids: Sequence[int], settings: GenerationSettings, between: Callable[[], None], prompt: Seed
+        self,
+        ids: Sequence[int],
+        settings: GenerationSettings,
+        between: Callable[[], None] = lambda: None,
+        *,
+        prompt: Seed | None = None,
     ) -> Generator[WrittenToken, None, tuple[Ended, int]]:
-        """Do what `TrainedModel.go_on` does."""
+        """Write one text that continues `ids`. Yield each new token when it can no longer be removed.
+
+        The generator returns why the text ended, and how many texts were drawn until this one. `between` is called
+        before each token is chosen; an exception that it raises stops the writing. `prompt` is what `ids` begin with,
+        for a tune in the key of its prompt. A tune that is transposed or must be valid is yielded when it is complete.
+        """
         settings = replace(completed(settings), count=1)
-        seed = self._so_far(ids, settings, prompt)
+        seed = self._so_far(ids, settings, prompt or Seed("", (), (), cut=False))
         task = self._task(settings, seed.back)
         if task is not None and task.whole:
-            ((_, written),) = self.write([seed], settings, between=between)
-            builder = written.builder
-            whole = zip(builder.ids, builder.tokens, written.pieces, builder.log_probabilities, strict=True)
-            yield from map(WrittenToken._make, whole)
-            return builder.ended or "length", written.draws
+            ((_, (builder, pieces, draws)),) = self._write([seed], settings, between=between)
+            for each, piece in zip(builder.written, pieces, strict=True):
+                yield each._replace(piece=piece)
+            return builder.ended or "length", draws
         blank = builder = self._builder(seed, settings=settings)
         told = 0
         for builder in self._as_it_grows(blank, settings, between):
-            while told < builder.settled:
-                token, piece = builder.tokens[told], builder.pieces[told]
-                yield WrittenToken(builder.ids[told], token, piece, builder.log_probabilities[told])
-                told += 1
+            yield from builder.written[told : builder.settled]
+            told = builder.settled
         return builder.ended or "length", 1
 
     def _so_far(self, ids: Sequence[int], settings: GenerationSettings, prompt: Seed) -> Seed:
         """Return a prompt together with the tokens after it."""
         shown = prompt.shown
         if shown is not None and len(ids) > len(prompt.ids):
-            tokens = [self._bundle.vocabulary.tokens[each] for each in ids]
-            shown += "".join(self.pieces(tokens, settings, prompt.back)[len(prompt.ids) :])
+            tokens = [self.vocabulary.tokens[each] for each in ids]
+            shown += "".join(self.pieces_of(tokens, settings, prompt.back)[len(prompt.ids) :])
         return replace(prompt, ids=tuple(ids[-WARM_UP:]), shown=shown)
 
     def _as_it_grows(
@@ -180,6 +222,48 @@ class TextGenerator:
             between()
 
     def write(
+        self, seeds: Sequence[str], settings: GenerationSettings, progress: Progress = lambda done, tokens: None
+    ) -> Iterator[Text]:
+        """Yield `count` texts for each prompt in `seeds`.
+
+        `progress` receives the numbers of tokens written and to write at most. It is not called in mode beam.
+        """
+        settings = completed(settings)
+        assert settings.random_seed is not None
+        read = [self.read_seed(seed, settings) for seed in seeds]
+        for seed, (builder, pieces, draws) in self._write(read, settings, progress):
+            yield Text(
+                seed=seed.given,
+                text=("".join(builder.seed_pieces) if seed.shown is None else seed.shown) + "".join(pieces),
+                tokens=tuple(each.token for each in builder.written),
+                put_in=tuple(builder.put_in),
+                log_probabilities=tuple(each.log_probability for each in builder.written),
+                ended=builder.ended or "length",
+                unknown=seed.unknown,
+                settings=settings,
+                random_seed=settings.random_seed + builder.number,
+                number=builder.number,
+                draws=draws,
+            )
+
+    def read_seed(self, seed: str, settings: GenerationSettings | None = None) -> Seed:
+        """Return the prompt as ids of the words that the model knows, and the words that it does not know.
+
+        If the settings ask for a metre, the prompt ends with the header of a tune. Raise SettingError if the prompt
+        does not fit the settings.
+        """
+        read = self._reader.seed(seed)
+        if settings is None or not settings.of_a_tune:
+            return read
+        from wordgen.generation.tunes import check_prompt, with_header
+
+        self._check_tunes(settings)
+        check_prompt(seed, settings)
+        if settings.metre is None:
+            return read
+        return with_header(read, settings, self._network, self._codec, starts=self._starts)
+
+    def _write(
         self,
         seeds: Sequence[Seed],
         settings: GenerationSettings,
@@ -188,70 +272,68 @@ class TextGenerator:
     ) -> Iterator[tuple[Seed, Drawn]]:
         """Yield the finished texts, each with its prompt. Batches of _SIDE_BY_SIDE texts are written together.
 
-        The settings must be completed (see `completed`). `progress` is that of `TrainedModel.write`. `between` is
-        called before or after each token.
+        The settings must be completed (see `completed`). `progress` is that of `write`. `between` is called before or
+        after each token.
         """
         if settings.mode == "beam":
             for seed in seeds:
-                yield from self._found(seed, settings, between)
+                found = self._searched(self._builder(seed, settings=settings), settings, between)
+                for number, builder in enumerate(found):
+                    builder.number = number
+                yield from self._drawn([seed] * len(found), settings, lambda places, draw, found=found: found)
             return
         jobs = [(seed, number) for seed in seeds for number in range(settings.count)]
-        done, most = 0, len(jobs) * settings.length
+        done = 0
         for first in range(0, len(jobs), _SIDE_BY_SIDE):
             part = jobs[first : first + _SIDE_BY_SIDE]
 
-            def tell(written: int, before: int = done) -> None:
-                progress(before + written, most)
+            def write(places: Sequence[int], draw: int, part: Jobs = part, before: int = done) -> list[TextBuilder]:
+                builders = [self._builder(*part[place], settings=settings) for place in places]
+                for _ in self._written(builders, settings, draw):
+                    between()
+                    if not draw:
+                        progress(before + sum(each.chosen for each in builders), len(jobs) * settings.length)
+                return builders
 
-            for seed, drawn in self._drawn_together(part, settings, tell, between):
+            for seed, drawn in self._drawn([seed for seed, _ in part], settings, write):
                 done += drawn.builder.chosen
                 yield seed, drawn
 
-    def _found(
-        self, seed: Seed, settings: GenerationSettings, between: Callable[[], None]
-    ) -> Iterator[tuple[Seed, Drawn]]:
-        """Yield the texts that beam search finds for a prompt."""
-        found = self._searched(self._builder(seed, settings=settings), settings, between)
-        for number, builder in enumerate(found):
-            builder.number = number
-        return self._finished([seed] * len(found), settings, lambda places, draw: found)
-
-    def _drawn_together(
+    def _drawn(
         self,
-        jobs: Sequence[tuple[Seed, int]],
+        seeds: Sequence[Seed],
         settings: GenerationSettings,
-        tell: Callable[[int], None],
-        between: Callable[[], None],
+        write: Callable[[Sequence[int], int], Sequence[TextBuilder]],
     ) -> Iterator[tuple[Seed, Drawn]]:
-        """Yield the texts with these prompts and numbers. `tell` receives the tokens written in the first draw."""
+        """Write one text for each prompt, and draw a tune again until it is as asked for, at most MOST_DRAWS times.
 
-        def write(places: Sequence[int], draw: int) -> list[TextBuilder]:
-            builders = [self._builder(*jobs[place], settings=settings) for place in places]
-            for _ in self._written(builders, settings, draw):
-                between()
-                if not draw:
-                    tell(sum(each.chosen for each in builders))
-            return builders
-
-        return self._finished([seed for seed, _ in jobs], settings, write)
-
-    def _finished(
-        self, seeds: Sequence[Seed], settings: GenerationSettings, write: "Write"
-    ) -> Iterator[tuple[Seed, Drawn]]:
-        """Write one text for each prompt, and again if a tune must be valid. Yield the texts in their order."""
+        Yield the texts in their order. `write` writes the texts with the given places; its second argument is how often
+        they were drawn before. Raise SettingError at the first tune that was not found.
+        """
         tasks = [self._task(settings, seed.back) for seed in seeds]
-        if all(task is None for task in tasks):
-            return zip(
-                seeds, (Drawn(builder, builder.pieces, 1) for builder in write(range(len(seeds)), 0)), strict=True
-            )
-        from wordgen.generation.tunes import drawn
-
-        shown = [seed.shown for seed in seeds]
-        return zip(seeds, drawn(list(zip(tasks, shown, strict=True)), settings, write), strict=True)
+        found: dict[int, Drawn] = {}
+        refusals: dict[int, list[str]] = {place: [] for place in range(len(seeds))}
+        missing, draws = list(refusals), 0
+        for draw in range(MOST_DRAWS if settings.mode == "sample" else 1):
+            for place, builder in zip(missing, write(missing, draw), strict=True):
+                task = tasks[place]
+                pieces, refusal = (builder.pieces, "") if task is None else task.finish(seeds[place].shown, builder)
+                if refusal:
+                    refusals[place].append(refusal)
+                else:
+                    found[place] = Drawn(builder, pieces, draw + 1)
+            draws += len(missing)
+            missing = [place for place in missing if place not in found]
+            if not missing or (not found and draws >= _MOST_WITHOUT_SUCCESS):
+                break
+        for place, (seed, task) in enumerate(zip(seeds, tasks, strict=True)):
+            if task is not None and place not in found:
+                raise SettingError(task.why_none(refusals[place]))
+            yield seed, found[place]
 
     def _builder(self, seed: Seed, number: int = 0, *, settings: GenerationSettings) -> TextBuilder:
-        filler = None if settings.allow_unknown else self.filler
-        return TextBuilder(seed.ids, settings, self.codec, filler, number)
+        filler = None if settings.allow_unknown else self._filler
+        return TextBuilder(seed.ids, settings, self._codec, filler, number)
 
     def _written(self, builders: Sequence[TextBuilder], settings: GenerationSettings, draw: int = 0) -> Iterator[None]:
         """Do what `write_to_the_end` does. Each `draw` has its own random numbers."""
@@ -261,20 +343,20 @@ class TextGenerator:
             seeds = [settings.random_seed + builder.number for builder in builders]
             dice = [np.random.default_rng([seed, draw, _REDRAWN] if draw else seed) for seed in seeds]
         bans, shapes = self._changes(settings)
-        mix = self.mix(settings.mix)
-        return write_to_the_end(self.network, builders, dice, bans, shapes, starts=self.starts, mix=mix)
+        mix = self._mix(settings.mix)
+        return write_to_the_end(self._network, builders, dice, bans, shapes, starts=self._starts, mix=mix)
 
     def _searched(
         self, blank: TextBuilder, settings: GenerationSettings, between: Callable[[], None]
     ) -> list[TextBuilder]:
         bans, _ = self._changes(settings)
-        mix = self.mix(settings.mix)
-        return search(self.network, blank, settings, bans, starts=self.starts, mix=mix, between=between)
+        mix = self._mix(settings.mix)
+        return search(self._network, blank, settings, bans, starts=self._starts, mix=mix, between=between)
 
     def _changes(self, settings: GenerationSettings) -> tuple[list[ProbabilityChange], list[ProbabilityChange]]:
         task = self._task(settings)
-        followers = self._copy_index().followers if settings.max_copy else None
-        bans, shapes = probability_changes(settings, self.kinds, followers)
+        followers = self.copy_index.followers if settings.max_copy else None
+        bans, shapes = probability_changes(settings, self._kinds, followers)
         if task is not None and task.ban is not None:
             bans.append(task.ban)
         if settings.max_copy_notes:
@@ -283,18 +365,18 @@ class TextGenerator:
 
     def _task(self, settings: GenerationSettings, back: Interval | None = None) -> "TuneTask | None":
         """Return what a tune must be; None for a text that is not transposed and of which no tune is asked."""
-        self.check_tunes(settings)
+        self._check_tunes(settings)
         if back is None and not settings.of_a_tune:
             return None
         from wordgen.generation.tunes import task_of
 
-        return task_of(settings, self._bundle.vocabulary, back)
+        return task_of(settings, self.vocabulary, back)
 
     def _copies_of_notes(self, notes: int) -> "NoteCopies":
         from wordgen.generation.tunes import NoteCopies
 
         if notes not in self._note_copies:
-            self._note_copies[notes] = NoteCopies(self._copy_index().ids, self._bundle.vocabulary, notes)
+            self._note_copies[notes] = NoteCopies(self.copy_index.ids, self.vocabulary, notes)
         return self._note_copies[notes]
 
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from wordgen.dataset.dataset import UnknownWords, begins_sentence
 from wordgen.generation.prompt import UnknownWord
-from wordgen.generation.sampling import LogProbs, Past, changed_by, draw, draw_changes, likeliest
+from wordgen.generation.sampling import LogProbs, Past, changed_by, draw, draw_changes
 from wordgen.generation.settings import GenerationSettings
 from wordgen.text.tokenizers import Codec
 from wordgen.text.vocabulary import END, JOINER, LINE_BREAK, UNKNOWN, Vocabulary, restore
@@ -129,7 +129,7 @@ def chooser(settings: GenerationSettings, number: int, place: int) -> Choose:
     it, so it does not change any other draw.
     """
     if settings.mode != "sample" or settings.random_seed is None:
-        return lambda log_probs: int(likeliest(log_probs)[0])
+        return lambda log_probs: int(log_probs.argmax())
 
     def choose(log_probs: LogProbs) -> int:
         log_probs = changed_by(draw_changes(settings), log_probs, _NOTHING)
@@ -221,12 +221,16 @@ class SentenceEnds:
         return ended or None
 
 
-@dataclass(frozen=True)
-class _Unfilled:
-    """An UNKNOWN that is not replaced yet, because its word depends on the next token."""
+class WrittenToken(NamedTuple):
+    """A new token of a text."""
 
+    id: int
+    token: str
+    """From the vocabulary, or the word that replaced UNKNOWN."""
+    piece: str
+    """The characters that the token adds to the text."""
     log_probability: float
-    expected: Shares
+    """Log-probability by the network, before any setting changes it."""
 
 
 class TextBuilder:
@@ -249,17 +253,14 @@ class TextBuilder:
         among several ones: its random seed is `settings.random_seed + number`.
         """
         self.seed = seed
-        self.ids: list[int] = []
-        self.tokens: list[str] = []
-        """The token of each id: from the vocabulary, or the word that replaced UNKNOWN."""
-        self.log_probabilities: list[float] = []
-        self.pieces: list[str] = []
+        self.written: list[WrittenToken] = []
         self.ended: Ended | None = None
         self.log_probability_of_the_end = 0.0
         """The log-probability of the END or line break that ended the text and is not part of it, else 0."""
         self._filler = filler
         self.number = number
-        self._unfilled: _Unfilled | None = None
+        self._unfilled: tuple[float, Shares] | None = None
+        """For an UNKNOWN that is not replaced yet: its log-probability, and which kinds of words are expected."""
         self._settings = settings
         self._vocabulary = codec.vocabulary
         self._decoder = codec.decoder()
@@ -273,24 +274,27 @@ class TextBuilder:
     def branch(self) -> "TextBuilder":
         """Return a copy of the builder that can take other tokens from now on."""
         other = copy(self)
-        other.ids, other.pieces, other.tokens = list(self.ids), list(self.pieces), list(self.tokens)
-        other.log_probabilities = list(self.log_probabilities)
+        other.written = list(self.written)
         other._decoder, other._sentences = copy(self._decoder), copy(self._sentences)
         return other
 
     @property
-    def text(self) -> str:
-        return "".join(self.seed_pieces) + "".join(self.pieces)
+    def ids(self) -> list[int]:
+        return [each.id for each in self.written]
+
+    @property
+    def pieces(self) -> list[str]:
+        return [each.piece for each in self.written]
 
     @property
     def settled(self) -> int:
         """The number of tokens that can no longer be removed."""
-        return len(self.ids) if self.ended or self._settings.stop != "sentence" else self._whole_sentences
+        return len(self.written) if self.ended or self._settings.stop != "sentence" else self._whole_sentences
 
     @property
     def chosen(self) -> int:
         """The number of tokens chosen so far, with an UNKNOWN that is not replaced yet."""
-        return len(self.ids) + (self._unfilled is not None)
+        return len(self.written) + (self._unfilled is not None)
 
     @property
     def put_in(self) -> list[int]:
@@ -300,25 +304,24 @@ class TextBuilder:
     def add(self, token: int, log_probs: LogProbs) -> None:
         """Add a token. `log_probs` are those of all tokens at this position by the network, shape (vocabulary,)."""
         log_probability = float(log_probs[token])
-        if self._unfilled is not None:
-            self._fill(token)
+        self._fill(token)
         if self.ended:
             return
         if token != UNKNOWN or self._filler is None:
             self._add(token, self._vocabulary.tokens[token], log_probability)
             return
-        self._unfilled = _Unfilled(log_probability, self._filler.expected(log_probs))
-        if len(self.ids) + 1 == self._settings.length:
+        self._unfilled = log_probability, self._filler.expected(log_probs)
+        if len(self.written) + 1 == self._settings.length:
             self._fill(None)
 
     def _fill(self, behind: int | None) -> None:
-        unfilled, self._unfilled = self._unfilled, None
-        if unfilled is not None:
-            assert self._filler is not None
-            before = [*self.seed, *self.ids]
-            choose = chooser(self._settings, self.number, len(before))
-            word = self._filler.word(before, unfilled.expected, choose, behind)
-            self._add(UNKNOWN, word, unfilled.log_probability)
+        if self._unfilled is None:
+            return
+        assert self._filler is not None
+        (log_probability, expected), self._unfilled = self._unfilled, None
+        before = [*self.seed, *self.ids]
+        choose = chooser(self._settings, self.number, len(before))
+        self._add(UNKNOWN, self._filler.word(before, expected, choose, behind), log_probability)
 
     def _add(self, number: int, token: str, log_probability: float) -> None:
         settings = self._settings
@@ -329,13 +332,10 @@ class TextBuilder:
         piece = self._decoder.say_token(token)
         if settings.stop == "sentence" and self._sentence_over(number, piece):
             return
-        self.ids.append(number)
-        self.tokens.append(token)
-        self.log_probabilities.append(log_probability)
-        self.pieces.append(piece)
+        self.written.append(WrittenToken(number, token, piece, log_probability))
         if settings.until is not None and self._until_found(settings.until):
             self.ended = "until"
-        elif len(self.ids) == settings.length:
+        elif len(self.written) == settings.length:
             self._length_is_up()
 
     def nothing_left(self) -> None:
@@ -348,7 +348,7 @@ class TextBuilder:
 
     def _stops_at(self, token: int) -> bool:
         line_over = self._settings.stop == "line" and self._vocabulary.tokens[token] == LINE_BREAK
-        return len(self.ids) >= self._settings.at_least and (token == END or line_over)
+        return len(self.written) >= self._settings.at_least and (token == END or line_over)
 
     def _sentence_over(self, token: int, piece: str) -> bool:
         """Return whether a sentence has ended after at least `at_least` tokens. If so, end the text with it."""
@@ -371,22 +371,20 @@ class TextBuilder:
             self._end_with_sentences()
 
     def _end_with_sentences(self) -> None:
-        kept = self._whole_sentences
-        self.ids, self.pieces, self.tokens = self.ids[:kept], self.pieces[:kept], self.tokens[:kept]
-        self.log_probabilities = self.log_probabilities[:kept]
+        del self.written[self._whole_sentences :]
         self.ended = "sentence"
 
     def _until_found(self, until: str) -> bool:
         """Return whether the text now contains `until`. If so, cut off the characters after it."""
-        piece = self.pieces[-1]
-        whole = self._tail + piece
+        last = self.written[-1]
+        whole = self._tail + last.piece
         at = whole.find(until)
         self._tail = whole[-(len(until) - 1) :] if len(until) > 1 else ""
         if at < 0:
             return False
         surplus = len(whole) - at - len(until)
         if surplus:
-            self.pieces[-1] = piece[:-surplus]
+            self.written[-1] = last._replace(piece=last.piece[:-surplus])
         return True
 
 
@@ -394,16 +392,6 @@ def perplexity(log_probabilities: Sequence[float]) -> float:
     """Return the exponential of the mean negative log-probability, at most exp(700); 1 for an empty sequence."""
     mean = sum(log_probabilities) / max(1, len(log_probabilities))
     return math.exp(min(-mean, 700.0))
-
-
-class Drawn(NamedTuple):
-    """A text that is complete."""
-
-    builder: TextBuilder
-    pieces: Sequence[str]
-    """The characters that each token adds; for a tune, in the key that is asked for."""
-    draws: int
-    """How many texts were drawn until this one."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -446,18 +434,6 @@ class Text:
     def _repr_html_(self) -> str:
         """Return the text as HTML for a notebook, with its line breaks."""
         return f'<div style="white-space: pre-wrap">{escape(self.text)}</div>'
-
-
-class WrittenToken(NamedTuple):
-    """A new token of a text that can no longer be removed."""
-
-    id: int
-    token: str
-    """From the vocabulary, or the word that replaced UNKNOWN."""
-    piece: str
-    """The characters that the token adds to the text."""
-    log_probability: float
-    """Log-probability by the network, before any setting changes it."""
 
 
 @dataclass(frozen=True)

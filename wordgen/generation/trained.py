@@ -1,7 +1,6 @@
 """A trained model that generates text, which `wordgen.load` returns, and texts that it writes with a person."""
 
-from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import Future
+from collections.abc import Iterator, Sequence
 from copy import copy
 from functools import cached_property
 from itertools import chain, pairwise
@@ -12,36 +11,22 @@ import numpy as np
 
 from wordgen.corpus.layout import Layout, otherwise_in_words
 from wordgen.errors import SettingError
-from wordgen.generation.copies import COPY_INDEX, Copy, CopyIndex
+from wordgen.generation.copies import Copy
 from wordgen.generation.decoding import Progress, Reader, Score, score
-from wordgen.generation.prediction import NgramModel
-from wordgen.generation.prompt import WARM_UP, Seed, TextReader, UnknownWord
-from wordgen.generation.settings import GenerationSettings, ScoringSettings, completed
+from wordgen.generation.prompt import WARM_UP, Seed, UnknownWord
+from wordgen.generation.settings import GenerationSettings, ScoringSettings
 from wordgen.generation.text_generator import TextGenerator
-from wordgen.generation.texts import Ended, NextWord, Text, WrittenToken, chooser
+from wordgen.generation.texts import NextWord, Text, chooser
 from wordgen.model.architecture import shown_layers
-from wordgen.model.bundle import Bundle, fingerprint, load_bundle
+from wordgen.model.bundle import fingerprint, load_bundle
 from wordgen.music.harmony import Interval
 from wordgen.settings import speaking_python
-from wordgen.text.tokenizers import Codec, StreamDecoder
+from wordgen.text.tokenizers import StreamDecoder
 from wordgen.text.vocabulary import END_TOKEN, LINE_BREAK, OTHER_FORM, START, UNKNOWN
 
 
-class TrainedModel:
+class TrainedModel(TextGenerator):
     """A trained model that generates and scores text. It needs only NumPy and does not import TensorFlow."""
-
-    def __init__(self, bundle: Bundle, folder: Path | None = None) -> None:
-        """Make a model from a bundle. `folder` is the folder of the bundle, which may also contain a copy index."""
-        self.architecture = bundle.architecture
-        self.vocabulary = bundle.vocabulary
-        self.corpus = bundle.text.corpus
-        self.tokenizer = bundle.text.tokenizer
-        self.folder = folder
-        self._bundle = bundle
-        self._codec = bundle.codec
-        self._reader = TextReader(self._codec, bundle.text)
-        self._generator = TextGenerator(bundle, lambda: self.copy_index)
-        self._network = self._generator.network
 
     @classmethod
     def load(cls, folder: Path) -> "TrainedModel":
@@ -180,81 +165,9 @@ class TrainedModel:
         shown = self._codec.pieces(read.ids) if read.shown is None else [read.shown]
         return chain(shown, (each.piece for each in self.go_on(read.ids, settings, prompt=read)))
 
-    def check(self, settings: GenerationSettings) -> None:
-        """Raise SettingError if this model cannot write with these settings."""
-        self._generator.check(settings)
-
-    def counting(self) -> Future[NgramModel]:
-        """Begin to count the n-grams that `mix` needs, in a thread of its own, and return the future result.
-
-        They are counted only once. Raise SettingError if the model cannot mix them in.
-        """
-        return self._generator.counting()
-
-    def go_on(
-        self,
-        ids: Sequence[int],
-        settings: GenerationSettings,
-        between: Callable[[], None] = lambda: None,
-        *,
-        prompt: Seed | None = None,
-    ) -> Generator[WrittenToken, None, tuple[Ended, int]]:
-        """Write one text that continues `ids`. Yield each new token when it can no longer be removed.
-
-        The generator returns why the text ended, and how many texts were drawn until this one. `between` is called
-        before each token is chosen; an exception that it raises stops the writing. `prompt` is what `ids` begin with,
-        for a tune in the key of its prompt. A tune that is transposed or must be valid is yielded when it is complete.
-        """
-        return self._generator.go_on(ids, settings, between, prompt or Seed("", (), (), cut=False))
-
-    def write(
-        self,
-        seeds: Sequence[str],
-        settings: GenerationSettings,
-        progress: Progress = lambda done, tokens: None,
-    ) -> Iterator[Text]:
-        """Yield `count` texts for each prompt in `seeds`.
-
-        `progress` receives the numbers of tokens written and to write at most. It is not called in mode beam.
-        """
-        settings = completed(settings)
-        assert settings.random_seed is not None
-        read = [self.read_seed(seed, settings) for seed in seeds]
-        for seed, (builder, pieces, draws) in self._generator.write(read, settings, progress):
-            yield Text(
-                seed=seed.given,
-                text=("".join(builder.seed_pieces) if seed.shown is None else seed.shown) + "".join(pieces),
-                tokens=tuple(builder.tokens),
-                put_in=tuple(builder.put_in),
-                log_probabilities=tuple(builder.log_probabilities),
-                ended=builder.ended or "length",
-                unknown=seed.unknown,
-                settings=settings,
-                random_seed=settings.random_seed + builder.number,
-                number=builder.number,
-                draws=draws,
-            )
-
-    def read_seed(self, seed: str, settings: GenerationSettings | None = None) -> Seed:
-        """Return the prompt as ids of the words that the model knows, and the words that it does not know.
-
-        If the settings ask for a metre, the prompt ends with the header of a tune. Raise SettingError if the prompt
-        does not fit the settings.
-        """
-        read = self._reader.seed(seed)
-        if settings is None or not settings.of_a_tune:
-            return read
-        from wordgen.generation.tunes import check_prompt, with_header
-
-        self._generator.check_tunes(settings)
-        check_prompt(seed, settings)
-        if settings.metre is None:
-            return read
-        return with_header(read, settings, self._network, self._codec, starts=self._generator.starts)
-
     def session(self, beginning: str = "") -> "WritingSession":
         """Return a session in which a person and the model continue the text `beginning` in turns."""
-        return WritingSession(self, self._codec, self._reader, beginning)
+        return WritingSession(self, beginning)
 
     def copies(self, text: Text) -> tuple[Copy, ...]:
         """Return the matches of a text with the training text that have FEWEST_TOKENS (5) tokens or more.
@@ -278,7 +191,7 @@ class TrainedModel:
         `pieces` has the characters of each token, if they are not the usual ones.
         """
         ids = [self.vocabulary.id_of(token) for token in tokens]
-        filler = self._generator.filler
+        filler = self._filler
         around = zip((None, *ids), tokens, (*ids[1:], None), strict=False)
         new = [place for place, each in enumerate(around) if filler is not None and filler.is_new(*each)]
         decoder = self._codec.decoder()
@@ -302,24 +215,6 @@ class TrainedModel:
         tokens = [self.vocabulary.tokens[each] for each in ids]
         return self.pieces_of(tokens, GenerationSettings() if settings is None else settings, back)
 
-    def pieces_of(self, tokens: Sequence[str], settings: GenerationSettings, back: Interval | None) -> Sequence[str]:
-        """Do the same as `pieces`, for tokens."""
-        return self._generator.pieces(tokens, settings, back)
-
-    @property
-    def has_copy_index(self) -> bool:
-        return self.folder is not None and (self.folder / COPY_INDEX).is_dir()
-
-    @cached_property
-    def copy_index(self) -> CopyIndex:
-        """The index that finds copies of the training text. Raise SettingError if the model has none."""
-        if self.folder is None or not self.has_copy_index:
-            raise SettingError(
-                "This model has no copy index, so copies cannot be found: it was trained with --no-copy-index, or its "
-                f"folder {COPY_INDEX} is missing."
-            )
-        return CopyIndex(self.folder / COPY_INDEX, self.vocabulary)
-
     def reads_otherwise(self, laid_out: Layout) -> tuple[str, ...]:
         """Return sentences that warn if text in the layout `laid_out` is read in another layout than the training text.
 
@@ -342,10 +237,9 @@ class TrainedModel:
         from a 5-gram of the training text.
         """
         with speaking_python():
-            mixed_in = self._generator.mix(ScoringSettings(mix=mix).mix)
+            mixed_in = self._mix(ScoringSettings(mix=mix).mix)
         tokens = self._reader.tokens(text.strip(), laid_out)
-        starts = self._generator.starts
-        return score(self._network, tokens, self._codec, starts=starts, mix=mixed_in, progress=progress)
+        return score(self._network, tokens, self._codec, starts=self._starts, mix=mixed_in, progress=progress)
 
     def next_words(self, text: str, count: int = 5, *, mix: float = ScoringSettings.mix) -> tuple[NextWord, ...]:
         """Return the `count` most probable next words after `text`, most probable first.
@@ -357,15 +251,15 @@ class TrainedModel:
     def next_after(self, ids: Sequence[int], count: int, *, mix: float = ScoringSettings.mix) -> tuple[NextWord, ...]:
         """Return the `count` most probable next words after `ids`, as `next_words` does after a text."""
         with speaking_python():
-            mixed_in = self._generator.mix(ScoringSettings(mix=mix).mix)
+            mixed_in = self._mix(ScoringSettings(mix=mix).mix)
         recent = ids[-WARM_UP:]
-        reader = Reader(self._network, [recent], starts=self._generator.starts, mix=mixed_in)
+        reader = Reader(self._network, [recent], starts=self._starts, mix=mixed_in)
         probs = reader.log_probs()[0]
-        filler = None if recent and recent[-1] == UNKNOWN else self._generator.filler
+        filler = None if recent and recent[-1] == UNKNOWN else self._filler
         most_probable = chooser(GenerationSettings(mode="greedy"), 0, 0)
         put_in = filler.word(recent, filler.expected(probs), most_probable) if filler else None
         probs[[UNKNOWN, START] if put_in is None else [START]] = -np.inf
-        if (spelling := self._generator.kinds.spelling) is not None:  # a single byte is not a word
+        if (spelling := self._kinds.spelling) is not None:  # a single byte is not a word
             probs[spelling.all] = -np.inf
         if OTHER_FORM in self.vocabulary:  # nor is this mark
             probs[self.vocabulary.id_of(OTHER_FORM)] = -np.inf
@@ -384,7 +278,7 @@ class TrainedModel:
 
     def stands_for_unknown(self, token: str) -> bool:
         """Return whether the model may replace UNKNOWN by this token."""
-        return self._generator.filler is not None and token in self._generator.filler
+        return self._filler is not None and token in self._filler
 
 
 def _placed(text: str, seed: Seed, pieces: Sequence[str]) -> list[str]:
@@ -409,14 +303,13 @@ class WritingSession:
     It keeps the tokens and not only the characters, so the network reads exactly the tokens that were written.
     """
 
-    def __init__(self, model: TrainedModel, codec: Codec, reader: TextReader, beginning: str) -> None:
+    def __init__(self, model: TrainedModel, beginning: str) -> None:
         self._model = model
-        self._codec = codec
-        self._reader = reader
-        self._decoder = codec.decoder()
+        self._codec, self._reader = model._codec, model._reader
+        self._decoder = self._codec.decoder()
         self.ids: list[int] = []
         self._pieces: list[str] = []
-        for each in reader.seed(beginning).ids:
+        for each in self._reader.seed(beginning).ids:
             self._add(each)
 
     @property

@@ -1,7 +1,7 @@
 """Write whole tunes in ABC: in a key and a metre, drawn again until they have no fault, without copied notes."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,7 +12,7 @@ from wordgen.generation.decoding import Network, search
 from wordgen.generation.prompt import Seed
 from wordgen.generation.sampling import NO_TOKEN, LogProbs, Past, ProbabilityChange, forbid_by_text
 from wordgen.generation.settings import GenerationSettings
-from wordgen.generation.texts import Drawn, TextBuilder
+from wordgen.generation.texts import TextBuilder
 from wordgen.music.abc_parsing import parse_lines, parse_metre, parse_open, parse_tune
 from wordgen.music.abc_text import FIELD, LeftOut, moved_pieces, music, whole_tunes_of
 from wordgen.music.copied_notes import KnownNotes
@@ -21,10 +21,6 @@ from wordgen.music.tune import faults_of
 from wordgen.text.tokenizers import Codec
 from wordgen.text.vocabulary import END, LINE_BREAK, UNKNOWN, Vocabulary, restore
 
-MOST_DRAWS = 100
-"""How often a tune is drawn before the search ends."""
-_MOST_WITHOUT_SUCCESS = 10 * MOST_DRAWS
-"""Draws of all texts together, after which the search ends if none of them is valid."""
 _SHOWN = 6
 _HEADERS = 100
 """The number of unfinished headers that are compared."""
@@ -71,6 +67,20 @@ class TuneTask:
     def _moved(self, beginning: str, pieces: Sequence[str]) -> Sequence[str] | None:
         """Return pieces that follow a beginning in the key that is asked for; None if they cannot be written there."""
         return pieces if self.interval is None else moved_pieces(beginning, pieces, self.interval)
+
+    def why_none(self, refusals: Sequence[str]) -> str:
+        """Return a sentence that says why all draws of a text were refused."""
+        if len(refusals) == 1:
+            return f"The tune {refusals[0].removesuffix('.')}: use --mode sample, or another key."
+        counted = Counter("have faults" if each.endswith(".") else each for each in refusals)
+        listed = ", ".join(f"{count} {kind}" for kind, count in counted.most_common())
+        fault = next((each for each in refusals if each.endswith(".")), "")
+        remedy = "a larger --length or " if any("did not end" in each for each in counted) else ""
+        example = f" (for example: {fault.removesuffix('.')})" if fault else ""
+        lower = f"a --temperature below {self.settings.temperature:g}"
+        return (
+            f"None of {len(refusals)} draws is a valid tune: {listed}{example}. Give {remedy}{lower}, or train longer."
+        )
 
 
 def task_of(settings: GenerationSettings, vocabulary: Vocabulary, back: Interval | None) -> TuneTask:
@@ -274,50 +284,3 @@ class NoteCopies:
 
 def _is_note(text: str) -> bool:
     return [token.kind for token in music(text)] == ["note"]
-
-
-Write = Callable[[Sequence[int], int], Sequence[TextBuilder]]
-"""Writes the texts with these numbers. The second argument is how often they were drawn before."""
-
-
-def drawn(
-    tasks: Sequence[tuple[TuneTask | None, str | None]], settings: GenerationSettings, write: Write
-) -> Iterator[Drawn]:
-    """Write texts, and draw each again until it is as its task says, at most MOST_DRAWS times in all.
-
-    Yield them in their order. Each task comes with the prompt as the text shows it; a text without a task is always
-    right. Raise SettingError at the first text that was not found.
-    """
-    most = MOST_DRAWS if settings.mode == "sample" else 1
-    found: dict[int, Drawn] = {}
-    refusals: dict[int, list[str]] = {number: [] for number in range(len(tasks))}
-    draws = 0
-    for draw in range(most):
-        missing = [number for number in range(len(tasks)) if number not in found]
-        if not missing or (not found and draws >= _MOST_WITHOUT_SUCCESS):
-            break
-        draws += len(missing)
-        for number, builder in zip(missing, write(missing, draw), strict=True):
-            task, shown = tasks[number]
-            pieces, refusal = (builder.pieces, "") if task is None else task.finish(shown, builder)
-            if refusal:
-                refusals[number].append(refusal)
-            else:
-                found[number] = Drawn(builder, pieces, draw + 1)
-    for number in range(len(tasks)):
-        if number not in found:
-            raise SettingError(_why_none(refusals[number], settings))
-        yield found[number]
-
-
-def _why_none(refusals: Sequence[str], settings: GenerationSettings) -> str:
-    """Return a sentence that says why all draws of a text were refused."""
-    if len(refusals) == 1:
-        return f"The tune {refusals[0].removesuffix('.')}: use --mode sample, or another key."
-    counted = Counter("have faults" if each.endswith(".") else each for each in refusals)
-    listed = ", ".join(f"{count} {kind}" for kind, count in counted.most_common())
-    fault = next((each for each in refusals if each.endswith(".")), "")
-    remedy = "a larger --length or " if any("did not end" in each for each in counted) else ""
-    example = f" (for example: {fault.removesuffix('.')})" if fault else ""
-    lower = f"a --temperature below {settings.temperature:g}"
-    return f"None of {len(refusals)} draws is a valid tune: {listed}{example}. Give {remedy}{lower}, or train longer."

@@ -17,12 +17,12 @@ from wordgen.evaluation.text_loss import (
     best_cache,
     best_weight,
     cache_loss,
+    cross_validated,
     mixed_with,
     network_loss,
     network_nats,
     ngram_loss,
     predictions,
-    tried,
 )
 from wordgen.generation.prediction import NgramModel, NumpyNetwork
 from wordgen.model.architecture import Cell
@@ -243,7 +243,7 @@ def test_halves_that_gain_set_the_weight():
     dice = np.random.default_rng(2)
     ids = passages_of(20)
     both = BothNats(dice.gamma(4, 1, 240), dice.gamma(4, 1, 240))
-    trial = tried(both, ids)
+    trial = cross_validated(both, ids)
     assert trial.changes is not None
     assert trial.helps
     assert max(trial.changes) < -0.1
@@ -255,7 +255,7 @@ def test_one_half_that_repeats_the_training_text_sets_no_weight():
     by_heart = np.arange(240) < 120
     both = BothNats(dice.gamma(4, 1, 240), np.where(by_heart, 0.01, 8 + dice.gamma(4, 1, 240)))
     assert 0.3 < best_weight(both) < 0.7  # which would cost any other text a lot
-    trial = tried(both, passages_of(20))
+    trial = cross_validated(both, passages_of(20))
     assert not trial.helps
     assert trial.changes is not None
     assert trial.changes[1] > 1
@@ -266,13 +266,13 @@ def test_one_passage_that_repeats_it_sets_no_weight_either():
     by_heart = (np.arange(240) >= 36) & (np.arange(240) < 48)
     both = BothNats(dice.gamma(4, 1, 240), np.where(by_heart, 0.01, 4 + dice.gamma(4, 1, 240)))
     assert best_weight(both) > 0.03
-    assert not tried(both, passages_of(20)).helps
+    assert not cross_validated(both, passages_of(20)).helps
 
 
 @pytest.mark.parametrize("ids", [[START, END], [START, WORD, END], [START, *[WORD] * 48, END]])
 def test_what_cannot_be_halved_sets_no_weight(ids: list[int]):
     nats = np.full(len(ids) - 1, 5.0)
-    trial = tried(BothNats(nats, nats / 2), np.array(ids))
+    trial = cross_validated(BothNats(nats, nats / 2), np.array(ids))
     assert (trial.changes, trial.helps) == (None, False)
 
 
@@ -284,7 +284,7 @@ def test_where_the_network_knows_all_that_can_be_known_a_weight_is_hardly_ever_s
         of_network, of_ngram = dice.dirichlet([0.5] * 30, size=2)
         tokens = dice.choice(30, 240, p=of_network)
         both = BothNats(-np.log(of_network[tokens]), -np.log(of_ngram[tokens]))
-        helped += tried(both, passages_of(20)).helps
+        helped += cross_validated(both, passages_of(20)).helps
     assert helped <= 5
 
 
@@ -308,7 +308,7 @@ def test_where_there_is_none_one_sentence_says_why():
     ngram, ids = NgramModel(text_of(300), VOCABULARY), text_of(700)
     own = Predicted(ids, network_nats(network, ids))
     _, mixture, (why,) = mixed_with(ngram, own, own)
-    changes = tried(both_on(network, ngram, ids), ids).changes
+    changes = cross_validated(both_on(network, ngram, ids), ids).changes
     assert mixture is None
     assert changes is not None
     assert why.startswith("No mixture with the 5-gram: a weight that is chosen on one half of the validation set must")

@@ -16,6 +16,7 @@ from wordgen.generation.sampling import (
     Past,
     ProbabilityChange,
     TokenKinds,
+    apply_temperature,
     draw,
     forbid,
     forbid_before,
@@ -26,10 +27,9 @@ from wordgen.generation.sampling import (
     keep_top_k,
     keep_top_p,
     log_probs,
+    penalize_repetition,
     possible,
     probability_changes,
-    warm,
-    weigh_repeated,
 )
 from wordgen.generation.settings import GenerationSettings
 from wordgen.text.vocabulary import END, START, UNKNOWN
@@ -98,9 +98,9 @@ def test_passages_with_nothing_in_them_are_not_written():
 
 
 def test_temperature_sharpens_and_flattens():
-    assert after(partial(warm, temperature=0.5)) == (PROBS**2 / (PROBS**2).sum()).round(5).tolist()
-    assert after(partial(warm, temperature=1e6)) == [0.25] * 4
-    assert after(partial(warm, temperature=1e-6)) == [0, 1, 0, 0]
+    assert after(partial(apply_temperature, temperature=0.5)) == (PROBS**2 / (PROBS**2).sum()).round(5).tolist()
+    assert after(partial(apply_temperature, temperature=1e6)) == [0.25] * 4
+    assert after(partial(apply_temperature, temperature=1e-6)) == [0, 1, 0, 0]
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ def test_top_p_is_what_sorting_says(logits: NDArray[np.float32], p: float):
 
 
 def test_repeated_words_lose_probabilities_and_punctuation_does_not():
-    change = partial(weigh_repeated, penalty=2.0, words=np.array([False, True, True, True]))
+    change = partial(penalize_repetition, penalty=2.0, words=np.array([False, True, True, True]))
     weights = np.array([0.1, 0.4**2, 0.3, 0.2])
     assert after(change, past=past(0, 1, NO_TOKEN)) == (weights / weights.sum()).round(5).tolist()
     long_ago = past(1, *[0] * 64)
@@ -193,7 +193,7 @@ def test_top_k_1_is_greedy(logits: NDArray[np.float32]):
 def test_temperature_near_zero_is_greedy(logits: NDArray[np.float32], seed: int):
     probs = log_probs(logits)
     best = np.sort(probs, axis=1)[:, -2:]
-    cold = warm(probs, NOTHING, temperature=1e-6)
+    cold = apply_temperature(probs, NOTHING, temperature=1e-6)
     clear = best[:, 1] - best[:, 0] > 1e-3
     assert (draw(cold, dice(len(probs), seed)) == probs.argmax(axis=1))[clear].all()
 
@@ -216,10 +216,10 @@ def test_the_order_is_fixed(logits: NDArray[np.float32], tokens: list[int]):
     documented = [
         partial(forbid, ids=[UNKNOWN, START]),
         partial(forbid_before, written=4, ids=[END]),
-        partial(weigh_repeated, penalty=1.5, words=KINDS.words),
+        partial(penalize_repetition, penalty=1.5, words=KINDS.words),
         partial(forbid_repeated_ngrams, n=2),
         partial(forbid_copies, most=3, followers=followers_of_4),
-        partial(warm, temperature=0.5),
+        partial(apply_temperature, temperature=0.5),
         partial(keep_top_k, k=5),
         partial(keep_top_p, p=0.8),
         partial(keep_min_p, share=0.1),
@@ -233,7 +233,7 @@ def test_the_order_is_fixed(logits: NDArray[np.float32], tokens: list[int]):
 @given(LOGITS)
 def test_by_default_nothing_but_forbidding_and_temperature_is_done(logits: NDArray[np.float32]):
     settings = GenerationSettings()
-    documented = [partial(forbid, ids=[UNKNOWN, START]), partial(warm, temperature=settings.temperature)]
+    documented = [partial(forbid, ids=[UNKNOWN, START]), partial(apply_temperature, temperature=settings.temperature)]
     left, expected = (after_all(each, log_probs(logits), NOTHING) for each in (all_changes(settings), documented))
     np.testing.assert_array_equal(left, expected)
 

@@ -13,9 +13,9 @@ from wordgen.generation.sampling import (
     NO_TOKEN,
     Past,
     SpellingIds,
+    forbid_bad_spelling,
     forbid_copies,
     forbid_repeated_words,
-    spell_well,
 )
 from wordgen.generation.texts import Text
 from wordgen.generation.trained import TrainedModel
@@ -99,7 +99,7 @@ def past(*ids: int) -> Past:
 
 
 def test_within_a_word_only_what_may_follow_is_possible(model: TrainedModel, spelling: SpellingIds):
-    change = partial(spell_well, spelling=spelling)
+    change = partial(forbid_bad_spelling, spelling=spelling)
     a, e2, x82 = (model.vocabulary.id_of(BYTES[each]) for each in (0x61, 0xE2, 0x82))
     word = 261
 

@@ -48,7 +48,8 @@ def test_a_tune_is_written_in_the_key_and_transposed_back_it_is_what_the_model_w
         asked = GenerationSettings(key=key, metre=metre, length=60, random_seed=number)
         (text,) = tunes.generate_with("", asked)
         assert key_of(text.text) == parse_key(key)
-        learned = "".join(tunes.pieces(tunes.read_seed("", asked).ids)) + "".join(text.tokens)
+        header = [tunes.vocabulary.tokens[each] for each in tunes.read_seed("", asked).ids]
+        learned = "".join(tunes.pieces(header, GenerationSettings(), None)) + "".join(text.tokens)
         assert to_common_key(text.text) == normal_form(learned)
         assert str(parse_tune(text.text).metre) == metre
         assert "".join(tunes.stream_with("", asked)) == text.text

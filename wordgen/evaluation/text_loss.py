@@ -310,7 +310,7 @@ class BothNats:
 
 
 @dataclass(frozen=True)
-class Trial:
+class CrossValidation:
     """What happens to each half of a text with the weight that the other half sets."""
 
     changes: tuple[float, float] | None
@@ -336,7 +336,7 @@ def best_weight(both: BothNats) -> float:
     return min((0.0, 1.0, low), key=lambda weight: float(both.mixed(weight).sum()))
 
 
-def tried(both: BothNats, ids: Tokens) -> Trial:
+def cross_validated(both: BothNats, ids: Tokens) -> CrossValidation:
     """Test whether the n-gram helps on a text: measure each half with the weight that the other half sets.
 
     The test goes by the blocks of the text (see `blocks_of`). It is one-sided, because a mixture that is no better is
@@ -344,7 +344,7 @@ def tried(both: BothNats, ids: Tokens) -> Trial:
     """
     ends = np.cumsum(blocks_of(both.network, ids)[:, 1]).astype(np.int64)
     if len(ends) < 2:
-        return Trial(None, helps=False)
+        return CrossValidation(None, helps=False)
     half = int(ends[:-1][np.abs(ends[:-1] - ends[-1] / 2).argmin()])
     first, second = both.part(slice(half)), both.part(slice(half, None))
     crossed = np.concatenate([first.mixed(best_weight(second)), second.mixed(best_weight(first))])
@@ -352,7 +352,7 @@ def tried(both: BothNats, ids: Tokens) -> Trial:
     of_first, of_second = float(gained[:half].mean()), float(gained[half:].mean())
     by_chance = half_width(blocks_of(gained, ids), _BY_CHANCE) or np.inf
     helps = min(of_first, of_second) > 0 and float(gained.mean()) > by_chance
-    return Trial((float(np.expm1(-of_first)), float(np.expm1(-of_second))), helps)
+    return CrossValidation((float(np.expm1(-of_first)), float(np.expm1(-of_second))), helps)
 
 
 @dataclass(frozen=True)
@@ -371,7 +371,7 @@ def mixed_with(ngram: NgramModel, valid: Predicted, text: Predicted) -> tuple[Lo
     """
     of_text = BothNats(text.nats, -ngram.log_probs(text.ids))
     of_valid = of_text if valid is text else BothNats(valid.nats, -ngram.log_probs(valid.ids))
-    trial = tried(of_valid, valid.ids)
+    trial = cross_validated(of_valid, valid.ids)
     loss = Loss.of(of_text.ngram, text.ids)
     if not trial.helps:
         return loss, None, (_why_not_mixed(ngram.order, trial.changes),)
@@ -380,7 +380,7 @@ def mixed_with(ngram: NgramModel, valid: Predicted, text: Predicted) -> tuple[Lo
 
 
 def _why_not_mixed(order: int, changes: tuple[float, float] | None) -> str:
-    """Say why there is no mixture with the n-gram. `changes` are those of `Trial`."""
+    """Say why there is no mixture with the n-gram. `changes` are those of `CrossValidation`."""
     if changes is None:
         return f"No mixture with the {order}-gram: the validation set is too short to choose its weight."
     first, second = (f"{change:+.1%}" for change in changes)

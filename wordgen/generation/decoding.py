@@ -15,7 +15,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from wordgen.generation.prediction import MixedIn, State
+from wordgen.generation.prediction import NgramMixture, State
 from wordgen.generation.sampling import (
     NO_TOKEN,
     LogProbs,
@@ -54,7 +54,7 @@ class Reader:
     """
 
     def __init__(
-        self, network: Network, seeds: Sequence[Sequence[int]], *, starts: bool, mix: MixedIn | None = None
+        self, network: Network, seeds: Sequence[Sequence[int]], *, starts: bool, mix: NgramMixture | None = None
     ) -> None:
         """`mix` adds the probabilities of an n-gram to those of the network."""
         self._network = network
@@ -104,7 +104,7 @@ def write_to_the_end(
     shapes: Sequence[ProbabilityChange],
     *,
     starts: bool,
-    mix: MixedIn | None = None,
+    mix: NgramMixture | None = None,
 ) -> Iterator[None]:
     """Write in all builders until each text has ended. Yield after each token of the unfinished texts.
 
@@ -171,7 +171,7 @@ def search(
     bans: Sequence[ProbabilityChange],
     *,
     starts: bool,
-    mix: MixedIn | None = None,
+    mix: NgramMixture | None = None,
     between: Callable[[], None] = lambda: None,
 ) -> list[TextBuilder]:
     """Return the best texts that continue `blank`, best first, at most `settings.count` of them.
@@ -251,10 +251,8 @@ def _with_beginnings(seed: Sequence[int], starts: bool) -> tuple[int, ...]:
 
     In training, other passages precede almost every passage (docs/experiments.md).
     """
-    fed: list[int] = []
-    for token in (END, END, *seed):
-        fed += [token, START] if token == END and starts else [token]
-    return tuple(fed)
+    beginning = (END, START) if starts else (END,)
+    return tuple(chain.from_iterable(beginning if token == END else (token,) for token in (END, END, *seed)))
 
 
 def _warmed_up(network: Network, seeds: Sequence[tuple[int, ...]]) -> State:
@@ -353,7 +351,7 @@ def score(
     codec: Codec,
     *,
     starts: bool,
-    mix: MixedIn | None = None,
+    mix: NgramMixture | None = None,
     progress: Progress = lambda done, tokens: None,
 ) -> Score:
     """Return the score of each token of a text that begins with a passage, also of each END between passages.
@@ -386,7 +384,7 @@ def score(
 
 
 def _log_probabilities(
-    network: Network, ids: Sequence[int], mix: MixedIn | None, *, starts: bool
+    network: Network, ids: Sequence[int], mix: NgramMixture | None, *, starts: bool
 ) -> Iterator[list[float]]:
     """Yield the log-probabilities of `ids`, up to _AT_ONCE in each list.
 

@@ -267,7 +267,7 @@ class _Level:
 
 
 @dataclass(frozen=True)
-class MixedIn:
+class NgramMixture:
     """Mixes the probabilities of an n-gram into those of a network."""
 
     ngram: NgramModel

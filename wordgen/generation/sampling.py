@@ -134,7 +134,7 @@ def probability_changes(
     if kinds.fills and not settings.allow_unknown:
         bans.append(forbid_unknown_twice)
     if kinds.spelling is not None:
-        bans.append(partial(spell_well, spelling=kinds.spelling))
+        bans.append(partial(forbid_bad_spelling, spelling=kinds.spelling))
     stops = {"end": [END], "line": [END, kinds.line_break]}.get(settings.stop, [])
     if not kinds.empty_passages:
         bans.append(forbid_empty_passages)
@@ -142,7 +142,7 @@ def probability_changes(
         ids = [each for each in stops if each != NO_TOKEN]
         bans.append(partial(forbid_before, written=settings.at_least, ids=ids))
     if settings.repetition_penalty != 1:
-        bans.append(partial(weigh_repeated, penalty=settings.repetition_penalty, words=kinds.words))
+        bans.append(partial(penalize_repetition, penalty=settings.repetition_penalty, words=kinds.words))
     if settings.no_repeat_ngram:
         if kinds.spelling is None:
             bans.append(partial(forbid_repeated_ngrams, n=settings.no_repeat_ngram))
@@ -158,7 +158,7 @@ def draw_changes(settings: GenerationSettings) -> list[ProbabilityChange]:
     """Return the changes for sampling. Each works on the tokens that the previous one has left."""
     shapes: list[ProbabilityChange] = []
     if settings.temperature != 1:
-        shapes.append(partial(warm, temperature=settings.temperature))
+        shapes.append(partial(apply_temperature, temperature=settings.temperature))
     if settings.top_k:
         shapes.append(partial(keep_top_k, k=settings.top_k))
     if settings.top_p < 1:
@@ -202,13 +202,13 @@ def forbid_empty_passages(log_probs: LogProbs, past: Past) -> LogProbs:
     return changed
 
 
-def spell_well(log_probs: LogProbs, past: Past, *, spelling: SpellingIds) -> LogProbs:
+def forbid_bad_spelling(log_probs: LogProbs, past: Past, *, spelling: SpellingIds) -> LogProbs:
     """Let spelled words be valid UTF-8 only."""
     words = (spelling.word_so_far(tokens) for tokens in past.tokens[:, -_LONGEST_SPELLED:].tolist())
     return np.where([spelling.forbidden_after(word) for word in words], np.float32(-np.inf), log_probs)
 
 
-def weigh_repeated(log_probs: LogProbs, past: Past, *, penalty: float, words: NDArray[np.bool_]) -> LogProbs:
+def penalize_repetition(log_probs: LogProbs, past: Past, *, penalty: float, words: NDArray[np.bool_]) -> LogProbs:
     """Raise the probability of each word among the last _REMEMBERED tokens to the power `penalty`."""
     recent = past.tokens[:, -_REMEMBERED:]
     rows, columns = np.nonzero((recent != NO_TOKEN) & words[recent])
@@ -266,7 +266,7 @@ def forbid_copies(
     return forbid_by_text(log_probs, past, forbidden)
 
 
-def warm(log_probs: LogProbs, past: Past, *, temperature: float) -> LogProbs:
+def apply_temperature(log_probs: LogProbs, past: Past, *, temperature: float) -> LogProbs:
     """Divide the log-probabilities by the temperature. The highest one is 0, so it cannot overflow."""
     changed = log_probs - log_probs.max(axis=1, keepdims=True)
     with np.errstate(over="ignore"):  # minus infinity is the right result for a very improbable token

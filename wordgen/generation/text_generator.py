@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from wordgen.errors import SettingError
 from wordgen.generation.copies import COPY_INDEX, CopyIndex
 from wordgen.generation.decoding import Progress, search, write_to_the_end
-from wordgen.generation.prediction import MixedIn, NgramModel, NumpyNetwork, order_for
+from wordgen.generation.prediction import NgramMixture, NgramModel, NumpyNetwork, order_for
 from wordgen.generation.prompt import WARM_UP, Seed, TextReader
 from wordgen.generation.sampling import NO_TOKEN, ProbabilityChange, SpellingIds, TokenKinds, probability_changes
 from wordgen.generation.settings import GenerationSettings, completed
@@ -115,12 +115,12 @@ class TextGenerator:
         if settings.mix:
             self._text_to_count()
 
-    def _mix(self, weight: float) -> MixedIn | None:
+    def _mix(self, weight: float) -> NgramMixture | None:
         """Return what mixes the n-gram of the training text into the probabilities. None if its weight is 0.
 
         Raise SettingError if the model does not have its training text, or if the text is too long to count.
         """
-        return MixedIn(self.counting().result(), weight) if weight else None
+        return NgramMixture(self.counting().result(), weight) if weight else None
 
     def counting(self) -> Future[NgramModel]:
         """Begin to count the n-grams that `mix` needs, in a thread of its own, and return the future result.
@@ -162,7 +162,7 @@ class TextGenerator:
                 f"{self.tokenizer}): leave it out."
             )
 
-    def pieces_of(self, tokens: Sequence[str], settings: GenerationSettings, back: Interval | None) -> Sequence[str]:
+    def pieces(self, tokens: Sequence[str], settings: GenerationSettings, back: Interval | None) -> Sequence[str]:
         """Return the characters that each token adds to the text; those of a tune in the key that the settings name.
 
         `back` is that of the prompt (see `Seed`).
@@ -206,7 +206,7 @@ class TextGenerator:
         shown = prompt.shown
         if shown is not None and len(ids) > len(prompt.ids):
             tokens = [self.vocabulary.tokens[each] for each in ids]
-            shown += "".join(self.pieces_of(tokens, settings, prompt.back)[len(prompt.ids) :])
+            shown += "".join(self.pieces(tokens, settings, prompt.back)[len(prompt.ids) :])
         return replace(prompt, ids=tuple(ids[-WARM_UP:]), shown=shown)
 
     def _as_it_grows(

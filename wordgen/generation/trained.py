@@ -19,7 +19,6 @@ from wordgen.generation.text_generator import TextGenerator
 from wordgen.generation.texts import NextWord, Text, chooser
 from wordgen.model.architecture import shown_layers
 from wordgen.model.bundle import fingerprint, load_bundle
-from wordgen.music.harmony import Interval
 from wordgen.settings import speaking_python
 from wordgen.text.tokenizers import StreamDecoder
 from wordgen.text.vocabulary import END_TOKEN, LINE_BREAK, OTHER_FORM, START, UNKNOWN
@@ -178,7 +177,7 @@ class TrainedModel(TextGenerator):
         tokens = [*(self.vocabulary.tokens[each] for each in seed.ids), *text.tokens]
         pieces = None
         if seed.shown is not None or text.settings.of_a_tune:
-            pieces = _placed(text.text, seed, self.pieces_of(tokens, text.settings, seed.back))
+            pieces = _placed(text.text, seed, self.pieces(tokens, text.settings, seed.back))
         return self.copies_in(tokens, len(text.text), pieces)
 
     def copies_in(
@@ -204,16 +203,6 @@ class TrainedModel(TextGenerator):
             begin += len(text[begin:end]) - len(text[begin:end].lstrip())
             found.append(Copy(match.start, match.tokens, begin, end, text[begin:end], match.file, match.line))
         return tuple(found)
-
-    def pieces(
-        self, ids: Sequence[int], settings: GenerationSettings | None = None, back: Interval | None = None
-    ) -> Sequence[str]:
-        """Return the characters that each id adds to the text; with settings, those of a tune in the key they name.
-
-        `back` is that of the prompt (see `Seed`).
-        """
-        tokens = [self.vocabulary.tokens[each] for each in ids]
-        return self.pieces_of(tokens, GenerationSettings() if settings is None else settings, back)
 
     def reads_otherwise(self, laid_out: Layout) -> tuple[str, ...]:
         """Return sentences that warn if text in the layout `laid_out` is read in another layout than the training text.

@@ -152,7 +152,7 @@ def text(store: ModelStore, request: TextRequest, check: Check) -> Iterator[Even
     yield from writing.words()
     tokens, pieces = [*before, *(each.token for each in writing.tokens)], None
     if seed.back is not None or settings.of_a_tune:
-        pieces = [*model.pieces_of(before, settings, seed.back), *(each.piece for each in writing.tokens)]
+        pieces = [*model.pieces(before, settings, seed.back), *(each.piece for each in writing.tokens)]
     yield {"event": "copies", "copies": _copies(model, tokens, pieces)}
     yield {
         "event": "end",
@@ -330,12 +330,10 @@ def _whole_words(tokens: Iterable[Each], name: Callable[[Each], str]) -> Iterato
 
 
 def _seed_words(model: TrainedModel, seed: Seed, settings: GenerationSettings) -> list[Event]:
-    spoken = zip(seed.ids, model.pieces(seed.ids, settings, seed.back), strict=True)
-    words = _whole_words(spoken, lambda each: model.vocabulary.tokens[each[0]])
-    return [
-        {"piece": "".join(piece for _, piece in word), "tokens": [model.vocabulary.tokens[each] for each, _ in word]}
-        for word in words
-    ]
+    tokens = [model.vocabulary.tokens[each] for each in seed.ids]
+    spoken = zip(tokens, model.pieces(tokens, settings, seed.back), strict=True)
+    words = _whole_words(spoken, lambda each: each[0])
+    return [{"piece": "".join(piece for _, piece in word), "tokens": [token for token, _ in word]} for word in words]
 
 
 def _ids(model: TrainedModel, tokens: Sequence[str]) -> list[int]:

@@ -186,12 +186,12 @@ class CopyIndex:
 
     def _ranks(self, wanted: bytes) -> tuple[int, int]:
         """Return the first rank that begins with `wanted` (at most DEPTH tokens), and the rank after the last one."""
+        first = bisect_left(range(self._size), wanted, key=self._prefix(len(wanted)))
+        return first, bisect_right(range(self._size), wanted, lo=first, key=self._prefix(len(wanted)))
 
-        def prefix(rank: int) -> bytes:
-            return self._at(int(self._order[rank]), len(wanted))
-
-        first = bisect_left(range(self._size), wanted, key=prefix)
-        return first, bisect_right(range(self._size), wanted, lo=first, key=prefix)
+    def _prefix(self, width: int) -> Callable[[int], bytes]:
+        """Return a function that gives the first `width` bytes of the text at the position of a rank."""
+        return lambda rank: self._at(int(self._order[rank]), width)
 
     def _at(self, place: int, width: int) -> bytes:
         return self._bytes[place * _ID_BYTES : place * _ID_BYTES + width]
@@ -203,7 +203,7 @@ class CopyIndex:
         than FEWEST_TOKENS has place 0.
         """
         wanted = text[start * _ID_BYTES : (start + DEPTH) * _ID_BYTES]
-        rank, _ = self._ranks(wanted)
+        rank = bisect_left(range(self._size), wanted, key=self._prefix(len(wanted)))
         neighbours = [int(self._order[each]) for each in (rank - 1, rank) if 0 <= each < self._size]
         length = max((_shared(wanted, self._at(place, len(wanted))) for place in neighbours), default=0)
         if length < FEWEST_TOKENS:

@@ -4,7 +4,7 @@ import json
 import shutil
 import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
@@ -129,25 +129,16 @@ _STATES = ("hidden", "cell")
 """The states of a layer. Only LSTM layers have the second one."""
 
 
-@dataclass(frozen=True)
-class StateVector:
-    """A state vector of a layer. The graph takes it as an input and returns its next value as an output."""
+def state_widths(architecture: Architecture) -> dict[str, int]:
+    """Return the width of each state by its name, in the order of the layers.
 
-    name: str
-    width: int
-
-    @property
-    def next_name(self) -> str:
-        return f"next_{self.name}"
-
-
-def state_vectors(architecture: Architecture) -> list[StateVector]:
-    """Return the state vectors of all layers, in the order of the layers."""
-    return [
-        StateVector(f"layer_{layer}_{state}", width)
+    A graph takes each state as an input, and returns its next value as an output whose name begins with `next_`.
+    """
+    return {
+        f"layer_{layer}_{state}": width
         for layer, width in enumerate(architecture.widths, start=1)
         for state in _STATES[: architecture.states]
-    ]
+    }
 
 
 class Description(TypedDict):
@@ -164,11 +155,10 @@ class Description(TypedDict):
 
 
 def description(bundle: Bundle) -> Description:
-    """Return the metadata of an exported file."""
-    vectors = state_vectors(bundle.architecture)
+    states = state_widths(bundle.architecture)
     return {
-        "inputs": [IDS, *(vector.name for vector in vectors)],
-        "outputs": [LOGITS, *(vector.next_name for vector in vectors)],
+        "inputs": [IDS, *states],
+        "outputs": [LOGITS, *(f"next_{name}" for name in states)],
         "text": bundle.text.to_mapping(),
         "architecture": bundle.architecture.to_mapping(),
         "unknown": UNKNOWN,
@@ -182,9 +172,8 @@ def _write_keras(bundle: Bundle, path: Path) -> None:
     import wordgen.network  # noqa: F401 - first, because it hides TensorFlow's start-up messages
     from wordgen.network.stock import stock_model
 
-    state = [(vector.name, vector.next_name, vector.width) for vector in state_vectors(bundle.architecture)]
     plain = path.with_name(f"plain-{path.name}")
-    stock_model(bundle.architecture, bundle.weights, state).save(plain)
+    stock_model(bundle.architecture, bundle.weights, state_widths(bundle.architecture)).save(plain)
     with zipfile.ZipFile(plain) as saved, zipfile.ZipFile(path, "w") as ours:
         for part in saved.infolist():
             with saved.open(part) as content, ours.open(part.filename, "w", force_zip64=True) as copy:
@@ -249,12 +238,12 @@ def _inputs_and_outputs(architecture: Architecture) -> "tuple[list[ValueInfoProt
     def floats(name: str, width: int) -> "ValueInfoProto":
         return helper.make_tensor_value_info(name, TensorProto.FLOAT, [_BATCH, width])
 
-    vectors = state_vectors(architecture)
+    states = state_widths(architecture)
     ids = helper.make_tensor_value_info(IDS, TensorProto.INT64, [_BATCH])
     logits = floats(LOGITS, architecture.vocabulary_size)
-    before = [floats(vector.name, vector.width) for vector in vectors]
-    behind = [floats(vector.next_name, vector.width) for vector in vectors]
-    return [ids, *before], [logits, *behind]
+    before = [floats(name, width) for name, width in states.items()]
+    after = [floats(f"next_{name}", width) for name, width in states.items()]
+    return [ids, *before], [logits, *after]
 
 
 def _nodes(architecture: Architecture) -> "Iterator[NodeProto]":

@@ -89,13 +89,13 @@ def _about_file(bundle: "Bundle", format: "Format", path: Path) -> "Iterator[Ren
 
 def _interface(bundle: "Bundle", format: "Format") -> Iterator[tuple[str, str, str, str]]:
     """Yield a row for each input and output array: "in" or "out", its name, its type and shape, its meaning."""
-    from wordgen.exporting import IDS, LOGITS, state_vectors
+    from wordgen.exporting import IDS, LOGITS, state_widths
 
-    vectors = state_vectors(bundle.architecture)
+    states = state_widths(bundle.architecture)
     yield "in", IDS, f"{_IDS[format]} [batch]", "the id of the last token of each text"
-    for vector in vectors:
-        yield "in", vector.name, f"float32 [batch, {vector.width}]", "zeros at the beginning of a text"
+    for name, width in states.items():
+        yield "in", name, f"float32 [batch, {width}]", "zeros at the beginning of a text"
     shape = f"float32 [batch, {bundle.architecture.vocabulary_size}]"
     yield "out", LOGITS, shape, "logits of the next token; softmax turns them into probabilities"
-    for vector in vectors:
-        yield "out", vector.next_name, f"float32 [batch, {vector.width}]", f"the input {vector.name} of the next step"
+    for name, width in states.items():
+        yield "out", f"next_{name}", f"float32 [batch, {width}]", f"the input {name} of the next step"

@@ -91,7 +91,8 @@ class _OutputLoss:
             of_kernel = _transposed_product(values, shared / sums)
             of_bias = _transposed_product(values, share / sums)
             of_states = tf.cast(tf.matmul(values, weights), tf.float32) / sums
-            of_states -= self._expected(tf.cast(tf.gather(weights, self.targets), tf.float32), _mean_row(weights))
+            mean_row = tf.reduce_mean(tf.cast(weights, tf.float32), axis=0)
+            of_states -= self._expected(tf.cast(tf.gather(weights, self.targets), tf.float32), mean_row)
             return (
                 tf.cast(of_states * share, states.dtype),
                 self._minus_targets(of_kernel, shared),
@@ -115,10 +116,6 @@ class _OutputLoss:
 def _transposed_product(values: Tensor, factors: Tensor) -> Tensor:
     """Return the transposed values times the factors in float32, multiplied in the type of the values."""
     return tf.cast(tf.matmul(values, tf.cast(factors, values.dtype), transpose_a=True), tf.float32)
-
-
-def _mean_row(matrix: Tensor) -> Tensor:
-    return tf.reduce_mean(tf.cast(matrix, tf.float32), axis=0)
 
 
 @dataclass(frozen=True)

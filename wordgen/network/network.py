@@ -14,7 +14,6 @@ from typing import Any, Literal
 import keras
 import numpy as np
 import tensorflow as tf
-from numpy.typing import NDArray
 
 from wordgen.model.architecture import NO_DROPOUT, Architecture, DropoutSettings
 from wordgen.model.bundle import Weights
@@ -24,6 +23,7 @@ from wordgen.network.recurrence import recurrent_layer
 State = tuple[tuple[Tensor, ...], ...]
 DropoutSeed = Tensor  # two integers
 
+_initializers: Any = keras.initializers  # Keras annotates some parameters for initializers as names
 _LAYERS = {"lstm": keras.layers.LSTM, "gru": keras.layers.GRU, "rnn": keras.layers.SimpleRNN}
 
 
@@ -53,14 +53,22 @@ class Network(keras.layers.Layer):
         seeds = np.random.SeedSequence(random_seed).generate_state(2 * architecture.layers + 3).tolist()
         self._add_layers(architecture, policy, seeds)
         self._add_output(architecture, policy, seeds)
-        self._build_parts()
+        self.built = True
 
     def _add_layers(self, architecture: Architecture, policy: keras.DTypePolicy, seeds: list[int]) -> None:
-        """Make the embedding and the recurrent layers. Each initializer takes the last of the random seeds."""
+        """Make the embedding and the recurrent layers. Each initializer takes the last of the random seeds.
+
+        A gate passes about half of a signal. With the usual initial weights, three LSTM layers therefore pass on almost
+        nothing, and for many epochs the network learns word frequencies only. Word vectors of about unit size, and
+        kernels with three times the variance, bring the signal through (docs/experiments.md, 2026-11-20 and 21). Tied
+        word vectors are smaller, because they are also output weights: large ones add noise to the logits of all rare
+        words for many epochs.
+        """
+        size = 0.3 if architecture.tied else 1.0
         self.embedding = keras.layers.Embedding(
             architecture.vocabulary_size,
             architecture.embedding,
-            embeddings_initializer=_word_vectors(seeds.pop(), tied=architecture.tied),
+            embeddings_initializer=_initializers.RandomUniform(-size, size, seed=seeds.pop()),
             dtype=policy,
             name="embedding",
         )
@@ -69,13 +77,16 @@ class Network(keras.layers.Layer):
                 units,
                 return_sequences=True,
                 return_state=True,
-                kernel_initializer=_kernel_initializer(seeds.pop()),
-                recurrent_initializer=keras.initializers.Orthogonal(seed=seeds.pop()),
+                kernel_initializer=_initializers.VarianceScaling(3.0, "fan_in", "uniform", seed=seeds.pop()),
+                recurrent_initializer=_initializers.Orthogonal(seed=seeds.pop()),
                 dtype=policy,
                 name=f"layer_{number}",
             )
             for number, units in enumerate(architecture.widths, start=1)
         ]
+        self.embedding.build((None, None))
+        for layer, below in zip(self.recurrent, (architecture.embedding, *architecture.widths), strict=False):
+            layer.build((None, None, below))
 
     def _add_output(self, architecture: Architecture, policy: keras.DTypePolicy, seeds: list[int]) -> None:
         """Make the projection, if there is one, and the weights and biases of the output."""
@@ -84,29 +95,21 @@ class Network(keras.layers.Layer):
             self.projection = keras.layers.Dense(
                 architecture.embedding,
                 use_bias=False,
-                kernel_initializer=_glorot(seeds.pop()),
+                kernel_initializer=_initializers.GlorotUniform(seed=seeds.pop()),
                 dtype=policy,
                 name="projection",
             )
+            self.projection.build((None, None, architecture.widths[-1]))
         self.output_kernel = None
         if not architecture.tied:
             self.output_kernel = self.add_weight(
                 shape=(architecture.vocabulary_size, architecture.widths[-1]),
-                initializer=_glorot(seeds.pop()),
+                initializer=_initializers.GlorotUniform(seed=seeds.pop()),
                 name="output_kernel",
             )
         self.output_bias = self.add_weight(
             shape=(architecture.vocabulary_size,), initializer="zeros", name="output_bias"
         )
-
-    def _build_parts(self) -> None:
-        self.embedding.build((None, None))
-        widths = self.architecture.widths
-        for layer, below in zip(self.recurrent, (self.architecture.embedding, *widths), strict=False):
-            layer.build((None, None, below))
-        if self.projection is not None:
-            self.projection.build((None, None, widths[-1]))
-        self.built = True
 
     def call(self, ids: Tensor, state: State, dropout_seed: DropoutSeed | None = None) -> tuple[Tensor, State]:
         """Return the outputs of the last layer, `(batch, time, units)`, and the state after the last token.
@@ -181,7 +184,7 @@ class Network(keras.layers.Layer):
     def set_weights_by_name(self, weights: Weights) -> None:
         """Set all weights. Raise ValueError if a shape is wrong."""
         for name, variable in self.variables_by_name().items():
-            variable.assign(_checked(weights[name], variable.shape))
+            variable.assign(weights[name])
 
 
 class DropoutMasks:
@@ -236,32 +239,3 @@ def random_bits(shape: Tensor, seed: DropoutSeed) -> Tensor:
 def fold_in(seed: DropoutSeed, number: Tensor) -> DropoutSeed:
     """Return a new seed that is derived from a seed and a number."""
     return tf.random.experimental.stateless_fold_in(seed, number, alg="philox")  # pyright: ignore[reportAttributeAccessIssue]
-
-
-# A gate passes about half of a signal. With the usual initial weights, three LSTM layers therefore pass on almost
-# nothing, and for many epochs the network learns word frequencies only. Word vectors of about unit size, and kernels
-# with three times the variance, bring the signal through (docs/experiments.md, 2026-11-20 and 21).
-
-
-def _word_vectors(seed: int, *, tied: bool) -> Any:
-    """Return the initializer of the word vectors.
-
-    Tied word vectors are smaller, because they are also output weights: large ones add noise to the logits of all rare
-    words for many epochs.
-    """
-    size = 0.3 if tied else 1.0
-    return keras.initializers.RandomUniform(-size, size, seed=seed)
-
-
-def _kernel_initializer(seed: int) -> Any:
-    return keras.initializers.VarianceScaling(3.0, "fan_in", "uniform", seed=seed)
-
-
-def _glorot(seed: int) -> Any:
-    return keras.initializers.GlorotUniform(seed=seed)
-
-
-def _checked(array: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.float32]:
-    if tuple(array.shape) != tuple(shape):
-        raise ValueError(f"a weight has the shape {array.shape} instead of {tuple(shape)}")
-    return array

@@ -140,7 +140,7 @@ def _split_cpu(parts: int) -> None:
 
 
 def _with_other_workers(settings: DeviceSettings, place: Place, agreement: str, stop: StopRequest) -> Replicas:
-    """Wait for the other workers, first by means of meeting.py and then by means of TensorFlow."""
+    """Wait for the other workers, in workers.py and then in TensorFlow."""
     resolver = _cluster(place)
     tasks = resolver.cluster_spec().as_dict()
     meet([*tasks.get("chief", []), *tasks.get("worker", [])][0], place, agreement, settings.join_timeout, stop)

@@ -11,17 +11,18 @@ just drawn. If there is no secret, the proofs prove nothing. Then a visitor with
 does not end the run.
 """
 
+import asyncio
 import errno
 import hashlib
 import hmac
 import json
 import os
 import secrets
-import selectors
 import socket
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -36,6 +37,7 @@ LAUNCHER = "WORDGEN_LAUNCHER"
 SECRET = "WORDGEN_SECRET"
 """The environment variable with the secret that all workers of a run know, and no one else."""
 _LOOK_AFTER = 0.1
+_SECONDS_TO_CONNECT = 1.0
 _LONGEST_LINE = 4096
 _SECONDS_A_LINE = 5.0
 _MOST_VISITORS = 500
@@ -128,30 +130,39 @@ def meet(
     """
     host, _, port = address.rpartition(":")
     known = os.environ.get(SECRET, "") if secret is None else secret
-    waiting = _Waiting(place, agreement, known.encode(), seconds, stop)
-    if place.chief:
-        _ChiefServer(waiting).receive(host.strip("[]"), int(port))
-    else:
-        _join_chief(host.strip("[]"), int(port), waiting)
+    kind = _Chief if place.chief else _OtherWorker
+    member = kind(host.strip("[]"), int(port), place, agreement, known.encode(), seconds)
+    with ThreadPoolExecutor(1) as thread:  # in a notebook, this thread has an event loop already
+        refused = thread.submit(asyncio.run, _result_of(member, stop)).result()
+    if refused is not None:
+        raise SettingError(refused)
+
+
+async def _result_of(member: "_Chief | _OtherWorker", stop: StopRequest) -> str | None:
+    """Return None as soon as all workers have arrived, or why they cannot train together."""
+    until = time.monotonic() + member.seconds
+    meeting = asyncio.create_task(member.meet())
+    while not meeting.done():
+        if stop.requested and not member.complete:
+            raise KeyboardInterrupt
+        if time.monotonic() > until and not member.complete:
+            raise WorkerLostError(member.who_is_missing())
+        await asyncio.wait([meeting], timeout=_LOOK_AFTER)
+    return meeting.result()
 
 
 @dataclass
-class _Waiting:
-    """What one worker knows when it comes to the meeting, and how long it waits."""
+class _Member:
+    """A worker that comes to the meeting, and what it knows."""
 
+    host: str
+    port: int
     place: Place
     agreement: str
     secret: bytes
     seconds: float
-    stop: StopRequest
-    began: float = field(default_factory=time.monotonic)
-
-    @property
-    def over(self) -> bool:
-        """Whether the time is up. Raises KeyboardInterrupt if a stop was requested."""
-        if self.stop.requested:
-            raise KeyboardInterrupt
-        return time.monotonic() > self.began + self.seconds
+    complete: bool = False
+    """Whether all workers have arrived. They only have to be told so."""
 
     def proof(self, number: str, *said: object) -> str:
         """Return a proof, as hexadecimal digits, that the sender of this message knows the secret.
@@ -164,210 +175,124 @@ class _Waiting:
         return isinstance(given, str) and hmac.compare_digest(given.encode(), self.proof(number, *said).encode())
 
 
-class _Visitor:
-    """A connection to the port of the chief. The other side may be a worker or anyone else."""
-
-    def __init__(self, connection: socket.socket) -> None:
-        self.connection = connection
-        self.number = secrets.token_hex(16)
-        """The random number that the chief has drawn for this visitor."""
-        self.answer_to = ""
-        """The random number that the visitor has drawn for the answer of the chief."""
-        self.worker: int | None = None
-        """The number of the worker. None until the visitor has proved that it is a worker."""
-        self.until = time.monotonic() + _SECONDS_A_LINE
-        self._received = b""
-
-    def read(self) -> bytes | None:
-        """Return a whole line, or None if the line is not complete yet.
-
-        An empty line means that the visitor has closed the connection or has sent more than 4096 bytes.
-        """
-        try:
-            more = self.connection.recv(_LONGEST_LINE)
-        except BlockingIOError:
-            return None
-        except OSError:
-            return b""
-        self._received += more
-        if not more or len(self._received) > _LONGEST_LINE:
-            return b""
-        if not self._received.endswith(b"\n"):
-            return None
-        line, self._received = self._received, b""
-        return line
-
-
-class _ChiefServer:
+@dataclass
+class _Chief(_Member):
     """The side of the chief. It serves all visitors at the same time, so that none of them can delay the others."""
 
-    def __init__(self, waiting: _Waiting) -> None:
-        self._waiting, self._place = waiting, waiting.place
-        self._visitors: set[_Visitor] = set()
-        self._disagree: set[int] = set()
-        self._selector = selectors.DefaultSelector()
+    visitors: int = 0
+    """The number of open connections. The other side of one may be a worker or anyone else."""
+    present: dict[asyncio.StreamWriter, tuple[int, str]] = field(default_factory=dict)
+    """The connections of the workers that have arrived: their numbers, and the ones they have drawn for the answer."""
+    disagree: set[int] = field(default_factory=set)
+    refused: str | None = None
 
-    def receive(self, host: str, port: int) -> None:
-        with self._selector, _server(host, port) as server:
-            self._selector.register(server, selectors.EVENT_READ)
+    async def meet(self) -> str | None:
+        with _server(self.host, self.port) as listening:
+            server = await asyncio.start_server(self._serve, sock=listening, limit=_LONGEST_LINE)
             try:
-                while len(self._present()) < self._place.workers - 1:
-                    if self._waiting.over:
-                        raise WorkerLostError(self._who_is_missing())
-                    self._look(server)
-                for visitor in self._present().values():
-                    self._tell(visitor, None)
-                self._wait_until_they_hang_up()
+                while len(self.present) < self.place.workers - 1 and self.refused is None:
+                    await asyncio.sleep(_LOOK_AFTER)
+                self.complete = True
+                for writer, (_, number) in self.present.items():
+                    self._answer(writer, number, self.refused)
+                # If the workers close their connections first, the port is free again at once.
+                until = time.monotonic() + _SECONDS_A_LINE
+                while self.present and time.monotonic() < until:
+                    await asyncio.sleep(_LOOK_AFTER)
+                return self.refused
             finally:
-                for visitor in list(self._visitors):
-                    self._disconnect(visitor)
+                server.close()
 
-    def _present(self) -> dict[int, _Visitor]:
-        return {visitor.worker: visitor for visitor in self._visitors if visitor.worker is not None}
-
-    def _look(self, server: socket.socket) -> None:
-        """Accept new connections and handle received data.
-
-        Visitors that have not introduced themselves within 5 seconds are disconnected.
-        """
-        for key, _ in self._selector.select(_LOOK_AFTER):
-            if key.fileobj is server:
-                self._accept(server)
-            elif (line := key.data.read()) is not None:
-                self._handle(key.data, line)
-        now = time.monotonic()
-        for late in [each for each in self._visitors if each.worker is None and each.until < now]:
-            self._disconnect(late)
-
-    def _accept(self, server: socket.socket) -> None:
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Serve a visitor. If it has not proved within 5 seconds that it is a worker, disconnect it."""
+        self.visitors += 1
         try:
-            connection, _ = server.accept()
-        except OSError:
+            if self.visitors > _MOST_VISITORS:
+                return
+            number = secrets.token_hex(16)
+            _say(writer, {"number": number})
+            async with asyncio.timeout(_SECONDS_A_LINE):
+                said = _parsed(await reader.readline())
+            if self._is_welcome(said, number, writer):
+                await reader.read(1)  # a worker that sends more, or disconnects, is no longer here
+        except (OSError, ValueError):  # no answer in time, or too long a line
             return
-        visitor = _Visitor(connection)
-        connection.setblocking(False)
-        self._visitors.add(visitor)
-        self._selector.register(connection, selectors.EVENT_READ, visitor)
-        _say(connection, {"number": visitor.number})
-        if len(self._visitors) > _MOST_VISITORS:
-            self._disconnect(visitor)
+        finally:
+            self.visitors -= 1
+            self.present.pop(writer, None)
+            writer.close()
 
-    def _handle(self, visitor: _Visitor, line: bytes) -> None:
-        # A worker that was accepted and then sends more, or disconnects, is no longer accepted.
-        said = _parsed(line) if visitor.worker is None else {}
-        worker, agreement, number = said.get("worker"), said.get("agreement"), said.get("number")
+    def _is_welcome(self, said: dict[str, object], number: str, writer: asyncio.StreamWriter) -> bool:
+        """Return whether the visitor is a worker with the same agreement, which is then present."""
+        worker, agreement, drawn = said.get("worker"), said.get("agreement"), said.get("number")
         if (
             not isinstance(worker, int)
-            or worker not in range(1, self._place.workers)
-            or not self._waiting.is_proof(said.get("proof"), visitor.number, worker, agreement, number)
+            or worker not in range(1, self.place.workers)
+            or not self.is_proof(said.get("proof"), number, worker, agreement, drawn)
         ):
-            self._disconnect(visitor)
-            return
-        visitor.answer_to = str(number)
-        if agreement != self._waiting.agreement:
-            self._refuse(visitor, worker)
-            return
-        if worker in self._present():
-            self._disconnect(self._present()[worker])
-        visitor.worker = worker
+            return False
+        if agreement == self.agreement:
+            for earlier in [each for each, (known, _) in self.present.items() if known == worker]:
+                del self.present[earlier]
+                earlier.close()
+            self.present[writer] = worker, str(drawn)
+            return True
+        self.disagree.add(worker)
+        self._answer(writer, str(drawn), _DISAGREEMENT.format(worker))
+        if self.secret:  # the visitor is certainly a worker of this run
+            self.refused = _DISAGREEMENT.format(worker)
+        return False
 
-    def _refuse(self, visitor: _Visitor, worker: int) -> None:
-        """Handle a worker whose agreement differs.
+    def _answer(self, writer: asyncio.StreamWriter, number: str, refused: str | None) -> None:
+        _say(writer, {"refused": refused, "proof": self.proof(number, refused)})
 
-        If there is a secret, the visitor is certainly a worker of this run: tell all workers, and raise SettingError.
-        Otherwise disconnect this visitor only.
-        """
-        sentence = _DISAGREEMENT.format(worker)
-        self._tell(visitor, sentence)
-        if self._waiting.secret:
-            for other in self._present().values():
-                self._tell(other, sentence)
-            raise SettingError(sentence)
-        self._disagree.add(worker)
-        self._disconnect(visitor)
-
-    def _tell(self, visitor: _Visitor, refused: str | None) -> None:
-        _say(visitor.connection, {"refused": refused, "proof": self._waiting.proof(visitor.answer_to, refused)})
-
-    def _disconnect(self, visitor: _Visitor) -> None:
-        self._visitors.discard(visitor)
-        self._selector.unregister(visitor.connection)
-        visitor.connection.close()
-
-    def _wait_until_they_hang_up(self) -> None:
-        """Wait until the workers have closed their connections. If they close first, the port is free again at once."""
-        until = time.monotonic() + _SECONDS_A_LINE
-        while self._present() and time.monotonic() < until and not self._waiting.stop.requested:
-            for key, _ in self._selector.select(_LOOK_AFTER):
-                if isinstance(key.data, _Visitor) and key.data.read() is not None:
-                    self._disconnect(key.data)
-
-    def _who_is_missing(self) -> str:
-        missing = [number for number in range(1, self._place.workers) if number not in self._present()]
-        refused = sorted(self._disagree.intersection(missing))
+    def who_is_missing(self) -> str:
+        present = {number for number, _ in self.present.values()}
+        missing = [number for number in range(1, self.place.workers) if number not in present]
+        refused = sorted(self.disagree.intersection(missing))
         if refused:
             return _DISAGREEMENT.format(refused[0])
         who = f"Worker {missing[0]} has" if len(missing) == 1 else f"Workers {', '.join(map(str, missing))} have"
         return (
-            f"{who} not connected within {self._waiting.seconds:g} seconds: start all {self._place.workers} workers, "
+            f"{who} not connected within {self.seconds:g} seconds: start all {self.place.workers} workers, "
             "or use a larger --join-timeout."
         )
 
 
-def _join_chief(host: str, port: int, waiting: _Waiting) -> None:
-    place = waiting.place
-    while not waiting.over:
-        try:
-            with socket.create_connection((host, port), timeout=_LOOK_AFTER * 10) as chief:
-                refused = _ask(chief, waiting)
-        except (OSError, _NoChiefError):
-            time.sleep(_LOOK_AFTER)
-            continue
-        if refused is not None:
-            raise SettingError(refused)
-        return
-    raise WorkerLostError(
-        f"Not all of the {place.workers} workers connected within {waiting.seconds:g} seconds (this is worker "
-        f"{place.worker}, and the first one should be at {host}:{port}): start all of them, or use a larger "
-        "--join-timeout."
-    )
+class _OtherWorker(_Member):
+    """The side of a worker that is not the chief."""
 
+    async def meet(self) -> str | None:
+        while True:
+            try:
+                async with asyncio.timeout(_SECONDS_TO_CONNECT):
+                    reader, writer = await asyncio.open_connection(self.host, self.port)
+                with closing(writer):
+                    answer = await self._ask(reader, writer)
+                return None if answer["refused"] is None else str(answer["refused"])
+            except (OSError, ValueError):  # the chief of this run is not, or not yet, at this address
+                await asyncio.sleep(_LOOK_AFTER)
 
-class _NoChiefError(Exception):
-    """The process that answers at the address of the chief is not, or not yet, the chief of this run."""
+    async def _ask(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> dict[str, object]:
+        """Introduce this worker to the chief, and return the answer, which comes when all workers have arrived.
 
+        Raises ValueError if the answer does not come from the chief of this run.
+        """
+        number = secrets.token_hex(16)
+        drawn = str(_parsed(await reader.readline()).get("number"))
+        proof = self.proof(drawn, self.place.worker, self.agreement, number)
+        _say(writer, {"worker": self.place.worker, "agreement": self.agreement, "number": number, "proof": proof})
+        answer = _parsed(await reader.readline())
+        if "refused" not in answer or not self.is_proof(answer.get("proof"), number, answer["refused"]):
+            raise ValueError("it is not the chief of this run")
+        return answer
 
-def _ask(chief: socket.socket, waiting: _Waiting) -> str | None:
-    """Introduce this worker to the chief. Return why it is refused, or None as soon as all workers have arrived.
-
-    Raises _NoChiefError if the answer does not come from the chief of this run.
-    """
-    chief.settimeout(_LOOK_AFTER)
-    number, worker = secrets.token_hex(16), waiting.place.worker
-    drawn = str(_answer(chief, waiting).get("number"))
-    proof = waiting.proof(drawn, worker, waiting.agreement, number)
-    _say(chief, {"worker": worker, "agreement": waiting.agreement, "number": number, "proof": proof})
-    answer = _answer(chief, waiting)
-    refused = answer.get("refused")
-    if "refused" not in answer or not waiting.is_proof(answer.get("proof"), number, refused):
-        raise _NoChiefError
-    return None if refused is None else str(refused)
-
-
-def _answer(chief: socket.socket, waiting: _Waiting) -> dict[str, object]:
-    """Return the next line of the chief, parsed. Raises _NoChiefError if there is none in time."""
-    received = b""
-    while not received.endswith(b"\n"):
-        if waiting.over or len(received) > _LONGEST_LINE:
-            raise _NoChiefError
-        try:
-            more = chief.recv(1)  # byte by byte, because the next line is for the next call
-        except TimeoutError:
-            continue
-        if not more:
-            raise _NoChiefError
-        received += more
-    return _parsed(received)
+    def who_is_missing(self) -> str:
+        return (
+            f"Not all of the {self.place.workers} workers connected within {self.seconds:g} seconds (this is worker "
+            f"{self.place.worker}, and the first one should be at {self.host}:{self.port}): start all of them, or use "
+            "a larger --join-timeout."
+        )
 
 
 @contextmanager
@@ -406,8 +331,5 @@ def _parsed(line: bytes) -> dict[str, object]:
     return said if isinstance(said, dict) else {}
 
 
-def _say(other: socket.socket, what: dict[str, object]) -> None:
-    try:
-        other.sendall(json.dumps(what).encode() + b"\n")
-    except OSError:  # the other side has disconnected; the code that reads from it notices
-        return
+def _say(writer: asyncio.StreamWriter, what: dict[str, object]) -> None:
+    writer.write(json.dumps(what).encode() + b"\n")

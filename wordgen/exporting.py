@@ -170,10 +170,10 @@ def description(bundle: Bundle) -> Description:
 
 def _write_keras(bundle: Bundle, path: Path) -> None:
     import wordgen.network  # noqa: F401 - first, because it hides TensorFlow's start-up messages
-    from wordgen.network.stock import stock_model
+    from wordgen.network.network import exported_model
 
     plain = path.with_name(f"plain-{path.name}")
-    stock_model(bundle.architecture, bundle.weights, state_widths(bundle.architecture)).save(plain)
+    exported_model(bundle.architecture, bundle.weights, state_widths(bundle.architecture)).save(plain)
     with zipfile.ZipFile(plain) as saved, zipfile.ZipFile(path, "w") as ours:
         for part in saved.infolist():
             with saved.open(part) as content, ours.open(part.filename, "w", force_zip64=True) as copy:

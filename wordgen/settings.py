@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import MISSING, Field, asdict, dataclass, field, fields
+from functools import partial
 from types import UnionType
 from typing import Any, Literal, Self, Union, get_args, get_origin, get_type_hints
 
@@ -52,6 +53,10 @@ def setting(
     """
     bounds = {"at_least": at_least, "at_most": at_most, "above": above, "below": below}
     return field(default=default, metadata={"help": help, **bounds, "scope": scope, "any_recipe": any_recipe})
+
+
+learning = partial(setting, scope="learning")
+"""The same for a setting of how the network is trained."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,7 +24,7 @@ from wordgen.training.reports import EpochReport, Observer, Observers, Sample, S
 from wordgen.training.settings import CheckpointClock, OptimizerName, TrainingSettings
 from wordgen.training.step import Stepper
 from wordgen.training.stopping import StopRequest
-from wordgen.training.typed_json import to_json
+from wordgen.training.typed_json import from_json, to_json
 
 IDS = np.tile(np.arange(3, 13), 20).astype(np.uint8)
 
@@ -341,7 +341,7 @@ def test_after_a_stop_the_resumed_run_begins_with_the_validation_that_is_due():
     assert loop.run().stopped
     assert listener.validations == listener.samples == []
     loop.stop, loop.observer = StopRequest(), listener
-    loop.position = Position.from_mapping(to_json(loop.position))
+    loop.position = from_json(Position, to_json(loop.position))
     loop.run()
     assert [each.step for each in listener.validations] == [4, 8]
     assert [each.step for each in listener.samples] == [4, 8]

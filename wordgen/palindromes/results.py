@@ -19,7 +19,7 @@ from wordgen.palindromes.settings import DIGITS, StudyRun, StudySettings
 from wordgen.run.names import STUDY_RESULT
 from wordgen.sweep.report import COLOURS, Stroke, draw_grid, draw_mean_and_range, write_picture
 from wordgen.sweep.results import Spread
-from wordgen.training.settings import parse_duration
+from wordgen.training.settings import parse_time_budget
 from wordgen.training.typed_json import from_json, to_json
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ class RunResult:
         if self.ended == "all steps done":
             return self.steps >= settings.steps
         if self.ended == "the time is up":
-            had = 0.0 if self.time_budget is None else parse_duration("--time-budget", self.time_budget)
+            had = parse_time_budget(self.time_budget) or 0.0
             return self.steps >= settings.steps or (settings.budget is not None and settings.budget <= had)
         return True
 

@@ -8,7 +8,7 @@ from wordgen.errors import SettingError
 from wordgen.model.architecture import Architecture, Cell
 from wordgen.run.names import models_folder, run_name
 from wordgen.settings import Settings, flag_name, setting
-from wordgen.training.settings import OptimizerName, parse_duration
+from wordgen.training.settings import OptimizerName, parse_time_budget
 
 DIGITS = 10
 CELLS: tuple[Cell, ...] = ("rnn", "gru", "lstm")
@@ -50,8 +50,7 @@ class ComparisonSettings(Settings):
         for name in ("lengths", "cells", "random_seeds"):
             if getattr(self, name) == ():
                 raise SettingError(f"{flag_name(name)} needs one value or more.")
-        if self.time_budget is not None:
-            parse_duration("--time-budget", self.time_budget)
+        parse_time_budget(self.time_budget)
         if "/" in run_name(self.name, ""):
             raise SettingError(f"--name cannot be '{self.name}': the name of a study has no /.")
         runs = len(self.all_lengths) * len(self.all_cells) * len(self.all_random_seeds)
@@ -77,7 +76,7 @@ class ComparisonSettings(Settings):
     @property
     def budget(self) -> float | None:
         """The time budget in seconds. None if there is none."""
-        return None if self.time_budget is None else parse_duration("--time-budget", self.time_budget)
+        return parse_time_budget(self.time_budget)
 
 
 @dataclass(frozen=True, kw_only=True)

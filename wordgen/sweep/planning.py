@@ -16,7 +16,7 @@ from wordgen.files import read_toml
 from wordgen.model.bundle import is_bundle
 from wordgen.run.defaults import settings_of
 from wordgen.run.names import LOGS, PALINDROMES, is_run, is_run_name, models_folder, run_name, shipped_folder
-from wordgen.run.settings import NO_RECIPE, NOT_IN_SWEEPS, TrainSettings, decides
+from wordgen.run.settings import NO_RECIPE, NOT_IN_SWEEPS, TrainSettings, decides, in_words
 from wordgen.run.train import plan_run
 from wordgen.training.memory import gpu_is_here, physical_memory
 from wordgen.training.plan import Plan
@@ -164,21 +164,19 @@ def _networks_of_grid(grid: Mapping[str, list[object]]) -> Iterator[Network]:
 def _short_name(settings: Mapping[str, object]) -> str:
     """Return a short name for a network with these settings: `lstm 2 x 128, learning rate 0.01`."""
     left = dict(settings)
-    words: list[str] = []
-    shape = ""
+    shape: list[str] = []
     if {"layers", "units"} <= left.keys() and not isinstance(left["units"], tuple):
-        shape = f"{left.pop('layers')} x {left.pop('units')}"
-    for name, value in left.items():
-        if isinstance(value, bool):
-            words.append(name.replace("_", " ") if value else f"no {name.replace('_', ' ')}")
-        elif isinstance(value, str):
-            words.append(value)
-        else:
-            shown = " ".join(map(str, value)) if isinstance(value, tuple) else f"{value}"
-            words.append(f"{name.replace('_', ' ')} {shown}")
-    if shape and words and isinstance(next(iter(left.values())), str):
-        return ", ".join([f"{words[0]} {shape}", *words[1:]])
-    return ", ".join([shape, *words] if shape else words)
+        shape = [f"{left.pop('layers')} x {left.pop('units')}"]
+    words = [_setting_in_words(name.replace("_", " "), value) for name, value in left.items()]
+    if words and isinstance(next(iter(left.values())), str):
+        return ", ".join([" ".join([words[0], *shape]), *words[1:]])
+    return ", ".join([*shape, *words])
+
+
+def _setting_in_words(name: str, value: object) -> str:
+    if isinstance(value, bool):
+        return name if value else f"no {name}"
+    return value if isinstance(value, str) else f"{name} {in_words(value)}"
 
 
 def _named_networks(given: object) -> Iterator[Network]:

@@ -63,10 +63,6 @@ class Position:
     seconds_allowed: float | None = None
     """The duration of the training after which a run with a time budget should end. None for other runs."""
 
-    @classmethod
-    def from_mapping(cls, mapping: Mapping[str, object]) -> "Position":
-        return from_json(cls, mapping, "the position")
-
     def outcome(self, reason: str, *, partial: EpochReport | None = None, stopped: bool = False) -> Outcome:
         """Return the result of a training that ends here. `partial` is the report of an incomplete epoch."""
         epochs = (*self.epochs, *([] if partial is None else [partial]))
@@ -90,7 +86,7 @@ class Checkpoint:
 
     @property
     def position(self) -> Position:
-        return Position.from_mapping(self.described)
+        return from_json(Position, self.described, "the position")
 
 
 class Checkpoints:
@@ -120,7 +116,7 @@ class Checkpoints:
         """
         try:
             described = read_json(self._places()[-1] / _POSITION, _LARGEST_POSITION)
-            return Position.from_mapping(described["position"])
+            return from_json(Position, described["position"], "the position")
         except (IndexError, OSError, ValueError, KeyError, TypeError):
             return Position()
 
@@ -254,8 +250,7 @@ class CheckpointSaver:
         self._clock = clock
         self._warn = warn
         self._saved_at = time.monotonic()
-        self._writing: Future[None] | None = None
-        self._written_step = 0
+        self._writing: tuple[int, Future[None]] | None = None
         self._writer = ThreadPoolExecutor(max_workers=1)
 
     @property
@@ -275,15 +270,14 @@ class CheckpointSaver:
         self.wait()
         self._saved_at = time.monotonic()
         if self._checkpoints is not None:
-            self._writing = self._writer.submit(self._checkpoints.save, step, state, deepcopy(position))
-            self._written_step = step
+            self._writing = step, self._writer.submit(self._checkpoints.save, step, state, deepcopy(position))
 
     def wait(self) -> None:
         """Wait until the last checkpoint is written or has failed. Warn if it has failed."""
         if self._writing is None:
             return
-        writing, self._writing = self._writing, None
+        (step, writing), self._writing = self._writing, None
         try:
             writing.result()
         except StorageError as error:
-            self._warn(f"The checkpoint of step {self._written_step} could not be saved. Training continues. {error}")
+            self._warn(f"The checkpoint of step {step} could not be saved. Training continues. {error}")

@@ -61,7 +61,8 @@ class Loop:
     def run(self) -> Outcome:
         """Train from the current position to the end of the run, or until a stop is requested."""
         while (reason := self.schedule.reason_to_end(self.position)) is None:
-            if self._stop_is_requested() or not self._learn() or not self._end_epoch():
+            stop = self.replicas.sum_over_workers(np.array([self.stop.requested], np.int64))[0]
+            if stop or not self._learn() or not self._end_epoch():
                 return self._stopped()
         return self.position.outcome(reason)
 
@@ -75,9 +76,6 @@ class Loop:
     def _end(self) -> int:
         """The last step of the current epoch."""
         return min(self.position.epoch * self.batches.steps_per_epoch, self.schedule.last_step)
-
-    def _stop_is_requested(self) -> bool:
-        return bool(self.replicas.sum_over_workers(np.array([self.stop.requested], np.int64))[0])
 
     def _learn(self) -> bool:
         """Train for the rest of the epoch. Return False if a stop was requested before its end."""
@@ -201,13 +199,10 @@ class Loop:
     def _write_samples(self) -> None:
         began, position = time.monotonic(), self.position
         weights, _ = self._weights()
-        report = self._samples(weights)
+        report = self.sampler(weights, position.epoch, self.step)
         position.sampled = self.step
         position.seconds += time.monotonic() - began
         self.observer.sampled(report)
-
-    def _samples(self, weights: Weights) -> SampleReport:
-        return self.sampler(weights, self.position.epoch, self.step)
 
     def _weights(self) -> tuple[Weights, bool]:
         """Return the weights to validate and to write with, and whether they are the average over many steps."""
@@ -262,7 +257,8 @@ class Loop:
         if not (isfinite(valid_perplexity) and isfinite(train_perplexity)):
             raise self._diverged()
         best = position.best is None or valid_perplexity < position.best
-        written = SampleReport(position.epoch, self.step) if within else self._samples(weights)
+        place = position.epoch, self.step
+        written = SampleReport(*place) if within else self.sampler(weights, *place)
         position.seconds += time.monotonic() - began
         report = EpochReport(
             **vars(written),

@@ -7,7 +7,7 @@ docs/watching.md lists the events in JSON.
 import json
 import shlex
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -38,28 +38,18 @@ _STOPPED_EARLY = "The model is not yet better than word frequencies, because it 
 
 
 class TerminalProgress(Observer):
+    _plan: Plan
+    _status: LiveStatus
+
     def __init__(self, console: Console, writing_command: str = "python -m wordgen generate") -> None:
         """`writing_command` is the command with which the user generates text with the model."""
         self._console = console
         self._writing_command = writing_command
-        self._training_command = writing_command.replace("generate", "train")
         self._transfer = TransferDisplay(console)
         self._live: Live | NotebookLive | None = None
         self._draws = console.is_terminal or console.is_jupyter
         self._bars: dict[str, Progress] = {}
-        self._planned: Plan | None = None
         self._said = time.monotonic()
-        self._begun: LiveStatus | None = None
-
-    @property
-    def _plan(self) -> Plan:
-        assert self._planned is not None
-        return self._planned
-
-    @property
-    def _status(self) -> LiveStatus:
-        assert self._begun is not None
-        return self._begun
 
     def downloading(self, file: str, done: int, total: int) -> None:
         self._transfer.tell(file, done, total)
@@ -70,8 +60,9 @@ class TerminalProgress(Observer):
 
     def planned(self, plan: Plan) -> None:
         self._stop_bars()
-        self._planned = plan
-        self._console.print(_plan_table(plan))
+        self._plan = plan
+        lines = ((subject, escape(text)) for subject, text in plan_in_words(plan))
+        self._console.print(_table(f"Plan for {plan.run}", lines))
 
     def starting(self) -> None:
         self._console.print("Starting TensorFlow. Ctrl-C ends the training and keeps the best model.", style="dim")
@@ -97,7 +88,7 @@ class TerminalProgress(Observer):
 
     def begun(self, begun: Begun) -> None:
         self._stop_bars()
-        self._begun = LiveStatus(begun, self._plan.steps_per_epoch)
+        self._status = LiveStatus(begun, self._plan.steps_per_epoch)
         self._console.print(f"Training on {begun.devices}, in {begun.precision}.", style="dim", highlight=False)
         if (budget := self._plan.settings.time_budget) is not None:
             enough = f"The time budget of {budget} is enough for {begun.last_step:,} steps."
@@ -109,7 +100,7 @@ class TerminalProgress(Observer):
         self._say(sentence, must=True)
 
     def measured(self, begun: Begun, speed: Speed) -> None:
-        self._console.print(_speed_table(self._plan, begun, speed))
+        self._console.print(_table("Measured", _measured_in_words(self._plan, begun, speed)))
         self._console.print("No model was trained or saved. To begin the training, leave out --dry-run.")
 
     def stepped(self, report: StepReport) -> None:
@@ -163,7 +154,7 @@ class TerminalProgress(Observer):
             self._console.print(Padding(Text(short, style="italic dim"), (0, 2)))
 
     def stopping(self) -> None:
-        when = "Stopping" if self._planned is None else "Stopping after this step"
+        when = "Stopping after this step" if hasattr(self, "_plan") else "Stopping"
         self._console.print(f"{when} ... (press Ctrl-C again to stop at once)")
 
     def warned(self, sentence: str) -> None:
@@ -221,7 +212,7 @@ class TerminalProgress(Observer):
 
     @property
     def _resuming_command(self) -> str:
-        return f"{self._training_command} --resume {self._name_of_run}"
+        return f"{self._writing_command.replace('generate', 'train')} --resume {self._name_of_run}"
 
     @property
     def _name_of_run(self) -> str:
@@ -283,26 +274,23 @@ class QuietProgress(Observer):
         self._console.print(f"Warning: {sentence}", markup=False, highlight=False)
 
 
-def _plan_table(plan: Plan) -> Table:
-    table = Table(title=f"Plan for {plan.run}", title_justify="left", show_header=False, box=None, padding=(0, 2, 0, 0))
-    for subject, text in plan_in_words(plan):
-        table.add_row(subject, escape(text))
+def _table(title: str, lines: Iterable[tuple[str, str]]) -> Table:
+    table = Table(title=title, title_justify="left", show_header=False, box=None, padding=(0, 2, 0, 0))
+    for subject, text in lines:
+        table.add_row(subject, text)
     return table
 
 
-def _speed_table(plan: Plan, begun: Begun, speed: Speed) -> Table:
-    """Return a table of what a dry run has measured."""
+def _measured_in_words(plan: Plan, begun: Begun, speed: Speed) -> Iterator[tuple[str, str]]:
     epochs = -(-begun.last_step // plan.steps_per_epoch)
-    table = Table(title="Measured", title_justify="left", show_header=False, box=None, padding=(0, 2, 0, 0))
-    table.add_row("devices", f"{begun.devices}, in {begun.precision}")
-    table.add_row("speed", f"{speed.tokens_per_second:,.0f} tokens/s ({speed.steps} steps of {speed.step:.3f} s)")
-    table.add_row("first step", f"takes {speed.first_step:.1f} s longer, to build the graph")
-    table.add_row("memory", f"at most {peak_memory() / 2**30:.1f} GiB in use")
+    yield "devices", f"{begun.devices}, in {begun.precision}"
+    yield "speed", f"{speed.tokens_per_second:,.0f} tokens/s ({speed.steps} steps of {speed.step:.3f} s)"
+    yield "first step", f"takes {speed.first_step:.1f} s longer, to build the graph"
+    yield "memory", f"at most {peak_memory() / 2**30:.1f} GiB in use"
     epoch = shown_duration(speed.seconds(plan.steps_per_epoch, 1) - speed.first_step)
-    table.add_row("one epoch", f"{plan.steps_per_epoch:,} steps, {epoch} with validation and saving")
+    yield "one epoch", f"{plan.steps_per_epoch:,} steps, {epoch} with validation and saving"
     whole = shown_duration(speed.seconds(begun.last_step, epochs))
-    table.add_row("the whole run", f"{begun.last_step:,} steps in {epochs:,} epochs, at most {whole}")
-    return table
+    yield "the whole run", f"{begun.last_step:,} steps in {epochs:,} epochs, at most {whole}"
 
 
 _SECONDS_BETWEEN_STEPS = 1
@@ -388,9 +376,9 @@ class JsonLog(Observer):
             reason=ending.reason,
             stopped=ending.stopped,
             model_kept=ending.model_kept,
-            best_epoch=None if best is None else best.epoch,
-            best_step=None if best is None else best.step,
-            valid_perplexity=None if best is None else best.valid_perplexity,
+            best_epoch=best and best.epoch,
+            best_step=best and best.step,
+            valid_perplexity=best and best.valid_perplexity,
             valid_perplexity_off=ending.off,
             unigram_perplexity=ending.unigram_perplexity,
             seconds=ending.seconds,

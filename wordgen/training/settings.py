@@ -5,7 +5,7 @@ from typing import Literal
 
 from wordgen.errors import SettingError
 from wordgen.model.architecture import DropoutSettings
-from wordgen.settings import Settings, setting
+from wordgen.settings import Settings, learning, setting
 
 OptimizerName = Literal["rmsprop", "adam", "sgd"]
 ScheduleName = Literal["constant", "exponential", "plateau", "cosine"]
@@ -40,14 +40,18 @@ class CheckpointClock:
         return self.seconds is not None and seconds_since >= self.seconds
 
 
-def parse_duration(flag: str, text: str) -> float:
-    """Return the seconds of a duration like 90s, 20m or 1.5h. Raises SettingError, which names the flag, for others."""
+def parse_time_budget(text: str | None) -> float | None:
+    """Return the seconds of a time budget like 90s, 20m or 1.5h, or None for None. Raises SettingError for others."""
+    if text is None:
+        return None
     try:
         seconds = float(text[:-1]) * {"s": 1, "m": 60, "h": 3600}[text[-1:]]
     except (ValueError, KeyError):
         seconds = 0.0
     if not 0 < seconds < float("inf"):
-        raise SettingError(f"{flag} must be seconds, minutes or hours (for example 90s, 20m or 1.5h), not '{text}'.")
+        raise SettingError(
+            f"--time-budget must be seconds, minutes or hours (for example 90s, 20m or 1.5h), not '{text}'."
+        )
     return seconds
 
 
@@ -84,166 +88,132 @@ class DeviceSettings(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingSettings(DropoutSettings):
-    seq_len: int = setting(
+    seq_len: int = learning(
         15,
         at_least=1,
         at_most=100_000,
         help="the number of tokens in a step; the gradient is followed back through all of them, so with more tokens "
         "the network learns connections over longer distances",
-        scope="learning",
     )
-    batch_size: int = setting(
+    batch_size: int = learning(
         16,
         at_least=1,
         at_most=100_000,
         help="the number of places of the text that are read at the same time; a small number is better for small "
         "texts",
-        scope="learning",
     )
-    vary_seq_len: bool = setting(
-        False, help="vary the length of the steps between 0.5 and 1.5 times --seq-len", scope="learning"
-    )
-    epochs: int = setting(
+    vary_seq_len: bool = learning(False, help="vary the length of the steps between 0.5 and 1.5 times --seq-len")
+    epochs: int = learning(
         12,
         at_least=1,
         at_most=1_000_000,
         help="the maximum number of epochs (passes through the training set); --patience usually ends the run earlier",
-        scope="learning",
         any_recipe=True,
     )
-    time_budget: str | None = setting(
+    time_budget: str | None = learning(
         None,
         help="train for about this time (for example 90s, 20m or 1.5h) and ignore --epochs; the speed is measured "
         "first (by default, no time limit)",
-        scope="learning",
         any_recipe=True,
     )
-    patience: int = setting(
-        3,
-        at_least=1,
-        help="stop after this number of epochs without a better validation perplexity",
-        scope="learning",
-        any_recipe=True,
+    patience: int = learning(
+        3, at_least=1, help="stop after this number of epochs without a better validation perplexity", any_recipe=True
     )
-    optimizer: OptimizerName = setting(
-        "rmsprop", help="the rule that updates the weights; rmsprop and adam need no tuning, sgd does", scope="learning"
+    optimizer: OptimizerName = learning(
+        "rmsprop", help="the rule that updates the weights; rmsprop and adam need no tuning, sgd does"
     )
-    learning_rate: float | None = setting(
-        None,
-        above=0,
-        at_most=1e30,
-        help="the size of the updates; by default 0.001 for rmsprop and adam, 1.0 for sgd",
-        scope="learning",
+    learning_rate: float | None = learning(
+        None, above=0, at_most=1e30, help="the size of the updates; by default 0.001 for rmsprop and adam, 1.0 for sgd"
     )
-    rho: float = setting(
-        RHO,
-        at_least=0.01,
-        below=1,
-        help="the share of the mean of squared gradients that rmsprop keeps in each step",
-        scope="learning",
+    rho: float = learning(
+        RHO, at_least=0.01, below=1, help="the share of the mean of squared gradients that rmsprop keeps in each step"
     )
-    schedule: ScheduleName = setting(
+    schedule: ScheduleName = learning(
         "constant",
         help="how the learning rate changes: constant does not change it; exponential lowers it after each epoch, "
         "beginning after --decay-after epochs; plateau lowers it after an epoch without a better validation "
         "perplexity; cosine lowers it to 1/50 over the whole run",
-        scope="learning",
     )
-    decay: float | None = setting(
+    decay: float | None = learning(
         None,
         above=0,
         below=1,
         help="the factor that lowers the learning rate, for --schedule exponential (default: 0.8) and plateau "
         "(default: 0.5)",
-        scope="learning",
     )
-    decay_after: int = setting(
-        4,
-        at_least=1,
-        help="the number of epochs at the full learning rate before --schedule exponential lowers it",
-        scope="learning",
+    decay_after: int = learning(
+        4, at_least=1, help="the number of epochs at the full learning rate before --schedule exponential lowers it"
     )
-    warm_up: int | None = setting(
+    warm_up: int | None = learning(
         None,
         at_least=0,
         help="the number of steps in which the learning rate rises from 0; by default 200 (at most a tenth of the run) "
         "with --schedule cosine, otherwise 0",
-        scope="learning",
     )
-    weight_decay: float = setting(
+    weight_decay: float = learning(
         0.0,
         at_least=0,
         below=1,
         help="how much all weights shrink in a step, times the learning rate; usual values are 1e-6 for sgd and 0.01 "
         "for adam",
-        scope="learning",
     )
-    layer_decay: float = setting(
+    layer_decay: float = learning(
         1.0,
         above=0,
         at_most=1,
         help="multiply the learning rate by this factor again for each layer below the output, down to the word "
         "vectors; with a factor below 1, a run that begins from another model changes its lower layers less",
-        scope="learning",
     )
-    pull: float = setting(
+    pull: float = learning(
         0.0,
         at_least=0,
         below=1,
         help="how much all weights move back in a step towards their initial values, times the learning rate",
-        scope="learning",
     )
-    label_smoothing: float = setting(
+    label_smoothing: float = learning(
         0.0,
         at_least=0,
         below=1,
         help="the share of the target probability that is spread evenly over all tokens; perplexity is computed "
         "without it",
-        scope="learning",
     )
-    average_after: int | None = setting(
+    average_after: int | None = learning(
         None,
         at_least=0,
         help="average the weights of all later steps as soon as an epoch is worse than the best epoch before it, "
         "without counting this number of epochs directly before it; usual with sgd at a constant learning rate (by "
         "default, never)",
-        scope="learning",
     )
-    sampled_output: int | None = setting(
+    sampled_output: int | None = learning(
         None,
         at_least=2,
         help="compute the loss of a step with only this number of tokens of the vocabulary, half of them the most "
         "frequent and half drawn at random: faster with large vocabularies (by default, with all tokens)",
-        scope="learning",
     )
-    clip: float = setting(
+    clip: float = learning(
         1.0,
         at_least=0,
         help="the maximum norm of the gradient of all weights; a longer gradient is scaled down to it; 0 never clips",
-        scope="learning",
     )
-    clip_value: float = setting(
+    clip_value: float = learning(
         0.0,
         at_least=0,
         help="the maximum size of each value of the gradient, positive or negative; applied before --clip; 0 sets no "
         "limit",
-        scope="learning",
     )
-    random_seed: int = setting(
+    random_seed: int = learning(
         1,
         at_least=0,
         at_most=2**31 - 1,
         help="the number that determines everything random; the same number gives the same run",
-        scope="learning",
         any_recipe=True,
     )
 
-    validate_every: int | None = setting(
+    validate_every: int | None = learning(
         None,
         at_least=1,
         help="validate also within an epoch, each time after this number of steps, and keep the model if it is the "
         "best so far (by default, only after each epoch)",
-        scope="learning",
         any_recipe=True,
     )
     sample_every: int | None = setting(
@@ -267,12 +237,11 @@ class TrainingSettings(DropoutSettings):
         scope="display",
     )
 
-    copy_index: bool = setting(
+    copy_index: bool = learning(
         True,
         help="save a searchable index of the training text with the model, so that generate can find and forbid "
         "copies; use --no-copy-index if others may get the model but not the text, nor its rare words, which replace "
         "UNKNOWN",
-        scope="learning",
         any_recipe=True,
     )
 
@@ -280,11 +249,10 @@ class TrainingSettings(DropoutSettings):
         False, help="also write the distribution of all weights for TensorBoard after each epoch", scope="display"
     )
 
-    precision: Precision = setting(
+    precision: Precision = learning(
         "auto",
         help="the type of the numbers to compute with; weights and loss are always float32; auto uses bfloat16 if the "
         "hardware supports it; a run keeps the type that it began with",
-        scope="learning",
         any_recipe=True,
     )
 
@@ -302,13 +270,12 @@ class TrainingSettings(DropoutSettings):
             raise SettingError(
                 "--label-smoothing needs all tokens of the vocabulary: leave it out with --sampled-output."
             )
-        if self.time_budget is not None:
-            parse_duration("--time-budget", self.time_budget)
+        parse_time_budget(self.time_budget)
 
     @property
     def budget(self) -> float | None:
         """The time budget in seconds. None if there is none."""
-        return None if self.time_budget is None else parse_duration("--time-budget", self.time_budget)
+        return parse_time_budget(self.time_budget)
 
     @property
     def has_fixed_steps(self) -> bool:

@@ -2,8 +2,7 @@
 
 import shlex
 from collections.abc import Iterator, Mapping
-from dataclasses import MISSING, fields, replace
-from itertools import chain
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from wordgen.corpus.settings import CorpusSettings
@@ -20,6 +19,7 @@ TRY = "python -m wordgen"
 """The beginning of each command. It works in a checkout and with an installed wordgen."""
 
 _OF_ONE_RUN = names_of("run", "device") | {"recipe"}
+_OF_ONE_RUN_OR_MACHINE = _OF_ONE_RUN | {"precision"}
 
 
 def training_command(
@@ -30,9 +30,8 @@ def training_command(
     Name and devices are left out, because a new run has its own. With `as_computed`, the command has the precision
     (float32 or bfloat16), too, because another machine may choose another one.
     """
-    values = {**settings.to_mapping(), **(changes or {})}
-    left_out = _OF_ONE_RUN if as_computed else _OF_ONE_RUN | {"precision"}
-    return _command("train", *_every_flag(settings, values, left_out))
+    left_out = _OF_ONE_RUN if as_computed else _OF_ONE_RUN_OR_MACHINE
+    return _command("train", *_every_flag(replace(settings, **(changes or {})), left_out))
 
 
 def short_training_command(settings: TrainSettings, changes: Mapping[str, object], *, text_is_here: bool = True) -> str:
@@ -43,22 +42,16 @@ def short_training_command(settings: TrainSettings, changes: Mapping[str, object
     """
     from wordgen.run.defaults import few_settings  # imported late: --help imports this module and must not need NumPy
 
-    commands, ignored = [training_command(settings, changes)], _OF_ONE_RUN | {"precision"}
+    longest = training_command(settings, changes)
     if not text_is_here:
-        return commands[0]
-    for given in few_settings(replace(settings, **changes), ignored):
-        flags = (_flag(name, value) for name, value in given.items())
-        commands.append(_command("train", *chain.from_iterable(flags)))
-    return min(commands, key=len)
+        return longest
+    few = few_settings(replace(settings, **changes), _OF_ONE_RUN_OR_MACHINE)
+    return min([longest, *(_command("train", *_flags(given)) for given in few)], key=len)
 
 
 def training_arguments(settings: TrainSettings, run: str) -> list[str]:
-    """Return the command-line arguments that begin a run of this name with these settings and without a recipe.
-
-    They contain every setting that differs from its default, except for those of the devices.
-    """
-    flags = _every_flag(settings, settings.to_mapping(), _OF_ONE_RUN)
-    return ["train", *models_flag(), *flag_words("--name", run), *flags]
+    """Return the arguments that begin a run of this name with these settings, except for those of the devices."""
+    return ["train", *models_flag(), *flag_words("--name", run), *_every_flag(settings, _OF_ONE_RUN)]
 
 
 def resuming_arguments(run: str) -> list[str]:
@@ -83,7 +76,7 @@ def sweeping_command(sweep: str, name: str | None = None) -> str:
 
 def palindromes_command(settings: Settings) -> str:
     """Return the command for a study of palindromes with these settings."""
-    return _command("palindromes", *_flags(settings, settings.to_mapping(), frozenset()))
+    return _command("palindromes", *_flags(_chosen(settings)))
 
 
 def resuming_command(run: str, epochs: int | None = None) -> str:
@@ -99,10 +92,8 @@ def writing_command(model: str, seed: str | None = None, *, music: bool = False)
 def evaluating_command(model: str, **asked: int | bool | None) -> str:
     """Return the command that evaluates a model. Settings that have their default values are left out."""
     changed = {name: value for name, value in asked.items() if value != getattr(EvaluationSettings, name)}
-    flags = chain.from_iterable(
-        [flag_name(name)] if value is True else flag_words(flag_name(name), value) for name, value in changed.items()
-    )
-    return _command("evaluate", *(flag_words("--model", model) if model.startswith("-") else [model]), *flags)
+    which = flag_words("--model", model) if model.startswith("-") else [model]
+    return _command("evaluate", *which, *_flags(changed))
 
 
 def runs_command(action: Literal["list", "show", "compare", "rm"], *names: str) -> str:
@@ -112,10 +103,7 @@ def runs_command(action: Literal["list", "show", "compare", "rm"], *names: str) 
 
 
 def flag_words(flag: str, value: object) -> list[str]:
-    """Return a flag with its value or values.
-
-    If a value begins with a dash, the result is `--flag=value`, so that the value is not read as another flag.
-    """
+    """Return a flag with its values: as `--flag=value` if a value begins with a dash and would be read as a flag."""
     values = [str(each) for each in (value if isinstance(value, list | tuple) else (value,))]
     if any(each.startswith("-") for each in values):
         return [f"{flag}={each}" for each in values]
@@ -179,43 +167,36 @@ def _improving_command(settings: TrainSettings, model: str, *, can_go_on: bool, 
     The command trains with the recipe for the text. If the run had a recipe already, the command trains for longer.
     """
     if settings.recipe in (None, NO_RECIPE):
-        of_the_text = {each.name for each in fields(CorpusSettings)}
-        usual = {each.name: each.default for each in fields(settings) if each.name not in of_the_text}
-        flags = _flags(settings, {**settings.to_mapping(), **usual}, _OF_ONE_RUN | {"precision"})
-        return _command("train", *flags, flag_name("recipe"), AUTO)
+        of_the_text = _chosen(CorpusSettings.part_of(settings))
+        return _command("train", *_flags(of_the_text), flag_name("recipe"), AUTO)
     longer = settings.longer()
     if can_go_on and "epochs" in longer:
         return resuming_command(model, int(longer["epochs"]))
     return short_training_command(settings, longer, text_is_here=text_is_here)
 
 
-def _every_flag(settings: TrainSettings, values: Mapping[str, object], left_out: frozenset[str]) -> Iterator[str]:
+def _every_flag(settings: TrainSettings, left_out: frozenset[str]) -> Iterator[str]:
     """Yield the flags for all settings that differ from their defaults.
 
     Add `--from-scratch` and `--recipe none` if the other flags do not already rule out a base and a recipe.
     """
     from wordgen.run.defaults import goes_with_none  # imported late: --help imports this module and must not need NumPy
 
-    yield from _flags(settings, values, left_out)
-    usual = {each.name: each.default for each in fields(settings)}
-    given = {name: value for name, value in values.items() if name not in left_out and value != usual[name]}
-    begins_from_nothing = values["init_from"] is None and not values["from_scratch"]
-    if begins_from_nothing and not goes_with_none(given):
+    given = {name: value for name, value in _chosen(settings).items() if name not in left_out}
+    yield from _flags(given)
+    if settings.init_from is None and not settings.from_scratch and not goes_with_none(given):
         yield flag_name("from_scratch")
-    if values["init_from"] is not None or not decides(given):
+    if settings.init_from is not None or not decides(given):
         yield from (flag_name("recipe"), NO_RECIPE)
 
 
-def _flags(settings: Settings, values: Mapping[str, object], left_out: frozenset[str]) -> Iterator[str]:
-    """Yield the flags for all settings that differ from their defaults."""
-    for each in fields(settings):
-        value = values[each.name]
-        if each.name in left_out or (each.default is not MISSING and value == each.default):
-            continue
-        yield from _flag(each.name, value)
+def _chosen(settings: Settings) -> dict[str, object]:
+    return {each.name: getattr(settings, each.name) for each in settings.chosen()}
 
 
-def _flag(name: str, value: object) -> list[str]:
-    if isinstance(value, bool):
-        return [flag_name(name if value else "no_" + name)]
-    return flag_words(flag_name(name), value)
+def _flags(given: Mapping[str, object]) -> Iterator[str]:
+    for name, value in given.items():
+        if isinstance(value, bool):
+            yield flag_name(name if value else f"no_{name}")
+        else:
+            yield from flag_words(flag_name(name), value)

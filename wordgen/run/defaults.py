@@ -92,8 +92,7 @@ def goes_with_none(wanted: Mapping[str, object]) -> bool:
 
 def why_from_nothing(settings: TrainSettings, corpus: Corpus) -> str | None:
     """Return why a run does not begin from a base, in words. None if its settings and its text do not tell."""
-    usual = TrainSettings(corpus=settings.corpus).to_mapping()
-    chosen = {name: value for name, value in settings.to_mapping().items() if value != usual[name]}
+    chosen = {each.name: getattr(settings, each.name) for each in settings.chosen()}
     for wanted in (chosen, settings.to_mapping()):  # a setting that the user changed is the likelier reason
         _, reason = default_base(wanted, corpus)
         if reason is not None:
@@ -142,10 +141,7 @@ def recipe_names() -> list[str]:
 
 
 def find_recipe(name: str) -> Recipe:
-    """Return a recipe that comes with wordgen, by its name, or one of the user, by the path of a .toml file.
-
-    Raise a SettingError if there is none or if it cannot be read.
-    """
+    """Return a recipe: one that comes with wordgen by its name, one of the user by the path of its .toml file."""
     path = Path(name) if name.endswith(".toml") else shipped_folder("recipes") / f"{name}.toml"
     if not name.endswith(".toml") and name not in recipe_names():
         raise SettingError(
@@ -308,11 +304,7 @@ def _of_recipe(name: str, given: Mapping[str, object]) -> dict[str, object]:
 
 
 def _as_setting(value: object) -> object:
-    """Convert a value from Python to that of the command line.
-
-    Settings have only strings and tuples, so a path becomes a string and a list a tuple. A list of one becomes its
-    element.
-    """
+    """Convert a value from Python to that of the command line, which has strings and tuples, but no tuple of one."""
     if isinstance(value, list | tuple):
         values = tuple(map(_as_setting, value))
         return values[0] if len(values) == 1 else values

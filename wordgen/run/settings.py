@@ -87,14 +87,13 @@ def compared_settings(settings: TrainSettings) -> dict[str, bool | int | float |
     These are the most important settings, and all others that differ from their defaults and are not in ABOUT_ONE_RUN.
     Values that are neither numbers nor booleans become strings.
     """
-    usual = {each.name: each.default for each in fields(settings)}
+    shown = {each.name for each in settings.chosen()} - ABOUT_ONE_RUN | {*_ALWAYS_SHOWN}
     values = {**settings.to_mapping(), "learning_rate": settings.first_learning_rate}
-    shown = {
-        name: value
+    return {
+        name: value if isinstance(value, bool | int | float) else in_words(value)
         for name, value in values.items()
-        if name in _ALWAYS_SHOWN or (value != usual[name] and name not in ABOUT_ONE_RUN)
+        if name in shown
     }
-    return {name: value if isinstance(value, bool | int | float) else in_words(value) for name, value in shown.items()}
 
 
 def in_words(value: object) -> str:

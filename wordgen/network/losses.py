@@ -16,10 +16,7 @@ Gradient = Callable[[Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]
 
 
 def summed_loss(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the cross entropy in nats, summed over all counted targets, and the number of these targets.
-
-    START is not counted.
-    """
+    """Return the cross entropy in nats, summed over all targets but START, and the number of these targets."""
     losses, counted = losses_of(logits, targets)
     return tf.reduce_sum(losses), tf.reduce_sum(counted)
 

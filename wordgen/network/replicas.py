@@ -53,10 +53,6 @@ class Replicas:
             lambda context: of_replica(context.replica_id_in_sync_group)
         )
 
-    def gather(self, value: Tensor) -> Tensor:
-        """Return the rows of all replicas in order."""
-        return self.strategy.gather(value, axis=0)
-
     def sum(self, value: Tensor) -> Tensor:
         """Return the sum of the value over all replicas."""
         return self.strategy.reduce("SUM", value, axis=None)

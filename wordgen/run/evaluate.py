@@ -294,10 +294,7 @@ class Evaluation(Measurement):
 
     @property
     def bits_per_character(self) -> float:
-        """The bits of all predictions divided by the number of characters, including the separators of passages.
-
-        This figure can be compared between models with different tokenizers.
-        """
+        """The bits of all predictions per character, separators included. Comparable between different tokenizers."""
         return self.own.bits_per(self.characters)
 
     @property
@@ -424,10 +421,7 @@ def keep(evaluated: Evaluation) -> bool:
 
 
 def _without_copied_text(novelty: Novelty) -> Novelty:
-    """Remove the text of the longest matches.
-
-    This is for runs with `copy_index=False`, whose training text must not be passed on with the model.
-    """
+    """Remove the text of the longest matches: with `copy_index=False`, training text must not be passed on."""
     samples, held_out = (
         replace(each, longest=each.longest and replace(each.longest, text=""))
         for each in (novelty.samples, novelty.held_out)

@@ -56,10 +56,7 @@ def taking_over(folder: Path) -> AbstractContextManager[None]:
 
 
 def at_work_on_sweep(folder: Path) -> AbstractContextManager[None]:
-    """Hold the lock of a sweep, or of a study of palindromes, while its runs are trained.
-
-    Raise a SettingError if another process holds it.
-    """
+    """Hold the lock of a sweep or a study. Raise a SettingError if another process holds it."""
     return _holding(folder / SWEEP_LOCK, being_swept(folder.name))
 
 
@@ -132,10 +129,7 @@ _TRACES = {CONFIG, VOCABULARY, WEIGHTS, UNKNOWN_WORDS, REPORT, EVALUATION, CHECK
 
 
 def holds_runs(folder: Path) -> bool:
-    """Return whether the folder belongs to a sweep or a study of palindromes.
-
-    Such a folder has runs, a results file, a lock, a folder of logs, or the settings of a study.
-    """
+    """Return whether the folder belongs to a sweep or a study of palindromes."""
     of_a_sweep = (SWEEP_RESULTS, SWEEP_LOCK, LOGS, PALINDROMES)
     try:
         return any((folder / each).exists() for each in of_a_sweep) or any(folder.glob(f"*/{REPORT}"))
@@ -144,10 +138,7 @@ def holds_runs(folder: Path) -> bool:
 
 
 def is_run_folder(folder: Path) -> bool:
-    """Return whether the folder belongs to a run, also to an interrupted one, and is in saved_models or in a sweep.
-
-    A folder inside the folder of a run does not count.
-    """
+    """Return whether the folder belongs to a run and is in saved_models or in a sweep, but not in another run."""
     return leaves_traces_of_a_run(folder) and (folder.parent == models_folder() or is_sweep_folder(folder.parent))
 
 
@@ -157,10 +148,7 @@ def is_sweep_folder(folder: Path) -> bool:
 
 
 def leaves_traces_of_a_run(folder: Path) -> bool:
-    """Return whether the folder belongs to a run, also to one that was interrupted.
-
-    An empty folder counts: the run ended before it wrote anything.
-    """
+    """Return whether the folder belongs to a run. An empty one does: the run ended before it wrote anything."""
     try:
         names = {path.name for path in folder.iterdir()}
     except OSError:
@@ -272,10 +260,7 @@ def _make(folder: RunFolder, *, overwrite: bool) -> None:
 
 
 def _is_in_use(folder: Path) -> bool:
-    """Return whether the folder is in use.
-
-    It is not if it has only the remains of a process that was killed before it wrote a record.
-    """
+    """Return whether the folder holds more than the remains of a process that was killed before it wrote a record."""
     if not folder.is_dir():
         return folder.exists()
     return is_in_training(folder) or any(path.name != LOCK and not is_unfinished(path) for path in folder.iterdir())

@@ -249,21 +249,18 @@ class RecordWriter(Observer):
         known = self.record.best
         # A model is saved before the checkpoint that records it, so the saved model may be newer than the checkpoint.
         if best is not None and (known is None or known.step < best.step):
-            self._note_best(best)
+            self._note(**_as_best(best))
 
     def validated(self, report: EpochReport) -> None:
-        self._note(validations=self._up_to(report, self.record.validations))
-        self._write_if_there_is_room()
+        self._note_and_write(validations=self._up_to(report, self.record.validations))
 
     def sampled(self, report: SampleReport) -> None:
         before = [each for each in self.record.samples if each.step < report.step]
-        self._note(samples=(*before, report))
-        self._write_if_there_is_room()
+        self._note_and_write(samples=(*before, report))
 
     def epoch_ended(self, report: EpochReport) -> None:
         others = [each for each in self.record.epochs if each.epoch != report.epoch]
-        self._note(epochs=self._up_to(report, others))
-        self._write_if_there_is_room()
+        self._note_and_write(epochs=self._up_to(report, others))
 
     def _up_to(self, report: EpochReport, others: Iterable[EpochReport]) -> tuple[EpochReport, ...]:
         """Return this report after those of earlier steps.
@@ -277,8 +274,7 @@ class RecordWriter(Observer):
 
     def model_saved(self, report: EpochReport) -> None:
         """Note the best validation. It is that of the saved model, so the record waits until the model is saved."""
-        self._note_best(report)
-        self._write_if_there_is_room()
+        self._note_and_write(**_as_best(report))
 
     def ended(self, ending: Ending) -> None:
         self._note(
@@ -300,16 +296,14 @@ class RecordWriter(Observer):
     def write(self) -> None:
         save_record(self._folder, self.record)
 
-    def _note_best(self, report: EpochReport) -> None:
-        self._note(best_epoch=report.epoch, best_step=report.step if report.within else None)
-
     def _note(self, **known: Any) -> None:
         self.record = replace(self.record, **known)
 
-    def _write_if_there_is_room(self) -> None:
-        """Write the record, but ignore a full disk.
-
-        Saving the model warns about the full disk, and the record is written again at the end.
-        """
-        with suppress(StorageError):
+    def _note_and_write(self, **known: Any) -> None:
+        self._note(**known)
+        with suppress(StorageError):  # saving the model warns about a full disk, and the end writes the record again
             self.write()
+
+
+def _as_best(report: EpochReport) -> dict[str, int | None]:
+    return {"best_epoch": report.epoch, "best_step": report.step if report.within else None}

@@ -38,10 +38,7 @@ def gpu_is_here(root: Path = Path("/"), environment: Mapping[str, str] = os.envi
 
 
 def gpu_memory(settings: DeviceSettings) -> int | None:
-    """Return the memory of the smallest GPU in bytes.
-
-    None if the CPU will train, or if the size is not known.
-    """
+    """Return the memory of the smallest GPU in bytes. None if the CPU will train, or if the size is not known."""
     learns_on_cpu = settings.local_devices is not None or not gpu_is_here() or not _cuda_is_here()
     return None if learns_on_cpu else min(_memory_of_gpus(), default=None)
 

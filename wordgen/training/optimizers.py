@@ -235,10 +235,7 @@ def _with_values(gradient: Tensor, values: Tensor) -> Tensor:
 
 
 def _each_row_once(gradient: Tensor) -> Tensor:
-    """Return a gradient in which each row occurs only once, so that its norm equals that of the dense gradient.
-
-    Rows that occur several times are added up. A dense gradient is returned unchanged.
-    """
+    """Return a gradient in which no row occurs twice, so that its norm is that of the dense gradient."""
     if not isinstance(gradient, tf.IndexedSlices):
         return gradient
     rows, places = tf.unique(gradient.indices)

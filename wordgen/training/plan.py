@@ -188,10 +188,7 @@ class Schedule:
 
     @classmethod
     def of(cls, settings: TrainingSettings, steps_per_epoch: int, position: Position) -> "Schedule":
-        """Return the schedule of a run at this position.
-
-        The last step comes from the position if a time budget has settled it, and otherwise from the number of epochs.
-        """
+        """Return the schedule of a run at this position, which has the last step if a time budget has settled it."""
         return cls(settings, steps_per_epoch, position.last_step or settings.epochs * steps_per_epoch)
 
     def reason_to_end(self, position: Position) -> str | None:

@@ -175,10 +175,7 @@ class Speed:
 
 
 class Observer:
-    """Receives the events of a run. Override the methods you need.
-
-    Steps and epochs count from 1.
-    """
+    """Receives the events of a run. Override the methods you need. Steps and epochs count from 1."""
 
     def downloading(self, file: str, done: int, total: int) -> None:
         """`done` of `total` bytes of a file of the corpus have been downloaded.

@@ -167,10 +167,7 @@ class Stepper:
         return {**{name: np.array(value) for name, value in self._kept().items()}, **gathered}
 
     def restore(self, snapshot: Mapping[str, np.ndarray]) -> State:
-        """Load the arrays of a checkpoint, and return the state for the next step.
-
-        Raises BundleError if names or shapes do not fit the network.
-        """
+        """Load the arrays of a checkpoint, and return the state. Raises BundleError if they do not fit the network."""
         kept = self._kept()
         rows, architecture = self._settings.batch_size, self.network.architecture
         names = [
@@ -197,8 +194,9 @@ class Stepper:
 
     def _exact_rows(self, state: State) -> State:
         """Return the state of all replicas as float32, which represents every bfloat16 value exactly."""
-        exact = self._replicas.strategy.run(_as_float32, args=(state,))
-        return tuple(tuple(self._replicas.gather(value) for value in parts) for parts in exact)
+        strategy = self._replicas.strategy
+        exact = strategy.run(_as_float32, args=(state,))
+        return tuple(tuple(strategy.gather(value, axis=0) for value in parts) for parts in exact)
 
     def _steps(
         self,

@@ -33,10 +33,7 @@ def to_json(value: object) -> Any:
 
 
 def from_json(kind: type[Kind], value: object, where: str = "it") -> Kind:
-    """Return the value of type `kind` that `to_json` has converted to `value`.
-
-    Raise a ValueError that says what is wrong. `where` is the name of the value in that message.
-    """
+    """Return the value that `to_json` has converted. Raise a ValueError that says what is wrong with `where`."""
     return _of_kind(kind, value, where)
 
 

@@ -61,10 +61,7 @@ class Place:
 
 
 def warning_about_ports(place: Place) -> str | None:
-    """Return a warning if the ports of the workers may be reachable for others.
-
-    Return None if there is only one worker, or if `launch` has dealt with the ports.
-    """
+    """Return a warning if others may reach the ports of the workers, unless `launch` has dealt with them."""
     if place.workers == 1 or os.environ.get(PORTS):
         return None
     return (

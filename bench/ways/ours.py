@@ -17,7 +17,7 @@ _CALLS_TO_WARM_UP = 2
 def main(settings: str, seconds: str) -> None:
     import wordgen
     import wordgen.network  # first, as in a training: it chooses the matrix products
-    from wordgen.training import learner  # noqa: F401 - all that a training imports
+    from wordgen.training import trainer  # noqa: F401 - all that a training imports
     from wordgen.training.plan import Plan
     from wordgen.training.reports import Begun, StepReport
     from wordgen.training.step import steps_a_call

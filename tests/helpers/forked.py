@@ -25,7 +25,7 @@ from tests.helpers.workers import worker_environments
 
 _FORKING = multiprocessing.get_context("forkserver")
 _IMPORTED = [
-    "wordgen.network", "wordgen.training.learner", "wordgen.training.event_file", "wordgen.training.progress",
+    "wordgen.network", "wordgen.training.trainer", "wordgen.training.event_file", "wordgen.training.progress",
     "wordgen.cli.train", "wordgen.run.train", "wordgen.report.page", "nltk.tokenize", "safetensors.numpy",
 ]  # fmt: skip
 _OF_THE_SERVER = {"PYTHONPATH": str(ROOT), "PYTHONSAFEPATH": "1", "PYTHONUTF8": "1", "OPENBLAS_NUM_THREADS": "1"}

@@ -10,10 +10,10 @@ from wordgen.evaluation.measurement import log_frequencies
 from wordgen.network.replicas import alone
 from wordgen.run.settings import TrainSettings
 from wordgen.run.train import prepare_run
-from wordgen.training.learner import Learner
 from wordgen.training.reports import Observer
 from wordgen.training.settings import OptimizerName
 from wordgen.training.stopping import StopRequest
+from wordgen.training.trainer import Trainer
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "rmsprop", "adam"])
@@ -23,10 +23,10 @@ def test_the_bias_begins_with_the_frequencies_where_sgd_would_have_to_learn_them
     """With RMSprop three layers then learn next to nothing for some epochs (docs/experiments.md, 2026-11-21)."""
     settings = TrainSettings(corpus="spells", layers=1, units=8, optimizer=optimizer, precision="float32")
     prepared = prepare_run(in_empty_folder / "run", open_corpus("spells"), settings, Observer(), StopRequest())
-    learner = Learner(prepared, alone(), Observer())
+    trainer = Trainer(prepared, alone(), Observer())
     frequencies = log_frequencies(prepared.dataset.ids["train"], prepared.plan.architecture.vocabulary_size)
     expected = frequencies if optimizer == "sgd" else np.zeros_like(frequencies)
-    np.testing.assert_array_equal(learner.network.output_bias, expected)
+    np.testing.assert_array_equal(trainer.network.output_bias, expected)
 
 
 def test_stopped_while_the_copy_index_is_made_nothing_of_it_is_left_and_nothing_is_learned(in_empty_folder: Path):
@@ -40,8 +40,8 @@ def test_stopped_while_the_copy_index_is_made_nothing_of_it_is_left_and_nothing_
 
     folder = in_empty_folder / "run"
     prepared = prepare_run(folder, open_corpus("spells"), settings, Observer(), stop)
-    learner = Learner(prepared, alone(), StopsAtOnce())
-    outcome = learner.learn(stop)
+    trainer = Trainer(prepared, alone(), StopsAtOnce())
+    outcome = trainer.train(stop)
     assert outcome.stopped
     assert outcome.epochs == ()
     assert len(told) == 1

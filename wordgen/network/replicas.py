@@ -4,8 +4,10 @@ A replica is one device with its own rows of every batch. A worker is one proces
 workers must call each method at the same point of their program, because each waits for the others.
 """
 
+import json
 from collections.abc import Callable, Mapping
 from functools import cached_property
+from typing import TypeVar
 
 import numpy as np
 import tensorflow as tf
@@ -13,6 +15,8 @@ from numpy.typing import NDArray
 
 from wordgen.errors import SettingError
 from wordgen.network import Tensor
+
+Value = TypeVar("Value")
 
 
 class Replicas:
@@ -104,6 +108,10 @@ class Replicas:
         if self.chief:
             padded.view(np.uint8)[:length] = np.frombuffer(mine, np.uint8)
         return self.sum_over_workers(padded).tobytes()[:length]
+
+    def value_of_chief(self, value: Value) -> Value:
+        """Return the value that the chief passes, on every worker. It must have only types that JSON has, too."""
+        return json.loads(self.from_chief(lambda: json.dumps(value).encode()))
 
     @cached_property
     def _summed(self) -> Callable[[Tensor], Tensor]:

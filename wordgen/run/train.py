@@ -54,7 +54,7 @@ from wordgen.training.tensorboard import TensorBoardWriter, write_projector
 from wordgen.training.workers import Place, place_of, warning_about_ports
 
 if TYPE_CHECKING:
-    from wordgen.training.learner import Learner
+    from wordgen.training.trainer import Trainer
 
 
 @dataclass(frozen=True, repr=False)
@@ -99,8 +99,8 @@ def train_run(settings: TrainSettings, observers: Iterable[Observer]) -> Run:
         folder = folder_for(name, overwrite=settings.overwrite or not chief)
         made = made_new(folder, overwrite=settings.overwrite, numbered=settings.name is None)
         with made if chief else nullcontext() as run_folder:
-            learner = _join(session.prepare(folder if run_folder is None else run_folder.path), session)
-            return _train(learner, run_folder, _new_record(learner.plan, settings), session.stop)
+            trainer = _join(session.prepare(folder if run_folder is None else run_folder.path), session)
+            return _train(trainer, run_folder, _new_record(trainer.plan, settings), session.stop)
 
 
 def plan_run(settings: TrainSettings, observers: Iterable[Observer] = ()) -> Plan:
@@ -193,8 +193,8 @@ def _session(settings: TrainSettings, observers: Iterable[Observer]) -> Iterator
         yield _Session(settings, corpus, place, observer, stop)
 
 
-def _join(prepared: PreparedRun, session: _Session, *, dry: bool = False) -> "Learner":
-    """Show the plan, start TensorFlow, wait for the other workers, and make the learner."""
+def _join(prepared: PreparedRun, session: _Session, *, dry: bool = False) -> "Trainer":
+    """Show the plan, start TensorFlow, wait for the other workers, and make the trainer."""
     settings, place, observer, plan = session.settings, session.place, session.observer, prepared.plan
     observer.planned(plan)
     if warning := warning_about_ports(place):
@@ -203,7 +203,7 @@ def _join(prepared: PreparedRun, session: _Session, *, dry: bool = False) -> "Le
 
     import wordgen.network  # noqa: F401 - must be first: it keeps TensorFlow's start-up messages off the screen
     from wordgen.training.devices import chosen_precision, join, telling_of_a_lost_worker, unused_gpu
-    from wordgen.training.learner import Learner
+    from wordgen.training.trainer import Trainer
 
     if settings.local_devices is None and (sentence := unused_gpu()):
         observer.warned(sentence)
@@ -212,7 +212,7 @@ def _join(prepared: PreparedRun, session: _Session, *, dry: bool = False) -> "Le
         replicas.check_rows(settings.batch_size)
         precision = chosen_precision(settings.precision, replicas)
         plan = replace(plan, settings=replace(plan.settings, precision=precision))
-        return Learner(replace(prepared, plan=plan), replicas, observer)
+        return Trainer(replace(prepared, plan=plan), replicas, observer)
 
 
 def _agreement(plan: Plan, settings: TrainSettings, *, dry: bool) -> str:
@@ -244,28 +244,28 @@ def _new_record(plan: Plan, settings: TrainSettings) -> RunRecord:
     )
 
 
-def _train(learner: "Learner", folder: RunFolder | None, record: RunRecord, stop: StopRequest) -> Run:
+def _train(trainer: "Trainer", folder: RunFolder | None, record: RunRecord, stop: StopRequest) -> Run:
     """Train until the run ends. `folder` is None on all workers except the chief."""
-    prepared = learner.prepared
+    prepared = trainer.prepared
     settings = replace(record.settings, precision=prepared.plan.settings.precision)
     writer = None if folder is None else RecordWriter(prepared.plan.folder, replace(record, settings=settings))
     with ExitStack() as closing:
         if writer is not None:
             writer.write()
-            weights, warn = learner.network.to_weights, learner.observer.warned
+            weights, warn = trainer.network.to_weights, trainer.observer.warned
             curves = TensorBoardWriter(prepared.plan, prepared.dataset, compared_settings(settings), weights, warn)
             closing.callback(curves.close)
-            learner.observer = Observers([learner.observer, writer, curves])
+            trainer.observer = Observers([trainer.observer, writer, curves])
         try:
-            outcome = learner.learn(stop)
+            outcome = trainer.train(stop)
         except DivergedError:
             if writer is not None:
-                _note_divergence(prepared, writer, learner.observer)
+                _note_divergence(prepared, writer, trainer.observer)
             raise
         if folder is not None and outcome.whole_epochs == 0 and folder.replaces:
             folder.kept = False
-            learner.observer.warned("The run was stopped before the end of its first epoch: the older run is restored.")
-        return _end(outcome, prepared, folder, learner.observer, writer)
+            trainer.observer.warned("The run was stopped before the end of its first epoch: the older run is restored.")
+        return _end(outcome, prepared, folder, trainer.observer, writer)
 
 
 def _outcome_if_finished(plan: Plan, observer: Observer) -> Outcome | None:

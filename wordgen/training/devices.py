@@ -29,12 +29,9 @@ def chosen_precision(precision: Precision, replicas: Replicas) -> Literal["float
     If that is `auto`, the hardware of the chief decides.
     """
 
-    def chosen() -> bytes:
-        in_bfloat16 = precision == "bfloat16" or (precision == "auto" and _has_bfloat16())
-        return b"bfloat16" if in_bfloat16 else b"float32"
-
+    in_bfloat16 = precision == "bfloat16" or (precision == "auto" and _has_bfloat16())
     # All workers must take part, whatever their setting: a chief that resumes a run takes its precision from the run.
-    return "bfloat16" if replicas.from_chief(chosen) == b"bfloat16" else "float32"
+    return "bfloat16" if replicas.value_of_chief(in_bfloat16) else "float32"
 
 
 def unused_gpu() -> str | None:

@@ -9,7 +9,6 @@ because the decisions depend only on results of the steps and on what the worker
 has a saver that writes files and an observer that shows the progress.
 """
 
-import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -149,7 +148,7 @@ class Loop:
         per_step = (position.seconds - first_second) / max(1, step - first_step)
         if position.seconds + per_step * (last - step) > _TOLERATED * allowed:
             last = step + max(0, int((allowed - position.seconds) / per_step))
-        last = json.loads(self.replicas.from_chief(lambda: json.dumps(last).encode()))
+        last = self.replicas.value_of_chief(last)
         if last < self.schedule.last_step:
             position.last_step = last
             self.schedule = replace(self.schedule, last_step=last)

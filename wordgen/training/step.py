@@ -91,7 +91,7 @@ class Stepper:
         self._weights = {name: _as_tf_variable(each) for name, each in network.variables_by_name().items()}
         self._by_rows = _moved_by_rows(network.architecture, settings, self._sampling)
         self.has_run = False
-        on_gpu = replicas.from_chief(lambda: b"GPU" if tf.config.get_visible_devices("GPU") else b"CPU") == b"GPU"
+        on_gpu = replicas.value_of_chief(bool(tf.config.get_visible_devices("GPU")))
         self.most_steps = steps_a_call(network.architecture, settings, on_gpu=on_gpu)
         self._longest = longest_step(settings.seq_len, vary=settings.vary_seq_len)
         self._averages: dict[str, Tensor] = {}

@@ -1,6 +1,5 @@
 """Puts the parts of a training together. Also generates its samples, and measures the speed in a dry run."""
 
-import json
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -85,7 +84,7 @@ class StopRequestedError(Exception):
 
 
 @dataclass
-class Learner:
+class Trainer:
     """The parts of a training on this worker. Only the chief writes files and shows the progress."""
 
     prepared: PreparedRun
@@ -113,16 +112,16 @@ class Learner:
         apart = settings.average_after is not None
         self.evaluator = Evaluator(self.network, self.dataset.ids["valid"], self.replicas, apart=apart)
 
-    def learn(self, stop: StopRequest) -> Outcome:
+    def train(self, stop: StopRequest) -> Outcome:
         """Train, from the newest checkpoint or from the beginning. Return the result of the training loop.
 
         Raises DivergedError if the training diverges, StorageError if the best model cannot be saved, BundleError if
         there are checkpoints but none of them can be read, and WorkerLostError if another worker was lost.
         """
         with telling_of_a_lost_worker(self.replicas, self.plan.run):
-            return self._learn(stop)
+            return self._train(stop)
 
-    def _learn(self, stop: StopRequest) -> Outcome:
+    def _train(self, stop: StopRequest) -> Outcome:
         plan, observer = self.plan, self.observer
         checkpoints = Checkpoints(plan.folder, observer.warned) if self.replicas.chief else None
         saver = BestModelSaver(self._save, observer.warned, observer.model_saved)
@@ -207,7 +206,7 @@ class Learner:
             epoch_end=validation + samples + time.monotonic() - began,
             within=validation / (settings.validate_every or inf) + samples / (settings.sample_every or inf),
         )
-        return Speed(**json.loads(self.replicas.from_chief(lambda: json.dumps(asdict(speed)).encode())))
+        return Speed(**self.replicas.value_of_chief(asdict(speed)))
 
     def _seconds_of_steps(self, steps: int) -> float:
         began, state = time.monotonic(), self.stepper.zero_state()
@@ -250,10 +249,8 @@ class Learner:
         budget = self.plan.settings.budget
         if budget is None:
             return None
-        left = self.replicas.from_chief(
-            lambda: json.dumps(budget - (time.monotonic() - self.prepared.began) - speed.epoch_end).encode()
-        )
-        return float(json.loads(left))
+        since_start = time.monotonic() - self.prepared.began
+        return self.replicas.value_of_chief(budget - since_start - speed.epoch_end)
 
     def _write_copy_index(self, stop: StopRequest) -> None:
         """Write the copy index, unless the run has it already. Only the chief does this.
@@ -283,10 +280,10 @@ class Learner:
         """
         found = checkpoints.newest() if checkpoints is not None else None
         content = self.replicas.from_chief(lambda: found.content if found else b"")
-        described = self.replicas.from_chief(lambda: json.dumps(found.described).encode() if found else b"")
+        described = self.replicas.value_of_chief(found.described if found else {})
         if not content:
             return Position(), self.stepper.zero_state()
-        checkpoint = Checkpoint(content, json.loads(described))
+        checkpoint = Checkpoint(content, described)
         return checkpoint.position, self.stepper.restore(checkpoint.arrays)
 
     def _write(self, weights: Weights, epoch: int, step: int) -> SampleReport:

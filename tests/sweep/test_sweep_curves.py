@@ -12,7 +12,7 @@ from matplotlib.text import Text
 
 from tests.helpers.made_up_sweeps import result
 from wordgen.sweep.planning import Network
-from wordgen.sweep.report import MOST_LINES, PNG, SVG, draw, write_curves
+from wordgen.sweep.report import MOST_LINES, draw, write_curves
 from wordgen.sweep.results import NetworkResult
 
 NAMES = [f"{cell} {layers} x {units}" for cell, layers, units in product(("lstm", "gru", "rnn"), (1, 2), (64, 160))]
@@ -102,7 +102,7 @@ def test_both_files_are_whole_and_the_same_each_time(tmp_path: Path):
     contents = []
     for _ in range(2):
         write_curves(tmp_path, "Cells & <units>", results(NAMES[:3]))
-        contents.append([(tmp_path / name).read_bytes() for name in (PNG, SVG)])
+        contents.append([(tmp_path / name).read_bytes() for name in ("curves.png", "curves.svg")])
     assert contents[0] == contents[1]
     png, svg = contents[0]
     assert png.startswith(b"\x89PNG")
@@ -114,10 +114,10 @@ def test_both_files_are_whole_and_the_same_each_time(tmp_path: Path):
 def test_names_are_no_formulas_and_none_is_left_out_of_the_legend(tmp_path: Path):
     odd = [result(Network(name, {}), [30.0, 31.0]) for name in ("_small", r"$\nope$ and $5")]
     write_curves(tmp_path, r"What $\nope$ does", odd)
-    words = {each.text for each in ElementTree.parse(tmp_path / SVG).iter() if each.text and each.text.strip()}
+    words = {each.text for each in ElementTree.parse(tmp_path / "curves.svg").iter() if each.text and each.text.strip()}
     assert {r"What $\nope$ does", "_small:  30.5 ± 0.7", r"$\nope$ and $5:  30.5 ± 0.7"} <= words
 
 
 def test_where_nothing_came_out_there_is_a_picture_too(tmp_path: Path):
     write_curves(tmp_path, "Nothing", [result(Network("a", {}), [None])])
-    assert (tmp_path / PNG).stat().st_size > 0
+    assert (tmp_path / "curves.png").stat().st_size > 0

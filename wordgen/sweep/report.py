@@ -59,9 +59,6 @@ def write_results(folder: Path, content: Mapping[str, object], *parts: str) -> N
     write_whole(folder / SWEEP_TABLE, ("\n\n".join([origin, *parts]) + "\n").encode(errors="backslashreplace"))
 
 
-CURVES = "curves"
-PNG, SVG = f"{CURVES}.png", f"{CURVES}.svg"
-
 Stroke = str | tuple[int, tuple[float, float]]
 """The style of a line: its name, or the offset and lengths of dashes and gaps."""
 
@@ -77,7 +74,7 @@ _LOGARITHMIC_FROM = 3.0
 
 def write_curves(folder: Path, title: str, results: Sequence[NetworkResult]) -> None:
     """Write curves.png and curves.svg into a folder. Equal results give identical files."""
-    write_picture(folder, CURVES, lambda: draw(title, results))
+    write_picture(folder, "curves", lambda: draw(title, results))
 
 
 def write_picture(

@@ -142,19 +142,12 @@ def _training_in_words(plan: Plan) -> Iterator[tuple[str, str]]:
     rate += "" if settings.layer_decay == 1 else f", {settings.layer_decay:g} times as large in each lower layer"
     steps = f"{plan.steps_per_epoch:,} steps of {settings.batch_size} x {settings.seq_len} tokens per epoch"
     yield "training", ", ".join([steps, length, rate, *_against_overfitting(settings)])
-    if by_step := list(_by_step(settings)):
-        yield "", f"{in_a_sentence(by_step)}, and after each epoch"
+    by_step = ((settings.validate_every, "validates"), (settings.sample_every, "writes samples"))
+    if within := [f"{does} every {every:,} steps" for every, does in by_step if every is not None]:
+        yield "", f"{in_a_sentence(within)}, and after each epoch"
     if settings.sampled_output is not None and settings.sampled_output < plan.architecture.vocabulary_size:
         estimate = "so training perplexity is an estimate"
         yield "", f"each step uses only {settings.sampled_output:,} tokens of the vocabulary, {estimate}"
-
-
-def _by_step(settings: TrainingSettings) -> Iterator[str]:
-    """Yield what happens within epochs, in words."""
-    if settings.validate_every is not None:
-        yield f"validates every {settings.validate_every:,} steps"
-    if settings.sample_every is not None:
-        yield f"writes samples every {settings.sample_every:,} steps"
 
 
 def _against_overfitting(settings: TrainingSettings) -> Iterator[str]:

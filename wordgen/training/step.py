@@ -88,7 +88,10 @@ class Stepper:
         self.network = network
         self._settings = settings
         self._replicas = replicas
-        self._weights = {name: _as_tf_variable(each) for name, each in network.variables_by_name().items()}
+        self._weights = {  # TensorFlow's variables, without those of Keras around them
+            name: each.value if isinstance(each, keras.Variable) else each
+            for name, each in network.variables_by_name().items()
+        }
         self._by_rows = _moved_by_rows(network.architecture, settings, self._sampling)
         self.has_run = False
         on_gpu = replicas.value_of_chief(bool(tf.config.get_visible_devices("GPU")))
@@ -304,11 +307,6 @@ def _moved_by_rows(
     compared = architecture.vocabulary_size if sampling is None else read + sampling.common + sampling.draws
     rows = {"embedding": read + compared} if architecture.tied else {"embedding": read, "output/kernel": compared}
     return tuple(name for name, number in rows.items() if 2 * number <= architecture.vocabulary_size)
-
-
-def _as_tf_variable(variable: Tensor) -> Tensor:
-    """Return the TensorFlow variable that a Keras variable wraps, or the variable itself."""
-    return variable.value if isinstance(variable, keras.Variable) else variable
 
 
 def _as_float32(state: State) -> State:

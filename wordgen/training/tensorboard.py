@@ -81,22 +81,15 @@ class TensorBoardWriter(Observer):
             self._seconds += report.seconds
         if report.step % (self._plan.settings.log_every or _EVERY) and report.step != 1:
             return
-        with self._warning_on_error():
-            train = self._files["train"]
-            train.number(LOSS, report.loss, report.step)
-            train.number(LEARNING_RATE, report.learning_rate, report.step)
-            train.number(GRADIENT_NORM, report.gradient_norm, report.step)
-            if self._seconds:
-                train.number(SPEED, self._tokens / self._seconds, report.step)
+        speed = self._tokens / self._seconds if self._seconds else None
+        numbers = {LOSS: report.loss, LEARNING_RATE: report.learning_rate, GRADIENT_NORM: report.gradient_norm}
+        self._write("train", report.step, {**numbers, SPEED: speed})
         self._tokens, self._seconds = 0, 0.0
 
     def epoch_ended(self, report: EpochReport) -> None:
-        step = report.step
-        with self._warning_on_error():
-            train = self._files["train"]
-            train.number(PERPLEXITY, report.train_perplexity, step)
-            train.number(BITS, self._bits("train", report.train_perplexity), step)
-            train.number(EPOCH_TIME, report.seconds, step)
+        step, perplexity = report.step, report.train_perplexity
+        bits = self._bits("train", perplexity)
+        self._write("train", step, {PERPLEXITY: perplexity, BITS: bits, EPOCH_TIME: report.seconds})
         self.validated(report)
         self.sampled(report)
         with self._warning_on_error():
@@ -105,17 +98,12 @@ class TensorBoardWriter(Observer):
                     self._files["run"].histogram(name, values, step)
 
     def validated(self, report: EpochReport) -> None:
-        with self._warning_on_error():
-            valid = self._files["valid"]
-            valid.number(PERPLEXITY, report.valid_perplexity, report.step)
-            valid.number(BITS, self._bits("valid", report.valid_perplexity), report.step)
+        perplexity = report.valid_perplexity
+        self._write("valid", report.step, {PERPLEXITY: perplexity, BITS: self._bits("valid", perplexity)})
 
     def sampled(self, report: SampleReport) -> None:
+        self._write("valid", report.step, {DISTINCT: report.distinct_2, LONGEST_COPY: report.longest_copy})
         with self._warning_on_error():
-            if report.distinct_2 is not None:
-                self._files["valid"].number(DISTINCT, report.distinct_2, report.step)
-            if report.longest_copy is not None:
-                self._files["valid"].number(LONGEST_COPY, report.longest_copy, report.step)
             for sample in report.samples:
                 self._files["run"].text(_sample_tag(sample), sample.text, report.step)
 
@@ -133,6 +121,12 @@ class TensorBoardWriter(Observer):
             with self._warning_on_error():
                 file.close()
         self._files = {}
+
+    def _write(self, part: str, step: int, numbers: Mapping[str, float | None]) -> None:
+        with self._warning_on_error():
+            for tag, number in numbers.items():
+                if number is not None:
+                    self._files[part].number(tag, number, step)
 
     def _bits(self, split: Split, perplexity: float) -> float:
         loss = Loss(math.log(perplexity) * self._predicted[split], self._predicted[split])

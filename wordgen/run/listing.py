@@ -324,10 +324,7 @@ def look_at_sweep(folder: Path) -> SavedSweep:
 
 
 def _runs_of_a_study(folder: Path) -> list[Path]:
-    """Return the folders of the runs of a study of palindromes. They have no model, so they are not listed as runs.
-
-    Return an empty list for the folder of a sweep.
-    """
+    """Return the folders of the runs of a study of palindromes, which have no model. None are in a sweep."""
     return list(folders_in(folder / STUDY_RUNS)) if (folder / PALINDROMES).is_file() else []
 
 

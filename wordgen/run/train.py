@@ -216,10 +216,7 @@ def _join(prepared: PreparedRun, session: _Session, *, dry: bool = False) -> "Tr
 
 
 def _agreement(plan: Plan, settings: TrainSettings, *, dry: bool) -> str:
-    """Return a checksum that is equal on all workers that would train the same model.
-
-    The path of the corpus is not part of it, because it may differ between the workers.
-    """
+    """Return a checksum of what all workers must have in common. The path of the corpus may differ."""
     shared = {name: value for name, value in settings.to_mapping().items() if name in AGREED_BY_WORKERS}
     versions = [f"{name} {version(name)}" for name in ("tensorflow", "keras")]
     described = (
@@ -368,10 +365,7 @@ def _warning_on_error(observer: Observer, sentence: str) -> Iterator[None]:
 
 
 def _compare(dataset: Dataset, record: RunRecord, nats: NDArray[np.float64] | None, observer: Observer) -> None:
-    """Compare the best model with word frequencies and n-grams on the validation set.
-
-    `nats` are the losses of its tokens, computed by the best model, or None if they are not known.
-    """
+    """Compare the best model with counting on the validation set, given the losses of its tokens if they are known."""
     if record.best is not None:
         observer.compared(beside_counting(dataset, record.best.valid_perplexity, record.best.step, nats))
 
@@ -415,10 +409,7 @@ def prepare_run(
 
 
 def _about_unknown_words(plan: Plan, vocab_size: int) -> str | None:
-    """Return a sentence of advice if more than a tenth of the words in the validation set are UNKNOWN, else None.
-
-    `vocab_size` is the limit of the vocabulary.
-    """
+    """Return advice if over a tenth of the validation words are UNKNOWN. `vocab_size` limits the vocabulary."""
     valid = plan.dataset.splits["valid"]
     share = valid.unknown / max(1, valid.words)
     if share <= _MUCH_UNKNOWN:

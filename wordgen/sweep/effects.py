@@ -103,10 +103,7 @@ class Difference:
 
     @property
     def confounded(self) -> bool:
-        """Whether one side could train for over 5% more steps, although the setting is not about the training length.
-
-        If so, the longer training may be the cause of the difference.
-        """
+        """Whether over 5% more steps of one side may be the cause, for a setting that is not the training length."""
         fewer, more = sorted((self.lower.steps, self.higher.steps))
         return self.setting not in _OF_LENGTH and more > _MORE_STEPS * fewer
 
@@ -315,10 +312,7 @@ def _side(value: Hashable, networks: Sequence[_Measured]) -> Side:
 def _pairs(
     setting: str, one: Hashable, other: Hashable, among: Sequence[_Measured]
 ) -> Iterator[tuple[_Measured, _Measured]]:
-    """Yield the pairs of networks that differ in this setting alone.
-
-    The first network of a pair has the value `one`, the second has `other`.
-    """
+    """Yield the pairs of networks that differ in this setting alone: one with the value `one`, one with `other`."""
 
     def but_for_this(network: _Measured) -> tuple[Hashable, ...]:
         return network.text, *(value for name, value in network.settings.items() if name != setting)

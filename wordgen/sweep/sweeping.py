@@ -209,10 +209,7 @@ def end_what_is_left_over(run: PlannedRun) -> None:
 
 
 def hold(file: int) -> None:
-    """Lock an open file for this process and all processes that inherit it, until the last of them has closed it.
-
-    Does nothing on Windows.
-    """
+    """Lock an open file until this process and all that inherit it have closed it. Does nothing on Windows."""
     if sys.platform != "win32":
         import fcntl
 
@@ -237,10 +234,7 @@ AnyRow = TypeVar("AnyRow", contravariant=True)
 
 
 class ProgressWatcher(Protocol[AnyRow]):
-    """Receives the progress of runs in parallel processes. Override the methods you need.
-
-    A run comes with its state.
-    """
+    """Receives the progress of runs in parallel processes, each with its state. Override the methods you need."""
 
     def begun(self, row: AnyRow) -> None:
         """A process begins with a run."""
@@ -295,10 +289,7 @@ def run_sweep(planned: PlannedSweep, given: str, at_once: int, threads: int, wat
 
 
 def _train(rows: Sequence[Row], at_once: int, threads: int, watcher: SweepWatcher) -> bool:
-    """Train all runs that are waiting. Return whether the user has stopped the sweep.
-
-    If a run fails, its row gets a note, and the other runs continue.
-    """
+    """Train all waiting runs, also after one has failed. Return whether the user has stopped the sweep."""
     waiting = deque(row for row in rows if row.state == "waiting")
     running: dict[RunningProcess, Row] = {}
     with stop_on_signals(watcher.stopping) as stop:

@@ -199,10 +199,7 @@ def _checksum(content: bytes, position: Mapping[str, object]) -> str:
 
 
 class BestModelSaver:
-    """Saves the weights of the best model.
-
-    If they cannot be written, it warns, keeps them in memory, and tries again later.
-    """
+    """Saves the weights of the best model. If they cannot be written, it warns and tries again later."""
 
     def __init__(
         self,
@@ -263,10 +260,7 @@ class CheckpointSaver:
         return None if self._clock.steps is None else self._clock.steps - step % self._clock.steps
 
     def keep(self, step: int, state: Arrays, position: Position) -> None:
-        """Start to write a checkpoint in a thread. Training continues meanwhile.
-
-        If the previous checkpoint is still being written, wait for it first.
-        """
+        """Write a checkpoint in a thread while training continues, as soon as the previous one is written."""
         self.wait()
         self._saved_at = time.monotonic()
         if self._checkpoints is not None:

@@ -24,10 +24,7 @@ _FIRST_GPU_WITH_BFLOAT16 = (8, 0)
 
 
 def chosen_precision(precision: Precision, replicas: Replicas) -> Literal["float32", "bfloat16"]:
-    """Return the precision that all workers use: the setting of the chief.
-
-    If that is `auto`, the hardware of the chief decides.
-    """
+    """Return the precision that all workers use: the setting of the chief, or for `auto` what its hardware has."""
 
     in_bfloat16 = precision == "bfloat16" or (precision == "auto" and _has_bfloat16())
     # All workers must take part, whatever their setting: a chief that resumes a run takes its precision from the run.
@@ -35,10 +32,7 @@ def chosen_precision(precision: Precision, replicas: Replicas) -> Literal["float
 
 
 def unused_gpu() -> str | None:
-    """Return a sentence if the machine has a GPU but TensorFlow finds none, for example without the CUDA libraries.
-
-    Otherwise return None.
-    """
+    """Return a sentence if the machine has a GPU that TensorFlow does not find, or None."""
     return UNUSED if not tf.config.list_physical_devices("GPU") and gpu_is_here() else None
 
 

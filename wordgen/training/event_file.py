@@ -50,10 +50,7 @@ class EventFile:
         self._add(scalar_pb(tag, value), step)
 
     def text(self, tag: str, text: str, step: int) -> None:
-        """Write a text.
-
-        TensorBoard renders Markdown. Four spaces before each line make a block of code, which is shown unchanged.
-        """
+        """Write a text as a block of code, by four spaces before each line, because TensorBoard renders Markdown."""
         self._add(text_pb(tag, "\n".join("    " + line for line in text.split("\n"))), step)
 
     def histogram(self, tag: str, values: np.ndarray, step: int) -> None:
@@ -70,10 +67,7 @@ class EventFile:
         self._write(Event(wall_time=time.time(), step=step, summary=summary))
 
     def _write(self, event: Event) -> None:
-        """Write an event to the disk at once.
-
-        So TensorBoard can show a run in progress, and no event is missing when a killed run resumes.
-        """
+        """Write an event to the disk at once: TensorBoard shows it, and a killed run that resumes does not lack it."""
         self._records.write(event.SerializeToString())
         self._file.flush()
 

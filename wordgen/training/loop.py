@@ -184,10 +184,7 @@ class Loop:
         return True
 
     def _is_due(self, every: int | None, last: int) -> bool:
-        """Return whether something is due that was last done at step `last`. At the end of an epoch, nothing is due.
-
-        At the end of an epoch, `_end_epoch` validates and writes samples anyway.
-        """
+        """Return whether something is due that was last done at step `last`. The end of an epoch does it anyway."""
         within = self.position.step_in_epoch > 0 and self.step < self._end
         return every is not None and within and self.step % every == 0 and self.step != last
 

@@ -48,7 +48,7 @@ class TerminalProgress(Observer):
         self._transfer = TransferDisplay(console)
         self._live: Live | NotebookLive | None = None
         self._draws = console.is_terminal or console.is_jupyter
-        self._bars: dict[str, Progress] = {}
+        self._bar: Progress | None = None
         self._said = time.monotonic()
 
     def downloading(self, file: str, done: int, total: int) -> None:
@@ -80,11 +80,10 @@ class TerminalProgress(Observer):
         if not self._console.is_terminal:
             self._say(f"{doing}: {told}")
             return
-        if doing not in self._bars:
-            self._bars[doing] = make(self._console, doing, size)
-            self._bars[doing].start()
-        bar = self._bars[doing]
-        bar.update(bar.task_ids[0], completed=done)
+        if self._bar is None:
+            self._bar = make(self._console, doing, size)
+            self._bar.start()
+        self._bar.update(self._bar.task_ids[0], completed=done)
 
     def begun(self, begun: Begun) -> None:
         self._stop_bars()
@@ -247,11 +246,10 @@ class TerminalProgress(Observer):
 
     def _stop_bars(self) -> None:
         self._transfer.close()
-        for bar in self._bars.values():
-            bar.stop()
-        if self._live is not None:
-            self._live.stop()
-        self._bars, self._live = {}, None
+        for shown in (self._bar, self._live):
+            if shown is not None:
+                shown.stop()
+        self._bar = self._live = None
 
 
 def folder_of_curves(run: Path) -> Path:

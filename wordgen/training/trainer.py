@@ -274,10 +274,7 @@ class Trainer:
             pass
 
     def _resumed_state(self, checkpoints: Checkpoints | None) -> tuple[Position, State]:
-        """Load the newest checkpoint of the chief on all workers, and return its position and state.
-
-        Without a checkpoint, return the beginning of the run.
-        """
+        """Load the chief's newest checkpoint on all workers. Return its position and state, or those of a beginning."""
         found = checkpoints.newest() if checkpoints is not None else None
         content = self.replicas.from_chief(lambda: found.content if found else b"")
         described = self.replicas.value_of_chief(found.described if found else {})

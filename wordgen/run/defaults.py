@@ -141,7 +141,7 @@ def recipe_names() -> list[str]:
 
 
 def find_recipe(name: str) -> Recipe:
-    """Return a recipe: one that comes with wordgen by its name, one of the user by the path of its .toml file."""
+    """Return a recipe: one that comes with wordgen by its name, or the user's by the path of its .toml file."""
     path = Path(name) if name.endswith(".toml") else shipped_folder("recipes") / f"{name}.toml"
     if not name.endswith(".toml") and name not in recipe_names():
         raise SettingError(

@@ -85,15 +85,6 @@ class Origin:
 
 
 @dataclass(frozen=True)
-class Passages:
-    """The passages of a text as they are before they become tokens, so without UNKNOWN."""
-
-    measured: Sequence[str]
-    training: Sequence[str] | None
-    """The passages of the training set. None if the training text cannot be found again."""
-
-
-@dataclass(frozen=True)
 class MeasuredText:
     """A text to measure a model on."""
 
@@ -105,8 +96,11 @@ class MeasuredText:
     held_out: bool
     """Whether the text is the validation or test set of the model's own corpus."""
     notes: tuple[str, ...]
-    read_passages: Callable[[], Passages]
-    """Reads the text and the training text again, and returns their passages."""
+    read_passages: Callable[[], tuple[Sequence[str], Sequence[str] | None]]
+    """Reads the text and the training text again, and returns their passages, before they become tokens.
+
+    The second value is None if the training text cannot be found again.
+    """
 
     @property
     def beside(self) -> str:
@@ -136,9 +130,9 @@ def _own_text(origin: Origin, split: Part, watcher: Watcher) -> MeasuredText:
     learned = _learned(origin, watcher)
     dataset = learned.dataset
 
-    def read_passages() -> Passages:
+    def read_passages() -> tuple[list[str], list[str]]:
         passages = learned.passages()
-        return Passages(passages[split], passages["train"])
+        return passages[split], passages["train"]
 
     statistics = dataset.statistics[split]
     return MeasuredText(f"the {SET_NAMES[split]}", dataset.ids[split], statistics, dataset, True, (), read_passages)
@@ -205,9 +199,9 @@ def _other_text(origin: Origin, bundle: Bundle, file: str, watcher: Watcher) -> 
     except CorpusError as error:
         learned, notes = None, (f"No comparison with word frequencies and n-grams: {error}",)
 
-    def read_passages() -> Passages:
+    def read_passages() -> tuple[list[str], list[str] | None]:
         measured = [passage.text for _, passage in reading().passages()]
-        return Passages(measured, None if learned is None else learned.passages()["train"])
+        return measured, None if learned is None else learned.passages()["train"]
 
     notes = (*corpus.notes, *read.notes, *otherwise, *notes)
     dataset = None if learned is None else learned.dataset
@@ -377,7 +371,7 @@ def _evaluation(folder: Path, split: str, settings: EvaluationSettings, watcher:
     predicted = Predicted(text.ids, network_nats(network, text.ids, watcher.predicting))
     with_cache, while_learning = _adapted(text, bundle, settings, watcher)
     order = order_for(bundle.text.tokenizer)
-    counted = _counted(text, network, predicted, order, watcher)
+    unigram, ngram, mixture, counting_notes = _counted(text, network, predicted, order, watcher)
     new, left_out = _novelty(text, bundle, settings.samples, watcher)
     music_notes, music = _music(text, bundle, settings.samples, watcher)
     return Evaluation(
@@ -387,15 +381,15 @@ def _evaluation(folder: Path, split: str, settings: EvaluationSettings, watcher:
         own=Loss.of(predicted.nats, text.ids),
         with_cache=with_cache,
         while_learning=while_learning,
-        unigram=counted.unigram,
-        ngram=counted.ngram,
+        unigram=unigram,
+        ngram=ngram,
         order=order,
-        mixture=counted.mixture,
+        mixture=mixture,
         novelty=new,
         music_notes=music_notes,
         music=music,
         statistics=text.statistics,
-        notes=(*text.notes, *counted.notes, *left_out),
+        notes=(*text.notes, *counting_notes, *left_out),
         finding=None if record is None else finding(record.curves),
         settings=None if record is None else record.settings,
         can_go_on=origin.can_go_on,
@@ -467,35 +461,27 @@ def _adapted(
     return cached, learned
 
 
-@dataclass(frozen=True)
-class _Counted:
-    """The losses of word frequencies and n-grams on a text, and of the n-grams mixed with the model."""
-
-    unigram: Loss | None = None
-    ngram: Loss | None = None
-    mixture: Mixture | None = None
-    notes: tuple[str, ...] = ()
-
-
-def _counted(text: MeasuredText, network: NumpyNetwork, own: Predicted, order: int, watcher: Watcher) -> _Counted:
-    """Measure word frequencies and n-grams of the training text, and the n-grams mixed with the model.
+def _counted(
+    text: MeasuredText, network: NumpyNetwork, own: Predicted, order: int, watcher: Watcher
+) -> tuple[Loss | None, Loss | None, Mixture | None, tuple[str, ...]]:
+    """Measure word frequencies and n-grams of the training text, and the n-grams mixed with the model. Add notes.
 
     The n-grams are left out if they would take more than half of the memory of the machine.
     """
     if text.learned is None:
-        return _Counted()
+        return None, None, None, ()
     train, size = text.learned.ids["train"], network.architecture.vocabulary_size
     unigram = unigram_loss(train, text.ids, size)
     needed = memory_of_ngrams(len(train), order)
     if needed > physical_memory() / 2:
         note = f"No comparison with a {order}-gram: counting would need {needed / 2**30:,.0f} GiB of memory."
-        return _Counted(unigram, notes=(note,))
+        return unigram, None, None, (note,)
     watcher.counting(len(train), order)
     ngram = NgramModel(train, size, order)
     valid = text.learned.ids["valid"]
     same = text.ids is valid  # the network has read the validation set already
     of_valid = own if same else Predicted(valid, network_nats(network, valid, watcher.weighing))
-    return _Counted(unigram, *mixed_with(ngram, of_valid, own))
+    return unigram, *mixed_with(ngram, of_valid, own)
 
 
 def _novelty(
@@ -525,12 +511,12 @@ def _music(text: MeasuredText, bundle: Bundle, samples: int, watcher: Watcher) -
     kind = _music_kind(bundle.text)
     if kind is None:
         return None, None
-    passages, most = text.read_passages(), text.longest_passage
-    notes = notes_in(kind, passages.measured)
+    (measured, training), most = text.read_passages(), text.longest_passage
+    notes = notes_in(kind, measured)
     if not samples:
         return notes, None
     written = write_passages(bundle, samples, most, watcher.composing)
-    return notes, compared_music(kind, written, passages.measured, passages.training, most, text.beside)
+    return notes, compared_music(kind, written, measured, training, most, text.beside)
 
 
 def _music_kind(text: TextConfig) -> MusicKind | None:

@@ -324,7 +324,7 @@ def look_at_sweep(folder: Path) -> SavedSweep:
 
 
 def _runs_of_a_study(folder: Path) -> list[Path]:
-    """Return the folders of the runs of a study of palindromes, which have no model. None are in a sweep."""
+    """Return the folders of the runs of a study of palindromes, which have no model; none for a sweep."""
     return list(folders_in(folder / STUDY_RUNS)) if (folder / PALINDROMES).is_file() else []
 
 

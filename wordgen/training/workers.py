@@ -212,7 +212,7 @@ class _Chief(_Member):
                 said = _parsed(await reader.readline())
             if self._is_welcome(said, number, writer):
                 await reader.read(1)  # a worker that sends more, or disconnects, is no longer here
-        except (OSError, ValueError):  # no answer in time, or too long a line
+        except (OSError, ValueError, RecursionError):  # no answer in time, or too long or too deeply nested a line
             return
         finally:
             self.visitors -= 1

@@ -5,7 +5,7 @@
 
 The caller passes the state in and gets the new state back. No layer keeps anything between two calls. Dropout is drawn
 from a random seed that the caller also passes in. So a step can be repeated to the bit, and no layer hides any
-randomness.
+randomness. `exported_model` is the same network for programs without wordgen.
 """
 
 from collections.abc import Callable, Mapping

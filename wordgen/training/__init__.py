@@ -1,5 +1,5 @@
 """Training: the settings, the training loop, and the observers that show and record its progress.
 
-Only devices.py, trainer.py, loop.py, optimizers.py and step.py import TensorFlow, so flags, plan and progress appear
+Only devices.py, loop.py, optimizers.py, step.py and trainer.py import TensorFlow, so flags, plan and progress appear
 without a delay.
 """

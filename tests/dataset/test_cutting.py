@@ -19,7 +19,7 @@ from wordgen.corpus.finding import open_corpus
 from wordgen.corpus.passages import Passage
 from wordgen.dataset import encoding
 from wordgen.dataset.encoding import prepare
-from wordgen.dataset.numbering import Batch, Cutter, NumberedText, cut_all
+from wordgen.dataset.numbering import Batch, NumberedText, cut, cut_all
 from wordgen.errors import CorpusError
 from wordgen.text.settings import TextSettings
 from wordgen.text.tokenizers import tokenizer_named
@@ -56,11 +56,11 @@ def write_large(path: Path, size: int) -> str:
 def test_tokens_have_the_numbers_of_their_first_appearance(tmp_path: Path, processes: int):
     tokenize = tokenizer_named("english").tokenize
     with NumberedText(tmp_path) as text, closing(cut_all(batches(), "english", processes)) as cuts:
-        for cut in cuts:
-            text.add(cut)
+        for each in cuts:
+            text.add(each)
         names = list(text.tokens)
         found = [names[number] for block in text.blocks() for number in block.tokens]
-        files = [file for block in text.blocks() for file in block.passage_files.tolist()]
+        files = [file for block in text.blocks() for file in block.passages["file"].tolist()]
     passages = [passage for batch in batches() for passage in batch.passages]
     expected = [token for _, passage in passages for token in tokenize(passage.text)]
     assert found == expected
@@ -233,8 +233,9 @@ def test_memory_does_not_grow_with_the_text(tmp_path: Path):
     assert 0 < kilobytes < 400_000
 
 
-def test_a_cutter_says_where_the_lines_of_a_passage_begin():
-    cut = Cutter("english").cut(Batch([(0, Passage("Alpha one, beta two. gamma", 7, (9, 8, 0, 5)))], 0))
-    assert cut.passages.tolist() == [[6, 26, 3, 0]]
-    assert [cut.new_tokens[number] for number in cut.numbers[cut.lines[:, 0]].tolist()] == ["Alpha", "beta", "gamma"]
-    assert cut.lines[:, 1].tolist() == [7, 8, 10]
+def test_a_cut_says_where_the_lines_of_a_passage_begin():
+    passage = Passage("Alpha one, beta two. gamma", 7, (9, 8, 0, 5))
+    found = cut(Batch([(0, passage)], 0), tokenizer_named("english"))
+    assert found.passages.tolist() == [(6, 26, 3, 0)]
+    assert [found.tokens[number] for number in found.numbers[found.lines["token"]]] == ["Alpha", "beta", "gamma"]
+    assert found.lines["number"].tolist() == [7, 8, 10]

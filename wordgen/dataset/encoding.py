@@ -189,9 +189,9 @@ def encode_other(reading: Reading, codec: Codec, progress: Progress, *, starts: 
         frame = Frame(start=starts, end=starts or not brings_ends(text))
         table = IdTable(text.tokens, codec.vocabulary)
         for block in map(table.translated, text.blocks()):
-            framed, _ = framed_passages(block.tokens, block.passage_tokens, frame)
+            framed, _ = framed_passages(block.tokens, block.passages["tokens"], frame)
             parts.append(framed)
-            statistics += SplitStatistics.of(framed, block.passage_characters, codec.vocabulary)
+            statistics += SplitStatistics.of(framed, block.passages["characters"], codec.vocabulary)
     ids = np.concatenate(parts) if parts else np.zeros(0, np.uint32)
     return OtherText(ids, statistics, reading.notes)
 
@@ -303,15 +303,15 @@ def _check_amount(corpus: Corpus, text: NumberedText) -> None:
 
 def _splits(splitting: Splitting, text: NumberedText, block: Block) -> NDArray[np.uint8]:
     """Return the split of each passage of a block."""
-    numbers = block.first_passage + np.arange(len(block.passage_tokens))
-    return splitting.of(numbers, block.passage_files, text.passages)
+    numbers = block.first_passage + np.arange(len(block.passages["tokens"]))
+    return splitting.of(numbers, block.passages["file"], text.passages)
 
 
 def _training_counts(text: NumberedText, splitting: Splitting) -> dict[str, int]:
     """Return how often each token occurs in the training set."""
     counted = np.zeros(len(text.tokens), np.int64)
     for block in text.blocks():
-        training = np.repeat(_splits(splitting, text, block) == SPLITS.index("train"), block.passage_tokens)
+        training = np.repeat(_splits(splitting, text, block) == SPLITS.index("train"), block.passages["tokens"])
         counted += np.bincount(block.tokens[training], minlength=len(counted))
     return {token: count for token, count in zip(text.tokens, counted.tolist(), strict=True) if count}
 
@@ -319,7 +319,7 @@ def _training_counts(text: NumberedText, splitting: Splitting) -> dict[str, int]
 def _training_passages(text: NumberedText, splitting: Splitting) -> Iterator[NDArray[np.uint32]]:
     """Yield the token numbers of each training passage."""
     for block in text.blocks():
-        passages = np.split(block.tokens, np.cumsum(block.passage_tokens)[:-1])
+        passages = np.split(block.tokens, np.cumsum(block.passages["tokens"])[:-1])
         training = _splits(splitting, text, block) == SPLITS.index("train")
         yield from compress(passages, training)
 
@@ -340,13 +340,13 @@ def _write_ids(
             splits = _splits(splitting, text, block)
             for number, split in enumerate(SPLITS):
                 members = splits == number
-                of_split = block.tokens[np.repeat(members, block.passage_tokens)]
-                framed, begins = framed_passages(of_split, block.passage_tokens[members], frame)
+                of_split = block.tokens[np.repeat(members, block.passages["tokens"])]
+                framed, begins = framed_passages(of_split, block.passages["tokens"][members], frame)
                 if split == "train":
                     begins += ids_files[split].length
                     lines_file.add(line_places(block, members, begins, frame))
                 ids_files[split].add(framed)
-                statistics[split] += SplitStatistics.of(framed, block.passage_characters[members], vocabulary)
+                statistics[split] += SplitStatistics.of(framed, block.passages["characters"][members], vocabulary)
     return statistics
 
 

@@ -1,9 +1,9 @@
 """Split passages into numbered tokens, keep the numbers on disk, and turn them into the ids of a vocabulary.
 
-A text is tokenized batch by batch, in this process or in several processes at once. Each cutter numbers the tokens in
-the order in which it first sees them, and lists the new tokens of each batch. A reader that takes the batches in order
-can therefore give every token the same number, whatever the number of processes. When the whole text is numbered, its
-vocabulary is known, and the numbers become ids, with START and END around the passages.
+A text is tokenized batch by batch, in this process or in several processes at once. The numbers of a batch are indices
+into the tokens of that batch. A reader that takes the batches in order can therefore give every token the same number,
+whatever the number of processes. When the whole text is numbered, its vocabulary is known, and the numbers become ids,
+with START and END around the passages.
 """
 
 import os
@@ -12,12 +12,12 @@ import signal
 import subprocess
 import sys
 from array import array
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, replace
-from itertools import islice
+from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from queue import SimpleQueue
 from typing import BinaryIO
@@ -30,11 +30,15 @@ from wordgen.child_process import python_command
 from wordgen.corpus.passages import Passage, visible_width
 from wordgen.errors import CorpusError
 from wordgen.text.settings import TokenizerName
-from wordgen.text.tokenizers import tokenizer_named
+from wordgen.text.tokenizers import Tokenizer, tokenizer_named
 from wordgen.text.vocabulary import END, END_TOKEN, START, Vocabulary
 
 Numbers = NDArray[np.uint32]
 
+PASSAGE = np.dtype([("tokens", np.uint32), ("characters", np.uint32), ("lines", np.uint32), ("file", np.uint32)])
+"""What is kept of a passage: how many tokens, characters and lines it has, and the number of its file."""
+LINE = np.dtype([("token", np.uint32), ("number", np.uint32)])
+"""What is kept of a line that is not blank: the position of its first token in its passage, and its line number."""
 _MOST_PROCESSES = 6  # each process needs about 50 MB, and all together must stay below 400 MB
 
 
@@ -51,83 +55,42 @@ class Batch:
 class Cut:
     """The tokens of a batch as numbers."""
 
-    cutter: int
-    """The cutter that made it. Each cutter has its own numbers."""
-    new_tokens: Sequence[str]
-    """The tokens that the cutter had not seen before, in the order of their numbers."""
+    tokens: Sequence[str]
+    """The different tokens, in the order in which they first occur."""
     numbers: Numbers
-    """The numbers of all tokens of all passages, of shape `(tokens,)`."""
-    passages: Numbers
-    """For each passage: how many tokens, characters and lines it has, and the number of its file. Shape `(passages,
-    4)`."""
-    lines: Numbers
-    """For each line: the position of its first token in its passage, and its line number in the file. Blank lines
-    within a passage are left out. Shape `(lines, 2)`."""
+    """For each token of each passage its index in `tokens`."""
+    passages: NDArray[np.void]
+    """A `PASSAGE` for each passage."""
+    lines: NDArray[np.void]
+    """A `LINE` for each line."""
     bytes_read: int
 
 
-class Cutter:
-    """Tokenizes batches and numbers the tokens. `name` identifies the cutter in its results."""
-
-    def __init__(self, tokenizer: TokenizerName, name: int = 0) -> None:
-        self._name = name
-        self._tokenizer = tokenizer_named(tokenizer)
-        self._numbers = _Numbering()
-        self._widths = array("I")
-        """The number of visible characters of each token."""
-
-    def cut(self, batch: Batch) -> Cut:
-        known = len(self._numbers)
-        numbers, passages, lines = array("I"), array("I"), array("I")
-        for file, passage in batch.passages:
-            tokens = self._tokenizer.tokenize(passage.text)
-            of_passage = array("I", map(self._numbers.__getitem__, tokens))
-            numbers += of_passage
-            line_places = self._line_places(passage, of_passage)
-            lines.extend(line_places)
-            passages.extend((len(tokens), len(passage.text), len(line_places) // 2, file))
-        return Cut(
-            self._name,
-            self._numbers.newest(len(self._numbers) - known),
-            np.array(numbers, np.uint32),
-            np.array(passages, np.uint32).reshape(-1, 4),
-            np.array(lines, np.uint32).reshape(-1, 2),
-            batch.bytes_read,
-        )
-
-    def _line_places(self, passage: Passage, numbers: "array[int]") -> list[int]:
-        """Return the position of the first token and the line number of each line, as a flat list of pairs.
-
-        A token belongs to the line that holds its first visible character.
-        """
-        if len(passage.widths) == 1:
-            return [0, passage.line]
-        offsets = np.cumsum(passage.widths) - passage.widths
-        firsts = np.searchsorted(self._visible_begins(numbers), offsets)
-        written = np.flatnonzero(passage.widths)
-        return np.stack([firsts[written], passage.line + written], axis=1).ravel().tolist()
-
-    def _visible_begins(self, numbers: "array[int]") -> NDArray[np.int64]:
-        """Return the number of visible characters before each token.
-
-        This works because a tokenizer may drop white space, but no other character.
-        """
-        for token in self._numbers.newest(len(self._numbers) - len(self._widths)):
-            self._widths.append(visible_width(self._tokenizer.piece(token, None)))
-        widths = np.frombuffer(self._widths, np.uint32)[numbers].astype(np.int64)
-        return np.cumsum(widths) - widths
+def cut(batch: Batch, tokenizer: Tokenizer) -> Cut:
+    """Tokenize a batch and number the tokens."""
+    tokens = defaultdict[str, int](count().__next__)
+    numbered = [array("I", map(tokens.__getitem__, tokenizer.tokenize(each.text))) for _, each in batch.passages]
+    widths = np.array([visible_width(tokenizer.piece(token, None)) for token in tokens], np.int64)
+    passages: list[tuple[int, int, int, int]] = []
+    lines: list[tuple[int, int]] = []
+    for (file, passage), numbers in zip(batch.passages, numbered, strict=True):
+        of_passage = _lines_of(passage, widths[numbers])
+        passages.append((len(numbers), len(passage.text), len(of_passage), file))
+        lines += of_passage
+    every = np.concatenate(numbered, dtype=np.uint32)
+    return Cut(list(tokens), every, np.array(passages, PASSAGE), np.array(lines, LINE), batch.bytes_read)
 
 
-class _Numbering(dict[str, int]):
-    """Numbers tokens in the order in which they first occur."""
+def _lines_of(passage: Passage, widths: NDArray[np.int64]) -> list[tuple[int, int]]:
+    """Return a `LINE` for each line, given the number of visible characters of each token.
 
-    def __missing__(self, token: str) -> int:
-        self[token] = len(self)
-        return self[token]
-
-    def newest(self, count: int) -> list[str]:
-        """Return the `count` tokens that were numbered last, in the order of their numbers."""
-        return list(islice(reversed(self), count))[::-1]
+    A token belongs to the line that holds its first visible character. This works because a tokenizer may drop white
+    space, but no other character.
+    """
+    if len(passage.widths) == 1:
+        return [(0, passage.line)]
+    firsts = np.searchsorted(np.cumsum(widths) - widths, np.cumsum(passage.widths) - passage.widths)
+    return [(int(firsts[at]), passage.line + at) for at, width in enumerate(passage.widths) if width]
 
 
 def useful_processes() -> int:
@@ -146,14 +109,14 @@ def cut_all(batches: Iterable[Batch], tokenizer: TokenizerName, processes: int) 
     CorpusError if one of them ends unexpectedly.
     """
     if processes == 1:
-        yield from map(Cutter(tokenizer).cut, batches)
+        yield from (cut(batch, tokenizer_named(tokenizer)) for batch in batches)
         return
     with ExitStack() as closing:
         threads = ThreadPoolExecutor(processes)
         closing.callback(threads.shutdown, cancel_futures=True)
         idle: SimpleQueue[_CutterProcess] = SimpleQueue()
-        for name in range(processes):
-            process = _CutterProcess(tokenizer, name)
+        for _ in range(processes):
+            process = _CutterProcess(tokenizer)
             closing.callback(process.end)
             idle.put(process)
         under_way: deque[Future[Cut]] = deque()
@@ -174,14 +137,14 @@ def _cut_by_any(idle: "SimpleQueue[_CutterProcess]", batch: Batch) -> Cut:
 
 
 class _CutterProcess:
-    """A cutter in a separate process. Batches and results are sent through pipes, pickled.
+    """Calls `cut` in a separate process. Batches and results are sent through pipes, pickled.
 
     The process is started directly, because multiprocessing would run the user's own script again in each process.
     """
 
-    def __init__(self, tokenizer: TokenizerName, name: int) -> None:
+    def __init__(self, tokenizer: TokenizerName) -> None:
         self._process = subprocess.Popen(
-            python_command(f"from wordgen.dataset.numbering import serve; serve({tokenizer!r}, {name})"),
+            python_command(f"from wordgen.dataset.numbering import serve; serve({tokenizer!r})"),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             start_new_session=True,  # Ctrl-C must reach only the process that started this one
@@ -209,18 +172,17 @@ class _CutterProcess:
         self._process.wait()
 
 
-def serve(tokenizer: TokenizerName, name: int) -> None:
+def serve(tokenizer: TokenizerName) -> None:
     """Tokenize the batches from standard input until the input ends.
 
     SIGINT and SIGTERM are ignored: the process that started this one decides when to stop.
     """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
-    cutter = Cutter(tokenizer, name)
     batches, cuts = sys.stdin.buffer, sys.stdout.buffer
     try:
         while True:
-            pickle.dump(cutter.cut(pickle.load(batches)), cuts)
+            pickle.dump(cut(pickle.load(batches), tokenizer_named(tokenizer)), cuts)
             cuts.flush()
     except (EOFError, BrokenPipeError):
         os._exit(0)  # without clean-up, because the pipe may be closed already
@@ -228,7 +190,6 @@ def serve(tokenizer: TokenizerName, name: int) -> None:
 
 _TOKENS_AT_ONCE = 1 << 18
 _PASSAGES_AT_ONCE = 1 << 14
-_PASSAGE_COLUMNS, _LINE_COLUMNS = 4, 2
 
 
 @dataclass(frozen=True)
@@ -238,18 +199,14 @@ class Block:
     first_passage: int
     tokens: Numbers
     """The numbers of all tokens of all passages."""
-    passage_tokens: Numbers
-    """The number of tokens of each passage."""
-    passage_characters: Numbers
-    passage_lines: Numbers
-    passage_files: Numbers
-    line_tokens: Numbers
-    """For each line, the position of its first token in its passage. Blank lines within a passage are left out."""
-    line_numbers: Numbers
+    passages: NDArray[np.void]
+    """A `PASSAGE` for each passage."""
+    lines: NDArray[np.void]
+    """A `LINE` for each line."""
 
 
 class NumberedText(ExitStack):
-    """Collects the results of the cutters, in order, and reads the whole text again in blocks as often as needed.
+    """Collects the results of `cut`, in order, and reads the whole text again in blocks as often as needed.
 
     The numbers are kept in files in `folder`. Leaving the context removes these files.
     """
@@ -257,9 +214,8 @@ class NumberedText(ExitStack):
     def __init__(self, folder: Path) -> None:
         super().__init__()
         self.tokens: dict[str, int] = {}
+        """The number of each token of the text."""
         self.passages = self.characters = 0
-        self._translations: dict[int, array[int]] = {}
-        """For each cutter, the number in `tokens` for each of the cutter's own numbers."""
         self._files = [self._opened(folder / f"{name}.numbers") for name in ("tokens", "passages", "lines")]
 
     def _opened(self, path: Path) -> BinaryIO:
@@ -267,13 +223,11 @@ class NumberedText(ExitStack):
         return self.enter_context(path.open("wb+"))
 
     def add(self, cut: Cut) -> None:
-        translation = self._translations.setdefault(cut.cutter, array("I"))
-        translation.extend(self.tokens.setdefault(token, len(self.tokens)) for token in cut.new_tokens)
-        numbers = np.frombuffer(translation, np.uint32)[cut.numbers] if len(cut.numbers) else cut.numbers
-        for file, values in zip(self._files, (numbers, cut.passages, cut.lines), strict=True):
-            file.write(np.ascontiguousarray(values).data)
+        numbers = np.array([self.tokens.setdefault(token, len(self.tokens)) for token in cut.tokens], np.uint32)
+        for file, values in zip(self._files, (numbers[cut.numbers], cut.passages, cut.lines), strict=True):
+            file.write(values.data)
         self.passages += len(cut.passages)
-        self.characters += int(cut.passages[:, 1].sum())
+        self.characters += int(cut.passages["characters"].sum())
 
     def blocks(self) -> Iterator[Block]:
         tokens, passages, lines = self._files
@@ -282,16 +236,12 @@ class NumberedText(ExitStack):
             file.seek(0)
         first = 0
         while first < self.passages:
-            table = np.fromfile(passages, np.uint32, _PASSAGE_COLUMNS * _PASSAGES_AT_ONCE).reshape(-1, _PASSAGE_COLUMNS)
-            ends = np.cumsum(table[:, 0], dtype=np.int64)
-            pieces = np.split(table, np.flatnonzero(np.diff(ends // _TOKENS_AT_ONCE)) + 1)
-            for piece in pieces:
-                lengths, characters, line_counts, files = piece.T
-                of_lines = np.fromfile(lines, np.uint32, _LINE_COLUMNS * int(line_counts.sum()))
-                line_tokens, line_numbers = of_lines.reshape(-1, _LINE_COLUMNS).T
-                every = np.fromfile(tokens, np.uint32, int(lengths.sum()))
-                yield Block(first, every, lengths, characters, line_counts, files, line_tokens, line_numbers)
-                first += len(piece)
+            several = np.fromfile(passages, PASSAGE, _PASSAGES_AT_ONCE)
+            ends = np.cumsum(several["tokens"], dtype=np.int64)
+            for part in np.split(several, np.flatnonzero(np.diff(ends // _TOKENS_AT_ONCE)) + 1):
+                numbers = np.fromfile(tokens, np.uint32, int(part["tokens"].sum()))
+                yield Block(first, numbers, part, np.fromfile(lines, LINE, int(part["lines"].sum())))
+                first += len(part)
 
 
 Places = NDArray[np.int64]
@@ -340,20 +290,17 @@ class IdTable:
         """Return the block with ids instead of token numbers, and with all lengths and positions adjusted."""
         lengths = self._lengths[block.tokens]
         ends: Places = np.cumsum(lengths)
-        begins = ends - lengths
-        within = np.arange(int(lengths.sum())) - np.repeat(begins, lengths)
+        within = np.arange(int(lengths.sum())) - np.repeat(ends - lengths, lengths)
         ids = self._ids[np.repeat(self._begins[block.tokens], lengths) + within]
 
         before = np.concatenate([np.zeros(1, np.int64), ends])  # number of ids before each token
-        passage_ends = np.cumsum(block.passage_tokens, dtype=np.int64)
-        passage_begins = passage_ends - block.passage_tokens
-        line_passages = np.repeat(passage_begins, block.passage_lines)
-        return replace(
-            block,
-            tokens=ids,
-            passage_tokens=(before[passage_ends] - before[passage_begins]).astype(np.uint32),
-            line_tokens=(before[line_passages + block.line_tokens] - before[line_passages]).astype(np.uint32),
-        )
+        passages, lines = block.passages.copy(), block.lines.copy()
+        passage_ends = np.cumsum(passages["tokens"], dtype=np.int64)
+        passage_begins = passage_ends - passages["tokens"]
+        line_passages = np.repeat(passage_begins, passages["lines"])
+        passages["tokens"] = before[passage_ends] - before[passage_begins]
+        lines["token"] = before[line_passages + lines["token"]] - before[line_passages]
+        return Block(block.first_passage, ids, passages, lines)
 
 
 def framed_passages(ids: Numbers, lengths: Numbers, frame: Frame) -> tuple[Numbers, Places]:
@@ -380,11 +327,11 @@ def line_places(block: Block, members: NDArray[np.bool_], begins: Places, frame:
     Only the passages selected by `members` count. `begins` holds the position of each of these passages. The first line
     of a passage begins with its START, if it has one. The result has the shape `(lines, 3)`.
     """
-    mine = np.repeat(members, block.passage_lines)
-    firsts = block.line_tokens[mine].astype(np.int64)
-    places = np.repeat(begins, block.passage_lines[members]) + firsts + (frame.start & (firsts > 0))
-    files = np.repeat(block.passage_files[members], block.passage_lines[members])
-    return np.stack([places, block.line_numbers[mine].astype(np.int64), files.astype(np.int64)], axis=1)
+    passages = block.passages[members]
+    lines = block.lines[np.repeat(members, block.passages["lines"])]
+    firsts = lines["token"].astype(np.int64)
+    places = np.repeat(begins, passages["lines"]) + firsts + (frame.start & (firsts > 0))
+    return np.stack([places, lines["number"], np.repeat(passages["file"], passages["lines"])], axis=1)
 
 
 class ArrayFile:

@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import astuple, dataclass
 from functools import cached_property
-from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -296,28 +295,19 @@ class Survey:
 
     def coverage(self, vocab_size: int) -> float:
         """Return the share of all tokens that a vocabulary of this size knows. The size includes the special tokens."""
-        ordinary = min(max(0, vocab_size - len(RESERVED)), self.types)
-        known = self._sums[ordinary] + self.counts[END_TOKEN]
+        ordinary = max(0, vocab_size - len(RESERVED))
+        known = sum(self._from_common_to_rare[:ordinary]) + self.counts[END_TOKEN]
         return known / max(1, self.tokens)
 
     def length_at(self, share: float) -> int:
         """Return the smallest length in tokens that at least this share of the passages does not exceed."""
-        wanted = share * self.lengths.total()
-        reached = 0
-        for length in sorted(self.lengths):
-            reached += self.lengths[length]
-            if reached >= wanted:
-                return length
-        return 0
+        lengths = sorted(self.lengths)
+        passages = np.cumsum([self.lengths[length] for length in lengths])
+        return lengths[np.searchsorted(passages, share * passages[-1])]
 
     @cached_property
     def _from_common_to_rare(self) -> list[int]:
         return sorted(tokenizer_named(self.tokenizer).ordinary(self.counts).values(), reverse=True)
-
-    @cached_property
-    def _sums(self) -> list[int]:
-        """For each number n of different tokens, the total count of the n most frequent ones."""
-        return list(accumulate(self._from_common_to_rare, initial=0))
 
 
 def survey(corpus: Corpus, tokenizer: TokenizerName, tell: Callable[[int, int], None] | None = None) -> Survey:
@@ -330,39 +320,24 @@ def survey(corpus: Corpus, tokenizer: TokenizerName, tell: Callable[[int, int], 
     reading = corpus.reading(every_line=corpus.is_benchmark(tokenizer), chords=tokenizer == "chords")
     size = corpus.bytes
     counts, lengths = Counter[str](), Counter[int]()
-    passages = blank = 0
-    samples = _Samples()
+    written = blank = 0
+    samples: list[tuple[int, tuple[str, ...]]] = []
+    dice = random.Random(0)  # the same text always gives the same samples, and each passage is equally likely
     for _, passage in reading.passages():
-        passages += 1
         if not passage.text:
             blank += 1
             continue
         tokens = tokenize(passage.text)
         counts.update(tokens)
         lengths[len(tokens)] += 1
-        samples.offer(tokens)
+        written += 1
+        place = len(samples) if len(samples) < _SAMPLES else dice.randrange(written)
+        if place < _SAMPLES:
+            samples[place : place + 1] = [(written, tuple(tokens[: LONGEST_SAMPLE + 1]))]
         if tell is not None:
             tell(reading.bytes_read, size)
     if not counts:
         raise CorpusError(f"The corpus {corpus.name} is empty: there is nothing to show.")
-    return Survey(
-        corpus, tokenizer, passages, blank, counts, lengths, samples.in_order(), (*corpus.notes, *reading.notes)
-    )
-
-
-class _Samples:
-    """A random sample of passages, each equally likely. The same text always gives the same sample."""
-
-    def __init__(self) -> None:
-        self._kept: list[tuple[int, tuple[str, ...]]] = []
-        self._offered = 0
-        self._random = random.Random(0)
-
-    def offer(self, tokens: list[str]) -> None:
-        self._offered += 1
-        place = len(self._kept) if len(self._kept) < _SAMPLES else self._random.randrange(self._offered)
-        if place < _SAMPLES:
-            self._kept[place : place + 1] = [(self._offered, tuple(tokens[: LONGEST_SAMPLE + 1]))]
-
-    def in_order(self) -> tuple[tuple[str, ...], ...]:
-        return tuple(tokens for _, tokens in sorted(self._kept))
+    beginnings = tuple(tokens for _, tokens in sorted(samples))
+    notes = (*corpus.notes, *reading.notes)
+    return Survey(corpus, tokenizer, written + blank, blank, counts, lengths, beginnings, notes)

@@ -219,7 +219,8 @@ def _encode(
         with NumberedText(partial) as text:
             _number_tokens(reading, tokenizer, text, progress)
             _check_amount(corpus, text)
-            frame = Frame.of(text, as_published=as_published)
+            own_ends = brings_ends(text)
+            frame = Frame(start=not own_ends and not as_published, end=not own_ends)
             counts = _training_counts(text, splitting)
             vocabulary = _vocabulary_of(counts, tokenizer, settings, base, all_words=as_published)
             unknown = unknown_words(_training_passages(text, splitting), list(text.tokens), vocabulary)

@@ -14,12 +14,10 @@ import sys
 from array import array
 from collections import defaultdict, deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from queue import SimpleQueue
 from typing import BinaryIO
 
 import numpy as np
@@ -34,6 +32,8 @@ from wordgen.text.tokenizers import Tokenizer, tokenizer_named
 from wordgen.text.vocabulary import END, END_TOKEN, START, Vocabulary
 
 Numbers = NDArray[np.uint32]
+Records = NDArray[np.void]
+"""A `PASSAGE` for each passage, or a `LINE` for each line."""
 
 PASSAGE = np.dtype([("tokens", np.uint32), ("characters", np.uint32), ("lines", np.uint32), ("file", np.uint32)])
 """What is kept of a passage: how many tokens, characters and lines it has, and the number of its file."""
@@ -59,10 +59,8 @@ class Cut:
     """The different tokens, in the order in which they first occur."""
     numbers: Numbers
     """For each token of each passage its index in `tokens`."""
-    passages: NDArray[np.void]
-    """A `PASSAGE` for each passage."""
-    lines: NDArray[np.void]
-    """A `LINE` for each line."""
+    passages: Records
+    lines: Records
     bytes_read: int
 
 
@@ -112,28 +110,20 @@ def cut_all(batches: Iterable[Batch], tokenizer: TokenizerName, processes: int) 
         yield from (cut(batch, tokenizer_named(tokenizer)) for batch in batches)
         return
     with ExitStack() as closing:
-        threads = ThreadPoolExecutor(processes)
-        closing.callback(threads.shutdown, cancel_futures=True)
-        idle: SimpleQueue[_CutterProcess] = SimpleQueue()
+        idle: list[_CutterProcess] = []
         for _ in range(processes):
-            process = _CutterProcess(tokenizer)
-            closing.callback(process.end)
-            idle.put(process)
-        under_way: deque[Future[Cut]] = deque()
+            idle.append(_CutterProcess(tokenizer))
+            closing.callback(idle[-1].end)
+        under_way: deque[_CutterProcess] = deque()
         for batch in batches:
-            under_way.append(threads.submit(_cut_by_any, idle, batch))
-            if len(under_way) > 2 * processes:
-                yield under_way.popleft().result()
-        while under_way:
-            yield under_way.popleft().result()
-
-
-def _cut_by_any(idle: "SimpleQueue[_CutterProcess]", batch: Batch) -> Cut:
-    process = idle.get()
-    try:
-        return process.cut(batch)
-    finally:
-        idle.put(process)
+            if idle:
+                process = idle.pop()
+            else:
+                process = under_way.popleft()
+                yield process.result()
+            process.begin(batch)
+            under_way.append(process)
+        yield from (process.result() for process in under_way)
 
 
 class _CutterProcess:
@@ -150,18 +140,17 @@ class _CutterProcess:
             start_new_session=True,  # Ctrl-C must reach only the process that started this one
         )
 
-    def cut(self, batch: Batch) -> Cut:
+    def begin(self, batch: Batch) -> None:
         assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        try:
+        with _told_in_a_sentence():
             pickle.dump(batch, self._process.stdin)
             self._process.stdin.flush()
+
+    def result(self) -> Cut:
+        """Wait for the result of the batch."""
+        assert self._process.stdout is not None
+        with _told_in_a_sentence():
             return pickle.load(self._process.stdout)
-        except (OSError, EOFError, pickle.UnpicklingError, ValueError) as error:
-            raise CorpusError(
-                "A process that cuts the text into tokens ended unexpectedly: perhaps it was killed, or there was not "
-                "enough memory. Run the command again. Existing files have not changed."
-            ) from error
 
     def end(self) -> None:
         self._process.kill()
@@ -170,6 +159,17 @@ class _CutterProcess:
             with suppress(OSError):  # the rest of the output has no reader any more
                 pipe.close()
         self._process.wait()
+
+
+@contextmanager
+def _told_in_a_sentence() -> Iterator[None]:
+    try:
+        yield
+    except (OSError, EOFError, pickle.UnpicklingError, ValueError) as error:
+        raise CorpusError(
+            "A process that cuts the text into tokens ended unexpectedly: perhaps it was killed, or there was not "
+            "enough memory. Run the command again. Existing files have not changed."
+        ) from error
 
 
 def serve(tokenizer: TokenizerName) -> None:
@@ -199,10 +199,8 @@ class Block:
     first_passage: int
     tokens: Numbers
     """The numbers of all tokens of all passages."""
-    passages: NDArray[np.void]
-    """A `PASSAGE` for each passage."""
-    lines: NDArray[np.void]
-    """A `LINE` for each line."""
+    passages: Records
+    lines: Records
 
 
 class NumberedText(ExitStack):
@@ -253,15 +251,6 @@ class Frame:
 
     start: bool
     end: bool
-
-    @classmethod
-    def of(cls, text: NumberedText, *, as_published: bool) -> "Frame":
-        """Return the frame that suits a text.
-
-        Passages get START and END. Lines of a benchmark get END only. Neither is added if the text has its own <eos>.
-        """
-        own_ends = brings_ends(text)
-        return cls(start=not own_ends and not as_published, end=not own_ends)
 
 
 def brings_ends(text: NumberedText) -> bool:

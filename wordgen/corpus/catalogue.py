@@ -38,14 +38,11 @@ def published_splits(files: Sequence[Path]) -> tuple[Split, ...]:
 
     Return an empty tuple if a name tells no split, or if one of the three splits has no file.
     """
-    splits: list[Split] = [split for path in files if (split := split_named(path)) is not None]
-    return tuple(splits) if len(splits) == len(files) and set(splits) == set(SPLITS) else ()
-
-
-def split_named(path: Path) -> Split | None:
-    """Return the split that the name of a file tells; None if the name contains words for no split or for several."""
-    found: set[Split] = {_MEANINGS[word] for word in _WORDS.findall(path.name.lower()) if word in _MEANINGS}
-    return found.pop() if len(found) == 1 else None
+    named: list[set[Split]] = [
+        {_MEANINGS[word] for word in _WORDS.findall(path.name.lower()) if word in _MEANINGS} for path in files
+    ]
+    splits: tuple[Split, ...] = tuple(meant.pop() for meant in named if len(meant) == 1)
+    return splits if len(splits) == len(files) and set(splits) == set(SPLITS) else ()
 
 
 def name_without_split(name: str) -> str:
@@ -356,21 +353,16 @@ def add_to_own_catalogue(
     make_folder(path.parent)
     with _locked(path):
         check_new_name(name, replace=replace)
-        description = _completed(description, own_catalogue().get(name))
+        before = own_catalogue().get(name)  # an entry that is replaced completes the description
+        given = description.to_mapping().items()
+        description = Description(
+            **{key: getattr(before, key, None) if value is None else value for key, value in given}
+        )
         table = _table(name, [_named_from(path, file) for file in files], how, tokenizer, description)
         with as_storage_error(path):
             content = path.read_bytes().decode("utf-8-sig") if path.exists() else _HEADER
         write_whole(Path(os.path.realpath(path)), _with_entry(content, name, table).encode())
     return own_catalogue()[name]
-
-
-def _completed(description: Description, before: CatalogueEntry | None) -> Description:
-    """Return the description, with what it leaves out taken from the entry that is replaced."""
-    if before is None:
-        return description
-    given = {name: value for name, value in description.to_mapping().items() if value is not None}
-    kept = {"title": before.title, "language": before.language, "licence": before.licence, "source": before.source}
-    return Description(**{**kept, **given})
 
 
 def _table(

@@ -90,7 +90,11 @@ class Corpus:
     @property
     def text_bytes(self) -> int:
         """Size of its files in bytes, gzipped files after unpacking."""
-        return sum(_unpacked_size(path) for path in self.files if path.is_file())
+        return sum(
+            sum(map(len, TextFile(path).blocks())) if path.suffix.lower() == ".gz" else path.stat().st_size
+            for path in self.files
+            if path.is_file()
+        )
 
     @property
     def file_names(self) -> tuple[str, ...]:
@@ -135,12 +139,6 @@ def names_within(paths: Sequence[PurePath]) -> tuple[str, ...]:
     return tuple((path if common is None else path.relative_to(common)).as_posix() for path in paths)
 
 
-def _unpacked_size(path: Path) -> int:
-    if path.suffix.lower() != ".gz":
-        return path.stat().st_size
-    return sum(len(block) for block in TextFile(path).blocks())
-
-
 @dataclass
 class Reading:
     """One pass through a corpus. What was recognised and removed is known after the last passage."""
@@ -180,7 +178,9 @@ class Reading:
             try:
                 yield from zip(repeat(number), passages)
             except CorpusError as error:
-                self._leave_out(number, error)
+                if len(corpus.files) == 1 or not is_midi(path):
+                    raise
+                self.damaged[number] = str(error)
             self._bytes_of_whole_files += file.bytes_read
             self._under_way = None
         if self.cut_at == "tune" and corpus.transposes == "augment":
@@ -191,12 +191,6 @@ class Reading:
         for copy in range(COPIES):
             for number, path in enumerate(self.corpus.files):
                 yield from zip(repeat(number), self._tunes.copies(self._lines_again(path), copy))
-
-    def _leave_out(self, number: int, error: CorpusError) -> None:
-        """Note that a damaged MIDI file is left out. Raise the error if it is the only file, or no MIDI file."""
-        if len(self.corpus.files) == 1 or not is_midi(self.corpus.files[number]):
-            raise error
-        self.damaged[number] = str(error)
 
     def _lines_again(self, path: Path) -> Iterator[Line]:
         return lines_of(TextFile(path, self.corpus.how.encoding), self.corpus.how, Cuts())
@@ -258,7 +252,10 @@ class Reading:
 
     def _documents_in_words(self) -> Iterator[str]:
         if self.damaged:
-            yield self._damaged_in_words()
+            names = [self.corpus.files[number].name for number in self.damaged]
+            are = "is not MIDI, or is damaged" if len(names) == 1 else "are not MIDI, or are damaged"
+            left_out = in_a_sentence(names, most=MOST_NAMED)
+            yield f"left out {left_out}, which {are}: wordgen tune FILE says what is wrong"
         midi = sum(file.kind == "MIDI" for file, _ in self._files) - len(self.damaged)
         if midi:
             form = "pitches without lengths" if self.chords else "notes in steps of a twelfth of a quarter"
@@ -273,11 +270,6 @@ class Reading:
         if footnotes:
             notes = f"{footnotes:,} footnotes and endnotes are" if footnotes > 1 else "a footnote is"
             yield f"{notes} placed after the text"
-
-    def _damaged_in_words(self) -> str:
-        names = [self.corpus.files[number].name for number in self.damaged]
-        are = "is not MIDI, or is damaged" if len(names) == 1 else "are not MIDI, or are damaged"
-        return f"left out {in_a_sentence(names, most=MOST_NAMED)}, which {are}: wordgen tune FILE says what is wrong"
 
     def _layouts_in_words(self) -> Iterator[str]:
         """Yield sentences about the layout of the files, if the corpus's passage alone does not describe it."""

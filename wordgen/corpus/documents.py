@@ -101,15 +101,14 @@ _FIRST_BYTES = {
 }  # fmt: skip
 
 
-def unreadable_by_name(path: Path) -> str | None:
-    """Return the message for a file whose name shows that it cannot be read; None for other files."""
-    return _sentence(path, path.suffix.lower())
-
-
-def unreadable_by_content(path: Path, beginning: bytes) -> str | None:
-    """Return the message for a file whose first bytes show that it is not a text; None for other files."""
-    ending = next((ending for first, ending in _FIRST_BYTES.items() if beginning.startswith(first)), "")
-    return _sentence(path, ending)
+def unreadable(path: Path, beginning: bytes = b"") -> str | None:
+    """Return the message for a file whose first bytes or name show that it is not a text; None for other files."""
+    kinds = [kind for first, kind in _FIRST_BYTES.items() if beginning.startswith(first)]
+    for kind in (*kinds, path.suffix.lower()):
+        if kind in _ENDINGS:
+            what, to_do = _ENDINGS[kind]
+            return f"{path} is {what}, which wordgen does not read: {to_do}."
+    return None
 
 
 def left_out_in_words(files: Sequence[Path]) -> tuple[str, ...]:
@@ -136,13 +135,6 @@ def _left_out(names: Sequence[str], what: str, to_do: str) -> str:
     if len(names) == 1:
         return f"left out {shown}, {what}: {to_do}"
     return f"left out {shown}, {len(names):,} {what.partition(' ')[2]}s: for each of them, {to_do}"
-
-
-def _sentence(path: Path, ending: str) -> str | None:
-    if ending not in _ENDINGS:
-        return None
-    what, to_do = _ENDINGS[ending]
-    return f"{path} is {what}, which wordgen does not read: {to_do}."
 
 
 LARGEST_UNCHECKED = 1 << 26

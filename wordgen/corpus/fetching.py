@@ -348,11 +348,12 @@ class _SideBySide:
         self._entry, self._tell = entry, tell
         self._here = {each.file: each.bytes for each in entry.downloads}
         self._here.update((each.file, size_of(part_of(entry.path_of(each.file)))) for each in missing)
-        self._missing = iter(missing)
+        self._missing: queue.SimpleQueue[Download] = queue.SimpleQueue()
+        for each in missing:
+            self._missing.put(each)
         self._messages: queue.SimpleQueue[tuple[str, int] | Exception | None] = queue.SimpleQueue()
         """Messages of the threads: a file and its bytes downloaded so far, an error, or None when a thread ends."""
         self._stop = threading.Event()
-        self._lock = threading.Lock()
 
     def run(self) -> None:
         threads = [threading.Thread(target=self._work, daemon=True) for _ in range(_CONNECTIONS)]
@@ -385,17 +386,14 @@ class _SideBySide:
     def _work(self) -> None:
         """Download one file after another. Each thread runs this."""
         try:
-            while (download := self._next()) is not None:
+            while not self._stop.is_set():
+                download = self._missing.get_nowait()
                 fetch(download, self._entry.path_of(download.file), self._report)
-        except _StoppedError:
+        except (_StoppedError, queue.Empty):
             pass
         except Exception as error:
             self._messages.put(error)
         self._messages.put(None)
-
-    def _next(self) -> Download | None:
-        with self._lock:
-            return None if self._stop.is_set() else next(self._missing, None)
 
     def _report(self, file: str, done: int, total: int) -> None:
         if self._stop.is_set():

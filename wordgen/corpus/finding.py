@@ -8,6 +8,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Literal
 
@@ -26,7 +27,7 @@ from wordgen.corpus.catalogue import (
     user_data,
 )
 from wordgen.corpus.corpus import Corpus, Reading
-from wordgen.corpus.documents import TEXTS, is_midi, others_in, texts_in, unreadable_by_name
+from wordgen.corpus.documents import TEXTS, is_midi, others_in, texts_in, unreadable
 from wordgen.corpus.fetching import PART, Fetching, fetch_all
 from wordgen.corpus.layout import Layout, layouts_of
 from wordgen.corpus.reading import TextFile
@@ -109,24 +110,19 @@ def _from_catalogue(entry: CatalogueEntry, how: ReadingSettings, fetching: Fetch
         fetch_all(entry, fetching)
         files, splits = _texts_of(entry)
         left_out = others_in([entry.path_of(file) for file in entry.files])
-        how = _completed_by(entry, how)
+        how = replace(
+            how,
+            encoding=entry.encoding if how.encoding == "auto" else how.encoding,
+            keep_boilerplate=how.keep_boilerplate or entry.keep_boilerplate,
+            fold_width=how.fold_width or entry.fold_width,
+            drop_latin=how.drop_latin or entry.drop_latin,
+        )
     how = replace(
         how,
         passage=entry.passage if how.passage == "auto" else how.passage,
         line_breaks=entry.line_breaks if how.line_breaks == "auto" else how.line_breaks,
     )
     return _corpus(entry.name, files, how, splits, left_out, entry.tokenizer)
-
-
-def _completed_by(entry: CatalogueEntry, how: ReadingSettings) -> ReadingSettings:
-    """Return the settings, completed by what the catalogue says about the files. The user's choices take precedence."""
-    return replace(
-        how,
-        encoding=entry.encoding if how.encoding == "auto" else how.encoding,
-        keep_boilerplate=how.keep_boilerplate or entry.keep_boilerplate,
-        fold_width=how.fold_width or entry.fold_width,
-        drop_latin=how.drop_latin or entry.drop_latin,
-    )
 
 
 def _texts_of(entry: CatalogueEntry) -> tuple[list[Path], tuple[Split, ...]]:
@@ -174,9 +170,9 @@ def _text_files(paths: Sequence[Path]) -> list[Path]:
     for path in paths:
         inside = texts_in(path) if path.is_dir() else [path]
         if not inside:
-            raise CorpusError(
-                f"The folder {path} contains no .txt, .md, .html, .docx, .epub, .abc or .mid file.{_others(path)}"
-            )
+            nothing = f"The folder {path} contains no .txt, .md, .html, .docx, .epub, .abc or .mid file."
+            instead = filter(None, map(unreadable, sorted(path.rglob("*"))))
+            raise CorpusError(" ".join([nothing, *islice(instead, 1)]))
         files += inside
     for path in files:
         _check_file(path)
@@ -186,21 +182,14 @@ def _text_files(paths: Sequence[Path]) -> list[Path]:
     return files
 
 
-def _others(folder: Path) -> str:
-    """Return a sentence about the first file of a folder that has no readable format, or an empty string."""
-    sentences = (unreadable_by_name(path) for path in sorted(folder.rglob("*")))
-    first = next(filter(None, sentences), None)
-    return f" {first}" if first else ""
-
-
 def _check_file(path: Path) -> None:
     """Raise CorpusError for a file that would fail only later.
 
     It is of a format that cannot be read, or can be read only once (a pipe), or its name cannot be written as UTF-8.
     """
-    unreadable = unreadable_by_name(path)
-    if unreadable is not None:
-        raise CorpusError(unreadable)
+    message = unreadable(path)
+    if message is not None:
+        raise CorpusError(message)
     if path.exists() and not path.is_file():
         raise CorpusError(
             f"{path} is not a regular file: copy the text to one, or send it to standard input with --corpus -."

@@ -6,11 +6,12 @@ Only the beginning of a file is looked at.
 import re
 import statistics
 import unicodedata
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import islice, pairwise
+from itertools import accumulate, islice, pairwise
 from pathlib import Path
 
 from wordgen.corpus.catalogue import LineBreaks, PassageKind
@@ -220,7 +221,8 @@ class _Lines:
         """Whether half of the text is in lines of more than 150 columns, or line lengths vary as in paragraphs."""
         if len(self.written) < 3 or self._are_speeches:
             return False
-        if _weighted_median(self.widths) > _LONG_LINE:
+        letters = list(accumulate(self.widths))
+        if self.widths[bisect_left(letters, letters[-1] / 2)] > _LONG_LINE:
             return True
         longest, median = _high(self.widths), statistics.median(self.widths)
         stops = sum(map(ends_at_stop, self.written))
@@ -245,16 +247,6 @@ class _Lines:
         """Whether blank lines separate nearly all lines: at most a tenth of them are next to another line."""
         together = sum(len(block) for block in self.blocks if len(block) > 1)
         return together <= len(self.written) / 10
-
-
-def _weighted_median(widths: Sequence[int]) -> int:
-    """Return the width of the line that contains the middle letter of a text. `widths` are in ascending order."""
-    half, passed = sum(widths) / 2, 0
-    for width in widths:
-        passed += width
-        if passed >= half:
-            return width
-    return 0
 
 
 def _high(ordered: Sequence[int]) -> int:

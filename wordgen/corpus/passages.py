@@ -160,25 +160,19 @@ def _paragraphs(lines: Iterable[Line]) -> Iterator[list[Line]]:
             yield from _parts(paragraph)
 
 
-class _NumberOfSection:
-    """Returns the number of the section that a line belongs to. Call it for each line of a file, in order."""
-
-    def __init__(self) -> None:
-        self._number = self._blank = 0
-
-    def __call__(self, line: Line) -> int:
-        if not line[1].strip():
-            self._blank += 1
-        else:
-            self._number += self._blank > 1
-            self._blank = 0
-        return self._number
-
-
 def _sections(lines: Iterable[Line]) -> Iterator[list[Line]]:
     """Yield the text between two or more blank lines. A single blank line is part of a section."""
-    for _, section in groupby(lines, key=_NumberOfSection()):
-        yield from _parts(section)
+    section = blank = 0
+
+    def number_of_section(line: Line) -> int:
+        nonlocal section, blank
+        written = bool(line[1].strip())
+        section += written and blank > 1
+        blank = 0 if written else blank + 1
+        return section
+
+    for _, part in groupby(lines, key=number_of_section):
+        yield from _parts(part)
 
 
 def _wrapped_paragraphs(lines: Iterable[Line], wrap: Wrap) -> Iterator[list[Line]]:

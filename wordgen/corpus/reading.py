@@ -28,8 +28,7 @@ from wordgen.corpus.documents import (
     kind_of,
     markdown_text,
     packed_text,
-    unreadable_by_content,
-    unreadable_by_name,
+    unreadable,
 )
 from wordgen.corpus.settings import Encoding, ReadingSettings
 from wordgen.errors import CorpusError
@@ -292,9 +291,9 @@ def _composes(character: str) -> bool:
 
 def _recognised(sample: bytes, path: Path) -> str:
     """Return the encoding of a text, recognised by its beginning. Raise CorpusError for what is not a text."""
-    unreadable = unreadable_by_content(path, sample) or unreadable_by_name(path)
-    if unreadable is not None:
-        raise CorpusError(unreadable)
+    message = unreadable(path, sample)
+    if message is not None:
+        raise CorpusError(message)
     for mark, encoding in _BYTE_ORDER_MARKS.items():
         if sample.startswith(mark):
             return encoding

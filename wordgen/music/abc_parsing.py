@@ -194,40 +194,17 @@ class _Marks(NamedTuple):
 _NO_MARKS = _Marks()
 
 
-@dataclass(slots=True)
-class _Event:
-    """A note whose length may still change because of the signs after it."""
-
-    pitches: tuple[Pitch, ...]
-    unit: Fraction
-    times: Fraction = Fraction(1)
-    """The length in units."""
-    tied: bool = False
-    marks: _Marks = _NO_MARKS
-
-    @property
-    def length(self) -> Fraction:
-        return self.times * self.unit
-
-    def note(self) -> Note:
-        return Note(self.pitches, self.length, self.tied, self.marks.chord, self.marks.graces, self.marks.staccato)
-
-
 @dataclass
 class _OpenBar:
-    """A bar that is not closed yet."""
+    """A bar that is not closed yet. Signs after its notes may still change their lengths."""
 
     before: BarLine = field(default_factory=BarLine)
-    voices: list[list[_Event]] = field(default_factory=lambda: [[]])
+    voices: list[list[Note]] = field(default_factory=lambda: [[]])
+    """The last one is being read."""
     ending: frozenset[int] = frozenset()
     raised: dict[int, int] = field(default_factory=dict)
     """By letter: how far the accidentals of this bar raise its notes."""
     rests: bool = False
-
-    @property
-    def events(self) -> list[_Event]:
-        """The notes of the voice that is being read."""
-        return self.voices[-1]
 
 
 class _Parser:
@@ -245,9 +222,9 @@ class _Parser:
         """The factor for each of them."""
         self._broken: Fraction | None = None
         """The factor for the next note after `>` or `<`."""
-        self._simultaneous: list[_Event] | None = None
+        self._simultaneous: list[Note] | None = None
         """The notes since a `[`."""
-        self._last: _Event | None = None
+        self._last: Note | None = None
         """The note to which a length belongs that comes next."""
         self._next = _NO_MARKS
         """What belongs to the next note."""
@@ -287,12 +264,12 @@ class _Parser:
         """Return a copy of the parser at the end of a line, which can read other lines. It does not report faults."""
         other = copy(self)
         other._fields, other._bars, other._faults = self._fields.branch(), list(self._bars), []
-        voices = [[copy(event) for event in voice] for voice in self._bar.voices]
+        voices = [[copy(note) for note in voice] for voice in self._bar.voices]
         other._bar = replace(self._bar, voices=voices, raised=dict(self._bar.raised))
         return other
 
     def last_notes(self, count: int) -> tuple[MelodyNote, ...]:
-        of_bar = (event for voice in reversed(self._bar.voices) for event in reversed(voice))
+        of_bar = (note for voice in reversed(self._bar.voices) for note in reversed(voice))
         earlier = (note for bar in reversed(self._bars) for note in reversed(bar.notes))
         sounding = (note for note in chain(of_bar, earlier) if note.pitches)
         last = [MelodyNote(note.pitches[0].half_steps, note.length) for note in islice(sounding, count)]
@@ -322,7 +299,7 @@ class _Parser:
         kind, text = token
         match kind:
             case "note":
-                self._add((self._pitch(text),))
+                self._add((self._pitch(text),), self._fields.unit)
             case "rest":
                 self._rest(text)
             case "length":
@@ -369,30 +346,30 @@ class _Parser:
         if text == "y":  # only space
             self._last = None
             return
-        event = self._add(())
         if text in "ZX":
             self._bar.rests = True
-            event.unit = Fraction(1) if self._fields.metre is None else Fraction(*self._fields.metre)
-
-    def _add(self, pitches: tuple[Pitch, ...]) -> _Event:
-        event = _Event(pitches, self._fields.unit)
-        self._last = event
-        if self._simultaneous is not None:
-            self._simultaneous.append(event)
+            self._add((), Fraction(1) if self._fields.metre is None else Fraction(*self._fields.metre))
         else:
-            self._put(event)
-        return event
+            self._add((), self._fields.unit)
 
-    def _put(self, event: _Event) -> None:
+    def _add(self, pitches: tuple[Pitch, ...], length: Fraction) -> None:
+        self._last = Note(pitches, length)
+        if self._simultaneous is not None:
+            self._simultaneous.append(self._last)
+        else:
+            self._put(self._last)
+
+    def _put(self, note: Note) -> None:
         """Put a note into its bar. Signs before it may change its length."""
-        event.marks, self._next = self._next, _NO_MARKS
+        note.chord, note.graces, note.staccato = self._next
+        self._next = _NO_MARKS
         if self._missing_in_tuplet:
-            event.times *= self._tuplet
+            note.length *= self._tuplet
             self._missing_in_tuplet -= 1
         if self._broken is not None:
-            event.times *= self._broken
+            note.length *= self._broken
             self._broken = None
-        self._bar.events.append(event)
+        self._bar.voices[-1].append(note)
 
     def _length(self, text: str) -> None:
         times = _times(text)
@@ -401,7 +378,7 @@ class _Parser:
         elif times is None:
             self._fault("sign", f"{text} is no length of a note")
         else:
-            self._last.times *= times
+            self._last.length *= times
         self._last = None
 
     def _graces(self, text: str) -> None:
@@ -416,13 +393,13 @@ class _Parser:
         self._next = self._next._replace(graces=tuple(graces))
 
     def _break(self, text: str) -> None:
-        events = self._bar.events
-        if not events or self._broken is not None:
+        notes = self._bar.voices[-1]
+        if not notes or self._broken is not None:
             self._fault("sign", f"{text} is not between two notes")
             return
         short = Fraction(1, 2 ** len(text))
         before, behind = (2 - short, short) if text[0] == ">" else (short, 2 - short)
-        events[-1].times *= before
+        notes[-1].length *= before
         self._broken = behind
 
     def _begin_tuplet(self, text: str) -> None:
@@ -441,20 +418,19 @@ class _Parser:
         self._simultaneous = []
 
     def _close(self) -> None:
-        events, self._simultaneous = self._simultaneous, None
+        notes, self._simultaneous = self._simultaneous, None
         self._last = None
-        if not events:
+        if not notes:
             self._fault("sign", "a ] follows no notes")
             return
-        pitches = tuple(pitch for event in events for pitch in event.pitches)
-        event = _Event(pitches, events[0].unit, events[0].times, any(each.tied for each in events))
-        self._put(event)
-        self._last = event
+        pitches = tuple(pitch for note in notes for pitch in note.pitches)
+        self._last = Note(pitches, notes[0].length, any(note.tied for note in notes))
+        self._put(self._last)
 
     def _tie(self) -> None:
-        events = self._simultaneous or self._bar.events
-        if events:
-            events[-1].tied = True
+        notes = self._simultaneous or self._bar.voices[-1]
+        if notes:
+            notes[-1].tied = True
 
     def _ending(self, text: str) -> None:
         numbers: set[int] = set()
@@ -476,7 +452,7 @@ class _Parser:
             self._bar.before |= line
             if self._bars:
                 last = self._bars[-1]
-                self._bars[-1] = replace(last, after=(last.after or BarLine()) | line)
+                self._bars[-1] = replace(last, after=last.line_after | line)
         if numbers := text[len(text.rstrip("0123456789,-")) :]:
             self._ending(numbers)
 
@@ -487,8 +463,8 @@ class _Parser:
         bar = self._bar
         closed = Bar(
             number=len(self._bars) + 1,
-            voices=tuple(tuple(event.note() for event in voice) for voice in bar.voices if voice),
-            length=max(sum((event.length for event in voice), Fraction(0)) for voice in bar.voices),
+            voices=tuple(tuple(voice) for voice in bar.voices if voice),
+            length=max(sum((note.length for note in voice), Fraction(0)) for voice in bar.voices),
             metre=self._fields.metre,
             key=self._fields.key,
             tempo=self._fields.tempo,

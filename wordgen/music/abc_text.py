@@ -13,7 +13,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import dropwhile, islice
 from typing import Literal, NamedTuple, get_args
 
 from wordgen.music.harmony import (
@@ -26,7 +26,7 @@ from wordgen.music.harmony import (
     Key,
     Pitch,
     parse_key,
-    tonic_written,
+    with_tonic,
 )
 
 Kind = Literal[
@@ -222,15 +222,9 @@ def _short_block(block: list[NumberedLine], size: int, left_out: LeftOut) -> Ite
 
 def _is_tune(lines: Sequence[NumberedLine]) -> bool:
     """Return whether there is a key, and a note after it."""
-    in_music = False
-    for _, line in lines:
-        if line.startswith("K:"):
-            in_music = True
-        elif (
-            in_music and not FIELD.match(line) and any(token.kind == "note" for token in music(_without_comment(line)))
-        ):
-            return True
-    return False
+    from_key = dropwhile(lambda line: not line.startswith("K:"), (line for _, line in lines))
+    of_music = (_without_comment(line) for line in from_key if not FIELD.match(line) and not line.startswith("K:"))
+    return any(token.kind == "note" for line in of_music for token in music(line))
 
 
 def _without_the_rest(tune: Sequence[NumberedLine], left_out: LeftOut) -> list[NumberedLine]:
@@ -238,9 +232,6 @@ def _without_the_rest(tune: Sequence[NumberedLine], left_out: LeftOut) -> list[N
     kept: list[NumberedLine] = []
     for number, line in tune:
         found = FIELD.match(line)
-        if line.startswith("%"):
-            left_out.lines["comment"] += 1
-            continue
         if found is not None and line[0] not in _KEPT:
             left_out.lines[_MEANINGS.get(line[0], "field that ABC does not know")] += 1
             continue
@@ -249,7 +240,8 @@ def _without_the_rest(tune: Sequence[NumberedLine], left_out: LeftOut) -> list[N
             left_out.lines["comment"] += 1
         if found is not None:
             plain = found[0] + plain[found.end() :].strip()  # `M: 6/8` becomes `M:6/8`
-        kept.append((number, plain))
+        if not line.startswith("%"):
+            kept.append((number, plain))
     return kept
 
 
@@ -276,10 +268,7 @@ class _NotInThatKeyError(Exception):
 
 def key_of(text: str) -> Key | None:
     """Return the first key of a tune; None if it is not known."""
-    for line in text.split("\n"):
-        if line.startswith("K:"):
-            return parse_key(line[2:])
-    return None
+    return next((parse_key(line[2:]) for line in text.split("\n") if line.startswith("K:")), None)
 
 
 def transposed(text: str, key: Key) -> str | None:
@@ -359,24 +348,23 @@ class _Moving:
                 yield text
 
     def _key(self, value: str) -> str:
-        key, place = parse_key(value), tonic_written(value)
+        key = parse_key(value)
         becomes = key and key.moved(self._interval)
-        if key is None or becomes is None or place is None or CHANGES_NOTES.search(value):
+        if key is None or becomes is None or CHANGES_NOTES.search(value):
             raise _NotInThatKeyError
         self._keys = key, becomes
-        return value[: place[0]] + LETTERS[becomes.letter] + SIGNS[becomes.sign] + value[place[1] :]
+        return with_tonic(value, becomes.tonic_name)
 
     def _note(self, text: str) -> str:
         if self._keys is None:
             raise _NotInThatKeyError
         step, raised = parse_note(text)
         there = step + self._interval.steps
-        if raised is None:
-            return written_note(there)
-        key, becomes = self._keys
-        raised += becomes.raises(there % 7) - key.raises(step % 7)
-        if raised not in ACCIDENTAL_SIGNS or not -4 <= there // 7 <= 5:
-            raise _NotInThatKeyError
+        if raised is not None:
+            key, becomes = self._keys
+            raised += becomes.raises(there % 7) - key.raises(step % 7)
+            if raised not in ACCIDENTAL_SIGNS or not -4 <= there // 7 <= 5:
+                raise _NotInThatKeyError
         return written_note(there, raised)
 
     def _chord(self, text: str) -> str:

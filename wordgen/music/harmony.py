@@ -10,14 +10,12 @@ NATURAL = (0, 2, 4, 5, 7, 9, 11)
 _SHARPS = "FCGDAEB"
 """The order in which keys raise notes. They lower notes in the reverse order."""
 _MAJOR, _MINOR = 0, -3
-_MODES = {
-    "": _MAJOR, "maj": _MAJOR, "ion": _MAJOR, "mix": -1, "dor": -2, "m": _MINOR, "min": _MINOR, "aeo": _MINOR,
-    "phr": -4, "loc": -5, "lyd": 1,
-}  # fmt: skip
-"""The number of sharps of a mode, compared with the major key on the same tonic."""
 _NAMED = {
     _MAJOR: "major", -1: "mixolydian", -2: "dorian", _MINOR: "minor", -4: "phrygian", -5: "locrian", 1: "lydian",
 }  # fmt: skip
+"""The modes by their number of sharps, compared with the major key on the same tonic."""
+_MODES = {"": _MAJOR, "ion": _MAJOR, "m": _MINOR, "aeo": _MINOR, **{name[:3]: mode for mode, name in _NAMED.items()}}
+"""The modes by the first letters of their names in ABC."""
 _KEY = re.compile(r"[ \t]*(?P<letter>[A-G])(?P<sign>[#b]?)[ \t]*(?P<mode>[A-Za-z]*)")
 _AFTER_A_KEY = frozenset(("clef", "treble", "bass", "alto", "tenor", "octave", "transpose", "middle", "stafflines"))
 """Words that may follow a key without a mode."""
@@ -86,6 +84,10 @@ class Key:
         return Pitch(self.letter, self.sign)
 
     @property
+    def tonic_name(self) -> str:
+        return LETTERS[self.letter] + SIGNS[self.sign]
+
+    @property
     def name(self) -> str:
         """The name in words, for example `E flat major`."""
         return f"{LETTERS[self.letter]}{_SIGNS_IN_WORDS[self.sign]} {self.mode_name}"
@@ -116,7 +118,7 @@ class Key:
     def field(self) -> str:
         """The key as ABC writes it after `K:`."""
         mode = {_MAJOR: "", _MINOR: "m"}.get(self.mode, self.mode_name[:3])
-        return f"{LETTERS[self.letter]}{SIGNS[self.sign]}{mode}"
+        return self.tonic_name + mode
 
 
 def _key(letter: int, sign: int, mode: int) -> Key | None:
@@ -136,10 +138,9 @@ def parse_key(value: str) -> Key | None:
     return None if mode is None else _key(LETTERS.index(found["letter"]), ACCIDENTALS[found["sign"]], mode)
 
 
-def tonic_written(value: str) -> tuple[int, int] | None:
-    """Return where the tonic begins and ends in the value of `K:`; None if there is none."""
-    found = _KEY.match(value)
-    return None if found is None else (found.start("letter"), found.end("sign"))
+def with_tonic(value: str, tonic: str) -> str:
+    """Return what is written after `K:` with another tonic."""
+    return re.sub("[A-G][#b]?", tonic, value, count=1)
 
 
 CHANGES_NOTES = re.compile(r"(?:^|[ \t])(?:exp\b|\^|_|=)|transpose|octave|middle")

@@ -13,9 +13,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
-from itertools import chain, islice
+from itertools import chain, islice, pairwise
 from math import lcm
-from typing import Literal
+from operator import or_
+from typing import Literal, NamedTuple
 
 from wordgen.music.harmony import Key, Metre, Pitch
 from wordgen.music.piece import MelodyNote
@@ -39,9 +40,9 @@ class Fault:
     sentence: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Note:
-    """A note, several at once, or a rest."""
+    """A note, several at once, or a rest. It does not change after its bar is complete."""
 
     pitches: tuple[Pitch, ...]
     """The pitches that sound, after the key and earlier accidentals. Empty for a rest."""
@@ -56,8 +57,7 @@ class Note:
     staccato: bool = False
 
 
-@dataclass(frozen=True)
-class BarLine:
+class BarLine(NamedTuple):
     """The sign between two bars."""
 
     begins_repeat: bool = False
@@ -70,15 +70,11 @@ class BarLine:
         return cls(sign.endswith(":"), sign.lstrip(".").startswith(":"), any(each in sign for each in ("||", "[", "]")))
 
     def __or__(self, other: "BarLine") -> "BarLine":
-        return BarLine(
-            self.begins_repeat or other.begins_repeat,
-            self.ends_repeat or other.ends_repeat,
-            self.double or other.double,
-        )
+        return BarLine(*map(or_, self, other))
 
     @property
     def bounds_a_part(self) -> bool:
-        return self.begins_repeat or self.ends_repeat or self.double
+        return any(self)
 
 
 @dataclass(frozen=True)
@@ -329,20 +325,16 @@ def _missing_end(tune: Tune) -> Iterator[Fault]:
 
 def _open_repeats(bars: Sequence[Bar]) -> Iterator[Fault]:
     """Find each `|:` that has no `:|` before the next `|:` or the end."""
-    began = bars[0].number if bars and bars[0].before.begins_repeat else None
+    signs: list[int | None] = [1] if bars and bars[0].before.begins_repeat else []  # |: before a bar, or :|
     for bar in bars:
         if bar.line_after.ends_repeat:
-            began = None
+            signs.append(None)
         if bar.line_after.begins_repeat:
-            if began is not None:
-                yield _open_repeat(began)
-            began = bar.number + 1
-    if began is not None:
-        yield _open_repeat(began)
-
-
-def _open_repeat(began: int) -> Fault:
-    return Fault("repeat", f"The repeat that begins with |: before bar {began} has no end: it needs a :| after it.")
+            signs.append(bar.number + 1)
+    for bar_number, following in pairwise([*signs, 0]):
+        if bar_number is not None and following is not None:
+            sentence = f"The repeat that begins with |: before bar {bar_number} has no end: it needs a :| after it."
+            yield Fault("repeat", sentence)
 
 
 def _wrong_ties(bars: Sequence[Bar]) -> Iterator[Fault]:
@@ -365,14 +357,11 @@ def _wrong_bars(bars: Sequence[Bar]) -> Iterator[Fault]:
     for at, bar in enumerate(bars):
         if bar.full is None or bar.rests or bar.length == bar.full:
             continue
-        if bar.length > bar.full:
-            yield _wrong_bar(bar, "lasts", bar.full)
-        elif not (_is_first_of_a_part(bars, at) or _is_last_of_a_part(bars, at)):
-            yield _wrong_bar(bar, "lasts only", bar.full)
-
-
-def _wrong_bar(bar: Bar, lasts: str, full: Fraction) -> Fault:
-    return Fault("bar", f"Bar {bar.number} {lasts} {_eighths(bar.length)}, but a full bar lasts {_eighths(full)}.")
+        short = bar.length < bar.full
+        if short and (_is_first_of_a_part(bars, at) or _is_last_of_a_part(bars, at)):
+            continue
+        lasts = f"lasts{' only' if short else ''} {_eighths(bar.length)}"
+        yield Fault("bar", f"Bar {bar.number} {lasts}, but a full bar lasts {_eighths(bar.full)}.")
 
 
 def _eighths(length: Fraction) -> str:

@@ -21,7 +21,7 @@ from wordgen.cli.palindromes import PlainLines, palindromes_parser
 from wordgen.palindromes.settings import StudySettings
 from wordgen.palindromes.study import Row, job_of, study_rows
 from wordgen.palindromes.trainer import PalindromeRun
-from wordgen.palindromes.worker import EventWriter, Job, JobReader, Limits, RunObserver, Worker, train
+from wordgen.palindromes.worker import Event, EventWriter, Job, JobReader, Limits, Worker, train
 from wordgen.run.folder import is_in_training
 from wordgen.run.names import SAVED_MODELS
 from wordgen.training.typed_json import to_json
@@ -100,13 +100,13 @@ def test_stopped_and_with_a_worker_killed_it_ends_with_the_figures_of_runs_that_
 
     longer = replace(STUDY, steps=other.step + 25)
     for row in (one, other):  # as another process goes on with them: this one
-        train(job_of(row, longer), EventWriter(io.StringIO()), lambda: False)
+        train(job_of(row, longer), EventWriter(io.StringIO()).write, lambda: False)
     assert main(["palindromes", *OPTIONS.replace("100000", str(longer.steps)).split(), "--json"]) == 0
     told, errors = capsys.readouterr()
     assert "begins" not in errors
     assert json.loads(told) == {**results(), "stopped": False}
     never_stopped = [
-        PalindromeRun(row.run, STUDY.learning, in_empty_folder / row.run.name, RunObserver()).train(
+        PalindromeRun(row.run, STUDY.learning, in_empty_folder / row.run.name, lambda event: None).train(
             Limits(longer.steps)
         )
         for row in (one, other)
@@ -180,13 +180,13 @@ def test_a_worker_reads_jobs_and_where_their_stream_ends_it_stops(in_empty_folde
     job, other = (job_of(row, STUDY) for row in study_rows(STUDY))
     with os.fdopen(theirs, "w") as writing, os.fdopen(ours) as reading:
         jobs = JobReader(reading, lambda: left.append("left"))
-        jobs.start()
+        jobs.started.set()
         print(json.dumps(to_json(job)), file=writing, flush=True)
         assert jobs.next() == job
-        assert not jobs.ended()
+        assert not jobs.ended.is_set()
         print(json.dumps(to_json(other)), file=writing, flush=True)
         writing.close()
-        until(jobs.ended, "the stream has ended")
+        until(jobs.ended.is_set, "the stream has ended")
         assert jobs.next() is None  # it begins no other run, even where one waits
     assert left == []
     JobReader(io.StringIO(""), lambda: left.append("left"))
@@ -197,8 +197,7 @@ def test_an_error_in_a_run_is_an_event_and_not_the_end_of_the_worker(in_empty_fo
     row, _ = study_rows(STUDY)
     row.folder.parent.mkdir(parents=True)
     row.folder.touch()  # a file is in the place of the folder of the run
-    output = io.StringIO()
-    train(job_of(row, STUDY), EventWriter(output), lambda: False)
-    event = json.loads(output.getvalue())
-    assert event["kind"] == "failed"
-    assert str(row.folder) in event["sentence"]
+    events: list[Event] = []
+    train(job_of(row, STUDY), events.append, lambda: False)
+    assert events[0].kind == "failed"
+    assert str(row.folder) in events[0].sentence

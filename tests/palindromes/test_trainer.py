@@ -30,7 +30,7 @@ from wordgen.palindromes.trainer import (
     inputs_and_targets,
     random_generator,
 )
-from wordgen.palindromes.worker import Limits, Progress, RunObserver
+from wordgen.palindromes.worker import Event, Limits, Progress
 
 LSTM = StudyRun("lstm", 100, 1)
 
@@ -224,19 +224,15 @@ QUICK: dict[str, Any] = {"units": 6, "batch_size": 8, "measure_every": 4, "curri
 STEPS = 14
 
 
-class Warnings(RunObserver):
-    def __init__(self) -> None:
-        self.sentences: list[str] = []
-
-    def warned(self, sentence: str) -> None:
-        self.sentences.append(sentence)
-
-
 def made(
-    folder: Path, cell: Any = "rnn", length: int = 24, observer: RunObserver | None = None, **chosen: Any
+    folder: Path,
+    cell: Any = "rnn",
+    length: int = 24,
+    report: Callable[[Event], None] = lambda event: None,
+    **chosen: Any,
 ) -> PalindromeRun:
     settings = LearningSettings(**{**QUICK, **chosen})
-    return PalindromeRun(StudyRun(cell, length, 1), settings, folder, observer or RunObserver())
+    return PalindromeRun(StudyRun(cell, length, 1), settings, folder, report)
 
 
 def trained(run: PalindromeRun, limits: Limits) -> RunResult:
@@ -272,9 +268,10 @@ def test_a_run_that_was_stopped_given_more_steps_and_damaged_is_the_run_that_nev
     content = bytearray(newest.read_bytes())
     content[-1] ^= 1
     newest.write_bytes(content)
-    observer = Warnings()
-    run = made(folder, observer=observer)
-    assert "is damaged" in observer.sentences[0]
+    events: list[Event] = []
+    run = made(folder, report=events.append)
+    assert events[0].kind == "warning"
+    assert "is damaged" in events[0].sentence
     assert trained(run, Limits(STEPS)) == whole
     kept = load_result(folder)
     assert kept is not None

@@ -125,22 +125,9 @@ class Averaged:
     def parameters(self) -> int:
         return self.runs[0].parameters
 
-    @property
-    def accuracy(self) -> Spread:
-        return Spread.of(run.accuracy for run in self.runs)
-
-    @property
-    def loss(self) -> Spread:
-        """The loss of the runs that did not diverge."""
-        return Spread.of(run.loss for run in self.runs if isfinite(run.loss))
-
-    @property
-    def seconds(self) -> Spread:
-        return Spread.of(run.seconds for run in self.runs)
-
-    @property
-    def steps(self) -> Spread:
-        return Spread.of(run.steps for run in self.runs)
+    def spread(self, of: Literal["accuracy", "loss", "steps", "seconds"]) -> Spread:
+        """Return one figure of all runs. A run that diverged has no loss."""
+        return Spread.of(value for run in self.runs if isfinite(value := getattr(run, of)))
 
     @property
     def all_right(self) -> int:
@@ -171,11 +158,11 @@ class Averaged:
             "parameters": self.parameters,
             "random_seeds": [run.random_seed for run in self.runs],
             "all_right": self.all_right,
-            "accuracy": self.accuracy.to_mapping(),
-            "loss": self.loss.to_mapping(),
+            "accuracy": self.spread("accuracy").to_mapping(),
+            "loss": self.spread("loss").to_mapping(),
             "steps_to_100_percent": self.steps_to_all_right.to_mapping(),
-            "steps": self.steps.to_mapping(),
-            "seconds": self.seconds.to_mapping(),
+            "steps": self.spread("steps").to_mapping(),
+            "seconds": self.spread("seconds").to_mapping(),
             "note": self.note,
         }
 
@@ -189,7 +176,7 @@ def averaged(results: Iterable[RunResult]) -> list[Averaged]:
     return [Averaged(cell, length, tuple(runs)) for (length, cell), runs in ordered]
 
 
-def shown_accuracy(spread: Spread) -> str:
+def _shown_accuracy(spread: Spread) -> str:
     """Return mean ± standard deviation in percent, without the deviation if all values are 100%."""
     off = "" if spread.deviation is None or spread.mean == 1 else f" ± {100 * spread.deviation:.1f}"
     return f"{shown_share(spread.mean)}{off}%"
@@ -204,12 +191,12 @@ COLUMNS: dict[str, Callable[[Averaged], str]] = {
     "length": lambda each: f"{each.length}",
     "cell": lambda each: each.cell,
     "parameters": lambda each: f"{each.parameters:,}",
-    "accuracy": lambda each: shown_accuracy(each.accuracy),
-    "loss": lambda each: each.loss.shown(3),
+    "accuracy": lambda each: _shown_accuracy(each.spread("accuracy")),
+    "loss": lambda each: each.spread("loss").shown(3),
     "all right": lambda each: f"{each.all_right} of {len(each.runs)}",
     "steps to 100%": lambda each: each.steps_to_all_right.shown(0),
-    "steps": lambda each: each.steps.shown(0),
-    "seconds": lambda each: each.seconds.shown(0),
+    "steps": lambda each: each.spread("steps").shown(0),
+    "seconds": lambda each: each.spread("seconds").shown(0),
 }
 """The columns of the table, without the note."""
 
@@ -229,11 +216,9 @@ def summary_of(averages: Sequence[Averaged]) -> str:
 
 def _of_cell(cell: str, averages: Sequence[Averaged]) -> str:
     perfect = [f"{each.length}" for each in averages if each.all_right == len(each.runs)]
-    parts = []
-    if perfect:
-        parts.append(f"100% at length {in_a_sentence(perfect)} with every random seed")
+    parts = [f"100% at length {in_a_sentence(perfect)} with every random seed"] if perfect else []
     others = [each for each in averages if each.all_right < len(each.runs)]
-    parts += [f"{shown_share(each.accuracy.mean)}% at length {each.length}" for each in others]
+    parts += [f"{shown_share(each.spread('accuracy').mean)}% at length {each.length}" for each in others]
     return f"{cell.upper()}: {', '.join(parts)}."
 
 
@@ -277,7 +262,7 @@ def draw_accuracy(averages: Sequence[Averaged]) -> "Figure":
     for cell, look in _LOOKS.items():
         own = [each for each in averages if each.cell == cell]
         if own:
-            columns = [[100 * value for value in each.accuracy.values] for each in own]
+            columns = [[100 * value for value in each.spread("accuracy").values] for each in own]
             _draw_line(axes, cell, [each.length for each in own], columns, marker=look[2])
     lengths = sorted({each.length for each in averages})
     if lengths[-1] >= _LOGARITHMIC_FROM * lengths[0]:

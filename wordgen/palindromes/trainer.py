@@ -5,11 +5,11 @@ again, so the network only has to remember its first input. A run continues exac
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import astuple, dataclass, fields
+from collections.abc import Callable, Mapping
+from dataclasses import astuple, fields
 from math import isfinite
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -29,7 +29,7 @@ from wordgen.palindromes.settings import (
     first_length,
     trainable_parameters,
 )
-from wordgen.palindromes.worker import Limits, Progress, RunObserver
+from wordgen.palindromes.worker import Event, Limits, Progress
 from wordgen.training.checkpoint import Arrays, Checkpoints, Position, check_names
 from wordgen.training.optimizers import OPTIMIZERS
 from wordgen.training.settings import TrainingSettings
@@ -98,8 +98,7 @@ _ENCODING = "embedding"
 _MEASURED_AT_ONCE = 64
 
 
-@dataclass(frozen=True)
-class Measured:
+class Measured(NamedTuple):
     """Means over palindromes."""
 
     loss: float
@@ -128,8 +127,7 @@ class Trainer:
 
     def step(self, palindromes: Digits) -> Measured:
         """Update the weights with one batch, and return its means before the update."""
-        loss, accuracy, norm = self._step(*inputs_and_targets(palindromes)).numpy().tolist()
-        return Measured(loss, accuracy, norm)
+        return Measured(*self._step(*inputs_and_targets(palindromes)).numpy().tolist())
 
     def measure(self, palindromes: Digits) -> Measured:
         """Return the means over palindromes, whose number must be a multiple of 64."""
@@ -209,12 +207,14 @@ _SECONDS_BETWEEN_CHECKPOINTS = 20.0
 class PalindromeRun:
     """A run of the study. It continues from its newest checkpoint, if there is one."""
 
-    def __init__(self, run: StudyRun, settings: LearningSettings, folder: Path, observer: RunObserver) -> None:
+    def __init__(
+        self, run: StudyRun, settings: LearningSettings, folder: Path, report: Callable[[Event], None]
+    ) -> None:
         make_folder(folder)
-        self._run, self._settings, self._folder, self._observer = run, settings, folder, observer
+        self._run, self._settings, self._folder, self._report = run, settings, folder, report
         self._valid = draw_palindromes(VALIDATED, run.length, random_generator(run, "valid"))
         self._trainer = Trainer(run, settings)
-        self._checkpoints = Checkpoints(folder, observer.warned)
+        self._checkpoints = Checkpoints(folder, lambda sentence: report(Event("warning", sentence=sentence)))
         self._progress = self._restored()
         self._counted_until = self._saved_at = time.monotonic()
 
@@ -224,7 +224,7 @@ class PalindromeRun:
         Return None if `stopped` returns True before: then only a checkpoint is saved.
         """
         self._counted_until = self._saved_at = time.monotonic()
-        self._observer.begun(self._progress)
+        self._report(Event("begun", step=self._progress.step))
         while (ended := self._reason_to_end(limits)) is None:
             if stopped():
                 self._save()
@@ -243,7 +243,7 @@ class PalindromeRun:
         arrays = dict(checkpoint.arrays)
         try:
             sums, curve, before = (arrays.pop(name) for name in ("sums", "curve", "gradients_before"))
-            points = [_point(row) for row in curve.tolist()]
+            points = [Point(int(step), int(length), *figures) for step, length, *figures in curve.tolist()]
         except (KeyError, TypeError, ValueError) as error:
             raise BundleError(
                 f"The checkpoint in {self._folder} belongs to another kind of run: use another --name, or remove this "
@@ -270,14 +270,14 @@ class PalindromeRun:
         generator = random_generator(self._run, "train", progress.step)
         done = self._trainer.step(draw_palindromes(self._settings.batch_size, self._length, generator))
         progress.step += 1
-        found = (done.loss, done.accuracy, done.gradient_norm)
-        progress.sums = [one + other for one, other in zip(progress.sums, found, strict=True)]
+        progress.sums = [total + value for total, value in zip(progress.sums, done, strict=True)]
         if progress.steps_since_point == self._settings.measure_every and all(map(isfinite, progress.sums)):
-            progress.curve.append(self._next_point())
+            point = self._next_point()
+            progress.curve.append(point)
             progress.sums = [0.0, 0.0, 0.0]
-            self._observer.measured(progress.curve[-1])
+            self._report(Event("point", step=point.step, accuracy=point.valid_accuracy))
         self._count_time()
-        self._observer.stepped(progress)
+        self._report(Event("step", step=progress.step))
 
     @property
     def _length(self) -> int:
@@ -299,12 +299,9 @@ class PalindromeRun:
 
     def _save(self) -> None:
         progress = self._progress
-        points = [astuple(point) for point in progress.curve]
-        own = {
-            "sums": np.array(progress.sums, np.float64),
-            "curve": np.array(points, np.float64).reshape(-1, len(fields(Point))),
-            "gradients_before": np.array(progress.gradients_before, np.float64),
-        }
+        points = np.reshape([astuple(point) for point in progress.curve], (-1, len(fields(Point))))
+        own = {"sums": progress.sums, "curve": points, "gradients_before": progress.gradients_before}
+        own = {name: np.array(values, np.float64) for name, values in own.items()}
         position = Position(step_in_epoch=progress.step, seconds=progress.seconds)
         self._checkpoints.save(progress.step, {**self._trainer.snapshot(), **own}, position)
         self._saved_at = time.monotonic()
@@ -332,8 +329,3 @@ class PalindromeRun:
 
     def _gradient_norms(self) -> list[float]:
         return self._trainer.gradient_norms(self._valid[:WITH_GRADIENTS]).tolist()
-
-
-def _point(row: Sequence[float]) -> Point:
-    step, length, *figures = row
-    return Point(int(step), int(length), *figures)

@@ -69,22 +69,6 @@ class Progress:
         return min(run.length, ceil(last.length * _LENGTHEN_BY)) if last.accuracy >= _LENGTHEN_FROM else last.length
 
 
-class RunObserver:
-    """Receives the progress of a run. Override the methods you need."""
-
-    def begun(self, progress: Progress) -> None:
-        """The training begins or continues."""
-
-    def stepped(self, progress: Progress) -> None:
-        """A step is done."""
-
-    def measured(self, point: Point) -> None:
-        """The curve has a new point."""
-
-    def warned(self, sentence: str) -> None:
-        """Something has gone wrong that does not end the run."""
-
-
 @dataclass(frozen=True)
 class Limits:
     """When a run ends that is not solved."""
@@ -94,9 +78,6 @@ class Limits:
     """The training time over all starts of the run. None if there is no time budget."""
     time_budget: str | None = None
     """The time budget of the whole study, as the user gave it."""
-
-
-EventKind = Literal["begun", "step", "point", "warning", "ended", "stopped", "failed", "left"]
 
 
 @dataclass(frozen=True)
@@ -111,9 +92,9 @@ class Job:
 
 @dataclass(frozen=True)
 class Event:
-    """What a worker reports about its run. The event "left" says that the process of the worker has ended."""
+    """What a run reports. The event "left" says that the process of the worker has ended."""
 
-    kind: EventKind
+    kind: Literal["begun", "step", "point", "warning", "ended", "stopped", "failed", "left"]
     step: int | None = None
     accuracy: float | None = None
     """On the validation set, for the event "point"."""
@@ -177,28 +158,18 @@ class Worker:
         events.put((self, Event("left")))
 
 
-class EventWriter(RunObserver):
-    """Writes the progress of a run as events."""
+class EventWriter:
+    """Writes events to a stream. Steps that follow each other quickly are left out."""
 
     def __init__(self, output: TextIO) -> None:
         self._output = output
         self._wrote_step = 0.0
 
-    def begun(self, progress: Progress) -> None:
-        self.write(Event("begun", step=progress.step))
-
-    def stepped(self, progress: Progress) -> None:
-        if time.monotonic() - self._wrote_step > _SECONDS_BETWEEN_STEPS:
-            self._wrote_step = time.monotonic()
-            self.write(Event("step", step=progress.step))
-
-    def measured(self, point: Point) -> None:
-        self.write(Event("point", step=point.step, accuracy=point.valid_accuracy))
-
-    def warned(self, sentence: str) -> None:
-        self.write(Event("warning", sentence=sentence))
-
     def write(self, event: Event) -> None:
+        if event.kind == "step":
+            if time.monotonic() - self._wrote_step <= _SECONDS_BETWEEN_STEPS:
+                return
+            self._wrote_step = time.monotonic()
         print(json.dumps(to_json(event)), file=self._output, flush=True)
 
 
@@ -206,32 +177,25 @@ class JobReader:
     """Reads jobs from a stream, in a thread of its own."""
 
     def __init__(self, source: TextIO, leave: Callable[[], None]) -> None:
-        """`leave` is called at the end of the stream if `start` has not been called by then."""
-        self._source, self._leave = source, leave
+        """`leave` is called at the end of the stream if `started` is not set by then."""
+        self.started = threading.Event()
+        self.ended = threading.Event()
+        """The stream has ended, so that the worker is to save and exit."""
         self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-        self._started, self._ended = threading.Event(), threading.Event()
-        threading.Thread(target=self._read, daemon=True).start()
-
-    def start(self) -> None:
-        """From now on, the end of the stream only sets `ended`."""
-        self._started.set()
-
-    def ended(self) -> bool:
-        """Return whether the stream has ended, so that the worker is to save and exit."""
-        return self._ended.is_set()
+        threading.Thread(target=self._read, args=(source, leave), daemon=True).start()
 
     def next(self) -> Job | None:
         """Wait for the next job. Return None at the end of the stream."""
         line = self._lines.get()
-        return None if line is None or self.ended() else from_json(Job, json.loads(line), "the job")
+        return None if line is None or self.ended.is_set() else from_json(Job, json.loads(line), "the job")
 
-    def _read(self) -> None:
-        for line in self._source:
+    def _read(self, source: TextIO, leave: Callable[[], None]) -> None:
+        for line in source:
             self._lines.put(line)
-        self._ended.set()
+        self.ended.set()
         self._lines.put(None)
-        if not self._started.is_set():
-            self._leave()
+        if not self.started.is_set():
+            leave()
 
 
 def main() -> None:
@@ -241,12 +205,12 @@ def main() -> None:
     jobs = JobReader(sys.stdin, lambda: os._exit(EXIT_OK))
     import wordgen.palindromes.trainer  # noqa: F401 - imports TensorFlow, which takes seconds
 
-    jobs.start()
+    jobs.started.set()
     while (job := jobs.next()) is not None:
-        train(job, events, jobs.ended)
+        train(job, events.write, jobs.ended.is_set)
 
 
-def train(job: Job, events: EventWriter, stopped: Callable[[], bool]) -> None:
+def train(job: Job, report: Callable[[Event], None], stopped: Callable[[], bool]) -> None:
     """Train a run until it ends, or until `stopped` returns True. An error is reported as an event."""
     from wordgen.palindromes.trainer import PalindromeRun  # imports TensorFlow
 
@@ -254,11 +218,11 @@ def train(job: Job, events: EventWriter, stopped: Callable[[], bool]) -> None:
     try:
         make_folder(folder)
         with taking_over(folder):
-            result = PalindromeRun(job.run, job.settings, folder, events).train(job.limits, stopped)
-        events.write(Event("stopped" if result is None else "ended"))
+            result = PalindromeRun(job.run, job.settings, folder, report).train(job.limits, stopped)
+        report(Event("stopped" if result is None else "ended"))
     except WordgenError as error:
-        events.write(Event("failed", sentence=str(error)))
+        report(Event("failed", sentence=str(error)))
     except Exception as error:
         traceback.print_exc()
         sentence = f"something in wordgen itself went wrong ({type(error).__name__}: {error})"
-        events.write(Event("failed", sentence=sentence))
+        report(Event("failed", sentence=sentence))

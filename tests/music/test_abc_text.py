@@ -15,7 +15,6 @@ from wordgen.music.abc_text import (
     lexed,
     line_tokens,
     looks_like_abc,
-    moved,
     moved_pieces,
     to_common_key,
     transposed,
@@ -182,12 +181,12 @@ def test_pieces_that_are_moved_are_joined_the_whole_that_is_moved(music: str, ke
     text, interval = f"T:A title\nK:G\n{music}", known("G").to(known(key))
     places = sorted({0, len(text), *(cut for cut in cuts if cut < len(text))})
     pieces = [text[begin:end] for begin, end in pairwise(places)]
-    whole, joined = moved(text, interval), moved_pieces("", pieces, interval)
-    assert (None if joined is None else "".join(joined)) == whole
+    whole, joined = moved_pieces("", [text], interval), moved_pieces("", pieces, interval)
+    assert (None if joined is None else ["".join(joined)]) == whole
     tokens = [token.text for token in lexed(text.split("\n")[-1])]
     beginning = text[: len(text) - sum(map(len, tokens))]
     rest = moved_pieces(beginning, tokens, interval)
     if whole is not None:
         assert rest is not None
-        assert whole.endswith("".join(rest))
+        assert whole[0].endswith("".join(rest))
         assert len(rest) == len(tokens)

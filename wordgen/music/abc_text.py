@@ -274,7 +274,8 @@ def key_of(text: str) -> Key | None:
 def transposed(text: str, key: Key) -> str | None:
     """Return a tune in another key of its mode; None if it cannot be written there, or its own key is not known."""
     own = key_of(text)
-    return None if own is None else moved(text, own.to(key))
+    pieces = None if own is None else moved_pieces("", [text], own.to(key))
+    return None if pieces is None else pieces[0]
 
 
 def to_common_key(text: str) -> str | None:
@@ -289,12 +290,6 @@ def copy_of(text: str, number: int) -> str | None:
     return None if own is None or own.sharps == sharps else transposed(text, own.with_sharps(sharps))
 
 
-def moved(text: str, interval: Interval) -> str | None:
-    """Return a tune moved by an interval; None if its notes or keys cannot be written there."""
-    pieces = moved_pieces("", [text], interval)
-    return None if pieces is None else pieces[0]
-
-
 def moved_pieces(beginning: str, pieces: Sequence[str], interval: Interval) -> list[str] | None:
     """Return the pieces of text that follow the beginning of a tune, moved by an interval; None if that is impossible.
 
@@ -304,7 +299,7 @@ def moved_pieces(beginning: str, pieces: Sequence[str], interval: Interval) -> l
     whole = beginning + "".join(pieces)
     written = list(whole)
     try:
-        for begin, end, becomes in _Moving(interval).changes(whole):
+        for begin, end, becomes in _Transposer(interval).changes(whole):
             if begin >= len(beginning):
                 written[begin:end] = [becomes, *[""] * (end - begin - 1)]
     except _NotInThatKeyError:
@@ -313,7 +308,7 @@ def moved_pieces(beginning: str, pieces: Sequence[str], interval: Interval) -> l
     return ["".join(islice(rest, len(piece))) for piece in pieces]
 
 
-class _Moving:
+class _Transposer:
     """Moves a tune line by line, and keeps track of its key."""
 
     def __init__(self, interval: Interval) -> None:

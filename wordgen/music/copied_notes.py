@@ -208,7 +208,7 @@ class Families:
 
     def groups(self) -> list[int]:
         """Return the number of each tune's family. Families are numbered from 0, in the order of their first tunes."""
-        first = list(range(self._kinds[0].tunes))
+        first = list(range(len(self._kinds[0].hashes)))
         for kind in self._kinds:
             for one, other in kind.near():
                 one, other = _root(first, one), _root(first, other)
@@ -228,41 +228,40 @@ class _Shared:
     """Holds hashes of parts of tunes, and finds the tunes that have many of them in common."""
 
     def __init__(self, fewest: int) -> None:
-        self.tunes = 0
+        self.hashes: list[Hashes] = []
+        """Those of each tune."""
         self._fewest = fewest
-        self._hashes: list[Hashes] = []
         self._kept = 0
         self._one_of = np.uint64(1)
 
     def add(self, found: frozenset[int]) -> None:
         hashes = np.fromiter((each & _MASK for each in found), np.uint64, len(found)) * _FACTOR
         hashes ^= hashes >> _SHIFT
-        self._hashes.append(self._some(hashes))
-        self._kept += len(self._hashes[-1])
-        self.tunes += 1
+        self.hashes.append(self._some(hashes))
+        self._kept += len(self.hashes[-1])
         while self._kept > _MOST_KEPT:
             self._one_of *= np.uint64(2)
-            self._hashes = [self._some(hashes) for hashes in self._hashes]
-            self._kept = sum(map(len, self._hashes))
+            self.hashes = [self._some(hashes) for hashes in self.hashes]
+            self._kept = sum(map(len, self.hashes))
 
     def _some(self, hashes: Hashes) -> Hashes:
         return hashes[hashes % self._one_of == 0]
 
     def near(self) -> Iterator[tuple[int, int]]:
         """Yield the pairs of tunes of which one has half of the parts of the other."""
-        sizes = np.array([len(each) for each in self._hashes], np.int64)
+        sizes, count = np.array([len(each) for each in self.hashes], np.int64), len(self.hashes)
         if not sizes.sum():
             return
-        hashes, tunes = np.concatenate(self._hashes), np.repeat(np.arange(self.tunes), sizes)
+        hashes, tunes = np.concatenate(self.hashes), np.repeat(np.arange(count), sizes)
         order = np.lexsort((tunes, hashes))
         hashes, tunes = hashes[order], tunes[order]
         pairs = [
-            tunes[:-away][same] * self.tunes + tunes[away:][same]
+            tunes[:-away][same] * count + tunes[away:][same]
             for away in range(1, min(_NEIGHBOURS, len(hashes) - 1) + 1)
             for same in [hashes[:-away] == hashes[away:]]
         ]
         found, common = np.unique(np.concatenate([np.zeros(0, np.int64), *pairs]), return_counts=True)
-        ones, others = np.divmod(found, self.tunes)
+        ones, others = np.divmod(found, count)
         smaller = np.minimum(sizes[ones], sizes[others])
         near = (common >= _NEAR * smaller) & (common >= self._fewest / float(self._one_of))
         yield from zip(ones[near].tolist(), others[near].tolist(), strict=True)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from wordgen.errors import SettingError
 from wordgen.music.harmony import ChordName, Key, Metre, Pitch, chord_named
-from wordgen.music.piece import STEPS, Bar, BarSigns, Note, Piece
+from wordgen.music.piece import STEPS, Bar, BarSigns, Note, Piece, valid_at
 
 GRID = 24
 """Parts of a quarter note."""
@@ -44,6 +44,8 @@ _COSTS = {length: 1.3 if value.triplet else 1 + value.dots / 10 for length, valu
 _LONGEST_VALUE = max(VALUES)
 BEAMS = {"eighth": 1, "16th": 2, "32nd": 3, "64th": 4}
 """The number of beams or flags of a note."""
+_BEAM_SIGNS = {(False, True): "begin", (True, True): "continue", (True, False): "end"}
+"""What a beam does at a note, from whether the notes before and after it have the beam, too."""
 
 
 class Chord(NamedTuple):
@@ -124,11 +126,8 @@ def _in_bars(voice: Iterable[Chord], bars: Sequence[Bar]) -> dict[int, list[Chor
     begins = [bar.begin for bar in bars]
     found: dict[int, list[Chord]] = {}
     for chord in voice:
-        first = bisect_right(begins, chord.begin) - 1
-        for number in range(first, len(bars)):
-            bar = bars[number]
-            if bar.begin >= chord.end:
-                break
+        first, last = bisect_right(begins, chord.begin) - 1, bisect_left(begins, chord.end)
+        for number, bar in enumerate(bars[first:last], first):
             begin, end = max(chord.begin, bar.begin), min(chord.end, bar.end)
             if begin < end:
                 part = Chord(begin, end, chord.pitches, tied_back=begin > chord.begin, tied_on=end < chord.end)
@@ -142,13 +141,9 @@ def _symbols(chords: Sequence[Chord], bar: Bar) -> list[Symbol]:
         return [Symbol(Chord(bar.begin, bar.end, ()), None)]
     written: list[Symbol] = []
     time = bar.begin
-    for chord in chords:
-        if chord.begin > time:
-            written += _split(Chord(time, chord.begin, ()), bar)
-        written += _split(chord, bar)
+    for chord in (*chords, Chord(bar.end, bar.end, ())):
+        written += _split(Chord(time, chord.begin, ()), bar) + _split(chord, bar)
         time = chord.end
-    if time < bar.end:
-        written += _split(Chord(time, bar.end, ()), bar)
     return _beamed(_with_tuplets(written), bar)
 
 
@@ -240,17 +235,9 @@ def _under_beams(of_beat: list[Symbol]) -> list[Symbol]:
     beams: list[list[str]] = [[] for _ in of_beat]
     for level in range(1, max(flags) + 1):
         for place, ((before, here), (_, behind)) in enumerate(pairwise(pairwise(flags))):
-            if here < level:
-                continue
-            match before >= level, behind >= level:
-                case True, True:
-                    beams[place].append("continue")
-                case False, True:
-                    beams[place].append("begin")
-                case True, False:
-                    beams[place].append("end")
-                case _:
-                    beams[place].append("backward hook" if place else "forward hook")
+            if here >= level:
+                hook = "backward hook" if place else "forward hook"
+                beams[place].append(_BEAM_SIGNS.get((before >= level, behind >= level), hook))
     return [replace(symbol, beams=tuple(of_symbol)) for symbol, of_symbol in zip(of_beat, beams, strict=True)]
 
 
@@ -283,6 +270,7 @@ class Score:
         of_staves = [piece.notes] if piece.one_staff else _staves(piece.notes)
         self.staves = [Staff(of_staff, self.bars) for of_staff in of_staves]
         self._signs = {of_bar.begin: of_bar for of_bar in piece.signs}
+        self._keys = ((-1, _NO_KEY), *piece.keys)
 
     def written(self, number: int) -> Iterator[tuple[dict[int, list[Symbol]], Accidentals]]:
         """Yield for each staff what is written in a bar: the symbols of each voice, and the accidentals.
@@ -301,8 +289,7 @@ class Score:
 
     def key(self, bar: Bar) -> Key:
         """Return the key that is valid where a bar begins."""
-        place = bisect_right(self.piece.keys, bar.begin, key=lambda change: change[0]) - 1
-        return self.piece.keys[place][1] if place >= 0 else _NO_KEY
+        return valid_at(self._keys, bar.begin)
 
     def chord_names(self, bar: Bar) -> Iterator[tuple[int, ChordName]]:
         """Yield the names of chords in a bar, each with its time."""

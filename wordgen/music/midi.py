@@ -166,7 +166,7 @@ class _Reading:
     def add(self, events: "MidiTrack") -> None:
         """Read the events of a track. Raise ValueError if they last too long."""
         time = self.begin
-        sounding: dict[tuple[int, int], deque[tuple[int, int]]] = {}
+        sounding: defaultdict[tuple[int, int], deque[tuple[int, int]]] = defaultdict(deque)
         for event in events:
             time += event.time
             if time > LONGEST_PIECE * self.resolution:
@@ -175,9 +175,9 @@ class _Reading:
                 case "note_on" if event.velocity and event.channel == _DRUMS:
                     self.drums += 1
                 case "note_on" if event.velocity:
-                    sounding.setdefault((event.channel, event.note), deque()).append((time, event.velocity))
+                    sounding[event.channel, event.note].append((time, event.velocity))
                 case "note_on" | "note_off":
-                    self._end_note(sounding.get((event.channel, event.note)), event.note, time)
+                    self._end_note(sounding[event.channel, event.note], event.note, time)
                 case "end_of_track":
                     break
                 case _:
@@ -188,7 +188,7 @@ class _Reading:
                 self._end_note(begun, pitch, time)
         self.end = max(self.end, time)
 
-    def _end_note(self, begun: "deque[tuple[int, int]] | None", pitch: int, time: int) -> None:
+    def _end_note(self, begun: deque[tuple[int, int]], pitch: int, time: int) -> None:
         """End a note. If several notes of a pitch sound at once, the one that began first ends first."""
         if begun:
             onset, velocity = begun.popleft()
@@ -208,8 +208,6 @@ class _Reading:
                 self.keys[time] = key
             case "track_name" if not self.title:
                 self.title = as_title(event.name)
-            case _:
-                pass
 
     def piece(self) -> Piece:
         return Piece(

@@ -12,13 +12,13 @@ played from such a text, each note and chord lasts an eighth.
 
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
 from itertools import accumulate, groupby, pairwise
 from operator import itemgetter
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeVar
 
 from wordgen.errors import CorpusError
 from wordgen.music.harmony import Key, Metre
@@ -28,6 +28,8 @@ USUAL_TEMPO = 120.0
 LONGEST_PIECE = 50_000
 """In quarter notes: seven hours at the usual tempo. A file that lasts longer is damaged."""
 _LONGEST_TITLE = 100
+
+Value = TypeVar("Value")
 
 
 class Note(NamedTuple):
@@ -116,29 +118,20 @@ class Piece:
             for note, before in zip(self.notes, onsets, strict=False)
         )
 
-    @property
-    def key(self) -> Key | None:
-        """The first key."""
-        return self.keys[0][1] if self.keys else None
-
     def bars(self) -> list[Bar]:
         """Return all bars up to the end. A new bar begins where the metre changes within a bar."""
         lines = self.bar_lines or tuple(self._regular_lines())
-        return [Bar(begin, end, self._metre_at(begin)) for begin, end in pairwise(lines)]
+        return [Bar(begin, end, valid_at(self.metres, begin)) for begin, end in pairwise(lines)]
 
     def _regular_lines(self) -> Iterator[int]:
         line = 0
         yield line
         changes = [time for time, _ in self.metres]
         while line < max(1, self.end):
-            following = line + self._metre_at(line).length(self.resolution)
+            following = line + valid_at(self.metres, line).length(self.resolution)
             place = bisect_right(changes, line)
             line = min(following, changes[place]) if place < len(changes) else following
             yield line
-
-    def _metre_at(self, time: int) -> Metre:
-        place = bisect_right(self.metres, time, key=lambda change: change[0]) - 1
-        return self.metres[max(0, place)][1]
 
     def on_grid(self, resolution: int) -> "Piece":
         """Return the same piece with all times rounded to parts of a quarter. No onset moves by more than half a part.
@@ -151,6 +144,9 @@ class Piece:
         def placed(time: int) -> int:
             return (2 * time * resolution + self.resolution) // (2 * self.resolution)
 
+        def all_placed(changes: Iterable[tuple[int, Value]]) -> tuple[tuple[int, Value], ...]:
+            return tuple((placed(time), value) for time, value in changes)
+
         notes = sorted(
             Note(placed(note.onset), note.pitch, max(1, placed(note.end) - placed(note.onset)), note.velocity)
             for note in self.notes
@@ -159,11 +155,11 @@ class Piece:
             self,
             notes=tuple(notes),
             resolution=resolution,
-            tempos=tuple((placed(time), tempo) for time, tempo in self.tempos),
-            metres=tuple((placed(time), metre) for time, metre in self.metres),
-            keys=tuple((placed(time), key) for time, key in self.keys),
+            tempos=all_placed(self.tempos),
+            metres=all_placed(self.metres),
+            keys=all_placed(self.keys),
             bar_lines=tuple(map(placed, self.bar_lines)),
-            chord_names=tuple((placed(time), name) for time, name in self.chord_names),
+            chord_names=all_placed(self.chord_names),
             signs=tuple(signs._replace(begin=placed(signs.begin)) for signs in self.signs),
         )
 
@@ -174,7 +170,7 @@ class Piece:
 
     def seconds(self, time: int) -> float:
         """Return how many seconds after the beginning a time of the piece is."""
-        place = bisect_right(self.tempos, time, key=lambda change: change[0]) - 1
+        place = bisect_right(self.tempos, time, key=itemgetter(0)) - 1
         since, tempo = self.tempos[place]
         return self._seconds_of_tempos[place] + (time - since) * 60 / (tempo * self.resolution)
 
@@ -185,6 +181,11 @@ class Piece:
             (time - since) * 60 / (tempo * self.resolution) for (since, tempo), (time, _) in pairwise(self.tempos)
         )
         return list(accumulate(lasting, initial=0.0))
+
+
+def valid_at(changes: Sequence[tuple[int, Value]], time: int) -> Value:
+    """Return the value of the last change up to a time."""
+    return changes[bisect_right(changes, time, key=itemgetter(0)) - 1][1]
 
 
 @dataclass(frozen=True)

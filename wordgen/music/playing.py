@@ -8,6 +8,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cache
 from math import ceil, lcm
 from pathlib import Path
 
@@ -54,17 +55,12 @@ def tune_of_lines(lines: list[NumberedLine]) -> CheckedPiece:
 
 def played(tune: Tune) -> Piece:
     """Return a tune as it sounds: with all repeats and endings, grace notes, and the accompaniment of its chords."""
-    player = _Player(sounding=True)
-    for bar in tune.played:
-        player.add(bar)
-    return player.piece(tune)
+    return _Player(tune.played, sounding=True).piece(tune)
 
 
 def printed(tune: Tune) -> Piece:
     """Return a tune as a score prints it: each bar once, with signs for repeats and endings, and names of chords."""
-    player = _Player(sounding=False)
-    for bar in tune.bars:
-        player.add(bar)
+    player = _Player(tune.bars, sounding=False)
     return player.piece(tune, _signs(tune.bars, player.lines))
 
 
@@ -81,7 +77,8 @@ class _Sound:
 class _Player:
     """Puts bars one after another, with times in whole notes."""
 
-    def __init__(self, *, sounding: bool) -> None:
+    def __init__(self, bars: Iterable[Bar], *, sounding: bool) -> None:
+        """Raise CorpusError if the piece becomes too long."""
         self.lines: list[Fraction] = []
         """Where the bars begin."""
         self._sounding = sounding
@@ -96,9 +93,10 @@ class _Player:
         self._tempos: list[tuple[Fraction, float]] = []
         self._metres: list[tuple[Fraction, Metre]] = []
         self._keys: list[tuple[Fraction, Key]] = []
+        for bar in bars:
+            self._add(bar)
 
-    def add(self, bar: Bar) -> None:
-        """Add a bar. Raise CorpusError if the piece becomes too long."""
+    def _add(self, bar: Bar) -> None:
         if 4 * (self._time + bar.length) > LONGEST_PIECE:
             raise CorpusError(f"The tune lasts longer than {LONGEST_PIECE:,} quarter notes: cut it into several tunes.")
         self._begin(bar)
@@ -309,7 +307,7 @@ class Synthesiser:
         self._lasting = [
             int(piece.seconds(note.end) * RATE) - begin for note, begin in zip(piece.notes, self._begins, strict=True)
         ]
-        self._tones: dict[int, Samples] = {}
+        self._tone = cache(_tone_of)
         self.samples = ceil((seconds + RING) * RATE)
 
     def blocks(self) -> Iterator[Samples]:
@@ -332,11 +330,6 @@ class Synthesiser:
         fade = min(fade, len(tone))
         tone[len(tone) - fade :] *= np.linspace(1, 0, fade, dtype=np.float32)
         return tone
-
-    def _tone(self, pitch: int) -> Samples:
-        if pitch not in self._tones:
-            self._tones[pitch] = _tone_of(pitch)
-        return self._tones[pitch]
 
 
 def _tone_of(pitch: int) -> Samples:

@@ -180,29 +180,21 @@ def numbered_place(path: Path, number: int, count: int) -> Path:
     return path if count == 1 else path.with_name(f"{path.stem}-{number}{path.suffix}")
 
 
-def _save_abc(music: CheckedPiece, path: Path) -> None:
-    path.write_text(numbered(re.split(r"\n\s*\n", music.abc.strip())), encoding="utf-8")
+def _musicxml_of(music: CheckedPiece) -> str:
+    return musicxml(writable(music.printed))
 
 
-def _save_musicxml(music: CheckedPiece, path: Path) -> None:
-    path.write_text(musicxml(writable(music.printed)), encoding="utf-8")
+def _text_writer(text_of: Callable[[CheckedPiece], str]) -> Callable[[CheckedPiece, Path], object]:
+    return lambda music, path: path.write_text(text_of(music), encoding="utf-8")
 
 
-def _save_svg(music: CheckedPiece, path: Path) -> None:
-    path.write_text(svg(musicxml(writable(music.printed))), encoding="utf-8")
-
-
-def _save_text(music: CheckedPiece, path: Path) -> None:
-    path.write_text(laid_out(onset_words(music.piece)) + "\n", encoding="utf-8")
-
-
-_WRITERS: Mapping[str, Callable[[CheckedPiece, Path], None]] = {
-    _ABC: _save_abc,
+_WRITERS: Mapping[str, Callable[[CheckedPiece, Path], object]] = {
+    _ABC: _text_writer(lambda music: numbered(re.split(r"\n\s*\n", music.abc.strip()))),
     **dict.fromkeys(MIDI_ENDINGS, lambda music, path: path.write_bytes(midi_bytes(music.piece))),
     ".wav": lambda music, path: write_wav(music.piece, path),
-    ".musicxml": _save_musicxml,
-    _SVG: _save_svg,
-    _TEXT: _save_text,
+    ".musicxml": _text_writer(_musicxml_of),
+    _SVG: _text_writer(lambda music: svg(_musicxml_of(music))),
+    _TEXT: _text_writer(lambda music: laid_out(onset_words(music.piece)) + "\n"),
 }
 """The writer for each ending of a file name."""
 

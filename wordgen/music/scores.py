@@ -5,7 +5,6 @@ in the ABC are names of chords that the grammar knows. So nothing that a model o
 directive or markup.
 """
 
-import json
 import re
 import subprocess
 import sys
@@ -18,9 +17,9 @@ from xml.sax.saxutils import escape
 from wordgen.child_process import python_command
 from wordgen.errors import MissingPartError, StorageError
 from wordgen.music.abc_text import written_note
-from wordgen.music.engraving import GRID, VALUES, Accidentals, Score, Staff, Symbol, rests, spelled
-from wordgen.music.harmony import LETTERS, ChordName, Key, Metre, Pitch
-from wordgen.music.piece import Bar, BarSigns, Piece
+from wordgen.music.engraving import GRID, VALUES, Accidentals, Score, Symbol, rests, spelled
+from wordgen.music.harmony import LETTERS, ChordName, Key, Pitch
+from wordgen.music.piece import BarSigns, Piece
 
 _HEADER = """\
 <?xml version="1.0" encoding="UTF-8"?>
@@ -49,15 +48,15 @@ def _parts(piece: Piece) -> Iterator[str]:
         title = "".join(filter(str.isprintable, piece.title))
         yield f"<work><work-title>{escape(title)}</work-title></work>\n"
     yield _PART
-    before: tuple[Metre | None, Key | None] = (None, None)
     for number, bar in enumerate(score.bars):
-        key, of_bar = score.key(bar), score.signs(bar)
-        yield f'<measure number="{number + 1}"{_implicit(bar)}>\n'
+        of_bar = score.signs(bar)
+        # a bar that is not as long as the metre says, such as a pickup, is not counted
+        implicit = "" if bar.end - bar.begin == bar.metre.length(GRID) else ' implicit="yes"'
+        yield f'<measure number="{number + 1}"{implicit}>\n'
         yield _left_line(of_bar)
-        yield _attributes(number, (bar.metre, key), before, score.staves)
+        yield _attributes(score, number)
         if not number:
             yield _tempo(piece.tempos[0][1])
-        before = bar.metre, key
         yield from (chord.musicxml(time - bar.begin) for time, chord in score.chord_names(bar))
         yield from _measure(number, score)
         yield _right_line(of_bar, last=number == len(score.bars) - 1)
@@ -83,27 +82,18 @@ def _right_line(signs: BarSigns, *, last: bool) -> str:
     return f'<barline location="right">{line}{ending}{repeat}</barline>\n' if line or ending else ""
 
 
-def _implicit(bar: Bar) -> str:
-    """Return the attribute of a bar that is not counted, such as a pickup: it is not as long as the metre says."""
-    return "" if bar.end - bar.begin == bar.metre.length(GRID) else ' implicit="yes"'
-
-
-def _attributes(
-    number: int,
-    now: tuple[Metre, Key],
-    before: tuple[Metre | None, Key | None],
-    of_staves: Sequence[Staff],
-) -> str:
+def _attributes(score: Score, number: int) -> str:
     """Return metre and key of a bar if they have changed. The first bar also has clefs and the resolution."""
-    (metre, key), (metre_before, key_before) = now, before
+    bar, before = score.bars[number], score.bars[number - 1]
+    key, metre = score.key(bar), bar.metre
     said = "" if number else f"<divisions>{GRID}</divisions>"
-    if key != key_before:
+    if not number or key != score.key(before):
         said += f"<key><fifths>{key.sharps}</fifths><mode>{key.mode_name}</mode></key>"
-    if metre != metre_before:
+    if not number or metre != before.metre:
         said += f"<time><beats>{metre.beats}</beats><beat-type>{metre.unit}</beat-type></time>"
     if not number:
-        said += f"<staves>{len(of_staves)}</staves>"
-        for place, staff in enumerate(of_staves):
+        said += f"<staves>{len(score.staves)}</staves>"
+        for place, staff in enumerate(score.staves):
             sign, line = _BASS if staff.bass else _TREBLE
             said += f'<clef number="{place + 1}"><sign>{sign}</sign><line>{line}</line></clef>'
     return f"<attributes>{said}</attributes>\n" if said else ""
@@ -224,17 +214,17 @@ def svg(musicxml: str) -> str:
         ) from None
     if ended.returncode == _NOT_INSTALLED:
         raise MissingPartError(_MISSING)
-    pages = _pages(ended.stdout) if ended.returncode == 0 else []
-    if not pages:
+    picture = ended.stdout.decode(errors="replace")
+    if ended.returncode or "<svg" not in picture:
         raise StorageError(
             f"verovio cannot draw the score (it ended with code {ended.returncode}): "
             "save it as .musicxml and open that in a score editor, such as MuseScore."
         )
-    return pages[0] if len(pages) == 1 else _stacked(pages)
+    return picture
 
 
 def draw() -> None:
-    """Read MusicXML from standard input and write its pages as JSON. The other process runs this function."""
+    """Read MusicXML from standard input and write it as a picture. The other process runs this function."""
     try:
         import verovio
     except ImportError:
@@ -245,15 +235,7 @@ def draw() -> None:
     if not toolkit.loadData(sys.stdin.buffer.read().decode()):
         sys.exit(_NOT_DRAWN)
     pages = [toolkit.renderToSVG(number) for number in range(1, toolkit.getPageCount() + 1)]
-    sys.stdout.buffer.write(json.dumps(pages).encode())
-
-
-def _pages(content: bytes) -> list[str]:
-    try:
-        pages = json.loads(content)
-    except ValueError:
-        return []
-    return pages if isinstance(pages, list) and all(isinstance(page, str) for page in pages) else []
+    sys.stdout.buffer.write((pages[0] if len(pages) == 1 else _stacked(pages)).encode())
 
 
 def _stacked(pages: list[str]) -> str:

@@ -357,8 +357,10 @@ def _wrong_bars(bars: Sequence[Bar]) -> Iterator[Fault]:
     for at, bar in enumerate(bars):
         if bar.full is None or bar.rests or bar.length == bar.full:
             continue
+        begins_part = at == 0 or bar.before.bounds_a_part or bar.ending
+        ends_part = at == len(bars) - 1 or bar.after is None or bar.after.bounds_a_part or bars[at + 1].ending
         short = bar.length < bar.full
-        if short and (_is_first_of_a_part(bars, at) or _is_last_of_a_part(bars, at)):
+        if short and (begins_part or ends_part):
             continue
         lasts = f"lasts{' only' if short else ''} {_eighths(bar.length)}"
         yield Fault("bar", f"Bar {bar.number} {lasts}, but a full bar lasts {_eighths(bar.full)}.")
@@ -368,15 +370,6 @@ def _eighths(length: Fraction) -> str:
     """Return a length as musicians write it: in eighths or shorter notes."""
     below = lcm(8, length.denominator)
     return f"{length.numerator * (below // length.denominator)}/{below}"
-
-
-def _is_first_of_a_part(bars: Sequence[Bar], at: int) -> bool:
-    return at == 0 or bars[at].before.bounds_a_part or bool(bars[at].ending)
-
-
-def _is_last_of_a_part(bars: Sequence[Bar], at: int) -> bool:
-    after = bars[at].after
-    return at == len(bars) - 1 or after is None or after.bounds_a_part or bool(bars[at + 1].ending)
 
 
 def _wrong_joints(played: Sequence[Bar]) -> Iterator[Fault]:

@@ -316,8 +316,6 @@ class _Work:
                 self.watcher.ended(row)
             case "stopped" | "failed":
                 self._lose(row, event.kind, event.sentence)
-            case _:
-                pass
 
     def _lose(self, row: Row, state: Literal["stopped", "failed"], note: str) -> None:
         row.state, row.note = state, "" if state == "stopped" else note

@@ -121,20 +121,20 @@ class Worker:
                 env=environment_with(threads),
                 process_group=0,  # only the study receives Ctrl-C, and lets the workers save
             )
+        assert self._process.stdin is not None
+        self._input = self._process.stdin
         threading.Thread(target=self._listen, args=(events,), daemon=True).start()
 
     def begin(self, job: Job) -> None:
         """Give the worker a run to train."""
-        assert self._process.stdin is not None
         with suppress(OSError, ValueError):  # the process has ended, and an event says so
-            self._process.stdin.write(json.dumps(to_json(job)).encode() + b"\n")
-            self._process.stdin.flush()
+            self._input.write(json.dumps(to_json(job)).encode() + b"\n")
+            self._input.flush()
 
     def leave(self) -> None:
         """Ask the worker to finish its step, save a checkpoint and exit."""
-        assert self._process.stdin is not None
         with suppress(OSError):
-            self._process.stdin.close()
+            self._input.close()
 
     def kill(self) -> None:
         """End the process at once. Its last checkpoint stays."""

@@ -64,18 +64,8 @@ def make_folder(path: Path) -> None:
 
 def write_whole(path: Path, content: bytes) -> None:
     """Write a file so that at any moment it has either its old or its new content, and never a part of one."""
-    with as_storage_error(path):
-        handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            os.chmod(partial, 0o666 & ~_umask())
-            os.replace(partial, path)
-        except BaseException:
-            Path(partial).unlink(missing_ok=True)
-            raise
+    with whole_file(path, overwrite=True) as partial:
+        partial.write_bytes(content)
 
 
 def seldom(look: Callable[[], None]) -> Callable[[], None]:
@@ -182,20 +172,14 @@ def new_file(path: Path) -> Iterator[TextIO]:
 
     After any other exception the file is removed. An existing file is never overwritten: that raises a StorageError.
     """
-    with as_storage_error(path):
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        partial = Path(name)
+    stopped: KeyboardInterrupt | None = None
+    with whole_file(path, overwrite=False) as partial, partial.open("w", encoding="utf-8") as file:
         try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                try:
-                    yield file
-                except KeyboardInterrupt:
-                    file.flush()
-                    _publish(partial, path)
-                    raise
-            _publish(partial, path)
-        finally:
-            partial.unlink(missing_ok=True)
+            yield file
+        except KeyboardInterrupt as error:
+            stopped = error
+    if stopped is not None:
+        raise stopped
 
 
 @contextmanager
@@ -207,18 +191,17 @@ def whole_file(path: Path, *, overwrite: bool) -> Iterator[Path]:
     with as_storage_error(path), tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as room:
         partial = Path(room) / path.name
         yield partial
-        with partial.open("rb") as file:
+        with partial.open("r+b") as file:
             os.fsync(file.fileno())
+        os.chmod(partial, 0o666 & ~_umask())
         if overwrite:
-            os.chmod(partial, 0o666 & ~_umask())
             os.replace(partial, path)
         else:
-            _publish(partial, path)
+            _move_to_new(partial, path)
 
 
-def _publish(partial: Path, path: Path) -> None:
+def _move_to_new(partial: Path, path: Path) -> None:
     """Give a file its final name. Raise a StorageError if that name exists already."""
-    os.chmod(partial, 0o666 & ~_umask())
     try:
         os.link(partial, path)
     except OSError:

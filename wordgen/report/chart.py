@@ -5,7 +5,7 @@ curve.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
 from typing import TypeVar
@@ -43,39 +43,13 @@ class Axis:
         return (value - self.low) / (self.high - self.low)
 
 
-@dataclass(frozen=True)
-class Tick:
-    at: float
-    shown: str
+def chart(
+    curves: Mapping[str, Sequence[Point]], levels: Mapping[str, float], marked: Point | None
+) -> dict[str, object]:
+    """Return a chart for the template: curves and levels, which are given by their CSS classes, and a marked point.
 
-
-@dataclass(frozen=True)
-class Curve:
-    kind: str
-    """The CSS class of the curve."""
-    pieces: tuple[tuple[Point, ...], ...]
-    """The pieces of the curve. Between them are gaps for values that cannot be drawn."""
-    dots: bool
-
-
-@dataclass(frozen=True)
-class Level:
-    kind: str
-    y: float
-
-
-@dataclass(frozen=True)
-class Chart:
-    x_ticks: tuple[Tick, ...]
-    y_ticks: tuple[Tick, ...]
-    logarithmic: bool
-    curves: tuple[Curve, ...]
-    levels: tuple[Level, ...]
-    marked: Point | None
-
-
-def chart(curves: Mapping[str, Sequence[Point]], levels: Mapping[str, float], marked: Point | None) -> Chart:
-    """Return a chart of curves and levels, which are given by their CSS classes, and of one marked point."""
+    A curve has several pieces if some of its values cannot be drawn.
+    """
     levels = {kind: value for kind, value in levels.items() if _can_be_drawn(value)}
     values = [value for points in curves.values() for _, value in points if _can_be_drawn(value)]
     epochs = axis_from_zero(max(epoch for points in curves.values() for epoch, _ in points))
@@ -87,18 +61,18 @@ def chart(curves: Mapping[str, Sequence[Point]], levels: Mapping[str, float], ma
     def y(value: float) -> float:
         return round(BOTTOM - perplexities.place(value) * (BOTTOM - TOP), 1)
 
-    def drawn(kind: str, points: Sequence[Point]) -> Curve:
-        pieces = tuple(tuple((x(epoch), y(value)) for epoch, value in piece) for piece in _unbroken(points))
-        return Curve(kind, pieces, dots=len(points) <= _MOST_DOTS)
+    def pieces(points: Sequence[Point]) -> list[list[Point]]:
+        unbroken = groupby(points, key=lambda point: _can_be_drawn(point[1]))
+        return [[(x(epoch), y(value)) for epoch, value in piece] for drawn, piece in unbroken if drawn]
 
-    return Chart(
-        x_ticks=tuple(Tick(x(epoch), shown_tick(epoch)) for epoch in epochs.ticks),
-        y_ticks=tuple(Tick(y(value), shown_tick(value)) for value in perplexities.ticks),
-        logarithmic=perplexities.logarithmic,
-        curves=tuple(drawn(kind, points) for kind, points in curves.items()),
-        levels=tuple(Level(kind, y(value)) for kind, value in levels.items()),
-        marked=(x(marked[0]), y(marked[1])) if marked is not None and _can_be_drawn(marked[1]) else None,
-    )
+    return {
+        "x_ticks": [(x(epoch), shown_tick(epoch)) for epoch in epochs.ticks],
+        "y_ticks": [(y(value), shown_tick(value)) for value in perplexities.ticks],
+        "logarithmic": perplexities.logarithmic,
+        "curves": [(kind, pieces(points), len(points) <= _MOST_DOTS) for kind, points in curves.items()],
+        "levels": [(kind, y(value)) for kind, value in levels.items()],
+        "marked": (x(marked[0]), y(marked[1])) if marked is not None and _can_be_drawn(marked[1]) else None,
+    }
 
 
 def thinned(items: Sequence[Item], most: int, kept: Item | None) -> list[Item]:
@@ -110,12 +84,6 @@ def thinned(items: Sequence[Item], most: int, kept: Item | None) -> list[Item]:
 
 def _can_be_drawn(value: float) -> bool:
     return 0 < value < _GREATEST
-
-
-def _unbroken(points: Sequence[Point]) -> Iterator[list[Point]]:
-    for can_be_drawn, piece in groupby(points, key=lambda point: _can_be_drawn(point[1])):
-        if can_be_drawn:
-            yield list(piece)
 
 
 def axis_from_zero(last: float) -> Axis:
@@ -152,11 +120,7 @@ def _even_ticks(low: float, high: float, least_step: float = 0.0) -> tuple[float
 
 
 def _tenfold_ticks(low: float, high: float) -> tuple[float, ...]:
-    """Return ticks for a logarithmic axis.
-
-    For each power of ten, take as many multiples of it as leave enough room between two ticks. If there is not even
-    room for all powers of ten, take every n-th power.
-    """
+    """Return ticks on as many multiples of each power of ten as there is room for, or on every n-th power."""
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     least_ratio = (high / low) ** (1 / MOST_TICKS)
     for digits in ((1, 1.5, 2, 3, 4, 5, 6, 8), (1, 2, 3, 4, 6, 8), (1, 2, 4, 6), (1, 2, 5), (1, 3), (1,)):

@@ -81,10 +81,7 @@ class Music:
 
 
 def music_in(text: str, tokenizer: str) -> Music:
-    """Return the music that a text of a model with this tokenizer describes. It may have no notes.
-
-    Raise CorpusError or SettingError if it is too long.
-    """
+    """Return the music, perhaps without notes, of a text. Raise CorpusError or SettingError if it is too long."""
     return music_for_page(FROM_TEXT[tokenizer](text))
 
 

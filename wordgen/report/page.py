@@ -10,6 +10,7 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from wordgen.corpus.catalogue import SET_NAMES
 from wordgen.evaluation import figures
 from wordgen.evaluation.figures import OFF, shown_duration
 from wordgen.evaluation.measurement import Figures, Loss, Measurement
@@ -23,7 +24,7 @@ from wordgen.run.names import SAVED_MODELS, models_folder, name_of
 from wordgen.run.record import DIVERGED, STOPPED, RunRecord, load_record
 from wordgen.settings import flag_name
 from wordgen.text.tokenizers import OF_MUSIC
-from wordgen.training.reports import EpochReport, Observer, Sample, SampleReport
+from wordgen.training.reports import EpochReport, Observer, SampleReport
 
 PAGE = "report.html"
 _NO_TEXT = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
@@ -37,7 +38,6 @@ _MODES = {
     "greedy": "Greedy: always the most probable token",
     "sample": "Sampled: each token is drawn by its probability",
 }
-_SETS = {"train": "training", "valid": "validation"}
 Context = dict[str, object]
 
 
@@ -148,23 +148,23 @@ def _comparison(run: str, record: RunRecord) -> Context:
     """Compare the model with counting, on each set that it was measured on."""
     measured = record.measured
     every = list(measured.values())
-    of_music = {part: each for part, each in measured.items() if each.music_notes}
-    notes = (note for part, each in measured.items() for note in (*_set_on_valid(part, each), *each.notes))
+    notes: list[str] = []
+    for part, each in measured.items():
+        notes += [f"On the {SET_NAMES[part]}: {said[0].lower()}{said[1:]}" for said in each.how_it_was_set(part)]
+        notes += each.notes
     return {
-        "parts": [f"{_set(part)} set" for part in measured],
+        "parts": [SET_NAMES[part] for part in measured],
         "perplexities": _rows(every, lambda loss, _: figures.perplexity(loss.perplexity, loss.off)),
         "bits": _rows(every, lambda loss, each: _bits(loss, each.characters)),
         "nats": _rows(every, _nats) if record.text.tokenizer == "characters" else [],
-        "parts_with_notes": [f"{_set(part)} set" for part in of_music],
-        "bits_per_note": _rows(list(of_music.values()), lambda loss, each: _bits(loss, each.music_notes or 0)),
+        "parts_with_notes": [SET_NAMES[part] for part, each in measured.items() if each.music_notes],
+        "bits_per_note": _rows(
+            [each for each in every if each.music_notes], lambda loss, each: _bits(loss, each.music_notes or 0)
+        ),
         "off": OFF if any(each.own.off is not None for each in every) else "",
         "notes": list(dict.fromkeys(notes)),
         "commands": list(_commands_to_measure(run, record)),
     }
-
-
-def _set(name: str) -> str:
-    return _SETS.get(name, name)
 
 
 def _bits(loss: Loss, characters: int) -> str:
@@ -176,21 +176,14 @@ def _nats(loss: Loss, measurement: Measurement) -> str:
     return figures.bits(loss.nats_per(characters), loss.nats_off_per(characters))
 
 
-def _set_on_valid(part: str, measurement: Measurement) -> Iterator[str]:
-    for sentence in measurement.how_it_was_set(part):
-        yield f"On the {_set(part)} set: {sentence[0].lower()}{sentence[1:]}"
-
-
 def _rows(measured: Sequence[Measurement], shown: Callable[[Loss, Measurement], str]) -> list[list[str]]:
     """Return a row for the model and for each loss that it is compared with, with a column for each measured set."""
     rows: list[list[str]] = []
     for of_one_kind in zip(*(each.all_losses() for each in measured), strict=True):
         for wanted in dict.fromkeys(name for name, loss in of_one_kind if loss is not None):
             losses = [loss if name == wanted else None for name, loss in of_one_kind]
-            cells = [
-                figures.NONE if loss is None else shown(loss, each) for loss, each in zip(losses, measured, strict=True)
-            ]
-            rows.append([wanted, *cells])
+            pairs = zip(losses, measured, strict=True)
+            rows.append([wanted, *(figures.NONE if loss is None else shown(loss, each) for loss, each in pairs)])
     return rows
 
 
@@ -317,13 +310,16 @@ def _written(report: SampleReport, record: RunRecord) -> Context:
     return {
         "best": report is record.best,
         "heading": heading,
-        "samples": [_sample(each, record.text.tokenizer) for each in report.samples],
+        "samples": [
+            {
+                "mode": _MODES.get(each.mode, each.mode),
+                "seed": each.seed,
+                "text": each.text,
+                **sample_of_music(each.text, record.text.tokenizer),
+            }
+            for each in report.samples
+        ],
     }
-
-
-def _sample(sample: Sample, tokenizer: str) -> Context:
-    mode = _MODES.get(sample.mode, sample.mode)
-    return {"mode": mode, "seed": sample.seed, "text": sample.text, **sample_of_music(sample.text, tokenizer)}
 
 
 def _test_first(record: RunRecord) -> list[Measurement]:
@@ -362,7 +358,13 @@ def _text(record: RunRecord) -> Context:
         "rows": list(_of_the_text(record)),
         "unknown": "spelled out" if any(of.spelled for of in splits.values()) else "UNKNOWN",
         "splits": [
-            [_set(name), f"{of.passages:,}", f"{of.tokens:,}", f"{of.all_characters:,}", f"{of.unknown_share:.1%}"]
+            [
+                SET_NAMES[name].removesuffix(" set"),
+                f"{of.passages:,}",
+                f"{of.tokens:,}",
+                f"{of.all_characters:,}",
+                f"{of.unknown_share:.1%}",
+            ]
             for name, of in splits.items()
         ],
     }

@@ -38,10 +38,7 @@ _SECONDS_BETWEEN_CHECKS = 0.1
 
 
 class ModelStore:
-    """Finds models by name and keeps the last few in memory (at most `MOST_MODELS_AT_HAND`).
-
-    A model is loaded again if its weights file has changed. All methods can be called from any thread.
-    """
+    """Finds models by name, from any thread, and keeps the last few in memory while their weights do not change."""
 
     def __init__(self, models: Sequence[str]) -> None:
         """Offer the given models (names of runs, or folders of models).
@@ -187,12 +184,11 @@ def _counted(model: TrainedModel, mix: float, check: Check) -> Iterator[Event]:
 
 def whole_text(events: Sequence[Event]) -> Event:
     """Join all events of a text into one mapping."""
-    by_name = {event["event"]: event for event in events if event["event"] not in ("wait", "word")}
-    words = [_without_name(event) for event in events if event["event"] == "word"]
-    begin = _without_name(by_name["begin"])
-    text = "".join(each["piece"] for each in (*begin["seed_words"], *words))
-    copies, end = by_name["copies"]["copies"], _without_name(by_name["end"])
-    return {**begin, "text": text, "words": words, "copies": copies, **end}
+    named = [(event["event"], {key: value for key, value in event.items() if key != "event"}) for event in events]
+    words = [content for name, content in named if name == "word"]
+    by_name = dict(named)
+    text = "".join(each["piece"] for each in (*by_name["begin"]["seed_words"], *words))
+    return {**by_name["begin"], "text": text, "words": words, **by_name["copies"], **by_name["end"]}
 
 
 def next_words(store: ModelStore, request: NextWordsRequest, check: Check) -> Iterator[Event]:
@@ -219,10 +215,7 @@ def next_words(store: ModelStore, request: NextWordsRequest, check: Check) -> It
 
 
 def score(store: ModelStore, request: ScoreRequest, check: Check) -> Iterator[Event]:
-    """Yield one event: the bits that each token of a text costs, and the perplexity of each sentence and of the text.
-
-    Raises SettingError if the text has no tokens to score.
-    """
+    """Yield one event: the bits of each token of a text, and the perplexity of each sentence and of the text."""
     check()
     name, model = store.find(request.model)
     model.check(GenerationSettings(mix=request.mix))
@@ -239,10 +232,7 @@ def score(store: ModelStore, request: ScoreRequest, check: Check) -> Iterator[Ev
 
 
 def music(store: ModelStore, request: MusicRequest, check: Check) -> Iterator[Event]:
-    """Yield one event: the score of a text of music, and the notes to play. There may be no notes.
-
-    Raises SettingError if the model does not write music, or if the text is too long for a page.
-    """
+    """Yield one event: the score of a text of music, and the notes to play. There may be no notes."""
     check()
     name, model = store.find(request.model)
     if model.tokenizer not in OF_MUSIC:
@@ -271,11 +261,7 @@ def about_model(store: ModelStore, name: str, check: Check) -> Iterator[Event]:
 
 
 def _examples(model: TrainedModel) -> list[str]:
-    """Return prompts to try; they are always the same for a model.
-
-    First come beginnings of texts that the model writes, if it knows all words in them. If these are too few, common
-    capitalised words follow.
-    """
+    """Return prompts to try: beginnings of texts that the model writes, then common capitalised words."""
     ordinary = model.vocabulary.tokens[model.vocabulary.special :]
     words = any(len(token) > 1 for token in ordinary)
     length = _TOKENS_OF_AN_EXAMPLE if words else _LETTERS_OF_AN_EXAMPLE
@@ -353,7 +339,3 @@ def _copies(model: TrainedModel, tokens: Sequence[str], pieces: Sequence[str] | 
         return None
     kept = ("start", "tokens", "text", "file", "line")
     return [{name: getattr(each, name) for name in kept} for each in model.copies_in(tokens, pieces=pieces)]
-
-
-def _without_name(event: Event) -> Event:
-    return {name: value for name, value in event.items() if name != "event"}

@@ -51,10 +51,7 @@ class _StoppedError(Exception):
 
 
 class Job:
-    """One piece of work. It runs in a thread and passes its events to the coroutine that waits for them.
-
-    Use it in a `with` block: the end of the block stops the work, because nobody will receive its events.
-    """
+    """Work in a thread that passes its events to a coroutine. The end of a `with` block stops it."""
 
     def __init__(self, seconds: float, closing: threading.Event) -> None:
         self._seconds = seconds
@@ -78,11 +75,7 @@ class Job:
             self.future.cancel()
 
     async def next_event(self) -> Event | None:
-        """Return the next event of the work, or None after the last event.
-
-        Raises the exception that the work has raised. Raises RefusedError (503) if the work has waited too long for a
-        thread.
-        """
+        """Return the next event, or None after the last one. Raise the exception that the work has raised."""
         if not self._begun.is_set():
             await self._wait_for_a_thread()
         event = await self._events.get()
@@ -143,10 +136,7 @@ class WorkQueue:
         self._closing = threading.Event()
 
     def submit(self, work: Work) -> Job:
-        """Add work to the queue and return its job. The work begins as soon as a thread is free.
-
-        Raises RefusedError (503) if too much work is waiting, or if the queue is closed.
-        """
+        """Begin work as soon as a thread is free. Raise RefusedError (503) if too much work waits, or after `close`."""
         if self._closing.is_set():
             raise _closed()
         if not self._places.acquire(blocking=False):

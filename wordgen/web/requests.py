@@ -196,7 +196,7 @@ def _slider(name: str, schema: Schema) -> list[float] | None:
     return [first, min(last, schema.get("maximum", last)), step]
 
 
-LINES = "application/x-ndjson"
+_JSON, LINES = "application/json", "application/x-ndjson"
 
 _REFUSALS = {
     "400": "The request is not a JSON object, or its Host header is not an address or name of this server.",
@@ -214,30 +214,25 @@ _NUMBER, _TEXT, _TRUTH = {"type": "number"}, {"type": "string"}, {"type": "boole
 
 
 def description(settings: ServingSettings) -> Schema:
+    """Return the description of the API as OpenAPI."""
+
+    def post(summary: str, answer: Schema, group: type[Settings], media_type: str = _JSON) -> Schema:
+        body = {"required": True, "content": {_JSON: {"schema": schema_of(group, settings)}}}
+        return {"post": {**_operation(summary, answer, media_type), "requestBody": body}}
+
+    about = _operation("Describes a model and gives examples of prompts.", _ABOUT)
+    about["parameters"] = [{"name": "name", "in": "path", "required": True, "schema": _TEXT}]
+    every_setting = "Lists all settings of text generation, as the page shows them."
+    score = "Returns a text of music as a score in ABC and as notes, in milliseconds."
     paths = {
         "/api/models": {"get": _operation("Lists the models, the newest first.", _object(models=_list(_MODEL)))},
-        "/api/models/{name}": {
-            "get": _operation("Describes a model and gives examples of prompts.", _ABOUT)
-            | {"parameters": [{"name": "name", "in": "path", "required": True, "schema": _TEXT}]}
-        },
-        "/api/settings": {
-            "get": _operation(
-                "Lists all settings of text generation, as the page shows them.", _object(settings=_list({}))
-            )
-        },
-        "/api/write": {"post": _operation(_WRITE, _EVENT, LINES) | _body(TextRequest, settings)},
-        "/api/text": {"post": _operation("Writes a text and returns it whole.", _WHOLE) | _body(TextRequest, settings)},
-        "/api/next": {
-            "post": _operation("Returns the words that may follow, the most probable first.", _NEXT)
-            | _body(NextWordsRequest, settings)
-        },
-        "/api/score": {
-            "post": _operation("Returns how probable each word of a text is.", _SCORE) | _body(ScoreRequest, settings)
-        },
-        "/api/music": {
-            "post": _operation("Returns a text of music as a score in ABC and as notes, in milliseconds.", _MUSIC)
-            | _body(MusicRequest, settings)
-        },
+        "/api/models/{name}": {"get": about},
+        "/api/settings": {"get": _operation(every_setting, _object(settings=_list({})))},
+        "/api/write": post(_WRITE, _EVENT, TextRequest, LINES),
+        "/api/text": post("Writes a text and returns it whole.", _WHOLE, TextRequest),
+        "/api/next": post("Returns the words that may follow, the most probable first.", _NEXT, NextWordsRequest),
+        "/api/score": post("Returns how probable each word of a text is.", _SCORE, ScoreRequest),
+        "/api/music": post(score, _MUSIC, MusicRequest),
     }
     info = {"title": "wordgen", "version": __version__, "description": "Generates text with trained models."}
     return {
@@ -249,16 +244,11 @@ def description(settings: ServingSettings) -> Schema:
     }
 
 
-def _operation(summary: str, answer: Schema, media_type: str = "application/json") -> Schema:
-    refused = {"application/json": {"schema": _object(error=_TEXT)}}
+def _operation(summary: str, answer: Schema, media_type: str = _JSON) -> Schema:
+    refused = {_JSON: {"schema": _object(error=_TEXT)}}
     responses = {status: {"description": why, "content": refused} for status, why in _REFUSALS.items()}
     good = {"description": "The answer.", "content": {media_type: {"schema": answer}}}
     return {"summary": summary, "responses": {"200": good, **responses}}
-
-
-def _body(group: type[Settings], settings: ServingSettings) -> Schema:
-    content = {"application/json": {"schema": schema_of(group, settings)}}
-    return {"requestBody": {"required": True, "content": content}}
 
 
 def _object(**properties: Schema) -> Schema:
@@ -327,9 +317,6 @@ _MUSIC = _object(
 )
 
 
-_NOTHING: Schema = {}
-
-
 def description_page(described: Schema) -> str:
     template = page_environment("wordgen.web").get_template("api.html.j2")
     return template.render(operations=list(_operations(described)))
@@ -340,12 +327,14 @@ def _operations(described: Schema) -> Iterator[Schema]:
     paths: dict[str, str] = {}
     for path, methods in described["paths"].items():
         for method, operation in methods.items():
-            shown: Schema = {"name": f"{method.upper()} {path}", "summary": operation["summary"]}
-            fields, like = [], None
-            for content in operation.get("requestBody", _NOTHING).get("content", _NOTHING).values():
-                earlier = paths.setdefault(json.dumps(content), path)
-                fields, like = (list(_fields(content["schema"])), None) if earlier == path else ([], earlier)
-            yield {**shown, "fields": fields, "like": like}
+            schema = operation["requestBody"]["content"][_JSON]["schema"] if method == "post" else {"properties": {}}
+            earlier = paths.setdefault(json.dumps(schema), path) if method == "post" else path
+            yield {
+                "name": f"{method.upper()} {path}",
+                "summary": operation["summary"],
+                "fields": list(_fields(schema)) if earlier == path else [],
+                "like": None if earlier == path else earlier,
+            }
 
 
 def _fields(schema: Schema) -> Iterator[tuple[str, str, str, str]]:

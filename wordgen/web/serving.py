@@ -103,10 +103,7 @@ def serve(listening: socket.socket, store: ModelStore, settings: ServingSettings
 
 
 class _Protocol(H11Protocol):
-    """Closes a connection that does not send the headers of a request in time.
-
-    Also closes each new connection from an address of another machine that already has the most allowed connections.
-    """
+    """Closes connections that send no headers in time, and those of an address of another machine that has too many."""
 
     _open: ClassVar[Counter[str]] = Counter()
     _address = ""
@@ -254,10 +251,7 @@ def _bearer(authorization: str) -> str | None:
 
 
 def _start_page(cookie: str) -> Response:
-    """Return a response that sets the cookie and redirects to the start page without a token in its address.
-
-    In the address, others could see the token, and the browser would keep it in its history.
-    """
+    """Set the cookie and redirect to the start page without the token, which others could see in the address."""
     return Response(status_code=303, headers={"Location": "/", "Set-Cookie": cookie})
 
 

@@ -36,18 +36,12 @@ def as_storage_error(path: Path) -> Iterator[None]:
 
 
 def is_unfinished(path: Path) -> bool:
-    """Return whether the name is one that files and folders have only while they are written.
-
-    If no process writes it now, the process that wrote it was killed.
-    """
+    """Return whether the name is one that files and folders have only while they are written."""
     return _UNFINISHED.fullmatch(path.name) is not None
 
 
 def remove_unfinished(folder: Path) -> list[Path]:
-    """Remove all unfinished files and folders in a folder and its subfolders, and return their paths.
-
-    No other process may write in the folder at the same time.
-    """
+    """Remove all unfinished files and folders in a folder that no other process writes in. Return their paths."""
     found = [path for path in folder.rglob(".*") if is_unfinished(path)]
     for path in found:
         if path.is_dir() and not path.is_symlink():
@@ -69,10 +63,7 @@ def write_whole(path: Path, content: bytes) -> None:
 
 
 def seldom(look: Callable[[], None]) -> Callable[[], None]:
-    """Return a function that calls `look`, but at most five times a second, and not in the first 0.2 seconds.
-
-    Short work therefore shows no progress bar.
-    """
+    """Return a function that calls `look` at most five times a second, and not in the first 0.2 seconds."""
     looked = time.monotonic()
 
     def look_seldom() -> None:
@@ -85,10 +76,7 @@ def seldom(look: Callable[[], None]) -> Callable[[], None]:
 
 
 def regular_size(path: Path) -> int:
-    """Return the size of a regular file in bytes.
-
-    Raise an OSError for anything else: reading a pipe could wait forever, and a device has no end.
-    """
+    """Return the size of a regular file. Raise an OSError for a pipe or a device, which may have no end."""
     return _size_of_regular(path, os.stat(path))
 
 
@@ -108,10 +96,7 @@ def read_regular(path: Path, at_most: int) -> bytes:
 
 
 def read_json(path: Path, at_most: int) -> Any:
-    """Return the parsed content of a JSON file of at most `at_most` bytes.
-
-    Raise a ValueError if it is not valid JSON or is nested too deeply.
-    """
+    """Return the content of a JSON file. Raise a ValueError if it is not valid or is nested too deeply."""
     content = read_regular(path, at_most)
     with _nesting_refused():
         return json.loads(content)
@@ -154,10 +139,7 @@ def unsealed(sealed: bytes) -> Any:
 
 
 def file_checksum(path: Path, look: Callable[[], None] = lambda: None) -> str:
-    """Return the SHA-256 checksum of a file, as hexadecimal digits.
-
-    `look` is called after every 16 MiB. An exception that it raises ends the reading.
-    """
+    """Return the SHA-256 checksum of a file in hexadecimal digits. Call `look` after every 16 MiB."""
     checksum = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(_BLOCK):
@@ -184,10 +166,7 @@ def new_file(path: Path) -> Iterator[TextIO]:
 
 @contextmanager
 def whole_file(path: Path, *, overwrite: bool) -> Iterator[Path]:
-    """Yield a temporary path. The file written to it moves to `path` if the block ends without an exception.
-
-    Without `overwrite`, an existing file raises a StorageError.
-    """
+    """Yield a temporary path, and move the file written to it to `path`. Only `overwrite` replaces an existing file."""
     with as_storage_error(path), tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as room:
         partial = Path(room) / path.name
         yield partial

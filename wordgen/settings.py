@@ -46,11 +46,7 @@ def setting(
     scope: Scope | None = None,
     any_recipe: bool = False,
 ) -> Any:
-    """Return a dataclass field with bounds, a help text and, for a training setting, its scope.
-
-    `any_recipe` marks a setting that fits any recipe: if a user gives it, wordgen may still choose a recipe, because it
-    does not count as a choice of a network or of a way to train.
-    """
+    """Return a dataclass field. With `any_recipe`, a given value does not count as a choice of network or training."""
     bounds = {"at_least": at_least, "at_most": at_most, "above": above, "below": below}
     return field(default=default, metadata={"help": help, **bounds, "scope": scope, "any_recipe": any_recipe})
 

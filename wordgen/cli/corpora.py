@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from wordgen.cli.flags import Parser, action_parser, add_flags, add_switch, settings_from, verb_parser
-from wordgen.cli.output import facts, fetching, on_screen, put, reading, section, show, table
+from wordgen.cli.output import facts, fetching, on_screen, paragraph, put, reading, section, show, table
 from wordgen.corpus.settings import STANDARD_INPUT, Description, ReadingSettings
 from wordgen.errors import in_a_sentence
 from wordgen.files import shown_size
@@ -110,9 +110,8 @@ def _add(arguments: argparse.Namespace) -> None:
     add_to_own_catalogue(arguments.name, arguments.files, chosen, tokenizer, description, replace=arguments.replace)
     given = {"passage": how.passage, "line breaks": how.line_breaks, "tokenizer": tokens.tokenizer}
     found = [what for what, value in given.items() if value == "auto"]
-    show(
-        f"Added {arguments.name}, {shown_size(corpus.bytes)}: {_cut(corpus.passage, corpus.line_breaks, tokenizer)}.\n"
-    )
+    cut = _cut(corpus.passage, corpus.line_breaks, tokenizer)
+    show(f"Added {arguments.name}, {shown_size(corpus.bytes)}: {cut}.\n")
     if found:
         show(f"  Chosen from the text: {in_a_sentence(found)}. To change this, use --replace with other flags.\n")
     for note in (f"{passages:,} passages", *corpus.notes, *passed.notes):
@@ -145,7 +144,7 @@ def _description(found: "Survey") -> "Iterator[RenderableType]":
         samples.add_row("-", _sample(tokens))
     yield from section(f"Some {corpus.passage}s, cut into tokens", samples)
     touching = f"{_TOUCHES} no space on this side of a token   " if found.tokenizer == "english" else ""
-    yield Text(f"{touching}{_LINE_BREAK} a line break   ␣ a space   □ a wide space", "dim")
+    yield paragraph(f"{touching}{_LINE_BREAK} a line break   ␣ a space   □ a wide space", "dim")
 
 
 def _what_the_catalogue_says(corpus: "Corpus") -> Iterator[tuple[str, str]]:
@@ -168,34 +167,21 @@ def _about_text(found: "Survey") -> Iterator[tuple[str, str]]:
     yield "size", f"{shown_size(corpus.bytes)}{files}"
     for note in found.notes:
         yield "", note
-    are = _one_or("is", "are", found.blank_passages)
+    are = "is" if found.blank_passages == 1 else "are"
     blank = f", of which {found.blank_passages:,} {are} blank" if found.blank_passages else ""
     yield "passages", f"{found.passages:,} {corpus.passage}s{blank}"
     shortest, half, most, longest = (f"{found.length_at(share):,}" for share in (0.0, 0.5, 0.9, 1.0))
-    yield (
-        "lengths",
-        f"{shortest} to {longest} tokens; half of the passages have at most {half}, 90% at most {most}",
-    )
+    yield "lengths", f"{shortest} to {longest} tokens; half of the passages have at most {half}, 90% at most {most}"
     yield "tokens", f"{found.tokens:,}, of which {found.types:,} are different"
     if found.seen_once:
         share = found.seen_once / found.types
-        occur = _one_or("occurs", "occur", found.seen_once)
-        yield (
-            "",
-            f"{found.seen_once:,} of the different tokens ({share:.0%}) {occur} only once: a model knows them only as "
-            "UNKNOWN, unless --min-count is 1",
-        )
-
-
-def _one_or(one: str, several: str, number: int) -> str:
-    return one if number == 1 else several
+        once = f"{'occurs' if found.seen_once == 1 else 'occur'} only once"
+        unknown = "a model knows them only as UNKNOWN, unless --min-count is 1"
+        yield "", f"{found.seen_once:,} of the different tokens ({share:.0%}) {once}: {unknown}"
 
 
 def _coverage(found: "Survey") -> "RenderableType":
-    """Return a table of the share of the text that vocabularies of several sizes cover.
-
-    The last row is the vocabulary that contains all types (different tokens).
-    """
+    """Return a table of the share of the text that vocabularies of several sizes cover. The last one has all tokens."""
     everything = found.types + len(RESERVED)
     rows = [
         (f"{size:,}", f"{found.coverage(size):.1%}", "the default" if size == _USUAL_VOCABULARY else "")
@@ -207,11 +193,9 @@ def _coverage(found: "Survey") -> "RenderableType":
 
 
 def _sample(tokens: Sequence[str]) -> "RenderableType":
-    from rich.text import Text
-
     from wordgen.dataset.dataset import LONGEST_SAMPLE
 
-    sample = Text()
+    sample = paragraph("")
     for number, token in enumerate(tokens[:LONGEST_SAMPLE]):
         sample.append(" | " if number else "", "dim")
         sample.append(readable(token))
@@ -219,11 +203,7 @@ def _sample(tokens: Sequence[str]) -> "RenderableType":
 
 
 def readable(token: str) -> str:
-    """Return a token in a visible form.
-
-    `~` marks the sides on which it touches its neighbours. White space and characters that cannot be printed are
-    replaced by signs or their code points.
-    """
+    """Return a token with visible white space and control characters, and `~` where it touches a neighbour."""
     from wordgen.text.tokenizers import SPELLINGS
     from wordgen.text.vocabulary import restore
 
@@ -231,6 +211,4 @@ def readable(token: str) -> str:
         return _LINE_BREAK
     text = SPELLINGS.get(token, restore(token.strip(JOINER)))
     visible = "".join(_SPACES.get(c) or (c if c.isprintable() else f"<{ord(c):04X}>") for c in text)
-    before = _TOUCHES if token.startswith(JOINER) else ""
-    behind = _TOUCHES if token.endswith(JOINER) else ""
-    return f"{before}{visible}{behind}"
+    return _TOUCHES * token.startswith(JOINER) + visible + _TOUCHES * token.endswith(JOINER)

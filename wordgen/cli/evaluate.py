@@ -7,7 +7,7 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing
 from functools import partial
 from pathlib import Path
@@ -23,7 +23,7 @@ from wordgen.cli.flags import (
     settings_from,
     verb_parser,
 )
-from wordgen.cli.output import TokenProgress, fetching, on_screen, put, reading, table, tell
+from wordgen.cli.output import TokenProgress, fetching, on_screen, paragraph, put, reading, table, tell, with_space
 from wordgen.cli.start import limit_threads
 from wordgen.errors import CorpusError, SettingError, StorageError
 from wordgen.evaluation.figures import OFF, bits, many, perplexity_in_words, share, shown_perplexity
@@ -35,8 +35,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
 
-    from wordgen.evaluation.measurement import Match, Novelty
-    from wordgen.evaluation.music import Music
+    from wordgen.evaluation.measurement import Novelty
     from wordgen.generation.decoding import Score, ScoredSentence, ScoredToken
     from wordgen.run.evaluate import Evaluation
 
@@ -95,11 +94,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
 
 
 def _save(evaluated: "Evaluation") -> Path | None:
-    """Save the figures beside the model and return the path of the updated report page.
-
-    Return None if they are not saved: the text is not the validation or test set, the record of the run is missing, or
-    the files cannot be written. In the last case a note is printed; the figures are still shown.
-    """
+    """Save the figures beside the model. Return the path of the new report page, or None if they are not saved."""
     from wordgen.report.page import write_page
     from wordgen.run.evaluate import keep
 
@@ -172,27 +167,33 @@ class _Progress(Watcher):
 
 
 def _on_screen(evaluated: "Evaluation", page: Path | None) -> "Iterator[RenderableType]":
-    from rich.padding import Padding
-    from rich.text import Text
-
     from wordgen.corpus.catalogue import SET_NAMES
 
     text = evaluated.split
     if evaluated.split in ("valid", "test"):
         text = f"the {SET_NAMES[evaluated.split]} of {evaluated.corpus}"
-    yield Text(f"How good is {evaluated.model} on {text}?", "bold")
-    for sentence in _about_perplexity(evaluated):
-        yield Text(sentence, "dim")
-    yield Padding(_losses(evaluated), (1, 0))
-    if evaluated.verdict is not None:
-        yield Text(evaluated.verdict)
+    title = f"How good is {evaluated.model} on {text}?"
+    yield from _part(title, _about_perplexity(evaluated), with_space(_losses(evaluated)), evaluated.verdict)
     if evaluated.music is not None:
-        yield from _music_on_screen(evaluated.music)
+        music = evaluated.music
+        compared = with_space(table(["", *music.columns], music.rows()))
+        yield from _part("\nHow good is its music?", music.in_words(), compared, music.verdict)
     if evaluated.novelty is not None:
         yield from _novelty_on_screen(evaluated.novelty, unknown=evaluated.unknown_share > 0)
     yield f"Try:  {command_to_try(evaluated)}"
     if page is not None:
         yield f"Report:  {page}"
+
+
+def _part(
+    title: str, about: Iterable[str], figures: "RenderableType", verdict: str | None
+) -> "Iterator[RenderableType]":
+    """Yield a part of the output: its title, what the figures mean, the figures, and the verdict on them."""
+    yield paragraph(title, "bold")
+    yield from (paragraph(sentence, "dim") for sentence in about)
+    yield figures
+    if verdict is not None:
+        yield paragraph(verdict)
 
 
 def _losses(evaluated: "Evaluation") -> "Table":
@@ -242,25 +243,9 @@ def _about_perplexity(evaluated: "Evaluation") -> Iterator[str]:
     yield from evaluated.notes
 
 
-def _music_on_screen(music: "Music") -> "Iterator[RenderableType]":
-    from rich.padding import Padding
-    from rich.text import Text
-
-    yield Text("\nHow good is its music?", "bold")
-    for sentence in music.in_words():
-        yield Text(sentence, "dim")
-    yield Padding(table(["", *music.columns], music.rows()), (1, 0))
-    if music.verdict is not None:
-        yield Text(music.verdict)
-
-
 def _novelty_on_screen(novelty: "Novelty", *, unknown: bool) -> "Iterator[RenderableType]":
-    from rich.padding import Padding
-    from rich.text import Text
+    from rich.console import Group
 
-    yield Text("\nHow much does it copy?", "bold")
-    for sentence in _about_novelty(novelty, unknown=unknown):
-        yield Text(sentence, "dim")
     copied: list[list[str]] = []
     varied: list[list[str]] = []
     for name, found in (("generated text", novelty.samples), (novelty.beside, novelty.held_out)):
@@ -268,36 +253,26 @@ def _novelty_on_screen(novelty: "Novelty", *, unknown: bool) -> "Iterator[Render
         shares = map(share, (found.distinct_1, found.distinct_2, found.repetition, found.self_bleu))
         varied.append([name, *shares, str(0 if found.longest is None else found.longest.tokens)])
     what = "sequences that are in the training text, by length"
-    yield Padding(table([what, *map(str, novelty.samples.shares)], copied, left=(what,)), (1, 0, 0, 0))
     heads = ("", "distinct-1", "distinct-2", "repetition", "self-BLEU", "longest match")
-    yield Padding(table(heads, varied), (1, 0))
-    if novelty.verdict is not None:
-        yield Text(novelty.verdict)
-    if novelty.samples.longest is not None:
-        yield Text(_source(novelty.samples.longest))
-
-
-def _about_novelty(novelty: "Novelty", *, unknown: bool) -> Iterator[str]:
-    """Yield sentences that explain the figures of novelty. `unknown` is True if words of the text are UNKNOWN."""
-    yield novelty.compared_in_words(unknown=unknown)
-    yield (
+    copies = table([what, *map(str, novelty.samples.shares)], copied, left=(what,))
+    about = (
+        novelty.compared_in_words(unknown=unknown),
         "distinct: the share of tokens (1) or pairs of tokens (2) that are different. repetition: the share of "
         "sequences of 4 tokens that occurred in the same text before. self-BLEU: how similar each text is to the "
-        f"others{novelty.means_in_words}."
+        f"others{novelty.means_in_words}.",
     )
-
-
-def _source(match: "Match") -> str:
-    text = " ".join(match.text.split())
-    shown = text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN].rsplit(' ', 1)[0]} ..."
-    return f"The longest match, {match.tokens:,} tokens, begins in {match.file}, line {match.line:,}: {shown}"
+    figures = with_space(Group(copies, "", table(heads, varied)))
+    yield from _part("\nHow much does it copy?", about, figures, novelty.verdict)
+    match = novelty.samples.longest
+    if match is not None:
+        text = " ".join(match.text.split())
+        shown = text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN].rsplit(' ', 1)[0]} ..."
+        where = f"begins in {match.file}, line {match.line:,}"
+        yield paragraph(f"The longest match, {match.tokens:,} tokens, {where}: {shown}")
 
 
 def command_to_try(evaluated: "Evaluation") -> str:
-    """Return the command that the verdict advises.
-
-    If it advises none, return the command to generate text, or for a bad model the one that may improve it.
-    """
+    """Return the command that the verdict advises, or else the one that writes text or may improve a bad model."""
     return commands.command_to_try(
         evaluated.finding,
         evaluated.settings,
@@ -394,11 +369,7 @@ def _as_json(sentence: "ScoredSentence", number: int, rank: int) -> str:
 
 
 def _score_on_screen(score: "Score", ranking: Sequence[int], *, words: bool) -> str:
-    """Return the text with a colour for each token, on a terminal with colours, and tables below it.
-
-    The first table lists the words, if `words` is True or the text is one sentence. The second one lists several
-    sentences in the order of `ranking`, which begins with the most likely one.
-    """
+    """Return the text with a colour for each token, and tables of its words and of its sentences by rank."""
     from rich.text import Text
 
     from wordgen.training.screen import screen
@@ -407,9 +378,11 @@ def _score_on_screen(score: "Score", ranking: Sequence[int], *, words: bool) -> 
     console.begin_capture()
     shown: list[RenderableType] = [_legend(), Text.assemble(*((each.piece, _style(each)) for each in score.tokens))]
     if words or len(score.sentences) == 1:
-        shown.append(_table_of_words(score))
+        shown.append(_left_table(("word", "bits", "one in"), map(_about_word, score.tokens)))
     if len(score.sentences) > 1:
-        shown.append(_table_of_sentences(score, ranking))
+        ranked = enumerate((score.sentences[number] for number in ranking), 1)
+        rows = ((str(rank), shown_perplexity(each.perplexity), Text(each.text)) for rank, each in ranked)
+        shown.append(_left_table(("rank", "perplexity", "sentence"), rows))
     for each in shown:
         console.print(each)
         console.print()
@@ -418,35 +391,25 @@ def _score_on_screen(score: "Score", ranking: Sequence[int], *, words: bool) -> 
 
 
 def _legend() -> "RenderableType":
-    from rich.text import Text
-
-    legend = Text("bits: ")
+    legend = paragraph("bits: ")
     for most, colour in _COLOURS:
         legend.append(f" up to {most} " if most < float("inf") else " more ", colour)
     return legend.append("  underlined: unknown")
 
 
-def _table_of_words(score: "Score") -> "RenderableType":
+def _left_table(heads: Sequence[str], rows: "Iterable[Sequence[RenderableType]]") -> "Table":
     from rich.table import Table
-    from rich.text import Text
 
-    table = Table("word", "bits", "one in", box=None)
-    for each in score.tokens:
-        shown = each.piece.strip() or {"\n": "(line break)"}.get(each.token, "(end)")
-        one_in = f"{2**each.surprisal:,.0f}" if each.surprisal < 1000 else "more"
-        table.add_row(Text(shown, _style(each)), f"{each.surprisal:.1f}", one_in)
-    return table
+    shown = Table(*heads, box=None)
+    for row in rows:
+        shown.add_row(*row)
+    return shown
 
 
-def _table_of_sentences(score: "Score", ranking: Sequence[int]) -> "RenderableType":
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table("rank", "perplexity", "sentence", box=None)
-    for rank, number in enumerate(ranking, 1):
-        sentence = score.sentences[number]
-        table.add_row(str(rank), shown_perplexity(sentence.perplexity), Text(sentence.text))
-    return table
+def _about_word(token: "ScoredToken") -> "Sequence[RenderableType]":
+    shown = token.piece.strip() or {"\n": "(line break)"}.get(token.token, "(end)")
+    one_in = f"{2**token.surprisal:,.0f}" if token.surprisal < 1000 else "more"
+    return paragraph(shown, _style(token)), f"{token.surprisal:.1f}", one_in
 
 
 def _summary(score: "Score") -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wordgen.cli.flags import WHICH_MODEL, Parser, add_switch, verb_parser
-from wordgen.cli.output import facts, on_screen, put, tell
+from wordgen.cli.output import facts, on_screen, paragraph, put, tell
 from wordgen.files import shown_size
 
 if TYPE_CHECKING:
@@ -64,25 +64,22 @@ def _run(arguments: argparse.Namespace) -> None:
 
 
 def _about_base(path: Path) -> "Iterator[RenderableType]":
-    from rich.text import Text
-
     from wordgen.exporting import CARD
 
     size = shown_size(sum(each.stat().st_size for each in path.iterdir()))
-    yield Text(f"Wrote {path}, {size}: a model with 8-bit weights", "bold")
-    yield Text(f"Describe it in {path / CARD}.")
-    yield Text(f"Use it like any model: --model {path} writes text with it, --init-from {path} begins a run from it.")
+    yield paragraph(f"Wrote {path}, {size}: a model with 8-bit weights", "bold")
+    yield paragraph(f"Describe it in {path / CARD}.")
+    uses = f"--model {path} writes text with it, --init-from {path} begins a run from it"
+    yield paragraph(f"Use it like any model: {uses}.")
 
 
 def _about_file(bundle: "Bundle", format: "Format", path: Path) -> "Iterator[RenderableType]":
-    from rich.text import Text
-
     from wordgen.model.architecture import shown_layers
 
     size = shown_size(path.stat().st_size)
-    yield Text(f"Wrote {path}, {size}: one step of {shown_layers(bundle.architecture)}", "bold")
+    yield paragraph(f"Wrote {path}, {size}: one step of {shown_layers(bundle.architecture)}", "bold")
     yield facts(_interface(bundle, format))
-    yield Text("The file also contains the vocabulary and says how text is cut into tokens.")
+    yield paragraph("The file also contains the vocabulary and says how text is cut into tokens.")
     yield f"Load it:  {_LOADED[format].format(path=json.dumps(str(path), ensure_ascii=False))}"
     yield "Complete programs that write text with it:  docs/exporting.md"
 

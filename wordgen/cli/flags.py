@@ -35,17 +35,10 @@ class _AsGiven(list[str]):
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser that raises SettingError, with one sentence that says what is wrong.
-
-    The parser of an action, for example of `runs show`, reports its unknown arguments itself, because only it knows
-    its flags.
-    """
+    """An argument parser that raises SettingError. The parser of an action reports its unknown arguments itself."""
 
     def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> Any:
-        """Accept `--` as the value of a flag, as in `--seed=--`.
-
-        argparse takes it for the mark that ends the flags, removes it, and then fails because the value is missing.
-        """
+        """Accept `--` as the value of a flag, as in `--seed=--`, which argparse takes for the end of the flags."""
         return super()._get_values(action, _AsGiven(arg_strings) if action.option_strings else arg_strings)
 
     def _print_message(self, message: str, file: object = None) -> None:
@@ -80,10 +73,7 @@ def parser_of(verb: str, prog: str) -> Parser:
 
 
 def verb_parser(prog: str, run: Run, description: str, example: str, *, of_runs: bool = True) -> Parser:
-    """Return the parser of a verb, with an example and the flags that every verb has.
-
-    A verb that is about runs (`of_runs`) has the flag `--models`, too.
-    """
+    """Return the parser of a verb, with an example and the flags of every verb, among them `--models` if `of_runs`."""
     parser = Parser(prog=prog, description=description, allow_abbrev=False)
     return _complete(parser, run, example, of_runs=of_runs)
 
@@ -345,11 +335,7 @@ _VALUES: Mapping[str, str] = {
 
 
 def about_unknown(parser: argparse.ArgumentParser, given: Sequence[str], unknown: Sequence[str]) -> str:
-    """Return sentences on what the user may have meant by the unknown arguments.
-
-    `given` are all arguments, `unknown` those that the parser does not know. Return an empty string if there is no
-    suggestion.
-    """
+    """Return sentences on what the user may have meant by the `unknown` ones of the `given` arguments, or nothing."""
     meant: dict[str, Sequence[str]] = {}  # the flags that the user may have meant, by the flag that was given
     sentences: dict[str, None] = {}  # the keys, so that each sentence is printed once and in order
     for word in unknown:
@@ -369,10 +355,7 @@ def about_unknown(parser: argparse.ArgumentParser, given: Sequence[str], unknown
 
 
 def about_choice(parser: argparse.ArgumentParser, flag: str, value: str, choices: Sequence[str]) -> str:
-    """Return a question on what the user may have meant by a value that is not one of the choices of a flag.
-
-    Return an empty string if there is no suggestion.
-    """
+    """Return a question on what the user may have meant by a value that is not one of the choices, or nothing."""
     lower = value.lower()
     near = [_VALUES[lower]] if _VALUES.get(lower) in choices else difflib.get_close_matches(lower, choices, 1, _NEAR)
     if near:
@@ -420,10 +403,7 @@ def _about_other_commands(parser: argparse.ArgumentParser, name: str, value: str
 
 
 def _about_words(parser: argparse.ArgumentParser, given: Sequence[str], unknown: Sequence[str]) -> str:
-    """Return a sentence about words that belong to no flag, or an empty string.
-
-    They are part of a text without quotation marks, or a corpus or prompt without its flag.
-    """
+    """Return a sentence about words without a flag or quotation marks, or nothing."""
     place = next((n for n, word in enumerate(given) if word in unknown and not word.startswith("-")), None)
     if place is None or (place and given[place - 1].startswith("-")):  # it is the value of an unknown flag
         return ""
@@ -444,10 +424,7 @@ def _about_words(parser: argparse.ArgumentParser, given: Sequence[str], unknown:
 
 
 def _quoted(words: Sequence[str]) -> str:
-    """Return the words as one argument in quotation marks that the shells of all systems understand.
-
-    Words with characters that a shell interprets are quoted for POSIX shells.
-    """
+    """Return the words as one argument in quotation marks that the shells of all systems understand."""
     text = " ".join(words)
     if re.search(r'["\\$`!]', text):
         return shlex.quote(text)

@@ -128,10 +128,7 @@ def _beginning(arguments: argparse.Namespace, model: "TrainedModel", name: str) 
 
 
 def _check(arguments: argparse.Namespace, settings: GenerationSettings) -> None:
-    """Check the flags before anything is loaded.
-
-    Raise SettingError if flags contradict each other, and StorageError if the output file cannot be made.
-    """
+    """Check the flags before anything is loaded: for contradictions, and whether the output file can be made."""
     prompts = {"--seed": arguments.seed, "--seeds-file": arguments.seeds_file, "--continue": arguments.continued}
     given = [flag for flag, value in prompts.items() if value is not None]
     if len(given) > 1:
@@ -291,10 +288,7 @@ def _with_copies(text: "Text", copies: "Sequence[Copy]") -> str:
 
 
 def _report_on(seed: "Seed", place: str) -> None:
-    """Print what the model cannot use of a prompt: unknown words, and the beginning if it is too long.
-
-    If `--seed` is a number, also print that `--random-seed` may be meant.
-    """
+    """Print what the model cannot use of a prompt, and that `--random-seed` may be meant if `--seed` is a number."""
     unknown = seed.unknown
     if not place and seed.given.strip().isdecimal():
         tell(

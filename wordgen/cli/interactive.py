@@ -12,7 +12,7 @@ from pathlib import Path
 from types import NoneType
 from typing import TYPE_CHECKING, NoReturn, get_args, get_type_hints
 
-from wordgen.cli.flags import Parser, add_flags, given_settings
+from wordgen.cli.flags import Parser, add_flags, as_text, given_settings
 from wordgen.cli.output import WordWrap, screen_width, show
 from wordgen.errors import SettingError, WordgenError
 from wordgen.files import as_storage_error
@@ -78,7 +78,8 @@ class Conversation:
     def begin(self, first: str) -> None:
         self._help()
         if self._co_writer:
-            self._new(first)
+            self._begin_with(first)
+            self._propose()
         elif first:
             self.answer(first)
 
@@ -108,7 +109,10 @@ class Conversation:
                 self._times += 1
                 self._write_from_the_seed()
             case "more":
-                self._write_on()
+                self._remember()
+                self._write()
+                if self._co_writer:
+                    self._propose()
             case "undo":
                 self._undo()
             case "words":
@@ -116,7 +120,8 @@ class Conversation:
                 self._help()
                 self._propose()
             case "new" if self._co_writer:
-                self._new(value)
+                self._begin_with(value)
+                self._propose()
             case "prompt":
                 self._co_writer = False
                 self._help()
@@ -131,32 +136,18 @@ class Conversation:
     def _help(self) -> None:
         self._show(_CO_WRITER_HELP if self._co_writer else _HELP)
 
-    def _new(self, beginning: str) -> None:
+    def _begin_with(self, beginning: str) -> None:
         self._report_on(self._model.read_seed(beginning).unknown)
         self._session = self._model.session(beginning)
         self._steps, self._saved = [], {}
-        if self._co_writer:
-            self._propose()
 
     def _write_from_the_seed(self) -> None:
-        self._report_on(self._model.read_seed(self._seed).unknown)
-        session = self._model.session(self._seed)
-        self._show(session.text)
-        self._session, self._steps, self._saved = session, [], {}
+        self._begin_with(self._seed)
+        self._show(self._session.text)
         self._write()
-
-    def _write_on(self) -> None:
-        self._remember()
-        self._write()
-        if self._co_writer:
-            self._propose()
 
     def _write(self) -> None:
-        """Let the model continue the text, and show each piece.
-
-        Each `:again` adds 1 to the random seed of the settings, so the text differs each time, but the whole
-        conversation can be repeated with the same random seed.
-        """
+        """Let the model continue the text. Each `:again` adds 1 to the random seed, so that it can be repeated."""
         settings = self._settings
         if settings.random_seed is not None:
             settings = replace(settings, random_seed=settings.random_seed + self._times)
@@ -262,10 +253,7 @@ def _parser() -> Parser:
 def converse(
     model: "TrainedModel", name: str, settings: GenerationSettings, *, first: str = "", co_writer: bool = False
 ) -> None:
-    """Answer lines until the user leaves or the input ends.
-
-    A terminal gets history and completion. From a pipe, lines are read one by one.
-    """
+    """Answer lines until the user leaves or the input ends. A terminal gets history and completion."""
     if settings.max_copy or settings.mix:
         model.check(settings)  # raises SettingError now if the copy index is missing
     if settings.mix:
@@ -305,11 +293,6 @@ def _terminal_reader() -> Callable[[str], str]:
     from prompt_toolkit.completion import WordCompleter
 
     names = [f":{name}" for name in (*_COMMANDS, *(flag_name(each.name)[2:] for each in fields(GenerationSettings)))]
-    session: PromptSession[str] = PromptSession(
-        completer=WordCompleter(names, sentence=True), complete_while_typing=False
-    )
-
-    def read(prompt: str) -> str:
-        return session.prompt(prompt).encode(errors="replace").decode()  # replaces bytes that are not text
-
-    return read
+    completer = WordCompleter(names, sentence=True)
+    session: PromptSession[str] = PromptSession(completer=completer, complete_while_typing=False)
+    return lambda prompt: as_text(session.prompt(prompt))

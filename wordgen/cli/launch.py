@@ -101,10 +101,7 @@ class PrivateNetwork:
 
 
 def _kinds(holder: int) -> list[str]:
-    """Return the kinds of namespaces to join, in order.
-
-    The network of an ordinary user belongs to a user namespace, which a process must join first.
-    """
+    """Return the kinds of namespaces to join, in order. An ordinary user's network belongs to a user namespace."""
     own = os.readlink("/proc/self/ns/user")
     return ["net"] if os.readlink(f"/proc/{holder}/ns/user") == own else ["user", "net"]
 
@@ -194,10 +191,7 @@ class _Commands:
         return [*(each for each in self._given if each != "--overwrite"), *more, "--resume"]
 
     def _has_begun(self) -> bool:
-        """Return whether an earlier start has written the report of this run.
-
-        An older run of the same name, which `--overwrite` replaces, does not count.
-        """
+        """Return whether an earlier start has written the report of this run (not of the one that it replaces)."""
         try:
             return (models_folder() / self.name / REPORT).stat().st_mtime >= self._began
         except OSError:
@@ -251,7 +245,7 @@ class _Workers:
         return EXIT_WORKER_LOST
 
     def _start(self) -> None:
-        addresses = [f"127.0.0.1:{port}" for port in _free_ports(self._workers)]
+        cluster = {"worker": [f"127.0.0.1:{port}" for port in _free_ports(self._workers)]}
         command = wordgen_command("train", *self._commands.next())
         # The first worker prints its output. The error output of each other worker goes to a file. At the end it is
         # printed for each exit code that no worker before had.
@@ -261,9 +255,7 @@ class _Workers:
                 command,
                 env={
                     **os.environ,
-                    "TF_CONFIG": json.dumps(
-                        {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": number}}
-                    ),
+                    "TF_CONFIG": json.dumps({"cluster": cluster, "task": {"type": "worker", "index": number}}),
                     SECRET: self._secret,
                     PORTS: "accepted" if self._join_network is None else "private",
                     LAUNCHER: str(self._lifeline),
@@ -326,10 +318,7 @@ class _Workers:
 
 
 def _may_follow_a_loss(code: int) -> bool:
-    """Return whether the other workers end without help after a worker has ended with this exit code.
-
-    They do if it was killed or stopped, or lost another worker.
-    """
+    """Return whether a worker was killed or stopped, or lost another one: then the others end by themselves."""
     return code < 0 or code in (EXIT_WORKER_LOST, EXIT_STOPPED)
 
 
@@ -339,18 +328,13 @@ def _common_exit_code(codes: Sequence[int]) -> int:
     It is the first of these that any worker has: the code of an error that a restart cannot fix, EXIT_WORKER_LOST (also
     for a worker that was killed by a signal), EXIT_STOPPED, EXIT_OK.
     """
-    for code in codes:
-        if code != EXIT_OK and not _may_follow_a_loss(code):
-            return code
-    if any(code < 0 or code == EXIT_WORKER_LOST for code in codes):
-        return EXIT_WORKER_LOST
-    return EXIT_STOPPED if EXIT_STOPPED in codes else EXIT_OK
+    mistakes = (code for code in codes if code != EXIT_OK and not _may_follow_a_loss(code))
+    known = [EXIT_WORKER_LOST if code < 0 else code for code in codes]
+    return next((code for code in (*mistakes, EXIT_WORKER_LOST, EXIT_STOPPED) if code in known), EXIT_OK)
 
 
 def _free_ports(number: int) -> list[int]:
     """Return ports of the loopback that are free now. All are opened at the same time, so that they differ."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(number)]
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
+    with ExitStack() as opened:
+        sockets = [opened.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(number)]
+        return [each.getsockname()[1] for each in sockets]

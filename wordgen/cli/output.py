@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from wordgen.errors import StorageError, plain
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from rich.console import Console, RenderableType
+    from rich.padding import Padding
     from rich.progress import Progress
     from rich.table import Table
     from rich.text import Text
@@ -21,20 +22,12 @@ STOPPING = "Stopping after these steps ... (press Ctrl-C again to stop at once)"
 
 
 def show(text: str) -> None:
-    """Print a text to standard output and flush it.
-
-    Each control character is replaced by a question mark, except line breaks and tabs. Raise StorageError if the text
-    cannot be written, and BrokenPipeError if the program that reads the output has ended.
-    """
+    """Print a text to standard output, with control characters replaced. Raise StorageError if it cannot be written."""
     put(plain(text))
 
 
 def put(text: str) -> None:
-    """Print a text to standard output unchanged, and flush it.
-
-    Use it for output that programs read, and for text whose control characters are already replaced. Raise the same
-    errors as `show`.
-    """
+    """Print a text to standard output unchanged: for programs, or if its control characters are already replaced."""
     try:
         print(text, end="", flush=True)
     except BrokenPipeError:
@@ -44,10 +37,7 @@ def put(text: str) -> None:
 
 
 def tell(sentence: str) -> None:
-    """Print a sentence for the user to standard error, with control characters replaced as in `show`.
-
-    If it cannot be written, the command continues: the error is ignored.
-    """
+    """Print a sentence to standard error, with control characters replaced, and ignore a write error."""
     with suppress(OSError):
         print(plain(sentence), file=sys.stderr, flush=True)
 
@@ -81,10 +71,7 @@ class WordWrap:
 
 
 def wrapped(text: str) -> str:
-    """Return a text with line breaks between words that fit the terminal.
-
-    Return it unchanged if standard output is not a terminal.
-    """
+    """Return a text with line breaks that fit the terminal, or unchanged if standard output is not one."""
     return WordWrap(screen_width()).take(text + "\n")[:-1] if sys.stdout.isatty() else text
 
 
@@ -109,6 +96,20 @@ def on_screen(parts: "Iterator[RenderableType] | Sequence[RenderableType]") -> s
     for part in parts:
         console.print(part, highlight=False, soft_wrap=isinstance(part, str), markup=False)
     return "\n".join(line.rstrip() for line in console.end_capture().split("\n"))
+
+
+def paragraph(text: str, style: str = "") -> "Text":
+    """Return a text that is wrapped at the edge of the screen."""
+    from rich.text import Text
+
+    return Text(text, style)
+
+
+def with_space(content: "RenderableType") -> "Padding":
+    """Return the content with an empty line above and below it."""
+    from rich.padding import Padding
+
+    return Padding(content, (1, 0))
 
 
 def table(
@@ -152,11 +153,25 @@ def facts(rows: Iterable[Sequence[str]]) -> "Table":
 
 def section(title: str, content: "RenderableType") -> "Iterator[RenderableType]":
     """Yield a bold title, the content below it, and an empty line."""
-    from rich.padding import Padding
-    from rich.text import Text
+    yield paragraph(title, "bold")
+    yield content
+    yield ""
 
-    yield Text(title, "bold")
-    yield Padding(content, (0, 0, 1, 0))
+
+class ProgressLines:
+    """Base class of watchers that print the progress of many runs as plain lines."""
+
+    def __init__(self, console: "Console") -> None:
+        self._console = console
+
+    def stopping(self) -> None:
+        self._say(STOPPING)
+
+    def close(self) -> None:
+        """Do nothing: lines need no end."""
+
+    def _say(self, sentence: str) -> None:
+        self._console.print(sentence, markup=False, highlight=False, soft_wrap=True)
 
 
 _SECONDS_BEFORE_A_BAR = 0.5  # work that ends sooner needs no bar
@@ -164,10 +179,7 @@ _SECONDS_BETWEEN_LINES = 10
 
 
 class TokenProgress:
-    """Shows how many tokens have been processed: as a bar on a terminal, otherwise as a line from time to time.
-
-    Call it with the number of tokens that are done and the number of all tokens.
-    """
+    """Shows how many tokens are done: as a bar on a terminal, otherwise as a line from time to time."""
 
     def __init__(self, doing: str, done: str, *, silence: float | None = None) -> None:
         """`doing` and `done` are words for the work, for example "Scoring" (on the bar) and "Scored" (in lines).
@@ -202,10 +214,7 @@ class TokenProgress:
 
 @contextmanager
 def fetching() -> Iterator[Callable[[str, int, int], None]]:
-    """Show the download of a text on standard error.
-
-    The context manager gives a function that takes the name of a file, the bytes downloaded so far, and all bytes.
-    """
+    """Show a download on standard error. The function takes the file, the bytes so far, and all bytes."""
     from wordgen.training.screen import TransferDisplay, screen
 
     with closing(TransferDisplay(screen(sys.stderr))) as display:
@@ -214,10 +223,7 @@ def fetching() -> Iterator[Callable[[str, int, int], None]]:
 
 @contextmanager
 def reading(name: str) -> Iterator[Callable[[int, int], None]]:
-    """Show how much of a text has been read, as a bar on standard error if that is a terminal.
-
-    The context manager gives a function that takes the bytes read so far and all bytes.
-    """
+    """Show how much of a text has been read. The function takes the bytes so far and all bytes."""
     from wordgen.training.screen import bytes_bar, screen
 
     with bytes_bar(screen(sys.stderr), f"Reading {name}") as bar:

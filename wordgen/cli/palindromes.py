@@ -7,12 +7,12 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
-from typing import TYPE_CHECKING, TextIO
+from collections.abc import Sequence
+from contextlib import closing
+from typing import TYPE_CHECKING
 
 from wordgen.cli.flags import Parser, add_flags, add_switch, check_number, settings_from, verb_parser
-from wordgen.cli.output import STOPPING, on_screen, put, results_table, show, table, wrapped
+from wordgen.cli.output import STOPPING, ProgressLines, on_screen, put, results_table, show, table, wrapped
 from wordgen.errors import EXIT_OK, EXIT_STOPPED, EXIT_WORKER_LOST
 from wordgen.evaluation.figures import many, shown_duration
 from wordgen.palindromes.settings import (
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.progress import TaskID
 
-    from wordgen.palindromes.study import Row, StudyEnd, StudyWatcher
+    from wordgen.palindromes.study import Row, StudyEnd
 
 _SECONDS_BETWEEN_LINES = 10
 _FINISHED = ("done", "failed", "stopped")
@@ -57,6 +57,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
     from wordgen.palindromes.study import as_mapping, check_memory, room_for, run_study, study_rows
     from wordgen.run.commands import palindromes_command
+    from wordgen.training.screen import screen
 
     rows = study_rows(settings)
     at_once = room_for(settings, rows, arguments.at_once)
@@ -65,7 +66,10 @@ def _run(arguments: argparse.Namespace) -> int:
         _show_plan(settings, rows, at_once)
     if arguments.dry_run:
         return EXIT_OK
-    with _screen_for(settings, rows, at_once, sys.stderr if arguments.json else sys.stdout) as watcher:
+    console = screen(sys.stderr if arguments.json else sys.stdout)
+    left = TimeLeft(settings, rows, at_once)
+    shown = Bars(console, left, settings.steps) if console.is_terminal else PlainLines(console, left)
+    with closing(shown) as watcher:
         end = run_study(settings, rows, at_once, watcher)
     if arguments.json:
         content = {**as_mapping(settings, end.results, end.summary), "stopped": end.stopped}
@@ -91,22 +95,6 @@ def _show_plan(settings: StudySettings, rows: "Sequence[Row]", at_once: int) -> 
     put(on_screen([table(("cell", "units", "parameters"), cells, left=("cell",)), wrapped(plan), wrapped(steps)]))
 
 
-@contextmanager
-def _screen_for(
-    settings: StudySettings, rows: "Sequence[Row]", at_once: int, stream: TextIO
-) -> "Iterator[StudyWatcher]":
-    """Yield the watcher for a stream: bars on a terminal (closed at the end), otherwise plain lines."""
-    from wordgen.training.screen import screen
-
-    console = screen(stream)
-    estimate = TimeLeft(settings, rows, at_once)
-    if not console.is_terminal:
-        yield PlainLines(console, estimate)
-        return
-    with closing(Bars(console, estimate, settings.steps)) as bars:
-        yield bars
-
-
 class TimeLeft:
     """Estimates an upper bound of the time that a study still takes, from the speed of its runs.
 
@@ -125,19 +113,17 @@ class TimeLeft:
     def seconds(self, rows: "Sequence[Row]") -> float | None:
         """Return the seconds that are left at most, or None if the speed of no run is known yet."""
         now = time.monotonic()
-        known = [speed for row in rows if (speed := self._speed(row, now)) is not None]
+        speeds = [self._speed(row, now) for row in rows]
+        known = [speed for speed in speeds if speed is not None]
         if not known:
             return None
-        mean = sum(seconds for seconds, _ in known) / sum(work for _, work in known)
-        left = sum(self._seconds_of(row, mean, now) for row in rows if row.state in ("waiting", "at work"))
-        left /= self._at_once
+        mean = sum(seconds for seconds, _ in known), sum(work for _, work in known)
+        left = 0.0
+        for row, speed in zip(rows, speeds, strict=True):
+            if row.state in ("waiting", "at work"):
+                seconds, work = speed or mean
+                left += max(0, self._settings.steps - row.step) * self._work(row) * seconds / work / self._at_once
         return left if self._budget is None else min(left, max(0.0, self._budget - (now - self._began)))
-
-    def _seconds_of(self, row: "Row", mean: float, now: float) -> float:
-        steps = max(0, self._settings.steps - row.step)
-        speed = self._speed(row, now)
-        per_work = mean if speed is None else speed[0] / speed[1]
-        return steps * self._work(row) * per_work
 
     def _speed(self, row: "Row", now: float) -> tuple[float, float] | None:
         """Return the seconds that a run has trained for, and the work that it did. None if this is not known."""
@@ -152,11 +138,12 @@ class TimeLeft:
         return row.run.length * self._weights[row.run.cell]
 
 
-class PlainLines:
+class PlainLines(ProgressLines):
     """A watcher that prints a line when a run begins or ends, and how far the study is from time to time."""
 
     def __init__(self, console: "Console", estimate: TimeLeft) -> None:
-        self._console, self._estimate = console, estimate
+        super().__init__(console)
+        self._estimate = estimate
         self._said = time.monotonic()
 
     def begun(self, row: "Row") -> None:
@@ -172,12 +159,9 @@ class PlainLines:
     def warned(self, row: "Row", sentence: str) -> None:
         self._say(f"Warning: {row.run.name}: {sentence}")
 
-    def stopping(self) -> None:
-        self._say(STOPPING)
-
     def _say(self, sentence: str) -> None:
         self._said = time.monotonic()
-        self._console.print(sentence, markup=False, highlight=False, soft_wrap=True)
+        super()._say(sentence)
 
 
 class Bars:

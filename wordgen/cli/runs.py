@@ -3,11 +3,11 @@
 import argparse
 import json
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, TypeVar
 
 from wordgen.cli.flags import WHICH_MODEL, Parser, action_parser, add_switch, verb_parser
-from wordgen.cli.output import facts, on_screen, put, screen_width, section, show, table
+from wordgen.cli.output import facts, on_screen, paragraph, put, screen_width, section, show, table, with_space
 from wordgen.errors import SettingError, in_a_sentence
 from wordgen.evaluation import figures
 from wordgen.files import shown_size
@@ -22,16 +22,12 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.text import Text
 
-    from wordgen.evaluation.measurement import Part
     from wordgen.run.listing import Comparison, Figure, SavedRun, SavedSweep
     from wordgen.run.record import RunRecord
 
+Item = TypeVar("Item")
+
 _ORDERS = ("age", "name", "corpus", "valid", "test", "size")
-_COLUMNS = {
-    "name": 10, "corpus": 7, "network": 8, "epochs": 7, "valid": 5, "test": 5, "size": 8, "age": 3, "status": 8,
-}  # fmt: skip
-_SWEEP_COLUMNS = {"sweep": 10, "corpus": 7, "runs": 4, "best": 10, "valid": 5, "size": 8, "age": 3, "status": 8}
-"""The columns of both tables, with the least width that each has on a narrow screen, in characters."""
 _FIGURES = {"runs", "valid", "test", "size"}
 _WIDE = 100
 _MOST_LEVELS = 60
@@ -70,12 +66,14 @@ def runs_parser(prog: str) -> Parser:
 
 
 def _add_list_flags(parser: argparse.ArgumentParser, *, sort: object, as_json: object) -> None:
-    order = (
-        "age (the newest first), name, corpus, valid or test perplexity (the best first), or size (the largest first)"
+    parser.add_argument(
+        "--sort",
+        choices=_ORDERS,
+        metavar="{" + ",".join(_ORDERS) + "}",
+        default=sort,
+        help="sort by age (the newest first), name, corpus, valid or test perplexity (the best first), or size (the "
+        "largest first) (default: age)",
     )
-    choices = "{" + ",".join(_ORDERS) + "}"
-    help = f"sort by {order} (default: age)"
-    parser.add_argument("--sort", choices=_ORDERS, metavar=choices, default=sort, help=help)
     _add_json_flag(parser, as_json)
 
 
@@ -171,7 +169,7 @@ def _listed(runs: "Sequence[SavedRun]", sweeps: "Sequence[SavedSweep]" = ()) -> 
         yield f"There are no runs in {models_folder()}/. Train one:  {first_training()}"
         return
     if runs:
-        yield _table(_COLUMNS, map(_row, runs))
+        yield _table(_COLUMNS, runs)
         yield ""
         heads = "The columns valid and test show perplexities. The best epoch is in brackets."
         yield f"{figures.many(len(runs), 'run')}, {shown_size(sum(run.bytes for run in runs))}. {heads}"
@@ -181,7 +179,7 @@ def _listed(runs: "Sequence[SavedRun]", sweeps: "Sequence[SavedSweep]" = ()) -> 
     if runs and sweeps:
         yield ""
     if sweeps:
-        yield _table(_SWEEP_COLUMNS, map(_sweep_row, sweeps))
+        yield _table(_SWEEP_COLUMNS, sweeps)
         yield ""
         yield f"{figures.many(len(sweeps), 'sweep')}, {shown_size(sum(sweep.bytes for sweep in sweeps))}."
         yield f"List the runs of a sweep:  {runs_command('list', sweeps[0].name)}"
@@ -200,39 +198,16 @@ def _listed_of(sweep: "SavedSweep", runs: "Sequence[SavedRun]") -> "Iterator[Ren
         yield f"Results:  {sweep.table}"
 
 
-def _table(columns: Mapping[str, int], rows: Iterable[Iterable[str]]) -> "RenderableType":
+def _table(columns: Mapping[str, tuple[int, Callable[[Item], str]]], items: Iterable[Item]) -> "RenderableType":
     wide = screen_width() >= _WIDE
+    rows = ([text(item) for _, text in columns.values()] for item in items)
     shown = table(list(columns), rows, left={*columns} - _FIGURES)
     shown.padding, shown.pad_edge = (0, 2 if wide else 1, 0, 0), False
-    for (name, narrowest), column in zip(columns.items(), shown.columns, strict=True):
+    for (name, (narrowest, _)), column in zip(columns.items(), shown.columns, strict=True):
         is_name = column is shown.columns[0]
         column.min_width, column.overflow = narrowest, "fold"
         column.no_wrap = name in _FIGURES or name == "age" or (wide and is_name)
     return shown
-
-
-def _row(run: "SavedRun") -> Iterator[str]:
-    yield run.name
-    yield run.corpus or figures.NONE
-    yield run.network or figures.NONE
-    yield _epochs(run)
-    yield _perplexity(run.perplexity("valid"))
-    yield _perplexity(run.perplexity("test"))
-    yield shown_size(run.bytes)
-    yield shown_age(time.time() - run.saved_at)
-    yield _short_status(run)
-
-
-def _sweep_row(sweep: "SavedSweep") -> Iterator[str]:
-    best = sweep.best
-    yield sweep.name
-    yield ", ".join(sweep.corpora) or figures.NONE
-    yield f"{sweep.number_of_runs}"
-    yield figures.NONE if best is None else best.folder.name
-    yield figures.NONE if best is None else _perplexity(best.perplexity("valid"))
-    yield shown_size(sweep.bytes)
-    yield shown_age(time.time() - sweep.saved_at)
-    yield sweep.status
 
 
 def _epochs(run: "SavedRun") -> str:
@@ -259,6 +234,30 @@ def _short_status(run: "SavedRun") -> str:
     return _status(run) if run.status == "broken" else run.status
 
 
+_COLUMNS: "dict[str, tuple[int, Callable[[SavedRun], str]]]" = {
+    "name": (10, lambda run: run.name),
+    "corpus": (7, lambda run: run.corpus or figures.NONE),
+    "network": (8, lambda run: run.network or figures.NONE),
+    "epochs": (7, _epochs),
+    "valid": (5, lambda run: _perplexity(run.perplexity("valid"))),
+    "test": (5, lambda run: _perplexity(run.perplexity("test"))),
+    "size": (8, lambda run: shown_size(run.bytes)),
+    "age": (3, lambda run: shown_age(time.time() - run.saved_at)),
+    "status": (8, _short_status),
+}
+_SWEEP_COLUMNS: "dict[str, tuple[int, Callable[[SavedSweep], str]]]" = {
+    "sweep": (10, lambda sweep: sweep.name),
+    "corpus": (7, lambda sweep: ", ".join(sweep.corpora) or figures.NONE),
+    "runs": (4, lambda sweep: f"{sweep.number_of_runs}"),
+    "best": (10, lambda sweep: sweep.best.folder.name if sweep.best else figures.NONE),
+    "valid": (5, lambda sweep: _perplexity(sweep.best.perplexity("valid") if sweep.best else None)),
+    "size": (8, lambda sweep: shown_size(sweep.bytes)),
+    "age": (3, lambda sweep: shown_age(time.time() - sweep.saved_at)),
+    "status": (8, lambda sweep: sweep.status),
+}
+"""The columns of both tables: the least width on a narrow screen, in characters, and the text of a cell."""
+
+
 def shown_age(seconds: float) -> str:
     """Return an age, which is given in seconds, in words, for example "yesterday" or "5 min"."""
     days = int(seconds // _DAY)
@@ -274,16 +273,16 @@ def shown_age(seconds: float) -> str:
 
 def _about(run: "SavedRun") -> "Iterator[RenderableType]":
     """Yield the details of a run: its figures, settings, curves and files, and the commands for it."""
-    from rich.text import Text
-
     yield from section(f"{run.name}: {_status(run)}", facts(_figures(run)))
     if run.record is not None:
-        yield from section("Settings that differ from the defaults", facts(_settings(run.record)))
+        settings = run.record.settings
+        chosen = [(flag_name(each.name), figures.value(getattr(settings, each.name))) for each in settings.chosen()]
+        yield from section("Settings that differ from the defaults", facts(chosen))
         if run.record.epochs:
             yield from section("Perplexity by epoch", facts(_curves(run.record)))
     yield from section("Files", facts((name, shown_size(size)) for name, size in _sizes(run)))
     for purpose, command in _commands(run):
-        yield Text(purpose)
+        yield paragraph(purpose)
         yield f"  {command}"
 
 
@@ -318,8 +317,10 @@ def _figures(run: "SavedRun") -> Iterator[tuple[str, str]]:
         best = "" if run.best_place is None else f", best {run.best_place}"
         yield "epochs", f"{len(record.epochs)}{of}{best}, {figures.shown_duration(record.learning_seconds)}"
         for part in PARTS:
-            if run.perplexity(part) is not None:
-                yield part, _perplexity_and_bits(run, part)
+            perplexity, found = run.perplexity(part), run.measured(part)
+            bits = "" if found is None else f", {figures.bits(found.own.bits_per(found.characters))} bits per character"
+            if perplexity is not None:
+                yield part, f"perplexity {figures.perplexity(perplexity)}{bits}"
         if record.ngram is not None:
             yield f"{record.ngram[0]}-gram", f"perplexity {figures.perplexity(record.ngram[1])} on the validation set"
         if record.word_frequencies is not None:
@@ -328,28 +329,12 @@ def _figures(run: "SavedRun") -> Iterator[tuple[str, str]]:
     yield "age", shown_age(time.time() - run.saved_at)
 
 
-def _perplexity_and_bits(run: "SavedRun", part: "Part") -> str:
-    found = run.measured(part)
-    bits = "" if found is None else f", {figures.bits(found.own.bits_per(found.characters))} bits per character"
-    return f"perplexity {figures.perplexity(run.perplexity(part))}{bits}"
-
-
-def _settings(record: "RunRecord") -> Iterator[tuple[str, str]]:
-    for each in record.settings.chosen():
-        yield flag_name(each.name), figures.value(getattr(record.settings, each.name))
-
-
 def _curves(record: "RunRecord") -> Iterator[tuple[str, str]]:
     shown = thinned(record.epochs, _MOST_LEVELS, record.best)
-    every = [value for epoch in shown for value in (epoch.train_perplexity, epoch.valid_perplexity)]
-    for name, values in (
-        ("train", [each.train_perplexity for each in shown]),
-        ("valid", [each.valid_perplexity for each in shown]),
-    ):
-        yield (
-            name,
-            f"{figures.sparkline(values, every)}  {figures.perplexity(values[0])} to {figures.perplexity(values[-1])}",
-        )
+    train, valid = [each.train_perplexity for each in shown], [each.valid_perplexity for each in shown]
+    for name, values in (("train", train), ("valid", valid)):
+        first, last = figures.perplexity(values[0]), figures.perplexity(values[-1])
+        yield name, f"{figures.sparkline(values, [*train, *valid])}  {first} to {last}"
     if record.best is not None:
         yield "", f"best: {figures.perplexity(record.best.valid_perplexity)} in {record.best.place}"
 
@@ -381,19 +366,16 @@ def _commands(run: "SavedRun") -> Iterator[tuple[str, str]]:
 
 def _side_by_side(comparison: "Comparison") -> "Iterator[RenderableType]":
     """Yield a table with a column for each run, and what can be said of it."""
-    from rich.padding import Padding
-    from rich.text import Text
-
     heads = ["", *(run.name for run in comparison.runs)]
     compared = table(heads, _compared(comparison), left=heads)
     for column in compared.columns[1:]:
         column.overflow = "fold"
-    yield Text("Side by side", "bold")
-    yield Padding(compared, (1, 0))
-    yield Text(_what_can_be_compared(comparison))
+    yield paragraph("Side by side", "bold")
+    yield with_space(compared)
+    yield paragraph(_what_can_be_compared(comparison))
     if any(off is not None for figure in comparison.figures for off in figure.off):
-        yield Text(figures.OFF)
-    yield from (Text(sentence) for sentence in _no_difference(comparison))
+        yield paragraph(figures.OFF)
+    yield from map(paragraph, _no_difference(comparison))
     if comparison.unmeasured and comparison.ground != "nothing":
         yield f"Measure the test set, too:  {evaluating_command(comparison.unmeasured[0].called)}"
 
@@ -416,13 +398,11 @@ def _compared(comparison: "Comparison") -> "Iterator[Sequence[str | Text]]":
 
 
 def _cells(figure: "Figure") -> "Iterator[Text]":
-    from rich.text import Text
-
     word = "better" if len(figure.values) == 2 else "best"
     for at, value in enumerate(figure.values):
         in_words = figures.perplexity if figure.measure == "perplexity" else figures.bits
         shown = figures.NONE if value is None else in_words(value, figure.off[at])
-        yield Text(f"{shown}  {word}", "bold") if at in figure.better else Text(shown)
+        yield paragraph(f"{shown}  {word}", "bold") if at in figure.better else paragraph(shown)
 
 
 def _no_difference(comparison: "Comparison") -> Iterator[str]:

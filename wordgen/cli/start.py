@@ -27,20 +27,14 @@ def main(program: str = "wordgen") -> int:
 
 
 def run_script(verb: str) -> int:
-    """Run a verb from its script, for example `train.py`, and return the exit code.
-
-    The folder of the script is removed from `sys.path`, so that Python finds no other module than wordgen in it.
-    """
+    """Run a verb from its script, for example `train.py`, whose folder Python must not search for modules."""
     if not getattr(sys.flags, "safe_path", False):
         del sys.path[0]
     return _begin(None, [verb, *sys.argv[1:]])
 
 
 def limit_threads(most: int = _THREADS_FOR_A_FEW_TEXTS) -> None:
-    """Limit the number of threads that NumPy uses. Call it before NumPy is imported.
-
-    A value that the user has set in OPENBLAS_NUM_THREADS stays.
-    """
+    """Limit the number of threads that NumPy, imported later, uses, unless the user has set OPENBLAS_NUM_THREADS."""
     os.environ.setdefault("OPENBLAS_NUM_THREADS", str(most))
 
 
@@ -89,10 +83,7 @@ def _open_what_is_closed() -> None:
 
 
 def _interrupt(number: int, frame: "FrameType | None") -> None:
-    """Raise KeyboardInterrupt on Ctrl-C. During an import, end the process with EXIT_STOPPED instead.
-
-    An import may turn KeyboardInterrupt into any other error, or lose it.
-    """
+    """Raise KeyboardInterrupt, or end the process during an import, which could lose or change the exception."""
     while frame is not None:
         if frame.f_code.co_filename.startswith("<frozen importlib"):
             _say("Stopped.")

@@ -6,12 +6,23 @@ The progress is a table that fills on a terminal, and plain lines in other outpu
 import argparse
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 from wordgen.cli.flags import Parser, add_switch, check_number, verb_parser
-from wordgen.cli.output import STOPPING, fetching, on_screen, put, results_table, show, table, wrapped
+from wordgen.cli.output import (
+    STOPPING,
+    ProgressLines,
+    fetching,
+    on_screen,
+    paragraph,
+    put,
+    results_table,
+    show,
+    table,
+    wrapped,
+)
 from wordgen.cli.start import limit_threads
 from wordgen.errors import EXIT_OK, EXIT_STOPPED, EXIT_WORKER_LOST
 from wordgen.evaluation.figures import many, shown_duration, shown_perplexity
@@ -24,7 +35,7 @@ if TYPE_CHECKING:
 
     from wordgen.sweep.planning import PlannedSweep
     from wordgen.sweep.results import Row
-    from wordgen.sweep.sweeping import SweepEnd, SweepWatcher
+    from wordgen.sweep.sweeping import SweepEnd
 
 _SHOWN_AROUND = 7  # lines besides the rows: the head, the text below the table, the prompt of the shell
 _STYLES = {"training": "bold", "failed": "red", "diverged": "yellow", "waiting": "dim", "stopped": "yellow"}
@@ -64,6 +75,7 @@ def _run(arguments: argparse.Namespace) -> int:
     from wordgen.run.commands import sweeping_command
     from wordgen.sweep.planning import plan_sweep, runs_at_once
     from wordgen.sweep.sweeping import run_sweep
+    from wordgen.training.screen import screen
 
     with fetching() as report:
         planned = plan_sweep(sweep, arguments.name, [_Downloads(report)])
@@ -73,7 +85,9 @@ def _run(arguments: argparse.Namespace) -> int:
     _show_plan(planned, at_once)
     if arguments.dry_run:
         return EXIT_OK
-    with _screen_for(planned, at_once) as watcher:
+    console = screen()
+    shown = FillingTable(console, at_once) if console.is_terminal else PlainLines(console, len(planned.runs))
+    with closing(shown) as watcher:
         end = run_sweep(planned, arguments.sweep, at_once, max(1, cores // at_once), watcher)
     command = sweeping_command(arguments.sweep, arguments.name)
     if end.stopped:
@@ -119,24 +133,12 @@ def _show_plan(planned: "PlannedSweep", at_once: int) -> None:
     put(on_screen([*about, table(heads, rows, left=("network",)), plan]))
 
 
-@contextmanager
-def _screen_for(planned: "PlannedSweep", at_once: int) -> "Iterator[SweepWatcher]":
-    """Yield the watcher for standard output: a table on a terminal (closed at the end), otherwise plain lines."""
-    from wordgen.training.screen import screen
-
-    console = screen()
-    if not console.is_terminal:
-        yield PlainLines(console, len(planned.runs))
-        return
-    with closing(FillingTable(console, at_once)) as filling:
-        yield filling
-
-
-class PlainLines:
+class PlainLines(ProgressLines):
     """A watcher that prints a line when a run begins or ends, and the number of finished runs."""
 
     def __init__(self, console: "Console", runs: int) -> None:
-        self._console, self._runs = console, runs
+        super().__init__(console)
+        self._runs = runs
         self._settled = 0
 
     def begun(self, row: "Row") -> None:
@@ -153,12 +155,6 @@ class PlainLines:
 
     def measuring(self, done: int, runs: int) -> None:
         """Print nothing: this takes seconds."""
-
-    def stopping(self) -> None:
-        self._say(STOPPING)
-
-    def _say(self, sentence: str) -> None:
-        self._console.print(sentence, markup=False, highlight=False, soft_wrap=True)
 
 
 class FillingTable:
@@ -184,9 +180,7 @@ class FillingTable:
         self._live.update(Group(table_of(rows, self._console.height - _SHOWN_AROUND), self._below(rows)))
 
     def measuring(self, done: int, runs: int) -> None:
-        from rich.text import Text
-
-        self._live.update(Text(f"Measuring on the test set: {done} of {runs}", style="dim"))
+        self._live.update(paragraph(f"Measuring on the test set: {done} of {runs}", "dim"))
 
     def stopping(self) -> None:
         self._note = STOPPING
@@ -195,13 +189,11 @@ class FillingTable:
         self._live.stop()
 
     def _below(self, rows: "Sequence[Row]") -> "Text":
-        from rich.text import Text
-
         settled = sum(row.state in _SETTLED for row in rows)
         left = seconds_left(rows, self._at_once)
         limit = "" if left is None else f", at most {shown_duration(left)} left"
         are = "is" if settled == 1 else "are"
-        return Text(self._note or f"{settled} of {len(rows)} runs {are} finished{limit}.", style="dim")
+        return paragraph(self._note or f"{settled} of {len(rows)} runs {are} finished{limit}.", "dim")
 
 
 def seconds_left(rows: "Sequence[Row]", at_once: int) -> float | None:
@@ -210,7 +202,7 @@ def seconds_left(rows: "Sequence[Row]", at_once: int) -> float | None:
     It assumes that a waiting run takes as long as the mean of the runs that are done. If no run is done, it takes the
     estimates of the runs at work.
     """
-    own = [row.progress.seconds_left for row in rows if row.progress is not None]
+    own = [_left(row) for row in rows if row.progress is not None]
     working = [left for left in own if left is not None]
     whole = [row.figures.seconds for row in rows if row.state == "done" and row.figures.seconds]
     whole = whole or [left + time.monotonic() - row.began for row in rows if (left := _left(row)) is not None]

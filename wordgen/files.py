@@ -75,12 +75,9 @@ def seldom(look: Callable[[], None]) -> Callable[[], None]:
     return look_seldom
 
 
-def regular_size(path: Path) -> int:
+def regular_size(path: Path, status: os.stat_result | None = None) -> int:
     """Return the size of a regular file. Raise an OSError for a pipe or a device, which may have no end."""
-    return _size_of_regular(path, os.stat(path))
-
-
-def _size_of_regular(path: Path, status: os.stat_result) -> int:
+    status = os.stat(path) if status is None else status
     if not stat.S_ISREG(status.st_mode):
         raise OSError(errno.EINVAL, "it is not a regular file", str(path))
     return status.st_size
@@ -90,7 +87,7 @@ def read_regular(path: Path, at_most: int) -> bytes:
     """Return the content of a regular file. Raise an OSError if it has more than `at_most` bytes or is not regular."""
     handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     with os.fdopen(handle, "rb") as file:
-        if _size_of_regular(path, os.fstat(handle)) > at_most:
+        if regular_size(path, os.fstat(handle)) > at_most:
             raise OSError(errno.EFBIG, f"it is larger than {shown_size(at_most)}", str(path))
         return file.read()
 
@@ -184,9 +181,16 @@ def _move_to_new(partial: Path, path: Path) -> None:
     try:
         os.link(partial, path)
     except OSError:
-        if os.path.lexists(path):
-            raise StorageError(f"{path} already exists: choose another name, or move the file away.") from None
+        check_new_file(path)
         partial.rename(path)  # the file system has no hard links
+
+
+def check_new_file(path: Path) -> None:
+    """Raise a StorageError if the path exists already, or if its folder does not exist."""
+    if os.path.lexists(path):
+        raise StorageError(f"{path} already exists: choose another name, or move the file away.")
+    if not path.absolute().parent.is_dir():
+        raise StorageError(f"There is no folder {path.parent} for {path.name}: create it first.")
 
 
 @contextmanager

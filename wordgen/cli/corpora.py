@@ -15,7 +15,7 @@ from wordgen.errors import in_a_sentence
 from wordgen.files import shown_size
 from wordgen.run.commands import TRY
 from wordgen.text.settings import TextSettings, TokenizerSettings
-from wordgen.text.vocabulary import JOINER, LINE_BREAK, RESERVED
+from wordgen.text.vocabulary import JOINER, LINE_BREAK, RESERVED, restore
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -205,7 +205,6 @@ def _sample(tokens: Sequence[str]) -> "RenderableType":
 def readable(token: str) -> str:
     """Return a token with visible white space and control characters, and `~` where it touches a neighbour."""
     from wordgen.text.tokenizers import SPELLINGS
-    from wordgen.text.vocabulary import restore
 
     if token == LINE_BREAK:
         return _LINE_BREAK

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
 
-    from wordgen.evaluation.measurement import Novelty
+    from wordgen.evaluation.measurement import Loss, Novelty
     from wordgen.generation.decoding import Score, ScoredSentence, ScoredToken
     from wordgen.run.evaluate import Evaluation
 
@@ -198,25 +198,25 @@ def _part(
 
 def _losses(evaluated: "Evaluation") -> "Table":
     """Return a table with a row for the model and for each loss that it is compared with."""
-    notes, characters = evaluated.music_notes, evaluated.characters
-    heads = ["", "perplexity", "bits per character"]
-    heads += ["nats per character"] if evaluated.by_characters else []
-    heads += ["bits per note"] if notes else []
-    rows: list[list[str]] = []
-    for name, loss in evaluated.losses():
-        row = [name, perplexity_in_words(loss.perplexity, loss.off)]
-        row.append(bits(loss.bits_per(characters), loss.off_per(characters)))
-        if evaluated.by_characters:
-            row.append(bits(loss.nats_per(characters), loss.nats_off_per(characters)))
-        if notes:
-            row.append(bits(loss.bits_per(notes), loss.off_per(notes)))
-        own = loss is evaluated.own
-        times = "" if own else f"{loss.perplexity / evaluated.perplexity:,.2f} times the model's"
-        if not own and loss.differs(evaluated.own) is False:
-            times = "no difference"
-        rows.append([*row, times])
-    styles = ["bold" if loss is evaluated.own else None for _, loss in evaluated.losses()]
-    return table([*heads, ""], rows, styles=styles)
+    notes, characters, losses = evaluated.music_notes, evaluated.characters, list(evaluated.losses())
+    columns: dict[str, Callable[[Loss], str]] = {
+        "perplexity": lambda loss: perplexity_in_words(loss.perplexity, loss.off),
+        "bits per character": lambda loss: bits(loss.bits_per(characters), loss.off_per(characters)),
+    }
+    if evaluated.by_characters:
+        columns["nats per character"] = lambda loss: bits(loss.nats_per(characters), loss.nats_off_per(characters))
+    if notes:
+        columns["bits per note"] = lambda loss: bits(loss.bits_per(notes), loss.off_per(notes))
+    columns[""] = lambda loss: _beside_the_model(loss, evaluated)
+    rows = [[name, *(shown(loss) for shown in columns.values())] for name, loss in losses]
+    return table(["", *columns], rows, styles=["bold" if loss is evaluated.own else None for _, loss in losses])
+
+
+def _beside_the_model(loss: "Loss", evaluated: "Evaluation") -> str:
+    if loss is evaluated.own:
+        return ""
+    times = f"{loss.perplexity / evaluated.perplexity:,.2f} times the model's"
+    return "no difference" if loss.differs(evaluated.own) is False else times
 
 
 def _about_perplexity(evaluated: "Evaluation") -> Iterator[str]:

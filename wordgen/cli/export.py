@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from wordgen.cli.flags import WHICH_MODEL, Parser, add_switch, verb_parser
 from wordgen.cli.output import facts, on_screen, paragraph, put, tell
 from wordgen.files import shown_size
+from wordgen.model.architecture import shown_layers
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -74,8 +75,6 @@ def _about_base(path: Path) -> "Iterator[RenderableType]":
 
 
 def _about_file(bundle: "Bundle", format: "Format", path: Path) -> "Iterator[RenderableType]":
-    from wordgen.model.architecture import shown_layers
-
     size = shown_size(path.stat().st_size)
     yield paragraph(f"Wrote {path}, {size}: one step of {shown_layers(bundle.architecture)}", "bold")
     yield facts(_interface(bundle, format))

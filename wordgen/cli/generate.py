@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
@@ -21,7 +20,9 @@ from wordgen.cli.flags import (
 )
 from wordgen.cli.output import put, show, tell
 from wordgen.cli.start import limit_threads
-from wordgen.errors import CorpusError, SettingError, StorageError
+from wordgen.errors import CorpusError, SettingError
+from wordgen.evaluation.figures import many
+from wordgen.files import check_new_file, new_file
 from wordgen.generation.settings import (
     GenerationSettings,
     PlayingSettings,
@@ -145,11 +146,7 @@ def _check(arguments: argparse.Namespace, settings: GenerationSettings) -> None:
     if arguments.save is None and "tempo" in arguments:
         raise SettingError("--tempo is for the music that --save writes: give --save FILE, too.")
     if arguments.output is not None:
-        path = Path(arguments.output)
-        if os.path.lexists(path):
-            raise StorageError(f"{path} already exists: choose another name, or move the file away.")
-        if not path.absolute().parent.is_dir():
-            raise StorageError(f"There is no folder {path.parent} for {path.name}: create it first.")
+        check_new_file(Path(arguments.output))
 
 
 def _prompts(arguments: argparse.Namespace, beginning: "Beginning | None") -> list[tuple[str, str]]:
@@ -177,8 +174,6 @@ def _write(arguments: argparse.Namespace, parts: Iterable[str]) -> None:
         for part in parts:
             write(part)
         return
-    from wordgen.files import new_file
-
     with new_file(Path(arguments.output)) as file:
         file.writelines(parts)
     tell(f"Written to {arguments.output}.")
@@ -219,17 +214,11 @@ def _music_saver(
         except (CorpusError, SettingError) as error:
             tell(f"{place} was not saved. {error}")
             return
-        tell(f"Saved {place}.{_first_of(music.complaints)}")
+        first, *others = music.complaints or ("",)
+        more = f" ({many(len(others), 'more fault')})" if others else ""
+        tell(f"Saved {place}. {first}{more}".rstrip())
 
     return save_next
-
-
-def _first_of(complaints: tuple[str, ...]) -> str:
-    if not complaints:
-        return ""
-    others = len(complaints) - 1
-    more = f" ({others:,} more fault{'s' if others > 1 else ''})" if others else ""
-    return f" {complaints[0]}{more}"
 
 
 def _output(
@@ -245,8 +234,8 @@ def _output(
     yielded when they are complete.
     """
     texts = settings.count * len(seeds)
-    many = texts > 1
-    if not (many or arguments.json or arguments.show_copies):
+    several = texts > 1
+    if not (several or arguments.json or arguments.show_copies):
         pieces: list[str] = []
         for piece in model.stream_with(seeds[0], settings):
             pieces.append(piece)
@@ -261,9 +250,9 @@ def _output(
         if arguments.json:
             yield _as_json(model, text) + "\n"
         else:
-            yield f"--- {number} of {texts}\n" if many else ""
+            yield f"--- {number} of {texts}\n" if several else ""
             yield _with_copies(text, model.copies(text)) if arguments.show_copies else text.text
-            yield "\n\n" if many else "\n"
+            yield "\n\n" if several else "\n"
         save(text.text)
 
 

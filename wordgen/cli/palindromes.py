@@ -22,6 +22,7 @@ from wordgen.palindromes.settings import (
     architecture_of,
     trainable_parameters,
 )
+from wordgen.run.commands import palindromes_command
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -56,7 +57,6 @@ def _run(arguments: argparse.Namespace) -> int:
     check_number("--at-once", arguments.at_once, 1, 64)
 
     from wordgen.palindromes.study import as_mapping, check_memory, room_for, run_study, study_rows
-    from wordgen.run.commands import palindromes_command
     from wordgen.training.screen import screen
 
     rows = study_rows(settings)
@@ -243,7 +243,6 @@ def _shown_time_left(seconds: float | None) -> str:
 
 def show_end(settings: StudySettings, end: "StudyEnd") -> None:
     from wordgen.palindromes.results import ACCURACY, name_of_length
-    from wordgen.run.commands import palindromes_command
 
     parts: list[RenderableType] = ["", *_results(end), "", wrapped(end.summary), ""]
     if end.results:

@@ -26,6 +26,7 @@ from wordgen.cli.output import (
 from wordgen.cli.start import limit_threads
 from wordgen.errors import EXIT_OK, EXIT_STOPPED, EXIT_WORKER_LOST
 from wordgen.evaluation.figures import many, shown_duration, shown_perplexity
+from wordgen.run.commands import runs_command, sweeping_command
 from wordgen.training.reports import Observer
 
 if TYPE_CHECKING:
@@ -65,18 +66,14 @@ def sweep_parser(prog: str) -> Parser:
 
 def _run(arguments: argparse.Namespace) -> int:
     limit_threads(1)  # wordgen measures models with threads of its own, so NumPy needs only one
-    from wordgen.sweep.planning import find_sweep
+    from wordgen.sweep.planning import find_sweep, plan_sweep, runs_at_once
+    from wordgen.sweep.sweeping import run_sweep
+    from wordgen.training.screen import screen
 
     check_number("--at-once", arguments.at_once, 1, 64)
     if arguments.sweep is None:
         return _list()
     sweep = find_sweep(arguments.sweep)
-
-    from wordgen.run.commands import sweeping_command
-    from wordgen.sweep.planning import plan_sweep, runs_at_once
-    from wordgen.sweep.sweeping import run_sweep
-    from wordgen.training.screen import screen
-
     with fetching() as report:
         planned = plan_sweep(sweep, arguments.name, [_Downloads(report)])
     cores = os.cpu_count() or 1
@@ -251,7 +248,6 @@ def _in_words(row: "Row") -> str:
 
 
 def show_end(planned: "PlannedSweep", end: "SweepEnd", command: str) -> None:
-    from wordgen.run.commands import runs_command
     from wordgen.sweep.report import table_lines
     from wordgen.sweep.results import COLUMNS
 

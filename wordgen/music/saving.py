@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from wordgen.errors import CorpusError, SettingError, StorageError, in_a_sentence, reason_of
-from wordgen.files import read_regular, whole_file
+from wordgen.errors import CorpusError, SettingError, in_a_sentence, reason_of
+from wordgen.files import check_new_file, read_regular, whole_file
 from wordgen.music.abc_text import LeftOut, NumberedLine, numbered, whole_tunes_of
 from wordgen.music.engraving import writable
 from wordgen.music.midi import MIDI_ENDINGS, midi_bytes, read_midi
@@ -157,10 +157,7 @@ def check_place(path: Path, *, abc: bool = True, text: bool = False) -> None:
     endings = [ending for ending in _WRITERS if allowed.get(ending, True)]
     if path.suffix.lower() not in endings:
         raise SettingError(f"Music cannot be saved as {path.name}: give a name that ends in {_listed(endings)}.")
-    if path.exists():
-        raise StorageError(f"{path} already exists: choose another name, or move the file away.")
-    if not path.absolute().parent.is_dir():
-        raise StorageError(f"There is no folder {path.parent} for {path.name}: create it first.")
+    check_new_file(path)
     if path.suffix.lower() == _SVG:
         check_installed()
 

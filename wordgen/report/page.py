@@ -332,8 +332,8 @@ def _novelty(record: RunRecord) -> Context | None:
     found = next((each.novelty for each in _test_first(record) if each.novelty is not None), None)
     if found is None:
         return None
-    own, held_out = found.samples, found.held_out
-    both = (("texts of the model", own), ("held-out text", held_out))
+    own = found.samples
+    both = (("texts of the model", own), ("held-out text", found.held_out))
     return {
         "verdict": found.verdict,
         "explanation": found.compared_in_words(unknown=record.dataset.splits["train"].unknown > 0),

@@ -10,9 +10,10 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -50,7 +51,7 @@ class _StoppedError(Exception):
     """Raised inside the work when its result is no longer needed."""
 
 
-class Job:
+class Job(AbstractContextManager["Job"]):
     """Work in a thread that passes its events to a coroutine. The end of a `with` block stops it."""
 
     def __init__(self, seconds: float, closing: threading.Event) -> None:
@@ -62,9 +63,6 @@ class Job:
         self._stopped = threading.Event()
         self._until = 0.0
         self.future: Future[None] | None = None
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, *error: object) -> None:
         self.stop()

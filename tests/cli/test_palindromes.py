@@ -12,7 +12,7 @@ from rich.console import Console
 from tests.helpers.commands import ROOT
 from tests.helpers.made_up_palindromes import run_result
 from wordgen.cli.main import main
-from wordgen.cli.palindromes import Bars, PlainLines, TimeLeft, in_words, palindromes_parser, show_end
+from wordgen.cli.palindromes import PlainLines, ProgressBars, TimeLeft, in_words, palindromes_parser, show_end
 from wordgen.errors import SettingError
 from wordgen.palindromes.results import save_result
 from wordgen.palindromes.settings import StudySettings
@@ -154,7 +154,7 @@ def test_the_time_left_is_that_of_all_steps_by_how_much_each_multiplies(rows: li
 
 def test_on_a_terminal_there_is_a_bar_for_each_run_at_work_and_the_time_left(rows: list[Row]):
     console = Console(force_terminal=True, width=100, file=io.StringIO(), color_system=None)
-    bars = Bars(console, TimeLeft(SETTINGS, [], 2), SETTINGS.steps)
+    bars = ProgressBars(console, TimeLeft(SETTINGS, [], 2), SETTINGS.steps)
     bars.begun(rows[1])
     bars.looked(rows)
     plain = Console(width=100, file=io.StringIO())

@@ -15,7 +15,7 @@ from tests.helpers.saved_runs import made_dataset, made_record
 from tests.helpers.sweep_files import GRID
 from tests.helpers.terminal import read_until
 from wordgen.cli.main import main
-from wordgen.cli.sweep import FillingTable, PlainLines, seconds_left, show_end
+from wordgen.cli.sweep import LiveTable, PlainLines, seconds_left, show_end
 from wordgen.run.record import save_record
 from wordgen.sweep.planning import PlannedSweep, find_sweep, plan_sweep, sweep_names
 from wordgen.sweep.results import Progress, Row, RunFigures, results_of
@@ -117,7 +117,7 @@ def test_a_run_with_other_settings_is_refused_before_any_begins(
 def test_the_table_fills_with_what_is_known(planned: PlannedSweep, monkeypatch: pytest.MonkeyPatch):
     rows = rows_of(planned)
     console = Console(force_terminal=True, width=100, height=40, record=True, color_system=None)
-    table = FillingTable(console, 2)
+    table = LiveTable(console, 2)
     with console.capture():
         table.looked(rows)
         table.close()
@@ -134,7 +134,7 @@ def test_the_table_fills_with_what_is_known(planned: PlannedSweep, monkeypatch: 
 
 def test_on_a_small_screen_what_is_at_work_is_seen(planned: PlannedSweep):
     console = Console(force_terminal=True, width=100, height=9, color_system=None)
-    table = FillingTable(console, 2)
+    table = LiveTable(console, 2)
     with console.capture() as shown:
         table.looked(rows_of(planned))
         table.close()

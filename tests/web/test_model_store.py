@@ -17,7 +17,7 @@ from wordgen.errors import BundleError, SettingError
 from wordgen.model.bundle import CONFIG, VOCABULARY, WEIGHTS, Bundle, load_bundle
 from wordgen.text.vocabulary import Vocabulary
 from wordgen.web.answers import ModelStore
-from wordgen.web.limits import MOST_MODELS_AT_HAND, RefusedError
+from wordgen.web.limits import MOST_LOADED_MODELS, RefusedError
 
 WORDS = Vocabulary.from_counts({"moon": 3, "light": 2}, 100, 1)
 
@@ -173,15 +173,15 @@ def test_nobody_waits_while_the_model_of_another_request_is_loaded(room: Path, m
 
 def test_only_some_models_are_kept_at_hand(room: Path):
     store = ModelStore([])
-    for number in range(MOST_MODELS_AT_HAND + 1):
+    for number in range(MOST_LOADED_MODELS + 1):
         add_model(f"tale-{number}")
     kept = store.find("tale-1")[1]
-    for number in range(MOST_MODELS_AT_HAND):
+    for number in range(MOST_LOADED_MODELS):
         store.find(f"tale-{number}")
     assert store.find("tale-1")[1] is kept
-    store.find(f"tale-{MOST_MODELS_AT_HAND}")
+    store.find(f"tale-{MOST_LOADED_MODELS}")
     first = store.find("tale-2")[1]
-    assert len(store._at_hand) == MOST_MODELS_AT_HAND
+    assert len(store._loaded) == MOST_LOADED_MODELS
     assert first is store.find("tale-2")[1]
 
 

@@ -68,7 +68,7 @@ def _run(arguments: argparse.Namespace) -> int:
         return EXIT_OK
     console = screen(sys.stderr if arguments.json else sys.stdout)
     left = TimeLeft(settings, rows, at_once)
-    shown = Bars(console, left, settings.steps) if console.is_terminal else PlainLines(console, left)
+    shown = ProgressBars(console, left, settings.steps) if console.is_terminal else PlainLines(console, left)
     with closing(shown) as watcher:
         end = run_study(settings, rows, at_once, watcher)
     if arguments.json:
@@ -164,7 +164,7 @@ class PlainLines(ProgressLines):
         super()._say(sentence)
 
 
-class Bars:
+class ProgressBars:
     """A watcher that shows a bar for each run at work, and one for all runs."""
 
     def __init__(self, console: "Console", estimate: TimeLeft, steps: int) -> None:

@@ -83,7 +83,7 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.dry_run:
         return EXIT_OK
     console = screen()
-    shown = FillingTable(console, at_once) if console.is_terminal else PlainLines(console, len(planned.runs))
+    shown = LiveTable(console, at_once) if console.is_terminal else PlainLines(console, len(planned.runs))
     with closing(shown) as watcher:
         end = run_sweep(planned, arguments.sweep, at_once, max(1, cores // at_once), watcher)
     command = sweeping_command(arguments.sweep, arguments.name)
@@ -154,7 +154,7 @@ class PlainLines(ProgressLines):
         """Print nothing: this takes seconds."""
 
 
-class FillingTable:
+class LiveTable:
     """A watcher that shows a table of all runs, or of as many as fit on the screen, and updates it."""
 
     def __init__(self, console: "Console", at_once: int) -> None:

@@ -202,7 +202,7 @@ def _curves(record: RunRecord) -> Context | None:
     every, best = record.all_validations, record.best
     if not every:
         return None
-    levels = list(_levels(record))
+    levels = list(_baselines(record))
     train, valid = (thinned(each, _MOST_POINTS, best) for each in (_ends(record), every))
     lines = {
         "train": [(record.place(each), each.train_perplexity) for each in train],
@@ -226,7 +226,7 @@ def _ends(record: RunRecord) -> Sequence[EpochReport]:
     return record.epochs or record.validations
 
 
-def _levels(record: RunRecord) -> Iterator[tuple[str, str, float]]:
+def _baselines(record: RunRecord) -> Iterator[tuple[str, str, float]]:
     """Yield kind, name and perplexity of the horizontal lines that the curves are compared with."""
     if record.word_frequencies is not None:
         yield "unigram", "word frequencies", record.word_frequencies

@@ -21,7 +21,7 @@ from wordgen.run.folder import find_model, saved_at, trained_models
 from wordgen.run.names import models_folder, models_in
 from wordgen.text.tokenizers import OF_MUSIC
 from wordgen.text.vocabulary import END_TOKEN, START, UNKNOWN, UNKNOWN_TOKEN, byte_of
-from wordgen.web.limits import MOST_MODELS_AT_HAND, SECONDS_TO_RETRY_AFTER, RefusedError, TimeUpError
+from wordgen.web.limits import MOST_LOADED_MODELS, SECONDS_TO_RETRY_AFTER, RefusedError, TimeUpError
 from wordgen.web.requests import MusicRequest, NextWordsRequest, ScoreRequest, TextRequest
 
 Each = TypeVar("Each")
@@ -48,10 +48,10 @@ class ModelStore:
         """
         self._runs = models_folder()
         self._given = _by_name([find_model(each) for each in models])
-        self._at_hand: dict[Path, tuple[float, TrainedModel]] = {}
+        self._loaded: dict[Path, tuple[float, TrainedModel]] = {}
         """The models in memory by their folders, the last used one last, each with the time of its weights file."""
         self._lock = threading.Lock()
-        """Held while `_at_hand` or `_loading` is changed, never while a model is loaded."""
+        """Held while `_loaded` or `_loading` is changed, never while a model is loaded."""
         self._loading: dict[Path, threading.Lock] = {}
         """For each folder, the lock of the thread that loads its model. Other models need not wait for it."""
 
@@ -90,14 +90,14 @@ class ModelStore:
         with loading:  # if two threads need the same model, only one loads it
             saved = saved_at(folder)
             with self._lock:
-                saved_before, model = self._at_hand.pop(folder, (saved, None))
+                saved_before, model = self._loaded.pop(folder, (saved, None))
             if model is None or saved_before != saved:
                 model = None  # so that the old weights are not in memory while the new ones are read
                 model = TrainedModel(load_bundle(folder), folder)
             with self._lock:
-                self._at_hand[folder] = saved, model
-                if len(self._at_hand) > MOST_MODELS_AT_HAND:
-                    del self._at_hand[next(iter(self._at_hand))]
+                self._loaded[folder] = saved, model
+                if len(self._loaded) > MOST_LOADED_MODELS:
+                    del self._loaded[next(iter(self._loaded))]
             return model
 
 
@@ -133,7 +133,7 @@ def text(store: ModelStore, request: TextRequest, check: Check) -> Iterator[Even
     seed = model.read_seed(request.seed, settings)
     ids = [*seed.ids, *_ids(model, request.tokens)]
     model.check(settings)  # raises before anything is written
-    yield from _counted(model, settings.mix, check)
+    yield from _wait_for_ngrams(model, settings.mix, check)
     before = [*(model.vocabulary.tokens[each] for each in seed.ids), *request.tokens]
     yield {
         "event": "begin",
@@ -161,7 +161,7 @@ def text(store: ModelStore, request: TextRequest, check: Check) -> Iterator[Even
     }
 
 
-def _counted(model: TrainedModel, mix: float, check: Check) -> Iterator[Event]:
+def _wait_for_ngrams(model: TrainedModel, mix: float, check: Check) -> Iterator[Event]:
     """Wait until the n-grams are counted that are mixed in. Yield an event that says so, unless they are counted.
 
     They are counted once for all requests. Counting goes on if a request does not wait for its end.
@@ -199,7 +199,7 @@ def next_words(store: ModelStore, request: NextWordsRequest, check: Check) -> It
     check()
     name, model = store.find(request.model)
     model.check(GenerationSettings(mix=request.mix))
-    list(_counted(model, request.mix, check))
+    list(_wait_for_ngrams(model, request.mix, check))
     ids = [*model.read_seed(request.seed).ids, *_ids(model, request.tokens)]
     words = [
         {
@@ -219,7 +219,7 @@ def score(store: ModelStore, request: ScoreRequest, check: Check) -> Iterator[Ev
     check()
     name, model = store.find(request.model)
     model.check(GenerationSettings(mix=request.mix))
-    list(_counted(model, request.mix, check))
+    list(_wait_for_ngrams(model, request.mix, check))
     scored = model.score(request.text, lambda done, tokens: check(), mix=request.mix)
     if not scored.tokens:
         raise SettingError("text has no tokens to score: give at least one word.")
@@ -282,7 +282,7 @@ class _Writing:
         self._growing = growing
 
     def words(self) -> Iterator[Event]:
-        for word in _whole_words(self._each_token(), lambda each: each.token):
+        for word in _group_words(self._each_token(), lambda each: each.token):
             bits = -sum(each.log_probability for each in word) / log(2)
             piece = "".join(each.piece for each in word)
             tokens = [each.token for each in word]
@@ -303,7 +303,7 @@ class _Writing:
                 raise
 
 
-def _whole_words(tokens: Iterable[Each], name: Callable[[Each], str]) -> Iterator[list[Each]]:
+def _group_words(tokens: Iterable[Each], name: Callable[[Each], str]) -> Iterator[list[Each]]:
     """Yield the tokens of each word. The bytes of a spelled-out word and the mark after them form one word."""
     word: list[Each] = []
     for each in tokens:
@@ -318,7 +318,7 @@ def _whole_words(tokens: Iterable[Each], name: Callable[[Each], str]) -> Iterato
 def _seed_words(model: TrainedModel, seed: Seed, settings: GenerationSettings) -> list[Event]:
     tokens = [model.vocabulary.tokens[each] for each in seed.ids]
     spoken = zip(tokens, model.pieces(tokens, settings, seed.back), strict=True)
-    words = _whole_words(spoken, lambda each: each[0])
+    words = _group_words(spoken, lambda each: each[0])
     return [{"piece": "".join(piece for _, piece in word), "tokens": [token for token, _ in word]} for word in words]
 
 

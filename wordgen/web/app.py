@@ -176,7 +176,7 @@ def make_app(store: ModelStore, queue: WorkQueue, settings: ServingSettings) -> 
         Route("/api/score", api.answering(ScoreRequest, answers.score), methods=["POST"]),
         Route("/api/music", api.answering(MusicRequest, answers.music), methods=["POST"]),
     ]
-    handlers: Any = {WordgenError: _refused, HTTPException: _not_here, Exception: _bug}
+    handlers: Any = {WordgenError: _refused, HTTPException: _not_found, Exception: _internal_error}
     return Starlette(routes=routes, exception_handlers=handlers)
 
 
@@ -285,7 +285,7 @@ def _refused(request: Request, error: Exception) -> Response:
     return _json(content, status, headers)
 
 
-def _not_here(request: Request, error: Exception) -> Response:
+def _not_found(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code == 405:
         sentence = f"{request.url.path} does not accept {request.method}: /api describes all requests."
@@ -294,7 +294,7 @@ def _not_here(request: Request, error: Exception) -> Response:
     return _json({"error": sentence}, error.status_code, dict(error.headers or {}))
 
 
-def _bug(request: Request, error: Exception) -> Response:
+def _internal_error(request: Request, error: Exception) -> Response:
     """Answer an unexpected exception. Starlette raises it again, so the server prints its traceback."""
     return _json({"error": f"There is a bug in wordgen ({type(error).__name__}): please report it."}, 500)
 

@@ -10,14 +10,14 @@ from wordgen.settings import Settings, setting
 
 MOST_BYTES = 256 * 1024
 """The largest body of a request, in bytes. Of a longer prompt, a model would read only the end."""
-MOST_BYTES_THROWN_AWAY = 16 * 1024 * 1024
+MOST_DISCARDED_BYTES = 16 * 1024 * 1024
 """The most bytes to read and discard of a request that is too large. Only after the server has read a request can the
 client read why it was refused."""
 SECONDS_FOR_A_REQUEST_TO_COME = 20
 SECONDS_TO_RETRY_AFTER = 5
 MOST_BEAMS = 20
 MOST_NEXT_WORDS = 50
-MOST_MODELS_AT_HAND = 4
+MOST_LOADED_MODELS = 4
 SECONDS_FOR_HEADERS = 10
 """The server closes a connection that has not sent the headers of a request after this time."""
 MOST_CONNECTIONS = 500

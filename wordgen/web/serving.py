@@ -35,9 +35,9 @@ from wordgen.web.answers import ModelStore
 from wordgen.web.app import WorkQueue, make_app
 from wordgen.web.limits import (
     MOST_BYTES,
-    MOST_BYTES_THROWN_AWAY,
     MOST_CONNECTIONS,
     MOST_CONNECTIONS_OF_AN_ADDRESS,
+    MOST_DISCARDED_BYTES,
     SECONDS_FOR_A_REQUEST_TO_COME,
     SECONDS_FOR_HEADERS,
     RefusedError,
@@ -163,7 +163,7 @@ class _Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-class _GoneError(Exception):
+class _DisconnectedError(Exception):
     """Raised when the client disconnects before its whole request has arrived."""
 
 
@@ -190,14 +190,14 @@ class Guard:
                 await _start_page(cookie)(scope, receive, send_with_headers)
                 return
             self._check_token(scope)
-            body = await _whole_body(receive, Headers(scope=scope))
-        except _GoneError:
+            body = await _read_body(receive, Headers(scope=scope))
+        except _DisconnectedError:
             return
         except RefusedError as refused:
             status, content, headers = answer_of(refused)
             await JSONResponse(content, status, {**headers, "Connection": "close"})(scope, receive, send_with_headers)
             return
-        await _while_there(self._app, scope, body, receive, send_with_headers)
+        await _run_until_disconnect(self._app, scope, body, receive, send_with_headers)
 
     def _check(self, headers: Headers) -> None:
         hosts = headers.getlist("host")
@@ -255,24 +255,24 @@ def _start_page(cookie: str) -> Response:
     return Response(status_code=303, headers={"Location": "/", "Set-Cookie": cookie})
 
 
-async def _whole_body(receive: Receive, headers: Headers) -> bytes:
+async def _read_body(receive: Receive, headers: Headers) -> bytes:
     """Return the body of a request.
 
     Raises RefusedError if the body is larger than MOST_BYTES (413), or if it has not arrived completely after
     SECONDS_FOR_A_REQUEST_TO_COME (408). A body that is too large never reaches the app: its first
-    MOST_BYTES_THROWN_AWAY bytes are read and discarded, or none if its Content-Length is larger than that. Raises
-    _GoneError if the client disconnects.
+    MOST_DISCARDED_BYTES bytes are read and discarded, or none if its Content-Length is larger than that. Raises
+    _DisconnectedError if the client disconnects.
     """
     length = headers.get("content-length", "0")
     parts: list[bytes] = []
     size = 0
-    if not (length.isdecimal() and int(length) > MOST_BYTES_THROWN_AWAY):
+    if not (length.isdecimal() and int(length) > MOST_DISCARDED_BYTES):
         try:
             async with asyncio.timeout(SECONDS_FOR_A_REQUEST_TO_COME):
-                while size <= MOST_BYTES_THROWN_AWAY:
+                while size <= MOST_DISCARDED_BYTES:
                     message = await receive()
                     if message["type"] != "http.request":
-                        raise _GoneError
+                        raise _DisconnectedError
                     part = message.get("body", b"")
                     size += len(part)
                     if size <= MOST_BYTES:
@@ -286,19 +286,19 @@ async def _whole_body(receive: Receive, headers: Headers) -> bytes:
     return b"".join(parts)
 
 
-async def _while_there(app: ASGIApp, scope: Scope, body: bytes, receive: Receive, send: Send) -> None:
+async def _run_until_disconnect(app: ASGIApp, scope: Scope, body: bytes, receive: Receive, send: Send) -> None:
     """Run the app until it has answered. Cancel it if the client disconnects before that."""
     read = False
 
     async def receive_once() -> Message:
         nonlocal read
         if read:
-            await asyncio.Event().wait()  # the app need not watch for a disconnect: _until_gone does
+            await asyncio.Event().wait()  # the app need not watch for a disconnect: _wait_for_disconnect does
         read = True
         return {"type": "http.request", "body": body, "more_body": False}
 
     answering = asyncio.ensure_future(app(scope, receive_once, send))
-    leaving = asyncio.ensure_future(_until_gone(receive))
+    leaving = asyncio.ensure_future(_wait_for_disconnect(receive))
     try:
         await asyncio.wait({answering, leaving}, return_when=asyncio.FIRST_COMPLETED)
         if answering.done():
@@ -310,6 +310,6 @@ async def _while_there(app: ASGIApp, scope: Scope, body: bytes, receive: Receive
             await answering
 
 
-async def _until_gone(receive: Receive) -> None:
+async def _wait_for_disconnect(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass

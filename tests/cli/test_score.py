@@ -96,8 +96,9 @@ def test_a_long_text_shows_on_a_terminal_how_far_it_is(room: Path, tmp_path: Pat
     assert [json.loads(line)["number"] for line in lines] == list(range(3_000))
 
 
-def test_elsewhere_there_are_plain_lines(capsys: pytest.CaptureFixture[str]):
-    load("small").score("The caster sleeps. " * 100, TokenProgress("Scoring", "Scored", silence=0))
+def test_elsewhere_there_are_plain_lines(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("wordgen.cli.output._SECONDS_BETWEEN_LINES", 0)
+    load("small").score("The caster sleeps. " * 100, TokenProgress("Scoring", "Scored"))
     assert capsys.readouterr().err.startswith("Scored 128 of 400 tokens.\nScored 256 of 400 tokens.\n")
 
 

@@ -181,15 +181,11 @@ _SECONDS_BETWEEN_LINES = 10
 class TokenProgress:
     """Shows how many tokens are done: as a bar on a terminal, otherwise as a line from time to time."""
 
-    def __init__(self, doing: str, done: str, *, silence: float | None = None) -> None:
-        """`doing` and `done` are words for the work, for example "Scoring" (on the bar) and "Scored" (in lines).
-
-        `silence` is the number of seconds before the bar appears, or before each line.
-        """
+    def __init__(self, doing: str, done: str) -> None:
+        """`doing` and `done` are words for the work, for example "Scoring" (on the bar) and "Scored" (in lines)."""
         self._doing, self._done = doing, done
         self._terminal = sys.stderr.isatty()
-        usual = _SECONDS_BEFORE_A_BAR if self._terminal else _SECONDS_BETWEEN_LINES
-        self._silence = usual if silence is None else silence
+        self._silence = _SECONDS_BEFORE_A_BAR if self._terminal else _SECONDS_BETWEEN_LINES
         self._said = time.monotonic()
         self._bar: Progress | None = None
 

@@ -13,7 +13,7 @@ from markupsafe import Markup
 from wordgen.corpus.catalogue import SET_NAMES
 from wordgen.evaluation import figures
 from wordgen.evaluation.figures import OFF, shown_duration
-from wordgen.evaluation.measurement import Figures, Loss, Measurement
+from wordgen.evaluation.measurement import Loss, Measurement
 from wordgen.files import write_whole
 from wordgen.model.architecture import Architecture, shown_units
 from wordgen.report import chart as frame
@@ -339,17 +339,19 @@ def _novelty(record: RunRecord) -> Context | None:
         "explanation": found.compared_in_words(unknown=record.dataset.splits["train"].unknown > 0),
         "lengths": ["", *map(str, own.shares)],
         "copied": [[name, *map(figures.share, each.shares.values())] for name, each in both],
-        "varied": [[name, *_varied(each)] for name, each in both],
+        "varied": [
+            [
+                name,
+                *map(figures.share, (each.distinct_1, each.distinct_2, each.repetition, each.self_bleu)),
+                f"{each.longest.tokens if each.longest else 0:,}",
+            ]
+            for name, each in both
+        ],
         "varied_caption": "Shares of different tokens and of different pairs of tokens; share of sequences of four "
         "tokens that the same text had before; length of the longest match with the training text; self-BLEU: "
         f"similarity of each text to the others{found.means_in_words}",
         "longest": own.longest,
     }
-
-
-def _varied(of: Figures) -> Iterator[str]:
-    yield from map(figures.share, (of.distinct_1, of.distinct_2, of.repetition, of.self_bleu))
-    yield f"{of.longest.tokens if of.longest else 0:,}"
 
 
 def _text(record: RunRecord) -> Context:

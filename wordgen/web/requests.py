@@ -340,11 +340,8 @@ def _operations(described: Schema) -> Iterator[Schema]:
 def _fields(schema: Schema) -> Iterator[tuple[str, str, str, str]]:
     for name, each in schema["properties"].items():
         default = each.get("default")
-        yield name, "" if default in (None, "", []) else _shown(default), each["description"], _allowed(each)
-
-
-def _shown(default: object) -> str:
-    return {True: "true", False: "false"}[default] if isinstance(default, bool) else str(default)
+        shown = str(default).lower() if isinstance(default, bool) else str(default)
+        yield name, "" if default in (None, "", []) else shown, each["description"], _allowed(each)
 
 
 def _allowed(schema: Schema) -> str:

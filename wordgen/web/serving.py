@@ -187,7 +187,9 @@ class Guard:
         try:
             self._check(Headers(scope=scope))
             if scope["path"] == "/" and (cookie := self._cookie_for(scope)):
-                await _start_page(cookie)(scope, receive, send_with_headers)
+                # Others could see the token in the address, and the browser would keep it in its history.
+                without_token = Response(status_code=303, headers={"Location": "/", "Set-Cookie": cookie})
+                await without_token(scope, receive, send_with_headers)
                 return
             self._check_token(scope)
             body = await _read_body(receive, Headers(scope=scope))
@@ -248,11 +250,6 @@ def _cookie_name(scope: Scope) -> str:
 def _bearer(authorization: str) -> str | None:
     kind, _, token = authorization.partition(" ")
     return token.strip() if kind.lower() == "bearer" else None
-
-
-def _start_page(cookie: str) -> Response:
-    """Set the cookie and redirect to the start page without the token, which others could see in the address."""
-    return Response(status_code=303, headers={"Location": "/", "Set-Cookie": cookie})
 
 
 async def _read_body(receive: Receive, headers: Headers) -> bytes:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import tempfile
 import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
@@ -172,16 +173,17 @@ def _write_keras(bundle: Bundle, path: Path) -> None:
     import wordgen.network  # noqa: F401 - first, because it hides TensorFlow's start-up messages
     from wordgen.network.network import exported_model
 
-    plain = path.with_name(f"plain-{path.name}")
-    exported_model(bundle.architecture, bundle.weights, state_widths(bundle.architecture)).save(plain)
-    with zipfile.ZipFile(plain) as saved, zipfile.ZipFile(path, "w") as ours:
-        for part in saved.infolist():
-            with saved.open(part) as content, ours.open(part.filename, "w", force_zip64=True) as copy:
-                if part.filename == "metadata.json":  # says what wrote the file; Keras does not read it
-                    metadata = {**json.load(content), "wordgen": description(bundle)}
-                    copy.write(json.dumps(metadata).encode())
-                else:
-                    shutil.copyfileobj(content, copy)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f"{path.name}.") as room:
+        plain = Path(room) / "plain.keras"
+        exported_model(bundle.architecture, bundle.weights, state_widths(bundle.architecture)).save(plain)
+        with zipfile.ZipFile(plain) as saved, zipfile.ZipFile(path, "w") as ours:
+            for part in saved.infolist():
+                with saved.open(part) as content, ours.open(part.filename, "w", force_zip64=True) as copy:
+                    if part.filename == "metadata.json":  # says what wrote the file; Keras does not read it
+                        metadata = {**json.load(content), "wordgen": description(bundle)}
+                        copy.write(json.dumps(metadata).encode())
+                    else:
+                        shutil.copyfileobj(content, copy)
 
 
 _OPERATORS = 17

@@ -164,16 +164,21 @@ def new_file(path: Path) -> Iterator[TextIO]:
 @contextmanager
 def whole_file(path: Path, *, overwrite: bool) -> Iterator[Path]:
     """Yield a temporary path, and move the file written to it to `path`. Only `overwrite` replaces an existing file."""
-    with as_storage_error(path), tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as room:
-        partial = Path(room) / path.name
-        yield partial
-        with partial.open("r+b") as file:
-            os.fsync(file.fileno())
-        os.chmod(partial, 0o666 & ~_umask())
-        if overwrite:
-            os.replace(partial, path)
-        else:
-            _move_to_new(partial, path)
+    with as_storage_error(path):
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        os.close(handle)
+        partial = Path(name)
+        try:
+            yield partial
+            with partial.open("r+b") as file:
+                os.fsync(file.fileno())
+            os.chmod(partial, 0o666 & ~_umask())
+            if overwrite:
+                os.replace(partial, path)
+            else:
+                _move_to_new(partial, path)
+        finally:
+            partial.unlink(missing_ok=True)
 
 
 def _move_to_new(partial: Path, path: Path) -> None:

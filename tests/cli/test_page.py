@@ -143,10 +143,10 @@ def test_a_folder_that_cannot_be_written_is_noted_and_the_figures_are_told(
     RUN.chmod(0o500)
     if os.geteuid() == 0:  # root may write everywhere, so it must be told
 
-        def refused(*given: object) -> None:
+        def refused(**named: object) -> None:
             raise PermissionError(13, "Permission denied")
 
-        monkeypatch.setattr("tempfile.mkdtemp", refused)
+        monkeypatch.setattr("tempfile.mkstemp", refused)
     assert main(["evaluate", "small", "--json", "--samples", "0"]) == 0
     RUN.chmod(0o700)
     said = capsys.readouterr()

@@ -275,7 +275,7 @@ saved = 0
 
 def fill_the_disk(event, arguments):
     global saved
-    if event == "tempfile.mkdtemp" and ".weights.safetensors." in str(arguments[0]):
+    if event == "tempfile.mkstemp" and ".weights.safetensors." in str(arguments[0]):
         saved += 1
         if saved == 2:  # that of the first epoch is there
             with open("saved_models/ballast", "wb", buffering=0) as ballast:

@@ -8,7 +8,6 @@ import re
 import shutil
 import stat
 import tempfile
-import time
 import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,7 +17,6 @@ from typing import Any, TextIO
 from wordgen.errors import StorageError
 
 _BLOCK = 2**24
-_SECONDS_BETWEEN_LOOKS = 0.2
 _UNFINISHED = re.compile(r"\..+\.\w+")
 _LARGEST_TABLE = 2**22
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
@@ -60,19 +58,6 @@ def write_whole(path: Path, content: bytes) -> None:
     """Write a file so that at any moment it has either its old or its new content, and never a part of one."""
     with whole_file(path, overwrite=True) as partial:
         partial.write_bytes(content)
-
-
-def seldom(look: Callable[[], None]) -> Callable[[], None]:
-    """Return a function that calls `look` at most five times a second, and not in the first 0.2 seconds."""
-    looked = time.monotonic()
-
-    def look_seldom() -> None:
-        nonlocal looked
-        if time.monotonic() - looked > _SECONDS_BETWEEN_LOOKS:
-            looked = time.monotonic()
-            look()
-
-    return look_seldom
 
 
 def regular_size(path: Path, status: os.stat_result | None = None) -> int:

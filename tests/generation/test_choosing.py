@@ -59,8 +59,8 @@ def dice(number: int, seed: int = 0) -> list[np.random.Generator]:
 
 
 def all_changes(settings: GenerationSettings) -> list[ProbabilityChange]:
-    bans, shapes = probability_changes(settings, KINDS, followers_of_4)
-    return [*bans, *shapes]
+    changes, draw_changes = probability_changes(settings, KINDS, followers_of_4)
+    return [*changes, *draw_changes]
 
 
 def followers_of_4(run: Sequence[int]) -> NDArray[np.int64]:
@@ -276,16 +276,16 @@ EXTREMES = st.fixed_dictionaries(
 )
 def test_no_extremes_give_nonsense(logits: NDArray[np.float32], extremes: dict[str, float], tokens: list[int]):
     settings = GenerationSettings(**extremes)  # pyright: ignore[reportArgumentType]
-    bans, shapes = probability_changes(settings, KINDS)
+    changes, draw_changes = probability_changes(settings, KINDS)
     stands = Past(np.array([tokens] * 2, np.intp).reshape(2, -1), len(tokens))
     changed = log_probs(logits)
-    for change in bans:
+    for change in changes:
         changed = change(changed, stands)
     assert not np.isnan(changed).any()
     if not possible(changed).all():
         assert settings.no_repeat_ngram == 1
         return
-    for change in shapes:
+    for change in draw_changes:
         before, changed = changed, change(changed, stands)
         assert not np.isnan(changed).any()
         assert possible(changed).all()

@@ -180,8 +180,8 @@ def test_where_nothing_may_be_written_the_text_ends():
 
 def found(network: CountingNetwork | NumpyNetwork, seed: Sequence[int], **chosen: object) -> list[TextBuilder]:
     settings = GenerationSettings(**{"mode": "beam", "length": 8, **chosen})  # pyright: ignore[reportArgumentType]
-    bans, _ = probability_changes(settings, TokenKinds(KINDS.words, NO_TOKEN))
-    return search(network, TextBuilder(tuple(seed), settings, CODEC), settings, bans, starts=True)
+    changes, _ = probability_changes(settings, TokenKinds(KINDS.words, NO_TOKEN))
+    return search(network, TextBuilder(tuple(seed), settings, CODEC), settings, changes, starts=True)
 
 
 @given(st.integers(0, 10**6), st.sampled_from(["none", "end", "sentence"]), st.integers(0, 3))

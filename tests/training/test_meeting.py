@@ -78,6 +78,7 @@ def test_who_wants_something_else_is_refused_by_all():
         lambda visitor: visitor.sendall(b"[1, 2]\n"),
         lambda visitor: visitor.sendall(b"x" * 100_000),
         lambda visitor: visitor.sendall(b"[" * 4000 + b"\n"),
+        lambda visitor: visitor.sendall(b'{"worker": 1, "agreement": ' + b"[" * 900 + b"]" * 900 + b"}\n"),
         lambda visitor: visitor.sendall(_hello(visitor, "fables")),
         lambda visitor: visitor.sendall(_hello(visitor, "lotr", worker="1")),
     ],

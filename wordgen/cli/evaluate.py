@@ -251,7 +251,7 @@ def _novelty_on_screen(novelty: "Novelty", *, unknown: bool) -> "Iterator[Render
     for name, found in (("generated text", novelty.samples), (novelty.beside, novelty.held_out)):
         copied.append([name, *map(share, found.shares.values())])
         shares = map(share, (found.distinct_1, found.distinct_2, found.repetition, found.self_bleu))
-        varied.append([name, *shares, str(0 if found.longest is None else found.longest.tokens)])
+        varied.append([name, *shares, f"{found.longest.tokens if found.longest else 0:,}"])
     what = "sequences that are in the training text, by length"
     heads = ("", "distinct-1", "distinct-2", "repetition", "self-BLEU", "longest match")
     copies = table([what, *map(str, novelty.samples.shares)], copied, left=(what,))

@@ -37,13 +37,14 @@ from wordgen.dataset.numbering import (
 )
 from wordgen.dataset.splits import FEWEST_PASSAGES, Splitting
 from wordgen.errors import CorpusError, SettingError
-from wordgen.files import as_storage_error, file_checksum, seldom, whole_folder
+from wordgen.files import as_storage_error, file_checksum, whole_folder
 from wordgen.text.settings import TextSettings, TokenizerName, TokenizerSettings
 from wordgen.text.tokenizers import Codec, Tokenizer, tokenizer_for, tokenizer_named
 from wordgen.text.vocabulary import BaseVocabulary, Vocabulary
 
 _FORMAT = 9  # increase it whenever the same text would get other ids
 _USUAL_SHARES = TextSettings().shares
+_SECONDS_BETWEEN_CALLS = 0.2
 _OWN_SETS_STAY = "the text has its own validation and test set: --validation-share and --test-share have no effect"
 _BLANK_LINES = "blank lines between its paragraphs"
 _SMALL = 4_000_000
@@ -75,7 +76,7 @@ def prepare(
         told = done, size
         progress(done, size)
 
-    look = seldom(lambda: report(*told))
+    look = _rate_limited(lambda: report(*told))
     name = tokenizer_name(corpus, settings)
     digest = corpus.digest(look)
     place = folder / f"{corpus.name}-{_fingerprint(corpus, digest, name, settings, base)}"
@@ -91,6 +92,19 @@ def prepare(
     if corpus.splits and settings.shares != _USUAL_SHARES:
         return replace(kept, notes=(*kept.notes, _OWN_SETS_STAY))
     return kept
+
+
+def _rate_limited(call: Callable[[], None]) -> Callable[[], None]:
+    """Return a function that calls `call` at most five times a second, and not in the first 0.2 seconds."""
+    called = time.monotonic()
+
+    def limited() -> None:
+        nonlocal called
+        if time.monotonic() - called > _SECONDS_BETWEEN_CALLS:
+            called = time.monotonic()
+            call()
+
+    return limited
 
 
 def fingerprint(corpus: Corpus, settings: TextSettings, base: Vocabulary | None = None) -> str:

@@ -100,8 +100,8 @@ def write_to_the_end(
     network: Network,
     builders: Sequence[TextBuilder],
     dice: Sequence[np.random.Generator] | None,
-    bans: Sequence[ProbabilityChange],
-    shapes: Sequence[ProbabilityChange],
+    changes: Sequence[ProbabilityChange],
+    draw_changes: Sequence[ProbabilityChange],
     *,
     starts: bool,
     mix: NgramMixture | None = None,
@@ -109,8 +109,8 @@ def write_to_the_end(
     """Write in all builders until each text has ended. Yield after each token of the unfinished texts.
 
     `dice` has one random number generator for each text, so a text does not depend on the others; if it is None, the
-    most probable token is chosen. `bans` change the log-probabilities before each choice, `shapes` only before a token
-    is drawn. `starts` and `mix` are those of `Reader`.
+    most probable token is chosen. `changes` are made before each choice, `draw_changes` only before a token is drawn.
+    `starts` and `mix` are those of `Reader`.
     """
     reader = Reader(network, [builder.seed for builder in builders], starts=starts, mix=mix)
     alive, own_dice = list(builders), list(dice or ())
@@ -121,7 +121,7 @@ def write_to_the_end(
 
     while alive:
         of_network = reader.log_probs()
-        changed = changed_by(bans, of_network, reader.past)
+        changed = changed_by(changes, of_network, reader.past)
         allowed = possible(changed)
         if not allowed.all():
             for builder in compress(alive, ~allowed):
@@ -129,7 +129,11 @@ def write_to_the_end(
             of_network, changed = of_network[allowed], changed[allowed]
             keep(allowed)
         if alive:
-            ids = changed.argmax(axis=1) if dice is None else draw(changed_by(shapes, changed, reader.past), own_dice)
+            ids = (
+                changed.argmax(axis=1)
+                if dice is None
+                else draw(changed_by(draw_changes, changed, reader.past), own_dice)
+            )
             reader.read(ids)
             for builder, token, log_probs in zip(alive, ids.tolist(), of_network, strict=True):
                 builder.add(token, log_probs)
@@ -142,7 +146,7 @@ def write_to_the_end(
 class _Beam:
     builder: TextBuilder
     scores: list[float]
-    """Sum of the log-probabilities after each token, as changed by the bans."""
+    """Sum of the log-probabilities after each token, after all changes."""
     greedy: bool
     """Whether this is the text that greedy decoding writes. The search never drops it."""
 
@@ -168,7 +172,7 @@ def search(
     network: Network,
     blank: TextBuilder,
     settings: GenerationSettings,
-    bans: Sequence[ProbabilityChange],
+    changes: Sequence[ProbabilityChange],
     *,
     starts: bool,
     mix: NgramMixture | None = None,
@@ -185,7 +189,7 @@ def search(
     while alive:
         between()
         of_network = reader.log_probs()
-        changed = changed_by(bans, of_network, reader.past)
+        changed = changed_by(changes, of_network, reader.past)
         reached = np.array([beam.scores[-1] if beam.scores else 0.0 for beam in alive])[:, None] + changed
         rows, ids = _best(reached, settings.beams)
         greedy = _keep_greedy(rows, ids, alive, changed)

@@ -130,28 +130,28 @@ def probability_changes(
     Both are applied in their order. `followers` is needed if `settings.max_copy` is not 0.
     """
     never = [START] if settings.allow_unknown or kinds.fills else [UNKNOWN, START]
-    bans: list[ProbabilityChange] = [partial(forbid, ids=never)]
+    changes: list[ProbabilityChange] = [partial(forbid, ids=never)]
     if kinds.fills and not settings.allow_unknown:
-        bans.append(forbid_unknown_twice)
+        changes.append(forbid_unknown_twice)
     if kinds.spelling is not None:
-        bans.append(partial(forbid_bad_spelling, spelling=kinds.spelling))
+        changes.append(partial(forbid_bad_spelling, spelling=kinds.spelling))
     stops = {"end": [END], "line": [END, kinds.line_break]}.get(settings.stop, [])
     if not kinds.empty_passages:
-        bans.append(forbid_empty_passages)
+        changes.append(forbid_empty_passages)
     if stops:
         ids = [each for each in stops if each != NO_TOKEN]
-        bans.append(partial(forbid_before, written=settings.at_least, ids=ids))
+        changes.append(partial(forbid_before, written=settings.at_least, ids=ids))
     if settings.repetition_penalty != 1:
-        bans.append(partial(penalize_repetition, penalty=settings.repetition_penalty, words=kinds.words))
+        changes.append(partial(penalize_repetition, penalty=settings.repetition_penalty, words=kinds.words))
     if settings.no_repeat_ngram:
         if kinds.spelling is None:
-            bans.append(partial(forbid_repeated_ngrams, n=settings.no_repeat_ngram))
+            changes.append(partial(forbid_repeated_ngrams, n=settings.no_repeat_ngram))
         else:
-            bans.append(partial(forbid_repeated_words, n=settings.no_repeat_ngram, spelling=kinds.spelling))
+            changes.append(partial(forbid_repeated_words, n=settings.no_repeat_ngram, spelling=kinds.spelling))
     if settings.max_copy:
         assert followers is not None
-        bans.append(partial(forbid_copies, most=settings.max_copy, followers=followers, spelling=kinds.spelling))
-    return bans, draw_changes(settings)
+        changes.append(partial(forbid_copies, most=settings.max_copy, followers=followers, spelling=kinds.spelling))
+    return changes, draw_changes(settings)
 
 
 def draw_changes(settings: GenerationSettings) -> list[ProbabilityChange]:

@@ -342,26 +342,26 @@ class TextGenerator:
             assert settings.random_seed is not None
             seeds = [settings.random_seed + builder.number for builder in builders]
             dice = [np.random.default_rng([seed, draw, _REDRAWN] if draw else seed) for seed in seeds]
-        bans, shapes = self._changes(settings)
+        changes, draw_changes = self._changes(settings)
         mix = self._mix(settings.mix)
-        return write_to_the_end(self._network, builders, dice, bans, shapes, starts=self._starts, mix=mix)
+        return write_to_the_end(self._network, builders, dice, changes, draw_changes, starts=self._starts, mix=mix)
 
     def _searched(
         self, blank: TextBuilder, settings: GenerationSettings, between: Callable[[], None]
     ) -> list[TextBuilder]:
-        bans, _ = self._changes(settings)
+        changes, _ = self._changes(settings)
         mix = self._mix(settings.mix)
-        return search(self._network, blank, settings, bans, starts=self._starts, mix=mix, between=between)
+        return search(self._network, blank, settings, changes, starts=self._starts, mix=mix, between=between)
 
     def _changes(self, settings: GenerationSettings) -> tuple[list[ProbabilityChange], list[ProbabilityChange]]:
         task = self._task(settings)
         followers = self.copy_index.followers if settings.max_copy else None
-        bans, shapes = probability_changes(settings, self._kinds, followers)
+        changes, draw_changes = probability_changes(settings, self._kinds, followers)
         if task is not None and task.ban is not None:
-            bans.append(task.ban)
+            changes.append(task.ban)
         if settings.max_copy_notes:
-            bans.append(self._copies_of_notes(settings.max_copy_notes).change)
-        return bans, shapes
+            changes.append(self._copies_of_notes(settings.max_copy_notes).change)
+        return changes, draw_changes
 
     def _task(self, settings: GenerationSettings, back: Interval | None = None) -> "TuneTask | None":
         """Return what a tune must be; None for a text that is not transposed and of which no tune is asked."""

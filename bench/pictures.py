@@ -50,6 +50,7 @@ def draw_curves(found: Mapping[str, Any], folder: Path, name: str) -> None:
 
 def _curves(drawn: list[Any]) -> "Figure":
     from matplotlib.figure import Figure
+    from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
     figure = Figure(figsize=(8.0, 3.4 * len(drawn)), layout="constrained")
     for number, found in enumerate(drawn, start=1):
@@ -59,11 +60,14 @@ def _curves(drawn: list[Any]) -> "Figure":
             cpu, valid = ([point[kind] for point in found[name]["points"]] for kind in ("cpu", "valid"))
             axes.plot(cpu, valid, color=colour, marker="o", markersize=3.5, label=label)
         axes.set_yscale("log")
+        axes.yaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 5, 10]))
+        axes.yaxis.set_minor_locator(NullLocator())
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _short(value)))
         axes.set_title(found["corpus"], loc="left", fontsize=11)
         axes.set_xlabel("CPU seconds from the start of the process")
         axes.set_ylabel("validation perplexity")
         axes.set_xlim(left=0)
-        axes.grid(visible=True, which="both", color="#dddddd", linewidth=0.6)
+        axes.grid(visible=True, color="#dddddd", linewidth=0.6)
         axes.legend(frameon=False)
     return figure
 

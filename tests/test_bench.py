@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.growth import bend, in_words
+from bench.pictures import draw_curves
 from bench.results import put_between, some_of
 from bench.rows import SPECIAL, Row, batches, tokens, write_text
 from bench.turns import FailedError, TimeUpError, Way
@@ -106,3 +107,11 @@ def test_a_way_answers_turn_after_turn_and_says_why_it_has_failed(tmp_path: Path
     late = Way(sys.executable, "doubling", [], tmp_path, until=time.monotonic())
     with closing(late), pytest.raises(TimeUpError):
         late.answer()
+
+
+def test_the_axis_of_perplexity_has_plain_numbers(tmp_path: Path):
+    falling = {"points": [{"cpu": 60.0 * k, "valid": 58 + 80 / k} for k in range(1, 9)]}
+    draw_curves({"a": {"corpus": "sea", "recipe": "book", "ours": falling, "pytorch": falling}}, tmp_path, "curves")
+    texts = re.findall(r">([^<>]+)</text>", (tmp_path / "curves.svg").read_text())
+    assert {"80", "100"} <= set(texts)
+    assert not [each for each in texts if "$" in each]

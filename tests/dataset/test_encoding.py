@@ -302,7 +302,7 @@ def test_reading_a_large_text_ends_when_it_is_told_to_be_it_new_or_kept(
     if kept:
         prepare(open_corpus("spells"), TextSettings(), tmp_path)
     before = sorted(tmp_path.iterdir())
-    monkeypatch.setattr("wordgen.files._SECONDS_BETWEEN_LOOKS", -1)
+    monkeypatch.setattr("wordgen.dataset.encoding._SECONDS_BETWEEN_CALLS", -1)
     for most in (0, 1, 3):
         told: list[int] = []
 

@@ -156,6 +156,21 @@ def test_a_worker_waits_for_its_own_chief():
     assert all(isinstance(error, WorkerLostError) for error in ended.values())
 
 
+def test_a_deeply_nested_answer_is_not_that_of_the_chief():
+    meeting = Meeting(2)
+    with socket.create_server(("127.0.0.1", meeting.port)) as stranger:
+        stranger.settimeout(5)
+        meeting.come(1)
+        for depth in range(960, 1000):  # the worker can parse some of these answers, but not write them for the proof
+            visitor, _ = stranger.accept()
+            with visitor:
+                visitor.sendall(b'{"number": "1"}\n')
+                visitor.recv(4096)
+                visitor.sendall(b'{"proof": "1", "refused": ' + b"[" * depth + b"]" * depth + b"}\n")
+    meeting.stop.signals.append(2)
+    assert isinstance(meeting.end()[1], KeyboardInterrupt)
+
+
 def test_without_a_secret_who_wants_something_else_is_sent_away_and_named():
     meeting = Meeting(2)
     meeting.come(0, seconds=2)

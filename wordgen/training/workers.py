@@ -267,7 +267,7 @@ class _OtherWorker(_Member):
                 with closing(writer):
                     answer = await self._ask(reader, writer)
                 return None if answer["refused"] is None else str(answer["refused"])
-            except (OSError, ValueError):  # the chief of this run is not, or not yet, at this address
+            except (OSError, ValueError, RecursionError):  # the chief of this run is not, or not yet, at this address
                 await asyncio.sleep(_LOOK_AFTER)
 
     async def _ask(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> dict[str, object]:

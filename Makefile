@@ -92,8 +92,8 @@ bench-rest: $(VENV)/.develops
 
 soak: $(VENV)/.develops
 	WORDGEN_KILLS=100 $(BIN)/python -m pytest tests/laws/test_resume.py tests/laws/test_workers.py \
-	  -k "killed_at_random or one_of_two_killed"
-	WORDGEN_WHOLE_README=1 $(BIN)/python -m pytest tests/test_readme.py -k as_they_stand
+	  -k "kill_at_random or kill_of_one_worker"
+	WORDGEN_WHOLE_README=1 $(BIN)/python -m pytest tests/test_readme.py -k train_generate_and_evaluate
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --hypothesis-profile random
 
 pictures: $(VENV)/.develops

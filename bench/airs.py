@@ -13,7 +13,7 @@ from pathlib import Path
 
 from wordgen.music.abc_parsing import parse_tune
 from wordgen.music.abc_text import numbered, written_note
-from wordgen.music.copied_notes import Parts, are_near, parts_of
+from wordgen.music.copied_notes import Parts, are_near_duplicates, parts_of
 from wordgen.music.harmony import LETTERS, SIGNS, Key, Pitch, parse_key
 
 TUNES = 132
@@ -213,8 +213,8 @@ def written_length(length: int | Fraction) -> str:
 def chord_name(key: Key, root: int, *, major: bool) -> str:
     letter = (key.letter + root) % 7
     third = (letter + 2) % 7
-    sign = key.raises(letter)
-    size = (Pitch(third, key.raises(third)).half_steps - Pitch(letter, sign).half_steps) % 12
+    sign = key.alteration_of(letter)
+    size = (Pitch(third, key.alteration_of(third)).half_steps - Pitch(letter, sign).half_steps) % 12
     return f'"{LETTERS[letter]}{SIGNS[sign]}{"" if size == 4 or major else "m"}"'
 
 
@@ -235,7 +235,7 @@ def written_bar(voice: Voice, notes: Sequence[PlayedNote], chords: Degrees) -> s
             last = root
         accidental = ""
         if raised and (note.step - key.letter) % 7 == 6:
-            accidental = {0: "=", 1: "^"}.get(key.raises(note.step % 7) + 1, "")
+            accidental = {0: "=", 1: "^"}.get(key.alteration_of(note.step % 7) + 1, "")
         parts.append(text + accidental + written_note(note.step) + written_length(note.length))
     return "".join(parts)
 
@@ -321,7 +321,7 @@ def airs() -> list[str]:
         while True:
             tune = composed(draw, dance, key, title)
             parts = parts_of(parse_tune(tune))
-            if not any(are_near(parts, other) for other in known):
+            if not any(are_near_duplicates(parts, other) for other in known):
                 break
         tunes.append(tune)
         known.append(parts)

@@ -24,7 +24,7 @@ from wordgen.corpus.finding import open_corpus
 from wordgen.dataset.encoding import prepare
 from wordgen.evaluation.measurement import streams_for
 from wordgen.files import make_folder
-from wordgen.run.defaults import settings_of
+from wordgen.run.defaults import complete_settings
 from wordgen.text.settings import TextSettings
 from wordgen.text.vocabulary import START
 
@@ -111,7 +111,7 @@ def _begun(name: str, options: argparse.Namespace, room: Path) -> Way:
 def _write_ids(options: argparse.Namespace, folder: Path) -> None:
     """Write the ids that wordgen makes of the text, for the peer."""
     make_folder(folder)
-    settings = settings_of({"corpus": options.corpus, "recipe": options.recipe, "from_scratch": True})
+    settings = complete_settings({"corpus": options.corpus, "recipe": options.recipe, "from_scratch": True})
     dataset = prepare(open_corpus(options.corpus), TextSettings.part_of(settings), user_data() / "encoded")
     for split, ids in dataset.ids.items():
         np.save(folder / f"{split}.npy", ids)

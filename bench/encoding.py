@@ -104,11 +104,11 @@ def write_large(texts: Sequence[str], size: int, path: Path) -> float:
     """Write the passages of some texts again and again, and return how many megabytes they have once."""
     corpus = open_corpus(list(texts) if len(texts) > 1 else texts[0])
     passages = [passage.text for _, passage in corpus.reading().passages() if passage.text]
-    separator = "\n" if corpus.cut_at == "line" else "\n\n"
-    dice = random.Random(1)
+    separator = "\n" if corpus.effective_passage == "line" else "\n\n"
+    generator = random.Random(1)
     with path.open("w", encoding="utf-8") as file:
         while file.tell() < size:
-            dice.shuffle(passages)
+            generator.shuffle(passages)
             for first in range(0, len(passages), 1000):
                 file.write(separator.join(passages[first : first + 1000]) + separator)
                 if file.tell() >= size:

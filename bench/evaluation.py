@@ -51,7 +51,7 @@ else:
     from wordgen.network.replicas import alone
     network = Network(architecture)
     network.set_weights_by_name(weights)
-    print(Evaluator(network, ids, alone()).perplexity())
+    print(Evaluator(network, ids, single_replica()).perplexity())
 """
 
 

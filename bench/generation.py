@@ -95,13 +95,13 @@ def predict_ways() -> dict[str, Callable[[int], int]]:
     model = keras.Sequential(
         [keras.layers.Embedding(VOCABULARY, UNITS), *layers, keras.layers.Dense(VOCABULARY, activation="softmax")]
     )
-    dice, predict = np.random.default_rng(1), cast(Any, model).predict
+    generator, predict = np.random.default_rng(1), cast(Any, model).predict
 
     def write(words: int) -> int:
-        ids = dice.integers(VOCABULARY, size=15).tolist()
+        ids = generator.integers(VOCABULARY, size=15).tolist()
         for _ in range(words):
             probs = predict(np.array([ids[-15:]]), verbose=0)[0].astype(np.float64) ** (1 / 0.7)
-            ids.append(int(dice.choice(VOCABULARY, p=probs / probs.sum())))
+            ids.append(int(generator.choice(VOCABULARY, p=probs / probs.sum())))
         return words
 
     return {"1 defaults": write}
@@ -211,9 +211,9 @@ def make_model(room: Path) -> Path:
     from wordgen.text.vocabulary import RESERVED, Vocabulary
 
     architecture = Architecture.of(NetworkSettings(layers=LAYERS, units=UNITS), VOCABULARY)
-    dice = np.random.default_rng(1)
+    generator = np.random.default_rng(1)
     weights = {
-        name: dice.normal(scale=0.05, size=shape).astype(np.float32)
+        name: generator.normal(scale=0.05, size=shape).astype(np.float32)
         for name, shape in architecture.weight_shapes().items()
     }
     words = [f"word{chr(97 + n % 26)}{chr(97 + n // 26 % 26)}{chr(97 + n // 676)}" for n in range(VOCABULARY - 3)]
@@ -221,7 +221,7 @@ def make_model(room: Path) -> Path:
     text = TextConfig(corpus="bench", tokenizer="english", passage="paragraph", line_breaks="joined", starts=True)
     bundle = Bundle(architecture, text, vocabulary, weights)
     save_bundle(bundle, room / "model")
-    ids: Any = {"train": (dice.zipf(1.2, 2_000_000) % (VOCABULARY - 3) + 3).astype(np.uint16)}
+    ids: Any = {"train": (generator.zipf(1.2, 2_000_000) % (VOCABULARY - 3) + 3).astype(np.uint16)}
     lines = np.array([[0, 1, 0]], np.uint32)
     began = time.monotonic()
     write_copy_index(Dataset(bundle.codec, ids, "", {}, text, 0, ("bench.txt",), lines), room / "model" / COPY_INDEX)

@@ -84,7 +84,7 @@ def train(settings: dict[str, Any]) -> None:
 
     class Watching(wordgen.Observer):
         def planned(self, plan: Plan) -> None:
-            told.update(planned=plan.memory.all, parameters=plan.architecture.parameters)
+            told.update(planned=plan.memory.total, parameters=plan.architecture.parameters)
             phase("planned")
 
         def begun(self, begun: object) -> None:

@@ -162,7 +162,7 @@ class Composer:
     """Writes one piece."""
 
     def __init__(self, number: int) -> None:
-        self.dice = random.Random(2026 + number)
+        self.generator = random.Random(2026 + number)
         self.key = Key.of_signature(FIFTHS[number // 2], minor=number % 2 == 1)
         self.style = STYLES[(3 * number + number // 8) % len(STYLES)]
         self.bar = self.style.metre.length(QUARTER)
@@ -171,10 +171,10 @@ class Composer:
 
     def pick(self, choices: Sequence[Choice]) -> Choice:
         """Return one of several, by `random()` alone, which is the same in all versions of Python."""
-        return choices[int(self.dice.random() * len(choices))]
+        return choices[int(self.generator.random() * len(choices))]
 
     def piece(self, title: str) -> Piece:
-        minor = self.key.minor
+        minor = self.key.is_minor
         relative = Key.of_signature(self.key.sharps, minor=not minor)
         first = [(self.pick(OPENINGS[minor]), self.key), (self.pick(CLOSINGS[minor]), self.key)]
         away = [(self.pick(OPENINGS[not minor]), relative), (self.pick(WAYS_BACK[minor]), self.key)]
@@ -184,7 +184,7 @@ class Composer:
         self.section(away, motifs[2:], 6)
         self.section(first, motifs[:2], 5)
         self.section([(CODA, self.key)], [motifs[1], motifs[0]], 3)
-        tempo = self.style.tempos[0] + int(self.dice.random() * (self.style.tempos[1] - self.style.tempos[0]))
+        tempo = self.style.tempos[0] + int(self.generator.random() * (self.style.tempos[1] - self.style.tempos[0]))
         slower = [(self.time - bars * self.bar, tempo * share) for bars, share in ((3, 0.9), (2, 0.8), (1, 0.65))]
         return Piece(
             tuple(sorted(self.notes)),
@@ -222,8 +222,8 @@ class Composer:
         length = self.bar // len(degrees)
         found: list[Harmony] = []
         for place, degree in enumerate(degrees):
-            steps = list(MINOR if key.minor else MAJOR)
-            if key.minor and degree == 4:
+            steps = list(MINOR if key.is_minor else MAJOR)
+            if key.is_minor and degree == 4:
                 steps[6] = 11
             scale = [(key.tonic.half_steps + step) % 12 for step in steps]
             members = (0, 2, 4, 6) if degree == 4 and len(degrees) > 1 else (0, 2, 4)
@@ -240,7 +240,7 @@ class Composer:
     def melody(self, motif: tuple[list[int], list[int]], chords: list[Harmony], level: int) -> None:
         """A bar of melody: the motif from a note of the chord on; on strong beats it has the chord's notes."""
         lengths, steps = motif
-        start = chords[0].near(self.last + (0 if self.dice.random() < 0.6 else self.pick((-5, -3, 3, 5))))
+        start = chords[0].near(self.last + (0 if self.generator.random() < 0.6 else self.pick((-5, -3, 3, 5))))
         time = self.time
         for length, step in zip(lengths, steps, strict=True):
             harmony = next(each for each in reversed(chords) if each.begin <= time)

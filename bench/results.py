@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.turns import ROOT
-from wordgen.files import write_whole
+from wordgen.files import write_atomically
 
 FOLDER = ROOT / "bench" / "results"
 PEER_PYTHON = "--peer-python"
@@ -75,7 +75,7 @@ def save(name: str, key: str, found: dict[str, Any]) -> None:
     """Save one result beside the others of this name."""
     FOLDER.mkdir(exist_ok=True)
     content = json.dumps(load(name) | {key: found}, indent=1, ensure_ascii=False) + "\n"
-    write_whole(FOLDER / f"{name}.json", content.encode())
+    write_atomically(FOLDER / f"{name}.json", content.encode())
 
 
 def circumstances() -> dict[str, Any]:
@@ -137,7 +137,7 @@ def put_between(path: Path, mark: str, text: str) -> None:
     _, closed, after = rest.partition(end)
     if not (found and closed):
         raise SystemExit(f"{path} has no place for {mark}: it needs the lines {begin} and {end}")
-    write_whole(path, f"{before}{begin}\n\n{text.strip()}\n\n{end}{after}".encode())
+    write_atomically(path, f"{before}{begin}\n\n{text.strip()}\n\n{end}{after}".encode())
 
 
 def _git(*arguments: str) -> str:

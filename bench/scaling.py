@@ -41,14 +41,14 @@ def work(settings: dict[str, Any]) -> None:
 
     from wordgen.model.architecture import Architecture, DropoutSettings, NetworkSettings
     from wordgen.network.network import Network
-    from wordgen.training.devices import join
+    from wordgen.training.devices import create_replicas
     from wordgen.training.settings import DeviceSettings, TrainingSettings
     from wordgen.training.step import Stepper
     from wordgen.training.stopping import StopRequest
-    from wordgen.training.workers import place_of
+    from wordgen.training.workers import find_worker_info
 
     devices = DeviceSettings(**settings)
-    replicas = join(devices, place_of(devices), "a benchmark", StopRequest())
+    replicas = create_replicas(devices, find_worker_info(devices), "a benchmark", StopRequest())
     for shape, rows, seq_len, vocabulary in CASES:
         chosen = TrainingSettings(batch_size=rows, seq_len=seq_len, precision="float32")
         architecture = Architecture.of(NetworkSettings(**shape), vocabulary)
@@ -57,7 +57,7 @@ def work(settings: dict[str, Any]) -> None:
         stepper = Stepper(network, chosen, replicas)
         ids = np.random.default_rng(1).integers(3, vocabulary, (rows, seq_len)).astype(np.int32)
         state = stepper.zero_state()
-        number = min(stepper.most_steps, STEPS_A_TURN)
+        number = min(stepper.max_steps, STEPS_A_TURN)
         *_, state = stepper([(ids, ids)], state, 1, [0.001])
         gradients = [tf.ones(variable.shape) for variable in network.trainable_variables]
 

@@ -97,7 +97,7 @@ def _begun(
         text = room / "text.txt"
         if not text.exists():
             write_text(text, _TOKENS, row.vocabulary)
-        settings = settings_of(row, text) | {"precision": precision, "name": precision}
+        settings = complete_settings(row, text) | {"precision": precision, "name": precision}
         arguments, environment = [json.dumps(settings), str(options.seconds)], {"WORDGEN_DATA": str(room / "data")}
     elif kind in PEERS:
         choosing = start()
@@ -123,7 +123,7 @@ def _round(number: int, running: dict[str, Way], found: dict[str, Any]) -> None:
         found[name]["peak_mb"] = max(found[name]["peak_mb"], told["peak_mb"])
 
 
-def settings_of(row: Row, text: Path) -> dict[str, Any]:
+def complete_settings(row: Row, text: Path) -> dict[str, Any]:
     """Return the settings of `train` for a row."""
     return {
         "corpus": str(text),

@@ -1,4 +1,4 @@
-"""What many tests share: a folder to work in, and small trained models."""
+"""Fixtures of many tests: folders to work in, and small trained models."""
 
 import shutil
 import subprocess
@@ -7,25 +7,25 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from tests.helpers.commands import Command, run_command, trained_here, trained_on_few_lines
+from tests.helpers.commands import Command, run_command, train_in_folder, train_on_few_lines
 from tests.helpers.shared import made_once
 
-# The same few examples each time, so that only a change of the code changes the result; `make soak` tries many random
-# ones. No deadline: how long an example takes says more of the machine than of the code.
+# The examples are the same each time, so only a change of the code changes the result; `make soak` tries random ones.
+# There is no deadline, because the time of an example depends more on the machine than on the code.
 hypothesis.settings.register_profile("wordgen", deadline=None, derandomize=True, max_examples=40)
 hypothesis.settings.register_profile("random", deadline=None, max_examples=200)
 hypothesis.settings.load_profile("wordgen")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files with long tests come first: of two processes none is left alone with one of them at the end."""
-    long = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: item.path not in long)
+    """Run files with slow tests first, so that two processes end at about the same time."""
+    slow_files = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow_files)
 
 
 @pytest.fixture
 def command(tmp_path: Path) -> Command:
-    """The command line in an empty folder."""
+    """Runs `python -m wordgen` in an empty folder."""
 
     def run(*arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
         return run_command(*arguments, **{"cwd": tmp_path, **options})  # pyright: ignore[reportArgumentType]
@@ -35,23 +35,23 @@ def command(tmp_path: Path) -> Command:
 
 @pytest.fixture(scope="session")
 def trained_room(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a small model of the spells; tests only read it."""
+    """A folder with a small model of the spells. Tests must not change it: `room` is a copy."""
     options = "--layers 2 --units 48 --epochs 3 --histograms"
-    return made_once(tmp_path_factory, "trained", lambda room: trained_here(room, "spells", "small", options))
+    return made_once(tmp_path_factory, "trained", lambda room: train_in_folder(room, "spells", "small", options))
 
 
 @pytest.fixture(scope="session")
 def overfitted_room(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model that has learned a short text by heart."""
+    """A folder with a model that has overfitted a short text."""
     options = "--epochs 6 --min-count 1 --learning-rate 0.003"
-    return made_once(tmp_path_factory, "overfitted", lambda room: trained_on_few_lines(room, options))
+    return made_once(tmp_path_factory, "overfitted", lambda room: train_on_few_lines(room, options))
 
 
 @pytest.fixture(scope="session")
 def japanese_room(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a model of the lyrics, of one epoch."""
+    """A folder with a model of the Japanese lyrics, trained for one epoch."""
     options = "--layers 1 --units 32 --epochs 1"
-    return made_once(tmp_path_factory, "japanese", lambda room: trained_here(room, "lyrics", "lyrics", options))
+    return made_once(tmp_path_factory, "japanese", lambda room: train_in_folder(room, "lyrics", "lyrics", options))
 
 
 @pytest.fixture
@@ -63,6 +63,6 @@ def in_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def room(trained_room: Path, in_empty_folder: Path) -> Path:
-    """A copy of the small model of the spells, to be changed, in the folder where the test is."""
+    """The current folder, with a copy of the small model of the spells that tests may change."""
     shutil.copytree(trained_room / "saved_models", in_empty_folder / "saved_models")
     return in_empty_folder

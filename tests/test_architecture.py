@@ -7,25 +7,25 @@ from wordgen.errors import SettingError
 from wordgen.model.architecture import Architecture, NetworkSettings
 
 
-def test_the_network_of_a_student_report_has_the_known_size():
-    """3 x 512 LSTM over 10,000 words: 5.12 M for the word vectors, 2.1 M a layer, 5.13 M for the output."""
+def test_number_of_parameters():
+    """3 x 512 LSTM, 10,000 words: 5.12 M in the embedding, 2.1 M in each layer, 5.13 M in the output."""
     architecture = Architecture.of(NetworkSettings(), 10_000)
     assert architecture.parameters == 10_000 * 512 + 3 * 4 * 512 * (1024 + 1) + (512 + 1) * 10_000
 
 
-def test_a_tied_output_has_only_a_bias_of_its_own():
+def test_tied_output_has_only_a_bias():
     shapes = Architecture.of(NetworkSettings(tied=True), 100).weight_shapes()
     assert "output/kernel" not in shapes
     assert "projection/kernel" not in shapes
     assert shapes["output/bias"] == (100,)
 
 
-def test_a_tied_output_of_another_width_is_projected():
+def test_tied_output_of_another_width_has_a_projection():
     shapes = Architecture.of(NetworkSettings(tied=True, embedding=32, units=64), 100).weight_shapes()
     assert shapes["projection/kernel"] == (64, 32)
 
 
-def test_layers_may_differ_in_width():
+def test_layers_can_have_different_widths():
     architecture = Architecture.of(NetworkSettings(layers=3, units=(64, 48, 32), embedding=20), 100)
     shapes = architecture.weight_shapes()
     assert [shapes[f"layer_{n}/kernel"] for n in (1, 2, 3)] == [(20, 256), (64, 192), (48, 128)]
@@ -34,7 +34,7 @@ def test_layers_may_differ_in_width():
     assert Architecture.from_mapping(json.loads(json.dumps(architecture.to_mapping()))) == architecture
 
 
-def test_word_vectors_are_by_default_as_wide_as_the_last_layer_which_a_tied_output_needs():
+def test_embedding_defaults_to_width_of_last_layer():
     architecture = Architecture.of(NetworkSettings(layers=2, units=(64, 32), tied=True), 100)
     assert architecture.embedding == 32
     assert not architecture.projected
@@ -42,7 +42,7 @@ def test_word_vectors_are_by_default_as_wide_as_the_last_layer_which_a_tied_outp
 
 
 @pytest.mark.parametrize(
-    ("layers", "units", "part"),
+    ("layers", "units", "sentence"),
     [
         (3, (64, 32), "--units has 2 numbers, but --layers is 3"),
         (2, (64, 0), "--units must be at least 1 and at most 65,536, not 0"),
@@ -50,6 +50,6 @@ def test_word_vectors_are_by_default_as_wide_as_the_last_layer_which_a_tied_outp
         (2, ("64", "32"), "--units must be a whole number or a list of whole numbers"),
     ],
 )
-def test_widths_that_do_not_fit_are_refused(layers: int, units: Any, part: str):
-    with pytest.raises(SettingError, match=part):
+def test_widths_that_do_not_fit_are_refused(layers: int, units: Any, sentence: str):
+    with pytest.raises(SettingError, match=sentence):
         NetworkSettings(layers=layers, units=units)

@@ -1,4 +1,4 @@
-"""A run that begins with another model's weights."""
+"""Runs that begin with the weights of a base."""
 
 import contextlib
 import io
@@ -32,87 +32,84 @@ WORDS = ("king", "King", "queen", "road", f"{JOINER},", f"{JOINER}s", "walking")
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Base:
-    return saved_base(tmp_path_factory.mktemp("base"), tied=False)
+    return save_base(tmp_path_factory.mktemp("base"), tied=False)
 
 
-def saved_base(folder: Path, *, tied: bool, spelling: bool = False) -> Base:
-    """A model that knows the words above, each with weights of its own."""
-    made = make_bundle()
+def save_base(folder: Path, *, tied: bool, spelling: bool = False) -> Base:
+    """Save a model with the words above and random weights."""
+    bundle = make_bundle()
     vocabulary = Vocabulary.from_counts(dict.fromkeys(WORDS, 9), size=500, min_count=1, spelling=spelling)
-    shape = replace(made.architecture, vocabulary_size=len(vocabulary), tied=tied)
-    dice = np.random.default_rng(1)
-    weights = {name: dice.normal(size=each).astype(np.float32) for name, each in shape.weight_shapes().items()}
-    save_bundle(Bundle(shape, made.text, vocabulary, weights), folder)
+    architecture = replace(bundle.architecture, vocabulary_size=len(vocabulary), tied=tied)
+    rng = np.random.default_rng(1)
+    weights = {name: rng.normal(size=each).astype(np.float32) for name, each in architecture.weight_shapes().items()}
+    save_bundle(Bundle(architecture, bundle.text, vocabulary, weights), folder)
     return Base("base", folder)
 
 
 @pytest.mark.parametrize("tied", [False, True])
-def test_for_its_own_vocabulary_a_base_gives_its_own_weights(tied: bool, tmp_path: Path):
-    base = saved_base(tmp_path, tied=tied)
-    found = base.weights_for(base.vocabulary)
+def test_base_gives_same_weights_for_same_vocabulary(tied: bool, tmp_path: Path):
+    base = save_base(tmp_path, tied=tied)
+    weights = base.weights_for(base.vocabulary)
     for name, weight in base.bundle.weights.items():
-        np.testing.assert_allclose(found[name], weight, atol=1e-6)
+        np.testing.assert_allclose(weights[name], weight, atol=1e-6)
 
 
 @pytest.mark.parametrize("ends", [0, 50])
-def test_output_biases_follow_the_frequencies_of_the_new_text_but_for_start_and_end(base: Base, ends: int):
-    """END is counted only in texts that bring their own marks, so the counts of two vocabularies do not compare."""
+def test_output_biases_follow_frequencies_except_start_and_end(base: Base, ends: int):
+    """END is counted only in texts with their own <eos>, so its counts in two vocabularies cannot be compared."""
     special = zip(RESERVED, (0, 0, ends), strict=True)
     vocabulary = Vocabulary([*special, ("road", 999), ("king", 0), ("queen", 9)])
-    bias, own = base.weights_for(vocabulary)["output/bias"], base.bundle.weights["output/bias"]
-    change = bias[3:] - own[[base.vocabulary.id_of(word) for word in vocabulary.tokens[3:]]]
+    bias, base_weights = base.weights_for(vocabulary)["output/bias"], base.bundle.weights["output/bias"]
+    change = bias[3:] - base_weights[[base.vocabulary.id_of(word) for word in vocabulary.tokens[3:]]]
     np.testing.assert_allclose(change - change[2], np.log([100, 0.1, 1]), atol=1e-5)
-    assert (bias[[START, END]] == own[[START, END]]).all()
+    assert (bias[[START, END]] == base_weights[[START, END]]).all()
 
 
-def test_bytes_that_spell_unknown_words_keep_their_weights(tmp_path: Path):
-    base = saved_base(tmp_path, tied=True, spelling=True)
+def test_bytes_of_spelled_out_words_keep_their_weights(tmp_path: Path):
+    base = save_base(tmp_path, tied=True, spelling=True)
     vocabulary = Vocabulary.from_counts({"queen": 3, "Zzz": 1}, size=500, min_count=2, spelling=True)
-    found, own = base.weights_for(vocabulary), base.bundle.weights
-    special = vocabulary.special
-    assert special == base.vocabulary.special
-    assert (found["embedding"][:special] == own["embedding"][:special]).all()
-    assert (found["embedding"][special] == own["embedding"][base.vocabulary.id_of("queen")]).all()
+    weights, base_weights = base.weights_for(vocabulary), base.bundle.weights
+    special = vocabulary.special_count
+    assert special == base.vocabulary.special_count
+    assert (weights["embedding"][:special] == base_weights["embedding"][:special]).all()
+    assert (weights["embedding"][special] == base_weights["embedding"][base.vocabulary.id_of("queen")]).all()
 
 
 @given(words=st.lists(st.sampled_from((*WORDS, "talking", "x", "Zzz", "日本")), unique=True, min_size=1))
-def test_a_word_that_the_base_knows_keeps_its_weights_wherever_it_is(base: Base, words: list[str]):
+def test_known_word_keeps_its_weights_at_any_id(base: Base, words: list[str]):
     vocabulary = Vocabulary([*((special, 0) for special in RESERVED), *((word, 1) for word in words)])
     weights = base.weights_for(vocabulary)
-    own = base.bundle.weights
-    for place, word in enumerate(vocabulary.tokens):
+    base_weights = base.bundle.weights
+    for row, word in enumerate(vocabulary.tokens):
         if word in base.vocabulary:
             known = base.vocabulary.id_of(word)
-            assert (weights["embedding"][place] == own["embedding"][known]).all()
-            assert (weights["output/kernel"][place] == own["output/kernel"][known]).all()
-    assert weights["layer_1/kernel"] is own["layer_1/kernel"]
+            assert (weights["embedding"][row] == base_weights["embedding"][known]).all()
+            assert (weights["output/kernel"][row] == base_weights["output/kernel"][known]).all()
+    assert weights["layer_1/kernel"] is base_weights["layer_1/kernel"]
     assert {name: each.shape for name, each in weights.items()} == replace(
         base.architecture, vocabulary_size=len(vocabulary)
     ).weight_shapes()
 
 
-def test_a_word_with_other_capitals_or_joiner_marks_is_known():
+def test_word_with_other_capitals_or_joiner_marks_is_known():
     vocabulary = Vocabulary([*((special, 0) for special in RESERVED), ("king", 1), (f"{JOINER},", 1)])
     known = [vocabulary.nearest(word) for word in ("king", "King", "KING", f"{JOINER}king", ",", f"{JOINER},{JOINER}")]
     assert known == [3, 3, 3, 3, 4, 4]
     assert vocabulary.nearest("kings") is None
 
 
-def test_a_new_word_begins_as_the_mean_of_those_that_end_alike(base: Base):
+def test_new_word_begins_as_mean_of_words_with_same_ending(base: Base):
     vocabulary = Vocabulary([*((special, 0) for special in RESERVED), ("talking", 1), ("xyz", 1)])
     rows = base.weights_for(vocabulary)["embedding"]
-    own = base.bundle.weights["embedding"]
-    assert (rows[3] == own[base.vocabulary.id_of("walking")]).all()
-    np.testing.assert_allclose(rows[4], own[len(RESERVED) :].mean(axis=0), atol=1e-6)
-
-
-# What the command does with it, on the small model of the spells
+    base_weights = base.bundle.weights["embedding"]
+    assert (rows[3] == base_weights[base.vocabulary.id_of("walking")]).all()
+    np.testing.assert_allclose(rows[4], base_weights[len(RESERVED) :].mean(axis=0), atol=1e-6)
 
 
 @pytest.fixture(scope="module")
-def begun(trained_room: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in which a run on another text began from that model, and learned next to nothing."""
-    room = tmp_path_factory.mktemp("begun")
+def fine_tuned(trained_room: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a run on the fables that began from the model of the spells, with a tiny learning rate."""
+    room = tmp_path_factory.mktemp("fine_tuned")
     shutil.copytree(trained_room / "saved_models", room / "saved_models")
     options = "--corpus fables --init-from small --epochs 1 --learning-rate 1e-12 --name next --precision float32"
     more = ["--base-words", "50", "--sampled-output", "64"]
@@ -122,53 +119,53 @@ def begun(trained_room: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return room
 
 
-def test_a_run_begins_with_the_base_s_weights(begun: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.chdir(begun)
-    base, bundle = find_base("small"), load_bundle(begun / "saved_models" / "next")
+def test_run_begins_with_weights_of_base(fine_tuned: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(fine_tuned)
+    base, bundle = find_base("small"), load_bundle(fine_tuned / "saved_models" / "next")
     settings = TextSettings(base_words=50)
-    dataset = prepare(open_corpus("fables"), settings, begun / "encoded", base=base.vocabulary)
+    dataset = prepare(open_corpus("fables"), settings, fine_tuned / "encoded", base=base.vocabulary)
     assert bundle.vocabulary == dataset.codec.vocabulary
     expected = base.weights_for(dataset.codec.vocabulary)
     for name, weight in bundle.weights.items():
         np.testing.assert_allclose(weight, expected[name], atol=1e-5)
-    best = load_record(begun / "saved_models" / "next").best
+    best = load_record(fine_tuned / "saved_models" / "next").best
     assert best is not None
     network = NumpyNetwork(bundle.architecture, expected)
     assert best.valid_perplexity == pytest.approx(network_loss(network, dataset.ids["valid"]).perplexity, rel=1e-4)
 
 
-def test_the_model_and_its_report_say_what_it_began_from(
-    begun: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_model_and_reports_name_the_base(
+    fine_tuned: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
-    monkeypatch.chdir(begun)
-    began = load_bundle(begun / "saved_models" / "next").head_start
+    monkeypatch.chdir(fine_tuned)
+    head_start = load_bundle(fine_tuned / "saved_models" / "next").head_start
     base = find_base("small")
-    assert began is not None
-    assert (began.base, began.fingerprint) == ("small", base.fingerprint)
-    assert 0 < began.besides <= 50
-    report = json.loads((begun / "saved_models" / "next" / "report.json").read_text())
-    assert report["head_start"] == began.to_mapping()
-    assert f"small (fingerprint {base.fingerprint})" in (begun / "screen").read_text(encoding="utf-8")
-    assert base.fingerprint in (begun / "saved_models" / "next" / "report.html").read_text()
+    assert head_start is not None
+    assert (head_start.base, head_start.fingerprint) == ("small", base.fingerprint)
+    assert 0 < head_start.besides <= 50
+    report = json.loads((fine_tuned / "saved_models" / "next" / "report.json").read_text())
+    assert report["head_start"] == head_start.to_mapping()
+    assert f"small (fingerprint {base.fingerprint})" in (fine_tuned / "screen").read_text(encoding="utf-8")
+    assert base.fingerprint in (fine_tuned / "saved_models" / "next" / "report.html").read_text()
     assert main(["runs", "show", "next"]) == 0
     assert base.fingerprint in capsys.readouterr().out
 
 
-def test_a_model_that_began_from_another_is_evaluated_on_its_own_text(begun: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.chdir(begun)
-    best = load_record(begun / "saved_models" / "next").best
+def test_fine_tuned_model_is_evaluated_on_new_text(fine_tuned: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(fine_tuned)
+    best = load_record(fine_tuned / "saved_models" / "next").best
     assert best is not None
     assert wordgen.evaluate("next", "valid", samples=0).perplexity == pytest.approx(best.valid_perplexity, rel=1e-4)
 
 
-def test_a_run_that_began_from_another_and_was_stopped_is_the_run_that_was_not(room: Path):
+def test_resumed_fine_tuning_equals_uninterrupted(room: Path):
     fables = (ROOT / "data" / "fables.txt").read_text(encoding="utf-8")
     (room / "few.txt").write_text(fables[: fables.index("\n\n", 12_000)], encoding="utf-8")
-    begin = ["--corpus", "few.txt", "--init-from", "small", "--precision", "float32", "--recipe", "none"]
-    assert main(["train", *begin, "--epochs", "2", "--name", "next"]) == 0
+    flags = ["--corpus", "few.txt", "--init-from", "small", "--precision", "float32", "--recipe", "none"]
+    assert main(["train", *flags, "--epochs", "2", "--name", "next"]) == 0
     _, last = sorted((room / "saved_models" / "next" / "checkpoints").iterdir())
     before = (last / "state.safetensors").read_bytes()
-    shutil.rmtree(last)  # so it goes on from its first epoch
+    shutil.rmtree(last)  # so that the run continues after its first epoch
     assert main(["train", "--resume", "next"]) == 0
     assert (last / "state.safetensors").read_bytes() == before
 
@@ -184,10 +181,10 @@ def test_a_run_that_began_from_another_and_was_stopped_is_the_run_that_was_not(r
         ("--init-from small --name small --overwrite", "use a --name other than small"),
     ],
 )
-def test_what_contradicts_the_base_gets_a_sentence(
+def test_flags_that_contradict_the_base_are_refused(
     flags: str, sentence: str, room: Path, capsys: pytest.CaptureFixture[str]
 ):
     assert main(["train", "--corpus", "fables", *flags.split()]) == 2
-    told = capsys.readouterr().err
-    assert sentence in told
-    assert told.count("\n") == 1
+    message = capsys.readouterr().err
+    assert sentence in message
+    assert message.count("\n") == 1

@@ -1,4 +1,4 @@
-"""What the scripts in bench/ compute by themselves; that they measure what they say, their figures show."""
+"""The computations of the scripts in bench/, without their measurements."""
 
 import argparse
 import re
@@ -20,24 +20,24 @@ from bench.turns import FailedError, TimeUpError, Way
 
 
 @given(st.integers(1, 4), st.integers(1, 5), st.integers(1, 6))
-def test_the_streams_of_a_row_go_on_from_batch_to_batch(batch_size: int, seq_len: int, number: int):
+def test_streams_continue_from_batch_to_batch(batch_size: int, seq_len: int, number_of_batches: int):
     row = Row(layers=1, units=1, batch_size=batch_size, seq_len=seq_len, vocabulary=50)
-    windows = batches(row, number)
-    assert windows.shape == (number, batch_size, seq_len + 1)
+    windows = batches(row, number_of_batches)
+    assert windows.shape == (number_of_batches, batch_size, seq_len + 1)
     np.testing.assert_array_equal(windows[1:, :, 0], windows[:-1, :, -1])
     streams = np.concatenate([windows[0, :, :1], *windows[:, :, 1:]], axis=1)
     np.testing.assert_array_equal(streams.ravel(), tokens(streams.size, 50))
 
 
-def test_tokens_are_no_special_ones_and_the_same_each_time():
-    drawn = tokens(10_000, 20)
-    assert set(drawn) == set(range(SPECIAL, 20))
-    np.testing.assert_array_equal(drawn, tokens(10_000, 20))
-    counts = np.bincount(drawn)
+def test_tokens_are_repeatable_and_not_special():
+    ids = tokens(10_000, 20)
+    assert set(ids) == set(range(SPECIAL, 20))
+    np.testing.assert_array_equal(ids, tokens(10_000, 20))
+    counts = np.bincount(ids)
     assert counts[SPECIAL] > counts[SPECIAL + 5] > counts[19]
 
 
-def test_a_made_up_text_has_each_word_and_about_as_many_as_asked_for(tmp_path: Path):
+def test_generated_text_has_given_number_of_words(tmp_path: Path):
     write_text(tmp_path / "text.txt", 3000, 700)
     words = (tmp_path / "text.txt").read_text().split()
     assert len(words) == 3000
@@ -45,36 +45,36 @@ def test_a_made_up_text_has_each_word_and_about_as_many_as_asked_for(tmp_path: P
 
 
 @given(st.floats(-2, 2), st.floats(-2, 2), st.integers(1, 4))
-def test_a_line_bends_where_its_power_changes(before: float, behind: float, place: int):
+def test_bend_is_where_the_exponent_changes(before: float, after: float, place: int):
     xs = [2.0**n for n in range(6)]
-    ys = [x**before if n <= place else xs[place] ** (before - behind) * x**behind for n, x in enumerate(xs)]
-    assert bend(xs, ys) == (place if abs(before - behind) >= 0.26 else None) or 0.24 < abs(before - behind) < 0.26
+    ys = [x**before if n <= place else xs[place] ** (before - after) * x**after for n, x in enumerate(xs)]
+    assert bend(xs, ys) == (place if abs(before - after) >= 0.26 else None) or 0.24 < abs(before - after) < 0.26
 
 
-def test_growth_in_words():
+def test_growth_is_described_in_words():
     xs = [1.0, 10.0, 100.0]
     assert in_words("time", xs, [2.0, 20.0, 200.0]) == "time is proportional to x^1.0"
     assert in_words("time", xs, [2.0, 2.0, 200.0]) == "time is proportional to x^0.0 up to 10, and to x^2.0 from there"
     assert in_words("time", xs[:1], [2.0]) == "time is not told by one point"
 
 
-def test_a_document_keeps_all_that_stands_outside_of_the_marks(tmp_path: Path):
+def test_text_outside_of_the_marks_stays_unchanged(tmp_path: Path):
     path = tmp_path / "page.md"
     marks = "<!-- x: written by bench/document.py -->\n<!-- end of x -->"
     path.write_text(f"before\n{marks}\nbehind\n<!-- end of y -->\n", encoding="utf-8")
     for text in ("one", "two\nlines"):
         put_between(path, "x", text)
-        found = path.read_text(encoding="utf-8")
+        content = path.read_text(encoding="utf-8")
         assert (
-            re.sub(r"(?s)(document.py -->).*(<!-- end of x)", r"\1\n\2", found)
+            re.sub(r"(?s)(document.py -->).*(<!-- end of x)", r"\1\n\2", content)
             == f"before\n{marks}\nbehind\n<!-- end of y -->\n"
         )
-        assert found.split("-->\n\n")[1].split("\n\n<!--")[0] == text
+        assert content.split("-->\n\n")[1].split("\n\n<!--")[0] == text
     with pytest.raises(SystemExit, match="no place for z"):
         put_between(path, "z", "text")
 
 
-def test_names_are_taken_between_commas_and_none_of_them_means_all():
+def test_names_are_split_at_commas_and_empty_means_all():
     names = some_of({"large": 1, "small": 2})
     assert names("small") == ["small"]
     assert names("small,large") == ["small", "large"]
@@ -83,7 +83,7 @@ def test_names_are_taken_between_commas_and_none_of_them_means_all():
         names("large,tiny")
 
 
-DOUBLING = """
+DOUBLING_SCRIPT = """
 from bench.turns import Turns
 
 turns = Turns()
@@ -95,8 +95,8 @@ while True:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="select takes no pipes there")
-def test_a_way_answers_turn_after_turn_and_says_why_it_has_failed(tmp_path: Path):
-    (tmp_path / "doubling.py").write_text(DOUBLING)
+def test_way_answers_each_turn_and_reports_failure(tmp_path: Path):
+    (tmp_path / "doubling.py").write_text(DOUBLING_SCRIPT)
     with closing(Way(sys.executable, "doubling", [], tmp_path)) as way:
         assert way.answer() == {"ready": True}
         answers = [way.turn(line) for line in ("2", "21")]
@@ -109,7 +109,7 @@ def test_a_way_answers_turn_after_turn_and_says_why_it_has_failed(tmp_path: Path
         late.answer()
 
 
-def test_the_axis_of_perplexity_has_plain_numbers(tmp_path: Path):
+def test_axis_of_perplexity_has_plain_numbers(tmp_path: Path):
     falling = {"points": [{"cpu": 60.0 * k, "valid": 58 + 80 / k} for k in range(1, 9)]}
     draw_curves({"a": {"corpus": "sea", "recipe": "book", "ours": falling, "pytorch": falling}}, tmp_path, "curves")
     texts = re.findall(r">([^<>]+)</text>", (tmp_path / "curves.svg").read_text())

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.helpers.bundles import make_bundle, same
+from tests.helpers.bundles import make_bundle, same_bundle
 from wordgen.dataset.dataset import UnknownWords
 from wordgen.errors import BundleError, StorageError
-from wordgen.files import sealed
+from wordgen.files import to_checksummed_json
 from wordgen.model.bundle import (
     CONFIG,
     FORMAT,
@@ -31,44 +31,44 @@ def saved(tmp_path: Path) -> Path:
     return tmp_path / "run"
 
 
-def test_a_bundle_comes_back_as_it_was(saved: Path):
-    assert same(load_bundle(saved), make_bundle())
+def test_saved_bundle_loads_unchanged(saved: Path):
+    assert same_bundle(load_bundle(saved), make_bundle())
     assert sorted(os.listdir(saved)) == [CONFIG, VOCABULARY, WEIGHTS]
 
 
-UNKNOWN = UnknownWords(("crow", "Mice"), ((3, 0, 2, False), (2, 1, 4, True)))
+UNKNOWN_EXAMPLES = UnknownWords(("crow", "Mice"), ((3, 0, 2, False), (2, 1, 4, True)))
 
 
 @pytest.fixture
-def saved_with_words(tmp_path: Path) -> Path:
-    save_bundle(replace(make_bundle(), unknown_words=UNKNOWN), tmp_path / "words")
+def saved_with_unknown_words(tmp_path: Path) -> Path:
+    save_bundle(replace(make_bundle(), unknown_words=UNKNOWN_EXAMPLES), tmp_path / "words")
     return tmp_path / "words"
 
 
-def test_unknown_words_come_back_and_may_be_deleted(saved_with_words: Path):
-    assert load_bundle(saved_with_words).unknown_words == UNKNOWN
-    (saved_with_words / UNKNOWN_WORDS).unlink()
-    assert same(load_bundle(saved_with_words), make_bundle())
-    assert not load_bundle(saved_with_words).unknown_words
+def test_unknown_words_load_unchanged_and_can_be_deleted(saved_with_unknown_words: Path):
+    assert load_bundle(saved_with_unknown_words).unknown_words == UNKNOWN_EXAMPLES
+    (saved_with_unknown_words / UNKNOWN_WORDS).unlink()
+    assert same_bundle(load_bundle(saved_with_unknown_words), make_bundle())
+    assert not load_bundle(saved_with_unknown_words).unknown_words
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         (b"", "is not valid"),
         (b"[" * 100_000, "is not valid"),
         (b"[]", "is not valid"),
-        (sealed({"belongs_to": "x", "words": [], "places": []}), "does not belong to"),
+        (to_checksummed_json({"belongs_to": "x", "words": [], "places": []}), "does not belong to"),
     ],
 )
-def test_unknown_words_of_another_model_or_none_are_refused(saved_with_words: Path, content: bytes, said: str):
-    (saved_with_words / UNKNOWN_WORDS).write_bytes(content)
-    with pytest.raises(BundleError, match=said):
-        load_bundle(saved_with_words)
+def test_invalid_or_foreign_unknown_words_are_refused(saved_with_unknown_words: Path, content: bytes, message: str):
+    (saved_with_unknown_words / UNKNOWN_WORDS).write_bytes(content)
+    with pytest.raises(BundleError, match=message):
+        load_bundle(saved_with_unknown_words)
 
 
-def test_folding_is_told_where_there_is_any(saved: Path, tmp_path: Path):
-    """Bundles from before it could be chosen are those of today to the byte, and have none."""
+def test_text_settings_are_saved_only_if_not_default(saved: Path, tmp_path: Path):
+    """So bundles that were saved before a setting existed still load."""
     bundle = make_bundle()
     save_bundle(replace(bundle, text=replace(bundle.text, fold_width=True)), tmp_path / "folded")
     assert load_bundle(tmp_path / "folded").text.fold_width
@@ -79,37 +79,37 @@ def test_folding_is_told_where_there_is_any(saved: Path, tmp_path: Path):
     assert b"transpose" not in (saved / CONFIG).read_bytes()
 
 
-def test_better_weights_replace_the_old_ones(saved: Path):
+def test_save_replaces_old_weights(saved: Path):
     save_bundle(make_bundle(fill=0.5), saved)
-    assert same(load_bundle(saved), make_bundle(fill=0.5))
+    assert same_bundle(load_bundle(saved), make_bundle(fill=0.5))
 
 
-def test_another_model_never_mixes_into_a_folder(saved: Path):
+def test_save_never_replaces_another_model(saved: Path):
     with pytest.raises(BundleError, match="already contains another model"):
         save_bundle(make_bundle(units=5), saved)
-    assert same(load_bundle(saved), make_bundle())
+    assert same_bundle(load_bundle(saved), make_bundle())
 
 
-def test_a_save_that_fails_leaves_the_bundle_before_it(saved: Path, monkeypatch: pytest.MonkeyPatch):
-    def no_space(descriptor: int) -> None:
+def test_failed_save_keeps_the_old_bundle(saved: Path, monkeypatch: pytest.MonkeyPatch):
+    def fail(descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(os, "fsync", no_space)
+    monkeypatch.setattr(os, "fsync", fail)
     with pytest.raises(StorageError, match="No space left"):
         save_bundle(make_bundle(fill=0.5), saved)
-    assert same(load_bundle(saved), make_bundle())
+    assert same_bundle(load_bundle(saved), make_bundle())
 
 
-def test_a_first_save_that_fails_leaves_no_bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    real, calls = os.fsync, []
+def test_failed_first_save_leaves_no_bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    fsync, calls = os.fsync, []
 
-    def no_space_later(descriptor: int) -> None:
+    def fail_at_third_call(descriptor: int) -> None:
         calls.append(descriptor)
         if len(calls) == 3:
             raise OSError(28, "No space left on device")
-        real(descriptor)
+        fsync(descriptor)
 
-    monkeypatch.setattr(os, "fsync", no_space_later)
+    monkeypatch.setattr(os, "fsync", fail_at_third_call)
     with pytest.raises(StorageError):
         save_bundle(make_bundle(), tmp_path / "run")
     with pytest.raises(BundleError, match="contains no trained model"):
@@ -117,13 +117,13 @@ def test_a_first_save_that_fails_leaves_no_bundle(tmp_path: Path, monkeypatch: p
 
 
 @pytest.mark.parametrize("name", [VOCABULARY, WEIGHTS])
-def test_a_missing_file_is_named(saved: Path, name: str):
+def test_error_names_missing_file(saved: Path, name: str):
     (saved / name).unlink()
     with pytest.raises(BundleError, match=f"{name} is missing"):
         load_bundle(saved)
 
 
-def test_folders_that_are_no_bundle_are_refused(tmp_path: Path):
+def test_folders_without_a_bundle_are_refused(tmp_path: Path):
     with pytest.raises(BundleError, match="no trained model"):
         load_bundle(tmp_path)
     with pytest.raises(BundleError, match="There is no model folder"):
@@ -132,7 +132,7 @@ def test_folders_that_are_no_bundle_are_refused(tmp_path: Path):
 
 @pytest.mark.parametrize("name", [CONFIG, VOCABULARY, WEIGHTS])
 @given(share=st.floats(0, 0.999))
-def test_a_file_cut_short_is_refused(name: str, share: float, tmp_path_factory: pytest.TempPathFactory):
+def test_truncated_file_is_refused(name: str, share: float, tmp_path_factory: pytest.TempPathFactory):
     folder = tmp_path_factory.mktemp("cut") / "run"
     save_bundle(make_bundle(), folder)
     whole = (folder / name).read_bytes()
@@ -149,7 +149,7 @@ def change_config(saved: Path, change: Callable[[dict[str, Any]], object]) -> No
 
 
 @pytest.mark.parametrize("version", [0, FORMAT - 1, FORMAT + 1, str(FORMAT), None])
-def test_an_unknown_format_is_refused_with_what_to_do(saved: Path, version: object):
+def test_unknown_format_is_refused_with_advice(saved: Path, version: object):
     change_config(saved, lambda config: config.update(format=version))
     with pytest.raises(
         BundleError, match=f"this version of wordgen reads format {FORMAT}: use the version that wrote it"
@@ -173,13 +173,13 @@ def test_an_unknown_format_is_refused_with_what_to_do(saved: Path, version: obje
         {"units": 60_000, "layers": 60},
     ],
 )
-def test_a_config_of_another_shape_is_refused(saved: Path, change: dict[str, object]):
+def test_config_with_other_shapes_is_refused(saved: Path, change: dict[str, object]):
     change_config(saved, lambda config: config["architecture"].update(change))
     with pytest.raises(BundleError, match="is damaged"):
         load_bundle(saved)
 
 
-def test_a_config_that_asks_for_terabytes_allocates_nothing(saved: Path):
+def test_config_with_huge_shapes_allocates_no_memory(saved: Path):
     import tracemalloc
 
     change_config(saved, lambda config: config["architecture"].update(units=65_536, layers=64))
@@ -192,7 +192,7 @@ def test_a_config_that_asks_for_terabytes_allocates_nothing(saved: Path):
 
 
 @pytest.mark.parametrize("content", ["[]", "3", '"x"', "{}", "null", "[" * 100_000])
-def test_json_of_another_kind_is_refused(saved: Path, content: str):
+def test_json_of_another_type_is_refused(saved: Path, content: str):
     for name in (CONFIG, VOCABULARY):
         whole = (saved / name).read_text()
         (saved / name).write_text(content)
@@ -201,13 +201,13 @@ def test_json_of_another_kind_is_refused(saved: Path, content: str):
         (saved / name).write_text(whole)
 
 
-def test_weights_that_are_no_numbers_are_refused(tmp_path: Path):
+def test_weights_that_are_not_finite_are_refused(tmp_path: Path):
     save_bundle(make_bundle(fill=float("nan")), tmp_path / "run")
     with pytest.raises(BundleError, match="values that are not finite"):
         load_bundle(tmp_path / "run")
 
 
-def test_weights_of_another_model_of_the_same_shape_are_refused(saved: Path, tmp_path: Path):
+def test_weights_of_another_model_are_refused(saved: Path, tmp_path: Path):
     other = make_bundle()
     other = replace(other, text=replace(other.text, corpus="another tale"))
     save_bundle(other, tmp_path / "other")

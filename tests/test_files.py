@@ -7,18 +7,18 @@ import pytest
 from wordgen.errors import StorageError, in_a_sentence
 from wordgen.files import (
     as_storage_error,
+    atomic_folder,
     make_folder,
     new_file,
     remove_unfinished,
-    whole_folder,
-    write_whole,
+    write_atomically,
 )
 
 
-def test_a_file_is_replaced_whole(tmp_path: Path):
+def test_write_whole_replaces_file(tmp_path: Path):
     path = tmp_path / "a.json"
-    write_whole(path, b"old")
-    write_whole(path, b"new")
+    write_atomically(path, b"old")
+    write_atomically(path, b"new")
     assert path.read_bytes() == b"new"
     assert os.listdir(tmp_path) == ["a.json"]
 
@@ -35,72 +35,72 @@ def test_a_file_is_replaced_whole(tmp_path: Path):
         ("abcd", 1, "a and 3 more"),
     ],
 )
-def test_words_are_listed_as_in_a_sentence(words: str, most: int | None, expected: str):
+def test_in_a_sentence_joins_words(words: str, most: int | None, expected: str):
     assert in_a_sentence(words, most) == expected
 
 
-def test_a_full_disk_is_told_plainly():
+def test_full_disk_gives_error_with_advice():
     full = Path("/dev/full")
     if not full.exists():
         pytest.skip("this system has no /dev/full")
-    told = pytest.raises(StorageError, match=r"/dev/full: No space left on device\. Free some disk space\.")
-    with open(full, "wb", buffering=0) as file, told, as_storage_error(full):
+    error = pytest.raises(StorageError, match=r"/dev/full: No space left on device\. Free some disk space\.")
+    with open(full, "wb", buffering=0) as file, error, as_storage_error(full):
         file.write(b"x")
 
 
-def test_where_nobody_may_write_another_folder_is_advised(tmp_path: Path):
+def test_unwritable_path_gives_error_with_advice(tmp_path: Path):
     advice = r"Is a directory\. Choose a folder that you may write to\.$"
     with pytest.raises(StorageError, match=advice), as_storage_error(tmp_path):
         tmp_path.write_bytes(b"x")
 
 
-def test_a_write_that_fails_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_failed_write_keeps_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     path = tmp_path / "a.json"
-    write_whole(path, b"old")
+    write_atomically(path, b"old")
 
-    def no_space(descriptor: int) -> None:
+    def fail_without_space(descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(os, "fsync", no_space)
+    monkeypatch.setattr(os, "fsync", fail_without_space)
     with pytest.raises(StorageError, match=r"Cannot write to .*a\.json: No space left on device"):
-        write_whole(path, b"new")
+        write_atomically(path, b"new")
     assert path.read_bytes() == b"old"
     assert os.listdir(tmp_path) == ["a.json"]
 
 
-def test_a_folder_that_fails_half_way_never_gets_its_name(tmp_path: Path):
-    def fill_half() -> None:
-        with whole_folder(tmp_path / "ids") as partial:
+def test_unfinished_folder_never_gets_its_name(tmp_path: Path):
+    def write_half() -> None:
+        with atomic_folder(tmp_path / "ids") as partial:
             (partial / "one").write_text("1")
             raise RuntimeError("killed")
 
     with pytest.raises(RuntimeError):
-        fill_half()
+        write_half()
     assert os.listdir(tmp_path) == []
 
 
-def test_where_another_process_was_quicker_its_folder_stays(tmp_path: Path):
-    with whole_folder(tmp_path / "ids") as mine:
-        (mine / "who").write_text("me")
-        with whole_folder(tmp_path / "ids") as theirs:
-            (theirs / "who").write_text("they")
-    assert (tmp_path / "ids" / "who").read_text() == "they"
+def test_folder_of_a_faster_process_stays(tmp_path: Path):
+    with atomic_folder(tmp_path / "ids") as slower:
+        (slower / "writer").write_text("slower")
+        with atomic_folder(tmp_path / "ids") as faster:
+            (faster / "writer").write_text("faster")
+    assert (tmp_path / "ids" / "writer").read_text() == "faster"
     assert os.listdir(tmp_path) == ["ids"]
 
 
 def replace_folder(path: Path) -> None:
-    with whole_folder(path, overwrite=True) as partial:
+    with atomic_folder(path, overwrite=True) as partial:
         (partial / "which").write_text("new")
 
 
-def old_folder(room: Path) -> Path:
-    (room / "base").mkdir()
-    (room / "base" / "which").write_text("old")
-    return room / "base"
+def make_old_folder(parent: Path) -> Path:
+    (parent / "base").mkdir()
+    (parent / "base" / "which").write_text("old")
+    return parent / "base"
 
 
 def failing_rename(call: int, error: BaseException) -> Callable[[Path, Path], Path]:
-    """A `Path.rename` that fails at one of its calls."""
+    """Return a `Path.rename` that fails at one of its calls."""
     rename, calls = Path.rename, list[Path]()
 
     def renamed(self: Path, target: Path) -> Path:
@@ -112,18 +112,16 @@ def failing_rename(call: int, error: BaseException) -> Callable[[Path, Path], Pa
     return renamed
 
 
-def test_a_folder_is_replaced(tmp_path: Path):
-    path = old_folder(tmp_path)
+def test_whole_folder_replaces_folder(tmp_path: Path):
+    path = make_old_folder(tmp_path)
     replace_folder(path)
     assert (path / "which").read_text() == "new"
     assert os.listdir(tmp_path) == ["base"]
 
 
 @pytest.mark.parametrize("call", [1, 2])
-def test_a_folder_that_cannot_be_replaced_stays_and_the_failure_is_told(
-    call: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    path = old_folder(tmp_path)
+def test_failed_replacement_keeps_old_folder(call: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    path = make_old_folder(tmp_path)
     monkeypatch.setattr(Path, "rename", failing_rename(call, PermissionError(13, "Permission denied")))
     with pytest.raises(StorageError, match="Permission denied"):
         replace_folder(path)
@@ -131,9 +129,9 @@ def test_a_folder_that_cannot_be_replaced_stays_and_the_failure_is_told(
     assert os.listdir(tmp_path) == ["base"]
 
 
-def test_no_clean_up_takes_a_folder_that_was_being_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_remove_unfinished_keeps_folder_being_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """A kill between the two renames leaves the old folder under another name."""
-    path = old_folder(tmp_path)
+    path = make_old_folder(tmp_path)
     with monkeypatch.context() as patched:
         patched.setattr(Path, "rename", failing_rename(2, KeyboardInterrupt()))
         with pytest.raises(KeyboardInterrupt):
@@ -143,7 +141,7 @@ def test_no_clean_up_takes_a_folder_that_was_being_replaced(tmp_path: Path, monk
     assert (kept / "which").read_text() == "old"
 
 
-def test_a_folder_below_a_file_is_told_plainly(tmp_path: Path):
+def test_folder_below_a_file_gives_error(tmp_path: Path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="Cannot write to"):
         make_folder(tmp_path / "file" / "folder")
@@ -155,11 +153,11 @@ def write_into(path: Path, *, meanwhile: Callable[[], object]) -> None:
         meanwhile()
 
 
-def test_a_file_that_appears_meanwhile_stays_as_it_is(tmp_path: Path):
+def test_new_file_never_overwrites_a_file_of_another_process(tmp_path: Path):
     path = tmp_path / "texts.txt"
     with pytest.raises(StorageError, match="already exists"):
-        write_into(path, meanwhile=lambda: path.write_text("theirs"))
-    assert path.read_text() == "theirs"
+        write_into(path, meanwhile=lambda: path.write_text("other"))
+    assert path.read_text() == "other"
     assert list(tmp_path.iterdir()) == [path]
 
 
@@ -171,7 +169,7 @@ def fail() -> None:
     raise ValueError("broken")
 
 
-def test_what_was_written_before_ctrl_c_is_there_and_nothing_after_a_fault(tmp_path: Path):
+def test_new_file_is_kept_after_ctrl_c_but_not_after_error(tmp_path: Path):
     with pytest.raises(KeyboardInterrupt):
         write_into(tmp_path / "texts.txt", meanwhile=interrupt)
     assert (tmp_path / "texts.txt").read_text() == "the first text"

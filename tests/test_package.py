@@ -1,4 +1,4 @@
-"""`pip install .` gives a command that works from an empty folder, with catalogue and bundled texts inside."""
+"""`pip install .` installs a command with all data, which works in an empty folder."""
 
 import subprocess
 import sys
@@ -12,20 +12,20 @@ from tests.helpers.commands import ROOT, command_environment
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel, installed into a folder of its own by the real pip; what it needs is there already."""
-    room = tmp_path_factory.mktemp("installed")
+    """A folder with the wheel, and with the wheel installed by pip, without its requirements."""
+    folder = tmp_path_factory.mktemp("installed")
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
-    subprocess.run([*pip, "wheel", "--no-deps", "--wheel-dir", room / "wheel", ROOT], check=True, timeout=300)
-    (wheel,) = (room / "wheel").glob("*.whl")
-    subprocess.run([*pip, "install", "--no-deps", "--target", room / "site", wheel], check=True, timeout=300)
-    return room
+    subprocess.run([*pip, "wheel", "--no-deps", "--wheel-dir", folder / "wheel", ROOT], check=True, timeout=300)
+    (wheel,) = (folder / "wheel").glob("*.whl")
+    subprocess.run([*pip, "install", "--no-deps", "--target", folder / "site", wheel], check=True, timeout=300)
+    return folder
 
 
-def run(installed: Path, room: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def run_installed(installed: Path, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     program = installed / "site" / "bin" / "wordgen"
     return subprocess.run(
         [sys.executable, program, *arguments],
-        cwd=room,
+        cwd=folder,
         env={**command_environment(), "PYTHONPATH": str(installed / "site")},
         capture_output=True,
         text=True,
@@ -34,7 +34,7 @@ def run(installed: Path, room: Path, *arguments: str) -> subprocess.CompletedPro
     )
 
 
-def test_the_wheel_holds_code_and_texts_and_nothing_else(installed: Path):
+def test_wheel_has_code_and_data_and_nothing_else(installed: Path):
     (wheel,) = (installed / "wheel").glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
     assert {
@@ -62,7 +62,7 @@ def test_the_wheel_holds_code_and_texts_and_nothing_else(installed: Path):
     assert not [name for name in names if not name.startswith("wordgen")]
 
 
-def test_its_requirements_are_the_one_list(installed: Path):
+def test_requirements_equal_the_requirements_files(installed: Path):
     (metadata,) = (installed / "site").glob("wordgen-*.dist-info/METADATA")
     declared = {line.split(": ")[1] for line in metadata.read_text().split("\n") if line.startswith("Requires-Dist")}
     always = {each for each in declared if "extra ==" not in each}
@@ -72,18 +72,18 @@ def test_its_requirements_are_the_one_list(installed: Path):
         parts[f"requirements-{extra}.txt"] = of_extra
     for name, part in parts.items():
         listed = {line for line in (ROOT / name).read_text().split("\n") if line and line[0] != "#"}
-        assert {_plain(each) for each in part} == {_plain(each) for each in listed}
+        assert {_normalized(each) for each in part} == {_normalized(each) for each in listed}
 
 
-def _plain(requirement: str) -> tuple[str, ...]:
+def _normalized(requirement: str) -> tuple[str, ...]:
     return tuple(sorted(requirement.replace("==", ",==").replace(">=", ",>=").replace("<", ",<").split(",")))
 
 
-def test_it_trains_and_writes_in_an_empty_folder(installed: Path, tmp_path: Path):
+def test_installed_command_trains_and_generates(installed: Path, tmp_path: Path):
     options = ["--layers", "1", "--units", "16", "--epochs", "1"]
-    trained = run(installed, tmp_path, "train", "--corpus", "lyrics", *options)
+    trained = run_installed(installed, tmp_path, "train", "--corpus", "lyrics", *options)
     assert trained.returncode == 0, trained.stderr
-    written = run(installed, tmp_path, "generate", "--seed", "君の", "--length", "12")
+    written = run_installed(installed, tmp_path, "generate", "--seed", "君の", "--length", "12")
     assert written.returncode == 0, written.stderr
     assert written.stdout.startswith("君の")
     assert " " not in written.stdout

@@ -1,4 +1,4 @@
-"""The README's commands do what it says: each is run as it stands there, in a copy of the project."""
+"""The commands of README.md and of the guides in docs/ run, in a copy of the project."""
 
 import io
 import json
@@ -32,8 +32,9 @@ COMMANDS = [
 ]
 EVALUATE = "python -m wordgen evaluate"
 SERVE = "python -m wordgen serve"
+SWEEP = "python -m wordgen sweep"
 PALINDROMES = "python -m wordgen palindromes"
-PARTS = [
+COPIED = [
     "wordgen",
     "data",
     "recipes",
@@ -53,45 +54,45 @@ PARTS = [
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the project, with a text of one's own beside it."""
-    room = tmp_path_factory.mktemp("readme")
-    kept = shutil.ignore_patterns("__pycache__", "encoded", "downloads", "own.toml", "*-20*")
-    for part in PARTS:
-        if (ROOT / part).is_dir():
-            shutil.copytree(ROOT / part, room / part, ignore=kept)
+    """A copy of the project with a text my-book.txt."""
+    folder = tmp_path_factory.mktemp("readme")
+    ignored = shutil.ignore_patterns("__pycache__", "encoded", "downloads", "own.toml", "*-20*")
+    for path in COPIED:
+        if (ROOT / path).is_dir():
+            shutil.copytree(ROOT / path, folder / path, ignore=ignored)
         else:
-            shutil.copy(ROOT / part, room / part)
+            shutil.copy(ROOT / path, folder / path)
     fables = (ROOT / "data" / "fables.txt").read_text()
-    (room / "my-book.txt").write_text(fables[: fables.index("\n\n", 12_000)])  # short, so that its recipe is quick
-    return room
+    (folder / "my-book.txt").write_text(fables[: fables.index("\n\n", 12_000)])  # short, so that training is fast
+    return folder
 
 
 def run_block(guide: str, capsys: pytest.CaptureFixture[str]) -> str:
-    """What the Python of a guide prints, run as it stands there."""
+    """Run the Python block of a guide and return its output."""
     (block,) = re.findall(r"```python\n(.*?)```", guide, re.DOTALL)
     capsys.readouterr()
     exec(compile(block, "guide", "exec"), {})
     return capsys.readouterr().out
 
 
-def flags_of(capsys: pytest.CaptureFixture[str], *verbs: str) -> str:
-    """The help of these commands."""
+def help_of(capsys: pytest.CaptureFixture[str], *verbs: str) -> str:
+    """Return the --help of commands."""
     capsys.readouterr()
     assert {main([verb, "--help"]) for verb in verbs} == {0}
     return capsys.readouterr().out
 
 
-def test_the_guide_to_writing_runs(room: Path, capsys: pytest.CaptureFixture[str]):
+def test_writing_guide_runs(room: Path, capsys: pytest.CaptureFixture[str]):
     guide = (ROOT / "docs" / "writing.md").read_text(encoding="utf-8")
     assert len(run_block(guide, capsys).split("\n")) > 8
-    known = flags_of(capsys, "generate")
-    flags = set(re.findall(r"--[a-z][a-z-]+", guide)) - {"--no-copy-index", "--unknown"}  # of train
+    known = help_of(capsys, "generate")
+    flags = set(re.findall(r"--[a-z][a-z-]+", guide)) - {"--no-copy-index", "--unknown"}  # these belong to train
     assert {flag for flag in flags if flag not in known} == set()
 
 
-def test_the_guide_to_learning_names_flags_that_there_are(capsys: pytest.CaptureFixture[str]):
+def test_learning_guide_names_existing_flags(capsys: pytest.CaptureFixture[str]):
     guide = (ROOT / "docs" / "learning.md").read_text(encoding="utf-8")
-    known = flags_of(capsys, "train", "evaluate", "generate", "launch")
+    known = help_of(capsys, "train", "evaluate", "generate", "launch")
     flags = set(re.findall(r"--[a-z][a-z-]+", guide))
     assert len(flags) > 15
     assert {flag for flag in flags if flag not in known} == set()
@@ -99,52 +100,51 @@ def test_the_guide_to_learning_names_flags_that_there_are(capsys: pytest.Capture
     assert named <= set(recipe_names())
 
 
-def test_the_guide_to_watching_names_what_tensorboard_shows():
+def test_watching_guide_names_groups_of_tensorboard():
     guide = (ROOT / "docs" / "watching.md").read_text(encoding="utf-8")
     groups = {tag.split("/")[0] for tag in (PERPLEXITY, DISTINCT, LOSS, SPEED, SAMPLES, PLAN, REPORT)}
     assert groups == set(re.findall(r"`(\d [a-z0-9 -]+)`", guide))
 
 
-def test_the_guide_to_the_playground_runs(room: Path, capsys: pytest.CaptureFixture[str]):
+def test_playground_guide_runs(room: Path, capsys: pytest.CaptureFixture[str]):
     guide = (ROOT / "docs" / "playground.md").read_text(encoding="utf-8")
     airs = room / "saved_models" / "airs"
     save_bundle(music_bundle("abc", ["K:C", "C", "D", "E", "F", "|"]), airs)
     for path in (*airs.iterdir(), airs):
-        os.utime(path, (0, 0))  # the other model is the newest one
+        os.utime(path, (0, 0))  # so that the other model is the newest
     with served(room) as playground:
-        asked = re.findall(r"curl -H \"\$token\" (?:-N )?http://127\.0\.0\.1:8000(\S+)(?: -d '(.+)')?", guide)
-        assert len(asked) == 6
-        for place, content in asked:
+        requests = re.findall(r"curl -H \"\$token\" (?:-N )?http://127\.0\.0\.1:8000(\S+)(?: -d '(.+)')?", guide)
+        assert len(requests) == 6
+        for place, content in requests:
             answer = playground.ask("POST" if content else "GET", place, content.encode() or None)
             assert answer.status == 200, answer
         paths = playground.ask("GET", "/openapi.json").content["paths"]
     assert {path for path in paths if f"{path}`" not in guide} == set()
-    known = flags_of(capsys, "serve")
+    known = help_of(capsys, "serve")
     assert {flag for flag in re.findall(r"--[a-z][a-z-]+", guide) if flag not in known} == set()
 
 
-def test_the_guide_to_evaluating_runs(room: Path, capsys: pytest.CaptureFixture[str]):
+def test_evaluating_guide_runs(room: Path, capsys: pytest.CaptureFixture[str]):
     guide = (ROOT / "docs" / "evaluating.md").read_text(encoding="utf-8")
     assert len(run_block(guide, capsys).split("\n")) == 4
-    known = flags_of(capsys, "train", "evaluate", "generate")
+    known = help_of(capsys, "train", "evaluate", "generate")
     assert {flag for flag in re.findall(r"--[a-z][a-z-]+", guide) if flag not in known} == set()
     assert main(["evaluate", "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    new = told["novelty"]
-    fields = {*told, *told["kneser_ney"], *new, *new["samples"], *new["samples"]["longest"]} - {"order"}
+    report = json.loads(capsys.readouterr().out)
+    novelty = report["novelty"]
+    fields = {*report, *report["kneser_ney"], *novelty, *novelty["samples"], *novelty["samples"]["longest"]} - {"order"}
     described = set(re.findall(r"`([a-z_1-2]+)`", guide.partition("## For programs")[2]))
     assert fields <= described
 
 
 @pytest.mark.slow
-def test_the_two_commands_and_all_others_run_as_they_stand(clone: Path):
-    """In order, in one room. To learn takes one epoch here, of a part of the text and with few words of the base;
-    `make soak` learns to the end."""
-    to_the_end = bool(os.environ.get("WORDGEN_WHOLE_README"))
-    if not to_the_end:  # a text of one's own that is called as one of wordgen's takes its place
+def test_train_generate_and_evaluate_commands_run(clone: Path):
+    """The training takes one epoch here, with a part of the text and no words of the base; `make soak` trains fully."""
+    complete = bool(os.environ.get("WORDGEN_WHOLE_README"))
+    if not complete:  # files in data/lotr take the place of the bundled lotr
         passages = (ROOT / "data" / "lotr.txt").read_text(encoding="utf-8").split("\n\n")
-        few = [passage for passage in passages if "Aragorn" in passage][:30]
-        write_text(clone / "data" / "lotr" / "few.txt", "\n\n".join(few))
+        passages_with_aragorn = [passage for passage in passages if "Aragorn" in passage][:30]
+        write_text(clone / "data" / "lotr" / "few.txt", "\n\n".join(passages_with_aragorn))
     lines = [line for line in COMMANDS if line.startswith(("python train.py", "python generate.py", EVALUATE))]
     assert lines[:2] == [
         "python train.py --corpus lotr --seq-len 15 --layers 3",
@@ -152,10 +152,10 @@ def test_the_two_commands_and_all_others_run_as_they_stand(clone: Path):
     ]
     outputs = []
     for line in lines:
-        shorter = ["--epochs", "1", "--base-words", "0"] if "train.py" in line and not to_the_end else []
-        ended = run_python(*shlex.split(line)[1:], *shorter, cwd=clone, timeout=1500)
-        assert ended.returncode == 0, f"{line}: {ended.stderr}"
-        outputs.append(ended.stdout)
+        options = ["--epochs", "1", "--base-words", "0"] if "train.py" in line and not complete else []
+        result = run_python(*shlex.split(line)[1:], *options, cwd=clone, timeout=1500)
+        assert result.returncode == 0, f"{line}: {result.stderr}"
+        outputs.append(result.stdout)
     factor = re.search(r"Word frequencies alone: [\d.,]+, ([\d.]+) times as much", " ".join(outputs[0].split()))
     assert factor is not None
     assert float(factor[1]) >= 1.5
@@ -163,14 +163,14 @@ def test_the_two_commands_and_all_others_run_as_they_stand(clone: Path):
     shutil.rmtree(clone / "data" / "lotr", ignore_errors=True)
 
 
-def test_the_commands_about_texts_run(clone: Path):
+def test_corpora_commands_run(clone: Path):
     lines = [line for line in COMMANDS if line.startswith("python -m wordgen corpora")]
     outputs = [run_command(*shlex.split(line)[3:], cwd=clone) for line in lines]
-    assert [(ended.returncode, ended.stderr) for ended in outputs] == [(0, "")] * 2
+    assert [(result.returncode, result.stderr) for result in outputs] == [(0, "")] * 2
     assert "sea" in run_command("corpora", cwd=clone).stdout
 
 
-def test_the_commands_about_runs_run(in_empty_folder: Path, monkeypatch: pytest.MonkeyPatch):
+def test_runs_commands_run(in_empty_folder: Path, monkeypatch: pytest.MonkeyPatch):
     make_runs("my-book", "my-book-2")
     lines = [line for line in COMMANDS if line.startswith("python -m wordgen runs")]
     for line in lines:
@@ -180,42 +180,35 @@ def test_the_commands_about_runs_run(in_empty_folder: Path, monkeypatch: pytest.
     assert [path.name for path in Path("saved_models").iterdir()] == ["my-book-2"]
 
 
-def test_the_command_that_exports_runs(in_empty_folder: Path):
+def test_export_command_runs(in_empty_folder: Path):
     make_runs("my-book")
     (line,) = re.findall(r"`(python -m wordgen export [^`]+)`", README)
     assert main(shlex.split(line)[3:]) == 0
     assert (in_empty_folder / "my-book.onnx").is_file()
 
 
-def test_the_commands_about_sweeps_can_begin(clone: Path):
-    """As a dry run, for each takes minutes; what a sweep does to its end stands in tests/laws/test_sweeps.py."""
-    lines = [line for line in COMMANDS if line.startswith("python -m wordgen sweep")]
-    assert len(lines) == 1
+def test_sweep_and_palindromes_commands_start(clone: Path):
+    """Only a dry run, because each takes minutes; tests/laws and tests/palindromes have complete ones."""
+    lines = [line for line in COMMANDS if line.startswith((SWEEP, PALINDROMES))]
+    assert len(lines) == 2
     for line in lines:
-        ended = run_command(*shlex.split(line)[3:], "--dry-run", cwd=clone)
-        assert (ended.returncode, ended.stderr) == (0, "")
+        result = run_command(*shlex.split(line)[3:], "--dry-run", cwd=clone)
+        assert (result.returncode, result.stderr) == (0, "")
 
 
-def test_the_command_about_palindromes_can_begin(clone: Path):
-    """As a dry run, for it takes minutes; what it does to its end stands in tests/palindromes/test_study.py."""
-    (line,) = (line for line in COMMANDS if line.startswith(PALINDROMES))
-    ended = run_command(*shlex.split(line)[3:], "--dry-run", cwd=clone)
-    assert (ended.returncode, ended.stderr) == (0, "")
-
-
-def test_the_guide_to_sweeps_names_those_that_there_are_and_its_examples_can_begin(clone: Path):
+def test_sweeps_guide_names_sweeps_and_its_examples_start(clone: Path):
     guide = (ROOT / "docs" / "sweeps.md").read_text(encoding="utf-8")
     assert set(sweep_names()) <= set(re.findall(r"`([a-z-]+)`", guide))
     examples = re.findall(r"```toml\n(.*?)```", guide, re.DOTALL)
     for number, (example, runs) in enumerate(zip(examples, (18, 2), strict=True)):
         settings = "" if "[settings]" in example else '[settings]\ncorpus = "spells"\nlayers = 1\n'
         (clone / f"guide-{number}.toml").write_text(settings + example)
-        ended = run_command("sweep", f"guide-{number}.toml", "--dry-run", cwd=clone)
-        assert (ended.returncode, ended.stderr) == (0, "")
-        assert f"{runs} runs" in ended.stdout
+        result = run_command("sweep", f"guide-{number}.toml", "--dry-run", cwd=clone)
+        assert (result.returncode, result.stderr) == (0, "")
+        assert f"{runs} runs" in result.stdout
 
 
-def test_tensorboard_serves_what_was_learned(clone: Path, tmp_path: Path):
+def test_tensorboard_command_serves_runs(clone: Path, tmp_path: Path):
     (line,) = (line for line in COMMANDS if line.startswith("tensorboard"))
     assert line == "tensorboard --logdir saved_models"
     with (
@@ -225,35 +218,35 @@ def test_tensorboard_serves_what_was_learned(clone: Path, tmp_path: Path):
         assert b"TensorBoard" in page.read()
 
 
-def test_the_playground_opens(clone: Path):
+def test_serve_command_runs(clone: Path):
     (line,) = (line for line in COMMANDS if line.startswith(SERVE))
     with served(clone, *shlex.split(line)[4:]) as playground:
         assert b"playground" in playground.ask("GET", "/").body
         assert playground.stop() == (0, "\nThe playground is closed. Goodbye!\n")
 
 
-def test_the_make_targets_exist(clone: Path):
+def test_make_targets_exist(clone: Path):
     for line in (line for line in COMMANDS if line.startswith("make")):
-        planned = subprocess.run([*shlex.split(line), "-n"], cwd=clone, capture_output=True, text=True, check=False)
-        assert planned.returncode == 0, planned.stderr
+        dry_run = subprocess.run([*shlex.split(line), "-n"], cwd=clone, capture_output=True, text=True, check=False)
+        assert dry_run.returncode == 0, dry_run.stderr
     demo = subprocess.run(["make", "demo", "-n"], cwd=clone, capture_output=True, text=True, check=True).stdout
     assert "train.py --corpus lotr --seq-len 15 --layers 3" in demo
     assert "generate.py --seed Aragorn --mode sample" in demo
 
 
-def test_every_command_of_the_readme_is_looked_after():
+def test_every_command_is_tested():
     known = ("make ", "python -m venv", ". .venv", "pip install -r requirements.txt", SERVE)
     known += ("pip install -r requirements-web.txt",)
     known += ("python train.py", "python generate.py", "python -m wordgen corpora", EVALUATE, "tensorboard")
     known += ("python -m wordgen runs",)
-    known += ("python -m wordgen sweep", PALINDROMES)
+    known += (SWEEP, PALINDROMES)
     assert [line for line in COMMANDS if not line.startswith(known)] == []
 
 
-def test_the_python_example_runs(in_empty_folder: Path, capsys: pytest.CaptureFixture[str]):
+def test_python_example_runs(in_empty_folder: Path, capsys: pytest.CaptureFixture[str]):
     assert run_block(README, capsys).count("The caster") >= 3
 
 
-def test_files_that_the_readme_names_exist():
+def test_linked_files_exist():
     for target in re.findall(r"\]\(([^)#]+)\)", README):
         assert (ROOT / target).exists(), target

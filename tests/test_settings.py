@@ -7,10 +7,10 @@ import pytest
 from wordgen.errors import SettingError
 from wordgen.model.architecture import DropoutSettings
 from wordgen.run.settings import TrainSettings
-from wordgen.settings import Settings, flag_name, in_python, setting
+from wordgen.settings import Settings, in_python, setting
 
 
-def test_every_setting_of_training_has_a_scope():
+def test_every_training_setting_has_a_scope():
     assert [each.name for each in fields(TrainSettings) if each.metadata["scope"] is None] == []
 
 
@@ -38,13 +38,13 @@ class Shop(Settings):
         ({"name": 3}, "--name must be text or nothing, not 3."),
     ],
 )
-def test_a_wrong_value_is_named_with_what_is_allowed(wrong: dict[str, object], sentence: str):
+def test_error_names_wrong_value_and_allowed_ones(wrong: dict[str, object], sentence: str):
     with pytest.raises(SettingError, match=re.escape(sentence)):
         Shop(**wrong)  # pyright: ignore[reportArgumentType]
 
 
 @pytest.mark.parametrize(
-    ("sentence", "told"),
+    ("sentence", "expected"),
     [
         ("--seq-len must be at least 1, not 0.", "seq_len must be at least 1, not 0."),
         ("--at-least 10 is more than --length 5.", "at_least=10 is more than length=5."),
@@ -59,31 +59,29 @@ def test_a_wrong_value_is_named_with_what_is_allowed(wrong: dict[str, object], s
         ("a dash - or -- or ---- is none", "a dash - or -- or ---- is none"),
     ],
 )
-def test_who_calls_from_python_is_told_of_names(sentence: str, told: str):
-    assert in_python(sentence) == told
+def test_in_python_replaces_flags_by_names(sentence: str, expected: str):
+    assert in_python(sentence) == expected
 
 
-def test_a_mapping_gives_the_settings_back():
+def test_settings_round_trip_through_mapping():
     shop = Shop(seats=2, dishes=("scone",))
     assert Shop.from_mapping(shop.to_mapping()) == shop
     assert Shop.from_mapping({"dishes": ["scone"], "seats": 2}) == shop
 
 
-def test_unknown_keys_are_refused():
+def test_unknown_and_missing_keys_are_refused():
     with pytest.raises(SettingError, match="'chairs' is not a setting"):
         Shop.from_mapping({"chairs": 2})
 
-
-def test_missing_keys_are_refused():
     @dataclass(frozen=True, kw_only=True)
-    class Needy(Settings):
+    class RequiredName(Settings):
         name: str = setting()
 
     with pytest.raises(SettingError, match="'name' is missing"):
-        Needy.from_mapping({})
+        RequiredName.from_mapping({})
 
 
-def test_a_group_is_taken_out_of_a_larger_one():
+def test_part_of_takes_a_group_out_of_a_larger_one():
     @dataclass(frozen=True, kw_only=True)
     class Town(Shop):
         streets: int = setting(3)
@@ -91,13 +89,12 @@ def test_a_group_is_taken_out_of_a_larger_one():
     assert Shop.part_of(Town(seats=7, streets=5)) == Shop(seats=7)
 
 
-def test_flags_are_spelled_with_dashes():
-    assert flag_name("batch_size") == "--batch-size"
-
-
-def test_the_dropout_that_acts_is_that_of_the_places_there_are():
-    ends = DropoutSettings(dropout=0.1, input_dropout=0.6, output_dropout=0.0)
-    assert ends.acting(layers=2) == {"dropout": 0.1, "input_dropout": 0.6, "output_dropout": 0.0}
-    assert ends.acting(layers=1) == {"input_dropout": 0.6, "output_dropout": 0.0}
-    assert DropoutSettings(dropout=0.1, input_dropout=0.6).acting(layers=1) == {"dropout": 0.1, "input_dropout": 0.6}
-    assert DropoutSettings(dropout=0.1, weight_drop=0.5).acting(layers=2) == {"dropout": 0.1, "weight_drop": 0.5}
+def test_acting_dropout_depends_on_number_of_layers():
+    settings = DropoutSettings(dropout=0.1, input_dropout=0.6, output_dropout=0.0)
+    assert settings.active_rates(layers=2) == {"dropout": 0.1, "input_dropout": 0.6, "output_dropout": 0.0}
+    assert settings.active_rates(layers=1) == {"input_dropout": 0.6, "output_dropout": 0.0}
+    assert DropoutSettings(dropout=0.1, input_dropout=0.6).active_rates(layers=1) == {
+        "dropout": 0.1,
+        "input_dropout": 0.6,
+    }
+    assert DropoutSettings(dropout=0.1, weight_drop=0.5).active_rates(layers=2) == {"dropout": 0.1, "weight_drop": 0.5}

@@ -1,4 +1,4 @@
-"""The pages about the student reports: commands can be parsed, flags exist, and cuts are those of the tokenizer."""
+"""The pages about student reports and char-rnn: commands, flags and tables are correct."""
 
 import re
 import shlex
@@ -12,7 +12,7 @@ from wordgen.run.defaults import find_recipe
 from wordgen.sweep.planning import find_sweep
 from wordgen.text.tokenizers import tokenizer_named
 
-STUDIES, COMING, TEXTS = (
+STUDIES, CHAR_RNN, TEXTS = (
     (ROOT / "docs" / page).read_text(encoding="utf-8") for page in ("studies/README.md", "char-rnn.md", "texts.md")
 )
 COMMANDS = [
@@ -30,7 +30,7 @@ ROWS = [
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_each_command_of_a_study_can_be_parsed(command: str):
+def test_commands_of_studies_can_be_parsed(command: str):
     verb, *words = shlex.split(command)[3:]
     given = PARSERS[verb].parse_args(words)
     if getattr(given, "recipe", None):
@@ -39,7 +39,7 @@ def test_each_command_of_a_study_can_be_parsed(command: str):
         assert find_sweep(given.sweep).networks
 
 
-def test_every_study_has_commands_and_figures_or_says_which_are_missing():
+def test_each_study_has_commands_and_figures():
     studies = STUDIES.split("\n## ")[1:]
     assert len(studies) >= 6
     for study in studies:
@@ -47,16 +47,16 @@ def test_every_study_has_commands_and_figures_or_says_which_are_missing():
         assert "Not measured yet: " in study or re.search(r"^\| .*\d", study, re.MULTILINE)
 
 
-def test_the_options_of_others_are_mapped_to_flags_that_exist():
+def test_options_of_other_programs_map_to_existing_flags():
     known = "".join(parser.format_help() for parser in PARSERS.values())
-    here = [row.rsplit("|", 2)[1] for row in COMING.split("\n") if row.startswith("| ")]
-    flags = {flag for cell in here for flag in re.findall(r"--[a-z][a-z-]+", cell)}
+    our_options = [row.rsplit("|", 2)[1] for row in CHAR_RNN.split("\n") if row.startswith("| ")]
+    flags = {flag for cell in our_options for flag in re.findall(r"--[a-z][a-z-]+", cell)}
     assert {flag for flag in flags if not re.search(rf"{flag}\b(?!-)", known)} == set()
     for wanted in ("rho", "validation-share", "test-share", "clip-value", "sample-every", "validate-every", "models"):
         assert f"--{wanted}" in flags
 
 
-def test_every_option_of_the_other_programs_is_in_the_table():
+def test_table_has_every_option_of_other_programs():
     options = """
         data_dir rnn_size num_layers model learning_rate learning_rate_decay learning_rate_decay_after decay_rate
         dropout seq_length batch_size max_epochs grad_clip train_frac val_frac init_from seed print_every eval_val_every
@@ -64,14 +64,14 @@ def test_every_option_of_the_other_programs_is_in_the_table():
         input_h5 input_json reset_iterations model_type wordvec_size lr_decay_every lr_decay_factor checkpoint_name
         checkpoint_every speed_benchmark memory_benchmark gpu gpu_backend checkpoint start_text verbose output
     """
-    assert [name for name in options.split() if f"-{name}`" not in COMING] == []
+    assert [name for name in options.split() if f"-{name}`" not in CHAR_RNN] == []
 
 
-def test_the_cuts_of_the_table_are_those_of_the_tokenizer():
+def test_table_of_japanese_tokens_is_what_the_tokenizer_does():
     lyrics = (ROOT / "data" / "lyrics.txt").read_text(encoding="utf-8").split("\n")
     assert len(ROWS) >= 15
-    for line, found, right in ROWS:
+    for line, tokens, correct in ROWS:
         text = lyrics[int(line) - 1]
-        assert "|".join(tokenizer_named("japanese").tokenize(text)) == found
-        assert right.replace("|", "") == text
-        assert right != found
+        assert "|".join(tokenizer_named("japanese").tokenize(text)) == tokens
+        assert correct.replace("|", "") == text
+        assert correct != tokens

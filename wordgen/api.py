@@ -14,12 +14,12 @@ from wordgen.evaluation.settings import EvaluationSettings
 from wordgen.generation.trained import TrainedModel
 from wordgen.report.page import ReportPage
 from wordgen.run import evaluate as evaluating
-from wordgen.run.defaults import settings_of
+from wordgen.run.defaults import complete_settings
 from wordgen.run.folder import find_model
-from wordgen.run.names import models_in
+from wordgen.run.names import use_models_folder
 from wordgen.run.settings import TrainSettings
 from wordgen.run.train import Run, resume_run, train_run
-from wordgen.settings import speaking_python
+from wordgen.settings import errors_in_python_terms
 from wordgen.training.reports import Observer, Observers
 
 if TYPE_CHECKING:
@@ -235,8 +235,8 @@ def train(
     """
     given = {name: value for name, value in locals().items() if name not in _NOT_SETTINGS and value is not None}
     with _runs_in(models):
-        watcher = _watcher(quiet=quiet)
-        return train_with(settings_of(given, watcher.downloading), [watcher])
+        observer = _progress_observer(quiet=quiet)
+        return train_with(complete_settings(given, observer.downloading), [observer])
 
 
 def resume(
@@ -262,7 +262,7 @@ def resume(
     """
     given = {name: value for name, value in locals().items() if name not in _NOT_SETTINGS and value is not None}
     with _runs_in(models):
-        return resume_with(None if run is None else str(run), given, [_watcher(quiet=quiet)])
+        return resume_with(None if run is None else str(run), given, [_progress_observer(quiet=quiet)])
 
 
 def train_with(settings: TrainSettings, observers: Sequence[Observer] = (), *, models: str | Path | None = None) -> Run:
@@ -271,7 +271,7 @@ def train_with(settings: TrainSettings, observers: Sequence[Observer] = (), *, m
     The observers receive the progress. If several workers train together, each calls this function. Only the chief
     writes files and calls the observers.
     """
-    with models_in(models):
+    with use_models_folder(models):
         return train_run(settings, [*observers, ReportPage(Observers(observers))])
 
 
@@ -320,7 +320,7 @@ def export(
     "onnx" and "keras" write one file that computes one step of the network. "base" writes a folder: the model with
     8-bit weights. Without `output`, the new file is in the working folder and has the name of the model.
     """
-    from wordgen.exporting import check_place
+    from wordgen.exporting import check_output_path
     from wordgen.exporting import export as write
     from wordgen.model.bundle import load_bundle
 
@@ -329,7 +329,7 @@ def export(
             raise SettingError(f"--to must be one of onnx, keras, base, not {to!r}.")
         folder = find_model(model)
         path = Path(f"{folder.resolve().name}.{to}" if output is None else output)
-        check_place(to, path, overwrite=overwrite)
+        check_output_path(to, path, overwrite=overwrite)
         write(load_bundle(folder), to, path, overwrite=overwrite)
         return path
 
@@ -346,11 +346,11 @@ def load(model: str | Path | None = None, *, models: str | Path | None = None) -
 @contextmanager
 def _runs_in(models: str | Path | None) -> Iterator[None]:
     """Set the folder of runs within the block. Its errors name the settings as Python does."""
-    with speaking_python(), models_in(models):
+    with errors_in_python_terms(), use_models_folder(models):
         yield
 
 
-def _watcher(*, quiet: bool) -> Observer:
+def _progress_observer(*, quiet: bool) -> Observer:
     from wordgen.training.progress import QuietProgress, TerminalProgress
     from wordgen.training.screen import screen
 

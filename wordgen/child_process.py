@@ -18,13 +18,13 @@ def wordgen_command(*arguments: str) -> list[str]:
 def python_command(code: str) -> list[str]:
     """Return a command that runs Python code which can import wordgen.
 
-    Files beside the package folder cannot be imported: their folder is in the search path only for `import wordgen`.
+    Files next to the package folder cannot be imported: their folder is in the search path only for `import wordgen`.
     """
-    found = f"import sys; sys.path.insert(0, {str(_PACKAGE.parent)!r}); import wordgen; del sys.path[0]"
-    return [sys.executable, "-P", "-c", f"{found}; {code}"]
+    import_wordgen = f"import sys; sys.path.insert(0, {str(_PACKAGE.parent)!r}); import wordgen; del sys.path[0]"
+    return [sys.executable, "-P", "-c", f"{import_wordgen};  {code}"]
 
 
 def environment_with(threads: int) -> dict[str, str]:
     """Return the environment of a child process in which TensorFlow has this number of threads."""
-    share = {"TF_NUM_INTRAOP_THREADS": str(threads), "TF_NUM_INTEROP_THREADS": str(threads)}
-    return {**os.environ, "PYTHONUTF8": "1", **share}
+    thread_limits = {"TF_NUM_INTRAOP_THREADS": str(threads), "TF_NUM_INTEROP_THREADS": str(threads)}
+    return {**os.environ, "PYTHONUTF8": "1", **thread_limits}

@@ -41,24 +41,24 @@ class MissingPartError(WordgenError):
     """A package that wordgen needs, or one that is only installed on demand, is missing or broken."""
 
 
-def unusable_package(error: ImportError) -> MissingPartError:
+def package_error(error: ImportError) -> MissingPartError:
     """Return an error that says which package is missing or broken in this Python, and how to install it."""
     if isinstance(error, ModuleNotFoundError) and error.name:
         name = error.name.partition(".")[0]
         return MissingPartError(
-            f"This Python ({sys.executable}) does not have {name}, which wordgen needs: {_remedy()}."
+            f"This Python ({sys.executable}) does not have {name}, which wordgen needs: {_install_advice()}."
         )
     reason = " ".join(str(error).split())[:300].rstrip(".")
     return MissingPartError(
         f"A package that wordgen needs cannot be imported by this Python ({sys.executable}): {reason}. It may be "
-        f"damaged, or made for another machine: {_remedy()}."
+        f"damaged, or made for another machine: {_install_advice()}."
     )
 
 
 ACTIVATE = "activate the environment of wordgen first (. .venv/bin/activate), or run  make demo  to create it"
 
 
-def _remedy() -> str:
+def _install_advice() -> str:
     is_checkout = (Path(__file__).resolve().parents[1] / "Makefile").is_file()
     return ACTIVATE if is_checkout else "install wordgen again with  python -m pip install --force-reinstall wordgen"
 
@@ -68,28 +68,28 @@ def reason_of(error: Exception) -> str:
     return (getattr(error, "strerror", None) or str(error)).rstrip(".")
 
 
-_CONTROLS = {*range(0x20), *range(0x7F, 0xA0)} - {ord("\n"), ord("\t")}
-_TURNING = {*range(0x202A, 0x202F), *range(0x2066, 0x206A)}
+_CONTROL_CHARACTERS = {*range(0x20), *range(0x7F, 0xA0)} - {ord("\n"), ord("\t")}
+_DIRECTION_CONTROLS = {*range(0x202A, 0x202F), *range(0x2066, 0x206A)}
 """Characters that change the direction of the text after them.
 
 Direction marks that act at one position only and joiners are not in this set, because some scripts need them.
 """
-_PLAIN = dict.fromkeys(_CONTROLS | _TURNING, "?")
+_REPLACEMENTS = dict.fromkeys(_CONTROL_CHARACTERS | _DIRECTION_CONTROLS, "?")
 
 
-def plain(text: str) -> str:
+def replace_controls(text: str) -> str:
     """Replace each control character by a question mark, also those that change the text direction.
 
     Line breaks and tabs stay.
     """
-    return text.translate(_PLAIN)
+    return text.translate(_REPLACEMENTS)
 
 
-def in_a_sentence(words: Iterable[str], most: int | None = None) -> str:
-    """Return words as a list in a sentence: `a, b and c`. If `most` is 2 and there are 5: `a, b and 3 more`."""
+def in_a_sentence(words: Iterable[str], limit: int | None = None) -> str:
+    """Return words as a list in a sentence: `a, b and c`. If `limit` is 2 and there are 5: `a, b and 3 more`."""
     shown = list(words)
-    if most is not None and len(shown) > most:
-        shown = [*shown[:most], f"{len(shown) - most:,} more"]
+    if limit is not None and len(shown) > limit:
+        shown = [*shown[:limit], f"{len(shown) - limit:,} more"]
     return ", ".join([*shown[:-2], " and ".join(shown[-2:])])
 
 

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from wordgen.dataset.dataset import UnknownWords
 from wordgen.errors import MissingPartError, SettingError
-from wordgen.files import whole_file, whole_folder, write_whole
+from wordgen.files import atomic_file, atomic_folder, write_atomically
 from wordgen.model.architecture import Architecture, Cell, shown_layers
-from wordgen.model.base import ABOUT
+from wordgen.model.base import DESCRIPTION_FILE
 from wordgen.model.bundle import Bundle, fingerprint, is_bundle, load_bundle, save_bundle
 from wordgen.text.vocabulary import END, START, UNKNOWN
 
@@ -31,18 +31,18 @@ def export(bundle: Bundle, format: Format, path: Path, *, overwrite: bool = Fals
 
     The path is checked first, so that an invalid one is rejected before anything is computed.
     """
-    check_place(format, path, overwrite=overwrite)
+    check_output_path(format, path, overwrite=overwrite)
     if format == "base":
         _write_base(bundle, path)
         return
-    with whole_file(path, overwrite=overwrite) as partial:
+    with atomic_file(path, overwrite=overwrite) as partial:
         if format == "keras":
             _write_keras(bundle, partial)
         else:
             partial.write_bytes(onnx_model(bundle).SerializeToString())
 
 
-def check_place(format: Format, path: Path, *, overwrite: bool) -> None:
+def check_output_path(format: Format, path: Path, *, overwrite: bool) -> None:
     """Raise SettingError if the model cannot be written to this path."""
     if format == "base":
         taken = is_bundle(path)
@@ -64,8 +64,8 @@ def check_place(format: Format, path: Path, *, overwrite: bool) -> None:
         raise SettingError(f"{path} already exists: give another --output, or use --overwrite to replace it.")
 
 
-CARD = "README.md"
-_CARD = """# {name}
+CARD_FILE = "README.md"
+_CARD_TEMPLATE = """# {name}
 
 A trained model that new runs begin from: `python train.py --corpus my-book.txt --init-from {name}`.
 
@@ -100,20 +100,20 @@ def _write_base(bundle: Bundle, folder: Path) -> None:
     If a base is replaced, its two descriptions (base.toml and README.md) are kept, because people may have edited them.
     The words that the model would write instead of UNKNOWN are left out, because they take more space than the network.
     """
-    with whole_folder(folder, overwrite=True) as partial:
+    with atomic_folder(folder, overwrite=True) as partial:
         save_bundle(replace(bundle, unknown_words=UnknownWords()), partial, eight_bits=True)
         written = {
-            ABOUT: f"read = {json.dumps(f'the corpus {bundle.text.corpus}', ensure_ascii=False)}\n",
-            CARD: _card(load_bundle(partial), folder.resolve().name),
+            DESCRIPTION_FILE: f"read = {json.dumps(f'the corpus {bundle.text.corpus}', ensure_ascii=False)}\n",
+            CARD_FILE: _card(load_bundle(partial), folder.resolve().name),
         }
         for name, text in written.items():
             before = folder / name
-            write_whole(partial / name, before.read_bytes() if before.exists() else text.encode())
+            write_atomically(partial / name, before.read_bytes() if before.exists() else text.encode())
 
 
 def _card(bundle: Bundle, name: str) -> str:
     shape = bundle.architecture
-    return _CARD.format(
+    return _CARD_TEMPLATE.format(
         name=name,
         network=shown_layers(shape),
         embedding=shape.embedding,
@@ -173,12 +173,12 @@ def _write_keras(bundle: Bundle, path: Path) -> None:
     import wordgen.network  # noqa: F401 - first, because it hides TensorFlow's start-up messages
     from wordgen.network.network import exported_model
 
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f"{path.name}.") as room:
-        plain = Path(room) / "plain.keras"
-        exported_model(bundle.architecture, bundle.weights, state_widths(bundle.architecture)).save(plain)
-        with zipfile.ZipFile(plain) as saved, zipfile.ZipFile(path, "w") as ours:
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f"{path.name}.") as folder:
+        plain_file = Path(folder) / "plain.keras"
+        exported_model(bundle.architecture, bundle.weights, state_widths(bundle.architecture)).save(plain_file)
+        with zipfile.ZipFile(plain_file) as saved, zipfile.ZipFile(path, "w") as exported:
             for part in saved.infolist():
-                with saved.open(part) as content, ours.open(part.filename, "w", force_zip64=True) as copy:
+                with saved.open(part) as content, exported.open(part.filename, "w", force_zip64=True) as copy:
                     if part.filename == "metadata.json":  # says what wrote the file; Keras does not read it
                         metadata = {**json.load(content), "wordgen": description(bundle)}
                         copy.write(json.dumps(metadata).encode())
@@ -186,15 +186,15 @@ def _write_keras(bundle: Bundle, path: Path) -> None:
                         shutil.copyfileobj(content, copy)
 
 
-_OPERATORS = 17
+_OPERATOR_SET_VERSION = 17
 """The version of the ONNX operator set. It is from 2022, so runtimes released since then support it."""
-_FORMAT = 8
+_FORMAT_VERSION = 8
 """The version of the ONNX file format that belongs to this operator set."""
-_BATCH = "batch"
-_MOST_BYTES = 2**31 - 2**20
+_BATCH_AXIS = "batch"
+_MAX_ONNX_BYTES = 2**31 - 2**20
 """The largest size of the weights in bytes. An ONNX file holds 2 GiB; this leaves room for the graph and the
 vocabulary."""
-_GATES: dict[Cell, tuple[int, ...]] = {"lstm": (0, 3, 1, 2), "gru": (0, 1, 2), "rnn": (0,)}
+_ONNX_GATE_ORDER: dict[Cell, tuple[int, ...]] = {"lstm": (0, 3, 1, 2), "gru": (0, 1, 2), "rnn": (0,)}
 """The order of ONNX's gates, as indices into wordgen's gates. For example, ONNX's LSTM has input, output, forget,
 candidate."""
 
@@ -215,7 +215,7 @@ def onnx_model(bundle: Bundle) -> "ModelProto":
             "pip install -r requirements-onnx.txt)."
         ) from error
     size = 4 * bundle.architecture.parameters
-    if size > _MOST_BYTES:
+    if size > _MAX_ONNX_BYTES:
         raise SettingError(
             f"An ONNX file can have 2 GiB at most, but this model needs {size / 2**30:,.1f} GiB: use --to keras, "
             "which has no limit."
@@ -227,7 +227,10 @@ def onnx_model(bundle: Bundle) -> "ModelProto":
         initializer=[numpy_helper.from_array(np.ascontiguousarray(each), name) for name, each in _arrays(bundle)],
     )
     model = helper.make_model(
-        graph, opset_imports=[helper.make_opsetid("", _OPERATORS)], ir_version=_FORMAT, producer_name="wordgen"
+        graph,
+        opset_imports=[helper.make_opsetid("", _OPERATOR_SET_VERSION)],
+        ir_version=_FORMAT_VERSION,
+        producer_name="wordgen",
     )
     helper.set_model_props(model, {"wordgen": json.dumps(description(bundle))})
     onnx.checker.check_model(model, full_check=True)
@@ -238,10 +241,10 @@ def _inputs_and_outputs(architecture: Architecture) -> "tuple[list[ValueInfoProt
     from onnx import TensorProto, helper
 
     def floats(name: str, width: int) -> "ValueInfoProto":
-        return helper.make_tensor_value_info(name, TensorProto.FLOAT, [_BATCH, width])
+        return helper.make_tensor_value_info(name, TensorProto.FLOAT, [_BATCH_AXIS, width])
 
     states = state_widths(architecture)
-    ids = helper.make_tensor_value_info(IDS, TensorProto.INT64, [_BATCH])
+    ids = helper.make_tensor_value_info(IDS, TensorProto.INT64, [_BATCH_AXIS])
     logits = floats(LOGITS, architecture.vocabulary_size)
     before = [floats(name, width) for name, width in states.items()]
     after = [floats(f"next_{name}", width) for name, width in states.items()]
@@ -261,8 +264,8 @@ def _nodes(architecture: Architecture) -> "Iterator[NodeProto]":
         yield helper.make_node("MatMul", [hidden, "projection"], ["projected"], name="projection")
         hidden = "projected"
     output = "embedding" if architecture.tied else "output"
-    products = [hidden, output, "output_bias"]
-    yield helper.make_node("Gemm", products, [LOGITS], name="output", transB=1 if architecture.tied else 0)
+    inputs = [hidden, output, "output_bias"]
+    yield helper.make_node("Gemm", inputs, [LOGITS], name="output", transB=1 if architecture.tied else 0)
 
 
 def _layer(architecture: Architecture, layer: int) -> "Iterator[NodeProto]":
@@ -274,18 +277,18 @@ def _layer(architecture: Architecture, layer: int) -> "Iterator[NodeProto]":
         yield helper.make_node("Unsqueeze", [f"{name}_{state}", "first_axis"], [f"{name}_{state}_in"])
     weights = [f"{name}_kernel", f"{name}_recurrent_kernel", f"{name}_bias"]
     every_token, every_length = "", ""  # optional, and left out because only the last state is needed
-    behind = [f"sequence_{layer + 1}", *(f"{name}_{state}_out" for state in states[1:])]
+    outputs = [f"sequence_{layer + 1}", *(f"{name}_{state}_out" for state in states[1:])]
     # The GRU of Keras applies the reset gate after the recurrent product.
-    more: dict[str, Any] = {"linear_before_reset": 1} if architecture.cell == "gru" else {}
+    gru_attributes: dict[str, Any] = {"linear_before_reset": 1} if architecture.cell == "gru" else {}
     yield helper.make_node(
         architecture.cell.upper(),
         [f"sequence_{layer}", *weights, every_length, *(f"{name}_{state}_in" for state in states)],
-        [every_token, *behind],
+        [every_token, *outputs],
         name=name,
         hidden_size=architecture.widths[layer - 1],
-        **more,
+        **gru_attributes,
     )
-    for state, value in zip(states, behind, strict=True):
+    for state, value in zip(states, outputs, strict=True):
         yield helper.make_node("Squeeze", [value, "first_axis"], [f"next_{name}_{state}"])
 
 
@@ -295,7 +298,7 @@ def _arrays(bundle: Bundle) -> Iterator[tuple[str, NDArray[np.generic]]]:
     yield "embedding", weights["embedding"]
     for layer in range(1, architecture.layers + 1):
         for name in ("kernel", "recurrent_kernel"):
-            yield f"layer_{layer}_{name}", _rows_of_gates(weights[f"layer_{layer}/{name}"], architecture.cell)[None]
+            yield f"layer_{layer}_{name}", _onnx_gate_rows(weights[f"layer_{layer}/{name}"], architecture.cell)[None]
         yield f"layer_{layer}_bias", _both_biases(weights[f"layer_{layer}/bias"], architecture.cell)[None]
     if architecture.projected:
         yield "projection", weights["projection/kernel"]
@@ -304,13 +307,13 @@ def _arrays(bundle: Bundle) -> Iterator[tuple[str, NDArray[np.generic]]]:
     yield "output_bias", weights["output/bias"]
 
 
-def _rows_of_gates(columns: Floats, cell: Cell) -> Floats:
+def _onnx_gate_rows(columns: Floats, cell: Cell) -> Floats:
     """Return one row for each unit of each gate, in ONNX's order. In wordgen the gates are columns."""
-    gates = np.split(columns, len(_GATES[cell]), axis=-1)
-    return np.concatenate([gates[place] for place in _GATES[cell]], axis=-1).T
+    gates = np.split(columns, len(_ONNX_GATE_ORDER[cell]), axis=-1)
+    return np.concatenate([gates[index] for index in _ONNX_GATE_ORDER[cell]], axis=-1).T
 
 
 def _both_biases(bias: Floats, cell: Cell) -> Floats:
     """Return the bias of the input, then that of the recurrent product, which is zero except for a GRU."""
-    of_input, of_state = bias if cell == "gru" else (bias, np.zeros_like(bias))
-    return np.concatenate([_rows_of_gates(of_input, cell), _rows_of_gates(of_state, cell)])
+    input_bias, recurrent_bias = bias if cell == "gru" else (bias, np.zeros_like(bias))
+    return np.concatenate([_onnx_gate_rows(input_bias, cell), _onnx_gate_rows(recurrent_bias, cell)])

@@ -16,9 +16,9 @@ from typing import Any, TextIO
 
 from wordgen.errors import StorageError
 
-_BLOCK = 2**24
-_UNFINISHED = re.compile(r"\..+\.\w+")
-_LARGEST_TABLE = 2**22
+_BLOCK_BYTES = 2**24
+_UNFINISHED_NAME = re.compile(r"\..+\.\w+")
+_MAX_TOML_BYTES = 2**22
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -35,7 +35,7 @@ def as_storage_error(path: Path) -> Iterator[None]:
 
 def is_unfinished(path: Path) -> bool:
     """Return whether the name is one that files and folders have only while they are written."""
-    return _UNFINISHED.fullmatch(path.name) is not None
+    return _UNFINISHED_NAME.fullmatch(path.name) is not None
 
 
 def remove_unfinished(folder: Path) -> list[Path]:
@@ -54,13 +54,13 @@ def make_folder(path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
 
 
-def write_whole(path: Path, content: bytes) -> None:
+def write_atomically(path: Path, content: bytes) -> None:
     """Write a file so that at any moment it has either its old or its new content, and never a part of one."""
-    with whole_file(path, overwrite=True) as partial:
+    with atomic_file(path, overwrite=True) as partial:
         partial.write_bytes(content)
 
 
-def regular_size(path: Path, status: os.stat_result | None = None) -> int:
+def regular_file_size(path: Path, status: os.stat_result | None = None) -> int:
     """Return the size of a regular file. Raise an OSError for a pipe or a device, which may have no end."""
     status = os.stat(path) if status is None else status
     if not stat.S_ISREG(status.st_mode):
@@ -68,19 +68,19 @@ def regular_size(path: Path, status: os.stat_result | None = None) -> int:
     return status.st_size
 
 
-def read_regular(path: Path, at_most: int) -> bytes:
-    """Return the content of a regular file. Raise an OSError if it has more than `at_most` bytes or is not regular."""
+def read_regular_file(path: Path, max_bytes: int) -> bytes:
+    """Return the content of a file. Raise an OSError if it has more than `max_bytes` bytes or is not a regular file."""
     handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     with os.fdopen(handle, "rb") as file:
-        if regular_size(path, os.fstat(handle)) > at_most:
-            raise OSError(errno.EFBIG, f"it is larger than {shown_size(at_most)}", str(path))
+        if regular_file_size(path, os.fstat(handle)) > max_bytes:
+            raise OSError(errno.EFBIG, f"it is larger than {shown_size(max_bytes)}", str(path))
         return file.read()
 
 
-def read_json(path: Path, at_most: int) -> Any:
+def read_json(path: Path, max_bytes: int) -> Any:
     """Return the content of a JSON file. Raise a ValueError if it is not valid or is nested too deeply."""
-    content = read_regular(path, at_most)
-    with _nesting_refused():
+    content = read_regular_file(path, max_bytes)
+    with _deep_nesting_as_value_error():
         return json.loads(content)
 
 
@@ -89,44 +89,44 @@ def read_toml(path: Path) -> dict[str, Any]:
 
     Raise a ValueError if it is not valid TOML, and an OSError if it is larger than 4 MiB.
     """
-    text = read_regular(path, _LARGEST_TABLE).decode("utf-8-sig").replace("\r\n", "\n")
-    with _nesting_refused():
+    text = read_regular_file(path, _MAX_TOML_BYTES).decode("utf-8-sig").replace("\r\n", "\n")
+    with _deep_nesting_as_value_error():
         return tomllib.loads(text)
 
 
 @contextmanager
-def _nesting_refused() -> Iterator[None]:
+def _deep_nesting_as_value_error() -> Iterator[None]:
     try:
         yield
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
 
 
-_SEALED = re.compile(rb'\{"sha256": "([0-9a-f]{64})", "content": (.*)\}', re.DOTALL)
+_CHECKSUMMED_JSON = re.compile(rb'\{"sha256": "([0-9a-f]{64})", "content": (.*)\}', re.DOTALL)
 
 
-def sealed(content: object) -> bytes:
+def to_checksummed_json(content: object) -> bytes:
     """Return a value as JSON together with the SHA-256 checksum of that JSON, so that any changed bit is detected."""
     text = json.dumps(content, ensure_ascii=False, allow_nan=False).encode("utf-8", "surrogatepass")
     return b'{"sha256": "%s", "content": %s}' % (hashlib.sha256(text).hexdigest().encode(), text)
 
 
-def unsealed(sealed: bytes) -> Any:
-    """Return the value that `sealed` was called with. Raise a ValueError if the bytes have changed since then."""
-    parts = _SEALED.fullmatch(sealed)
+def from_checksummed_json(content: bytes) -> Any:
+    """Return the value in the bytes of `to_checksummed_json`. Raise a ValueError if they have changed since then."""
+    parts = _CHECKSUMMED_JSON.fullmatch(content)
     if parts is None or hashlib.sha256(parts[2]).hexdigest().encode() != parts[1]:
         raise ValueError("its checksum is wrong")
-    with _nesting_refused():
+    with _deep_nesting_as_value_error():
         return json.loads(parts[2])
 
 
-def file_checksum(path: Path, look: Callable[[], None] = lambda: None) -> str:
-    """Return the SHA-256 checksum of a file in hexadecimal digits. Call `look` after every 16 MiB."""
+def file_checksum(path: Path, on_block: Callable[[], None] = lambda: None) -> str:
+    """Return the SHA-256 checksum of a file in hexadecimal digits. Call `on_block` after every 16 MiB."""
     checksum = hashlib.sha256()
     with path.open("rb") as file:
-        while block := file.read(_BLOCK):
+        while block := file.read(_BLOCK_BYTES):
             checksum.update(block)
-            look()
+            on_block()
     return checksum.hexdigest()
 
 
@@ -137,7 +137,7 @@ def new_file(path: Path) -> Iterator[TextIO]:
     After any other exception the file is removed. An existing file is never overwritten: that raises a StorageError.
     """
     stopped: KeyboardInterrupt | None = None
-    with whole_file(path, overwrite=False) as partial, partial.open("w", encoding="utf-8") as file:
+    with atomic_file(path, overwrite=False) as partial, partial.open("w", encoding="utf-8") as file:
         try:
             yield file
         except KeyboardInterrupt as error:
@@ -147,7 +147,7 @@ def new_file(path: Path) -> Iterator[TextIO]:
 
 
 @contextmanager
-def whole_file(path: Path, *, overwrite: bool) -> Iterator[Path]:
+def atomic_file(path: Path, *, overwrite: bool) -> Iterator[Path]:
     """Yield a temporary path, and move the file written to it to `path`. Only `overwrite` replaces an existing file."""
     with as_storage_error(path):
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -184,7 +184,7 @@ def check_new_file(path: Path) -> None:
 
 
 @contextmanager
-def whole_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
+def atomic_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
     """Yield a temporary folder. It gets the name `path` if the block ends without an exception.
 
     With `overwrite`, it replaces an existing folder of that name. Without it, a folder that another process has made in
@@ -215,14 +215,14 @@ def _replace_folder(path: Path, new: Path) -> None:
     Between two renames the old folder has a name that no clean-up removes, so that a process that is killed there loses
     nothing.
     """
-    before = path.with_name(f"{path.name}.replaced-{new.name.rpartition('.')[2]}")
-    path.rename(before)
+    old = path.with_name(f"{path.name}.replaced-{new.name.rpartition('.')[2]}")
+    path.rename(old)
     try:
         new.rename(path)
     except OSError:
-        before.rename(path)
+        old.rename(path)
         raise
-    shutil.rmtree(before, ignore_errors=True)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def _umask() -> int:

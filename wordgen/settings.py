@@ -16,8 +16,8 @@ from typing import Any, Literal, Self, Union, get_args, get_origin, get_type_hin
 
 from wordgen.errors import SettingError, WordgenError, in_a_sentence
 
-_COMMAND = r"(?:python (?:train|generate)\.py|(?:python -m )?wordgen [a-z]+)(?: [^\s().,;:]+)*"
-_FLAG = r"--(?P<name>[a-z][a-z-]*[a-z])(?: (?P<number>\d(?:[\d.,]*\d)?)\b)?"
+_COMMAND_PATTERN = r"(?:python (?:train|generate)\.py|(?:python -m )?wordgen [a-z]+)(?: [^\s().,;:]+)*"
+_FLAG_PATTERN = r"--(?P<name>[a-z][a-z-]*[a-z])(?: (?P<number>\d(?:[\d.,]*\d)?)\b)?"
 
 
 Scope = Literal["run", "text", "network", "learning", "device", "display"]
@@ -44,15 +44,15 @@ def setting(
     above: float | None = None,
     below: float | None = None,
     scope: Scope | None = None,
-    any_recipe: bool = False,
+    keeps_recipe: bool = False,
 ) -> Any:
-    """Return a dataclass field. With `any_recipe`, a given value does not count as a choice of network or training."""
+    """Return a dataclass field. If `keeps_recipe` is True, wordgen chooses a recipe even if the user gives a value."""
     bounds = {"at_least": at_least, "at_most": at_most, "above": above, "below": below}
-    return field(default=default, metadata={"help": help, **bounds, "scope": scope, "any_recipe": any_recipe})
+    return field(default=default, metadata={"help": help, **bounds, "scope": scope, "keeps_recipe": keeps_recipe})
 
 
 learning = partial(setting, scope="learning")
-"""The same for a setting of how the network is trained."""
+"""Like `setting`, but for settings of how the network is trained."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +64,7 @@ class Settings:
         for each in fields(self):
             value, hint = getattr(self, each.name), hints[each.name]
             if not _fits(value, hint):
-                raise SettingError(f"{flag_name(each.name)} must be {_describe(hint)}, not {value!r}.")
+                raise SettingError(f"{flag_name(each.name)} must be {_describe_type(hint)}, not {value!r}.")
             _check_bounds(each, value)
 
     @classmethod
@@ -83,7 +83,7 @@ class Settings:
     def to_mapping(self) -> dict[str, Any]:
         return asdict(self)
 
-    def chosen(self) -> "list[Field[object]]":
+    def non_default_fields(self) -> "list[Field[object]]":
         """Return the fields whose value differs from the default, or that have no default."""
         return [each for each in fields(self) if each.default is MISSING or getattr(self, each.name) != each.default]
 
@@ -104,7 +104,7 @@ def in_python(sentence: str) -> str:
     `--seq-len 20` becomes `seq_len=20`, `--no-tied` becomes `tied=False`, and "flag" becomes "setting". Commands in the
     sentence do not change.
     """
-    return re.sub(f"{_COMMAND}|{_FLAG}|\\bflag(?=s?\\b)", _as_argument, sentence)
+    return re.sub(f"{_COMMAND_PATTERN}|{_FLAG_PATTERN}|\\bflag(?=s?\\b)", _as_argument, sentence)
 
 
 def _as_argument(found: "re.Match[str]") -> str:
@@ -117,7 +117,7 @@ def _as_argument(found: "re.Match[str]") -> str:
 
 
 @contextmanager
-def speaking_python() -> Iterator[None]:
+def errors_in_python_terms() -> Iterator[None]:
     """Rewrite the message of each WordgenError that the block raises for the Python API (see `in_python`)."""
     try:
         yield
@@ -142,20 +142,20 @@ def _fits(value: object, hint: object) -> bool:
     return isinstance(hint, type) and isinstance(value, hint)
 
 
-def _describe(hint: object) -> str:
+def _describe_type(hint: object) -> str:
     if get_origin(hint) is Literal:
         return "one of " + ", ".join(map(str, get_args(hint)))
     if get_origin(hint) in (Union, UnionType):
-        return " or ".join(map(_describe, get_args(hint)))
+        return " or ".join(map(_describe_type, get_args(hint)))
     if get_origin(hint) is tuple:
         part = get_args(hint)[0]
-        return f"a list of {_LISTED[part]}" if part in _LISTED else "a list of these"
-    return _KINDS.get(hint, "nothing")
+        return f"a list of {_PLURAL_TYPE_NAMES[part]}" if part in _PLURAL_TYPE_NAMES else "a list of these"
+    return _TYPE_NAMES.get(hint, "nothing")
 
 
-_KINDS: dict[object, str] = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
-_LISTED: dict[object, str] = {int: "whole numbers", str: "texts"}
-_KEPT: dict[str, Callable[[float, float], bool]] = {
+_TYPE_NAMES: dict[object, str] = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
+_PLURAL_TYPE_NAMES: dict[object, str] = {int: "whole numbers", str: "texts"}
+_BOUND_CHECKS: dict[str, Callable[[float, float], bool]] = {
     "at_least": operator.ge,
     "at_most": operator.le,
     "above": operator.gt,
@@ -169,14 +169,14 @@ def _check_bounds(each: "Field[object]", value: object) -> None:
             _check_bounds(each, part)
     if not isinstance(value, int | float):
         return
-    bounds = {key: bound for key, bound in each.metadata.items() if key in _KEPT and bound is not None}
+    bounds = {key: bound for key, bound in each.metadata.items() if key in _BOUND_CHECKS and bound is not None}
     finite = isinstance(value, int) or math.isfinite(value)
-    if not (finite and all(_KEPT[key](value, bound) for key, bound in bounds.items())):
-        wanted = in_a_sentence(f"{key.replace('_', ' ')} {bound:,}" for key, bound in bounds.items())
-        wanted = wanted or "a finite number"
-        raise SettingError(f"{flag_name(each.name)} must be {wanted}, not {_short(value)}.")
+    if not (finite and all(_BOUND_CHECKS[key](value, bound) for key, bound in bounds.items())):
+        required = in_a_sentence(f"{key.replace('_', ' ')} {bound:,}" for key, bound in bounds.items())
+        required = required or "a finite number"
+        raise SettingError(f"{flag_name(each.name)} must be {required}, not {_shorten(value)}.")
 
 
-def _short(value: object) -> str:
+def _shorten(value: object) -> str:
     """Return a wrong value as text for an error message. Very large integers are not written out."""
     return "such a large number" if isinstance(value, int) and abs(value) > 10**18 else str(value)

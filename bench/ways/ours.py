@@ -19,8 +19,8 @@ def main(settings: str, seconds: str) -> None:
     import wordgen.network  # first, as in a training: it chooses the matrix products
     from wordgen.training import trainer  # noqa: F401 - all that a training imports
     from wordgen.training.plan import Plan
-    from wordgen.training.reports import Begun, StepReport
-    from wordgen.training.step import steps_a_call
+    from wordgen.training.reports import StepReport, TrainingStart
+    from wordgen.training.step import steps_per_call
 
     turns.imported()
 
@@ -34,9 +34,9 @@ def main(settings: str, seconds: str) -> None:
 
         def planned(self, plan: Plan) -> None:
             self.plan = plan
-            self.steps_of_call = steps_a_call(plan.architecture, plan.settings)
+            self.steps_of_call = steps_per_call(plan.architecture, plan.settings)
 
-        def begun(self, begun: Begun) -> None:
+        def begun(self, begun: TrainingStart) -> None:
             self.began = time.monotonic()
             self.spent_before = {f"{kind}_before": seconds for kind, seconds in turns.spent().items()}
 

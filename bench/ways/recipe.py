@@ -18,8 +18,8 @@ turns = Turns()
 def main(settings: str) -> None:
     import wordgen
     from wordgen.api import resume_with, train_with
-    from wordgen.run.defaults import settings_of
-    from wordgen.training.reports import Begun, EpochReport
+    from wordgen.run.defaults import complete_settings
+    from wordgen.training.reports import EpochReport, TrainingStart
 
     given = {"checkpoint_every": "100000m", **json.loads(settings)}
 
@@ -29,8 +29,8 @@ def main(settings: str) -> None:
         def __init__(self) -> None:
             self._epoch: dict[str, Any] | None = None
 
-        def begun(self, begun: Begun) -> None:
-            turns.answer(done=len(begun.done))
+        def begun(self, begun: TrainingStart) -> None:
+            turns.answer(done=len(begun.finished_epochs))
             turns.wait()
 
         def epoch_ended(self, report: EpochReport) -> None:
@@ -50,7 +50,7 @@ def main(settings: str) -> None:
     if (Path("saved_models") / given["name"] / "checkpoints").is_dir():
         resume_with(given["name"], {}, [watching])
     else:
-        train_with(settings_of({**given, "overwrite": True}), [watching])
+        train_with(complete_settings({**given, "overwrite": True}), [watching])
     watching.tell()
     turns.answer(ended=True, test=wordgen.evaluate(given["name"], samples=0).perplexity)
 

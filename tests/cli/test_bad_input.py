@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.commands import Command, command_environment
-from tests.helpers.forked import forked_alone
+from tests.helpers.forked import forked_process
 from wordgen.cli.main import main
 
 
@@ -53,18 +53,15 @@ def assert_one_sentence(error: str, *parts: str) -> None:
         (["generate", "--length", "-3"], ["--length must be at least 1"]),
         (["sing"], ["'sing'"]),
         (["corpora", "show"], ["required: NAME"]),
-        (["corpora", "show", "lotrr"], ["no corpus 'lotrr'", "Did you mean lotr?"]),
         (["corpora", "show", "lotr", "--passage", "word"], ["--passage", "'word'", "paragraph"]),
-        (["corpora", "add", "mine", "nowhere.txt"], ["no file or folder nowhere.txt"]),
         (["evaluate"], ["no trained model", "python train.py --corpus lotr"]),
         (["evaluate", "nowhere"], ["There is no model 'nowhere'"]),
         (["evaluate", "--model", "nowhere"], ["There is no model 'nowhere'"]),
         (["evaluate", "one", "--model", "two"], ["MODEL and --model", "leave one of them out"]),
-        (["evaluate", "--spilt", "test"], ["--spilt", "Did you mean --split?"]),
         (["train", "--corpus", "lotr", "--layer", "2"], ["--layer 2", "Did you mean --layers?"]),
     ],
 )
-def test_it_says_what_is_wrong(arguments: list[str], parts: list[str], capsys: pytest.CaptureFixture[str]):
+def test_bad_arguments_get_one_sentence(arguments: list[str], parts: list[str], capsys: pytest.CaptureFixture[str]):
     assert main(arguments) == 2
     assert_one_sentence(capsys.readouterr().err, *parts)
     assert not Path("saved_models").exists()
@@ -77,44 +74,36 @@ def test_it_says_what_is_wrong(arguments: list[str], parts: list[str], capsys: p
         (b"\x00\x01\x02", "is not a text"),
         (b"\xff\xfe\xfd abc", "is not UTF-16 text"),
         (b"one\n", "at least 3"),
+        (b"One road goes on.\n\nOne road ends.\n\nOne more.\n\nOne last.\n", "needs 481"),
     ],
 )
-def test_a_file_that_cannot_be_learned(
-    in_empty_folder: Path, content: bytes, part: str, capsys: pytest.CaptureFixture[str]
-):
+def test_unusable_text_is_refused(in_empty_folder: Path, content: bytes, part: str, capsys: pytest.CaptureFixture[str]):
     (in_empty_folder / "odd.txt").write_bytes(content)
     assert main(["train", "--corpus", "odd.txt"]) == 2
     assert_one_sentence(capsys.readouterr().err, part)
 
 
-def test_a_short_text_says_how_much_is_needed(in_empty_folder: Path, capsys: pytest.CaptureFixture[str]):
-    (in_empty_folder / "short.txt").write_text("One road goes on.\n\nOne road ends.\n\nOne more.\n\nOne last.\n")
-    assert main(["train", "--corpus", "short.txt"]) == 2
-    assert_one_sentence(capsys.readouterr().err, "needs 481")
+def test_process_prints_one_sentence_and_debug_a_traceback(command: Command, capsys: pytest.CaptureFixture[str]):
+    result = command("train", "--corpus", "nowhere")
+    assert result.returncode == 2
+    assert result.stdout == ""
+    assert_one_sentence(result.stderr, "no corpus 'nowhere'")
+    assert main(["train", "--corpus", "nowhere", "--debug"]) == 2
+    assert "Traceback" in capsys.readouterr().err
 
 
-def test_the_real_command_says_it_too_and_debug_shows_where(command: Command):
-    ended = command("train", "--corpus", "nowhere")
-    assert ended.returncode == 2
-    assert ended.stdout == ""
-    assert_one_sentence(ended.stderr, "no corpus 'nowhere'")
-    debugged = command("train", "--corpus", "nowhere", "--debug")
-    assert debugged.returncode == 2
-    assert "Traceback" in debugged.stderr
-
-
-def test_the_scripts_at_the_top_are_the_same_commands(tmp_path: Path):
+def test_train_py_and_generate_py_name_themselves_in_errors(tmp_path: Path):
     for script in ("train.py", "generate.py"):
         path = Path(__file__).parents[2] / script
-        ended = subprocess.run(
+        result = subprocess.run(
             [sys.executable, path, "--model-that", "x"], cwd=tmp_path, capture_output=True, text=True, check=False
         )
-        assert ended.returncode == 2
-        assert f"See python {script} --help" in ended.stderr
+        assert result.returncode == 2
+        assert f"See python {script} --help" in result.stderr
 
 
 @pytest.mark.parametrize("name", ["vocabulary.json", "weights.safetensors", "config.json"])
-def test_a_damaged_model(room: Path, name: str, capsys: pytest.CaptureFixture[str]):
+def test_damaged_model_is_refused(room: Path, name: str, capsys: pytest.CaptureFixture[str]):
     path = room / "saved_models" / "small" / name
     path.write_bytes(path.read_bytes()[:100])
     assert main(["generate", "--model", "small"]) == 2
@@ -131,7 +120,7 @@ def test_a_damaged_model(room: Path, name: str, capsys: pytest.CaptureFixture[st
         (None, ["There is no text file 'other.txt'", "--split must be valid, test, a text file"]),
     ],
 )
-def test_a_text_that_no_model_can_be_measured_on(
+def test_evaluate_refuses_unusable_text(
     room: Path, content: bytes | None, parts: list[str], capsys: pytest.CaptureFixture[str]
 ):
     if content is not None:
@@ -140,7 +129,7 @@ def test_a_text_that_no_model_can_be_measured_on(
     assert_one_sentence(capsys.readouterr().err, *parts)
 
 
-def test_a_model_whose_corpus_cannot_be_found_again(room: Path, capsys: pytest.CaptureFixture[str]):
+def test_evaluate_reports_missing_or_changed_training_text(room: Path, capsys: pytest.CaptureFixture[str]):
     path = room / "saved_models" / "small" / "report.json"
     report = json.loads(path.read_text())
     path.write_text(json.dumps({**report, "settings": {**report["settings"], "corpus": "gone.txt"}}))
@@ -156,41 +145,41 @@ def test_a_model_whose_corpus_cannot_be_found_again(room: Path, capsys: pytest.C
     assert_one_sentence(capsys.readouterr().err, "has no report.json", "--split my-book.txt")
 
 
-def test_a_model_of_the_future(room: Path, capsys: pytest.CaptureFixture[str]):
+def test_newer_bundle_format_is_refused(room: Path, capsys: pytest.CaptureFixture[str]):
     path = room / "saved_models" / "small" / "config.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "format": 99}))
     assert main(["generate"]) == 2
     assert_one_sentence(capsys.readouterr().err, "format 99")
 
 
-def test_a_name_in_use_is_refused_and_the_run_stays(room: Path, capsys: pytest.CaptureFixture[str]):
+def test_train_refuses_name_of_existing_run(room: Path, capsys: pytest.CaptureFixture[str]):
     before = (room / "saved_models" / "small" / "weights.safetensors").read_bytes()
     assert main(["train", "--corpus", "spells", "--name", "small"]) == 2
     assert_one_sentence(capsys.readouterr().err, "A run 'small' already exists", "--overwrite")
     assert (room / "saved_models" / "small" / "weights.safetensors").read_bytes() == before
 
 
-def test_saved_models_that_cannot_be_made(in_empty_folder: Path, capsys: pytest.CaptureFixture[str]):
+def test_train_reports_that_saved_models_is_a_file(in_empty_folder: Path, capsys: pytest.CaptureFixture[str]):
     (in_empty_folder / "saved_models").write_text("in the way")
     assert main(["train", "--corpus", "spells"]) == 2
     assert_one_sentence(capsys.readouterr().err, "Cannot write to saved_models")
 
 
-def test_a_folder_that_may_only_be_read(
+def test_train_reports_read_only_folder(
     in_empty_folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ):
     in_empty_folder.chmod(0o500)
-    if os.geteuid() == 0:  # root may write everywhere, so it must be told
+    if os.geteuid() == 0:  # root can write everywhere
 
-        def refuse(*arguments: object, **options: object) -> None:
+        def raise_permission_error(*arguments: object, **options: object) -> None:
             raise PermissionError(13, "Permission denied")
 
-        monkeypatch.setattr(Path, "mkdir", refuse)
+        monkeypatch.setattr(Path, "mkdir", raise_permission_error)
     assert main(["train", "--corpus", "spells"]) == 2
     assert_one_sentence(capsys.readouterr().err, "Permission denied")
 
 
-WITH_SMALL_FILES = """
+MAIN_WITH_FILE_SIZE_LIMIT = """
 import resource, sys
 resource.setrlimit(resource.RLIMIT_FSIZE, (120_000, 120_000))
 from wordgen.cli.main import main
@@ -198,22 +187,22 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
-def test_a_disk_that_refuses_the_model_leaves_the_one_before(room: Path):
-    """In a process that may write no file over 120 kB, the weights do not fit, and all else does."""
+def test_failed_write_of_weights_keeps_older_run(room: Path):
+    """The process may not write a file over 120 kB. Only the weights are larger."""
     before = {path.name: path.read_bytes() for path in (room / "saved_models" / "small").glob("*.*")}
     options = "--corpus spells --layers 1 --units 48 --epochs 2 --name small --overwrite"
-    with forked_alone("-c", WITH_SMALL_FILES, "train", *options.split(), room=room) as process:
-        shown, said = process.communicate(timeout=200)
+    with forked_process("-c", MAIN_WITH_FILE_SIZE_LIMIT, "train", *options.split(), cwd=room) as process:
+        stdout, stderr = process.communicate(timeout=200)
     assert process.returncode == 2
-    assert "epoch 2" in shown  # training went on
-    assert "The model cannot be saved yet" in shown
-    assert_one_sentence(said, "Cannot write to", "File too large")
+    assert "epoch 2" in stdout  # the training continues
+    assert "The model cannot be saved yet" in stdout
+    assert_one_sentence(stderr, "Cannot write to", "File too large")
     after = {path.name: path.read_bytes() for path in (room / "saved_models" / "small").glob("*.*")}
     assert after == before
     assert os.listdir(room / "saved_models") == ["small"]
 
 
-def test_a_training_that_diverges_says_so_and_leaves_nothing(in_empty_folder: Path, capsys: pytest.CaptureFixture[str]):
+def test_diverged_training_reports_step_and_leaves_no_files(in_empty_folder: Path, capsys: pytest.CaptureFixture[str]):
     options = ["--layers", "1", "--units", "8", "--cell", "rnn", "--optimizer", "sgd", "--learning-rate", "1e30"]
     assert main(["train", "--corpus", "spells", *options, "--clip", "0", "--quiet"]) == 2
     *warning, error = capsys.readouterr().err.splitlines()
@@ -223,62 +212,55 @@ def test_a_training_that_diverges_says_so_and_leaves_nothing(in_empty_folder: Pa
 
 
 @pytest.mark.parametrize("options", [[], ["--json"], ["--count", "2"]])
-def test_a_full_disk_for_the_output_of_generate(
+def test_generate_reports_full_disk(
     options: list[str], room: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
-    with open("/dev/full", "w") as full:
-        monkeypatch.setattr(sys, "stdout", full)
+    with open("/dev/full", "w") as full_device:
+        monkeypatch.setattr(sys, "stdout", full_device)
         assert main(["generate", "--length", "5", *options]) == 2
     *_, sentence = capsys.readouterr().err.strip().split("\n")
     assert_one_sentence(sentence, "output cannot be written: No space left")
 
 
-def test_a_reader_that_leaves_is_no_error(room: Path):
+def test_closed_pipe_is_no_error(room: Path):
     for arguments in ("generate --length 400", "generate --count 3 --json", "generate --help"):
-        program = f"{sys.executable} -m wordgen {arguments} | head -c 1 > /dev/null; exit ${{PIPESTATUS[0]}}"
-        ended = subprocess.run(
-            ["bash", "-c", program], cwd=room, env=command_environment(), capture_output=True, text=True, check=False
+        command_line = f"{sys.executable} -m wordgen {arguments} | head -c 1 > /dev/null; exit ${{PIPESTATUS[0]}}"
+        result = subprocess.run(
+            ["bash", "-c", command_line],
+            cwd=room,
+            env=command_environment(),
+            capture_output=True,
+            text=True,
+            check=False,
         )
-        assert ended.returncode == 0
-        assert not [line for line in ended.stderr.split("\n") if line and not line.startswith("Writing with")]
+        assert result.returncode == 0
+        assert not [line for line in result.stderr.split("\n") if line and not line.startswith("Writing with")]
 
 
 @pytest.mark.parametrize(
     "command",
     [
         "train --corpus spells --layers 1 --units 8 --epochs 1 --name unseen | head -n 2 > /dev/null",
-        "train --resume small > /dev/full",  # which has ended, so that it tells all again and learns nothing
+        "train --resume small > /dev/full",  # has ended: shows its results again and does not train
     ],
 )
-def test_a_training_goes_on_when_nobody_can_see_it(command: str, room: Path):
-    program = f"{sys.executable} -m wordgen {command}; exit ${{PIPESTATUS[0]}}"
-    ended = subprocess.run(
-        ["bash", "-c", program], cwd=room, env=command_environment(), capture_output=True, text=True, check=False
+def test_training_continues_without_readable_output(command: str, room: Path):
+    command_line = f"{sys.executable} -m wordgen {command}; exit ${{PIPESTATUS[0]}}"
+    result = subprocess.run(
+        ["bash", "-c", command_line], cwd=room, env=command_environment(), capture_output=True, text=True, check=False
     )
-    assert (ended.returncode, ended.stderr) == (0, "")
+    assert (result.returncode, result.stderr) == (0, "")
     for report in (room / "saved_models").glob("*/report.json"):
         assert json.loads(report.read_text())["ended"] == "all epochs done"
     assert (room / "saved_models" / "unseen").exists() == ("unseen" in command)
 
 
-def test_a_screen_without_the_letters_shows_question_marks(room: Path):
-    ended = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "wordgen",
-            "generate",
-            "--seed",
-            b"The caster \xff \xe3\x81\x82",
-            "--length",
-            "4",
-            "--json",
-        ],
-        cwd=room,
-        env=command_environment(PYTHONIOENCODING="ascii", PYTHONUTF8="0"),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert ended.returncode == 0, ended.stderr
-    assert "The caster" in ended.stdout
+def test_ascii_output_encoding_does_not_fail(room: Path):
+    result = subprocess.run(
+        [sys.executable, "-m", "wordgen", "generate", "--length", "4", "--json",
+         "--seed", b"The caster \xff \xe3\x81\x82"],
+        cwd=room, env=command_environment(PYTHONIOENCODING="ascii", PYTHONUTF8="0"),
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    assert "The caster" in result.stdout

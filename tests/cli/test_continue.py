@@ -13,16 +13,16 @@ from wordgen.music.abc_parsing import check
 from wordgen.music.midi import read_midi
 from wordgen.music.piece import chord_words, notes_text, piece_of_notes
 
-WORDS = ["E4", "G4", "C5", "=6", "=12", "+6", "+12", "v5", "v2"]
-SIGNS = ["C", "E", "c'", "2", "|", '"G"', "K:C", "M:6/8", "L:1/8"]
+NOTE_TOKENS = ["E4", "G4", "C5", "=6", "=12", "+6", "+12", "v5", "v2"]
+ABC_TOKENS = ["C", "E", "c'", "2", "|", '"G"', "K:C", "M:6/8", "L:1/8"]
 
 
 @pytest.fixture
-def room(in_empty_folder: Path) -> Path:
+def folder(in_empty_folder: Path) -> Path:
     models = in_empty_folder / "saved_models"
-    save_bundle(music_bundle("abc", SIGNS, transpose="common"), models / "airs")
+    save_bundle(music_bundle("abc", ABC_TOKENS, transpose="common"), models / "airs")
     save_bundle(music_bundle("abc", ["C", "D", "|"]), models / "simple")
-    save_bundle(music_bundle("notes", WORDS), models / "piano")
+    save_bundle(music_bundle("notes", NOTE_TOKENS), models / "piano")
     save_bundle(music_bundle("chords", ["E4", "G4", "C4.E4.G4", "C5"]), models / "chords")
     save_bundle(music_bundle("english", ["the", "road", "goes", "on"]), models / "words")
     write_midi(in_empty_folder / "scale.mid", scale())
@@ -32,40 +32,40 @@ def room(in_empty_folder: Path) -> Path:
     return in_empty_folder
 
 
-def test_a_tune_is_continued_in_its_key_and_comes_back_unchanged(room: Path, capsys: pytest.CaptureFixture[str]):
+def test_continued_tune_begins_with_given_tune_in_any_format(folder: Path, capsys: pytest.CaptureFixture[str]):
     for name in ("more.abc", "more.mid"):
         flags = ["--continue", "tune.abc", "--length", "40", "--random-seed", "3", "--save", name]
         assert main(["generate", "--model", "airs", *flags]) == 0
     beginning = f"S:a book\n% about it\n{TUNE}"
-    assert (room / "more.abc").read_text().startswith(f"X:1\n{beginning}")
-    assert len((room / "more.abc").read_text()) > len(beginning) + 20
+    assert (folder / "more.abc").read_text().startswith(f"X:1\n{beginning}")
+    assert len((folder / "more.abc").read_text()) > len(beginning) + 20
     assert capsys.readouterr().out.startswith(beginning)
     assert main(["tune", "more.abc", "--output", "again.mid"]) == 0
-    assert (room / "again.mid").read_bytes() == (room / "more.mid").read_bytes()
+    assert (folder / "again.mid").read_bytes() == (folder / "more.mid").read_bytes()
 
 
-def test_a_piece_is_continued_and_its_notes_tempo_metre_and_key_stay(room: Path):
+def test_continued_piece_keeps_notes_tempo_metre_and_key(folder: Path):
     for number in range(3):
         flags = ["--continue", "scale.mid", "--length", "60", "--random-seed", str(number), "--save", f"{number}.mid"]
         assert main(["generate", "--model", "piano", *flags]) == 0
-        piece = read_midi(room / f"{number}.mid").piece
+        piece = read_midi(folder / f"{number}.mid").piece
         beginning = piece_of_notes(notes_text(scale()))
-        again = piece.on_grid(12).notes
-        assert set(beginning.notes) <= set(again)
-        assert len(again) > len(beginning.notes)
+        notes = piece.on_grid(12).notes
+        assert set(beginning.notes) <= set(notes)
+        assert len(notes) > len(beginning.notes)
         assert piece.tempos[0][1] == pytest.approx(90, rel=1e-5)
         assert (piece.metres[0], piece.keys[0]) == (scale().metres[0], scale().keys[0])
 
 
-def test_chords_are_continued(room: Path, capsys: pytest.CaptureFixture[str]):
+def test_model_of_chords_continues_a_piece(folder: Path, capsys: pytest.CaptureFixture[str]):
     flags = ["--continue", "scale.mid", "--length", "20", "--save", "more.mid"]
     assert main(["generate", "--model", "chords", *flags]) == 0
     assert capsys.readouterr().out.startswith(" ".join(words for _, words in chord_words(scale())))
-    assert read_midi(room / "more.mid").piece.tempos[0][1] == pytest.approx(90, rel=1e-5)
+    assert read_midi(folder / "more.mid").piece.tempos[0][1] == pytest.approx(90, rel=1e-5)
 
 
-def test_json_says_how_many_draws_a_valid_tune_took(room: Path, capsys: pytest.CaptureFixture[str]):
-    (room / "free.abc").write_text("M:none\nL:1/8\nK:C\nC")
+def test_json_has_number_of_draws_of_valid_tune(folder: Path, capsys: pytest.CaptureFixture[str]):
+    (folder / "free.abc").write_text("M:none\nL:1/8\nK:C\nC")
     flags = ["--only-valid", "--temperature", "1", "--length", "30", "--count", "5", "--random-seed", "5", "--json"]
     assert main(["generate", "--model", "simple", "--continue", "free.abc", *flags]) == 0
     texts = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
@@ -100,11 +100,11 @@ def test_json_says_how_many_draws_a_valid_tune_took(room: Path, capsys: pytest.C
         (["--model", "airs", "--key", "K"], "--key must be a key such as"),
     ],
 )
-def test_what_cannot_be_is_told_in_one_sentence_and_nothing_is_written(
-    arguments: list[str], part: str, room: Path, capsys: pytest.CaptureFixture[str]
+def test_impossible_request_gets_one_sentence_and_no_text(
+    arguments: list[str], part: str, folder: Path, capsys: pytest.CaptureFixture[str]
 ):
     assert main(["generate", *arguments]) == 2
-    told = capsys.readouterr()
-    assert part in told.err
-    assert told.err.count("\n") == 1
-    assert told.out == ""
+    output = capsys.readouterr()
+    assert part in output.err
+    assert output.err.count("\n") == 1
+    assert output.out == ""

@@ -1,4 +1,4 @@
-"""Flags are made from the declarations of the settings; for unknown ones, what may be meant is told."""
+"""Flags are made from settings. An error about an unknown flag suggests similar ones."""
 
 import re
 import shlex
@@ -14,23 +14,23 @@ from wordgen.training.settings import TrainingSettings
 
 
 @pytest.mark.parametrize("verb", ["train", "generate", "serve", "palindromes"])
-def test_every_flag_says_its_default(verb: str):
+def test_help_has_default_of_every_flag(verb: str):
     text = parser_of(verb, "wordgen").format_help()
     entries = re.findall(r"^  ((?:--|[A-Z])[^\n]*(?:\n {4,}[^\n]*)*)", text, re.MULTILINE)
-    told = re.compile(r"\(default: .+\)|by default|\(required\)")
+    default = re.compile(r"\(default: .+\)|by default|\(required\)")
     assert len(entries) > 5
-    assert [each for each in entries if not told.search(" ".join(each.split()))] == []
+    assert [entry for entry in entries if not default.search(" ".join(entry.split()))] == []
 
 
-def test_what_is_not_given_is_left_to_the_settings():
+def test_missing_flags_take_defaults_of_settings():
     arguments = parser_of("train", "wordgen").parse_args(["--corpus", "lotr", "--batch-size", "7", "--no-tied"])
     assert settings_from(TrainingSettings, arguments) == TrainingSettings(batch_size=7)
 
 
-def test_a_width_for_all_layers_or_one_for_each():
+def test_units_takes_one_number_or_one_per_layer():
     parser = parser_of("train", "wordgen")
-    for words, units in (("64", 64), ("64 32", (64, 32))):
-        assert parser.parse_args(["--corpus", "lotr", "--units", *words.split()]).units == units
+    for value, units in (("64", 64), ("64 32", (64, 32))):
+        assert parser.parse_args(["--corpus", "lotr", "--units", *value.split()]).units == units
     with pytest.raises(SettingError, match="--units: invalid int value: 'many'"):
         parser.parse_args(["--units", "64", "many"])
 
@@ -45,46 +45,42 @@ def flags_of(verb: str) -> list[str]:
 FLAGS = [(verb, flag) for verb in VERBS for flag in flags_of(verb)]
 
 
-def refusal(verb: str, *arguments: str) -> str:
-    """What is said of arguments, but for the end that all have."""
+def error_text(verb: str, *arguments: str) -> str:
+    """Return the error about arguments, without `See ... --help` at its end."""
     needed = {"launch": ["--workers", "2"], "export": ["--to", "onnx"], "tune": ["tune.mid"]}.get(verb, [])
-    with pytest.raises(SettingError) as refused:
+    with pytest.raises(SettingError) as error:
         PARSERS[verb].parse_args([*needed, *arguments])
-    told, _, end = str(refused.value).rpartition(" See ")
+    message, _, end = str(error.value).rpartition(" See ")
     assert end.endswith("--help")
-    return told
+    return message
 
 
-def hint(verb: str, *arguments: str) -> str:
-    """What was perhaps meant; what was given is told before it."""
-    return refusal(verb, *arguments).partition(". ")[2]
+def suggestion_of(verb: str, *arguments: str) -> str:
+    """Return the second sentence of the error, the suggestion."""
+    return error_text(verb, *arguments).partition(". ")[2]
 
 
 @pytest.mark.parametrize(
-    ("command", "told"),
+    ("command", "suggestion"),
     [
         # What users of char-rnn, torch-rnn, textgenrnn, Keras and Hugging Face would type.
         ("train --lr 0.01", "Did you mean --learning-rate?"),
         ("train --lr=0.01", "Did you mean --learning-rate?"),
         ("train --hidden-size 256", "Did you mean --units?"),
-        ("train --hidden_size 256", "Did you mean --units?"),
         ("train --num-layers 2", "Did you mean --layers?"),
         ("train -rnn_size 128", "Did you mean --units?"),
-        ("train --rnn-size 128", "Did you mean --units?"),
         ("train --unit 64", "Did you mean --units?"),
         ("train --model lstm", "Did you mean --cell lstm?"),
         ("train --model LSTM", "Did you mean --cell lstm?"),
         ("train --model my-book", "Did you mean --name or --resume?"),
         ("train --dropout-rate 0.2", "Did you mean --dropout?"),
         ("train --batch 20", "Did you mean --batch-size?"),
-        ("train --nb-epochs 5", "Did you mean --epochs?"),
         ("train --num_epochs 5", "Did you mean --epochs?"),
         ("train --data-dir books", "Did you mean --corpus?"),
         ("train --input book.txt", "Did you mean --corpus?"),
         ("train --max-steps 100", "Did you mean --epochs or --time-budget?"),
         ("train --seed 7", "Did you mean --random-seed?"),
         ("train --Layers 3", "Did you mean --layers?"),
-        ("train --seq_len 3", "Did you mean --seq-len?"),
         ("train --save_every 100", "Did you mean --checkpoint-every?"),
         ("train -eval_val_every 100", "Did you mean --validate-every?"),
         ("train -print_every 100", "Did you mean --log-every?"),
@@ -110,7 +106,7 @@ def hint(verb: str, *arguments: str) -> str:
         ("sweep --jobs 2", "Did you mean --at-once?"),
         ("export --outfile x.onnx", "Did you mean --output?"),
         ("runs list --order-by name", "Did you mean --sort?"),
-        # What another command has.
+        # Flags of other commands.
         ("train --temperature 0.5", "--temperature is a flag of generate."),
         ("generate --layers 2", "--layers is a flag of train."),
         ("launch --lr 3", "--learning-rate is a flag of train: give it after the --."),
@@ -130,18 +126,16 @@ def hint(verb: str, *arguments: str) -> str:
         ("score The king sleeps.", 'Put several words into quotation marks: "The king sleeps.".'),
         ("runs my-book", "Did you mean runs show my-book?"),
         ("corpora lotr", "Did you mean corpora show lotr?"),
-        # What nobody can guess.
+        # No suggestion.
         ("train --frobnicate 3", ""),
-        ("train --frobnicate x", ""),
         ("generate -9", ""),
         ("train --cell transformer", ""),
     ],
 )
-def test_what_was_meant_is_told(command: str, told: str):
-    verb, *arguments = shlex.split(command)
-    given = hint(verb, *arguments)
-    assert given.endswith(told)
-    assert bool(given) == bool(told)
+def test_error_suggests_similar_names(command: str, suggestion: str):
+    text = suggestion_of(*shlex.split(command))
+    assert text.endswith(suggestion)
+    assert bool(text) == bool(suggestion)
 
 
 @pytest.mark.parametrize(
@@ -154,58 +148,61 @@ def test_what_was_meant_is_told(command: str, told: str):
         ("train --keep-prob 0.7", "1 minus the share that is kept"),
     ],
 )
-def test_where_a_name_would_not_help_a_sentence_does(command: str, part: str):
-    assert part in hint(*shlex.split(command))
+def test_error_explains_flags_that_wordgen_does_not_need(command: str, part: str):
+    assert part in suggestion_of(*shlex.split(command))
 
 
 @given(st.sampled_from([pair for pair in FLAGS if len(pair[1]) > 6]), st.data())
-def test_a_slip_of_the_fingers_is_seen_through(pair: tuple[str, str], data: st.DataObject):
-    """One letter missing, doubled, or changed places with the next: the flag itself is named, or one as near."""
+def test_error_suggests_flag_for_misspelt_one(pair: tuple[str, str], data: st.DataObject):
+    """One letter is missing, doubled or swapped with the next."""
     verb, flag = pair
-    place = data.draw(st.integers(2, len(flag) - 2))
-    slips = (flag[:place] + flag[place + 1 :], flag[: place + 1] + flag[place:])
-    slips += (flag[:place] + flag[place + 1] + flag[place] + flag[place + 2 :],)
-    slip = data.draw(st.sampled_from(slips))
-    if slip in flags_of(verb):
+    position = data.draw(st.integers(2, len(flag) - 2))
+    misspellings = (
+        flag[:position] + flag[position + 1 :],
+        flag[: position + 1] + flag[position:],
+        flag[:position] + flag[position + 1] + flag[position] + flag[position + 2 :],
+    )
+    misspelt = data.draw(st.sampled_from(misspellings))
+    if misspelt in flags_of(verb):
         return
-    assert "Did you mean --" in hint(verb, slip)
+    assert "Did you mean --" in suggestion_of(verb, misspelt)
 
 
 @given(st.sampled_from([*VERBS]), st.from_regex(r"--[a-z]{1,12}(-[a-z]{1,8})?", fullmatch=True))
-def test_only_flags_that_there_are_are_named(verb: str, word: str):
+def test_error_suggests_only_existing_flags(verb: str, word: str):
     if word in (*flags_of(verb), "--help"):
         return
-    hinted = {each.rstrip(".?:,") for each in hint(verb, word).split() if each.startswith("--")} - {"--", ""}
-    assert hinted <= {"--help", *(flag for _, flag in FLAGS)}
-    # Spelling alone never leads far away.
+    parts = suggestion_of(verb, word).split()
+    suggested = {part.rstrip(".?:,") for part in parts if part.startswith("--")} - {"--", ""}
+    assert suggested <= {"--help", *(flag for _, flag in FLAGS)}
+    # A word that is no synonym must have most letters in common with the suggestion.
     synonyms = {name for names in SYNONYMS.values() for name in names.split()}
-    if hinted and word[2:] not in synonyms | {"model"} and word not in {flag for _, flag in FLAGS}:
-        assert any(len(set(word[2:]) & set(flag[2:])) * 2 > len(set(word[2:])) for flag in hinted)
+    if suggested and word[2:] not in synonyms | {"model"} and word not in {flag for _, flag in FLAGS}:
+        assert any(len(set(word[2:]) & set(flag[2:])) * 2 > len(set(word[2:])) for flag in suggested)
 
 
-def test_every_synonym_is_of_a_flag_and_leads_to_it():
-    for ours, theirs in SYNONYMS.items():
-        verbs = [verb for verb in VERBS if f"--{ours}" in flags_of(verb)]
-        assert verbs or ours in ("sort", "yes"), f"no command has --{ours}"  # those two are of actions
-        names = theirs.split()
+def test_every_synonym_of_a_flag_gets_a_suggestion():
+    for flag, synonyms in SYNONYMS.items():
+        verbs = [verb for verb in VERBS if f"--{flag}" in flags_of(verb)]
+        assert verbs or flag in ("sort", "yes"), f"no command has --{flag}"  # these two belong to actions
+        names = synonyms.split()
         assert names == sorted(set(names))
         for name in names:
             assert name == name.lower()
-            free = [verb for verb in verbs if f"--{name}" not in flags_of(verb)]
-            assert free or not verbs, f"{name} is a flag itself wherever {ours} is"
-            assert all(hint(verb, f"--{name}", "x") for verb in free)
+            verbs_without = [verb for verb in verbs if f"--{name}" not in flags_of(verb)]
+            assert verbs_without or not verbs, f"{name} is a flag itself wherever {flag} is"
+            assert all(suggestion_of(verb, f"--{name}", "x") for verb in verbs_without)
 
 
 @given(st.sampled_from([*VERBS]), st.lists(st.text(min_size=1), min_size=1, max_size=5))
-def test_whatever_is_typed_is_parsed_or_refused_in_a_sentence(verb: str, arguments: list[str]):
-    """No other error comes out of it, whatever the words are."""
-    parser, typed = PARSERS[verb], [each for each in arguments if not each.startswith("-h")]
-    assert "--help" in str(_refusal_or_nothing(parser, [*typed, "--frobnicate"]))
+def test_any_arguments_are_parsed_or_refused(verb: str, arguments: list[str]):
+    without_help = [argument for argument in arguments if not argument.startswith("-h")]
+    assert "--help" in str(error_or_none(PARSERS[verb], [*without_help, "--frobnicate"]))
 
 
-def _refusal_or_nothing(parser: Parser, arguments: list[str]) -> SettingError | None:
+def error_or_none(parser: Parser, arguments: list[str]) -> SettingError | None:
     try:
         parser.parse_args(arguments)
-    except SettingError as refused:
-        return refused
+    except SettingError as error:
+        return error
     return None

@@ -1,4 +1,4 @@
-"""What is printed holds no control characters but those of the display, whatever texts and names are made of."""
+"""No control character from a text or a name reaches the terminal."""
 
 import json
 import sys
@@ -14,9 +14,9 @@ from rich.text import Text
 from tests.helpers.bundles import make_bundle
 from tests.helpers.saved_runs import make_run
 from wordgen.cli.main import main
-from wordgen.cli.output import on_screen, show, tell
+from wordgen.cli.output import print_message, print_sanitized, render
 from wordgen.cli.train import train_parser
-from wordgen.errors import plain
+from wordgen.errors import replace_controls
 from wordgen.model.bundle import Bundle, save_bundle
 from wordgen.run.settings import TrainSettings
 from wordgen.run.train import plan_run
@@ -24,7 +24,7 @@ from wordgen.text.vocabulary import Vocabulary
 from wordgen.training.progress import TerminalProgress
 from wordgen.training.screen import screen
 
-EVIL = "\x1b]0;owned\x07\x1b[2J\x9b31m\x7f\u202edlrow\u2066"
+HOSTILE = "\x1b]0;owned\x07\x1b[2J\x9b31m\x7f\u202edlrow\u2066"
 CONTROLS = {*map(chr, range(32)), *map(chr, range(127, 160)), *"\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"}
 
 
@@ -33,67 +33,67 @@ def controls_in(text: str) -> set[str]:
 
 
 @given(text=st.text(st.one_of(st.characters(), st.sampled_from(sorted(CONTROLS)))))
-def test_plain_text_keeps_all_but_what_a_terminal_obeys(text: str):
-    assert not controls_in(plain(text))
-    kept = [each for each in text if each not in CONTROLS or each in "\n\t"]
-    assert [each for each in plain(text) if each != "?"] == [each for each in kept if each != "?"]
-    assert len(plain(text)) == len(text)
+def test_plain_replaces_only_control_characters(text: str):
+    assert not controls_in(replace_controls(text))
+    kept = "".join(character for character in text if character not in CONTROLS or character in "\n\t")
+    assert replace_controls(text).replace("?", "") == kept.replace("?", "")
+    assert len(replace_controls(text)) == len(text)
 
 
 @given(text=st.text(st.sampled_from([*sorted(CONTROLS), "a", "夜", "[", "\u200d"]), max_size=20))
-def test_whatever_way_it_is_printed(text: str):
+def test_render_has_no_control_characters(text: str):
     table = Table(text)
     table.add_row(Text(text))
-    assert not controls_in(on_screen([text, Text(text), Group(table)]))
+    assert not controls_in(render([text, Text(text), Group(table)]))
 
 
-def test_show_and_tell(capsys: pytest.CaptureFixture[str]):
-    show(f"a\tb\n{EVIL}")
-    tell(EVIL)
+def test_print_functions_replace_control_characters(capsys: pytest.CaptureFixture[str]):
+    print_sanitized(f"a\tb\n{HOSTILE}")
+    print_message(HOSTILE)
     captured = capsys.readouterr()
     assert not controls_in(captured.out + captured.err)
     assert captured.out.startswith("a\tb\n?]0;owned??[2J")
 
 
 @pytest.fixture
-def evil_room(in_empty_folder: Path) -> Path:
-    """A run, a model and a corpus that were made to write to the terminal of whoever looks at them."""
+def hostile_folder(in_empty_folder: Path) -> Path:
+    """A folder with a run, a model and a corpus that have control characters in names, tokens and text."""
     bundle = make_bundle()
     pairs = [*zip(bundle.vocabulary.tokens, bundle.vocabulary.counts, strict=True)][:-1]
-    vocabulary = Vocabulary([*pairs, (f"road{EVIL}", 5)])
+    vocabulary = Vocabulary([*pairs, (f"road{HOSTILE}", 5)])
     (in_empty_folder / "saved_models").mkdir()
-    folder = in_empty_folder / "saved_models" / f"model{EVIL}"
+    folder = in_empty_folder / "saved_models" / f"model{HOSTILE}"
     save_bundle(Bundle(bundle.architecture, bundle.text, vocabulary, bundle.weights), folder)
-    make_run("made", settings={"corpus": f"tale{EVIL}"}, ended=f"ended{EVIL}")
-    text = ("The road goes on and on, and nobody knows where it ends.\n\n" * 9 + f"One road{EVIL} ends.\n\n") * 20
-    (in_empty_folder / f"text{EVIL}.txt").write_text(text)
+    make_run("made", settings={"corpus": f"tale{HOSTILE}"}, ended=f"ended{HOSTILE}")
+    text = ("The road goes on and on, and nobody knows where it ends.\n\n" * 9 + f"One road{HOSTILE} ends.\n\n") * 20
+    (in_empty_folder / f"text{HOSTILE}.txt").write_text(text)
     return in_empty_folder
 
 
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["generate", "--model", f"model{EVIL}", "--length", "40"],
-        ["generate", "--model", f"model{EVIL}", "--length", "40", "--count", "2", "--seed", f"so {EVIL}"],
-        ["score", "--model", f"model{EVIL}", f"a road{EVIL} , b"],
-        ["evaluate", f"model{EVIL}", "--split", f"text{EVIL}.txt"],
-        ["evaluate", f"{EVIL}"],
+        ["generate", "--model", f"model{HOSTILE}", "--length", "40"],
+        ["generate", "--model", f"model{HOSTILE}", "--length", "40", "--count", "2", "--seed", f"so {HOSTILE}"],
+        ["score", "--model", f"model{HOSTILE}", f"a road{HOSTILE} , b"],
+        ["evaluate", f"model{HOSTILE}", "--split", f"text{HOSTILE}.txt"],
+        ["evaluate", f"{HOSTILE}"],
         ["runs"],
-        ["runs", "show", f"model{EVIL}"],
+        ["runs", "show", f"model{HOSTILE}"],
         ["runs", "show", "made"],
-        ["runs", "compare", "made", f"model{EVIL}"],
-        ["runs", "rm", f"x{EVIL}"],
-        ["corpora", "show", f"text{EVIL}.txt"],
-        ["corpora", "add", "mine", f"text{EVIL}.txt"],
-        ["train", "--corpus", f"none{EVIL}"],
-        ["train", f"--{EVIL}"],
-        [f"verb{EVIL}"],
-        ["sweep", f"{EVIL}.toml"],
-        ["export", f"model{EVIL}", "--to", "onnx"],
+        ["runs", "compare", "made", f"model{HOSTILE}"],
+        ["runs", "rm", f"x{HOSTILE}"],
+        ["corpora", "show", f"text{HOSTILE}.txt"],
+        ["corpora", "add", "mine", f"text{HOSTILE}.txt"],
+        ["train", "--corpus", f"none{HOSTILE}"],
+        ["train", f"--{HOSTILE}"],
+        [f"verb{HOSTILE}"],
+        ["sweep", f"{HOSTILE}.toml"],
+        ["export", f"model{HOSTILE}", "--to", "onnx"],
     ],
 )
-def test_no_command_writes_to_the_terminal_what_a_stranger_made_up(
-    arguments: list[str], evil_room: Path, capsys: pytest.CaptureFixture[str]
+def test_no_command_prints_control_characters(
+    arguments: list[str], hostile_folder: Path, capsys: pytest.CaptureFixture[str]
 ):
     assert main(arguments) in (0, 2)
     captured = capsys.readouterr()
@@ -102,24 +102,24 @@ def test_no_command_writes_to_the_terminal_what_a_stranger_made_up(
     assert "itself" not in captured.err
 
 
-def test_the_plan_of_a_training_is_plain(evil_room: Path, capsys: pytest.CaptureFixture[str]):
-    settings = TrainSettings(corpus=f"text{EVIL}.txt", layers=1, units=4)
+def test_plan_has_no_control_characters(hostile_folder: Path, capsys: pytest.CaptureFixture[str]):
+    settings = TrainSettings(corpus=f"text{HOSTILE}.txt", layers=1, units=4)
     TerminalProgress(screen(), train_parser("x").get_default("writing_command")).planned(plan_run(settings))
-    shown = capsys.readouterr().out
-    assert "Plan for" in shown
-    assert not controls_in(shown)
+    stdout = capsys.readouterr().out
+    assert "Plan for" in stdout
+    assert not controls_in(stdout)
 
 
-def test_json_has_all_as_it_is(evil_room: Path, capsys: pytest.CaptureFixture[str]):
-    assert main(["generate", "--model", f"model{EVIL}", "--length", "300", "--json"]) == 0
-    assert f"road{EVIL}" in json.loads(capsys.readouterr().out)["text"]
-    assert main(["generate", "--model", f"model{EVIL}", "--length", "300", "--output", "text"]) == 0
-    assert f"road{EVIL}" in Path("text").read_text()
+def test_json_and_files_keep_control_characters(hostile_folder: Path, capsys: pytest.CaptureFixture[str]):
+    assert main(["generate", "--model", f"model{HOSTILE}", "--length", "300", "--json"]) == 0
+    assert f"road{HOSTILE}" in json.loads(capsys.readouterr().out)["text"]
+    assert main(["generate", "--model", f"model{HOSTILE}", "--length", "300", "--output", "text"]) == 0
+    assert f"road{HOSTILE}" in Path("text").read_text()
 
 
-def test_the_display_keeps_its_own_control_sequences(monkeypatch: pytest.MonkeyPatch):
+def test_styles_keep_their_escape_sequences(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("FORCE_COLOR", "1")
     console = screen(sys.stdout)
     console.begin_capture()
-    console.print(Text(f"bold {EVIL}", "bold"))
+    console.print(Text(f"bold {HOSTILE}", "bold"))
     assert console.end_capture().startswith("\x1b[1mbold ")

@@ -1,4 +1,4 @@
-"""The command: what it says before, while and after; bad input gets one sentence and exit code 2."""
+"""`wordgen palindromes`: its output, the time left, and bad input."""
 
 import io
 import json
@@ -16,14 +16,14 @@ from wordgen.cli.palindromes import PlainLines, ProgressBars, TimeLeft, in_words
 from wordgen.errors import SettingError
 from wordgen.palindromes.results import save_result
 from wordgen.palindromes.settings import StudySettings
-from wordgen.palindromes.study import Row, StudyEnd, as_mapping, check_memory, room_for, study_rows
+from wordgen.palindromes.study import Row, StudyEnd, as_mapping, check_memory, choose_runs_at_once, study_rows
 
 SETTINGS = StudySettings(lengths=(10, 20), cells=("rnn", "lstm"), random_seeds=(1, 2), steps=1000)
 
 
 @pytest.fixture
 def rows(in_empty_folder: Path) -> list[Row]:
-    """One run done, one at work at half of its steps, the others waiting."""
+    """One run is done, one is at half of its steps, and the others wait."""
     rows = study_rows(SETTINGS)
     rows[0].state, rows[0].result = "done", run_result("rnn", 10, 1, (0.2, 0.4))
     rows[0].step, rows[0].seconds = 1000, 10.0
@@ -56,9 +56,7 @@ def test_bad_input_gets_one_sentence(
     assert not (in_empty_folder / "saved_models").exists()
 
 
-def test_a_dry_run_shows_what_would_be_trained_and_leaves_nothing(
-    in_empty_folder: Path, capsys: pytest.CaptureFixture[str]
-):
+def test_dry_run_shows_plan_and_writes_nothing(in_empty_folder: Path, capsys: pytest.CaptureFixture[str]):
     assert main(["palindromes", "--units", "128", "--encoding", "number", "--dry-run", "--at-once", "2"]) == 0
     out = capsys.readouterr().out
     assert "67,850" in out
@@ -79,7 +77,7 @@ def test_a_dry_run_shows_what_would_be_trained_and_leaves_nothing(
         ),
     ],
 )
-def test_a_study_of_another_kind_or_a_damaged_one_is_refused(
+def test_damaged_study_or_study_with_other_settings_is_refused(
     content: str, part: str, in_empty_folder: Path, capsys: pytest.CaptureFixture[str]
 ):
     SETTINGS.folder.mkdir(parents=True)
@@ -91,21 +89,21 @@ def test_a_study_of_another_kind_or_a_damaged_one_is_refused(
     assert [path.name for path in SETTINGS.folder.iterdir()] == ["palindromes.json"]
 
 
-def test_a_folder_of_something_else_is_left_alone(in_empty_folder: Path, capsys: pytest.CaptureFixture[str]):
+def test_folder_of_a_run_is_refused(in_empty_folder: Path, capsys: pytest.CaptureFixture[str]):
     SETTINGS.folder.mkdir(parents=True)
     (SETTINGS.folder / "report.json").write_text("{}")
     assert main(["palindromes"]) == 2
     assert "is not a study of palindromes: take another --name." in capsys.readouterr().err
 
 
-def test_what_a_start_left_that_was_killed_at_once_is_in_nobodys_way(in_empty_folder: Path):
+def test_study_starts_after_a_start_that_was_killed(in_empty_folder: Path):
     SETTINGS.folder.mkdir(parents=True)
     (SETTINGS.folder / "sweep.lock").touch()
     (SETTINGS.folder / ".palindromes.json.x1y2").touch()
     assert len(study_rows(SETTINGS)) == 8
 
 
-def test_it_is_listed_among_the_sweeps_and_removed_as_one(in_empty_folder: Path, capsys: pytest.CaptureFixture[str]):
+def test_runs_lists_and_removes_study(in_empty_folder: Path, capsys: pytest.CaptureFixture[str]):
     (SETTINGS.folder / "logs").mkdir(parents=True)
     for name in ("palindromes.json", "results.json"):
         (SETTINGS.folder / name).write_text("{}")
@@ -126,66 +124,66 @@ def test_it_is_listed_among_the_sweeps_and_removed_as_one(in_empty_folder: Path,
     assert not SETTINGS.folder.exists()
 
 
-def test_a_damaged_result_is_named_with_what_to_do(in_empty_folder: Path, capsys: pytest.CaptureFixture[str]):
+def test_damaged_result_is_reported(in_empty_folder: Path, capsys: pytest.CaptureFixture[str]):
     (row, *_) = study_rows(SETTINGS)
     row.folder.mkdir(parents=True)
     (SETTINGS.folder / "palindromes.json").write_text(json.dumps(SETTINGS.learning.to_mapping()))
     save_result(row.folder, run_result("rnn", 10, 1))
-    assert study_rows(SETTINGS)[0].state == "waiting"  # it has had fewer steps than are wanted now
+    assert study_rows(SETTINGS)[0].state == "waiting"  # it has fewer steps than the settings
     (row.folder / "result.json").write_text("{}")
     assert main(["palindromes"]) == 2
     assert f"remove the folder {row.folder} to have it trained anew" in capsys.readouterr().err
 
 
-def test_the_time_left_is_that_of_all_steps_by_how_much_each_multiplies(rows: list[Row]):
+def test_time_left_counts_multiplications_of_all_steps(rows: list[Row]):
     estimate = TimeLeft(SETTINGS, [], 1)
     rnn, lstm = 64 * (10 + 64 + 1), 4 * 64 * (10 + 64 + 1)
     mean = 30 / (1000 * 10 * rnn + 500 * 10 * lstm)
-    own = 20
+    running = 20
     waiting = [row for row in rows if row.state == "waiting"]
     others = sum(1000 * row.run.length * (rnn if row.run.cell == "rnn" else lstm) * mean for row in waiting)
-    assert estimate.seconds(rows) == pytest.approx(own + others, rel=0.01)
-    assert TimeLeft(SETTINGS, [], 2).seconds(rows) == pytest.approx((own + others) / 2, rel=0.01)
+    assert estimate.seconds(rows) == pytest.approx(running + others, rel=0.01)
+    assert TimeLeft(SETTINGS, [], 2).seconds(rows) == pytest.approx((running + others) / 2, rel=0.01)
     assert estimate.seconds(waiting) is None
     short = StudySettings(**{**SETTINGS.to_mapping(), "time_budget": "30s"})
-    left = TimeLeft(short, rows, 1).seconds(rows)  # the run that is done has taken 10 of the 30 seconds
+    left = TimeLeft(short, rows, 1).seconds(rows)  # the finished run has taken 10 of the 30 seconds
     assert left == pytest.approx(20, abs=1)
 
 
-def test_on_a_terminal_there_is_a_bar_for_each_run_at_work_and_the_time_left(rows: list[Row]):
+def test_terminal_shows_bars_and_time_left(rows: list[Row]):
     console = Console(force_terminal=True, width=100, file=io.StringIO(), color_system=None)
     bars = ProgressBars(console, TimeLeft(SETTINGS, [], 2), SETTINGS.steps)
     bars.begun(rows[1])
-    bars.looked(rows)
-    plain = Console(width=100, file=io.StringIO())
-    plain.print(bars._bar.get_renderable())
-    shown = plain.file.getvalue()  # pyright: ignore[reportAttributeAccessIssue]
+    bars.updated(rows)
+    buffer = Console(width=100, file=io.StringIO())
+    buffer.print(bars._bar.get_renderable())
+    output = buffer.file.getvalue()  # pyright: ignore[reportAttributeAccessIssue]
     bars.stopping()
-    bars.looked(rows)
+    bars.updated(rows)
     bars.close()
-    assert "lstm-10-1" in shown
-    assert "500/1000" in shown
-    assert "87.4% right" in shown
-    assert "1/8" in shown
-    assert "finished, at most" in shown
+    assert "lstm-10-1" in output
+    assert "500/1000" in output
+    assert "87.4% right" in output
+    assert "1/8" in output
+    assert "finished, at most" in output
 
 
-def test_where_no_terminal_is_there_is_a_line_for_each_run(rows: list[Row], capsys: pytest.CaptureFixture[str]):
+def test_without_terminal_each_run_is_a_line(rows: list[Row], capsys: pytest.CaptureFixture[str]):
     lines = PlainLines(Console(width=100), TimeLeft(SETTINGS, [], 2))
     lines.begun(rows[2])
     lines.ended(rows[0])
-    lines._said -= 60
-    lines.looked(rows)
-    lines.looked(rows)
-    begun, ended, far, *rest = capsys.readouterr().out.split("\n")
+    lines._last_line_at -= 60
+    lines.updated(rows)
+    lines.updated(rows)
+    begun, ended, progress, *rest = capsys.readouterr().out.split("\n")
     assert begun == "rnn-10-2 begins."
     assert ended == "rnn-10-1: 40.0% right after 100 steps (all steps done, 12 s)."
-    assert far.startswith("1 of 8 runs are finished; lstm-10-1 is at step 500, at most ")
-    assert far.endswith(" left.")
+    assert progress.startswith("1 of 8 runs are finished; lstm-10-1 is at step 500, at most ")
+    assert progress.endswith(" left.")
     assert rest == [""]
 
 
-def test_at_the_end_stand_the_table_the_sentence_and_where_it_lies(rows: list[Row], capsys: pytest.CaptureFixture[str]):
+def test_end_shows_table_files_failures_and_next_command(rows: list[Row], capsys: pytest.CaptureFixture[str]):
     rows[1].state, rows[1].note = "failed", "its process was killed by signal 9; see the log"
     results = (run_result("rnn", 10, 1, (0.2, 0.4)), run_result("lstm", 10, 1))
     show_end(SETTINGS, StudyEnd(results, "LSTM: 100%.", False, (rows[1],)))
@@ -200,22 +198,22 @@ def test_at_the_end_stand_the_table_the_sentence_and_where_it_lies(rows: list[Ro
     assert in_words(rows[1]).startswith("its process was killed")
 
 
-def test_no_more_runs_train_at_the_same_time_than_wait(rows: list[Row]):
-    assert [room_for(SETTINGS, rows, wanted) for wanted in (1, 6, 64)] == [1, 6, 6]
-    assert room_for(SETTINGS, rows[:1], 64) == 1
+def test_room_for_is_at_most_number_of_waiting_runs(rows: list[Row]):
+    assert [choose_runs_at_once(SETTINGS, rows, wanted) for wanted in (1, 6, 64)] == [1, 6, 6]
+    assert choose_runs_at_once(SETTINGS, rows[:1], 64) == 1
 
 
-def test_what_the_memory_cannot_hold_is_refused_before_it_is_tried():
+def test_study_that_does_not_fit_into_memory_is_refused():
     check_memory(SETTINGS, 2)
     with pytest.raises(SettingError, match="To train 2 runs with 5,000 digits takes about"):
         check_memory(StudySettings(lengths=5000, units=4096, batch_size=4096), 2)
 
 
-def test_the_guide_names_flags_that_there_are_and_all_fields_of_json():
+def test_docs_name_existing_flags_and_all_json_fields():
     guide = (ROOT / "docs" / "palindromes.md").read_text(encoding="utf-8")
-    known = palindromes_parser("wordgen palindromes").format_help()
-    assert {flag for flag in re.findall(r"--[a-z][a-z-]+", guide) if flag not in known} == set()
-    told = json.loads(json.dumps(as_mapping(SETTINGS, [run_result("rnn", 10, 1)], "")))
-    (average,), (run,) = told["averages"], told["runs"]
-    fields = {*told, "stopped", *average, *average["accuracy"], *run, *run["curve"][0]}
+    help_text = palindromes_parser("wordgen palindromes").format_help()
+    assert {flag for flag in re.findall(r"--[a-z][a-z-]+", guide) if flag not in help_text} == set()
+    results = json.loads(json.dumps(as_mapping(SETTINGS, [run_result("rnn", 10, 1)], "")))
+    (average,), (run,) = results["averages"], results["runs"]
+    fields = {*results, "stopped", *average, *average["accuracy"], *run, *run["curve"][0]}
     assert fields <= set(re.findall(r"`([a-z_0-9]+)`", guide))

@@ -1,4 +1,4 @@
-"""The command runs: its list, one run, several side by side, whole sweeps, and what it removes."""
+"""`wordgen runs`: list, show, compare and remove runs and sweeps."""
 
 import io
 import json
@@ -19,89 +19,89 @@ from wordgen.cli.train import train_parser
 from wordgen.evaluation.figures import sparkline
 from wordgen.evaluation.measurement import Loss
 from wordgen.model.bundle import CONFIG
-from wordgen.run.folder import at_work_on_sweep, in_training
+from wordgen.run.folder import sweep_lock, training_lock
 from wordgen.run.listing import Order, Status
 from wordgen.run.names import SAVED_MODELS, SWEEP_RESULTS, SWEEP_TABLE
-from wordgen.run.record import keep_measurement, save_record
+from wordgen.run.record import save_measurement, save_record
 from wordgen.run.settings import TrainSettings
 
 pytestmark = pytest.mark.usefixtures("in_empty_folder")
 
 
-def shown(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+def stdout_of(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     assert main(["runs", *arguments]) == 0
-    told = capsys.readouterr()
-    assert told.err == ""
-    return told.out
+    output = capsys.readouterr()
+    assert output.err == ""
+    return output.out
 
 
-def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+def error_of(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     assert main(["runs", *arguments]) == 2
-    told = capsys.readouterr()
-    assert told.err.startswith("Error: ")
-    assert told.err.count("\n") == 1
-    return told.err
+    output = capsys.readouterr()
+    assert output.err.startswith("Error: ")
+    assert output.err.count("\n") == 1
+    return output.err
 
 
-def rows(told: str) -> dict[str, list[str]]:
-    """The cells of each row by its first one."""
-    lines = [re.split(r" {2,}", line) for line in told.split("\n") if "  " in line]
+def cells_by_row(output: str) -> dict[str, list[str]]:
+    """Return the other cells of each row by its first cell."""
+    lines = [re.split(r" {2,}", line) for line in output.split("\n") if "  " in line]
     return {first: others for first, *others in lines if first}
 
 
-def test_the_table_has_a_row_for_each_run(capsys: pytest.CaptureFixture[str]):
+def test_list_has_a_row_for_each_run(capsys: pytest.CaptureFixture[str]):
     folder = make_run("tale", test=33.5, age=3 * 3600)
     (folder / "more").write_bytes(b"x" * 5_000_000)
     make_run("stopped", ended="stopped", age=86_400)
     (make_run("damaged", age=7200) / CONFIG).write_text("?")
-    told = shown(capsys)
-    assert told == shown(capsys, "list")
-    cells = rows(told)
+    output = stdout_of(capsys)
+    assert output == stdout_of(capsys, "list")
+    cells = cells_by_row(output)
     assert cells["name"] == ["corpus", "network", "epochs", "valid", "test", "size", "age", "status"]
     assert cells["tale"] == ["tale", "2 x 4 lstm", "3 (2)", "31.2", "33.5", "5.0 MB", "3 hours", "finished"]
     assert cells["stopped"][-2:] == ["yesterday", "can be resumed"]
     assert cells["damaged"][-2] == "2 hours"
-    assert "broken, config.json cannot be read" in " ".join(told.split())
-    assert "3 runs, 5.0 MB" in told
+    assert "broken, config.json cannot be read" in " ".join(output.split())
+    assert "3 runs, 5.0 MB" in output
     assert list(cells)[1:4] == ["damaged", "tale", "stopped"]
-    assert list(rows(shown(capsys, "--sort", "name")))[1:4] == ["damaged", "stopped", "tale"]
-    assert list(rows(shown(capsys, "list", "--sort", "size")))[1] == "tale"
+    assert list(cells_by_row(stdout_of(capsys, "--sort", "name")))[1:4] == ["damaged", "stopped", "tale"]
+    assert list(cells_by_row(stdout_of(capsys, "list", "--sort", "size")))[1] == "tale"
 
 
-def test_a_narrow_screen_loses_nothing_of_it(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+def test_narrow_screen_shows_the_whole_table(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
     make_run("a-name-as-long-as-20", ended="stopped", test=33.5, age=86_400, settings={"corpus": "wikitext-2"})
-    wide = shown(capsys)
+    wide = stdout_of(capsys)
     monkeypatch.setattr("wordgen.cli.runs.screen_width", lambda: 80)
     monkeypatch.setattr("wordgen.cli.output.screen_width", lambda: 80)
-    narrow = shown(capsys)
-    table, below = narrow.split("\n\n")
+    narrow = stdout_of(capsys)
+    table, rest = narrow.split("\n\n")
     assert max(map(len, table.split("\n"))) <= 80
     assert "\N{HORIZONTAL ELLIPSIS}" not in narrow
     assert sorted("".join(table.split())) == sorted("".join(wide.partition("\n\n")[0].split()))
-    assert below == wide.partition("\n\n")[2]
+    assert rest == wide.partition("\n\n")[2]
 
 
-def test_where_there_are_none_it_says_how_to_get_one(capsys: pytest.CaptureFixture[str]):
-    assert "There are no runs in saved_models/. Train one:  python -m wordgen train" in shown(capsys)
-    assert json.loads(shown(capsys, "--json")) == []
+def test_list_without_runs_suggests_train(capsys: pytest.CaptureFixture[str]):
+    assert "There are no runs in saved_models/. Train one:  python -m wordgen train" in stdout_of(capsys)
+    assert json.loads(stdout_of(capsys, "--json")) == []
 
 
-def test_the_list_for_programs(capsys: pytest.CaptureFixture[str]):
+def test_list_as_json(capsys: pytest.CaptureFixture[str]):
     make_run("tale", test=33.5, bits=1.1)
     make_run("killed", model=False, ended=None, best_epoch=None)
-    told = {run["name"]: run for run in json.loads(shown(capsys, "list", "--json"))}
-    assert json.loads(shown(capsys, "--json", "list")) == list(told.values())
-    assert told["tale"]["valid_perplexity"] == pytest.approx(31.21)
-    assert told["tale"]["test_perplexity"] == pytest.approx(33.5)
-    assert told["tale"]["valid_bits_per_character"] == pytest.approx(1.1)
-    assert (told["killed"]["status"], told["killed"]["best_epoch"]) == ("interrupted", None)
+    runs = {run["name"]: run for run in json.loads(stdout_of(capsys, "list", "--json"))}
+    assert json.loads(stdout_of(capsys, "--json", "list")) == list(runs.values())
+    assert runs["tale"]["valid_perplexity"] == pytest.approx(31.21)
+    assert runs["tale"]["test_perplexity"] == pytest.approx(33.5)
+    assert runs["tale"]["valid_bits_per_character"] == pytest.approx(1.1)
+    assert (runs["killed"]["status"], runs["killed"]["best_epoch"]) == ("interrupted", None)
 
 
-def test_a_run_is_shown_from_top_to_bottom(capsys: pytest.CaptureFixture[str]):
+def test_show_has_curves_settings_files_and_commands(capsys: pytest.CaptureFixture[str]):
     make_run("my tale", test=33.5, bits=1.1, settings={"units": 4, "tied": True, "clip": 2.0})
-    told = shown(capsys, "show", "my tale")
-    assert told.startswith("my tale: finished\n")
-    cells = rows(told)
+    output = stdout_of(capsys, "show", "my tale")
+    assert output.startswith("my tale: finished\n")
+    cells = cells_by_row(output)
     assert cells["valid"] == ["▅▁▁", "62.4 to 33.7"]
     assert cells["train"] == ["█▄▁", "100.0 to 33.3"]
     assert cells["test"] == ["perplexity 33.5, 1.250 bits per character"]
@@ -109,129 +109,128 @@ def test_a_run_is_shown_from_top_to_bottom(capsys: pytest.CaptureFixture[str]):
     assert cells["--clip"] == ["2.0"]
     assert "--dropout" not in cells
     assert cells["config.json"] == [f"{(SAVED_MODELS / 'my tale' / CONFIG).stat().st_size} bytes"]
-    assert "  python -m wordgen evaluate 'my tale'\n" in told
-    assert "  python -m wordgen generate --model 'my tale' --seed The\n" in told
-    assert "--resume" not in told
+    assert "  python -m wordgen evaluate 'my tale'\n" in output
+    assert "  python -m wordgen generate --model 'my tale' --seed The\n" in output
+    assert "--resume" not in output
 
 
-def test_the_command_to_repeat_it_has_its_settings(capsys: pytest.CaptureFixture[str]):
+def test_command_to_repeat_run_has_all_settings(capsys: pytest.CaptureFixture[str]):
     settings = {"units": (4, 8), "tied": True, "clip": 2.0, "copy_index": False}
     make_run("tale", ended="stopped", settings=settings)
-    told = json.loads(shown(capsys, "show", "tale", "--json"))
-    again, resume, *_ = (shlex.split(command)[4:] for command in told["commands"].values())
-    wanted = TrainSettings(corpus="tale", layers=2, **settings)
-    assert TrainSettings(**given_settings(TrainSettings, train_parser("").parse_args(again))) == wanted
+    run = json.loads(stdout_of(capsys, "show", "tale", "--json"))
+    repeat, resume, *_ = (shlex.split(command)[4:] for command in run["commands"].values())
+    expected = TrainSettings(corpus="tale", layers=2, **settings)
+    assert TrainSettings(**given_settings(TrainSettings, train_parser("").parse_args(repeat))) == expected
     assert resume == ["--resume", "tale"]
-    assert told["settings"] == {"corpus": "tale", "layers": 2, **settings, "units": [4, 8]}
-    assert told["curves"] == [
+    assert run["settings"] == {"corpus": "tale", "layers": 2, **settings, "units": [4, 8]}
+    assert run["curves"] == [
         [epoch.epoch, epoch.train_perplexity, epoch.valid_perplexity] for epoch in made_record().epochs
     ]
 
 
-def test_a_model_without_its_report_and_a_broken_run_are_shown_too(capsys: pytest.CaptureFixture[str]):
+def test_show_model_without_report_and_broken_run(capsys: pytest.CaptureFixture[str]):
     (make_run("shared") / "report.json").unlink()
-    told = shown(capsys, "show", "shared")
-    assert told.startswith("shared: only a model\n")
-    assert "python -m wordgen generate --model shared\n" in told
+    output = stdout_of(capsys, "show", "shared")
+    assert output.startswith("shared: only a model\n")
+    assert "python -m wordgen generate --model shared\n" in output
     (SAVED_MODELS / "begun").mkdir()
-    told = shown(capsys, "show", "begun")
-    assert told.startswith("begun: broken, no report and no model\n")
-    assert "python -m wordgen runs rm begun\n" in told
+    output = stdout_of(capsys, "show", "begun")
+    assert output.startswith("begun: broken, no report and no model\n")
+    assert "python -m wordgen runs rm begun\n" in output
 
 
-def test_runs_stand_side_by_side(capsys: pytest.CaptureFixture[str]):
+def test_compare_shows_different_settings_and_better_run(capsys: pytest.CaptureFixture[str]):
     make_run("one", valid=30, test=35, settings={"units": 4})
     make_run("two", valid=29, settings={"units": (4, 8)})
-    told = shown(capsys, "compare", "one", "two")
-    cells = rows(told)
+    output = stdout_of(capsys, "compare", "one", "two")
+    cells = cells_by_row(output)
     assert cells["--units"] == ["4", "4 8"]
     assert cells["valid perplexity"] == ["30.0", "29.0", "better"]
     assert cells["test perplexity"] == ["35.0", "–"]
     assert "--layers" not in cells
-    assert "Measure the test set, too:  python -m wordgen evaluate two\n" in told
-    told = json.loads(shown(capsys, "compare", "one", "two", "--json"))
-    assert told["settings"] == {"units": [4, [4, 8]]}
-    assert told["better"]["valid_perplexity"] == ["two"]
+    assert "Measure the test set, too:  python -m wordgen evaluate two\n" in output
+    output = json.loads(stdout_of(capsys, "compare", "one", "two", "--json"))
+    assert output["settings"] == {"units": [4, [4, 8]]}
+    assert output["better"]["valid_perplexity"] == ["two"]
 
 
-def test_what_may_be_chance_is_said_beside_the_figures(capsys: pytest.CaptureFixture[str]):
+def test_compare_reports_difference_within_chance(capsys: pytest.CaptureFixture[str]):
     losses: list[Loss] = []
     for name, change in (("one", 0.0), ("two", 0.1)):
         blocks = np.array([[40.0 + number % 3 + change * (-1) ** number * number, 10.0] for number in range(20)])
         loss = Loss(float(blocks[:, 0].sum()), 200, blocks)
-        keep_measurement(make_run(name), "test", made_measurement(9.0, own=loss, characters=1000))
+        save_measurement(make_run(name), "test", made_measurement(9.0, loss=loss, characters=1000))
         losses.append(loss)
-    told = " ".join(shown(capsys, "compare", "one", "two").split())
-    one, two = (f"{loss.perplexity:.1f} ± {loss.off:.1f}" for loss in losses)
-    bits = f"{losses[0].bits_per(1000):.3f} ± {losses[0].off_per(1000):.3f}"
-    assert f"test perplexity {one} {two} test bits per character {bits}" in told
-    assert "The test perplexity of one and two does not differ by more than chance (95% certainty)." in told
-    assert "± gives a 95% confidence interval" in told
-    told = json.loads(shown(capsys, "compare", "one", "two", "--json"))
-    assert told["better"]["test_perplexity"] == []
-    assert told["no_difference"]["test_perplexity"] == ["one", "two"]
-    assert told["runs"][0]["test_perplexity_off"] == pytest.approx(losses[0].off)
+    output = " ".join(stdout_of(capsys, "compare", "one", "two").split())
+    one, two = (f"{loss.perplexity:.1f} ± {loss.margin:.1f}" for loss in losses)
+    bits = f"{losses[0].bits_per(1000):.3f} ± {losses[0].margin_per(1000):.3f}"
+    assert f"test perplexity {one} {two} test bits per character {bits}" in output
+    assert "The test perplexity of one and two does not differ by more than chance (95% certainty)." in output
+    assert "± gives a 95% confidence interval" in output
+    output = json.loads(stdout_of(capsys, "compare", "one", "two", "--json"))
+    assert output["better"]["test_perplexity"] == []
+    assert output["no_difference"]["test_perplexity"] == ["one", "two"]
+    assert output["runs"][0]["test_perplexity_margin"] == pytest.approx(losses[0].margin)
 
 
-def test_what_cannot_be_compared_is_said(capsys: pytest.CaptureFixture[str]):
+def test_compare_warns_of_different_tokens_or_texts(capsys: pytest.CaptureFixture[str]):
     make_run("one", valid=30)
     make_run("two", valid=29, dataset=made_dataset("g"))
-    told = " ".join(shown(capsys, "compare", "one", "two").split())
-    assert told.count("better") == 1  # less is
+    output = " ".join(stdout_of(capsys, "compare", "one", "two").split())
+    assert output.count("better") == 1  # in "Lower is better."
     assert (
-        "their perplexities cannot be compared. Their bits per character can be compared if only few words are" in told
+        "their perplexities cannot be compared. Their bits per character can be compared if only few words are"
+        in output
     )
     make_run("three", valid=29, settings={"corpus": "else"}, dataset=made_dataset("h"))
-    told = " ".join(shown(capsys, "compare", "one", "three").split())
-    assert "The runs were trained on different texts" in told
-    assert "python -m wordgen evaluate one --split" in told
+    output = " ".join(stdout_of(capsys, "compare", "one", "three").split())
+    assert "The runs were trained on different texts" in output
+    assert "python -m wordgen evaluate one --split" in output
 
 
-def answer(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+def type_answer(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO(text))
 
 
-@pytest.mark.parametrize(("said", "goes"), [("y\n", True), ("YES\n", True), ("\n", False), ("n\n", False)])
-def test_it_asks_before_it_removes(
-    said: str, goes: bool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("typed", "deleted"), [("y\n", True), ("YES\n", True), ("\n", False), ("n\n", False)])
+def test_rm_deletes_only_after_yes(
+    typed: str, deleted: bool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ):
     (make_run("tale") / "more").write_bytes(b"x" * 3_000_000)
     make_run("other")
-    answer(monkeypatch, said)
-    told = shown(capsys, "rm", "tale")
-    assert "tale, a run on tale, 3.0 MB\nDelete it? (y/N) " in told
-    assert ("Deleted tale: 3.0 MB freed.\n" in told, "Nothing was deleted.\n" in told) == (goes, not goes)
-    assert (SAVED_MODELS / "tale").exists() == (not goes)
+    type_answer(monkeypatch, typed)
+    output = stdout_of(capsys, "rm", "tale")
+    assert "tale, a run on tale, 3.0 MB\nDelete it? (y/N) " in output
+    assert ("Deleted tale: 3.0 MB freed.\n" in output, "Nothing was deleted.\n" in output) == (deleted, not deleted)
+    assert (SAVED_MODELS / "tale").exists() == (not deleted)
     assert (SAVED_MODELS / "other").exists()
 
 
-def test_where_nobody_can_be_asked_nothing_goes_without_yes(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-):
+def test_rm_without_input_needs_flag_yes(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
     make_run("tale")
-    answer(monkeypatch, "")
-    assert "give --yes" in refused(capsys, "rm", "tale")
+    type_answer(monkeypatch, "")
+    assert "give --yes" in error_of(capsys, "rm", "tale")
     assert (SAVED_MODELS / "tale").exists()
-    assert "Deleted tale" in shown(capsys, "rm", "tale", "--yes")
+    assert "Deleted tale" in stdout_of(capsys, "rm", "tale", "--yes")
     assert not (SAVED_MODELS / "tale").exists()
 
 
-def test_bad_input_is_one_sentence(capsys: pytest.CaptureFixture[str]):
+def test_bad_input_gets_one_sentence(capsys: pytest.CaptureFixture[str]):
     make_run("tale")
     (make_run("bare") / "report.json").unlink()
-    assert "two or more" in refused(capsys, "compare", "tale")
-    assert "two or more" in refused(capsys, "compare", "tale", "ta")
-    assert "cannot be compared" in refused(capsys, "compare", "tale", "bare")
-    assert "There is no model 'x'" in refused(capsys, "show", "x")
-    assert "not the name of a run" in refused(capsys, "rm", "../tale", "--yes")
-    assert "in saved_models/. Did you mean tale?" in refused(capsys, "rm", "ta", "--yes")
-    with in_training(SAVED_MODELS / "tale"):
-        assert "Another process trains the run" in refused(capsys, "rm", "bare", "tale", "--yes")
+    assert "two or more" in error_of(capsys, "compare", "tale")
+    assert "two or more" in error_of(capsys, "compare", "tale", "ta")
+    assert "cannot be compared" in error_of(capsys, "compare", "tale", "bare")
+    assert "There is no model 'x'" in error_of(capsys, "show", "x")
+    assert "not the name of a run" in error_of(capsys, "rm", "../tale", "--yes")
+    assert "in saved_models/. Did you mean tale?" in error_of(capsys, "rm", "ta", "--yes")
+    with training_lock(SAVED_MODELS / "tale"):
+        assert "Another process trains the run" in error_of(capsys, "rm", "bare", "tale", "--yes")
     assert sorted(path.name for path in SAVED_MODELS.iterdir()) == ["bare", "tale"]
 
 
 @pytest.mark.parametrize(
-    ("seconds", "told"),
+    ("seconds", "age"),
     [
         (-50, "just now"),
         (59, "just now"),
@@ -246,11 +245,11 @@ def test_bad_input_is_one_sentence(capsys: pytest.CaptureFixture[str]):
         (800 * 86_400, "2 years"),
     ],
 )
-def test_an_age_is_told_as_one_says_it(seconds: float, told: str):
-    assert shown_age(seconds) == told
+def test_shown_age(seconds: float, age: str):
+    assert shown_age(seconds) == age
 
 
-def test_a_sparkline_falls_as_its_values_do_whatever_they_are(monkeypatch: pytest.MonkeyPatch):
+def test_sparkline_of_falling_infinite_and_equal_values(monkeypatch: pytest.MonkeyPatch):
     values = [1000.0, 100.0, 10.0, 1.0]
     assert sparkline(values, values) == "█▆▃▁"
     assert sparkline([float("inf"), 5.0, 5.0], [5.0]) == "█▁▁"
@@ -258,129 +257,120 @@ def test_a_sparkline_falls_as_its_values_do_whatever_they_are(monkeypatch: pytes
     assert sparkline(values, values) == "8631"
 
 
-def test_an_order_that_there_is_not_is_told_with_those_of_the_list(capsys: pytest.CaptureFixture[str]):
-    """They are declared twice, so that --help needs no NumPy."""
-    named = re.search(r"choose from (.*?)\)", refused(capsys, "--sort", "beauty"))
-    assert named is not None
-    assert {each.strip(" '") for each in named[1].split(",")} == set(get_args(Order))
+def test_unknown_sort_order_lists_all_orders(capsys: pytest.CaptureFixture[str]):
+    """The orders are declared twice, so that --help does not import NumPy."""
+    choices = re.search(r"choose from (.*?)\)", error_of(capsys, "--sort", "beauty"))
+    assert choices is not None
+    assert {choice.strip(" '") for choice in choices[1].split(",")} == set(get_args(Order))
 
 
-def test_names_of_any_kind_do_no_harm_on_the_screen(capsys: pytest.CaptureFixture[str], in_empty_folder: Path):
+def test_hostile_names_are_printed_as_plain_text(capsys: pytest.CaptureFixture[str], in_empty_folder: Path):
     name = "[bold]\x1b[31mred"
     make_run("tale").rename(SAVED_MODELS / name)
     save_record(SAVED_MODELS / name, made_record(settings={"corpus": "\x1b[2Jtale"}, word_to_try="\x1b[2J"))
     (SAVED_MODELS / name / "\x07file").touch()
     make_run("other")
-    told = shown(capsys) + shown(capsys, "show", name) + shown(capsys, "compare", name, "other")
-    assert "[bold]" in told
-    assert "?[2Jtale" in told
-    assert "\x1b" not in told
-    assert "\x07" not in told
+    output = stdout_of(capsys) + stdout_of(capsys, "show", name) + stdout_of(capsys, "compare", name, "other")
+    assert "[bold]" in output
+    assert "?[2Jtale" in output
+    assert "\x1b" not in output
+    assert "\x07" not in output
 
 
-def test_the_guide_names_all_that_programs_are_told(capsys: pytest.CaptureFixture[str]):
+def test_docs_name_all_json_fields_statuses_and_flags(capsys: pytest.CaptureFixture[str]):
     guide = (ROOT / "docs" / "runs.md").read_text(encoding="utf-8")
     make_runs("one", "two")
-    told = (
-        json.loads(shown(capsys, "show", "one", "--json")),
-        json.loads(shown(capsys, "compare", "one", "two", "--json")),
-    )
-    assert {*told[0], *told[1]} <= set(re.findall(r"`([a-z_]+)`", guide.partition("## For programs")[2]))
+    shown_fields = json.loads(stdout_of(capsys, "show", "one", "--json"))
+    compared_fields = json.loads(stdout_of(capsys, "compare", "one", "two", "--json"))
+    assert {*shown_fields, *compared_fields} <= set(re.findall(r"`([a-z_]+)`", guide.partition("## For programs")[2]))
     assert [status for status in get_args(Status) if status not in guide] == []
     verbs = (["train"], ["runs", "list"], ["runs", "show"], ["runs", "compare"], ["runs", "rm"])
     assert {main([*verb, "--help"]) for verb in verbs} == {0}
-    known = capsys.readouterr().out
-    assert {flag for flag in re.findall(r"--[a-z]+", guide) if flag not in known} == set()
+    help_text = capsys.readouterr().out
+    assert {flag for flag in re.findall(r"--[a-z]+", guide) if flag not in help_text} == set()
 
 
-def make_sweep(name: str = "sizes", *, whole: bool = True) -> None:
+def make_sweep(name: str = "sizes", *, finished: bool = True) -> None:
     make_run(f"{name}/large-1", valid=30.2, age=7200)
     make_run(f"{name}/large-2", valid=29.1, age=3600)
-    if whole:
+    if finished:
         for file in (SWEEP_RESULTS, SWEEP_TABLE):
             (SAVED_MODELS / name / file).write_text("{}")
 
 
-def test_a_sweep_is_a_row_beneath_the_runs(capsys: pytest.CaptureFixture[str]):
-    make_run("tale")
+def test_list_has_sweeps_below_runs(capsys: pytest.CaptureFixture[str]):
     make_sweep()
-    told = shown(capsys)
-    runs, sweeps = told.split("\n\nsweep ")
+    only_sweep = stdout_of(capsys)
+    assert only_sweep.startswith("sweep ")
+    assert "There are no runs" not in only_sweep
+    make_run("tale")
+    output = stdout_of(capsys)
+    runs, sweeps = output.split("\n\nsweep ")
     assert "1 run, " in runs
     assert "large" not in runs
-    sweeps = rows(f"sweep {sweeps}")
+    sweeps = cells_by_row(f"sweep {sweeps}")
     assert sweeps["sweep"] == ["corpus", "runs", "best", "valid", "size", "age", "status"]
     assert sweeps["sizes"][:4] == ["tale", "2", "large-2", "29.1"]
     assert sweeps["sizes"][-2:] == ["1 hour", "finished"]
-    assert "List the runs of a sweep:  python -m wordgen runs list sizes\n" in told
+    assert "List the runs of a sweep:  python -m wordgen runs list sizes\n" in output
 
 
-def test_where_there_are_sweeps_alone_it_does_not_say_that_there_is_nothing(capsys: pytest.CaptureFixture[str]):
-    make_sweep()
-    told = shown(capsys)
-    assert told.startswith("sweep ")
-    assert "There are no runs" not in told
-
-
-def test_how_a_sweep_stands(capsys: pytest.CaptureFixture[str]):
-    make_sweep(whole=False)
-    assert rows(shown(capsys))["sizes"][-1] == "interrupted"
-    with at_work_on_sweep(SAVED_MODELS / "sizes"):
-        assert rows(shown(capsys))["sizes"][-1] == "training now"
+def test_status_of_sweep(capsys: pytest.CaptureFixture[str]):
+    make_sweep(finished=False)
+    assert cells_by_row(stdout_of(capsys))["sizes"][-1] == "interrupted"
+    with sweep_lock(SAVED_MODELS / "sizes"):
+        assert cells_by_row(stdout_of(capsys))["sizes"][-1] == "training now"
     (SAVED_MODELS / "sizes" / SWEEP_RESULTS).write_text("{}")
-    assert rows(shown(capsys))["sizes"][-1] == "finished"
+    assert cells_by_row(stdout_of(capsys))["sizes"][-1] == "finished"
     make_run("sizes/more", ended="stopped")
-    assert rows(shown(capsys))["sizes"][-1] == "interrupted"
+    assert cells_by_row(stdout_of(capsys))["sizes"][-1] == "interrupted"
 
 
-def test_of_different_texts_none_is_the_best(capsys: pytest.CaptureFixture[str]):
+def test_sweep_of_different_texts_or_tokens_has_no_best_run(capsys: pytest.CaptureFixture[str]):
     make_sweep()
     make_run("sizes/other", valid=2.0, settings={"corpus": "another"}, dataset=made_dataset("g"))
     (SAVED_MODELS / "sizes/other" / CONFIG).unlink()
-    assert rows(shown(capsys))["sizes"][:4] == ["another, tale", "3", "–", "–"]
+    assert cells_by_row(stdout_of(capsys))["sizes"][:4] == ["another, tale", "3", "–", "–"]
+    make_sweep("tokens")
+    make_run("tokens/letters", valid=2.0, dataset=made_dataset("g"))
+    assert cells_by_row(stdout_of(capsys))["tokens"][:4] == ["tale", "3", "–", "–"]
 
 
-def test_of_different_tokens_of_one_text_none_is_the_best(capsys: pytest.CaptureFixture[str]):
-    make_sweep()
-    make_run("sizes/letters", valid=2.0, dataset=made_dataset("g"))
-    assert rows(shown(capsys))["sizes"][:4] == ["tale", "3", "–", "–"]
-
-
-def test_the_runs_of_a_sweep_by_its_name(capsys: pytest.CaptureFixture[str]):
+def test_list_show_and_compare_runs_of_sweep(capsys: pytest.CaptureFixture[str]):
     make_run("tale")
     make_sweep()
-    told = shown(capsys, "list", "sizes", "--sort", "valid")
-    assert list(rows(told))[1:3] == ["sizes/large-2", "sizes/large-1"]
-    assert "python -m wordgen runs show sizes/large-2\n" in told
-    assert "Results:  saved_models/sizes/results.md\n" in told
-    assert shown(capsys, "show", "sizes/large-2").startswith("sizes/large-2: finished\n")
-    better = json.loads(shown(capsys, "compare", "sizes/large-1", "sizes/large-2", "--json"))["better"]
+    output = stdout_of(capsys, "list", "sizes", "--sort", "valid")
+    assert list(cells_by_row(output))[1:3] == ["sizes/large-2", "sizes/large-1"]
+    assert "python -m wordgen runs show sizes/large-2\n" in output
+    assert "Results:  saved_models/sizes/results.md\n" in output
+    assert stdout_of(capsys, "show", "sizes/large-2").startswith("sizes/large-2: finished\n")
+    better = json.loads(stdout_of(capsys, "compare", "sizes/large-1", "sizes/large-2", "--json"))["better"]
     assert better["valid_perplexity"] == ["sizes/large-2"]
-    assert "There is no sweep 'tale' in saved_models. Existing sweeps: sizes." in refused(capsys, "list", "tale")
-    assert "There is no sweep '../sizes'" in refused(capsys, "list", "../sizes")
+    assert "There is no sweep 'tale' in saved_models. Existing sweeps: sizes." in error_of(capsys, "list", "tale")
+    assert "There is no sweep '../sizes'" in error_of(capsys, "list", "../sizes")
 
 
-def test_a_broken_run_of_a_sweep_is_shown_and_can_go(capsys: pytest.CaptureFixture[str]):
+def test_broken_run_of_sweep_can_be_shown_and_removed(capsys: pytest.CaptureFixture[str]):
     make_sweep()
     (SAVED_MODELS / "sizes" / "large-1" / CONFIG).unlink()
-    told = shown(capsys, "show", "sizes/large-1")
-    assert told.startswith("sizes/large-1: broken, config.json is missing\n")
-    assert "python -m wordgen runs rm sizes/large-1\n" in told
-    assert "Deleted sizes/large-1" in shown(capsys, "rm", "sizes/large-1", "--yes")
+    output = stdout_of(capsys, "show", "sizes/large-1")
+    assert output.startswith("sizes/large-1: broken, config.json is missing\n")
+    assert "python -m wordgen runs rm sizes/large-1\n" in output
+    assert "Deleted sizes/large-1" in stdout_of(capsys, "rm", "sizes/large-1", "--yes")
 
 
-def test_programs_are_told_of_all_runs(capsys: pytest.CaptureFixture[str]):
+def test_list_as_json_has_runs_of_sweeps(capsys: pytest.CaptureFixture[str]):
     make_run("tale")
     make_sweep()
-    told = {run["name"]: run["sweep"] for run in json.loads(shown(capsys, "--json"))}
-    assert told == {"tale": None, "sizes/large-1": "sizes", "sizes/large-2": "sizes"}
-    names = [run["name"] for run in json.loads(shown(capsys, "list", "sizes", "--json"))]
+    sweep_by_name = {run["name"]: run["sweep"] for run in json.loads(stdout_of(capsys, "--json"))}
+    assert sweep_by_name == {"tale": None, "sizes/large-1": "sizes", "sizes/large-2": "sizes"}
+    names = [run["name"] for run in json.loads(stdout_of(capsys, "list", "sizes", "--json"))]
     assert names == ["sizes/large-2", "sizes/large-1"]
 
 
-def test_it_asks_before_a_sweep_goes(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+def test_rm_asks_before_deleting_a_sweep(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
     make_sweep()
-    monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
-    told = shown(capsys, "rm", "sizes")
-    assert re.search(r"^sizes, a sweep with 2 runs, [\d.]+ k?B", told)
+    type_answer(monkeypatch, "y\n")
+    output = stdout_of(capsys, "rm", "sizes")
+    assert re.search(r"^sizes, a sweep with 2 runs, [\d.]+ k?B", output)
     assert not (SAVED_MODELS / "sizes").exists()

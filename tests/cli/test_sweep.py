@@ -1,4 +1,4 @@
-"""The command: what it says before, while and after; bad input gets one sentence and exit code 2."""
+"""`wordgen sweep`: its output, the time left, and bad input."""
 
 import json
 import os
@@ -29,7 +29,7 @@ def planned(in_empty_folder: Path) -> PlannedSweep:
 
 
 def rows_of(planned: PlannedSweep) -> list[Row]:
-    """One run done, one at work, one diverged, the others waiting."""
+    """Return rows: one run is done, one trains, one has diverged, and the others wait."""
     rows = [Row(run, RunFigures("missing"), "waiting") for run in planned.runs]
     rows[0].state, rows[0].figures = "done", RunFigures("finished", (40.0, 31.5), 31.5, 60.0)
     progress = Progress(3, best=35.25)
@@ -37,20 +37,20 @@ def rows_of(planned: PlannedSweep) -> list[Row]:
         {"event": "begun", "time": 100.0, "first_step": 1, "last_step": 60},
         {"event": "step", "time": 110.0, "epoch": 2, "step": 30, "first": False},
     ):
-        progress.tell(event)
+        progress.update(event)
     rows[1].state, rows[1].progress = "training", progress
     rows[2].state, rows[2].note = "diverged", "diverged"
     return rows
 
 
-def test_without_a_name_all_that_there_are_are_listed(capsys: pytest.CaptureFixture[str]):
+def test_sweep_without_name_lists_all_sweeps(capsys: pytest.CaptureFixture[str]):
     assert main(["sweep"]) == 0
     lines = capsys.readouterr().out.strip().split("\n")
     assert [line.split()[0] for line in lines] == sweep_names()
     assert all(find_sweep(line.split()[0]).about in line for line in lines)
 
 
-def test_a_dry_run_shows_all_networks_and_leaves_nothing(in_empty_folder: Path, capsys: pytest.CaptureFixture[str]):
+def test_dry_run_shows_networks_and_writes_nothing(in_empty_folder: Path, capsys: pytest.CaptureFixture[str]):
     (in_empty_folder / "my.toml").write_text(GRID)
     assert main(["sweep", "my.toml", "--dry-run", "--at-once", "3"]) == 0
     out = capsys.readouterr().out
@@ -59,15 +59,15 @@ def test_a_dry_run_shows_all_networks_and_leaves_nothing(in_empty_folder: Path, 
     assert not (in_empty_folder / "saved_models").exists()
 
 
-def test_no_word_is_broken_at_the_edge_of_a_terminal(in_empty_folder: Path):
-    ours, theirs = pty.openpty()
+def test_list_wraps_between_words_on_narrow_terminal(in_empty_folder: Path):
+    terminal, process_end = pty.openpty()
     with subprocess.Popen(
         [sys.executable, "-m", "wordgen", "sweep"],
-        cwd=in_empty_folder, env=command_environment(TERM="xterm", COLUMNS="60"), stdout=theirs,
+        cwd=in_empty_folder, env=command_environment(TERM="xterm", COLUMNS="60"), stdout=process_end,
     ) as process:  # fmt: skip
-        os.close(theirs)
-        lines = read_until(ours, None).replace("\r", "").split("\n")
-    os.close(ours)
+        os.close(process_end)
+        lines = read_until(terminal, None).replace("\r", "").split("\n")
+    os.close(terminal)
     assert process.returncode == 0
     assert max(map(len, lines)) <= 60
     for name in sweep_names():
@@ -96,9 +96,7 @@ def test_bad_input_gets_one_sentence(
     assert not (in_empty_folder / "saved_models").exists()
 
 
-def test_a_run_with_other_settings_is_refused_before_any_begins(
-    planned: PlannedSweep, capsys: pytest.CaptureFixture[str]
-):
+def test_saved_run_with_other_settings_is_refused(planned: PlannedSweep, capsys: pytest.CaptureFixture[str]):
     run = planned.runs[3]
     settings = {**run.settings.to_mapping(), "epochs": 4}
     run.folder.mkdir(parents=True)
@@ -114,53 +112,53 @@ def test_a_run_with_other_settings_is_refused_before_any_begins(
     assert not run.log.exists()
 
 
-def test_the_table_fills_with_what_is_known(planned: PlannedSweep, monkeypatch: pytest.MonkeyPatch):
+def test_live_table_shows_state_and_figures_of_runs(planned: PlannedSweep):
     rows = rows_of(planned)
     console = Console(force_terminal=True, width=100, height=40, record=True, color_system=None)
     table = LiveTable(console, 2)
     with console.capture():
-        table.looked(rows)
+        table.updated(rows)
         table.close()
     console = Console(width=100, height=40)
-    with console.capture() as shown:
+    with console.capture() as capture:
         for part in table._live.renderable.renderables:  # pyright: ignore[reportAttributeAccessIssue]
             console.print(part)
-    lines = [line.split() for line in shown.get().split("\n")]
+    lines = [line.split() for line in capture.get().split("\n")]
     assert ["rnn,", "units", "16", "1", "done", "2", "31.5"] in lines
     assert ["rnn,", "units", "24", "8", "1", "training", "2/3", "35.2", "10", "s"] in lines
     assert ["lstm,", "units", "16", "1", "diverged"] in lines
-    assert "2 of 8 runs are finished" in shown.get()
+    assert "2 of 8 runs are finished" in capture.get()
 
 
-def test_on_a_small_screen_what_is_at_work_is_seen(planned: PlannedSweep):
+def test_live_table_on_small_screen_shows_runs_in_training(planned: PlannedSweep):
     console = Console(force_terminal=True, width=100, height=9, color_system=None)
     table = LiveTable(console, 2)
-    with console.capture() as shown:
-        table.looked(rows_of(planned))
+    with console.capture():
+        table.updated(rows_of(planned))
         table.close()
-    small = Console(width=100)
-    with small.capture() as shown:
-        small.print(table._live.renderable)
-    assert "training" in shown.get()
-    assert "done" not in shown.get()
-    assert len(shown.get().strip().split("\n")) <= 9 - 4
+    console = Console(width=100)
+    with console.capture() as capture:
+        console.print(table._live.renderable)
+    assert "training" in capture.get()
+    assert "done" not in capture.get()
+    assert len(capture.get().strip().split("\n")) <= 9 - 4
 
 
-def test_the_time_left_is_that_of_what_is_at_work_and_of_what_waits(planned: PlannedSweep):
+def test_seconds_left_counts_current_and_waiting_runs(planned: PlannedSweep):
     rows = rows_of(planned)
     assert seconds_left(rows, 1) == pytest.approx(10 + 5 * 60)
     assert seconds_left(rows, 2) == pytest.approx((10 + 5 * 60) / 2)
     assert seconds_left([row for row in rows if row.state == "waiting"], 1) is None
 
 
-def test_where_no_terminal_is_there_is_a_line_for_each_run(planned: PlannedSweep, capsys: pytest.CaptureFixture[str]):
+def test_without_terminal_each_run_is_a_line(planned: PlannedSweep, capsys: pytest.CaptureFixture[str]):
     rows = rows_of(planned)
     lines = PlainLines(Console(), len(rows))
-    lines.looked([])
+    lines.updated([])
     lines.begun(rows[3])
     lines.ended(rows[0])
     lines.ended(rows[2])
-    lines.looked(rows)
+    lines.updated(rows)
     assert capsys.readouterr().out.split("\n")[:4] == [
         "my/lstm-units-24-8-1 begins.",
         "my/rnn-units-16-1: validation perplexity 31.5 in 2 epochs (1 min 00 s).",
@@ -169,7 +167,7 @@ def test_where_no_terminal_is_there_is_a_line_for_each_run(planned: PlannedSweep
     ]
 
 
-def test_at_the_end_stand_table_sentence_and_what_to_do_next(planned: PlannedSweep, capsys: pytest.CaptureFixture[str]):
+def test_end_shows_table_summary_and_next_commands(planned: PlannedSweep, capsys: pytest.CaptureFixture[str]):
     rows = rows_of(planned)
     results = results_of(rows)
     lost = Row(planned.runs[1], RunFigures("interrupted"), "failed", "killed by signal 9")
@@ -183,15 +181,15 @@ def test_at_the_end_stand_table_sentence_and_what_to_do_next(planned: PlannedSwe
 
 
 @pytest.mark.slow
-def test_what_diverges_is_a_note_and_the_others_count(in_empty_folder: Path, capsys: pytest.CaptureFixture[str]):
-    """The run that counts is there already, as one that has ended."""
+def test_diverged_run_is_left_out_of_results(in_empty_folder: Path, capsys: pytest.CaptureFixture[str]):
+    """Only the run that diverges is trained: the other is saved as finished."""
     grid = 'cell = "rnn"\nlayers = 1\nunits = 8\nclip = 0.0\noptimizer = "sgd"\n[grid]\nlearning_rate = [0.1, 1e30]\n'
     (in_empty_folder / "wild.toml").write_text(f'[settings]\ncorpus = "spells"\nepochs = 1\nbatch_size = 32\n{grid}')
-    ended = plan_sweep(find_sweep("wild.toml")).runs[0]
-    ended.folder.mkdir(parents=True)
-    save_record(ended.folder, made_record(settings=ended.settings.to_mapping(), dataset=ended.plan.dataset))
+    finished = plan_sweep(find_sweep("wild.toml")).runs[0]
+    finished.folder.mkdir(parents=True)
+    save_record(finished.folder, made_record(settings=finished.settings.to_mapping(), dataset=finished.plan.dataset))
     assert main(["sweep", "wild.toml"]) == 0
     out = capsys.readouterr().out
     assert "1 of 1 diverged" in out
     networks = json.loads(Path("saved_models/wild/results.json").read_text())["networks"]
-    assert [network["counted"] for network in networks] == [1, 0]
+    assert [network["completed_runs"] for network in networks] == [1, 0]

@@ -1,33 +1,31 @@
-"""`wordgen tune`, and what `generate --save` writes."""
+"""`wordgen tune` and `generate --save`."""
 
 import wave
 from pathlib import Path
 
 import pytest
 
-from tests.helpers.commands import Command
 from tests.helpers.music import music_bundle, scale, write_midi
 from tests.helpers.tunes import TUNE
 from wordgen.cli.main import main
 from wordgen.model.bundle import save_bundle
 from wordgen.music.midi import read_midi
 
-WORDS = ["E4", "G4", "C5", "=6", "=12", "+6", "+12", "v5"]
+NOTE_TOKENS = ["E4", "G4", "C5", "=6", "=12", "+6", "+12", "v5"]
 
 
 @pytest.fixture
-def room(in_empty_folder: Path) -> Path:
-    save_bundle(music_bundle("notes", WORDS), in_empty_folder / "saved_models" / "tunes")
+def folder(in_empty_folder: Path) -> Path:
+    save_bundle(music_bundle("notes", NOTE_TOKENS), in_empty_folder / "saved_models" / "tunes")
     save_bundle(music_bundle("chords", ["E4", "G4", "C4.E4.G4", "C5"]), in_empty_folder / "saved_models" / "chords")
     save_bundle(music_bundle("english", ["the", "road", "goes", "on"]), in_empty_folder / "saved_models" / "words")
     return in_empty_folder
 
 
-def test_a_piece_is_checked(command: Command, tmp_path: Path):
-    write_midi(tmp_path / "scale.mid", scale())
-    ended = command("tune", "scale.mid")
-    assert ended.returncode == 0, ended.stderr
-    assert ended.stdout.split("\n") == [
+def test_tune_describes_and_checks_midi_file(in_empty_folder: Path, capsys: pytest.CaptureFixture[str]):
+    write_midi(in_empty_folder / "scale.mid", scale())
+    assert main(["tune", "scale.mid"]) == 0
+    assert capsys.readouterr().out.split("\n") == [
         "Scale",
         "  53 notes in 14 bars, 27 s",
         "  metre 3/4, 90 quarters a minute",
@@ -38,14 +36,14 @@ def test_a_piece_is_checked(command: Command, tmp_path: Path):
     ]
 
 
-def test_a_piece_is_converted_as_the_name_ends(in_empty_folder: Path, capsys: pytest.CaptureFixture[str]):
+def test_output_format_follows_file_name(in_empty_folder: Path, capsys: pytest.CaptureFixture[str]):
     write_midi(in_empty_folder / "scale.mid", scale())
     for name in ("scale.wav", "scale.musicxml", "scale.txt"):
         assert main(["tune", "scale.mid", "--output", name]) == 0
     assert main(["tune", "scale.txt", "--output", "again.mid", "--tempo", "60"]) == 0
-    again = read_midi(in_empty_folder / "again.mid").piece.on_grid(12)
-    assert [note[:3] for note in again.notes] == [note[:3] for note in scale().notes]
-    assert again.tempos == ((0, 60.0),)
+    piece = read_midi(in_empty_folder / "again.mid").piece.on_grid(12)
+    assert [note[:3] for note in piece.notes] == [note[:3] for note in scale().notes]
+    assert piece.tempos == ((0, 60.0),)
     with wave.open("scale.wav") as file:
         assert file.getnframes() / file.getframerate() > 26
     capsys.readouterr()
@@ -66,19 +64,19 @@ def test_a_piece_is_converted_as_the_name_ends(in_empty_folder: Path, capsys: py
         (["odd.xyz"], "odd.xyz is no music that wordgen reads"),
     ],
 )
-def test_what_cannot_be_is_told_in_one_sentence(
+def test_bad_input_gets_one_sentence(
     arguments: list[str], part: str, in_empty_folder: Path, capsys: pytest.CaptureFixture[str]
 ):
     for ending in ("mid", "txt", "abc"):
         (in_empty_folder / f"odd.{ending}").write_text("The road goes on.")
     (in_empty_folder / "long.abc").write_text("X:1\nL:999/1\nK:C\nC999|]\n")
     assert main(["tune", *arguments]) == 2
-    told = capsys.readouterr().err
-    assert part in told
-    assert told.count("\n") == 1
+    stderr = capsys.readouterr().err
+    assert part in stderr
+    assert stderr.count("\n") == 1
 
 
-def test_tunes_in_abc_are_checked_played_and_converted(in_empty_folder: Path, capsys: pytest.CaptureFixture[str]):
+def test_tunes_in_abc_are_checked_and_converted(in_empty_folder: Path, capsys: pytest.CaptureFixture[str]):
     first, second = TUNE.replace("T:Test", "T:One"), TUNE.replace("T:Test", "T:Two").replace("G3 G2:|", "G3 G3:|")
     (in_empty_folder / "tunes.abc").write_text(f"X:3\n% about it\n{first}\n\nX:4\nS:a book\n{second}\n")
     assert main(["tune", "tunes.abc"]) == 0
@@ -107,40 +105,40 @@ def test_tunes_in_abc_are_checked_played_and_converted(in_empty_folder: Path, ca
     assert "Music cannot be saved as one.abc" in capsys.readouterr().err
 
 
-def test_a_tune_without_notes_is_told_of(in_empty_folder: Path, capsys: pytest.CaptureFixture[str]):
+def test_tune_without_notes_is_not_written(in_empty_folder: Path, capsys: pytest.CaptureFixture[str]):
     (in_empty_folder / "empty.abc").write_text("X:1\nT:Empty\nK:G\n")
     assert main(["tune", "empty.abc", "--output", "empty.mid"]) == 0
-    told = capsys.readouterr()
-    assert told.out.split("\n")[:3] == ["Empty", "  no notes", "  It has no notes."]
-    assert "The piece has no note, so empty.mid was not written." in told.err
+    output = capsys.readouterr()
+    assert output.out.split("\n")[:3] == ["Empty", "  no notes", "  It has no notes."]
+    assert "The piece has no note, so empty.mid was not written." in output.err
     assert not (in_empty_folder / "empty.mid").exists()
 
 
-def test_what_is_written_is_saved_as_music(room: Path, capsys: pytest.CaptureFixture[str]):
+def test_save_writes_generated_notes_as_midi_and_wav(folder: Path, capsys: pytest.CaptureFixture[str]):
     flags = ["--length", "60", "--random-seed", "1"]
     assert main(["generate", "--model", "tunes", *flags, "--save", "tune.mid", "--tempo", "80"]) == 0
-    shown = capsys.readouterr()
-    piece = read_midi(room / "tune.mid").piece
+    output = capsys.readouterr()
+    piece = read_midi(folder / "tune.mid").piece
     assert piece.tempos == ((0, 80.0),)
-    names = [word for word in shown.out.split() if word[0] in "ABCDEFG"]
-    assert len(piece.notes) == len(names) > 2
-    assert "Saved tune.mid." in shown.err
+    note_tokens = [token for token in output.out.split() if token[0] in "ABCDEFG"]
+    assert len(piece.notes) == len(note_tokens) > 2
+    assert "Saved tune.mid." in output.err
     assert main(["generate", "--model", "chords", *flags, "--count", "2", "--json", "--save", "tune.wav"]) == 0
-    assert {path.name for path in room.glob("tune*")} == {"tune.mid", "tune-1.wav", "tune-2.wav"}
+    assert {path.name for path in folder.glob("tune*")} == {"tune.mid", "tune-1.wav", "tune-2.wav"}
 
 
-def test_what_a_model_of_abc_writes_is_saved(room: Path, capsys: pytest.CaptureFixture[str]):
-    signs = ["C", "D", "E", "G", "c", "2", "|", '"G"', "[1", ":|"]
-    save_bundle(music_bundle("abc", signs), room / "saved_models" / "airs")
+def test_save_writes_generated_abc_in_four_formats(folder: Path, capsys: pytest.CaptureFixture[str]):
+    abc_tokens = ["C", "D", "E", "G", "c", "2", "|", '"G"', "[1", ":|"]
+    save_bundle(music_bundle("abc", abc_tokens), folder / "saved_models" / "airs")
     flags = ["--model", "airs", "--length", "80", "--random-seed", "1"]
     for name in ("tune.abc", "tune.mid", "tune.wav", "tune.musicxml"):
         assert main(["generate", *flags, "--save", name]) == 0
-        shown = capsys.readouterr()
-        assert f"Saved {name}. Line 1: there is music before the key" in shown.err
-        assert (room / name).stat().st_size > 0
-    assert (room / "tune.abc").read_text() == f"X:1\n{shown.out.strip()}\n\n"
+        output = capsys.readouterr()
+        assert f"Saved {name}. Line 1: there is music before the key" in output.err
+        assert (folder / name).stat().st_size > 0
+    assert (folder / "tune.abc").read_text() == f"X:1\n{output.out.strip()}\n\n"
     assert main(["tune", "tune.abc", "--output", "again.mid"]) == 0
-    assert (room / "again.mid").read_bytes() == (room / "tune.mid").read_bytes()
+    assert (folder / "again.mid").read_bytes() == (folder / "tune.mid").read_bytes()
 
 
 @pytest.mark.parametrize(
@@ -155,17 +153,17 @@ def test_what_a_model_of_abc_writes_is_saved(room: Path, capsys: pytest.CaptureF
         (["--model", "tunes", "--save", "tune.mid", "--interactive"], "leave out"),
     ],
 )
-def test_what_cannot_be_saved_is_refused_before_anything_is_written(
-    arguments: list[str], part: str, room: Path, capsys: pytest.CaptureFixture[str]
+def test_bad_save_flags_are_refused_before_generating(
+    arguments: list[str], part: str, folder: Path, capsys: pytest.CaptureFixture[str]
 ):
     assert main(["generate", *arguments]) == 2
-    told = capsys.readouterr()
-    assert part in told.err
-    assert told.out == ""
+    output = capsys.readouterr()
+    assert part in output.err
+    assert output.out == ""
 
 
-def test_a_text_without_notes_is_told_of(room: Path, capsys: pytest.CaptureFixture[str]):
-    save_bundle(music_bundle("notes", ["+6", "+12"]), room / "saved_models" / "rests")
+def test_generated_text_without_notes_is_not_saved(folder: Path, capsys: pytest.CaptureFixture[str]):
+    save_bundle(music_bundle("notes", ["+6", "+12"]), folder / "saved_models" / "rests")
     assert main(["generate", "--model", "rests", "--save", "tune.mid"]) == 0
     assert "The text has no note, so tune.mid was not saved." in capsys.readouterr().err
-    assert not (room / "tune.mid").exists()
+    assert not (folder / "tune.mid").exists()

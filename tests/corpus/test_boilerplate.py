@@ -1,4 +1,4 @@
-"""What libraries add is cut, in each form that it has had, and the text between stays as it is."""
+"""Headers, footers and marks that Project Gutenberg and Aozora Bunko add are removed; the text between is unchanged."""
 
 import time
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wordgen.corpus.reading import Cuts, Line, without_boilerplate
+from wordgen.corpus.reading import Boilerplate, Line, without_boilerplate
 
 BODY = ["CHAPTER ONE", "", "A road went on.", "It ended, and that was that.", ""]
 FORMS = {
@@ -64,51 +64,57 @@ AOZORA = [
 EDITION = ["底本：「道」どこか文庫", "　　　2001（平成13）年", "入力：誰か"]
 
 
-def cut(lines: list[str]) -> tuple[list[str], Cuts]:
-    cuts = Cuts()
-    return [line for _, line in without_boilerplate(enumerate(lines, 1), cuts)], cuts
+def cut(lines: list[str]) -> tuple[list[str], Boilerplate]:
+    boilerplate = Boilerplate()
+    return [line for _, line in without_boilerplate(enumerate(lines, 1), boilerplate)], boilerplate
 
 
 @pytest.mark.parametrize("form", list(FORMS))
-def test_the_body_alone_is_left_at_its_place(form: str):
+def test_header_and_footer_become_blank_lines(form: str):
     header, footer = (part.split("\n") for part in FORMS[form].split("BODY\n"))
-    header.pop()  # what stands behind the last line break
-    left, cuts = cut([*header, *BODY, *footer])
-    assert left == [""] * len(header) + BODY + [""] * len(footer)
-    assert cuts.library == "Project Gutenberg"
-    assert 0 < cuts.lines <= len(header) + len(footer)
+    header.pop()  # the empty string after the last line break
+    kept, boilerplate = cut([*header, *BODY, *footer])
+    assert kept == [""] * len(header) + BODY + [""] * len(footer)
+    assert boilerplate.library == "Project Gutenberg"
+    assert 0 < boilerplate.lines <= len(header) + len(footer)
 
 
-def test_a_footer_alone_is_cut_too():
-    left, _ = cut(["Read by Project Gutenberg", *BODY, "End of Project Gutenberg's A Road", "licence"])
-    assert left == ["Read by Project Gutenberg", *BODY, "", ""]
+def test_footer_without_header_is_removed():
+    kept, _ = cut(["Read by Project Gutenberg", *BODY, "End of Project Gutenberg's A Road", "licence"])
+    assert kept == ["Read by Project Gutenberg", *BODY, "", ""]
 
 
-def test_a_book_about_the_library_stays_as_it_is():
-    lines = ["A history", "Project Gutenberg was founded by Michael Hart.", "The end."]
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["A history", "Project Gutenberg was founded by Michael Hart.", "The end."],
+        ["I love Project Gutenberg.", "", "The end of Project Gutenberg would be a loss.", "", "So it goes on."],
+    ],
+)
+def test_text_about_project_gutenberg_is_unchanged(lines: list[str]):
     assert cut(lines)[0] == lines
 
 
-def test_aozora_bunko():
+def test_aozora_bunko_marks_are_removed():
     body = [
         "［＃２字下げ］一［＃「一」は中見出し］",
         "　私《わたくし》は先生一人｜麦藁帽《むぎわらぼう》を見た。",
         "※［＃「てへん＋劣」、第3水準1-84-77］と※［＃「口＋愛」、U+566F、123-4］",
     ]
-    left, cuts = cut([*AOZORA, *body, "", *EDITION])
-    assert left == [
+    kept, boilerplate = cut([*AOZORA, *body, "", *EDITION])
+    assert kept == [
         *[""] * len(AOZORA), "一", "　私は先生一人麦藁帽を見た。", "挘と噯", "", *[""] * len(EDITION)
     ]  # fmt: skip
-    assert (cuts.library, cuts.lines, cuts.marks) == ("Aozora Bunko", len(AOZORA) + len(EDITION), 7)
+    assert boilerplate == Boilerplate("Aozora Bunko", lines=len(AOZORA) + len(EDITION), marks=7)
 
 
-def test_japanese_that_is_not_aozoras_keeps_its_brackets():
+def test_other_japanese_text_keeps_brackets():
     lines = ["《夜》という歌", "底本：なし"]
-    assert cut(lines) == (lines, Cuts())
+    assert cut(lines) == (lines, Boilerplate())
 
 
 @given(st.lists(st.text(st.sampled_from("ab 。*《》-"), max_size=12), max_size=40))
-def test_any_other_text_is_left_alone(lines: list[str]):
+def test_any_other_text_is_unchanged(lines: list[str]):
     assert cut(lines)[0] == lines
 
 
@@ -117,31 +123,26 @@ END_LINE = "*** END OF THE PROJECT GUTENBERG EBOOK {} ***"
 
 
 @pytest.mark.parametrize("paragraphs", [3, 2000])
-def test_each_of_several_books_in_a_file_is_left(paragraphs: int):
+def test_bodies_of_several_books_in_a_file_are_kept(paragraphs: int):
     books = {name: [f"{name} {n}." for n in range(paragraphs)] for name in ("Alpha", "Beta", "Gamma")}
     lines: list[str] = []
     for name, body in books.items():
         lines += ["The Project Gutenberg eBook", START_LINE.format(name), *body, END_LINE.format(name), "licence"]
-    left, cuts = cut(lines)
-    assert [line for line in left if line] == [line for body in books.values() for line in body]
-    assert cuts.lines == 4 * len(books)
+    kept, boilerplate = cut(lines)
+    assert [line for line in kept if line] == [line for body in books.values() for line in body]
+    assert boilerplate.lines == 4 * len(books)
 
 
-def test_an_essay_on_the_library_is_left_whole():
-    lines = ["I love Project Gutenberg.", "", "The end of Project Gutenberg would be a loss.", "", "So it goes on."]
-    assert cut(lines)[0] == lines
-
-
-def test_a_story_whose_line_begins_with_the_original_goes_on():
+def test_line_that_begins_like_a_footer_is_kept():
     lines = [*AOZORA, "雨だ。", "底本では違う話だった。", "朝だ。", *EDITION]
     assert [line for line in cut(lines)[0] if line] == ["雨だ。", "底本では違う話だった。", "朝だ。"]
 
 
-def test_aozora_bunko_without_its_legend():
+def test_aozora_bunko_without_legend_is_recognized():
     body = ["私《わたくし》は行く。", "［＃ここから２字下げ］", "夜《よる》だ。", "※［＃「姉」の正字］と朝《あさ》。"]
-    left, cuts = cut(["題名", "誰か", *body, "", *EDITION])
-    assert left == ["題名", "誰か", "私は行く。", "", "夜だ。", "〓と朝。", "", *[""] * len(EDITION)]
-    assert (cuts.library, cuts.lost) == ("Aozora Bunko", 1)
+    kept, boilerplate = cut(["題名", "誰か", *body, "", *EDITION])
+    assert kept == ["題名", "誰か", "私は行く。", "", "夜だ。", "〓と朝。", "", *[""] * len(EDITION)]
+    assert (boilerplate.library, boilerplate.missing_characters) == ("Aozora Bunko", 1)
 
 
 @pytest.mark.parametrize(
@@ -154,7 +155,7 @@ def test_aozora_bunko_without_its_legend():
         ("※［＃別の字、1-99-1］", "〓"),
     ],
 )
-def test_signs_that_are_described_by_their_place_are_letters(mark: str, letter: str):
+def test_described_characters_become_letters(mark: str, letter: str):
     assert cut([*AOZORA, f"私は{mark}。"])[0][-1] == f"私は{letter}。"
 
 
@@ -169,22 +170,22 @@ def test_signs_that_are_described_by_their_place_are_letters(mark: str, letter: 
         "Fin de" + " Project" * 12_000,
     ],
 )
-def test_long_lines_take_no_time(line: str):
+def test_long_lines_are_read_quickly(line: str):
     for header in (["Project Gutenberg", START_LINE.format("A")], AOZORA):
         began = time.process_time()
         cut([*header, line, line])
         assert time.process_time() - began < 5
 
 
-def test_of_a_text_in_one_line_no_more_is_looked_at_than_a_header_may_have():
-    """It comes in pieces, and a thousand of them would be all of it."""
-    taken = 0
+def test_only_beginning_of_one_line_text_is_searched_for_header():
+    """The line comes in pieces; to search a thousand of them would mean to read all of it first."""
+    piece_count = 0
 
     def pieces() -> Iterator[Line]:
-        nonlocal taken
+        nonlocal piece_count
         while True:
-            taken += 1
+            piece_count += 1
             yield 1, "x" * 100_000
 
-    assert next(without_boilerplate(pieces(), Cuts())) == (1, "x" * 100_000)
-    assert taken < 20
+    assert next(without_boilerplate(pieces(), Boilerplate())) == (1, "x" * 100_000)
+    assert piece_count < 20

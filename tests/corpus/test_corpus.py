@@ -1,4 +1,4 @@
-"""A corpus is read as its bytes say, and tells how: its digest, its passages, its notes."""
+"""A corpus: digest, passages, and notes about how the files were read."""
 
 import os
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -15,7 +15,7 @@ TEXT = "One.\n\nTwo.\n"
 
 
 @pytest.mark.parametrize(
-    ("content", "sentence"),
+    ("content", "message"),
     [
         (b"", "is empty"),
         (b" \n\n ", "is empty"),
@@ -24,15 +24,15 @@ TEXT = "One.\n\nTwo.\n"
         (bytes(range(1, 256)), "is not a text"),
     ],
 )
-def test_a_file_that_is_no_text_is_refused(tmp_path: Path, content: bytes, sentence: str):
+def test_file_that_is_not_text_is_refused(tmp_path: Path, content: bytes, message: str):
     path = tmp_path / "odd.txt"
     path.write_bytes(content)
-    with pytest.raises(CorpusError, match=sentence):
+    with pytest.raises(CorpusError, match=message):
         open_corpus(str(path))
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_file_that_may_not_be_read_is_said(tmp_path: Path):
+def test_file_without_read_permission_is_refused(tmp_path: Path):
     path = tmp_path / "secret.txt"
     path.write_text("x")
     path.chmod(0)
@@ -40,25 +40,25 @@ def test_a_file_that_may_not_be_read_is_said(tmp_path: Path):
         open_corpus(str(path))
 
 
-def test_the_digest_follows_content_and_layout(tmp_path: Path):
-    first = open_corpus(write_text(tmp_path / "a.txt", TEXT)).digest()
-    assert open_corpus(write_text(tmp_path / "b.txt", TEXT)).digest() == first
-    assert open_corpus(write_text(tmp_path / "a.txt", TEXT + "Three.\n")).digest() != first
+def test_digest_depends_on_content_not_on_file_name(tmp_path: Path):
+    digest = open_corpus(write_text(tmp_path / "a.txt", TEXT)).digest()
+    assert open_corpus(write_text(tmp_path / "b.txt", TEXT)).digest() == digest
+    assert open_corpus(write_text(tmp_path / "a.txt", TEXT + "Three.\n")).digest() != digest
 
 
-def test_reading_takes_off_the_mark_and_the_foreign_line_ends(tmp_path: Path):
+def test_byte_order_mark_and_windows_line_ends_are_removed(tmp_path: Path):
     path = tmp_path / "windows.txt"
     path.write_bytes("\ufeffOne line.\r\n\r\nAnother.\r\n\r\nCafe\u0301 closed.\r\n".encode())
     assert passage_texts(open_corpus(str(path))) == ["One line.", "Another.", "Caf\u00e9 closed."]
 
 
-def test_a_folder_may_begin_with_an_empty_file(tmp_path: Path):
+def test_folder_may_begin_with_empty_file(tmp_path: Path):
     write_text(tmp_path / "book" / "0.txt", "\n")
     write_text(tmp_path / "book" / "1.txt", "One.\n\nTwo.")
     assert passage_texts(open_corpus(str(tmp_path / "book"))) == ["One.", "Two."]
 
 
-def test_a_file_that_leads_nowhere_is_said(tmp_path: Path):
+def test_broken_link_in_folder_is_reported(tmp_path: Path):
     write_text(tmp_path / "book" / "1.txt", "One.\n\nTwo.")
     (tmp_path / "book" / "2.txt").symlink_to(tmp_path / "nowhere")
     with pytest.raises(CorpusError, match=r"2\.txt cannot be read"):
@@ -71,7 +71,7 @@ def notes_of(corpus: Corpus) -> tuple[str, ...]:
     return reading.notes
 
 
-def test_how_a_text_was_read_is_told(tmp_path: Path):
+def test_notes_name_encodings_and_undecodable_bytes(tmp_path: Path):
     assert notes_of(open_corpus(write_text(tmp_path / "plain.txt", TEXT))) == ()
     (tmp_path / "book").mkdir()
     (tmp_path / "book" / "a.txt").write_bytes(("\u3000夜の街で雨が降る。\n" * 20).encode("cp932"))
@@ -81,7 +81,7 @@ def test_how_a_text_was_read_is_told(tmp_path: Path):
     assert broken == "2 bytes could not be decoded and became \ufffd"
 
 
-def test_what_a_library_added_is_cut_unless_it_is_wanted(tmp_path: Path):
+def test_boilerplate_is_removed_unless_kept(tmp_path: Path):
     lines = [
         "A Project Gutenberg book",
         "*** START OF THE PROJECT GUTENBERG EBOOK X ***",
@@ -102,7 +102,7 @@ def test_what_a_library_added_is_cut_unless_it_is_wanted(tmp_path: Path):
     assert kept.digest() != corpus.digest()
 
 
-def test_what_is_said_of_passages_goes_before_what_is_found(tmp_path: Path):
+def test_given_layout_overrides_detected_one(tmp_path: Path):
     path = write_text(tmp_path / "verse.txt", "Rain\nfalls\n\non\nthe roof\n\nnow\n")
     assert passage_texts(open_corpus(path)) == ["Rain\nfalls", "on\nthe roof", "now"]
     assert passage_texts(open_corpus(path, ReadingSettings(passage="line"))) == [
@@ -118,13 +118,13 @@ def test_what_is_said_of_passages_goes_before_what_is_found(tmp_path: Path):
     assert passage_texts(joined) == ["Rain falls", "on the roof", "now"]
 
 
-def test_how_much_is_read_of_many_files_costs_nothing(tmp_path: Path):
+def test_bytes_read_grow_to_size_of_corpus(tmp_path: Path):
     for number in range(300):
         write_text(tmp_path / "many" / f"{number:03}.txt", "\n".join(["a line"] * 50))
     reading = open_corpus(str(tmp_path / "many")).reading()
-    told = [reading.bytes_read for _ in reading.passages()]
-    assert told == sorted(told)
-    assert told[-1] == reading.bytes_read == reading.corpus.bytes
+    sizes = [reading.bytes_read for _ in reading.passages()]
+    assert sizes == sorted(sizes)
+    assert sizes[-1] == reading.bytes_read == reading.corpus.bytes
 
 
 @pytest.mark.parametrize(
@@ -137,6 +137,6 @@ def test_how_much_is_read_of_many_files_costs_nothing(tmp_path: Path):
         (["C:\\tale.txt", "D:\\b\\more.txt"], ["C:/tale.txt", "D:/b/more.txt"]),
     ],
 )
-def test_files_are_named_from_their_common_folder_if_they_have_one(files: list[str], names: list[str]):
-    kind = PureWindowsPath if ":" in files[0] else PurePosixPath
-    assert names_within([kind(file) for file in files]) == tuple(names)
+def test_file_names_are_relative_to_common_folder(files: list[str], names: list[str]):
+    path_class = PureWindowsPath if ":" in files[0] else PurePosixPath
+    assert names_within([path_class(file) for file in files]) == tuple(names)

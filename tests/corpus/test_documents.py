@@ -1,4 +1,4 @@
-"""Word documents, EPUB, HTML and Markdown are read as the text in them; hostile ones end in one sentence."""
+"""The text of Word documents, EPUB, HTML and Markdown is read; damaged and hostile files give one-sentence errors."""
 
 import gzip
 import tracemalloc
@@ -9,7 +9,6 @@ import pytest
 
 from tests.helpers.texts import passage_texts, write_text
 from wordgen.corpus import documents
-from wordgen.corpus import documents as packed
 from wordgen.corpus.finding import open_corpus
 from wordgen.errors import CorpusError
 
@@ -63,12 +62,12 @@ def archive(path: Path, parts: dict[str, str]) -> str:
     return str(path)
 
 
-def text_of(path: str) -> list[str]:
+def read_passages(path: str) -> list[str]:
     corpus = open_corpus(path)
     return [text.replace(" It rained", "\nIt rained") for text in passage_texts(corpus)]
 
 
-def test_the_same_text_in_every_kind_of_document(tmp_path: Path):
+def test_all_kinds_of_documents_give_equal_text(tmp_path: Path):
     folder = tmp_path / "all"
     word(folder / "a.docx")
     epub(folder / "b.epub")
@@ -76,8 +75,8 @@ def test_the_same_text_in_every_kind_of_document(tmp_path: Path):
     write_text(folder / "d.md", MARKDOWN)
     write_text(folder / "e.txt", "\n\n".join(PARAGRAPHS))
     for path in sorted(folder.iterdir()):
-        assert text_of(str(path)) == PARAGRAPHS, path
-    assert text_of(str(folder)) == PARAGRAPHS * 5
+        assert read_passages(str(path)) == PARAGRAPHS, path
+    assert read_passages(str(folder)) == PARAGRAPHS * 5
     reading = open_corpus(str(folder)).reading()
     assert list(reading.passages())
     assert reading.notes[-1] == (
@@ -86,41 +85,41 @@ def test_the_same_text_in_every_kind_of_document(tmp_path: Path):
     )
 
 
-def test_readings_above_japanese_words_are_left_out(tmp_path: Path):
+def test_ruby_annotations_are_left_out(tmp_path: Path):
     path = write_text(tmp_path / "a.html", "<p><ruby>夜<rp>（</rp><rt>よる</rt><rp>）</rp></ruby>の街。</p>")
-    assert text_of(path) == ["夜の街。"]
+    assert read_passages(path) == ["夜の街。"]
 
 
 @pytest.mark.parametrize(
     "ruby", ["夜<rt>よる", "夜<rp>（<rt>よる<rp>）", "夜<rt>よる<rt>よ", "夜<rp>（</rp><rt>よる</rt><rp>）</rp>"]
 )
-def test_readings_need_no_end_tags(tmp_path: Path, ruby: str):
+def test_ruby_annotations_need_no_end_tags(tmp_path: Path, ruby: str):
     path = write_text(tmp_path / "a.html", f"<p><ruby>{ruby}</ruby>の街。</p><p>朝。</p>")
-    assert text_of(path) == ["夜の街。", "朝。"]
+    assert read_passages(path) == ["夜の街。", "朝。"]
 
 
-@pytest.mark.parametrize("left_open", ["<script>lost", "<title>lost", "<pre/>", "<ruby>a<rt>lost"])
-def test_what_a_chapter_leaves_open_does_not_reach_the_next(tmp_path: Path, left_open: str):
-    first = f"<html><body><p>The road went on.</p>{left_open}</body></html>"
-    read = text_of(epub(tmp_path / "a.epub", **{"OEBPS/a.xhtml": first}))
-    assert [each for each in read if each not in ("a", "")] == [
+@pytest.mark.parametrize("unclosed", ["<script>lost", "<title>lost", "<pre/>", "<ruby>a<rt>lost"])
+def test_unclosed_tag_does_not_affect_next_chapter(tmp_path: Path, unclosed: str):
+    first = f"<html><body><p>The road went on.</p>{unclosed}</body></html>"
+    passages = read_passages(epub(tmp_path / "a.epub", **{"OEBPS/a.xhtml": first}))
+    assert [passage for passage in passages if passage not in ("a", "")] == [
         "The road went on.",
         "He said: stay & rest.",
         "Morning came.\nIt rained.",
     ]
 
 
-def test_html_that_comes_in_pieces_is_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_html_read_in_small_blocks_gives_equal_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     path = write_text(tmp_path / "a.html", HTML)
     monkeypatch.setattr(documents, "_BLOCK", 3)
-    assert text_of(path) == PARAGRAPHS
+    assert read_passages(path) == PARAGRAPHS
 
 
 ENTITIES = '<!DOCTYPE d [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;&a;">]>'
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "sentence"),
+    ("name", "content", "message"),
     [
         ("a.docx", b"PK\x03\x04 and no more", "it is damaged, or it is not a Word document, although its name says so"),
         ("a.docx", b"plain text", "is not a Word document"),
@@ -138,18 +137,18 @@ ENTITIES = '<!DOCTYPE d [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;&a;">]>'
     ],
     ids=lambda value: value[:20] if isinstance(value, str) else "",
 )
-def test_what_cannot_be_read_ends_in_one_sentence(tmp_path: Path, name: str, content: bytes, sentence: str):
+def test_unreadable_document_is_refused(tmp_path: Path, name: str, content: bytes, message: str):
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(CorpusError, match=sentence):
+    with pytest.raises(CorpusError, match=message):
         passage_texts(open_corpus(str(tmp_path / name)))
 
 
-def test_footnotes_of_a_word_document_follow_its_text(tmp_path: Path):
-    """Behind lines that Word keeps among them; comments and what was deleted are no text."""
+def test_footnotes_of_word_document_follow_the_text(tmp_path: Path):
+    """Separators, comments and deleted text are left out."""
     note = "<w:{0}note w:id='{1}'><w:p><w:r><w:{0}noteRef/></w:r><w:r><w:t>{2}</w:t></w:r></w:p></w:{0}note>"
-    line = "<w:footnote w:type='separator' w:id='-1'><w:p><w:r><w:separator/></w:r></w:p></w:footnote>"
+    separator = "<w:footnote w:type='separator' w:id='-1'><w:p><w:r><w:separator/></w:r></w:p></w:footnote>"
     deleted = "<w:footnote w:id='3'><w:p><w:del><w:r><w:t>Never.</w:t></w:r></w:del></w:p></w:footnote>"
-    footnotes = line + note.format("foot", 1, "Of stone.") + note.format("foot", 2, "In May.") + deleted
+    footnotes = separator + note.format("foot", 1, "Of stone.") + note.format("foot", 2, "In May.") + deleted
     parts = {
         "word/document.xml": WORD.replace("went on.</w:t>", "went on.</w:t><w:footnoteReference w:id='1'/>"),
         "word/endnotes.xml": f"<w:endnotes {W}>{note.format('end', 1, 'See above.')}</w:endnotes>",
@@ -157,14 +156,14 @@ def test_footnotes_of_a_word_document_follow_its_text(tmp_path: Path):
         "word/comments.xml": f"<w:comments {W}><w:comment><w:p><w:t>Who?</w:t></w:p></w:comment></w:comments>",
     }
     path = archive(tmp_path / "a.docx", parts)
-    assert text_of(path) == [*PARAGRAPHS, "Of stone.", "In May.", "See above."]
+    assert read_passages(path) == [*PARAGRAPHS, "Of stone.", "In May.", "See above."]
     reading = open_corpus(path).reading()
     assert list(reading.passages())
     assert reading.notes[-1] == "3 footnotes and endnotes are placed after the text"
 
 
-def test_a_folder_goes_on_without_what_cannot_be_read_and_says_so(tmp_path: Path):
-    """What is hidden was not meant, and a folder that is read rightly says nothing."""
+def test_unreadable_files_of_folder_are_left_out_with_notes(tmp_path: Path):
+    """Hidden files are left out without a note."""
     for name in ("a.txt", "b.txt", "deep/c.txt"):
         write_text(tmp_path / "texts" / name, "The road went on.\n\nIt rained.\n")
     assert open_corpus(str(tmp_path / "texts")).notes == ()
@@ -183,28 +182,28 @@ def test_a_folder_goes_on_without_what_cannot_be_read_and_says_so(tmp_path: Path
     }
 
 
-def test_a_folder_of_unreadable_files_names_one(tmp_path: Path):
+def test_folder_of_unreadable_files_is_refused(tmp_path: Path):
     (tmp_path / "a.pdf").write_bytes(b"%PDF")
     with pytest.raises(CorpusError, match=r"contains no \.txt, .*a\.pdf is a PDF, which wordgen does not read"):
         open_corpus(str(tmp_path))
 
 
 @pytest.mark.parametrize(
-    ("document", "sentence"),
+    ("document", "message"),
     [
         (WORD.replace("<w:document", f"{ENTITIES}<w:document").replace("The road", "&b;"), "declares XML entities"),
         (WORD[:300], "is not a Word document"),
         ("<w:document>", "is not a Word document"),
     ],
 )
-def test_hostile_word_documents_are_refused(tmp_path: Path, document: str, sentence: str):
+def test_hostile_word_documents_are_refused(tmp_path: Path, document: str, message: str):
     path = word(tmp_path / "a.docx", document)
-    with pytest.raises(CorpusError, match=sentence):
+    with pytest.raises(CorpusError, match=message):
         passage_texts(open_corpus(path))
 
 
 @pytest.mark.parametrize(
-    ("package", "more", "sentence"),
+    ("package", "more", "message"),
     [
         (PACKAGE.replace("a.xhtml", "gone.xhtml"), {}, "is not an EPUB"),
         (PACKAGE.replace("a.xhtml", "../../../../etc/passwd"), {}, "is not an EPUB"),
@@ -213,23 +212,23 @@ def test_hostile_word_documents_are_refused(tmp_path: Path, document: str, sente
         ("", {}, "is not an EPUB"),
     ],
 )
-def test_hostile_epubs_are_refused(tmp_path: Path, package: str, more: dict[str, str], sentence: str):
+def test_hostile_epubs_are_refused(tmp_path: Path, package: str, more: dict[str, str], message: str):
     path = epub(tmp_path / "a.epub", package, **more)
-    with pytest.raises(CorpusError, match=sentence):
+    with pytest.raises(CorpusError, match=message):
         passage_texts(open_corpus(path))
 
 
-def test_deeply_nested_tags_are_a_text(tmp_path: Path):
+def test_deeply_nested_tags_are_read(tmp_path: Path):
     deep = "<div>" * 10_000 + "The road went on." + "</div>" * 10_000
-    assert text_of(write_text(tmp_path / "a.html", deep)) == ["The road went on."]
-    assert text_of(write_text(tmp_path / "a.md", "> " * 5_000 + "The road\n\n" + "[" * 5_000 + "went on."))
+    assert read_passages(write_text(tmp_path / "a.html", deep)) == ["The road went on."]
+    assert read_passages(write_text(tmp_path / "a.md", "> " * 5_000 + "The road\n\n" + "[" * 5_000 + "went on."))
     nested = "<w:x>" * 10_000 + "</w:x>" * 10_000
-    assert text_of(word(tmp_path / "a.docx", WORD.replace("<w:body>", f"<w:body>{nested}"))) == PARAGRAPHS
+    assert read_passages(word(tmp_path / "a.docx", WORD.replace("<w:body>", f"<w:body>{nested}"))) == PARAGRAPHS
 
 
 @pytest.mark.parametrize("name", ["a.docx", "a.txt.gz"])
-def test_a_bomb_is_refused_in_little_memory(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(packed, "LARGEST_UNCHECKED", 1 << 20)
+def test_decompression_bomb_is_refused_with_little_memory(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(documents, "LARGEST_UNCHECKED", 1 << 20)
     path = tmp_path / name
     bomb = "The road went on. " * 2_000_000
     if name == "a.docx":

@@ -1,4 +1,4 @@
-"""What a user calls a corpus is found: a name, files, folders, splits, standard input; or it is said what is not."""
+"""`--corpus` finds names, files, folders, splits and standard input, or says what it cannot find."""
 
 import gzip
 import os
@@ -22,31 +22,31 @@ PROSE = (
 
 @pytest.mark.usefixtures("in_empty_folder")
 @pytest.mark.parametrize("name", ["lotr", "fables", "spells", "lyrics"])
-def test_the_catalogue_opens_from_an_empty_folder(name: str):
+def test_bundled_text_opens_from_any_folder(name: str):
     corpus = open_corpus(name)
     assert corpus.name == name
     assert sum(len(passage) for passage in passage_texts(corpus)) > 10_000
 
 
-def test_own_files_go_before_the_bundled_ones(in_empty_folder: Path):
+def test_own_files_take_precedence_over_bundled_text(in_empty_folder: Path):
     write_text(in_empty_folder / "data" / "lotr" / "2.txt", "The second book.")
     write_text(in_empty_folder / "data" / "lotr" / "1.txt", "The first book.\n\nIts second page.")
     assert passage_texts(open_corpus("lotr")) == ["The first book.", "Its second page.", "The second book."]
 
 
-def test_the_data_folder_may_be_elsewhere(in_empty_folder: Path, monkeypatch: pytest.MonkeyPatch):
+def test_data_folder_is_set_by_environment(in_empty_folder: Path, monkeypatch: pytest.MonkeyPatch):
     write_text(in_empty_folder / "elsewhere" / "lotr" / "book.txt", "My own book.")
     monkeypatch.setenv("WORDGEN_DATA", "elsewhere")
     assert passage_texts(open_corpus("lotr")) == ["My own book."]
 
 
-def test_a_file_is_a_corpus(tmp_path: Path):
+def test_file_is_a_corpus(tmp_path: Path):
     corpus = open_corpus(write_text(tmp_path / "my tale.txt", PROSE))
     assert corpus.name == "my tale"
     assert passage_texts(corpus)[0] == "The first paragraph stands here, and it is wrapped at a width."
 
 
-def test_a_folder_of_text_files_is_a_corpus_in_the_order_of_names(tmp_path: Path):
+def test_folder_is_read_in_order_of_names(tmp_path: Path):
     write_text(tmp_path / "book" / "b.txt", "Two.\n\nThree.")
     write_text(tmp_path / "book" / "a.txt", "One.\n\nAnd a half.")
     write_text(tmp_path / "book" / "notes.log", "no")
@@ -55,38 +55,40 @@ def test_a_folder_of_text_files_is_a_corpus_in_the_order_of_names(tmp_path: Path
 
 
 @pytest.mark.usefixtures("in_empty_folder")
-def test_an_unknown_name_lists_the_known_ones_and_the_nearest():
-    with pytest.raises(CorpusError) as told:
+def test_error_lists_known_names_and_suggests_similar_one():
+    with pytest.raises(CorpusError) as error:
         open_corpus("lyrcs")
-    assert all(name in str(told.value) for name in catalogue())
-    assert str(told.value).endswith("Did you mean lyrics?")
+    assert all(name in str(error.value) for name in catalogue())
+    assert str(error.value).endswith("Did you mean lyrics?")
 
 
 @pytest.mark.usefixtures("in_empty_folder")
-@pytest.mark.parametrize("name", ["", "nowhere/at/all.txt"])
-def test_what_is_not_there_is_said(name: str):
-    with pytest.raises(CorpusError, match="There is no corpus"):
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("", "There is no corpus"),
+        ("nowhere/at/all.txt", "There is no corpus"),
+        ("x" * 300, r"There is no corpus 'x{60}[.]{3}'"),  # too long for a path
+    ],
+    ids=["empty", "path", "long name"],
+)
+def test_missing_corpus_is_reported(name: str, message: str):
+    with pytest.raises(CorpusError, match=message):
         open_corpus(name)
 
 
-def test_an_empty_folder_is_refused(tmp_path: Path):
+def test_empty_folder_is_refused(tmp_path: Path):
     with pytest.raises(CorpusError, match=r"contains no \.txt, "):
         open_corpus(str(tmp_path))
 
 
-def test_a_name_of_the_catalogue_goes_before_a_folder_of_that_name(in_empty_folder: Path):
+def test_catalogue_name_takes_precedence_over_folder(in_empty_folder: Path):
     write_text(in_empty_folder / "lotr" / "mine.txt", "Mine.")
     assert len(passage_texts(open_corpus("lotr"))) > 100
     assert passage_texts(open_corpus("./lotr")) == ["Mine."]
 
 
-@pytest.mark.usefixtures("in_empty_folder")
-def test_a_name_too_long_for_a_path_is_not_there():
-    with pytest.raises(CorpusError, match=r"There is no corpus 'x{60}[.]{3}'"):
-        open_corpus("x" * 300)
-
-
-def test_several_files_and_folders_are_one_corpus(tmp_path: Path):
+def test_files_and_folders_are_combined(tmp_path: Path):
     write_text(tmp_path / "book" / "b.txt", "Two.\n\nThree.")
     (tmp_path / "book" / "c.txt.gz").write_bytes(gzip.compress(b"Four.\n\nFive."))
     corpus = open_corpus([write_text(tmp_path / "first.txt", "One.\n\nAnd a half."), str(tmp_path / "book")])
@@ -108,19 +110,19 @@ SPLIT_NAMES = [
 ]
 
 
-def name_of_the_whole(name: str) -> str:
+def corpus_name(name: str) -> str:
     return {"p": "ptb", "w": "wiki", "t": "bench", "m": "mine"}[name[0]]
 
 
 @pytest.mark.parametrize("names", SPLIT_NAMES)
-def test_files_named_after_splits_are_these(tmp_path: Path, names: tuple[str, str, str]):
+def test_file_names_determine_splits(tmp_path: Path, names: tuple[str, str, str]):
     for name in reversed(names):
         write_text(tmp_path / "bench" / name, f"Written in {name}.\nAnd more.")
     for wanted in (str(tmp_path / "bench"), [str(tmp_path / "bench" / name) for name in reversed(names)]):
         corpus = open_corpus(wanted)
         assert corpus.splits == ("train", "valid", "test")
         assert [path.name for path in corpus.files] == list(names)
-        assert corpus.name == ("bench" if isinstance(wanted, str) else name_of_the_whole(names[0]))
+        assert corpus.name == ("bench" if isinstance(wanted, str) else corpus_name(names[0]))
         assert "training, validation and test set as the names of the files say" in corpus.reading().notes
 
 
@@ -133,61 +135,63 @@ def test_files_named_after_splits_are_these(tmp_path: Path, names: tuple[str, st
         ("training day.txt", "the valid.txt", "latest.txt"),
     ],
 )
-def test_other_files_have_no_splits(tmp_path: Path, names: tuple[str, ...]):
+def test_other_file_names_give_no_splits(tmp_path: Path, names: tuple[str, ...]):
     for name in names:
         write_text(tmp_path / "book" / name, PROSE)
     assert open_corpus(str(tmp_path / "book")).splits == ()
 
 
-def test_a_folder_is_read_without_what_a_system_hides_in_it(tmp_path: Path):
+def test_hidden_files_and_pipes_of_folder_are_ignored(tmp_path: Path):
     write_text(tmp_path / "book" / "a.txt", "One.")
     (tmp_path / "book" / "._a.txt").write_bytes(bytes(100))
     os.mkfifo(tmp_path / "book" / "pipe.txt")
     assert passage_texts(open_corpus(str(tmp_path / "book"))) == ["One."]
 
 
-def test_what_can_be_read_but_once_is_refused(tmp_path: Path):
+def test_named_pipe_is_refused(tmp_path: Path):
     os.mkfifo(tmp_path / "pipe.txt")
     with pytest.raises(CorpusError, match="is not a regular file"):
         open_corpus(str(tmp_path / "pipe.txt"))
 
 
-def test_a_name_that_is_no_text_is_refused(tmp_path: Path):
+def test_file_name_that_is_not_utf_8_is_refused(tmp_path: Path):
     path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.txt"))
     path.write_text("One.")
     with pytest.raises(CorpusError, match=r"caf.xe9.txt.* is not UTF-8: rename"):
         open_corpus(str(path))
 
 
-def test_a_long_name_fits_into_a_file_system(tmp_path: Path):
+def test_name_of_corpus_is_short_enough_for_file_system(tmp_path: Path):
     name = open_corpus(write_text(tmp_path / f"{'🎉' * 60}.txt", PROSE)).name
     assert name == "🎉" * 15
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="looks into /proc")
-def test_standard_input_is_kept_in_little_memory(tmp_path: Path):
+def test_standard_input_is_stored_with_little_memory(tmp_path: Path):
     code = (
         "import re; from wordgen.corpus.finding import keep_standard_input; path = keep_standard_input(); "
         "print(path, re.search(r'VmHWM:\\s*(\\d+)', open('/proc/self/status').read())[1])"
     )
-    kept = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", code], input=b"a line\n" * 20_000_000, cwd=tmp_path,
         env=command_environment(), capture_output=True, check=True,
     )  # fmt: skip
-    path, kilobytes = kept.stdout.split()
+    path, kilobytes = result.stdout.split()
     assert (tmp_path / path.decode()).stat().st_size == 140_000_000
     assert int(kilobytes) < 100_000
 
 
 @pytest.mark.parametrize("closed", [False, True])
-def test_nothing_through_standard_input_is_said(tmp_path: Path, closed: bool):
+def test_empty_standard_input_is_refused(tmp_path: Path, closed: bool):
     command = f"{sys.executable} -m wordgen train --corpus - {'<&-' if closed else '</dev/null'}"
-    ended = subprocess.run(command, shell=True, cwd=tmp_path, env=command_environment(), capture_output=True, text=True)
-    assert ended.returncode == 2
-    assert ended.stderr == "Error: Standard input is empty: there is no text to read.\n"
+    result = subprocess.run(
+        command, shell=True, cwd=tmp_path, env=command_environment(), capture_output=True, text=True
+    )
+    assert result.returncode == 2
+    assert result.stderr == "Error: Standard input is empty: there is no text to read.\n"
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
-def test_a_corpus_of_nothing_is_refused():
+def test_empty_list_of_files_is_refused():
     with pytest.raises(CorpusError, match="No corpus is given"):
         open_corpus([])

@@ -1,6 +1,7 @@
 """--drop-latin leaves out words in Latin letters, and the punctuation and lines that belong to them."""
 
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from tests.helpers.texts import passage_texts, write_text
 from wordgen.corpus.catalogue import LineBreaks, PassageKind
 from wordgen.corpus.finding import open_corpus
-from wordgen.corpus.passages import Changes, dropped, passages_of, visible_width, without_latin
+from wordgen.corpus.passages import Changes, drop_latin_words, passages_of, visible_width, without_latin
 from wordgen.corpus.settings import ReadingSettings
 from wordgen.dataset.encoding import fingerprint, prepare
 from wordgen.errors import CorpusError
@@ -21,7 +22,7 @@ LINES = st.text(st.sampled_from("aZé９Ｂ'’-、。「」!( )\u3000君の歌\
 
 
 @pytest.mark.parametrize(
-    ("line", "left", "words"),
+    ("line", "expected", "words"),
     [
         ("君の声が聞こえる", "君の声が聞こえる", 0),
         ("Oh baby, 君の声が聞こえる", "君の声が聞こえる", 2),
@@ -37,41 +38,40 @@ LINES = st.text(st.sampled_from("aZé９Ｂ'’-、。「」!( )\u3000君の歌\
         ("！？", "！？", 0),
     ],
 )
-def test_what_is_left_of_a_line(line: str, left: str, words: int):
-    assert dropped(line) == (left, words)
+def test_dropping_latin_words_from_a_line(line: str, expected: str, words: int):
+    assert drop_latin_words(line) == (expected, words)
 
 
 @pytest.mark.parametrize("passage", ["line", "paragraph", "section", "document"])
 @pytest.mark.parametrize("line_breaks", ["joined", "kept"])
 @given(lines=st.lists(LINES, max_size=8))
-def test_no_latin_word_is_left_no_other_is_lost_and_lines_are_known(
-    passage: PassageKind, line_breaks: LineBreaks, lines: list[str]
-):
-    read = list(passages_of(enumerate(lines, 1), passage, line_breaks))
-    left = list(without_latin(read, Changes()))
-    for each in left:
+def test_only_latin_words_are_dropped_from_passages(passage: PassageKind, line_breaks: LineBreaks, lines: list[str]):
+    before = list(passages_of(enumerate(lines, 1), passage, line_breaks))
+    after = list(without_latin(before, Changes()))
+    texts = [each.text for each in after]
+    for each in after:
         assert not any(letter.isascii() and letter.isalpha() for letter in each.text)
         assert sum(each.widths) == visible_width(each.text)
         assert each.text == each.text.strip()
-    japanese = "".join(letter for each in read for letter in each.text if letter in "君の歌")
-    assert "".join(letter for each in left for letter in each.text if letter in "君の歌") == japanese
-    again = Changes()
-    assert list(without_latin(left, again)) == left
-    assert again.latin_words == 0
-    assert [each.text for each in left][:1] != [""]
-    assert ("", "") not in zip([e.text for e in left], [e.text for e in left][1:], strict=False)
+    japanese = "".join(letter for each in before for letter in each.text if letter in "君の歌")
+    assert "".join(letter for text in texts for letter in text if letter in "君の歌") == japanese
+    changes = Changes()
+    assert list(without_latin(after, changes)) == after
+    assert changes.latin_words == 0
+    assert texts[:1] != [""]
+    assert ("", "") not in pairwise(texts)
 
 
-def test_verses_stay_verses_if_whole_lines_are_left_out():
+def test_verses_stay_separate_if_whole_lines_are_dropped():
     text = "君の声\nOh yeah\n\nLa la la\n遠い空\n\nBaby\nCome on\n\n夜の街"
-    kept = list(without_latin(passages_of(enumerate(text.split("\n"), 1), "document", "kept"), Changes()))
-    assert [each.text for each in kept] == ["君の声\n\n遠い空\n\n夜の街"]
+    documents = list(without_latin(passages_of(enumerate(text.split("\n"), 1), "document", "kept"), Changes()))
+    assert [document.text for document in documents] == ["君の声\n\n遠い空\n\n夜の街"]
     lines = list(without_latin(passages_of(enumerate(text.split("\n"), 1), "line", "kept"), Changes()))
-    assert [each.text for each in lines] == ["君の声", "", "遠い空", "", "夜の街"]
-    assert [each.line for each in lines if each.text] == [1, 5, 10]
+    assert [line.text for line in lines] == ["君の声", "", "遠い空", "", "夜の街"]
+    assert [line.line for line in lines if line.text] == [1, 5, 10]
 
 
-def test_a_corpus_without_latin_words_says_how_many_and_has_its_own_dataset(in_empty_folder: Path):
+def test_corpus_counts_dropped_words_and_has_another_dataset(in_empty_folder: Path):
     song = "".join(f"{n}番の歌 my love\nOh baby\n君と歩く\n\n" for n in range(40))
     path = write_text(in_empty_folder / "song.txt", song)
     kept, without = open_corpus(path, ReadingSettings(passage="line", line_breaks="kept")), open_corpus(path, DROP)
@@ -83,17 +83,20 @@ def test_a_corpus_without_latin_words_says_how_many_and_has_its_own_dataset(in_e
     assert "love" not in dataset.codec.vocabulary
 
 
-def test_a_text_without_latin_words_does_not_change_and_one_with_nothing_else_is_refused(in_empty_folder: Path):
+def test_text_without_latin_words_does_not_change():
     assert passage_texts(open_corpus("lyrics", ReadingSettings(drop_latin=True))) == passage_texts(
         open_corpus("lyrics")
     )
+
+
+def test_text_of_only_latin_words_is_refused(in_empty_folder: Path):
     english = write_text(in_empty_folder / "english.txt", "All of it.\n\nIs English.\n\nTo the end.\n")
     with pytest.raises(CorpusError, match="--drop-latin leaves no text of the corpus english"):
         prepare(open_corpus(english, ReadingSettings(drop_latin=True)), TextSettings(), in_empty_folder / "encoded")
 
 
 @pytest.mark.parametrize("part", [" ", "(", "a ", "a,", "('", "a(", "あ ", "\u3000,", "-", "a-"])
-def test_no_line_takes_long(part: str):
+def test_long_lines_take_little_time(part: str):
     began = time.process_time()
-    dropped(part * (100_000 // len(part)))
+    drop_latin_words(part * (100_000 // len(part)))
     assert time.process_time() - began < 3

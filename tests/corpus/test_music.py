@@ -1,11 +1,11 @@
-"""Music is read as text, a piece as a passage; a folder goes on without damaged files, and says so."""
+"""A MIDI file becomes a passage of notes. Damaged files of a folder are left out, and a note says so."""
 
 import random
 from pathlib import Path
 
 import pytest
 
-from tests.helpers.journey import travel
+from tests.helpers.journey import encode_text
 from tests.helpers.music import write_midi
 from tests.helpers.texts import passage_texts, write_text
 from wordgen.corpus.catalogue import bundled_catalogue, bundled_data
@@ -19,34 +19,36 @@ from wordgen.text.settings import TextSettings
 PRELUDES = [bundled_data() / file for file in bundled_catalogue()["preludes"].files]
 
 
-def tune(seed: int) -> Piece:
-    dice = random.Random(seed)
-    return Piece(tuple(Note(6 * place, 48 + int(dice.random() * 30), 6, 80) for place in range(200)), 12)
+def random_piece(seed: int) -> Piece:
+    rng = random.Random(seed)
+    return Piece(tuple(Note(6 * place, 48 + int(rng.random() * 30), 6, 80) for place in range(200)), 12)
 
 
 @pytest.fixture
 def folder(in_empty_folder: Path) -> Path:
     for number in range(25):
-        write_midi(in_empty_folder / "tunes" / f"{number:02}.mid", tune(number))
+        write_midi(in_empty_folder / "tunes" / f"{number:02}.mid", random_piece(number))
     return in_empty_folder / "tunes"
 
 
-def test_a_piece_is_a_passage(folder: Path):
+def test_pieces_are_passages(folder: Path):
     corpus = open_corpus(str(folder))
-    assert (corpus.passage, corpus.line_breaks, corpus.cut_at) == ("document", "joined", "document")
+    assert (corpus.passage, corpus.line_breaks, corpus.effective_passage) == ("document", "joined", "document")
     assert tokenizer_name(corpus, TextSettings()) == "notes"
-    assert [" ".join(text.split()) for text in passage_texts(corpus)] == [notes_text(tune(n)) for n in range(25)]
+    assert [" ".join(text.split()) for text in passage_texts(corpus)] == [
+        notes_text(random_piece(n)) for n in range(25)
+    ]
 
 
-def test_few_pieces_are_cut_into_parts(folder: Path):
+def test_few_pieces_are_split_into_parts(folder: Path):
     corpus = open_corpus([str(folder / "00.mid"), str(folder / "01.mid")])
-    assert corpus.cut_at == "paragraph"
+    assert corpus.effective_passage == "paragraph"
     texts = passage_texts(corpus)
     assert len(texts) == 2 * 4  # 100 quarters are three parts of 32, and a rest
-    assert " ".join(" ".join(texts).split()) == f"{notes_text(tune(0))} {notes_text(tune(1))}"
+    assert " ".join(" ".join(texts).split()) == f"{notes_text(random_piece(0))} {notes_text(random_piece(1))}"
 
 
-def test_a_folder_goes_on_without_damaged_files_and_says_so(folder: Path):
+def test_damaged_files_of_folder_are_left_out_with_note(folder: Path):
     (folder / "03.mid").write_bytes(b"MThd and no more")
     (folder / "00.mid").write_bytes((folder / "00.mid").read_bytes()[:100])
     corpus = open_corpus(str(folder))
@@ -63,14 +65,14 @@ def test_a_folder_goes_on_without_damaged_files_and_says_so(folder: Path):
         open_corpus(str(folder / "00.mid"))
 
 
-def test_a_folder_of_damaged_files_is_refused(in_empty_folder: Path):
+def test_folder_of_damaged_files_is_refused(in_empty_folder: Path):
     for name in ("a", "b"):
         write_text(in_empty_folder / "bad" / f"{name}.mid", "no music")
     with pytest.raises(CorpusError, match=r"a\.mid cannot be read as MIDI: it does not begin like a MIDI file"):
         open_corpus("bad").sample()
 
 
-def test_music_and_texts_are_learned_apart(folder: Path):
+def test_music_and_text_are_not_combined(folder: Path):
     write_text(folder / "readme.md", "These are tunes.")
     corpus = open_corpus(str(folder))
     assert corpus.is_midi
@@ -81,36 +83,36 @@ def test_music_and_texts_are_learned_apart(folder: Path):
         open_corpus([str(folder / "00.mid"), str(folder / "readme.md")])
     for number in range(2):
         write_text(folder.parent / "texts" / f"{number}.txt", "The road goes on.\n" * 20)
-    write_midi(folder.parent / "texts" / "tune.mid", tune(1))
+    write_midi(folder.parent / "texts" / "tune.mid", random_piece(1))
     corpus = open_corpus("texts")
     assert [path.name for path in corpus.files] == ["0.txt", "1.txt"]
     assert corpus.notes == ("left out tune.mid, a MIDI file: a model learns either music or text, so give it alone",)
 
 
-def test_midi_under_another_name_is_told_of(folder: Path):
+def test_midi_with_wrong_file_name_is_refused(folder: Path):
     (folder / "00.mid").rename(folder.parent / "tune.txt")
     with pytest.raises(CorpusError, match=r"tune\.txt is a MIDI file under another name.*: end its name in \.mid"):
         open_corpus("tune.txt")
 
 
 @pytest.mark.parametrize("tokenizer", ["notes", "chords", "characters"])
-def test_music_comes_back_from_its_ids(tokenizer: str, tmp_path: Path):
+def test_music_round_trips_through_ids(tokenizer: str, tmp_path: Path):
     for number in range(22):
-        write_midi(tmp_path / "tunes" / f"{number:02}.mid", tune(number))
-    journey = travel(tmp_path / "tunes", tmp_path / "encoded", tokenizer)  # pyright: ignore[reportArgumentType]
-    tokens, dataset = journey.dataset.codec.vocabulary.tokens, journey.dataset
+        write_midi(tmp_path / "tunes" / f"{number:02}.mid", random_piece(number))
+    encoded = encode_text(tmp_path / "tunes", tmp_path / "encoded", tokenizer)  # pyright: ignore[reportArgumentType]
+    tokens, dataset = encoded.dataset.codec.vocabulary.tokens, encoded.dataset
     if tokenizer == "chords":
         assert not any(token.startswith(("+", "=", "v")) for token in tokens)
         assert dataset.notes == ("read 22 MIDI files as pitches without lengths",)
     else:
-        journey.check()
-        assert dataset.source(0) == ("00.mid", 1)
+        encoded.assert_round_trip()
+        assert dataset.file_and_line(0) == ("00.mid", 1)
 
 
-def test_the_preludes_are_24_different_pieces():
-    checked = [read_midi(path) for path in PRELUDES]
-    assert not any(each.complaints for each in checked)
-    pieces = [each.piece for each in checked]
+def test_preludes_are_24_different_pieces():
+    files = [read_midi(path) for path in PRELUDES]
+    assert not any(file.faults for file in files)
+    pieces = [file.piece for file in files]
     assert len({piece.keys[0][1] for piece in pieces}) == 24
     assert len({piece.metres for piece in pieces}) >= 4
     assert len({round(piece.tempos[0][1]) for piece in pieces}) >= 12
@@ -122,7 +124,7 @@ def test_the_preludes_are_24_different_pieces():
         assert min(note.pitch for note in piece.notes) < 48 < 72 < max(note.pitch for note in piece.notes)
 
 
-def test_the_preludes_are_what_their_script_writes(tmp_path: Path):
+def test_preludes_equal_output_of_script(tmp_path: Path):
     from bench.preludes import main
 
     main(tmp_path)
@@ -130,10 +132,10 @@ def test_the_preludes_are_what_their_script_writes(tmp_path: Path):
     assert [path.read_bytes() for path in sorted(tmp_path.iterdir())] == [path.read_bytes() for path in PRELUDES]
 
 
-def test_the_preludes_are_known_by_name(in_empty_folder: Path, monkeypatch: pytest.MonkeyPatch):
+def test_preludes_open_by_name(in_empty_folder: Path, monkeypatch: pytest.MonkeyPatch):
     corpus = open_corpus("preludes")
     assert len(passage_texts(corpus)) == 24
     monkeypatch.chdir(bundled_data().parent)  # where data/preludes is a folder of the working folder, too
-    (known,) = (each for each in known_texts() if each.name == "preludes")
-    assert known.whereabouts == "bundled"
+    (preludes,) = (text for text in known_texts() if text.name == "preludes")
+    assert preludes.location == "bundled"
     assert open_corpus("preludes").files == corpus.files

@@ -1,4 +1,4 @@
-"""Texts of one's own get names, in a catalogue that loses nothing of what its owner wrote."""
+"""`corpora add` gives own texts names in a catalogue, and keeps what the user wrote there."""
 
 import dataclasses
 import os
@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 
 from tests.helpers.commands import command_environment
 from tests.helpers.texts import passage_texts
-from wordgen.corpus.catalogue import CatalogueEntry, add_to_own_catalogue, own_catalogue
+from wordgen.corpus.catalogue import CatalogueEntry, add_to_user_catalogue, user_catalogue
 from wordgen.corpus.finding import corpus_of_files, open_corpus, read_through
 from wordgen.corpus.settings import Description, ReadingSettings
 from wordgen.errors import CorpusError, SettingError, StorageError
 
 SONG = "Rain falls\non the roof\n\nand on the road\ntonight\n\nand stays\nwith me\n"
-OF_ITS_OWNER = """# My texts. Nobody may touch this line.
+OWN_CATALOGUE = """# My texts. Nobody may touch this line.
 [waves]
 title = "Waves"   # by hand
 files = ["waves.txt"]
@@ -33,28 +33,28 @@ source = "the sea"
 
 
 @pytest.fixture(autouse=True)
-def room(in_empty_folder: Path) -> Path:
+def folder(in_empty_folder: Path) -> Path:
     Path("song.txt").write_text(SONG)
     return in_empty_folder
 
 
-def add(name: str, *files: str, replace: bool = False, how: ReadingSettings | None = None, **said: str):
-    corpus = corpus_of_files(files, how or ReadingSettings())
+def add(name: str, *files: str, replace: bool = False, reading: ReadingSettings | None = None, **description: str):
+    corpus = corpus_of_files(files, reading or ReadingSettings())
     read_through(corpus)
-    chosen = dataclasses.replace(corpus.how, passage=corpus.passage, line_breaks=corpus.line_breaks)
-    return add_to_own_catalogue(name, files, chosen, "english", Description(**said), replace=replace)
+    layout = dataclasses.replace(corpus.reading_settings, passage=corpus.passage, line_breaks=corpus.line_breaks)
+    return add_to_user_catalogue(name, files, layout, "english", Description(**description), replace=replace)
 
 
-def own_file() -> str:
+def read_catalogue() -> str:
     return Path("data/own.toml").read_text(encoding="utf-8")
 
 
-def write_own(content: str) -> None:
+def write_catalogue(content: str) -> None:
     Path("data").mkdir(exist_ok=True)
     Path("data/own.toml").write_text(content, encoding="utf-8")
 
 
-def test_a_text_that_was_added_opens_by_its_name_with_the_layout_that_was_found():
+def test_added_text_opens_by_name_with_detected_layout():
     entry = add("rain", "song.txt", title="Rain on the roof", language="english", licence="CC0-1.0")
     assert (entry.title, entry.passage, entry.line_breaks) == ("Rain on the roof", "document", "kept")
     corpus = open_corpus("rain")
@@ -64,33 +64,36 @@ def test_a_text_that_was_added_opens_by_its_name_with_the_layout_that_was_found(
         open_corpus("rian")
 
 
-def test_what_is_said_of_the_text_is_remembered():
+def test_reading_settings_are_stored():
     Path("old.txt").write_bytes("雨が降る夜。\n".encode("euc_jp") * 30)
-    how = ReadingSettings(encoding="euc_jp", passage="line", line_breaks="kept", keep_boilerplate=True, fold_width=True)
-    add("old", "old.txt", how=how)
+    reading = ReadingSettings(
+        encoding="euc_jp", passage="line", line_breaks="kept", keep_boilerplate=True, fold_width=True
+    )
+    add("old", "old.txt", reading=reading)
     corpus = open_corpus("old")
-    assert (corpus.passage, corpus.line_breaks, corpus.how) == ("line", "kept", how)
-    assert open_corpus("old", ReadingSettings(encoding="utf-8", passage="document")).how.encoding == "utf-8"
+    assert (corpus.passage, corpus.line_breaks, corpus.reading_settings) == ("line", "kept", reading)
+    as_utf_8 = open_corpus("old", ReadingSettings(encoding="utf-8", passage="document"))
+    assert as_utf_8.reading_settings.encoding == "utf-8"
 
 
 @pytest.mark.parametrize("whole_path", [False, True])
-def test_it_opens_from_any_folder(room: Path, monkeypatch: pytest.MonkeyPatch, whole_path: bool):
-    entry = add("rain", str(room / "song.txt") if whole_path else "song.txt")
-    assert entry.files == ((str(room / "song.txt") if whole_path else "../song.txt"),)
-    monkeypatch.setenv("WORDGEN_DATA", str(room / "data"))
-    (room / "elsewhere").mkdir()
-    monkeypatch.chdir(room / "elsewhere")
+def test_own_corpus_opens_from_any_folder(folder: Path, monkeypatch: pytest.MonkeyPatch, whole_path: bool):
+    entry = add("rain", str(folder / "song.txt") if whole_path else "song.txt")
+    assert entry.files == ((str(folder / "song.txt") if whole_path else "../song.txt"),)
+    monkeypatch.setenv("WORDGEN_DATA", str(folder / "data"))
+    (folder / "elsewhere").mkdir()
+    monkeypatch.chdir(folder / "elsewhere")
     assert len(passage_texts(open_corpus("rain"))) == 3
 
 
-def test_a_data_folder_behind_a_link_is_where_it_leads(room: Path):
-    (room / "far" / "away").mkdir(parents=True)
-    (room / "data").symlink_to(room / "far" / "away")
+def test_paths_are_relative_to_target_of_linked_data_folder(folder: Path):
+    (folder / "far" / "away").mkdir(parents=True)
+    (folder / "data").symlink_to(folder / "far" / "away")
     assert add("rain", "song.txt").files == ("../../song.txt",)
     assert len(passage_texts(open_corpus("rain"))) == 3
 
 
-def test_a_folder_stands_for_the_texts_in_it_then():
+def test_files_added_to_folder_later_are_read():
     Path("songs").mkdir()
     Path("songs/1.txt").write_text(SONG)
     add("songs", "songs", "song.txt")
@@ -98,25 +101,25 @@ def test_a_folder_stands_for_the_texts_in_it_then():
     assert [path.name for path in open_corpus("songs").files] == ["1.txt", "2.txt", "song.txt"]
 
 
-def test_what_its_owner_wrote_stays_to_the_letter():
-    write_own(OF_ITS_OWNER)
+def test_adding_keeps_existing_catalogue_text():
+    write_catalogue(OWN_CATALOGUE)
     add("rain", "song.txt")
-    assert own_file().startswith(OF_ITS_OWNER)
-    before = own_file()
+    assert read_catalogue().startswith(OWN_CATALOGUE)
+    before = read_catalogue()
     add("more", "song.txt")
-    assert own_file().startswith(before)
-    assert list(own_catalogue()) == ["waves", "rain", "more"]
+    assert read_catalogue().startswith(before)
+    assert list(user_catalogue()) == ["waves", "rain", "more"]
 
 
-def test_one_of_ones_own_is_replaced_only_when_that_is_wanted():
-    write_own(OF_ITS_OWNER + "\n# the end\n")
+def test_own_corpus_is_replaced_only_with_replace():
+    write_catalogue(OWN_CATALOGUE + "\n# the end\n")
     with pytest.raises(SettingError, match=r"You already have a corpus waves: .* --replace"):
         add("waves", "song.txt")
-    assert own_file() == OF_ITS_OWNER + "\n# the end\n"
+    assert read_catalogue() == OWN_CATALOGUE + "\n# the end\n"
     add("waves", "song.txt", title="Rain", replace=True)
-    assert (own_catalogue()["waves"].title, own_catalogue()["waves"].passage) == ("Rain", "document")
-    assert "# by hand" in own_file()
-    assert "# the end" in own_file()
+    assert (user_catalogue()["waves"].title, user_catalogue()["waves"].passage) == ("Rain", "document")
+    assert "# by hand" in read_catalogue()
+    assert "# the end" in read_catalogue()
 
 
 @settings(max_examples=60)
@@ -124,23 +127,23 @@ def test_one_of_ones_own_is_replaced_only_when_that_is_wanted():
     st.text(st.characters(exclude_categories=["Cs"]), max_size=20),
     st.from_regex(r"[A-Za-z0-9][\w.+-]{0,20}", fullmatch=True).filter(lambda name: name not in ("lotr", "encoded")),
 )
-def test_any_title_and_any_name_come_back(title: str, name: str):
-    write_own(OF_ITS_OWNER)
+def test_any_title_and_name_round_trip(title: str, name: str):
+    write_catalogue(OWN_CATALOGUE)
     entry = add(name, "song.txt", title=title, replace=True)
     assert (entry.name, entry.title) == (name, title or name)
-    assert own_catalogue()[name] == entry
-    waves = tomllib.loads(OF_ITS_OWNER)["waves"]
-    assert name == "waves" or CatalogueEntry.from_table("waves", waves, entry.folder) == own_catalogue()["waves"]
+    assert user_catalogue()[name] == entry
+    waves = tomllib.loads(OWN_CATALOGUE)["waves"]
+    assert name == "waves" or CatalogueEntry.from_table("waves", waves, entry.folder) == user_catalogue()["waves"]
 
 
 @pytest.mark.parametrize("name", ["", "-x", "a/b", "..", "x" * 61, "two words", "downloads", "encoded"])
-def test_what_cannot_be_a_name_is_refused(name: str):
+def test_invalid_name_is_refused(name: str):
     with pytest.raises(SettingError, match="A corpus cannot have the name"):
         add(name, "song.txt")
     assert not Path("data/own.toml").exists()
 
 
-def test_a_name_that_is_taken_is_refused():
+def test_name_in_use_is_refused():
     with pytest.raises(SettingError, match="lotr is the name of a text that comes with wordgen"):
         add("lotr", "song.txt", replace=True)
     Path("data/sea").mkdir(parents=True)
@@ -150,7 +153,7 @@ def test_a_name_that_is_taken_is_refused():
 
 
 @pytest.mark.parametrize(
-    ("content", "sentence"),
+    ("content", "message"),
     [
         (b"", "is empty"),
         (b" \n\n", "is empty"),
@@ -158,20 +161,20 @@ def test_a_name_that_is_taken_is_refused():
         (b"a good line\n" * 200_000 + b"\xff" * 5000, "is not UTF-8 text"),
     ],
 )
-def test_any_file_that_is_no_text_is_refused_at_once(content: bytes, sentence: str):
+def test_file_without_text_is_not_added(content: bytes, message: str):
     Path("odd.txt").write_bytes(content)
-    with pytest.raises(CorpusError, match=rf"odd\.txt {sentence}"):
+    with pytest.raises(CorpusError, match=rf"odd\.txt {message}"):
         add("odd", "song.txt", "odd.txt")
     assert not Path("data/own.toml").exists()
 
 
-@pytest.mark.parametrize(("file", "sentence"), [("nowhere.txt", "no file or folder nowhere.txt"), ("-", "only once")])
-def test_what_is_not_there_is_refused(file: str, sentence: str):
-    with pytest.raises(CorpusError, match=sentence):
+@pytest.mark.parametrize(("file", "message"), [("nowhere.txt", "no file or folder nowhere.txt"), ("-", "only once")])
+def test_missing_file_and_standard_input_are_refused(file: str, message: str):
+    with pytest.raises(CorpusError, match=message):
         add("odd", "song.txt", file)
 
 
-def test_a_file_that_has_gone_since_is_named():
+def test_file_deleted_after_adding_is_named():
     add("rain", "song.txt")
     os.remove("song.txt")
     with pytest.raises(CorpusError, match=r"song\.txt, a file of the corpus rain, is missing"):
@@ -179,44 +182,44 @@ def test_a_file_that_has_gone_since_is_named():
 
 
 @pytest.mark.parametrize(
-    ("content", "sentence"),
+    ("content", "message"),
     [
         ("[waves\n", "Expected"),
         ("waves = 1\n", "the entry waves: it must be a table"),
         ('[waves]\ntitle = "x"\n', "the entry waves: the setting 'files' is missing"),
-        (OF_ITS_OWNER.replace('"line"', '"word"'), "the entry waves: --passage must be one of"),
-        (OF_ITS_OWNER.replace('["waves.txt"]', "[]"), "the entry waves: files must name at least one file"),
+        (OWN_CATALOGUE.replace('"line"', '"word"'), "the entry waves: --passage must be one of"),
+        (OWN_CATALOGUE.replace('["waves.txt"]', "[]"), "the entry waves: files must name at least one file"),
     ],
 )
-def test_a_catalogue_that_cannot_be_read_is_said_and_left_alone(content: str, sentence: str):
-    write_own(content)
-    with pytest.raises(CorpusError, match=rf"The catalogue data/own\.toml cannot be read: {sentence}"):
+def test_unreadable_catalogue_is_reported_and_not_changed(content: str, message: str):
+    write_catalogue(content)
+    with pytest.raises(CorpusError, match=rf"The catalogue data/own\.toml cannot be read: {message}"):
         add("rain", "song.txt")
-    assert own_file() == content
+    assert read_catalogue() == content
 
 
-def test_a_data_folder_that_cannot_be_written():
+def test_unwritable_data_folder_is_reported():
     Path("data").write_text("in the way")
     with pytest.raises(StorageError, match="Cannot write to data"):
         add("rain", "song.txt")
 
 
-def test_many_that_add_at_once_lose_nothing():
+def test_processes_that_add_at_once_lose_nothing():
     program = (
         "import sys; from wordgen.cli.main import main; sys.exit(main(['corpora', 'add', sys.argv[1], 'song.txt']))"
     )
-    names = [f"rain-{number}" for number in range(5)]
-    adding = [
+    names = [f"rain-{number}" for number in range(3)]
+    processes = [
         subprocess.Popen([sys.executable, "-c", program, name], env=command_environment(), stdout=subprocess.DEVNULL)
         for name in names
     ]
-    assert [process.wait(60) for process in adding] == [0] * 5
-    assert set(own_catalogue()) == set(names)
+    assert [process.wait(60) for process in processes] == [0] * 3
+    assert set(user_catalogue()) == set(names)
 
 
-def test_what_was_said_of_a_text_stays_when_it_is_replaced():
+def test_replacing_keeps_description():
     add("rain", "song.txt", title="Rain on the roof", language="english", licence="CC0-1.0")
-    entry = add("rain", "song.txt", replace=True, how=ReadingSettings(passage="line"), licence="mine")
+    entry = add("rain", "song.txt", replace=True, reading=ReadingSettings(passage="line"), licence="mine")
     assert (entry.title, entry.language, entry.licence, entry.passage) == (
         "Rain on the roof",
         "english",
@@ -225,23 +228,23 @@ def test_what_was_said_of_a_text_stays_when_it_is_replaced():
     )
 
 
-def test_an_editors_mark_at_the_beginning_of_the_catalogue_is_no_fault():
-    write_own("\ufeff" + OF_ITS_OWNER)
-    assert own_catalogue()["waves"].title == "Waves"
+def test_catalogue_may_begin_with_byte_order_mark():
+    write_catalogue("\ufeff" + OWN_CATALOGUE)
+    assert user_catalogue()["waves"].title == "Waves"
     add("rain", "song.txt")
-    assert set(own_catalogue()) == {"waves", "rain"}
+    assert set(user_catalogue()) == {"waves", "rain"}
 
 
 @pytest.mark.parametrize(
-    ("content", "sentence"),
+    ("content", "message"),
     [
-        (OF_ITS_OWNER + 'name = "other"\n', "'name' is not a setting"),
-        (OF_ITS_OWNER + 'folder = "/"\n', "'folder' is not a setting"),
-        (OF_ITS_OWNER + "downloads = 3\n", r"downloads must be tables"),
-        (OF_ITS_OWNER.replace("[waves]", '["a/b"]'), "a name has up to 60 letters"),
+        (OWN_CATALOGUE + 'name = "other"\n', "'name' is not a setting"),
+        (OWN_CATALOGUE + 'folder = "/"\n', "'folder' is not a setting"),
+        (OWN_CATALOGUE + "downloads = 3\n", r"downloads must be tables"),
+        (OWN_CATALOGUE.replace("[waves]", '["a/b"]'), "a name has up to 60 letters"),
     ],
 )
-def test_an_entry_that_its_owner_spoiled_is_told(content: str, sentence: str):
-    write_own(content)
-    with pytest.raises(CorpusError, match=sentence):
+def test_invalid_entry_of_own_catalogue_is_reported(content: str, message: str):
+    write_catalogue(content)
+    with pytest.raises(CorpusError, match=message):
         open_corpus("waves")

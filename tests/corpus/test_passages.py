@@ -1,4 +1,4 @@
-"""Lines become passages: lines, paragraphs, documents, and sections with two or more blank lines between them."""
+"""Lines of a text become passages: lines, paragraphs, documents, or sections with two blank lines between them."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -31,11 +31,11 @@ def cut(lines: list[str], passage: PassageKind, line_breaks: LineBreaks) -> list
     return list(passages_of(enumerate(lines, 1), passage, line_breaks))
 
 
-def test_lines_are_passages():
+def test_each_line_is_a_passage():
     assert texts(cut([" one ", "two", "", "", "three", ""], "line", "joined")) == ["one", "two", "three"]
 
 
-def test_a_song_keeps_its_verses():
+def test_blank_lines_between_verses_are_kept():
     assert texts(cut(["", "", "one", "two", "", "", "", "three", "", ""], "line", "kept")) == [
         "one",
         "two",
@@ -44,7 +44,7 @@ def test_a_song_keeps_its_verses():
     ]
 
 
-def test_hard_wraps_are_joined():
+def test_wrapped_lines_are_joined():
     assert texts(cut(["one", "two", "  ", "three"], "paragraph", "joined")) == ["one two", "three"]
 
 
@@ -58,15 +58,15 @@ def test_hard_wraps_are_joined():
         ("0 1\n4 9", "0 1 4 9"),
     ],
 )
-def test_only_between_japanese_letters_a_wrap_is_no_space(wrapped: str, joined: str):
+def test_japanese_lines_are_joined_without_space(wrapped: str, joined: str):
     assert texts(cut(wrapped.split("\n"), "paragraph", "joined")) == [joined]
 
 
-def test_line_breaks_can_stay():
+def test_line_breaks_are_kept_if_wanted():
     assert texts(cut(["one", "two", "", "three"], "paragraph", "kept")) == ["one\ntwo", "three"]
 
 
-def test_a_document_is_one_passage():
+def test_document_is_one_passage():
     assert texts(cut(["one", "two", "", "three", ""], "document", "kept")) == ["one\ntwo\n\nthree"]
 
 
@@ -86,39 +86,38 @@ def test_a_document_is_one_passage():
         ("\n\n".join(["a very long line that is a whole paragraph " * 5] * 4), ("paragraph", "joined")),
     ],
 )
-def test_the_layout_is_found_from_the_text(text: str, layout: tuple[PassageKind, LineBreaks]):
+def test_layout_is_detected(text: str, layout: tuple[PassageKind, LineBreaks]):
     assert guess_layout(text) == Layout(*layout)
 
 
 @pytest.mark.parametrize("passage", ["line", "paragraph", "section", "document"])
 @pytest.mark.parametrize("line_breaks", ["joined", "kept"])
-def test_passages_know_their_lines(passage: PassageKind, line_breaks: LineBreaks):
+def test_passages_have_their_line_numbers(passage: PassageKind, line_breaks: LineBreaks):
     lines = ["", "one two", "  three", "", " ", "four", "", "", "five", "six"]
     for each in cut(lines, passage, line_breaks):
-        width = sum(each.widths)
-        assert width == visible_width(each.text)
-        theirs = lines[each.line - 1 : each.line - 1 + len(each.widths)]
-        assert [visible_width(line) for line in theirs] == list(each.widths) or not each.text
-        assert each.text.startswith(theirs[0].strip()) or not each.text
+        assert sum(each.widths) == visible_width(each.text)
+        source_lines = lines[each.line - 1 : each.line - 1 + len(each.widths)]
+        assert [visible_width(line) for line in source_lines] == list(each.widths) or not each.text
+        assert each.text.startswith(source_lines[0].strip()) or not each.text
 
 
 @pytest.mark.parametrize("passage", ["paragraph", "section", "document"])
-def test_a_passage_beyond_all_measure_is_cut_at_a_line(passage: PassageKind):
+def test_very_long_passage_is_cut_at_a_line(passage: PassageKind):
     lines = ["forty characters of one line without end"] * 70_000
-    found = cut(lines, passage, "kept")
-    assert "\n".join(texts(found)).split("\n") == lines
-    assert 1 < len(found) < 4
-    assert [each.line for each in found] == [1, 1 + len(found[0].widths)][: len(found)]
+    passages = cut(lines, passage, "kept")
+    assert "\n".join(texts(passages)).split("\n") == lines
+    assert 1 < len(passages) < 4
+    assert [each.line for each in passages] == [1, 1 + len(passages[0].widths)][: len(passages)]
 
 
 @pytest.mark.parametrize(
     ("passage", "expected"), [("line", ["a b", "c"]), ("paragraph", ["a bc"]), ("document", ["a bc"])]
 )
-def test_a_line_in_pieces_is_one_again_but_where_lines_are_passages(passage: PassageKind, expected: list[str]):
-    found = list(passages_of([(7, "a b"), (7, "c"), (8, "")], passage, "kept"))
-    assert texts(found) == expected
-    assert [each.line for each in found] == [7] * len(found)
-    assert sum(sum(each.widths) for each in found) == 3
+def test_pieces_of_long_line_are_joined_except_by_line(passage: PassageKind, expected: list[str]):
+    passages = list(passages_of([(7, "a b"), (7, "c"), (8, "")], passage, "kept"))
+    assert texts(passages) == expected
+    assert [each.line for each in passages] == [7] * len(passages)
+    assert sum(sum(each.widths) for each in passages) == 3
 
 
 LINES = st.lists(st.sampled_from(["", " ", "one", "two words", "\u3000三"]), max_size=14)
@@ -126,7 +125,7 @@ SECTIONS = ReadingSettings(passage="section", line_breaks="kept")
 
 
 @given(lines=LINES)
-def test_two_or_more_blank_lines_separate_them(lines: list[str]):
+def test_two_or_more_blank_lines_separate_sections(lines: list[str]):
     expected: list[list[str]] = [[]]
     blank = 0
     for line in lines:
@@ -135,23 +134,23 @@ def test_two_or_more_blank_lines_separate_them(lines: list[str]):
                 expected.append([])
             expected[-1] += [""] * (blank if expected[-1] else 0) + [line]
         blank = 0 if line.strip() else blank + 1
-    found = list(passages_of(enumerate(lines, 1), "section", "kept"))
-    stripped = [[line.strip() for line in each.text.split("\n")] for each in found]
-    assert stripped == [[line.strip() for line in each] for each in expected if each]
-    for each in found:
-        assert sum(each.widths) == visible_width(each.text)
-        assert lines[each.line - 1].strip() == each.text.split("\n")[0].strip()
+    sections = list(passages_of(enumerate(lines, 1), "section", "kept"))
+    stripped = [[line.strip() for line in section.text.split("\n")] for section in sections]
+    assert stripped == [[line.strip() for line in section] for section in expected if section]
+    for section in sections:
+        assert sum(section.widths) == visible_width(section.text)
+        assert lines[section.line - 1].strip() == section.text.split("\n")[0].strip()
 
 
 @given(lines=LINES)
-def test_written_one_after_another_they_are_read_as_the_same(lines: list[str]):
-    texts = [each.text for each in passages_of(enumerate(lines, 1), "section", "kept")]
+def test_sections_written_and_read_again_are_equal(lines: list[str]):
+    sections = texts(passages_of(enumerate(lines, 1), "section", "kept"))
     separator = TextConfig(corpus="", tokenizer="english", passage="section", line_breaks="kept", starts=True).separator
-    again = separator.join(texts).split("\n")
-    assert [each.text for each in passages_of(enumerate(again, 1), "section", "kept")] == texts
+    written = separator.join(sections).split("\n")
+    assert texts(passages_of(enumerate(written, 1), "section", "kept")) == sections
 
 
-def test_the_bundled_lyrics_are_songs_verses_and_lines():
+def test_lyrics_have_songs_verses_and_lines():
     songs = passage_texts(open_corpus("lyrics", ReadingSettings(passage="section")))
     verses = passage_texts(open_corpus("lyrics", ReadingSettings(passage="paragraph", line_breaks="kept")))
     lines = passage_texts(open_corpus("lyrics"))
@@ -162,7 +161,7 @@ def test_the_bundled_lyrics_are_songs_verses_and_lines():
     assert lines.count("") == len(verses) - 1
 
 
-def test_too_few_of_them_are_refused_with_what_to_do(in_empty_folder: Path):
+def test_too_few_sections_are_refused_with_advice(in_empty_folder: Path):
     path = write_text(in_empty_folder / "song.txt", "one\n\ntwo\n\nthree\n\nfour\n")
     with pytest.raises(CorpusError, match="or put two blank lines between its sections"):
         prepare(open_corpus(path, SECTIONS), TextSettings(), in_empty_folder / "encoded")

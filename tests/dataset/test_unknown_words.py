@@ -1,4 +1,4 @@
-"""The words that a vocabulary leaves out of a training text, each with its neighbours."""
+"""Unknown words: words of the training text outside the vocabulary, each with the tokens before and after it."""
 
 from collections import Counter
 from pathlib import Path
@@ -18,17 +18,17 @@ from wordgen.text.vocabulary import END, UNKNOWN, UNKNOWN_TOKEN, Vocabulary
 VOCABULARY = Vocabulary.from_counts({"the": 9, "a": 8, "￭.": 7, '"￭': 6}, 100, 1)
 
 
-def found(*passages: str) -> list[tuple[str, str, str, bool]]:
-    """For each unknown word of some passages: what stands before and behind it, and whether it begins a sentence."""
+def find_unknown_words(*passages: str) -> list[tuple[str, str, str, bool]]:
+    """Return the unknown words of passages: token before, word, token after, and whether the word begins a sentence."""
     tokens = list(dict.fromkeys(token for passage in passages for token in passage.split()))
     numbered = [np.array([tokens.index(token) for token in passage.split()]) for passage in passages]
-    known = unknown_words(numbered, tokens, VOCABULARY)
+    unknown = unknown_words(numbered, tokens, VOCABULARY)
     names = VOCABULARY.tokens
-    return [(names[left], known.words[word], names[right], begins) for left, word, right, begins in known.places]
+    return [(names[left], unknown.words[word], names[right], begins) for left, word, right, begins in unknown.places]
 
 
-def test_each_is_kept_with_its_neighbours():
-    assert found("the crow ￭. Mice a heron", "Owls") == [
+def test_unknown_words_are_kept_with_neighbours():
+    assert find_unknown_words("the crow ￭. Mice a heron", "Owls") == [
         ("the", "crow", "￭.", False),
         ("￭.", "Mice", "a", True),
         ("a", "heron", "END_TOKEN", False),
@@ -36,8 +36,8 @@ def test_each_is_kept_with_its_neighbours():
     ]
 
 
-def test_what_the_text_itself_calls_unknown_is_no_word():
-    assert found(f"the {UNKNOWN_TOKEN} a") == []
+def test_unknown_token_in_text_is_not_a_word():
+    assert find_unknown_words(f"the {UNKNOWN_TOKEN} a") == []
 
 
 @pytest.mark.parametrize(
@@ -47,29 +47,29 @@ def test_what_the_text_itself_calls_unknown_is_no_word():
         ("the ￭,", False), ('the ￭, "￭', False), ("a ￭! ￭” “￭", True), ("a b c", False), ("夜 。", True),
     ],
 )  # fmt: skip
-def test_a_sentence_begins_behind_a_stop_and_quotation_marks(before: str, begins: bool):
+def test_sentence_begins_after_stop_and_quotation_marks(before: str, begins: bool):
     assert begins_sentence(before.split()) == begins
 
 
-def test_a_dataset_has_one_place_for_each_unknown_of_its_training_text(tmp_path: Path):
+def test_dataset_has_one_place_for_each_unknown_token(tmp_path: Path):
     dataset = prepare(open_corpus("fables"), TextSettings(), tmp_path)
     unknown, ids = dataset.unknown_words, np.asarray(dataset.ids["train"], np.int64)
-    places = np.flatnonzero(ids == UNKNOWN)
-    assert len(unknown.places) == len(places) == dataset.statistics["train"].unknown > 500
-    pairs = Counter((int(ids[at - 1]), int(ids[at + 1])) for at in places)
+    positions = np.flatnonzero(ids == UNKNOWN)
+    assert len(unknown.places) == len(positions) == dataset.statistics["train"].unknown > 500
+    pairs = Counter((int(ids[n - 1]), int(ids[n + 1])) for n in positions)
     assert Counter((left if left != END else 1, right) for left, _, right, _ in unknown.places) == pairs
     assert all(dataset.codec.vocabulary.id_of(word) == UNKNOWN for word in unknown.words)
 
 
 @pytest.mark.parametrize("settings", [TextSettings(min_count=1), TextSettings(unknown="spell")])
-def test_where_nothing_is_unknown_nothing_is_kept(settings: TextSettings, tmp_path: Path):
+def test_dataset_without_unknown_tokens_has_no_unknown_words(settings: TextSettings, tmp_path: Path):
     assert not prepare(open_corpus("spells"), settings, tmp_path).unknown_words
 
 
 @given(st.integers(0, 200), st.integers(1, 20))
-def test_of_many_some_are_kept_evenly(count: int, most: int):
+def test_evenly_spaced_words_are_kept_if_there_are_too_many(count: int, most: int):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "MOST_KEPT", most)
+        patch.setattr(module, "MOST_PLACES", most)
         passage = np.arange(count)
         kept = unknown_words([passage], [f"w{number}" for number in passage], VOCABULARY)
     numbers = [int(kept.words[word][1:]) for _, word, _, _ in kept.places]
@@ -78,11 +78,11 @@ def test_of_many_some_are_kept_evenly(count: int, most: int):
     assert len(set(np.diff(numbers).tolist())) <= 1
 
 
-WHOLE = UnknownWords(("crow", "Mice"), ((3, 0, END, False), (END, 1, 4, True)))
+EXAMPLE = UnknownWords(("crow", "Mice"), ((3, 0, END, False), (END, 1, 4, True)))
 
 
-def test_json_brings_them_back():
-    assert UnknownWords.from_json(WHOLE.to_json(), VOCABULARY) == WHOLE
+def test_json_round_trips():
+    assert UnknownWords.from_json(EXAMPLE.to_json(), VOCABULARY) == EXAMPLE
 
 
 @pytest.mark.parametrize(
@@ -98,6 +98,6 @@ def test_json_brings_them_back():
         {"words": ["crow"], "places": [[3, 0, 2]]},
     ],
 )
-def test_json_that_is_anything_else_is_refused(value: object):
+def test_invalid_json_is_refused(value: object):
     with pytest.raises(ValueError, match=r".+"):
         UnknownWords.from_json(value, VOCABULARY)

@@ -1,4 +1,4 @@
-"""How good music is: real tunes are right, copies are found, histograms overlap themselves by 1."""
+"""Figures of music: bundled tunes have no faults, copies are found, a histogram overlaps itself by 1."""
 
 import random
 import shutil
@@ -34,7 +34,7 @@ from wordgen.evaluation.music import (
 from wordgen.generation.settings import GenerationSettings
 from wordgen.generation.texts import Ended, Text
 from wordgen.music.abc_parsing import check, parse_tune
-from wordgen.music.abc_text import COPIES, copy_of, numbered
+from wordgen.music.abc_text import COPIES, copy_in_other_key, numbered
 from wordgen.music.piece import Piece, piece_of_notes
 from wordgen.text.tokenizers import tokenizer_named
 
@@ -42,42 +42,47 @@ AIRS = passages_by_split(open_corpus("airs"))
 PRELUDES = {chords: passages_by_split(open_corpus("preludes"), chords=chords) for chords in (False, True)}
 
 
-def written(texts: Sequence[str], ended: Ended = "end") -> list[Text]:
+def generated_texts(texts: Sequence[str], ended: Ended = "end") -> list[Text]:
     return [Text("", text, (), (), (), ended, (), GenerationSettings(), 1, 0) for text in texts]
 
 
-def compared(texts: Sequence[str], kind: MusicKind = "tunes", ended: Ended = "end", beside: str = "b.abc") -> Music:
+def compare(
+    texts: Sequence[str], kind: MusicKind = "tunes", ended: Ended = "end", held_out_name: str = "b.abc"
+) -> Music:
     sets = AIRS if kind == "tunes" else PRELUDES[kind == "chords"]
-    return compared_music(kind, written(texts, ended), sets["test"], sets["train"], 400, beside)
+    return compared_music(kind, generated_texts(texts, ended), sets["test"], sets["train"], 400, held_out_name)
 
 
-def test_held_out_tunes_parse_and_add_up_and_each_set_has_its_tunes():
-    found = compared(AIRS["valid"])
-    of_sets = (found.generated, AIRS["valid"]), (found.held_out, AIRS["test"]), (found.training, AIRS["train"])
-    for figures, tunes in of_sets:
+def test_bundled_tunes_of_all_sets_have_no_faults():
+    music = compare(AIRS["valid"])
+    for figures, tunes in (
+        (music.generated, AIRS["valid"]),
+        (music.held_out, AIRS["test"]),
+        (music.training, AIRS["train"]),
+    ):
         assert isinstance(figures, TuneFigures)
         assert figures.tunes == len(tunes)
         assert figures.notes == notes_in("tunes", tunes)
-        assert [share for _, share in figures.form()] == [1] * 5
+        assert [share for _, share in figures.form_shares()] == [1] * 5
     assert sum(map(len, AIRS.values())) == 132
 
 
-def test_tunes_of_the_training_set_in_another_key_are_copies():
-    copies = [copy for tune in AIRS["train"] if (copy := copy_of(tune, 4)) is not None]
-    found = compared(copies)
+def test_transposed_training_tunes_are_copied_whole():
+    copies = [copy for tune in AIRS["train"] if (copy := copy_in_other_key(tune, 4)) is not None]
+    music = compare(copies)
     assert len(copies) == len(AIRS["train"])
-    assert found.generated.copied is not None
-    assert found.generated.copied.share == 1
-    assert found.generated.overlap == Overlap(1, 1, 1)
-    assert found.verdict is not None
-    assert "they copy more than the tunes of b.abc (100.0% of their notes" in found.verdict
+    assert music.generated.copied is not None
+    assert music.generated.copied.share == 1
+    assert music.generated.overlap == Overlap(1, 1, 1)
+    assert music.verdict is not None
+    assert "they copy more than the tunes of b.abc (100.0% of their notes" in music.verdict
 
 
 @pytest.mark.parametrize("kind", ["notes", "chords"])
-def test_pieces_have_the_figures_that_mean_something(kind: MusicKind):
+def test_pieces_have_only_figures_of_their_kind(kind: MusicKind):
     sets = PRELUDES[kind == "chords"]
-    found = compared(sets["train"][:3], kind, beside="the held-out text")
-    own, held_out, training = found.generated, found.held_out, found.training
+    music = compare(sets["train"][:3], kind, held_out_name="the held-out text")
+    own, held_out, training = music.generated, music.held_out, music.training
     assert isinstance(own, PieceFigures)
     assert isinstance(held_out, PieceFigures)
     assert own.copied is not None
@@ -85,45 +90,45 @@ def test_pieces_have_the_figures_that_mean_something(kind: MusicKind):
     assert held_out.notes == notes_in(kind, sets["test"]) > 100
     assert training is not None
     assert training.overlap is None
-    names = [row[0] for row in found.rows()]
-    timed = kind == "notes"
-    assert ("overlap of lengths" in names) == ("notes per quarter note" in names) == timed
+    names = [row[0] for row in music.rows()]
+    has_lengths = kind == "notes"
+    assert ("overlap of lengths" in names) == ("notes per quarter note" in names) == has_lengths
     assert "parse" not in names
     assert held_out.notes_at_once is not None
     assert held_out.notes_at_once > 1
-    assert all(len(row) == len(found.columns) + 1 == 4 for row in found.rows())
-    assert found.verdict is not None
-    assert "the held-out pieces" in found.verdict
+    assert all(len(row) == len(music.columns) + 1 == 4 for row in music.rows())
+    assert music.verdict is not None
+    assert "the held-out pieces" in music.verdict
 
 
-def test_tunes_with_faults_are_counted_by_their_faults():
-    broken = [TUNE, TUNE.removesuffix(":|"), TUNE.replace("|:", "|:$", 1), TUNE.replace("cBA", "cB"), "", "X"]
-    found = compared(broken, ended="length").generated
-    assert isinstance(found, TuneFigures)
-    shares = [found.parse, found.bars_add_up, found.repeats_add_up, found.never_end]
+def test_figures_count_tunes_by_their_faults():
+    texts = [TUNE, TUNE.removesuffix(":|"), TUNE.replace("|:", "|:$", 1), TUNE.replace("cBA", "cB"), "", "X"]
+    figures = compare(texts, ended="length").generated
+    assert isinstance(figures, TuneFigures)
+    shares = [figures.parse, figures.bars_add_up, figures.repeats_add_up, figures.never_end]
     assert shares == pytest.approx([2 / 6, 1 / 6, 1 / 6, 1])
-    assert found.end_on_tonic == pytest.approx(4 / 6)
+    assert figures.end_on_tonic == pytest.approx(4 / 6)
 
 
 @given(st.lists(ABC_TEXTS, max_size=3), st.booleans())
-def test_any_text_has_figures_between_none_and_all(texts: list[str], alone: bool):
-    training = None if alone else AIRS["train"][:3]
-    found = compared_music("tunes", written(texts), texts[:1], training, 400)
-    for figures in (found.generated, found.held_out):
+def test_shares_of_any_texts_are_between_zero_and_one(texts: list[str], without_training: bool):
+    training = None if without_training else AIRS["train"][:3]
+    music = compared_music("tunes", generated_texts(texts), texts[:1], training, 400)
+    for figures in (music.generated, music.held_out):
         assert isinstance(figures, TuneFigures)
-        assert all(share is None or 0 <= share <= 1 for _, share in figures.form())
-        assert (figures.copied is None) == (figures.overlap is None) == alone
+        assert all(share is None or 0 <= share <= 1 for _, share in figures.form_shares())
+        assert (figures.copied is None) == (figures.overlap is None) == without_training
         assert (figures.parse is None) == (figures.tunes == 0)
-    assert not any(set(row[1:]) == {NONE} for row in found.rows())
-    assert found.verdict is None or found.verdict.endswith(".")
-    assert len(found.columns) == (2 if alone else 3)
+    assert not any(set(row[1:]) == {NONE} for row in music.rows())
+    assert music.verdict is None or music.verdict.endswith(".")
+    assert len(music.columns) == (2 if without_training else 3)
 
 
 @given(st.floats(1, 1e6), st.integers(1, 10**6), st.integers(1, 10**6))
-def test_bits_a_note_times_the_notes_are_the_nats(nats: float, tokens: int, notes: int):
-    told = Loss(nats, tokens).to_mapping(10, notes)["bits_per_note"]
-    assert told is not None
-    assert told * notes * 0.6931471805599453 == pytest.approx(nats)
+def test_bits_per_note_times_notes_are_bits_of_all_tokens(nats: float, tokens: int, notes: int):
+    bits = Loss(nats, tokens).to_mapping(10, notes)["bits_per_note"]
+    assert bits is not None
+    assert bits * notes * 0.6931471805599453 == pytest.approx(nats)
     assert Loss(nats, tokens).to_mapping(10)["bits_per_note"] is None
 
 
@@ -132,7 +137,7 @@ PIECE = PieceFigures(50, 5000, 3.0, 1.5, Copied(0.03, 20), Overlap(0.9, 0.9, Non
 
 
 @pytest.mark.parametrize(
-    ("own", "beside", "said"),
+    ("own", "held_out", "expected"),
     [
         (GOOD, GOOD, "The generated tunes are as well formed as the held-out tunes; they copy as much as"),
         (
@@ -161,105 +166,107 @@ PIECE = PieceFigures(50, 5000, 3.0, 1.5, Copied(0.03, 20), Overlap(0.9, 0.9, Non
         ),
     ],
 )
-def test_the_verdict_says_what_differs(own: TuneFigures | PieceFigures, beside: TuneFigures | PieceFigures, said: str):
+def test_verdict_says_what_differs(
+    own: TuneFigures | PieceFigures, held_out: TuneFigures | PieceFigures, expected: str
+):
     training = replace(GOOD if isinstance(own, TuneFigures) else PIECE, overlap=None)
-    found = Music(own, beside, training, "the held-out text", 400)
-    assert found.verdict is not None
-    assert said in found.verdict
+    verdict = Music(own, held_out, training, "the held-out text", 400).verdict
+    assert verdict is not None
+    assert expected in verdict
 
 
-def mutated(count: int) -> list[str]:
-    """Tunes in which one or two tokens of the music are left out, replaced or put in."""
-    dice = random.Random(1)
+def mutated_tunes(count: int) -> list[str]:
+    """Return tunes in which one or two tokens of the music are deleted, replaced or inserted."""
+    rng = random.Random(1)
     tunes: list[str] = []
     for _ in range(count):
-        tokens, others = (tokenizer_named("abc").tokenize(dice.choice(AIRS["train"])) for _ in range(2))
+        tokens, others = (tokenizer_named("abc").tokenize(rng.choice(AIRS["train"])) for _ in range(2))
         begin = next(at for at, token in enumerate(tokens) if token.startswith("K:")) + 2
-        for _ in range(dice.choice([1, 2])):
-            at = dice.randrange(begin, len(tokens))
-            tokens[at : at + dice.randrange(2)] = [dice.choice(others)] if dice.randrange(3) else []
+        for _ in range(rng.choice([1, 2])):
+            at = rng.randrange(begin, len(tokens))
+            tokens[at : at + rng.randrange(2)] = [rng.choice(others)] if rng.randrange(3) else []
         tunes.append("".join(tokens))
     return tunes
 
 
-def complaints(program: str, tune: str, folder: Path) -> list[str]:
-    """The errors that another program for ABC finds. What it says of missing ends of repeats is another reading."""
+def errors_of_program(program: str, tune: str, folder: Path) -> list[str]:
+    """Return the errors that another ABC program reports, except missing ends of repeats, on which programs differ."""
     (folder / "tune.abc").write_text(numbered([tune]), encoding="utf-8")
-    how = ["-c"] if program == "abc2midi" else ["-O", "tune.ps"]
-    ended = subprocess.run([program, "tune.abc", *how], cwd=folder, capture_output=True, check=False, timeout=60)
-    lines = (ended.stdout + ended.stderr).decode("utf-8", "replace").split("\n")
+    options = ["-c"] if program == "abc2midi" else ["-O", "tune.ps"]
+    process = subprocess.run([program, "tune.abc", *options], cwd=folder, capture_output=True, check=False, timeout=60)
+    lines = (process.stdout + process.stderr).decode("utf-8", "replace").split("\n")
     return [line for line in lines if "error" in line.lower() and "repeat" not in line and "Missing :|" not in line]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("program", ["abc2midi", "abcm2ps"])
-def test_outside_judges_find_no_errors_where_the_checker_finds_no_faults(program: str, tmp_path: Path):
+def test_other_abc_programs_agree_with_checker(program: str, tmp_path: Path):
     if shutil.which(program) is None:
         pytest.skip(f"{program} is not installed")
-    assert [complaints(program, tune, tmp_path) for tune in AIRS["test"]] == [[]] * len(AIRS["test"])
-    changed = mutated(200)
-    good = [tune for tune in changed if not check(tune)]
-    bad = [tune for tune in changed if {fault.kind for fault in check(tune)} & {"header", "sign"}]
+    assert [errors_of_program(program, tune, tmp_path) for tune in AIRS["test"]] == [[]] * len(AIRS["test"])
+    tunes = mutated_tunes(200)
+    good = [tune for tune in tunes if not check(tune)]
+    bad = [tune for tune in tunes if {fault.kind for fault in check(tune)} & {"header", "sign"}]
     assert min(len(good), len(bad)) > 20
-    assert sum(bool(complaints(program, tune, tmp_path)) for tune in good) <= 0.05 * len(good)
+    assert sum(bool(errors_of_program(program, tune, tmp_path)) for tune in good) <= 0.05 * len(good)
     if program == "abc2midi":
-        assert sum(bool(complaints(program, tune, tmp_path)) for tune in bad) > 0.5 * len(bad)
+        assert sum(bool(errors_of_program(program, tune, tmp_path)) for tune in bad) > 0.5 * len(bad)
 
 
 COUNTS = st.dictionaries(st.integers(0, 9), st.integers(1, 1000), min_size=1).map(Counter[object])
 
 
 @given(COUNTS, COUNTS)
-def test_an_overlap_is_a_share_and_the_same_in_both_directions(one: Counter[object], other: Counter[object]):
-    found = overlap(one, other)
-    assert found is not None
-    assert 0 <= found <= 1
-    assert found == overlap(other, one)
-    assert (found == 0) == (not one.keys() & other.keys())
+def test_overlap_is_symmetric_and_between_zero_and_one(one: Counter[object], other: Counter[object]):
+    share = overlap(one, other)
+    assert share is not None
+    assert 0 <= share <= 1
+    assert share == overlap(other, one)
+    assert (share == 0) == (not one.keys() & other.keys())
 
 
 @given(COUNTS, st.integers(1, 9))
-def test_an_overlap_of_a_set_with_itself_is_one_and_with_a_disjoint_set_zero(one: Counter[object], times: int):
-    assert overlap(one, one) == overlap(one, Counter({each: times * count for each, count in one.items()})) == 1
-    assert overlap(one, Counter({("other", each): count for each, count in one.items()})) == 0
+def test_overlap_with_itself_is_1_and_with_disjoint_counts_0(one: Counter[object], factor: int):
+    assert overlap(one, one) == overlap(one, Counter({key: factor * count for key, count in one.items()})) == 1
+    assert overlap(one, Counter({("other", key): count for key, count in one.items()})) == 0
     assert overlap(one, Counter()) is None
 
 
-def test_half_of_the_notes_in_common_are_half_of_an_overlap():
+def test_overlap_is_half_if_half_of_counts_are_shared():
     assert overlap(Counter("aabb"), Counter("bbcc")) == 0.5
 
 
 @given(pieces(), st.integers(-3, 3))
-def test_each_note_of_a_piece_counts_once(piece: Piece, moved: int):
-    found, higher = Histograms(), Histograms()
-    found.add_piece(piece)
-    notes = tuple(note._replace(pitch=note.pitch + moved) for note in piece.notes)
-    higher.add_piece(Piece(tuple(sorted(notes)), piece.resolution))
+def test_histograms_count_each_note_once(piece: Piece, semitones: int):
+    histograms, transposed = Histograms(), Histograms()
+    histograms.add_piece(piece)
+    notes = tuple(note._replace(pitch=note.pitch + semitones) for note in piece.notes)
+    transposed.add_piece(Piece(tuple(sorted(notes)), piece.resolution))
     onsets = len({note.onset for note in piece.notes})
-    assert (found.pitch_classes.total(), found.lengths.total()) == (len(piece.notes), len(piece.notes))
-    assert found.intervals.total() == onsets - 1
-    assert (found.intervals, found.lengths) == (higher.intervals, higher.lengths)
+    assert (histograms.pitch_classes.total(), histograms.lengths.total()) == (len(piece.notes), len(piece.notes))
+    assert histograms.intervals.total() == onsets - 1
+    assert (histograms.intervals, histograms.lengths) == (transposed.intervals, transposed.lengths)
 
 
-def test_intervals_are_those_between_the_highest_notes():
-    found = Histograms()
-    found.add_piece(piece_of_notes("C3 =12 E4 =12 +12 G4 =12 +12 C3 =12 D4 =12"))
-    assert found.intervals == Counter({3: 1, -5: 1})
+def test_intervals_are_between_highest_notes():
+    histograms = Histograms()
+    histograms.add_piece(piece_of_notes("C3 =12 E4 =12 +12 G4 =12 +12 C3 =12 D4 =12"))
+    assert histograms.intervals == Counter({3: 1, -5: 1})
 
 
 @pytest.mark.parametrize("number", range(COPIES))
-def test_a_transposed_tune_has_the_same_histograms(number: int):
+def test_transposed_tune_has_same_histograms(number: int):
     for text in passage_texts(open_corpus("airs"))[::9]:
-        copy = copy_of(text, number)
+        copy = copy_in_other_key(text, number)
         if copy is not None:
-            found, moved = Histograms(), Histograms()
-            found.add_tune(parse_tune(text))
-            moved.add_tune(parse_tune(copy))
-            assert found == moved
+            histograms, transposed = Histograms(), Histograms()
+            histograms.add_tune(parse_tune(text))
+            transposed.add_tune(parse_tune(copy))
+            assert histograms == transposed
 
 
-def test_a_tune_in_no_key_has_no_pitch_classes():
-    found = Histograms()
-    found.add_tune(parse_tune("M:4/4\nL:1/8\nK:none\nC4D4|]"))
-    assert not found.pitch_classes
-    assert found.intervals == Counter({2: 1})
+def test_tune_without_key_has_no_pitch_classes():
+    histograms = Histograms()
+    histograms.add_tune(parse_tune("M:4/4\nL:1/8\nK:none\nC4D4|]"))
+    assert not histograms.pitch_classes
+    assert histograms.intervals == Counter({2: 1})

@@ -1,4 +1,4 @@
-"""The trained models that the tests of writing share; none of them changes one."""
+"""Trained models that the tests of this folder share. No test changes them."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A real Chromium, driven over its DevTools protocol, for tests and for pictures; every wait has its limit."""
+"""Drives a real Chromium over the DevTools protocol, for tests and for pictures. Every wait has a timeout."""
 
 import base64
 import itertools
@@ -30,45 +30,45 @@ _KEYS = {
 
 
 def find_chromium() -> str | None:
-    """Where one is installed, if it is."""
+    """Return the path of an installed Chromium or Chrome."""
     return next(filter(None, map(shutil.which, PROGRAMS)), None)
 
 
 class Page:
-    """One tab. What its scripts complain of is kept in `complaints`, and what it loads in `requests`."""
+    """One tab. `errors` has the errors of its scripts and of the network, `requests` the addresses that it loads."""
 
     def __init__(self, connection: ClientConnection) -> None:
         self._connection = connection
         self._numbers = itertools.count(1)
-        self.complaints: list[str] = []
+        self.errors: list[str] = []
         self.requests: list[str] = []
         for domain in ("Page", "Runtime", "Log", "Network"):
             self.call(f"{domain}.enable")
 
     def call(self, method: str, **parameters: Any) -> dict[str, Any]:
-        """One call of the protocol, and its answer."""
+        """Call a method of the DevTools protocol and return its result."""
         number = next(self._numbers)
         self._connection.send(json.dumps({"id": number, "method": method, "params": parameters}))
-        until = time.monotonic() + SECONDS
-        while time.monotonic() < until:
+        deadline = time.monotonic() + SECONDS
+        while time.monotonic() < deadline:
             message = json.loads(self._connection.recv(timeout=SECONDS))
             if message.get("id") == number:
                 assert "error" not in message, f"{method}: {message['error']}"
                 return message["result"]
-            self._note(message)
+            self._handle_event(message)
         raise AssertionError(f"{method} was not answered")
 
-    def _note(self, message: dict[str, Any]) -> None:
+    def _handle_event(self, message: dict[str, Any]) -> None:
         parameters = message.get("params", {})
         if message.get("method") == "Runtime.exceptionThrown":
-            self.complaints.append(json.dumps(parameters["exceptionDetails"]))
+            self.errors.append(json.dumps(parameters["exceptionDetails"]))
         elif message.get("method") == "Log.entryAdded" and parameters["entry"]["level"] == "error":
-            self.complaints.append(parameters["entry"]["text"])
+            self.errors.append(parameters["entry"]["text"])
         elif message.get("method") == "Network.requestWillBeSent":
             self.requests.append(parameters["request"]["url"])
 
-    def show_as(self, width: int, height: int = 900, *, dark: bool = False, phone: bool = False) -> None:
-        """How large the screen is, whether it is night, and whether it is touched."""
+    def set_screen(self, width: int, height: int = 900, *, dark: bool = False, phone: bool = False) -> None:
+        """Set the size of the screen, light or dark mode, and whether it is a phone."""
         self.call(
             "Emulation.setDeviceMetricsOverride",
             width=width, height=height, deviceScaleFactor=2 if phone else 1, mobile=phone,
@@ -81,20 +81,20 @@ class Page:
         self.wait("document.readyState === 'complete'")
 
     def value(self, script: str) -> Any:
-        """What an expression gives; a promise is waited for."""
+        """Evaluate a JavaScript expression; if it is a promise, wait for it."""
         answer = self.call("Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True)
         assert "exceptionDetails" not in answer, f"{script}: {answer['exceptionDetails']}"
         return answer["result"].get("value")
 
     def wait(self, condition: str, seconds: float = SECONDS) -> None:
-        """Until an expression is true."""
-        until = time.monotonic() + seconds
+        """Wait until a JavaScript expression is true."""
+        deadline = time.monotonic() + seconds
         while not self.value(f"Boolean({condition})"):
-            assert time.monotonic() < until, f"never so: {condition}\n{self.shown()}\n{self.complaints}"
+            assert time.monotonic() < deadline, f"never true: {condition}\n{self.shown()}\n{self.errors}"
             time.sleep(0.03)
 
     def shown(self) -> str:
-        """All text that can be seen."""
+        """Return all visible text."""
         return self.value("document.body.innerText")
 
     def text(self, selector: str) -> str:
@@ -104,7 +104,7 @@ class Page:
         return self.value(f"document.querySelectorAll({json.dumps(selector)}).length")
 
     def click(self, selector: str, number: int = 0) -> None:
-        """The middle of the first line of an element, with the mouse."""
+        """Click with the mouse on the middle of the first line of an element."""
         element = f"document.querySelectorAll({json.dumps(selector)})[{number}]"
         x, y = self.value(
             f"(({element}).scrollIntoView({{block: 'center'}}),"
@@ -114,7 +114,7 @@ class Page:
             self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
 
     def type(self, text: str) -> None:
-        """Into whatever has the focus, as a keyboard or an input method does."""
+        """Enter text where the focus is, as a keyboard or an input method does."""
         self.call("Input.insertText", text=text)
 
     def press(self, key: str, *, control: bool = False) -> None:
@@ -125,42 +125,42 @@ class Page:
         self.call("Input.dispatchKeyEvent", type="keyUp", **common)
 
     def picture(self, path: Path, *, whole: bool = True) -> None:
-        """A PNG of the page, of all of it or of what the screen shows."""
+        """Save a PNG of the whole page, or of the part on the screen."""
         answer = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=whole)
         path.write_bytes(base64.b64decode(answer["data"]))
 
 
 @contextmanager
 def open_browser() -> Iterator[Page]:
-    """A Chromium of its own with one tab; it is gone after the block."""
+    """Start a Chromium with one tab and a new profile; kill it after the block."""
     program = find_chromium()
     assert program is not None, f"none of {', '.join(PROGRAMS)} is installed"
-    room = Path(tempfile.mkdtemp(prefix="chromium-"))
-    flags = [*_FLAGS, f"--user-data-dir={room}", *(["--no-sandbox"] if os.geteuid() == 0 else [])]
+    profile = Path(tempfile.mkdtemp(prefix="chromium-"))
+    flags = [*_FLAGS, f"--user-data-dir={profile}", *(["--no-sandbox"] if os.geteuid() == 0 else [])]
     process = subprocess.Popen(
         [program, *flags, "about:blank"],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        env={**os.environ, "HOME": str(room)},
+        env={**os.environ, "HOME": str(profile)},
     )
     try:
-        with connect(_address_of_the_tab(room, process), max_size=None, ping_interval=None) as connection:
+        with connect(_tab_address(profile, process), max_size=None, ping_interval=None) as connection:
             yield Page(connection)
     finally:
         process.kill()
         process.wait()
-        shutil.rmtree(room, ignore_errors=True)
+        shutil.rmtree(profile, ignore_errors=True)
 
 
-def _address_of_the_tab(room: Path, process: "subprocess.Popen[bytes]") -> str:
-    told = room / "DevToolsActivePort"
-    until = time.monotonic() + SECONDS
-    while not (told.exists() and told.read_text().count("\n")):
+def _tab_address(profile: Path, process: "subprocess.Popen[bytes]") -> str:
+    port_file = profile / "DevToolsActivePort"
+    deadline = time.monotonic() + SECONDS
+    while not (port_file.exists() and port_file.read_text().count("\n")):
         assert process.poll() is None, "Chromium ended at once"
-        assert time.monotonic() < until, "Chromium did not start"
+        assert time.monotonic() < deadline, "Chromium did not start"
         time.sleep(0.05)
-    port = told.read_text().split("\n")[0]
-    while time.monotonic() < until:
+    port = port_file.read_text().split("\n")[0]
+    while time.monotonic() < deadline:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/json/list", timeout=SECONDS) as answer:
             tabs = [each for each in json.load(answer) if each["type"] == "page"]
         if tabs:

@@ -1,4 +1,4 @@
-"""A small bundle, made by hand."""
+"""A small bundle with random or constant weights."""
 
 import numpy as np
 
@@ -13,15 +13,15 @@ def make_bundle(units: int = 4, fill: float | None = None) -> Bundle:
     architecture = Architecture(
         vocabulary_size=len(vocabulary), embedding=3, layers=2, units=units, cell="lstm", tied=False
     )
-    dice = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     weights = {
-        name: (dice.normal(size=shape) if fill is None else np.full(shape, fill)).astype(np.float32)
+        name: (rng.normal(size=shape) if fill is None else np.full(shape, fill)).astype(np.float32)
         for name, shape in architecture.weight_shapes().items()
     }
     text = TextConfig(corpus="tale", tokenizer="english", passage="paragraph", line_breaks="joined", starts=True)
     return Bundle(architecture, text, vocabulary, weights)
 
 
-def same(one: Bundle, other: Bundle) -> bool:
-    plain = (one.architecture, one.text, one.vocabulary) == (other.architecture, other.text, other.vocabulary)
-    return plain and all((one.weights[name] == other.weights[name]).all() for name in one.weights)
+def same_bundle(one: Bundle, other: Bundle) -> bool:
+    same_settings = (one.architecture, one.text, one.vocabulary) == (other.architecture, other.text, other.vocabulary)
+    return same_settings and all((one.weights[name] == other.weights[name]).all() for name in one.weights)

@@ -1,4 +1,4 @@
-"""The commands as real processes, as a user would run them, and in this process where a start would only take time."""
+"""Run commands as real processes, as a user does, or in this process, which is faster."""
 
 import contextlib
 import os
@@ -17,14 +17,14 @@ Command = Callable[..., subprocess.CompletedProcess[str]]
 def run_command(
     *arguments: str, cwd: Path, timeout: float = 300, **environment: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run `python -m wordgen ARGUMENTS` in a folder, as a user would, and wait for its end."""
+    """Run `python -m wordgen ARGUMENTS` in the folder `cwd` and wait for its end."""
     return run_python("-m", "wordgen", *arguments, cwd=cwd, timeout=timeout, **environment)
 
 
 def run_python(
     *arguments: str, cwd: Path, timeout: float = 300, **environment: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run `python ARGUMENTS` in a folder with the Python of the tests, and wait for its end."""
+    """Run `python ARGUMENTS` in the folder `cwd` and wait for its end."""
     return subprocess.run(
         [sys.executable, *arguments],
         cwd=cwd,
@@ -37,21 +37,21 @@ def run_python(
 
 
 def command_environment(**more: str) -> dict[str, str]:
-    ours = ("WORDGEN_", "TF_", "KERAS_", "OPENBLAS_")  # commands that ran in this process may have set these
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
-    return {**kept, "PYTHONPATH": str(ROOT), "PYTHONUTF8": "1", **more}
+    removed = ("WORDGEN_", "TF_", "KERAS_", "OPENBLAS_")  # commands that ran in this process may have set these
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(removed)}
+    return {**inherited, "PYTHONPATH": str(ROOT), "PYTHONUTF8": "1", **more}
 
 
-def trained_here(room: Path, corpus: str, name: str, options: str) -> Path:
-    """The room, once a model was trained in it by this process: to start TensorFlow again takes longer."""
-    with contextlib.chdir(room):
+def train_in_folder(folder: Path, corpus: str, name: str, options: str) -> Path:
+    """Train a model in a folder, in this process, because to start TensorFlow again takes seconds."""
+    with contextlib.chdir(folder):
         assert main(["train", "--corpus", corpus, "--name", name, "--quiet", *options.split()]) == 0
-    return room
+    return folder
 
 
-def trained_on_few_lines(room: Path, options: str) -> Path:
-    """The room, with a model of a short text in it: each line comes sixteen times, so each split has it."""
+def train_on_few_lines(folder: Path, options: str) -> Path:
+    """Train a model on 16 lines in a folder. Each line comes 16 times, so each split has it."""
     lines = (ROOT / "data" / "spells.txt").read_text(encoding="utf-8").split("\n")[:16]
-    write_text(room / "few.txt", "\n".join(lines * 16))
+    write_text(folder / "few.txt", "\n".join(lines * 16))
     shape = "--layers 1 --units 128 --dropout 0 --optimizer adam --batch-size 8"
-    return trained_here(room, "few.txt", "few", f"{shape} {options}")
+    return train_in_folder(folder, "few.txt", "few", f"{shape} {options}")

@@ -1,4 +1,4 @@
-"""What TensorBoard's own reader finds in a folder."""
+"""Read event files with TensorBoard's own reader."""
 
 from pathlib import Path
 from typing import Any
@@ -16,5 +16,5 @@ def curve(folder: Path, tag: str) -> list[tuple[int, float]]:
 
 
 def text(folder: Path, tag: str) -> str:
-    told: Any = make_ndarray(events(folder).Tensors(tag)[-1].tensor_proto)
-    return told.item().decode()
+    value: Any = make_ndarray(events(folder).Tensors(tag)[-1].tensor_proto)
+    return value.item().decode()

@@ -1,7 +1,7 @@
-"""Python processes that have TensorFlow imported already: forked from a server, so that each starts seconds earlier.
+"""Python processes that are forked from a server which has imported TensorFlow, so each starts seconds earlier.
 
-They are real processes, with signals, exit codes, folders and environments of their own. Only a fresh interpreter has a
-hash seed of its own and does what `wordgen.cli.start` does before it imports: tests of that take helpers/commands.py.
+They are real processes, each with its own signals, exit code, folder and environment. But they share a hash seed and do
+not do what `wordgen.cli.start` does before its imports: tests of that use helpers/commands.py.
 """
 
 import atexit
@@ -23,26 +23,26 @@ import pytest
 from tests.helpers.commands import ROOT, command_environment
 from tests.helpers.workers import worker_environments
 
-_FORKING = multiprocessing.get_context("forkserver")
-_IMPORTED = [
+_CONTEXT = multiprocessing.get_context("forkserver")
+_PRELOADED = [
     "wordgen.network", "wordgen.training.trainer", "wordgen.training.event_file", "wordgen.training.progress",
     "wordgen.cli.train", "wordgen.run.train", "wordgen.report.page", "nltk.tokenize", "safetensors.numpy",
 ]  # fmt: skip
-_OF_THE_SERVER = {"PYTHONPATH": str(ROOT), "PYTHONSAFEPATH": "1", "PYTHONUTF8": "1", "OPENBLAS_NUM_THREADS": "1"}
+_SERVER_ENVIRONMENT = {"PYTHONPATH": str(ROOT), "PYTHONSAFEPATH": "1", "PYTHONUTF8": "1", "OPENBLAS_NUM_THREADS": "1"}
 _SET_BY_IMPORTS = ("GRPC_", "KERAS_", "TF_CPP_", "TF_ENABLE_")
-"""How the names of the variables begin that `wordgen.network` sets when it is imported."""
-_SECONDS_TO_DIE = 30
+"""Prefixes of the environment variables that `wordgen.network` sets on import."""
+_KILL_TIMEOUT = 30
 
 
 class ForkedProcess:
-    """Does what `python ARGUMENTS` does (with -m or -c), and has the part of subprocess.Popen that tests use."""
+    """Does what `python ARGUMENTS` does (with -m or -c), with the methods of subprocess.Popen that tests use."""
 
-    def __init__(self, arguments: Sequence[str], room: Path, environment: Mapping[str, str]) -> None:
+    def __init__(self, arguments: Sequence[str], cwd: Path, environment: Mapping[str, str]) -> None:
         self._arguments = list(arguments)
         self._streams = Path(tempfile.mkdtemp(prefix="forked-"))
-        told = (self._arguments, str(room), command_environment(**environment), str(self._streams))
+        run_arguments = (self._arguments, str(cwd), command_environment(**environment), str(self._streams))
         _start_server()
-        self._process = _FORKING.Process(target=_run, args=told, daemon=True)
+        self._process = _CONTEXT.Process(target=_run, args=run_arguments, daemon=True)
         self._process.start()
 
     @property
@@ -59,9 +59,9 @@ class ForkedProcess:
         return self._process.exitcode
 
     def communicate(self, *, timeout: float) -> tuple[str, str]:
-        """Wait for its end: what it has written to standard output and to standard error."""
+        """Wait for its end and return its standard output and standard error."""
         self.wait(timeout)
-        return self._written("1"), self._written("2")
+        return self._read_stream("1"), self._read_stream("2")
 
     def send_signal(self, number: int) -> None:
         if self._process.exitcode is None and self._process.pid is not None:
@@ -72,56 +72,57 @@ class ForkedProcess:
         self.send_signal(signal.SIGKILL)
 
     def close(self) -> None:
-        """End it, whatever it does, and throw away what it has written."""
+        """Kill the process and delete its output."""
         self.kill()
-        self._process.join(_SECONDS_TO_DIE)
+        self._process.join(_KILL_TIMEOUT)
         shutil.rmtree(self._streams, ignore_errors=True)
 
     @property
-    def shown(self) -> str:
-        """What it has written to standard output so far."""
-        return self._written("1")
+    def output(self) -> str:
+        """The standard output so far."""
+        return self._read_stream("1")
 
-    def _written(self, stream: str) -> str:
+    def _read_stream(self, stream: str) -> str:
         path = self._streams / stream
         return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
 
 
 @contextmanager
-def forked(
+def forked_processes(
     commands: Sequence[Sequence[str]],
-    rooms: Path | Sequence[Path],
+    folders: Path | Sequence[Path],
     environments: Sequence[Mapping[str, str]] | None = None,
 ) -> Iterator[list[ForkedProcess]]:
-    """One process a command, as workers in one room or each in its own; none outlives the block."""
-    each_room = [rooms] * len(commands) if isinstance(rooms, Path) else rooms
-    told = worker_environments(len(commands)) if environments is None else environments
-    with ExitStack() as ending:
+    """Start one process per command, as workers in one folder or each in its own; kill them after the block."""
+    working_folders = [folders] * len(commands) if isinstance(folders, Path) else folders
+    if environments is None:
+        environments = worker_environments(len(commands))
+    with ExitStack() as stack:
         processes: list[ForkedProcess] = []
-        for command, room, environment in zip(commands, each_room, told, strict=True):
-            processes.append(ForkedProcess(command, room, environment))
-            ending.callback(processes[-1].close)
+        for command, cwd, environment in zip(commands, working_folders, environments, strict=True):
+            processes.append(ForkedProcess(command, cwd, environment))
+            stack.callback(processes[-1].close)
         yield processes
 
 
 @contextmanager
-def forked_alone(*command: str, room: Path) -> Iterator[ForkedProcess]:
-    with forked([command], room, [{}]) as (process,):
+def forked_process(*command: str, cwd: Path) -> Iterator[ForkedProcess]:
+    with forked_processes([command], cwd, [{}]) as (process,):
         yield process
 
 
 def _start_server() -> None:
-    """Let Python's own fork server import what a training needs, if it has not done so."""
+    """Start Python's fork server, if it does not run, and let it import what a training needs."""
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in _OF_THE_SERVER.items():
+        for name, value in _SERVER_ENVIRONMENT.items():
             patch.setenv(name, value)
-        _FORKING.set_forkserver_preload(_IMPORTED)
+        _CONTEXT.set_forkserver_preload(_PRELOADED)
         multiprocessing.forkserver.ensure_running()
 
 
-def _run(arguments: list[str], room: str, environment: dict[str, str], streams: str) -> None:
-    """What the forked process does. Here Python's flag -P is set, so no folder is put into the path of modules."""
-    os.chdir(room)
+def _run(arguments: list[str], cwd: str, environment: dict[str, str], streams: str) -> None:
+    """Run in the forked process. Python's flag -P is set here, so sys.path does not get the current folder."""
+    os.chdir(cwd)
     for name in os.environ.keys() - environment.keys():
         if not name.startswith(_SET_BY_IMPORTS):
             del os.environ[name]
@@ -137,4 +138,4 @@ def _run(arguments: list[str], room: str, environment: dict[str, str], streams: 
             sys.argv = [kind, *rest]
             exec(program, {"__name__": "__main__"})
     finally:
-        atexit._run_exitfuncs()  # a process of `multiprocessing` leaves them out
+        atexit._run_exitfuncs()  # a process of `multiprocessing` does not call them

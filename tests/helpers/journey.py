@@ -1,4 +1,4 @@
-"""The whole way of a text, from its file to ids and back, as the laws of the round trip take it."""
+"""Encodes a text from its file to ids and checks that it can be decoded, for the laws of the round trip."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,7 +18,7 @@ from wordgen.text.vocabulary import UNKNOWN
 
 
 @dataclass(frozen=True)
-class Journey:
+class EncodedText:
     corpus: Corpus
     tokenizer: TokenizerName
     dataset: Dataset
@@ -31,17 +31,17 @@ class Journey:
 
     @property
     def training_text(self) -> str:
-        """The text of all passages to train on, one after another, up to runs of white space."""
+        """The text of the training set, with single spaces."""
         files = np.array([file for file, _ in self.passages], np.uint32)
-        splits = Splitting(self.corpus).of(np.arange(len(self.passages)), files, len(self.passages))
-        trained_on = (text for split, (_, text) in zip(splits, self.passages, strict=True) if SPLITS[split] == "train")
-        return squeezed("\n".join(trained_on))
+        splits = Splitting(self.corpus).assign(np.arange(len(self.passages)), files, len(self.passages))
+        training = (text for split, (_, text) in zip(splits, self.passages, strict=True) if SPLITS[split] == "train")
+        return with_single_spaces("\n".join(training))
 
-    def check(self) -> None:
-        """What must hold of every text, whatever stands in it."""
+    def assert_round_trip(self) -> None:
+        """Check what must be true for every text."""
         tokenizer, dataset = self.dataset.codec.tokenizer, self.dataset
         for text in {text for _, text in self.passages}:
-            assert squeezed(tokenizer.detokenize(tokenizer.tokenize(text))) == squeezed(text)
+            assert with_single_spaces(tokenizer.detokenize(tokenizer.tokenize(text))) == with_single_spaces(text)
         assert sum(each.passages for each in dataset.statistics.values()) == len(self.passages)
         assert sum(each.characters for each in dataset.statistics.values()) == sum(
             len(text) for _, text in self.passages
@@ -49,31 +49,31 @@ class Journey:
         assert sum(each.all_characters for each in dataset.statistics.values()) == sum(
             len(text) + 1 for _, text in self.passages
         )
-        decoded = squeezed(dataset.codec.decode(dataset.ids["train"]))
-        assert decoded == without_marks_of_benchmarks(self.training_text, self.tokenizer)
-        if self.tokenizer != "whitespace":  # where <unk> stands for UNKNOWN
+        decoded = with_single_spaces(dataset.codec.decode(dataset.ids["train"]))
+        assert decoded == without_benchmark_marks(self.training_text, self.tokenizer)
+        if self.tokenizer != "whitespace":  # there, <unk> in the text is UNKNOWN
             assert not np.count_nonzero(dataset.ids["train"] == UNKNOWN)
 
 
-def travel(
-    path: Path, folder: Path, tokenizer: TokenizerChoice = "auto", how: ReadingSettings | None = None
-) -> Journey:
-    """Take a text through everything, with a vocabulary that knows whatever stands in its training part."""
-    corpus = open_corpus(str(path), how)
+def encode_text(
+    path: Path, folder: Path, tokenizer: TokenizerChoice = "auto", reading: ReadingSettings | None = None
+) -> EncodedText:
+    """Read and encode a text, with a vocabulary of all tokens of its training set."""
+    corpus = open_corpus(str(path), reading)
     settings = TextSettings(tokenizer=tokenizer, min_count=1, vocab_size=4_000_000)
-    return Journey(corpus, tokenizer_name(corpus, settings), prepare(corpus, settings, folder))
+    return EncodedText(corpus, tokenizer_name(corpus, settings), prepare(corpus, settings, folder))
 
 
-def squeezed(text: str) -> str:
+def with_single_spaces(text: str) -> str:
     return " ".join(text.split())
 
 
-def visible(text: str) -> str:
+def without_white_space(text: str) -> str:
     return "".join(text.split())
 
 
-def without_marks_of_benchmarks(text: str, tokenizer: TokenizerName) -> str:
-    """An <eos> that stood in a text that was tokenized already is an end of a passage, which is not said aloud."""
+def without_benchmark_marks(text: str, tokenizer: TokenizerName) -> str:
+    """Remove <eos>: in an already tokenized text it marks the end of a passage, and decoding does not write it."""
     if tokenizer != "whitespace":
         return text
     return " ".join(word for word in text.split() if word != "<eos>")

@@ -1,4 +1,4 @@
-"""Results of a study of palindromes whose figures are made up, for what is computed and drawn from figures."""
+"""Made-up results of a study of palindromes."""
 
 from collections.abc import Sequence
 
@@ -16,10 +16,10 @@ def run_result(
     time_budget: str | None = None,
     norms: Sequence[float] | None = None,
 ) -> RunResult:
-    """The accuracies are those of its curve, one every fifty steps; the last is that of the test, too."""
+    """`accuracies` has one accuracy for every 50 steps; the last is also the test accuracy."""
     points = [
-        Point(50 * number, length, 2.4 - right, right * 0.9, 0.5, 2.3 - 2 * right, right)
-        for number, right in enumerate(accuracies, start=1)
+        Point(50 * number, length, 2.4 - share, share * 0.9, 0.5, 2.3 - 2 * share, share)
+        for number, share in enumerate(accuracies, start=1)
     ]
     norms = [0.5 ** (length - 1 - step) for step in range(1, length)] if norms is None else norms
     return RunResult(

@@ -1,18 +1,18 @@
-"""Sweeps whose figures are made up, for what is computed from figures."""
+"""Sweeps with made-up figures."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from wordgen.run.record import DIVERGED
-from wordgen.sweep.effects import OF_THE_TEXT
+from wordgen.sweep.effects import TEXT_SETTINGS
 from wordgen.sweep.planning import Network, PlannedRun, Sweep
 from wordgen.sweep.results import NetworkResult, Row, RunFigures
 
 _STEPS = 8400
-"""An epoch, with a seq len of one."""
+"""Steps of an epoch with a seq_len of 1."""
 
 Figures = Mapping[tuple[Any, ...], Sequence[float | None]]
-"""For each network, by its values of the settings, the validation perplexity of each random seed, or nothing."""
+"""The validation perplexities of each network, one per random seed (None: the run diverged), by its settings."""
 
 
 def sweep_with(settings: Sequence[str], figures: Figures) -> tuple[Sweep, list[NetworkResult]]:
@@ -22,12 +22,14 @@ def sweep_with(settings: Sequence[str], figures: Figures) -> tuple[Sweep, list[N
     seeds = tuple(range(1, 1 + max(len(values) for values in figures.values())))
     sweep = Sweep("made-up", "Made up.", {"corpus": "spells"}, tuple(networks.values()), seeds)
     return sweep, sorted(
-        (result(networks[values], perplexities) for values, perplexities in figures.items()),
-        key=lambda each: each.valid.mean if each.counted else float("inf"),
+        (network_result(networks[values], perplexities) for values, perplexities in figures.items()),
+        key=lambda each: each.valid.mean if each.completed_runs else float("inf"),
     )
 
 
-def result(network: Network, perplexities: Sequence[float | None], curve: Sequence[float] = ()) -> NetworkResult:
+def network_result(
+    network: Network, perplexities: Sequence[float | None], curve: Sequence[float] = ()
+) -> NetworkResult:
     settings = {"epochs": 10, **network.settings}
     steps = _STEPS // settings.get("seq_len", 1)
     seconds = 1200.0 / settings.get("seq_len", 100)
@@ -38,5 +40,5 @@ def result(network: Network, perplexities: Sequence[float | None], curve: Sequen
         else Row(run, RunFigures("finished", (*curve, best), best, seconds, best * 1.1), "done")
         for best in perplexities
     )
-    text = " ".join(str(value) for name, value in network.settings.items() if name in OF_THE_TEXT)
+    text = " ".join(str(value) for name, value in network.settings.items() if name in TEXT_SETTINGS)
     return NetworkResult(network, settings, text, 1000, runs, steps_per_epoch=steps)

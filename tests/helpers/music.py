@@ -1,4 +1,4 @@
-"""Pieces of music of all kinds, and what strangers may give as MIDI."""
+"""Pieces of music, random and fixed, MIDI files and untrained models of music."""
 
 import struct
 from pathlib import Path
@@ -21,7 +21,7 @@ KEYS = st.builds(lambda sharps, minor: Key.of_signature(sharps, minor=minor), st
 
 @st.composite
 def pieces(draw: st.DrawFn, most: int = 30) -> Piece:
-    """Pieces with notes in any place, many of one pitch at once among them."""
+    """Draw a piece with notes at any time; some pieces have many simultaneous notes of one pitch."""
     notes = draw(st.lists(NOTES | FEW_PITCHES, min_size=1, max_size=most))
     return Piece(
         tuple(sorted(notes)),
@@ -33,7 +33,7 @@ def pieces(draw: st.DrawFn, most: int = 30) -> Piece:
 
 
 def midi(*tracks: bytes, kind: int = 1, division: int = 480) -> bytes:
-    """A MIDI file with these events."""
+    """Return a MIDI file with these tracks."""
     header = struct.pack(">4sLHHH", b"MThd", 6, kind, len(tracks), division & 0xFFFF)
     return header + b"".join(struct.pack(">4sL", b"MTrk", len(track)) + track for track in tracks)
 
@@ -45,15 +45,15 @@ def write_midi(path: Path, piece: Piece) -> Path:
 
 
 def scale(notes: int = 40) -> Piece:
-    """A plain piece in 3/4: a scale of quarters with a bass note at the beginning of each bar."""
-    upper = [Note(12 * place, 60 + (0, 2, 4, 5, 7, 9, 11)[place % 7], 12, 80) for place in range(notes)]
-    lower = [Note(36 * place, 43, 36, 60) for place in range(notes // 3)]
+    """Return a simple piece in 3/4: a scale of quarter notes with a bass note at the beginning of each bar."""
+    upper = [Note(12 * number, 60 + (0, 2, 4, 5, 7, 9, 11)[number % 7], 12, 80) for number in range(notes)]
+    lower = [Note(36 * bar, 43, 36, 60) for bar in range(notes // 3)]
     tempos, metres, keys = ((0, 90.0),), ((0, Metre(3, 4)),), ((0, Key.of_signature(1)),)
     return Piece(tuple(sorted(upper + lower)), 12, tempos, metres, keys, title="Scale")
 
 
 def music_bundle(tokenizer: str, tokens: list[str], *, transpose: Transpose = "none") -> Bundle:
-    """A model of music that was never trained: it writes these tokens in any order."""
+    """Return an untrained model of music with random weights and this vocabulary."""
     import numpy as np
 
     from wordgen.text.vocabulary import Vocabulary
@@ -62,8 +62,8 @@ def music_bundle(tokenizer: str, tokens: list[str], *, transpose: Transpose = "n
     architecture = Architecture(
         vocabulary_size=len(vocabulary), embedding=3, layers=1, units=4, cell="lstm", tied=False
     )
-    dice = np.random.default_rng(0)
-    weights = {name: dice.normal(size=shape).astype(np.float32) for name, shape in architecture.weight_shapes().items()}
+    rng = np.random.default_rng(0)
+    weights = {name: rng.normal(size=shape).astype(np.float32) for name, shape in architecture.weight_shapes().items()}
     text = TextConfig(
         corpus="preludes",
         tokenizer=tokenizer,  # pyright: ignore[reportArgumentType]

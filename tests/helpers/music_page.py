@@ -1,4 +1,4 @@
-"""Runs of music, what somebody does with a player of music on a page, and what it then plays."""
+"""Runs of music, and how to use the music player of a page and record the tones that it plays."""
 
 from dataclasses import replace
 
@@ -9,9 +9,9 @@ from wordgen.run.record import RunRecord
 from wordgen.text.settings import TokenizerName
 from wordgen.training.reports import Sample
 
-DRAWN = "document.querySelector('.music .score svg')"
-PLAYS = "document.querySelector('.music .play').textContent === 'Stop'"
-RESTS = "document.querySelector('.music .play').textContent === 'Play'"
+SCORE_DRAWN = "document.querySelector('.music .score svg')"
+PLAYING = "document.querySelector('.music .play').textContent === 'Stop'"
+STOPPED = "document.querySelector('.music .play').textContent === 'Play'"
 HEAD = "M:4/4\nL:1/8\nK:C\n"
 HOSTILE_WORDS = [
     "<script>alert(1)</script>", "</script><b>", "<!--", '"><img src=x onerror=y>', "]]>", "\u2028", "\\u003c", "'",
@@ -19,46 +19,46 @@ HOSTILE_WORDS = [
 
 
 def run_of_music(tokenizer: TokenizerName, *texts: str, epochs: int = 1) -> RunRecord:
-    """The record of a run whose model has written these texts after each epoch."""
+    """Return the record of a run whose samples after each epoch are these texts."""
     samples = tuple(Sample("sample", text) for text in texts)
-    made = made_record(epochs=tuple(made_epoch(n, 50.0 - n, samples=samples) for n in range(1, epochs + 1)))
-    return replace(made, text=replace(made.text, tokenizer=tokenizer))
+    record = made_record(epochs=tuple(made_epoch(n, 50.0 - n, samples=samples) for n in range(1, epochs + 1)))
+    return replace(record, text=replace(record.text, tokenizer=tokenizer))
 
 
-def listen(page: Page) -> None:
-    """Note from now on which tones are begun, and by which contexts; they sound as before."""
+def record_tones(page: Page) -> None:
+    """From now on, record each tone that starts and its audio context."""
     page.value(
         """(() => {
-          window.heard = [];
+          window.tones = [];
           const real = AudioScheduledSourceNode.prototype.start;
           AudioScheduledSourceNode.prototype.start = function (at) {
-            window.heard.push({ at, frequency: this.frequency.value, context: this.context });
+            window.tones.push({ at, frequency: this.frequency.value, context: this.context });
             return real.call(this, at);
           };
         })()"""
     )
 
 
-def heard(page: Page) -> list[tuple[float, float]]:
-    """When each tone begins, in milliseconds after the first one, and its frequency."""
-    first, *others = page.value("window.heard.map(({ at, frequency }) => [at, frequency])")
+def recorded_tones(page: Page) -> list[tuple[float, float]]:
+    """Return the start of each tone, in milliseconds after the first, and its frequency."""
+    first, *others = page.value("window.tones.map(({ at, frequency }) => [at, frequency])")
     return [((at - first[0]) * 1000, frequency) for at, frequency in (first, *others)]
 
 
-def state(page: Page) -> str:
-    """The state of the context that has begun the last tone."""
-    return page.value("window.heard.at(-1).context.state")
+def audio_state(page: Page) -> str:
+    """Return the state of the audio context of the last tone."""
+    return page.value("window.tones.at(-1).context.state")
 
 
-def tones_of(music: Music, faster: float = 1) -> list[tuple[float, float]]:
-    """The tones of a piece as `heard` gives them."""
+def expected_tones(music: Music, faster: float = 1) -> list[tuple[float, float]]:
+    """Return the tones of a piece as `recorded_tones` does."""
     first = music.notes[0][0]
     return [((begin - first) / faster, 440 * 2 ** ((pitch - 69) / 12)) for begin, _, pitch, _ in music.notes]
 
 
 def set_tempo(page: Page, tempo: int) -> None:
-    """Move the slider, and forget the tones that were begun before."""
+    """Move the slider and delete the recorded tones."""
     page.value(
-        f"(slider => (slider.value = {tempo}, window.heard?.splice(0), slider.dispatchEvent(new Event('input'))))"
+        f"(slider => (slider.value = {tempo}, window.tones?.splice(0), slider.dispatchEvent(new Event('input'))))"
         "(document.querySelector('.music .tempo input'))"
     )

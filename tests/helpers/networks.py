@@ -1,4 +1,4 @@
-"""The same small network by Keras and by NumPy, and a text for it."""
+"""The same small network in Keras and in NumPy, and random ids for it."""
 
 import numpy as np
 
@@ -9,13 +9,13 @@ from wordgen.network.network import Network
 VOCABULARY = 30
 
 
-def networks(cell: Cell, *, tied: bool) -> tuple[Network, NumpyNetwork]:
+def make_networks(cell: Cell, *, tied: bool) -> tuple[Network, NumpyNetwork]:
     settings = NetworkSettings(layers=2, units=12, cell=cell, tied=tied)
     keras = Network(Architecture.of(settings, VOCABULARY), random_seed=1)
     return keras, NumpyNetwork(keras.architecture, keras.to_weights())
 
 
-def text_of(length: int) -> np.ndarray:
+def random_ids(length: int) -> np.ndarray:
     ids = np.random.default_rng(length).integers(VOCABULARY, size=length).astype(np.uint8)
     ids[-1] = 5
     return ids

@@ -1,4 +1,4 @@
-"""Reads a page as a browser would, for tests to ask what stands on it."""
+"""Parses an HTML page, so that tests can search it."""
 
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
@@ -8,7 +8,7 @@ _WITHOUT_END = {"meta"}
 
 @dataclass
 class ReadPage(HTMLParser):
-    """All tags with their attributes, and all texts with the tags that they stand in."""
+    """All tags with their attributes, and all texts with the tags that they are in."""
 
     tags: list[tuple[str, dict[str, str | None]]] = field(default_factory=list)
     texts: list[tuple[tuple[str, ...], str]] = field(default_factory=list)
@@ -33,28 +33,28 @@ class ReadPage(HTMLParser):
         self.declarations += 1
 
     def handle_comment(self, data: str) -> None:
-        raise AssertionError(f"a comment: {data}")
+        raise AssertionError(f"the page has a comment: {data}")
 
     def named(self, tag: str, **attributes: str) -> list[dict[str, str | None]]:
         wanted = {name.rstrip("_"): value for name, value in attributes.items()}
-        return [its for name, its in self.tags if name == tag and wanted.items() <= its.items()]
+        return [found for name, found in self.tags if name == tag and wanted.items() <= found.items()]
 
     def within(self, tag: str) -> list[str]:
-        return [text for places, text in self.texts if tag in places]
+        return [text for tags, text in self.texts if tag in tags]
 
     def points(self, kind: str) -> list[tuple[float, float]]:
-        """Where the points of a curve are."""
+        """Return the points of the curves of a kind."""
         pairs = [pair for line in self.named("polyline", class_=kind) for pair in str(line["points"]).split()]
         return [(float(x), float(y)) for x, y in (pair.split(",") for pair in pairs)]
 
     @property
     def shown(self) -> str:
-        """All text but the style sheet, with single spaces."""
-        return " ".join(" ".join(text for places, text in self.texts if "style" not in places).split())
+        """All text except the style sheet, with single spaces."""
+        return " ".join(" ".join(text for tags, text in self.texts if "style" not in tags).split())
 
 
 def read_page(page: str) -> ReadPage:
-    """The page, taken apart; all that was opened in it is closed."""
+    """Parse a page and check that every tag is closed."""
     reader = ReadPage()
     reader.feed(page)
     reader.close()

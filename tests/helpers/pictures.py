@@ -1,4 +1,4 @@
-"""Takes the pictures in docs/pictures from real runs: `make pictures`. Look at them before you commit them."""
+"""Makes the pictures in docs/pictures from real runs: `make pictures`. Look at them before you commit them."""
 
 import io
 import json
@@ -27,17 +27,17 @@ from wordgen.training.screen import LiveDisplay
 PICTURES = ROOT / "docs" / "pictures"
 _TABS = ("timeseries", "scalars", "text", "projector", "histograms", "distributions")
 _RECIPES = {"lotr": "short", "lyrics": "short", "spells": "short"}
-_SECONDS_TO_DRAW = 8
-"""The time in which TensorBoard draws its charts. Nothing says when it is done."""
+_DRAWING_SECONDS = 8
+"""How long TensorBoard may draw its charts. It does not report when it is done."""
 
 
 def recording(width: int, *, terminal: bool = True) -> Console:
-    """Return a console of 40 lines that shows nothing, and of whose output a picture can be taken."""
+    """Return a console of 40 lines that records its output for a picture instead of showing it."""
     return Console(record=True, width=width, height=40, force_terminal=terminal, file=io.StringIO())
 
 
 class Photographer(TerminalProgress):
-    """Shows a run as a terminal does, and takes a picture at the step of an epoch."""
+    """Shows a run as in a terminal and saves a picture at a given step of a given epoch."""
 
     def __init__(self, epoch: int, step: int) -> None:
         self._recording, self._when = recording(100), (epoch, step)
@@ -52,31 +52,33 @@ class Photographer(TerminalProgress):
             self._recording.save_svg(str(PICTURES / "training.svg"), title=title, clear=False)
 
     def encoding(self, done: int, size: int) -> None:
-        """Show no bar: each state of it would be in the picture."""
+        """Show no bar, because each of its states would be in the picture."""
 
     def _show_live(self) -> None:
         """Show no bars, as in `encoding`."""
 
 
-def train(room: Path) -> None:
-    """Train three models, in two languages, one of them with the photographer."""
+def train(folder: Path) -> None:
+    """Train three models in two languages, one of them with the photographer."""
     from wordgen.api import train_with
-    from wordgen.run.defaults import settings_of
+    from wordgen.run.defaults import complete_settings
 
-    os.chdir(room)
+    os.chdir(folder)
     for corpus, recipe in _RECIPES.items():
-        settings = settings_of({"corpus": corpus, "recipe": recipe, "name": corpus, "histograms": corpus == "lotr"})
-        watching = [Photographer(9, 300)] if corpus == "lotr" else []
-        train_with(settings, watching)
-        evaluated = run_command("evaluate", corpus, cwd=room)
+        settings = complete_settings(
+            {"corpus": corpus, "recipe": recipe, "name": corpus, "histograms": corpus == "lotr"}
+        )
+        observers = [Photographer(9, 300)] if corpus == "lotr" else []
+        train_with(settings, observers)
+        evaluated = run_command("evaluate", corpus, cwd=folder)
         assert evaluated.returncode == 0, evaluated.stderr
 
 
-def table_of_runs(room: Path) -> None:
-    told = run_command("runs", cwd=room, COLUMNS="100")
-    assert told.returncode == 0, told.stderr
+def take_table_of_runs(folder: Path) -> None:
+    listed = run_command("runs", cwd=folder, COLUMNS="100")
+    assert listed.returncode == 0, listed.stderr
     console = recording(100, terminal=False)
-    console.print(told.stdout.rstrip() + "\n", markup=False, highlight=False)
+    console.print(listed.stdout.rstrip() + "\n", markup=False, highlight=False)
     console.save_svg(str(PICTURES / "runs.svg"), title="python -m wordgen runs")
 
 
@@ -96,11 +98,11 @@ units = [32, 96]
 
 
 class SweepPhotographer(SweepWatcher):
-    """Takes a picture of the table of a sweep when three of its runs are done and two are in their third epoch."""
+    """Saves a picture of the table of a sweep when three runs are done and two have begun their third epoch."""
 
     taken = False
 
-    def looked(self, rows: Sequence[Row]) -> None:
+    def updated(self, rows: Sequence[Row]) -> None:
         states = [row.state for row in rows]
         under_way = [row.progress for row in rows if row.progress is not None and row.progress.epoch > 2]
         if self.taken or states.count("done") < 3 or len(under_way) < 2:
@@ -111,31 +113,31 @@ class SweepPhotographer(SweepWatcher):
         console.save_svg(str(PICTURES / "sweep.svg"), title="python -m wordgen sweep cells-and-units.toml")
 
 
-def sweep_at_work(room: Path) -> None:
-    os.chdir(room)
-    file = room / "cells-and-units.toml"
+def take_sweep(folder: Path) -> None:
+    os.chdir(folder)
+    file = folder / "cells-and-units.toml"
     file.write_text(_SWEEP)
     photographer = SweepPhotographer()
-    end = run_sweep(plan_sweep(find_sweep(str(file))), file.name, 2, 1, photographer)
-    assert photographer.taken, end
+    outcome = run_sweep(plan_sweep(find_sweep(str(file))), file.name, 2, 1, photographer)
+    assert photographer.taken, outcome
 
 
-def take_tensorboard(page: Page, room: Path, *tabs: str) -> None:
-    with tensorboard(room, room / "tensorboard.log") as address:
+def take_tensorboard(page: Page, folder: Path, *tabs: str) -> None:
+    with tensorboard(folder, folder / "tensorboard.log") as address:
         for tab in tabs:
-            page.show_as(1280, 900)
+            page.set_screen(1280, 900)
             page.open("about:blank")
             page.open(f"{address}#{tab}")
-            time.sleep(_SECONDS_TO_DRAW)
+            time.sleep(_DRAWING_SECONDS)
             page.picture(PICTURES / f"tensorboard-{tab}.png", whole=False)
 
 
-def take_playground(page: Page, room: Path) -> None:
-    with served(room) as serving:
+def take_playground(page: Page, folder: Path) -> None:
+    with served(folder) as playground:
 
         def show(width: int, height: int, *, phone: bool = False, dark: bool = False) -> None:
-            page.show_as(width, height, phone=phone, dark=dark)
-            page.open(serving.address)
+            page.set_screen(width, height, phone=phone, dark=dark)
+            page.open(playground.address)
             page.wait(READY)
 
         def take(name: str) -> None:
@@ -163,26 +165,26 @@ def take_playground(page: Page, room: Path) -> None:
         take("compare")
 
 
-def take_report(page: Page, room: Path) -> None:
-    page.show_as(1000, 1400)
-    page.open((room / "saved_models" / "lotr" / "report.html").as_uri())
+def take_report(page: Page, folder: Path) -> None:
+    page.set_screen(1000, 1400)
+    page.open((folder / "saved_models" / "lotr" / "report.html").as_uri())
     page.picture(PICTURES / "report.png", whole=False)
 
 
 def main() -> None:
     with tempfile.TemporaryDirectory(prefix="wordgen-pictures-") as name:
-        room = Path(name)
-        train(room)
+        folder = Path(name)
+        train(folder)
         with open_browser() as page:
-            take_tensorboard(page, room, *_TABS)
+            take_tensorboard(page, folder, *_TABS)
         with open_browser() as page:
-            take_playground(page, room)
+            take_playground(page, folder)
         with open_browser() as page:
-            take_report(page, room)
-        sweep_at_work(room)
-        table_of_runs(room)
+            take_report(page, folder)
+        take_sweep(folder)
+        take_table_of_runs(folder)
         with open_browser() as page:
-            take_tensorboard(page, room, "hparams")  # it needs a sweep besides the runs
+            take_tensorboard(page, folder, "hparams")  # it needs the sweep
         os.chdir(ROOT)
     print(json.dumps(sorted(path.name for path in PICTURES.iterdir())), file=sys.stderr)
 

@@ -1,4 +1,4 @@
-"""One time step of each cell in float64, by plain formulas that share no code with wordgen."""
+"""One time step of each cell in float64, with textbook formulas that share no code with wordgen."""
 
 import numpy as np
 
@@ -17,9 +17,9 @@ def next_state(cell: Cell, w: Arrays, layer: str, x: np.ndarray, state: list[np.
         return [np.tanh(x @ kernel + state[0] @ recurrent + bias)]
     if cell == "lstm":
         i, f, g, o = np.split(x @ kernel + state[0] @ recurrent + bias, 4)
-        memory = sigmoid(f) * state[1] + sigmoid(i) * np.tanh(g)
-        return [sigmoid(o) * np.tanh(memory), memory]
+        cell_state = sigmoid(f) * state[1] + sigmoid(i) * np.tanh(g)
+        return [sigmoid(o) * np.tanh(cell_state), cell_state]
     z, r, n = np.split(x @ kernel + bias[0], 3)
     hz, hr, hn = np.split(state[0] @ recurrent + bias[1], 3)
-    keep = sigmoid(z + hz)
-    return [keep * state[0] + (1 - keep) * np.tanh(n + sigmoid(r + hr) * hn)]
+    update = sigmoid(z + hz)
+    return [update * state[0] + (1 - update) * np.tanh(n + sigmoid(r + hr) * hn)]

@@ -1,4 +1,4 @@
-"""A playground to test: models that nobody had to train, and the real server on a free port."""
+"""A playground to test: models with random weights, and the real server on a free port."""
 
 import http.client
 import json
@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,45 +29,45 @@ SECONDS = 60
 
 
 def make_model(folder: Path, corpus: str, *, units: int = 24) -> Path:
-    """A model of a bundled text with weights that were drawn: it knows the words, and no order."""
-    found = open_corpus(corpus)
-    dataset = prepare(found, TextSettings(min_count=1), folder.parent.parent / "encoded")
+    """Save a model with random weights and the vocabulary of a bundled text."""
+    opened = open_corpus(corpus)
+    dataset = prepare(opened, TextSettings(min_count=1), folder.parent.parent / "encoded")
     text = TextConfig(
         corpus=corpus,
         tokenizer=dataset.codec.tokenizer.name,
-        passage=found.cut_at,
-        line_breaks=found.line_breaks,
+        passage=opened.effective_passage,
+        line_breaks=opened.line_breaks,
         starts=True,
     )
-    save_drawn(folder, dataset.codec.vocabulary, text, units=units)
+    save_random_model(folder, dataset.codec.vocabulary, text, units=units)
     write_copy_index(dataset, folder / COPY_INDEX)
     return folder
 
 
-def save_drawn(
+def save_random_model(
     folder: Path,
     vocabulary: Vocabulary,
     text: TextConfig,
     *,
     units: int = 8,
     always: str | None = None,
-    unknown: UnknownWords = UnknownWords(),  # noqa: B008 - it does not change
+    unknown: UnknownWords = UnknownWords(),  # noqa: B008 - it is immutable
 ) -> Path:
-    """A bundle with these words and drawn weights, or one that writes always the same."""
+    """Save a bundle with random weights, or one that always writes the token `always`."""
     architecture = Architecture(
         vocabulary_size=len(vocabulary), embedding=8, layers=1, units=units, cell="lstm", tied=False
     )
-    dice = np.random.default_rng(5)
-    weights = {n: dice.normal(size=shape).astype(np.float32) for n, shape in architecture.weight_shapes().items()}
+    rng = np.random.default_rng(5)
+    weights = {n: rng.normal(size=shape).astype(np.float32) for n, shape in architecture.weight_shapes().items()}
     if vocabulary.spells:
-        weights["output/bias"][vocabulary.id_of(WORD_END)] += 6  # or else no word that is spelled out would end
+        weights["output/bias"][vocabulary.id_of(WORD_END)] += 6  # otherwise spelled words would not end
     if always is not None:
         weights["output/bias"][vocabulary.id_of(always)] += 100
     save_bundle(Bundle(architecture, text, vocabulary, weights, unknown), folder)
     return folder
 
 
-def plain_text(corpus: str = "tale") -> TextConfig:
+def text_config(corpus: str = "tale") -> TextConfig:
     return TextConfig(corpus=corpus, tokenizer="english", passage="line", line_breaks="joined", starts=True)
 
 
@@ -97,50 +97,50 @@ class _Connection(http.client.HTTPConnection):
 
 @dataclass(frozen=True)
 class Playground:
-    """A server that runs, and how to ask it."""
+    """A running server, and methods to send requests."""
 
     process: "subprocess.Popen[str]"
     port: int
     token: str
-    told: str
-    """What it said up to its address."""
+    startup_output: str
+    """Its messages up to its address."""
 
     @property
     def address(self) -> str:
-        """As it was printed, for a browser."""
+        """The address for a browser, as it was printed."""
         return f"http://127.0.0.1:{self.port}/?token={self.token}"
 
     def connect(self) -> http.client.HTTPConnection:
-        """A connection whose requests have the token, as those of a program."""
+        """Open a connection that sends the token in a header, as programs do."""
         return _Connection(self.port, self.token)
 
-    def ask(self, method: str, place: str, body: Any = None, **headers: str) -> Answer:
-        """One request; what is no bytes goes as JSON."""
+    def ask(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
+        """Send a request; a body that is not bytes is sent as JSON."""
         connection = self.connect()
         try:
             sent = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
-            connection.request(method, place, sent, {name.replace("_", "-"): each for name, each in headers.items()})
+            connection.request(method, path, sent, {name.replace("_", "-"): each for name, each in headers.items()})
             answer = connection.getresponse()
             return Answer(answer.status, dict(answer.getheaders()), answer.read())
         finally:
             connection.close()
 
-    def post(self, place: str, **content: Any) -> Answer:
-        return self.ask("POST", place, content)
+    def post(self, path: str, **content: Any) -> Answer:
+        return self.ask("POST", path, content)
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> tuple[int, str]:
-        """Its exit code, and what it said after its address."""
+        """Stop the server and return its exit code and its messages since its address."""
         self.process.send_signal(how)
-        _, said = self.process.communicate(timeout=SECONDS)
-        return self.process.returncode, said
+        _, stderr = self.process.communicate(timeout=SECONDS)
+        return self.process.returncode, stderr
 
 
 @contextmanager
-def served(room: Path, *arguments: str, program: Sequence[str] = ("-m", "wordgen")) -> Iterator[Playground]:
-    """The real command in a room, once it tells where it is; it is gone after the block."""
-    process = start(room, *arguments, program=program)
+def served(folder: Path, *arguments: str, program: Sequence[str] = ("-m", "wordgen")) -> Iterator[Playground]:
+    """Start `wordgen serve` in a folder and wait for its address; kill it after the block."""
+    process = start(folder, *arguments, program=program)
     try:
-        yield Playground(process, *_address_and_all_said(process))
+        yield Playground(process, *_read_startup(process))
     finally:
         process.kill()
         process.wait()
@@ -148,10 +148,10 @@ def served(room: Path, *arguments: str, program: Sequence[str] = ("-m", "wordgen
         process.stderr.close()
 
 
-def start(room: Path, *arguments: str, program: Sequence[str] = ("-m", "wordgen")) -> "subprocess.Popen[str]":
+def start(folder: Path, *arguments: str, program: Sequence[str] = ("-m", "wordgen")) -> "subprocess.Popen[str]":
     return subprocess.Popen(
         [sys.executable, *program, "serve", "--port", "0", *arguments],
-        cwd=room,
+        cwd=folder,
         env=command_environment(),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -159,20 +159,19 @@ def start(room: Path, *arguments: str, program: Sequence[str] = ("-m", "wordgen"
     )
 
 
-def _address_and_all_said(process: "subprocess.Popen[str]") -> tuple[int, str, str]:
-    """Its port, its token, and what it said."""
+def _read_startup(process: "subprocess.Popen[str]") -> tuple[int, str, str]:
+    """Return its port, its token and its messages up to its address."""
     assert process.stderr is not None
-    said = ""
+    output = ""
     for line in process.stderr:
-        said += line
+        output += line
         if found := re.search(r"http://\S+:(\d+)/\?token=(\S+)", line):
-            return int(found[1]), found[2], said
-    raise AssertionError(f"no address was told: {said}")
+            return int(found[1]), found[2], output
+    raise AssertionError(f"it printed no address: {output}")
 
 
-def wait_until(what: Any, seconds: float = SECONDS) -> None:
-    """Until it is so, looked at again and again."""
-    until = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < until, "it never came to be so"
+def wait_until(condition: Callable[[], object], seconds: float = SECONDS) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "the condition never became true"
         time.sleep(0.02)

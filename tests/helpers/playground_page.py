@@ -1,4 +1,4 @@
-"""What somebody does on the page of the playground, for tests and for pictures."""
+"""Actions on the page of the playground, for tests and for pictures."""
 
 import json
 
@@ -12,16 +12,18 @@ LISTED = "document.querySelector('#alternatives-list button')"
 
 
 def choose_model(page: Page, model: str, side: int = 0) -> None:
-    """The model of a side. What depends on the model arrives later and moves the buttons, so this waits for it."""
+    """Choose the model of a side, and wait: what depends on the model arrives later and moves the buttons."""
     choose(page, ".model", model, side)
     page.wait(f"document.querySelectorAll('.side')[{side}].dataset.ready === {json.dumps(model)}")
 
 
 def choose(page: Page, selector: str, value: str, number: int = 0) -> None:
-    """An entry of a list of choices."""
-    chosen = f"document.querySelectorAll({json.dumps(selector)})[{number}]"
-    page.value(f"{chosen}.value = {json.dumps(value)}, {chosen}.dispatchEvent(new Event('change', {{bubbles: true}}))")
-    assert page.value(f"{chosen}.value") == value
+    """Choose an option of a select element."""
+    element = f"document.querySelectorAll({json.dumps(selector)})[{number}]"
+    page.value(
+        f"{element}.value = {json.dumps(value)}, {element}.dispatchEvent(new Event('change', {{bubbles: true}}))"
+    )
+    assert page.value(f"{element}.value") == value
 
 
 def set_number(page: Page, name: str, value: str) -> None:

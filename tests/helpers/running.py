@@ -1,10 +1,11 @@
-"""Run by the laws of resuming in processes of their own: train, or go on, and write every step's loss to a file.
+"""Trains or resumes a run as a process of its own and appends the loss of every step to the file `losses`.
 
 python -m tests.helpers.running train|resume '{"dropout": ..., "distribute": ..., ...}'
 """
 
 import json
 import sys
+from pathlib import Path
 from typing import Any
 
 import wordgen
@@ -15,7 +16,7 @@ EPOCHS = 3
 
 
 class Losses(wordgen.Observer):
-    """Writes a loss before the next step begins."""
+    """Writes the loss of a step before the next step begins."""
 
     def stepped(self, report: StepReport) -> None:
         with open("losses", "a") as file:
@@ -24,6 +25,14 @@ class Losses(wordgen.Observer):
     def warned(self, sentence: str) -> None:
         with open("warnings", "a") as file:
             print(sentence, file=file)
+
+
+def read_losses(folder: Path) -> list[tuple[int, str]]:
+    """Return the step and the loss (a hexadecimal float) of all steps that are in the file `losses`."""
+    if not (folder / "losses").exists():
+        return []
+    lines = (folder / "losses").read_text().split("\n")[:-1]  # after the last line end may be half a line
+    return [(int(step), loss) for step, loss in (line.split() for line in lines)]
 
 
 def settings_with(chosen: dict[str, Any]) -> wordgen.TrainSettings:
@@ -36,8 +45,8 @@ def settings_with(chosen: dict[str, Any]) -> wordgen.TrainSettings:
 
 
 def main() -> None:
-    verb, chosen = sys.argv[1], json.loads(sys.argv[2]) if len(sys.argv) > 2 else {}
-    if verb == "resume":
+    action, chosen = sys.argv[1], json.loads(sys.argv[2]) if len(sys.argv) > 2 else {}
+    if action == "resume":
         resume_with("run", chosen, [Losses()])
     else:
         wordgen.train_with(settings_with(chosen), [Losses()])

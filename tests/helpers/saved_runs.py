@@ -1,4 +1,4 @@
-"""Runs in saved_models as a training leaves them, without one."""
+"""Makes runs in saved_models as a training does, without a training."""
 
 import math
 import os
@@ -12,13 +12,13 @@ from wordgen.dataset.dataset import SplitStatistics
 from wordgen.evaluation.measurement import Loss, Measurement
 from wordgen.model.bundle import save_bundle
 from wordgen.run.names import SAVED_MODELS
-from wordgen.run.record import RunRecord, Versions, keep_measurement, save_record
+from wordgen.run.record import RunRecord, Versions, save_measurement, save_record
 from wordgen.run.settings import TrainSettings
 from wordgen.training.plan import DatasetRecord, TextRecord
 from wordgen.training.reports import EpochReport
 
 TOKENS = 10**9
-"""Of a made-up measurement: so many that its bits per character are as asked for, to nine digits."""
+"""The tokens of a made-up measurement: so many that its bits per character are exact to nine digits."""
 
 
 def make_run(
@@ -30,20 +30,20 @@ def make_run(
     age: float = 0,
     **record: Any,
 ) -> Path:
-    """A run of three epochs; what is not as usual in its record is given by name."""
+    """Make a run of three epochs. `record` has the arguments of `made_record`."""
     folder = SAVED_MODELS / name
     folder.mkdir(parents=True)
-    made = made_record(**record)
-    save_record(folder, made)
+    run_record = made_record(**record)
+    save_record(folder, run_record)
     if model:
         save_bundle(make_bundle(), folder)
-    if bits is not None and made.best is not None:
-        keep_measurement(folder, "valid", made_measurement(made.best.valid_perplexity, bits))
+    if bits is not None and run_record.best is not None:
+        save_measurement(folder, "valid", made_measurement(run_record.best.valid_perplexity, bits))
     if test is not None:
-        keep_measurement(folder, "test", made_measurement(test))
+        save_measurement(folder, "test", made_measurement(test))
     for path in folder.iterdir():
-        time = path.stat().st_mtime - age
-        os.utime(path, (time, time))
+        modified = path.stat().st_mtime - age
+        os.utime(path, (modified, modified))
     return folder
 
 
@@ -55,13 +55,14 @@ def make_runs(*names: str) -> None:
 def made_record(
     valid: float = 31.21, *, settings: dict[str, Any] | None = None, dataset: DatasetRecord | None = None, **more: Any
 ) -> RunRecord:
-    """`settings` are those that are not as by default."""
-    chosen = TrainSettings(**{"corpus": "tale", "layers": 2, "units": 4, **(settings or {})})
-    corpus = chosen.corpus if isinstance(chosen.corpus, str) else ", ".join(chosen.corpus)
-    made = RunRecord(
+    """Make a record. `settings` has the settings that differ from the defaults."""
+    train_settings = TrainSettings(**{"corpus": "tale", "layers": 2, "units": 4, **(settings or {})})
+    names = train_settings.corpus
+    corpus = names if isinstance(names, str) else ", ".join(names)
+    record = RunRecord(
         versions=Versions(wordgen="0.1.0", python="3.11.7", tensorflow="2.21.0", keras="3.15.1", numpy="2.4.0"),
         began="2026-11-21T20:19:00+00:00",
-        settings=chosen,
+        settings=train_settings,
         recipe=None,
         text=TextRecord(corpus, "data/tale.txt", "english", "line", "joined", False, ()),
         dataset=made_dataset() if dataset is None else dataset,
@@ -73,7 +74,7 @@ def made_record(
         ended="no better for 3 epochs",
         word_to_try="The",
     )
-    return replace(made, **more)
+    return replace(record, **more)
 
 
 def made_dataset(fingerprint: str = "f", characters: int = 2259) -> DatasetRecord:
@@ -82,10 +83,10 @@ def made_dataset(fingerprint: str = "f", characters: int = 2259) -> DatasetRecor
 
 
 def made_epoch(number: int, valid: float, **more: Any) -> EpochReport:
-    made = EpochReport(
+    report = EpochReport(
         number, 10 * number, train_perplexity=100 / number, valid_perplexity=valid, best=False, seconds=2.0, samples=()
     )
-    return replace(made, **more)
+    return replace(report, **more)
 
 
 def made_loss(perplexity: float) -> Loss:
@@ -94,4 +95,4 @@ def made_loss(perplexity: float) -> Loss:
 
 def made_measurement(perplexity: float, bits: float = 1.25, **more: Any) -> Measurement:
     own = made_loss(perplexity)
-    return replace(Measurement(step=20, characters=round(own.nats / math.log(2) / bits), own=own, order=5), **more)
+    return replace(Measurement(step=20, characters=round(own.nats / math.log(2) / bits), loss=own, order=5), **more)

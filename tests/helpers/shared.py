@@ -1,4 +1,4 @@
-"""What the processes of the tests share."""
+"""Shares folders between the processes of pytest-xdist."""
 
 import os
 import shutil
@@ -10,17 +10,17 @@ from filelock import FileLock
 
 
 def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
-    """A folder with what `make` writes into it. One process makes it for all, and each has a copy of its own."""
+    """Return a copy of a folder that `make` has filled. Only one process calls `make`; each gets its own copy."""
     shared = factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
-        shared = shared.parent  # of the folders of all processes
-    made, whole = shared / f"made-{name}", shared / f"made-{name}.whole"
+        shared = shared.parent  # the parent of the folders of all processes
+    made, complete = shared / f"made-{name}", shared / f"made-{name}.complete"
     with FileLock(f"{made}.lock"):
-        if not whole.exists():
+        if not complete.exists():
             shutil.rmtree(made, ignore_errors=True)
             made.mkdir()
             make(made)
-            whole.touch()
-    own = factory.mktemp(name)
-    shutil.copytree(made, own, dirs_exist_ok=True)
-    return own
+            complete.touch()
+    copy = factory.mktemp(name)
+    shutil.copytree(made, copy, dirs_exist_ok=True)
+    return copy

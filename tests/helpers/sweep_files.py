@@ -1,4 +1,4 @@
-"""A small sweep as a file."""
+"""A small sweep file."""
 
 from pathlib import Path
 
@@ -19,6 +19,7 @@ layers = [2]
 """
 
 
-def read(room: Path, content: str) -> Sweep:
-    (room / "my.toml").write_text(content, encoding="utf-8")
+def read_sweep(folder: Path, content: str) -> Sweep:
+    """Write a sweep file into the current folder and read it."""
+    (folder / "my.toml").write_text(content, encoding="utf-8")
     return find_sweep("my.toml")

@@ -13,12 +13,12 @@ from tests.helpers.commands import command_environment
 
 
 @contextmanager
-def tensorboard(room: Path, log: Path, arguments: Sequence[str] = ("--logdir", "saved_models")) -> Iterator[str]:
-    """Its address, while it serves what lies in a folder; what it says goes into the log."""
+def tensorboard(folder: Path, log: Path, arguments: Sequence[str] = ("--logdir", "saved_models")) -> Iterator[str]:
+    """Serve the runs of a folder and yield the address. The output of TensorBoard goes into the log."""
     program = Path(sys.executable).parent / "tensorboard"
-    with log.open("w+") as said:
+    with log.open("w+") as output:
         process = subprocess.Popen(
-            [program, *arguments, "--port", "0"], cwd=room, stdout=said, stderr=said, env=command_environment()
+            [program, *arguments, "--port", "0"], cwd=folder, stdout=output, stderr=output, env=command_environment()
         )
         try:
             yield _address(log)

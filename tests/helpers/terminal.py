@@ -1,4 +1,4 @@
-"""Reads what a process shows in a terminal of its own, for tests; every wait has its limit."""
+"""Runs commands in a pseudo-terminal and reads their output. Every wait has a timeout."""
 
 import fcntl
 import os
@@ -17,51 +17,51 @@ from tests.helpers.commands import command_environment
 
 
 def read_until(terminal: int, wanted: str | None, times: int = 1, seconds: float = 30) -> str:
-    """What appears until something (a regular expression) has appeared so often; all, where nothing is waited for."""
-    came, seen, until = b"", "", time.monotonic() + seconds
-    while time.monotonic() < until and not _is_enough(seen, wanted, times):
+    """Read until a regular expression has matched `times` times, or to the end if it is None."""
+    content, seen, deadline = b"", "", time.monotonic() + seconds
+    while time.monotonic() < deadline and not _is_enough(seen, wanted, times):
         if select.select([terminal], [], [], 0.2)[0]:
             try:
-                came += os.read(terminal, 4096)
-            except OSError:  # the other side has gone
+                content += os.read(terminal, 4096)
+            except OSError:  # the other side is closed
                 return seen
-            seen = came.decode(errors="replace")
+            seen = content.decode(errors="replace")
     assert wanted is None or _is_enough(seen, wanted, times), seen
     return seen
 
 
 def _is_enough(seen: str, wanted: str | None, times: int) -> bool:
-    """Whether something has appeared so often, and the last character has come with all of its bytes."""
+    """Return whether there are enough matches, and the last character is complete."""
     return wanted is not None and len(re.findall(wanted, seen)) >= times and not seen.endswith("\ufffd")
 
 
 @contextmanager
 def in_terminal(*command: str, cwd: Path, columns: int) -> Iterator[tuple["subprocess.Popen[bytes]", int]]:
-    """A command in a terminal that is its own, so that a typed Ctrl-C is echoed and becomes a signal, and our end."""
-    ours, theirs = pty.openpty()
+    """Run a command in its own terminal, where Ctrl-C becomes a signal; yield the process and the master side."""
+    master, slave = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "-m", "wordgen", *command],
         cwd=cwd,
         env=command_environment(TERM="xterm", COLUMNS=str(columns), LINES="60"),
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
         start_new_session=True,
         preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
     )
-    os.close(theirs)
+    os.close(slave)
     try:
-        yield process, ours
+        yield process, master
     finally:
         process.kill()
         process.wait()
-        os.close(ours)
+        os.close(master)
 
 
-def screen_of(shown: str, width: int) -> list[str]:
-    """The lines that a terminal of this width has after all that it was sent: text, line ends, and what bars use."""
+def screen_lines(output: str, width: int) -> list[str]:
+    """Return the lines on a terminal of this width after this output. Knows the control codes of progress bars."""
     lines, row, column = [""], 0, 0
-    for part in re.findall(r"\x1b\[[?;\d]*[A-Za-z]|[\r\n]|[^\x1b\r\n]", shown):
+    for part in re.findall(r"\x1b\[[?;\d]*[A-Za-z]|[\r\n]|[^\x1b\r\n]", output):
         if part == "\r":
             column = 0
         elif part == "\n":
@@ -81,18 +81,18 @@ def screen_of(shown: str, width: int) -> list[str]:
     return lines
 
 
-def said_beside(written: Path, *command: str, cwd: Path) -> str:
-    """What a command says on a terminal, while what it writes goes into a file: there a bar must leave no trace."""
-    ours, theirs = pty.openpty()
+def stderr_in_terminal(file: Path, *command: str, cwd: Path) -> str:
+    """Run a command with its standard output in a file; return its standard error, which is a terminal."""
+    master, slave = pty.openpty()
     with (
-        written.open("w") as output,
+        file.open("w") as output,
         subprocess.Popen(
             [sys.executable, "-m", "wordgen", *command],
-            cwd=cwd, env=command_environment(TERM="xterm", COLUMNS="100"), stdout=output, stderr=theirs,
+            cwd=cwd, env=command_environment(TERM="xterm", COLUMNS="100"), stdout=output, stderr=slave,
         ) as process,
     ):  # fmt: skip
-        os.close(theirs)
-        said = read_until(ours, None)
+        os.close(slave)
+        stderr = read_until(master, None)
         assert process.wait(60) == 0
-    os.close(ours)
-    return said
+    os.close(master)
+    return stderr

@@ -1,4 +1,4 @@
-"""A real HTTP server on loopback that gives a text well, or in each of the ways in which that goes wrong."""
+"""A real HTTP server on loopback that serves a text correctly or with one of many faults."""
 
 import threading
 from collections.abc import Iterator
@@ -6,13 +6,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-SECONDS_OF_A_STALL = 60
-_SLOW_BLOCK = 2_000
+STALL_SECONDS = 60
+_BLOCK_BYTES = 2_000
 
 
 @dataclass
-class Asked:
-    """One request, and how many bytes of the text it got."""
+class Request:
+    """A request, and the number of bytes that were sent."""
 
     path: str
     range: str | None
@@ -23,28 +23,28 @@ class TextServer(ThreadingHTTPServer):
     daemon_threads = True
 
     def __init__(self, content: bytes) -> None:
-        super().__init__(("127.0.0.1", 0), _Giving)
+        super().__init__(("127.0.0.1", 0), _Handler)
         self.content = content
-        self.others: dict[str, bytes] = {}
-        """What it has beside the text, by the last part of the path."""
-        self.asked: list[Asked] = []
-        self.seconds_a_slow_block = 0.05
+        self.other_files: dict[str, bytes] = {}
+        """Other files, by the last part of the path."""
+        self.requests: list[Request] = []
+        self.seconds_per_block = 0.05
         self.closing = threading.Event()
 
     def address(self, way: str) -> str:
-        """Where the text is given in this way: one of the methods of _Giving."""
+        """Return the address of the text. `way` is the name of a method of _Handler."""
         return f"{self.folder(way)}text.txt"
 
     def folder(self, way: str) -> str:
-        """The same for whatever it has."""
+        """Return the address of the folder with all files."""
         return f"http://127.0.0.1:{self.server_port}/{way}/"
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A client that leaves is no error of the server."""
+        """Ignore errors: a client that disconnects is not an error of the server."""
 
 
 @contextmanager
-def serving(content: bytes) -> Iterator[TextServer]:
+def serve_text(content: bytes) -> Iterator[TextServer]:
     with TextServer(content) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
         thread.start()
@@ -56,37 +56,37 @@ def serving(content: bytes) -> Iterator[TextServer]:
             thread.join(5)
 
 
-class _Giving(BaseHTTPRequestHandler):
+class _Handler(BaseHTTPRequestHandler):
     server: TextServer  # pyright: ignore[reportIncompatibleVariableOverride]
     content: bytes
 
     def do_GET(self) -> None:
         _, way, *_, name = self.path.split("/")
-        self.content = self.server.others.get(name, self.server.content)
-        self.asked = Asked(self.path, self.headers.get("Range"))
-        self.server.asked.append(self.asked)
+        self.content = self.server.other_files.get(name, self.server.content)
+        self.received = Request(self.path, self.headers.get("Range"))
+        self.server.requests.append(self.received)
         getattr(self, way)()
 
     def log_message(self, format: str, *arguments: object) -> None:
         pass
 
     def ranges(self) -> None:
-        """As most servers do."""
+        """Send the requested range, as most servers do."""
         content = self._head()
         self._send(content)
 
     def whole(self) -> None:
-        """All of it, whatever was asked for."""
+        """Send the whole text, also if a range is requested."""
         self._begin(200, {"Content-Length": len(self.content)})
         self._send(self.content)
 
     def unannounced(self) -> None:
-        """All of it, without saying how much that is."""
+        """Send the whole text without its length."""
         self._begin(200, {})
         self._send(self.content)
 
     def chunked(self) -> None:
-        """All of it, in pieces that tell their length."""
+        """Send the whole text in chunks."""
         self.protocol_version = "HTTP/1.1"
         self._begin(200, {"Transfer-Encoding": "chunked", "Connection": "close"})
         for begin in range(0, len(self.content), 1000):
@@ -95,8 +95,8 @@ class _Giving(BaseHTTPRequestHandler):
         self.wfile.write(b"0\r\n\r\n")
 
     def elsewhere(self) -> None:
-        """A part that was not asked for."""
-        if self.asked.range is None:
+        """Send another range than the requested one."""
+        if self.received.range is None:
             self.whole()
             return
         size = len(self.content)
@@ -104,52 +104,52 @@ class _Giving(BaseHTTPRequestHandler):
         self._send(self.content[1:])
 
     def unsatisfied(self) -> None:
-        """No part at all."""
-        if self.asked.range is None:
+        """Refuse every range with status 416."""
+        if self.received.range is None:
             self.whole()
         else:
             self._begin(416, {"Content-Range": f"bytes */{len(self.content)}"})
 
     def cut(self) -> None:
-        """Half of what was asked for, and the connection breaks off; a part is given to its end."""
+        """Close the connection after half of the text, but send a requested range completely."""
         content = self._head()
-        self._send(content if self.asked.range else content[: len(content) // 2])
+        self._send(content if self.received.range else content[: len(content) // 2])
 
     def fade(self) -> None:
-        """Half of it, and nobody could say that it is not all."""
+        """Send half of the text without a length, so the client cannot notice."""
         self._begin(200, {})
         self._send(self.content[: len(self.content) // 2])
 
     def stall(self) -> None:
-        """Half of what was asked for, and then nothing for a long time."""
+        """Send half, then nothing for a long time."""
         content = self._head()
         self._send(content[: len(content) // 2])
-        self.server.closing.wait(SECONDS_OF_A_STALL)
+        self.server.closing.wait(STALL_SECONDS)
 
     def silent(self) -> None:
-        """Not a word."""
-        self.server.closing.wait(SECONDS_OF_A_STALL)
+        """Send nothing for a long time."""
+        self.server.closing.wait(STALL_SECONDS)
 
     def slow(self) -> None:
-        """A little at a time."""
+        """Send small blocks with pauses."""
         content = self._head()
-        for begin in range(0, len(content), _SLOW_BLOCK):
-            self._send(content[begin : begin + _SLOW_BLOCK])
-            if self.server.closing.wait(self.server.seconds_a_slow_block):
+        for begin in range(0, len(content), _BLOCK_BYTES):
+            self._send(content[begin : begin + _BLOCK_BYTES])
+            if self.server.closing.wait(self.server.seconds_per_block):
                 return
 
     def garbled(self) -> None:
-        """As many bytes, but others."""
+        """Send other bytes of the same length."""
         self._begin(200, {"Content-Length": len(self.content)})
         self._send(bytes(len(self.content)))
 
     def short(self) -> None:
-        """Another file, which is shorter."""
+        """Send a shorter file."""
         self._begin(200, {"Content-Length": 100})
         self._send(self.content[:100])
 
     def long(self) -> None:
-        """Another file, which is longer, and nobody says how long."""
+        """Send a longer file without its length."""
         self._begin(200, {})
         self._send(self.content * 3)
 
@@ -175,41 +175,41 @@ class _Giving(BaseHTTPRequestHandler):
         self._begin(302, {"Location": self.server.address("circle")})
 
     def away(self) -> None:
-        """To where no web page is."""
+        """Redirect to a local file."""
         self._begin(302, {"Location": "file:///etc/hostname"})
 
     def inside(self) -> None:
-        """To where machines of a cloud ask for their secrets."""
+        """Redirect to the address where cloud machines get their secrets."""
         self._begin(302, {"Location": "http://169.254.169.254/secrets"})
 
     def bracket(self) -> None:
-        """To an address that is none."""
+        """Redirect to an invalid address."""
         self._begin(302, {"Location": "http://[::1"})
 
     def trickle(self) -> None:
-        """A letter now and then, without an end."""
+        """Send single bytes without an end."""
         self._head()
         while not self.server.closing.wait(0.02):
             self._send(b"x")
 
     def trickling_head(self) -> None:
-        """The same before the answer has begun."""
+        """Send single bytes of a header without an end."""
         self._send(b"HTTP/1.0 200 OK\r\nServer: ")
         while not self.server.closing.wait(0.02):
             self._send(b"x")
 
     def hang_up(self) -> None:
-        """Nothing, and the connection ends."""
+        """Close the connection without an answer."""
 
     def _head(self) -> bytes:
-        """The answer's beginning, and what is to be sent: the part that was asked for, or all."""
-        content, asked = self.content, self.asked.range
-        if asked is None:
+        """Send the headers and return the content to send: the requested range, or all."""
+        content, requested = self.content, self.received.range
+        if requested is None:
             self._begin(200, {"Content-Length": len(content)})
             return content
-        begin = int(asked.removeprefix("bytes=").removesuffix("-"))
-        told = f"bytes {begin}-{len(content) - 1}/{len(content)}"
-        self._begin(206, {"Content-Length": len(content) - begin, "Content-Range": told})
+        begin = int(requested.removeprefix("bytes=").removesuffix("-"))
+        sent_range = f"bytes {begin}-{len(content) - 1}/{len(content)}"
+        self._begin(206, {"Content-Length": len(content) - begin, "Content-Range": sent_range})
         return content[begin:]
 
     def _begin(self, status: int, headers: dict[str, object]) -> None:
@@ -221,4 +221,4 @@ class _Giving(BaseHTTPRequestHandler):
     def _send(self, content: bytes) -> None:
         self.wfile.write(content)
         self.wfile.flush()
-        self.asked.sent += len(content)
+        self.received.sent += len(content)

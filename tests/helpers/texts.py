@@ -1,4 +1,4 @@
-"""Texts as files, and as wordgen reads them."""
+"""Write text files, and read texts as wordgen does."""
 
 from pathlib import Path
 
@@ -14,14 +14,14 @@ def passage_texts(corpus: Corpus) -> list[str]:
 
 
 def write_text(path: Path, text: str, encoding: str = "utf-8") -> str:
-    """Write a text file, and the folders above it; its path as a user would type it."""
+    """Write a text file and its parent folders; return its path as a string."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding=encoding)
     return str(path)
 
 
 def passages_of_split(number: int) -> list[str]:
-    """The passages of the spells that are in a split: its lines."""
+    """Return the passages (lines) of `spells` in a split: 0 is training, 1 validation, 2 test."""
     passages = passage_texts(open_corpus("spells"))
     splits = splits_of(np.arange(len(passages)), len(passages))
     return [passage for passage, split in zip(passages, splits, strict=True) if split == number]

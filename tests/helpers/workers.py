@@ -1,4 +1,4 @@
-"""Several processes on free loopback ports that learn together, for tests; every wait has its limit."""
+"""Starts the processes of a distributed training on free loopback ports. Every wait has a timeout."""
 
 import json
 import socket
@@ -17,7 +17,7 @@ Process = subprocess.Popen[str]
 
 
 class Worker(Protocol):
-    """What a subprocess and a forked process (helpers/forked.py) have in common."""
+    """The common methods of a subprocess and a forked process (helpers/forked.py)."""
 
     @property
     def returncode(self) -> int | Any: ...
@@ -42,29 +42,30 @@ def tf_configs(workers: int) -> list[str]:
 
 
 def worker_environments(workers: int) -> list[dict[str, str]]:
-    """The environment of each of several workers on this machine, which know one secret."""
+    """Return the environment of each worker; all have the same secret."""
     return [{"TF_CONFIG": config, SECRET: "of the tests"} for config in tf_configs(workers)]
 
 
 @contextmanager
-def started(
+def started_processes(
     commands: Sequence[Sequence[str]],
-    rooms: Path | Sequence[Path],
+    folders: Path | Sequence[Path],
     environments: Sequence[dict[str, str]] | None = None,
 ) -> Iterator[list[Process]]:
-    """One Python process a command, as workers in one room or each in its own; none outlives the block."""
-    each_room = [rooms] * len(commands) if isinstance(rooms, Path) else rooms
-    told = environments or worker_environments(len(commands))
+    """Start one Python process per command, in one folder or each in its own; kill them after the block."""
+    working_folders = [folders] * len(commands) if isinstance(folders, Path) else folders
     processes = [
         subprocess.Popen(
             [sys.executable, *command],
-            cwd=room,
+            cwd=cwd,
             env=command_environment(**environment),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
-        for command, environment, room in zip(commands, told, each_room, strict=True)
+        for command, environment, cwd in zip(
+            commands, environments or worker_environments(len(commands)), working_folders, strict=True
+        )
     ]
     try:
         yield processes
@@ -74,14 +75,14 @@ def started(
             process.communicate()
 
 
-def ended_well(processes: Sequence[Worker], timeout: float = 120) -> None:
+def wait_for_success(processes: Sequence[Worker], timeout: float = 120) -> None:
     for process in processes:
-        _, complaint = process.communicate(timeout=timeout)
-        assert process.returncode == 0, complaint
+        _, stderr = process.communicate(timeout=timeout)
+        assert process.returncode == 0, stderr
 
 
-def wait_for(what: Callable[[], bool], processes: Sequence[Worker], seconds: float = 100) -> None:
-    """Until something is so, or a process has ended, or it takes too long: what follows will tell which."""
-    end = time.monotonic() + seconds
-    while not what() and time.monotonic() < end and all(process.poll() is None for process in processes):
+def wait_for(condition: Callable[[], bool], processes: Sequence[Worker], seconds: float = 100) -> None:
+    """Wait until a condition is true, a process has ended or the time is over. The caller must check which."""
+    deadline = time.monotonic() + seconds
+    while not condition() and time.monotonic() < deadline and all(process.poll() is None for process in processes):
         time.sleep(0.01)

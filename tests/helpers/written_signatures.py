@@ -1,6 +1,6 @@
-"""Writes the signatures and descriptions of the Python API into its modules, from the settings' own declarations.
+"""Writes the signatures and docstrings of the Python API into its modules, from the declarations of the settings.
 
-`python -m tests.helpers.written_signatures` does it; tests/test_api.py sees whether it was done.
+Run `python -m tests.helpers.written_signatures`. tests/test_api.py checks that they are up to date.
 """
 
 import re
@@ -18,18 +18,18 @@ from wordgen.settings import Settings, in_python
 _WIDTH = 116
 _LONGEST_LINE = 120
 _ANNOTATIONS = {"corpus": "str | Path | Sequence[str | Path]", "units": "int | Sequence[int]"}
-"""What Python takes more freely than a settings file."""
+"""Parameters for which Python accepts more types than a settings file."""
 _FIRST = ("corpus",)
 
 PLACES: dict[str, dict[str, tuple[type[Settings], bool]]] = {
     "wordgen/api.py": {"train": (TrainSettings, True)},
     "wordgen/generation/trained.py": {"generate": (GenerationSettings, False), "stream": (GenerationSettings, False)},
 }
-"""By file and function: the settings that it takes, and whether those that are not given are left to a recipe."""
+"""By file and function: its settings, and whether the recipe decides settings that are not given."""
 
 
 def with_signatures(source: str, functions: dict[str, tuple[type[Settings], bool]]) -> str:
-    """The source of a module with the parameters and the descriptions as they must be."""
+    """Return the source of a module with current parameters and docstrings."""
     for name, (group, left_to_recipe) in functions.items():
         found = re.search(rf'( *)def {name}\(\n(.*?)\) -> [^\n]*:\n +""".*?\n( +)"""\n', source, re.DOTALL)
         assert found is not None, name
@@ -54,7 +54,7 @@ def _ordered(group: type[Settings]) -> "list[Field[Any]]":
 
 
 def _parameters(group: type[Settings], *, left_to_recipe: bool) -> Iterator[tuple[str, str, str]]:
-    """The name, the type and the default of each parameter; the default is empty if it is required."""
+    """Yield the name, type and default of each parameter; the default of a required one is empty."""
     hints = get_type_hints(group)
     for each in _ordered(group):
         kind = _ANNOTATIONS.get(each.name) or _as_source(hints[each.name])
@@ -68,7 +68,7 @@ def _parameters(group: type[Settings], *, left_to_recipe: bool) -> Iterator[tupl
 
 
 def _in_lines(name: str, kind: str, default: str, indent: int) -> list[str]:
-    """A parameter as ruff formats it: its type has a line of its own if it is long."""
+    """Return the lines of a parameter as ruff formats it."""
     line = f"{name}: {kind}{default},"
     return [line] if indent + len(line) <= _LONGEST_LINE else [f"{name}: (", f"    {kind}", f"){default},"]
 
@@ -84,20 +84,20 @@ def _as_source(hint: Any) -> str:
 
 def _descriptions(group: type[Settings], indent: int) -> Iterator[str]:
     for each in _ordered(group):
-        told = in_python(each.metadata["help"])
+        text = in_python(each.metadata["help"])
         if each.default is not MISSING and each.default is not None:
-            told += f" (default: {each.default})"
+            text += f" (default: {each.default})"
         yield from textwrap.wrap(
-            f"{each.name}: {told}", _WIDTH - indent, initial_indent="    ", subsequent_indent="        ",
+            f"{each.name}: {text}", _WIDTH - indent, initial_indent="    ", subsequent_indent="        ",
             break_long_words=False, break_on_hyphens=False,
         )  # fmt: skip
 
 
-def rewrite(changed: Callable[[str, str, str], None]) -> None:
-    """Hand over each file with its source as it is and as it must be."""
+def rewrite(handle: Callable[[str, str, str], None]) -> None:
+    """Call `handle` for each file with its name, its present source and its wanted source."""
     for file, functions in PLACES.items():
         source = (ROOT / file).read_text(encoding="utf-8")
-        changed(file, source, with_signatures(source, functions))
+        handle(file, source, with_signatures(source, functions))
 
 
 def _write(file: str, _: str, wanted: str) -> None:

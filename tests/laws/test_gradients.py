@@ -1,5 +1,5 @@
-"""Loss, perplexity and gradient of a tiny network, computed again in NumPy: in float64, one token after another, with
-plain formulas that share no code with wordgen. The gradient is that of differences of the loss."""
+"""Loss, perplexity and gradient of a tiny network equal a reference in NumPy: float64, one token after another, with
+textbook formulas that share no code with wordgen. The reference gradient comes from central differences of the loss."""
 
 from collections.abc import Iterator
 from itertools import pairwise
@@ -13,20 +13,20 @@ from wordgen.evaluation.perplexity import Evaluator
 from wordgen.model.architecture import Architecture, Cell
 from wordgen.network.losses import output_loss
 from wordgen.network.network import Network
-from wordgen.network.replicas import alone
+from wordgen.network.replicas import single_replica
 
 VOCABULARY, ROWS, LENGTH, START = 7, 2, 5, 1
 SHAPES = [(3, False, (4, 3)), (3, True, (4, 3)), (4, True, (3, 2))]  # embedding, tied, units
 IDS = np.random.default_rng(1).integers(2, VOCABULARY, size=(ROWS, LENGTH + 1))
 IDS[0, 3] = START
-NUDGE = 1e-5
+EPSILON = 1e-5
 
 
 def row_losses(architecture: Architecture, w: Arrays, row: np.ndarray, smoothing: float) -> Iterator[float]:
-    """Of each target of a row but START: minus the wanted probabilities times the logarithm of those that are given."""
+    """Yield the cross-entropy of each target of a row, except START."""
     states = [[np.zeros(units)] * architecture.states for units in architecture.widths]
-    for this, target in pairwise(row):
-        x = w["embedding"][this]
+    for token, target in pairwise(row):
+        x = w["embedding"][token]
         for number in range(architecture.layers):
             states[number] = next_state(architecture.cell, w, f"layer_{number + 1}", x, states[number])
             x = states[number][0]
@@ -35,26 +35,26 @@ def row_losses(architecture: Architecture, w: Arrays, row: np.ndarray, smoothing
         logits = w["output/bias"] + w["embedding" if architecture.tied else "output/kernel"] @ x
         if target != START:
             probs = np.exp(logits) / np.exp(logits).sum()
-            wanted = np.full(VOCABULARY, smoothing / VOCABULARY)
-            wanted[target] += 1 - smoothing
-            yield float(-(wanted * np.log(probs)).sum())
+            target_probs = np.full(VOCABULARY, smoothing / VOCABULARY)
+            target_probs[target] += 1 - smoothing
+            yield float(-(target_probs * np.log(probs)).sum())
 
 
-def plain_loss(architecture: Architecture, w: Arrays, ids: np.ndarray, smoothing: float = 0.0) -> float:
+def reference_loss(architecture: Architecture, w: Arrays, ids: np.ndarray, smoothing: float = 0.0) -> float:
     return sum(sum(row_losses(architecture, w, row, smoothing)) for row in ids)
 
 
-def differences(architecture: Architecture, w: Arrays, smoothing: float) -> Arrays:
-    """The gradient of the loss by every single weight."""
+def reference_gradient(architecture: Architecture, w: Arrays, smoothing: float) -> Arrays:
+    """Return the gradient of the loss, from central differences for every single weight."""
     gradient = {name: np.zeros_like(array) for name, array in w.items()}
     for name, array in w.items():
-        for place in np.ndindex(array.shape):
-            before, found = array[place], []
-            for nudge in (NUDGE, -NUDGE):
-                array[place] = before + nudge
-                found.append(plain_loss(architecture, w, IDS, smoothing))
-            array[place] = before
-            gradient[name][place] = (found[0] - found[1]) / (2 * NUDGE)
+        for index in np.ndindex(array.shape):
+            original, losses = array[index], []
+            for epsilon in (EPSILON, -EPSILON):
+                array[index] = original + epsilon
+                losses.append(reference_loss(architecture, w, IDS, smoothing))
+            array[index] = original
+            gradient[name][index] = (losses[0] - losses[1]) / (2 * EPSILON)
     return gradient
 
 
@@ -63,9 +63,9 @@ def make(cell: Cell, shape: tuple[int, bool, tuple[int, int]]) -> tuple[Network,
     architecture = Architecture(
         vocabulary_size=VOCABULARY, embedding=embedding, layers=2, units=units, cell=cell, tied=tied
     )
-    network, dice = Network(architecture), np.random.default_rng(3)
+    network, rng = Network(architecture), np.random.default_rng(3)
     for variable in network.trainable_variables:
-        variable.assign(dice.normal(scale=0.5, size=variable.shape).astype(np.float32))
+        variable.assign(rng.normal(scale=0.5, size=variable.shape).astype(np.float32))
     return network, {name: array.astype(np.float64) for name, array in network.to_weights().items()}
 
 
@@ -78,26 +78,26 @@ CASES = [
 
 
 @pytest.mark.parametrize(("cell", "shape", "smoothing"), CASES)
-def test_loss_and_gradient(cell: Cell, shape: tuple[int, bool, tuple[int, int]], smoothing: float):
+def test_loss_and_gradient_equal_reference(cell: Cell, shape: tuple[int, bool, tuple[int, int]], smoothing: float):
     network, weights = make(cell, shape)
     targets = tf.constant(IDS[:, 1:], tf.int32)
     with tf.GradientTape() as tape:
         hidden, _ = network(IDS[:, :-1], network.zero_state(ROWS))
-        loss, count, aim = output_loss(network, hidden, targets, smoothing=smoothing)
+        loss, count, objective = output_loss(network, hidden, targets, smoothing=smoothing)
     assert float(count) == (IDS[:, 1:] != START).sum() == ROWS * LENGTH - 1
-    assert float(loss) == pytest.approx(plain_loss(network.architecture, weights, IDS), rel=1e-5)
-    assert float(aim) == pytest.approx(plain_loss(network.architecture, weights, IDS, smoothing), rel=1e-5)
+    assert float(loss) == pytest.approx(reference_loss(network.architecture, weights, IDS), rel=1e-5)
+    assert float(objective) == pytest.approx(reference_loss(network.architecture, weights, IDS, smoothing), rel=1e-5)
 
     variables = network.variables_by_name()
-    found = dict(zip(variables, tape.gradient(aim, [each.value for each in variables.values()]), strict=True))
-    for name, expected in differences(network.architecture, weights, smoothing).items():
-        np.testing.assert_allclose(tf.convert_to_tensor(found[name]), expected, atol=2e-5, err_msg=name)
+    gradient = dict(zip(variables, tape.gradient(objective, [each.value for each in variables.values()]), strict=True))
+    for name, expected in reference_gradient(network.architecture, weights, smoothing).items():
+        np.testing.assert_allclose(tf.convert_to_tensor(gradient[name]), expected, atol=2e-5, err_msg=name)
 
 
 @pytest.mark.parametrize(("cell", "shape"), zip(CELLS, SHAPES, strict=True))
-def test_perplexity(cell: Cell, shape: tuple[int, bool, tuple[int, int]]):
+def test_perplexity_equals_reference(cell: Cell, shape: tuple[int, bool, tuple[int, int]]):
     network, weights = make(cell, shape)
     ids = np.random.default_rng(2).integers(0, VOCABULARY, size=40)
-    counted = int((ids[1:] != START).sum())
-    expected = np.exp(plain_loss(network.architecture, weights, ids[None]) / counted)
-    assert Evaluator(network, ids.astype(np.uint8), alone()).perplexity() == pytest.approx(expected, rel=1e-5)
+    targets = int((ids[1:] != START).sum())
+    expected = np.exp(reference_loss(network.architecture, weights, ids[None]) / targets)
+    assert Evaluator(network, ids.astype(np.uint8), single_replica()).perplexity() == pytest.approx(expected, rel=1e-5)

@@ -1,4 +1,4 @@
-"""Files of a stranger or a bad disk: every flipped bit is noticed, and nothing hangs or ends in a traceback."""
+"""Damaged or malicious files: every flipped bit is noticed, and no command hangs or ends in a traceback."""
 
 import copy
 import json
@@ -32,82 +32,72 @@ from wordgen.training.checkpoint import Checkpoints, Position
 from wordgen.training.reports import EpochReport, Sample
 from wordgen.training.typed_json import to_json
 
-POSITIONS = settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+MANY_BITS = settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @pytest.fixture(autouse=True)
-def no_hang() -> Iterator[None]:
-    """What takes a minute hangs, and is ended."""
+def stop_after_a_minute() -> Iterator[None]:
+    """End a test that hangs."""
     signal.alarm(60)
     yield
     signal.alarm(0)
 
 
-def flipped(content: bytes, bit: int) -> bytes:
-    place, mask = bit // 8 % len(content), 1 << bit % 8
-    return content[:place] + bytes([content[place] ^ mask]) + content[place + 1 :]
+def flip_bit(content: bytes, bit: int) -> bytes:
+    index, mask = bit // 8 % len(content), 1 << bit % 8
+    return content[:index] + bytes([content[index] ^ mask]) + content[index + 1 :]
 
 
-def check_flip(path: Path, bit: int, load: Callable[[], object]) -> None:
-    """Flip one bit of a file: `load` refuses it; then flip it back."""
-    whole = path.read_bytes()
-    path.write_bytes(flipped(whole, bit))
+def check_flipped_bit_is_refused(path: Path, bit: int, load: Callable[[], object]) -> None:
+    original = path.read_bytes()
+    path.write_bytes(flip_bit(original, bit))
     try:
         with pytest.raises(BundleError):
             load()
     finally:
-        path.write_bytes(whole)
+        path.write_bytes(original)
+    load()
 
 
 @pytest.fixture(scope="module")
-def bundle_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("bundle") / "run"
+def bundles_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the same model in float32 and in 8 bits."""
+    folder = tmp_path_factory.mktemp("bundles")
     words = UnknownWords(("crow", "Mice"), ((3, 0, 2, False), (2, 1, 4, True)))
-    save_bundle(replace(make_bundle(), unknown_words=words), folder)
+    save_bundle(replace(make_bundle(), unknown_words=words), folder / "float32")
+    save_bundle(make_bundle(), folder / "8 bits", eight_bits=True)
     return folder
 
 
-@pytest.fixture(scope="module")
-def eight_bits_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("eight bits") / "base"
-    save_bundle(make_bundle(), folder, eight_bits=True)
-    return folder
-
-
-@POSITIONS
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [*(("float32", name) for name in (CONFIG, VOCABULARY, WEIGHTS, UNKNOWN_WORDS)), ("8 bits", WEIGHTS)],
+)
+@MANY_BITS
 @given(bit=st.integers(0, 2**20))
-def test_every_flipped_bit_of_8_bit_weights_is_noticed(bit: int, eight_bits_folder: Path):
-    check_flip(eight_bits_folder / WEIGHTS, bit, lambda: load_bundle(eight_bits_folder))
-
-
-@pytest.mark.parametrize("name", [CONFIG, VOCABULARY, WEIGHTS, UNKNOWN_WORDS])
-@POSITIONS
-@given(bit=st.integers(0, 2**20))
-def test_every_flipped_bit_of_a_bundle_is_noticed(name: str, bit: int, bundle_folder: Path):
-    check_flip(bundle_folder / name, bit, lambda: load_bundle(bundle_folder))
-    load_bundle(bundle_folder)
+def test_flipped_bit_in_bundle_is_refused(kind: str, name: str, bit: int, bundles_folder: Path):
+    check_flipped_bit_is_refused(bundles_folder / kind / name, bit, lambda: load_bundle(bundles_folder / kind))
 
 
 @pytest.fixture(scope="module")
-def indexed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Dataset, Path]:
-    room = tmp_path_factory.mktemp("indexed")
-    (room / "tale.txt").write_text("".join(f"Road {number % 7} goes on and on.\n\n" for number in range(40)))
-    dataset = prepare(open_corpus(str(room / "tale.txt")), TextSettings(), room / "encoded")
-    write_copy_index(dataset, room / "copy_index")
-    return dataset, room / "copy_index"
+def copy_index(tmp_path_factory: pytest.TempPathFactory) -> tuple[Dataset, Path]:
+    folder = tmp_path_factory.mktemp("indexed")
+    (folder / "tale.txt").write_text("".join(f"Road {number % 7} goes on and on.\n\n" for number in range(40)))
+    dataset = prepare(open_corpus(str(folder / "tale.txt")), TextSettings(), folder / "encoded")
+    write_copy_index(dataset, folder / "copy_index")
+    return dataset, folder / "copy_index"
 
 
 @pytest.mark.parametrize("name", ["index.json", "ids.bin", "order.bin", "lines.npy"])
-@POSITIONS
+@MANY_BITS
 @given(bit=st.integers(0, 2**20))
-def test_every_flipped_bit_of_a_copy_index_is_noticed(name: str, bit: int, indexed: tuple[Dataset, Path]):
-    dataset, folder = indexed
-    check_flip(folder / name, bit, lambda: CopyIndex(folder, dataset.codec.vocabulary))
-    CopyIndex(folder, dataset.codec.vocabulary)
+def test_flipped_bit_in_copy_index_is_refused(name: str, bit: int, copy_index: tuple[Dataset, Path]):
+    dataset, folder = copy_index
+    check_flipped_bit_is_refused(folder / name, bit, lambda: CopyIndex(folder, dataset.codec.vocabulary))
 
 
 @pytest.fixture(scope="module")
-def checkpointed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def checkpointed_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = tmp_path_factory.mktemp("run")
     epoch = EpochReport(
         1,
@@ -124,23 +114,23 @@ def checkpointed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("name", ["state.safetensors", "position.json"])
-@POSITIONS
+@MANY_BITS
 @given(bit=st.integers(0, 2**20))
-def test_every_flipped_bit_of_a_checkpoint_is_noticed(name: str, bit: int, checkpointed: Path):
-    place = checkpointed / "checkpoints" / "step-000000000020"
-    whole = (place / name).read_bytes()
-    told: list[str] = []
-    (place / name).write_bytes(flipped(whole, bit))
+def test_flipped_bit_in_checkpoint_is_refused(name: str, bit: int, checkpointed_run: Path):
+    checkpoint = checkpointed_run / "checkpoints" / "step-000000000020"
+    original = (checkpoint / name).read_bytes()
+    warnings: list[str] = []
+    (checkpoint / name).write_bytes(flip_bit(original, bit))
     with pytest.raises(BundleError):
-        Checkpoints(checkpointed, told.append).newest()
-    for aside in place.parent.glob("damaged-*"):
-        assert "is damaged" in told[0]
-        aside.rename(place)
-    (place / name).write_bytes(whole)
-    assert Checkpoints(checkpointed, told.append).newest() is not None
+        Checkpoints(checkpointed_run, warnings.append).newest()
+    for renamed in checkpoint.parent.glob("damaged-*"):
+        assert "is damaged" in warnings[0]
+        renamed.rename(checkpoint)
+    (checkpoint / name).write_bytes(original)
+    assert Checkpoints(checkpointed_run, warnings.append).newest() is not None
 
 
-def replaced(make: Callable[[Path], object]) -> Callable[[Path], None]:
+def replace_file(make: Callable[[Path], object]) -> Callable[[Path], None]:
     def attack(path: Path) -> None:
         path.unlink()
         make(path)
@@ -149,23 +139,25 @@ def replaced(make: Callable[[Path], object]) -> Callable[[Path], None]:
 
 
 ATTACKS: dict[str, Callable[[Path], object]] = {
-    "a pipe": replaced(os.mkfifo),
-    "a link to a device without an end": replaced(lambda path: path.symlink_to("/dev/zero")),
-    "a link to itself": replaced(lambda path: path.symlink_to(path.name)),
-    "a link to a folder": replaced(lambda path: path.symlink_to("/proc/self/fd")),
-    "a link to the terminal": replaced(lambda path: path.symlink_to("/dev/tty")),
-    "a folder": replaced(Path.mkdir),
+    "a pipe": replace_file(os.mkfifo),
+    "a link to an endless device": replace_file(lambda path: path.symlink_to("/dev/zero")),
+    "a link to itself": replace_file(lambda path: path.symlink_to(path.name)),
+    "a link to a folder": replace_file(lambda path: path.symlink_to("/proc/self/fd")),
+    "a link to the terminal": replace_file(lambda path: path.symlink_to("/dev/tty")),
+    "a folder": replace_file(Path.mkdir),
     "a file of a terabyte": lambda path: os.truncate(path, 2**40),
-    "nothing": lambda path: path.write_bytes(b""),
-    "deep JSON": lambda path: path.write_text("[" * 100_000),
-    "deep tables": lambda path: path.write_text('{"format":' * 100_000),
+    "an empty file": lambda path: path.write_bytes(b""),
+    "deeply nested lists": lambda path: path.write_text("[" * 100_000),
+    "deeply nested objects": lambda path: path.write_text('{"format":' * 100_000),
     "a list": lambda path: path.write_text("[[]]"),
     "zeros": lambda path: path.write_bytes(bytes(5000)),
     "a huge header": lambda path: path.write_bytes(struct.pack("<Q", 2**62) + b"{}"),
-    "no text": lambda path: path.write_bytes(b'{"\xff\xfe\xed\xa0\x80": 3}'),
-    "half a surrogate pair": lambda path: path.write_text('[["\\ud800", 1]]'),
+    "invalid UTF-8": lambda path: path.write_bytes(b'{"\xff\xfe\xed\xa0\x80": 3}'),
+    "a lone surrogate": lambda path: path.write_text('[["\\ud800", 1]]'),
     "a huge number": lambda path: path.write_text('{"format": ' + "9" * 5000 + "}"),
 }
+INTERNAL_ERROR = "itself"
+"""In the message after an unexpected exception: the error is in wordgen itself."""
 COMMANDS = [
     ["runs"],
     ["runs", "--json", "--sort", "valid"],
@@ -180,80 +172,83 @@ COMMANDS = [
 ]
 
 
-LISTED, WRITTEN, SCORED, EVALUATED, RESUMED = COMMANDS[:4], COMMANDS[4:6], COMMANDS[6], COMMANDS[7], COMMANDS[8]
+RUNS, GENERATE, SCORE, EVALUATE, RESUME = COMMANDS[:4], COMMANDS[4:6], COMMANDS[6], COMMANDS[7], COMMANDS[8]
 READERS = {
-    CONFIG: [*LISTED, *WRITTEN, SCORED],
-    VOCABULARY: [COMMANDS[2], *WRITTEN, SCORED],
-    WEIGHTS: [COMMANDS[2], COMMANDS[5], SCORED],
-    "report.json": [*LISTED, EVALUATED, RESUMED],
-    "evaluation.json": LISTED,
+    CONFIG: [*RUNS, *GENERATE, SCORE],
+    VOCABULARY: [COMMANDS[2], *GENERATE, SCORE],
+    WEIGHTS: [COMMANDS[2], COMMANDS[5], SCORE],
+    "report.json": [*RUNS, EVALUATE, RESUME],
+    "evaluation.json": RUNS,
     "copy_index/index.json": [COMMANDS[2], COMMANDS[4]],
 }
 """The commands that read each file."""
 
 
 def check_commands(capsys: pytest.CaptureFixture[str], commands: list[list[str]]) -> None:
-    """Each does its work or says in one sentence why it cannot."""
+    """Check that each command succeeds or reports an expected error."""
     for arguments in commands:
         code = main(arguments)
         captured = capsys.readouterr()
         assert code in (0, 2), (arguments, captured)
-        assert "itself" not in captured.err, (arguments, captured.err)
+        assert INTERNAL_ERROR not in captured.err, (arguments, captured.err)
         assert "NaN" not in captured.out, (arguments, captured.out)
         if arguments == ["runs"]:
             assert "good" in captured.out
 
 
-def attacked(room: Path, file: str, attack: Callable[[Path], object], indexed: tuple[Dataset, Path]) -> None:
-    shutil.rmtree(room / "saved_models", ignore_errors=True)
+def make_attacked_run(
+    folder: Path, file: str, attack: Callable[[Path], object], copy_index: tuple[Dataset, Path]
+) -> None:
+    """Make the runs `good` and `bad`, and damage a file of `bad`."""
+    shutil.rmtree(folder / "saved_models", ignore_errors=True)
     make_run("good")
     bad = make_run("bad", test=31.0)
-    shutil.copytree(indexed[1], bad / "copy_index")
+    shutil.copytree(copy_index[1], bad / "copy_index")
     attack(bad / file)
 
 
 @pytest.mark.parametrize("attack", ATTACKS.values(), ids=ATTACKS.keys())
-def test_a_hostile_folder_is_a_sentence_and_one_row(
+def test_hostile_run_folder_gives_error_and_other_runs_are_listed(
     attack: Callable[[Path], object],
     in_empty_folder: Path,
-    indexed: tuple[Dataset, Path],
+    copy_index: tuple[Dataset, Path],
     capsys: pytest.CaptureFixture[str],
 ):
     for file, readers in READERS.items():
-        attacked(in_empty_folder, file, attack, indexed)
+        make_attacked_run(in_empty_folder, file, attack, copy_index)
         check_commands(capsys, [COMMANDS[0], *readers])
 
 
-def test_the_list_shows_and_show_checks_what_is_damaged(
-    in_empty_folder: Path, indexed: tuple[Dataset, Path], capsys: pytest.CaptureFixture[str]
+def test_runs_show_finds_damaged_files(
+    in_empty_folder: Path, copy_index: tuple[Dataset, Path], capsys: pytest.CaptureFixture[str]
 ):
-    attacked(in_empty_folder, WEIGHTS, lambda path: path.write_bytes(flipped(path.read_bytes(), -99)), indexed)
+    make_attacked_run(
+        in_empty_folder, WEIGHTS, lambda path: path.write_bytes(flip_bit(path.read_bytes(), -99)), copy_index
+    )
     assert main(["runs", "show", "bad"]) == 0
     assert "bad: broken, The model in saved_models/bad is damaged: the checksum of weights" in capsys.readouterr().out
-    attacked(in_empty_folder, "copy_index/order.bin", lambda path: path.write_bytes(bytes(8)), indexed)
+    make_attacked_run(in_empty_folder, "copy_index/order.bin", lambda path: path.write_bytes(bytes(8)), copy_index)
     assert main(["runs", "show", "bad", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["note"].startswith("The copy index saved_models/bad/copy_index")
 
 
-def test_an_index_that_names_other_files_reads_none(in_empty_folder: Path, indexed: tuple[Dataset, Path]):
-    from wordgen.files import sealed, unsealed
+def test_copy_index_with_foreign_file_names_is_refused(in_empty_folder: Path, copy_index: tuple[Dataset, Path]):
+    from wordgen.files import from_checksummed_json, to_checksummed_json
 
-    dataset, folder = indexed
+    dataset, folder = copy_index
     index = shutil.copytree(folder, in_empty_folder / "index")
-    described = unsealed((index / "index.json").read_bytes())
-    described["sums"] = {"/dev/zero": "0", "../../x": "1"}
-    (index / "index.json").write_bytes(sealed(described))
+    content = from_checksummed_json((index / "index.json").read_bytes())
+    content["sums"] = {"/dev/zero": "0", "../../x": "1"}
+    (index / "index.json").write_bytes(to_checksummed_json(content))
     with pytest.raises(BundleError, match="is damaged"):
         CopyIndex(index, dataset.codec.vocabulary)
 
 
 @pytest.mark.parametrize("fill", [9e11, 2e12, 3e38, -3e38, float("inf"), float("nan")])
-def test_weights_beyond_all_numbers_give_a_sentence(
-    fill: float, in_empty_folder: Path, capsys: pytest.CaptureFixture[str]
-):
+def test_weights_that_overflow_give_error(fill: float, in_empty_folder: Path, capsys: pytest.CaptureFixture[str]):
     bundle = make_bundle()
-    dice = np.random.default_rng(1)
-    signs = {name: np.sign(dice.normal(size=array.shape)).astype(np.float32) for name, array in bundle.weights.items()}
+    rng = np.random.default_rng(1)
+    signs = {name: np.sign(rng.normal(size=array.shape)).astype(np.float32) for name, array in bundle.weights.items()}
     weights = {name: array * np.float32(fill) for name, array in signs.items()}
     save_bundle(Bundle(bundle.architecture, bundle.text, bundle.vocabulary, weights), Path("saved_models/bad"))
     for arguments in (
@@ -266,7 +261,7 @@ def test_weights_beyond_all_numbers_give_a_sentence(
         captured = capsys.readouterr()
         assert "NaN" not in captured.out
         assert captured.err.count("Error: ") == (0 if fill == 9e11 else 1)
-        assert "itself" not in captured.err
+        assert INTERNAL_ERROR not in captured.err
 
 
 NAMES = [
@@ -286,10 +281,10 @@ NAMES = [
 
 
 @pytest.mark.parametrize("name", NAMES, ids=lambda name: ascii(name)[:20])
-def test_hostile_names_are_a_sentence(name: str, in_empty_folder: Path, capsys: pytest.CaptureFixture[str]):
+def test_hostile_names_give_error(name: str, in_empty_folder: Path, capsys: pytest.CaptureFixture[str]):
     make_run("good")
     make_run("bad")
-    with suppress(OSError, ValueError):  # a folder of that name, where there can be one
+    with suppress(OSError, ValueError):  # some names are not possible for a folder
         if "/" not in name and name.strip(". -"):
             shutil.copytree("saved_models/bad", Path("saved_models", name))
     Path("tale.txt").write_text("A road goes on.\n\n" * 9)
@@ -319,14 +314,12 @@ def test_hostile_names_are_a_sentence(name: str, in_empty_folder: Path, capsys: 
         code = main(command)
         captured = capsys.readouterr()
         assert code in (0, 2), (command, captured)
-        assert "itself" not in captured.err, (command, captured.err)
+        assert INTERNAL_ERROR not in captured.err, (command, captured.err)
         assert captured.err.count("Error: ") == (code == 2), (command, captured.err)
         assert "\x1b" not in captured.out + captured.err
 
 
-def test_a_model_whose_name_cannot_be_written_down_begins_no_run(
-    in_empty_folder: Path, capsys: pytest.CaptureFixture[str]
-):
+def test_base_whose_name_is_not_utf8_is_refused(in_empty_folder: Path, capsys: pytest.CaptureFixture[str]):
     name = os.fsdecode(b"a\xff")
     make_run("bad").rename(Path("saved_models", name))
     Path("tale.txt").write_text("A road goes on.\n\n" * 9)
@@ -334,7 +327,7 @@ def test_a_model_whose_name_cannot_be_written_down_begins_no_run(
     assert "--init-from must be a name in UTF-8, not 'a\\udcff': rename that file or folder." in capsys.readouterr().err
 
 
-def test_saved_models_that_may_not_be_read_are_a_sentence(in_empty_folder: Path, capsys: pytest.CaptureFixture[str]):
+def test_unreadable_saved_models_give_error(in_empty_folder: Path, capsys: pytest.CaptureFixture[str]):
     make_run("good")
     commands = [
         ["runs"],
@@ -345,22 +338,22 @@ def test_saved_models_that_may_not_be_read_are_a_sentence(in_empty_folder: Path,
         ["evaluate", "x"],
     ]
     for command in commands:
-        main(command)  # all that it imports is imported now
+        main(command)  # imports all modules while they can be read
     capsys.readouterr()
     in_empty_folder.chmod(0o755)
     Path("saved_models").chmod(0)
     user = os.geteuid()
     if user == 0:
-        os.seteuid(65534)  # root may read everything
+        os.seteuid(65534)  # root can read everything
     try:
-        told = [(main(command), capsys.readouterr().err) for command in commands]
+        results = [(main(command), capsys.readouterr().err) for command in commands]
     finally:
         os.seteuid(user)
         Path("saved_models").chmod(0o755)
-    for code, sentence in told:
+    for code, stderr in results:
         assert code == 2
-        assert sentence.startswith("Error: saved_models cannot be read: Permission denied. Change its permissions")
-        assert sentence.count("\n") == 1
+        assert stderr.startswith("Error: saved_models cannot be read: Permission denied. Change its permissions")
+        assert stderr.count("\n") == 1
 
 
 JSON = st.recursive(
@@ -370,11 +363,12 @@ JSON = st.recursive(
 )
 
 
-def places_in(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+def paths_in(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Yield the path to each value in a JSON value."""
     yield path
     inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, each in inner:
-        yield from places_in(each, (*path, key))
+        yield from paths_in(each, (*path, key))
 
 
 def with_change(value: Any, path: tuple[Any, ...], new: Any) -> Any:
@@ -386,7 +380,7 @@ def with_change(value: Any, path: tuple[Any, ...], new: Any) -> Any:
 
 
 REPORT = {"format": 7, **{name: each for name, each in to_json(made_record()).items() if name != "measurements"}}
-MEASURED = {"format": 7, "parts": to_json({"test": made_measurement(31.0), "valid": made_measurement(30.0)})}
+EVALUATION = {"format": 7, "parts": to_json({"test": made_measurement(31.0), "valid": made_measurement(30.0)})}
 CONFIG_JSON = {
     "format": FORMAT,
     "text": make_bundle().text.to_mapping(),
@@ -395,23 +389,23 @@ CONFIG_JSON = {
 
 
 @pytest.mark.parametrize(
-    ("name", "content"), [("report.json", REPORT), ("evaluation.json", MEASURED), (CONFIG, CONFIG_JSON)]
+    ("name", "content"), [("report.json", REPORT), ("evaluation.json", EVALUATION), (CONFIG, CONFIG_JSON)]
 )
 @settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
-def test_wrong_types_anywhere_are_refused(
+def test_wrong_types_in_json_are_refused(
     name: str, content: Any, data: st.DataObject, in_empty_folder: Path, capsys: pytest.CaptureFixture[str]
 ):
     if not Path("saved_models").exists():
         make_run("good")
         make_run("bad", test=31.0)
-    place = data.draw(st.sampled_from(list(places_in(content))))
-    Path("saved_models/bad", name).write_text(json.dumps(with_change(content, place, data.draw(JSON))))
-    check_commands(capsys, [data.draw(st.sampled_from([*READERS[name], EVALUATED]))])
+    path = data.draw(st.sampled_from(list(paths_in(content))))
+    Path("saved_models/bad", name).write_text(json.dumps(with_change(content, path, data.draw(JSON))))
+    check_commands(capsys, [data.draw(st.sampled_from([*READERS[name], EVALUATE]))])
 
 
 @pytest.mark.parametrize("content", ["a=" + "[" * 100_000, "a" * 99, "\ud800", "[settings]\nunits = 1e999"])
-def test_hostile_tables_are_refused(content: str, in_empty_folder: Path, capsys: pytest.CaptureFixture[str]):
+def test_hostile_toml_files_are_refused(content: str, in_empty_folder: Path, capsys: pytest.CaptureFixture[str]):
     Path("bad.toml").write_text(content, errors="surrogatepass")
     with pytest.raises(WordgenError):
         find_recipe("bad.toml")
@@ -425,4 +419,4 @@ def test_hostile_tables_are_refused(content: str, in_empty_folder: Path, capsys:
         assert main(["sweep", "bad.toml"]) == 2
         assert main(["train", "--corpus", "spells", "--recipe", "bad.toml"]) == 2
         Path("bad.toml").unlink()
-    assert "itself" not in capsys.readouterr().err
+    assert INTERNAL_ERROR not in capsys.readouterr().err

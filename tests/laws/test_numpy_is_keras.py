@@ -1,19 +1,19 @@
-"""NumPy's step and Keras's network are one network: the logits agree, the greedy words are the same."""
+"""The network in NumPy gives the same logits, states and greedy words as the network in Keras."""
 
 import numpy as np
 import pytest
 
-import wordgen.network  # noqa: F401 - first, for it keeps TensorFlow's start-up notes off the screen
+import wordgen.network  # noqa: F401 - first, because it hides TensorFlow's start-up messages
 from wordgen.generation.prediction import NumpyNetwork
 from wordgen.model.architecture import Architecture, Cell
 from wordgen.network.network import Network
 
-TEXTS, LENGTH, VOCABULARY = 3, 25, 60
+BATCH_SIZE, LENGTH, VOCABULARY = 3, 25, 60
 CELLS = ("lstm", "gru", "rnn")
-DIFFERING = (16, 20, 12)  # units of three layers
+DIFFERENT_UNITS = (16, 20, 12)
 SHAPES = [  # layers; embedding, tied, units
     (1, (16, False, 16)), (1, (12, True, 16)), (2, (16, True, 16)), (3, (12, False, 16)),
-    (3, (12, True, DIFFERING)), (3, (16, True, DIFFERING)), (3, (14, False, DIFFERING)),
+    (3, (12, True, DIFFERENT_UNITS)), (3, (16, True, DIFFERENT_UNITS)), (3, (14, False, DIFFERENT_UNITS)),
 ]  # fmt: skip
 
 
@@ -22,56 +22,56 @@ def make(cell: Cell, layers: int, embedding: int, tied: bool, units: int | tuple
         vocabulary_size=VOCABULARY, embedding=embedding, layers=layers, units=units, cell=cell, tied=tied
     )
     network = Network(architecture, random_seed=3)
-    dice = np.random.default_rng(11)
-    for variable in network.trainable_variables:  # biases too: they begin at nought and would hide an error
-        variable.assign(dice.normal(scale=0.4, size=variable.shape).astype(np.float32))
+    rng = np.random.default_rng(11)
+    for variable in network.trainable_variables:  # also the biases: they begin at zero and would hide errors
+        variable.assign(rng.normal(scale=0.4, size=variable.shape).astype(np.float32))
     return network
 
 
 @pytest.mark.parametrize(("cell", "layers", "shape"), [(cell, *shape) for cell in CELLS for shape in SHAPES])
-def test_logits_and_state_agree(cell: Cell, layers: int, shape: tuple[int, bool, int | tuple[int, ...]]):
+def test_logits_and_states_are_equal(cell: Cell, layers: int, shape: tuple[int, bool, int | tuple[int, ...]]):
     network = make(cell, layers, shape[0], shape[1], shape[2])
-    ids = np.random.default_rng(5).integers(VOCABULARY, size=(TEXTS, LENGTH))
-    hidden, state = network(ids, network.zero_state(TEXTS))
+    ids = np.random.default_rng(5).integers(VOCABULARY, size=(BATCH_SIZE, LENGTH))
+    hidden, state = network(ids, network.zero_state(BATCH_SIZE))
     expected = np.asarray(network.logits(hidden))
     assert expected.dtype == np.float32
 
-    twin = NumpyNetwork(network.architecture, network.to_weights())
-    twin_state = twin.zero_state(TEXTS)
-    for place in range(LENGTH):
-        twin_state = twin.feed(ids[:, place], twin_state)
-        logits = twin.logits(twin_state[-1][0])
-        np.testing.assert_allclose(logits, expected[:, place], atol=1e-4, rtol=0)
-    for mine, theirs in zip(twin_state, state, strict=True):
-        for one, other in zip(mine, theirs, strict=True):
-            np.testing.assert_allclose(one, np.asarray(other), atol=1e-4, rtol=0)
+    numpy_network = NumpyNetwork(network.architecture, network.to_weights())
+    numpy_state = numpy_network.zero_state(BATCH_SIZE)
+    for position in range(LENGTH):
+        numpy_state = numpy_network.feed(ids[:, position], numpy_state)
+        logits = numpy_network.logits(numpy_state[-1][0])
+        np.testing.assert_allclose(logits, expected[:, position], atol=1e-4, rtol=0)
+    for numpy_layer, keras_layer in zip(numpy_state, state, strict=True):
+        for actual, wanted in zip(numpy_layer, keras_layer, strict=True):
+            np.testing.assert_allclose(actual, np.asarray(wanted), atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize("cell", CELLS)
-def test_greedy_words_are_the_same(cell: Cell):
+def test_greedy_words_are_equal(cell: Cell):
     network = make(cell, 2, 12, tied=True, units=16)
-    twin = NumpyNetwork(network.architecture, network.to_weights())
-    state, twin_state = network.zero_state(TEXTS), twin.zero_state(TEXTS)
-    ids = mine = np.array([3, 4, 5])
+    numpy_network = NumpyNetwork(network.architecture, network.to_weights())
+    state, numpy_state = network.zero_state(BATCH_SIZE), numpy_network.zero_state(BATCH_SIZE)
+    ids = numpy_ids = np.array([3, 4, 5])
     for _ in range(LENGTH):
         hidden, state = network(ids[:, None], state)
         ids = np.asarray(network.logits(hidden))[:, 0].argmax(axis=1)
-        twin_state = twin.feed(mine, twin_state)
-        logits = twin.logits(twin_state[-1][0])
-        mine = logits.argmax(axis=1)
-        assert mine.tolist() == ids.tolist()
+        numpy_state = numpy_network.feed(numpy_ids, numpy_state)
+        logits = numpy_network.logits(numpy_state[-1][0])
+        numpy_ids = logits.argmax(axis=1)
+        assert numpy_ids.tolist() == ids.tolist()
 
 
-def test_the_published_size_agrees_too():
-    """A student report's network, 3 x 512: more numbers to sum, the same bound."""
+def test_logits_of_large_network_are_equal():
+    """3 layers of 512 units: more numbers are summed, the tolerance is the same."""
     architecture = Architecture(vocabulary_size=2000, embedding=512, layers=3, units=512, cell="lstm", tied=False)
     network = Network(architecture, random_seed=1)
-    twin = NumpyNetwork(architecture, network.to_weights())
+    numpy_network = NumpyNetwork(architecture, network.to_weights())
     ids = np.random.default_rng(5).integers(2000, size=(2, 10))
     hidden, _ = network(ids, network.zero_state(2))
     expected = np.asarray(network.logits(hidden))
-    twin_state = twin.zero_state(2)
-    for place in range(10):
-        twin_state = twin.feed(ids[:, place], twin_state)
-        logits = twin.logits(twin_state[-1][0])
-        np.testing.assert_allclose(logits, expected[:, place], atol=1e-4, rtol=0)
+    numpy_state = numpy_network.zero_state(2)
+    for position in range(10):
+        numpy_state = numpy_network.feed(ids[:, position], numpy_state)
+        logits = numpy_network.logits(numpy_state[-1][0])
+        np.testing.assert_allclose(logits, expected[:, position], atol=1e-4, rtol=0)

@@ -1,4 +1,4 @@
-"""A text is the same however its bytes arrive, and each of its passages stands in exactly one split."""
+"""The ids of a text do not depend on how its bytes are read, and each passage is in exactly one split."""
 
 from pathlib import Path
 
@@ -17,19 +17,19 @@ from wordgen.text.settings import TextSettings
 
 
 def bundled_bytes(name: str, encoding: str) -> bytes:
-    """Some of a bundled text, with the line ends of Windows and with letters of several bytes."""
+    """Return the beginning of a bundled text, with Windows line ends and multi-byte characters."""
     lines = (bundled_data() / f"{name}.txt").read_text(encoding="utf-8").split("\n")[:150]
     return "\r\n".join(f"“{line}” – 夜é" if encoding == "utf-8" and line else line for line in lines).encode(encoding)
 
 
 def encoded_files(folder: Path) -> dict[str, bytes]:
-    (place,) = folder.iterdir()
-    return {file.name: file.read_bytes() for file in place.iterdir()}
+    (dataset_folder,) = folder.iterdir()
+    return {file.name: file.read_bytes() for file in dataset_folder.iterdir()}
 
 
 @pytest.mark.parametrize("longest_piece", [60, 100_000])
 @pytest.mark.parametrize(("name", "encoding"), [("spells", "utf-8"), ("lyrics", "cp932"), ("lyrics", "utf-16")])
-def test_cut_at_any_byte_it_has_the_same_ids(
+def test_ids_do_not_depend_on_block_size(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, encoding: str, longest_piece: int
 ):
     (tmp_path / "text.txt").write_bytes(bundled_bytes(name, encoding))
@@ -42,16 +42,16 @@ def test_cut_at_any_byte_it_has_the_same_ids(
         assert encoded_files(folder) == encoded_files(tmp_path / "whole")
 
 
-def passages_of_each_split(path: Path, folder: Path, how: ReadingSettings) -> list[list[str]]:
-    """The passages of train, valid and test, read from their ids; letter by letter, so that all are known."""
-    settings_ = TextSettings(tokenizer="characters", min_count=1)
-    dataset = prepare(open_corpus(str(path), how), settings_, folder)
+def passages_by_split(path: Path, folder: Path, reading_settings: ReadingSettings) -> list[list[str]]:
+    """Return the decoded passages of train, valid and test. Tokens are characters, so none is UNKNOWN."""
+    text_settings = TextSettings(tokenizer="characters", min_count=1)
+    dataset = prepare(open_corpus(str(path), reading_settings), text_settings, folder)
     separator = dataset.codec.separator
     return [dataset.codec.decode(dataset.ids[split]).split(separator) for split in SPLITS]
 
 
-def names_of(count: int) -> list[str]:
-    """A name for each passage, in their order; of two letters, which any part to train on has."""
+def passage_names(count: int) -> list[str]:
+    """Return sorted names for passages. They have only two characters, which every training set has."""
     return [f"{number:09b}" for number in range(count)]
 
 
@@ -60,37 +60,35 @@ def names_of(count: int) -> list[str]:
     files=st.lists(st.integers(10, 150), min_size=1, max_size=3).filter(lambda counts: sum(counts) >= FEWEST_PASSAGES),
     kind=st.sampled_from(["line", "paragraph"]),
 )
-def test_each_passage_stands_in_exactly_one_split(
-    tmp_path_factory: pytest.TempPathFactory, files: list[int], kind: str
-):
+def test_each_passage_is_in_exactly_one_split(tmp_path_factory: pytest.TempPathFactory, files: list[int], kind: str):
     folder = tmp_path_factory.mktemp("passages")
     (folder / "texts").mkdir()
-    names = names_of(sum(files))
+    names = passage_names(sum(files))
     ends = [sum(files[: number + 1]) for number in range(len(files))]
     for number, (count, end) in enumerate(zip(files, ends, strict=True)):
         text = ("\n" if kind == "line" else "\n\n").join(names[end - count : end])
         (folder / "texts" / f"{number}.txt").write_text(text, encoding="utf-8")
-    how = ReadingSettings(passage=kind, line_breaks="joined")  # pyright: ignore[reportArgumentType]
-    splits = passages_of_each_split(folder / "texts", folder / "encoded", how)
+    reading_settings = ReadingSettings(passage=kind, line_breaks="joined")  # pyright: ignore[reportArgumentType]
+    splits = passages_by_split(folder / "texts", folder / "encoded", reading_settings)
     assert sorted(name for passages in splits for name in passages) == names
     assert all(passages == sorted(passages) for passages in splits)
 
 
-def test_each_document_stands_in_exactly_one_split(tmp_path: Path):
+def test_each_document_is_in_exactly_one_split(tmp_path: Path):
     (tmp_path / "texts").mkdir()
-    names = names_of(50)
+    names = passage_names(50)
     for name in names:
         (tmp_path / "texts" / f"{name}.txt").write_text(f"{name}\n{name}", encoding="utf-8")
-    how = ReadingSettings(passage="document", line_breaks="kept")
-    splits = passages_of_each_split(tmp_path / "texts", tmp_path / "encoded", how)
+    reading_settings = ReadingSettings(passage="document", line_breaks="kept")
+    splits = passages_by_split(tmp_path / "texts", tmp_path / "encoded", reading_settings)
     assert sorted(passage for passages in splits for passage in passages) == [f"{name}\n{name}" for name in names]
 
 
-def test_passages_of_published_splits_stay_where_they_are(tmp_path: Path):
+def test_published_splits_are_kept(tmp_path: Path):
     (tmp_path / "texts").mkdir()
     for split in SPLITS:
         (tmp_path / "texts" / f"{split}.txt").write_text(f"{split}\nvital\nset\n" * 30, encoding="utf-8")
-    splits = passages_of_each_split(tmp_path / "texts", tmp_path / "encoded", ReadingSettings(passage="line"))
+    splits = passages_by_split(tmp_path / "texts", tmp_path / "encoded", ReadingSettings(passage="line"))
     assert splits[0] == ["train", "vital", "set"] * 30
     assert [len(passages) for passages in splits] == [90, 90, 90]
     assert len(passage_texts(open_corpus(str(tmp_path / "texts")))) == 270

@@ -1,4 +1,4 @@
-"""A sweep that was stopped and killed, and its runs too, has the table of one that never was, to the digit."""
+"""A sweep that was stopped and killed gives exactly the same results as an uninterrupted sweep."""
 
 import json
 import os
@@ -14,11 +14,11 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData  # pyr
 
 from tests.helpers.commands import command_environment
 from tests.helpers.curves import curve, events
-from wordgen.sweep.sweeping import last_process
+from wordgen.sweep.sweeping import last_started_process
 from wordgen.training.tensorboard import PERPLEXITY
 
 FILE = """
-about = "Two cells, for a law."
+about = "Two cells."
 
 [settings]
 corpus = "spells"
@@ -39,11 +39,11 @@ RUNS = ("rnn-1", "gru-1")
 pytestmark = pytest.mark.slow
 
 
-def start(room: Path) -> "subprocess.Popen[str]":
-    (room / "two.toml").write_text(FILE)
+def start(folder: Path) -> "subprocess.Popen[str]":
+    (folder / "two.toml").write_text(FILE)
     return subprocess.Popen(
         [sys.executable, "-m", "wordgen", "sweep", "two.toml", "--at-once", "2"],
-        cwd=room,
+        cwd=folder,
         env=command_environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -51,113 +51,112 @@ def start(room: Path) -> "subprocess.Popen[str]":
     )
 
 
-def results(room: Path) -> dict[str, Any]:
-    return json.loads((room / FOLDER / "results.json").read_text())
+def results(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / FOLDER / "results.json").read_text())
 
 
-def log(room: Path, run: str) -> Path:
-    return room / FOLDER / "logs" / f"{run}.log"
+def log(folder: Path, run: str) -> Path:
+    return folder / FOLDER / "logs" / f"{run}.log"
 
 
-def times_told(room: Path, run: str, event: str) -> int:
-    return log(room, run).read_text().count(f'"event": "{event}"') if log(room, run).exists() else 0
+def count_events(folder: Path, run: str, event: str) -> int:
+    return log(folder, run).read_text().count(f'"event": "{event}"') if log(folder, run).exists() else 0
 
 
-def until_told(room: Path, run: str, event: str, times: int) -> None:
-    ends = time.monotonic() + 120
-    while times_told(room, run, event) < times:
-        assert time.monotonic() < ends, f"{run} has not come to {event}"
+def wait_for_events(folder: Path, run: str, event: str, times: int) -> None:
+    deadline = time.monotonic() + 120
+    while count_events(folder, run, event) < times:
+        assert time.monotonic() < deadline, f"{run} has no event {event}"
         time.sleep(0.01)
 
 
 @pytest.fixture(scope="module")
-def never_stopped(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    room = tmp_path_factory.mktemp("whole")
-    with start(room) as sweep:
-        out, errors = sweep.communicate(timeout=200)
-    assert (sweep.returncode, errors) == (0, "")
-    assert "The best network is " in out
-    return room
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("uninterrupted")
+    with start(folder) as sweep:
+        stdout, stderr = sweep.communicate(timeout=200)
+    assert (sweep.returncode, stderr) == (0, "")
+    assert "The best network is " in stdout
+    return folder
 
 
-def test_it_leaves_table_figures_curves_and_runs_that_can_write(never_stopped: Path):
-    told = results(never_stopped)
-    assert told["command"] == "python -m wordgen sweep two.toml"
-    assert [run["epochs"] for run in told["runs"]] == [5, 5]
-    best = told["networks"][0]
-    assert best["valid_perplexity"]["mean"] < told["networks"][1]["valid_perplexity"]["mean"]
+def test_sweep_writes_table_results_curves_and_runs(uninterrupted: Path):
+    saved = results(uninterrupted)
+    assert saved["command"] == "python -m wordgen sweep two.toml"
+    assert [run["epochs"] for run in saved["runs"]] == [5, 5]
+    best = saved["networks"][0]
+    assert best["valid_perplexity"]["mean"] < saved["networks"][1]["valid_perplexity"]["mean"]
     assert best["test_perplexity"]["mean"] == pytest.approx(best["valid_perplexity"]["mean"], rel=0.2)
     assert (
         f"| {best['name']} | {best['valid_perplexity']['mean']:.1f} |"
-        in (never_stopped / FOLDER / "results.md").read_text()
+        in (uninterrupted / FOLDER / "results.md").read_text()
     )
     for name in ("curves.png", "curves.svg", "rnn-1/weights.safetensors", "gru-1/report.html"):
-        assert (never_stopped / FOLDER / name).stat().st_size > 0
-    for run in told["runs"]:
-        told_to_tensorboard = [
-            value for _, value in curve(never_stopped / "saved_models" / run["name"] / "valid", PERPLEXITY)
-        ]
-        assert told_to_tensorboard == pytest.approx(run["valid_perplexities"])
+        assert (uninterrupted / FOLDER / name).stat().st_size > 0
+    for run in saved["runs"]:
+        logged = [value for _, value in curve(uninterrupted / "saved_models" / run["name"] / "valid", PERPLEXITY)]
+        assert logged == pytest.approx(run["valid_perplexities"])
 
 
-def test_the_hparams_tab_has_the_settings_of_each_run(never_stopped: Path):
+def test_hparams_tab_has_settings_of_each_run(uninterrupted: Path):
     for run, cell in (("rnn-1", "rnn"), ("gru-1", "gru")):
-        summary = events(never_stopped / FOLDER / run).SummaryMetadata("_hparams_/session_start_info")
-        told: Any = HParamsPluginData.FromString(summary.plugin_data.content).session_start_info
-        assert told.group_name == f"two/{run}"
-        assert told.hparams["cell"].string_value == cell
-        assert told.hparams["random_seed"].number_value == 1
+        summary = events(uninterrupted / FOLDER / run).SummaryMetadata("_hparams_/session_start_info")
+        session: Any = HParamsPluginData.FromString(summary.plugin_data.content).session_start_info
+        assert session.group_name == f"two/{run}"
+        assert session.hparams["cell"].string_value == cell
+        assert session.hparams["random_seed"].number_value == 1
 
 
-def test_the_same_command_again_starts_nothing_and_says_the_same(never_stopped: Path):
-    before = without_times(results(never_stopped))
-    starts = [times_told(never_stopped, run, "started") for run in RUNS]
-    with start(never_stopped) as sweep:
+def test_repeated_command_starts_no_run_and_gives_same_results(uninterrupted: Path):
+    before = without_seconds_and_dates(results(uninterrupted))
+    starts = [count_events(uninterrupted, run, "started") for run in RUNS]
+    with start(uninterrupted) as sweep:
         sweep.communicate(timeout=100)
     assert sweep.returncode == 0
-    assert starts == [1, 1] == [times_told(never_stopped, run, "started") for run in RUNS]
-    assert without_times(results(never_stopped)) == before
+    assert starts == [1, 1] == [count_events(uninterrupted, run, "started") for run in RUNS]
+    assert without_seconds_and_dates(results(uninterrupted)) == before
 
 
-def test_stopped_killed_and_its_runs_killed_it_is_the_same_to_the_digit(never_stopped: Path, tmp_path: Path):
+def test_results_after_stop_and_kills_equal_uninterrupted_sweep(uninterrupted: Path, tmp_path: Path):
     with start(tmp_path) as sweep:
         for run in RUNS:
-            until_told(tmp_path, run, "epoch", 1)
+            wait_for_events(tmp_path, run, "epoch", 1)
         sweep.send_signal(signal.SIGINT)
-        out, _ = sweep.communicate(timeout=100)
+        stdout, _ = sweep.communicate(timeout=100)
     assert sweep.returncode == 130
-    assert "Continue the sweep:  python -m wordgen sweep two.toml" in out
+    assert "Continue the sweep:  python -m wordgen sweep two.toml" in stdout
     assert not (tmp_path / FOLDER / "results.json").exists()
-    assert [times_told(tmp_path, run, "ended") for run in RUNS] == [1, 1]  # they stopped well, with checkpoints
+    assert [count_events(tmp_path, run, "ended") for run in RUNS] == [1, 1]  # both stopped with a checkpoint
 
     with start(tmp_path) as sweep:
-        until_told(tmp_path, "gru-1", "step", 1 + times_told(tmp_path, "gru-1", "step"))
-        victim = last_process(log(tmp_path, "gru-1"))
+        wait_for_events(tmp_path, "gru-1", "step", 1 + count_events(tmp_path, "gru-1", "step"))
+        victim = last_started_process(log(tmp_path, "gru-1"))
         assert victim is not None
         os.kill(victim.id, signal.SIGKILL)
-        out, _ = sweep.communicate(timeout=100)
+        stdout, _ = sweep.communicate(timeout=100)
     assert sweep.returncode == 75
-    assert "1 run was lost" in out
+    assert "1 run was lost" in stdout
     lost = next(run for run in results(tmp_path)["runs"] if run["network"] == "gru")
     assert (lost["status"], lost["note"]) == ("interrupted", "killed by signal 9")
-    assert [network["counted"] for network in results(tmp_path)["networks"]] == [1, 0]
+    assert [network["completed_runs"] for network in results(tmp_path)["networks"]] == [1, 0]
 
     with start(tmp_path) as sweep:
-        until_told(tmp_path, "gru-1", "begun", 3)
+        wait_for_events(tmp_path, "gru-1", "begun", 3)
         sweep.kill()
-    left_over = last_process(log(tmp_path, "gru-1"))
+    leftover = last_started_process(log(tmp_path, "gru-1"))
     with start(tmp_path) as sweep:
-        out, errors = sweep.communicate(timeout=100)
-    assert (sweep.returncode, errors) == (0, "")
-    assert left_over is not None
-    assert not Path(f"/proc/{left_over.id}").exists() or sys.platform != "linux"
-    assert without_times(results(tmp_path)) == without_times(results(never_stopped))
+        _, stderr = sweep.communicate(timeout=100)
+    assert (sweep.returncode, stderr) == (0, "")
+    assert leftover is not None
+    assert not Path(f"/proc/{leftover.id}").exists() or sys.platform != "linux"
+    assert without_seconds_and_dates(results(tmp_path)) == without_seconds_and_dates(results(uninterrupted))
 
 
-def without_times(told: Any) -> Any:
-    """All figures but those that a clock says."""
-    if isinstance(told, list):
-        return [without_times(each) for each in told]
-    if isinstance(told, dict):
-        return {name: without_times(value) for name, value in told.items() if name not in ("seconds", "date")}
-    return told
+def without_seconds_and_dates(value: Any) -> Any:
+    if isinstance(value, list):
+        return [without_seconds_and_dates(each) for each in value]
+    if isinstance(value, dict):
+        return {
+            name: without_seconds_and_dates(each) for name, each in value.items() if name not in ("seconds", "date")
+        }
+    return value

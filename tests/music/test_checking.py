@@ -1,4 +1,4 @@
-"""The faults of a tune, whether its parts have eight bars, and which bars are heard again."""
+"""The faults of a tune, whether its parts have eight bars, and which bars repeat earlier ones."""
 
 import time
 
@@ -15,14 +15,14 @@ from wordgen.music.tune import bars_heard_before, has_eight_bar_form
 HEAD = "M:4/4\nL:1/8\nK:C\n"
 
 
-def kinds(text: str) -> list[str]:
+def fault_kinds(text: str) -> list[str]:
     return [fault.kind for fault in check(text)]
 
 
-def test_a_tune_that_is_right_has_no_faults():
+def test_valid_tune_has_no_faults():
     assert check(TUNE) == ()
     assert parse_tune(TUNE).ends_on_tonic
-    assert [bar.number for bar in parse_tune(TUNE).played] == [*range(1, 6)] * 2 + [*range(6, 11)] * 2
+    assert [bar.number for bar in parse_tune(TUNE).played_bars] == [*range(1, 6)] * 2 + [*range(6, 11)] * 2
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_a_tune_that_is_right_has_no_faults():
         "C8-|C8 & E8|D8|]",
     ],
 )
-def test_good_bars(music: str):
+def test_valid_bars_have_no_faults(music: str):
     assert check(HEAD + music) == ()
 
 
@@ -78,7 +78,7 @@ def test_good_bars(music: str):
         ("C/0|C8|]", "sign", "/0 is no length of a note"),
     ],
 )
-def test_broken_bars_are_named(music: str, kind: str, part: str):
+def test_faults_name_bars_and_lines(music: str, kind: str, part: str):
     faults = check(HEAD + music)
     assert any(fault.kind == kind and part in fault.sentence for fault in faults), faults
 
@@ -94,16 +94,16 @@ def test_broken_bars_are_named(music: str, kind: str, part: str):
         ("M:none\nK:Hm\nabc|]", "'Hm' is no key"),
     ],
 )
-def test_broken_headers_are_named(text: str, part: str):
+def test_faults_name_headers(text: str, part: str):
     assert any(fault.kind == "header" and part in fault.sentence for fault in check(text))
 
 
-LENGTHS = st.lists(st.sampled_from([1, 2, 3, 4]), min_size=1, max_size=6)
+NOTE_LENGTHS = st.lists(st.sampled_from([1, 2, 3, 4]), min_size=1, max_size=6)
 
 
-@given(st.lists(LENGTHS, min_size=2, max_size=6), st.data())
-def test_a_change_of_one_note_is_found(bars: list[list[int]], data: st.DataObject):
-    """Bars that are filled up to eight eighths add up; with one note longer, that bar is named."""
+@given(st.lists(NOTE_LENGTHS, min_size=2, max_size=6), st.data())
+def test_one_longer_note_is_found(bars: list[list[int]], data: st.DataObject):
+    """Bars of eight eighths have no fault; with one longer note, the only fault names that bar."""
     filled = [[*bar, 8 - sum(bar)] if sum(bar) < 8 else [8] for bar in bars]
     assert check(HEAD + "|".join("".join(f"C{n}" for n in bar) for bar in filled) + "|]") == ()
     number = data.draw(st.integers(0, len(filled) - 1))
@@ -115,28 +115,28 @@ def test_a_change_of_one_note_is_found(bars: list[list[int]], data: st.DataObjec
 
 @settings(deadline=None)
 @given(ABC_TEXTS | st.text())
-def test_any_text_has_faults_in_sentences(text: str):
+def test_faults_of_any_text_are_short_sentences(text: str):
     for fault in check(text):
         assert fault.sentence.endswith(".")
         assert len(fault.sentence) < 200
-    assert len(parse_tune(text).played) <= 10 * max(1, len(parse_tune(text).bars))
+    assert len(parse_tune(text).played_bars) <= 10 * max(1, len(parse_tune(text).bars))
 
 
 @pytest.mark.parametrize(
     "part",
     ["|:A:|", "(3", "[", "{", "A>", "A/999", '"', "[1A:|", "&A", "|:", "\n", "K:G\n", "M:6/8\n", "A999/999", "!"],
 )
-def test_a_long_text_takes_no_long_time(part: str):
-    began = time.process_time()
+def test_check_takes_bounded_time(part: str):
+    start = time.process_time()
     check("M:4/4\nK:C\n" + part * (60_000 // len(part)))
-    assert time.process_time() - began < 4
+    assert time.process_time() - start < 4
 
 
-IN_TWO = "M:2/4\nL:1/8\nK:C\n"
+HEAD_IN_2_4 = "M:2/4\nL:1/8\nK:C\n"
 
 
 @pytest.mark.parametrize(
-    ("music", "by_eight"),
+    ("music", "expected"),
     [
         ("C2D2|" * 8, True),
         ("C2D2|" * 16, True),
@@ -155,17 +155,17 @@ IN_TWO = "M:2/4\nL:1/8\nK:C\n"
         ("", False),
     ],
 )
-def test_parts_of_eight_bars(music: str, by_eight: bool):
-    assert has_eight_bar_form(parse_tune(IN_TWO + music)) is by_eight
+def test_eight_bar_form(music: str, expected: bool):
+    assert has_eight_bar_form(parse_tune(HEAD_IN_2_4 + music)) is expected
 
 
-def test_the_bundled_tunes_have_it():
+def test_bundled_tunes_have_eight_bar_form():
     assert has_eight_bar_form(parse_tune(TUNE))
     assert all(has_eight_bar_form(parse_tune(text)) for text in passage_texts(open_corpus("airs")))
 
 
 @pytest.mark.parametrize(
-    ("music", "heard"),
+    ("music", "expected"),
     [
         ("C2D2|E2F2|C2D2|C2D2|", (2, 4)),
         ("C2D2|c2D2|C2^D2|C2D2|", (1, 4)),
@@ -175,5 +175,5 @@ def test_the_bundled_tunes_have_it():
         ("", (0, 0)),
     ],
 )
-def test_bars_that_are_heard_again(music: str, heard: tuple[int, int]):
-    assert bars_heard_before(parse_tune(IN_TWO + music)) == heard
+def test_bars_heard_before_are_counted(music: str, expected: tuple[int, int]):
+    assert bars_heard_before(parse_tune(HEAD_IN_2_4 + music)) == expected

@@ -1,4 +1,4 @@
-"""MIDI is read as it is meant, and whatever bytes are given as MIDI end in a piece or in one sentence."""
+"""MIDI files are read and written, and any bytes give a piece or an error in one sentence."""
 
 import json
 from pathlib import Path
@@ -12,55 +12,51 @@ from tests.helpers.music import midi, pieces, scale
 from wordgen.errors import CorpusError
 from wordgen.music.harmony import Key, Metre
 from wordgen.music.midi import _read, midi_bytes, midi_text, read_midi
-from wordgen.music.piece import CheckedPiece, Note, Piece
+from wordgen.music.piece import Note, Piece
 
 NOTE = b"\x00\x90\x3c\x40\x83\x60\x80\x3c\x00"
 """C4 for a quarter of 480 ticks."""
 END = b"\x00\xff\x2f\x00"
-WHOLE = midi_bytes(scale())
-MOST_MEMORY = 200 * 2**20
-SECONDS = 60
-
-
-def read(content: bytes) -> CheckedPiece:
-    return _read(content)
+SCALE_FILE = midi_bytes(scale())
+MAX_MEMORY = 200 * 2**20
+MAX_SECONDS = 60
 
 
 @given(pieces(most=50))
-def test_what_is_written_is_read_again(piece: Piece):
-    again = read(midi_bytes(piece)).piece
-    grid = again.resolution
-    assert again.notes == piece.on_grid(grid).notes
-    assert again.metres == piece.metres
-    assert again.keys == piece.keys
-    assert abs(again.tempos[0][1] - piece.tempos[0][1]) < 0.01
+def test_midi_round_trips(piece: Piece):
+    reread = _read(midi_bytes(piece)).piece
+    grid = reread.resolution
+    assert reread.notes == piece.on_grid(grid).notes
+    assert reread.metres == piece.metres
+    assert reread.keys == piece.keys
+    assert abs(reread.tempos[0][1] - piece.tempos[0][1]) < 0.01
 
 
 @pytest.mark.parametrize("fifths", range(-7, 8))
 @pytest.mark.parametrize("minor", [False, True])
-def test_each_key_comes_back(fifths: int, minor: bool):
+def test_key_signatures_round_trip(fifths: int, minor: bool):
     key = Key.of_signature(fifths, minor=minor)
-    assert read(midi_bytes(Piece((Note(0, 60, 4),), 4, keys=((0, key),)))).piece.keys[0][1] == key
+    assert _read(midi_bytes(Piece((Note(0, 60, 4),), 4, keys=((0, key),)))).piece.keys[0][1] == key
 
 
-def test_keys_have_their_names():
-    named = [(0, False), (-3, False), (1, True), (6, False), (-5, True), (7, True), (-7, False)]
-    told = ["C major", "E flat major", "E minor", "F sharp major", "B flat minor", "A sharp minor", "C flat major"]
-    keys = [Key.of_signature(sharps, minor=minor) for sharps, minor in named]
-    assert [key.name for key in keys] == told
+def test_key_names():
+    signatures = [(0, False), (-3, False), (1, True), (6, False), (-5, True), (7, True), (-7, False)]
+    names = ["C major", "E flat major", "E minor", "F sharp major", "B flat minor", "A sharp minor", "C flat major"]
+    keys = [Key.of_signature(sharps, minor=minor) for sharps, minor in signatures]
+    assert [key.name for key in keys] == names
     assert [key.tonic.half_steps % 12 for key in keys] == [0, 3, 4, 6, 10, 10, 11]
 
 
-def test_title_tempos_and_metres():
+def test_title_tempos_and_metres_round_trip():
     piece = Piece(
         (Note(0, 60, 96), Note(96, 62, 96)), 24, ((0, 100.0), (96, 50.0)), ((0, Metre(3, 4)), (72, Metre(6, 8))),
         title="Étude\n1",
     )  # fmt: skip
-    again = read(midi_bytes(piece)).piece
-    assert again.title == "Étude1"
-    assert [round(tempo) for _, tempo in again.tempos] == [100, 50]
-    assert [str(bar.metre) for bar in again.bars()] == ["3/4", "6/8", "6/8"]
-    assert round(again.seconds(again.end), 3) == round(4 * 0.6 + 4 * 1.2, 3)
+    reread = _read(midi_bytes(piece)).piece
+    assert reread.title == "Étude1"
+    assert [round(tempo) for _, tempo in reread.tempos] == [100, 50]
+    assert [str(bar.metre) for bar in reread.bars()] == ["3/4", "6/8", "6/8"]
+    assert round(reread.seconds(reread.end), 3) == round(4 * 0.6 + 4 * 1.2, 3)
 
 
 @pytest.mark.parametrize(
@@ -68,34 +64,32 @@ def test_title_tempos_and_metres():
     [
         midi(NOTE + END),
         midi(NOTE),  # without an end
-        midi(
-            b"\x00\x90\x3c\x40\x83\x60\x3c\x00" + END
-        ),  # running status, and an end that is a beginning with velocity 0
+        midi(b"\x00\x90\x3c\x40\x83\x60\x3c\x00" + END),  # running status, and velocity 0 ends the note
         midi(b"\x00\x90\x3c\x40\x83\x60" + END[1:]),  # a note that never ends
         b"RIFF\x00\x00\x00\x00RMIDdata\x00\x00\x00\x00" + midi(NOTE + END),
         midi(NOTE + END).replace(b"MTrk", b"XFIH\x00\x00\x00\x02hiMTrk"),
         midi(b"\x00\xff\x59\x02\x63\x07" + NOTE + END),  # a key with 99 sharps
         midi(b"\x00\xff\x58\x04\x04\xf0\x18\x08" + NOTE + END),  # a metre of 4 / 2**240
-        midi(b"\x00\xff\x51\x03\x00\x00\x00" + NOTE + END),  # a tempo beyond all measure
+        midi(b"\x00\xff\x51\x03\x00\x00\x00" + NOTE + END),  # a tempo of 0 microseconds
         midi(END, NOTE + END, b""),
         midi(b"\x00\x99\x24\x40\x00\x89\x24\x00" + NOTE + END),  # with a drum
         midi(NOTE + END, kind=2),
     ],
 )
-def test_all_that_the_standard_allows_and_some_that_it_does_not(content: bytes):
-    piece = read(content).piece
+def test_unusual_and_damaged_files_are_read(content: bytes):
+    piece = _read(content).piece
     assert piece.notes[0] == Note(0, 60, 480, 64)
     assert piece.tempos[0] == (0, 120.0)
     assert piece.metres == ((0, Metre(4, 4)),)
 
 
-def test_tracks_that_are_pieces_of_their_own_follow_each_other():
-    assert [note.onset for note in read(midi(NOTE + END, NOTE + END, kind=2)).piece.notes] == [0, 480]
-    assert [note.onset for note in read(midi(NOTE + END, NOTE + END)).piece.notes] == [0, 0]
+def test_tracks_of_format_2_follow_each_other():
+    assert [note.onset for note in _read(midi(NOTE + END, NOTE + END, kind=2)).piece.notes] == [0, 480]
+    assert [note.onset for note in _read(midi(NOTE + END, NOTE + END)).piece.notes] == [0, 0]
 
 
-def test_film_time():
-    assert read(midi(NOTE + END, division=-(25 << 8) | 40)).piece.resolution == 500
+def test_smpte_time_division():
+    assert _read(midi(NOTE + END, division=-(25 << 8) | 40)).piece.resolution == 500
 
 
 @pytest.mark.parametrize(
@@ -117,22 +111,22 @@ def test_film_time():
         (b"MThd" + bytes(1 << 22), "it is larger than 4.2 MB"),
     ],
 )
-def test_a_damaged_file_is_told_of_in_one_sentence_that_names_it(content: bytes, reason: str, tmp_path: Path):
+def test_error_names_file_and_reason(content: bytes, reason: str, tmp_path: Path):
     path = tmp_path / "odd.mid"
     path.write_bytes(content)
-    with pytest.raises(CorpusError) as refused:
+    with pytest.raises(CorpusError) as raised:
         read_midi(path)
-    assert str(refused.value) == f"{path} cannot be read as MIDI: {reason}."
+    assert str(raised.value) == f"{path} cannot be read as MIDI: {reason}."
 
 
-def test_what_is_no_file_is_told_of(tmp_path: Path):
+def test_folder_and_missing_file_are_refused(tmp_path: Path):
     for path in (tmp_path, tmp_path / "gone.mid"):
         with pytest.raises(CorpusError, match="cannot be read as MIDI: "):
             read_midi(path)
 
 
-def changed(changes: list[tuple[int, int]]) -> bytes:
-    content = bytearray(WHOLE)
+def with_changed_bytes(changes: list[tuple[int, int]]) -> bytes:
+    content = bytearray(SCALE_FILE)
     for place, value in changes:
         content[place % len(content)] = value
     return bytes(content)
@@ -140,47 +134,46 @@ def changed(changes: list[tuple[int, int]]) -> bytes:
 
 HOSTILE = (
     st.binary(max_size=300)
-    | st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255)), min_size=1, max_size=20).map(changed)
-    | st.integers(0, len(WHOLE)).map(lambda length: WHOLE[:length])
+    | st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255)), min_size=1, max_size=20).map(with_changed_bytes)
+    | st.integers(0, len(SCALE_FILE)).map(lambda length: SCALE_FILE[:length])
     | st.lists(st.binary(max_size=60), max_size=4).map(lambda tracks: midi(*tracks))
 )
 
 
 @settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(content=HOSTILE)
-def test_any_bytes_are_a_piece_or_a_sentence(content: bytes, tmp_path: Path):
+def test_any_bytes_give_a_piece_or_an_error(content: bytes, tmp_path: Path):
     path = tmp_path / "any.mid"
     path.write_bytes(content)
-    told = ""
+    message = ""
     try:
         assert read_midi(path).piece.notes
         assert midi_text(path)
     except CorpusError as error:
-        told = str(error)
-    assert not told or told.startswith(f"{path} cannot be read as MIDI: ")
-    assert "\n" not in told
+        message = str(error)
+    assert not message or message.startswith(f"{path} cannot be read as MIDI: ")
+    assert "\n" not in message
 
 
-WORST = """
+READ_FILES = """
 import json, re, sys, time
 from pathlib import Path
 from wordgen.errors import CorpusError
 from wordgen.music.midi import midi_text
-began = time.process_time()
-told = []
+start = time.process_time()
+results = []
 for path in sys.argv[1:]:
     try:
-        told.append(len(midi_text(Path(path))))
+        results.append(len(midi_text(Path(path))))
     except CorpusError as error:
-        told.append(str(error))
+        results.append(str(error))
 peak = int(re.search(r"VmHWM:\\s*(\\d+)", open("/proc/self/status").read())[1])  # ru_maxrss has the parent's
-print(json.dumps([told, time.process_time() - began, peak * 1024]))
+print(json.dumps([results, time.process_time() - start, peak * 1024]))
 """
 
 
-def test_the_worst_files_take_bounded_time_and_memory(tmp_path: Path):
-    """Small events, notes of one pitch that all sound at once, and numbers that grow."""
-    worst = {
+def test_hostile_files_take_bounded_time_and_memory(tmp_path: Path):
+    files = {
         "small events": midi(b"\x00\xc0\x00" + b"\x00\x00" * 1_000_000),
         "small within the bound": midi(NOTE + b"\x00\xc0\x00" + b"\x00\x00" * 290_000),
         "all at once": midi(b"\x00\x90" + b"\x3c\x40\x00" * 90_000 + END[1:]),
@@ -188,11 +181,11 @@ def test_the_worst_files_take_bounded_time_and_memory(tmp_path: Path):
         "a long wait": midi(NOTE + b"\x8a\x80\x00\x90\x3c\x40", division=4),
         "chunks": midi(NOTE + END) + b"XXXX\x00\x00\x00\x00" * 400_000,
     }
-    for name, content in worst.items():
+    for name, content in files.items():
         (tmp_path / f"{name}.mid").write_bytes(content)
-    ended = run_python("-c", WORST, *(str(path) for path in sorted(tmp_path.iterdir())), cwd=tmp_path)
-    assert ended.returncode == 0, ended.stderr
-    told, seconds, memory = json.loads(ended.stdout)
-    assert sum(isinstance(each, int) for each in told) >= 4
-    assert seconds < SECONDS
-    assert memory < MOST_MEMORY
+    process = run_python("-c", READ_FILES, *(str(path) for path in sorted(tmp_path.iterdir())), cwd=tmp_path)
+    assert process.returncode == 0, process.stderr
+    results, seconds, memory = json.loads(process.stdout)
+    assert sum(isinstance(each, int) for each in results) >= 4
+    assert seconds < MAX_SECONDS
+    assert memory < MAX_MEMORY

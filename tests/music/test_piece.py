@@ -1,4 +1,4 @@
-"""Laws of music as text: nothing moves by more than half a grid step, no pitch is lost, and text comes back."""
+"""Music as text: notes move by at most half a grid step, no pitch is lost, and text round-trips."""
 
 import pytest
 from hypothesis import given
@@ -9,12 +9,12 @@ from wordgen.errors import CorpusError
 from wordgen.music.midi import _read, midi_bytes
 from wordgen.music.piece import (
     LENGTHS,
-    STEPS,
+    STEPS_PER_QUARTER,
     Note,
     Piece,
     chord_words,
     form_of,
-    laid_out,
+    lay_out,
     loudness_of,
     nearest_length,
     notes_text,
@@ -34,28 +34,28 @@ WORDS = st.sampled_from(
 
 
 @given(pieces())
-def test_no_onset_moves_by_more_than_half_a_step_and_no_pitch_is_lost(piece: Piece):
-    written = piece_of_notes(notes_text(piece))
-    assert written.resolution == STEPS
-    assert sorted(note.pitch for note in written.notes) == sorted(note.pitch for note in piece.notes)
+def test_notes_text_keeps_pitches_and_onsets_to_half_a_step(piece: Piece):
+    parsed = piece_of_notes(notes_text(piece))
+    assert parsed.resolution == STEPS_PER_QUARTER
+    assert sorted(note.pitch for note in parsed.notes) == sorted(note.pitch for note in piece.notes)
     for pitch in {note.pitch for note in piece.notes}:
-        before = sorted(note.onset for note in piece.notes if note.pitch == pitch)
-        after = sorted(note.onset for note in written.notes if note.pitch == pitch)
-        for one, other in zip(before, after, strict=True):
-            assert abs(one * STEPS - other * piece.resolution) * 2 <= piece.resolution
+        old_onsets = sorted(note.onset for note in piece.notes if note.pitch == pitch)
+        new_onsets = sorted(note.onset for note in parsed.notes if note.pitch == pitch)
+        for old, new in zip(old_onsets, new_onsets, strict=True):
+            assert abs(old * STEPS_PER_QUARTER - new * piece.resolution) * 2 <= piece.resolution
 
 
 @given(pieces(most=50))
-def test_text_to_midi_to_text_is_exact(piece: Piece):
+def test_notes_text_round_trips_through_midi(piece: Piece):
     text = notes_text(piece)
-    again = _read(midi_bytes(piece_of_notes(text))).piece
-    assert notes_text(again) == text
+    reread = _read(midi_bytes(piece_of_notes(text))).piece
+    assert notes_text(reread) == text
     assert notes_text(piece_of_notes(text)) == text
 
 
 @given(st.lists(WORDS, max_size=60).map(" ".join) | st.text())
-def test_any_text_is_a_piece_whose_own_text_comes_back(text: str):
-    """What a model writes needs no grammar: the piece has one text, and that is always the same."""
+def test_any_text_gives_a_piece_with_stable_text(text: str):
+    """A model may write anything: its piece has one text, which a second round trip does not change."""
     piece = piece_of_notes(text)
     written = notes_text(piece)
     assert notes_text(piece_of_notes(written)) == written
@@ -64,25 +64,25 @@ def test_any_text_is_a_piece_whose_own_text_comes_back(text: str):
 
 
 @given(pieces())
-def test_lines_and_blank_lines_change_no_word(piece: Piece):
-    text = laid_out(onset_words(piece))
+def test_line_layout_keeps_words(piece: Piece):
+    text = lay_out(onset_words(piece))
     assert text.split() == notes_text(piece).split()
     assert not text.startswith("\n")
     assert "\n\n\n" not in text
 
 
 @given(pieces())
-def test_chords_have_all_pitches_of_an_onset(piece: Piece):
+def test_chord_words_have_all_pitches_of_an_onset(piece: Piece):
     words = [word for _, word in chord_words(piece)]
-    sounding = [{note.pitch for note in piece_of_chords(word).notes} for word in words]
-    exact = piece_of_notes(notes_text(piece))
-    onsets = sorted({note.onset for note in exact.notes})
-    assert sounding == [{note.pitch for note in exact.notes if note.onset == onset} for onset in onsets]
+    chord_pitches = [{note.pitch for note in piece_of_chords(word).notes} for word in words]
+    on_grid = piece_of_notes(notes_text(piece))
+    onsets = sorted({note.onset for note in on_grid.notes})
+    assert chord_pitches == [{note.pitch for note in on_grid.notes if note.onset == onset} for onset in onsets]
     text = " ".join(words)
     assert [word for _, word in chord_words(piece_of_chords(text))] == words
 
 
-def test_it_is_written_as_the_documents_say():
+def test_notation_matches_documentation():
     piece = Piece((Note(3, 64, 6, 72), Note(3, 67, 6, 72), Note(9, 60, 12, 20), Note(129, 60, 1, 20)), 12)
     assert notes_text(piece) == "+3 E4 =6 v5 G4 =6 +6 C4 =12 v2 +48 +48 +24 C4 =1"
     assert [word for _, word in chord_words(piece)] == ["E4.G4", "C4", "C4"]
@@ -90,12 +90,12 @@ def test_it_is_written_as_the_documents_say():
 
 
 @given(st.integers(0, 127))
-def test_each_pitch_has_one_name(pitch: int):
+def test_pitch_names_and_loudness_round_trip(pitch: int):
     assert pitch_number(pitch_name(pitch)) == pitch
     assert loudness_of(velocity_of(loudness_of(pitch))) == loudness_of(pitch)
 
 
-def test_lengths_are_few_and_the_nearest_is_taken():
+def test_nearest_length_is_chosen():
     assert len(LENGTHS) == 31
     assert list(LENGTHS) == sorted(LENGTHS)
     assert [nearest_length(length) for length in (1, 13, 17, 24, 25, 34, 1000)] == [1, 12, 16, 24, 24, 32, 144]
@@ -103,17 +103,17 @@ def test_lengths_are_few_and_the_nearest_is_taken():
 
 
 @pytest.mark.parametrize("name", ["", "H4", "G#9", "A9", "Cb4", "c4", "C", "C44"])
-def test_what_is_no_pitch(name: str):
-    assert pitch_number(name) is None if name else True
+def test_invalid_pitch_name_has_no_number(name: str):
+    assert pitch_number(name) is None
 
 
-def test_music_is_recognised_and_prose_is_not():
+def test_form_of_recognises_music_but_not_prose():
     assert form_of(notes_text(scale())) == "notes"
     assert form_of(" ".join(word for _, word in chord_words(scale()))) == "chords"
     for prose in ("", "A4 and C5 are sizes of paper.", "The road goes on and on and on and on."):
         assert form_of(prose) is None
 
 
-def test_a_text_without_end_is_refused():
+def test_too_long_piece_is_refused():
     with pytest.raises(CorpusError, match="lasts longer than 50,000 quarter notes"):
         piece_of_notes("+999 " * 1000)

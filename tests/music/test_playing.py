@@ -1,4 +1,4 @@
-"""A tune in ABC sounds as abc2midi plays it, and its score has each bar once."""
+"""Tunes in ABC as they are played, equal to abc2midi, and as they are printed."""
 
 import shutil
 import subprocess
@@ -27,7 +27,7 @@ from wordgen.music.scores import musicxml
 HEAD = "M:4/4\nL:1/8\nK:C\n"
 
 
-def sounding(music: str, head: str = HEAD) -> list[tuple[float, int, float]]:
+def played_notes(music: str, head: str = HEAD) -> list[tuple[float, int, float]]:
     """Onset, pitch and length of each note, in quarter notes."""
     piece = tune_of_abc(head + music).piece
     return [(note.onset / piece.resolution, note.pitch, note.length / piece.resolution) for note in piece.notes]
@@ -51,8 +51,8 @@ def sounding(music: str, head: str = HEAD) -> list[tuple[float, int, float]]:
         ("|:C8|1D8:|2E8|:F8:|", [1, 2, 1, 3, 4, 4]),
     ],
 )
-def test_repeats_and_endings(music: str, bars: list[int]):
-    assert [bar.number for bar in parse_tune(HEAD + music).played] == bars
+def test_repeats_and_endings_set_order_of_bars(music: str, bars: list[int]):
+    assert [bar.number for bar in parse_tune(HEAD + music).played_bars] == bars
 
 
 @pytest.mark.parametrize(
@@ -69,9 +69,9 @@ def test_repeats_and_endings(music: str, bars: list[int]):
         ("(" * 50 + "A" + ")9" * 50, [1, 2, 2]),
     ],
 )
-def test_parts_sound_in_the_order_of_the_header(order: str, bars: list[int]):
+def test_header_sets_order_of_parts(order: str, bars: list[int]):
     tune = parse_tune(f"P:{order}\n{HEAD}P:A\nC8|\nP:B\n|:D8:|")
-    assert [bar.number for bar in tune.played] == bars
+    assert [bar.number for bar in tune.played_bars] == bars
 
 
 @pytest.mark.parametrize(
@@ -98,13 +98,13 @@ def test_parts_sound_in_the_order_of_the_header(order: str, bars: list[int]):
         ("b''''|C,,,,,,,|", [(0, 119, 0.5), (0.5, 12, 0.5)]),
     ],
 )
-def test_notes_have_their_times(music: str, notes: list[tuple[float, int, float]]):
-    assert sounding(music) == [pytest.approx(note) for note in notes]
+def test_note_onsets_pitches_and_lengths(music: str, notes: list[tuple[float, int, float]]):
+    assert played_notes(music) == [pytest.approx(note) for note in notes]
 
 
-def test_five_notes_in_the_time_of_three_or_two():
-    assert sounding("(5CDEFG|", "M:6/8\nL:1/8\nK:C\n")[-1] == pytest.approx((1.2, 67, 0.3))
-    assert sounding("(5CDEFG|", "M:3/4\nL:1/8\nK:C\n")[-1] == pytest.approx((0.8, 67, 0.2))
+def test_metre_sets_length_of_quintuplets():
+    assert played_notes("(5CDEFG|", "M:6/8\nL:1/8\nK:C\n")[-1] == pytest.approx((1.2, 67, 0.3))
+    assert played_notes("(5CDEFG|", "M:3/4\nL:1/8\nK:C\n")[-1] == pytest.approx((0.8, 67, 0.2))
 
 
 @pytest.mark.parametrize(
@@ -114,13 +114,13 @@ def test_five_notes_in_the_time_of_three_or_two():
         ("120", 60), ("Allegro", 120), ("1/4=0", 120), ("1/4=9999", 120), ("1/0=90", 45), ("", 120),
     ],
 )  # fmt: skip
-def test_tempos(field: str, tempo: float):
+def test_tempo_field(field: str, tempo: float):
     tune = tune_of_abc(f"M:4/4\nL:1/8\nQ:{field}\nK:C\nC8|")
     assert tune.piece.tempos == ((0, tempo),)
     assert tune.printed.tempos == ((0, tempo),)
 
 
-def test_a_tempo_and_a_metre_that_change_come_back_with_a_repeat():
+def test_repeat_restores_tempo_and_metre():
     piece = tune_of_abc("M:4/4\nL:1/4\nQ:1/4=60\nK:C\n|:C4|[Q:1/4=120][M:3/4]D3:|").piece
     tempos = [(begin // piece.resolution, tempo) for begin, tempo in piece.tempos]
     assert tempos == [(0, 60), (4, 120), (7, 60), (11, 120)]
@@ -128,11 +128,11 @@ def test_a_tempo_and_a_metre_that_change_come_back_with_a_repeat():
 
 
 def accompaniment(music: str, metre: str = "4/4") -> list[tuple[float, int]]:
-    """Onset and pitch of each note but for those of the melody, which are above all others."""
-    return [(onset, pitch) for onset, pitch, _ in sounding(music, f"M:{metre}\nL:1/8\nK:C\n") if pitch < 84]
+    """Onset and pitch of each note below the melody, which starts at pitch 84."""
+    return [(onset, pitch) for onset, pitch, _ in played_notes(music, f"M:{metre}\nL:1/8\nK:C\n") if pitch < 84]
 
 
-def test_chords_sound_in_the_rhythm_of_their_metre():
+def test_metre_sets_rhythm_of_chords():
     chord = [(1, 48), (1, 52), (1, 55), (2, 36), (3, 48), (3, 52), (3, 55)]
     assert accompaniment("\"C\"c''8|") == [(0, 36), *chord]
     assert accompaniment("c''4 \"C\"c''4|") == [each for each in chord if each[0] >= 2]
@@ -143,7 +143,7 @@ def test_chords_sound_in_the_rhythm_of_their_metre():
     assert accompaniment("\"C\"c''6|", "none") == []
 
 
-def test_a_chord_lasts_until_the_next_and_through_bars():
+def test_chord_lasts_until_the_next_one():
     assert accompaniment('"C"c\'\'4|c\'\'2 "Gm"c\'\'2|', "2/4") == [
         (0, 36), (1, 48), (1, 52), (1, 55), (2, 36), (3, 55), (3, 58), (3, 62),
     ]  # fmt: skip
@@ -165,13 +165,13 @@ def test_a_chord_lasts_until_the_next_and_through_bars():
         ("(G7)", 43, (55, 59, 62, 65)),
     ],
 )
-def test_chords_have_their_notes(name: str, bass: int, pitches: tuple[int, ...]):
+def test_chord_pitches(name: str, bass: int, pitches: tuple[int, ...]):
     chord = chord_named(name)
     assert chord is not None
     assert (chord.bass_pitch, chord.chord_pitches) == (bass, pitches)
 
 
-def test_what_is_no_name_of_a_chord():
+def test_other_text_is_no_chord():
     assert chord_named("slowly") is None
     assert accompaniment("\"slowly\"c''8|") == []
 
@@ -180,10 +180,10 @@ def measures_of(piece: Piece) -> list[ET.Element]:
     return list(ET.fromstring(musicxml(piece).partition('.dtd">')[2]).iter("measure"))
 
 
-def test_a_score_has_each_bar_once_with_signs_and_names_of_chords():
-    tune = tune_of_abc('T:A & B\nM:2/4\nL:1/8\nK:D dorian\nA|:"Dm"d4|1 .c2"C7/E"c2:|2 {e}d4|]')
-    pickup, first, second, third = measures_of(tune.printed)
-    assert tune.printed.title == "A & B"
+def test_score_has_each_bar_once_with_repeats_and_chords():
+    music = tune_of_abc('T:A & B\nM:2/4\nL:1/8\nK:D dorian\nA|:"Dm"d4|1 .c2"C7/E"c2:|2 {e}d4|]')
+    pickup, first, second, third = measures_of(music.printed)
+    assert music.printed.title == "A & B"
     assert pickup.get("implicit") == "yes"
     assert first.findtext("attributes/key/fifths", "0") == "0"
     assert [each.find("repeat") is not None for each in first.findall("barline")] == [True]
@@ -202,30 +202,30 @@ def test_a_score_has_each_bar_once_with_signs_and_names_of_chords():
     assert third.findtext("barline[@location='right']/bar-style") == "light-heavy"
 
 
-def test_a_low_tune_is_printed_in_one_staff():
+def test_low_tune_has_one_staff():
     assert "<staves>1</staves>" in musicxml(tune_of_abc(HEAD + "G,,2G,2G2g2|]").printed)
 
 
-def test_faults_are_named_with_the_tune():
-    assert tune_of_abc(TUNE).complaints == ()
-    assert tune_of_abc(HEAD + "C7|D8|E7|]").complaints[0] == "Bar 3 ends the tune with 7/8 of a bar of 8/8."
-    assert tune_of_abc(HEAD + "V:1\nC8|]\nV:2\nE8|]").complaints == (
+def test_complaints_name_faults_of_the_tune():
+    assert tune_of_abc(TUNE).faults == ()
+    assert tune_of_abc(HEAD + "C7|D8|E7|]").faults[0] == "Bar 3 ends the tune with 7/8 of a bar of 8/8."
+    assert tune_of_abc(HEAD + "V:1\nC8|]\nV:2\nE8|]").faults == (
         "It has several voices (V:), which are read one after another.",
     )
 
 
-def test_two_tunes_in_a_text_follow_each_other():
+def test_tunes_of_a_text_follow_each_other():
     music = tune_of_abc(f"X:1\n{HEAD}C8|]\n\nX:2\nM:2/4\nL:1/4\nK:G\nF2|]")
     assert [(note.onset / music.piece.resolution, note.pitch) for note in music.piece.notes] == [(0, 60), (4, 66)]
     assert [str(bar.metre) for bar in music.printed.bars()] == ["4/4", "2/4"]
     assert music.abc.count("X:") == 0
 
 
-def test_the_text_of_nothing_is_a_piece_without_notes():
+def test_text_without_notes_gives_an_empty_piece():
     for text in ("", "K:C\n", "T:Only a title", "\n\n|:|"):
         music = tune_of_abc(text)
         assert music.piece.notes == music.printed.notes == ()
-        assert music.complaints
+        assert music.faults
 
 
 @settings(deadline=None, max_examples=60)
@@ -255,25 +255,27 @@ def test_any_text_is_played_and_printed_or_refused(text: str):
         "C-" * 3_000,
     ],
 )
-def test_a_long_tune_is_played_or_refused_in_bounded_time(text: str):
-    began = time.process_time()
+def test_long_tune_is_played_or_refused_in_bounded_time(text: str):
+    start = time.process_time()
     with suppress(CorpusError):
         assert len(tune_of_abc(f"M:4/4\nK:C\n{text}").piece.notes) < 200_000
-    assert time.process_time() - began < 5
+    assert time.process_time() - start < 5
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("abc2midi") is None, reason="abc2midi is not installed")
-def test_the_airs_sound_as_abc2midi_plays_them(tmp_path: Path):
-    """All but the hornpipes, which abc2midi swings. It begins each note one of its 480 ticks late."""
+def test_bundled_tunes_sound_as_in_abc2midi(tmp_path: Path):
+    """Without hornpipes, which abc2midi swings. It begins each note one of its 480 ticks late."""
     texts = passage_texts(open_corpus("airs", ReadingSettings(transpose="none")))
     tunes = [text for text in texts if "R:hornpipe" not in text]
     (tmp_path / "t.abc").write_text(numbered(tunes), encoding="utf-8")
     subprocess.run(["abc2midi", "t.abc", "-silent"], cwd=tmp_path, check=True, capture_output=True, timeout=60)
     tick = Fraction(1, 480)
     for number, tune in enumerate(tunes, 1):
-        theirs, ours = read_midi(tmp_path / f"t{number}.mid").piece, tune_of_abc(tune).piece
-        late = {(Fraction(n.onset, 480) - tick, n.pitch, Fraction(n.length, 480) + tick) for n in theirs.notes}
-        exact = {(Fraction(n.onset, ours.resolution), n.pitch, Fraction(n.length, ours.resolution)) for n in ours.notes}
-        assert exact == late, tune
-        assert round(theirs.tempos[0][1]) == round(ours.tempos[0][1])
+        reference, piece = read_midi(tmp_path / f"t{number}.mid").piece, tune_of_abc(tune).piece
+        expected = {(Fraction(n.onset, 480) - tick, n.pitch, Fraction(n.length, 480) + tick) for n in reference.notes}
+        notes = {
+            (Fraction(n.onset, piece.resolution), n.pitch, Fraction(n.length, piece.resolution)) for n in piece.notes
+        }
+        assert notes == expected, tune
+        assert round(reference.tempos[0][1]) == round(piece.tempos[0][1])

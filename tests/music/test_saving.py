@@ -1,4 +1,4 @@
-"""What is saved: WAV files of the right length that do not clip, scores whose bars add up, and pictures by verovio."""
+"""Saving music: WAV files, scores in MusicXML, and pictures by verovio."""
 
 import wave
 import xml.etree.ElementTree as ET
@@ -11,14 +11,12 @@ from hypothesis import given, settings
 from tests.helpers.music import pieces, scale, write_midi
 from tests.helpers.tunes import TUNE
 from wordgen.errors import MissingPartError, SettingError, StorageError
-from wordgen.music.engraving import GRID, spelled
+from wordgen.music.engraving import PARTS_PER_QUARTER, spelled
 from wordgen.music.harmony import LETTERS, Key, Metre
 from wordgen.music.piece import CheckedPiece, Note, Piece
 from wordgen.music.playing import RATE, RING, Synthesiser
-from wordgen.music.saving import check_place, numbered_place, read_tunes, save
-from wordgen.music.scores import musicxml, svg
-
-QUICK = settings(max_examples=40)
+from wordgen.music.saving import check_music_path, numbered_path, read_tunes, save
+from wordgen.music.scores import musicxml
 
 
 def samples_of(path: Path) -> np.ndarray:
@@ -27,7 +25,7 @@ def samples_of(path: Path) -> np.ndarray:
         return np.frombuffer(file.readframes(file.getnframes()), "<i2").astype(float) / 0x7FFF
 
 
-def test_a_wav_file_is_as_long_as_the_piece_loud_and_not_clipped(tmp_path: Path):
+def test_wav_has_length_of_piece_and_does_not_clip(tmp_path: Path):
     save(CheckedPiece(scale(12)), tmp_path / "scale.wav")
     samples = samples_of(tmp_path / "scale.wav")
     assert abs(len(samples) / RATE - (12 * 60 / 90 + RING)) < 0.01
@@ -38,7 +36,7 @@ def test_a_wav_file_is_as_long_as_the_piece_loud_and_not_clipped(tmp_path: Path)
 
 
 @pytest.mark.parametrize("pitch", [21, 45, 69, 93, 108, 127])
-def test_a_tone_has_its_pitch_and_decays(pitch: int):
+def test_tone_has_frequency_of_pitch_and_decays(pitch: int):
     (block,) = Synthesiser(Piece((Note(0, pitch, 24),), 12)).blocks()
     tone = block[: RATE // 2]
     spectrum = np.abs(np.fft.rfft(tone * np.hanning(len(tone))))
@@ -49,17 +47,18 @@ def test_a_tone_has_its_pitch_and_decays(pitch: int):
     assert late < 0.9 * early
 
 
-def test_blocks_join_without_a_seam():
-    """A tone that begins in one block and ends in the next is the tone that it is within one."""
-    long = Piece((Note(0, 60, 12, 1), Note(12 * 39, 60, 24, 100)), 12, ((0, 120.0),))  # it begins half a second before
-    short = Piece((Note(0, 60, 24, 100),), 12, ((0, 120.0),))
-    sound = np.concatenate(list(Synthesiser(long).blocks()))
+def test_tone_is_continuous_across_blocks():
+    """A tone that crosses two blocks equals the same tone within one block."""
+    # the second note begins half a second before the second block
+    two_blocks = Piece((Note(0, 60, 12, 1), Note(12 * 39, 60, 24, 100)), 12, ((0, 120.0),))
+    one_block = Piece((Note(0, 60, 24, 100),), 12, ((0, 120.0),))
+    samples = np.concatenate(list(Synthesiser(two_blocks).blocks()))
     begin = int(19.5 * RATE)
-    (alone,) = Synthesiser(short).blocks()
-    assert np.allclose(sound[begin : begin + len(alone)], alone, atol=1e-4)
+    (tone,) = Synthesiser(one_block).blocks()
+    assert np.allclose(samples[begin : begin + len(tone)], tone, atol=1e-4)
 
 
-def test_a_tempo_changes_how_long_it_lasts(tmp_path: Path):
+def test_tempo_sets_duration_up_to_one_hour(tmp_path: Path):
     save(CheckedPiece(scale(12)).at_tempo(180), tmp_path / "scale.wav")
     assert abs(len(samples_of(tmp_path / "scale.wav")) / RATE - (4 + RING)) < 0.01
     with pytest.raises(SettingError, match=r"lasts 3\.3 hours, and a WAV file can have at most one hour"):
@@ -71,7 +70,7 @@ def measures_of(piece: Piece) -> list[ET.Element]:
 
 
 def check_measure(measure: ET.Element) -> int:
-    """Each voice of a bar is as long as the others; the length in parts of a quarter."""
+    """Check that all voices of a bar are equally long, and return that length in parts of a quarter note."""
     time, furthest, ends = 0, 0, []
     for element in measure:
         length = int(element.findtext("duration", "0"))
@@ -86,30 +85,35 @@ def check_measure(measure: ET.Element) -> int:
     return furthest
 
 
-@QUICK
+@settings(max_examples=40)
 @given(pieces())
-def test_every_bar_of_a_score_adds_up_and_no_pitch_is_lost(piece: Piece):
-    exact = piece.on_grid(GRID)
-    exact = Piece(tuple(n for n in exact.notes if n.onset < 500 * GRID), GRID, metres=exact.metres, keys=exact.keys)
-    measures = measures_of(exact)
-    bars = exact.bars()
+def test_score_bars_add_up_and_keep_all_pitches(piece: Piece):
+    on_grid = piece.on_grid(PARTS_PER_QUARTER)
+    on_grid = Piece(
+        tuple(n for n in on_grid.notes if n.onset < 500 * PARTS_PER_QUARTER),
+        PARTS_PER_QUARTER,
+        metres=on_grid.metres,
+        keys=on_grid.keys,
+    )
+    measures = measures_of(on_grid)
+    bars = on_grid.bars()
     assert [check_measure(measure) for measure in measures] == [bar.end - bar.begin for bar in bars]
-    sounding: list[int] = []
-    for note in ET.fromstring(musicxml(exact).partition('.dtd">')[2]).iter("note"):
+    written_pitches: list[int] = []
+    for note in ET.fromstring(musicxml(on_grid).partition('.dtd">')[2]).iter("note"):
         tied_back = any(tie.get("type") == "stop" for tie in note.findall("tie"))
         if note.find("pitch") is not None and not tied_back:
             letter, octave = note.findtext("pitch/step", ""), int(note.findtext("pitch/octave", ""))
             alter = int(note.findtext("pitch/alter", "0"))
-            sounding.append(
+            written_pitches.append(
                 {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}[letter] + alter + 12 * (octave + 1)
             )
-    assert set(sounding) == {note.pitch for note in exact.notes}
+    assert set(written_pitches) == {note.pitch for note in on_grid.notes}
 
 
-def test_a_bar_in_detail():
+def test_score_has_triplets_beams_accidentals_and_ties():
     piece = Piece(
         (Note(0, 66, 8), Note(8, 67, 8), Note(16, 69, 8), Note(24, 71, 12), Note(36, 70, 12), Note(48, 72, 36)),
-        GRID, metres=((0, Metre(3, 4)),), keys=((0, Key.of_signature(1)),),
+        PARTS_PER_QUARTER, metres=((0, Metre(3, 4)),), keys=((0, Key.of_signature(1)),),
     )  # fmt: skip
     first, second = measures_of(piece)
     notes = first.findall("note")
@@ -135,22 +139,22 @@ def test_a_bar_in_detail():
     [(61, 0, ("C", 1, 4)), (70, 0, ("B", -1, 4)), (61, -3, ("D", -1, 4)), (68, 0, ("G", 1, 4)), (59, -6, ("C", -1, 4)),
      (60, 7, ("B", 1, 3)), (0, 0, ("C", 0, -1))],
 )  # fmt: skip
-def test_pitches_are_spelled_as_their_key_has_them(pitch: int, fifths: int, name: tuple[str, int, int]):
+def test_key_decides_spelling_of_pitches(pitch: int, fifths: int, name: tuple[str, int, int]):
     found = spelled(pitch, Key.of_signature(fifths))
     assert (LETTERS[found.step % 7], found.raised, found.step // 7 + 4) == name
     assert found.half_steps == pitch - 60
 
 
-def test_a_pickup_is_a_bar_that_is_not_counted():
-    piece = Piece((Note(0, 60, 24), Note(24, 62, 96)), GRID, bar_lines=(0, 24, 120))
+def test_pickup_is_an_implicit_bar():
+    piece = Piece((Note(0, 60, 24), Note(24, 62, 96)), PARTS_PER_QUARTER, bar_lines=(0, 24, 120))
     pickup, whole = measures_of(piece)
     assert (pickup.get("implicit"), whole.get("implicit")) == ("yes", None)
     assert [check_measure(pickup), check_measure(whole)] == [24, 96]
 
 
-def test_a_score_has_an_end():
+def test_too_long_score_is_refused():
     with pytest.raises(SettingError, match="bars, and a score can have at most 5,000"):
-        musicxml(Piece((Note(96 * 5001, 60, 24),), GRID))
+        musicxml(Piece((Note(96 * 5001, 60, 24),), PARTS_PER_QUARTER))
 
 
 def test_verovio_draws_a_score(tmp_path: Path):
@@ -171,20 +175,18 @@ def test_verovio_draws_a_score(tmp_path: Path):
         ("import sys\nsys.stdout.write('no pages')\nsys.stdout.flush()\nsys.exit(0)", StorageError, "code 0"),
     ],
 )
-def test_a_verovio_that_crashes_or_is_not_there_ends_nothing(
+def test_broken_verovio_gives_an_error_and_no_file(
     module: str, error: type[Exception], part: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     (tmp_path / "verovio.py").write_text(module)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    with pytest.raises(error) as refused:
-        svg(musicxml(scale(6)))
-    assert part in str(refused.value)
-    with pytest.raises(error):
+    with pytest.raises(error) as raised:
         save(CheckedPiece(scale(6)), tmp_path / "scale.svg")
+    assert part in str(raised.value)
     assert {path.name for path in tmp_path.iterdir()} <= {"verovio.py", "__pycache__"}
 
 
-def test_places_that_cannot_be_are_refused(tmp_path: Path):
+def test_unusable_output_paths_are_refused(tmp_path: Path):
     (tmp_path / "there.mid").write_bytes(b"")
     for name, part in (
         ("tune.mp3", "a name that ends in .mid, .midi, .wav, .musicxml or .svg"),
@@ -194,21 +196,20 @@ def test_places_that_cannot_be_are_refused(tmp_path: Path):
         ("gone/tune.mid", "There is no folder"),
     ):
         with pytest.raises((SettingError, StorageError), match=part):
-            check_place(tmp_path / name, abc=False)
-    assert numbered_place(Path("a/tune.mid"), 2, 3) == Path("a/tune-2.mid")
-    assert numbered_place(Path("a/tune.mid"), 1, 1) == Path("a/tune.mid")
+            check_music_path(tmp_path / name, abc=False)
+    assert numbered_path(Path("a/tune.mid"), 2, 3) == Path("a/tune-2.mid")
+    assert numbered_path(Path("a/tune.mid"), 1, 1) == Path("a/tune.mid")
 
 
-def test_files_are_read_by_their_endings(tmp_path: Path):
+def test_read_tunes_chooses_format_by_ending(tmp_path: Path):
     save(CheckedPiece(scale()), tmp_path / "scale.txt")
-    count, (read,) = read_tunes(tmp_path / "scale.txt")
+    count, (reread,) = read_tunes(tmp_path / "scale.txt")
     assert count == 1
-    assert [note[:3] for note in read.piece.notes] == [note[:3] for note in scale().notes]
-    assert read.complaints == ()
+    assert [note[:3] for note in reread.piece.notes] == [note[:3] for note in scale().notes]
+    assert reread.faults == ()
     (tmp_path / "odd.txt").write_text("E4 =6 hello +6 G4 =6 v9 +6 E4 =6 +6 G4 =6")
-    told = "Some words are not music, and are ignored: hello and v9."
     _, (odd,) = read_tunes(tmp_path / "odd.txt")
-    assert odd.complaints == (told,)
+    assert odd.faults == ("Some words are not music, and are ignored: hello and v9.",)
     _, (upper_case,) = read_tunes(write_midi(tmp_path / "SCALE.MID", scale()))
     assert upper_case.piece.title == "Scale"
     (tmp_path / "old.abc").write_bytes(f"X:1\r\n{TUNE}\r\n\r\nX:2\r\nT:Caf\xe9\r\nK:G\r\nG4|]\r\n".encode("latin-1"))

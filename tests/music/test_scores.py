@@ -1,4 +1,4 @@
-"""The score that a page draws has the notes of the piece, and its marks say which of them sounds when."""
+"""The ABC score that a page draws: its notes, and the marks that say when each of them sounds."""
 
 import re
 from fractions import Fraction
@@ -11,17 +11,17 @@ from tests.helpers.music import pieces, scale
 from tests.helpers.tunes import ABC_TEXTS, MUSIC, TUNE
 from wordgen.errors import CorpusError, SettingError
 from wordgen.music.abc_parsing import parse_tune
-from wordgen.music.engraving import GRID, Score, writable
+from wordgen.music.engraving import PARTS_PER_QUARTER, Score, rounded_for_score
 from wordgen.music.harmony import Metre
 from wordgen.music.piece import CheckedPiece, Note, Piece
-from wordgen.music.playing import printed, tune_of_abc
-from wordgen.music.saving import FROM_TEXT
+from wordgen.music.playing import printed_piece, tune_of_abc
+from wordgen.music.saving import PIECE_PARSERS
 from wordgen.music.scores import score_in_abc
 from wordgen.report.music import music_for_page, music_in
-from wordgen.text.tokenizers import OF_MUSIC
+from wordgen.text.tokenizers import MUSIC_TOKENIZERS
 
 HEAD = "M:4/4\nL:1/8\nK:D\n"
-PLAIN = st.lists(
+ABC_MUSIC = st.lists(
     st.one_of(
         st.builds(
             "{}{}{}".format,
@@ -45,28 +45,28 @@ def notes_of(piece: Piece) -> list[tuple[Fraction, int, Fraction]]:
 
 
 @settings(deadline=None, max_examples=100)
-@given(PLAIN)
-@example("_C ^A [K:Bb]")  # an accidental that holds in other octaves
-def test_a_score_that_is_read_again_has_the_same_notes_bars_and_repeats(music: str):
-    piece = writable(tune_of_abc(HEAD + music).printed)
+@given(ABC_MUSIC)
+@example("_C ^A [K:Bb]")  # an accidental that also holds in other octaves
+def test_score_round_trip_keeps_notes_bars_and_repeats(music: str):
+    piece = rounded_for_score(tune_of_abc(HEAD + music).printed)
     if not piece.notes:
         return
     written = score_in_abc(Score(piece))[0]
-    if "V:" in written:  # which the parser reads one after another
+    if "V:" in written:  # the parser reads voices one after another
         return
     tune = parse_tune(written)
-    again = printed(tune)
-    assert notes_of(again) == notes_of(piece.on_grid(GRID))
+    reread = printed_piece(tune)
+    assert notes_of(reread) == notes_of(piece.on_grid(PARTS_PER_QUARTER))
     assert {fault.kind for fault in tune.faults} <= {"bar", "repeat", "end"}
-    for what in ("repeat_begins", "repeat_ends", "ending_begins"):
-        signs = ([getattr(bar, what) for bar in each.signs] for each in (again, piece))
+    for field in ("repeat_begins", "repeat_ends", "ending_begins"):
+        signs = ([getattr(bar, field) for bar in each.signs] for each in (reread, piece))
         assert next(signs) == next(signs)
     chords = [re.findall(r'"([^"]+)"', line) for line in (written, music)]
     assert len(chords[0]) <= len(chords[1])
     assert set(chords[0]) <= set(chords[1])
 
 
-def test_a_score_of_two_staves_in_detail():
+def test_score_with_two_staves():
     written = score_in_abc(Score(scale(4)))[0]
     assert written == (
         "X:1\nM:3/4\nL:1/8\nQ:1/4=90\n%%score {(1) (2)}\nV:1 clef=treble\nV:2 clef=bass\nK:G\n"
@@ -74,10 +74,10 @@ def test_a_score_of_two_staves_in_detail():
     )
 
 
-def test_voices_triplets_ties_and_hidden_rests_in_detail():
+def test_score_with_voices_triplets_ties_and_hidden_rests():
     piece = Piece(
         (Note(0, 60, 96), Note(0, 67, 8), Note(8, 69, 8), Note(16, 70, 8), Note(48, 72, 72)),
-        GRID,
+        PARTS_PER_QUARTER,
         metres=((0, Metre(4, 4)),),
     )
     written = score_in_abc(Score(piece))[0]
@@ -89,29 +89,32 @@ def test_voices_triplets_ties_and_hidden_rests_in_detail():
 
 @settings(deadline=None, max_examples=40)
 @given(pieces() | st.one_of(MUSIC, ABC_TEXTS).map(lambda text: tune_of_abc(HEAD + text)))
-def test_each_note_of_the_score_is_marked_where_it_is_written(made: "Piece | CheckedPiece"):
-    music = made if isinstance(made, CheckedPiece) else CheckedPiece(made)
+def test_marks_point_at_notes_of_the_score(source: "Piece | CheckedPiece"):
+    music = source if isinstance(source, CheckedPiece) else CheckedPiece(source)
     try:
-        found = music_for_page(music)
+        page_music = music_for_page(music)
     except (CorpusError, SettingError):
         return
-    assert [begin for begin, *_ in found.notes] == sorted(begin for begin, *_ in found.notes)
-    for begin, end, at in found.marks:
+    assert [begin for begin, *_ in page_music.notes] == sorted(begin for begin, *_ in page_music.notes)
+    for begin, end, position in page_music.marks:
         assert 0 <= begin <= end
-        assert re.match(r"\[|(\^\^|\^|__|_|=)?[A-Ga-g]", found.abc[at:])
-    assert bool(found.marks) == bool(found.notes)
+        assert re.match(r"\[|(\^\^|\^|__|_|=)?[A-Ga-g]", page_music.abc[position:])
+    assert bool(page_music.marks) == bool(page_music.notes)
 
 
-def test_with_repeats_each_note_is_marked_each_time_it_sounds():
-    found = music_in(re.sub('"[^"]*"', "", TUNE), "abc")
-    marked = [(begin, found.abc[at : at + 1].lower().replace("^", "c")) for begin, _, at in found.marks]
+def test_repeated_notes_are_marked_each_time_they_sound():
+    page_music = music_in(re.sub('"[^"]*"', "", TUNE), "abc")
+    marked = [
+        (begin, page_music.abc[position : position + 1].lower().replace("^", "c"))
+        for begin, _, position in page_music.marks
+    ]
     letters = {2: "d", 4: "e", 6: "f", 7: "g", 9: "a", 11: "b", 0: "c", 1: "c"}
-    assert marked == [(begin, letters[pitch % 12]) for begin, _, pitch, _ in found.notes]
-    assert len(marked) == 2 * len({at for *_, at in found.marks})
-    assert (found.title, found.tempo, found.faults) == ("Test", 120, ())
+    assert marked == [(begin, letters[pitch % 12]) for begin, _, pitch, _ in page_music.notes]
+    assert len(marked) == 2 * len({position for *_, position in page_music.marks})
+    assert (page_music.title, page_music.tempo, page_music.faults) == ("Test", 120, ())
 
 
-def test_a_tempo_sets_the_times():
+def test_tempo_scales_note_times():
     slow = music_in(f"Q:1/4=60\n{TUNE}", "abc")
     assert slow.tempo == 60
     assert [begin for begin, *_ in slow.notes] == pytest.approx(
@@ -119,32 +122,32 @@ def test_a_tempo_sets_the_times():
     )
 
 
-def test_notes_and_chords_are_shown_too():
+def test_notes_and_chords_have_scores():
     assert music_in("C4 =12 +12 E4 =12", "notes").marks == ((0, 500, 42), (500, 1000, 45))
-    found = music_in("C4.E4 G4", "chords")
-    assert [found.abc[at:][:4] for *_, at in found.marks] == ["[CE]", "G z6"]
-    assert frozenset(FROM_TEXT) == OF_MUSIC
+    page_music = music_in("C4.E4 G4", "chords")
+    assert [page_music.abc[position:][:4] for *_, position in page_music.marks] == ["[CE]", "G z6"]
+    assert frozenset(PIECE_PARSERS) == MUSIC_TOKENIZERS
 
 
 HOSTILE = ["<img src=x>", "</script>", "%%text <b>", "&lt;", '"^<b>"', "w:<b>", "%%abc-include x", "\\u003c", "K:<b>"]
 
 
 @given(st.lists(st.sampled_from(HOSTILE) | st.text(max_size=20), max_size=6))
-def test_no_word_of_a_text_is_in_its_score(words: list[str]):
+def test_score_has_no_words_of_the_text(words: list[str]):
     text = "\n".join(f"T:{word}\nN:{word}\nw:{word}\n{word}" for word in words)
     try:
         abc = music_in(f'T:a\nM:4/4\nL:1/8\nK:C\n"^<i>"C4 "Am"D4|\n{text}\nE8|]', "abc").abc
     except (CorpusError, SettingError):
         return
-    first, *others = abc.split("\n")
+    first, *other_lines = abc.split("\n")
     assert first == "X:1"
     fields = re.compile(r"[MLQKV]:[\w/=#. ]*|%%score [{}() \d]+")
-    lines = [line for line in others if not fields.fullmatch(line)]
+    lines = [line for line in other_lines if not fields.fullmatch(line)]
     music = re.compile(r'("[A-G][\w#+/-]*"|\[[KM]:[\w/#]+\]|[][A-Gac-gb_^=,\'zx\d/:|( -])*')
     assert [line for line in lines if not music.fullmatch(line)] == []
 
 
-def test_what_is_too_long_for_a_page_is_a_sentence():
+def test_too_long_music_is_refused():
     with pytest.raises(SettingError, match=r"more than 5,000 notes to play"):
         music_in("M:4/4\nL:1/8\nK:C\n" + "CDEFGABc|" * 700, "abc")
     with pytest.raises(SettingError, match=r"The score has more than 2,000 notes"):

@@ -1,4 +1,4 @@
-"""A loss by comparing with some tokens: exact where they are all, right in the mean where they are not."""
+"""Sampled softmax: the mean of its loss and of its gradient is that of the full softmax."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ IDS[1, 5] = START
 FREQUENCIES = np.log(1 / np.arange(1, VOCABULARY + 1)).astype(np.float32)
 
 
-def make(*, tied: bool, embedding: int | None = None) -> Network:
+def make_network(*, tied: bool, embedding: int | None = None) -> Network:
     settings = NetworkSettings(layers=1, units=16, tied=tied, embedding=embedding)
     network = Network(Architecture.of(settings, VOCABULARY), random_seed=1)
     network.output_bias.assign(np.random.default_rng(2).normal(size=VOCABULARY).astype(np.float32))
@@ -25,71 +25,71 @@ def make(*, tied: bool, embedding: int | None = None) -> Network:
 INPUTS, TARGETS = tf.constant(IDS[:, :-1]), tf.constant(IDS[:, 1:], tf.int32)
 
 
-def exact(network: Network) -> tuple[float, float]:
+def full_loss(network: Network) -> tuple[float, float]:
     hidden, _ = network(INPUTS, network.zero_state(4))
     loss, count = summed_loss(network.logits(hidden), TARGETS)
     return float(loss), float(count)
 
 
-def sampled(network: Network, sampling: Sampling, draws: int) -> list[tuple[float, float]]:
-    """The loss and the number of targets by each of so many draws."""
+def sampled_losses(network: Network, sampling: Sampling, draws: int) -> list[tuple[float, float]]:
+    """Return the loss and the number of targets of each draw."""
     hidden, _ = network(INPUTS, network.zero_state(4))
-    found = [sampling.summed_loss(network, hidden, TARGETS, tf.constant([draw, 7])) for draw in range(draws)]
-    return [(float(loss), float(count)) for loss, count in found]
+    results = [sampling.summed_loss(network, hidden, TARGETS, tf.constant([draw, 7])) for draw in range(draws)]
+    return [(float(loss), float(count)) for loss, count in results]
 
 
 @pytest.mark.parametrize(("tied", "embedding"), [(False, None), (True, None), (True, 12)])
-def test_in_the_mean_it_is_the_loss(tied: bool, embedding: int | None):
-    network = make(tied=tied, embedding=embedding)
+def test_mean_of_sampled_losses_is_full_loss(tied: bool, embedding: int | None):
+    network = make_network(tied=tied, embedding=embedding)
     sampling = Sampling.of(120, FREQUENCIES)
     assert sampling is not None
-    found = sampled(network, sampling, 40)
-    loss, count = exact(network)
-    assert {each[1] for each in found} == {count}
-    losses = np.array([each[0] for each in found])
+    results = sampled_losses(network, sampling, 40)
+    loss, count = full_loss(network)
+    assert {sampled_count for _, sampled_count in results} == {count}
+    losses = np.array([sampled_loss for sampled_loss, _ in results])
     assert losses.std() > 0
     assert losses.mean() == pytest.approx(loss, abs=4 * losses.std() / 40**0.5 + 0.002 * loss)
-    assert sampled(network, sampling, 3) == found[:3]
+    assert sampled_losses(network, sampling, 3) == results[:3]
 
 
-def test_what_every_draw_stands_for_sums_up_to_the_rest():
-    """With equal logits the sum over the vocabulary is its size, and its estimate must be in the mean."""
-    network = make(tied=True)
+def test_mean_of_estimated_softmax_sum_is_vocabulary_size():
+    """All logits are 0, so the sum of their exponentials is the size of the vocabulary."""
+    network = make_network(tied=True)
     network.set_weights_by_name({name: np.zeros_like(weight) for name, weight in network.to_weights().items()})
     sampling = Sampling.of(40, FREQUENCIES)
     assert sampling is not None
-    count = exact(network)[1]
-    sums = [np.exp(loss / count) for loss, _ in sampled(network, sampling, 60)]
+    count = full_loss(network)[1]
+    sums = [np.exp(loss / count) for loss, _ in sampled_losses(network, sampling, 60)]
     assert np.mean(sums) == pytest.approx(VOCABULARY, rel=0.02)
 
 
-def test_draws_go_by_frequency_and_take_every_part():
+def test_draws_follow_log_probs():
     sampling = Sampling.of(100, FREQUENCIES)
     assert sampling is not None
-    drawn = np.concatenate([np.asarray(sampling._drawn(tf.constant([3, draw]))) for draw in range(400)])
+    drawn = np.concatenate([np.asarray(sampling._draw_ids(tf.constant([3, draw]))) for draw in range(400)])
     expected = np.exp(sampling.log_probs.astype(np.float64))
     assert expected.sum() == pytest.approx(1)
-    counts = np.bincount(drawn, minlength=len(expected)) / len(drawn)
-    np.testing.assert_allclose(counts, expected, atol=0.002)
+    frequencies = np.bincount(drawn, minlength=len(expected)) / len(drawn)
+    np.testing.assert_allclose(frequencies, expected, atol=0.002)
 
 
 @pytest.mark.parametrize("compared", [6, 11, 40, 100, 199])
-def test_the_draws_are_the_same_with_xla_and_without(compared: int):
+def test_draws_are_equal_with_and_without_xla(compared: int):
     sampling = Sampling.of(compared, FREQUENCIES)
     assert sampling is not None
-    plain, compiled = (tf.function(sampling._drawn, jit_compile=jit) for jit in (False, True))
-    found = np.array([plain(tf.constant([3, draw])) for draw in range(50)])
-    np.testing.assert_array_equal(found, [compiled(tf.constant([3, draw])) for draw in range(50)])
-    assert len(np.unique(found)) > compared // 2
+    uncompiled, compiled = (tf.function(sampling._draw_ids, jit_compile=jit) for jit in (False, True))
+    drawn = np.array([uncompiled(tf.constant([3, draw])) for draw in range(50)])
+    np.testing.assert_array_equal(drawn, [compiled(tf.constant([3, draw])) for draw in range(50)])
+    assert len(np.unique(drawn)) > compared // 2
 
 
-def test_where_all_would_be_compared_with_nothing_is_drawn():
+def test_nothing_is_sampled_if_whole_vocabulary_is_compared():
     assert Sampling.of(VOCABULARY, FREQUENCIES) is None
     assert Sampling.of(VOCABULARY - 1, FREQUENCIES) is not None
 
 
-def test_its_gradient_is_in_the_mean_that_of_the_loss():
-    network = make(tied=True)
+def test_mean_of_sampled_gradients_is_full_gradient():
+    network = make_network(tied=True)
     variables = [variable.value for variable in network.trainable_variables]
 
     def gradient(sampling: Sampling | None, seed: tf.Tensor) -> tf.Tensor:
@@ -99,13 +99,13 @@ def test_its_gradient_is_in_the_mean_that_of_the_loss():
                 loss, _ = summed_loss(network.logits(hidden), TARGETS)
             else:
                 loss, _ = sampling.summed_loss(network, hidden, TARGETS, seed)
-        found = [tf.convert_to_tensor(each) for each in tape.gradient(loss, variables)]
-        return tf.concat([tf.reshape(each, [-1]) for each in found], axis=0)
+        gradients = [tf.convert_to_tensor(each) for each in tape.gradient(loss, variables)]
+        return tf.concat([tf.reshape(each, [-1]) for each in gradients], axis=0)
 
     sampling = Sampling.of(120, FREQUENCIES)
-    by_draw = tf.function(lambda seed: gradient(sampling, seed))
-    true = np.asarray(gradient(None, tf.constant([0, 7])))
-    found = np.array([by_draw(tf.constant([draw, 7])) for draw in range(100)])
-    by_chance = np.linalg.norm(found.std(axis=0)) / len(found) ** 0.5
-    assert by_chance < 0.1 * np.linalg.norm(true)
-    assert np.linalg.norm(found.mean(axis=0) - true) < 1.3 * by_chance
+    sampled_gradient = tf.function(lambda seed: gradient(sampling, seed))
+    full = np.asarray(gradient(None, tf.constant([0, 7])))
+    sampled = np.array([sampled_gradient(tf.constant([draw, 7])) for draw in range(100)])
+    standard_error = np.linalg.norm(sampled.std(axis=0)) / len(sampled) ** 0.5
+    assert standard_error < 0.1 * np.linalg.norm(full)
+    assert np.linalg.norm(sampled.mean(axis=0) - full) < 1.3 * standard_error

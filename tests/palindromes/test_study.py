@@ -1,4 +1,4 @@
-"""The study as its users run it: with real workers, stopped and killed, and the figures of runs that never were."""
+"""The study of palindromes with real workers, which are stopped and killed."""
 
 import io
 import json
@@ -32,15 +32,14 @@ OPTIONS = (
 )
 FLAGS = OPTIONS.split()
 STUDY = settings_from(StudySettings, palindromes_parser("x").parse_args(FLAGS))
-ONE, OTHER = "lstm-4-1", "lstm-4-2"
-PATIENCE = 100
-"""Seconds."""
+FIRST_RUN, SECOND_RUN = "lstm-4-1", "lstm-4-2"
+MAX_WAIT_SECONDS = 100
 
 
-def until(happened: Callable[[], bool], what: str) -> None:
-    ends = time.monotonic() + PATIENCE
-    while not happened():
-        assert time.monotonic() < ends, what
+def wait_for(condition: Callable[[], bool], description: str) -> None:
+    deadline = time.monotonic() + MAX_WAIT_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, description
         time.sleep(0.01)
 
 
@@ -48,17 +47,17 @@ def results() -> dict[str, Any]:
     return json.loads((STUDY.folder / "results.json").read_text())
 
 
-def without_times(told: Any) -> Any:
-    """All figures but those that a clock says."""
-    if isinstance(told, list):
-        return [without_times(each) for each in told]
-    if isinstance(told, dict):
-        return {name: without_times(value) for name, value in told.items() if name != "seconds"}
-    return told
+def without_seconds(value: Any) -> Any:
+    """The value without the measured seconds, which differ each time."""
+    if isinstance(value, list):
+        return [without_seconds(each) for each in value]
+    if isinstance(value, dict):
+        return {name: without_seconds(each) for name, each in value.items() if name != "seconds"}
+    return value
 
 
-def kill_the_workers_of(monkeypatch: pytest.MonkeyPatch, *runs: str) -> None:
-    """Each of these runs is lost: its worker is killed as soon as it has it."""
+def kill_workers_of(monkeypatch: pytest.MonkeyPatch, *runs: str) -> None:
+    """Kill the worker as soon as it gets one of these runs."""
     begin = Worker.begin
 
     def begin_and_kill(worker: Worker, job: Job) -> None:
@@ -69,70 +68,72 @@ def kill_the_workers_of(monkeypatch: pytest.MonkeyPatch, *runs: str) -> None:
     monkeypatch.setattr(Worker, "begin", begin_and_kill)
 
 
-def stop_after_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ctrl-C, once a run has trained for a step."""
-    pressed: list[int] = []
+def interrupt_after_first_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Press Ctrl-C once a run has trained for a step."""
+    sent: list[int] = []
 
-    def looked(watcher: PlainLines, rows: Sequence[Row]) -> None:
-        if not pressed and max(row.step for row in rows) > 0:
-            pressed.append(os.getpid())
+    def interrupt(watcher: PlainLines, rows: Sequence[Row]) -> None:
+        if not sent and max(row.step for row in rows) > 0:
+            sent.append(os.getpid())
             os.kill(os.getpid(), signal.SIGINT)
 
-    monkeypatch.setattr(PlainLines, "looked", looked)
+    monkeypatch.setattr(PlainLines, "updated", interrupt)
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(sys.platform == "win32", reason="there a process cannot send Ctrl-C to itself alone")
-def test_stopped_and_with_a_worker_killed_it_ends_with_the_figures_of_runs_that_never_were(
+@pytest.mark.skipif(sys.platform == "win32", reason="a process cannot send Ctrl-C to itself alone on Windows")
+def test_study_after_ctrl_c_and_kill_equals_uninterrupted_runs(
     in_empty_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
-    kill_the_workers_of(monkeypatch, ONE)
-    stop_after_a_step(monkeypatch)
+    kill_workers_of(monkeypatch, FIRST_RUN)
+    interrupt_after_first_step(monkeypatch)
     assert main(["palindromes", *FLAGS, "--at-once", "1"]) == 130
-    out = " ".join(capsys.readouterr().out.split())
-    assert f"{ONE}: its process was killed by signal 9; see" in out
+    output = " ".join(capsys.readouterr().out.split())
+    assert f"{FIRST_RUN}: its process was killed by signal 9; see" in output
     command = f"python -m wordgen palindromes {OPTIONS}"
-    assert f"Stopped. All progress is saved. Continue the study: {command}" in out
-    one, other = study_rows(STUDY)
-    assert (one.state, one.step, other.state) == ("waiting", 0, "waiting")
-    assert 0 < other.step < STUDY.steps
-    assert not is_in_training(other.folder)
+    assert f"Stopped. All progress is saved. Continue the study: {command}" in output
+    first, second = study_rows(STUDY)
+    assert (first.state, first.step, second.state) == ("waiting", 0, "waiting")
+    assert 0 < second.step < STUDY.steps
+    assert not is_in_training(second.folder)
 
-    longer = replace(STUDY, steps=other.step + 25)
-    for row in (one, other):  # as another process goes on with them: this one
+    longer = replace(STUDY, steps=second.step + 25)
+    for row in (first, second):  # this process continues both runs
         train(job_of(row, longer), EventWriter(io.StringIO()).write, lambda: False)
     assert main(["palindromes", *OPTIONS.replace("100000", str(longer.steps)).split(), "--json"]) == 0
-    told, errors = capsys.readouterr()
-    assert "begins" not in errors
-    assert json.loads(told) == {**results(), "stopped": False}
+    stdout, stderr = capsys.readouterr()
+    assert "begins" not in stderr
+    assert json.loads(stdout) == {**results(), "stopped": False}
     never_stopped = [
         PalindromeRun(row.run, STUDY.learning, in_empty_folder / row.run.name, lambda event: None).train(
             Limits(longer.steps)
         )
-        for row in (one, other)
+        for row in (first, second)
     ]
-    expected = [{"name": name, **to_json(run)} for name, run in zip((ONE, OTHER), never_stopped, strict=True)]
-    assert without_times(results()["runs"]) == without_times(expected)
-    check_figures_table_and_plots(longer)
-    check_other_settings_and_other_work_are_refused(capsys)
+    expected = [
+        {"name": name, **to_json(run)} for name, run in zip((FIRST_RUN, SECOND_RUN), never_stopped, strict=True)
+    ]
+    assert without_seconds(results()["runs"]) == without_seconds(expected)
+    check_result_files(longer)
+    check_conflicting_commands_are_refused(capsys)
 
 
-def check_figures_table_and_plots(study: StudySettings) -> None:
-    told = results()
-    assert [len(run["gradients_before"]) for run in told["runs"]] == [3, 3]
+def check_result_files(study: StudySettings) -> None:
+    figures = results()
+    assert [len(run["gradients_before"]) for run in figures["runs"]] == [3, 3]
     steps = [*range(10, study.steps, 10), study.steps]
-    assert [[point["step"] for point in run["curve"]] for run in told["runs"]] == [steps, steps]
-    (average,) = told["averages"]
+    assert [[point["step"] for point in run["curve"]] for run in figures["runs"]] == [steps, steps]
+    (average,) = figures["averages"]
     assert (average["length"], average["cell"], average["parameters"]) == (4, "lstm", 698)
     table = (study.folder / "results.md").read_text()
     assert "| 4 | lstm | 698 |" in table
-    assert told["summary"] in table
+    assert figures["summary"] in table
     for name in ("accuracy", "length-4"):
         assert (study.folder / f"{name}.png").stat().st_size > 0
         assert (study.folder / f"{name}.svg").stat().st_size > 0
 
 
-def check_other_settings_and_other_work_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+def check_conflicting_commands_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
     before = sorted(path for path in SAVED_MODELS.rglob("*") if not path.name.endswith(".lock"))
     assert main(["palindromes", *FLAGS, "--units", "9"]) == 2
     assert "The study palindromes began with --units 8, and not with --units 9" in capsys.readouterr().err
@@ -143,60 +144,60 @@ def check_other_settings_and_other_work_are_refused(capsys: pytest.CaptureFixtur
     assert sorted(path for path in SAVED_MODELS.rglob("*") if not path.name.endswith(".lock")) == before
 
 
-def test_runs_whose_workers_are_lost_are_named_and_the_others_go_on(
+def test_study_reports_killed_workers_and_continues(
     in_empty_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
-    kill_the_workers_of(monkeypatch, ONE, OTHER)
+    kill_workers_of(monkeypatch, FIRST_RUN, SECOND_RUN)
     assert main(["palindromes", *FLAGS, "--at-once", "1"]) == 75
-    out = " ".join(capsys.readouterr().out.split())
-    assert f"{ONE} begins. {ONE}: its process was killed by signal 9" in out
-    assert f"{OTHER} begins. {OTHER}: its process was killed by signal 9" in out
+    output = " ".join(capsys.readouterr().out.split())
+    assert f"{FIRST_RUN} begins. {FIRST_RUN}: its process was killed by signal 9" in output
+    assert f"{SECOND_RUN} begins. {SECOND_RUN}: its process was killed by signal 9" in output
     log = STUDY.folder / "logs" / "worker-1.log"
-    assert f"2 runs failed ({ONE}: its process was killed by signal 9; see {log})." in out
+    assert f"2 runs failed ({FIRST_RUN}: its process was killed by signal 9; see {log})." in output
     assert results()["runs"] == []
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells of a process's children in /proc")
-def test_a_worker_whose_study_was_killed_leaves(in_empty_folder: Path):
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux lists child processes in /proc")
+def test_worker_ends_when_study_is_killed(in_empty_folder: Path):
     command = [sys.executable, "-m", "wordgen", "palindromes", *FLAGS, "--at-once", "1"]
     with subprocess.Popen(command, env=command_environment(), stdout=subprocess.PIPE, text=True) as study:
         assert study.stdout is not None
-        assert any(line.startswith(f"{ONE} begins") for line in study.stdout)
+        assert any(line.startswith(f"{FIRST_RUN} begins") for line in study.stdout)
         (worker,) = map(int, Path(f"/proc/{study.pid}/task/{study.pid}/children").read_text().split())
         study.kill()
-    until(lambda: not is_at_work(worker), "the worker has left")
+    wait_for(lambda: not is_running(worker), "the worker ends")
 
 
-def is_at_work(process: int) -> bool:
+def is_running(process: int) -> bool:
     try:
         return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except (FileNotFoundError, ProcessLookupError):
         return False
 
 
-def test_a_worker_reads_jobs_and_where_their_stream_ends_it_stops(in_empty_folder: Path):
-    ours, theirs = os.pipe()
-    left: list[str] = []
-    job, other = (job_of(row, STUDY) for row in study_rows(STUDY))
-    with os.fdopen(theirs, "w") as writing, os.fdopen(ours) as reading:
-        jobs = JobReader(reading, lambda: left.append("left"))
+def test_worker_begins_no_run_after_job_stream_ends(in_empty_folder: Path):
+    read_end, write_end = os.pipe()
+    exits: list[str] = []
+    job, second = (job_of(row, STUDY) for row in study_rows(STUDY))
+    with os.fdopen(write_end, "w") as writing, os.fdopen(read_end) as reading:
+        jobs = JobReader(reading, lambda: exits.append("exit"))
         jobs.started.set()
         print(json.dumps(to_json(job)), file=writing, flush=True)
         assert jobs.next() == job
         assert not jobs.ended.is_set()
-        print(json.dumps(to_json(other)), file=writing, flush=True)
+        print(json.dumps(to_json(second)), file=writing, flush=True)
         writing.close()
-        until(jobs.ended.is_set, "the stream has ended")
-        assert jobs.next() is None  # it begins no other run, even where one waits
-    assert left == []
-    JobReader(io.StringIO(""), lambda: left.append("left"))
-    until(lambda: left == ["left"], "without a start it leaves at once")
+        wait_for(jobs.ended.is_set, "the stream ends")
+        assert jobs.next() is None  # no other run begins, although one waits
+    assert exits == []
+    JobReader(io.StringIO(""), lambda: exits.append("exit"))
+    wait_for(lambda: exits == ["exit"], "the reader exits if the stream ends before a start")
 
 
-def test_an_error_in_a_run_is_an_event_and_not_the_end_of_the_worker(in_empty_folder: Path):
+def test_error_in_a_run_is_reported_as_event(in_empty_folder: Path):
     row, _ = study_rows(STUDY)
     row.folder.parent.mkdir(parents=True)
-    row.folder.touch()  # a file is in the place of the folder of the run
+    row.folder.touch()  # a file instead of the folder
     events: list[Event] = []
     train(job_of(row, STUDY), events.append, lambda: False)
     assert events[0].kind == "failed"

@@ -1,4 +1,4 @@
-"""The results of a study, kept, averaged and told: nothing is called 100% that is not. The plots can be read."""
+"""The results of a study of palindromes: saved, averaged, summarised and plotted."""
 
 import dataclasses
 import json
@@ -19,12 +19,12 @@ from wordgen.errors import BundleError
 from wordgen.model.architecture import Cell
 from wordgen.palindromes.results import (
     COLUMNS,
-    Averaged,
+    RunGroup,
     RunResult,
-    averaged,
     curves_by_step,
     draw_accuracy,
     draw_length,
+    group_runs,
     load_result,
     save_result,
     shown_share,
@@ -35,11 +35,11 @@ from wordgen.palindromes.settings import StudySettings
 from wordgen.run.names import STUDY_RESULT
 from wordgen.sweep.report import table_lines
 
-figures = st.floats(0, 1)
+SHARES = st.floats(0, 1)
 
 
-@given(st.lists(figures, min_size=1, max_size=4), st.lists(st.floats(allow_nan=False), min_size=9, max_size=9))
-def test_read_again_it_is_the_same(
+@given(st.lists(SHARES, min_size=1, max_size=4), st.lists(st.floats(allow_nan=False), min_size=9, max_size=9))
+def test_saved_result_is_read_back_unchanged(
     tmp_path_factory: pytest.TempPathFactory, accuracies: list[float], norms: list[float]
 ):
     folder = tmp_path_factory.mktemp("run")
@@ -48,13 +48,13 @@ def test_read_again_it_is_the_same(
     assert load_result(folder) == result
 
 
-def test_a_run_that_has_not_ended_has_no_result(tmp_path: Path):
+def test_unfinished_run_has_no_result(tmp_path: Path):
     assert load_result(tmp_path) is None
     assert load_result(tmp_path / "nowhere") is None
 
 
 @given(st.integers(0, 10**6), st.integers(1, 255))
-def test_every_changed_byte_is_noticed(tmp_path_factory: pytest.TempPathFactory, place: int, change: int):
+def test_any_changed_byte_is_detected(tmp_path_factory: pytest.TempPathFactory, place: int, change: int):
     folder = tmp_path_factory.mktemp("run")
     save_result(folder, run_result())
     content = bytearray((folder / STUDY_RESULT).read_bytes())
@@ -64,66 +64,66 @@ def test_every_changed_byte_is_noticed(tmp_path_factory: pytest.TempPathFactory,
         load_result(folder)
 
 
-@given(figures)
-def test_100_percent_is_told_of_nothing_else(share: float):
+@given(SHARES)
+def test_only_full_accuracy_is_shown_as_100_percent(share: float):
     assert (shown_share(share) == "100") == (share == 1)
     assert float(shown_share(share)) <= 99.9 or share == 1
     assert shown_share(4095 / 4096) == "99.9"
     assert shown_share(0.57) == "57.0"
 
 
-def test_runs_of_one_cell_and_length_are_averaged_and_the_shortest_come_first():
+def test_runs_are_averaged_by_length_and_cell():
     results = [run_result("rnn", 20, 1), run_result("rnn", 10, 1), run_result("lstm", 10, 1), run_result("lstm", 10, 2)]
-    groups = [(each.length, each.cell, len(each.runs)) for each in averaged(results)]
+    groups = [(each.length, each.cell, len(each.runs)) for each in group_runs(results)]
     assert groups == [(10, "rnn", 1), (10, "lstm", 2), (20, "rnn", 1)]
 
 
-def test_the_figures_of_a_table_are_means_over_random_seeds():
-    both = Averaged("lstm", 10, (run_result(accuracies=(0.5, 1.0, 1.0)), run_result(accuracies=(0.4, 0.6))))
-    told = dict(zip(*table_lines(COLUMNS, [both]), strict=True))
-    assert told["accuracy"] == "80.0 ± 28.3%"
-    assert told["all right"] == "1 of 2"
-    assert told["steps to 100%"] == "-"
-    alone = Averaged("lstm", 10, both.runs[:1])
-    told = dict(zip(*table_lines(COLUMNS, [alone]), strict=True))
-    assert (told["steps to 100%"], told["accuracy"]) == ("100", "100%")
+def test_table_has_means_over_random_seeds():
+    both = RunGroup("lstm", 10, (run_result(accuracies=(0.5, 1.0, 1.0)), run_result(accuracies=(0.4, 0.6))))
+    row = dict(zip(*table_lines(COLUMNS, [both]), strict=True))
+    assert row["accuracy"] == "80.0 ± 28.3%"
+    assert row["all right"] == "1 of 2"
+    assert row["steps to 100%"] == "-"
+    solved = RunGroup("lstm", 10, both.runs[:1])
+    row = dict(zip(*table_lines(COLUMNS, [solved]), strict=True))
+    assert (row["steps to 100%"], row["accuracy"]) == ("100", "100%")
     json.dumps(both.to_mapping(), allow_nan=False)
     assert both.note == ""
-    early = dataclasses.replace(both.runs[0].curve[0], length=7)
-    stuck = dataclasses.replace(both.runs[0], curve=(early,))
-    assert Averaged("lstm", 10, (stuck,)).note == "1 of 1: curriculum at 7 digits"
+    first_point = dataclasses.replace(both.runs[0].curve[0], length=7)
+    stuck = dataclasses.replace(both.runs[0], curve=(first_point,))
+    assert RunGroup("lstm", 10, (stuck,)).note == "1 of 1: curriculum at 7 digits"
 
 
-def test_a_run_that_diverged_is_a_note_and_has_no_loss():
-    gone = dataclasses.replace(run_result(ended="diverged", accuracies=(0.1,)), loss=float("nan"))
-    group = Averaged("lstm", 10, (gone,))
-    told = dict(zip(*table_lines(COLUMNS, [group]), strict=True))
-    assert (told["loss"], told["note"]) == ("-", "1 of 1: diverged")
+def test_diverged_run_has_a_note_and_no_loss():
+    diverged = dataclasses.replace(run_result(ended="diverged", accuracies=(0.1,)), loss=float("nan"))
+    group = RunGroup("lstm", 10, (diverged,))
+    row = dict(zip(*table_lines(COLUMNS, [group]), strict=True))
+    assert (row["loss"], row["note"]) == ("-", "1 of 1: diverged")
     assert group.to_mapping()["loss"] is None
 
 
-def test_the_sentence_says_plainly_which_lengths_were_learned_whole():
+def test_summary_names_lengths_learned_with_every_seed():
     results = [
         run_result("rnn", 10, 1, (0.2, 0.35)), run_result("lstm", 10, 1), run_result("lstm", 20, 1),
         run_result("lstm", 50, 1), run_result("lstm", 50, 2, (0.5,)),
     ]  # fmt: skip
-    told = summary_of(averaged(results))
-    assert "RNN: 35.0% at length 10." in told
-    assert "LSTM: 100% at length 10 and 20 with every random seed, 75.0% at length 50." in told
-    assert "4,096 new palindromes" in told
+    summary = summary_of(group_runs(results))
+    assert "RNN: 35.0% at length 10." in summary
+    assert "LSTM: 100% at length 10 and 20 with every random seed, 75.0% at length 50." in summary
+    assert "4,096 new palindromes" in summary
     assert summary_of([]) == "No run has ended yet."
 
 
-def test_one_solved_early_keeps_its_accuracy_in_the_mean_and_one_that_was_cut_short_leaves_it():
+def test_curve_means_keep_solved_runs_but_not_stopped_runs():
     solved = run_result(accuracies=(0.5, 1.0), ended="solved")
     long = run_result(accuracies=(0.1, 0.2, 0.3))
     assert curves_by_step([solved, long], "valid_accuracy") == {50: [0.5, 0.1], 100: [1.0, 0.2], 150: [1.0, 0.3]}
-    cut = run_result(accuracies=(0.5, 0.6), ended="the time is up")
-    assert curves_by_step([cut, long], "valid_accuracy") == {50: [0.5, 0.1], 100: [0.6, 0.2]}
+    stopped = run_result(accuracies=(0.5, 0.6), ended="the time is up")
+    assert curves_by_step([stopped, long], "valid_accuracy") == {50: [0.5, 0.1], 100: [0.6, 0.2]}
 
 
 @pytest.mark.parametrize(
-    ("ended", "budget", "chosen", "over"),
+    ("ended", "time_budget", "settings", "expected"),
     [
         ("solved", None, {"steps": 9000}, True),
         ("diverged", None, {"steps": 9000}, True),
@@ -136,76 +136,74 @@ def test_one_solved_early_keeps_its_accuracy_in_the_mean_and_one_that_was_cut_sh
         ("the time is up", "10m", {"steps": 150}, True),
     ],
 )
-def test_a_run_goes_on_where_it_is_given_more(ended, budget, chosen, over):
-    result = run_result(ended=ended, time_budget=budget, accuracies=(0.1, 0.2, 0.3))
+def test_run_continues_with_more_steps_or_time(ended, time_budget, settings, expected):
+    result = run_result(ended=ended, time_budget=time_budget, accuracies=(0.1, 0.2, 0.3))
     assert result.steps == 150
-    assert result.is_over(StudySettings(**chosen)) is over
+    assert result.is_over(StudySettings(**settings)) is expected
 
 
 CELLS: tuple[Cell, ...] = ("rnn", "gru", "lstm")
 
 
 def results(*lengths: int, cells: tuple[Cell, ...] = CELLS) -> list[RunResult]:
-    made = []
+    runs = []
     for length, cell, seed in product(lengths, cells, (1, 2)):
         reach = {"rnn": 0.3, "gru": 0.8, "lstm": 0.95}[cell]
         norms = [seed * reach ** (length - 1 - step) for step in range(1, length)]
-        made.append(run_result(cell, length, seed, (0.1, 0.2 * seed, reach), norms=norms))
-    return made
+        runs.append(run_result(cell, length, seed, (0.1, 0.2 * seed, reach), norms=norms))
+    return runs
 
 
-def words_of(figure: Figure) -> list[Text]:
-    """All words of a picture that has been drawn."""
+def visible_texts(figure: Figure) -> list[Text]:
+    """All visible texts of a plot, which is drawn first."""
     FigureCanvasAgg(figure).draw()
-    words = [*figure.legends[0].get_texts(), *figure.texts]
+    texts = [*figure.legends[0].get_texts(), *figure.texts]
     for axes in figure.axes:
-        words += [axes.xaxis.label, axes.yaxis.label, axes._left_title]  # pyright: ignore[reportAttributeAccessIssue]
+        texts += [axes.xaxis.label, axes.yaxis.label, axes._left_title]  # pyright: ignore[reportAttributeAccessIssue]
         for axis in (axes.xaxis, axes.yaxis):
             low, high = sorted(axis.get_view_interval())
-            words += [tick.label1 for tick in axis.get_major_ticks() if low <= tick.get_loc() <= high]
+            texts += [tick.label1 for tick in axis.get_major_ticks() if low <= tick.get_loc() <= high]
     if figure._suptitle is not None:  # pyright: ignore[reportAttributeAccessIssue]
-        words.append(figure._suptitle)  # pyright: ignore[reportAttributeAccessIssue]
-    return [each for each in dict.fromkeys(words) if each.get_text().strip()]
+        texts.append(figure._suptitle)  # pyright: ignore[reportAttributeAccessIssue]
+    return [each for each in dict.fromkeys(texts) if each.get_text().strip()]
 
 
 @pytest.mark.parametrize(
     ("lengths", "cells"), [((5,), CELLS), ((10, 20, 40), CELLS), ((10, 50, 100, 200, 500), ("lstm",))]
 )
-def test_no_words_of_the_accuracies_overlap(lengths: tuple[int, ...], cells: tuple[Cell, ...]):
-    check_words(draw_accuracy(averaged(results(*lengths, cells=cells))))
+def test_texts_of_accuracy_plot_do_not_overlap(lengths: tuple[int, ...], cells: tuple[Cell, ...]):
+    check_texts(draw_accuracy(group_runs(results(*lengths, cells=cells))))
 
 
 @pytest.mark.parametrize(("length", "cells"), [(2, ("lstm",)), (10, CELLS), (500, CELLS)])
-def test_no_words_of_a_length_overlap_and_powers_of_ten_are_written_as_they_are_read(
-    length: int, cells: tuple[Cell, ...]
-):
-    words = check_words(draw_length(averaged(results(length, cells=cells))))
-    assert not [each for each in words if "$" in each]
-    assert "10⁰" in words
+def test_texts_of_length_plot_do_not_overlap(length: int, cells: tuple[Cell, ...]):
+    texts = check_texts(draw_length(group_runs(results(length, cells=cells))))
+    assert not [each for each in texts if "$" in each]
+    assert "10⁰" in texts
 
 
-def check_words(figure: Figure) -> set[str]:
-    """All words of a picture, once none of them overlap and none leave it."""
-    boxes = [(each.get_text(), each.get_window_extent()) for each in words_of(figure)]
-    for (one, box), (other, another) in combinations(boxes, 2):
-        assert not box.overlaps(another), f"{one} overlaps {other}"
+def check_texts(figure: Figure) -> set[str]:
+    """Check that no texts overlap or leave the plot, and return them."""
+    boxes = [(each.get_text(), each.get_window_extent()) for each in visible_texts(figure)]
+    for (first, box), (other, other_box) in combinations(boxes, 2):
+        assert not box.overlaps(other_box), f"{first} overlaps {other}"
     for text, box in boxes:
         assert figure.bbox.x0 <= box.x0 < box.x1 <= figure.bbox.x1, text
         assert figure.bbox.y0 <= box.y0 < box.y1 <= figure.bbox.y1, text
     return {text for text, _ in boxes}
 
 
-def test_each_cell_has_a_look_of_its_own_and_the_same_one_in_every_plot():
-    looks = []
-    for figure in (draw_accuracy(averaged(results(10, 20))), draw_length(averaged(results(10)))):
+def test_cell_has_the_same_line_style_in_every_plot():
+    styles = []
+    for figure in (draw_accuracy(group_runs(results(10, 20))), draw_length(group_runs(results(10)))):
         lines = [line for line in figure.axes[0].get_lines() if line.get_label() in CELLS]
-        looks.append({line.get_label(): (line.get_color(), str(line._dash_pattern)) for line in lines})  # pyright: ignore[reportAttributeAccessIssue]
-    assert looks[0] == looks[1]
-    assert len(set(looks[0].values())) == len(CELLS)
+        styles.append({line.get_label(): (line.get_color(), str(line._dash_pattern)) for line in lines})  # pyright: ignore[reportAttributeAccessIssue]
+    assert styles[0] == styles[1]
+    assert len(set(styles[0].values())) == len(CELLS)
 
 
-def test_the_lines_are_the_means_and_the_norms_have_one_logarithmic_axis():
-    accuracy, _, before, after = draw_length(averaged(results(10, cells=("lstm",)))).axes
+def test_plot_lines_are_means_and_norms_share_a_log_axis():
+    accuracy, _, before, after = draw_length(group_runs(results(10, cells=("lstm",)))).axes
     (line,) = (line for line in accuracy.get_lines() if line.get_label() == "lstm")
     assert list(line.get_xdata()) == [50, 100, 150]  # pyright: ignore[reportArgumentType]
     assert np.allclose(line.get_ydata(), [10, 30, 95])  # pyright: ignore[reportArgumentType]
@@ -216,18 +214,18 @@ def test_the_lines_are_the_means_and_the_norms_have_one_logarithmic_axis():
     assert before.get_ylim() == after.get_ylim()
 
 
-def test_where_float32_has_no_gradient_any_more_the_line_ends():
+def test_line_ends_where_the_gradient_underflows():
     vanished = run_result("rnn", 6, norms=[0.0, 1e-44, 1e-30, 1e-10, 1.0])
-    _, _, before, _ = draw_length(averaged([vanished])).axes
+    _, _, before, _ = draw_length(group_runs([vanished])).axes
     drawn = np.asarray(before.get_lines()[0].get_ydata(), float)
     assert np.isnan(drawn).tolist() == [True, True, False, False, False]
-    means = draw_length(averaged([run_result("rnn", 2, seed, norms=[norm]) for seed, norm in ((1, 1e-8), (2, 1e-2))]))
+    means = draw_length(group_runs([run_result("rnn", 2, seed, norms=[norm]) for seed, norm in ((1, 1e-8), (2, 1e-2))]))
     assert list(means.axes[2].get_lines()[0].get_ydata()) == pytest.approx([1e-5])  # pyright: ignore[reportArgumentType]
-    nothing = run_result("rnn", 3, norms=[0.0, float("inf")])
-    FigureCanvasAgg(draw_length(averaged([nothing]))).draw()
+    no_gradients = run_result("rnn", 3, norms=[0.0, float("inf")])
+    FigureCanvasAgg(draw_length(group_runs([no_gradients]))).draw()
 
 
-def test_all_files_are_whole_and_the_same_each_time(tmp_path: Path):
+def test_plot_files_are_reproducible(tmp_path: Path):
     names = [f"{name}.{kind}" for name in ("accuracy", "length-10") for kind in ("png", "svg")]
     contents = []
     for _ in range(2):
@@ -235,6 +233,6 @@ def test_all_files_are_whole_and_the_same_each_time(tmp_path: Path):
         contents.append([(tmp_path / name).read_bytes() for name in names])
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names)
     assert contents[0] == contents[1]
-    words = {each.text for each in ElementTree.fromstring(contents[0][3]).iter() if each.text and each.text.strip()}
-    assert {"Palindromes of 10 digits", "gradient before training", "gradient after training", "lstm", "rnn"} <= words
+    texts = {each.text for each in ElementTree.fromstring(contents[0][3]).iter() if each.text and each.text.strip()}
+    assert {"Palindromes of 10 digits", "gradient before training", "gradient after training", "lstm", "rnn"} <= texts
     assert sum(map(len, contents[0])) < 1_000_000

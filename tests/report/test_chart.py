@@ -1,4 +1,4 @@
-"""The grid of a chart: numbers that people would choose, with room between them."""
+"""The axes of a chart: round ticks with room between them."""
 
 from itertools import pairwise
 
@@ -12,16 +12,16 @@ PERPLEXITIES = st.floats(1.0, 1e100)
 
 
 @given(st.lists(PERPLEXITIES, min_size=1, max_size=20))
-def test_all_values_have_a_place_and_the_ticks_have_room(values: list[float]):
+def test_axis_contains_values_and_spreads_ticks(values: list[float]):
     axis = axis_around(values)
-    assert all(-1e-9 <= axis.place(value) <= 1 + 1e-9 for value in values)
-    places = [axis.place(tick) for tick in axis.ticks]
+    assert all(-1e-9 <= axis.position_of(value) <= 1 + 1e-9 for value in values)
+    places = [axis.position_of(tick) for tick in axis.ticks]
     assert all(-1e-6 <= place <= 1 + 1e-6 for place in places)
-    assert all(above - below > 0.9 / MOST_TICKS for below, above in pairwise(places))
+    assert all(upper - lower > 0.9 / MOST_TICKS for lower, upper in pairwise(places))
 
 
 @given(st.floats(0.01, 1e6))
-def test_epochs_are_counted_in_whole_numbers(last: float):
+def test_ticks_of_epochs_are_whole_numbers(last: float):
     axis = axis_from_zero(last)
     assert axis.ticks[0] == 0
     assert len(axis.ticks) <= MOST_TICKS + 1
@@ -37,14 +37,14 @@ def test_epochs_are_counted_in_whole_numbers(last: float):
         ([5], [4.8, 4.9, 5.0, 5.1, 5.2]),
     ],
 )
-def test_some_that_one_knows(values: list[float], ticks: list[float]):
+def test_ticks_are_round_numbers(values: list[float], ticks: list[float]):
     assert list(axis_around(values).ticks) == pytest.approx(ticks)
 
 
-def test_far_apart_is_logarithmic_and_near_is_not():
+def test_only_wide_ranges_are_logarithmic():
     assert axis_around([10, 100]).logarithmic
     assert not axis_around([10, 30]).logarithmic
 
 
-def test_ticks_are_shown_short():
+def test_tick_labels_are_short():
     assert [shown_tick(each) for each in (0, 2.5, 3000, 1e6, 2e15)] == ["0", "2.5", "3,000", "1e6", "2e15"]

@@ -1,4 +1,4 @@
-"""wordgen.evaluate: the figures of training again, the same from a file, and what there is without the corpus."""
+"""wordgen.evaluate: the figures of a split or of a file, copies in generated text, cache and dynamic evaluation."""
 
 import shutil
 from dataclasses import replace
@@ -8,254 +8,253 @@ import numpy as np
 import pytest
 
 import wordgen
-from tests.helpers.commands import ROOT, trained_here
+from tests.helpers.commands import ROOT, train_in_folder
 from tests.helpers.texts import passages_of_split
 from wordgen.corpus.finding import open_corpus
+from wordgen.dataset.dataset import Dataset
 from wordgen.dataset.encoding import prepare
 from wordgen.errors import CorpusError, SettingError
 from wordgen.evaluation.novelty import novelty
 from wordgen.evaluation.settings import Watcher
-from wordgen.evaluation.text_loss import Predicted, best_cache, cache_loss, mixed_with, network_nats, ngram_loss
+from wordgen.evaluation.text_loss import PredictedText, best_cache, cache_loss, mix_with_ngram, network_nats, ngram_loss
 from wordgen.generation.prediction import NgramModel, NumpyNetwork
 from wordgen.generation.trained import TrainedModel
 from wordgen.model.bundle import load_bundle
 from wordgen.report.page import write_page
-from wordgen.run.evaluate import keep
+from wordgen.run.evaluate import Evaluation, save_evaluation
 from wordgen.run.record import load_record, save_record
 from wordgen.text.settings import TextSettings
 
 SMALL = Path("saved_models/small")
 
 
-def test_on_valid_it_is_what_training_said(room: Path):
+@pytest.fixture(scope="module")
+def spells(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    return prepare(open_corpus("spells"), TextSettings(), tmp_path_factory.mktemp("encoded"))
+
+
+@pytest.fixture(scope="module")
+def evaluation(trained_room: Path, tmp_path_factory: pytest.TempPathFactory) -> Evaluation:
+    """The small model on its test set, without samples."""
+    folder = tmp_path_factory.mktemp("evaluated")
+    shutil.copytree(trained_room / "saved_models", folder / "saved_models")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.delenv("WORDGEN_DATA", raising=False)
+        return wordgen.evaluate(samples=0)
+
+
+@pytest.fixture(scope="module")
+def network(trained_room: Path) -> NumpyNetwork:
+    bundle = load_bundle(trained_room / SMALL)
+    return NumpyNetwork(bundle.architecture, bundle.weights)
+
+
+def test_figures_on_valid_are_those_of_training(room: Path):
     record = load_record(SMALL)
-    found = wordgen.evaluate("small", split="valid")
+    result = wordgen.evaluate("small", split="valid", samples=0)
     assert record.best is not None
-    assert found.perplexity == pytest.approx(record.best.valid_perplexity, rel=2e-6)
-    assert found.unigram is not None
-    assert found.unigram.perplexity == pytest.approx(record.unigram_perplexity)
-    assert found.tokens == record.dataset.splits["valid"].tokens
+    assert result.perplexity == pytest.approx(record.best.valid_perplexity, rel=2e-6)
+    assert result.unigram is not None
+    assert result.unigram.perplexity == pytest.approx(record.unigram_perplexity)
+    assert result.tokens == record.dataset.splits["valid"].tokens
 
 
-def test_the_test_split_is_what_is_taken_by_itself_with_all_its_figures(room: Path):
-    found = wordgen.evaluate(samples=0)
-    dataset = prepare(open_corpus("spells"), TextSettings(), room / "encoded")
-    statistics = dataset.statistics["test"]
-    assert (found.split, found.model, found.corpus) == ("test", "small", "spells")
-    assert found.tokens == statistics.tokens == statistics.words
-    assert found.own.nats == pytest.approx(found.tokens * np.log(found.perplexity))
-    assert found.bits_per_character == pytest.approx(
-        found.own.nats / np.log(2) / (statistics.characters + statistics.passages)
+def test_default_split_is_test_and_has_all_figures(evaluation: Evaluation, spells: Dataset):
+    statistics = spells.statistics["test"]
+    assert (evaluation.split, evaluation.model, evaluation.corpus) == ("test", "small", "spells")
+    assert evaluation.tokens == statistics.tokens == statistics.words
+    assert evaluation.loss.nats == pytest.approx(evaluation.tokens * np.log(evaluation.perplexity))
+    assert evaluation.bits_per_character == pytest.approx(
+        evaluation.loss.nats / np.log(2) / (statistics.characters + statistics.passages)
     )
-    assert found.unknown_share == pytest.approx(statistics.unknown / statistics.tokens)
-    assert found.spelled_share == 0
-    counted = ngram_loss(NgramModel(dataset.ids["train"], len(dataset.codec.vocabulary)), dataset.ids["test"])
-    assert found.ngram == counted
-    assert found.verdict is not None
-    assert found.unigram is not None
-    assert (
-        f"({found.perplexity:,.1f} against {found.unigram.perplexity:,.1f})" in found.verdict
-    )  # it learned for seconds
+    assert evaluation.unknown_share == pytest.approx(statistics.unknown / statistics.tokens)
+    assert evaluation.spelled_share == 0
+    ngrams = NgramModel(spells.ids["train"], len(spells.codec.vocabulary))
+    assert evaluation.ngram == ngram_loss(ngrams, spells.ids["test"])
+    assert evaluation.verdict is not None
+    assert evaluation.unigram is not None
+    # The model was trained for seconds, so word frequencies are better.
+    assert f"({evaluation.perplexity:,.1f} against {evaluation.unigram.perplexity:,.1f})" in evaluation.verdict
 
 
-def test_letters_are_compared_with_longer_n_grams(in_empty_folder: Path):
-    trained_here(in_empty_folder, "spells", "letters", "--tokenizer characters --layers 1 --units 8 --epochs 1")
-    found = wordgen.evaluate("letters", samples=0)
-    assert found.order == found.to_mapping()["kneser_ney"]["order"] == 7
+def test_model_of_characters_is_compared_with_7_grams(in_empty_folder: Path):
+    train_in_folder(in_empty_folder, "spells", "letters", "--tokenizer characters --layers 1 --units 8 --epochs 1")
+    result = wordgen.evaluate("letters", samples=0)
+    assert result.order == result.to_mapping()["kneser_ney"]["order"] == 7
     assert load_record(Path("saved_models/letters")).measured["valid"].order == 7
 
 
-def test_a_better_model_that_was_saved_meanwhile_does_not_get_the_figures_of_this_one(room: Path):
-    found = wordgen.evaluate("small", samples=0)
+def test_later_model_does_not_get_earlier_figures(room: Path, evaluation: Evaluation):
     record = load_record(SMALL)
     last = record.epochs[-1]
     better = replace(last, epoch=last.epoch + 1, step=last.step + 40)
     save_record(SMALL, replace(record, epochs=(*record.epochs, better), best_epoch=better.epoch))
-    assert keep(found)
-    assert found.step == last.step
+    assert save_evaluation(replace(evaluation, folder=SMALL))
+    assert evaluation.step == last.step
     after = load_record(SMALL)
     assert after.measurements["test"].step == last.step
     assert after.measured == {}
     write_page(SMALL)
     page = (room / "saved_models" / "small" / "report.html").read_text()
-    assert f"{found.perplexity:,.1f}" not in page
+    assert f"{evaluation.perplexity:,.1f}" not in page
 
 
-def test_a_file_with_the_text_of_a_split_gives_its_figures(room: Path):
+def test_file_has_the_figures_of_the_split_with_its_text(room: Path):
     (room / "same.txt").write_text("\n".join(passages_of_split(2)), encoding="utf-8")
-    file, split = wordgen.evaluate(split="same.txt", samples=0), wordgen.evaluate(split="test", samples=0)
-    assert file.own == split.own
+    file, split = wordgen.evaluate(split="same.txt", samples=9), wordgen.evaluate(split="test", samples=9)
+    assert file.loss == split.loss
     assert (file.unigram, file.ngram) == (split.unigram, split.ngram)
     assert file.statistics == split.statistics
+    of_file, of_split = file.novelty, split.novelty
+    assert of_file is not None
+    assert of_split is not None
+    assert (of_file.samples, of_file.held_out, of_file.originality) == (
+        of_split.samples, of_split.held_out, of_split.originality,
+    )  # fmt: skip
+    assert of_file.verdict is not None
+    assert of_file.verdict.endswith("those of same.txt.")
+    assert of_split.verdict is not None
+    assert of_split.verdict.endswith("those of the held-out text.")
 
 
-def test_any_encoding_and_a_folder_of_files_will_do(room: Path):
+def test_folder_with_files_in_two_encodings_is_measured(room: Path):
     lines = [line for line in passages_of_split(2) if line.isascii()]
     (room / "both").mkdir()
     (room / "both" / "1.txt").write_text("\n".join(lines[:9]) + "\n", encoding="utf-16")
     (room / "both" / "2.txt").write_text("\n".join(lines[9:]), encoding="utf-8")
     (room / "one.txt").write_text("\n".join(lines), encoding="utf-8")
-    both, one = wordgen.evaluate(split=room / "both", samples=0), wordgen.evaluate(split="one.txt", samples=0)
-    assert both.own == one.own
-    assert any("UTF-16" in note for note in both.notes)
+    folder, file = wordgen.evaluate(split=room / "both", samples=0), wordgen.evaluate(split="one.txt", samples=0)
+    assert folder.loss == file.loss
+    assert any("UTF-16" in note for note in folder.notes)
 
 
-def test_a_model_may_be_named_by_a_path_or_be_loaded_already(room: Path):
-    ways = ("small", wordgen.load("small"), room / "saved_models/small")
-    named, *others = (wordgen.evaluate(way, samples=0).own for way in ways)
-    assert others == [named, named]
+def test_model_can_be_a_path_or_a_loaded_model(room: Path, evaluation: Evaluation):
+    for model in (wordgen.load("small"), room / "saved_models/small"):
+        assert wordgen.evaluate(model, samples=0).loss == evaluation.loss
     with pytest.raises(SettingError, match="has no folder"):
         wordgen.evaluate(TrainedModel(load_bundle(room / "saved_models" / "small")))
 
 
-def test_spelled_words_are_counted_once(in_empty_folder: Path):
-    trained_here(in_empty_folder, "spells", "spelled", "--layers 1 --units 8 --epochs 1 --unknown spell")
-    spelled = wordgen.evaluate()
-    assert spelled.unknown_share == 0
-    assert spelled.spelled_share == pytest.approx(
-        spelled.statistics.spelled / (spelled.tokens - spelled.statistics.letters + spelled.statistics.spelled)
-    )
-    assert 0.05 < spelled.spelled_share < 0.5
-    new = spelled.novelty
-    assert new is not None
-    assert new.samples.tokens < 100 * new.samples.texts  # of tokens written, many are letters of a word
-    assert new.held_out.tokens <= spelled.tokens - spelled.statistics.letters + spelled.statistics.spelled
-    assert new.held_out.longest is not None
-    assert new.held_out.longest.tokens > 5
+def test_spelled_word_counts_once(in_empty_folder: Path):
+    train_in_folder(in_empty_folder, "spells", "spelled", "--layers 1 --units 8 --epochs 1 --unknown spell")
+    result = wordgen.evaluate()
+    words = result.tokens - result.statistics.letters + result.statistics.spelled
+    assert result.unknown_share == 0
+    assert result.spelled_share == pytest.approx(result.statistics.spelled / words)
+    assert 0.05 < result.spelled_share < 0.5
+    figures = result.novelty
+    assert figures is not None
+    assert figures.samples.tokens < 100 * figures.samples.texts  # many generated tokens are letters of a word
+    assert figures.held_out.tokens <= words
+    assert figures.held_out.longest is not None
+    assert figures.held_out.longest.tokens > 5
 
 
-def test_spelled_texts_that_would_fill_the_memory_are_not_looked_for(room: Path, monkeypatch: pytest.MonkeyPatch):
+def test_search_for_copies_beyond_memory_is_left_out(room: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("wordgen.run.evaluate.memory_of_words", lambda tokens, vocabulary: 2**50)
-    found = wordgen.evaluate()
-    assert found.novelty is None
-    assert found.notes == ("No search for copies in generated text: it would need 1,048,576 GiB of memory.",)
+    result = wordgen.evaluate(samples=1)
+    assert result.novelty is None
+    assert result.notes == ("No search for copies in generated text: it would need 1,048,576 GiB of memory.",)
 
 
-def test_n_grams_that_would_fill_the_memory_are_left_out(room: Path, monkeypatch: pytest.MonkeyPatch):
+def test_n_grams_beyond_memory_are_left_out(room: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("wordgen.run.evaluate.physical_memory", lambda: 1_000_000)
-    found = wordgen.evaluate(samples=0)
-    assert found.ngram is None
-    assert found.notes[-1].startswith("No comparison with a 5-gram: counting would need")
-    assert found.verdict is not None
-    assert "word frequencies" in found.verdict
+    result = wordgen.evaluate(samples=0)
+    assert result.ngram is None
+    assert result.notes[-1].startswith("No comparison with a 5-gram: counting would need")
+    assert result.verdict is not None
+    assert "word frequencies" in result.verdict
 
 
-def test_what_it_writes_is_what_its_user_would_see_looked_up_in_its_corpus(room: Path):
-    found = wordgen.evaluate("small", samples=20).novelty
-    assert found is not None
-    assert (found.samples.texts, found.samples.tokens) == (20, 2000)
-    assert (found.held_out.texts, found.held_out.tokens) == (5, 500)
+def test_novelty_matches_generated_text_and_copy_index(room: Path, spells: Dataset):
+    result = wordgen.evaluate("small", samples=20).novelty
+    assert result is not None
+    assert (result.samples.texts, result.samples.tokens) == (20, 2000)
+    assert (result.held_out.texts, result.held_out.tokens) == (5, 500)
     model = wordgen.load("small")
     texts = model.generate("", count=20, length=100, temperature=1.0, random_seed=1)
-    written = [np.array([model.vocabulary.id_of(token) for token in text.tokens]) for text in texts]
-    dataset = prepare(open_corpus("spells"), TextSettings(), room / "encoded")
-    assert found == novelty(written, dataset.ids["test"], dataset)
+    generated = [np.array([model.vocabulary.id_of(token) for token in text.tokens]) for text in texts]
+    assert result == novelty(generated, spells.ids["test"], spells)
     copies = [copy for text in texts for copy in model.copies(text)]
-    longest = found.samples.longest
+    longest = result.samples.longest
     assert longest is not None
     assert longest.tokens >= 3
     lines = (ROOT / "data" / longest.file).read_text(encoding="utf-8").split("\n")
     assert "".join(longest.text.split()) in "".join(lines[longest.line - 1].split())
     assert any("".join(longest.text.split()) in "".join(text.text.split()) for text in texts)
-    assert longest.tokens <= max((copy.tokens for copy in copies), default=4)  # copies may go over ends of lines
-    assert wordgen.evaluate("small", samples=20).novelty == found
-
-
-def test_it_needs_no_copy_index(room: Path):
-    found = wordgen.evaluate("small", samples=4).novelty
-    shutil.rmtree(room / "saved_models" / "small" / "copy_index")
-    assert found is not None
-    assert wordgen.evaluate("small", samples=4).novelty == found
-
-
-def test_without_samples_it_writes_nothing(room: Path):
-    class Noting(Watcher):
-        def writing(self, done: int, tokens: int) -> None:
-            raise AssertionError
-
-    assert wordgen.evaluate(samples=0, watcher=Noting()).novelty is None
+    assert longest.tokens <= max((copy.tokens for copy in copies), default=4)  # copies may cross line ends
+    shutil.rmtree(SMALL / "copy_index")  # which the evaluation does not need
+    assert wordgen.evaluate("small", samples=20).novelty == result
 
 
 @pytest.mark.parametrize("samples", [-1, 1001, 1.5, True])
-def test_so_many_samples_there_cannot_be(room: Path, samples: int):
+def test_invalid_number_of_samples_is_refused(room: Path, samples: int):
     with pytest.raises(SettingError, match="samples must be"):
         wordgen.evaluate(samples=samples)
 
 
-def test_beside_a_file_stands_that_file(room: Path):
-    (room / "same.txt").write_text("\n".join(passages_of_split(2)), encoding="utf-8")
-    file, split = wordgen.evaluate(split="same.txt", samples=9).novelty, wordgen.evaluate(samples=9).novelty
-    assert file is not None
-    assert split is not None
-    assert (file.samples, file.held_out, file.originality) == (split.samples, split.held_out, split.originality)
-    assert file.verdict is not None
-    assert file.verdict.endswith("those of same.txt.")
-    assert split.verdict is not None
-    assert split.verdict.endswith("those of the held-out text.")
-
-
-def test_what_has_been_learned_by_heart_is_recited(overfitted_room: Path, monkeypatch: pytest.MonkeyPatch):
+def test_overfitted_model_recites(overfitted_room: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(overfitted_room)
-    found = wordgen.evaluate().novelty
-    assert found is not None
-    assert found.originality == "recites"
-    share, held_out_share = found.samples.shares[8], found.held_out.shares[8]
+    result = wordgen.evaluate().novelty
+    assert result is not None
+    assert result.originality == "recites"
+    share, held_out_share = result.samples.shares[8], result.held_out.shares[8]
     assert share is not None
     assert share > 0.6
-    assert held_out_share == 1  # each of its lines comes sixteen times
-    assert found.verdict is not None
-    assert found.verdict.startswith(f"The model recites: the training text also has {share:.1%} of its sequences of 8")
-    longest = found.samples.longest
+    assert held_out_share == 1  # each line occurs sixteen times in the text
+    assert result.verdict is not None
+    assert result.verdict.startswith(f"The model recites: the training text also has {share:.1%} of its sequences of 8")
+    longest = result.samples.longest
     assert longest is not None
     assert longest.tokens > 20
     lines = (overfitted_room / "few.txt").read_text(encoding="utf-8").split("\n")
     assert "".join(longest.text.split()) in "".join(lines[longest.line - 1].split())
-    # Beside a text of another kind it is plain that it recites.
+    # Compared with a text of another kind:
     other = overfitted_room / "other.txt"
     other.write_text((ROOT / "data" / "fables.txt").read_text(encoding="utf-8"), encoding="utf-8")
-    beside = wordgen.evaluate(split=other).novelty
-    assert beside is not None
-    assert beside.verdict is not None
-    assert beside.verdict.startswith("The model recites: ")
-    assert beside.verdict.endswith("and 0.0% of those of other.txt.")
+    against_other = wordgen.evaluate(split=other).novelty
+    assert against_other is not None
+    assert against_other.verdict is not None
+    assert against_other.verdict.startswith("The model recites: ")
+    assert against_other.verdict.endswith("and 0.0% of those of other.txt.")
 
 
-def test_who_watches_is_told(room: Path):
-    class Noting(Watcher):
+def test_watcher_receives_progress(room: Path):
+    class RecordingWatcher(Watcher):
         def __init__(self) -> None:
-            self.told: list[str] = []
+            self.events: list[str] = []
 
         def reading(self, name: str, done: int, size: int) -> None:
-            self.told.append("reading")
+            self.events.append("reading")
 
         def predicting(self, done: int, tokens: int) -> None:
-            self.told.append("predicting")
+            self.events.append("predicting")
 
         def counting(self, tokens: int, order: int) -> None:
-            self.told.append("counting")
+            self.events.append("counting")
 
         def weighing(self, done: int, tokens: int) -> None:
-            self.told.append("weighing")
+            self.events.append("weighing")
 
         def writing(self, done: int, tokens: int) -> None:
-            self.told.append("writing")
-            self.written = (done, tokens)
+            self.events.append("writing")
+            self.progress = (done, tokens)
 
         def searching(self, tokens: int) -> None:
-            self.told.append("searching")
+            self.events.append("searching")
 
-    watcher = Noting()
-    shutil.rmtree(room / "data", ignore_errors=True)
-    wordgen.evaluate(watcher=watcher)
-    all_that_is_told = ["reading", "predicting", "counting", "weighing", "writing", "searching"]
-    assert list(dict.fromkeys(watcher.told)) == all_that_is_told
-    assert watcher.written == (3000, 3000)
-    watcher.told.clear()
-    wordgen.evaluate(split="valid", samples=0, watcher=watcher)
-    assert list(dict.fromkeys(watcher.told)) == ["predicting", "counting"]  # the valid part is read once
+    watcher = RecordingWatcher()
+    wordgen.evaluate(samples=2, watcher=watcher)
+    events = ["reading", "predicting", "counting", "weighing", "writing", "searching"]
+    assert list(dict.fromkeys(watcher.events)) == events
+    assert watcher.progress == (200, 200)
+    watcher.events.clear()
+    assert wordgen.evaluate(split="valid", samples=0, watcher=watcher).novelty is None
+    assert list(dict.fromkeys(watcher.events)) == ["predicting", "counting"]  # the text is not read again
 
 
-def test_an_epoch_that_was_broken_off_is_told_as_such_where_it_says_much(room: Path):
+def test_finding_uses_an_incomplete_epoch_if_it_improved_much(room: Path):
     record = load_record(SMALL)
     steps = record.steps_per_epoch
     epochs = [
@@ -263,77 +262,77 @@ def test_an_epoch_that_was_broken_off_is_told_as_such_where_it_says_much(room: P
         for number, epoch in enumerate(record.epochs, 1)
     ]
 
-    def seen_with(valid_perplexity: float) -> str:
-        broken = replace(epochs[-1], epoch=4, step=3 * steps + 1, valid_perplexity=valid_perplexity)
-        save_record(SMALL, replace(record, epochs=(*epochs, broken)))
-        found = wordgen.evaluate(samples=0).finding
-        assert found is not None
-        assert found.fit == "undertrained"
-        return found.seen
+    def finding_with(valid_perplexity: float) -> str:
+        incomplete = replace(epochs[-1], epoch=4, step=3 * steps + 1, valid_perplexity=valid_perplexity)
+        save_record(SMALL, replace(record, epochs=(*epochs, incomplete)))
+        result = wordgen.evaluate(samples=0).finding
+        assert result is not None
+        assert result.fit == "undertrained"
+        return result.observation
 
     fell = (
         "was still improving when it ended in the middle of epoch 4 (validation perplexity fell by 3.8% after epoch 3)"
     )
-    assert seen_with(60 / 60.6 * 58.3) == fell
+    assert finding_with(60 / 60.6 * 58.3) == fell
     whole = "was still improving in its last whole epoch (epoch 3: validation perplexity fell by 33.3%)"
-    assert seen_with(60.1) == whole
+    assert finding_with(60.1) == whole
 
 
-def test_the_n_grams_are_mixed_in_by_a_weight_of_the_valid_part(room: Path):
-    found = wordgen.evaluate("small", samples=0)
-    bundle = load_bundle(room / "saved_models" / "small")
-    dataset = prepare(open_corpus("spells"), TextSettings(), room / "encoded")
-    network = NumpyNetwork(bundle.architecture, bundle.weights)
-    valid, test = (Predicted(dataset.ids[part], network_nats(network, dataset.ids[part])) for part in ("valid", "test"))
-    ngram = NgramModel(dataset.ids["train"], len(bundle.vocabulary))
-    assert (found.ngram, found.mixture, found.notes) == mixed_with(ngram, valid, test)
-    assert found.mixture is not None
-    assert found.mixture.loss.perplexity < found.perplexity  # which has learned for seconds
+def test_weight_of_n_grams_is_chosen_on_valid(
+    room: Path, evaluation: Evaluation, spells: Dataset, network: NumpyNetwork
+):
+    valid, test = (
+        PredictedText(spells.ids[part], network_nats(network, spells.ids[part])) for part in ("valid", "test")
+    )
+    ngrams = NgramModel(spells.ids["train"], len(spells.codec.vocabulary))
+    assert (evaluation.ngram, evaluation.mixture, evaluation.notes) == mix_with_ngram(ngrams, valid, test)
+    assert evaluation.mixture is not None
+    assert evaluation.mixture.loss.perplexity < evaluation.perplexity  # the model was trained for seconds
     on_valid = wordgen.evaluate("small", split="valid", samples=0)
     assert on_valid.mixture is not None
-    assert on_valid.mixture.weight == found.mixture.weight
+    assert on_valid.mixture.weight == evaluation.mixture.weight
     assert on_valid.mixture.loss.perplexity <= on_valid.perplexity
 
 
-def test_a_valid_part_of_one_line_sets_no_weight(in_empty_folder: Path):
+def test_short_validation_set_gives_no_mixture(in_empty_folder: Path):
     (in_empty_folder / "few.txt").write_text("The caster sleeps.\nThe target wakes.\n" * 5, encoding="utf-8")
-    trained_here(in_empty_folder, "few.txt", "few", "--layers 1 --units 8 --epochs 1 --batch-size 2 --seq-len 4")
-    why = "No mixture with the 5-gram: the validation set is too short to choose its weight."
-    found = wordgen.evaluate("few", samples=0)
-    assert (found.mixture, found.to_mapping()["mixture"]) == (None, None)
-    assert found.notes[-1] == why
-    assert why in (in_empty_folder / "saved_models" / "few" / "report.html").read_text(encoding="utf-8")
+    train_in_folder(in_empty_folder, "few.txt", "few", "--layers 1 --units 8 --epochs 1 --batch-size 2 --seq-len 4")
+    note = "No mixture with the 5-gram: the validation set is too short to choose its weight."
+    result = wordgen.evaluate("few", samples=0)
+    assert (result.mixture, result.to_mapping()["mixture"]) == (None, None)
+    assert result.notes[-1] == note
+    assert note in (in_empty_folder / "saved_models" / "few" / "report.html").read_text(encoding="utf-8")
 
 
-def test_with_a_cache_it_is_measured_besides_as_it_was_set_on_the_valid_part(room: Path):
-    plain = wordgen.evaluate("small", samples=0)
-    found = wordgen.evaluate("small", samples=0, cache=300)
-    assert (plain.with_cache, plain.while_learning) == (None, None)
-    assert found.own == plain.own
-    assert found.with_cache is not None
-    bundle = load_bundle(room / "saved_models" / "small")
-    ids = prepare(open_corpus("spells"), TextSettings(), room / "encoded").ids
-    network = NumpyNetwork(bundle.architecture, bundle.weights)
-    cache = best_cache(network, ids["valid"], 300)
-    assert found.with_cache.cache == cache
-    assert found.with_cache.loss == cache_loss(network, ids["test"], cache)
-    assert found.with_cache.loss.tokens == found.tokens
-    assert found.with_cache.loss.perplexity < found.perplexity  # three epochs are few, and spells repeat themselves
+@pytest.mark.usefixtures("room")
+def test_cache_is_chosen_on_valid_and_measured_on_test(evaluation: Evaluation, spells: Dataset, network: NumpyNetwork):
+    result = wordgen.evaluate("small", samples=0, cache=300)
+    assert (evaluation.with_cache, evaluation.dynamic) == (None, None)
+    assert result.loss == evaluation.loss
+    assert result.with_cache is not None
+    cache = best_cache(network, spells.ids["valid"], 300)
+    assert result.with_cache.cache == cache
+    assert result.with_cache.loss == cache_loss(network, spells.ids["test"], cache)
+    assert result.with_cache.loss.tokens == result.tokens
+    assert result.with_cache.loss.perplexity < result.perplexity  # the spells repeat many words
 
 
-def test_while_it_learns_it_is_measured_besides(room: Path):
+def test_dynamic_evaluation_lowers_perplexity_and_keeps_weights(room: Path):
     weights = (SMALL / "weights.safetensors").read_bytes()
-    found = wordgen.evaluate("small", samples=0, dynamic=True)
-    assert found.while_learning is not None
-    assert found.while_learning.loss.tokens == found.tokens
-    assert found.while_learning.rate > 0
-    assert found.while_learning.loss.perplexity < found.perplexity
-    told = found.to_mapping()["dynamic"]
-    assert (told["rate"], told["perplexity"]) == (found.while_learning.rate, found.while_learning.loss.perplexity)
+    result = wordgen.evaluate("small", samples=0, dynamic=True)
+    assert result.dynamic is not None
+    assert result.dynamic.loss.tokens == result.tokens
+    assert result.dynamic.rate > 0
+    assert result.dynamic.loss.perplexity < result.perplexity
+    mapping = result.to_mapping()["dynamic"]
+    assert (mapping["rate"], mapping["perplexity"]) == (
+        result.dynamic.rate,
+        result.dynamic.loss.perplexity,
+    )
     assert (SMALL / "weights.safetensors").read_bytes() == weights
 
 
-def test_how_it_gets_used_to_a_text_cannot_be_found_out_without_its_corpus(room: Path):
+def test_cache_without_validation_set_is_an_error(room: Path):
     (room / "other.txt").write_text("The caster waits.\n" * 30, encoding="utf-8")
     (room / "saved_models" / "small" / "report.json").unlink()
     with pytest.raises(CorpusError, match="cache and dynamic need the validation set"):

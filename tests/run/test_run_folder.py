@@ -1,9 +1,10 @@
+"""The folder of a run: names, replacing a run, and several processes at once."""
+
 import subprocess
 import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,8 @@ from tests.helpers.bundles import make_bundle
 from tests.helpers.commands import command_environment
 from wordgen.errors import BundleError, SettingError, StorageError
 from wordgen.model.bundle import load_bundle, save_bundle
-from wordgen.run.folder import find_model, find_run, folder_for, made_new, reserved_name
-from wordgen.run.names import SAVED_MODELS, is_run, is_run_name, name_of, run_name
+from wordgen.run.folder import find_model, find_run, folder_for, new_run_folder, reserved_name
+from wordgen.run.names import SAVED_MODELS, is_run_name, name_of, run_exists, run_name
 
 pytestmark = pytest.mark.usefixtures("in_empty_folder")
 RUN = SAVED_MODELS / "tale"
@@ -23,55 +24,55 @@ def save(fill: float, folder: Path = RUN) -> None:
     save_bundle(make_bundle(fill=fill), folder)
 
 
-def kept(folder: Path = RUN) -> float:
+def loaded_fill(folder: Path = RUN) -> float:
     return float(load_bundle(folder).weights["output/bias"][0])
 
 
-def test_a_run_without_a_model_leaves_no_folder():
-    with made_new(RUN, overwrite=False):
+def test_run_without_model_leaves_no_folder():
+    with new_run_folder(RUN, overwrite=False):
         (RUN / "report.json").write_text("{}")
     assert not SAVED_MODELS.exists()
 
 
-def test_a_name_in_use_is_refused_even_if_it_came_into_use_meanwhile():
+def test_existing_name_is_refused():
     folder = folder_for("tale", overwrite=False)
     save(1)
-    with pytest.raises(SettingError, match="A run 'tale' already exists"), made_new(folder, overwrite=False):
+    with pytest.raises(SettingError, match="A run 'tale' already exists"), new_run_folder(folder, overwrite=False):
         pass
     with pytest.raises(SettingError, match="--overwrite"):
         folder_for("tale", overwrite=False)
-    assert kept() == 1
+    assert loaded_fill() == 1
 
 
-def test_a_replaced_run_waits_until_the_new_one_has_a_model():
+def test_old_run_is_kept_until_the_new_one_has_a_model():
     save(1)
-    with made_new(RUN, overwrite=True) as folder:
-        assert folder.replaces
-        assert find_model("tale") == folder.aside
+    with new_run_folder(RUN, overwrite=True) as folder:
+        assert folder.replaces_older_run
+        assert find_model("tale") == folder.set_aside_path
         save(2)
         assert find_model("tale") == RUN
-    assert kept() == 2
+    assert loaded_fill() == 2
     assert [path.name for path in SAVED_MODELS.iterdir()] == ["tale"]
 
 
 @pytest.mark.parametrize("with_model", [True, False])
-def test_a_replaced_run_comes_back(with_model: bool):
+def test_old_run_is_restored_if_the_new_one_fails(with_model: bool):
     save(1)
-    with made_new(RUN, overwrite=True) as folder:
+    with new_run_folder(RUN, overwrite=True) as folder:
         if with_model:
             save(2)
-            folder.kept = False
-    assert kept() == 1
+            folder.is_kept = False
+    assert loaded_fill() == 1
 
 
-def test_a_replaced_run_comes_back_after_an_error():
+def test_old_run_is_restored_after_an_error():
     save(1)
-    with pytest.raises(RuntimeError), made_new(RUN, overwrite=True):
+    with pytest.raises(RuntimeError), new_run_folder(RUN, overwrite=True):
         raise RuntimeError
-    assert kept() == 1
+    assert loaded_fill() == 1
 
 
-def test_runs_of_the_same_second_get_different_names():
+def test_generated_names_are_unique():
     names = set()
     for _ in range(3):
         name = run_name(None, "my tale!")
@@ -100,17 +101,17 @@ def test_runs_of_the_same_second_get_different_names():
         "a b",
     ],
 )
-def test_names_that_could_leave_the_folder_are_refused(name: str):
+def test_invalid_name_is_refused(name: str):
     with pytest.raises(SettingError, match="--name cannot be"):
         run_name(name, "tale")
 
 
-LETTERS = ("x", "é", "亜", "𠮷")  # of one to four bytes
+LETTERS = ("x", "é", "亜", "𠮷")  # one to four bytes in UTF-8
 
 
 @pytest.mark.parametrize("letter", LETTERS)
 @pytest.mark.parametrize("length", [1, 50, 60, 66, 67, 100])
-def test_a_name_of_any_letters_is_refused_or_can_be_replaced_and_found_again(letter: str, length: int):
+def test_name_up_to_200_bytes_is_replaced_and_found(letter: str, length: int):
     name = letter * length
     if len(name.encode()) > 200:
         assert not is_run_name(name)
@@ -119,21 +120,21 @@ def test_a_name_of_any_letters_is_refused_or_can_be_replaced_and_found_again(let
         assert "\n" not in str(refused.value)
         return
     for fill in (1, 2):
-        with made_new(folder_for(run_name(name, ""), overwrite=True), overwrite=True) as made:
-            save(fill, made.path)
+        with new_run_folder(folder_for(run_name(name, ""), overwrite=True), overwrite=True) as new:
+            save(fill, new.path)
     assert is_run_name(name)
-    assert kept(find_model(name)) == 2
+    assert loaded_fill(find_model(name)) == 2
 
 
 @pytest.mark.parametrize("letter", LETTERS)
-@pytest.mark.parametrize("marks", ["", "-.", "\udc81"])
-def test_a_name_by_default_is_one_that_may_be_given(letter: str, marks: str):
-    name = run_name(None, marks + letter * 300)
+@pytest.mark.parametrize("invalid_start", ["", "-.", "\udc81"])
+def test_generated_name_is_a_valid_name(letter: str, invalid_start: str):
+    name = run_name(None, invalid_start + letter * 300)
     assert run_name(name, "") == name
     assert name.startswith(letter)
 
 
-def test_the_newest_model_is_found():
+def test_find_model_returns_the_newest():
     save(1, SAVED_MODELS / "b")
     time.sleep(0.02)
     save(2, SAVED_MODELS / "a")
@@ -141,13 +142,13 @@ def test_the_newest_model_is_found():
     assert find_model() == SAVED_MODELS / "a"
 
 
-def test_saved_models_that_cannot_be_read_are_told_where_a_run_is_to_be_resumed():
+def test_unreadable_models_folder_is_an_error():
     SAVED_MODELS.symlink_to(SAVED_MODELS.name)
     with pytest.raises(BundleError, match="saved_models cannot be read"):
         find_run()
 
 
-def test_a_model_is_found_by_name_or_path_and_a_near_name_is_proposed():
+def test_find_model_by_name_path_or_prefix():
     save(1)
     assert find_model("tale") == find_model(RUN) == RUN
     save(2, SAVED_MODELS / "lotr-20260101-000000")
@@ -158,27 +159,27 @@ def test_a_model_is_found_by_name_or_path_and_a_near_name_is_proposed():
         find_model("something else")
 
 
-@pytest.mark.parametrize("left", [[], ["training.lock"], ["training.lock", ".report.json.abcdefgh"]])
-def test_what_a_process_left_that_was_killed_before_its_report_is_in_nobodys_way(left: list[str]):
+@pytest.mark.parametrize("leftovers", [[], ["training.lock"], ["training.lock", ".report.json.abcdefgh"]])
+def test_leftovers_of_a_killed_run_do_not_block_its_name(leftovers: list[str]):
     RUN.mkdir(parents=True)
-    for name in left:
+    for name in leftovers:
         (RUN / name).touch()
-    with made_new(folder_for("tale", overwrite=False), overwrite=False):
+    with new_run_folder(folder_for("tale", overwrite=False), overwrite=False):
         save(3)
-    assert kept() == 3
+    assert loaded_fill() == 3
     assert sorted(path.name for path in RUN.iterdir()) == ["config.json", "vocabulary.json", "weights.safetensors"]
 
 
-def test_a_folder_with_anything_else_in_it_is_in_use():
+def test_folder_with_other_files_is_not_replaced():
     RUN.mkdir(parents=True)
     (RUN / "notes.txt").touch()
     with pytest.raises(SettingError, match="A run 'tale' already exists"):
         folder_for("tale", overwrite=False)
 
 
-def test_a_run_that_a_full_disk_ended_keeps_what_it_can_be_resumed_from():
+def test_full_disk_keeps_the_checkpoints():
     def fail() -> None:
-        with made_new(RUN, overwrite=False):
+        with new_run_folder(RUN, overwrite=False):
             (RUN / "checkpoints" / "step-000000000007").mkdir(parents=True)
             raise StorageError("No space.")
 
@@ -187,74 +188,83 @@ def test_a_run_that_a_full_disk_ended_keeps_what_it_can_be_resumed_from():
     assert (RUN / "checkpoints").is_dir()
 
 
-AT_ONCE = """
+MAKE_RUNS = """
 import sys
 from tests.helpers.bundles import make_bundle
 from wordgen.model.bundle import save_bundle
 from wordgen.errors import SettingError
 from wordgen.run.names import SAVED_MODELS
-from wordgen.run.folder import made_new
+from wordgen.run.folder import new_run_folder
 print("ready", flush=True)
-sys.stdin.readline()
-how = {sys.argv[1]: True}
-try:
-    with made_new(SAVED_MODELS / "tale", **{"overwrite": False, **how}) as made:
-        save_bundle(make_bundle(fill=float(sys.argv[2])), made.path)
-        print(made.path.name, flush=True)
+for name, option in (("tale", "overwrite"), ("story", "numbered")):
+    sys.stdin.readline()
+    try:
+        with new_run_folder(SAVED_MODELS / name, **{"overwrite": False, option: True}) as new:
+            save_bundle(make_bundle(fill=float(sys.argv[1])), new.path)
+            print(new.path.name, flush=True)
+            sys.stdin.readline()
+    except SettingError as error:
+        print(error, flush=True)
         sys.stdin.readline()
-except SettingError as error:
-    print(error, flush=True)
 """
 
 
-def at_once(how: str) -> list[str]:
-    """What four processes say that make a run of one name at the same moment; each holds it until all have spoken."""
+def make_in_four_processes() -> tuple[list[str], list[str]]:
+    """Make the runs `tale` and `story` in four processes at once; the run name or error that each process prints.
+
+    Each process holds its run until all have printed.
+    """
     processes = [
         subprocess.Popen(
-            [sys.executable, "-c", AT_ONCE, how, str(number)],
+            [sys.executable, "-c", MAKE_RUNS, str(number)],
             env=command_environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         )
         for number in range(4)
     ]  # fmt: skip
-    said: list[str] = []
-    for turn in range(2):
-        answers = [process.stdout.readline().strip() for process in processes if process.stdout]
-        said += answers if turn else []
+
+    def next_lines() -> list[str]:
+        return [process.stdout.readline().strip() for process in processes if process.stdout]
+
+    def let_all_continue() -> None:
         for process in processes:
             assert process.stdin is not None
-            with suppress(BrokenPipeError):  # it was refused and has gone
-                process.stdin.write("go\n")
-                process.stdin.flush()
+            process.stdin.write("continue\n")
+            process.stdin.flush()
+
+    assert next_lines() == ["ready"] * 4
+    outputs: list[list[str]] = []
+    for _ in range(2):
+        let_all_continue()
+        outputs.append(next_lines())
+        let_all_continue()
     for process in processes:
-        with suppress(BrokenPipeError):
-            process.communicate(timeout=60)
+        process.communicate(timeout=60)
         assert process.returncode == 0
-    return said
+    return outputs[0], outputs[1]
 
 
-def test_four_processes_that_replace_a_run_at_once_leave_one_run_and_lose_none():
+def test_four_processes_replace_and_number_runs_of_the_same_name():
+    """Where the name exists, one process replaces the run. With numbered names, each process gets its own."""
     save(9)
-    said = at_once("overwrite")
-    refused = [each for each in said if each != "tale"]
-    assert len(refused) == 3
-    assert all("trains the run 'tale' now" in each for each in refused)
-    assert kept() == said.index("tale")
-    assert [path.name for path in SAVED_MODELS.iterdir()] == ["tale"]
+    replacing, numbered = make_in_four_processes()
+    errors = [output for output in replacing if output != "tale"]
+    assert len(errors) == 3
+    assert all("trains the run 'tale' now" in error for error in errors)
+    assert loaded_fill() == replacing.index("tale")
+    names = ["story", "story-2", "story-3", "story-4"]
+    assert sorted(numbered) == names
+    assert {loaded_fill(SAVED_MODELS / name) for name in names} == {0, 1, 2, 3}
+    assert sorted(path.name for path in SAVED_MODELS.iterdir()) == [*names, "tale"]
 
 
-def test_runs_that_begin_in_the_same_second_get_names_of_their_own():
-    assert sorted(at_once("numbered")) == ["tale", "tale-2", "tale-3", "tale-4"]
-    assert {kept(path) for path in SAVED_MODELS.iterdir()} == {0, 1, 2, 3}
-
-
-def test_names_that_are_reserved_at_once_differ_and_leave_nothing_behind():
+def test_reserved_names_are_unique_and_leave_no_folder():
     SAVED_MODELS.mkdir()
-    all_have_one = threading.Barrier(8)
+    barrier = threading.Barrier(8)
 
     def reserve(_: int) -> str:
         with reserved_name("tale") as name:
             assert (SAVED_MODELS / name).is_dir()
-            all_have_one.wait(timeout=60)
+            barrier.wait(timeout=60)
             return name
 
     with ThreadPoolExecutor(max_workers=8) as threads:
@@ -262,54 +272,54 @@ def test_names_that_are_reserved_at_once_differ_and_leave_nothing_behind():
     assert not any(SAVED_MODELS.iterdir())
 
 
-def test_a_reserved_name_is_for_the_run_that_is_made_by_it():
+def test_run_can_use_its_reserved_name():
     with reserved_name("tale") as name:
-        with made_new(folder_for(name, overwrite=False), overwrite=False) as made:
-            save(7, made.path)
+        with new_run_folder(folder_for(name, overwrite=False), overwrite=False) as new:
+            save(7, new.path)
         assert run_name(None, "tale") != name
-    assert kept(SAVED_MODELS / name) == 7
+    assert loaded_fill(SAVED_MODELS / name) == 7
 
 
-def begin(folder: Path) -> None:
+def make_report(folder: Path) -> None:
     folder.mkdir(parents=True)
     (folder / "report.json").write_text("{}")
 
 
-def test_a_run_of_a_sweep_is_found_by_both_names_and_is_never_the_newest():
+def test_run_of_a_sweep_is_found_but_never_the_newest():
     save(1)
-    begin(SAVED_MODELS / "other")
-    one = SAVED_MODELS / "cells" / "lstm-1"
-    begin(one)
-    save(2, one)
-    assert run_name("cells/lstm-1", "tale") == name_of(one) == "cells/lstm-1"
+    make_report(SAVED_MODELS / "other")
+    run = SAVED_MODELS / "cells" / "lstm-1"
+    make_report(run)
+    save(2, run)
+    assert run_name("cells/lstm-1", "tale") == name_of(run) == "cells/lstm-1"
     assert (name_of(RUN), name_of(Path("elsewhere/a/b"))) == ("tale", "b")
-    assert is_run("cells/lstm-1")
-    assert find_model("cells/lstm-1") == find_model(one) == one
-    assert find_run("cells/lstm-1") == find_run("saved_models/cells/lstm-1") == one
+    assert run_exists("cells/lstm-1")
+    assert find_model("cells/lstm-1") == find_model(run) == run
+    assert find_run("cells/lstm-1") == find_run("saved_models/cells/lstm-1") == run
     assert find_run("saved_models/other") == find_run("other") == find_run() == SAVED_MODELS / "other"
     assert find_model() == RUN
 
 
-def test_a_sweep_is_no_model_and_one_of_its_runs_is_proposed():
-    begin(SAVED_MODELS / "cells" / "lstm-1")
+def test_error_for_a_sweep_suggests_one_of_its_runs():
+    make_report(SAVED_MODELS / "cells" / "lstm-1")
     with pytest.raises(
         BundleError, match="'cells' is a sweep with several runs: give one of its runs, for example cells/lstm-1"
     ):
         find_model("cells")
 
 
-def test_no_run_takes_the_place_of_a_sweep_and_none_lies_in_another():
-    begin(SAVED_MODELS / "cells" / "lstm-1")
+def test_run_cannot_replace_a_sweep_or_contain_a_run():
+    make_report(SAVED_MODELS / "cells" / "lstm-1")
     with pytest.raises(SettingError, match="'cells' contains several runs, which --overwrite never replaces"):
         folder_for("cells", overwrite=True)
-    begin(RUN)
+    make_report(RUN)
     with pytest.raises(SettingError, match="'tale' is a run and cannot contain another run"):
         folder_for("tale/lstm-1", overwrite=False)
 
 
 @pytest.mark.parametrize("name", ["../backup", "..", "/one", "./../backup", "saved_models/../backup"])
-def test_no_name_leads_out_of_saved_models(name: str, in_empty_folder: Path):
-    (SAVED_MODELS / "kept").mkdir(parents=True)
+def test_find_run_refuses_names_outside_the_models_folder(name: str, in_empty_folder: Path):
+    (SAVED_MODELS / "other").mkdir(parents=True)
     for folder in (in_empty_folder / "backup", in_empty_folder, in_empty_folder / "saved_models"):
         folder.mkdir(exist_ok=True)
         (folder / "report.json").write_text("{}")

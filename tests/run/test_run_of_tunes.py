@@ -1,4 +1,4 @@
-"""A run on tunes: what it begins with, what its model remembers, and what it is measured on."""
+"""A run of music: its training, its bundle, and the music figures of its evaluation."""
 
 import json
 from math import log
@@ -19,61 +19,61 @@ from wordgen.run.record import load_record
 from wordgen.text.tokenizers import tokenizer_named
 
 
-def shown(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+def run_main(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     assert main([*arguments]) == 0
     return capsys.readouterr().out
 
 
-def test_a_model_of_tunes_remembers_the_key_and_reads_others_in_it(
-    in_empty_folder: Path, capsys: pytest.CaptureFixture[str]
-):
+def test_run_of_tunes_trains_transposed_and_measures_music(in_empty_folder: Path, capsys: pytest.CaptureFixture[str]):
     small = ["--layers", "1", "--units", "8", "--epochs", "1", "--name", "run"]
-    begun = shown(capsys, "train", "--corpus", "airs", *small)
-    assert "132 tunes transposed to C major" in " ".join(begun.split())
+    output = run_main(capsys, "train", "--corpus", "airs", *small)
+    assert "132 tunes transposed to C major" in " ".join(output.split())
     folder = in_empty_folder / "saved_models" / "run"
     config = json.loads((folder / "config.json").read_text())
-    known = {name: config["text"][name] for name in ("tokenizer", "passage", "line_breaks", "transpose")}
-    assert known == {"tokenizer": "abc", "passage": "tune", "line_breaks": "kept", "transpose": "common"}
+    reading = {name: config["text"][name] for name in ("tokenizer", "passage", "line_breaks", "transpose")}
+    assert reading == {"tokenizer": "abc", "passage": "tune", "line_breaks": "kept", "transpose": "common"}
     samples = load_record(folder).epochs[0].samples
-    assert max(len(sample.text) for sample in samples) >= 200  # a token has a character at least
+    assert max(len(sample.text) for sample in samples) >= 200  # each token has at least one character
     assert {sample.seed for sample in samples} == {""}
-    whole = "generate --model run --length 600 --stop end"
-    assert f"{whole}\n" in begun
-    assert f"{whole}\n" in shown(capsys, "runs", "show", "run")
+    command = "generate --model run --length 600 --stop end"
+    assert f"{command}\n" in output
+    assert f"{command}\n" in run_main(capsys, "runs", "show", "run")
     assert '<script type="module">' in (folder / "report.html").read_text(encoding="utf-8")
-    assert shown(capsys, "generate", "--model", "run", "--seed", "M:6/8", "--length", "20")
+    assert run_main(capsys, "generate", "--model", "run", "--seed", "M:6/8", "--length", "20")
     other = write_text(in_empty_folder / "other.abc", f"X:1\n{TUNE}\n")
-    assert shown(capsys, "evaluate", "run", "--split", other, "--samples", "0")
-    its_music_is_measured(folder, capsys)
+    assert run_main(capsys, "evaluate", "run", "--split", other, "--samples", "0")
+    check_music_figures(folder, capsys)
 
 
-def its_music_is_measured(folder: Path, capsys: pytest.CaptureFixture[str]):
-    """On the screen, in JSON, in the record and on the page."""
-    told = json.loads(shown(capsys, "evaluate", "run", "--samples", "3", "--json"))
-    assert told["bits_per_note"] * told["music_notes"] == pytest.approx(told["tokens"] * log(told["perplexity"], 2))
+def check_music_figures(folder: Path, capsys: pytest.CaptureFixture[str]):
+    """The figures in the output, in JSON, in the record and on the report page are the same."""
+    figures = json.loads(run_main(capsys, "evaluate", "run", "--samples", "3", "--json"))
+    assert figures["bits_per_note"] * figures["music_notes"] == pytest.approx(
+        figures["tokens"] * log(figures["perplexity"], 2)
+    )
     music = load_record(folder).measurements["test"].music
     assert music is not None
-    assert music.to_mapping() == told["music"]
+    assert music.to_mapping() == figures["music"]
     assert isinstance(music.held_out, TuneFigures)
-    assert (music.held_out.notes, music.held_out.parse, music.held_out.repeats_add_up) == (told["music_notes"], 1, 1)
+    assert (music.held_out.notes, music.held_out.parse, music.held_out.repeats_add_up) == (figures["music_notes"], 1, 1)
     assert isinstance(music.generated, TuneFigures)
     assert music.generated.tunes == 3
-    screen = " ".join(shown(capsys, "evaluate", "run", "--samples", "3").split())
-    assert "--seed" not in screen
+    output = " ".join(run_main(capsys, "evaluate", "run", "--samples", "3").split())
+    assert "--seed" not in output
     page = read_page((folder / "report.html").read_text(encoding="utf-8"))
     for row in music.rows():
-        assert " ".join(row) in screen
+        assert " ".join(row) in output
         assert set(row) <= {text for _, text in page.texts}
     assert music.verdict is not None
-    assert music.verdict in screen
+    assert music.verdict in output
     assert music.verdict in page.shown
-    assert f"{told['bits_per_note']:.3f}" in screen
+    assert f"{figures['bits_per_note']:.3f}" in output
     assert "Bits per note" in page.shown
     assert "generate --model run --length 600 --stop end" in page.shown
 
 
 @pytest.mark.parametrize("tokenizer", ["notes", "chords"])
-def test_a_model_of_pieces_is_measured_on_midi_without_its_training_text(tokenizer: str, in_empty_folder: Path):
+def test_model_of_pieces_is_measured_on_a_midi_file(tokenizer: str, in_empty_folder: Path):
     path = write_midi(in_empty_folder / "scale.mid", scale())
     text = midi_text(path, chords=tokenizer == "chords")
     tokens = tokenizer_named(tokenizer).tokenize(text)  # pyright: ignore[reportArgumentType]
@@ -81,7 +81,7 @@ def test_a_model_of_pieces_is_measured_on_midi_without_its_training_text(tokeniz
     save_bundle(music_bundle(tokenizer, tokens), folder)
     found = wordgen.evaluate("untrained", split=path, samples=2)
     assert found.music_notes == notes_in(tokenizer, [text]) == len(scale().notes)  # pyright: ignore[reportArgumentType]
-    assert found.bits_per_note == pytest.approx(found.own.nats / log(2) / len(scale().notes))
+    assert found.bits_per_note == pytest.approx(found.loss.nats / log(2) / len(scale().notes))
     assert "bits per note" in found._repr_html_()
     assert found.music is not None
     assert found.music.training is None
@@ -92,6 +92,6 @@ def test_a_model_of_pieces_is_measured_on_midi_without_its_training_text(tokeniz
 
 
 @pytest.mark.usefixtures("in_empty_folder")
-def test_copies_in_other_keys_are_for_tunes_alone(capsys: pytest.CaptureFixture[str]):
+def test_augment_is_refused_for_text(capsys: pytest.CaptureFixture[str]):
     assert main(["train", "--corpus", "spells", "--transpose", "augment", "--layers", "1", "--units", "8"]) == 2
     assert "--transpose augment is for tunes in ABC" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""What is said of a run before TensorFlow is there."""
+"""The plan of a run, and its warnings."""
 
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from wordgen.run.train import plan_run
 from wordgen.training.reports import Observer
 
 
-class Warned(Observer):
+class Warnings(Observer):
     def __init__(self) -> None:
         self.sentences: list[str] = []
 
@@ -20,7 +20,7 @@ class Warned(Observer):
 
 
 @pytest.mark.parametrize(
-    ("chosen", "advice"),
+    ("settings", "advice"),
     [
         ({"corpus": "spells"}, ["use more text, or spell them out with --unknown spell"]),
         ({"corpus": "spells", "vocab_size": 100}, ["use --vocab-size 200 (the text has"]),
@@ -28,30 +28,26 @@ class Warned(Observer):
         ({"corpus": "lotr"}, []),
     ],
 )
-def test_a_plan_in_which_much_is_unknown_says_what_to_do(
-    chosen: dict[str, Any], advice: list[str], in_empty_folder: Path
-):
-    watcher = Warned()
-    plan = plan_run(TrainSettings(**chosen, layers=1, units=8), [watcher])
+def test_plan_warns_if_many_tokens_are_unknown(settings: dict[str, Any], advice: list[str], in_empty_folder: Path):
+    warnings = Warnings()
+    plan = plan_run(TrainSettings(**settings, layers=1, units=8), [warnings])
     valid = plan.dataset.splits["valid"]
     assert (valid.unknown > 0.1 * valid.words) == bool(advice)
-    assert len(watcher.sentences) == len(advice)
-    assert all(part in sentence for part, sentence in zip(advice, watcher.sentences, strict=True))
+    assert len(warnings.sentences) == len(advice)
+    assert all(part in sentence for part, sentence in zip(advice, warnings.sentences, strict=True))
 
 
-def test_a_plan_and_a_look_name_what_lies_beside_the_texts_each_time(
-    in_empty_folder: Path, capsys: pytest.CaptureFixture[str]
-):
-    """Also where the text was cut before the other file came."""
+def test_plan_and_corpora_show_name_skipped_files(in_empty_folder: Path, capsys: pytest.CaptureFixture[str]):
+    """Also if the text was encoded before the file was added."""
     Path("notes").mkdir()
     for name in "abc":
         Path(f"notes/{name}.txt").write_text("The road went on.\n\nIt rained.\n" * 20)
     settings = TrainSettings(corpus="notes", layers=1, units=8)
     before = plan_run(settings, [])
     Path("notes/d.pdf").write_bytes(b"%PDF-1.4")
-    told = "left out d.pdf, a PDF: save its text as .txt, for example with pdftotext or from a PDF viewer"
+    note = "left out d.pdf, a PDF: save its text as .txt, for example with pdftotext or from a PDF viewer"
     after = plan_run(settings, [])
-    assert after.text.notes == (told, *before.text.notes)
+    assert after.text.notes == (note, *before.text.notes)
     assert after.dataset.fingerprint == before.dataset.fingerprint
     assert main(["corpora", "show", "notes"]) == 0
-    assert " ".join(capsys.readouterr().out.split()).count(told) == 1
+    assert " ".join(capsys.readouterr().out.split()).count(note) == 1

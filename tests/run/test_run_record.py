@@ -1,4 +1,4 @@
-"""A record that is written and read again is the same record; what is not one is refused."""
+"""The record of a run: round trip, invalid files, and the reports of a resumed run."""
 
 import json
 from dataclasses import replace
@@ -15,19 +15,19 @@ from tests.helpers.saved_runs import made_epoch, made_measurement, made_record
 from wordgen.errors import BundleError
 from wordgen.evaluation.measurement import (
     Cache,
+    CacheLoss,
+    DynamicLoss,
     Figures,
     Loss,
     Match,
     Mixture,
     Novelty,
-    WhileLearning,
-    WithCache,
 )
 from wordgen.evaluation.music import Copied, Music, Overlap, PieceFigures, TuneFigures
 from wordgen.model.bundle import HeadStart
-from wordgen.run.record import RecordWriter, RunRecord, keep_measurement, load_record, save_record
+from wordgen.run.record import RecordWriter, RunRecord, load_record, save_measurement, save_record
 from wordgen.run.settings import TrainSettings
-from wordgen.training.reports import Begun, EpochReport, Sample, SampleReport
+from wordgen.training.reports import EpochReport, Sample, SampleReport, TrainingStart
 from wordgen.training.typed_json import from_json, to_json
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
@@ -70,8 +70,8 @@ EPOCHS = st.builds(
     averaged=st.booleans(),
     distinct_2=st.none() | NUMBERS,
     longest_copy=st.none() | COUNTS,
-    within=st.booleans(),
-    best_within=st.booleans(),
+    within_epoch=st.booleans(),
+    best_within_epoch=st.booleans(),
 )
 SAMPLED = st.builds(
     SampleReport, COUNTS, COUNTS, st.lists(SAMPLES, max_size=2).map(tuple), st.none() | NUMBERS, st.none() | COUNTS
@@ -90,12 +90,12 @@ MUSIC = st.builds(Music, TUNES, TUNES, st.none() | TUNES, TEXT, COUNTS) | st.bui
 MEASUREMENTS = st.builds(
     made_measurement,
     st.floats(1, 1e9),
-    own=LOSSES,
+    loss=LOSSES,
     unigram=st.none() | LOSSES,
     ngram=st.none() | LOSSES,
     mixture=st.none() | st.builds(Mixture, NUMBERS, LOSSES),
-    with_cache=st.none() | st.builds(WithCache, st.builds(Cache, COUNTS, NUMBERS, NUMBERS), LOSSES),
-    while_learning=st.none() | st.builds(WhileLearning, NUMBERS, LOSSES),
+    with_cache=st.none() | st.builds(CacheLoss, st.builds(Cache, COUNTS, NUMBERS, NUMBERS), LOSSES),
+    dynamic=st.none() | st.builds(DynamicLoss, NUMBERS, LOSSES),
     novelty=st.none() | st.builds(Novelty, FIGURES, FIGURES, TEXT, st.none() | st.just("recites"), st.integers(3, 8)),
     music_notes=st.none() | COUNTS,
     music=st.none() | MUSIC,
@@ -103,13 +103,13 @@ MEASUREMENTS = st.builds(
 )
 
 
-def record_with(chosen: dict[str, Any], epochs: Any, measurements: Any, more: dict[str, Any]) -> RunRecord:
-    changes: dict[str, Any] = {"settings": TrainSettings(**chosen), "epochs": tuple(epochs), **more}
+def record_from(settings: dict[str, Any], epochs: Any, measurements: Any, more: dict[str, Any]) -> RunRecord:
+    changes: dict[str, Any] = {"settings": TrainSettings(**settings), "epochs": tuple(epochs), **more}
     return replace(made_record(), measurements=measurements, **changes)
 
 
 RECORDS = st.builds(
-    record_with,
+    record_from,
     SETTINGS,
     st.lists(EPOCHS, max_size=3),
     st.dictionaries(st.sampled_from(PARTS), MEASUREMENTS),
@@ -133,63 +133,63 @@ RECORDS = st.builds(
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(record=RECORDS)
-def test_a_record_is_read_as_it_was_written(record: RunRecord, tmp_path: Path):
+def test_record_round_trips(record: RunRecord, tmp_path: Path):
     (tmp_path / "evaluation.json").unlink(missing_ok=True)
     save_record(tmp_path, record)
     for part, measurement in record.measurements.items():
-        keep_measurement(tmp_path, part, measurement)
+        save_measurement(tmp_path, part, measurement)
     assert load_record(tmp_path) == record
 
 
-def test_what_the_passages_cost_comes_back_to_the_bit(tmp_path: Path):
+def test_losses_of_passages_round_trip_exactly(tmp_path: Path):
     blocks = np.random.default_rng(1).normal(size=(20, 2))
     save_record(tmp_path, made_record())
-    keep_measurement(tmp_path, "test", made_measurement(9.0, own=Loss(3.5, 20, blocks)))
-    read = load_record(tmp_path).measurements["test"].own.blocks
+    save_measurement(tmp_path, "test", made_measurement(9.0, loss=Loss(3.5, 20, blocks)))
+    read = load_record(tmp_path).measurements["test"].loss.blocks
     assert read is not None
     np.testing.assert_array_equal(read, blocks)
 
 
-def test_what_was_not_measured_this_time_stays_where_the_model_is_the_same(tmp_path: Path):
+def test_new_measurement_keeps_other_figures_of_the_same_model(tmp_path: Path):
     save_record(tmp_path, made_record())
-    used = WhileLearning(0.1, Loss(1.0, 1))
-    keep_measurement(tmp_path, "test", made_measurement(9.0, while_learning=used))
-    keep_measurement(tmp_path, "test", made_measurement(9.0))
-    assert load_record(tmp_path).measurements["test"].while_learning == used
-    keep_measurement(tmp_path, "test", made_measurement(9.0, step=30))
-    assert load_record(tmp_path).measurements["test"].while_learning is None
+    dynamic = DynamicLoss(0.1, Loss(1.0, 1))
+    save_measurement(tmp_path, "test", made_measurement(9.0, dynamic=dynamic))
+    save_measurement(tmp_path, "test", made_measurement(9.0))
+    assert load_record(tmp_path).measurements["test"].dynamic == dynamic
+    save_measurement(tmp_path, "test", made_measurement(9.0, step=30))
+    assert load_record(tmp_path).measurements["test"].dynamic is None
 
 
-def test_measurements_of_another_model_are_not_those_of_this_one(tmp_path: Path):
+def test_measurement_of_another_model_is_ignored(tmp_path: Path):
     save_record(tmp_path, made_record())
-    keep_measurement(tmp_path, "test", made_measurement(9.0, step=30))
+    save_measurement(tmp_path, "test", made_measurement(9.0, step=30))
     assert load_record(tmp_path).measured == {}
-    keep_measurement(tmp_path, "valid", made_measurement(9.0, step=20))
+    save_measurement(tmp_path, "valid", made_measurement(9.0, step=20))
     assert list(load_record(tmp_path).measured) == ["valid"]
 
 
-@pytest.mark.parametrize("broken", ["", "{", "[1]", '{"format": 3}', '{"format": 7, "parts": {"test": {}}}'])
-def test_measurements_that_cannot_be_read_are_passed_over(broken: str, tmp_path: Path):
+@pytest.mark.parametrize("content", ["", "{", "[1]", '{"format": 3}', '{"format": 7, "parts": {"test": {}}}'])
+def test_unreadable_measurements_are_ignored(content: str, tmp_path: Path):
     save_record(tmp_path, made_record())
-    (tmp_path / "evaluation.json").write_text(broken)
+    (tmp_path / "evaluation.json").write_text(content)
     assert load_record(tmp_path) == made_record()
 
 
-WRITTEN: dict[str, Any] = {**to_json(made_record())}
+RECORD_JSON: dict[str, Any] = {**to_json(made_record())}
 
 
-@pytest.mark.parametrize("name", WRITTEN)
-def test_every_key_is_needed_and_no_other_is_taken(name: str, tmp_path: Path):
+@pytest.mark.parametrize("name", RECORD_JSON)
+def test_missing_or_unknown_key_is_refused(name: str, tmp_path: Path):
     save_record(tmp_path, made_record())
     path = tmp_path / "report.json"
-    written = json.loads(path.read_text())
+    mapping = json.loads(path.read_text())
     if name == "measurements":
-        path.write_text(json.dumps({**written, "unheard": 1}))
-        wrong = "the report has an unknown key 'unheard'"
+        path.write_text(json.dumps({**mapping, "unheard": 1}))
+        message = "the report has an unknown key 'unheard'"
     else:
-        path.write_text(json.dumps({key: value for key, value in written.items() if key != name}))
-        wrong = f"the report has no '{name}'"
-    with pytest.raises(BundleError, match=wrong):
+        path.write_text(json.dumps({key: value for key, value in mapping.items() if key != name}))
+        message = f"the report has no '{name}'"
+    with pytest.raises(BundleError, match=message):
         load_record(tmp_path)
 
 
@@ -202,7 +202,7 @@ def test_every_key_is_needed_and_no_other_is_taken(name: str, tmp_path: Path):
         (NDArray[np.float64], [None, None]), (NDArray[np.float64], [[1.0, "x"]]), (NDArray[np.float64], 1.0),
     ],
 )  # fmt: skip
-def test_a_value_of_another_kind_is_refused(kind: Any, value: Any):
+def test_value_of_another_type_is_refused(kind: Any, value: Any):
     with pytest.raises(ValueError, match=r"must not be|has no"):
         from_json(kind, value)
 
@@ -215,10 +215,10 @@ def test_blocks_of_another_shape_are_refused(blocks: list[Any]):
 
 def within(step: int, valid: float, *, best: bool) -> EpochReport:
     """A validation within an epoch of ten steps."""
-    return made_epoch(1 + step // 10, valid, step=step, best=best, within=True)
+    return made_epoch(1 + step // 10, valid, step=step, best=best, within_epoch=True)
 
 
-def test_the_best_model_may_be_one_within_an_epoch(tmp_path: Path):
+def test_best_model_can_be_from_within_an_epoch(tmp_path: Path):
     record = replace(made_record(), validations=(within(14, 31.5, best=True), within(24, 30.0, best=True)))
     assert record.best == record.epochs[1]
     later = replace(record, best_epoch=3, best_step=24)
@@ -229,7 +229,7 @@ def test_the_best_model_may_be_one_within_an_epoch(tmp_path: Path):
     assert load_record(tmp_path).best == later.best
 
 
-def test_the_time_of_an_epoch_counts_once():
+def test_time_of_an_epoch_counts_once():
     record = replace(
         made_record(),
         epochs=(made_epoch(1, 9.0, seconds=4.0), made_epoch(2, 8.0, seconds=8.0)),
@@ -239,25 +239,25 @@ def test_the_time_of_an_epoch_counts_once():
             replace(within(25, 7.5, best=True), seconds=3.0),
         ),
     )
-    assert record.learning_seconds == 15.0
+    assert record.training_seconds == 15.0
 
 
-def resumed_after_a_kill(tmp_path: Path, checkpoint: int) -> RecordWriter:
-    """A writer of a run that was killed after step 6, whose model is saved, and goes on from an older checkpoint."""
+def writer_after_kill(tmp_path: Path, checkpoint: int) -> RecordWriter:
+    """A writer whose run saved its model in step 6, was killed, and resumes from an older checkpoint."""
     writer = RecordWriter(tmp_path, replace(made_record(), epochs=(), best_epoch=None))
-    done = [within(step, valid, best=True) for step, valid in ((2, 9.0), (4, 8.0), (6, 7.0))]
-    for report in done:
+    reports = [within(step, valid, best=True) for step, valid in ((2, 9.0), (4, 8.0), (6, 7.0))]
+    for report in reports:
         writer.validated(report)
         writer.sampled(SampleReport(1, report.step, (Sample("sample", f"text {report.step}"),)))
         writer.model_saved(report)
-    known = tuple(each for each in done if each.step <= checkpoint)
-    writer.begun(Begun("one CPU", "float32", 30, checkpoint + 1, (), known))
-    assert writer.record.best == done[-1]  # the model on the disk is newer than the checkpoint
+    restored = tuple(report for report in reports if report.step <= checkpoint)
+    writer.begun(TrainingStart("one CPU", "float32", 30, checkpoint + 1, (), restored))
+    assert writer.record.best == reports[-1]  # the saved model is newer than the checkpoint
     return writer
 
 
-def test_the_reports_of_repeated_steps_replace_the_old_ones(tmp_path: Path):
-    writer = resumed_after_a_kill(tmp_path, 4)
+def test_reports_of_repeated_steps_replace_the_old_ones(tmp_path: Path):
+    writer = writer_after_kill(tmp_path, 4)
     writer.validated(within(6, 6.5, best=True))
     writer.sampled(SampleReport(1, 6, (Sample("sample", "another text"),)))
     assert [each.valid_perplexity for each in writer.record.validations] == [9.0, 8.0, 6.5]
@@ -268,8 +268,8 @@ def test_the_reports_of_repeated_steps_replace_the_old_ones(tmp_path: Path):
     assert load_record(tmp_path) == writer.record
 
 
-def test_the_report_of_the_saved_model_stays_until_another_one_is_saved(tmp_path: Path):
-    writer = resumed_after_a_kill(tmp_path, 2)
+def test_report_of_the_saved_model_stays_until_the_next_save(tmp_path: Path):
+    writer = writer_after_kill(tmp_path, 2)
     writer.validated(within(4, 9.5, best=False))
     assert [each.step for each in writer.record.validations] == [2, 4, 6]
     assert writer.record.model_step == 6
@@ -280,21 +280,21 @@ def test_the_report_of_the_saved_model_stays_until_another_one_is_saved(tmp_path
     assert writer.record.model_step == 5
 
 
-def test_an_epoch_that_was_cut_short_is_replaced(tmp_path: Path):
+def test_full_epoch_replaces_an_incomplete_one(tmp_path: Path):
     writer = RecordWriter(tmp_path, replace(made_record(), epochs=(), best_epoch=None))
-    cut_short = made_epoch(1, 9.0, step=5, best=True)
-    writer.epoch_ended(cut_short)
-    writer.model_saved(cut_short)
-    writer.begun(Begun("one CPU", "float32", 30, 6))
-    assert writer.record.best == cut_short
+    incomplete = made_epoch(1, 9.0, step=5, best=True)
+    writer.epoch_ended(incomplete)
+    writer.model_saved(incomplete)
+    writer.begun(TrainingStart("one CPU", "float32", 30, 6))
+    assert writer.record.best == incomplete
     writer.epoch_ended(made_epoch(1, 8.0, best=True))
     assert [each.step for each in writer.record.epochs] == [10]
 
 
-def test_the_curves_of_a_plateau_schedule_that_never_lowered_the_rate_are_read_as_at_a_constant_rate():
+def test_verdict_of_plateau_without_decay_is_as_for_constant_rate():
     epochs = tuple(made_epoch(number, valid, best=True) for number, valid in enumerate((90, 60, 50, 49.2), start=1))
     record = made_record(settings={"schedule": "plateau"}, epochs=epochs, best_epoch=4)
     assert record.verdict is not None
     assert "was still improving in its last epoch" in record.verdict
-    slower = made_record(settings={"schedule": "cosine"}, epochs=epochs, best_epoch=4)
-    assert "improving" not in (slower.verdict or "")
+    cosine = made_record(settings={"schedule": "cosine"}, epochs=epochs, best_epoch=4)
+    assert "improving" not in (cosine.verdict or "")

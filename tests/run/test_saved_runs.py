@@ -1,4 +1,4 @@
-"""The list says what is known of each run, and a comparison which of several runs is better."""
+"""The list of saved runs, and the comparison of runs."""
 
 import json
 import os
@@ -13,46 +13,40 @@ from tests.helpers.saved_runs import made_dataset, made_measurement, made_record
 from wordgen.errors import BundleError
 from wordgen.evaluation.measurement import Loss
 from wordgen.model.bundle import CONFIG, VOCABULARY, WEIGHTS
-from wordgen.run.folder import in_training
-from wordgen.run.listing import Comparison, Order, SavedRun, compare, find_saved, look_at, saved_runs
+from wordgen.run.folder import training_lock
+from wordgen.run.listing import Comparison, Order, SavedRun, compare, find_saved_run, read_run, saved_runs
 from wordgen.run.names import SAVED_MODELS
-from wordgen.run.record import keep_measurement
+from wordgen.run.record import save_measurement
 from wordgen.training.typed_json import to_json
 
 pytestmark = pytest.mark.usefixtures("in_empty_folder")
 
 
-def states() -> dict[str, tuple[str, str]]:
+def status_and_note_by_name() -> dict[str, tuple[str, str]]:
     return {run.name: (run.status, run.note) for run in saved_runs()}
 
 
-def test_a_finished_run_tells_what_its_files_say():
-    run = look_at(make_run("tale", test=33.5, bits=1.1))
+def test_listing_reads_the_files_of_a_finished_run():
+    run = read_run(make_run("tale", test=33.5, bits=1.1))
     assert (run.status, run.note, run.corpus, run.network) == ("finished", "", "tale", "2 x 4 lstm")
-    assert (run.epochs, run.best_place) == (3, "epoch 2")
+    assert (run.epochs, run.best_label) == (3, "epoch 2")
     valid, test = run.measured("valid"), run.measured("test")
     assert valid is not None
     assert test is not None
     assert [run.perplexity("valid"), run.perplexity("test")] == pytest.approx([31.21, 33.5])
-    assert [each.own.bits_per(each.characters) for each in (valid, test)] == pytest.approx([1.1, 1.25])
+    assert [each.loss.bits_per(each.characters) for each in (valid, test)] == pytest.approx([1.1, 1.25])
     assert run.bytes == sum(path.stat().st_size for path in run.folder.iterdir())
 
 
-def test_what_was_measured_of_an_older_model_is_not_told():
-    folder = make_run("tale")
-    keep_measurement(folder, "test", made_measurement(33.5, step=10))
-    assert look_at(folder).perplexity("test") is None
-
-
-def test_each_state_has_its_name():
+def test_status_of_each_kind_of_run():
     make_run("whole")
     make_run("stopped", ended="stopped")
     make_run("killed", ended=None, model=False)
     make_run("diverged", ended="diverged")
     make_run("tale.before")
     (make_run("shared") / "report.json").unlink()
-    with in_training(make_run("learning", ended=None)):
-        assert states() == {
+    with training_lock(make_run("learning", ended=None)):
+        assert status_and_note_by_name() == {
             "whole": ("finished", ""),
             "stopped": ("interrupted", "can be resumed"),
             "killed": ("interrupted", "can be resumed"),
@@ -61,84 +55,81 @@ def test_each_state_has_its_name():
             "shared": ("only a model", ""),
             "learning": ("training now", ""),
         }
-    assert states()["learning"] == ("interrupted", "can be resumed")
+    assert status_and_note_by_name()["learning"] == ("interrupted", "can be resumed")
 
 
 @pytest.mark.parametrize("missing", [CONFIG, VOCABULARY, WEIGHTS])
 @pytest.mark.parametrize("with_report", [True, False])
-def test_a_missing_file_is_named(missing: str, with_report: bool):
+def test_note_names_the_missing_file(missing: str, with_report: bool):
     folder = make_run("tale")
     (folder / missing).unlink()
     if not with_report:
         (folder / "report.json").unlink()
-    assert states() == {"tale": ("broken", f"{missing} is missing")}
+    assert status_and_note_by_name() == {"tale": ("broken", f"{missing} is missing")}
 
 
-WRITTEN: dict[str, Any] = {"format": 7, **to_json(made_record())}
-del WRITTEN["measurements"]
+RECORD_JSON: dict[str, Any] = {"format": 7, **to_json(made_record())}
+del RECORD_JSON["measurements"]
 DAMAGES: list[tuple[str, Any]] = [
     ("report.json", ""),
     ("report.json", "[" * 100_000),
     ("report.json", "{}"),
-    ("report.json", {**WRITTEN, "epochs": [{"epoch": 1}]}),
-    ("report.json", {**WRITTEN, "epochs": 7}),
-    ("report.json", {**WRITTEN, "steps_per_epoch": 0}),
-    ("report.json", {**WRITTEN, "architecture": {"layers": "many"}}),
-    ("report.json", {**WRITTEN, "settings": {"corpus": 3}}),
-    ("report.json", {**WRITTEN, "settings": {**WRITTEN["settings"], "layers": -1}}),
-    ("report.json", {**WRITTEN, "format": 99}),
-    ("report.json", {**WRITTEN, "epochs": [{**WRITTEN["epochs"][0], "valid_perplexity": "low"}]}),
-    ("report.json", {**WRITTEN, "text": ["x"]}),
-    ("report.json", {**WRITTEN, "text": {**WRITTEN["text"], "corpus": 7}}),
-    ("report.json", {**WRITTEN, "unheard": 1}),
-    ("report.json", {name: value for name, value in WRITTEN.items() if name != "recipe"}),
+    ("report.json", {**RECORD_JSON, "epochs": [{"epoch": 1}]}),
+    ("report.json", {**RECORD_JSON, "epochs": 7}),
+    ("report.json", {**RECORD_JSON, "steps_per_epoch": 0}),
+    ("report.json", {**RECORD_JSON, "architecture": {"layers": "many"}}),
+    ("report.json", {**RECORD_JSON, "settings": {"corpus": 3}}),
+    ("report.json", {**RECORD_JSON, "settings": {**RECORD_JSON["settings"], "layers": -1}}),
+    ("report.json", {**RECORD_JSON, "format": 99}),
+    ("report.json", {**RECORD_JSON, "epochs": [{**RECORD_JSON["epochs"][0], "valid_perplexity": "low"}]}),
+    ("report.json", {**RECORD_JSON, "text": ["x"]}),
+    ("report.json", {**RECORD_JSON, "text": {**RECORD_JSON["text"], "corpus": 7}}),
+    ("report.json", {**RECORD_JSON, "unheard": 1}),
+    ("report.json", {name: value for name, value in RECORD_JSON.items() if name != "recipe"}),
     (CONFIG, "no JSON"),
     (CONFIG, "[]"),
 ]
 
 
 @pytest.mark.parametrize(("file", "content"), DAMAGES, ids=range(len(DAMAGES)))
-def test_a_damaged_file_is_named_and_nothing_is_raised(file: str, content: Any):
+def test_note_names_the_damaged_file(file: str, content: Any):
     folder = make_run("tale")
     (folder / file).write_text(content if isinstance(content, str) else json.dumps(content))
-    assert states() == {"tale": ("broken", f"{file} cannot be read")}
-    json.dumps(look_at(folder).to_mapping(), allow_nan=False)
+    assert status_and_note_by_name() == {"tale": ("broken", f"{file} cannot be read")}
+    json.dumps(read_run(folder).to_mapping(), allow_nan=False)
 
 
 @pytest.mark.parametrize(
-    "parts", [{"test": {}}, {"test": 3}, {"test": {**to_json(made_measurement(2)), "own": "low"}}, [1]]
+    "parts", [{"test": {}}, {"test": 3}, {"test": {**to_json(made_measurement(2)), "loss": "low"}}, [1]]
 )
-def test_a_damaged_measurement_is_passed_over(parts: Any):
+def test_damaged_measurement_is_ignored(parts: Any):
     folder = make_run("tale")
     (folder / "evaluation.json").write_text(json.dumps({"format": 7, "parts": parts}))
-    run = look_at(folder)
+    run = read_run(folder)
     assert (run.status, run.perplexity("valid"), run.perplexity("test")) == ("finished", 31.21, None)
 
 
-def test_what_is_no_run_is_no_row():
+def test_only_runs_are_listed():
+    assert saved_runs() == []  # there is no saved_models
     make_run("tale")
     (SAVED_MODELS / "README.md").write_text("about")
     (SAVED_MODELS / "notes").mkdir()
     (SAVED_MODELS / "notes" / "diary.txt").write_text("dear")
     (SAVED_MODELS / ".removed.x").mkdir()
     (SAVED_MODELS / "begun").mkdir()
-    assert states() == {"tale": ("finished", ""), "begun": ("broken", "no report and no model")}
+    assert status_and_note_by_name() == {"tale": ("finished", ""), "begun": ("broken", "no report and no model")}
 
 
-def test_no_folder_is_no_run(in_empty_folder: Path):
-    assert saved_runs() == []
-
-
-def test_the_size_is_that_of_all_files_and_of_nothing_else(tmp_path: Path):
+def test_size_counts_files_but_not_targets_of_symlinks(tmp_path: Path):
     folder = make_run("tale")
-    before = look_at(folder).bytes
+    before = read_run(folder).bytes
     (folder / "checkpoints" / "step-1").mkdir(parents=True)
     (folder / "checkpoints" / "step-1" / "state").write_bytes(b"x" * 1000)
     (tmp_path / "elsewhere").write_bytes(b"x" * 100_000)
     (folder / "link").symlink_to(tmp_path / "elsewhere")
     (folder / "round").symlink_to(folder.resolve(), target_is_directory=True)
     links = sum(os.lstat(folder / name).st_size for name in ("link", "round"))
-    assert look_at(folder).bytes == before + 1000 + links
+    assert read_run(folder).bytes == before + 1000 + links
 
 
 @pytest.mark.parametrize(
@@ -152,7 +143,7 @@ def test_the_size_is_that_of_all_files_and_of_nothing_else(tmp_path: Path):
         ("size", ["a", "c", "b"]),
     ],
 )
-def test_they_are_sorted_and_what_is_unknown_comes_last(order: Order, names: list[str]):
+def test_runs_are_sorted_with_unknown_values_last(order: Order, names: list[str]):
     a = make_run("a", age=200, valid=20, test=8, settings={"corpus": "kim"})
     b = make_run("b", age=0, valid=30, test=7, settings={"corpus": "tale"})
     c = make_run("c", age=100, valid=10, settings={"corpus": "emma"})
@@ -161,51 +152,53 @@ def test_they_are_sorted_and_what_is_unknown_comes_last(order: Order, names: lis
     assert [run.name for run in saved_runs(order)] == names
 
 
-def test_a_run_is_found_by_name_even_without_a_model_and_else_as_a_model_is():
+def test_find_saved_by_name_prefix_or_path():
     make_run("tale", model=False, ended=None)
     make_run("tale-2")
-    assert find_saved("tale").name == "tale"
-    assert find_saved("tale-").name == "tale-2"
-    assert find_saved().name == "tale-2"
-    assert find_saved(str(SAVED_MODELS / "tale-2")).called == "tale-2"
+    assert find_saved_run("tale").name == "tale"
+    assert find_saved_run("tale-").name == "tale-2"
+    assert find_saved_run().name == "tale-2"
+    assert find_saved_run(str(SAVED_MODELS / "tale-2")).command_argument == "tale-2"
     with pytest.raises(BundleError, match="Did you mean tale-2"):
-        find_saved("tali-2")
+        find_saved_run("tali-2")
 
 
-def test_a_hundred_runs_are_listed_without_their_weights_being_read(monkeypatch: pytest.MonkeyPatch):
-    for number in range(100):
-        make_run(f"run-{number}", epochs=made_record().epochs * 10)
+def test_listing_reads_no_weights(monkeypatch: pytest.MonkeyPatch):
+    for number in range(3):
+        make_run(f"run-{number}")
 
-    def refuse(*given: object, **named: object) -> None:
+    def refuse(*arguments: object, **options: object) -> None:
         raise AssertionError("the weights are read")
 
     monkeypatch.setattr("safetensors.safe_open", refuse)
     runs: list[SavedRun] = saved_runs("valid")
-    assert (len(runs), {run.status for run in runs}) == (100, {"finished"})
+    assert (len(runs), {run.status for run in runs}) == (3, {"finished"})
 
 
-def compared(*reports: dict[str, Any]) -> Comparison:
-    return compare([look_at(make_run(f"run-{number}", **report)) for number, report in enumerate(reports)])
+def compare_made_runs(*records: dict[str, Any]) -> Comparison:
+    return compare([read_run(make_run(f"run-{number}", **record)) for number, record in enumerate(records)])
 
 
-def better(comparison: Comparison) -> dict[str, list[int]]:
+def better_runs(comparison: Comparison) -> dict[str, list[int]]:
     return {f"{each.part} {each.measure}": sorted(each.better) for each in comparison.figures}
 
 
-def test_of_the_same_tokens_the_lower_figure_is_better():
-    found = compared({"valid": 30, "bits": 1.2, "test": 35}, {"valid": 29, "bits": 1.3, "test": 34}, {"valid": 31})
-    assert found.ground == "tokens"
-    assert better(found) == {
+def test_lower_figure_on_the_same_tokens_is_better():
+    comparison = compare_made_runs(
+        {"valid": 30, "bits": 1.2, "test": 35}, {"valid": 29, "bits": 1.3, "test": 34}, {"valid": 31}
+    )
+    assert comparison.common_ground == "tokens"
+    assert better_runs(comparison) == {
         "valid perplexity": [1],
         "valid bits per character": [0],
         "test perplexity": [1],
-        "test bits per character": better(found)["test bits per character"],  # equal but for rounding
+        "test bits per character": better_runs(comparison)["test bits per character"],  # equal but for rounding
     }
-    assert [run.name for run in found.unmeasured] == ["run-2"]
+    assert [run.name for run in comparison.unmeasured] == ["run-2"]
 
 
-def test_equal_figures_are_no_better_and_a_single_one_neither():
-    assert better(compared({"valid": 30, "test": 35}, {"valid": 30})) == {
+def test_equal_or_single_figures_are_not_better():
+    assert better_runs(compare_made_runs({"valid": 30, "test": 35}, {"valid": 30})) == {
         "valid perplexity": [],
         "valid bits per character": [],
         "test perplexity": [],
@@ -213,77 +206,79 @@ def test_equal_figures_are_no_better_and_a_single_one_neither():
     }
 
 
-def test_of_the_same_text_in_other_tokens_bits_per_character_alone_are_compared():
-    found = compared(
+def test_different_tokens_compare_only_bits_per_character():
+    comparison = compare_made_runs(
         {"valid": 30, "bits": 1.2, "dataset": made_dataset("f")},
         {"valid": 20, "bits": 1.3, "dataset": made_dataset("g")},
     )
-    assert found.ground == "text"
-    assert better(found)["valid perplexity"] == []
-    assert better(found)["valid bits per character"] == [0]
+    assert comparison.common_ground == "text"
+    assert better_runs(comparison)["valid perplexity"] == []
+    assert better_runs(comparison)["valid bits per character"] == [0]
 
 
-def measured(name: str, nats: Sequence[float], **report: Any) -> SavedRun:
-    """A run that was measured on a test part of passages that cost so many nats for ten tokens each."""
-    folder = make_run(name, **report)
+def make_measured_run(name: str, nats: Sequence[float], **record: Any) -> SavedRun:
+    """A run whose test set has a passage of ten tokens for each number: its loss in nats."""
+    folder = make_run(name, **record)
     blocks = np.array([(each, 10.0) for each in nats])
     loss = Loss(float(sum(nats)), 10 * len(nats), blocks)
-    keep_measurement(folder, "test", made_measurement(9.0, own=loss, characters=1000))
-    return look_at(folder)
+    save_measurement(folder, "test", made_measurement(9.0, loss=loss, characters=1000))
+    return read_run(folder)
 
 
-def test_a_difference_that_may_be_chance_makes_none_better():
-    """By the same passages, where both were cut into the same tokens: what is hard for one is hard for all."""
-    hard = [40.0, 30.0] * 10
-    plain, lucky, surely = (
-        measured("plain", hard),
-        measured("lucky", [each - change for each, change in zip(hard, [4.0, -3.0] * 10, strict=True)]),
-        measured("surely", [each - 0.5 for each in hard]),
+def test_difference_within_chance_makes_no_run_better():
+    """With the same tokens, the losses are compared by passage, which makes the interval of the difference narrow."""
+    nats = [40.0, 30.0] * 10
+    plain = make_measured_run("plain", nats)
+    by_chance = make_measured_run(
+        "by-chance", [loss - change for loss, change in zip(nats, [4.0, -3.0] * 10, strict=True)]
     )
-    found = compare([plain, lucky])
-    assert better(found)["test perplexity"] == []
-    assert [sorted(each.no_difference) for each in found.figures if each.part == "test"] == [[0, 1], [0, 1]]
-    assert found.to_mapping()["no_difference"]["test_perplexity"] == ["plain", "lucky"]
-    found = compare([plain, surely])
-    assert better(found)["test perplexity"] == [1]
-    assert not any(each.no_difference for each in found.figures)
-    off = found.figures[2].off[0]
-    assert off is not None
-    assert off > plain.perplexity("test") - surely.perplexity("test")  # pyright: ignore[reportOperatorIssue]
+    lower = make_measured_run("lower", [loss - 0.5 for loss in nats])
+    comparison = compare([plain, by_chance])
+    assert better_runs(comparison)["test perplexity"] == []
+    assert [sorted(each.no_difference) for each in comparison.figures if each.part == "test"] == [[0, 1], [0, 1]]
+    assert comparison.to_mapping()["no_difference"]["test_perplexity"] == ["plain", "by-chance"]
+    comparison = compare([plain, lower])
+    assert better_runs(comparison)["test perplexity"] == [1]
+    assert not any(each.no_difference for each in comparison.figures)
+    margin = comparison.figures[2].margins[0]
+    assert margin is not None
+    assert margin > plain.perplexity("test") - lower.perplexity("test")  # pyright: ignore[reportOperatorIssue]
 
 
-def test_of_other_tokens_a_difference_must_be_larger_than_both_may_be_off_by():
-    hard = [40.0, 30.0] * 10
-    one = measured("one", hard, dataset=made_dataset("f"))
-    near = measured("near", [each - 0.5 for each in hard[1:]], dataset=made_dataset("g"))
-    far = measured("far", [each / 2 for each in hard[1:]], dataset=made_dataset("g"))
-    assert compare([one, near]).ground == "text"
-    assert better(compare([one, near]))["test bits per character"] == []
-    assert better(compare([one, far]))["test bits per character"] == [1]
+def test_difference_of_other_tokens_must_exceed_both_intervals():
+    nats = [40.0, 30.0] * 10
+    one = make_measured_run("one", nats, dataset=made_dataset("f"))
+    near = make_measured_run("near", [loss - 0.5 for loss in nats[1:]], dataset=made_dataset("g"))
+    far = make_measured_run("far", [loss / 2 for loss in nats[1:]], dataset=made_dataset("g"))
+    assert compare([one, near]).common_ground == "text"
+    assert better_runs(compare([one, near]))["test bits per character"] == []
+    assert better_runs(compare([one, far]))["test bits per character"] == [1]
 
 
 @pytest.mark.parametrize(
     "other",
     [{"dataset": made_dataset("g", characters=9)}, {"dataset": made_dataset("g"), "settings": {"corpus": "else"}}],
 )
-def test_of_other_texts_nothing_is_compared(other: dict[str, Any]):
-    found = compared({"valid": 30, "bits": 1.2}, {"valid": 20, "bits": 1.3, **other})
-    assert found.ground == "nothing"
-    assert not any(better(found).values())
+def test_different_texts_are_not_compared(other: dict[str, Any]):
+    comparison = compare_made_runs({"valid": 30, "bits": 1.2}, {"valid": 20, "bits": 1.3, **other})
+    assert comparison.common_ground == "nothing"
+    assert not any(better_runs(comparison).values())
 
 
-def test_the_settings_that_differ_are_told_and_no_others():
-    found = compared({"settings": {"units": 8, "name": "one"}}, {"settings": {"units": (4, 8), "name": "other"}})
-    assert found.settings == {"units": (8, (4, 8))}
+def test_comparison_lists_only_different_settings():
+    comparison = compare_made_runs(
+        {"settings": {"units": 8, "name": "one"}}, {"settings": {"units": (4, 8), "name": "other"}}
+    )
+    assert comparison.settings == {"units": (8, (4, 8))}
 
 
-def test_settings_of_one_run_alone_are_no_difference():
-    where = {"join_timeout": 9, "histograms": True, "name": "other", "checkpoint_every": "5m"}
-    assert compared({}, {"settings": where}).settings == {}
+def test_settings_without_effect_on_the_model_are_ignored():
+    settings = {"join_timeout": 9, "histograms": True, "name": "other", "checkpoint_every": "5m"}
+    assert compare_made_runs({}, {"settings": settings}).settings == {}
 
 
-def test_a_run_without_a_report_cannot_be_compared():
+def test_run_without_report_cannot_be_compared():
     folder = make_run("bare")
     (folder / "report.json").unlink()
     with pytest.raises(BundleError, match="bare has no report"):
-        compare([look_at(make_run("tale")), look_at(folder)])
+        compare([read_run(make_run("tale")), read_run(folder)])

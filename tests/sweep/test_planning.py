@@ -1,4 +1,4 @@
-"""The file of a sweep, and the plan of all its runs: their order, names, and how many there is room for."""
+"""Sweep files, and the plan of all runs: order, names, and how many run at once."""
 
 import os
 import signal
@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from tests.helpers.sweep_files import GRID, read
-from wordgen.errors import SettingError
-from wordgen.run import train as runs
+from tests.helpers.sweep_files import GRID, read_sweep
+from wordgen.errors import SettingError, WordgenError
+from wordgen.run import train
 from wordgen.sweep import planning
 from wordgen.sweep.planning import PlannedSweep, find_sweep, plan_sweep, runs_at_once, sweep_names
 
@@ -32,24 +32,24 @@ cell = "rnn"
 
 
 @pytest.mark.parametrize("name", sweep_names())
-def test_each_that_is_shipped_can_be_planned_and_says_what_it_is_for(name: str, in_empty_folder: Path):
+def test_bundled_sweep_can_be_planned_and_has_a_title(name: str, in_empty_folder: Path):
     sweep = find_sweep(name)
-    if sweep.shared["corpus"] == "nottingham":  # is not here without a network
+    if sweep.shared["corpus"] == "nottingham":  # would be downloaded
         sweep = replace(sweep, shared={**sweep.shared, "corpus": "airs"})
     planned = plan_sweep(sweep)
     assert len(planned.runs) == len(sweep.networks) * len(sweep.random_seeds)
     assert len(sweep.random_seeds) >= 2
-    assert 20 < len(sweep.about) < 70  # it is the title of a picture
+    assert 20 < len(sweep.about) < 70  # the title of a plot
 
 
-def test_those_that_the_documents_name_are_shipped():
+def test_documented_sweeps_are_bundled():
     names = ["cells", "chords", "five-networks", "learning-rates", "optimizers", "options", "seq-lens"]
     assert sweep_names() == [*names, "tunes-characters", "tunes-notes"]
     assert find_sweep("cells").setting_names == ["cell", "layers", "units"]
     assert find_sweep("optimizers").setting_names == ["optimizer", "learning_rate"]
 
 
-def test_the_five_networks_are_those_of_the_first_source_report():
+def test_five_networks_are_those_of_the_first_report():
     sweep = find_sweep("five-networks")
     shapes = [
         tuple({**sweep.shared, **each.settings}[name] for name in ("layers", "units", "cell"))
@@ -60,8 +60,8 @@ def test_the_five_networks_are_those_of_the_first_source_report():
     assert lengths == [15, 15, 15, 30, 15]
 
 
-def test_a_grid_has_all_combinations_each_with_a_name_of_what_differs(in_empty_folder: Path):
-    sweep = read(in_empty_folder, GRID)
+def test_grid_has_all_combinations_named_by_differences(in_empty_folder: Path):
+    sweep = read_sweep(in_empty_folder, GRID)
     assert [each.name for each in sweep.networks] == [
         "rnn, units 16",
         "rnn, units 24 8",
@@ -83,13 +83,13 @@ def test_a_grid_has_all_combinations_each_with_a_name_of_what_differs(in_empty_f
         ("units = [8]", ["units 8"]),
     ],
 )
-def test_names_are_short_and_plain(grid: str, names: list[str], in_empty_folder: Path):
+def test_names_of_grid_networks_are_short(grid: str, names: list[str], in_empty_folder: Path):
     content = GRID.partition("[grid]")[0] + "[grid]\n" + grid
-    assert [each.name for each in read(in_empty_folder, content).networks][:3] == names
+    assert [each.name for each in read_sweep(in_empty_folder, content).networks][:3] == names
 
 
-def test_named_networks_have_their_own_settings_and_the_shared_ones(in_empty_folder: Path):
-    sweep = read(in_empty_folder, NAMED)
+def test_named_networks_have_own_and_shared_settings(in_empty_folder: Path):
+    sweep = read_sweep(in_empty_folder, NAMED)
     assert sweep.random_seeds == (1,)
     assert [each.folder for each in sweep.networks] == ["1x16-lstm", "2x16-rnn"]
     assert [{**sweep.shared, **each.settings}["layers"] for each in sweep.networks] == [1, 2]
@@ -128,11 +128,11 @@ def test_named_networks_have_their_own_settings_and_the_shared_ones(in_empty_fol
         ("networks = 3", "each of [[networks]] must have a name"),
     ],
 )  # fmt: skip
-def test_what_is_no_sweep_is_refused_and_says_why(content: str, part: str, in_empty_folder: Path):
-    with pytest.raises(SettingError, match=r"The sweep my\.toml cannot be read") as refused:
-        read(in_empty_folder, content)
-    assert part in str(refused.value)
-    assert str(refused.value).count(". ") == 0
+def test_invalid_sweep_file_is_refused(content: str, part: str, in_empty_folder: Path):
+    with pytest.raises(SettingError, match=r"The sweep my\.toml cannot be read") as raised:
+        read_sweep(in_empty_folder, content)
+    assert part in str(raised.value)
+    assert str(raised.value).count(". ") == 0
 
 
 @pytest.mark.parametrize(
@@ -152,22 +152,22 @@ def test_what_is_no_sweep_is_refused_and_says_why(content: str, part: str, in_em
         ("[24, 8]", "60000", "GiB"),
     ],
 )
-def test_each_combination_is_checked_before_the_first_run(old: str, new: str, part: str, in_empty_folder: Path):
-    sweep = read(in_empty_folder, GRID.replace(old, new))
-    with pytest.raises(Exception, match=r".") as refused:
+def test_all_networks_are_checked_before_the_first_run(old: str, new: str, part: str, in_empty_folder: Path):
+    sweep = read_sweep(in_empty_folder, GRID.replace(old, new))
+    with pytest.raises(WordgenError) as raised:
         plan_sweep(sweep)
-    assert part in str(refused.value)
+    assert part in str(raised.value)
     assert not (in_empty_folder / "saved_models").exists()
 
 
-def test_a_name_that_is_none_is_refused_with_those_that_there_are():
+def test_unknown_name_error_lists_bundled_sweeps():
     with pytest.raises(SettingError, match=r"There is no sweep 'cell'\. There are cells, chords, .*, tunes-notes\. Or"):
         find_sweep("cell")
     with pytest.raises(SettingError, match=r"The sweep gone\.toml cannot be read: No such file or directory\.$"):
         find_sweep("gone.toml")
 
 
-def test_all_networks_come_with_the_first_random_seed_and_then_with_the_next(planned: PlannedSweep):
+def test_runs_are_ordered_by_random_seed(planned: PlannedSweep):
     assert [run.name for run in planned.runs][:5] == [
         "my/rnn-units-16-1",
         "my/rnn-units-24-8-1",
@@ -182,52 +182,52 @@ def test_all_networks_come_with_the_first_random_seed_and_then_with_the_next(pla
     assert planned.runs[1].plan.architecture != planned.runs[4].plan.architecture
 
 
-def test_a_recipe_may_be_shared_and_the_name_be_another(in_empty_folder: Path):
+def test_recipe_and_name_apply_to_all_runs(in_empty_folder: Path):
     content = GRID.replace("epochs = 3", 'recipe = "short"').replace("units = [16, [24, 8]]", "units = [16]")
-    first = plan_sweep(read(in_empty_folder, content), "other").runs[0]
+    first = plan_sweep(read_sweep(in_empty_folder, content), "other").runs[0]
     assert first.folder == Path("saved_models/other/rnn-1")
     assert (first.settings.batch_size, first.settings.units) == (4, 16)
 
 
 @pytest.mark.parametrize("name", ["a/b", "../a", ".hidden", ""])
-def test_a_name_that_no_folder_can_have_is_refused(name: str, in_empty_folder: Path):
-    sweep = replace(read(in_empty_folder, GRID), name=name)
+def test_invalid_folder_name_is_refused(name: str, in_empty_folder: Path):
+    sweep = replace(read_sweep(in_empty_folder, GRID), name=name)
     with pytest.raises(SettingError, match="--name cannot be"):
         plan_sweep(sweep)
 
 
-def test_a_run_of_the_name_is_left_alone(in_empty_folder: Path):
+def test_name_of_existing_run_is_refused(in_empty_folder: Path):
     (in_empty_folder / "saved_models" / "my").mkdir(parents=True)
     (in_empty_folder / "saved_models" / "my" / "report.json").write_text("{}")
     with pytest.raises(SettingError, match="There is already a run 'my': give the sweep another --name"):
-        plan_sweep(read(in_empty_folder, GRID))
+        plan_sweep(read_sweep(in_empty_folder, GRID))
 
 
-def test_as_many_at_once_as_there_are_cores_and_memory(planned: PlannedSweep, monkeypatch: pytest.MonkeyPatch):
-    largest = max(run.plan.memory.all for run in planned.runs)
+def test_runs_at_once_fit_cores_and_memory(planned: PlannedSweep, monkeypatch: pytest.MonkeyPatch):
+    largest = max(run.plan.memory.total for run in planned.runs)
 
     def with_memory(times: float) -> Any:
         monkeypatch.setattr(planning, "physical_memory", lambda: int(times * largest))
         return [runs_at_once(len(planned.runs), cores, largest) for cores in (1, 2, 4, 64)]
 
-    monkeypatch.setattr(planning, "gpu_is_here", lambda: False)
+    monkeypatch.setattr(planning, "has_gpu", lambda: False)
     assert with_memory(1000) == [1, 2, 4, 8]
     assert with_memory(4) == [1, 2, 3, 3]
     assert with_memory(1.1) == [1, 1, 1, 1]
-    monkeypatch.setattr(planning, "gpu_is_here", lambda: True)  # each run would take all its memory
+    monkeypatch.setattr(planning, "has_gpu", lambda: True)  # each run would take all memory of the GPU
     assert with_memory(1000) == [1, 1, 1, 1]
 
 
-def test_ctrl_c_ends_the_planning_before_any_run_begins(in_empty_folder: Path, monkeypatch: pytest.MonkeyPatch):
-    """A text that is cut already is looked at without a word; the signal must not be forgotten over that."""
-    real = runs.prepare_run
+def test_ctrl_c_stops_planning_of_an_encoded_text(in_empty_folder: Path, monkeypatch: pytest.MonkeyPatch):
+    """Reading an encoded text reports nothing to observers, but the signal must still count."""
+    prepare_run = train.prepare_run
 
     def interrupted(*arguments: Any) -> Any:
         os.kill(os.getpid(), signal.SIGINT)
-        return real(*arguments)
+        return prepare_run(*arguments)
 
-    sweep = read(in_empty_folder, GRID.replace("[16, [24, 8]]", "[16]"))
+    sweep = read_sweep(in_empty_folder, GRID.replace("[16, [24, 8]]", "[16]"))
     plan_sweep(sweep)
-    monkeypatch.setattr(runs, "prepare_run", interrupted)
+    monkeypatch.setattr(train, "prepare_run", interrupted)
     with pytest.raises(KeyboardInterrupt):
         plan_sweep(sweep)

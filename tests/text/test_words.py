@@ -1,4 +1,4 @@
-"""English is cut as NLTK cuts it, with its spacing kept, and Japanese as TinySegmenter cuts it, but for Latin words."""
+"""English words are those of NLTK, with spacing kept; Japanese words those of TinySegmenter, with Latin words whole."""
 
 import re
 import time
@@ -18,14 +18,14 @@ from wordgen.text.tokenizers import tokenizer_named
 from wordgen.text.vocabulary import JOINER, restore
 
 
-def test_english_tokens_are_words_with_their_spacing():
+def test_english_tokens_record_spacing():
     tokens = tokenizer_named("english").tokenize('"Well," he didn\'t say (twice). He left.')
     assert tokens == [
         '"￭', "Well", "￭,", '￭"', "he", "did", "￭n't", "say", "(￭", "twice", "￭)", "￭.", "He", "left", "￭.",
     ]  # fmt: skip
 
 
-def test_a_word_is_the_same_token_in_and_out_of_quotation_marks():
+def test_word_is_the_same_token_in_quotation_marks():
     tokenize = tokenizer_named("english").tokenize
     assert "Hello" in tokenize('"Hello"')
     assert "Hello" in tokenize("Hello there")
@@ -46,28 +46,28 @@ def test_a_word_is_the_same_token_in_and_out_of_quotation_marks():
         ("“‘You’ll see,’” d’ye", ["“", "￭‘￭", "You", "￭’ll", "see", "￭,", "￭’", "￭”", "d", "￭’ye"]),
     ],
 )
-def test_printed_apostrophes_are_apostrophes(text: str, tokens: list[str]):
+def test_typographic_apostrophes_are_cut_like_ascii_ones(text: str, tokens: list[str]):
     tokenize = tokenizer_named("english").tokenize
     assert tokenize(text) == tokens
     assert tokenize(text.replace("’", "'")) == [token.replace("’", "'") for token in tokens]
 
 
-def test_every_sentence_loses_its_stop():
+def test_stops_of_sentences_are_separate_tokens():
     tokens = tokenizer_named("english").tokenize('It was late. "Go home." He went. ”They slept.”')
     assert not [token for token in tokens if token.endswith(".") and len(token) > 2]
 
 
-def test_abbreviations_keep_their_stop():
+def test_abbreviations_keep_stops():
     tokens = tokenizer_named("english").tokenize("Mr. Baggins met Dr. J. Smith there.")
     assert {"Mr.", "Dr.", "J."} <= set(tokens)
 
 
-def test_a_long_paragraph_is_cut_to_its_end():
+def test_long_paragraph_is_cut_completely():
     text = "It was a dark night. " * 5000
     assert len(tokenizer_named("english").tokenize(text)) == 6 * 5000
 
 
-# English as NLTK cuts whole sentences, with nothing remembered: what the tokenizer must give whatever way it takes.
+# The reference for English: NLTK on whole sentences, without any cache.
 
 SENTENCE_END = re.compile(
     r"(?<![\s.](?:[A-Z]))(?<!\bMr)(?<!\bDr)(?<!\bSt)(?<!\bMrs)(?<!\bJr)(?<!\bMs)[.](?=[\"'”’)\]]*\s+[^a-z\s])"
@@ -75,12 +75,12 @@ SENTENCE_END = re.compile(
 LAST_STOP = re.compile(r"[.](?=[\"'”’)\]]*\s*$)")
 
 
-def words_of_sentences(line: str) -> list[str] | None:
-    """NLTK's words, sentence by sentence; nothing where NLTK cannot align a sentence with its words.
+def nltk_words(line: str) -> list[str] | None:
+    """Return NLTK's words of a line, sentence by sentence, or None if NLTK cannot align a sentence with its words.
 
-    NLTK is given typewriter apostrophes, for of those it knows that words have them.
+    Apostrophes are replaced by ASCII ones, because NLTK knows only these within words.
     """
-    ends = {found.end() for pattern in (SENTENCE_END, LAST_STOP) for found in pattern.finditer(line)} | {len(line)}
+    ends = {match.end() for pattern in (SENTENCE_END, LAST_STOP) for match in pattern.finditer(line)} | {len(line)}
     words: list[str] = []
     for start, end in pairwise([0, *sorted(ends)]):
         sentence = line[start:end]
@@ -88,14 +88,14 @@ def words_of_sentences(line: str) -> list[str] | None:
             spans = list(NLTKWordTokenizer().span_tokenize(sentence.replace("’", "'")))
         except ValueError:
             return None
-        found = [sentence[a:b] for a, b in spans]
-        if "".join(found) != "".join(sentence.split()) or any(c.isspace() for c in "".join(found)):
+        parts = [sentence[a:b] for a, b in spans]
+        if "".join(parts) != "".join(sentence.split()) or any(c.isspace() for c in "".join(parts)):
             return None
-        words += found
+        words += parts
     return words
 
 
-def plain(tokens: list[str]) -> list[str]:
+def without_spacing(tokens: list[str]) -> list[str]:
     return [restore(token.strip(JOINER)) for token in tokens]
 
 
@@ -104,7 +104,7 @@ ENGLISH_WORDS = st.sampled_from(
     "Go end." (so.) "No." ... Wait... one--two a,b 3.5 1,000 10:30 $5 50% & @ # ? ! ; : , . ' " ” “ ’ «x» {y} [z]. <w>
     é. naïve Ünder. the The THE. CANNOT x.y.z a.b .5 -- '' `` ``a a'' 'a' ’a’ (a) a) .) .” .' '. e.g. i.e., No. St. Jr.
     A.B A.B. z.Z z.Z. ￭ UNKNOWN_TOKEN .} .> a.»
-    don’t giants’ ’s ’S ’ll n’t ’tis ‘a ’’ o’clock rock’n'roll""".split()  # noqa: SIM905 - a list of strings is no clearer
+    don’t giants’ ’s ’S ’ll n’t ’tis ‘a ’’ o’clock rock’n'roll""".split()  # noqa: SIM905 - a list of strings is not clearer
 )
 ENGLISH_LINES = st.lists(ENGLISH_WORDS, max_size=9).map(" ".join) | st.text(
     st.sampled_from("aB.'’\"”, \t-)(1"), max_size=20
@@ -113,36 +113,34 @@ ENGLISH_LINES = st.lists(ENGLISH_WORDS, max_size=9).map(" ".join) | st.text(
 
 @settings(max_examples=600)
 @given(ENGLISH_LINES)
-def test_english_is_nltks_sentence_by_sentence(line: str):
-    expected = words_of_sentences(re.sub(r"\s", " ", line))  # white space of any kind is white space to us
+def test_english_words_equal_nltk(line: str):
+    expected = nltk_words(re.sub(r"\s", " ", line))  # wordgen treats all white space alike
     if expected is not None:
-        assert plain(tokenizer_named("english").tokenize(line)) == expected
+        assert without_spacing(tokenizer_named("english").tokenize(line)) == expected
 
 
 @pytest.mark.parametrize("corpus", ["lotr", "fables", "spells"])
-def test_the_bundled_texts_are_cut_as_nltk_cuts_them(corpus: str):
+def test_words_of_bundled_texts_equal_nltk(corpus: str):
     tokenize = tokenizer_named("english").tokenize
     lines = [
         line
         for passage in passage_texts(open_corpus(str(bundled_data() / f"{corpus}.txt")))
         for line in passage.split("\n")
     ]
-    assert [plain(tokenize(line)) for line in lines] == [words_of_sentences(line) for line in lines]
+    assert [without_spacing(tokenize(line)) for line in lines] == [nltk_words(line) for line in lines]
 
 
 @pytest.mark.parametrize("chunk", ["alpha," * 166 + "end.", '"' * 1000, "don't--" * 140, "a.b" * 333])
-def test_a_chunk_of_up_to_a_thousand_characters_is_cut_as_nltk_cuts_it(chunk: str):
-    assert plain(tokenizer_named("english").tokenize(chunk)) == words_of_sentences(chunk)
+def test_words_of_chunk_without_white_space_equal_nltk(chunk: str):
+    assert without_spacing(tokenizer_named("english").tokenize(chunk)) == nltk_words(chunk)
 
 
 BITS = """x " ' . ( - * `` '' a' n't cannot a.b,c 1, .) ." “a” é\u0301""".split()  # noqa: SIM905 - as above
 
 
 @pytest.mark.parametrize("bit", BITS)
-def test_letters_by_the_hundred_thousand_without_white_space_are_cut_in_no_time(
-    monkeypatch: pytest.MonkeyPatch, bit: str
-):
-    """NLTK gives up on what takes too long; here that is a twentieth of its five seconds."""
+def test_long_text_without_white_space_is_cut_quickly(monkeypatch: pytest.MonkeyPatch, bit: str):
+    """NLTK gives up after a timeout, which is a twentieth of its usual five seconds here."""
     monkeypatch.setattr("nltk.redos.DEFAULT_TIMEOUT", 0.25)
     tokenizer, text = tokenizer_named("english"), (bit * 300_000)[:300_000]
     began = time.process_time()
@@ -150,9 +148,9 @@ def test_letters_by_the_hundred_thousand_without_white_space_are_cut_in_no_time(
     assert time.process_time() - began < 5
 
 
-def test_a_chunk_beyond_all_measure_is_sliced_between_words():
+def test_very_long_chunk_is_sliced_between_words():
     tokens = tokenizer_named("english").tokenize("Aragorn,Gandalf,don't," * 200 + "end.”)")
-    assert set(plain(tokens)) == {"Aragorn", "Gandalf", "do", "n't", ",", "end", ".", "”", ")"}
+    assert set(without_spacing(tokens)) == {"Aragorn", "Gandalf", "do", "n't", ",", "end", ".", "”", ")"}
 
 
 JAPANESE_LETTERS = "雨が降る夜の街で、君を待っていた。「どこ」カメラﾃﾚﾋﾞ12１２一万ー々〆 \u3000んはれしず日同.,"
@@ -164,40 +162,44 @@ def is_latin(character: str) -> bool:
     return character.isalpha() and unicodedata.name(character, "").startswith(("LATIN ", "FULLWIDTH LATIN "))
 
 
-def tiny_cuts(line: str) -> list[bool]:
-    """For each place in a line, between two of its letters, whether TinySegmenter cuts there."""
+def tiny_segmenter_cuts(line: str) -> list[bool]:
+    """Return, for each position between two characters of a line, whether TinySegmenter cuts there."""
     ends = set(accumulate(map(len, TINY.tokenize(line))))
-    return [place in ends for place in range(1, len(line))]
+    return [position in ends for position in range(1, len(line))]
 
 
-def whole_words_cuts(line: str) -> list[bool]:
-    """The same, by a rule a reader can follow: never inside a word, always beside one, else as TinySegmenter does."""
-    latin = [is_latin(each) for each in line]
-    between = [*latin[1:], False]
-    of_a_word = [
-        latin[n] or (letter in "'’＇" and n > 0 and latin[n - 1] and between[n]) for n, letter in enumerate(line)
+def expected_cuts(line: str) -> list[bool]:
+    """Return the same with Latin words whole: no cut in a Latin word, cuts around it, else those of TinySegmenter."""
+    latin = [is_latin(character) for character in line]
+    next_is_latin = [*latin[1:], False]
+    in_latin_word = [
+        latin[n] or (character in "'’＇" and n > 0 and latin[n - 1] and next_is_latin[n])
+        for n, character in enumerate(line)
     ]
-    return [cut if not (a or b) else a != b for cut, (a, b) in zip(tiny_cuts(line), pairwise(of_a_word), strict=True)]
+    return [
+        cut if not (a or b) else a != b
+        for cut, (a, b) in zip(tiny_segmenter_cuts(line), pairwise(in_latin_word), strict=True)
+    ]
 
 
-def our_cuts(line: str) -> list[bool]:
+def tokenizer_cuts(line: str) -> list[bool]:
     ends = set(accumulate(len(restore(token)) for token in tokenizer_named("japanese").tokenize(line)))
-    return [place in ends for place in range(1, len(line))]
+    return [position in ends for position in range(1, len(line))]
 
 
 @settings(max_examples=500)
 @given(st.text(st.sampled_from(JAPANESE_LETTERS), max_size=25) | st.text(max_size=12))
-def test_japanese_is_tinysegmenters(text: str):
-    text = "".join(each for each in text if not is_latin(each))
-    expected = [TINY.tokenize(part) for part in text.split("\n")]
-    found = tokenizer_named("japanese").tokenize(text)
-    assert [restore(token) for token in found] == list(chain.from_iterable(zip_lines(expected)))
+def test_japanese_words_equal_tinysegmenter(text: str):
+    text = "".join(character for character in text if not is_latin(character))
+    expected = [TINY.tokenize(line) for line in text.split("\n")]
+    tokens = tokenizer_named("japanese").tokenize(text)
+    assert [restore(token) for token in tokens] == list(chain.from_iterable(with_line_breaks(expected)))
 
 
 @settings(max_examples=500)
 @given(st.text(st.sampled_from(JAPANESE_LETTERS[:24] + 2 * LATIN_LETTERS), max_size=25))
-def test_latin_words_stay_whole_and_all_else_is_tinysegmenters(line: str):
-    assert our_cuts(line) == whole_words_cuts(line)
+def test_only_latin_words_differ_from_tinysegmenter(line: str):
+    assert tokenizer_cuts(line) == expected_cuts(line)
 
 
 @pytest.mark.parametrize(
@@ -211,26 +213,24 @@ def test_latin_words_stay_whole_and_all_else_is_tinysegmenters(line: str):
         ("END_TOKEN", ["END", "_", "TOKEN"]),
     ],
 )
-def test_english_words_in_japanese_text_stay_whole(line: str, tokens: list[str]):
+def test_latin_words_in_japanese_text_stay_whole(line: str, tokens: list[str]):
     assert tokenizer_named("japanese").tokenize(line) == tokens
 
 
-def zip_lines(lines: list[list[str]]) -> list[list[str]]:
-    """The words of each line, with a break between two."""
-    return [part for number, line in enumerate(lines) for part in ([["\n"], line] if number else [line])]
+def with_line_breaks(lines: list[list[str]]) -> list[list[str]]:
+    """Return the words of each line, with a line break between two lines."""
+    return [words for number, line in enumerate(lines) for words in ([["\n"], line] if number else [line])]
 
 
-def test_the_bundled_songs_are_cut_as_tinysegmenter_cuts_them():
+def test_words_of_bundled_lyrics_equal_tinysegmenter():
     lines = passage_texts(open_corpus("lyrics"))
     assert sum(map(is_latin, "".join(lines))) < len(lines)
     for line in lines:
-        assert our_cuts(line) == whole_words_cuts(line)
+        assert tokenizer_cuts(line) == expected_cuts(line)
 
 
-@pytest.mark.parametrize("letters", [1, 2, 7])
-def test_a_line_is_cut_the_same_however_many_letters_are_looked_at_at_once(
-    monkeypatch: pytest.MonkeyPatch, letters: int
-):
-    monkeypatch.setattr("wordgen.text.words._LETTERS_AT_ONCE", letters)
+@pytest.mark.parametrize("block_size", [1, 2, 7])
+def test_cuts_do_not_depend_on_block_size(monkeypatch: pytest.MonkeyPatch, block_size: int):
+    monkeypatch.setattr("wordgen.text.words._LETTERS_AT_ONCE", block_size)
     line = "".join(passage_texts(open_corpus("lyrics"))[:300])
-    assert our_cuts(line) == whole_words_cuts(line)
+    assert tokenizer_cuts(line) == expected_cuts(line)

@@ -1,3 +1,5 @@
+"""Checkpoints: round trip, damaged files, and a full disk."""
+
 import math
 import os
 import threading
@@ -10,7 +12,7 @@ import pytest
 from wordgen.errors import BundleError, SettingError
 from wordgen.training.checkpoint import Arrays, Checkpoints, CheckpointSaver, Position, check_names, has_checkpoint
 from wordgen.training.reports import EpochReport, Sample
-from wordgen.training.settings import CheckpointClock, TrainingSettings
+from wordgen.training.settings import CheckpointInterval, TrainingSettings
 
 EPOCH = EpochReport(
     1,
@@ -39,7 +41,7 @@ def newest(run: Path) -> tuple[int | None, list[str]]:
     return (None if found is None else int(found.arrays["step"])), warnings
 
 
-def test_a_checkpoint_comes_back_to_the_bit(tmp_path: Path):
+def test_checkpoint_round_trips_exactly(tmp_path: Path):
     Checkpoints(tmp_path, lambda sentence: None).save(3, ARRAYS, POSITION)
     found = Checkpoints(tmp_path, lambda sentence: None).newest()
     assert found is not None
@@ -51,19 +53,16 @@ def test_a_checkpoint_comes_back_to_the_bit(tmp_path: Path):
         assert arrays[name].shape == array.shape
 
 
-def test_the_last_three_are_kept(tmp_path: Path):
+def test_last_three_checkpoints_are_kept(tmp_path: Path):
     save(tmp_path, 9, 10, 100, 1000)
     assert len(list((tmp_path / "checkpoints").iterdir())) == 3
     assert newest(tmp_path) == (1000, [])
     assert has_checkpoint(tmp_path)
 
 
-def test_where_there_is_none_there_is_none(tmp_path: Path):
+def test_newest_position_is_that_of_the_last_checkpoint(tmp_path: Path):
     assert newest(tmp_path) == (None, [])
     assert not has_checkpoint(tmp_path)
-
-
-def test_where_the_newest_stands_is_seen_without_its_arrays(tmp_path: Path):
     checkpoints = Checkpoints(tmp_path, lambda sentence: None)
     assert checkpoints.newest_position() == Position()
     checkpoints.save(3, ARRAYS, Position())
@@ -75,29 +74,31 @@ def test_where_the_newest_stands_is_seen_without_its_arrays(tmp_path: Path):
 
 @pytest.mark.parametrize("name", ["state.safetensors", "position.json"])
 @pytest.mark.parametrize(
-    "harm",
+    "damage",
     [
-        lambda whole: whole[: len(whole) // 2],
-        lambda whole: b"",
-        lambda whole: whole[:-20] + bytes([whole[-20] ^ 1]) + whole[-19:],
-        lambda whole: whole.replace(b"105", b"106").replace(b"\x00\x00\x80?", b"\x00\x00\x80@"),
+        lambda content: content[: len(content) // 2],
+        lambda content: b"",
+        lambda content: content[:-20] + bytes([content[-20] ^ 1]) + content[-19:],
+        lambda content: content.replace(b"105", b"106").replace(b"\x00\x00\x80?", b"\x00\x00\x80@"),
         None,
     ],
 )
-def test_a_damaged_one_is_named_and_passed_over(tmp_path: Path, name: str, harm: Callable[[bytes], bytes] | None):
+def test_damaged_checkpoint_is_skipped_with_a_warning(
+    tmp_path: Path, name: str, damage: Callable[[bytes], bytes] | None
+):
     save(tmp_path, 1, 2)
     path = tmp_path / "checkpoints" / "step-000000000002" / name
-    if harm is None:
+    if damage is None:
         path.unlink()
     else:
-        path.write_bytes(harm(path.read_bytes()))
+        path.write_bytes(damage(path.read_bytes()))
     step, warnings = newest(tmp_path)
     assert step == 1
     assert len(warnings) == 1
     assert "step-000000000002 is damaged" in warnings[0]
 
 
-def test_where_none_can_be_read_nothing_begins_anew(tmp_path: Path):
+def test_only_damaged_checkpoints_are_an_error(tmp_path: Path):
     save(tmp_path, 1)
     (tmp_path / "checkpoints" / "step-000000000001" / "position.json").write_bytes(b"")
     with pytest.raises(BundleError, match="Its model has not changed"):
@@ -106,7 +107,7 @@ def test_where_none_can_be_read_nothing_begins_anew(tmp_path: Path):
     assert kept.name.startswith("damaged-step-000000000001")
 
 
-def test_one_of_a_later_format_is_left_alone(tmp_path: Path):
+def test_checkpoint_of_a_later_format_is_kept(tmp_path: Path):
     save(tmp_path, 1)
     path = tmp_path / "checkpoints" / "step-000000000001" / "position.json"
     path.write_text(path.read_text().replace('"format": 6', '"format": 7'))
@@ -115,7 +116,7 @@ def test_one_of_a_later_format_is_left_alone(tmp_path: Path):
     assert path.exists()
 
 
-def test_one_that_was_never_finished_is_thrown_away_with_a_warning(tmp_path: Path):
+def test_incomplete_checkpoint_is_deleted_with_a_warning(tmp_path: Path):
     save(tmp_path, 1)
     (tmp_path / "checkpoints" / ".step-000000000002.abc").mkdir()
     assert newest(tmp_path) == (
@@ -125,7 +126,7 @@ def test_one_that_was_never_finished_is_thrown_away_with_a_warning(tmp_path: Pat
     assert newest(tmp_path) == (1, [])
 
 
-def test_whatever_was_still_being_written_is_thrown_away(tmp_path: Path):
+def test_incomplete_files_of_a_run_are_deleted_with_warnings(tmp_path: Path):
     save(tmp_path, 1)
     for folder in (".copy_index.a1b2c3d4", "valid"):
         (tmp_path / folder).mkdir()
@@ -133,60 +134,55 @@ def test_whatever_was_still_being_written_is_thrown_away(tmp_path: Path):
         (tmp_path / file).touch()
     step, warnings = newest(tmp_path)
     assert step == 1
-    named = sorted(warning.split(":")[0].split()[-1] for warning in warnings)
-    assert named == ["copy_index", "report.json", "words.tsv"]
+    names = sorted(warning.split(":")[0].split()[-1] for warning in warnings)
+    assert names == ["copy_index", "report.json", "words.tsv"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoints", "notes.txt", "valid"]
     assert list((tmp_path / "valid").iterdir()) == []
 
 
-def test_a_full_disk_is_warned_of_and_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_full_disk_gives_a_warning_and_the_next_save_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     warnings: list[str] = []
-    saver = CheckpointSaver(Checkpoints(tmp_path, warnings.append), CheckpointClock.parse("1"), warnings.append)
+    saver = CheckpointSaver(Checkpoints(tmp_path, warnings.append), CheckpointInterval.parse("1"), warnings.append)
 
     def no_space(descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", no_space)
-        saver.keep(1, {"step": np.array(1)}, POSITION)
+        saver.save_in_background(1, {"step": np.array(1)}, POSITION)
         saver.wait()
     assert len(warnings) == 1
     assert "step 1 could not be saved" in warnings[0]
     assert list((tmp_path / "checkpoints").iterdir()) == []
-    saver.keep(2, {"step": np.array(2)}, POSITION)
+    saver.save_in_background(2, {"step": np.array(2)}, POSITION)
     saver.wait()
     assert newest(tmp_path) == (2, [])
 
 
-def test_what_is_written_is_how_it_stood_when_it_was_due(tmp_path: Path):
-    """The run goes on while a checkpoint is written."""
-    begun, go_on = threading.Event(), threading.Event()
+def test_saver_writes_the_position_at_the_time_of_the_call(tmp_path: Path):
+    """The training continues while a checkpoint is written."""
+    started, proceed = threading.Event(), threading.Event()
 
-    class Slow(Checkpoints):
+    class SlowCheckpoints(Checkpoints):
         def save(self, step: int, arrays: Arrays, position: Position) -> None:
-            begun.set()
-            assert go_on.wait(10)
+            started.set()
+            assert proceed.wait(10)
             super().save(step, arrays, position)
 
-    saver = CheckpointSaver(Slow(tmp_path, print), CheckpointClock.parse("1"), print)
+    saver = CheckpointSaver(SlowCheckpoints(tmp_path, print), CheckpointInterval.parse("1"), print)
     position = Position(2, 7)
-    saver.keep(1, ARRAYS, position)
-    assert begun.wait(10)
+    saver.save_in_background(1, ARRAYS, position)
+    assert started.wait(10)
     position.step_in_epoch = 8
     assert not has_checkpoint(tmp_path)
-    go_on.set()
+    proceed.set()
     saver.wait()
     found = Checkpoints(tmp_path, print).newest()
     assert found is not None
     assert found.position.step_in_epoch == 7
 
 
-def test_a_worker_without_checkpoints_writes_none(tmp_path: Path):
-    CheckpointSaver(None, CheckpointClock.parse("1"), lambda s: None).keep(1, ARRAYS, POSITION)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_state_of_another_shape_is_refused():
+def test_array_of_another_shape_is_refused():
     check_names(ARRAYS, {"weights/a": (2, 3), "optimizer/0": ()})
     with pytest.raises(BundleError, match="another shape"):
         check_names(ARRAYS, {"weights/a": (3, 2), "optimizer/0": ()})
@@ -195,19 +191,19 @@ def test_a_state_of_another_shape_is_refused():
 @pytest.mark.parametrize(
     ("text", "seconds", "due"), [("5", 1e9, False), ("10m", 600, True), ("10m", 599, False), ("0.5m", 30, True)]
 )
-def test_the_clock(text: str, seconds: float, due: bool):
-    assert CheckpointClock.parse(text).due(seconds) is due
+def test_interval_is_due_after_its_minutes(text: str, seconds: float, due: bool):
+    assert CheckpointInterval.parse(text).is_due(seconds) is due
 
 
-def test_how_many_steps_there_are_until_the_next(tmp_path: Path):
-    def left(every: str, step: int) -> int | None:
-        return CheckpointSaver(None, CheckpointClock.parse(every), lambda s: None).steps_left(step)
+def test_steps_left_until_the_next_checkpoint():
+    def steps_left(every: str, step: int) -> int | None:
+        return CheckpointSaver(None, CheckpointInterval.parse(every), lambda s: None).steps_left(step)
 
-    assert [left("7", step) for step in (0, 1, 6, 7, 8)] == [7, 6, 1, 7, 6]
-    assert left("10m", 3) is None
+    assert [steps_left("7", step) for step in (0, 1, 6, 7, 8)] == [7, 6, 1, 7, 6]
+    assert steps_left("10m", 3) is None
 
 
 @pytest.mark.parametrize("text", ["", "m", "0", "-5", "0m", "nanm", "infm", "often", "1.5", "5h"])
-def test_a_clock_that_says_nothing_is_refused(text: str):
+def test_invalid_checkpoint_every_is_refused(text: str):
     with pytest.raises(SettingError, match="--checkpoint-every must be steps"):
         TrainingSettings(checkpoint_every=text)

@@ -1,4 +1,4 @@
-"""What a training needs is told from its settings; what it needs in truth, bench/memory.py measures."""
+"""The memory of a training, planned from its settings. bench/memory.py measures the real memory."""
 
 from dataclasses import fields
 from pathlib import Path
@@ -17,20 +17,20 @@ TOKENS: dict[Split, int] = {"train": 10**7, "valid": 10**5, "test": 10**5}
 LARGE = {"vocabulary": 144_000, "layers": 1, "units": 64, "tied": True, "batch_size": 256, "seq_len": 35}
 
 
-def memory(workers: int = 1, devices: int = 1, **given: Any) -> Memory:
-    tokens = given.pop("tokens", TOKENS)
-    vocabulary = given.pop("vocabulary", 1000)
+def planned_memory(workers: int = 1, devices: int = 1, **settings: Any) -> Memory:
+    tokens = settings.pop("tokens", TOKENS)
+    vocabulary = settings.pop("vocabulary", 1000)
     names = {each.name for each in fields(NetworkSettings)}
-    network = NetworkSettings(**{name: value for name, value in given.items() if name in names})  # pyright: ignore[reportArgumentType]
-    training = TrainingSettings(**{name: value for name, value in given.items() if name not in names})  # pyright: ignore[reportArgumentType]
+    network = NetworkSettings(**{name: value for name, value in settings.items() if name in names})  # pyright: ignore[reportArgumentType]
+    training = TrainingSettings(**{name: value for name, value in settings.items() if name not in names})  # pyright: ignore[reportArgumentType]
     architecture = Architecture.of(network, vocabulary)  # pyright: ignore[reportArgumentType]
     return Memory.of(architecture, training, tokens, workers, devices)
 
 
-def test_a_large_vocabulary_of_which_some_are_compared_fits_into_a_small_machine():
-    """It was refused, for it would need 29.9 GiB, and took 1.43."""
-    assert memory(**LARGE, sampled_output=1024).all < 2.5 * 2**30
-    assert memory(**LARGE).all > 5 * 2**30
+def test_sampled_output_lowers_memory_of_large_vocabulary():
+    """Once, 29.9 GiB were planned, so the training was refused. It needs 1.43 GiB."""
+    assert planned_memory(**LARGE, sampled_output=1024).all < 2.5 * 2**30
+    assert planned_memory(**LARGE).all > 5 * 2**30
 
 
 @given(
@@ -46,23 +46,23 @@ def test_a_large_vocabulary_of_which_some_are_compared_fits_into_a_small_machine
         }
     )
 )
-def test_more_of_anything_never_needs_less(chosen: dict[str, int]):
-    least = memory(**chosen)
+def test_memory_grows_with_each_setting(settings: dict[str, int]):
+    smallest = planned_memory(**settings)
     for name in ("layers", "units", "vocabulary"):
-        assert memory(**{**chosen, name: 2 * chosen[name]}).weights > least.weights
+        assert planned_memory(**{**settings, name: 2 * settings[name]}).weights > smallest.weights
     for name in ("batch_size", "seq_len"):
-        assert memory(**{**chosen, name: 2 * chosen[name]}).step > least.step
-    assert memory(**{**chosen, "average_after": 1}).weights > least.weights
-    compared = memory(**{**chosen, "sampled_output": 1000})
-    assert compared.step < 1.1 * least.step + 2 * 4 * chosen["batch_size"] * chosen["seq_len"] * chosen["units"]
+        assert planned_memory(**{**settings, name: 2 * settings[name]}).step > smallest.step
+    assert planned_memory(**{**settings, "average_after": 1}).weights > smallest.weights
+    sampled = planned_memory(**{**settings, "sampled_output": 1000})
+    assert sampled.step < 1.1 * smallest.step + 2 * 4 * settings["batch_size"] * settings["seq_len"] * settings["units"]
 
 
-def test_workers_share_a_batch_and_devices_have_weights_of_their_own():
-    alone = memory(batch_size=64, vary_seq_len=True)
-    shared = memory(workers=2, batch_size=64, vary_seq_len=True)
-    assert shared.step == pytest.approx(alone.step / 2, rel=0.01)
-    assert shared.weights == alone.weights
-    assert memory(devices=2, batch_size=64).weights == 2 * alone.weights
+def test_workers_share_the_batch_and_devices_copy_the_weights():
+    one = planned_memory(batch_size=64, vary_seq_len=True)
+    two = planned_memory(workers=2, batch_size=64, vary_seq_len=True)
+    assert two.step == pytest.approx(one.step / 2, rel=0.01)
+    assert two.weights == one.weights
+    assert planned_memory(devices=2, batch_size=64).weights == 2 * one.weights
 
 
 @pytest.mark.parametrize(
@@ -73,16 +73,15 @@ def test_workers_share_a_batch_and_devices_have_weights_of_their_own():
         (0.71, {"vocabulary": 1_303, "layers": 2, "units": 128}),
     ],
 )
-def test_two_workers_need_what_was_measured(measured: float, settings: dict[str, Any]):
-    """bench/memory.py measured the first case on 2026-11-29, and the others with its code; each in GiB."""
-    few: dict[Split, int] = {"train": 40_000, "valid": 2_000, "test": 2_000}
-    planned = memory(workers=2, tokens=few, **settings).all / 2**30
+def test_memory_of_two_workers_is_near_the_measured_memory(measured: float, settings: dict[str, Any]):
+    """In GiB. bench/memory.py measured the first case on 2026-11-29. The others were measured with its code."""
+    tokens: dict[Split, int] = {"train": 40_000, "valid": 2_000, "test": 2_000}
+    planned = planned_memory(workers=2, tokens=tokens, **settings).all / 2**30
     assert 1 / 1.3 < planned / measured < 1.3
-    alone = memory(workers=1, tokens=few, **settings)
-    assert alone.exchange == 0
+    assert planned_memory(workers=1, tokens=tokens, **settings).exchange == 0
 
 
-def test_the_limit_of_a_container_counts(tmp_path: Path):
+def test_physical_memory_respects_cgroup_limits(tmp_path: Path):
     def write(path: str, content: str) -> None:
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_text(content)
@@ -100,7 +99,7 @@ def test_the_limit_of_a_container_counts(tmp_path: Path):
     assert physical_memory(tmp_path) == whole
 
 
-def test_what_is_free_is_what_the_system_says(tmp_path: Path):
+def test_free_memory_is_read_from_meminfo(tmp_path: Path):
     assert free_memory(tmp_path) is None
     (tmp_path / "proc").mkdir()
     (tmp_path / "proc" / "meminfo").write_text("MemTotal: 9 kB\nMemAvailable:   2048 kB\n")

@@ -1,4 +1,6 @@
-"""The bar in a notebook: one output that is replaced, and taken away in the end."""
+"""The progress bar in a notebook: one output that is replaced, and cleared at the end."""
+
+import importlib.util
 
 import pytest
 from rich.text import Text
@@ -10,43 +12,36 @@ CELLS = (
     f"import sys; sys.path.insert(0, {str(ROOT)!r})\nfrom rich.text import Text\n"
     "from wordgen.training.screen import NotebookLive",
     "text = Text('first <b>')\nlive = NotebookLive(text, 40)\nlive.refresh()\n"
-    "live._drawn = 0\ntext.append(' second')\nlive.refresh()\nprint('a line')\ntext.append(' third')\nlive.refresh()",
+    "live._last_drawing_time = 0\ntext.append(' second')\nlive.refresh()\n"
+    "print('a line')\ntext.append(' third')\nlive.refresh()",
     "live.stop()",
 )
 
 
-def test_what_is_drawn_is_text_and_no_markup():
+def test_html_is_escaped():
     html = NotebookLive(Text("<script>alert(1)</script>"), 60)._as_html()
     assert html.startswith("<pre")
     assert "&lt;script&gt;" in html
     assert "<script" not in html
 
 
-def test_what_was_never_drawn_is_not_taken_away():
-    """That would need IPython, which is there in notebooks alone."""
-    NotebookLive(Text("nothing"), 40).stop()
+@pytest.mark.skipif(importlib.util.find_spec("IPython") is not None, reason="IPython is installed")
+def test_stop_before_drawing_needs_no_ipython():
+    NotebookLive(Text("text"), 40).stop()
     with pytest.raises(ModuleNotFoundError, match="IPython"):
-        _without_ipython().refresh()
+        NotebookLive(Text("text"), 40).refresh()
 
 
-def _without_ipython() -> NotebookLive:
-    import importlib.util
-
-    if importlib.util.find_spec("IPython") is not None:
-        pytest.skip("IPython is here")
-    return NotebookLive(Text("something"), 40)
-
-
-def test_a_real_notebook_has_one_output_that_is_replaced():
+def test_notebook_replaces_its_output():
     nbclient = pytest.importorskip("nbclient", reason="no Jupyter is installed")
     nbformat = pytest.importorskip("nbformat")
     cells = [nbformat.v4.new_code_cell(cell) for cell in CELLS]
-    for shown in (2, 3):
-        notebook = nbformat.v4.new_notebook(cells=cells[:shown])
+    for count in (2, 3):  # the third cell stops the bar
+        notebook = nbformat.v4.new_notebook(cells=cells[:count])
         nbclient.NotebookClient(notebook, timeout=300, kernel_name="python3").execute()
-        drawn, printed = notebook.cells[1].outputs
+        display, printed = notebook.cells[1].outputs
         assert printed["text"] == "a line\n"
-        html = drawn["data"]["text/html"]
-        assert ("first &lt;b&gt; second" in html) == (shown == 2)
-        assert "third" not in html  # drawn twice a second at most
-        assert (html == "") == (shown == 3)
+        html = display["data"]["text/html"]
+        assert ("first &lt;b&gt; second" in html) == (count == 2)
+        assert "third" not in html  # the bar is drawn at most twice a second
+        assert (html == "") == (count == 3)

@@ -1,3 +1,5 @@
+"""Stop requests by signals."""
+
 import io
 import os
 import signal
@@ -9,60 +11,60 @@ from wordgen.training.reports import Observer, Observers
 from wordgen.training.stopping import stop_on_signals
 
 
-class SignalledWhileWriting(io.RawIOBase):
-    """A screen in the middle of whose first line somebody presses Ctrl-C."""
+class StreamInterruptedWhileWriting(io.RawIOBase):
+    """A stream that gets Ctrl-C while its first line is written."""
 
     def __init__(self) -> None:
-        self.shown = b""
+        self.output = b""
 
-    def writable(self) -> bool:
+    def rounded_for_score(self) -> bool:
         return True
 
     def write(self, content: bytes) -> int:  # pyright: ignore[reportIncompatibleMethodOverride]
-        if not self.shown:
-            self.shown += bytes(content)
+        if not self.output:
+            self.output += bytes(content)
             os.kill(os.getpid(), signal.SIGINT)
         else:
-            self.shown += bytes(content)
+            self.output += bytes(content)
         return len(content)
 
 
-def test_a_signal_in_the_middle_of_a_line_is_told_behind_it():
-    raw = SignalledWhileWriting()
+def test_message_is_printed_after_the_interrupted_line():
+    raw = StreamInterruptedWhileWriting()
     stream = io.TextIOWrapper(io.BufferedWriter(cast(Any, raw)), write_through=True)
     with stop_on_signals(lambda: print("stopping", file=stream, flush=True)) as request:
         print("working", file=stream, flush=True)
     assert request.requested
-    assert raw.shown.split() == [b"working", b"stopping"]
+    assert raw.output.split() == [b"working", b"stopping"]
 
 
-def test_who_hears_of_a_stop_hears_first_of_what_is_going_on():
-    """Otherwise a display that is being closed would be drawn again below what is printed after it."""
-    begun, heard = threading.Event(), list[str]()
+def test_observer_gets_stopping_after_the_current_event():
+    """Otherwise a display that is being closed would be drawn again below later output."""
+    closing, events = threading.Event(), list[str]()
 
-    class Slow(Observer):
+    class SlowToClose(Observer):
         def close(self) -> None:
-            begun.set()
+            closing.set()
             time.sleep(0.2)
-            heard.append("closed")
+            events.append("closed")
 
         def stopping(self) -> None:
-            heard.append("stopping")
+            events.append("stopping")
 
-    observers = Observers([Slow()])
-    telling = threading.Thread(target=lambda: begun.wait(5) and observers.stopping())
-    telling.start()
+    observers = Observers([SlowToClose()])
+    thread = threading.Thread(target=lambda: closing.wait(5) and observers.stopping())
+    thread.start()
     observers.close()
-    telling.join()
-    assert heard == ["closed", "stopping"]
+    thread.join()
+    assert events == ["closed", "stopping"]
 
 
-def test_the_second_signal_is_urgent_and_tells_nothing_more():
-    told: list[str] = []
-    with stop_on_signals(lambda: told.append("stopping")) as request:
+def test_second_signal_is_urgent_and_silent():
+    messages: list[str] = []
+    with stop_on_signals(lambda: messages.append("stopping")) as request:
         os.kill(os.getpid(), signal.SIGTERM)
         assert request.requested
-        assert not request.urgent
+        assert not request.is_urgent
         os.kill(os.getpid(), signal.SIGINT)
-        assert request.urgent
-    assert told == ["stopping"]
+        assert request.is_urgent
+    assert messages == ["stopping"]

@@ -1,4 +1,4 @@
-"""Every tab of a real TensorBoard, looked at in a real Chromium."""
+"""The tabs of TensorBoard in Chromium."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,14 +13,14 @@ pytestmark = [
     pytest.mark.browser,
     pytest.mark.skipif(find_chromium() is None, reason=f"none of {', '.join(PROGRAMS)} is installed"),
 ]
-SHOWN = """
-(function told(node) {
+VISIBLE_TEXT = """
+(function text(node) {
   if (node.nodeType === Node.TEXT_NODE) return node.data;
   if (["STYLE", "SCRIPT", "TEMPLATE"].includes(node.nodeName)) return "";
   const inside = [node.shadowRoot, node.contentDocument && node.contentDocument.body];
-  return [...inside, ...node.childNodes].filter(Boolean).map(told).join(" ");
+  return [...inside, ...node.childNodes].filter(Boolean).map(text).join(" ");
 })(document.body).replace(/\\s+/g, " ")
-"""  # TensorBoard's parts keep their text to themselves
+"""  # the text of TensorBoard is in shadow roots
 
 
 @pytest.fixture(scope="module")
@@ -32,17 +32,17 @@ def address(trained_room: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Page]:
     with open_browser() as page:
-        page.show_as(1600, 2400)
+        page.set_screen(1600, 2400)
         yield page
 
 
 def _heading(tag: str) -> str:
-    """Of a chart: in two parts, so that the first can be shortened."""
+    """The heading of a chart. TensorBoard shows a tag in two parts, so that it can shorten the first."""
     return tag.replace("/", " /")
 
 
 @pytest.mark.parametrize(
-    ("tab", "shown"),
+    ("tab", "texts"),
     [
         (
             "timeseries",
@@ -65,21 +65,21 @@ def _heading(tag: str) -> str:
         ("distributions", ["small", "embedding", "layer_1", "output"]),
     ],
 )
-def test_each_tab_shows_the_run(tab: str, shown: list[str], chromium: Page, address: str):
-    chromium.complaints.clear()
+def test_tab_shows_the_run(tab: str, texts: list[str], chromium: Page, address: str):
+    chromium.errors.clear()
     chromium.open("about:blank")
     chromium.open(f"{address}#{tab}")
-    for part in shown:
-        chromium.wait(f"{SHOWN}.includes({part!r})", seconds=60)
-    assert chromium.complaints == []
+    for text in texts:
+        chromium.wait(f"{VISIBLE_TEXT}.includes({text!r})", seconds=60)
+    assert chromium.errors == []
 
 
-def test_the_charts_have_curves_of_train_and_valid(chromium: Page, address: str):
+def test_chart_has_train_and_valid_curves(chromium: Page, address: str):
     chromium.open("about:blank")
     chromium.open(f"{address}#timeseries")
-    chromium.wait(f"{SHOWN}.includes({_heading(PERPLEXITY)!r})", seconds=60)
+    chromium.wait(f"{VISIBLE_TEXT}.includes({_heading(PERPLEXITY)!r})", seconds=60)
     first = "document.querySelector('scalar-card')"
     chromium.wait(f"{first}.querySelector('canvas, path')")
     chromium.wait(f"{first}.innerText.includes('small/valid')")
-    told = chromium.value(f"{first}.innerText").split()
-    assert {"small/train", "small/valid"} <= set(told)
+    words = chromium.value(f"{first}.innerText").split()
+    assert {"small/train", "small/valid"} <= set(words)

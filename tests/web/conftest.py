@@ -1,4 +1,4 @@
-"""The room that the tests of the playground share, and a server in it; none of them changes either."""
+"""Models and a server for the tests of the playground. Tests must not change them."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,24 +13,24 @@ from wordgen.generation.trained import TrainedModel
 
 
 @pytest.fixture(scope="session")
-def playground_room(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a model of the spells, one of the Japanese lyrics and one of the airs."""
-    room = tmp_path_factory.mktemp("playground")
-    make_model(room / "saved_models" / "airs", "airs")
-    make_model(room / "saved_models" / "lyrics", "lyrics")
-    make_model(room / "saved_models" / "spells", "spells")
-    return room
+def playground_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with untrained models of the spells, the Japanese lyrics and the airs."""
+    folder = tmp_path_factory.mktemp("playground")
+    make_model(folder / "saved_models" / "airs", "airs")
+    make_model(folder / "saved_models" / "lyrics", "lyrics")
+    make_model(folder / "saved_models" / "spells", "spells")
+    return folder
 
 
 @pytest.fixture(scope="session")
-def spells(playground_room: Path) -> TrainedModel:
-    return load(playground_room / "saved_models" / "spells")
+def spells_model(playground_folder: Path) -> TrainedModel:
+    return load(playground_folder / "saved_models" / "spells")
 
 
 @pytest.fixture(scope="session")
-def playground(playground_room: Path) -> Iterator[Playground]:
-    with served(playground_room) as running:
-        yield running
+def playground(playground_folder: Path) -> Iterator[Playground]:
+    with served(playground_folder) as playground_server:
+        yield playground_server
 
 
 @pytest.fixture(scope="session")
@@ -41,10 +41,10 @@ def chromium() -> Iterator[Page]:
 
 @pytest.fixture
 def page(chromium: Page, playground: Playground) -> Iterator[Page]:
-    """The playground on a large screen; nothing may be complained of in its console."""
-    chromium.complaints.clear()
-    chromium.show_as(1280)
+    """The playground on a large screen. The console must stay free of errors."""
+    chromium.errors.clear()
+    chromium.set_screen(1280)
     chromium.open(playground.address)
     chromium.wait(READY)
     yield chromium
-    assert chromium.complaints == []
+    assert chromium.errors == []

@@ -1,7 +1,6 @@
-"""Which models may be asked for: those that are listed, by their names, and nothing else on the disk."""
+"""Requests can use the listed models, by name, and nothing else on the disk."""
 
 import gc
-import json
 import os
 import shutil
 import threading
@@ -12,59 +11,59 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.helpers.playground import Playground, make_model, plain_text, save_drawn, served
+from tests.helpers.playground import Playground, make_model, save_random_model, served, text_config
 from wordgen.errors import BundleError, SettingError
-from wordgen.model.bundle import CONFIG, VOCABULARY, WEIGHTS, Bundle, load_bundle
+from wordgen.model.bundle import CONFIG, WEIGHTS, Bundle, load_bundle
 from wordgen.text.vocabulary import Vocabulary
 from wordgen.web.answers import ModelStore
 from wordgen.web.limits import MOST_LOADED_MODELS, RefusedError
 
-WORDS = Vocabulary.from_counts({"moon": 3, "light": 2}, 100, 1)
-
-
-@pytest.fixture
-def room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+VOCABULARY = Vocabulary.from_counts({"moon": 3, "light": 2}, 100, 1)
 
 
 def add_model(name: str, time: float = 0.0, corpus: str = "tale") -> Path:
-    folder = save_drawn(Path("saved_models") / name, WORDS, plain_text(corpus))
+    folder = save_random_model(Path("saved_models") / name, VOCABULARY, text_config(corpus))
     os.utime(folder / WEIGHTS, (time, time))
     return folder
 
 
-def test_all_models_are_listed_the_newest_first_and_new_ones_as_they_come(room: Path):
+def test_models_are_listed_newest_first_and_as_they_appear(in_empty_folder: Path):
     store = ModelStore([])
     assert store.list() == []
     add_model("old", 100)
     add_model("new", 200)
     assert [each["name"] for each in store.list()] == ["new", "old"]
     assert store.find(None)[0] == "new"
-    add_model("newest", 300)
+    hostile_corpus = '<img src=x onerror="1">'
+    add_model("newest", 300, corpus=hostile_corpus)
     assert store.find(None)[0] == "newest"
-    assert store.list()[0] == {"name": "newest", "corpus": "tale", "network": "1 x 8 LSTM, 5 tokens", "problem": None}
+    assert store.list()[0] == {
+        "name": "newest",
+        "corpus": hostile_corpus,
+        "network": "1 x 8 LSTM, 5 tokens",
+        "problem": None,
+    }
 
 
-def test_an_empty_room_says_how_to_get_a_model(room: Path):
+def test_empty_folder_advises_training(in_empty_folder: Path):
     with pytest.raises(RefusedError, match=r"no trained model in saved_models yet\. Train one first: .* train"):
         ModelStore([]).find(None)
 
 
-def outside(playground_room: Path) -> Path:
-    """A model beside saved_models, which nobody has offered."""
-    folder = playground_room / "secret"
+def make_secret_model(playground_folder: Path) -> Path:
+    """A model beside saved_models, which the server does not offer."""
+    folder = playground_folder / "secret"
     if not folder.exists():
         make_model(folder, "spells")
     return folder
 
 
 @pytest.mark.parametrize(
-    "name", ["../secret", "{room}/secret", "spells/../../secret", ".", "..", "", "spells/", "SPELLS", "spell"]
+    "name", ["../secret", "{folder}/secret", "spells/../../secret", ".", "..", "", "spells/", "SPELLS", "spell"]
 )
-def test_no_name_leads_out_of_saved_models(name: str, playground: Playground, playground_room: Path):
-    outside(playground_room)
-    name = name.format(room=playground_room)
+def test_no_model_name_leads_out_of_saved_models(name: str, playground: Playground, playground_folder: Path):
+    make_secret_model(playground_folder)
+    name = name.format(folder=playground_folder)
     for place in ("/api/text", "/api/write", "/api/next"):
         answer = playground.post(place, model=name)
         assert answer.status == 404
@@ -76,11 +75,11 @@ def test_no_name_leads_out_of_saved_models(name: str, playground: Playground, pl
 @pytest.mark.parametrize(
     "place", ["/../secret/config.json", "/%2e%2e/app.py", "/..%2fapp.py", "/static/index.html", "//etc/passwd"]
 )
-def test_no_path_leads_out_of_the_pages(place: str, playground: Playground):
+def test_no_path_leads_out_of_static_files(place: str, playground: Playground):
     assert playground.ask("GET", place).status == 404
 
 
-def test_models_that_are_named_are_the_only_ones(room: Path):
+def test_only_given_models_are_offered(in_empty_folder: Path):
     add_model("one")
     add_model("two")
     store = ModelStore(["two", "saved_models/two"])
@@ -94,7 +93,7 @@ def test_models_that_are_named_are_the_only_ones(room: Path):
         ModelStore(["two", "elsewhere/two"])
 
 
-def test_a_damaged_model_is_listed_with_what_is_wrong(room: Path):
+def test_damaged_model_is_listed_with_its_problem(in_empty_folder: Path):
     folder = add_model("broken")
     (folder / CONFIG).write_text("{")
     assert "is damaged" in str(ModelStore([]).list()[0]["problem"])
@@ -102,16 +101,16 @@ def test_a_damaged_model_is_listed_with_what_is_wrong(room: Path):
         ModelStore([]).find("broken")
 
 
-def test_a_damaged_model_is_a_fault_of_the_server_and_not_of_the_request(room: Path):
+def test_damaged_model_gives_status_500(in_empty_folder: Path):
     (add_model("broken") / WEIGHTS).write_bytes(b"no weights")
-    with served(room) as playground:
+    with served(in_empty_folder) as playground:
         answers = [playground.post(place, model="broken") for place in ("/api/text", "/api/write", "/api/next")]
         answers.append(playground.ask("GET", "/api/models/broken"))
     assert [answer.status for answer in answers] == [500] * 4
     assert all("is damaged" in answer.content["error"] for answer in answers)
 
 
-def test_a_model_whose_folder_has_gone_since_is_missing(room: Path):
+def test_deleted_model_is_not_found(in_empty_folder: Path):
     folder = add_model("tale", 100)
     store = ModelStore(["tale"])
     store.find("tale")
@@ -122,7 +121,7 @@ def test_a_model_whose_folder_has_gone_since_is_missing(room: Path):
     assert missing.value.status == 404
 
 
-def test_a_model_that_was_trained_anew_is_read_anew(room: Path):
+def test_retrained_model_is_loaded_again(in_empty_folder: Path):
     store = ModelStore([])
     add_model("tale", 100)
     first = store.find("tale")[1]
@@ -132,7 +131,7 @@ def test_a_model_that_was_trained_anew_is_read_anew(room: Path):
     assert store.find("tale")[1].corpus == "other"
 
 
-def test_the_old_weights_of_a_model_do_not_stay_in_memory(room: Path):
+def test_old_weights_of_reloaded_model_are_freed(in_empty_folder: Path):
     store = ModelStore([])
     folder = add_model("tale", 100)
     first = weakref.ref(store.find("tale")[1])
@@ -143,15 +142,14 @@ def test_the_old_weights_of_a_model_do_not_stay_in_memory(room: Path):
     assert store.find("tale")[1] is second
 
 
-def test_nobody_waits_while_the_model_of_another_request_is_loaded(room: Path, monkeypatch: pytest.MonkeyPatch):
-    """The large model comes from a disk so slow that it ends only once the small one has been found."""
+def test_loading_a_large_model_does_not_block_others(in_empty_folder: Path, monkeypatch: pytest.MonkeyPatch):
     loaded: list[str] = []
-    begun, small_found = threading.Event(), threading.Event()
+    large_started, small_found = threading.Event(), threading.Event()
 
     def load_slowly(folder: Path) -> Bundle:
         loaded.append(folder.name)
         if folder.name == "large":
-            begun.set()
+            large_started.set()
             assert small_found.wait(30)
         return load_bundle(folder)
 
@@ -161,7 +159,7 @@ def test_nobody_waits_while_the_model_of_another_request_is_loaded(room: Path, m
     add_model("large")
     with ThreadPoolExecutor(3) as threads:
         large = [threads.submit(store.find, "large") for _ in range(2)]
-        assert begun.wait(30)
+        assert large_started.wait(30)
         small = threads.submit(store.find, "small")
         try:
             assert small.result(10)[0] == "small"
@@ -171,22 +169,14 @@ def test_nobody_waits_while_the_model_of_another_request_is_loaded(room: Path, m
     assert sorted(loaded) == ["large", "small"]
 
 
-def test_only_some_models_are_kept_at_hand(room: Path):
+def test_least_recently_used_model_is_unloaded(in_empty_folder: Path):
     store = ModelStore([])
     for number in range(MOST_LOADED_MODELS + 1):
         add_model(f"tale-{number}")
-    kept = store.find("tale-1")[1]
-    for number in range(MOST_LOADED_MODELS):
-        store.find(f"tale-{number}")
-    assert store.find("tale-1")[1] is kept
+    loaded = [weakref.ref(store.find(f"tale-{number}")[1]) for number in range(MOST_LOADED_MODELS)]
+    assert store.find("tale-0")[1] is loaded[0]()
     store.find(f"tale-{MOST_LOADED_MODELS}")
-    first = store.find("tale-2")[1]
-    assert len(store._loaded) == MOST_LOADED_MODELS
-    assert first is store.find("tale-2")[1]
-
-
-def test_hostile_names_are_told_as_they_are(room: Path):
-    add_model("tale", corpus='<img src=x onerror="1">')
-    assert json.loads((Path("saved_models/tale") / CONFIG).read_text())["text"]["corpus"].startswith("<img")
-    assert ModelStore([]).list()[0]["corpus"] == '<img src=x onerror="1">'
-    assert (Path("saved_models/tale") / VOCABULARY).exists()
+    gc.collect()
+    assert [model() is None for model in loaded] == [False, True, *[False] * (MOST_LOADED_MODELS - 2)]
+    assert store.find("tale-0")[1] is loaded[0]()
+    assert store.find("tale-2")[1] is loaded[2]()

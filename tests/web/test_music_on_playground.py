@@ -1,12 +1,19 @@
-"""Music in the playground in a real Chromium: what a model of tunes writes is drawn and played, within the policy."""
+"""Music on the playground in a real Chromium: texts of a model of tunes are drawn and played."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from tests.helpers.browser import PROGRAMS, Page, find_chromium
-from tests.helpers.music_page import DRAWN, PLAYS, RESTS, heard, listen, state, tones_of
+from tests.helpers.music_page import (
+    PLAYING,
+    SCORE_DRAWN,
+    STOPPED,
+    audio_state,
+    expected_tones,
+    record_tones,
+    recorded_tones,
+)
 from tests.helpers.playground import Playground
 from tests.helpers.playground_page import choose_model, set_number, write
 from tests.helpers.tunes import TUNE
@@ -20,8 +27,8 @@ NO_MUSIC = "document.querySelector('.music').hidden"
 
 
 @pytest.fixture
-def tunes(page: Page, playground: Playground) -> Iterator[Page]:
-    """The playground with the model of the airs; it may load nothing from elsewhere."""
+def tunes_page(page: Page, playground: Playground) -> Iterator[Page]:
+    """The playground with the model of the airs. It must load nothing from other servers."""
     page.requests.clear()
     choose_model(page, "airs")
     set_number(page, "length", "3")
@@ -29,38 +36,40 @@ def tunes(page: Page, playground: Playground) -> Iterator[Page]:
     assert {each for each in page.requests if not each.startswith(f"http://127.0.0.1:{playground.port}/")} == set()
 
 
-def test_what_a_model_of_tunes_writes_is_drawn_and_played(tunes: Page):
-    write(tunes, TUNE)
-    tunes.wait(DRAWN)
-    text = tunes.value("document.querySelector('.text').textContent").replace("¶", "").replace("↵", "")
+def test_written_tune_is_drawn_and_played(tunes_page: Page):
+    write(tunes_page, TUNE)
+    tunes_page.wait(SCORE_DRAWN)
+    text = tunes_page.value("document.querySelector('.text').textContent").replace("¶", "").replace("↵", "")
     music = music_in(text.strip(), "abc")
-    assert tunes.count(".score .abcjs-note") == len({at for *_, at in music.marks}) > 20
-    assert tunes.value("document.querySelector('.music').ariaLabel") == "First: music"
-    listen(tunes)
-    tunes.click(".play")
-    tunes.wait(PLAYS)
-    tunes.wait("document.querySelector('.score .sounding') && window.heard.length > 10")
-    assert state(tunes) == "running"
-    for (at, frequency), (right_at, right) in zip(heard(tunes), tones_of(music), strict=False):
-        assert at == pytest.approx(right_at, abs=2)
-        assert frequency == pytest.approx(right, rel=1e-3)
-    write(tunes, "K:C")  # a new text stops the old one
-    tunes.wait("window.heard.at(-1).context.state === 'closed'")
+    assert tunes_page.count(".score .abcjs-note") == len({at for *_, at in music.marks}) > 20
+    assert tunes_page.value("document.querySelector('.music').ariaLabel") == "First: music"
+    record_tones(tunes_page)
+    tunes_page.click(".play")
+    tunes_page.wait(PLAYING)
+    tunes_page.wait("document.querySelector('.score .sounding') && window.tones.length > 10")
+    assert audio_state(tunes_page) == "running"
+    for (at, frequency), (expected_at, expected) in zip(
+        recorded_tones(tunes_page), expected_tones(music), strict=False
+    ):
+        assert at == pytest.approx(expected_at, abs=2)
+        assert frequency == pytest.approx(expected, rel=1e-3)
+    write(tunes_page, "K:C")  # a new text stops the old one
+    tunes_page.wait("window.tones.at(-1).context.state === 'closed'")
 
 
-def test_a_text_without_notes_is_said_to_have_none(tunes: Page):
-    write(tunes, TUNE)
-    tunes.wait(DRAWN)
-    tunes.value(
+def test_page_reports_text_without_notes(tunes_page: Page):
+    write(tunes_page, TUNE)
+    tunes_page.wait(SCORE_DRAWN)
+    tunes_page.value(
         "(real => { window.fetch = (place, options) => place === '/api/music'"
         " ? Promise.resolve(new Response('{\"notes\": []}')) : real(place, options); })(window.fetch)"
     )
-    write(tunes, TUNE)
-    tunes.wait("document.querySelector('.status').innerText.endsWith('The text has no notes to play.')")
-    assert tunes.value(NO_MUSIC)
+    write(tunes_page, TUNE)
+    tunes_page.wait("document.querySelector('.status').innerText.endsWith('The text has no notes to play.')")
+    assert tunes_page.value(NO_MUSIC)
 
 
-def test_a_model_of_words_has_no_music(page: Page, playground: Playground):
+def test_model_of_words_has_no_music(page: Page, playground: Playground):
     choose_model(page, "spells")
     write(page, "The caster")
     assert page.value(NO_MUSIC)
@@ -71,29 +80,27 @@ def test_a_model_of_words_has_no_music(page: Page, playground: Playground):
     assert playground.post("/api/music", model="airs", text="K:C\n" + "C" * 6000).status == 422
 
 
-def test_two_texts_have_a_player_each_and_one_sounds(page: Page):
+def test_starting_one_player_stops_the_other(page: Page):
     page.click("#compare")
     page.wait("document.querySelectorAll('.side').length === 2")
     choose_model(page, "airs", 0)
     choose_model(page, "airs", 1)
     write(page, TUNE)
     page.wait("document.querySelectorAll('.score svg').length === 2")
-    listen(page)
+    record_tones(page)
     page.click(".play", 1)
     page.wait("document.querySelectorAll('.play')[1].textContent === 'Stop'")
     page.click(".play", 0)
-    page.wait(f"{PLAYS} && document.querySelectorAll('.play')[1].textContent === 'Play'")
+    page.wait(f"{PLAYING} && document.querySelectorAll('.play')[1].textContent === 'Play'")
     page.click("#compare")
     page.wait("document.querySelectorAll('.side').length === 1")
     page.click(".play")
-    page.wait(RESTS)
+    page.wait(STOPPED)
 
 
-def test_it_fits_a_phone_in_the_dark(tunes: Page, tmp_path: Path):
-    tunes.show_as(390, 844, dark=True, phone=True)
-    write(tunes, TUNE)
-    tunes.wait(DRAWN)
-    assert tunes.value("document.documentElement.scrollWidth") == 390
-    assert tunes.value("document.querySelector('.score svg').getBoundingClientRect().right") <= 390
-    tunes.value("document.querySelector('.music').scrollIntoView()")
-    tunes.picture(tmp_path / "phone.png", whole=False)
+def test_score_fits_phone(tunes_page: Page):
+    tunes_page.set_screen(390, 844, dark=True, phone=True)
+    write(tunes_page, TUNE)
+    tunes_page.wait(SCORE_DRAWN)
+    assert tunes_page.value("document.documentElement.scrollWidth") == 390
+    assert tunes_page.value("document.querySelector('.score svg').getBoundingClientRect().right") <= 390

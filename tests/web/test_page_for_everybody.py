@@ -1,11 +1,11 @@
-"""The page in a real Chromium without a mouse, on a phone, with hostile texts, and when things go wrong."""
+"""The page in a real Chromium: keyboard, phone, contrast, hostile texts and errors."""
 
 from pathlib import Path
 
 import pytest
 
 from tests.helpers.browser import PROGRAMS, Page, find_chromium
-from tests.helpers.playground import plain_text, save_drawn, served
+from tests.helpers.playground import save_random_model, served, text_config
 from tests.helpers.playground_page import LISTED, READY, WRITTEN, set_number, words, write
 from wordgen.text.vocabulary import Vocabulary
 
@@ -15,7 +15,7 @@ pytestmark = [
 ]
 
 
-def test_it_can_be_used_by_keyboard_alone(page: Page):
+def test_page_works_with_keyboard_alone(page: Page):
     page.value("document.querySelector('#seed').focus()")
     page.type("The caster")
     page.press("Enter", control=True)
@@ -40,25 +40,24 @@ def test_it_can_be_used_by_keyboard_alone(page: Page):
     page.press("Enter")
     page.wait(f"!document.querySelector('dialog').open && {WRITTEN}")
     assert words(page)[2] == chosen.replace("(end)", "¶")
-    unnamed = page.value(
+    controls_without_label = page.value(
         "[...document.querySelectorAll('input, select, textarea')].filter(each => !each.labels.length"
         " && !each.getAttribute('aria-label')).length"
     )
-    assert unnamed == 0
+    assert controls_without_label == 0
 
 
-@pytest.mark.parametrize("dark", [False, True])
-def test_it_fits_a_phone(dark: bool, page: Page):
-    page.show_as(390, 844, dark=dark, phone=True)
+def test_page_fits_phone(page: Page):
+    page.set_screen(390, 844, phone=True)
     page.value("for (const each of document.querySelectorAll('details')) each.open = true")
     page.click("#compare")
     write(page, "The caster")
     assert page.value("document.documentElement.scrollWidth") == 390
-    wide = page.value(
-        "[...document.querySelectorAll('main *')].filter(each => !each.closest('.heard')"
+    too_wide = page.value(
+        "[...document.querySelectorAll('main *')].filter(each => !each.closest('.announcements')"
         " && each.getBoundingClientRect().right > 391).length"
     )
-    assert wide == 0
+    assert too_wide == 0
     page.click(".word", 1)
     page.wait(LISTED)
     box = page.value(
@@ -70,8 +69,8 @@ def test_it_fits_a_phone(dark: bool, page: Page):
 
 
 @pytest.mark.parametrize("dark", [False, True])
-def test_the_most_surprising_words_can_be_read_best_of_all(dark: bool, page: Page):
-    page.show_as(1280, dark=dark)
+def test_words_with_strongest_tint_have_enough_contrast(dark: bool, page: Page):
+    page.set_screen(1280, dark=dark)
     write(page, "The caster")
     colours = page.value(
         """(word => {
@@ -81,19 +80,19 @@ def test_the_most_surprising_words_can_be_read_best_of_all(dark: bool, page: Pag
           return [own.color, own.backgroundColor, below].map(each => each.match(/[\\d.]+/g).map(Number));
         })(document.querySelectorAll(".word")[3])"""
     )
-    letters, (*tint, share), panel = colours
-    ground = [share * over + (1 - share) * under for over, under in zip(tint, panel, strict=True)]
-    brighter, darker = sorted((luminance(letters), luminance(ground)), reverse=True)
-    assert (brighter + 0.05) / (darker + 0.05) >= 4.5  # what WCAG asks for
+    text_colour, (*tint, share), panel_colour = colours
+    background = [share * over + (1 - share) * under for over, under in zip(tint, panel_colour, strict=True)]
+    brighter, darker = sorted((luminance(text_colour), luminance(background)), reverse=True)
+    assert (brighter + 0.05) / (darker + 0.05) >= 4.5  # the least contrast that WCAG allows
 
 
 def luminance(colour: list[float]) -> float:
-    """As WCAG defines it."""
+    """The relative luminance as WCAG defines it."""
     linear = [(c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4) for c in (each / 255 for each in colour)]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
-def test_where_the_browser_does_not_let_it_copy_it_selects_the_text_and_says_so(page: Page):
+def test_text_is_selected_if_browser_forbids_copying(page: Page):
     write(page, "The caster")
     page.value("Object.defineProperty(navigator, 'clipboard', { value: undefined })")
     page.click(".copy-text")
@@ -101,87 +100,73 @@ def test_where_the_browser_does_not_let_it_copy_it_selects_the_text_and_says_so(
     assert page.value("getSelection().toString()").startswith("The caster")
 
 
-def test_what_is_refused_is_shown_and_the_text_stays(page: Page):
+def test_errors_are_shown_and_text_stays(page: Page):
     write(page, "The caster")
     before = words(page)
     set_number(page, "length", "99999")
     page.click("#write")
     page.wait("document.querySelector('.status.problem')")
+    assert page.text(".status") == "length must be at most 1,000 here, not 99,999."
     assert words(page) == before
     set_number(page, "length", "5")
+    write(page, "The caster")
+    assert page.count(".status.problem") == 0
+    before = words(page)
     page.click(".word", 4)
     page.wait(LISTED)
     page.value("window.fetch = () => Promise.reject(new TypeError('gone'))")
     page.click("#alternatives-list button", 3)
     page.wait("document.querySelector('.status').innerText.includes('The server does not answer')")
     assert words(page) == before
-    page.complaints[:] = [each for each in page.complaints if "422" not in each]
+    assert all("422" in each for each in page.errors)
+    page.errors.clear()
 
 
-def test_what_is_refused_is_shown_and_the_page_goes_on(page: Page):
-    set_number(page, "length", "99999")
-    page.click("#write")
-    page.wait("document.querySelector('.status.problem')")
-    assert page.text(".status") == "length must be at most 1,000 here, not 99,999."
-    set_number(page, "length", "5")
-    write(page, "The caster")
-    assert page.count(".status.problem") == 0
-    assert all("422" in each for each in page.complaints)
-    page.complaints.clear()
-
-
-def test_an_empty_model_folder_is_shown_with_what_to_do(chromium: Page, tmp_path: Path):
-    with served(tmp_path) as empty:
-        chromium.show_as(1280)
-        chromium.open(empty.address)
+def test_page_without_models_advises_training(chromium: Page, tmp_path: Path):
+    with served(tmp_path) as server:
+        chromium.set_screen(1280)
+        chromium.open(server.address)
         chromium.wait("document.querySelector('[role=alert]:not([hidden])')")
-        told = chromium.text("[role=alert]")
-        assert told == (
+        message = chromium.text("[role=alert]")
+        assert message == (
             "There is no trained model in saved_models yet. Train one first: python -m wordgen train --corpus lotr"
         )
         assert chromium.value("document.querySelector('form').inert")
 
 
-def test_nothing_from_a_model_or_a_user_becomes_markup(chromium: Page, tmp_path: Path):
-    bad = '<img src=x onerror="document.title=1">'
-    vocabulary = Vocabulary.from_counts({bad: 3, "<b>moon</b>": 2, "&amp;": 2}, 100, 1)
-    text = plain_text(bad)
-    save_drawn(tmp_path / "saved_models" / "<b>bold<i>", vocabulary, text)
-    with served(tmp_path) as hostile:
-        chromium.complaints.clear()
-        chromium.show_as(1280)
-        chromium.open(hostile.address)
+def test_texts_of_models_and_users_never_become_markup(chromium: Page, tmp_path: Path):
+    markup = '<img src=x onerror="document.title=1">'
+    vocabulary = Vocabulary.from_counts({markup: 3, "<b>moon</b>": 2, "&amp;": 2}, 100, 1)
+    text = text_config(markup)
+    save_random_model(tmp_path / "saved_models" / "<b>bold<i>", vocabulary, text)
+    with served(tmp_path) as server:
+        chromium.errors.clear()
+        chromium.set_screen(1280)
+        chromium.open(server.address)
         chromium.wait(READY)
-        write(chromium, f"{bad} <script>document.title = 1</script> &lt;b&gt;")
+        write(chromium, f"{markup} <script>document.title = 1</script> &lt;b&gt;")
         chromium.click(".word", 0)
         chromium.wait(LISTED)
         assert chromium.count("img, main script, b, i, .text script") == 0
         assert chromium.value("document.title") == "wordgen playground"
-        assert bad in chromium.value("document.querySelector('.text').textContent")
-        assert bad in chromium.text(".network")
+        assert markup in chromium.value("document.querySelector('.text').textContent")
+        assert markup in chromium.text(".network")
         assert chromium.value("document.querySelector('.model').value") == "<b>bold<i>"
-        assert chromium.complaints == []
+        assert chromium.errors == []
 
 
-def test_a_text_that_breaks_off_is_told_and_stays(chromium: Page, playground_room: Path):
-    with served(playground_room, "spells", "--longest", "50000") as leaving:
-        chromium.open(leaving.address)
+def test_page_reports_lost_server_and_keeps_text(chromium: Page, playground_folder: Path):
+    with served(playground_folder, "spells", "--longest", "50000") as server:
+        chromium.open(server.address)
         chromium.wait(READY)
         set_number(chromium, "length", "50000")
         chromium.click("#write")
         chromium.wait("document.querySelectorAll('.word').length > 50")
-        leaving.process.kill()
+        server.process.kill()
         chromium.wait("document.querySelector('.status.problem')")
         assert chromium.text(".status") == "The text was interrupted. Is wordgen serve still running?"
         assert len(words(chromium)) > 50
         assert chromium.value("document.querySelector('#stop').disabled")
-
-
-def test_a_server_that_has_gone_is_told(chromium: Page, playground_room: Path):
-    with served(playground_room) as leaving:
-        chromium.open(leaving.address)
-        chromium.wait(READY)
-        leaving.stop()
-    chromium.click("#write")
-    chromium.wait("document.querySelector('.status.problem')")
-    assert chromium.text(".status") == "The server does not answer. Is wordgen serve still running?"
+        chromium.click("#write")
+        chromium.wait("document.querySelector('.status').innerText.includes('The server does not answer')")
+        assert chromium.text(".status") == "The server does not answer. Is wordgen serve still running?"

@@ -1,4 +1,4 @@
-"""The playground in a real Chromium, as somebody uses it."""
+"""The playground in a real Chromium, as a user works with it."""
 
 import re
 from pathlib import Path
@@ -17,7 +17,7 @@ pytestmark = [
 NAMES = "[...document.querySelectorAll('#alternatives-list button')].map(each => each.firstChild.textContent)"
 
 
-def test_what_is_typed_is_written_on_each_word_tinted_by_its_surprisal(page: Page):
+def test_words_are_tinted_by_their_surprisal(page: Page):
     choose_model(page, "spells")
     set_number(page, "length", "20")
     write(page, "The caster")
@@ -36,10 +36,10 @@ def test_what_is_typed_is_written_on_each_word_tinted_by_its_surprisal(page: Pag
     assert len(set(backgrounds)) > 5
 
 
-def test_words_stream_in_and_a_text_can_be_stopped(chromium: Page, playground_room: Path):
-    with served(playground_room, "spells", "--longest", "50000") as patient:
-        chromium.show_as(1280)
-        chromium.open(patient.address)
+def test_words_stream_and_writing_can_be_stopped(chromium: Page, playground_folder: Path):
+    with served(playground_folder, "spells", "--longest", "50000") as server:
+        chromium.set_screen(1280)
+        chromium.open(server.address)
         chromium.wait(READY)
         set_number(chromium, "length", "50000")
         chromium.click("#write")
@@ -48,24 +48,24 @@ def test_words_stream_in_and_a_text_can_be_stopped(chromium: Page, playground_ro
             assert not chromium.value("document.querySelector('#stop').disabled")
         chromium.click("#stop")
         chromium.wait(WRITTEN)
-        stopped = len(words(chromium))
-        assert 200 < stopped < 50_000
-        assert chromium.text(".status") == f"Stopped after {stopped:,} words."
-        assert patient.post("/api/text", length=1).status == 200
+        number_of_words = len(words(chromium))
+        assert 200 < number_of_words < 50_000
+        assert chromium.text(".status") == f"Stopped after {number_of_words:,} words."
+        assert server.post("/api/text", length=1).status == 200
 
 
-def test_another_word_can_be_chosen_to_go_on_from(page: Page):
+def test_text_continues_from_chosen_alternative(page: Page):
     choose_model(page, "spells")
     write(page, "The caster")
     before = words(page)
     page.click(".word", 6)
     page.wait(LISTED)
-    probs = page.value(
+    shares = page.value(
         "[...document.querySelectorAll('.bar')].map(bar => Number(bar.style.getPropertyValue('--share')))"
     )
-    assert len(probs) == 12
-    assert probs == sorted(probs, reverse=True)
-    assert probs[0] == 1
+    assert len(shares) == 12
+    assert shares == sorted(shares, reverse=True)
+    assert shares[0] == 1
     names = page.value(NAMES)
     number = next(n for n, name in enumerate(names) if name not in (before[6], "(end)"))
     page.click("#alternatives-list button", number)
@@ -76,7 +76,7 @@ def test_another_word_can_be_chosen_to_go_on_from(page: Page):
     assert not page.value("document.querySelector('dialog').open")
 
 
-def test_an_answer_that_comes_late_is_not_taken_for_that_of_another_word(page: Page):
+def test_late_alternatives_of_another_word_are_ignored(page: Page):
     choose_model(page, "spells")
     write(page, "The caster")
     page.value(
@@ -93,14 +93,14 @@ def test_an_answer_that_comes_late_is_not_taken_for_that_of_another_word(page: P
     page.press("Escape")
     page.click(".word", 6)
     page.wait(LISTED)
-    shown = page.value(NAMES)
+    names = page.value(NAMES)
     page.value("window.release(), new Promise((done) => setTimeout(done, 500))")
-    assert page.value(NAMES) == shown
+    assert page.value(NAMES) == names
     assert words(page)[6] in page.text("#alternatives-title")
     page.press("Escape")
 
 
-def test_the_alternatives_are_those_of_the_model_that_wrote(page: Page):
+def test_alternatives_are_those_of_the_model_that_wrote(page: Page):
     choose_model(page, "spells")
     write(page, "The caster")
     before = words(page)
@@ -113,21 +113,21 @@ def test_the_alternatives_are_those_of_the_model_that_wrote(page: Page):
     assert not re.search("[ぁ-ん]", "".join(words(page)))
 
 
-def test_spaces_and_ends_have_signs_to_be_chosen_by(page: Page):
-    shown = page.value(
+def test_spaces_and_ends_are_shown_as_signs(page: Page):
+    pieces = page.value(
         """import('/words.js').then(({ Words }) => {
           const element = document.createElement('p');
           const words = new Words(element, () => {});
           for (const piece of ['a', ' b', '', '\\n\\nc', '\\n', '\u3000', ', ']) words.add({ piece, tokens: ['x'] });
           const whole = element.textContent;
-          words.keep(2);
+          words.truncate(2);
           return [[...element.querySelectorAll('.word')].map(word => word.textContent), whole, element.textContent];
         })"""
     )
-    assert shown == [["a", "b"], "a b¶\n\nc↵\n␣\u3000, ", "a b"]
+    assert pieces == [["a", "b"], "a b¶\n\nc↵\n␣\u3000, ", "a b"]
 
 
-def test_two_models_or_two_settings_stand_side_by_side(page: Page):
+def test_two_models_or_settings_can_be_compared(page: Page):
     page.click("#compare")
     page.wait("document.querySelectorAll('.side').length === 2")
     choose_model(page, "spells", 0)
@@ -146,7 +146,7 @@ def test_two_models_or_two_settings_stand_side_by_side(page: Page):
     page.wait("document.querySelectorAll('.side').length === 1")
 
 
-def test_what_stands_in_the_training_text_is_marked_with_its_line(page: Page):
+def test_match_is_marked_with_file_and_line(page: Page):
     lines = Path(open_corpus("spells").files[0]).read_text(encoding="utf-8").split("\n")
     number, line = next((n, each) for n, each in enumerate(lines, 1) if len(each.split()) > 9)
     choose_model(page, "spells")
@@ -161,7 +161,7 @@ def test_what_stands_in_the_training_text_is_marked_with_its_line(page: Page):
     page.press("Escape")
 
 
-def test_an_example_is_a_click_away_and_japanese_works(page: Page):
+def test_click_on_example_writes_japanese(page: Page):
     choose_model(page, "lyrics")
     page.wait("/[ぁ-ん一-龠]/.test(document.querySelector('#examples').innerText)")
     example = page.text("#examples button")
@@ -172,7 +172,7 @@ def test_an_example_is_a_click_away_and_japanese_works(page: Page):
     assert " " not in page.text(".text").split("\n")[0]
 
 
-def test_settings_of_tunes_are_shown_for_models_of_tunes_alone(page: Page):
+def test_tune_settings_are_shown_only_for_models_of_tunes(page: Page):
     hidden = (
         "['key', 'metre', 'only_valid', 'max_copy_notes']"
         ".map(name => document.querySelector(`[name=${name}]`).closest('fieldset').hidden)"
@@ -186,14 +186,14 @@ def test_settings_of_tunes_are_shown_for_models_of_tunes_alone(page: Page):
     assert page.text(".status").startswith("50 tokens in ")  # the key was not sent
 
 
-def test_copies_can_be_forbidden_where_there_is_an_index(page: Page):
+def test_copies_can_be_forbidden_only_with_copy_index(page: Page):
     disabled = page.value(
         """(async () => {
           const { Controls } = await import('/controls.js');
           const { settings } = await (await fetch('/api/settings')).json();
           const controls = new Controls(settings, document.createElement('div'), document.createElement('div'));
-          return [true, false].map((knows_copies) => {
-            controls.setModel({ knows_copies, writes_tunes: true });
+          return [true, false].map((has_copy_index) => {
+            controls.setModel({ has_copy_index, writes_tunes: true });
             return ['max_copy', 'max_copy_notes'].map((name) => controls.of(name).fieldset.disabled);
           });
         })()"""

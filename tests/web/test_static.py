@@ -1,4 +1,4 @@
-"""The files of the page: nothing from elsewhere, no text that could become markup, nothing named that is not there."""
+"""The files of the page: they use no other server, and scripts make no markup of texts."""
 
 import re
 from pathlib import Path
@@ -15,7 +15,7 @@ HTML = (STATIC / "index.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
-def test_a_file_is_short_and_needs_nobody_else(path: Path):
+def test_file_is_short_and_names_no_other_server(path: Path):
     text = path.read_text(encoding="utf-8")
     assert text.count("\n") < 300
     addresses = set(re.findall(r"(?:https?:)?//[\w.-]+\.\w+", text)) - {"http://www.w3.org"}
@@ -23,37 +23,39 @@ def test_a_file_is_short_and_needs_nobody_else(path: Path):
 
 
 @pytest.mark.parametrize("path", [path for path in FILES if path.suffix == ".js"], ids=lambda path: path.name)
-def test_scripts_only_ever_put_in_text(path: Path):
-    ways = r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|DOMParser|createContextual|eval\(|Function\(|srcdoc"
-    assert re.findall(ways, path.read_text(encoding="utf-8")) == []
+def test_scripts_insert_only_text(path: Path):
+    unsafe = (
+        r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|DOMParser|createContextual|eval\(|Function\(|srcdoc"
+    )
+    assert re.findall(unsafe, path.read_text(encoding="utf-8")) == []
 
 
-def test_the_page_has_no_script_or_style_within():
+def test_page_has_no_inline_script_or_style():
     assert re.findall(r"<script(?![^>]* src=)|<style|\sstyle=|\son\w+=", HTML) == []
 
 
-def test_what_the_scripts_look_for_stands_in_the_page():
+def test_page_has_all_elements_that_scripts_look_for():
     scripts = "".join(path.read_text(encoding="utf-8") for path in FILES if path.suffix == ".js")
     ids = set(re.findall(r"(?:getElementById|byId)\(\"([\w-]+)\"\)", scripts))
     classes = set(re.findall(r"this\.find\(\"\.([\w-]+)\"\)", scripts))
     assert len(ids) > 8
     assert len(classes) > 8
     assert {each for each in ids if f'id="{each}"' not in HTML} == set()
-    used = {name for each in re.findall(r'class="([^"]+)"', HTML) for name in each.split()}
-    assert classes - used == set()
+    classes_of_page = {name for each in re.findall(r'class="([^"]+)"', HTML) for name in each.split()}
+    assert classes - classes_of_page == set()
 
 
-def test_each_file_is_served_as_what_it_is(playground: Playground):
-    kinds = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
+def test_files_are_served_with_their_types(playground: Playground):
+    types = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
     for path in FILES:
         place = "/" if path.name == "index.html" else f"/{path.name}"
         answer = playground.ask("GET", place)
         assert answer.status == 200
-        assert answer.headers["content-type"].startswith(kinds[path.suffix])
+        assert answer.headers["content-type"].startswith(types[path.suffix])
         assert answer.body == path.read_bytes()
 
 
-def test_the_program_that_draws_scores_is_served_with_its_licence(playground: Playground):
+def test_abcjs_is_served(playground: Playground):
     answer = playground.ask("GET", "/abcjs.js")
     assert answer.headers["content-type"].startswith("text/javascript")
     assert answer.body == scripts().abcjs.encode()

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wordgen.cli.flags import (
-    WHICH_MODEL,
+    MODEL_HELP,
     Parser,
     add_flags,
     add_switch,
@@ -23,10 +23,20 @@ from wordgen.cli.flags import (
     settings_from,
     verb_parser,
 )
-from wordgen.cli.output import TokenProgress, fetching, on_screen, paragraph, put, reading, table, tell, with_space
+from wordgen.cli.output import (
+    TokenProgress,
+    download_progress,
+    paragraph,
+    print_message,
+    print_output,
+    reading_progress,
+    render,
+    table,
+    with_blank_lines,
+)
 from wordgen.cli.start import limit_threads
 from wordgen.errors import CorpusError, SettingError, StorageError
-from wordgen.evaluation.figures import OFF, bits, many, perplexity_in_words, share, shown_perplexity
+from wordgen.evaluation.figures import MARGIN_EXPLAINED, bits, perplexity_in_words, pluralized, share, shown_perplexity
 from wordgen.evaluation.settings import AdaptingSettings, EvaluationSettings, NoveltySettings, Watcher
 from wordgen.generation.settings import GenerationSettings, ScoringSettings
 from wordgen.run import commands
@@ -41,7 +51,7 @@ if TYPE_CHECKING:
 
 _LONGEST_SHOWN = 300
 _MANY_TOKENS = 500_000  # counting more tokens takes so long that a message is printed
-_MANY_TO_SEARCH = 10_000_000
+_MANY_TOKENS_TO_SEARCH = 10_000_000
 _CHARACTERS_FOR_LAYOUT = 200_000
 """The number of characters at the beginning of a file that decide how it is laid out."""
 # The colour of a token with up to this many bits of surprisal, from likely to unlikely.
@@ -57,8 +67,8 @@ def evaluate_parser(prog: str) -> Parser:
         "copied from the training text.",
         "lotr --split valid",
     )
-    parser.add_argument("model", metavar="MODEL", nargs="?", help=WHICH_MODEL)
-    parser.add_argument("--model", dest="named", metavar="MODEL", help="the same as MODEL, as a flag")
+    parser.add_argument("model", metavar="MODEL", nargs="?", help=MODEL_HELP)
+    parser.add_argument("--model", dest="model_flag", metavar="MODEL", help="the same as MODEL, as a flag")
     parser.add_argument(
         "--split",
         metavar="SPLIT",
@@ -75,33 +85,33 @@ def evaluate_parser(prog: str) -> Parser:
 
 def _evaluate(arguments: argparse.Namespace) -> None:
     limit_threads(1)  # wordgen evaluates with threads of its own, so NumPy needs only one
-    from wordgen.corpus.finding import keep_standard_input
+    from wordgen.corpus.finding import save_standard_input
     from wordgen.corpus.settings import STANDARD_INPUT
     from wordgen.run.evaluate import evaluate
 
-    if arguments.model is not None and arguments.named is not None:
+    if arguments.model is not None and arguments.model_flag is not None:
         raise SettingError("MODEL and --model have the same meaning: leave one of them out.")
-    model = arguments.named if arguments.model is None else arguments.model
-    split = keep_standard_input() if arguments.split == STANDARD_INPUT else arguments.split
+    model = arguments.model_flag if arguments.model is None else arguments.model
+    split = save_standard_input() if arguments.split == STANDARD_INPUT else arguments.split
     with closing(_Progress()) as progress:
         evaluated = evaluate(model, split, progress, **given_settings(EvaluationSettings, arguments))
     page = _save(evaluated)
     if arguments.json:
         content = {**evaluated.to_mapping(), "command_to_try": command_to_try(evaluated)}
-        put(json.dumps(content, ensure_ascii=False) + "\n")
+        print_output(json.dumps(content, ensure_ascii=False) + "\n")
     else:
-        put(on_screen(_on_screen(evaluated, page)))
+        print_output(render(_evaluation_parts(evaluated, page)))
 
 
 def _save(evaluated: "Evaluation") -> Path | None:
     """Save the figures beside the model. Return the path of the new report page, or None if they are not saved."""
     from wordgen.report.page import write_page
-    from wordgen.run.evaluate import keep
+    from wordgen.run.evaluate import save_evaluation
 
     try:
-        return write_page(evaluated.folder) if keep(evaluated) else None
+        return write_page(evaluated.folder) if save_evaluation(evaluated) else None
     except StorageError as error:
-        tell(f"Note: these figures are not saved in the folder of the model. {error}")
+        print_message(f"Note: these figures are not saved in the folder of the model. {error}")
         return None
 
 
@@ -116,76 +126,82 @@ class _Progress(Watcher):
         self._ending.close()
 
     def _show(
-        self, part: str, display: Callable[[], AbstractContextManager[Callable[..., None]]], *at: object, done: int = 0
+        self,
+        part: str,
+        display: Callable[[], AbstractContextManager[Callable[..., None]]],
+        *progress: object,
+        done: int = 0,
     ) -> None:
         """Show how far a part is. The display begins anew if another part begins, or the same one begins again."""
         if part != self._part or done < self._done:
             self.close()
-            self._shown = self._ending.enter_context(display())
+            self._update_display = self._ending.enter_context(display())
         self._part, self._done = part, done
-        self._shown(*at)
+        self._update_display(*progress)
 
-    def _count(self, doing: str, shown: str, done: int, tokens: int) -> None:
+    def _show_tokens(self, doing: str, shown: str, done: int, tokens: int) -> None:
         self._show(doing, lambda: closing(TokenProgress(doing, shown)), done, tokens, done=done)
 
-    def _tell(self, sentence: str, tokens: int, many: int) -> None:
-        """Close the last display. Print a sentence about the next part if it takes long, for so many tokens."""
+    def _announce(self, sentence: str, tokens: int, threshold: int) -> None:
+        """Close the last display. Print a sentence about the next part if it takes long: for more tokens than this."""
         self.close()
         self._part = ""
-        if tokens > many:
-            tell(sentence)
+        if tokens > threshold:
+            print_message(sentence)
 
     def fetching(self, file: str, done: int, total: int) -> None:
-        self._show("fetching", fetching, file, done, total)
+        self._show("fetching", download_progress, file, done, total)
 
     def reading(self, name: str, done: int, size: int) -> None:
-        self._show(f"reading {name}", partial(reading, name), done, size)
+        self._show(f"reading {name}", partial(reading_progress, name), done, size)
 
     def predicting(self, done: int, tokens: int) -> None:
-        self._count("Predicting", "Predicted", done, tokens)
+        self._show_tokens("Predicting", "Predicted", done, tokens)
 
     def trying(self, done: int, tokens: int) -> None:
-        self._count("Choosing settings", "Choosing settings:", done, tokens)
+        self._show_tokens("Choosing settings", "Choosing settings:", done, tokens)
 
     def adapting(self, done: int, tokens: int) -> None:
-        self._count("Adapting", "Adapted to", done, tokens)
+        self._show_tokens("Adapting", "Adapted to", done, tokens)
 
     def counting(self, tokens: int, order: int) -> None:
-        self._tell(f"Counting the {order}-grams of {tokens:,} tokens.", tokens, _MANY_TOKENS)
+        self._announce(f"Counting the {order}-grams of {tokens:,} tokens.", tokens, _MANY_TOKENS)
 
     def weighing(self, done: int, tokens: int) -> None:
-        self._count("Predicting the validation set", "Validation set: predicted", done, tokens)
+        self._show_tokens("Predicting the validation set", "Validation set: predicted", done, tokens)
 
     def writing(self, done: int, tokens: int) -> None:
-        self._count("Writing", "Written", done, tokens)
+        self._show_tokens("Writing", "Written", done, tokens)
 
     def composing(self, done: int, tokens: int) -> None:
-        self._count("Writing music", "Music written:", done, tokens)
+        self._show_tokens("Writing music", "Music written:", done, tokens)
 
     def searching(self, tokens: int) -> None:
-        self._tell(f"Searching {tokens:,} tokens of the training text for copies.", tokens, _MANY_TO_SEARCH)
+        self._announce(f"Searching {tokens:,} tokens of the training text for copies.", tokens, _MANY_TOKENS_TO_SEARCH)
 
 
-def _on_screen(evaluated: "Evaluation", page: Path | None) -> "Iterator[RenderableType]":
+def _evaluation_parts(evaluated: "Evaluation", page: Path | None) -> "Iterator[RenderableType]":
     from wordgen.corpus.catalogue import SET_NAMES
 
     text = evaluated.split
     if evaluated.split in ("valid", "test"):
         text = f"the {SET_NAMES[evaluated.split]} of {evaluated.corpus}"
     title = f"How good is {evaluated.model} on {text}?"
-    yield from _part(title, _about_perplexity(evaluated), with_space(_losses(evaluated)), evaluated.verdict)
+    yield from _output_section(
+        title, _about_perplexity(evaluated), with_blank_lines(_losses(evaluated)), evaluated.verdict
+    )
     if evaluated.music is not None:
         music = evaluated.music
-        compared = with_space(table(["", *music.columns], music.rows()))
-        yield from _part("\nHow good is its music?", music.in_words(), compared, music.verdict)
+        compared = with_blank_lines(table(["", *music.columns], music.rows()))
+        yield from _output_section("\nHow good is its music?", music.in_words(), compared, music.verdict)
     if evaluated.novelty is not None:
-        yield from _novelty_on_screen(evaluated.novelty, unknown=evaluated.unknown_share > 0)
+        yield from _novelty_parts(evaluated.novelty, unknown=evaluated.unknown_share > 0)
     yield f"Try:  {command_to_try(evaluated)}"
     if page is not None:
         yield f"Report:  {page}"
 
 
-def _part(
+def _output_section(
     title: str, about: Iterable[str], figures: "RenderableType", verdict: str | None
 ) -> "Iterator[RenderableType]":
     """Yield a part of the output: its title, what the figures mean, the figures, and the verdict on them."""
@@ -200,23 +216,23 @@ def _losses(evaluated: "Evaluation") -> "Table":
     """Return a table with a row for the model and for each loss that it is compared with."""
     notes, characters, losses = evaluated.music_notes, evaluated.characters, list(evaluated.losses())
     columns: dict[str, Callable[[Loss], str]] = {
-        "perplexity": lambda loss: perplexity_in_words(loss.perplexity, loss.off),
-        "bits per character": lambda loss: bits(loss.bits_per(characters), loss.off_per(characters)),
+        "perplexity": lambda loss: perplexity_in_words(loss.perplexity, loss.margin),
+        "bits per character": lambda loss: bits(loss.bits_per(characters), loss.margin_per(characters)),
     }
     if evaluated.by_characters:
-        columns["nats per character"] = lambda loss: bits(loss.nats_per(characters), loss.nats_off_per(characters))
+        columns["nats per character"] = lambda loss: bits(loss.nats_per(characters), loss.nats_margin_per(characters))
     if notes:
-        columns["bits per note"] = lambda loss: bits(loss.bits_per(notes), loss.off_per(notes))
-    columns[""] = lambda loss: _beside_the_model(loss, evaluated)
+        columns["bits per note"] = lambda loss: bits(loss.bits_per(notes), loss.margin_per(notes))
+    columns[""] = lambda loss: _compared_with_model(loss, evaluated)
     rows = [[name, *(shown(loss) for shown in columns.values())] for name, loss in losses]
-    return table(["", *columns], rows, styles=["bold" if loss is evaluated.own else None for _, loss in losses])
+    return table(["", *columns], rows, styles=["bold" if loss is evaluated.loss else None for _, loss in losses])
 
 
-def _beside_the_model(loss: "Loss", evaluated: "Evaluation") -> str:
-    if loss is evaluated.own:
+def _compared_with_model(loss: "Loss", evaluated: "Evaluation") -> str:
+    if loss is evaluated.loss:
         return ""
     times = f"{loss.perplexity / evaluated.perplexity:,.2f} times the model's"
-    return "no difference" if loss.differs(evaluated.own) is False else times
+    return "no difference" if loss.differs(evaluated.loss) is False else times
 
 
 def _about_perplexity(evaluated: "Evaluation") -> Iterator[str]:
@@ -227,8 +243,8 @@ def _about_perplexity(evaluated: "Evaluation") -> Iterator[str]:
     )
     if evaluated.music_notes:
         yield f"{evaluated.music_notes:,} notes. Bits per note are the bits of all tokens, divided by the notes."
-    if evaluated.own.off is not None:
-        yield OFF
+    if evaluated.loss.margin is not None:
+        yield MARGIN_EXPLAINED
     if round(evaluated.unknown_share, 3):
         yield (
             f"{evaluated.unknown_share:.1%} of the words are UNKNOWN to the model. UNKNOWN is easier to predict than "
@@ -239,16 +255,16 @@ def _about_perplexity(evaluated: "Evaluation") -> Iterator[str]:
             f"{evaluated.spelled_share:.1%} of the words are spelled out, and each of their bytes is a token. Compare "
             "such a model by its bits per character."
         )
-    yield from evaluated.how_it_was_set(evaluated.split)
+    yield from evaluated.chosen_values_in_words(evaluated.split)
     yield from evaluated.notes
 
 
-def _novelty_on_screen(novelty: "Novelty", *, unknown: bool) -> "Iterator[RenderableType]":
+def _novelty_parts(novelty: "Novelty", *, unknown: bool) -> "Iterator[RenderableType]":
     from rich.console import Group
 
     copied: list[list[str]] = []
     varied: list[list[str]] = []
-    for name, found in (("generated text", novelty.samples), (novelty.beside, novelty.held_out)):
+    for name, found in (("generated text", novelty.samples), (novelty.held_out_name, novelty.held_out)):
         copied.append([name, *map(share, found.shares.values())])
         shares = map(share, (found.distinct_1, found.distinct_2, found.repetition, found.self_bleu))
         varied.append([name, *shares, f"{found.longest.tokens if found.longest else 0:,}"])
@@ -261,8 +277,8 @@ def _novelty_on_screen(novelty: "Novelty", *, unknown: bool) -> "Iterator[Render
         "sequences of 4 tokens that occurred in the same text before. self-BLEU: how similar each text is to the "
         f"others{novelty.means_in_words}.",
     )
-    figures = with_space(Group(copies, "", table(heads, varied)))
-    yield from _part("\nHow much does it copy?", about, figures, novelty.verdict)
+    figures = with_blank_lines(Group(copies, "", table(heads, varied)))
+    yield from _output_section("\nHow much does it copy?", about, figures, novelty.verdict)
     match = novelty.samples.longest
     if match is not None:
         text = " ".join(match.text.split())
@@ -278,9 +294,9 @@ def command_to_try(evaluated: "Evaluation") -> str:
         evaluated.settings,
         evaluated.model,
         music=evaluated.music_notes is not None,
-        can_go_on=evaluated.can_go_on,
-        text_is_here=evaluated.unigram is not None,
-        bad=evaluated.bad,
+        can_be_extended=evaluated.can_be_extended,
+        is_text_available=evaluated.unigram is not None,
+        is_bad=evaluated.is_bad,
     )
 
 
@@ -293,7 +309,7 @@ def score_parser(prog: str) -> Parser:
         '"Aragorn went to the gate."',
     )
     parser.add_argument("text", metavar="TEXT", nargs="?", help="a text or a text file, or - for standard input")
-    parser.add_argument_group("model").add_argument("--model", metavar="MODEL", help=WHICH_MODEL)
+    parser.add_argument_group("model").add_argument("--model", metavar="MODEL", help=MODEL_HELP)
     add_flags(parser, ScoringSettings, "probabilities")
     output = parser.add_argument_group("output")
     help = "list every word with its bits (default: only for a single sentence)"
@@ -312,25 +328,25 @@ def _score(arguments: argparse.Namespace) -> None:
     folder = find_model(arguments.model)
     model = TrainedModel.load(folder)
     model.check(GenerationSettings(mix=mix))
-    text, from_file = _text(arguments.text, chords=model.tokenizer == "chords")
-    laid_out = guess_layout(text[:_CHARACTERS_FOR_LAYOUT]) if from_file else None
+    text, from_file = _text_to_score(arguments.text, chords=model.tokenizer == "chords")
+    file_layout = guess_layout(text[:_CHARACTERS_FOR_LAYOUT]) if from_file else None
     with closing(TokenProgress("Scoring", "Scored")) as progress:
-        score = model.score(text, progress, laid_out=laid_out, mix=mix)
+        score = model.score(text, progress, file_layout=file_layout, mix=mix)
     if not score.tokens:
         raise SettingError('There is nothing to score: give a text, as in wordgen score "The road goes on."')
-    tell(f"Scored with {folder.name}.")
-    for sentence in model.reads_otherwise(laid_out) if laid_out else ():
-        tell(sentence)
+    print_message(f"Scored with {folder.name}.")
+    for sentence in model.layout_warnings_for(file_layout) if file_layout else ():
+        print_message(sentence)
     ranking = sorted(range(len(score.sentences)), key=[each.perplexity for each in score.sentences].__getitem__)
     if arguments.json:
         ranks = {number: rank for rank, number in enumerate(ranking, 1)}
         for number, sentence in enumerate(score.sentences):
-            put(_as_json(sentence, number, ranks[number]) + "\n")
+            print_output(_as_json(sentence, number, ranks[number]) + "\n")
     else:
-        put(_score_on_screen(score, ranking, words=arguments.words))
+        print_output(_render_score(score, ranking, words=arguments.words))
 
 
-def _text(argument: str | None, *, chords: bool) -> tuple[str, bool]:
+def _text_to_score(argument: str | None, *, chords: bool) -> tuple[str, bool]:
     """Return the text to score, and whether its layout must be found: it comes from a file or standard input.
 
     A MIDI file is laid out as models learn it, as chords if `chords` is True. The text is an empty string if there is
@@ -345,7 +361,7 @@ def _text(argument: str | None, *, chords: bool) -> tuple[str, bool]:
             return "", False
         return TextFile(Path("standard input"), content=sys.stdin.buffer.read()).text(), True
     if os.path.isfile(argument):
-        tell(f"Reading the file {argument}.")
+        print_message(f"Reading the file {argument}.")
         return TextFile(Path(argument), chords=chords).text(), not is_midi(Path(argument))
     if os.path.isdir(argument) or (argument.endswith(".txt") and len(argument.split()) == 1):
         raise CorpusError(f"There is no text file {argument}: give a file, or a text in quotation marks.")
@@ -368,7 +384,7 @@ def _as_json(sentence: "ScoredSentence", number: int, rank: int) -> str:
     )
 
 
-def _score_on_screen(score: "Score", ranking: Sequence[int], *, words: bool) -> str:
+def _render_score(score: "Score", ranking: Sequence[int], *, words: bool) -> str:
     """Return the text with a colour for each token, and tables of its words and of its sentences by rank."""
     from rich.text import Text
 
@@ -413,7 +429,7 @@ def _about_word(token: "ScoredToken") -> "Sequence[RenderableType]":
 
 
 def _summary(score: "Score") -> str:
-    summary = f"Perplexity {shown_perplexity(score.perplexity)} over {many(len(score.tokens), 'token')}."
+    summary = f"Perplexity {shown_perplexity(score.perplexity)} over {pluralized(len(score.tokens), 'token')}."
     unknown = sum(not each.known for each in score.tokens)
     if not unknown:
         return summary

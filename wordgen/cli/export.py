@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wordgen.cli.flags import WHICH_MODEL, Parser, add_switch, verb_parser
-from wordgen.cli.output import facts, on_screen, paragraph, put, tell
+from wordgen.cli.flags import MODEL_HELP, Parser, add_switch, verb_parser
+from wordgen.cli.output import facts, paragraph, print_message, print_output, render
 from wordgen.files import shown_size
 from wordgen.model.architecture import shown_layers
 
@@ -35,7 +35,7 @@ def export_parser(prog: str) -> Parser:
         "like any other model.",
         "my-book --to onnx",
     )
-    parser.add_argument("model", metavar="MODEL", nargs="?", help=WHICH_MODEL)
+    parser.add_argument("model", metavar="MODEL", nargs="?", help=MODEL_HELP)
     parser.add_argument(
         "--to",
         required=True,
@@ -50,26 +50,26 @@ def export_parser(prog: str) -> Parser:
 
 
 def _run(arguments: argparse.Namespace) -> None:
-    from wordgen.exporting import check_place, export
+    from wordgen.exporting import check_output_path, export
     from wordgen.model.bundle import load_bundle
     from wordgen.run.folder import find_model
 
     folder = find_model(arguments.model)
     path = Path(f"{folder.resolve().name}.{arguments.to}" if arguments.output is None else arguments.output)
-    check_place(arguments.to, path, overwrite=arguments.overwrite)
+    check_output_path(arguments.to, path, overwrite=arguments.overwrite)
     bundle = load_bundle(folder)
     if arguments.to == "keras":
-        tell("Starting Keras. This takes some seconds ...")
+        print_message("Starting Keras. This takes some seconds ...")
     export(bundle, arguments.to, path, overwrite=arguments.overwrite)
-    put(on_screen(_about_base(path) if arguments.to == "base" else _about_file(bundle, arguments.to, path)))
+    print_output(render(_about_base(path) if arguments.to == "base" else _about_file(bundle, arguments.to, path)))
 
 
 def _about_base(path: Path) -> "Iterator[RenderableType]":
-    from wordgen.exporting import CARD
+    from wordgen.exporting import CARD_FILE
 
     size = shown_size(sum(each.stat().st_size for each in path.iterdir()))
     yield paragraph(f"Wrote {path}, {size}: a model with 8-bit weights", "bold")
-    yield paragraph(f"Describe it in {path / CARD}.")
+    yield paragraph(f"Describe it in {path / CARD_FILE}.")
     uses = f"--model {path} writes text with it, --init-from {path} begins a run from it"
     yield paragraph(f"Use it like any model: {uses}.")
 

@@ -14,22 +14,22 @@ from importlib import import_module
 from types import UnionType
 from typing import Any, Literal, NoReturn, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from wordgen.cli.output import put
+from wordgen.cli.output import print_output
 from wordgen.errors import SettingError, in_a_sentence
 from wordgen.settings import Settings, flag_name
 
 Group = TypeVar("Group", bound=Settings)
-Run = Callable[[argparse.Namespace], int | None]
+Command = Callable[[argparse.Namespace], int | None]
 """The function that runs a command with its parsed arguments. It returns the exit code, or None for EXIT_OK."""
 
 _MODULES = {"score": "evaluate"}
 """The modules of the verbs that have no module of their own name."""
 
-WHICH_MODEL = "the name of a run, the beginning of its name, or the folder of a model; by default the newest model"
+MODEL_HELP = "the name of a run, the beginning of its name, or the folder of a model; by default the newest model"
 """The help of the arguments that name a model."""
 
 
-class _AsGiven(list[str]):
+class _UnchangedArguments(list[str]):
     def remove(self, value: str) -> None:
         """Do nothing, so that argparse cannot remove the value `--` from the list."""
 
@@ -39,11 +39,11 @@ class Parser(argparse.ArgumentParser):
 
     def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> Any:
         """Accept `--` as the value of a flag, as in `--seed=--`, which argparse takes for the end of the flags."""
-        return super()._get_values(action, _AsGiven(arg_strings) if action.option_strings else arg_strings)
+        return super()._get_values(action, _UnchangedArguments(arg_strings) if action.option_strings else arg_strings)
 
     def _print_message(self, message: str, file: object = None) -> None:
         """Print the message of --help or --version. Raise StorageError if that fails; argparse would ignore it."""
-        put(message)
+        print_output(message)
 
     def parse_known_args(  # pyright: ignore[reportIncompatibleMethodOverride]
         self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
@@ -51,14 +51,14 @@ class Parser(argparse.ArgumentParser):
         given = list(sys.argv[1:] if args is None else args)
         parsed, unknown = super().parse_known_args(given, argparse.Namespace() if namespace is None else namespace)
         if unknown:
-            self._refuse(f"unrecognized arguments: {' '.join(unknown)}", about_unknown(self, given, unknown))
+            self._refuse(f"unrecognized arguments: {' '.join(unknown)}", hint_for_unknown(self, given, unknown))
         return parsed, unknown
 
     def error(self, message: str) -> NoReturn:
         wrong = re.match(r"argument (\S+): invalid choice: '(.*?)' \(choose from (.*)\)", message, re.DOTALL)
         hint = ""
         if wrong is not None:
-            hint = about_choice(self, wrong[1], wrong[2], [each.strip("' ") for each in wrong[3].split(",")])
+            hint = hint_for_choice(self, wrong[1], wrong[2], [each.strip("' ") for each in wrong[3].split(",")])
         self._refuse(message, hint)
 
     def _refuse(self, message: str, hint: str) -> NoReturn:
@@ -72,24 +72,33 @@ def parser_of(verb: str, prog: str) -> Parser:
     return getattr(module, f"{verb}_parser")(prog)
 
 
-def verb_parser(prog: str, run: Run, description: str, example: str, *, of_runs: bool = True) -> Parser:
-    """Return the parser of a verb, with an example and the flags of every verb, among them `--models` if `of_runs`."""
+def verb_parser(prog: str, run: Command, description: str, example: str, *, has_models_flag: bool = True) -> Parser:
+    """Return the parser of a verb, with an example and the flags of every verb.
+
+    `--models` is among these flags if `has_models_flag`.
+    """
     parser = Parser(prog=prog, description=description, allow_abbrev=False)
-    return _complete(parser, run, example, of_runs=of_runs)
+    return _complete(parser, run, example, has_models_flag=has_models_flag)
 
 
 def action_parser(
-    actions: "argparse._SubParsersAction[Parser]", name: str, run: Run, help: str, example: str, *, of_runs: bool = True
+    actions: "argparse._SubParsersAction[Parser]",
+    name: str,
+    run: Command,
+    help: str,
+    example: str,
+    *,
+    has_models_flag: bool = True,
 ) -> Parser:
     """Add the parser of one action of a verb, for example `show` of `runs`, and return it."""
     parser = actions.add_parser(name, help=help, description=f"{help[0].upper()}{help[1:]}.", allow_abbrev=False)
-    return _complete(parser, run, example, of_runs=of_runs)
+    return _complete(parser, run, example, has_models_flag=has_models_flag)
 
 
-def _complete(parser: Parser, run: Run, example: str, *, of_runs: bool) -> Parser:
+def _complete(parser: Parser, run: Command, example: str, *, has_models_flag: bool) -> Parser:
     parser.set_defaults(action=run)
     parser.epilog = f"Example: {parser.prog} {example}".rstrip()
-    if of_runs:
+    if has_models_flag:
         parser.add_argument(
             "--models",
             metavar="FOLDER",
@@ -138,7 +147,7 @@ def add_flags(
             help=text.replace("%", "%%"),
             required=needed and required,
             default=argparse.SUPPRESS,  # the settings know the default of a flag that is not given
-            **_kind(hints[each.name]),
+            **_argument_options(hints[each.name]),
         )
 
 
@@ -174,13 +183,13 @@ def _shown(default: object) -> str:
     return " ".join(map(str, default)) if isinstance(default, tuple) else str(default)
 
 
-def _kind(hint: object) -> dict[str, Any]:
+def _argument_options(hint: object) -> dict[str, Any]:
     """Return the arguments of `add_argument` for a setting of this type."""
     if get_origin(hint) in (Union, UnionType):
         parts = [part for part in get_args(hint) if part is not type(None)]
         lists = [part for part in parts if get_origin(part) is tuple]
         if lists:
-            return {"nargs": "+", "action": _OneOrMany, **_kind(get_args(lists[0])[0])}
+            return {"nargs": "+", "action": _OneOrMany, **_argument_options(get_args(lists[0])[0])}
         hint = parts[0]
     if hint is bool:
         return {"action": argparse.BooleanOptionalAction}
@@ -191,7 +200,9 @@ def _kind(hint: object) -> dict[str, Any]:
     return {"type": hint, "metavar": metavars[hint]}
 
 
-_NEAR = 0.8  # the least similarity for difflib, dashes included: --prot means --port, but --seed does not mean --tied
+_LEAST_SIMILARITY = (
+    0.8  # the least similarity for difflib, dashes included: --prot means --port, but --seed does not mean --tied
+)
 _VERBS_WITH_MANY_FLAGS = ("train", "generate", "evaluate")
 
 SYNONYMS: Mapping[str, str] = {
@@ -296,7 +307,7 @@ SYNONYMS: Mapping[str, str] = {
 }
 """The names that other tools use for a flag, separated by spaces. The key is the flag of wordgen without dashes."""
 
-_SENTENCES: Mapping[str, Mapping[str, str]] = {
+_HINTS: Mapping[str, Mapping[str, str]] = {
     "train": {
         **dict.fromkeys(
             SYNONYMS["distribute"].split(),
@@ -320,7 +331,7 @@ _SENTENCES: Mapping[str, Mapping[str, str]] = {
 }
 """Sentences for names of other tools that the name of a flag does not explain, by verb and name."""
 
-_VALUES: Mapping[str, str] = {
+_VALUE_SYNONYMS: Mapping[str, str] = {
     "argmax": "greedy",
     "bf16": "bfloat16",
     "char": "characters",
@@ -334,7 +345,7 @@ _VALUES: Mapping[str, str] = {
 """The value of wordgen for a value that other tools use, for flags with a list of choices."""
 
 
-def about_unknown(parser: argparse.ArgumentParser, given: Sequence[str], unknown: Sequence[str]) -> str:
+def hint_for_unknown(parser: argparse.ArgumentParser, given: Sequence[str], unknown: Sequence[str]) -> str:
     """Return sentences on what the user may have meant by the `unknown` ones of the `given` arguments, or nothing."""
     meant: dict[str, Sequence[str]] = {}  # the flags that the user may have meant, by the flag that was given
     sentences: dict[str, None] = {}  # the keys, so that each sentence is printed once and in order
@@ -343,21 +354,25 @@ def about_unknown(parser: argparse.ArgumentParser, given: Sequence[str], unknown
             continue
         flag, _, value = word.partition("=")
         name, value = flag.lstrip("-").lower().replace("_", "-"), value or _next_value(given, word)
-        sentence = _SENTENCES.get(_verb(parser), {}).get(name)
+        sentence = _HINTS.get(_verb(parser), {}).get(name)
         if sentence is None and (flags := _flags_for(parser, name, value)):
             meant[flag] = flags
-        elif sentence := sentence or _about_other_commands(parser, name, value):
+        elif sentence := sentence or _hint_for_other_commands(parser, name, value):
             sentences[sentence] = None
     if not meant and not sentences:
-        return _about_words(parser, given, unknown)
+        return _hint_for_words(parser, given, unknown)
     names = [" or ".join(flags) + (f" ({flag})" if len(meant) > 1 else "") for flag, flags in meant.items()]
     return " ".join([*([f"Did you mean {in_a_sentence(names)}?"] if names else []), *sentences])
 
 
-def about_choice(parser: argparse.ArgumentParser, flag: str, value: str, choices: Sequence[str]) -> str:
+def hint_for_choice(parser: argparse.ArgumentParser, flag: str, value: str, choices: Sequence[str]) -> str:
     """Return a question on what the user may have meant by a value that is not one of the choices, or nothing."""
     lower = value.lower()
-    near = [_VALUES[lower]] if _VALUES.get(lower) in choices else difflib.get_close_matches(lower, choices, 1, _NEAR)
+    near = (
+        [_VALUE_SYNONYMS[lower]]
+        if _VALUE_SYNONYMS.get(lower) in choices
+        else difflib.get_close_matches(lower, choices, 1, _LEAST_SIMILARITY)
+    )
     if near:
         return f"Did you mean {near[0]}?"
     if flag == "ACTION" and "show" in choices:  # `wordgen runs my-book`
@@ -387,10 +402,10 @@ def _flags_for(parser: argparse.ArgumentParser, name: str, value: str) -> Sequen
         cells = parser._option_string_actions["--cell"].choices or ()
         return [f"--cell {value.lower()}"] if value.lower() in cells else ["--name", "--resume"]
     meant = [f"--{ours}" for ours, theirs in SYNONYMS.items() if f"--{ours}" in flags and name in theirs.split()]
-    return meant or difflib.get_close_matches(f"--{name}", flags, 1, _NEAR)
+    return meant or difflib.get_close_matches(f"--{name}", flags, 1, _LEAST_SIMILARITY)
 
 
-def _about_other_commands(parser: argparse.ArgumentParser, name: str, value: str) -> str | None:
+def _hint_for_other_commands(parser: argparse.ArgumentParser, name: str, value: str) -> str | None:
     """Return a sentence that names the command that has this flag. Return None if no command has it."""
     verb = _verb(parser)
     if verb in ("launch", "sweep"):
@@ -402,7 +417,7 @@ def _about_other_commands(parser: argparse.ArgumentParser, name: str, value: str
     return f"--{name} is a flag of {owner}." if owner else None
 
 
-def _about_words(parser: argparse.ArgumentParser, given: Sequence[str], unknown: Sequence[str]) -> str:
+def _hint_for_words(parser: argparse.ArgumentParser, given: Sequence[str], unknown: Sequence[str]) -> str:
     """Return a sentence about words without a flag or quotation marks, or nothing."""
     place = next((n for n, word in enumerate(given) if word in unknown and not word.startswith("-")), None)
     if place is None or (place and given[place - 1].startswith("-")):  # it is the value of an unknown flag

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wordgen.cli.flags import (
-    WHICH_MODEL,
+    MODEL_HELP,
     Parser,
     add_flags,
     add_switch,
@@ -18,17 +18,17 @@ from wordgen.cli.flags import (
     settings_from,
     verb_parser,
 )
-from wordgen.cli.output import put, show, tell
+from wordgen.cli.output import print_message, print_output, print_sanitized
 from wordgen.cli.start import limit_threads
 from wordgen.errors import CorpusError, SettingError
-from wordgen.evaluation.figures import many
+from wordgen.evaluation.figures import pluralized
 from wordgen.files import check_new_file, new_file
 from wordgen.generation.settings import (
     GenerationSettings,
     PlayingSettings,
     WritingSettings,
+    no_effect_note,
     with_random_seed,
-    without_effect,
 )
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from wordgen.music.saving import Beginning
 
 _FEW_TEXTS = 8
-_MOST_NAMED = 10
+_MOST_UNKNOWN_WORDS = 10
 
 
 def generate_parser(prog: str) -> Parser:
@@ -56,7 +56,7 @@ def generate_parser(prog: str) -> Parser:
     start.add_argument("--seeds-file", metavar="FILE", help=help)
     help = "the tune (.abc) or the piece (.mid) that a model of music continues; by default there is none"
     start.add_argument("--continue", dest="continued", metavar="FILE", help=help)
-    start.add_argument("--model", metavar="MODEL", help=WHICH_MODEL)
+    start.add_argument("--model", metavar="MODEL", help=MODEL_HELP)
     add_flags(parser, WritingSettings, "writing")
     _add_output_flags(parser)
     _add_music_flags(parser)
@@ -87,9 +87,9 @@ def _add_music_flags(parser: Parser) -> None:
 
 def _run(arguments: argparse.Namespace) -> None:
     settings = settings_from(GenerationSettings, arguments)
-    _check(arguments, settings)
-    if note := without_effect(settings.mode, given_settings(GenerationSettings, arguments)):
-        tell(note)
+    _check_flags(arguments, settings)
+    if note := no_effect_note(settings.mode, given_settings(GenerationSettings, arguments)):
+        print_message(note)
     if settings.count < _FEW_TEXTS and arguments.seeds_file is None:
         limit_threads()
     from wordgen.generation.trained import TrainedModel
@@ -110,8 +110,8 @@ def _run(arguments: argparse.Namespace) -> None:
     if arguments.show_copies or settings.max_copy or settings.max_copy_notes:
         _ = model.copy_index  # raises SettingError before any text is written if the index is missing
     for prompt, place in prompts:
-        _report_on(model.read_seed(prompt, settings), place)
-    tell(f"Writing with {folder.name}, random seed {settings.random_seed}.")
+        _print_prompt_notes(model.read_seed(prompt, settings), place)
+    print_message(f"Writing with {folder.name}, random seed {settings.random_seed}.")
     _write(arguments, _output(model, [prompt for prompt, _ in prompts], settings, arguments, save))
 
 
@@ -119,30 +119,30 @@ def _beginning(arguments: argparse.Namespace, model: "TrainedModel", name: str) 
     """Return the tune or the piece to continue. Raise SettingError if the model does not write such music."""
     if arguments.continued is None:
         return None
-    from wordgen.music.saving import FROM_TEXT, beginning_in
+    from wordgen.music.saving import PIECE_PARSERS, read_beginning
 
-    if model.tokenizer not in FROM_TEXT:
+    if model.tokenizer not in PIECE_PARSERS:
         raise SettingError(
             f"--continue is for music, and {name} writes text (--tokenizer {model.tokenizer}): use --seed TEXT."
         )
-    return beginning_in(Path(arguments.continued), model.tokenizer)
+    return read_beginning(Path(arguments.continued), model.tokenizer)
 
 
-def _check(arguments: argparse.Namespace, settings: GenerationSettings) -> None:
+def _check_flags(arguments: argparse.Namespace, settings: GenerationSettings) -> None:
     """Check the flags before anything is loaded: for contradictions, and whether the output file can be made."""
     prompts = {"--seed": arguments.seed, "--seeds-file": arguments.seeds_file, "--continue": arguments.continued}
     given = [flag for flag, value in prompts.items() if value is not None]
     if len(given) > 1:
         raise SettingError(f"{given[0]} and {given[1]} cannot be used together: leave one of them out.")
-    prompting = arguments.interactive or arguments.co_writer
+    is_conversation = arguments.interactive or arguments.co_writer
     files = (arguments.output, arguments.seeds_file, arguments.save, arguments.continued)
-    if prompting and any((arguments.json, *files, arguments.show_copies, "count" in arguments)):
+    if is_conversation and any((arguments.json, *files, arguments.show_copies, "count" in arguments)):
         raise SettingError(
             "--interactive and --co-writer show one text at a time while it is written: leave out --json, --output, "
             "--save, --seeds-file, --continue, --show-copies and --count."
         )
-    if prompting and settings.of_a_tune:
-        raise SettingError(f"{settings.of_a_tune[0]} writes a whole tune: leave out --interactive and --co-writer.")
+    if is_conversation and settings.tune_flags:
+        raise SettingError(f"{settings.tune_flags[0]} writes a whole tune: leave out --interactive and --co-writer.")
     if arguments.save is None and "tempo" in arguments:
         raise SettingError("--tempo is for the music that --save writes: give --save FILE, too.")
     if arguments.output is not None:
@@ -170,13 +170,13 @@ def _prompts(arguments: argparse.Namespace, beginning: "Beginning | None") -> li
 def _write(arguments: argparse.Namespace, parts: Iterable[str]) -> None:
     """Write the output to the screen, or to the file of `--output`."""
     if arguments.output is None:
-        write = put if arguments.json else show
+        write = print_output if arguments.json else print_sanitized
         for part in parts:
             write(part)
         return
     with new_file(Path(arguments.output)) as file:
         file.writelines(parts)
-    tell(f"Written to {arguments.output}.")
+    print_message(f"Written to {arguments.output}.")
 
 
 def _music_saver(
@@ -189,34 +189,34 @@ def _music_saver(
     """
     if arguments.save is None:
         return lambda text: None
-    from wordgen.music.saving import FROM_TEXT, check_place, numbered_place, save
+    from wordgen.music.saving import PIECE_PARSERS, check_music_path, numbered_path, save
 
     path, tempo = Path(arguments.save), settings_from(PlayingSettings, arguments).tempo
-    if model.tokenizer not in FROM_TEXT:
+    if model.tokenizer not in PIECE_PARSERS:
         raise SettingError(
             f"--save is for music, and {name} writes text (--tokenizer {model.tokenizer}): use --output FILE."
         )
-    places = [numbered_place(path, number, count) for number in range(1, count + 1)]
+    places = [numbered_path(path, number, count) for number in range(1, count + 1)]
     for place in places:
-        check_place(place, abc=model.tokenizer == "abc")
-    piece_of = FROM_TEXT[model.tokenizer] if beginning is None else beginning.piece_of
-    free = iter(places)
+        check_music_path(place, abc=model.tokenizer == "abc")
+    piece_of = PIECE_PARSERS[model.tokenizer] if beginning is None else beginning.piece_of
+    next_places = iter(places)
 
     def save_next(text: str) -> None:
         """Save a text, and print where, with its first fault. A text without notes is not saved."""
-        place = next(free)
+        place = next(next_places)
         try:
             music = piece_of(text)
             if not music.piece.notes:
-                tell(f"The text has no note, so {place} was not saved.")
+                print_message(f"The text has no note, so {place} was not saved.")
                 return
             save(music if tempo is None else music.at_tempo(tempo), place)
         except (CorpusError, SettingError) as error:
-            tell(f"{place} was not saved. {error}")
+            print_message(f"{place} was not saved. {error}")
             return
-        first, *others = music.complaints or ("",)
-        more = f" ({many(len(others), 'more fault')})" if others else ""
-        tell(f"Saved {place}. {first}{more}".rstrip())
+        first, *others = music.faults or ("",)
+        more = f" ({pluralized(len(others), 'more fault')})" if others else ""
+        print_message(f"Saved {place}. {first}{more}".rstrip())
 
     return save_next
 
@@ -243,7 +243,9 @@ def _output(
         yield "\n"
         written = "".join(pieces)
         if settings.until and not written.endswith(settings.until):
-            tell(f"'{settings.until}' was not written within {settings.length:,} tokens: give a larger --length.")
+            print_message(
+                f"'{settings.until}' was not written within {settings.length:,} tokens: give a larger --length."
+            )
         save(written)
         return
     for number, text in enumerate(model.write(seeds, settings), 1):
@@ -276,22 +278,22 @@ def _with_copies(text: "Text", copies: "Sequence[Copy]") -> str:
     return "\n".join([marked + text.text[end:], "", *lines])
 
 
-def _report_on(seed: "Seed", place: str) -> None:
+def _print_prompt_notes(seed: "Seed", place: str) -> None:
     """Print what the model cannot use of a prompt, and that `--random-seed` may be meant if `--seed` is a number."""
     unknown = seed.unknown
-    if not place and seed.given.strip().isdecimal():
-        tell(
+    if not place and seed.text.strip().isdecimal():
+        print_message(
             "--seed gives the words that the text begins with. To write the same text again, use "
-            f"--random-seed {seed.given.strip()}."
+            f"--random-seed {seed.text.strip()}."
         )
-    for each in unknown[:_MOST_NAMED]:
-        near = f" Did you mean {' or '.join(each.near)}?" if each.near else ""
-        tell(f"{place}{each.word} is unknown and left out of the seed.{near}")
-    if len(unknown) > _MOST_NAMED:
-        more = len(unknown) - _MOST_NAMED
+    for each in unknown[:_MOST_UNKNOWN_WORDS]:
+        near = f" Did you mean {' or '.join(each.similar)}?" if each.similar else ""
+        print_message(f"{place}{each.word} is unknown and left out of the seed.{near}")
+    if len(unknown) > _MOST_UNKNOWN_WORDS:
+        more = len(unknown) - _MOST_UNKNOWN_WORDS
         words = "word of the seed is" if more == 1 else "words of the seed are"
-        tell(f"{place}{more} more {words} unknown and left out.")
+        print_message(f"{place}{more} more {words} unknown and left out.")
     if seed.cut:
-        tell(f"{place}The seed is too long: the model reads only its end, and continues from there.")
+        print_message(f"{place}The seed is too long: the model reads only its end, and continues from there.")
     if unknown and not seed.ids:
-        tell(f"{place}No word of the seed is known, so the text begins without a seed.")
+        print_message(f"{place}No word of the seed is known, so the text begins without a seed.")

@@ -13,10 +13,10 @@ from types import NoneType
 from typing import TYPE_CHECKING, NoReturn, get_args, get_type_hints
 
 from wordgen.cli.flags import Parser, add_flags, as_text, given_settings
-from wordgen.cli.output import WordWrap, screen_width, show
+from wordgen.cli.output import WordWrap, print_sanitized, screen_width
 from wordgen.errors import SettingError, WordgenError
 from wordgen.files import as_storage_error
-from wordgen.generation.settings import GenerationSettings, without_effect
+from wordgen.generation.settings import GenerationSettings, no_effect_note
 from wordgen.settings import flag_name
 
 if TYPE_CHECKING:
@@ -44,32 +44,32 @@ Type a number from 1 to 5 to take that word, or type your own words. An empty li
   :save [FILE]  :settings  :temperature 0.7  :help  :quit
 """
 _COMMANDS = ("again", "more", "undo", "words", "new", "prompt", "save", "settings", "help", "quit")
-_SAVED = "wordgen.txt"
+_DEFAULT_FILE = "wordgen.txt"
 
 
 class Conversation:
-    """Answers the lines that the user types. The function `show` prints the answers, so it works with any screen."""
+    """Answers the lines that the user types. `print_text` prints the answers, so it works with any screen."""
 
     def __init__(
         self,
         model: "TrainedModel",
         settings: GenerationSettings,
-        show: Callable[[str], None],
+        print_text: Callable[[str], None],
         *,
         co_writer: bool = False,
     ) -> None:
         self._model = model
         self._settings = settings
-        self._show = show
+        self._print_text = print_text
         self._seed = ""
-        self._times = 0
+        self._repetitions = 0
         self._session = model.session()
         self._steps: list[WritingSession] = []
         self._saved: dict[Path, str] = {}
         """The version of the current text that was last saved to each file."""
-        self._proposed: Sequence[NextWord] = ()
+        self._proposals: Sequence[NextWord] = ()
         self._co_writer = co_writer
-        self.over = False
+        self.is_over = False
 
     @property
     def prompt(self) -> str:
@@ -91,22 +91,22 @@ class Conversation:
             elif self._co_writer:
                 self._write_together(line)
             else:
-                self._seed, self._times = line, 0
+                self._seed, self._repetitions = line, 0
                 self._write_from_the_seed()
         except WordgenError as error:
-            self._show(f"{error}\n")
+            self._print_text(f"{error}\n")
         except KeyboardInterrupt:
-            self._show("\n(stopped)\n")
+            self._print_text("\n(stopped)\n")
 
     def _command(self, line: str) -> None:
         name, _, value = line.partition(" ")
         match name:
             case "quit" | "q":
-                self.over = True
+                self.is_over = True
             case "help" | "":
                 self._help()
             case "again" if not self._co_writer:
-                self._times += 1
+                self._repetitions += 1
                 self._write_from_the_seed()
             case "more":
                 self._remember()
@@ -126,7 +126,7 @@ class Conversation:
                 self._co_writer = False
                 self._help()
             case "save":
-                self._save(Path(value.strip() or _SAVED))
+                self._save(Path(value.strip() or _DEFAULT_FILE))
             case "settings":
                 for each in fields(self._settings):
                     self._show_setting(each.name)
@@ -134,43 +134,43 @@ class Conversation:
                 self._set(name, value.strip())
 
     def _help(self) -> None:
-        self._show(_CO_WRITER_HELP if self._co_writer else _HELP)
+        self._print_text(_CO_WRITER_HELP if self._co_writer else _HELP)
 
     def _begin_with(self, beginning: str) -> None:
-        self._report_on(self._model.read_seed(beginning).unknown)
+        self._print_unknown_words(self._model.read_seed(beginning).unknown)
         self._session = self._model.session(beginning)
         self._steps, self._saved = [], {}
 
     def _write_from_the_seed(self) -> None:
         self._begin_with(self._seed)
-        self._show(self._session.text)
+        self._print_text(self._session.text)
         self._write()
 
     def _write(self) -> None:
         """Let the model continue the text. Each `:again` adds 1 to the random seed, so that it can be repeated."""
         settings = self._settings
         if settings.random_seed is not None:
-            settings = replace(settings, random_seed=settings.random_seed + self._times)
+            settings = replace(settings, random_seed=settings.random_seed + self._repetitions)
         try:
             for piece in self._session.write(settings):
-                self._show(piece)
+                self._print_text(piece)
         finally:
-            self._show("\n")
+            self._print_text("\n")
 
     def _write_together(self, line: str) -> None:
         picked = line.strip()
         is_number = len(picked) == 1 and picked.isdecimal()
         number = int(picked) if is_number else 0 if picked else 1
-        if is_number and not 1 <= number <= len(self._proposed):
+        if is_number and not 1 <= number <= len(self._proposals):
             raise SettingError(
-                f"There are only the words 1 to {len(self._proposed)}. A number of two or more digits is added to the "
+                f"There are only the words 1 to {len(self._proposals)}. A number of two or more digits is added to the "
                 "text."
             )
         self._remember()
-        if 1 <= number <= len(self._proposed):
-            self._session.pick(self._proposed[number - 1])
+        if 1 <= number <= len(self._proposals):
+            self._session.pick(self._proposals[number - 1])
         else:
-            self._report_on(self._session.type(line))
+            self._print_unknown_words(self._session.type(line))
         self._propose()
 
     def _remember(self) -> None:
@@ -183,17 +183,17 @@ class Conversation:
         if self._co_writer:
             self._propose()
         else:
-            self._show(f"{self._session.text}\n")
+            self._print_text(f"{self._session.text}\n")
 
     def _propose(self) -> None:
-        self._proposed = self._session.next_words(5, mix=self._settings.mix)
-        listed = "   ".join(f"{n} {each.word} {each.probability:.0%}" for n, each in enumerate(self._proposed, 1))
-        self._show(f"{self._session.text}\n  {listed}\n")
+        self._proposals = self._session.next_words(5, mix=self._settings.mix)
+        listed = "   ".join(f"{n} {each.word} {each.probability:.0%}" for n, each in enumerate(self._proposals, 1))
+        self._print_text(f"{self._session.text}\n  {listed}\n")
 
-    def _report_on(self, unknown: "Sequence[UnknownWord]") -> None:
+    def _print_unknown_words(self, unknown: "Sequence[UnknownWord]") -> None:
         for each in unknown:
-            near = f" Did you mean {' or '.join(each.near)}?" if each.near else ""
-            self._show(f"({each.word} is unknown.{near})\n")
+            near = f" Did you mean {' or '.join(each.similar)}?" if each.similar else ""
+            self._print_text(f"({each.word} is unknown.{near})\n")
 
     def _set(self, name: str, value: str) -> None:
         names = {each.name for each in fields(self._settings)}
@@ -212,12 +212,12 @@ class Conversation:
             typed = [flag_name(name), value] if value else [flag_name(name)]
             self._settings = replace(self._settings, **given_settings(GenerationSettings, _parser().parse_args(typed)))
         self._show_setting(setting)
-        if value and (note := without_effect(self._settings.mode, [setting])):
-            self._show(f"  ({note})\n")
+        if value and (note := no_effect_note(self._settings.mode, [setting])):
+            self._print_text(f"  ({note})\n")
 
     def _show_setting(self, name: str) -> None:
         value = getattr(self._settings, name)
-        self._show(f"  {flag_name(name)[2:]} {'none' if value is None else value}\n")
+        self._print_text(f"  {flag_name(name)[2:]} {'none' if value is None else value}\n")
 
     def _save(self, path: Path) -> None:
         if not self._session.text.strip():
@@ -236,7 +236,7 @@ class Conversation:
                     entry = entry[len(earlier) - 2 :]
             file.write(entry)
         self._saved[path] = text
-        self._show(f"{'The text is already in ' if before == text else 'Added to '}{path}.\n")
+        self._print_text(f"{'The text is already in ' if before == text else 'Added to '}{path}.\n")
 
 
 class _PromptParser(Parser):
@@ -257,28 +257,28 @@ def converse(
     if settings.max_copy or settings.mix:
         model.check(settings)  # raises SettingError now if the copy index is missing
     if settings.mix:
-        model.counting()  # it goes on while the user types
-    show(f"Writing with {name}.\n")
+        model.count_ngrams_in_background()  # it goes on while the user types
+    print_sanitized(f"Writing with {name}.\n")
     conversation = Conversation(model, settings, _printer(), co_writer=co_writer)
     conversation.begin(first)
     if isinstance(sys.stdin, io.TextIOWrapper):
         sys.stdin.reconfigure(errors="replace")
     read = _terminal_reader() if sys.stdin.isatty() else _read_from_pipe
-    while not conversation.over:
+    while not conversation.is_over:
         try:
             conversation.answer(read(conversation.prompt))
         except EOFError:
             break
         except KeyboardInterrupt:
-            show("(type :quit to leave)\n")
+            print_sanitized("(type :quit to leave)\n")
 
 
 def _printer() -> Callable[[str], None]:
     """Return the function that prints to standard output. On a terminal it breaks lines only between words."""
     if not sys.stdout.isatty():
-        return show
+        return print_sanitized
     wrap = WordWrap(screen_width())
-    return lambda text: show(wrap.take(text))
+    return lambda text: print_sanitized(wrap.feed(text))
 
 
 def _read_from_pipe(prompt: str) -> str:

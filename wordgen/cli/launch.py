@@ -25,20 +25,20 @@ from typing import IO
 
 from wordgen.child_process import wordgen_command
 from wordgen.cli.flags import Parser, add_switch, check_number, given_settings, verb_parser
-from wordgen.cli.output import show, tell
+from wordgen.cli.output import print_message, print_sanitized
 from wordgen.cli.train import train_parser
 from wordgen.corpus.settings import ReadingSettings
 from wordgen.errors import EXIT_OK, EXIT_STOPPED, EXIT_WORKER_LOST, SettingError
 from wordgen.run.commands import flag_words, models_flag
-from wordgen.run.names import REPORT, models_folder, models_in
+from wordgen.run.names import REPORT, models_folder, use_models_folder
 from wordgen.training.stopping import stop_signals
 from wordgen.training.workers import LAUNCHER, PORTS, SECRET
 
-_LOOK_AFTER = 0.1
-_SECONDS_TO_LEAVE = 45  # a worker notices within 30 seconds that another one is lost
-_SECONDS_AFTER_A_MISTAKE = 2
+_POLL_SECONDS = 0.1
+_SECONDS_TO_EXIT = 45  # a worker notices within 30 seconds that another one is lost
+_SECONDS_AFTER_AN_ERROR = 2
 
-_HOLDER = """
+_HOLDER_PROGRAM = """
 import ctypes, fcntl, os, socket, struct, sys
 NEW_USER, NEW_NET, UP, GET_FLAGS, SET_FLAGS = 0x10000000, 0x40000000, 1, 0x8913, 0x8914
 unshare = ctypes.CDLL(None).unshare
@@ -71,21 +71,23 @@ class PrivateNetwork:
         if sys.platform != "linux":
             return None
         holder = subprocess.Popen(
-            [sys.executable, "-I", "-S", "-c", _HOLDER],
+            [sys.executable, "-I", "-S", "-c", _HOLDER_PROGRAM],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             start_new_session=True,  # Ctrl-C goes to the launcher alone
         )
-        with ExitStack() as failing:
-            failing.callback(_end, holder)
+        with ExitStack() as on_failure:
+            on_failure.callback(_end_holder, holder)
             if holder.stdout is None or holder.stdout.readline() != b"ready\n":
                 return None
             try:
-                namespaces = [os.open(f"/proc/{holder.pid}/ns/{kind}", os.O_RDONLY) for kind in _kinds(holder.pid)]
+                namespaces = [
+                    os.open(f"/proc/{holder.pid}/ns/{kind}", os.O_RDONLY) for kind in _namespace_kinds(holder.pid)
+                ]
             except OSError:
                 return None
-            failing.pop_all()
+            on_failure.pop_all()
         return cls(holder, namespaces)
 
     def join(self) -> None:
@@ -97,16 +99,16 @@ class PrivateNetwork:
     def close(self) -> None:
         for namespace in self._namespaces:
             os.close(namespace)
-        _end(self._holder)
+        _end_holder(self._holder)
 
 
-def _kinds(holder: int) -> list[str]:
+def _namespace_kinds(holder: int) -> list[str]:
     """Return the kinds of namespaces to join, in order. An ordinary user's network belongs to a user namespace."""
-    own = os.readlink("/proc/self/ns/user")
-    return ["net"] if os.readlink(f"/proc/{holder}/ns/user") == own else ["user", "net"]
+    own_namespace = os.readlink("/proc/self/ns/user")
+    return ["net"] if os.readlink(f"/proc/{holder}/ns/user") == own_namespace else ["user", "net"]
 
 
-def _end(holder: "subprocess.Popen[bytes]") -> None:
+def _end_holder(holder: "subprocess.Popen[bytes]") -> None:
     holder.kill()
     holder.communicate()  # closes its streams, too
 
@@ -139,46 +141,46 @@ def _launch(arguments: argparse.Namespace) -> int:
     if arguments.restarts < 0:
         raise SettingError(f"--restarts must be at least 0, not {arguments.restarts}.")
     given: list[str] = arguments.arguments[1:] if arguments.arguments[:1] == ["train"] else arguments.arguments
-    with ExitStack() as ending:
-        commands = _Commands([*models_flag(), *given], ending)
+    with ExitStack() as cleanup:
+        commands = _Commands([*models_flag(), *given], cleanup)
         network = PrivateNetwork.make()
         if network is not None:
-            ending.callback(network.close)
+            cleanup.callback(network.close)
         elif not arguments.open_ports:
             raise SettingError(
                 "This system has no private network for the workers, so anyone who can reach the ports of this machine "
                 "could read and write your files during the training. If nobody else can reach the ports, add "
                 "--open-ports before the --."
             )
-        code = _Workers(arguments.workers, commands, arguments.restarts, network).work()
+        code = _Workers(arguments.workers, commands, arguments.restarts, network).run()
     if code in (EXIT_STOPPED, EXIT_WORKER_LOST) and commands.name:
         resume = shlex.join([*commands.models_flag, *flag_words("--resume", commands.name)])
-        show(f"Continue with all workers:  {arguments.command} --workers {arguments.workers} -- {resume}\n")
+        print_sanitized(f"Continue with all workers:  {arguments.command} --workers {arguments.workers} -- {resume}\n")
     return code
 
 
 class _Commands:
     """Makes the arguments of `train` for the workers, for the first start and for each restart."""
 
-    def __init__(self, given: Sequence[str], ending: ExitStack) -> None:
-        """Check the arguments and download the corpus. A default name stays reserved until `ending` is closed."""
+    def __init__(self, given: Sequence[str], cleanup: ExitStack) -> None:
+        """Check the arguments and download the corpus. A default name stays reserved until `cleanup` is closed."""
         parsed = train_parser("wordgen train").parse_args(given)  # reports errors once, not in each worker
         if "distribute" in parsed:
             raise SettingError("wordgen launch starts the workers itself: leave out --distribute.")
         if parsed.resume is None and "corpus" not in parsed:
             raise SettingError("--corpus is required after the --, or --resume to continue a run.")
         self._given = list(given)
-        ending.enter_context(models_in(getattr(parsed, "models", None)))  # also if --models comes after the --
+        cleanup.enter_context(use_models_folder(getattr(parsed, "models", None)))  # also if --models comes after the --
         self.name: str = parsed.name if "name" in parsed else parsed.resume or ""
         if not self.name and parsed.resume is None:
             from wordgen.run.folder import reserved_name
 
             # All starts need the same name. Otherwise each one would train a new run.
             first_file = parsed.corpus if isinstance(parsed.corpus, str) else parsed.corpus[0]
-            self.name = ending.enter_context(reserved_name(Path(first_file).stem))
+            self.name = cleanup.enter_context(reserved_name(Path(first_file).stem))
             self._given += flag_words("--name", self.name)
         if "corpus" in parsed:
-            _fetch(parsed)
+            _download_corpus(parsed)
         self.models_flag = models_flag()
         """The flag `--models` with its folder. Empty if the run is in saved_models."""
         self._resumes = parsed.resume is not None
@@ -198,7 +200,7 @@ class _Commands:
             return False
 
 
-def _fetch(parsed: argparse.Namespace) -> None:
+def _download_corpus(parsed: argparse.Namespace) -> None:
     """Download the corpus before the workers start: their private network does not reach the internet."""
     from wordgen.corpus.finding import open_corpus
     from wordgen.training.progress import TerminalProgress
@@ -217,23 +219,23 @@ class _Workers:
         self._error_outputs: list[IO[bytes]] = []
         self._signals: list[int] = []
 
-    def work(self) -> int:
-        before = {number: signal.signal(number, self._pass_on) for number in stop_signals()}
-        self._lifeline, self._own_end = os.pipe()  # workers stop when it closes, however this process ends
+    def run(self) -> int:
+        previous_handlers = {number: signal.signal(number, self._forward_signal) for number in stop_signals()}
+        self._lifeline, self._lifeline_write_end = os.pipe()  # workers stop when it closes, however this process ends
         try:
-            return self._until_done()
+            return self._run_until_done()
         finally:
             self._kill()
             os.close(self._lifeline)
-            os.close(self._own_end)
-            for number, handler in before.items():
+            os.close(self._lifeline_write_end)
+            for number, handler in previous_handlers.items():
                 signal.signal(number, handler)
 
-    def _until_done(self) -> int:
+    def _run_until_done(self) -> int:
         for restart in range(self._restarts + 1):
             if restart:
-                tell(
-                    f"{self._what_happened()} Starting all {self._workers} workers again (restart {restart} of "
+                print_message(
+                    f"{self._loss_description()} Starting all {self._workers} workers again (restart {restart} of "
                     f"{self._restarts}). They continue from the last checkpoint."
                 )
             self._start()
@@ -268,7 +270,7 @@ class _Workers:
             )
             self._processes[number:] = [process]
         for number in self._signals:  # signals that came while the workers started
-            self._send(number)
+            self._send_signal(number)
 
     def _wait(self) -> int:
         """Wait until all workers have ended, and return one exit code for all.
@@ -278,11 +280,11 @@ class _Workers:
         """
         failed_at: float | None = None
         while any(process.poll() is None for process in self._processes):
-            time.sleep(_LOOK_AFTER)
+            time.sleep(_POLL_SECONDS)
             codes = [process.returncode for process in self._processes if process.poll()]
             if codes and failed_at is None:
                 failed_at = time.monotonic()
-            grace = _SECONDS_TO_LEAVE if all(map(_may_follow_a_loss, codes)) else _SECONDS_AFTER_A_MISTAKE
+            grace = _SECONDS_TO_EXIT if all(map(_is_loss_or_stop, codes)) else _SECONDS_AFTER_AN_ERROR
             if failed_at is not None and time.monotonic() - failed_at > grace:
                 self._kill()
         self._show_errors()
@@ -293,11 +295,11 @@ class _Workers:
         for process, error_output in zip(self._processes[1:], self._error_outputs, strict=True):
             if process.returncode not in shown:
                 error_output.seek(0)
-                tell(error_output.read().decode(errors="replace").rstrip("\n"))
+                print_message(error_output.read().decode(errors="replace").rstrip("\n"))
                 shown.add(process.returncode)
             error_output.close()
 
-    def _what_happened(self) -> str:
+    def _loss_description(self) -> str:
         codes = enumerate(process.returncode for process in self._processes)
         killed = [f"Worker {number} was killed by signal {-code}." for number, code in codes if code < 0]
         return " ".join(killed) or "A worker was lost."
@@ -307,17 +309,17 @@ class _Workers:
             if process.poll() is None:
                 process.kill()
 
-    def _pass_on(self, number: int, frame: FrameType | None) -> None:
+    def _forward_signal(self, number: int, frame: FrameType | None) -> None:
         self._signals.append(number)
-        self._send(number)  # SIGHUP, too: the workers have no terminal
+        self._send_signal(number)  # SIGHUP, too: the workers have no terminal
 
-    def _send(self, number: int) -> None:
+    def _send_signal(self, number: int) -> None:
         for process in self._processes:
             if process.poll() is None:
                 process.send_signal(number)
 
 
-def _may_follow_a_loss(code: int) -> bool:
+def _is_loss_or_stop(code: int) -> bool:
     """Return whether a worker was killed or stopped, or lost another one: then the others end by themselves."""
     return code < 0 or code in (EXIT_WORKER_LOST, EXIT_STOPPED)
 
@@ -328,9 +330,9 @@ def _common_exit_code(codes: Sequence[int]) -> int:
     It is the first of these that any worker has: the code of an error that a restart cannot fix, EXIT_WORKER_LOST (also
     for a worker that was killed by a signal), EXIT_STOPPED, EXIT_OK.
     """
-    mistakes = (code for code in codes if code != EXIT_OK and not _may_follow_a_loss(code))
+    error_codes = (code for code in codes if code != EXIT_OK and not _is_loss_or_stop(code))
     known = [EXIT_WORKER_LOST if code < 0 else code for code in codes]
-    return next((code for code in (*mistakes, EXIT_WORKER_LOST, EXIT_STOPPED) if code in known), EXIT_OK)
+    return next((code for code in (*error_codes, EXIT_WORKER_LOST, EXIT_STOPPED) if code in known), EXIT_OK)
 
 
 def _free_ports(number: int) -> list[int]:

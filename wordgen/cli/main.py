@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from wordgen import __version__
 from wordgen.cli.flags import Parser, parser_of
-from wordgen.cli.output import tell
+from wordgen.cli.output import print_message
 from wordgen.errors import (
     EXIT_BUG,
     EXIT_OK,
@@ -17,9 +17,9 @@ from wordgen.errors import (
     EXIT_WORKER_LOST,
     WordgenError,
     WorkerLostError,
-    unusable_package,
+    package_error,
 )
-from wordgen.run.names import models_in
+from wordgen.run.names import use_models_folder
 
 VERBS = {
     "train": "train a model on a text",
@@ -44,20 +44,20 @@ def main(arguments: Sequence[str], program: str | None = "wordgen") -> int:
     """
     verb, *given = arguments or ["--help"]
     if verb not in VERBS:
-        return _guarded(lambda: _explain([verb, *given], program or "wordgen"), debug=False)
+        return _run_guarded(lambda: _run_without_verb([verb, *given], program or "wordgen"), debug=False)
     prog = f"python {verb}.py" if program is None else f"{program} {verb}"
-    return _guarded(lambda: _run(verb, given, prog), debug="--debug" in given)
+    return _run_guarded(lambda: _run(verb, given, prog), debug="--debug" in given)
 
 
 def _run(verb: str, arguments: Sequence[str], prog: str) -> int:
     """Run a verb with its own flags and return the exit code. `prog` is the command as the help shows it."""
     parsed = parser_of(verb, prog).parse_args(arguments)
-    with models_in(getattr(parsed, "models", None)):
+    with use_models_folder(getattr(parsed, "models", None)):
         code = parsed.action(parsed)
     return EXIT_OK if code is None else code
 
 
-def _explain(given: Sequence[str], program: str) -> int:
+def _run_without_verb(given: Sequence[str], program: str) -> int:
     parser = Parser(prog=program, description="Train a model on a text, and write new text in its style.")
     parser.add_argument("--version", action="version", version=f"wordgen {__version__}")
     verbs = parser.add_subparsers(metavar="VERB", required=True)
@@ -67,7 +67,7 @@ def _explain(given: Sequence[str], program: str) -> int:
     return EXIT_OK
 
 
-def _guarded(action: Callable[[], int], *, debug: bool) -> int:
+def _run_guarded(action: Callable[[], int], *, debug: bool) -> int:
     """Run an action and return its exit code. An error is printed as one sentence; `debug` adds the traceback."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -78,28 +78,28 @@ def _guarded(action: Callable[[], int], *, debug: bool) -> int:
     except SystemExit as ended:  # --help and --version exit after they are printed
         code = ended.code if isinstance(ended.code, int) else EXIT_OK
     except KeyboardInterrupt:
-        tell("\nStopped." if sys.stderr.isatty() else "Stopped.")
+        print_message("\nStopped." if sys.stderr.isatty() else "Stopped.")
         code = EXIT_STOPPED
     except BrokenPipeError:  # the program that reads our output has ended, as `head` does
         code = EXIT_OK
     except Exception as error:
         if debug:
-            tell(traceback.format_exc())
-        code = _report(error)
+            print_message(traceback.format_exc())
+        code = _print_error(error)
     finally:
         code = _flush_output(code)
     return code
 
 
-def _report(error: Exception) -> int:
+def _print_error(error: Exception) -> int:
     """Print what went wrong and return the exit code for it."""
     if isinstance(error, ImportError) and not (error.name or "").startswith("wordgen"):
-        error = unusable_package(error)
+        error = package_error(error)
     if isinstance(error, WordgenError):
-        tell(" ".join(f"Error: {error}".split("\n")))
+        print_message(" ".join(f"Error: {error}".split("\n")))
         return EXIT_WORKER_LOST if isinstance(error, WorkerLostError) else EXIT_USER
-    tell(f"Error: something went wrong in wordgen itself ({type(error).__name__}: {error}).")
-    tell("Run the same command with --debug to see where it happened, and please report it.")
+    print_message(f"Error: something went wrong in wordgen itself ({type(error).__name__}: {error}).")
+    print_message("Run the same command with --debug to see where it happened, and please report it.")
     return EXIT_BUG
 
 
@@ -114,6 +114,6 @@ def _flush_output(code: int) -> int:
     except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if code == EXIT_OK and not isinstance(error, BrokenPipeError):
-            tell(f"Error: The output cannot be written: {error.strerror}.")
+            print_message(f"Error: The output cannot be written: {error.strerror}.")
             return EXIT_USER
     return code

@@ -8,7 +8,7 @@ from contextlib import closing, contextmanager, suppress
 from itertools import repeat
 from typing import TYPE_CHECKING
 
-from wordgen.errors import StorageError, plain
+from wordgen.errors import StorageError, replace_controls
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 _WIDTH_IN_A_FILE = 110
-STOPPING = "Stopping after these steps ... (press Ctrl-C again to stop at once)"
+STOPPING_MESSAGE = "Stopping after these steps ... (press Ctrl-C again to stop at once)"
 
 
-def show(text: str) -> None:
+def print_sanitized(text: str) -> None:
     """Print a text to standard output, with control characters replaced. Raise StorageError if it cannot be written."""
-    put(plain(text))
+    print_output(replace_controls(text))
 
 
-def put(text: str) -> None:
+def print_output(text: str) -> None:
     """Print a text to standard output unchanged: for programs, or if its control characters are already replaced."""
     try:
         print(text, end="", flush=True)
@@ -36,10 +36,10 @@ def put(text: str) -> None:
         raise StorageError(f"The output cannot be written: {error.strerror}.") from error
 
 
-def tell(sentence: str) -> None:
+def print_message(sentence: str) -> None:
     """Print a sentence to standard error, with control characters replaced, and ignore a write error."""
     with suppress(OSError):
-        print(plain(sentence), file=sys.stderr, flush=True)
+        print(replace_controls(sentence), file=sys.stderr, flush=True)
 
 
 class WordWrap:
@@ -52,14 +52,14 @@ class WordWrap:
     def __init__(self, width: int) -> None:
         self._width = width
         self._column = 0
-        self._held = ""
+        self._pending = ""
 
-    def take(self, piece: str) -> str:
+    def feed(self, piece: str) -> str:
         from rich.cells import cell_len
 
-        whole = self._held + piece
+        whole = self._pending + piece
         last_space = max((place for place, each in enumerate(whole) if each.isspace()), default=-1)
-        whole, self._held = whole[: last_space + 1], whole[last_space + 1 :]
+        whole, self._pending = whole[: last_space + 1], whole[last_space + 1 :]
         shown = ""
         for word, space in re.findall(r"(\S*)(\s*)", whole):
             if self._column and self._column + cell_len(word) > self._width:
@@ -72,7 +72,7 @@ class WordWrap:
 
 def wrapped(text: str) -> str:
     """Return a text with line breaks that fit the terminal, or unchanged if standard output is not one."""
-    return WordWrap(screen_width()).take(text + "\n")[:-1] if sys.stdout.isatty() else text
+    return WordWrap(screen_width()).feed(text + "\n")[:-1] if sys.stdout.isatty() else text
 
 
 def screen_width() -> int:
@@ -83,7 +83,7 @@ def screen_width() -> int:
     return console.width if console.is_terminal else max(console.width, _WIDTH_IN_A_FILE)
 
 
-def on_screen(parts: "Iterator[RenderableType] | Sequence[RenderableType]") -> str:
+def render(parts: "Iterator[RenderableType] | Sequence[RenderableType]") -> str:
     """Return the parts as text for standard output, as wide as `screen_width`.
 
     A terminal gets colours. Strings are not wrapped, and white space at the end of lines is removed.
@@ -105,7 +105,7 @@ def paragraph(text: str, style: str = "") -> "Text":
     return Text(text, style)
 
 
-def with_space(content: "RenderableType") -> "Padding":
+def with_blank_lines(content: "RenderableType") -> "Padding":
     """Return the content with an empty line above and below it."""
     from rich.padding import Padding
 
@@ -165,12 +165,12 @@ class ProgressLines:
         self._console = console
 
     def stopping(self) -> None:
-        self._say(STOPPING)
+        self._print_line(STOPPING_MESSAGE)
 
     def close(self) -> None:
         """Do nothing: lines need no end."""
 
-    def _say(self, sentence: str) -> None:
+    def _print_line(self, sentence: str) -> None:
         self._console.print(sentence, markup=False, highlight=False, soft_wrap=True)
 
 
@@ -185,14 +185,14 @@ class TokenProgress:
         """`doing` and `done` are words for the work, for example "Scoring" (on the bar) and "Scored" (in lines)."""
         self._doing, self._done = doing, done
         self._terminal = sys.stderr.isatty()
-        self._silence = _SECONDS_BEFORE_A_BAR if self._terminal else _SECONDS_BETWEEN_LINES
-        self._said = time.monotonic()
+        self._seconds_before_output = _SECONDS_BEFORE_A_BAR if self._terminal else _SECONDS_BETWEEN_LINES
+        self._last_output_at = time.monotonic()
         self._bar: Progress | None = None
 
     def __call__(self, done: int, tokens: int) -> None:
         if self._bar is not None:
             self._bar.update(self._bar.task_ids[0], completed=done)
-        elif time.monotonic() - self._said < self._silence:
+        elif time.monotonic() - self._last_output_at < self._seconds_before_output:
             return
         elif self._terminal:
             from wordgen.training.screen import screen, tokens_bar
@@ -200,8 +200,8 @@ class TokenProgress:
             self._bar = tokens_bar(screen(sys.stderr), self._doing, tokens)
             self._bar.start()
         else:
-            self._said = time.monotonic()
-            tell(f"{self._done} {done:,} of {tokens:,} tokens.")
+            self._last_output_at = time.monotonic()
+            print_message(f"{self._done} {done:,} of {tokens:,} tokens.")
 
     def close(self) -> None:
         if self._bar is not None:
@@ -209,16 +209,16 @@ class TokenProgress:
 
 
 @contextmanager
-def fetching() -> Iterator[Callable[[str, int, int], None]]:
+def download_progress() -> Iterator[Callable[[str, int, int], None]]:
     """Show a download on standard error. The function takes the file, the bytes so far, and all bytes."""
     from wordgen.training.screen import TransferDisplay, screen
 
     with closing(TransferDisplay(screen(sys.stderr))) as display:
-        yield display.tell
+        yield display.update
 
 
 @contextmanager
-def reading(name: str) -> Iterator[Callable[[int, int], None]]:
+def reading_progress(name: str) -> Iterator[Callable[[int, int], None]]:
     """Show how much of a text has been read. The function takes the bytes so far and all bytes."""
     from wordgen.training.screen import bytes_bar, screen
 

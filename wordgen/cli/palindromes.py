@@ -12,9 +12,18 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from wordgen.cli.flags import Parser, add_flags, add_switch, check_number, settings_from, verb_parser
-from wordgen.cli.output import STOPPING, ProgressLines, on_screen, put, results_table, show, table, wrapped
+from wordgen.cli.output import (
+    STOPPING_MESSAGE,
+    ProgressLines,
+    print_output,
+    print_sanitized,
+    render,
+    results_table,
+    table,
+    wrapped,
+)
 from wordgen.errors import EXIT_OK, EXIT_STOPPED, EXIT_WORKER_LOST
-from wordgen.evaluation.figures import many, shown_duration
+from wordgen.evaluation.figures import pluralized, shown_duration
 from wordgen.palindromes.settings import (
     ComparisonSettings,
     LearningSettings,
@@ -31,7 +40,7 @@ if TYPE_CHECKING:
     from wordgen.palindromes.study import Row, StudyEnd
 
 _SECONDS_BETWEEN_LINES = 10
-_FINISHED = ("done", "failed", "stopped")
+_FINISHED_STATES = ("done", "failed", "stopped")
 
 
 def palindromes_parser(prog: str) -> Parser:
@@ -56,11 +65,11 @@ def _run(arguments: argparse.Namespace) -> int:
     settings = settings_from(StudySettings, arguments)
     check_number("--at-once", arguments.at_once, 1, 64)
 
-    from wordgen.palindromes.study import as_mapping, check_memory, room_for, run_study, study_rows
+    from wordgen.palindromes.study import as_mapping, check_memory, choose_runs_at_once, run_study, study_rows
     from wordgen.training.screen import screen
 
     rows = study_rows(settings)
-    at_once = room_for(settings, rows, arguments.at_once)
+    at_once = choose_runs_at_once(settings, rows, arguments.at_once)
     check_memory(settings, at_once)
     if arguments.dry_run or not arguments.json:
         _show_plan(settings, rows, at_once)
@@ -73,10 +82,10 @@ def _run(arguments: argparse.Namespace) -> int:
         end = run_study(settings, rows, at_once, watcher)
     if arguments.json:
         content = {**as_mapping(settings, end.results, end.summary), "stopped": end.stopped}
-        put(json.dumps(content, allow_nan=False) + "\n")
+        print_output(json.dumps(content, allow_nan=False) + "\n")
     elif end.stopped:
-        put(on_screen(["", *_results(end)]))
-        show(f"Stopped. All progress is saved. Continue the study:  {palindromes_command(settings)}\n")
+        print_output(render(["", *_results(end)]))
+        print_sanitized(f"Stopped. All progress is saved. Continue the study:  {palindromes_command(settings)}\n")
     else:
         show_end(settings, end)
     if end.stopped:
@@ -89,10 +98,10 @@ def _show_plan(settings: StudySettings, rows: "Sequence[Row]", at_once: int) -> 
     done = sum(row.state == "done" for row in rows)
     of_them = f" ({done} already done)" if done else ""
     lengths, seeds = (" ".join(map(str, each)) for each in (settings.all_lengths, settings.all_random_seeds))
-    runs = f"{many(len(rows), 'run')}{of_them}, {at_once} at once, in {settings.folder}"
+    runs = f"{pluralized(len(rows), 'run')}{of_them}, {at_once} at once, in {settings.folder}"
     plan = f"Palindromes of {lengths} digits, random seeds {seeds}: {runs}."
-    steps = f"Each run trains for at most {many(settings.steps, 'step')}."
-    put(on_screen([table(("cell", "units", "parameters"), cells, left=("cell",)), wrapped(plan), wrapped(steps)]))
+    steps = f"Each run trains for at most {pluralized(settings.steps, 'step')}."
+    print_output(render([table(("cell", "units", "parameters"), cells, left=("cell",)), wrapped(plan), wrapped(steps)]))
 
 
 class TimeLeft:
@@ -144,24 +153,24 @@ class PlainLines(ProgressLines):
     def __init__(self, console: "Console", estimate: TimeLeft) -> None:
         super().__init__(console)
         self._estimate = estimate
-        self._said = time.monotonic()
+        self._last_line_at = time.monotonic()
 
     def begun(self, row: "Row") -> None:
-        self._say(f"{row.run.name} {'continues' if row.step else 'begins'}.")
+        self._print_line(f"{row.run.name} {'continues' if row.step else 'begins'}.")
 
     def ended(self, row: "Row") -> None:
-        self._say(f"{row.run.name}: {in_words(row)}.")
+        self._print_line(f"{row.run.name}: {in_words(row)}.")
 
-    def looked(self, rows: "Sequence[Row]") -> None:
-        if time.monotonic() - self._said > _SECONDS_BETWEEN_LINES:
-            self._say(f"{_how_far(rows)}{_shown_time_left(self._estimate.seconds(rows))}.")
+    def updated(self, rows: "Sequence[Row]") -> None:
+        if time.monotonic() - self._last_line_at > _SECONDS_BETWEEN_LINES:
+            self._print_line(f"{_how_far(rows)}{_shown_time_left(self._estimate.seconds(rows))}.")
 
     def warned(self, row: "Row", sentence: str) -> None:
-        self._say(f"Warning: {row.run.name}: {sentence}")
+        self._print_line(f"Warning: {row.run.name}: {sentence}")
 
-    def _say(self, sentence: str) -> None:
-        self._said = time.monotonic()
-        super()._say(sentence)
+    def _print_line(self, sentence: str) -> None:
+        self._last_line_at = time.monotonic()
+        super()._print_line(sentence)
 
 
 class ProgressBars:
@@ -191,9 +200,9 @@ class ProgressBars:
         if task is not None:
             self._bar.remove_task(task)
         if row.state != "stopped" or row.note:
-            self._say(f"{row.run.name}: {in_words(row)}.")
+            self._print_line(f"{row.run.name}: {in_words(row)}.")
 
-    def looked(self, rows: "Sequence[Row]") -> None:
+    def updated(self, rows: "Sequence[Row]") -> None:
         from wordgen.palindromes.results import shown_share
 
         for row in rows:
@@ -202,20 +211,20 @@ class ProgressBars:
                 state = "starting" if row.first_step_at is None else "steps"
                 right = "" if row.accuracy is None else f", {shown_share(row.accuracy)}% right"
                 self._bar.update(task, completed=row.step, note=f"{state}{right}")
-        finished = sum(row.state in _FINISHED for row in rows)
+        finished = sum(row.state in _FINISHED_STATES for row in rows)
         note = self._note or f"finished{_shown_time_left(self._estimate.seconds(rows))}"
         self._bar.update(self._all, completed=finished, total=len(rows), note=note)
 
     def warned(self, row: "Row", sentence: str) -> None:
-        self._say(f"Warning: {row.run.name}: {sentence}")
+        self._print_line(f"Warning: {row.run.name}: {sentence}")
 
     def stopping(self) -> None:
-        self._note = STOPPING
+        self._note = STOPPING_MESSAGE
 
     def close(self) -> None:
         self._bar.stop()
 
-    def _say(self, sentence: str) -> None:
+    def _print_line(self, sentence: str) -> None:
         self._console.print(sentence, markup=False, highlight=False)
 
 
@@ -225,14 +234,14 @@ def in_words(row: "Row") -> str:
 
     if row.state == "done" and row.result is not None:
         return (
-            f"{shown_share(row.result.accuracy)}% right after {many(row.result.steps, 'step')} ({row.result.ended}, "
-            f"{shown_duration(row.result.seconds)})"
+            f"{shown_share(row.result.accuracy)}% right after {pluralized(row.result.steps, 'step')} "
+            f"({row.result.ended}, {shown_duration(row.result.seconds)})"
         )
     return row.note or row.state
 
 
 def _how_far(rows: "Sequence[Row]") -> str:
-    finished = sum(row.state in _FINISHED for row in rows)
+    finished = sum(row.state in _FINISHED_STATES for row in rows)
     at_work = [f"{row.run.name} is at step {row.step:,}" for row in rows if row.state == "at work"]
     return "; ".join([f"{finished} of {len(rows)} runs are finished", *at_work])
 
@@ -251,13 +260,13 @@ def show_end(settings: StudySettings, end: "StudyEnd") -> None:
         parts.append(wrapped(f"Table, figures and plots in {settings.folder}: results.md, results.json, {plots}"))
     if end.failed:
         first = f"{end.failed[0].run.name}: {end.failed[0].note}"
-        parts.append(f"{many(len(end.failed), 'run')} failed ({first}).")
+        parts.append(f"{pluralized(len(end.failed), 'run')} failed ({first}).")
         parts.append(f"Continue the study:  {palindromes_command(settings)}")
-    put(on_screen(parts))
+    print_output(render(parts))
 
 
 def _results(end: "StudyEnd") -> "list[RenderableType]":
-    from wordgen.palindromes.results import COLUMNS, averaged
+    from wordgen.palindromes.results import COLUMNS, group_runs
     from wordgen.sweep.report import table_lines
 
-    return [results_table(*table_lines(COLUMNS, averaged(end.results)))] if end.results else []
+    return [results_table(*table_lines(COLUMNS, group_runs(end.results)))] if end.results else []

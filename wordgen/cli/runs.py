@@ -6,8 +6,18 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
-from wordgen.cli.flags import WHICH_MODEL, Parser, action_parser, add_switch, verb_parser
-from wordgen.cli.output import facts, on_screen, paragraph, put, screen_width, section, show, table, with_space
+from wordgen.cli.flags import MODEL_HELP, Parser, action_parser, add_switch, verb_parser
+from wordgen.cli.output import (
+    facts,
+    paragraph,
+    print_output,
+    print_sanitized,
+    render,
+    screen_width,
+    section,
+    table,
+    with_blank_lines,
+)
 from wordgen.errors import SettingError, in_a_sentence
 from wordgen.evaluation import figures
 from wordgen.files import shown_size
@@ -27,10 +37,10 @@ if TYPE_CHECKING:
 
 Item = TypeVar("Item")
 
-_ORDERS = ("age", "name", "corpus", "valid", "test", "size")
-_FIGURES = {"runs", "valid", "test", "size"}
-_WIDE = 100
-_MOST_LEVELS = 60
+_SORT_KEYS = ("age", "name", "corpus", "valid", "test", "size")
+_NUMBER_COLUMNS = {"runs", "valid", "test", "size"}
+_WIDE_SCREEN = 100
+_MOST_SPARKLINE_LEVELS = 60
 _AGES = ((365, "year"), (30, "month"), (7, "week"), (1, "day"))
 _DAY = 86_400
 
@@ -49,7 +59,7 @@ def runs_parser(prog: str) -> Parser:
 
     help = "show a run: its settings, figures, curves and files, and the commands for it"
     show_parser = action_parser(actions, "show", _show, help, "my-book")
-    show_parser.add_argument("run", nargs="?", metavar="NAME", help=WHICH_MODEL)
+    show_parser.add_argument("run", nargs="?", metavar="NAME", help=MODEL_HELP)
     _add_json_flag(show_parser)
 
     help = "compare runs: the settings that differ, and which run is better"
@@ -68,8 +78,8 @@ def runs_parser(prog: str) -> Parser:
 def _add_list_flags(parser: argparse.ArgumentParser, *, sort: object, as_json: object) -> None:
     parser.add_argument(
         "--sort",
-        choices=_ORDERS,
-        metavar="{" + ",".join(_ORDERS) + "}",
+        choices=_SORT_KEYS,
+        metavar="{" + ",".join(_SORT_KEYS) + "}",
         default=sort,
         help="sort by age (the newest first), name, corpus, valid or test perplexity (the best first), or size (the "
         "largest first) (default: age)",
@@ -87,83 +97,85 @@ def _list(arguments: argparse.Namespace) -> None:
     if arguments.sweep is not None:
         sweep = find_sweep(arguments.sweep)
         runs = ordered(sweep.runs, arguments.sort)
-        screen = _listed_of(sweep, runs)
+        screen = _sweep_list_parts(sweep, runs)
     else:
         runs, sweeps = saved_runs(arguments.sort), saved_sweeps()
-        screen = _listed(runs, sweeps)
+        screen = _list_parts(runs, sweeps)
         if arguments.json:
             runs = ordered([*runs, *(run for sweep in sweeps for run in sweep.runs)], arguments.sort)
     if arguments.json:
         _show_json([run.to_mapping() for run in runs])
     else:
-        put(on_screen(screen))
+        print_output(render(screen))
 
 
 def _show(arguments: argparse.Namespace) -> None:
-    from wordgen.run.listing import checked, find_saved
+    from wordgen.run.listing import check_files, find_saved_run
 
-    run = checked(find_saved(arguments.run))
+    run = check_files(find_saved_run(arguments.run))
     if arguments.json:
         _show_json(_as_mapping(run))
     else:
-        put(on_screen(_about(run)))
+        print_output(render(_run_parts(run)))
 
 
 def _compare(arguments: argparse.Namespace) -> None:
-    from wordgen.run.listing import compare, find_saved
+    from wordgen.run.listing import compare, find_saved_run
 
-    runs = [find_saved(name) for name in arguments.runs]
+    runs = [find_saved_run(name) for name in arguments.runs]
     if len({run.folder for run in runs}) < len(runs) or len(runs) < 2:
         raise SettingError("compare needs two or more different runs: give the name of another run, too.")
     comparison = compare(runs)
     if arguments.json:
         _show_json(comparison.to_mapping())
     else:
-        put(on_screen(_side_by_side(comparison)))
+        print_output(render(_comparison_parts(comparison)))
 
 
 def _remove(arguments: argparse.Namespace) -> None:
-    from wordgen.run.folder import removable, remove
+    from wordgen.run.folder import removable_folders, remove
     from wordgen.run.listing import size_of
 
-    folders = removable(arguments.runs)
+    folders = removable_folders(arguments.runs)
     if not arguments.yes and not _confirmed(folders):
-        show("Nothing was deleted.\n")
+        print_sanitized("Nothing was deleted.\n")
         return
     for folder in folders:
         size = shown_size(size_of(folder))
         remove(folder)
-        show(f"Deleted {name_of(folder)}: {size} freed.\n")
+        print_sanitized(f"Deleted {name_of(folder)}: {size} freed.\n")
 
 
 def _confirmed(folders: "list[Path]") -> bool:
     for folder in folders:
-        show(f"{_in_words(folder)}\n")
-    show("Delete it? (y/N) " if len(folders) == 1 else f"Delete all {len(folders)}? (y/N) ")
+        print_sanitized(f"{_in_words(folder)}\n")
+    print_sanitized("Delete it? (y/N) " if len(folders) == 1 else f"Delete all {len(folders)}? (y/N) ")
     try:
         return input().strip().lower() in ("y", "yes")
     except EOFError:
-        show("\n")
+        print_sanitized("\n")
         raise SettingError("There is nobody to answer the question: give --yes to delete without asking.") from None
 
 
 def _in_words(folder: "Path") -> str:
     from wordgen.run.folder import is_sweep_folder
-    from wordgen.run.listing import look_at, look_at_sweep
+    from wordgen.run.listing import read_run, read_sweep
 
     if is_sweep_folder(folder):
-        sweep = look_at_sweep(folder)
-        return f"{sweep.name}, a sweep with {figures.many(sweep.number_of_runs, 'run')}, {shown_size(sweep.bytes)}"
-    run = look_at(folder)
+        sweep = read_sweep(folder)
+        return (
+            f"{sweep.name}, a sweep with {figures.pluralized(sweep.number_of_runs, 'run')}, {shown_size(sweep.bytes)}"
+        )
+    run = read_run(folder)
     corpus = "" if run.corpus is None else f", a run on {run.corpus}"
     return f"{run.name}{corpus}, {shown_size(run.bytes)}"
 
 
 def _show_json(content: object) -> None:
-    put(json.dumps(content, ensure_ascii=False) + "\n")
+    print_output(json.dumps(content, ensure_ascii=False) + "\n")
 
 
-def _listed(runs: "Sequence[SavedRun]", sweeps: "Sequence[SavedSweep]" = ()) -> "Iterator[RenderableType]":
+def _list_parts(runs: "Sequence[SavedRun]", sweeps: "Sequence[SavedSweep]" = ()) -> "Iterator[RenderableType]":
     """Yield a table of all runs, and below it a table with one row for each sweep."""
     if not runs and not sweeps:
         yield f"There are no runs in {models_folder()}/. Train one:  {first_training()}"
@@ -172,7 +184,7 @@ def _listed(runs: "Sequence[SavedRun]", sweeps: "Sequence[SavedSweep]" = ()) -> 
         yield _table(_COLUMNS, runs)
         yield ""
         heads = "The columns valid and test show perplexities. The best epoch is in brackets."
-        yield f"{figures.many(len(runs), 'run')}, {shown_size(sum(run.bytes for run in runs))}. {heads}"
+        yield f"{figures.pluralized(len(runs), 'run')}, {shown_size(sum(run.bytes for run in runs))}. {heads}"
         yield f"Show one run:  {runs_command('show', runs[0].name)}"
         if len(runs) > 1:
             yield f"Compare runs:  {runs_command('compare', *(run.name for run in runs[:2]))}"
@@ -181,32 +193,32 @@ def _listed(runs: "Sequence[SavedRun]", sweeps: "Sequence[SavedSweep]" = ()) -> 
     if sweeps:
         yield _table(_SWEEP_COLUMNS, sweeps)
         yield ""
-        yield f"{figures.many(len(sweeps), 'sweep')}, {shown_size(sum(sweep.bytes for sweep in sweeps))}."
+        yield f"{figures.pluralized(len(sweeps), 'sweep')}, {shown_size(sum(sweep.bytes for sweep in sweeps))}."
         yield f"List the runs of a sweep:  {runs_command('list', sweeps[0].name)}"
 
 
-def _listed_of(sweep: "SavedSweep", runs: "Sequence[SavedRun]") -> "Iterator[RenderableType]":
+def _sweep_list_parts(sweep: "SavedSweep", runs: "Sequence[SavedRun]") -> "Iterator[RenderableType]":
     """Yield a table of the runs of one sweep, in the given order, and the path of the table of its results.
 
     For a study of palindromes, yield the number of its runs in place of their table.
     """
     if runs or not sweep.number_of_runs:
-        yield from _listed(runs)
+        yield from _list_parts(runs)
     else:
-        yield f"{figures.many(sweep.number_of_runs, 'run')} of a study of palindromes, which write no text."
+        yield f"{figures.pluralized(sweep.number_of_runs, 'run')} of a study of palindromes, which write no text."
     if sweep.table is not None:
         yield f"Results:  {sweep.table}"
 
 
 def _table(columns: Mapping[str, tuple[int, Callable[[Item], str]]], items: Iterable[Item]) -> "RenderableType":
-    wide = screen_width() >= _WIDE
+    wide = screen_width() >= _WIDE_SCREEN
     rows = ([text(item) for _, text in columns.values()] for item in items)
-    shown = table(list(columns), rows, left={*columns} - _FIGURES)
+    shown = table(list(columns), rows, left={*columns} - _NUMBER_COLUMNS)
     shown.padding, shown.pad_edge = (0, 2 if wide else 1, 0, 0), False
     for (name, (narrowest, _)), column in zip(columns.items(), shown.columns, strict=True):
         is_name = column is shown.columns[0]
         column.min_width, column.overflow = narrowest, "fold"
-        column.no_wrap = name in _FIGURES or name == "age" or (wide and is_name)
+        column.no_wrap = name in _NUMBER_COLUMNS or name == "age" or (wide and is_name)
     return shown
 
 
@@ -265,18 +277,21 @@ def shown_age(seconds: float) -> str:
         return "yesterday"
     for length, name in _AGES:
         if days >= length:
-            return figures.many(days // length, name)
+            return figures.pluralized(days // length, name)
     if seconds < 60:
         return "just now"
-    return figures.many(int(seconds // 3600), "hour") if seconds >= 3600 else f"{int(seconds // 60)} min"
+    return figures.pluralized(int(seconds // 3600), "hour") if seconds >= 3600 else f"{int(seconds // 60)} min"
 
 
-def _about(run: "SavedRun") -> "Iterator[RenderableType]":
+def _run_parts(run: "SavedRun") -> "Iterator[RenderableType]":
     """Yield the details of a run: its figures, settings, curves and files, and the commands for it."""
     yield from section(f"{run.name}: {_status(run)}", facts(_figures(run)))
     if run.record is not None:
         settings = run.record.settings
-        chosen = [(flag_name(each.name), figures.value(getattr(settings, each.name))) for each in settings.chosen()]
+        chosen = [
+            (flag_name(each.name), figures.shown_value(getattr(settings, each.name)))
+            for each in settings.non_default_fields()
+        ]
         yield from section("Settings that differ from the defaults", facts(chosen))
         if run.record.epochs:
             yield from section("Perplexity by epoch", facts(_curves(run.record)))
@@ -290,7 +305,7 @@ def _as_mapping(run: "SavedRun") -> dict[str, object]:
     """Return all that `runs show --json` prints: the row of the list, settings, curves, files and commands."""
     settings = curves = validations = None
     if (record := run.record) is not None:
-        settings = {each.name: getattr(record.settings, each.name) for each in record.settings.chosen()}
+        settings = {each.name: getattr(record.settings, each.name) for each in record.settings.non_default_fields()}
         curves = [[epoch.epoch, epoch.train_perplexity, epoch.valid_perplexity] for epoch in record.epochs]
         validations = [[each.step, each.valid_perplexity] for each in record.all_validations]
     return {
@@ -309,16 +324,18 @@ def _figures(run: "SavedRun") -> Iterator[tuple[str, str]]:
     record = run.record
     yield "corpus", run.corpus or figures.NONE
     if run.network is not None and run.architecture is not None:
-        yield "network", f"{run.network}, {figures.many(run.architecture.parameters, 'parameter')}"
+        yield "network", f"{run.network}, {figures.pluralized(run.architecture.parameters, 'parameter')}"
     if record is not None and record.head_start is not None:
         yield "began from", record.head_start.describe()
     if record is not None:
         of = f" of at most {record.settings.epochs}" if record.settings.time_budget is None else ""
-        best = "" if run.best_place is None else f", best {run.best_place}"
-        yield "epochs", f"{len(record.epochs)}{of}{best}, {figures.shown_duration(record.learning_seconds)}"
+        best = "" if run.best_label is None else f", best {run.best_label}"
+        yield "epochs", f"{len(record.epochs)}{of}{best}, {figures.shown_duration(record.training_seconds)}"
         for part in PARTS:
             perplexity, found = run.perplexity(part), run.measured(part)
-            bits = "" if found is None else f", {figures.bits(found.own.bits_per(found.characters))} bits per character"
+            bits = (
+                "" if found is None else f", {figures.bits(found.loss.bits_per(found.characters))} bits per character"
+            )
             if perplexity is not None:
                 yield part, f"perplexity {figures.perplexity(perplexity)}{bits}"
         if record.ngram is not None:
@@ -330,13 +347,13 @@ def _figures(run: "SavedRun") -> Iterator[tuple[str, str]]:
 
 
 def _curves(record: "RunRecord") -> Iterator[tuple[str, str]]:
-    shown = thinned(record.epochs, _MOST_LEVELS, record.best)
+    shown = thinned(record.epochs, _MOST_SPARKLINE_LEVELS, record.best)
     train, valid = [each.train_perplexity for each in shown], [each.valid_perplexity for each in shown]
     for name, values in (("train", train), ("valid", valid)):
         first, last = figures.perplexity(values[0]), figures.perplexity(values[-1])
         yield name, f"{figures.sparkline(values, [*train, *valid])}  {first} to {last}"
     if record.best is not None:
-        yield "", f"best: {figures.perplexity(record.best.valid_perplexity)} in {record.best.place}"
+        yield "", f"best: {figures.perplexity(record.best.valid_perplexity)} in {record.best.label}"
 
 
 def _sizes(run: "SavedRun") -> Iterator[tuple[str, int]]:
@@ -350,40 +367,40 @@ def _sizes(run: "SavedRun") -> Iterator[tuple[str, int]]:
 def _commands(run: "SavedRun") -> Iterator[tuple[str, str]]:
     if run.record is not None:
         yield from commands_about(
-            run.called,
+            run.command_argument,
             run.record.settings,
             run.record.word_to_try,
-            music=run.record.of_music,
+            music=run.record.is_music,
             can_be_resumed=run.can_be_resumed,
             has_model=run.has_model,
             evaluation=run.record.evaluation,
         )
     elif run.has_model:
-        yield "Write text with it", writing_command(run.called)
+        yield "Write text with it", writing_command(run.command_argument)
     if run.status == "broken":
         yield "Delete it", runs_command("rm", run.name)
 
 
-def _side_by_side(comparison: "Comparison") -> "Iterator[RenderableType]":
+def _comparison_parts(comparison: "Comparison") -> "Iterator[RenderableType]":
     """Yield a table with a column for each run, and what can be said of it."""
     heads = ["", *(run.name for run in comparison.runs)]
     compared = table(heads, _compared(comparison), left=heads)
     for column in compared.columns[1:]:
         column.overflow = "fold"
     yield paragraph("Side by side", "bold")
-    yield with_space(compared)
-    yield paragraph(_what_can_be_compared(comparison))
-    if any(off is not None for figure in comparison.figures for off in figure.off):
-        yield paragraph(figures.OFF)
-    yield from map(paragraph, _no_difference(comparison))
-    if comparison.unmeasured and comparison.ground != "nothing":
-        yield f"Measure the test set, too:  {evaluating_command(comparison.unmeasured[0].called)}"
+    yield with_blank_lines(compared)
+    yield paragraph(_comparability_note(comparison))
+    if any(margin is not None for figure in comparison.figures for margin in figure.margins):
+        yield paragraph(figures.MARGIN_EXPLAINED)
+    yield from map(paragraph, _chance_notes(comparison))
+    if comparison.unmeasured and comparison.common_ground != "nothing":
+        yield f"Measure the test set, too:  {evaluating_command(comparison.unmeasured[0].command_argument)}"
 
 
 def _compared(comparison: "Comparison") -> "Iterator[Sequence[str | Text]]":
     """Yield rows with the settings, the figures and the cost of each run."""
     for name, values in comparison.settings.items():
-        yield [flag_name(name), *map(figures.value, values)]
+        yield [flag_name(name), *map(figures.shown_value, values)]
     if comparison.settings:
         yield []
     for figure in comparison.figures:
@@ -391,8 +408,8 @@ def _compared(comparison: "Comparison") -> "Iterator[Sequence[str | Text]]":
             yield [f"{figure.part} {figure.measure}", *_cells(figure)]
     runs = comparison.runs
     records = [run.record for run in runs if run.record is not None]
-    yield ["epochs", *(f"{run.epochs}" + (f", best {run.best_place}" if run.best_place else "") for run in runs)]
-    yield ["time", *(figures.shown_duration(each.learning_seconds) for each in records)]
+    yield ["epochs", *(f"{run.epochs}" + (f", best {run.best_label}" if run.best_label else "") for run in runs)]
+    yield ["time", *(figures.shown_duration(each.training_seconds) for each in records)]
     yield ["parameters", *(f"{each.architecture.parameters:,}" for each in records)]
     yield ["size", *(shown_size(run.bytes) for run in runs)]
 
@@ -401,11 +418,11 @@ def _cells(figure: "Figure") -> "Iterator[Text]":
     word = "better" if len(figure.values) == 2 else "best"
     for at, value in enumerate(figure.values):
         in_words = figures.perplexity if figure.measure == "perplexity" else figures.bits
-        shown = figures.NONE if value is None else in_words(value, figure.off[at])
+        shown = figures.NONE if value is None else in_words(value, figure.margins[at])
         yield paragraph(f"{shown}  {word}", "bold") if at in figure.better else paragraph(shown)
 
 
-def _no_difference(comparison: "Comparison") -> Iterator[str]:
+def _chance_notes(comparison: "Comparison") -> Iterator[str]:
     """Yield a sentence for each figure in which the difference between runs may be chance."""
     for figure in comparison.figures:
         if figure.no_difference:
@@ -415,13 +432,13 @@ def _no_difference(comparison: "Comparison") -> Iterator[str]:
             yield f"{which} does not differ by more than chance (95% certainty)."
 
 
-def _what_can_be_compared(comparison: "Comparison") -> str:
-    if comparison.ground == "tokens":
+def _comparability_note(comparison: "Comparison") -> str:
+    if comparison.common_ground == "tokens":
         return (
             "All runs were trained on the same tokens of the same text, so their figures can be compared. "
             "Lower is better."
         )
-    if comparison.ground == "text":
+    if comparison.common_ground == "text":
         unknown = ", ".join(
             f"{run.name} {share:.1%}" for run, share in zip(comparison.runs, comparison.unknown_shares, strict=True)
         )
@@ -433,5 +450,5 @@ def _what_can_be_compared(comparison: "Comparison") -> str:
     return (
         "The runs were trained on different texts, so these figures cannot be compared. To compare the runs, measure "
         "the bits per character of each of them on the same text: "
-        f"{evaluating_command(comparison.runs[0].called)} --split text.txt"
+        f"{evaluating_command(comparison.runs[0].command_argument)} --split text.txt"
     )

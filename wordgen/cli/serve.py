@@ -9,7 +9,7 @@ import secrets
 from importlib.util import find_spec
 
 from wordgen.cli.flags import Parser, add_flags, add_switch, settings_from, verb_parser
-from wordgen.cli.output import tell
+from wordgen.cli.output import print_message
 from wordgen.cli.start import limit_threads
 from wordgen.errors import MissingPartError
 from wordgen.web.limits import ServingSettings, is_loopback
@@ -45,14 +45,14 @@ def _run(arguments: argparse.Namespace) -> None:
         token = settings.token or secrets.token_urlsafe(24)
         address = f"{address_of(listening)}?token={token}"
         if not is_loopback(settings.host):
-            tell(
+            print_message(
                 f"The playground listens on {settings.host}: anyone who can reach this machine and knows the token can "
                 "use it. Without --host, only this machine can use it."
             )
-        tell(f"The playground is at {address} (Ctrl-C closes it).")
+        print_message(f"The playground is at {address} (Ctrl-C closes it).")
         if arguments.browser:
             import webbrowser
 
             webbrowser.open(address)
         serve(listening, store, settings, token)
-    tell("\nThe playground is closed. Goodbye!")
+    print_message("\nThe playground is closed. Goodbye!")

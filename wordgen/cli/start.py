@@ -9,16 +9,16 @@ import os
 import sys
 
 from wordgen import TYPE_CHECKING
-from wordgen.errors import ACTIVATE, EXIT_STOPPED, EXIT_USER, plain, unusable_package
+from wordgen.errors import ACTIVATE, EXIT_STOPPED, EXIT_USER, package_error, replace_controls
 
 if TYPE_CHECKING:
     from types import FrameType
 
-_OLDEST = (3, 11)
+_OLDEST_PYTHON = (3, 11)
 # The speed for a few texts is limited by reading the weights from memory. A few threads read faster than one; more
 # threads only spin and wait.
 _THREADS_FOR_A_FEW_TEXTS = min(4, os.cpu_count() or 1)
-_CLOSED = ((0, "stdin", os.O_RDONLY), (1, "stdout", os.O_RDONLY), (2, "stderr", os.O_WRONLY))
+_STANDARD_STREAMS = ((0, "stdin", os.O_RDONLY), (1, "stdout", os.O_RDONLY), (2, "stderr", os.O_WRONLY))
 
 
 def main(program: str = "wordgen") -> int:
@@ -39,17 +39,17 @@ def limit_threads(most: int = _THREADS_FOR_A_FEW_TEXTS) -> None:
 
 
 def _begin(program: "str | None", arguments: "list[str]") -> int:
-    _open_what_is_closed()
+    _reopen_closed_streams()
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # a background process may ignore it
         signal.signal(signal.SIGINT, _interrupt)
-    if sys.version_info[:2] < _OLDEST:
-        _say(f"Error: wordgen needs Python 3.11 or newer, and this is {sys.version.split()[0]}: {ACTIVATE}.")
+    if sys.version_info[:2] < _OLDEST_PYTHON:
+        _write_error(f"Error: wordgen needs Python 3.11 or newer, and this is {sys.version.split()[0]}: {ACTIVATE}.")
         return EXIT_USER
     code = EXIT_STOPPED
     try:
         code = _run(program, arguments)
     except KeyboardInterrupt:
-        _say("Stopped.")
+        _write_error("Stopped.")
     finally:
         signal.signal(signal.SIGINT, lambda number, frame: os._exit(code))  # a later Ctrl-C keeps the exit code
     return code
@@ -61,21 +61,21 @@ def _run(program: "str | None", arguments: "list[str]") -> int:
     except ImportError as error:
         if (error.name or "").startswith("wordgen"):
             raise
-        _say(plain(f"Error: {unusable_package(error)}"))
+        _write_error(replace_controls(f"Error: {package_error(error)}"))
         return EXIT_USER
     return verbs.main(arguments, program)
 
 
-def _open_what_is_closed() -> None:
+def _reopen_closed_streams() -> None:
     """Open os.devnull for each standard stream that is closed. Otherwise the next opened file would get its number.
 
     Standard output is opened for reading only: writing to it still fails, as it does on a closed stream.
     """
-    for number, name, how in _CLOSED:
+    for number, name, flags in _STANDARD_STREAMS:
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, how)  # gets `number`, the lowest free number
+            os.open(os.devnull, flags)  # gets `number`, the lowest free number
             os.set_inheritable(number, True)
         if getattr(sys, name) is None:
             mode = "r" if name == "stdin" else "w"
@@ -86,13 +86,13 @@ def _interrupt(number: int, frame: "FrameType | None") -> None:
     """Raise KeyboardInterrupt, or end the process during an import, which could lose or change the exception."""
     while frame is not None:
         if frame.f_code.co_filename.startswith("<frozen importlib"):
-            _say("Stopped.")
+            _write_error("Stopped.")
             os._exit(EXIT_STOPPED)
         frame = frame.f_back
     raise KeyboardInterrupt
 
 
-def _say(sentence: str) -> None:
+def _write_error(sentence: str) -> None:
     """Write a sentence directly to file descriptor 2. A signal may come while `sys.stderr` is in use."""
     try:
         os.write(2, ("\n" if os.isatty(2) else "").encode() + sentence.encode("utf-8", "replace") + b"\n")

@@ -12,20 +12,20 @@ from typing import TYPE_CHECKING
 
 from wordgen.cli.flags import Parser, add_switch, check_number, verb_parser
 from wordgen.cli.output import (
-    STOPPING,
+    STOPPING_MESSAGE,
     ProgressLines,
-    fetching,
-    on_screen,
+    download_progress,
     paragraph,
-    put,
+    print_output,
+    print_sanitized,
+    render,
     results_table,
-    show,
     table,
     wrapped,
 )
 from wordgen.cli.start import limit_threads
 from wordgen.errors import EXIT_OK, EXIT_STOPPED, EXIT_WORKER_LOST
-from wordgen.evaluation.figures import many, shown_duration, shown_perplexity
+from wordgen.evaluation.figures import pluralized, shown_duration, shown_perplexity
 from wordgen.run.commands import runs_command, sweeping_command
 from wordgen.training.reports import Observer
 
@@ -38,11 +38,11 @@ if TYPE_CHECKING:
     from wordgen.sweep.results import Row
     from wordgen.sweep.sweeping import SweepEnd
 
-_SHOWN_AROUND = 7  # lines besides the rows: the head, the text below the table, the prompt of the shell
+_LINES_AROUND_TABLE = 7  # lines besides the rows: the head, the text below the table, the prompt of the shell
 _STYLES = {"training": "bold", "failed": "red", "diverged": "yellow", "waiting": "dim", "stopped": "yellow"}
-_ORDER = ("training", "failed", "diverged", "stopped", "waiting", "done")
+_STATES_BY_PRIORITY = ("training", "failed", "diverged", "stopped", "waiting", "done")
 """If the screen has no room for all rows, rows with the first of these states are shown."""
-_SETTLED = ("done", "diverged", "failed")
+_FINISHED_STATES = ("done", "diverged", "failed")
 
 
 def sweep_parser(prog: str) -> Parser:
@@ -74,10 +74,10 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.sweep is None:
         return _list()
     sweep = find_sweep(arguments.sweep)
-    with fetching() as report:
+    with download_progress() as report:
         planned = plan_sweep(sweep, arguments.name, [_Downloads(report)])
     cores = os.cpu_count() or 1
-    largest = max(run.plan.memory.all for run in planned.runs)
+    largest = max(run.plan.memory.total for run in planned.runs)
     at_once = arguments.at_once or runs_at_once(len(planned.runs), cores, largest)
     _show_plan(planned, at_once)
     if arguments.dry_run:
@@ -88,7 +88,7 @@ def _run(arguments: argparse.Namespace) -> int:
         end = run_sweep(planned, arguments.sweep, at_once, max(1, cores // at_once), watcher)
     command = sweeping_command(arguments.sweep, arguments.name)
     if end.stopped:
-        show(f"Stopped. All progress is saved. Continue the sweep:  {command}\n")
+        print_sanitized(f"Stopped. All progress is saved. Continue the sweep:  {command}\n")
         return EXIT_STOPPED
     show_end(planned, end, command)
     return EXIT_WORKER_LOST if end.failed else EXIT_OK
@@ -101,7 +101,7 @@ def _list() -> int:
     width = max(len(sweep.name) for sweep in sweeps)
     for sweep in sweeps:
         runs = len(sweep.networks) * len(sweep.random_seeds)
-        show(wrapped(f"{sweep.name:<{width}}  {runs:>3} runs  {sweep.about}") + "\n")
+        print_sanitized(wrapped(f"{sweep.name:<{width}}  {runs:>3} runs  {sweep.about}") + "\n")
     return EXIT_OK
 
 
@@ -119,15 +119,15 @@ def _show_plan(planned: "PlannedSweep", at_once: int) -> None:
     sweep = planned.sweep
     rows: list[tuple[str, ...]] = []
     for network in sweep.networks:
-        run = planned.of(network)[0]
-        parameters, memory = f"{run.plan.architecture.parameters:,}", f"{run.plan.memory.all / 2**30:.1f} GiB"
+        run = planned.runs_of(network)[0]
+        parameters, memory = f"{run.plan.architecture.parameters:,}", f"{run.plan.memory.total / 2**30:.1f} GiB"
         rows.append((network.name, parameters, f"{run.plan.steps_per_epoch:,}", f"{run.settings.epochs:,}", memory))
     heads = ("network", "parameters", "steps per epoch", "maximum epochs", "memory")
     seeds = ", ".join(map(str, sweep.random_seeds))
     runs = f"{len(planned.runs)} runs ({len(sweep.networks)} networks, random seeds {seeds})"
     plan = wrapped(f"{runs}, {at_once} at the same time, in {planned.folder}.")
     about = [wrapped(sweep.about)] if sweep.about else []
-    put(on_screen([*about, table(heads, rows, left=("network",)), plan]))
+    print_output(render([*about, table(heads, rows, left=("network",)), plan]))
 
 
 class PlainLines(ProgressLines):
@@ -136,19 +136,19 @@ class PlainLines(ProgressLines):
     def __init__(self, console: "Console", runs: int) -> None:
         super().__init__(console)
         self._runs = runs
-        self._settled = 0
+        self._finished = 0
 
     def begun(self, row: "Row") -> None:
-        self._say(f"{row.run.name} {'continues' if row.figures.valid else 'begins'}.")
+        self._print_line(f"{row.run.name} {'continues' if row.figures.valid else 'begins'}.")
 
     def ended(self, row: "Row") -> None:
-        self._say(f"{row.run.name}: {_in_words(row)}")
+        self._print_line(f"{row.run.name}: {_in_words(row)}")
 
-    def looked(self, rows: "Sequence[Row]") -> None:
-        settled = sum(row.state in _SETTLED for row in rows)
-        if settled > self._settled:
-            self._say(f"{settled} of {self._runs} runs are finished.")
-        self._settled = settled
+    def updated(self, rows: "Sequence[Row]") -> None:
+        finished = sum(row.state in _FINISHED_STATES for row in rows)
+        if finished > self._finished:
+            self._print_line(f"{finished} of {self._runs} runs are finished.")
+        self._finished = finished
 
     def measuring(self, done: int, runs: int) -> None:
         """Print nothing: this takes seconds."""
@@ -166,31 +166,31 @@ class LiveTable:
         self._live.start()
 
     def begun(self, row: "Row") -> None:
-        """Do nothing: `looked` shows it."""
+        """Do nothing: `updated` shows it."""
 
     def ended(self, row: "Row") -> None:
-        """Do nothing: `looked` shows it."""
+        """Do nothing: `updated` shows it."""
 
-    def looked(self, rows: "Sequence[Row]") -> None:
+    def updated(self, rows: "Sequence[Row]") -> None:
         from rich.console import Group
 
-        self._live.update(Group(table_of(rows, self._console.height - _SHOWN_AROUND), self._below(rows)))
+        self._live.update(Group(table_of(rows, self._console.height - _LINES_AROUND_TABLE), self._below(rows)))
 
     def measuring(self, done: int, runs: int) -> None:
         self._live.update(paragraph(f"Measuring on the test set: {done} of {runs}", "dim"))
 
     def stopping(self) -> None:
-        self._note = STOPPING
+        self._note = STOPPING_MESSAGE
 
     def close(self) -> None:
         self._live.stop()
 
     def _below(self, rows: "Sequence[Row]") -> "Text":
-        settled = sum(row.state in _SETTLED for row in rows)
+        finished = sum(row.state in _FINISHED_STATES for row in rows)
         left = seconds_left(rows, self._at_once)
         limit = "" if left is None else f", at most {shown_duration(left)} left"
-        are = "is" if settled == 1 else "are"
-        return paragraph(self._note or f"{settled} of {len(rows)} runs {are} finished{limit}.", "dim")
+        are = "is" if finished == 1 else "are"
+        return paragraph(self._note or f"{finished} of {len(rows)} runs {are} finished{limit}.", "dim")
 
 
 def seconds_left(rows: "Sequence[Row]", at_once: int) -> float | None:
@@ -199,23 +199,25 @@ def seconds_left(rows: "Sequence[Row]", at_once: int) -> float | None:
     It assumes that a waiting run takes as long as the mean of the runs that are done. If no run is done, it takes the
     estimates of the runs at work.
     """
-    own = [_left(row) for row in rows if row.progress is not None]
-    working = [left for left in own if left is not None]
-    whole = [row.figures.seconds for row in rows if row.state == "done" and row.figures.seconds]
-    whole = whole or [left + time.monotonic() - row.began for row in rows if (left := _left(row)) is not None]
+    estimates = [_seconds_left_of(row) for row in rows if row.progress is not None]
+    known = [left for left in estimates if left is not None]
+    run_times = [row.figures.seconds for row in rows if row.state == "done" and row.figures.seconds]
+    run_times = run_times or [
+        left + time.monotonic() - row.began for row in rows if (left := _seconds_left_of(row)) is not None
+    ]
     waiting = sum(row.state == "waiting" for row in rows)
-    if not whole or (own and not working):
+    if not run_times or (estimates and not known):
         return None
-    return (sum(working) + waiting * sum(whole) / len(whole)) / at_once
+    return (sum(known) + waiting * sum(run_times) / len(run_times)) / at_once
 
 
-def _left(row: "Row") -> float | None:
+def _seconds_left_of(row: "Row") -> float | None:
     return None if row.progress is None else row.progress.seconds_left
 
 
-def table_of(rows: "Sequence[Row]", room: int) -> "Table":
-    """Return a table with a row for each run, or for `room` of them."""
-    first = sorted(rows, key=lambda row: _ORDER.index(row.state))[: max(1, room)]
+def table_of(rows: "Sequence[Row]", most_rows: int) -> "Table":
+    """Return a table with a row for each run, or for `most_rows` of them."""
+    first = sorted(rows, key=lambda row: _STATES_BY_PRIORITY.index(row.state))[: max(1, most_rows)]
     chosen = {id(row) for row in first}
     kept = [row for row in rows if id(row) in chosen]
     heads = ("network", "random seed", "state", "epoch", "best validation perplexity", "time left")
@@ -227,7 +229,7 @@ def table_of(rows: "Sequence[Row]", room: int) -> "Table":
 
 def _cells(row: "Row") -> tuple[str, ...]:
     progress = row.progress
-    left = _left(row)
+    left = _seconds_left_of(row)
     return (
         row.run.network.name,
         str(row.run.random_seed),
@@ -241,8 +243,8 @@ def _cells(row: "Row") -> tuple[str, ...]:
 def _in_words(row: "Row") -> str:
     if row.state == "done" and row.figures.best is not None:
         return (
-            f"validation perplexity {shown_perplexity(row.figures.best)} in {many(len(row.figures.valid), 'epoch')} "
-            f"({shown_duration(row.figures.seconds)})."
+            f"validation perplexity {shown_perplexity(row.figures.best)} in "
+            f"{pluralized(len(row.figures.valid), 'epoch')} ({shown_duration(row.figures.seconds)})."
         )
     return f"{row.note or row.state}."
 
@@ -256,7 +258,7 @@ def show_end(planned: "PlannedSweep", end: "SweepEnd", command: str) -> None:
         "",
         results_table(*table_lines(COLUMNS, end.results)),
         "",
-        wrapped(end.mattered),
+        wrapped(end.summary),
         "",
         f"Table, figures and curves: {planned.folder}/results.md, results.json, curves.png",
         f"All runs:  {runs_command('list', planned.name)}",
@@ -264,4 +266,4 @@ def show_end(planned: "PlannedSweep", end: "SweepEnd", command: str) -> None:
     ]
     if lost:
         parts.append(f"{lost} run{'s were' if lost > 1 else ' was'} lost. Continue the sweep:  {command}")
-    put(on_screen(parts))
+    print_output(render(parts))

@@ -11,7 +11,7 @@ from wordgen.cli.start import limit_threads
 from wordgen.corpus.settings import STANDARD_INPUT, CorpusSettings
 from wordgen.errors import EXIT_OK, EXIT_STOPPED, EXIT_WORKER_LOST, SettingError
 from wordgen.model.architecture import DropoutSettings, NetworkSettings
-from wordgen.run.names import is_run
+from wordgen.run.names import run_exists
 from wordgen.run.settings import RunSettings, TrainSettings
 from wordgen.text.settings import TextSettings
 from wordgen.training.settings import DeviceSettings, TrainingSettings
@@ -57,8 +57,8 @@ def _train(arguments: argparse.Namespace) -> int:
     given = given_settings(TrainSettings, arguments)
     if arguments.resume is None and "corpus" not in given:
         raise SettingError(f"--corpus is required, or --resume to continue a run. See {arguments.help_command}")
-    from wordgen.corpus.finding import keep_standard_input
-    from wordgen.training.screen import hide_native_notes
+    from wordgen.corpus.finding import save_standard_input
+    from wordgen.training.screen import hide_native_messages
     from wordgen.training.workers import LAUNCHER
 
     if LAUNCHER in os.environ:
@@ -67,9 +67,9 @@ def _train(arguments: argparse.Namespace) -> int:
     if given.get("distribute") == "multiworker":
         if from_standard_input:
             raise SettingError("Several workers cannot share standard input: put the text into a file.")
-        hide_native_notes()
+        hide_native_messages()
     if from_standard_input:
-        given["corpus"] = keep_standard_input()
+        given["corpus"] = save_standard_input()
     observer = _observer(arguments)
     with closing(observer):  # removes the bar if the download of a text fails
         return _train_or_resume(arguments, given, observer)
@@ -88,20 +88,20 @@ def _observer(arguments: argparse.Namespace) -> "Observer":
 
 def _train_or_resume(arguments: argparse.Namespace, given: dict[str, Any], observer: "Observer") -> int:
     from wordgen.api import resume_with, train_with
-    from wordgen.run.defaults import settings_of
+    from wordgen.run.defaults import complete_settings
     from wordgen.run.train import dry_run
 
     resuming = arguments.resume is not None
     if arguments.dry_run:
         if resuming:
             raise SettingError("--dry-run plans a new run: leave out --resume.")
-        dry_run(settings_of(given, observer.downloading), [observer])
+        dry_run(complete_settings(given, observer.downloading), [observer])
         return EXIT_OK
-    if not arguments.resume and {"name", "corpus"} <= given.keys() and not is_run(given["name"]):
+    if not arguments.resume and {"name", "corpus"} <= given.keys() and not run_exists(given["name"]):
         resuming = False  # so that a script can use one command for the first start and for all later ones
     if resuming:
         name = given.pop("name", None)
         run = resume_with(arguments.resume or name, given, [observer])
     else:
-        run = train_with(settings_of(given, observer.downloading), [observer])
+        run = train_with(complete_settings(given, observer.downloading), [observer])
     return EXIT_STOPPED if run.ending.stopped else EXIT_OK

@@ -6,14 +6,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wordgen.cli.flags import Parser, add_flags, settings_from, verb_parser
-from wordgen.cli.output import show, tell
+from wordgen.cli.output import print_message, print_sanitized
 from wordgen.errors import in_a_sentence
 from wordgen.generation.settings import PlayingSettings
 
 if TYPE_CHECKING:
     from wordgen.music.piece import CheckedPiece, Piece
 
-_SCORE = 24
+_PARTS_PER_QUARTER = 24
+"""To count the bars, the notes of a piece are rounded to this grid."""
 _MOST_SHOWN = 20
 
 
@@ -25,7 +26,7 @@ def tune_parser(prog: str) -> Parser:
         "sound, .mid is MIDI, .musicxml and .svg are scores, .txt is the text that models of notes learn, and .abc is "
         "a tune in ABC.",
         "nocturne.mid --output nocturne.wav",
-        of_runs=False,
+        has_models_flag=False,
     )
     parser.add_argument(
         "file", metavar="FILE", help="tunes in ABC (.abc), MIDI (.mid), or notes that a model wrote, as text (.txt)"
@@ -39,35 +40,35 @@ def tune_parser(prog: str) -> Parser:
 
 
 def _run(arguments: argparse.Namespace) -> None:
-    from wordgen.music.saving import check_place, numbered_place, read_tunes, save
+    from wordgen.music.saving import check_music_path, numbered_path, read_tunes, save
 
     tempo = settings_from(PlayingSettings, arguments).tempo
     output = None if arguments.output is None else Path(arguments.output)
     if output is not None:
-        check_place(output, text=True)
+        check_music_path(output, text=True)
     count, tunes = read_tunes(Path(arguments.file))
-    places = [None if output is None else numbered_place(output, number, count) for number in range(1, count + 1)]
+    places = [None if output is None else numbered_path(output, number, count) for number in range(1, count + 1)]
     for place in filter(None, places):
-        check_place(place, text=True)
+        check_music_path(place, text=True)
     for tune, place in zip(tunes, places, strict=True):
         music = tune if tempo is None else tune.at_tempo(tempo)
-        for line in _described(music):
-            show(f"{line}\n")
+        for line in _describe(music):
+            print_sanitized(f"{line}\n")
         if place is not None and not music.piece.notes:
-            tell(f"The piece has no note, so {place} was not written.")
+            print_message(f"The piece has no note, so {place} was not written.")
         elif place is not None:
             save(music, place)
-            tell(f"Wrote {place}.")
+            print_message(f"Wrote {place}.")
 
 
-def _described(tune: "CheckedPiece") -> Iterator[str]:
+def _describe(tune: "CheckedPiece") -> Iterator[str]:
     """Yield lines that say what is in a piece, and what is wrong with it."""
     yield tune.piece.title or "(without a title)"
     yield from (f"  {line}" for line in _contents(tune.piece, tune.printed))
-    yield from (f"  {complaint}" for complaint in tune.complaints[:_MOST_SHOWN])
-    if len(tune.complaints) > _MOST_SHOWN:
-        yield f"  {len(tune.complaints) - _MOST_SHOWN:,} more faults."
-    if not tune.complaints:
+    yield from (f"  {fault}" for fault in tune.faults[:_MOST_SHOWN])
+    if len(tune.faults) > _MOST_SHOWN:
+        yield f"  {len(tune.faults) - _MOST_SHOWN:,} more faults."
+    if not tune.faults:
         yield "  No faults."
 
 
@@ -77,18 +78,19 @@ def _contents(piece: "Piece", printed: "Piece") -> Iterator[str]:
     if not printed.notes:
         yield "no notes"
         return
-    bars = printed.on_grid(_SCORE).bars()
+    bars = printed.on_grid(_PARTS_PER_QUARTER).bars()
     pitches = [note.pitch for note in printed.notes]
     quietest, loudest = (f(loudness_of(note.velocity) for note in piece.notes) for f in (min, max))
     yield f"{len(printed.notes):,} notes in {len(bars):,} bars, {_minutes(piece.seconds(piece.end))}"
-    yield f"metre {_changing([str(metre) for _, metre in printed.metres])}, {piece.tempos[0][1]:.0f} quarters a minute"
-    yield f"key {_changing([key.name for _, key in printed.keys]) if printed.keys else 'not given'}"
+    metres = _first_and_others([str(metre) for _, metre in printed.metres])
+    yield f"metre {metres}, {piece.tempos[0][1]:.0f} quarters a minute"
+    yield f"key {_first_and_others([key.name for _, key in printed.keys]) if printed.keys else 'not given'}"
     yield f"from {pitch_name(min(pitches))} to {pitch_name(max(pitches))}, loudness v{quietest} to v{loudest}"
 
 
-def _changing(values: Sequence[str]) -> str:
+def _first_and_others(values: Sequence[str]) -> str:
     """Return the first value, and how many others there are."""
-    return in_a_sentence(dict.fromkeys(values), most=1)
+    return in_a_sentence(dict.fromkeys(values), limit=1)
 
 
 def _minutes(seconds: float) -> str:

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from wordgen.corpus.documents import texts_in
 from wordgen.corpus.settings import Description, Encoding, ReadingSettings
 from wordgen.errors import CorpusError, SettingError, reason_of
-from wordgen.files import as_storage_error, make_folder, read_regular, read_toml, write_whole
+from wordgen.files import as_storage_error, make_folder, read_regular_file, read_toml, write_atomically
 from wordgen.settings import Settings, setting
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ SPLITS: tuple[Split, ...] = ("train", "valid", "test")
 SET_NAMES: Mapping[Split, str] = {"train": "training set", "valid": "validation set", "test": "test set"}
 """The names of the splits in sentences."""
 
-_MEANINGS: dict[str, Split] = {
+_SPLIT_OF_WORD: dict[str, Split] = {
     "train": "train", "training": "train", "valid": "valid", "validation": "valid", "val": "valid", "dev": "valid",
     "test": "test", "testing": "test",
 }  # fmt: skip
@@ -39,7 +39,7 @@ def published_splits(files: Sequence[Path]) -> tuple[Split, ...]:
     Return an empty tuple if a name tells no split, or if one of the three splits has no file.
     """
     named: list[set[Split]] = [
-        {_MEANINGS[word] for word in _WORDS.findall(path.name.lower()) if word in _MEANINGS} for path in files
+        {_SPLIT_OF_WORD[word] for word in _WORDS.findall(path.name.lower()) if word in _SPLIT_OF_WORD} for path in files
     ]
     splits: tuple[Split, ...] = tuple(meant.pop() for meant in named if len(meant) == 1)
     return splits if len(splits) == len(files) and set(splits) == set(SPLITS) else ()
@@ -47,7 +47,7 @@ def published_splits(files: Sequence[Path]) -> tuple[Split, ...]:
 
 def name_without_split(name: str) -> str:
     """Return a name without its words for a split, the other words joined by hyphens: `ptb` for `ptb.train`."""
-    return "-".join(word for word in re.split(r"[\W_]+", name) if word.lower() not in _MEANINGS)
+    return "-".join(word for word in re.split(r"[\W_]+", name) if word.lower() not in _SPLIT_OF_WORD)
 
 
 PassageKind = Literal["line", "paragraph", "section", "document", "tune"]
@@ -104,7 +104,7 @@ class Listing(Settings):
         """Read the table in `folder` and return all its files. Raise CorpusError if the table is missing or wrong."""
         path, where = folder / self.table, ""
         try:
-            text = read_regular(path, _LARGEST_LISTING).decode("utf-8-sig")
+            text = read_regular_file(path, _LARGEST_LISTING).decode("utf-8-sig")
             columns, *rows = (line.split("\t") for line in text.splitlines() or [""])
             downloads: list[Download] = []
             for number, row in enumerate(rows, 2):
@@ -208,7 +208,7 @@ class CatalogueEntry(Settings):
         whole = {"name": name, **table, "downloads": downloads, "listing": listing, "folder": folder}
         return cls.from_mapping(whole)
 
-    def opened(self) -> "CatalogueEntry":
+    def with_listed_files(self) -> "CatalogueEntry":
         """Return the entry with the files of its listing in `files` and `downloads`; without a listing, return itself.
 
         Raise CorpusError if the listing cannot be read, or does not contain a file of the validation or test set.
@@ -236,12 +236,12 @@ class CatalogueEntry(Settings):
 
     def path_of(self, file: str) -> Path:
         """Return the path of one of its files, also if the file is not downloaded yet."""
-        if file in self._fetched:
+        if file in self._downloaded_names:
             return self.download_folder / file
         return Path(os.path.normpath(self.folder / file))
 
     @cached_property
-    def _fetched(self) -> frozenset[str]:
+    def _downloaded_names(self) -> frozenset[str]:
         return frozenset(each.file for each in self.downloads)
 
 
@@ -260,7 +260,7 @@ def user_data() -> Path:
     return Path(os.environ.get("WORDGEN_DATA") or "data")
 
 
-def own_catalogue_path() -> Path:
+def user_catalogue_path() -> Path:
     """Return the path of the user's catalogue.
 
     It is not called corpora.toml, because in a checkout the user's data folder also contains wordgen's catalogue.
@@ -270,7 +270,7 @@ def own_catalogue_path() -> Path:
 
 def catalogue() -> dict[str, CatalogueEntry]:
     """Return all texts known by name. An entry of the user's catalogue replaces a bundled one of the same name."""
-    return {**bundled_catalogue(), **own_catalogue()}
+    return {**bundled_catalogue(), **user_catalogue()}
 
 
 @cache
@@ -278,8 +278,8 @@ def bundled_catalogue() -> dict[str, CatalogueEntry]:
     return _entries(bundled_data() / "corpora.toml")
 
 
-def own_catalogue() -> dict[str, CatalogueEntry]:
-    path = own_catalogue_path()
+def user_catalogue() -> dict[str, CatalogueEntry]:
+    path = user_catalogue_path()
     return _entries(path) if os.path.lexists(path) else {}
 
 
@@ -304,7 +304,7 @@ def _is_web_address(address: str) -> bool:
     return parts.scheme in ("http", "https") and bool(parts.hostname) and address.isascii()
 
 
-KEPT_FOLDERS = ("downloads", "encoded", "standard-input", "bases")
+RESERVED_FOLDERS = ("downloads", "encoded", "standard-input", "bases")
 """Folders in the user's data folder that are not corpora.
 
 wordgen writes to them, or has its bases there: in a checkout, the user's data folder is that of wordgen.
@@ -320,10 +320,10 @@ def check_new_name(name: str, *, replace: bool) -> None:
 
     `replace` allows a name in the user's catalogue.
     """
-    if not NAME.fullmatch(name) or name in KEPT_FOLDERS:
+    if not NAME.fullmatch(name) or name in RESERVED_FOLDERS:
         raise SettingError(
             f"A corpus cannot have the name '{name[:100]}': use up to 60 letters, digits, dots, dashes and "
-            f"underscores, begin with a letter or digit, and do not use {' or '.join(KEPT_FOLDERS)}."
+            f"underscores, begin with a letter or digit, and do not use {' or '.join(RESERVED_FOLDERS)}."
         )
     if name in bundled_catalogue():
         raise SettingError(f"{name} is the name of a text that comes with wordgen: choose another name.")
@@ -331,14 +331,14 @@ def check_new_name(name: str, *, replace: bool) -> None:
         raise SettingError(
             f"The folder {user_data() / name} contains texts that --corpus {name} already uses: choose another name."
         )
-    if name in own_catalogue() and not replace:
+    if name in user_catalogue() and not replace:
         raise SettingError(f"You already have a corpus {name}: choose another name, or use --replace.")
 
 
-def add_to_own_catalogue(
+def add_to_user_catalogue(
     name: str,
     files: Sequence[str],
-    how: ReadingSettings,
+    reading_settings: ReadingSettings,
     tokenizer: str,
     description: Description,
     *,
@@ -346,44 +346,45 @@ def add_to_own_catalogue(
 ) -> CatalogueEntry:
     """Add an entry for a corpus to the user's catalogue and return it. The rest of the catalogue stays unchanged.
 
-    Read the files first with `read_through`. `how` says how they are read: it has no `auto` for the kind of passage and
-    the line breaks. Raise SettingError if the name is not valid or already taken.
+    Read the files first with `read_through`. `reading_settings` has no `auto` for the kind of passage and the line
+    breaks. Raise SettingError if the name is not valid or already taken.
     """
-    path = own_catalogue_path()
+    path = user_catalogue_path()
     make_folder(path.parent)
     with _locked(path):
         check_new_name(name, replace=replace)
-        before = own_catalogue().get(name)  # an entry that is replaced completes the description
+        before = user_catalogue().get(name)  # an entry that is replaced completes the description
         given = description.to_mapping().items()
         description = Description(
             **{key: getattr(before, key, None) if value is None else value for key, value in given}
         )
-        table = _table(name, [_named_from(path, file) for file in files], how, tokenizer, description)
+        paths = [_path_in_catalogue(path, file) for file in files]
+        table = _table(name, paths, reading_settings, tokenizer, description)
         with as_storage_error(path):
             content = path.read_bytes().decode("utf-8-sig") if path.exists() else _HEADER
-        write_whole(Path(os.path.realpath(path)), _with_entry(content, name, table).encode())
-    return own_catalogue()[name]
+        write_atomically(Path(os.path.realpath(path)), _with_entry(content, name, table).encode())
+    return user_catalogue()[name]
 
 
 def _table(
-    name: str, files: Sequence[str], how: ReadingSettings, tokenizer: str, description: Description
+    name: str, files: Sequence[str], reading_settings: ReadingSettings, tokenizer: str, description: Description
 ) -> dict[str, object]:
-    switches = [each for each in ("keep_boilerplate", "fold_width", "drop_latin") if getattr(how, each)]
+    switches = [each for each in ("keep_boilerplate", "fold_width", "drop_latin") if getattr(reading_settings, each)]
     return {
         "title": description.title or name,
         "files": list(files),
         "language": description.language or "",
         "tokenizer": tokenizer,
-        "passage": how.passage,
-        "line_breaks": how.line_breaks,
-        **({} if how.encoding == "auto" else {"encoding": how.encoding}),
+        "passage": reading_settings.passage,
+        "line_breaks": reading_settings.line_breaks,
+        **({} if reading_settings.encoding == "auto" else {"encoding": reading_settings.encoding}),
         **dict.fromkeys(switches, True),
         "licence": description.licence or "",
         "source": description.source or "",
     }
 
 
-def _named_from(catalogue: Path, file: str) -> str:
+def _path_in_catalogue(catalogue: Path, file: str) -> str:
     """Return how the catalogue names a file: an absolute path as given, else relative to the catalogue's folder.
 
     So the name is valid whatever the current folder is.

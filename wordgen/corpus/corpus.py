@@ -21,7 +21,7 @@ from wordgen.corpus.passages import (
     passages_of,
     without_latin,
 )
-from wordgen.corpus.reading import LONGEST_PIECE, Cuts, Line, TextFile, lines_of
+from wordgen.corpus.reading import LONGEST_PIECE, Boilerplate, Line, TextFile, lines_of
 from wordgen.corpus.settings import ReadingSettings, Transpose
 from wordgen.errors import CorpusError, in_a_sentence
 from wordgen.music.abc_text import COPIES
@@ -39,7 +39,7 @@ class Corpus:
     line_breaks: LineBreaks
     tokenizer: str | None
     """The tokenizer that the catalogue names; None if it is chosen by looking at the text."""
-    how: ReadingSettings
+    reading_settings: ReadingSettings
     """How its files are read. `passage` and `line_breaks` of the corpus are what these settings lead to."""
     splits: tuple[Split, ...] = ()
     """The split of each file if the text was published with its own splits; else empty."""
@@ -49,12 +49,12 @@ class Corpus:
     """Files in its folders that are not read because they are not texts, or are in a folder with tunes."""
 
     @property
-    def transposes(self) -> Transpose:
+    def effective_transpose(self) -> Transpose:
         """The keys in which its tunes are read; "none" for a corpus without tunes."""
-        return self.how.transpose if self.passage == "tune" else "none"
+        return self.reading_settings.transpose if self.passage == "tune" else "none"
 
     @property
-    def cut_at(self) -> PassageKind:
+    def effective_passage(self) -> PassageKind:
         """The kind of passage that the text is cut into.
 
         Fewer than 20 documents are cut into paragraphs, because they are too few to be divided into three splits.
@@ -75,12 +75,12 @@ class Corpus:
         self, *, every_line: bool = False, passage: PassageKind | None = None, chords: bool = False
     ) -> "Reading":
         """Return a pass through the corpus. MIDI files are read as notes, or if `chords` as pitches without lengths."""
-        return Reading(self, passage or self.cut_at, every_line, chords)
+        return Reading(self, passage or self.effective_passage, every_line, chords)
 
-    def layout_of(self, file: int, cut_at: PassageKind) -> Layout:
-        """Return the layout by which a file is read, given its number (from 0). Documents are cut as `cut_at` says."""
+    def layout_of(self, file: int, passage_kind: PassageKind) -> Layout:
+        """Return the layout of a file, given its number (from 0). Documents are cut into passages of `passage_kind`."""
         layout = self.layouts[file] if self.layouts else Layout(self.passage, self.line_breaks)
-        return replace(layout, passage=cut_at) if layout.passage == "document" else layout
+        return replace(layout, passage=passage_kind) if layout.passage == "document" else layout
 
     @property
     def bytes(self) -> int:
@@ -108,24 +108,24 @@ class Corpus:
 
     def sample(self) -> str:
         """Return the beginning of the first file that is not empty. Raise CorpusError if all are empty."""
-        return sample_of(self.files, self.how)
+        return sample_of(self.files, self.reading_settings)
 
-    def digest(self, look: Callable[[], None] = lambda: None) -> str:
+    def digest(self, on_block: Callable[[], None] = lambda: None) -> str:
         """Return a checksum (SHA-256) of the bytes of all files and of how they are read and cut into passages.
 
-        `look` is called after each block of a file. It may raise an exception to end the reading of a large text.
+        `on_block` is called after each block of a file. It may raise an exception to end the reading of a large text.
         """
         layout = (self.passage, self.line_breaks, self.layouts, self.splits, len(self.files))
-        how = self.how
-        dropped = ("no Latin",) if how.drop_latin else ()
-        keys = (how.transpose,) if self.passage == "tune" else ()
-        described = (*layout, how.encoding, how.keep_boilerplate, how.fold_width, *dropped, *keys)
+        settings = self.reading_settings
+        dropped = ("no Latin",) if settings.drop_latin else ()
+        keys = (settings.transpose,) if self.passage == "tune" else ()
+        described = (*layout, settings.encoding, settings.keep_boilerplate, settings.fold_width, *dropped, *keys)
         whole = hashlib.sha256(repr(described).encode())
         for path in self.files:
             of_file = hashlib.sha256()
             for block in TextFile(path).blocks():
                 of_file.update(block)
-                look()
+                on_block()
             whole.update(of_file.digest())
         return whole.hexdigest()
 
@@ -144,36 +144,36 @@ class Reading:
     """One pass through a corpus. What was recognised and removed is known after the last passage."""
 
     corpus: Corpus
-    cut_at: PassageKind
+    passage_kind: PassageKind
     every_line: bool = False
     """Whether each line of the files, blank or not, is a passage, as benchmarks count."""
     chords: bool = False
     """Whether MIDI files are read as pitches without lengths."""
     damaged: dict[int, str] = field(default_factory=dict, init=False)
     """Why MIDI files were left out, by the number of the file."""
-    _files: list[tuple[TextFile, Cuts]] = field(default_factory=list)
+    _files: list[tuple[TextFile, Boilerplate]] = field(default_factory=list)
     _hyphens: list[Hyphens] = field(default_factory=list)
     _changes: Changes = field(default_factory=Changes)
     _bytes_of_whole_files: int = 0
-    _under_way: TextFile | None = None
+    _current_file: TextFile | None = None
     _tunes: TuneReading = field(init=False)
 
     def __post_init__(self) -> None:
-        self._tunes = TuneReading(self.corpus.transposes)
+        self._tunes = TuneReading(self.corpus.effective_transpose)
 
     def passages(self) -> Iterator[tuple[int, Passage]]:
         """Yield all passages in order, each with the number of its file (from 0)."""
         corpus = self.corpus
         for number, path in enumerate(corpus.files):
-            file, cuts = TextFile(path, corpus.how.encoding, chords=self.chords), Cuts()
-            self._files.append((file, cuts))
-            self._under_way = file
-            lines = lines_of(file, corpus.how, cuts)
+            file, boilerplate = TextFile(path, corpus.reading_settings.encoding, chords=self.chords), Boilerplate()
+            self._files.append((file, boilerplate))
+            self._current_file = file
+            lines = lines_of(file, corpus.reading_settings, boilerplate)
             passages = every_line(lines) if self.every_line else self._passages_of(number, lines)
             # Only now, because marks that libraries add are wide letters, and letters say how lines are joined.
-            if corpus.how.fold_width:
+            if corpus.reading_settings.fold_width:
                 passages = (folded_passage(passage, self._changes) for passage in passages)
-            if corpus.how.drop_latin:
+            if corpus.reading_settings.drop_latin:
                 passages = without_latin(passages, self._changes)
             try:
                 yield from zip(repeat(number), passages)
@@ -182,35 +182,36 @@ class Reading:
                     raise
                 self.damaged[number] = str(error)
             self._bytes_of_whole_files += file.bytes_read
-            self._under_way = None
-        if self.cut_at == "tune" and corpus.transposes == "augment":
+            self._current_file = None
+        if self.passage_kind == "tune" and corpus.effective_transpose == "augment":
             yield from self._copies()
 
     def _copies(self) -> Iterator[tuple[int, Passage]]:
         """Yield all tunes in other keys, one key after the other, so that no tune follows its own copy."""
         for copy in range(COPIES):
             for number, path in enumerate(self.corpus.files):
-                yield from zip(repeat(number), self._tunes.copies(self._lines_again(path), copy))
+                yield from zip(repeat(number), self._tunes.copies(self._reread_lines(path), copy))
 
-    def _lines_again(self, path: Path) -> Iterator[Line]:
-        return lines_of(TextFile(path, self.corpus.how.encoding), self.corpus.how, Cuts())
+    def _reread_lines(self, path: Path) -> Iterator[Line]:
+        settings = self.corpus.reading_settings
+        return lines_of(TextFile(path, settings.encoding), settings, Boilerplate())
 
     def _passages_of(self, number: int, lines: Iterable[Line]) -> Iterator[Passage]:
-        layout = self.corpus.layout_of(number, self.cut_at)
+        layout = self.corpus.layout_of(number, self.passage_kind)
         if layout.passage == "tune":
             yield from self._tunes.passages(lines)
             return
         hyphens = Hyphens()
         path = self.corpus.files[number]
         if layout.passage != "line" and layout.line_breaks == "joined" and not is_midi(path):
-            hyphens = hyphens_of(lambda: self._lines_again(path))
+            hyphens = hyphens_of(lambda: self._reread_lines(path))
             self._hyphens.append(hyphens)
         yield from passages_of(lines, layout.passage, layout.line_breaks, wrap=layout.wrap, hyphens=hyphens)
 
     @property
     def bytes_read(self) -> int:
         """Number of bytes read so far of all files as they are on disk, without unpacking."""
-        return self._bytes_of_whole_files + (self._under_way.bytes_read if self._under_way else 0)
+        return self._bytes_of_whole_files + (self._current_file.bytes_read if self._current_file else 0)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -223,29 +224,29 @@ class Reading:
         else:
             notes += self._layouts_in_words()
         notes += self._documents_in_words()
-        notes += self._tunes.notes if self.cut_at == "tune" else ()
+        notes += self._tunes.notes if self.passage_kind == "tune" else ()
         encodings = Counter(file.encoding_name for file, _ in self._files)
         if set(encodings) - {"UTF-8"}:
             notes.append(f"read as {_counted(encodings, len(self._files))}")
         broken = sum(file.undecodable for file, _ in self._files)
         if broken:
             notes.append(f"{broken:,} byte{'s' if broken > 1 else ''} could not be decoded and became \ufffd")
-        for library in dict.fromkeys(cuts.library for _, cuts in self._files if cuts.library):
-            of_library = [cuts for _, cuts in self._files if cuts.library == library]
-            lines, marks = sum(cuts.lines for cuts in of_library), sum(cuts.marks for cuts in of_library)
+        for library in dict.fromkeys(boilerplate.library for _, boilerplate in self._files if boilerplate.library):
+            of_library = [boilerplate for _, boilerplate in self._files if boilerplate.library == library]
+            lines, marks = sum(each.lines for each in of_library), sum(each.marks for each in of_library)
             removed = f"removed {lines:,} lines that {library} added"
             notes.append(removed + (f", and {marks:,} readings and editor's marks" if marks else ""))
-        lost = sum(cuts.lost for _, cuts in self._files)
-        if lost:
-            notes.append(f"{lost:,} characters that Unicode does not have became 〓")
+        missing_characters = sum(boilerplate.missing_characters for _, boilerplate in self._files)
+        if missing_characters:
+            notes.append(f"{missing_characters:,} characters that Unicode does not have became 〓")
         changes = self._changes
         if changes.forms:
             notes.append(f"replaced {changes.forms:,} wide and narrow characters by the usual forms")
-        if self.corpus.how.drop_latin:
+        if self.corpus.reading_settings.drop_latin:
             words = "word" if changes.latin_words == 1 else "words"
             notes.append(f"left out {changes.latin_words:,} {words} in Latin letters")
         long_lines = sum(file.long_lines for file, _ in self._files)
-        if long_lines and self.cut_at == "line":
+        if long_lines and self.passage_kind == "line":
             lines = "lines" if long_lines > 1 else "line"
             notes.append(f"cut {long_lines:,} {lines} of more than {LONGEST_PIECE:,} characters into shorter passages")
         return tuple(notes)
@@ -254,7 +255,7 @@ class Reading:
         if self.damaged:
             names = [self.corpus.files[number].name for number in self.damaged]
             are = "is not MIDI, or is damaged" if len(names) == 1 else "are not MIDI, or are damaged"
-            left_out = in_a_sentence(names, most=MOST_NAMED)
+            left_out = in_a_sentence(names, limit=MOST_NAMED)
             yield f"left out {left_out}, which {are}: wordgen tune FILE says what is wrong"
         midi = sum(file.kind == "MIDI" for file, _ in self._files) - len(self.damaged)
         if midi:
@@ -274,7 +275,7 @@ class Reading:
     def _layouts_in_words(self) -> Iterator[str]:
         """Yield sentences about the layout of the files, if the corpus's passage alone does not describe it."""
         read = [number for number, (file, _) in enumerate(self._files) if file.bytes_read]
-        layouts = Counter(self.corpus.layout_of(number, self.cut_at).in_words() for number in read)
+        layouts = Counter(self.corpus.layout_of(number, self.passage_kind).in_words() for number in read)
         if len(layouts) > 1:
             yield f"read with {_counted(dict(layouts.most_common()), len(read))}"
         elif any("wrapped" in words for words in layouts):

@@ -26,8 +26,8 @@ KINDS: dict[str, Kind] = {
     ".docx": "Word", ".epub": "EPUB", ".html": "HTML", ".htm": "HTML", ".xhtml": "HTML", ".md": "Markdown",
     ".markdown": "Markdown", ".mid": "MIDI", ".midi": "MIDI",
 }  # fmt: skip
-TUNES = (".abc", ".abc.gz")
-TEXTS = (".txt", ".txt.gz", ".tokens", *KINDS, *TUNES)
+ABC_ENDINGS = (".abc", ".abc.gz")
+TEXT_ENDINGS = (".txt", ".txt.gz", ".tokens", *KINDS, *ABC_ENDINGS)
 """The endings of the files that are read."""
 
 
@@ -43,7 +43,7 @@ def is_midi(path: Path) -> bool:
 
 def is_abc(path: Path) -> bool:
     """Return whether the name of a file is that of tunes in ABC, gzipped or not."""
-    return path.name.lower().endswith(TUNES)
+    return path.name.lower().endswith(ABC_ENDINGS)
 
 
 def texts_in(folder: Path) -> list[Path]:
@@ -52,7 +52,7 @@ def texts_in(folder: Path) -> list[Path]:
     A model learns either music or text. If there are ABC tunes, return only these, because the texts describe them.
     Else return the MIDI files if they are more than the texts, or the texts.
     """
-    texts = (path for path in folder.rglob("*") if path.name.lower().endswith(TEXTS))
+    texts = (path for path in folder.rglob("*") if path.name.lower().endswith(TEXT_ENDINGS))
     # Operating systems add hidden files, which are left out. A broken link is kept, so that the user gets an error.
     found = sorted(path for path in texts if path.name[0] != "." and (path.is_file() or path.is_symlink()))
     midi = [path for path in found if is_midi(path)]
@@ -60,7 +60,7 @@ def texts_in(folder: Path) -> list[Path]:
     return [path for path in found if is_abc(path)] or (midi if len(midi) > len(others) else others)
 
 
-def others_in(paths: Sequence[Path]) -> tuple[Path, ...]:
+def unread_files_in(paths: Sequence[Path]) -> tuple[Path, ...]:
     """Return all files in some folders that `texts_in` does not return.
 
     Hidden files and files in hidden folders are left out, because the user did not mean them.
@@ -91,7 +91,7 @@ _ENDINGS = {
     **dict.fromkeys((".zip", ".tar", ".tgz", ".7z", ".rar", ".bz2", ".xz", ".zst"), ("an archive", _UNPACK)),
     **dict.fromkeys((".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".webp"), ("a picture", _PICTURE)),
 }  # fmt: skip
-_APART = "a model learns either music or text, so give it alone"
+_MUSIC_OR_TEXT = "a model learns either music or text, so give it alone"
 """What to do with text in a folder of music, and with music in a folder of texts."""
 MOST_NAMED = 3
 _FIRST_BYTES = {
@@ -115,20 +115,20 @@ def left_out_in_words(files: Sequence[Path]) -> tuple[str, ...]:
     """Return sentences about files that are left out: which they are, and how their text could be read."""
     kinds: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
     for path in files:
-        kinds[_beside_others(path) or _ENDINGS.get(path.suffix.lower(), ("", ""))].append(path.name)
+        kinds[_readable_kind(path) or _ENDINGS.get(path.suffix.lower(), ("", ""))].append(path.name)
     return tuple(_left_out(names, *kind) for kind, names in kinds.items())
 
 
-def _beside_others(path: Path) -> tuple[str, str] | None:
+def _readable_kind(path: Path) -> tuple[str, str] | None:
     """Return what a readable file is that is left out of a folder, and what to do with it; None for other files."""
     if is_midi(path):
-        return "a MIDI file", _APART
+        return "a MIDI file", _MUSIC_OR_TEXT
     is_text = kind_of(path) is not None or path.name.lower().endswith((".txt", ".txt.gz"))
-    return ("a text", _APART) if is_text else None
+    return ("a text", _MUSIC_OR_TEXT) if is_text else None
 
 
 def _left_out(names: Sequence[str], what: str, to_do: str) -> str:
-    shown = in_a_sentence(names, most=MOST_NAMED)
+    shown = in_a_sentence(names, limit=MOST_NAMED)
     if not what:
         rename = "it is plain text, rename it" if len(names) == 1 else "they are plain text, rename them"
         return f"left out {shown}: if {rename} to .txt"
@@ -169,14 +169,14 @@ _BLOCK = 1 << 16
 _LARGEST_MARKDOWN = 1 << 24
 _LONGEST_TAG = 1 << 22
 _MOST_PARTS = 0xFFFF
-_BREAKS = frozenset(
+_BLOCK_ELEMENTS = frozenset(
     re.findall(
         r"\w+",
         "address article aside blockquote body center dd details dialog div dl dt fieldset figcaption figure footer "
         "form h1 h2 h3 h4 h5 h6 header hr html legend li main ol p pre section summary table td th tr ul",
     )
 )
-_LEFT_OUT = frozenset(
+_SKIPPED_ELEMENTS = frozenset(
     re.findall(
         r"\w+",
         "audio button canvas iframe math nav noscript object rp rt script select style svg template textarea title "
@@ -187,11 +187,11 @@ _RUBY = ("rp", "rt")
 """Readings above Japanese words, and the brackets around them."""
 _SPACE = re.compile(r"[ \t\n\r\f]+")
 _FRONT_MATTER = re.compile(r"\A---[ \t]*\n.*?\n(?:---|\.\.\.)[ \t]*\n", re.DOTALL)
-_DECLARED = re.compile(rb"""<\?xml[^>]{0,200}encoding=["']([\w.-]{1,40})["']""")
+_DECLARED_ENCODING = re.compile(rb"""<\?xml[^>]{0,200}encoding=["']([\w.-]{1,40})["']""")
 
 
 class HtmlText(HTMLParser):
-    """Extracts the text of HTML while it is parsed. `taken` returns the text found since its last call."""
+    """Extracts the text of HTML while it is parsed. `take_text` returns the text found since its last call."""
 
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)  # which calls reset
@@ -206,64 +206,64 @@ class HtmlText(HTMLParser):
     def reset(self) -> None:
         """Forget the open elements: the next document begins outside of all of them."""
         super().reset()
-        self._within: str | None = None
+        self._skipped_tag: str | None = None
         self._depth = self._preformatted = 0
-        self._written = self._space = False
+        self._has_text = self._ends_with_space = False
 
-    def taken(self) -> str:
+    def take_text(self) -> str:
         text = "".join(self._text)
         self._text.clear()
         return text
 
     def handle_starttag(self, tag: str, attrs: object) -> None:
-        if self._within in _RUBY and tag in _RUBY:  # HTML allows to leave out their end tags
-            self._within = tag
-        elif self._within is not None:
-            self._depth += tag == self._within
-        elif tag in _LEFT_OUT:
-            self._within, self._depth = tag, 1
+        if self._skipped_tag in _RUBY and tag in _RUBY:  # HTML allows to leave out their end tags
+            self._skipped_tag = tag
+        elif self._skipped_tag is not None:
+            self._depth += tag == self._skipped_tag
+        elif tag in _SKIPPED_ELEMENTS:
+            self._skipped_tag, self._depth = tag, 1
             self.left_out += 1
         elif tag == "br":
             self._text.append("\n")
-            self._space = False
-        elif tag in _BREAKS:
+            self._ends_with_space = False
+        elif tag in _BLOCK_ELEMENTS:
             self._preformatted += tag == "pre"
             self._break()
 
     def handle_startendtag(self, tag: str, attrs: object) -> None:
-        if tag not in _LEFT_OUT:
+        if tag not in _SKIPPED_ELEMENTS:
             self.handle_starttag(tag, attrs)
         if tag == "pre":
             self.handle_endtag(tag)
 
     def handle_endtag(self, tag: str) -> None:
-        if self._within in _RUBY and tag == "ruby":
-            self._within = None
-        elif self._within is not None:
-            self._depth -= tag == self._within
-            self._within = self._within if self._depth else None
-        elif tag in _BREAKS:
+        if self._skipped_tag in _RUBY and tag == "ruby":
+            self._skipped_tag = None
+        elif self._skipped_tag is not None:
+            self._depth -= tag == self._skipped_tag
+            self._skipped_tag = self._skipped_tag if self._depth else None
+        elif tag in _BLOCK_ELEMENTS:
             self._preformatted = max(0, self._preformatted - (tag == "pre"))
             self._break()
 
     def handle_data(self, data: str) -> None:
-        if self._within is not None:
+        if self._skipped_tag is not None:
             return
         if self._preformatted:
             self._text.append(data)
-            self._written = self._written or bool(data.strip())
+            self._has_text = self._has_text or bool(data.strip())
             return
         words = _SPACE.sub(" ", data)
-        if words.startswith(" ") and (self._space or not self._written):
+        if words.startswith(" ") and (self._ends_with_space or not self._has_text):
             words = words[1:]
         if words:
             self._text.append(words)
-            self._written, self._space = True, words.endswith(" ")
+            self._has_text, self._ends_with_space = True, words.endswith(" ")
 
     def _break(self) -> None:
-        if self._written:
+        if self._has_text:
             self._text.append("\n\n")
-        self._written = self._space = False
+        self._has_text = self._ends_with_space = False
 
 
 def html_text(path: Path, decoded: Iterable[str], parser: HtmlText) -> Iterator[str]:
@@ -277,9 +277,9 @@ def html_text(path: Path, decoded: Iterable[str], parser: HtmlText) -> Iterator[
             raise CorpusError(f"{path} cannot be read: one of its tags has no end. Save the text as .txt.")
         parser.feed(waiting)
         waiting = ""
-        yield parser.taken()
+        yield parser.take_text()
     parser.close()
-    yield parser.taken()
+    yield parser.take_text()
 
 
 def markdown_text(path: Path, decoded: Iterable[str], parser: HtmlText) -> Iterator[str]:
@@ -299,7 +299,7 @@ def markdown_text(path: Path, decoded: Iterable[str], parser: HtmlText) -> Itera
     yield from html_text(path, [html], parser)
 
 
-class _Parts:
+class _ZippedParts:
     """The parts of a zipped document. Raises CorpusError if they are too large, or declare a document type."""
 
     def __init__(self, path: Path, archive: zipfile.ZipFile) -> None:
@@ -323,8 +323,8 @@ class _Parts:
         found: list[tuple[str, dict[str, str] | str]] = []
         parser = expat.ParserCreate(namespace_separator=" ")
         parser.StartDoctypeDeclHandler = self._refuse_doctype
-        parser.StartElementHandler = lambda tag, given: found.append((f"<{_local(tag)}", given))
-        parser.EndElementHandler = lambda tag: found.append((f">{_local(tag)}", ""))
+        parser.StartElementHandler = lambda tag, attributes: found.append((f"<{_local_name(tag)}", attributes))
+        parser.EndElementHandler = lambda tag: found.append((f">{_local_name(tag)}", ""))
         parser.CharacterDataHandler = lambda text: found.append(("", text))
         for block in self.blocks(name):
             parser.Parse(block)
@@ -350,7 +350,7 @@ def packed_text(path: Path, kind: Kind, parser: HtmlText) -> Iterator[str]:
     try:
         _check_directory(path)
         with zipfile.ZipFile(path) as archive:
-            parts = _Parts(path, archive)
+            parts = _ZippedParts(path, archive)
             for text in _word_text(parts, parser) if kind == "Word" else _epub_text(parts, parser):
                 parser.bytes_read = min(parts.bytes_read, path.stat().st_size)
                 yield text
@@ -376,11 +376,11 @@ def _check_directory(path: Path) -> None:
         raise CorpusError(f"{path} cannot be read: it has too many parts for a document.")
 
 
-def _local(tag: str) -> str:
+def _local_name(tag: str) -> str:
     return tag.rpartition(" ")[2]
 
 
-def _word_text(parts: _Parts, parser: HtmlText) -> Iterator[str]:
+def _word_text(parts: _ZippedParts, parser: HtmlText) -> Iterator[str]:
     """Yield the text of a Word document. Footnotes and endnotes follow it as separate paragraphs.
 
     Comments, deleted text, and the second version of content for older programs are left out.
@@ -390,11 +390,11 @@ def _word_text(parts: _Parts, parser: HtmlText) -> Iterator[str]:
         yield from _word_paragraphs(parts, name, parser)
 
 
-def _word_paragraphs(parts: _Parts, name: str, parser: HtmlText) -> Iterator[str]:
+def _word_paragraphs(parts: _ZippedParts, name: str, parser: HtmlText) -> Iterator[str]:
     left_out = in_text = 0
     written = False
-    for what, text in parts.xml(name):
-        match what:
+    for event, text in parts.xml(name):
+        match event:
             case "<del" | "<moveFrom" | "<Fallback":
                 parser.left_out += not left_out
                 left_out += 1
@@ -407,7 +407,7 @@ def _word_paragraphs(parts: _Parts, name: str, parser: HtmlText) -> Iterator[str
             case _ if left_out:
                 pass
             case "<t" | ">t":
-                in_text += 1 if what == "<t" else -1
+                in_text += 1 if event == "<t" else -1
             case "" if in_text:
                 written = True
                 yield str(text)
@@ -419,14 +419,14 @@ def _word_paragraphs(parts: _Parts, name: str, parser: HtmlText) -> Iterator[str
                 yield "\n\n"
 
 
-def _epub_text(parts: _Parts, parser: HtmlText) -> Iterator[str]:
+def _epub_text(parts: _ZippedParts, parser: HtmlText) -> Iterator[str]:
     """Yield the text of the chapters of an EPUB, in reading order. Raise CorpusError if it is copy-protected."""
     if parts.names() & {"META-INF/rights.xml", "META-INF/license.lcpl"}:
         raise CorpusError(f"{parts.path} cannot be read: it has copy protection. Use a copy without it.")
     for chapter in _chapters(parts):
         blocks = parts.blocks(chapter)
         first = next(blocks, b"")
-        declared = _DECLARED.match(first.lstrip())
+        declared = _DECLARED_ENCODING.match(first.lstrip())
         encoding = declared[1].decode() if declared else "utf-8"
         encoding = "utf-16" if first[:2] in (b"\xff\xfe", b"\xfe\xff") else encoding
         decoded = _decoded(chain([first], blocks), encoding)
@@ -443,20 +443,20 @@ def _decoded(blocks: Iterable[bytes], encoding: str) -> Iterator[str]:
     return codecs.iterdecode(blocks, encoding, "replace")
 
 
-def _chapters(parts: _Parts) -> Iterator[str]:
+def _chapters(parts: _ZippedParts) -> Iterator[str]:
     """Yield the names of the parts with the text, each once, in reading order."""
     package = next(
-        given["full-path"]
-        for what, given in parts.xml("META-INF/container.xml")
-        if what == "<rootfile" and isinstance(given, dict)
+        attributes["full-path"]
+        for event, attributes in parts.xml("META-INF/container.xml")
+        if event == "<rootfile" and isinstance(attributes, dict)
     )
     files: dict[str, str] = {}
     order: dict[str, None] = {}
-    for what, given in parts.xml(package):
-        if what == "<item" and isinstance(given, dict) and "html" in given.get("media-type", "html"):
-            files[given["id"]] = given["href"]
-        elif what == "<itemref" and isinstance(given, dict):
-            order[given["idref"]] = None
+    for event, attributes in parts.xml(package):
+        if event == "<item" and isinstance(attributes, dict) and "html" in attributes.get("media-type", "html"):
+            files[attributes["id"]] = attributes["href"]
+        elif event == "<itemref" and isinstance(attributes, dict):
+            order[attributes["idref"]] = None
     for each in order:
         if each in files:
             yield posixpath.normpath(posixpath.join(posixpath.dirname(package), unquote(files[each])))

@@ -24,7 +24,7 @@ from wordgen.files import as_storage_error, file_checksum, make_folder
 if TYPE_CHECKING:
     from requests import Response
 
-Fetching = Callable[[str, int, int], None]
+OnDownloadProgress = Callable[[str, int, int], None]
 """Receives the name of a file, the number of its bytes downloaded so far, and its size in bytes.
 
 If an entry has several files, it receives the name of the entry and the bytes of all files together.
@@ -36,31 +36,31 @@ SECONDS_TO_BE_SLOW = 60
 FEWEST_BYTES_A_SECOND = 1000
 """A download fails if it is slower than this for `SECONDS_TO_BE_SLOW`, because it might never end."""
 _MOST_REDIRECTS = 10
-_SECONDS_BETWEEN_LOOKS = 0.2
+_SECONDS_BETWEEN_REPORTS = 0.2
 _BLOCK = 1 << 14
 PART = ".part"
 
 
-def fetch(download: Download, path: Path, tell: Fetching) -> None:
+def fetch(download: Download, path: Path, on_progress: OnDownloadProgress) -> None:
     """Download a file to `path`, unless it is complete already. If several processes need it, one downloads it for all.
 
     Raise CorpusError if the download fails, or if another file is at `path`.
     """
-    if is_here(download, path):
+    if is_downloaded(download, path):
         return
     make_folder(path.parent)
-    with _locked(download, path, tell):
-        if not is_here(download, path):  # another process may have been quicker
-            _Transfer(download, path, tell).run()
-    tell(download.file, download.bytes, download.bytes)
+    with _locked(download, path, on_progress):
+        if not is_downloaded(download, path):  # another process may have been quicker
+            _Transfer(download, path, on_progress).run()
+    on_progress(download.file, download.bytes, download.bytes)
 
 
-def part_of(path: Path) -> Path:
+def part_path(path: Path) -> Path:
     """Return the path of the incomplete download of a file."""
     return path.with_name(path.name + PART)
 
 
-def is_here(download: Download, path: Path) -> bool:
+def is_downloaded(download: Download, path: Path) -> bool:
     """Return whether the file exists at `path`, downloaded or put there by hand.
 
     Raise CorpusError if a file with another checksum is at `path`. Only the user may remove that file.
@@ -79,7 +79,7 @@ def is_here(download: Download, path: Path) -> bool:
     return True
 
 
-def _locked(download: Download, path: Path, tell: Fetching) -> AbstractContextManager[object]:
+def _locked(download: Download, path: Path, on_progress: OnDownloadProgress) -> AbstractContextManager[object]:
     """Return the lock of a file, acquired, so that only one process at a time downloads it.
 
     While this process waits for the lock, it reports the progress of the other one. If a process is killed, the
@@ -90,27 +90,27 @@ def _locked(download: Download, path: Path, tell: Fetching) -> AbstractContextMa
     lock = FileLock(path.with_name(f".{path.name}.lock"))
     while True:
         with as_storage_error(path), suppress(Timeout):
-            return lock.acquire(timeout=_SECONDS_BETWEEN_LOOKS)
-        tell(download.file, size_of(part_of(path)), download.bytes)
+            return lock.acquire(timeout=_SECONDS_BETWEEN_REPORTS)
+        on_progress(download.file, size_of(part_path(path)), download.bytes)
 
 
 class _Transfer:
     """The download of one file."""
 
-    def __init__(self, download: Download, path: Path, tell: Fetching) -> None:
-        self._download, self._path, self._tell = download, path, tell
-        self._part = part_of(path)
+    def __init__(self, download: Download, path: Path, on_progress: OnDownloadProgress) -> None:
+        self._download, self._path, self._on_progress = download, path, on_progress
+        self._part = part_path(path)
         self._host = urlsplit(download.address).hostname
 
     def run(self) -> None:
         resumed = 0 < size_of(self._part) <= self._download.bytes
         self._complete()
-        if resumed and not self._is_right():  # the kept bytes may be the beginning of another file
-            self._forget()
+        if resumed and not self._has_right_checksum():  # the kept bytes may be the beginning of another file
+            self._delete_part()
             self._complete()
-        if not self._is_right():
-            self._forget()
-            raise self._refused(
+        if not self._has_right_checksum():
+            self._delete_part()
+            raise self._error(
                 f"{self._host} sends a file that is not the one of the catalogue (its SHA-256 differs), so nothing is "
                 "kept"
             )
@@ -121,20 +121,20 @@ class _Transfer:
         """Download the missing bytes."""
         kept = size_of(self._part)
         if kept > self._download.bytes:
-            self._forget()
+            self._delete_part()
             kept = 0
         if kept == self._download.bytes:
             return
-        self._tell(self._download.file, kept, self._download.bytes)
+        self._on_progress(self._download.file, kept, self._download.bytes)
         with self._network_errors():
-            response = self._ask(kept)
-            if kept and _begins_elsewhere(response, kept):
+            response = self._request(kept)
+            if kept and _has_wrong_range(response, kept):
                 response.close()
-                response = self._ask(0)
+                response = self._request(0)
             with response:
-                self._take(response, kept if response.status_code == 206 else 0)
+                self._save_body(response, kept if response.status_code == 206 else 0)
 
-    def _ask(self, kept: int) -> "Response":
+    def _request(self, kept: int) -> "Response":
         import requests.exceptions
 
         # Ask for an uncompressed response, so that positions in the file and in the response are the same.
@@ -143,14 +143,14 @@ class _Transfer:
             headers["Range"] = f"bytes={kept}-"
         address = self._download.address
         for _ in range(_MOST_REDIRECTS):
-            response = self._answer(address, headers)
+            response = self._send_request(address, headers)
             if not response.is_redirect:
                 return response
             response.close()
             address = self._redirected(address, response.headers["Location"])
         raise requests.exceptions.TooManyRedirects
 
-    def _answer(self, address: str, headers: dict[str, str]) -> "Response":
+    def _send_request(self, address: str, headers: dict[str, str]) -> "Response":
         """Send a request and return the response after its header has arrived; the body is not read yet.
 
         The request runs in a thread, because a server can send its header one byte at a time without end. Then the
@@ -158,26 +158,26 @@ class _Transfer:
         """
         import requests
 
-        came: list[Response | Exception] = []
+        results: list[Response | Exception] = []
 
-        def ask() -> None:
+        def send() -> None:
             try:
                 wait = SECONDS_WITHOUT_BYTES
-                came.append(requests.get(address, headers=headers, stream=True, timeout=wait, allow_redirects=False))
+                results.append(requests.get(address, headers=headers, stream=True, timeout=wait, allow_redirects=False))
             except Exception as error:
-                came.append(error)
+                results.append(error)
 
-        thread = threading.Thread(target=ask, daemon=True)
+        thread = threading.Thread(target=send, daemon=True)
         thread.start()
         thread.join(SECONDS_TO_BE_SLOW)
-        if not came:
+        if not results:
             raise self._too_slow()
-        if isinstance(came[0], Exception):
-            raise came[0]
-        return came[0]
+        if isinstance(results[0], Exception):
+            raise results[0]
+        return results[0]
 
     def _too_slow(self) -> CorpusError:
-        return self._refused(f"{self._host} sends less than {FEWEST_BYTES_A_SECOND:,} bytes a second")
+        return self._error(f"{self._host} sends less than {FEWEST_BYTES_A_SECOND:,} bytes a second")
 
     def _redirected(self, address: str, location: str) -> str:
         """Return the address that a redirect leads to.
@@ -190,17 +190,17 @@ class _Transfer:
         except ValueError:
             target, host, scheme = "", None, ""
         if not host or scheme not in ("http", "https"):
-            raise self._refused(f"{self._host} redirects to an invalid address")
+            raise self._error(f"{self._host} redirects to an invalid address")
         if _is_internal(host) and not _is_internal(urlsplit(address).hostname or ""):
-            raise self._refused(f"{self._host} redirects to {host}, which is an address of this machine or its network")
+            raise self._error(f"{self._host} redirects to {host}, which is an address of this machine or its network")
         return target
 
-    def _take(self, response: "Response", kept: int) -> None:
+    def _save_body(self, response: "Response", kept: int) -> None:
         if response.status_code not in (200, 206):
-            raise self._refused(_meaning(response.status_code, f"{self._host}"))
-        coming = response.headers.get("Content-Length", "")
-        if coming.isdecimal() and kept + int(coming) != self._download.bytes:
-            raise self._wrong_length(f"{kept + int(coming):,} bytes")
+            raise self._error(_status_in_words(response.status_code, f"{self._host}"))
+        content_length = response.headers.get("Content-Length", "")
+        if content_length.isdecimal() and kept + int(content_length) != self._download.bytes:
+            raise self._wrong_length(f"{kept + int(content_length):,} bytes")
         with as_storage_error(self._path):
             file = self._part.open("ab" if kept else "wb", buffering=0)
         began, before = time.monotonic(), kept
@@ -212,22 +212,22 @@ class _Transfer:
                         raise self._too_slow()
                     began, before = time.monotonic(), kept
                 if kept > self._download.bytes:
-                    self._forget()
+                    self._delete_part()
                     raise self._wrong_length(f"{kept:,} bytes or more")
                 with as_storage_error(self._path):
                     _write(file, block)
                 if kept < self._download.bytes:  # completion is reported only after the checksum is verified
-                    self._tell(self._download.file, kept, self._download.bytes)
+                    self._on_progress(self._download.file, kept, self._download.bytes)
             with as_storage_error(self._path):
                 os.fsync(file.fileno())
         if kept < self._download.bytes:
-            raise self._refused("the connection was interrupted")
+            raise self._error("the connection was interrupted")
 
-    def _is_right(self) -> bool:
+    def _has_right_checksum(self) -> bool:
         with as_storage_error(self._path):
             return file_checksum(self._part) == self._download.sha256
 
-    def _forget(self) -> None:
+    def _delete_part(self) -> None:
         with as_storage_error(self._path):
             self._part.unlink(missing_ok=True)
 
@@ -239,7 +239,7 @@ class _Transfer:
         try:
             yield
         except (RequestException, ProtocolError, ReadTimeoutError, ValueError) as error:
-            raise self._refused(self._reason(error)) from error
+            raise self._error(self._reason(error)) from error
 
     def _reason(self, error: Exception) -> str:
         from requests import exceptions
@@ -262,11 +262,11 @@ class _Transfer:
                 return f"{self._host} redirects to an invalid address"
 
     def _wrong_length(self, length: str) -> CorpusError:
-        return self._refused(
+        return self._error(
             f"{self._host} sends a file that is not the one of the catalogue ({length}, not {self._download.bytes:,})"
         )
 
-    def _refused(self, why: str) -> CorpusError:
+    def _error(self, why: str) -> CorpusError:
         """Return the error for a failed download: it says why, what is kept, and how else to get the file."""
         kept = size_of(self._part)
         again = (
@@ -289,7 +289,7 @@ def _is_internal(host: str) -> bool:
     return any(not ipaddress.ip_address(str(each[4][0]).partition("%")[0]).is_global for each in found)
 
 
-def _begins_elsewhere(response: "Response", kept: int) -> bool:
+def _has_wrong_range(response: "Response", kept: int) -> bool:
     """Return whether the server answers with neither the bytes after the `kept` ones nor the whole file."""
     if response.status_code == 206:
         return response.headers.get("Content-Range", "").partition("-")[0] != f"bytes {kept}"
@@ -302,7 +302,7 @@ def _write(file: FileIO, block: bytes) -> None:
         block = block[file.write(block) :]
 
 
-def _meaning(status: int, host: str) -> str:
+def _status_in_words(status: int, host: str) -> str:
     match status:
         case 404 | 410:
             return f"{host} has no such file ({status})"
@@ -327,27 +327,27 @@ _CONNECTIONS = 8
 _SECONDS_TO_STOP = 2
 
 
-def fetch_all(entry: CatalogueEntry, tell: Fetching | None = None) -> None:
+def fetch_all(entry: CatalogueEntry, on_progress: OnDownloadProgress | None = None) -> None:
     """Download all missing files of an entry, up to eight at the same time. Raise CorpusError if a download fails."""
-    tell = tell or (lambda file, done, total: None)
-    missing = [each for each in entry.downloads if not is_here(each, entry.path_of(each.file))]
+    on_progress = on_progress or (lambda file, done, total: None)
+    missing = [each for each in entry.downloads if not is_downloaded(each, entry.path_of(each.file))]
     if len(entry.downloads) > 1 and missing:
-        _SideBySide(entry, missing, tell).run()
+        _ParallelDownloads(entry, missing, on_progress).run()
     elif missing:
-        fetch(missing[0], entry.path_of(missing[0].file), tell)
+        fetch(missing[0], entry.path_of(missing[0].file), on_progress)
 
 
 class _StoppedError(Exception):
     """Ends a download after another one has failed, or after Ctrl-C."""
 
 
-class _SideBySide:
+class _ParallelDownloads:
     """Downloads several files at the same time."""
 
-    def __init__(self, entry: CatalogueEntry, missing: list[Download], tell: Fetching) -> None:
-        self._entry, self._tell = entry, tell
-        self._here = {each.file: each.bytes for each in entry.downloads}
-        self._here.update((each.file, size_of(part_of(entry.path_of(each.file)))) for each in missing)
+    def __init__(self, entry: CatalogueEntry, missing: list[Download], on_progress: OnDownloadProgress) -> None:
+        self._entry, self._on_progress = entry, on_progress
+        self._bytes_by_file = {each.file: each.bytes for each in entry.downloads}
+        self._bytes_by_file.update((each.file, size_of(part_path(entry.path_of(each.file)))) for each in missing)
         self._missing: queue.SimpleQueue[Download] = queue.SimpleQueue()
         for each in missing:
             self._missing.put(each)
@@ -367,21 +367,21 @@ class _SideBySide:
             for thread in threads:  # a thread whose server sends nothing is abandoned
                 thread.join(max(0, limit - time.monotonic()))
 
-    def _listen(self, at_work: int) -> None:
+    def _listen(self, running_threads: int) -> None:
         total = sum(each.bytes for each in self._entry.downloads)
-        self._tell(self._entry.name, min(sum(self._here.values()), total - 1), total)
-        while at_work:
+        self._on_progress(self._entry.name, min(sum(self._bytes_by_file.values()), total - 1), total)
+        while running_threads:
             message = self._messages.get()
             if isinstance(message, Exception):
                 raise self._with_number_of_files(message)
             if message is None:
-                at_work -= 1
+                running_threads -= 1
                 continue
-            self._here[message[0]] = message[1]
-            done = sum(self._here.values())
+            self._bytes_by_file[message[0]] = message[1]
+            done = sum(self._bytes_by_file.values())
             if done < total:
-                self._tell(self._entry.name, done, total)
-        self._tell(self._entry.name, total, total)
+                self._on_progress(self._entry.name, done, total)
+        self._on_progress(self._entry.name, total, total)
 
     def _work(self) -> None:
         """Download one file after another. Each thread runs this."""
@@ -404,5 +404,5 @@ class _SideBySide:
         if not isinstance(error, CorpusError):
             return error
         entry = self._entry
-        here = sum(entry.path_of(each.file).exists() for each in entry.downloads)
-        return CorpusError(f"{error} {here:,} of the {len(entry.downloads):,} files of {entry.name} are already here.")
+        downloaded, total = sum(entry.path_of(each.file).exists() for each in entry.downloads), len(entry.downloads)
+        return CorpusError(f"{error} {downloaded:,} of the {total:,} files of {entry.name} are already here.")

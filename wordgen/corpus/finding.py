@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from wordgen.corpus.catalogue import (
-    KEPT_FOLDERS,
+    RESERVED_FOLDERS,
     SPLITS,
     CatalogueEntry,
     LineBreaks,
@@ -22,13 +22,13 @@ from wordgen.corpus.catalogue import (
     bundled_catalogue,
     catalogue,
     name_without_split,
-    own_catalogue,
     published_splits,
+    user_catalogue,
     user_data,
 )
 from wordgen.corpus.corpus import Corpus, Reading
-from wordgen.corpus.documents import TEXTS, is_midi, others_in, texts_in, unreadable
-from wordgen.corpus.fetching import PART, Fetching, fetch_all
+from wordgen.corpus.documents import TEXT_ENDINGS, is_midi, texts_in, unread_files_in, unreadable
+from wordgen.corpus.fetching import PART, OnDownloadProgress, fetch_all
 from wordgen.corpus.layout import Layout, layouts_of
 from wordgen.corpus.reading import TextFile
 from wordgen.corpus.settings import STANDARD_INPUT, ReadingSettings
@@ -40,89 +40,93 @@ _BLOCK = 1 << 18
 
 
 def open_corpus(
-    wanted: str | Sequence[str], how: ReadingSettings | None = None, fetching: Fetching | None = None
+    corpus: str | Sequence[str],
+    reading_settings: ReadingSettings | None = None,
+    on_progress: OnDownloadProgress | None = None,
 ) -> Corpus:
     """Find a corpus: a name of the catalogue, else files or folders, else files or folders in data/.
 
-    Missing files are downloaded if the catalogue has an address for them; `fetching` receives the progress.
+    Missing files are downloaded if the catalogue has an address for them; `on_progress` receives the progress.
     Raise CorpusError if there is no corpus of this name, or if its files cannot be read or downloaded.
     """
-    how = how or ReadingSettings()
-    names = [wanted] if isinstance(wanted, str) else list(wanted)
+    reading_settings = reading_settings or ReadingSettings()
+    names = [corpus] if isinstance(corpus, str) else list(corpus)
     if not names:
         raise CorpusError("No corpus is given: give a name, files or folders.")
     entry = catalogue().get(names[0]) if len(names) == 1 else None
-    mixed = [name for name in names if name in catalogue() and not _is_there(Path(name))]
+    mixed = [name for name in names if name in catalogue() and not _exists(Path(name))]
     if len(names) > 1 and mixed:
         raise CorpusError(
             f"{mixed[0]} is a text of the catalogue, which cannot be combined with other texts: give only one of them."
         )
     if entry is not None:
-        return _from_catalogue(entry, how, fetching)
-    return corpus_of([_found(name) for name in names], how)
+        return _from_catalogue(entry, reading_settings, on_progress)
+    return corpus_of([_find_path(name) for name in names], reading_settings)
 
 
-def keep_standard_input() -> str:
+def save_standard_input() -> str:
     """Save standard input to a file in data/, so that a run can be resumed. Return the path of the file.
 
     The folder of the file is named after its checksum. Raise CorpusError if standard input is empty.
     """
-    kept = user_data() / "standard-input"
-    make_folder(kept)
-    with as_storage_error(kept), tempfile.NamedTemporaryFile(dir=kept, prefix=".", delete=False) as coming:
+    folder = user_data() / "standard-input"
+    make_folder(folder)
+    with as_storage_error(folder), tempfile.NamedTemporaryFile(dir=folder, prefix=".", delete=False) as partial:
         try:
             checksum, size = hashlib.sha256(), 0
             while block := sys.stdin.buffer.read(_BLOCK) if sys.stdin else b"":
-                coming.write(block)
+                partial.write(block)
                 checksum.update(block)
                 size += len(block)
-            coming.close()
+            partial.close()
             if not size:
                 raise CorpusError("Standard input is empty: there is no text to read.")
-            path = kept / checksum.hexdigest()[:16] / "standard-input.txt"
+            path = folder / checksum.hexdigest()[:16] / "standard-input.txt"
             path.parent.mkdir(exist_ok=True)
-            os.replace(coming.name, path)
+            os.replace(partial.name, path)
         finally:
-            Path(coming.name).unlink(missing_ok=True)
+            Path(partial.name).unlink(missing_ok=True)
     return str(path)
 
 
-def _found(name: str) -> Path:
+def _find_path(name: str) -> Path:
     for path in (Path(name), user_data() / name):
-        if name and _is_there(path):
+        if name and _exists(path):
             return path
-    raise CorpusError(_not_found(name))
+    raise CorpusError(_not_found_message(name))
 
 
-def _is_there(path: Path) -> bool:
+def _exists(path: Path) -> bool:
     try:
         return path.exists()
     except OSError:  # not a valid path, for example a name of 300 letters
         return False
 
 
-def _from_catalogue(entry: CatalogueEntry, how: ReadingSettings, fetching: Fetching | None) -> Corpus:
+def _from_catalogue(
+    entry: CatalogueEntry, reading_settings: ReadingSettings, on_progress: OnDownloadProgress | None
+) -> Corpus:
     folder = user_data() / entry.name
-    files = own_texts(entry)
-    splits, left_out = published_splits(files), others_in([folder])
+    files = user_texts(entry)
+    splits, left_out = published_splits(files), unread_files_in([folder])
     if not files:
-        entry = entry.opened()
-        fetch_all(entry, fetching)
+        entry = entry.with_listed_files()
+        fetch_all(entry, on_progress)
         files, splits = _texts_of(entry)
-        left_out = others_in([entry.path_of(file) for file in entry.files])
-        how = replace(
-            how,
-            encoding=entry.encoding if how.encoding == "auto" else how.encoding,
-            keep_boilerplate=how.keep_boilerplate or entry.keep_boilerplate,
-            fold_width=how.fold_width or entry.fold_width,
-            drop_latin=how.drop_latin or entry.drop_latin,
+        left_out = unread_files_in([entry.path_of(file) for file in entry.files])
+        reading_settings = replace(
+            reading_settings,
+            encoding=entry.encoding if reading_settings.encoding == "auto" else reading_settings.encoding,
+            keep_boilerplate=reading_settings.keep_boilerplate or entry.keep_boilerplate,
+            fold_width=reading_settings.fold_width or entry.fold_width,
+            drop_latin=reading_settings.drop_latin or entry.drop_latin,
         )
-    how = replace(
-        how,
-        passage=entry.passage if how.passage == "auto" else how.passage,
-        line_breaks=entry.line_breaks if how.line_breaks == "auto" else how.line_breaks,
+    reading_settings = replace(
+        reading_settings,
+        passage=entry.passage if reading_settings.passage == "auto" else reading_settings.passage,
+        line_breaks=entry.line_breaks if reading_settings.line_breaks == "auto" else reading_settings.line_breaks,
     )
-    return _corpus(entry.name, files, how, splits, left_out, entry.tokenizer)
+    return _corpus(entry.name, files, reading_settings, splits, left_out, entry.tokenizer)
 
 
 def _texts_of(entry: CatalogueEntry) -> tuple[list[Path], tuple[Split, ...]]:
@@ -140,7 +144,7 @@ def _texts_of(entry: CatalogueEntry) -> tuple[list[Path], tuple[Split, ...]]:
 
 def _existing_path(entry: CatalogueEntry, file: str) -> Path:
     path = entry.path_of(file)
-    if not _is_there(path):
+    if not _exists(path):
         raise CorpusError(
             f"{path}, a file of the corpus {entry.name}, is missing: put it back, or correct the entry in the "
             "catalogue."
@@ -148,7 +152,7 @@ def _existing_path(entry: CatalogueEntry, file: str) -> Path:
     return path
 
 
-def corpus_of(paths: Sequence[Path], how: ReadingSettings) -> Corpus:
+def corpus_of(paths: Sequence[Path], reading_settings: ReadingSettings) -> Corpus:
     """Return the corpus of some files and of the texts in some folders.
 
     It is named after the first path. Its splits are those that the file names tell, if any.
@@ -161,7 +165,7 @@ def corpus_of(paths: Sequence[Path], how: ReadingSettings) -> Corpus:
     name = _name_of(paths[0])
     if splits and len(paths) > 1:
         name = name_without_split(name) or _name_of(paths[0].resolve().parent)
-    return _corpus(name, files, how, splits, others_in(paths))
+    return _corpus(name, files, reading_settings, splits, unread_files_in(paths))
 
 
 def _text_files(paths: Sequence[Path]) -> list[Path]:
@@ -203,19 +207,19 @@ def _check_file(path: Path) -> None:
 def _corpus(
     name: str,
     files: Sequence[Path],
-    how: ReadingSettings,
+    reading_settings: ReadingSettings,
     splits: tuple[Split, ...],
     left_out: tuple[Path, ...],
     tokenizer: str | None = None,
 ) -> Corpus:
-    layouts = _layouts(files, how)
-    _check_alike(files, layouts, how)
+    layouts = _layouts(files, reading_settings)
+    _check_same_kind(files, layouts, reading_settings)
     passage, line_breaks = _most_common(files, layouts)
     layouts = () if set(layouts) == {Layout(passage, line_breaks)} else layouts
-    return Corpus(name, tuple(files), passage, line_breaks, tokenizer, how, splits, layouts, left_out)
+    return Corpus(name, tuple(files), passage, line_breaks, tokenizer, reading_settings, splits, layouts, left_out)
 
 
-def _check_alike(files: Sequence[Path], layouts: Sequence[Layout], how: ReadingSettings) -> None:
+def _check_same_kind(files: Sequence[Path], layouts: Sequence[Layout], reading_settings: ReadingSettings) -> None:
     """Refuse a mixture of ABC tunes, MIDI and text, and settings for tunes if there are none."""
     found: dict[str, Path] = {}
     for path, layout in zip(files, layouts, strict=True):
@@ -226,28 +230,29 @@ def _check_alike(files: Sequence[Path], layouts: Sequence[Layout], how: ReadingS
             f"{path} contains {one} and {second} contains {other}: a model learns only one of these, so leave out the "
             "other."
         )
-    flag = {"tune": "--passage tune"}.get(how.passage) or {"augment": "--transpose augment"}.get(how.transpose)
+    wants_tunes, wants_copies = reading_settings.passage == "tune", reading_settings.transpose == "augment"
+    flag = "--passage tune" if wants_tunes else "--transpose augment" if wants_copies else None
     if flag and "tunes" not in found:
         raise CorpusError(f"{flag} is for tunes in ABC, and {files[0]} has none: leave it out.")
-    if how.drop_latin and "text" not in found:
+    if reading_settings.drop_latin and "text" not in found:
         raise CorpusError(
             f"--drop-latin leaves out letters, which are the notes of {files[0]}: leave it out for music."
         )
 
 
-def _layouts(files: Sequence[Path], how: ReadingSettings) -> tuple[Layout, ...]:
+def _layouts(files: Sequence[Path], reading_settings: ReadingSettings) -> tuple[Layout, ...]:
     """Return the layout of each file. The user's choices take precedence over what the files show.
 
     No file is read if the choices leave nothing to find out. Paragraphs with joined lines are always looked at, because
     they may be wrapped without blank lines between them.
     """
-    passage = None if how.passage == "auto" else how.passage
-    line_breaks = None if how.line_breaks == "auto" else how.line_breaks
+    passage = None if reading_settings.passage == "auto" else reading_settings.passage
+    line_breaks = None if reading_settings.line_breaks == "auto" else reading_settings.line_breaks
     if passage == "tune":
         return (Layout("tune", "kept"),) * len(files)
     if passage and line_breaks and (passage, line_breaks) != ("paragraph", "joined"):
         return (Layout(passage, line_breaks),) * len(files)
-    return tuple(found.with_said(passage, line_breaks) for found in layouts_of(files, how))
+    return tuple(found.with_choices(passage, line_breaks) for found in layouts_of(files, reading_settings))
 
 
 def _most_common(files: Sequence[Path], layouts: Sequence[Layout]) -> tuple[PassageKind, LineBreaks]:
@@ -265,7 +270,7 @@ def _most_common(files: Sequence[Path], layouts: Sequence[Layout]) -> tuple[Pass
 
 def _name_of(path: Path) -> str:
     name = path.resolve().name
-    ending = next((ending for ending in reversed(TEXTS) if name.lower().endswith(ending)), path.suffix)
+    ending = next((ending for ending in reversed(TEXT_ENDINGS) if name.lower().endswith(ending)), path.suffix)
     return _shortened(name[: len(name) - len(ending)]) or _shortened(name)
 
 
@@ -273,7 +278,7 @@ def _shortened(name: str) -> str:
     return name.encode()[:_LONGEST_NAME].decode(errors="ignore")
 
 
-def own_texts(entry: CatalogueEntry) -> list[Path]:
+def user_texts(entry: CatalogueEntry) -> list[Path]:
     """Return the texts in data/NAME, which replace those of the catalogue.
 
     The list is empty if the texts in this folder are those of the catalogue.
@@ -284,7 +289,7 @@ def own_texts(entry: CatalogueEntry) -> list[Path]:
     return [] if texts and {path.resolve() for path in texts} <= of_entry else texts
 
 
-def _not_found(name: str) -> str:
+def _not_found_message(name: str) -> str:
     known = catalogue()
     near = difflib.get_close_matches(name.lower(), known, n=1)
     hint = f" Did you mean {near[0]}?" if near else ""
@@ -292,7 +297,7 @@ def _not_found(name: str) -> str:
     return f"There is no corpus '{name}': it is not a file, a folder or one of {', '.join(known)}.{hint}"
 
 
-Whereabouts = Literal["bundled", "yours", "downloaded", "not downloaded", "missing"]
+Location = Literal["bundled", "yours", "downloaded", "not downloaded", "missing"]
 
 
 @dataclass(frozen=True)
@@ -305,49 +310,49 @@ class KnownText:
     licence: str
     bytes: int
     """Size of its files in bytes, including those that are not downloaded yet."""
-    whereabouts: Whereabouts
+    location: Location
 
 
 def known_texts() -> list[KnownText]:
     """Return the texts of wordgen's catalogue, those of the user's catalogue, and the folders of texts in data/."""
-    bundled, own = bundled_catalogue(), own_catalogue()
-    texts = [_known(entry, "bundled") for name, entry in bundled.items() if name not in own]
-    texts += [_known(entry, "yours") for entry in own.values()]
-    return texts + list(_folders_without_entry({*bundled, *own}))
+    bundled_entries, user_entries = bundled_catalogue(), user_catalogue()
+    texts = [_known_text(entry, "bundled") for name, entry in bundled_entries.items() if name not in user_entries]
+    texts += [_known_text(entry, "yours") for entry in user_entries.values()]
+    return texts + list(_folders_without_entry({*bundled_entries, *user_entries}))
 
 
-def _known(entry: CatalogueEntry, whereabouts: Whereabouts) -> KnownText:
-    files = own_texts(entry)  # --corpus, too, prefers them
+def _known_text(entry: CatalogueEntry, location: Location) -> KnownText:
+    files = user_texts(entry)  # --corpus, too, prefers them
     if files:
         return _text(entry, _size(files), "yours")
     if entry.listing is not None:
-        all_here = _fetched(entry.download_folder) >= entry.listing.files
-        return _text(entry, entry.listing.bytes, "downloaded" if all_here else "not downloaded")
+        is_complete = _downloaded_files(entry.download_folder) >= entry.listing.files
+        return _text(entry, entry.listing.bytes, "downloaded" if is_complete else "not downloaded")
     paths = [entry.path_of(file) for file in (*entry.files, *entry.valid_files, *entry.test_files)]
-    gone = [path for path in paths if not path.exists()]
-    if not gone:
-        return _text(entry, _size(paths), "downloaded" if entry.downloads else whereabouts)
-    coming = {entry.path_of(each.file): each.bytes for each in entry.downloads}
-    if not set(gone) <= coming.keys():
+    missing = [path for path in paths if not path.exists()]
+    if not missing:
+        return _text(entry, _size(paths), "downloaded" if entry.downloads else location)
+    download_sizes = {entry.path_of(each.file): each.bytes for each in entry.downloads}
+    if not set(missing) <= download_sizes.keys():
         return _text(entry, _size(paths), "missing")
-    return _text(entry, sum(coming.values()) + _size(set(paths) - coming.keys()), "not downloaded")
+    return _text(entry, sum(download_sizes.values()) + _size(set(paths) - download_sizes.keys()), "not downloaded")
 
 
-def _fetched(folder: Path) -> int:
+def _downloaded_files(folder: Path) -> int:
     """Return the number of complete files in a folder of downloads."""
     names = os.listdir(folder) if folder.is_dir() else []
     return sum(name[0] != "." and not name.endswith(PART) for name in names)
 
 
-def _text(entry: CatalogueEntry, size: int, whereabouts: Whereabouts) -> KnownText:
-    return KnownText(entry.name, entry.title, entry.language, entry.licence, size, whereabouts)
+def _text(entry: CatalogueEntry, size: int, location: Location) -> KnownText:
+    return KnownText(entry.name, entry.title, entry.language, entry.licence, size, location)
 
 
 def _folders_without_entry(names: set[str]) -> Iterator[KnownText]:
     """Yield the folders data/NAME/ that contain texts: each is a corpus called NAME."""
     folders = sorted(user_data().iterdir()) if user_data().is_dir() else []
     for folder in folders:
-        if folder.is_dir() and folder.name not in {*names, *KEPT_FOLDERS} and not folder.name.startswith("."):
+        if folder.is_dir() and folder.name not in {*names, *RESERVED_FOLDERS} and not folder.name.startswith("."):
             files = texts_in(folder)
             if files:
                 yield KnownText(folder.name, f"the texts in {folder}", "", "", _size(files), "yours")
@@ -359,7 +364,7 @@ def _size(paths: Iterable[Path]) -> int:
     return sum(file.stat().st_size for file in files if file.is_file())
 
 
-def corpus_of_files(files: Sequence[str], how: ReadingSettings) -> Corpus:
+def corpus_of_files(files: Sequence[str], reading_settings: ReadingSettings) -> Corpus:
     """Return the corpus of files and folders. Their names are never looked up in the catalogues.
 
     Raise CorpusError if one does not exist or is standard input.
@@ -369,24 +374,24 @@ def corpus_of_files(files: Sequence[str], how: ReadingSettings) -> Corpus:
             raise CorpusError("Standard input can be read only once: put the text into a file, and add the file.")
         if not os.path.exists(file):
             raise CorpusError(f"There is no file or folder {file}, so nothing was added: give another path.")
-    return corpus_of([Path(file) for file in files], how)
+    return corpus_of([Path(file) for file in files], reading_settings)
 
 
-def read_through(corpus: Corpus, tell: Callable[[int, int], None] | None = None) -> tuple[Reading, int]:
+def read_through(corpus: Corpus, on_progress: Callable[[int, int], None] | None = None) -> tuple[Reading, int]:
     """Read a corpus to its end, to find any faulty file. Return how it was read, and its number of passages.
 
-    `tell` receives the number of bytes read and the number of all bytes. Raise CorpusError if a file cannot be read or
-    contains no text.
+    `on_progress` receives the number of bytes read and the number of all bytes. Raise CorpusError if a file cannot be
+    read or contains no text.
     """
     reading, size, passages = corpus.reading(), corpus.bytes, 0
-    holding_text: set[int] = set()
+    files_with_text: set[int] = set()
     for number, passage in reading.passages():
         passages += 1
         if passage.text:
-            holding_text.add(number)
-        if tell is not None:
-            tell(reading.bytes_read, size)
+            files_with_text.add(number)
+        if on_progress is not None:
+            on_progress(reading.bytes_read, size)
     for number, path in enumerate(corpus.files):
-        if number not in holding_text and number not in reading.damaged:
+        if number not in files_with_text and number not in reading.damaged:
             raise CorpusError(f"{path} is empty: leave it out, or add text to it.")
     return reading, passages

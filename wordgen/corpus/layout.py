@@ -16,7 +16,7 @@ from pathlib import Path
 
 from wordgen.corpus.catalogue import LineBreaks, PassageKind
 from wordgen.corpus.documents import is_abc, is_midi
-from wordgen.corpus.reading import Cuts, TextFile, lines_of
+from wordgen.corpus.reading import Boilerplate, TextFile, lines_of
 from wordgen.corpus.settings import ReadingSettings
 from wordgen.errors import CorpusError, in_a_sentence
 from wordgen.music.abc_text import looks_like_abc
@@ -27,7 +27,7 @@ _NARROWEST_PROSE = 32  # columns
 _LINES_TOGETHER = 50
 _WIDTH_OF_DIALOGUE = 100  # columns
 _STOP = re.compile(r"(?:[.!?…:。．！？―—]|--|\s-)[\"'”’»«“‘)\]}*_」』）]*$|[」』）]$")
-_STOP_WITHIN = re.compile(r"[.!?…][\"'”’»)\]]*\s+\S|[。！？]\S")
+_STOP_INSIDE_LINE = re.compile(r"[.!?…][\"'”’»)\]]*\s+\S|[。！？]\S")
 _BEGINS_LIKE_A_PARAGRAPH = re.compile(r"[\W_]*[\dA-ZÀ-ÖØ-Þ]|[\"'“‘„«「『]")
 _CLOSED_QUOTE = re.compile(r"[.!?…—-][\"'”’»]$")
 _OPENED_QUOTE = re.compile(r"[\"'“‘„«]\w")
@@ -56,23 +56,23 @@ class Layout:
     wrap: Wrap | None = None
     """Given for paragraphs that end at short lines or begin with indented lines; None if they end at blank lines."""
 
-    def with_said(self, passage: PassageKind | None, line_breaks: LineBreaks | None) -> "Layout":
+    def with_choices(self, passage: PassageKind | None, line_breaks: LineBreaks | None) -> "Layout":
         """Return the layout with the user's choices instead of what was guessed.
 
         A choice that differs from the guess discards `wrap`; choices that equal the guess change nothing.
         """
-        said = replace(self, passage=passage or self.passage, line_breaks=line_breaks or self.line_breaks)
-        return self if said == self else replace(said, wrap=None)
+        chosen = replace(self, passage=passage or self.passage, line_breaks=line_breaks or self.line_breaks)
+        return self if chosen == self else replace(chosen, wrap=None)
 
-    def for_model(self, learned: "Layout") -> "Layout":
-        """Return how to read a text of this layout for a model that was trained on text of the layout `learned`.
+    def for_model(self, model_layout: "Layout") -> "Layout":
+        """Return how to read a text of this layout for a model that was trained on text of the layout `model_layout`.
 
         Prose is read by its own layout, because a passage is the same whether it is one line or wrapped. A text whose
-        line breaks have a meaning is read as `learned`. If the model knows line breaks, so are lines without blank
+        line breaks have a meaning is read as `model_layout`. If the model knows line breaks, so are lines without blank
         lines between them, because they may be verse.
         """
-        prose = self.passage == "paragraph" or learned.line_breaks == "joined"
-        return self if prose and self.line_breaks == "joined" else learned
+        prose = self.passage == "paragraph" or model_layout.line_breaks == "joined"
+        return self if prose and self.line_breaks == "joined" else model_layout
 
     def in_words(self) -> str:
         breaks = " with line breaks" if self.line_breaks == "kept" and self.passage not in ("line", "tune") else ""
@@ -90,35 +90,35 @@ def guess_layout(text: str) -> Layout:
     - Most lines begin with the wide space (U+3000) that indents Japanese paragraphs: each line is a passage.
     """
     lines = _Lines(text)
-    if len(lines.written) > 2 and sum(line.startswith("\u3000") for line in lines.written) > len(lines.written) / 2:
+    if len(lines.nonblank) > 2 and sum(line.startswith("\u3000") for line in lines.nonblank) > len(lines.nonblank) / 2:
         return Layout("line", "joined")
     wrap = _wrap_of(lines)
     if wrap is not None and 2 * _ends_without_blank(lines, wrap) > len(lines.blocks):
         return Layout("paragraph", "joined", wrap)
     if wrap is None and lines.are_paragraphs:
-        return Layout("line" if lines.touch else "paragraph", "joined")
+        return Layout("line" if lines.are_adjacent else "paragraph", "joined")
     if len(lines.blocks) < 3 and max(map(len, lines.blocks), default=0) > 2:
         return Layout("paragraph" if wrap else "line", "joined")
-    prose = wrap is not None or lines.mostly_alone or _fill_a_width(lines.blocks)
+    prose = wrap is not None or lines.are_mostly_separate or _fill_a_width(lines.blocks)
     return Layout("paragraph", "joined") if prose else Layout("document", "kept")
 
 
-def otherwise_in_words(layouts: Iterable[Layout], learned: Layout) -> tuple[str, ...]:
+def layout_warnings(layouts: Iterable[Layout], model_layout: Layout) -> tuple[str, ...]:
     """Return a sentence if a text is laid out differently from the training text of a model, else an empty tuple.
 
-    `layouts` are those of the files of the text; `learned` is the layout of the training text.
+    `layouts` are those of the files of the text; `model_layout` is the layout of the training text.
     """
-    others = {replace(layout, wrap=None) for layout in layouts} - {learned}
+    others = {replace(layout, wrap=None) for layout in layouts} - {model_layout}
     if not others:
         return ()
     found = in_a_sentence(sorted(layout.in_words() for layout in others))
-    if learned.line_breaks == "kept" and learned.passage != "line":
+    if model_layout.line_breaks == "kept" and model_layout.passage != "line":
         why = "it expects line breaks as tokens, but this text has none"
     else:
         why = "unless its lines are paragraphs, it predicts the end of a passage badly"
     return (
-        f"This text is read with {found}, by its layout, but the model was trained with {learned.in_words()}. Note: "
-        f"{why}.",
+        f"This text is read with {found}, by its layout, but the model was trained with {model_layout.in_words()}. "
+        f"Note: {why}.",
     )
 
 
@@ -138,7 +138,7 @@ def ends_at_stop(line: str) -> bool:
     return bool(_STOP.search(line[-12:].rstrip()))
 
 
-def reach(line: str, following: str) -> int:
+def width_with_next_word(line: str, following: str) -> int:
     """Return the width in columns that a line would have with the first word of the following line.
 
     In scripts without spaces between words, the first two characters count as the first word.
@@ -157,7 +157,7 @@ def continues(line: str, following: str) -> bool:
     return not ends_at_stop(line) and unicodedata.category(_first_letter(following) or "0") in ("Ll", "Lo")
 
 
-def wrapped_at(lines: Sequence[tuple[int, int]]) -> int:
+def wrap_width(lines: Sequence[tuple[int, int]]) -> int:
     """Return the width in columns at which lines were wrapped.
 
     `lines` has for each line that ends in mid-sentence its width, and its width with the next word added. Nearly all
@@ -165,7 +165,7 @@ def wrapped_at(lines: Sequence[tuple[int, int]]) -> int:
     width meets both conditions, the second one decides.
     """
     widths, reaches = (sorted(column) for column in zip(*lines, strict=True))
-    return min(_high(widths), reaches[int(0.15 * (len(reaches) - 1))])
+    return min(_percentile_90(widths), reaches[int(0.15 * (len(reaches) - 1))])
 
 
 def ends_paragraph(line: str, following: str, wrap: Wrap, width: int) -> bool:
@@ -183,10 +183,10 @@ def ends_paragraph(line: str, following: str, wrap: Wrap, width: int) -> bool:
     stopped, indented = ends_at_stop(line), indentation(following)
     if indented != wrap.margin and (stopped or indented != indentation(line)):
         return True
-    left = width - reach(line, following)
-    if left < 0:
+    room = width - width_with_next_word(line, following)
+    if room < 0:
         return bool(_CLOSED_QUOTE.search(line) and _OPENED_QUOTE.match(following.lstrip()))
-    return stopped or (left > width / 3 and bool(_BEGINS_LIKE_A_PARAGRAPH.match(following.lstrip())))
+    return stopped or (room > width / 3 and bool(_BEGINS_LIKE_A_PARAGRAPH.match(following.lstrip())))
 
 
 def _first_letter(line: str) -> str:
@@ -205,7 +205,7 @@ class _Lines:
                 self.blocks.append([])
         if not self.blocks[-1]:
             self.blocks.pop()
-        self.written = [line for block in self.blocks for line in block]
+        self.nonblank = [line for block in self.blocks for line in block]
 
     def pairs(self) -> Iterator[tuple[str, str]]:
         """Yield each line with the next one, unless a blank line separates them."""
@@ -214,42 +214,42 @@ class _Lines:
 
     @cached_property
     def widths(self) -> list[int]:
-        return sorted(columns(line.strip()) for line in self.written)
+        return sorted(columns(line.strip()) for line in self.nonblank)
 
     @cached_property
     def are_paragraphs(self) -> bool:
         """Whether half of the text is in lines of more than 150 columns, or line lengths vary as in paragraphs."""
-        if len(self.written) < 3 or self._are_speeches:
+        if len(self.nonblank) < 3 or self._are_speeches:
             return False
         letters = list(accumulate(self.widths))
         if self.widths[bisect_left(letters, letters[-1] / 2)] > _LONG_LINE:
             return True
-        longest, median = _high(self.widths), statistics.median(self.widths)
-        stops = sum(map(ends_at_stop, self.written))
-        return longest > max(_WIDTH_OF_DIALOGUE, 1.8 * median) and stops > 0.8 * len(self.written)
+        longest, median = _percentile_90(self.widths), statistics.median(self.widths)
+        stops = sum(map(ends_at_stop, self.nonblank))
+        return longest > max(_WIDTH_OF_DIALOGUE, 1.8 * median) and stops > 0.8 * len(self.nonblank)
 
     @property
     def _are_speeches(self) -> bool:
         """Whether many lines begin with a name that other lines begin with, too, as in a play."""
         if statistics.median(self.widths) > _LONG_LINE:
             return False
-        names = Counter(name[1] for line in self.written if (name := _SPEAKER.match(line)))
-        return sum(count for count in names.values() if count > 2) > 0.3 * len(self.written)
+        names = Counter(name[1] for line in self.nonblank if (name := _SPEAKER.match(line)))
+        return sum(count for count in names.values() if count > 2) > 0.3 * len(self.nonblank)
 
     @property
-    def touch(self) -> bool:
+    def are_adjacent(self) -> bool:
         """Whether paragraphs of one line each follow one another without a blank line."""
         touching = sum(max(columns(one), columns(other)) > _WIDTH_OF_DIALOGUE for one, other in self.pairs())
-        return touching > len(self.written) / 20
+        return touching > len(self.nonblank) / 20
 
     @property
-    def mostly_alone(self) -> bool:
+    def are_mostly_separate(self) -> bool:
         """Whether blank lines separate nearly all lines: at most a tenth of them are next to another line."""
         together = sum(len(block) for block in self.blocks if len(block) > 1)
-        return together <= len(self.written) / 10
+        return together <= len(self.nonblank) / 10
 
 
-def _high(ordered: Sequence[int]) -> int:
+def _percentile_90(ordered: Sequence[int]) -> int:
     """Return the 90th percentile of numbers in ascending order."""
     return ordered[int(0.9 * (len(ordered) - 1))]
 
@@ -263,21 +263,21 @@ def _wrap_of(lines: _Lines) -> Wrap | None:
     broken = [(line, following) for line, following in pairs if not ends_at_stop(line)]
     if len(broken) < 2 or len(broken) < 0.15 * len(pairs):
         return None
-    going_on = [pair for pair in broken if continues(*pair)]  # so that headings do not affect the width
-    if len(going_on) < max(2, 0.6 * len(broken)):
+    continued = [pair for pair in broken if continues(*pair)]  # so that headings do not affect the width
+    if len(continued) < max(2, 0.6 * len(broken)):
         return None
-    measured = [(columns(line), reach(line, following)) for line, following in going_on]
+    measured = [(columns(line), width_with_next_word(line, following)) for line, following in continued]
     parts = [measured[at : at + _LINES_TOGETHER] for at in range(0, len(measured), _LINES_TOGETHER)]
     full = sum(_full_lines(part) for part in parts)  # the width may differ between parts of a text
-    sentences = sum(bool(_STOP_WITHIN.search(line)) for line in lines.written)
-    if full < 0.7 * len(measured) or sentences < 0.08 * len(lines.written):
+    sentences = sum(bool(_STOP_INSIDE_LINE.search(line)) for line in lines.nonblank)
+    if full < 0.7 * len(measured) or sentences < 0.08 * len(lines.nonblank):
         return None
-    width = wrapped_at(parts[0])
-    widest = max(map(wrapped_at, parts))
+    width = wrap_width(parts[0])
+    widest = max(map(wrap_width, parts))
     wider = sum(each > 1.25 * widest for each in lines.widths)
-    if width < _NARROWEST_PROSE or wider > len(lines.written) / 10:
+    if width < _NARROWEST_PROSE or wider > len(lines.nonblank) / 10:
         return None
-    margin = Counter(map(indentation, lines.written)).most_common(1)[0][0]
+    margin = Counter(map(indentation, lines.nonblank)).most_common(1)[0][0]
     begins = [_first_letter(following) for line, following in pairs if ends_at_stop(line)]
     return Wrap(width, margin, 2 * sum(map(str.islower, begins)) <= len(begins))
 
@@ -285,18 +285,19 @@ def _wrap_of(lines: _Lines) -> Wrap | None:
 def _full_lines(lines: Sequence[tuple[int, int]]) -> int:
     """Return how many lines are full: with the next word, they are wider than 0.9 times the widest lines.
 
-    `lines` has pairs as in `wrapped_at`. The widest tenth of the lines does not count as the widest lines.
+    `lines` has pairs as in `wrap_width`. The widest tenth of the lines does not count as the widest lines.
     """
-    widest = _high(sorted(width for width, _ in lines))
+    widest = _percentile_90(sorted(width for width, _ in lines))
     return sum(reached > 0.9 * widest for _, reached in lines)
 
 
 def _ends_without_blank(lines: _Lines, wrap: Wrap) -> float:
     """Return how many paragraphs end without a blank line, less the number expected from ragged lines alone."""
     pairs = list(lines.pairs())
-    inside = [(columns(line), reach(line, following)) for line, following in pairs if not ends_at_stop(line)]
+    broken = [pair for pair in pairs if not ends_at_stop(pair[0])]
+    inside = [(columns(line), width_with_next_word(line, following)) for line, following in broken]
     stopped = [pair for pair in pairs if ends_at_stop(pair[0])]
-    width = wrapped_at(inside)
+    width = wrap_width(inside)
     ragged = sum(reached <= width for _, reached in inside) / len(inside)
     return sum(ends_paragraph(*pair, wrap, width) for pair in stopped) - ragged * len(stopped)
 
@@ -315,32 +316,32 @@ def _fill_a_width(blocks: Sequence[Sequence[str]]) -> bool:
 
 _SAMPLE = 200_000
 _SAMPLE_LINES = 10_000
-_OF_MIDI, _OF_TUNES = Layout("document", "joined"), Layout("tune", "kept")
+_MIDI_LAYOUT, _TUNE_LAYOUT = Layout("document", "joined"), Layout("tune", "kept")
 
 
-def layouts_of(files: Sequence[Path], how: ReadingSettings) -> tuple[Layout, ...]:
+def layouts_of(files: Sequence[Path], reading_settings: ReadingSettings) -> tuple[Layout, ...]:
     """Return the layout of each file, guessed from its beginning. An empty file gets the most common layout.
 
     Raise CorpusError if all files are empty.
     """
     alone = len(files) == 1  # a single file, such as standard input, may have tunes under any name
-    found = [_layout_of(path, how, alone=alone) for path in files]
-    usual = Counter(layout for layout in found if layout is not None).most_common(1)
-    if not usual:
-        raise _nothing_in(files)
-    return tuple(layout or usual[0][0] for layout in found)
+    found = [_layout_of(path, reading_settings, alone=alone) for path in files]
+    usual_layout = Counter(layout for layout in found if layout is not None).most_common(1)
+    if not usual_layout:
+        raise _empty_error(files)
+    return tuple(layout or usual_layout[0][0] for layout in found)
 
 
-def _layout_of(path: Path, how: ReadingSettings, *, alone: bool) -> Layout | None:
+def _layout_of(path: Path, reading_settings: ReadingSettings, *, alone: bool) -> Layout | None:
     if is_midi(path):
-        return _OF_MIDI
-    beginning = _beginning_of(path, how)
+        return _MIDI_LAYOUT
+    beginning = _beginning_of(path, reading_settings)
     if not beginning:
         return None
-    return _OF_TUNES if is_abc(path) or (alone and looks_like_abc(beginning)) else guess_layout(beginning)
+    return _TUNE_LAYOUT if is_abc(path) or (alone and looks_like_abc(beginning)) else guess_layout(beginning)
 
 
-def sample_of(files: Sequence[Path], how: ReadingSettings) -> str:
+def sample_of(files: Sequence[Path], reading_settings: ReadingSettings) -> str:
     """Return the beginning of the first file that is not empty.
 
     Damaged MIDI files are skipped if another file can be read. Raise CorpusError if all files are empty or damaged.
@@ -348,29 +349,29 @@ def sample_of(files: Sequence[Path], how: ReadingSettings) -> str:
     damaged: CorpusError | None = None
     for path in files:
         try:
-            if text := _beginning_of(path, how):
+            if text := _beginning_of(path, reading_settings):
                 return text
         except CorpusError as error:
             if not is_midi(path):
                 raise
             damaged = damaged or error
-    raise damaged or _nothing_in(files)
+    raise damaged or _empty_error(files)
 
 
-def _nothing_in(files: Sequence[Path]) -> CorpusError:
+def _empty_error(files: Sequence[Path]) -> CorpusError:
     where = files[0] if len(files) == 1 else files[0].parent
     return CorpusError(f"{where} is empty: give a file with text.")
 
 
-def _beginning_of(path: Path, how: ReadingSettings) -> str:
+def _beginning_of(path: Path, reading_settings: ReadingSettings) -> str:
     """Return the text of the first lines, at most 200,000 characters. The pieces of a very long line are joined."""
-    lines = lines_of(TextFile(path, how.encoding), how, Cuts())
-    written, size, last = list[str](), 0, 0
+    lines = lines_of(TextFile(path, reading_settings.encoding), reading_settings, Boilerplate())
+    nonblank, size, last = list[str](), 0, 0
     for number, line in islice(lines, _SAMPLE_LINES):
-        if written and number != last:
-            written.append("\n")
-        written.append(line)
+        if nonblank and number != last:
+            nonblank.append("\n")
+        nonblank.append(line)
         size, last = size + len(line) + 1, number
         if size > _SAMPLE:
             break
-    return "".join(written).strip("\n")[:_SAMPLE].rstrip()
+    return "".join(nonblank).strip("\n")[:_SAMPLE].rstrip()

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field, replace
 from itertools import accumulate, groupby, pairwise
 
 from wordgen.corpus.catalogue import LineBreaks, PassageKind
-from wordgen.corpus.layout import UNSPACED, Wrap, columns, continues, ends_paragraph, reach, wrapped_at
+from wordgen.corpus.layout import UNSPACED, Wrap, columns, continues, ends_paragraph, width_with_next_word, wrap_width
 from wordgen.corpus.reading import Line, composed
 from wordgen.corpus.settings import Transpose
-from wordgen.music.abc_text import COPIES, LeftOut, copy_of, key_of, to_common_key, tunes_of
+from wordgen.music.abc_text import COPIES, LeftOut, copy_in_other_key, key_of, to_common_key, tunes_of
 from wordgen.music.harmony import Interval
 
 _HEAD = re.compile(r"(\w+)-$")
@@ -31,19 +31,19 @@ Halves = tuple[str, str]
 class Hyphens:
     """The hyphenated words of a text whose halves are joined without a hyphen."""
 
-    solid: frozenset[Halves] = frozenset()
+    to_join: frozenset[Halves] = frozenset()
     joined: int = field(default=0, init=False)
     """Number of words joined so far."""
 
     def join(self, line: str, following: str) -> str | None:
-        """Return a line, without its hyphen if the word is in `solid`.
+        """Return a line, without its hyphen if the word is in `to_join`.
 
         Return None if no hyphenated word continues on the following line.
         """
         halves = _halves(line, following)
         if halves is None:
             return None
-        if halves not in self.solid:
+        if halves not in self.to_join:
             return line
         self.joined += 1
         return line[:-1]
@@ -183,7 +183,7 @@ def _wrapped_paragraphs(lines: Iterable[Line], wrap: Wrap) -> Iterator[list[Line
     """
     part: list[Line] = []
     size, last = 0, ""
-    around: deque[tuple[int, int]] = deque(maxlen=_LINES_AROUND)
+    recent: deque[tuple[int, int]] = deque(maxlen=_LINES_AROUND)
     width = wrap.width
     for number, written in lines:
         line = written.expandtabs().rstrip()
@@ -193,9 +193,9 @@ def _wrapped_paragraphs(lines: Iterable[Line], wrap: Wrap) -> Iterator[list[Line
             yield part
             part, size = [], 0
         elif new_line and continues(last, line):
-            around.append((columns(last), reach(last, line)))
-            if len(around) >= _FEWEST_LINES_AROUND:
-                width = max(wrapped_at(around), int(_NARROWEST_PART * wrap.width))
+            recent.append((columns(last), width_with_next_word(last, line)))
+            if len(recent) >= _FEWEST_LINES_AROUND:
+                width = max(wrap_width(recent), int(_NARROWEST_PART * wrap.width))
         if line:
             part.append((number, written))
             size += len(written)
@@ -292,15 +292,15 @@ def _by_lines(passage: Passage) -> list[str]:
 _LATIN = "A-Za-zÀ-ÖØ-öø-ʯḀ-ỿＡ-Ｚａ-ｚ"
 _LATIN_PART = rf"[{_LATIN}][{_LATIN}0-9０-９\u0300-\u036f]*+"
 _LATIN_WORD = re.compile(rf"{_LATIN_PART}(?:['’＇-]{_LATIN_PART})*+['’＇]?")
-_MARK = "\ud8ff"
+_PLACEHOLDER = "\ud8ff"
 """Takes the place of each word that is left out, until its punctuation is removed. No text contains this character."""
 _STOPS = r"\s,.!?、。！？・…~〜-"
-_BETWEEN = re.compile(rf"{_MARK}[\s,.!?'’\"“”&/{_MARK}-]*{_MARK}")
-_IN_BRACKETS = re.compile(rf"[(（「『\[【〈《][{_STOPS}]*{_MARK}[{_STOPS}]*[)）」』\]】〉》]")
-_AT_THE_BEGINNING = re.compile(rf"\s*{_MARK}[{_STOPS}]*")
-_AT_THE_END = re.compile(rf"{_MARK}(?=[\s,.!?…]*$)")
+_BETWEEN = re.compile(rf"{_PLACEHOLDER}[\s,.!?'’\"“”&/{_PLACEHOLDER}-]*{_PLACEHOLDER}")
+_IN_BRACKETS = re.compile(rf"[(（「『\[【〈《][{_STOPS}]*{_PLACEHOLDER}[{_STOPS}]*[)）」』\]】〉》]")
+_AT_THE_BEGINNING = re.compile(rf"\s*{_PLACEHOLDER}[{_STOPS}]*")
+_AT_THE_END = re.compile(rf"{_PLACEHOLDER}(?=[\s,.!?…]*$)")
 _BEFORE_THE_END = " \t\u3000,、"
-_WITH_SPACES = re.compile(rf"(?<=\s){_MARK}\s*|{_MARK}(\s*)")
+_WITH_SPACES = re.compile(rf"(?<=\s){_PLACEHOLDER}\s*|{_PLACEHOLDER}(\s*)")
 
 
 def without_latin(passages: Iterable[Passage], changes: Changes) -> Iterator[Passage]:
@@ -330,30 +330,30 @@ def _without_latin_words(passage: Passage, changes: Changes) -> Passage | None:
     widths: list[int] = []
     for piece in _by_lines(passage):
         written = piece.rstrip()
-        left, words = dropped(written)
+        remaining, words = drop_latin_words(written)
         changes.latin_words += words
-        behind = piece[len(written) :]
-        widths.append(visible_width(left))
-        if left or (piece and not words):
-            lines.append((left, behind))
+        space_after = piece[len(written) :]
+        widths.append(visible_width(remaining))
+        if remaining or (piece and not words):
+            lines.append((remaining, space_after))
         elif lines:  # the line is left out, but a blank line after it still ends a verse
-            lines[-1] = (lines[-1][0], max(lines[-1][1], behind, key=len))
-    text = "".join(line + behind for line, behind in lines).strip()
+            lines[-1] = (lines[-1][0], max(lines[-1][1], space_after, key=len))
+    text = "".join(line + space_after for line, space_after in lines).strip()
     return replace(passage, text=text, widths=tuple(widths)) if text else None
 
 
-def dropped(line: str) -> tuple[str, int]:
+def drop_latin_words(line: str) -> tuple[str, int]:
     """Return a line without its words in Latin letters, and their number. The line is empty if no word is left."""
-    marked, words = _LATIN_WORD.subn(_MARK, line)
+    marked, words = _LATIN_WORD.subn(_PLACEHOLDER, line)
     if not words:
         return line, 0
-    marked = _IN_BRACKETS.sub(_MARK, _BETWEEN.sub(_MARK, marked))
+    marked = _IN_BRACKETS.sub(_PLACEHOLDER, _BETWEEN.sub(_PLACEHOLDER, marked))
     if begins := _AT_THE_BEGINNING.match(marked):
         marked = marked[begins.end() :]
     if ends := _AT_THE_END.search(marked):
         marked = marked[: ends.start()].rstrip(_BEFORE_THE_END) + marked[ends.end() :]
-    left = _WITH_SPACES.sub(lambda found: (found[1] or "")[:1], marked).strip()
-    return (left if re.search(r"\w", left) else ""), words
+    remaining = _WITH_SPACES.sub(lambda found: (found[1] or "")[:1], marked).strip()
+    return (remaining if re.search(r"\w", remaining) else ""), words
 
 
 _NAMED_KEYS = 3
@@ -367,7 +367,7 @@ class TuneReading:
     left_out: LeftOut = field(default_factory=LeftOut)
     _keys: Counter[str] = field(default_factory=Counter)
     """How many tunes were transposed to each key."""
-    _as_written: int = 0
+    _not_transposed: int = 0
     """How many tunes could not be transposed."""
 
     def passages(self, lines: Iterable[Line]) -> Iterator[Passage]:
@@ -381,7 +381,7 @@ class TuneReading:
     def copies(self, lines: Iterable[Line], number: int) -> Iterator[Passage]:
         """Yield copies of the tunes of a file in another key, given by its number, without tunes that have that key."""
         for tune in tunes_of(lines, LeftOut()):
-            copy = copy_of("\n".join(line for _, line in tune), number)
+            copy = copy_in_other_key("\n".join(line for _, line in tune), number)
             if copy is not None:
                 yield _tune_passage(tune, copy)
 
@@ -389,7 +389,7 @@ class TuneReading:
         common = to_common_key(text)
         key = None if common is None else key_of(common)
         if common is None or key is None:
-            self._as_written += 1
+            self._not_transposed += 1
             return text
         self._keys[key.name] += 1
         return common
@@ -402,9 +402,9 @@ class TuneReading:
             names = [name for name, _ in self._keys.most_common(_NAMED_KEYS)]
             others = " and others" if len(self._keys) > _NAMED_KEYS else ""
             notes.append(f"{self._keys.total():,} tunes transposed to {', '.join(names)}{others}, each within its mode")
-        if self._as_written:
-            tunes = "tune stays in its" if self._as_written == 1 else "tunes stay in their"
-            notes.append(f"{self._as_written:,} {tunes} own key, because it is unusual or cannot be transposed")
+        if self._not_transposed:
+            tunes = "tune stays in its" if self._not_transposed == 1 else "tunes stay in their"
+            notes.append(f"{self._not_transposed:,} {tunes} own key, because it is unusual or cannot be transposed")
         if self.transpose == "augment":
             notes.append(f"the tunes of the training set are learned in {COPIES} keys")
         return tuple(notes)
@@ -432,5 +432,7 @@ def interval_back(text: str, transpose: Transpose) -> Interval | None:
 
     Return None if it is learned in its own key.
     """
-    own, learned = (key_of(tunes_in(text, each)[-1]) for each in ("none", transpose))
-    return None if own is None or learned is None or own == learned else learned.to(own)
+    own_key, learned_key = (key_of(tunes_in(text, each)[-1]) for each in ("none", transpose))
+    return (
+        None if own_key is None or learned_key is None or own_key == learned_key else learned_key.interval_to(own_key)
+    )

@@ -39,7 +39,7 @@ Line = tuple[int, str]
 
 _BLOCK = 1 << 18
 _SAMPLE = 1 << 20
-_LOOKED_AT = 20_000
+_CHARACTERS_CHECKED = 20_000
 LONGEST_PIECE = 100_000
 _COMPOSED_AT_ONCE = 1000
 _SENTENCE_END = re.compile(r".*[。．！？!?.]", re.DOTALL)
@@ -57,7 +57,7 @@ _NAMES = {"utf-8-sig": "UTF-8", "utf-8": "UTF-8", "utf-16": "UTF-16", "utf-32": 
           "utf-16-be": "UTF-16", "cp932": "Shift JIS", "shift_jis": "Shift JIS", "euc_jp": "EUC-JP", "cp1252": "CP1252",
           "latin-1": "Latin-1"}  # fmt: skip
 _ZEROS_OF_UTF16 = 0.1
-_NOT_FOR_MACHINES = dict.fromkeys(range(0x80, 0xA0), "a")  # control characters in Latin-1, letters in other encodings
+_CONTROLS_OF_LATIN_1 = dict.fromkeys(range(0x80, 0xA0), "a")  # because they are letters in other encodings
 
 
 @dataclass
@@ -65,7 +65,7 @@ class TextFile:
     """A text file (plain or gzipped) or a document. It can be read line by line several times."""
 
     path: Path
-    wanted: Encoding = "auto"
+    chosen_encoding: Encoding = "auto"
     content: bytes | None = None
     """The bytes of a text that is not in a file, for example from standard input; None if it is in a file."""
     chords: bool = False
@@ -87,11 +87,11 @@ class TextFile:
     def encoding(self) -> str:
         if self.kind in ("Word", "EPUB", "MIDI"):
             return "utf-8"  # only a default: each part of a document declares its encoding, and MIDI has none
-        if self.wanted == "auto":
-            return _recognised(self._sample(), self.path)
-        if self.wanted == "utf-16":  # without a byte order mark, Python would assume the byte order of this machine
+        if self.chosen_encoding == "auto":
+            return _recognised_encoding(self._sample(), self.path)
+        if self.chosen_encoding == "utf-16":  # without a mark, Python would assume the byte order of this machine
             return _byte_order(self._sample())
-        return self.wanted
+        return self.chosen_encoding
 
     @property
     def encoding_name(self) -> str:
@@ -108,7 +108,7 @@ class TextFile:
         Raise CorpusError if the file cannot be read, is not a text, or has too many bytes that do not decode.
         """
         number, rest = 1, ""
-        for text in self._written():
+        for text in self._text_pieces():
             lines = _with_line_feeds(text).split("\n")
             lines[0] = rest + lines[0]
             rest = lines.pop()
@@ -121,7 +121,7 @@ class TextFile:
                 rest = yield from self._cut_pieces(number, rest)
         yield number, composed(rest)
 
-    def _written(self) -> Iterator[str]:
+    def _text_pieces(self) -> Iterator[str]:
         """Yield the text in pieces of any length. The text of a document is extracted from it."""
         if self.kind is None:
             yield from self._decoded()
@@ -147,7 +147,7 @@ class TextFile:
         """Yield pieces of a line while it is longer than 100,000 characters. Return the rest."""
         self._long_lines.add(number)
         while len(line) > LONGEST_PIECE:
-            piece, line = _cut(line)
+            piece, line = _split_long_line(line)
             yield number, composed(piece)
         return line
 
@@ -187,22 +187,22 @@ class TextFile:
 
         So the two characters of a line end are always together. Raise CorpusError if too many bytes do not decode.
         """
-        decoder = codecs.getincrementaldecoder(self.encoding)(_Faults.name)
+        decoder = codecs.getincrementaldecoder(self.encoding)(_DecodingErrors.name)
         self.undecodable = read = 0
         waiting = ""
         for block in self.blocks():
             read += len(block)
-            text = waiting + self._counted(decoder, block)
+            text = waiting + self._decode(decoder, block)
             waiting = "\r" if text.endswith("\r") else ""
             yield text.removesuffix("\r")
             self._check(read)
-        yield waiting + self._counted(decoder, b"", final=True)
+        yield waiting + self._decode(decoder, b"", final=True)
         self._check(max(read, 1), ended=True)
 
-    def _counted(self, decoder: codecs.IncrementalDecoder, block: bytes, *, final: bool = False) -> str:
-        before = _FAULTS.bytes
+    def _decode(self, decoder: codecs.IncrementalDecoder, block: bytes, *, final: bool = False) -> str:
+        before = _DECODING_ERRORS.bytes
         text = decoder.decode(block, final)
-        self.undecodable += _FAULTS.bytes - before
+        self.undecodable += _DECODING_ERRORS.bytes - before
         return text
 
     def _check(self, read: int, *, ended: bool = False) -> None:
@@ -213,7 +213,7 @@ class TextFile:
             )
 
 
-class _Faults(threading.local):
+class _DecodingErrors(threading.local):
     """The error handler of decoders. Replaces bytes that do not decode by U+FFFD, and counts them for each thread."""
 
     name = "wordgen-count"
@@ -227,8 +227,8 @@ class _Faults(threading.local):
         return "\ufffd", error.end
 
 
-_FAULTS = _Faults()
-codecs.register_error(_Faults.name, _FAULTS.count)
+_DECODING_ERRORS = _DecodingErrors()
+codecs.register_error(_DecodingErrors.name, _DECODING_ERRORS.count)
 
 
 def clean(text: str) -> str:
@@ -241,7 +241,7 @@ def _with_line_feeds(text: str) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def _cut(line: str) -> tuple[str, str]:
+def _split_long_line(line: str) -> tuple[str, str]:
     """Cut a very long line in two: its first 100,000 characters at most, and the rest.
 
     The cut is after the last white space, else after the last end of a sentence, else at any position that does not
@@ -289,7 +289,7 @@ def _composes(character: str) -> bool:
     return unicodedata.category(character).startswith("M") or "\u1161" <= character <= "\u11ff" or character in "ﾞﾟ"
 
 
-def _recognised(sample: bytes, path: Path) -> str:
+def _recognised_encoding(sample: bytes, path: Path) -> str:
     """Return the encoding of a text, recognised by its beginning. Raise CorpusError for what is not a text."""
     message = unreadable(path, sample)
     if message is not None:
@@ -298,11 +298,11 @@ def _recognised(sample: bytes, path: Path) -> str:
         if sample.startswith(mark):
             return encoding
     if b"\0" in sample:
-        encoding = _of_two_bytes(sample, path)
+        encoding = _utf16_without_mark(sample, path)
         if encoding is not None:
             return encoding
         sample = sample.replace(b"\0", b"")
-    if not _is_text(sample.decode("latin-1").translate(_NOT_FOR_MACHINES)):
+    if not _looks_like_text(sample.decode("latin-1").translate(_CONTROLS_OF_LATIN_1)):
         raise CorpusError(f"{path} is not a text: give a plain text file, gzipped or not.")
     plain, broken = _read_as("utf-8", sample)
     letters = len(plain) - plain.count("\ufffd") - sum(map(str.isascii, plain))
@@ -312,7 +312,7 @@ def _recognised(sample: bytes, path: Path) -> str:
 
     lines = sample[: sample.rfind(b"\n") + 1] or sample  # the sample may end within a character
     best = from_bytes(lines, cp_isolation=["cp932", "euc_jp", "cp1252"]).best()
-    found = _japanese_with_faults(sample) if best is None else best.encoding
+    found = _japanese_with_errors(sample) if best is None else best.encoding
     if found is None:
         raise CorpusError(
             f"{path} has an encoding that wordgen does not recognise: give it with --encoding, or save the file as "
@@ -321,7 +321,7 @@ def _recognised(sample: bytes, path: Path) -> str:
     return found
 
 
-def _japanese_with_faults(sample: bytes) -> str | None:
+def _japanese_with_errors(sample: bytes) -> str | None:
     """Return the Japanese encoding in which few bytes are broken and more than a tenth of the characters are kana.
 
     Return None if there is none.
@@ -336,16 +336,17 @@ def _japanese_with_faults(sample: bytes) -> str | None:
 
 def _read_as(encoding: str, sample: bytes) -> tuple[str, int]:
     """Decode a sample. Return its text and its number of broken bytes, without an incomplete character at its end."""
-    before = _FAULTS.bytes
-    text = codecs.getincrementaldecoder(encoding)(_FAULTS.name).decode(sample)
-    return text, _FAULTS.bytes - before
+    before = _DECODING_ERRORS.bytes
+    text = codecs.getincrementaldecoder(encoding)(_DECODING_ERRORS.name).decode(sample)
+    return text, _DECODING_ERRORS.bytes - before
 
 
-def _is_text(text: str) -> bool:
+def _looks_like_text(text: str) -> bool:
     """Return whether at most 1% of the first 20,000 characters are control characters or otherwise not text."""
-    looked_at = text[:_LOOKED_AT]
-    odd = sum(unicodedata.category(each) in ("Cc", "Cn", "Co", "Cs") and each not in "\t\n\r\f" for each in looked_at)
-    return odd + looked_at.count("\ufffd") <= len(looked_at) / 100
+    beginning = text[:_CHARACTERS_CHECKED]
+    others = (each for each in beginning if each not in "\t\n\r\f")
+    not_text = sum(unicodedata.category(each) in ("Cc", "Cn", "Co", "Cs") for each in others)
+    return not_text + beginning.count("\ufffd") <= len(beginning) / 100
 
 
 def _byte_order(sample: bytes) -> str:
@@ -358,11 +359,12 @@ def _byte_order(sample: bytes) -> str:
     common = {"utf-16-le": 0, "utf-16-be": 0}
     for encoding in common:
         text = sample[: len(sample) // 2 * 2].decode(encoding, "ignore")
-        common[encoding] = sum(letter.isascii() or "\u3000" <= letter <= "\u30ff" for letter in text[:_LOOKED_AT])
+        beginning = text[:_CHARACTERS_CHECKED]
+        common[encoding] = sum(letter.isascii() or "\u3000" <= letter <= "\u30ff" for letter in beginning)
     return max(common, key=common.__getitem__)
 
 
-def _of_two_bytes(sample: bytes, path: Path) -> str | None:
+def _utf16_without_mark(sample: bytes, path: Path) -> str | None:
     """Return the encoding of UTF-16 without a byte order mark; None for a text with a few zero bytes by mistake.
 
     In UTF-16, the zero bytes are at every other position. Raise CorpusError if more than 1% of the bytes are zero for
@@ -370,7 +372,7 @@ def _of_two_bytes(sample: bytes, path: Path) -> str | None:
     """
     even, odd = sample[::2].count(0), sample[1::2].count(0)
     encoding = "utf-16-le" if odd > even else "utf-16-be"
-    if max(even, odd) > _ZEROS_OF_UTF16 * len(sample) / 2 and _is_text(sample.decode(encoding, "replace")):
+    if max(even, odd) > _ZEROS_OF_UTF16 * len(sample) / 2 and _looks_like_text(sample.decode(encoding, "replace")):
         return encoding
     if (even + odd) * 100 > len(sample):
         raise CorpusError(
@@ -400,7 +402,7 @@ _GUTENBERG_ENDS = re.compile(
     re.IGNORECASE,
 )
 # End markers of a text without a header: only phrases that no author writes by chance.
-_SURE_END = re.compile(
+_UNAMBIGUOUS_END = re.compile(
     r"^\s*+\*{3}\s*+END\s+OF\b.*PROJECT\s+GUTENBERG"
     r"|^\s*+\**+\s*+(?:The )?End\s+of\s+(?:the\s+|this\s+)?Project\s+Gutenberg(?:['’]s|\s+E-?(?:text|book))\b",
     re.IGNORECASE,
@@ -419,15 +421,15 @@ _RULE = re.compile(r"^-{20,}$")
 _LEGEND = "【テキスト中に現れる記号について】"
 _EDITION = re.compile(r"^(?:底本[：:]|［＃本文終わり］)")
 _MARKS = re.compile(r"※［＃(?P<sign>[^］]{0,200})］|《[^《》]{0,200}》|［＃[^］]{0,200}］|｜")
-_AOZORAS_OWN = re.compile(r"［＃[^］]{1,200}］|[一-鿿々]《[ぁ-ゖァ-ヺー]{1,50}》")
+_AOZORA_MARK = re.compile(r"［＃[^］]{1,200}］|[一-鿿々]《[ぁ-ゖァ-ヺー]{1,50}》")
 _CODE_POINT = re.compile(r"U\+([0-9A-Fa-f]{4,6})")
 _PLANE_ROW_CELL = re.compile(r"(?<![\d-])([12])-(\d{1,2})-(\d{1,2})(?![\d-])")
-_NO_LETTER = "〓"
+_MISSING_CHARACTER = "〓"
 
 
 @dataclass
-class Cuts:
-    """What was removed from a text."""
+class Boilerplate:
+    """What a digital library added to a text, and what was removed."""
 
     library: str = ""
     """The library that the text is from; an empty string if it is from neither of the two."""
@@ -435,32 +437,32 @@ class Cuts:
     """Number of lines of header, footer and credits that were removed."""
     marks: int = 0
     """Number of marks within the text that were removed or replaced: ruby and editors' notes."""
-    lost: int = 0
+    missing_characters: int = 0
     """Number of characters that a note only describes and that were not found in Unicode; 〓 takes their place."""
 
 
-def lines_of(file: TextFile, how: ReadingSettings, cuts: Cuts) -> Iterator[Line]:
+def lines_of(file: TextFile, reading_settings: ReadingSettings, boilerplate: Boilerplate) -> Iterator[Line]:
     """Yield the lines of a file, without what its library added unless the settings keep that."""
     lines = file.lines()
-    return lines if how.keep_boilerplate or is_midi(file.path) else without_boilerplate(lines, cuts)
+    return lines if reading_settings.keep_boilerplate or is_midi(file.path) else without_boilerplate(lines, boilerplate)
 
 
-def without_boilerplate(lines: Iterable[Line], cuts: Cuts) -> Iterator[Line]:
+def without_boilerplate(lines: Iterable[Line], boilerplate: Boilerplate) -> Iterator[Line]:
     """Yield the lines of a text without what its library added.
 
-    Removed lines are yielded as empty lines. `cuts` receives what was removed; it is complete after the last line.
+    Removed lines are yielded as empty lines. `boilerplate` counts what was removed; it is complete after the last line.
     """
     lines = iter(lines)
     beginning = _beginning(lines)
     legend = _legend_end(beginning)
-    if legend is None and sum(bool(_AOZORAS_OWN.search(line)) for _, line in beginning) >= _FEW_MARKS:
+    if legend is None and sum(bool(_AOZORA_MARK.search(line)) for _, line in beginning) >= _FEW_MARKS:
         legend = 0  # somebody has already removed what comes before the text
     if legend is not None:
-        cuts.library = "Aozora Bunko"
-        yield from _without_aozora(chain(beginning, lines), legend, cuts)
+        boilerplate.library = "Aozora Bunko"
+        yield from _without_aozora(chain(beginning, lines), legend, boilerplate)
     elif any(_GUTENBERG.search(line) for _, line in beginning):
-        cuts.library = "Project Gutenberg"
-        yield from _without_gutenberg(chain(beginning, lines), _last_marker(beginning), cuts)
+        boilerplate.library = "Project Gutenberg"
+        yield from _without_gutenberg(chain(beginning, lines), _last_marker(beginning), boilerplate)
     else:
         yield from beginning
         yield from lines
@@ -495,19 +497,19 @@ def _last_marker(beginning: list[Line]) -> int:
     return last
 
 
-def _without_gutenberg(lines: Iterator[Line], header: int, cuts: Cuts) -> Iterator[Line]:
+def _without_gutenberg(lines: Iterator[Line], header: int, boilerplate: Boilerplate) -> Iterator[Line]:
     ended = in_credits = False
     for number, line in lines:
         if ended and _GUTENBERG_BEGINS.search(line):  # another book begins in the same file
             ended, header = False, number
-        ends = _GUTENBERG_ENDS if header else _SURE_END
+        ends = _GUTENBERG_ENDS if header else _UNAMBIGUOUS_END
         ended = ended or (number > header and bool(ends.search(line)))
         if header < number <= header + _CREDITS_WITHIN and header:
             in_credits = bool(line.strip()) and (in_credits or bool(_CREDITS.search(line)))
         else:
             in_credits = False
         if ended or number <= header or in_credits:
-            cuts.lines += 1
+            boilerplate.lines += 1
             yield number, ""
         else:
             yield number, line
@@ -523,21 +525,21 @@ def _legend_end(beginning: list[Line]) -> int | None:
     return None
 
 
-def _without_aozora(lines: Iterator[Line], legend: int, cuts: Cuts) -> Iterator[Line]:
+def _without_aozora(lines: Iterator[Line], legend: int, boilerplate: Boilerplate) -> Iterator[Line]:
     ended = False
     for number, line in lines:
         ended = ended or (number > legend and bool(_EDITION.match(line)))
         if ended or number <= legend:
-            cuts.lines += 1
+            boilerplate.lines += 1
             yield number, ""
             continue
-        plain, marks = _MARKS.subn(_plain, line)
-        cuts.marks += marks
-        cuts.lost += plain.count(_NO_LETTER) - line.count(_NO_LETTER)
+        plain, marks = _MARKS.subn(_replacement, line)
+        boilerplate.marks += marks
+        boilerplate.missing_characters += plain.count(_MISSING_CHARACTER) - line.count(_MISSING_CHARACTER)
         yield number, plain
 
 
-def _plain(mark: "re.Match[str]") -> str:
+def _replacement(mark: "re.Match[str]") -> str:
     """Return the replacement of a mark: an empty string, or the character that it describes, or 〓 if not found."""
     described = mark["sign"]
     if described is None:
@@ -545,17 +547,17 @@ def _plain(mark: "re.Match[str]") -> str:
     code = _CODE_POINT.search(described)
     if code:
         number = int(code[1], 16)
-        return chr(number) if number < 0xD800 or 0xE000 <= number < 0x110000 else _NO_LETTER
+        return chr(number) if number < 0xD800 or 0xE000 <= number < 0x110000 else _MISSING_CHARACTER
     place = _PLANE_ROW_CELL.search(described)
-    return _of_jis(*map(int, place.groups())) if place else _NO_LETTER
+    return _jis_character(*map(int, place.groups())) if place else _MISSING_CHARACTER
 
 
-def _of_jis(plane: int, row: int, cell: int) -> str:
+def _jis_character(plane: int, row: int, cell: int) -> str:
     """Return the character at a position of the JIS X 0213 standard; 〓 if there is none.
 
     Aozora Bunko names characters in this way if the encoding of its files does not have them.
     """
     if not (1 <= row <= 94 and 1 <= cell <= 94):
-        return _NO_LETTER
+        return _MISSING_CHARACTER
     encoded = bytes((0x8F,) * (plane == 2) + (0xA0 + row, 0xA0 + cell))
-    return encoded.decode("euc_jis_2004", "ignore") or _NO_LETTER
+    return encoded.decode("euc_jis_2004", "ignore") or _MISSING_CHARACTER

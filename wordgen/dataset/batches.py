@@ -28,7 +28,7 @@ class Batches:
     batch_size: int
     seq_len: int
     random_seed: int
-    vary: bool = False
+    vary_seq_len: bool = False
     """Whether batches differ in length. Their mean length is `seq_len`."""
 
     def __post_init__(self) -> None:
@@ -53,8 +53,8 @@ class Batches:
         ring_begin = np.random.default_rng([self.random_seed, epoch]).integers(len(self.ids))
         begin, end = self._bound(epoch, step), self._bound(epoch, step + 1)
         rows = ring_begin + stream_length * np.arange(self.batch_size) + begin
-        places = (rows[:, None] + np.arange(end - begin + 1)) % len(self.ids)
-        window = self.ids[places].astype(np.int32)
+        positions = (rows[:, None] + np.arange(end - begin + 1)) % len(self.ids)
+        window = self.ids[positions].astype(np.int32)
         return window[:, :-1], window[:, 1:]
 
     def _bound(self, epoch: int, step: int) -> int:
@@ -63,11 +63,11 @@ class Batches:
         If lengths vary, each bound between two steps moves by at most a quarter of `seq_len`. The shift depends only on
         the random seed, the epoch and the step, so no other step needs to be computed first.
         """
-        if not self.vary or step in (0, self.steps_per_epoch):
+        if not self.vary_seq_len or step in (0, self.steps_per_epoch):
             return step * self.seq_len
-        most = self.seq_len // 4
-        moved = np.random.default_rng([self.random_seed, epoch, step]).integers(-most, most + 1)
-        return step * self.seq_len + int(moved)
+        max_shift = self.seq_len // 4
+        shift = np.random.default_rng([self.random_seed, epoch, step]).integers(-max_shift, max_shift + 1)
+        return step * self.seq_len + int(shift)
 
 
 class PreparedBatches:
@@ -76,27 +76,27 @@ class PreparedBatches:
     def __init__(self, batches: Batches) -> None:
         self._batches = batches
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="batches")
-        self._ahead: dict[tuple[int, int, int], Future[list[tuple[Ids, Ids]]]] = {}
+        self._prepared: dict[tuple[int, int, int], Future[list[tuple[Ids, Ids]]]] = {}
 
     def take(self, epoch: int, first: int, number: int) -> list[tuple[Ids, Ids]]:
         """Return `number` batches of an epoch, from step `first` on. Compute them now if they were not prepared."""
-        prepared = self._ahead.pop((epoch, first, number), None)
-        return self._batches_of(epoch, first, number) if prepared is None else prepared.result()
+        prepared = self._prepared.pop((epoch, first, number), None)
+        return self._compute(epoch, first, number) if prepared is None else prepared.result()
 
     def prepare(self, epoch: int, first: int, number: int) -> None:
         """Start to compute the batches that `take` will return next. Drop prepared batches that were not taken."""
-        self._ahead = {(epoch, first, number): self._worker.submit(self._batches_of, epoch, first, number)}
+        self._prepared = {(epoch, first, number): self._worker.submit(self._compute, epoch, first, number)}
 
-    def _batches_of(self, epoch: int, first: int, number: int) -> list[tuple[Ids, Ids]]:
+    def _compute(self, epoch: int, first: int, number: int) -> list[tuple[Ids, Ids]]:
         return [self._batches.batch(epoch, first + k) for k in range(number)]
 
 
-def longest_step(seq_len: int, *, vary: bool) -> int:
+def longest_seq_len(seq_len: int, *, vary_seq_len: bool) -> int:
     """Return the largest number of tokens per row in a batch.
 
-    With `vary` this is about 1.5 x `seq_len`, because both bounds of a step may move by a quarter of `seq_len`.
+    With `vary_seq_len` this is about 1.5 x `seq_len`, because both bounds of a step may move by a quarter of `seq_len`.
     """
-    return seq_len + 2 * (seq_len // 4) if vary else seq_len
+    return seq_len + 2 * (seq_len // 4) if vary_seq_len else seq_len
 
 
 def evaluation_batches(

@@ -30,8 +30,8 @@ from wordgen.text.vocabulary import (
 )
 
 _COUNTED_AT_ONCE = 1 << 20
-MOST_KEPT = 20_000
-_LOOKED_AT = 3
+MOST_PLACES = 20_000
+_TOKENS_BEFORE = 3
 """The number of tokens before a word that decide whether the word begins a sentence."""
 _STOPS = frozenset(".!?…。！？")
 _QUOTES = frozenset("\"'“”‘’«»「」『』()[]*_-—")
@@ -65,12 +65,12 @@ class UnknownWords:
         words, places = value["words"], value["places"]
         if not all(isinstance(word, str) and word and vocabulary.id_of(word) == UNKNOWN for word in words):
             raise ValueError("not a list of words that the vocabulary does not know")
-        for before, word, behind, begins in places:
-            if not all(type(each) is int for each in (before, word, behind, begins)) or begins not in (0, 1):
+        for before, word, after, begins in places:
+            if not all(type(each) is int for each in (before, word, after, begins)) or begins not in (0, 1):
                 raise ValueError("not a list of places")
-            if not (0 <= word < len(words) and 0 <= min(before, behind) <= max(before, behind) < len(vocabulary)):
+            if not (0 <= word < len(words) and 0 <= min(before, after) <= max(before, after) < len(vocabulary)):
                 raise ValueError("places that do not fit the words or the vocabulary")
-        return cls(tuple(words), tuple((before, word, behind, bool(n)) for before, word, behind, n in places))
+        return cls(tuple(words), tuple((before, word, after, bool(n)) for before, word, after, n in places))
 
 
 def begins_sentence(before: Sequence[str]) -> bool:
@@ -78,13 +78,13 @@ def begins_sentence(before: Sequence[str]) -> bool:
 
     It does at the beginning of the passage and after a full stop or similar mark. Quotation marks may come in between.
     """
-    for token in reversed(before[-_LOOKED_AT:]):
+    for token in reversed(before[-_TOKENS_BEFORE:]):
         letters = set(token.replace(JOINER, ""))
         if letters <= _STOPS | _QUOTES and letters & _STOPS:
             return True
         if not letters <= _QUOTES:
             return False
-    return len(before) < _LOOKED_AT
+    return len(before) < _TOKENS_BEFORE
 
 
 _Place = tuple[int, str, int, bool]
@@ -109,7 +109,7 @@ def unknown_words(passages: Iterable[Numbers], tokens: Sequence[str], vocabulary
 
 def _places(passage: Numbers, ids: Numbers, unknown: NDArray[np.bool_], tokens: Sequence[str]) -> Iterator[_Place]:
     for at in np.flatnonzero(unknown[passage]).tolist():
-        before: list[int] = passage[max(0, at - _LOOKED_AT) : at].tolist()
+        before: list[int] = passage[max(0, at - _TOKENS_BEFORE) : at].tolist()
         left = int(ids[before[-1]]) if before else END
         right = int(ids[passage[at + 1]]) if at + 1 < len(passage) else END
         yield left, tokens[int(passage[at])], right, begins_sentence([tokens[each] for each in before])
@@ -118,14 +118,14 @@ def _places(passage: Numbers, ids: Numbers, unknown: NDArray[np.bool_], tokens: 
 def _thinned(passages: Iterable[Iterator[_Place]]) -> list[_Place]:
     """Return all places, or every second, fourth, ... place if there are more than MOST_KEPT."""
     kept: list[_Place] = []
-    seen, apart = 0, 1
+    count, stride = 0, 1
     for places in passages:
         for place in places:
-            if seen % apart == 0:
+            if count % stride == 0:
                 kept.append(place)
-                if len(kept) > MOST_KEPT:
-                    kept, apart = kept[::2], 2 * apart
-            seen += 1
+                if len(kept) > MOST_PLACES:
+                    kept, stride = kept[::2], 2 * stride
+            count += 1
     return kept
 
 
@@ -158,7 +158,7 @@ class TextConfig(Settings):
 
         Bundles written before these settings existed do not contain them, so the mapping stays the same.
         """
-        return {each.name: getattr(self, each.name) for each in self.chosen()}
+        return {each.name: getattr(self, each.name) for each in self.non_default_fields()}
 
 
 @dataclass(frozen=True)
@@ -232,19 +232,19 @@ class Dataset:
     unknown_words: UnknownWords = UnknownWords()
     """The words of the training set that the vocabulary does not know."""
 
-    def source(self, place: int) -> tuple[str, int]:
+    def file_and_line(self, place: int) -> tuple[str, int]:
         """Return the file and the line number of a position in the training ids."""
-        return source_of(place, self.lines, self.files)
+        return file_and_line_of(place, self.lines, self.files)
 
 
-def source_of(place: int, lines: NDArray[np.uint32], files: Sequence[str]) -> tuple[str, int]:
+def file_and_line_of(place: int, lines: NDArray[np.uint32], files: Sequence[str]) -> tuple[str, int]:
     """Return the file and the line number of a position in the ids. `lines` is a table like `Dataset.lines`."""
     row = int(np.searchsorted(lines[:, 0], place, side="right")) - 1
     _, line, file = (int(value) for value in lines[row])
     return files[file], line
 
 
-def counted(ids: NDArray[np.unsignedinteger], vocabulary_size: int) -> NDArray[np.int64]:
+def count_ids(ids: NDArray[np.unsignedinteger], vocabulary_size: int) -> NDArray[np.int64]:
     """Return how often each id occurs in a text, in the shape (vocabulary_size,).
 
     The text is counted in blocks of 2**20 tokens, because NumPy counts in a copy that has 8 bytes per token.
@@ -281,22 +281,22 @@ class Survey:
     @cached_property
     def tokens(self) -> int:
         """The number of tokens, including the mark before each word with the rarer form of the apostrophe."""
-        return sum(self._from_common_to_rare) + sum(self.counts[token] for token in RESERVED)
+        return sum(self._counts_descending) + sum(self.counts[token] for token in RESERVED)
 
     @cached_property
     def types(self) -> int:
         """The number of different tokens that a vocabulary could know."""
-        return len(self._from_common_to_rare)
+        return len(self._counts_descending)
 
     @property
     def seen_once(self) -> int:
         """The number of different tokens that occur only once."""
-        return sum(count == 1 for count in self._from_common_to_rare)
+        return sum(count == 1 for count in self._counts_descending)
 
     def coverage(self, vocab_size: int) -> float:
         """Return the share of all tokens that a vocabulary of this size knows. The size includes the special tokens."""
         ordinary = max(0, vocab_size - len(RESERVED))
-        known = sum(self._from_common_to_rare[:ordinary]) + self.counts[END_TOKEN]
+        known = sum(self._counts_descending[:ordinary]) + self.counts[END_TOKEN]
         return known / max(1, self.tokens)
 
     def length_at(self, share: float) -> int:
@@ -306,23 +306,23 @@ class Survey:
         return lengths[np.searchsorted(passages, share * passages[-1])]
 
     @cached_property
-    def _from_common_to_rare(self) -> list[int]:
-        return sorted(tokenizer_named(self.tokenizer).ordinary(self.counts).values(), reverse=True)
+    def _counts_descending(self) -> list[int]:
+        return sorted(tokenizer_named(self.tokenizer).ordinary_counts(self.counts).values(), reverse=True)
 
 
-def survey(corpus: Corpus, tokenizer: TokenizerName, tell: Callable[[int, int], None] | None = None) -> Survey:
+def survey(corpus: Corpus, tokenizer: TokenizerName, on_progress: Callable[[int, int], None] | None = None) -> Survey:
     """Read a corpus once and count its tokens and passages.
 
-    `tell` receives the number of bytes read so far and the number of bytes in all. Raises CorpusError if the corpus is
-    empty.
+    `on_progress` receives the number of bytes read so far and the number of bytes in all. Raises CorpusError if the
+    corpus is empty.
     """
     tokenize = tokenizer_named(tokenizer).tokenize
     reading = corpus.reading(every_line=corpus.is_benchmark(tokenizer), chords=tokenizer == "chords")
     size = corpus.bytes
     counts, lengths = Counter[str](), Counter[int]()
-    written = blank = 0
+    nonblank = blank = 0
     samples: list[tuple[int, tuple[str, ...]]] = []
-    dice = random.Random(0)  # the same text always gives the same samples, and each passage is equally likely
+    generator = random.Random(0)  # the same text always gives the same samples, and each passage is equally likely
     for _, passage in reading.passages():
         if not passage.text:
             blank += 1
@@ -330,14 +330,14 @@ def survey(corpus: Corpus, tokenizer: TokenizerName, tell: Callable[[int, int], 
         tokens = tokenize(passage.text)
         counts.update(tokens)
         lengths[len(tokens)] += 1
-        written += 1
-        place = len(samples) if len(samples) < _SAMPLES else dice.randrange(written)
+        nonblank += 1
+        place = len(samples) if len(samples) < _SAMPLES else generator.randrange(nonblank)
         if place < _SAMPLES:
-            samples[place : place + 1] = [(written, tuple(tokens[: LONGEST_SAMPLE + 1]))]
-        if tell is not None:
-            tell(reading.bytes_read, size)
+            samples[place : place + 1] = [(nonblank, tuple(tokens[: LONGEST_SAMPLE + 1]))]
+        if on_progress is not None:
+            on_progress(reading.bytes_read, size)
     if not counts:
         raise CorpusError(f"The corpus {corpus.name} is empty: there is nothing to show.")
     beginnings = tuple(tokens for _, tokens in sorted(samples))
     notes = (*corpus.notes, *reading.notes)
-    return Survey(corpus, tokenizer, written + blank, blank, counts, lengths, beginnings, notes)
+    return Survey(corpus, tokenizer, nonblank + blank, blank, counts, lengths, beginnings, notes)

@@ -29,31 +29,31 @@ from wordgen.dataset.numbering import (
     Frame,
     IdTable,
     NumberedText,
-    brings_ends,
-    cut_all,
     framed_passages,
-    line_places,
+    has_own_end_tokens,
+    line_positions,
+    tokenize_batches,
     useful_processes,
 )
 from wordgen.dataset.splits import FEWEST_PASSAGES, Splitting
 from wordgen.errors import CorpusError, SettingError
-from wordgen.files import as_storage_error, file_checksum, whole_folder
+from wordgen.files import as_storage_error, atomic_folder, file_checksum
 from wordgen.text.settings import TextSettings, TokenizerName, TokenizerSettings
 from wordgen.text.tokenizers import Codec, Tokenizer, tokenizer_for, tokenizer_named
 from wordgen.text.vocabulary import BaseVocabulary, Vocabulary
 
 _FORMAT = 9  # increase it whenever the same text would get other ids
-_USUAL_SHARES = TextSettings().shares
+_DEFAULT_SHARES = TextSettings().shares
 _SECONDS_BETWEEN_CALLS = 0.2
-_OWN_SETS_STAY = "the text has its own validation and test set: --validation-share and --test-share have no effect"
+_SHARES_NOT_USED = "the text has its own validation and test set: --validation-share and --test-share have no effect"
 _BLANK_LINES = "blank lines between its paragraphs"
-_SMALL = 4_000_000
+_MOST_BYTES_FOR_ONE_PROCESS = 4_000_000
 """Up to this many bytes, one process finishes before further processes have even started."""
 _CHARACTERS_AT_ONCE = 1 << 18
 _COST_OF_A_PASSAGE = 30  # in characters, so that a batch of empty lines also reaches its limit
-_SECONDS_TO_BE_LEFT_OVER = 3600
+_SECONDS_UNTIL_LEFTOVER = 3600
 
-Progress = Callable[[int, int], None]
+OnProgress = Callable[[int, int], None]
 """Receives the number of bytes encoded so far and the number of bytes in all."""
 
 
@@ -61,37 +61,38 @@ def prepare(
     corpus: Corpus,
     settings: TextSettings,
     folder: Path,
-    progress: Progress = lambda done, size: None,
+    on_progress: OnProgress = lambda done, size: None,
     base: Vocabulary | None = None,
 ) -> Dataset:
     """Return the dataset of a corpus. Encode the corpus into `folder` if it has not been encoded there before.
 
-    `base` is the vocabulary of the model that a run begins from. `progress` receives the bytes done and the bytes in
+    `base` is the vocabulary of the model that a run begins from. `on_progress` receives the bytes done and the bytes in
     all. Raises CorpusError if the text is empty, too short or changes while it is read.
     """
-    told = 0, corpus.bytes
+    last_report = 0, corpus.bytes
 
     def report(done: int, size: int) -> None:
-        nonlocal told
-        told = done, size
-        progress(done, size)
+        nonlocal last_report
+        last_report = done, size
+        on_progress(done, size)
 
-    look = _rate_limited(lambda: report(*told))
+    on_block = _rate_limited(lambda: report(*last_report))
     name = tokenizer_name(corpus, settings)
-    digest = corpus.digest(look)
-    place = folder / f"{corpus.name}-{_fingerprint(corpus, digest, name, settings, base)}"
-    kept = _load(place, name, corpus, look)
-    if kept is None:
-        if place.is_dir():
-            shutil.rmtree(place, ignore_errors=True)  # it is damaged: a folder gets this name only when it is complete
-        known = None if base is None else BaseVocabulary(base, settings.min_count or 1, settings.base_words)
-        _encode(corpus, digest, tokenizer_named(name), settings, place, known, report, look)
-        kept = _load(place, name, corpus, look)
-    if kept is None:
-        raise CorpusError(f"The encoded text in {place} is damaged: delete this folder and try again.")
-    if corpus.splits and settings.shares != _USUAL_SHARES:
-        return replace(kept, notes=(*kept.notes, _OWN_SETS_STAY))
-    return kept
+    digest = corpus.digest(on_block)
+    dataset_folder = folder / f"{corpus.name}-{_fingerprint(corpus, digest, name, settings, base)}"
+    dataset = _load(dataset_folder, name, corpus, on_block)
+    if dataset is None:
+        if dataset_folder.is_dir():
+            # It is damaged: a folder gets this name only when it is complete.
+            shutil.rmtree(dataset_folder, ignore_errors=True)
+        base_vocabulary = None if base is None else BaseVocabulary(base, settings.min_count or 1, settings.base_words)
+        _encode(corpus, digest, tokenizer_named(name), settings, dataset_folder, base_vocabulary, report, on_block)
+        dataset = _load(dataset_folder, name, corpus, on_block)
+    if dataset is None:
+        raise CorpusError(f"The encoded text in {dataset_folder} is damaged: delete this folder and try again.")
+    if corpus.splits and settings.shares != _DEFAULT_SHARES:
+        return replace(dataset, notes=(*dataset.notes, _SHARES_NOT_USED))
+    return dataset
 
 
 def _rate_limited(call: Callable[[], None]) -> Callable[[], None]:
@@ -133,7 +134,7 @@ def tokenizer_name(corpus: Corpus, settings: TokenizerSettings) -> TokenizerName
 
 def _fingerprint(corpus: Corpus, digest: str, tokenizer: str, settings: TextSettings, base: Vocabulary | None) -> str:
     limits = f"{settings.vocab_size} {settings.min_count} {settings.unknown}"
-    if settings.shares != _USUAL_SHARES and not corpus.splits:
+    if settings.shares != _DEFAULT_SHARES and not corpus.splits:
         limits += f" {settings.shares}"
     if base is not None:
         limits += f" {settings.base_words} {base.digest()}"
@@ -141,28 +142,28 @@ def _fingerprint(corpus: Corpus, digest: str, tokenizer: str, settings: TextSett
     return hashlib.sha256(described.encode()).hexdigest()[:16]
 
 
-def _load(place: Path, tokenizer: TokenizerName, corpus: Corpus, look: Callable[[], None]) -> Dataset | None:
+def _load(folder: Path, tokenizer: TokenizerName, corpus: Corpus, on_block: Callable[[], None]) -> Dataset | None:
     """Load the dataset that an earlier run wrote. Return None if it is missing or damaged."""
     try:
-        described = json.loads((place / "dataset.json").read_text(encoding="utf-8"))
-        if any(file_checksum(place / name, look) != whole for name, whole in described["sums"].items()):
+        record = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
+        if any(file_checksum(folder / name, on_block) != checksum for name, checksum in record["sums"].items()):
             return None
-        vocabulary = Vocabulary(json.loads((place / "vocabulary.json").read_text(encoding="utf-8")))
-        unknown = json.loads((place / "unknown_words.json").read_text(encoding="utf-8"))
+        vocabulary = Vocabulary(json.loads((folder / "vocabulary.json").read_text(encoding="utf-8")))
+        unknown = json.loads((folder / "unknown_words.json").read_text(encoding="utf-8"))
         unknown = UnknownWords.from_json(unknown, vocabulary)
         ids: dict[Split, NDArray[np.unsignedinteger]] = {
-            split: np.load(place / f"{split}.npy", mmap_mode="r") for split in SPLITS
+            split: np.load(folder / f"{split}.npy", mmap_mode="r") for split in SPLITS
         }
         statistics: dict[Split, SplitStatistics] = {
-            split: SplitStatistics(**described["statistics"][split]) for split in SPLITS
+            split: SplitStatistics(**record["statistics"][split]) for split in SPLITS
         }
-        text, types = _text_config(corpus, tokenizer, starts=bool(described["starts"])), int(described["types"])
-        notes = tuple(described["notes"])
-        lines = np.load(place / "lines.npy", mmap_mode="r")
+        text, types = _text_config(corpus, tokenizer, starts=bool(record["starts"])), int(record["types"])
+        notes = tuple(record["notes"])
+        lines = np.load(folder / "lines.npy", mmap_mode="r")
     except (OSError, ValueError, KeyError, TypeError):
         return None
     codec = Codec(tokenizer_named(tokenizer), vocabulary, text.separator)
-    fingerprint = place.name.rpartition("-")[2]
+    fingerprint = folder.name.rpartition("-")[2]
     return Dataset(codec, ids, fingerprint, statistics, text, types, corpus.file_names, lines, notes, unknown)
 
 
@@ -170,17 +171,17 @@ def _text_config(corpus: Corpus, tokenizer: TokenizerName, *, starts: bool) -> T
     return TextConfig(
         corpus=corpus.name,
         tokenizer=tokenizer,
-        passage=corpus.cut_at,
+        passage=corpus.effective_passage,
         line_breaks=corpus.line_breaks,
         starts=starts,
-        fold_width=corpus.how.fold_width,
-        drop_latin=corpus.how.drop_latin,
-        transpose=corpus.transposes,
+        fold_width=corpus.reading_settings.fold_width,
+        drop_latin=corpus.reading_settings.drop_latin,
+        transpose=corpus.effective_transpose,
     )
 
 
 @dataclass(frozen=True)
-class OtherText:
+class ForeignText:
     """A text encoded as ids with the codec of a model."""
 
     ids: NDArray[np.uint32]
@@ -189,7 +190,7 @@ class OtherText:
     """Notes on how the text was read, in short sentences."""
 
 
-def encode_other(reading: Reading, codec: Codec, progress: Progress, *, starts: bool) -> OtherText:
+def encode_foreign_text(reading: Reading, codec: Codec, on_progress: OnProgress, *, starts: bool) -> ForeignText:
     """Encode a text with the codec of a model.
 
     `starts` says whether the passages of the model's corpus begin with START. If they do, the passages of the text get
@@ -199,15 +200,15 @@ def encode_other(reading: Reading, codec: Codec, progress: Progress, *, starts: 
     parts: list[NDArray[np.uint32]] = []
     statistics = SplitStatistics(0, 0, 0, 0)
     with as_storage_error(folder), tempfile.TemporaryDirectory(dir=folder) as place, NumberedText(Path(place)) as text:
-        _number_tokens(reading, codec.tokenizer, text, progress)
-        frame = Frame(start=starts, end=starts or not brings_ends(text))
+        _number_tokens(reading, codec.tokenizer, text, on_progress)
+        frame = Frame(start=starts, end=starts or not has_own_end_tokens(text))
         table = IdTable(text.tokens, codec.vocabulary)
-        for block in map(table.translated, text.blocks()):
+        for block in map(table.to_ids, text.blocks()):
             framed, _ = framed_passages(block.tokens, block.passages["tokens"], frame)
             parts.append(framed)
             statistics += SplitStatistics.of(framed, block.passages["characters"], codec.vocabulary)
     ids = np.concatenate(parts) if parts else np.zeros(0, np.uint32)
-    return OtherText(ids, statistics, reading.notes)
+    return ForeignText(ids, statistics, reading.notes)
 
 
 def _encode(
@@ -215,26 +216,26 @@ def _encode(
     digest: str,
     tokenizer: Tokenizer,
     settings: TextSettings,
-    place: Path,
+    folder: Path,
     base: BaseVocabulary | None,
-    progress: Progress,
-    look: Callable[[], None],
+    on_progress: OnProgress,
+    on_block: Callable[[], None],
 ) -> None:
-    """Encode a corpus and write the dataset to the folder `place`.
+    """Encode a corpus and write the dataset to a folder.
 
-    `digest` is the digest of the corpus's text. `look` is called often while checksums are computed. Raises CorpusError
-    if the text is empty, too short for three splits, or has changed while it was read.
+    `digest` is the digest of the corpus's text. `on_block` is called often while checksums are computed. Raises
+    CorpusError if the text is empty, too short for three splits, or has changed while it was read.
     """
-    _remove_leftovers(place.parent)
+    _remove_leftovers(folder.parent)
     splitting = Splitting(corpus, settings.shares)
     as_published = corpus.is_benchmark(tokenizer.name)
     reading = corpus.reading(every_line=as_published, chords=tokenizer.name == "chords")
-    with whole_folder(place) as partial:
+    with atomic_folder(folder) as partial:
         with NumberedText(partial) as text:
-            _number_tokens(reading, tokenizer, text, progress)
+            _number_tokens(reading, tokenizer, text, on_progress)
             _check_amount(corpus, text)
-            own_ends = brings_ends(text)
-            frame = Frame(start=not own_ends and not as_published, end=not own_ends)
+            has_end_tokens = has_own_end_tokens(text)
+            frame = Frame(start=not has_end_tokens and not as_published, end=not has_end_tokens)
             counts = _training_counts(text, splitting)
             vocabulary = _vocabulary_of(counts, tokenizer, settings, base, all_words=as_published)
             unknown = unknown_words(_training_passages(text, splitting), list(text.tokens), vocabulary)
@@ -242,12 +243,18 @@ def _encode(
         _check_splits(corpus, statistics, starts=frame.start)
         _write_json(partial / "vocabulary.json", vocabulary.to_json())
         _write_json(partial / "unknown_words.json", unknown.to_json())
-        sums = {file.name: file_checksum(file, look) for file in partial.iterdir()}
-        facts = {split: asdict(counted) for split, counted in statistics.items()}
-        types = len(tokenizer.ordinary(counts))
-        described = {"statistics": facts, "types": types, "starts": frame.start, "sums": sums, "notes": reading.notes}
-        _write_json(partial / "dataset.json", described)
-        _check_unchanged(corpus, digest, look)
+        sums = {file.name: file_checksum(file, on_block) for file in partial.iterdir()}
+        counts_of_splits = {split: asdict(counted) for split, counted in statistics.items()}
+        types = len(tokenizer.ordinary_counts(counts))
+        record = {
+            "statistics": counts_of_splits,
+            "types": types,
+            "starts": frame.start,
+            "sums": sums,
+            "notes": reading.notes,
+        }
+        _write_json(partial / "dataset.json", record)
+        _check_unchanged(corpus, digest, on_block)
 
 
 def _vocabulary_of(
@@ -260,12 +267,18 @@ def _vocabulary_of(
 ) -> Vocabulary:
     """Return the vocabulary of a training set, given how often each token occurs. `all_words` is for benchmarks."""
     size, min_count = settings.limits(all_words=all_words)
-    spelling, one_apostrophe = settings.unknown == "spell", tokenizer.one_apostrophe
-    return Vocabulary.from_counts(counts, size, min_count, spelling=spelling, one_apostrophe=one_apostrophe, base=base)
+    return Vocabulary.from_counts(
+        counts,
+        size,
+        min_count,
+        spelling=settings.unknown == "spell",
+        merge_apostrophes=tokenizer.merge_apostrophes,
+        base=base,
+    )
 
 
-def _check_unchanged(corpus: Corpus, digest: str, look: Callable[[], None]) -> None:
-    if corpus.digest(look) != digest:
+def _check_unchanged(corpus: Corpus, digest: str, on_block: Callable[[], None]) -> None:
+    if corpus.digest(on_block) != digest:
         raise CorpusError(
             f"The text of {corpus.name} changed while it was read: try again when nothing changes it any more."
         )
@@ -280,14 +293,14 @@ def _check_splits(corpus: Corpus, statistics: Mapping[Split, SplitStatistics], *
             )
 
 
-def _number_tokens(reading: Reading, tokenizer: Tokenizer, text: NumberedText, progress: Progress) -> None:
+def _number_tokens(reading: Reading, tokenizer: Tokenizer, text: NumberedText, on_progress: OnProgress) -> None:
     """Tokenize a text and number its tokens. A large text is tokenized by several processes."""
     size = reading.corpus.bytes
-    processes = useful_processes() if size > _SMALL else 1
-    with closing(cut_all(_batches(reading), tokenizer.name, processes)) as cuts:
-        for cut in cuts:
-            text.add(cut)
-            progress(min(cut.bytes_read, size), size)
+    processes = useful_processes() if size > _MOST_BYTES_FOR_ONE_PROCESS else 1
+    with closing(tokenize_batches(_batches(reading), tokenizer.name, processes)) as batches:
+        for batch in batches:
+            text.add(batch)
+            on_progress(min(batch.bytes_read, size), size)
 
 
 def _batches(reading: Reading) -> Iterator[Batch]:
@@ -304,12 +317,12 @@ def _batches(reading: Reading) -> Iterator[Batch]:
 
 
 def _check_amount(corpus: Corpus, text: NumberedText) -> None:
-    if not text.characters and corpus.how.drop_latin:
+    if not text.characters and corpus.reading_settings.drop_latin:
         raise CorpusError(f"--drop-latin leaves no text of the corpus {corpus.name}: train without this flag.")
     if not text.characters:
         raise CorpusError(f"The corpus {corpus.name} is empty: there is no text to train on.")
     if text.passages < FEWEST_PASSAGES:
-        advice = "two blank lines between its sections" if corpus.cut_at == "section" else _BLANK_LINES
+        advice = "two blank lines between its sections" if corpus.effective_passage == "section" else _BLANK_LINES
         raise CorpusError(
             f"The corpus {corpus.name} has {text.passages} passage(s), but at least {FEWEST_PASSAGES} are needed, one "
             f"each for the training, validation and test set: use more text, or put {advice}."
@@ -319,7 +332,7 @@ def _check_amount(corpus: Corpus, text: NumberedText) -> None:
 def _splits(splitting: Splitting, text: NumberedText, block: Block) -> NDArray[np.uint8]:
     """Return the split of each passage of a block."""
     numbers = block.first_passage + np.arange(len(block.passages["tokens"]))
-    return splitting.of(numbers, block.passages["file"], text.passages)
+    return splitting.assign(numbers, block.passages["file"], text.passages)
 
 
 def _training_counts(text: NumberedText, splitting: Splitting) -> dict[str, int]:
@@ -351,7 +364,7 @@ def _write_ids(
     with ExitStack() as files:
         ids_files = {split: files.enter_context(ArrayFile(folder / f"{split}.npy", kind)) for split in SPLITS}
         lines_file = files.enter_context(ArrayFile(folder / "lines.npy", np.uint32, columns=3))
-        for block in map(table.translated, text.blocks()):
+        for block in map(table.to_ids, text.blocks()):
             splits = _splits(splitting, text, block)
             for number, split in enumerate(SPLITS):
                 members = splits == number
@@ -359,7 +372,7 @@ def _write_ids(
                 framed, begins = framed_passages(of_split, block.passages["tokens"][members], frame)
                 if split == "train":
                     begins += ids_files[split].length
-                    lines_file.add(line_places(block, members, begins, frame))
+                    lines_file.add(line_positions(block, members, begins, frame))
                 ids_files[split].add(framed)
                 statistics[split] += SplitStatistics.of(framed, block.passages["characters"][members], vocabulary)
     return statistics
@@ -372,7 +385,7 @@ def _remove_leftovers(folder: Path) -> None:
             touched = max(path.stat().st_mtime for path in (partial, *partial.iterdir()))
         except OSError:
             continue  # another process has removed it
-        if time.time() - touched > _SECONDS_TO_BE_LEFT_OVER:
+        if time.time() - touched > _SECONDS_UNTIL_LEFTOVER:
             shutil.rmtree(partial, ignore_errors=True)
 
 

@@ -52,7 +52,7 @@ class Batch:
 
 
 @dataclass(frozen=True)
-class Cut:
+class TokenizedBatch:
     """The tokens of a batch as numbers."""
 
     tokens: Sequence[str]
@@ -64,19 +64,22 @@ class Cut:
     bytes_read: int
 
 
-def cut(batch: Batch, tokenizer: Tokenizer) -> Cut:
+def tokenize_batch(batch: Batch, tokenizer: Tokenizer) -> TokenizedBatch:
     """Tokenize a batch and number the tokens."""
     tokens = defaultdict[str, int](count().__next__)
-    numbered = [array("I", map(tokens.__getitem__, tokenizer.tokenize(each.text))) for _, each in batch.passages]
+    texts = (tokenizer.tokenize(passage.text) for _, passage in batch.passages)
+    numbers_of_passages = [array("I", map(tokens.__getitem__, text)) for text in texts]
     widths = np.array([visible_width(tokenizer.piece(token, None)) for token in tokens], np.int64)
     passages: list[tuple[int, int, int, int]] = []
     lines: list[tuple[int, int]] = []
-    for (file, passage), numbers in zip(batch.passages, numbered, strict=True):
-        of_passage = _lines_of(passage, widths[numbers])
-        passages.append((len(numbers), len(passage.text), len(of_passage), file))
-        lines += of_passage
-    every = np.concatenate(numbered, dtype=np.uint32)
-    return Cut(list(tokens), every, np.array(passages, PASSAGE), np.array(lines, LINE), batch.bytes_read)
+    for (file, passage), numbers in zip(batch.passages, numbers_of_passages, strict=True):
+        passage_lines = _lines_of(passage, widths[numbers])
+        passages.append((len(numbers), len(passage.text), len(passage_lines), file))
+        lines += passage_lines
+    all_numbers = np.concatenate(numbers_of_passages, dtype=np.uint32)
+    return TokenizedBatch(
+        list(tokens), all_numbers, np.array(passages, PASSAGE), np.array(lines, LINE), batch.bytes_read
+    )
 
 
 def _lines_of(passage: Passage, widths: NDArray[np.int64]) -> list[tuple[int, int]]:
@@ -100,41 +103,44 @@ def useful_processes() -> int:
     return min(cores, _MOST_PROCESSES)
 
 
-def cut_all(batches: Iterable[Batch], tokenizer: TokenizerName, processes: int) -> Generator[Cut]:
+def tokenize_batches(batches: Iterable[Batch], tokenizer: TokenizerName, processes: int) -> Generator[TokenizedBatch]:
     """Yield the results of all batches in order.
 
     The batches are tokenized in this process if `processes` is 1, otherwise in that number of other processes. Raises
     CorpusError if one of them ends unexpectedly.
     """
     if processes == 1:
-        yield from (cut(batch, tokenizer_named(tokenizer)) for batch in batches)
+        yield from (tokenize_batch(batch, tokenizer_named(tokenizer)) for batch in batches)
         return
     with ExitStack() as closing:
-        idle: list[_CutterProcess] = []
+        idle: list[_TokenizerProcess] = []
         for _ in range(processes):
-            idle.append(_CutterProcess(tokenizer))
+            idle.append(_TokenizerProcess(tokenizer))
             closing.callback(idle[-1].end)
-        under_way: deque[_CutterProcess] = deque()
+        busy: deque[_TokenizerProcess] = deque()
         for batch in batches:
             if idle:
                 process = idle.pop()
             else:
-                process = under_way.popleft()
+                process = busy.popleft()
                 yield process.result()
             process.begin(batch)
-            under_way.append(process)
-        yield from (process.result() for process in under_way)
+            busy.append(process)
+        yield from (process.result() for process in busy)
 
 
-class _CutterProcess:
-    """Calls `cut` in a separate process. Batches and results are sent through pipes, pickled.
+_PROGRAM = "from wordgen.dataset.numbering import tokenize_standard_input; tokenize_standard_input({!r})"
+
+
+class _TokenizerProcess:
+    """Calls `tokenize_batch` in a separate process. Batches and results are sent through pipes, pickled.
 
     The process is started directly, because multiprocessing would run the user's own script again in each process.
     """
 
     def __init__(self, tokenizer: TokenizerName) -> None:
         self._process = subprocess.Popen(
-            python_command(f"from wordgen.dataset.numbering import serve; serve({tokenizer!r})"),
+            python_command(_PROGRAM.format(tokenizer)),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             start_new_session=True,  # Ctrl-C must reach only the process that started this one
@@ -142,14 +148,14 @@ class _CutterProcess:
 
     def begin(self, batch: Batch) -> None:
         assert self._process.stdin is not None
-        with _told_in_a_sentence():
+        with _as_corpus_error():
             pickle.dump(batch, self._process.stdin)
             self._process.stdin.flush()
 
-    def result(self) -> Cut:
+    def result(self) -> TokenizedBatch:
         """Wait for the result of the batch."""
         assert self._process.stdout is not None
-        with _told_in_a_sentence():
+        with _as_corpus_error():
             return pickle.load(self._process.stdout)
 
     def end(self) -> None:
@@ -162,7 +168,7 @@ class _CutterProcess:
 
 
 @contextmanager
-def _told_in_a_sentence() -> Iterator[None]:
+def _as_corpus_error() -> Iterator[None]:
     try:
         yield
     except (OSError, EOFError, pickle.UnpicklingError, ValueError) as error:
@@ -172,18 +178,18 @@ def _told_in_a_sentence() -> Iterator[None]:
         ) from error
 
 
-def serve(tokenizer: TokenizerName) -> None:
+def tokenize_standard_input(tokenizer: TokenizerName) -> None:
     """Tokenize the batches from standard input until the input ends.
 
     SIGINT and SIGTERM are ignored: the process that started this one decides when to stop.
     """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
-    batches, cuts = sys.stdin.buffer, sys.stdout.buffer
+    batches, results = sys.stdin.buffer, sys.stdout.buffer
     try:
         while True:
-            pickle.dump(cut(pickle.load(batches), tokenizer_named(tokenizer)), cuts)
-            cuts.flush()
+            pickle.dump(tokenize_batch(pickle.load(batches), tokenizer_named(tokenizer)), results)
+            results.flush()
     except (EOFError, BrokenPipeError):
         os._exit(0)  # without clean-up, because the pipe may be closed already
 
@@ -204,7 +210,7 @@ class Block:
 
 
 class NumberedText(ExitStack):
-    """Collects the results of `cut`, in order, and reads the whole text again in blocks as often as needed.
+    """Collects the results of `tokenize_batch`, in order, and reads the whole text again in blocks as often as needed.
 
     The numbers are kept in files in `folder`. Leaving the context removes these files.
     """
@@ -220,12 +226,12 @@ class NumberedText(ExitStack):
         self.callback(path.unlink)
         return self.enter_context(path.open("wb+"))
 
-    def add(self, cut: Cut) -> None:
-        numbers = np.array([self.tokens.setdefault(token, len(self.tokens)) for token in cut.tokens], np.uint32)
-        for file, values in zip(self._files, (numbers[cut.numbers], cut.passages, cut.lines), strict=True):
+    def add(self, batch: TokenizedBatch) -> None:
+        numbers = np.array([self.tokens.setdefault(token, len(self.tokens)) for token in batch.tokens], np.uint32)
+        for file, values in zip(self._files, (numbers[batch.numbers], batch.passages, batch.lines), strict=True):
             file.write(values.data)
-        self.passages += len(cut.passages)
-        self.characters += int(cut.passages["characters"].sum())
+        self.passages += len(batch.passages)
+        self.characters += int(batch.passages["characters"].sum())
 
     def blocks(self) -> Iterator[Block]:
         tokens, passages, lines = self._files
@@ -234,15 +240,15 @@ class NumberedText(ExitStack):
             file.seek(0)
         first = 0
         while first < self.passages:
-            several = np.fromfile(passages, PASSAGE, _PASSAGES_AT_ONCE)
-            ends = np.cumsum(several["tokens"], dtype=np.int64)
-            for part in np.split(several, np.flatnonzero(np.diff(ends // _TOKENS_AT_ONCE)) + 1):
+            records = np.fromfile(passages, PASSAGE, _PASSAGES_AT_ONCE)
+            ends = np.cumsum(records["tokens"], dtype=np.int64)
+            for part in np.split(records, np.flatnonzero(np.diff(ends // _TOKENS_AT_ONCE)) + 1):
                 numbers = np.fromfile(tokens, np.uint32, int(part["tokens"].sum()))
                 yield Block(first, numbers, part, np.fromfile(lines, LINE, int(part["lines"].sum())))
                 first += len(part)
 
 
-Places = NDArray[np.int64]
+Positions = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -253,7 +259,7 @@ class Frame:
     end: bool
 
 
-def brings_ends(text: NumberedText) -> bool:
+def has_own_end_tokens(text: NumberedText) -> bool:
     """Return whether the text has its own <eos>: at least one for every two passages."""
     number = text.tokens.get(END_TOKEN)
     if number is None:
@@ -268,17 +274,17 @@ class IdTable:
     def __init__(self, tokens: Iterable[str], vocabulary: Vocabulary) -> None:
         lengths, ids = array("I"), array("I")
         for token in tokens:
-            of_token = vocabulary.ids_of(token)
-            lengths.append(len(of_token))
-            ids.extend(of_token)
+            token_ids = vocabulary.ids_of(token)
+            lengths.append(len(token_ids))
+            ids.extend(token_ids)
         self._ids = np.array(ids, np.uint32)
         self._lengths = np.array(lengths, np.int64)
-        self._begins: Places = np.cumsum(self._lengths) - self._lengths
+        self._begins: Positions = np.cumsum(self._lengths) - self._lengths
 
-    def translated(self, block: Block) -> Block:
+    def to_ids(self, block: Block) -> Block:
         """Return the block with ids instead of token numbers, and with all lengths and positions adjusted."""
         lengths = self._lengths[block.tokens]
-        ends: Places = np.cumsum(lengths)
+        ends: Positions = np.cumsum(lengths)
         within = np.arange(int(lengths.sum())) - np.repeat(ends - lengths, lengths)
         ids = self._ids[np.repeat(self._begins[block.tokens], lengths) + within]
 
@@ -292,25 +298,25 @@ class IdTable:
         return Block(block.first_passage, ids, passages, lines)
 
 
-def framed_passages(ids: Numbers, lengths: Numbers, frame: Frame) -> tuple[Numbers, Places]:
+def framed_passages(ids: Numbers, lengths: Numbers, frame: Frame) -> tuple[Numbers, Positions]:
     """Add START and END to passages. Return the new ids and the position where each passage begins.
 
     `ids` holds all passages one after another, and `lengths` the number of ids of each passage.
     """
     framed_lengths = lengths.astype(np.int64) + frame.start + frame.end
-    ends: Places = np.cumsum(framed_lengths)
-    begins: Places = ends - framed_lengths
+    ends: Positions = np.cumsum(framed_lengths)
+    begins: Positions = ends - framed_lengths
     framed = np.empty(int(framed_lengths.sum()), np.uint32)
-    ordinary = np.ones(len(framed), bool)
-    for stands, places, token in ((frame.start, begins, START), (frame.end, ends - 1, END)):
-        if stands:
-            framed[places] = token
-            ordinary[places] = False
-    framed[ordinary] = ids
+    is_content = np.ones(len(framed), bool)
+    for is_added, positions, token in ((frame.start, begins, START), (frame.end, ends - 1, END)):
+        if is_added:
+            framed[positions] = token
+            is_content[positions] = False
+    framed[is_content] = ids
     return framed, begins
 
 
-def line_places(block: Block, members: NDArray[np.bool_], begins: Places, frame: Frame) -> Places:
+def line_positions(block: Block, members: NDArray[np.bool_], begins: Positions, frame: Frame) -> Positions:
     """Return for each line the position of its first token in the ids, its line number and the number of its file.
 
     Only the passages selected by `members` count. `begins` holds the position of each of these passages. The first line
@@ -319,8 +325,8 @@ def line_places(block: Block, members: NDArray[np.bool_], begins: Places, frame:
     passages = block.passages[members]
     lines = block.lines[np.repeat(members, block.passages["lines"])]
     firsts = lines["token"].astype(np.int64)
-    places = np.repeat(begins, passages["lines"]) + firsts + (frame.start & (firsts > 0))
-    return np.stack([places, lines["number"], np.repeat(passages["file"], passages["lines"])], axis=1)
+    positions = np.repeat(begins, passages["lines"]) + firsts + (frame.start & (firsts > 0))
+    return np.stack([positions, lines["number"], np.repeat(passages["file"], passages["lines"])], axis=1)
 
 
 class ArrayFile:

@@ -18,23 +18,23 @@ from numpy.typing import NDArray
 from wordgen.corpus.catalogue import SPLITS, Split
 from wordgen.corpus.corpus import Corpus
 from wordgen.errors import CorpusError
-from wordgen.text.settings import USUAL_SHARE
+from wordgen.text.settings import DEFAULT_SHARE
 
 _TRAIN, _VALID, _TEST = range(3)
 NO_SPLIT = 255
 _PERIOD = 20
-_DRIFT = 7  # has no common factor with the period, so each position is used in turn
-_BLOCKS = np.array([9, 14, 4, 17, 7, 2, 12, 11, 6, 1, 16, 18, 3, 13, 8, 0, 15, 5, 10, 19])
+_SHIFT_PER_PERIOD = 7  # has no common factor with the period, so each position is used in turn
+_BLOCK_ORDER = np.array([9, 14, 4, 17, 7, 2, 12, 11, 6, 1, 16, 18, 3, 13, 8, 0, 15, 5, 10, 19])
 """All positions of a period. The validation set gets the first of them, as many as it needs; the test set the last."""
 _MOST_PERIODS = 25
 FEWEST_PASSAGES = 3
 
 Shares = tuple[float, float]
 """The shares of the passages in the validation set and in the test set."""
-_USUAL: Shares = (USUAL_SHARE, USUAL_SHARE)
+_DEFAULT_SHARES: Shares = (DEFAULT_SHARE, DEFAULT_SHARE)
 
 
-def splits_of(numbers: NDArray[np.int64], passages: int, shares: Shares = _USUAL) -> NDArray[np.uint8]:
+def splits_of(numbers: NDArray[np.int64], passages: int, shares: Shares = _DEFAULT_SHARES) -> NDArray[np.uint8]:
     """Return the split of each passage as an index into SPLITS. No split is empty.
 
     `numbers` are the numbers of the passages, from 0, and `passages` is the number of passages in all. The shares of
@@ -42,34 +42,34 @@ def splits_of(numbers: NDArray[np.int64], passages: int, shares: Shares = _USUAL
     """
     splits = np.full(len(numbers), _TRAIN, np.uint8)
     if passages < _PERIOD:  # too few for a whole period: validation and test set get the last passages
-        valid, test = _few(passages, shares)
+        valid, test = _held_out_of_few(passages, shares)
         splits[numbers >= passages - test - valid] = _VALID
         splits[numbers >= passages - test] = _TEST
         return splits
     block_length = max(1, passages // (_PERIOD * _MOST_PERIODS))
     period, place = np.divmod(numbers // block_length, _PERIOD)
-    turn = np.argsort(_BLOCKS)[(place + _DRIFT * period) % _PERIOD]
-    splits[turn < _blocks(period, shares[0])] = _VALID
-    splits[turn >= _PERIOD - _blocks(period, shares[1])] = _TEST
+    rank = np.argsort(_BLOCK_ORDER)[(place + _SHIFT_PER_PERIOD * period) % _PERIOD]
+    splits[rank < _block_counts(period, shares[0])] = _VALID
+    splits[rank >= _PERIOD - _block_counts(period, shares[1])] = _TEST
     return splits
 
 
-def _few(passages: int, shares: Shares) -> tuple[int, int]:
+def _held_out_of_few(passages: int, shares: Shares) -> tuple[int, int]:
     """Return how many of a few passages the validation and the test set get. At least one is left for training."""
     valid = min(max(1, round(shares[0] * passages)), passages - 2)
     return valid, min(max(1, round(shares[1] * passages)), passages - 1 - valid)
 
 
-def _blocks(period: NDArray[np.int64], share: float) -> NDArray[np.int64]:
+def _block_counts(period: NDArray[np.int64], share: float) -> NDArray[np.int64]:
     """Return how many blocks of each of these periods a split gets: its share of all blocks up to there, rounded up.
 
     So it gets at least one block of the first period.
     """
 
-    def before(periods: NDArray[np.int64]) -> NDArray[np.int64]:
+    def blocks_before(periods: NDArray[np.int64]) -> NDArray[np.int64]:
         return np.ceil(np.round(periods * (_PERIOD * share), 9)).astype(np.int64)
 
-    return before(period + 1) - before(period)
+    return blocks_before(period + 1) - blocks_before(period)
 
 
 class Splitting:
@@ -78,31 +78,31 @@ class Splitting:
     Raises CorpusError if there are no tunes, or too few different ones.
     """
 
-    def __init__(self, corpus: Corpus, shares: Shares = _USUAL) -> None:
+    def __init__(self, corpus: Corpus, shares: Shares = _DEFAULT_SHARES) -> None:
         self._shares = shares
-        self._files = np.array([SPLITS.index(split) for split in corpus.splits], np.uint8)
-        self._tunes = _splits_of_tunes(corpus, self._files, shares) if corpus.passage == "tune" else None
+        self._file_splits = np.array([SPLITS.index(split) for split in corpus.splits], np.uint8)
+        self._tune_splits = _splits_of_tunes(corpus, self._file_splits, shares) if corpus.passage == "tune" else None
 
-    def of(self, numbers: NDArray[np.int64], files: NDArray[np.uint32], passages: int) -> NDArray[np.uint8]:
+    def assign(self, numbers: NDArray[np.int64], files: NDArray[np.uint32], passages: int) -> NDArray[np.uint8]:
         """Return the splits of passages, as indexes into SPLITS or NO_SPLIT.
 
         `numbers` are the numbers of the passages, `files` those of their files, and `passages` is their number in all.
         """
-        if self._tunes is not None:
-            return self._tunes[numbers]
-        return self._files[files] if len(self._files) else splits_of(numbers, passages, self._shares)
+        if self._tune_splits is not None:
+            return self._tune_splits[numbers]
+        return self._file_splits[files] if len(self._file_splits) else splits_of(numbers, passages, self._shares)
 
 
-def _splits_of_tunes(corpus: Corpus, of_files: NDArray[np.uint8], shares: Shares) -> NDArray[np.uint8]:
+def _splits_of_tunes(corpus: Corpus, file_splits: NDArray[np.uint8], shares: Shares) -> NDArray[np.uint8]:
     from wordgen.music.abc_parsing import parse_tune
     from wordgen.music.copied_notes import Families
 
-    families, places = Families(), dict[tuple[int, int], int]()
+    families, tune_numbers = Families(), dict[tuple[int, int], int]()
     tunes, files, are_copies = list[int](), list[int](), list[bool]()
     for file, passage in corpus.reading().passages():
         place = (file, passage.line)
-        are_copies.append(place in places)
-        tunes.append(places.setdefault(place, len(places)))
+        are_copies.append(place in tune_numbers)
+        tunes.append(tune_numbers.setdefault(place, len(tune_numbers)))
         files.append(file)
         if not are_copies[-1]:
             families.add(parse_tune(passage.text))
@@ -111,32 +111,35 @@ def _splits_of_tunes(corpus: Corpus, of_files: NDArray[np.uint8], shares: Shares
             f"The corpus {corpus.name} has no tune with a key (K:) and notes: there is nothing to train on."
         )
     groups = np.array(families.groups())
-    different = int(groups.max()) + 1
-    if len(of_files):
-        splits = of_files[np.array(files)]
-    elif different < FEWEST_PASSAGES:
+    distinct = int(groups.max()) + 1
+    if len(file_splits):
+        splits = file_splits[np.array(files)]
+    elif distinct < FEWEST_PASSAGES:
         raise CorpusError(
-            f"The corpus {corpus.name} has {len(groups)} tune(s), {different} of them different, but at least "
+            f"The corpus {corpus.name} has {len(groups)} tune(s), {distinct} of them different, but at least "
             f"{FEWEST_PASSAGES} different ones are needed, one each to train on, to validate and to test: take more "
             "tunes."
         )
     else:
-        splits = splits_of(groups, different, shares)[np.array(tunes)]
+        splits = splits_of(groups, distinct, shares)[np.array(tunes)]
     splits[np.array(are_copies) & (splits != _TRAIN)] = NO_SPLIT
     return splits
 
 
-def passages_by_split(corpus: Corpus, shares: Shares = _USUAL, *, chords: bool = False) -> dict[Split, list[str]]:
+def passages_by_split(
+    corpus: Corpus, shares: Shares = _DEFAULT_SHARES, *, chords: bool = False
+) -> dict[Split, list[str]]:
     """Return the text of all passages by their splits, without copies of tunes in other keys.
 
     The corpus is read again. It must be small enough for the memory. `chords` reads MIDI files as pitches without
     lengths.
     """
-    plain = replace(corpus, how=replace(corpus.how, transpose="none")) if corpus.transposes == "augment" else corpus
-    passages = list(plain.reading(chords=chords).passages())
+    if corpus.effective_transpose == "augment":
+        corpus = replace(corpus, reading_settings=replace(corpus.reading_settings, transpose="none"))
+    passages = list(corpus.reading(chords=chords).passages())
     files = np.array([file for file, _ in passages], np.uint32)
-    splits = Splitting(plain, shares).of(np.arange(len(passages)), files, len(passages))
+    splits = Splitting(corpus, shares).assign(np.arange(len(passages)), files, len(passages))
     return {
-        split: [passage.text for (_, passage), its in zip(passages, splits, strict=True) if its == number]
+        split: [passages[index][1].text for index in np.flatnonzero(splits == number)]
         for number, split in enumerate(SPLITS)
     }

@@ -14,37 +14,37 @@ def shown_perplexity(value: float) -> str:
     return f"{value:,.2f}" if value < 10 else f"{value:,.1f}"
 
 
-def with_off(shown: str, off: float | None, digits: int) -> str:
-    """Return a figure with its uncertainty after "±". If `off` is None, return the figure alone."""
-    return shown if off is None else f"{shown} ± {off:,.{digits}f}"
+def with_margin(shown: str, margin: float | None, digits: int) -> str:
+    """Return a figure with its margin after "±". If the margin is None, return the figure alone."""
+    return shown if margin is None else f"{shown} ± {margin:,.{digits}f}"
 
 
-def perplexity_in_words(value: float, off: float | None) -> str:
-    return with_off(shown_perplexity(value), off, 2 if value < 10 else 1)
+def perplexity_in_words(value: float, margin: float | None) -> str:
+    return with_margin(shown_perplexity(value), margin, 2 if value < 10 else 1)
 
 
-OFF = "± gives a 95% confidence interval, because other text of the same kind would give other figures."
+MARGIN_EXPLAINED = "± gives a 95% confidence interval, because other text of the same kind would give other figures."
 
 
-def perplexity(value: float | None, off: float | None = None) -> str:
+def perplexity(value: float | None, margin: float | None = None) -> str:
     if value is None or not math.isfinite(value):
         return "not finite"
-    return perplexity_in_words(value, off) if value < 1e9 else f"{value:.1e}"
+    return perplexity_in_words(value, margin) if value < 1e9 else f"{value:.1e}"
 
 
-def bits(value: float | None, off: float | None = None) -> str:
-    return "not finite" if value is None else with_off(f"{value:.3f}", off, 3)
+def bits(value: float | None, margin: float | None = None) -> str:
+    return "not finite" if value is None else with_margin(f"{value:.3f}", margin, 3)
 
 
 def share(value: float | None) -> str:
     return NONE if value is None else f"{value:.1%}"
 
 
-def many(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
+def pluralized(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def rough(number: int) -> str:
+def rounded(number: int) -> str:
     """Return a large number in few digits, as "1.2 million". Numbers below a million keep all their digits."""
     for size, name in ((10**9, "billion"), (10**6, "million")):
         if number >= size:
@@ -60,7 +60,7 @@ def shown_duration(seconds: float) -> str:
     return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
 
 
-def date(written: str) -> str:
+def shown_date(written: str) -> str:
     """Return a time from a report without its seconds. Return text that is no time in ISO format unchanged."""
     try:
         return f"{datetime.fromisoformat(written):%Y-%m-%d, %H:%M %Z}".strip()
@@ -68,13 +68,13 @@ def date(written: str) -> str:
         return written
 
 
-def value(of_setting: object) -> str:
+def shown_value(value: object) -> str:
     """Return the value of a setting for display: a dash for None, yes or no for a bool, else as a user types it."""
-    if of_setting is None:
+    if value is None:
         return NONE
-    if isinstance(of_setting, bool):
-        return "yes" if of_setting else "no"
-    return " ".join(map(str, of_setting)) if isinstance(of_setting, list | tuple) else str(of_setting)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return " ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
 def sparkline(values: Sequence[float], every: Sequence[float]) -> str:

@@ -16,8 +16,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from wordgen.dataset.dataset import counted
-from wordgen.evaluation.figures import many
+from wordgen.dataset.dataset import count_ids
+from wordgen.evaluation.figures import pluralized
 from wordgen.evaluation.music import Music
 from wordgen.text.vocabulary import END, START
 
@@ -35,7 +35,7 @@ _MOST_FREEDOM = 1000.0
 """Higher degrees of freedom are replaced by this one. Above it, Student's t is the normal distribution to three digits.
 The replacement can only make an interval wider."""
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(100)
-_PLACES = (_NODES + 1) / 2
+_UNIT_NODES = (_NODES + 1) / 2
 
 
 def blocks_of(nats: NDArray[np.floating], ids: NDArray[np.integer]) -> Blocks:
@@ -64,7 +64,7 @@ def half_width(blocks: Blocks, tail: float = _TAIL) -> float | None:
     """Return half the width of the 95% confidence interval of the mean loss, in nats per token.
 
     Return None if there are fewer than two blocks. `blocks` belong to one figure, or to the difference of two figures
-    on the same blocks. `tail` is the probability that the mean is off by more, on each side.
+    on the same blocks. `tail` is the probability on each side that the mean is outside the interval.
     """
     number = len(blocks)
     if number < 2:
@@ -94,7 +94,7 @@ def student_quantile(tail: float, freedom: float) -> float:
     value = 1.0
     for _ in range(50):
         above = student_tail(value, freedom)
-        density = _factor(freedom) / sqrt(freedom) * (1 + value**2 / freedom) ** (-(freedom + 1) / 2)
+        density = _density_factor(freedom) / sqrt(freedom) * (1 + value**2 / freedom) ** (-(freedom + 1) / 2)
         step = min(1.0, log(above / tail) * above / (density * value))
         value *= exp(step)
         if abs(step) < 1e-10:
@@ -110,11 +110,11 @@ def student_tail(value: float, freedom: float) -> float:
     """
     freedom = min(freedom, _MOST_FREEDOM)
     end = float(np.arctan2(sqrt(freedom), value))
-    heights = np.sin(end * _PLACES**4) ** (freedom - 1) * 4 * _PLACES**3
-    return _factor(freedom) * end * float(heights @ _WEIGHTS) / 2
+    heights = np.sin(end * _UNIT_NODES**4) ** (freedom - 1) * 4 * _UNIT_NODES**3
+    return _density_factor(freedom) * end * float(heights @ _WEIGHTS) / 2
 
 
-def _factor(freedom: float) -> float:
+def _density_factor(freedom: float) -> float:
     return exp(lgamma((freedom + 1) / 2) - lgamma(freedom / 2)) / sqrt(pi)
 
 
@@ -156,34 +156,34 @@ class Loss:
         return cls(float(nats.sum(dtype=np.float64)), len(nats), blocks_of(nats, ids))
 
     @cached_property
-    def may_be_off(self) -> float | None:
+    def margin_in_nats(self) -> float | None:
         """Half the width of the 95% confidence interval of the mean loss in nats; None if it is unknown."""
         return None if self.blocks is None else half_width(self.blocks)
 
     @property
-    def off(self) -> float | None:
+    def margin(self) -> float | None:
         """Half the width of the 95% confidence interval of the perplexity, shown after ±. None if it is unknown."""
-        return None if self.may_be_off is None else self.perplexity * math.sinh(min(self.may_be_off, 700.0))
+        return None if self.margin_in_nats is None else self.perplexity * math.sinh(min(self.margin_in_nats, 700.0))
 
-    def off_per(self, characters: int) -> float | None:
+    def margin_per(self, characters: int) -> float | None:
         """Return half the width of the 95% confidence interval of the bits per character, or per note."""
-        nats = self.nats_off_per(characters)
+        nats = self.nats_margin_per(characters)
         return None if nats is None else nats / math.log(2)
 
     def difference(self, other: "Loss") -> tuple[float, float] | None:
-        """Return by how much the mean loss is higher than that of `other`, and how far this may be off.
+        """Return by how much the mean loss is higher than that of `other`, and the margin of this difference.
 
-        Both are in nats per token, the second with 95% certainty. Return None if the losses are not of the same
-        passages, or if their blocks are unknown. The difference is much more certain than the two figures, because a
-        passage that is hard for one model is hard for the other, too.
+        Both are in nats per token. The margin is half the width of the 95% confidence interval. Return None if the
+        losses are not of the same passages, or if their blocks are unknown. The difference is much more certain than
+        the two figures, because a passage that is hard for one model is hard for the other, too.
         """
         if self.blocks is None or other.blocks is None or len(self.blocks) != len(other.blocks):
             return None
         if not np.array_equal(self.blocks[:, 1], other.blocks[:, 1]):
             return None
-        apart = np.stack([self.blocks[:, 0] - other.blocks[:, 0], self.blocks[:, 1]], axis=1)
-        off = half_width(apart)
-        return None if off is None else (self._mean - other._mean, off)
+        differences = np.stack([self.blocks[:, 0] - other.blocks[:, 0], self.blocks[:, 1]], axis=1)
+        margin = half_width(differences)
+        return None if margin is None else (self._mean - other._mean, margin)
 
     def differs(self, other: "Loss") -> bool | None:
         """Return whether the difference from `other` is larger than its uncertainty. None if that is unknown."""
@@ -207,27 +207,27 @@ class Loss:
         """Return the nats per character. If tokens are characters, this is the loss of the network."""
         return self.nats / max(1, characters)
 
-    def nats_off_per(self, characters: int) -> float | None:
-        """Return how far the nats per character may be off, with 95% certainty. None if not measured."""
-        return None if self.may_be_off is None else self.may_be_off * self.tokens / max(1, characters)
+    def nats_margin_per(self, characters: int) -> float | None:
+        """Return half the width of the 95% confidence interval of the nats per character. None if it is unknown."""
+        return None if self.margin_in_nats is None else self.margin_in_nats * self.tokens / max(1, characters)
 
     def to_mapping(self, characters: int, notes: int | None = None) -> dict[str, float | None]:
         """Return the figures for JSON output, given the characters of the text, and its notes if it is music."""
         return {
             "perplexity": self.perplexity,
-            "perplexity_off": self.off,
+            "perplexity_margin": self.margin,
             "bits_per_character": self.bits_per(characters),
-            "bits_per_character_off": self.off_per(characters),
+            "bits_per_character_margin": self.margin_per(characters),
             "nats_per_character": self.nats_per(characters),
-            "nats_per_character_off": self.nats_off_per(characters),
+            "nats_per_character_margin": self.nats_margin_per(characters),
             "bits_per_note": self.bits_per(notes) if notes else None,
-            "bits_per_note_off": self.off_per(notes) if notes else None,
+            "bits_per_note_margin": self.margin_per(notes) if notes else None,
         }
 
 
 def unigram_loss(train: NDArray[np.unsignedinteger], split: NDArray[np.unsignedinteger], vocabulary_size: int) -> Loss:
     """Return the loss of a split under the add-one frequencies of the training tokens."""
-    counts = counted(train, vocabulary_size) + 1.0
+    counts = count_ids(train, vocabulary_size) + 1.0
     counts[START] = 0
     targets = split[1:][split[1:] != START]
     return Loss.of(-np.log(counts[targets] / counts.sum()), split)
@@ -238,7 +238,7 @@ def log_frequencies(train: NDArray[np.unsignedinteger], vocabulary_size: int) ->
 
     START, which is never a target, gets the lowest possible count, 1.
     """
-    counts = counted(train, vocabulary_size) + 1.0
+    counts = count_ids(train, vocabulary_size) + 1.0
     counts[START] = 1
     return np.log(counts / counts.sum()).astype(np.float32)
 
@@ -267,13 +267,13 @@ class Cache:
 
 
 @dataclass(frozen=True)
-class WithCache:
+class CacheLoss:
     cache: Cache
     loss: Loss
 
 
 @dataclass(frozen=True)
-class WhileLearning:
+class DynamicLoss:
     rate: float
     """The learning rate; 0 if training on what it reads does not help."""
     loss: Loss
@@ -327,20 +327,21 @@ class Novelty:
 
     samples: Figures
     held_out: Figures
-    beside: str
+    held_out_name: str
     """The name of the held-out text in sentences."""
     originality: Originality | None
     """None if no text is long enough to tell."""
-    told_by: int
+    decided_by: int
     """The length in tokens of the sequences that decided `originality`."""
 
     def compared_in_words(self, *, unknown: bool) -> str:
         """Return a sentence that says which texts are compared. `unknown` is True if words of the text are UNKNOWN."""
-        own, other = self.samples, self.held_out
+        written, held_out = self.samples, self.held_out
+        of_model, of_other_text = pluralized(written.texts, "text"), pluralized(held_out.texts, "piece")
         counts_as_new = " A sequence that contains UNKNOWN counts as new." if unknown else ""
         return (
-            f"{own.tokens:,} tokens in {many(own.texts, 'text')} that the model wrote at temperature 1, compared with "
-            f"{other.tokens:,} tokens in {many(other.texts, 'piece')} of {self.beside}.{counts_as_new}"
+            f"{written.tokens:,} tokens in {of_model} that the model wrote at temperature 1, compared with "
+            f"{held_out.tokens:,} tokens in {of_other_text} of {self.held_out_name}.{counts_as_new}"
         )
 
     @property
@@ -355,20 +356,20 @@ class Novelty:
     @property
     def verdict(self) -> str | None:
         """One sentence about the originality of the texts, or None if it is not known."""
-        own, other = (each.shares[self.told_by] for each in (self.samples, self.held_out))
-        if self.originality is None or own is None or other is None:
+        written, held_out = (each.shares[self.decided_by] for each in (self.samples, self.held_out))
+        if self.originality is None or written is None or held_out is None:
             return None
-        seen = f"the training text also has {own:.1%} of its sequences of {self.told_by} tokens"
-        compared = f"{other:.1%} of those of {self.beside}"
-        if self.originality == "recites" and other >= RECITES:
-            return f"The model recites: {seen}. But it also has {compared}, which is hardly new either."
-        said = {
+        copied = f"the training text also has {written:.1%} of its sequences of {self.decided_by} tokens"
+        compared = f"{held_out:.1%} of those of {self.held_out_name}"
+        if self.originality == "recites" and held_out >= RECITES:
+            return f"The model recites: {copied}. But it also has {compared}, which is hardly new either."
+        verbs = {
             "recites": "recites",
-            "less original": f"is less original than {self.beside}",
-            "as original": f"is as original as {self.beside}",
-            "more original": f"is more original than {self.beside}, and less similar to the training text",
+            "less original": f"is less original than {self.held_out_name}",
+            "as original": f"is as original as {self.held_out_name}",
+            "more original": f"is more original than {self.held_out_name}, and less similar to the training text",
         }
-        return f"The model {said[self.originality]}: {seen}, and {compared}."
+        return f"The model {verbs[self.originality]}: {copied}, and {compared}."
 
     def to_mapping(self) -> dict[str, object]:
         """Return the values as a dict for JSON output."""
@@ -376,7 +377,7 @@ class Novelty:
             "samples": self.samples.to_mapping(),
             "held_out": self.held_out.to_mapping(),
             "originality": self.originality,
-            "told_by": self.told_by,
+            "decided_by": self.decided_by,
             "verdict": self.verdict,
         }
 
@@ -389,7 +390,7 @@ class Measurement:
     """The step of its run that the model had reached, or None if the record of the run is missing."""
     characters: int
     """The number of characters of the text, including the separators between its passages."""
-    own: Loss
+    loss: Loss
     """The loss of the model alone."""
     unigram: Loss | None = None
     """The loss of word frequencies alone, with add-one smoothing. None if the training text is missing."""
@@ -401,9 +402,9 @@ class Measurement:
     mixture: Mixture | None = None
     """The loss of the model mixed with the n-grams. None if these or the losses of single tokens are missing, or if the
     validation set cannot set the weight."""
-    with_cache: WithCache | None = None
+    with_cache: CacheLoss | None = None
     """The loss of the model with a cache of what it has just read. None if this was not requested."""
-    while_learning: WhileLearning | None = None
+    dynamic: DynamicLoss | None = None
     """The loss of the model while it trains on what it reads. None if this was not requested."""
     novelty: Novelty | None = None
     """How new the texts of the model are. None if no samples were requested, or if the training text is missing or too
@@ -421,27 +422,27 @@ class Measurement:
 
     def all_losses(self) -> Iterator[tuple[str, Loss | None]]:
         """Yield the same as `losses`, with None for each loss that was not measured."""
-        cached, learning, mixture = self.with_cache, self.while_learning, self.mixture
-        yield "the model", self.own
+        cached, dynamic, mixture = self.with_cache, self.dynamic, self.mixture
+        yield "the model", self.loss
         yield f"with a cache of {cached.cache.size if cached else 0:,}", None if cached is None else cached.loss
-        yield "dynamic evaluation", None if learning is None else learning.loss
+        yield "dynamic evaluation", None if dynamic is None else dynamic.loss
         yield f"mixed with the {self.order}-gram", None if mixture is None else mixture.loss
         yield f"{self.order}-gram, Kneser-Ney", self.ngram
         yield "word frequencies", self.unigram
 
-    def how_it_was_set(self, split: str) -> Iterator[str]:
+    def chosen_values_in_words(self, split: str) -> Iterator[str]:
         """Yield sentences that say with which values the cache, the training and the mixture were measured.
 
         `split` is what is measured: `valid`, `test` or a file.
         """
-        same = "(chosen on this same text, so the figure is slightly too good)"
-        chosen = same if split == "valid" else "(chosen on the validation set)"
+        on_this_text = "(chosen on this same text, so the figure is slightly too good)"
+        chosen = on_this_text if split == "valid" else "(chosen on the validation set)"
         if self.with_cache is not None:
             cache = self.with_cache.cache
             shares = f"{cache.weight:.0%} of the probability, with a flatness of {cache.flatness:g}"
             yield f"The cache gives {shares} {chosen}."
-        if self.while_learning is not None:
-            yield f"Dynamic evaluation trains with a learning rate of {self.while_learning.rate:g} {chosen}."
+        if self.dynamic is not None:
+            yield f"Dynamic evaluation trains with a learning rate of {self.dynamic.rate:g} {chosen}."
         if self.mixture is not None:
             weight = f"{self.mixture.weight:.0%} of each probability"
             use = f"To write or score with it, use --mix {self.mixture.weight:.2g}."

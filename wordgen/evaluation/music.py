@@ -1,4 +1,4 @@
-"""Measure music that a model writes, beside held-out music and the training music."""
+"""Measure music that a model writes, and compare it with held-out music and the training music."""
 
 import math
 from collections import Counter
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _NO_DIFFERENCE = 0.05
 """Two shares that differ by less than this count as equal."""
-_SURE = 2.0
+_STANDARD_ERRORS = 2.0
 """A difference of at most this many standard errors may be chance."""
 
 
@@ -74,16 +74,16 @@ class TuneFigures:
         """Yield the name and the value of each figure, as they are shown."""
         yield "tunes", f"{self.tunes:,}"
         yield "notes", f"{self.notes:,}"
-        yield from ((name, figures.share(value)) for name, value in self.form())
+        yield from ((name, figures.share(value)) for name, value in self.form_shares())
         yield "never end", figures.share(self.never_end)
         yield "bars heard before", figures.share(self.bars_heard_before)
-        yield from _rows_of_likeness(self.copied, self.overlap)
+        yield from _similarity_rows(self.copied, self.overlap)
 
     @property
     def count(self) -> int:
         return self.tunes
 
-    def form(self) -> Iterator[tuple[str, float | None]]:
+    def form_shares(self) -> Iterator[tuple[str, float | None]]:
         """Yield the names and values of the shares that should be high."""
         yield "parse", self.parse
         yield "bars add up", self.bars_add_up
@@ -113,15 +113,15 @@ class PieceFigures:
         """Yield the name and the value of each figure, as they are shown."""
         yield "pieces", f"{self.pieces:,}"
         yield "notes", f"{self.notes:,}"
-        yield "notes per quarter note", _number(self.notes_per_quarter)
-        yield "notes that begin together", _number(self.notes_at_once)
-        yield from _rows_of_likeness(self.copied, self.overlap)
+        yield "notes per quarter note", _number_in_words(self.notes_per_quarter)
+        yield "notes that begin together", _number_in_words(self.notes_at_once)
+        yield from _similarity_rows(self.copied, self.overlap)
 
 
 MusicFigures = TuneFigures | PieceFigures
 
 
-def _rows_of_likeness(copied: Copied | None, overlap: Overlap | None) -> Iterator[tuple[str, str]]:
+def _similarity_rows(copied: Copied | None, overlap: Overlap | None) -> Iterator[tuple[str, str]]:
     yield "notes in copied stretches", NONE if copied is None else figures.share(copied.share)
     yield "longest copied stretch", NONE if copied is None else f"{copied.longest:,}"
     overlap = overlap or Overlap(None, None, None)
@@ -130,19 +130,19 @@ def _rows_of_likeness(copied: Copied | None, overlap: Overlap | None) -> Iterato
     yield "overlap of lengths", figures.share(overlap.lengths)
 
 
-def _number(value: float | None) -> str:
+def _number_in_words(value: float | None) -> str:
     return NONE if value is None else f"{value:.2f}"
 
 
 @dataclass(frozen=True)
 class Music:
-    """How good the music of a model is, beside held-out music and the training music."""
+    """How good the music of a model is, compared with held-out music and the training music."""
 
     generated: MusicFigures
     held_out: MusicFigures
     training: MusicFigures | None
     """None if the training music is missing."""
-    beside: str
+    held_out_name: str
     """The name of the held-out music in sentences."""
     most_tokens: int
     """The length in tokens at which a text that has not ended is cut off."""
@@ -154,7 +154,7 @@ class Music:
     @property
     def columns(self) -> list[str]:
         training = [] if self.training is None else ["training"]
-        return ["generated", "held-out" if self.beside == "the held-out text" else self.beside, *training]
+        return ["generated", "held-out" if self.held_out_name == "the held-out text" else self.held_out_name, *training]
 
     def rows(self) -> list[list[str]]:
         """Return the name of each figure, and its values in all columns. Figures without any value are left out."""
@@ -182,7 +182,7 @@ class Music:
     @property
     def verdict(self) -> str | None:
         """One sentence: whether the music is as good as the held-out music, and whether it copies more."""
-        first = self._form_in_words() if isinstance(self.generated, TuneFigures) else self._likeness_in_words()
+        first = self._form_in_words() if isinstance(self.generated, TuneFigures) else self._similarity_in_words()
         copies = self._copies_in_words()
         if first is None:
             return None
@@ -192,64 +192,73 @@ class Music:
     def _references(self) -> list[tuple[str, MusicFigures]]:
         """Names and figures of the music to compare with. Held-out music comes first, but may be very little."""
         training = [] if self.training is None else [(f"the training {self.kind}", self.training)]
-        return [(self._those, self.held_out), *training]
+        return [(self._held_out_music, self.held_out), *training]
 
     def _form_in_words(self) -> str | None:
         """Compare the form of the tunes. Return None if none were generated or held out."""
-        own = self.generated
+        generated = self.generated
         others = [(name, other) for name, other in self._references if isinstance(other, TuneFigures) and other.tunes]
-        if not isinstance(own, TuneFigures) or not own.tunes or not others:
+        if not isinstance(generated, TuneFigures) or not generated.tunes or not others:
             return None
         for name, other in others:
-            sure = [each for each in _lower(own, other) if _differ(each[1], own.tunes, each[2], other.tunes)]
-            if sure:
-                return f"The generated tunes are worse than {name}: {_listed(sure)}"
+            clearly_lower = [
+                each
+                for each in _lower_shares(generated, other)
+                if _clearly_differ(each[1], generated.tunes, each[2], other.tunes)
+            ]
+            if clearly_lower:
+                return f"The generated tunes are worse than {name}: {_shares_in_words(clearly_lower)}"
         for name, other in others:
-            if lower := _lower(own, other):
-                return f"The generated tunes may be worse than {name}, but there are too few to tell: {_listed(lower)}"
+            if lower := _lower_shares(generated, other):
+                worse = f"The generated tunes may be worse than {name}, but there are too few to tell"
+                return f"{worse}: {_shares_in_words(lower)}"
         return f"The generated tunes are as well formed as {others[0][0]}"
 
-    def _likeness_in_words(self) -> str | None:
+    def _similarity_in_words(self) -> str | None:
         """Compare how similar the pieces are to the training pieces. Return None if that is not known."""
-        own, other = self.generated.overlap, self.held_out.overlap
-        if own is None or other is None:
+        generated, other = self.generated.overlap, self.held_out.overlap
+        if generated is None or other is None:
             return None
         both = [
-            (name.replace("_", " "), overlap, beside)
-            for (name, overlap), beside in zip(asdict(own).items(), asdict(other).values(), strict=True)
-            if overlap is not None and beside is not None
+            (name.replace("_", " "), overlap, other_share)
+            for (name, overlap), other_share in zip(asdict(generated).items(), asdict(other).values(), strict=True)
+            if overlap is not None and other_share is not None
         ]
         lower = [(f"in {each[0]}", *each[1:]) for each in both if each[2] - each[1] >= _NO_DIFFERENCE]
         if lower:
-            return f"The generated pieces are less similar to the training pieces than {self._those}: {_listed(lower)}"
+            less = f"The generated pieces are less similar to the training pieces than {self._held_out_music}"
+            return f"{less}: {_shares_in_words(lower)}"
         of_what = ", ".join(name for name, _, _ in both)
-        same = f"The generated pieces are at least as similar to the training pieces as {self._those}"
+        same = f"The generated pieces are at least as similar to the training pieces as {self._held_out_music}"
         return f"{same} ({of_what})" if both else None
 
     def _copies_in_words(self) -> str | None:
         """Compare how much is copied. A tune or piece is one observation, because copies come in long stretches."""
-        own, others = self.generated, self._references
+        generated, others = self.generated, self._references
         shares = [(name, each.count, each.copied.share) for name, each in others if each.copied is not None]
         known = [(name, count, share) for name, count, share in shares if share is not None]
-        if own.copied is None or own.copied.share is None or not known:
+        if generated.copied is None or generated.copied.share is None or not known:
             return None
-        found = own.copied.share
+        generated_share = generated.copied.share
         for name, count, share in known:
-            if found - share >= _NO_DIFFERENCE and _differ(found, own.count, share, count):
-                return f"they copy more than {name} ({found:.1%} of their notes, against {share:.1%})"
+            if generated_share - share >= _NO_DIFFERENCE and _clearly_differ(
+                generated_share, generated.count, share, count
+            ):
+                return f"they copy more than {name} ({generated_share:.1%} of their notes, against {share:.1%})"
         name, count, share = known[0]
-        told = f"{name} ({found:.1%} of their notes, against {share:.1%})"
-        if abs(found - share) < _NO_DIFFERENCE:
-            return f"they copy as much as {told}"
-        if found < share and _differ(found, own.count, share, count):
-            return f"they copy less than {told}"
-        return f"whether they copy {'more' if found > share else 'less'} than {told} cannot be told from so few"
+        reference = f"{name} ({generated_share:.1%} of their notes, against {share:.1%})"
+        if abs(generated_share - share) < _NO_DIFFERENCE:
+            return f"they copy as much as {reference}"
+        if generated_share < share and _clearly_differ(generated_share, generated.count, share, count):
+            return f"they copy less than {reference}"
+        more_or_less = "more" if generated_share > share else "less"
+        return f"whether they copy {more_or_less} than {reference} cannot be told from so few"
 
     @property
-    def _those(self) -> str:
-        if self.beside == "the held-out text":
+    def _held_out_music(self) -> str:
+        if self.held_out_name == "the held-out text":
             return f"the held-out {self.kind}"
-        return f"the {self.kind} of {self.beside}"
+        return f"the {self.kind} of {self.held_out_name}"
 
     def to_mapping(self) -> dict[str, object]:
         """Return the values as a dict for JSON output."""
@@ -266,29 +275,29 @@ Compared = tuple[str, float, float]
 """The name of a share, its value for the generated music, and its value for other music."""
 
 
-def _lower(own: TuneFigures, other: TuneFigures) -> list[Compared]:
+def _lower_shares(generated: TuneFigures, other: TuneFigures) -> list[Compared]:
     """Return the shares that are lower than those of other tunes."""
     return [
-        (name, share, beside)
-        for (name, share), (_, beside) in zip(own.form(), other.form(), strict=True)
-        if share is not None and beside is not None and beside - share >= _NO_DIFFERENCE
+        (name, share, other_share)
+        for (name, share), (_, other_share) in zip(generated.form_shares(), other.form_shares(), strict=True)
+        if share is not None and other_share is not None and other_share - share >= _NO_DIFFERENCE
     ]
 
 
-def _listed(compared: Sequence[Compared]) -> str:
-    return ", ".join(f"{share:.0%} against {beside:.0%} {name}" for name, share, beside in compared)
+def _shares_in_words(compared: Sequence[Compared]) -> str:
+    return ", ".join(f"{share:.0%} against {other_share:.0%} {name}" for name, share, other_share in compared)
 
 
-def _differ(one: float, of: int, other: float, of_other: int) -> bool:
+def _clearly_differ(share: float, count: int, other_share: float, other_count: int) -> bool:
     """Return whether two shares differ by more than chance. With very few observations, the answer is no."""
-    error = math.sqrt(_variance(one, of) + _variance(other, of_other))
-    return abs(one - other) > _SURE * error
+    error = math.sqrt(_variance(share, count) + _variance(other_share, other_count))
+    return abs(share - other_share) > _STANDARD_ERRORS * error
 
 
-def _variance(share: float, of: int) -> float:
+def _variance(share: float, count: int) -> float:
     """Return the variance of a share. One more observation of both kinds is assumed, so it is never zero."""
-    smoothed = (share * of + 1) / (of + 2)
-    return smoothed * (1 - smoothed) / max(1, of)
+    smoothed = (share * count + 1) / (count + 2)
+    return smoothed * (1 - smoothed) / max(1, count)
 
 
 MusicKind = Literal["tunes", "notes", "chords"]
@@ -308,27 +317,28 @@ def compared_music(
     held_out: Iterable[str],
     training: Iterable[str] | None,
     most_tokens: int,
-    beside: str = "the held-out text",
+    held_out_name: str = "the held-out text",
 ) -> Music:
     """Compare music that a model wrote with held-out music, and both with the training music if it is known.
 
-    `most_tokens` is the length at which the written texts were cut off. `beside` names the held-out music in sentences.
+    `most_tokens` is the length at which the written texts were cut off. `held_out_name` names the held-out music in
+    sentences.
     """
 
     def counted(texts: Iterable[str]) -> _Tunes | _Pieces:
         return _Tunes(texts) if kind == "tunes" else _Pieces(texts, kind)
 
-    own, other = counted(text.text for text in written), counted(held_out)
+    written_music, held_out_music = counted(text.text for text in written), counted(held_out)
     learned = None if training is None else counted(training)
-    generated = own.figures(learned)
+    generated = written_music.figures(learned)
     if isinstance(generated, TuneFigures):
         never_end = _share(sum(text.ended != "end" for text in written), generated.tunes)
         generated = replace(generated, never_end=never_end)
     return Music(
         generated=generated,
-        held_out=other.figures(learned),
+        held_out=held_out_music.figures(learned),
         training=None if learned is None else learned.figures(learned),
-        beside=beside,
+        held_out_name=held_out_name,
         most_tokens=most_tokens,
     )
 
@@ -340,7 +350,7 @@ class _CountedMusic:
         self.melodies = Melodies()
         self.histograms = Histograms()
 
-    def likeness(self, training: "_CountedMusic | None") -> tuple[Copied | None, Overlap | None]:
+    def similarity_to(self, training: "_CountedMusic | None") -> tuple[Copied | None, Overlap | None]:
         """Return how much is copied from the training music, and how much the histograms overlap with its own."""
         if training is None:
             return None, None
@@ -373,7 +383,7 @@ class _Tunes(_CountedMusic):
     def figures(self, training: _CountedMusic | None) -> TuneFigures:
         counts = self._counts
         shares = ("parse", "bars_add_up", "repeats_add_up", "end_on_tonic", "eight_bar_form")
-        copied, overlap = self.likeness(training)
+        copied, overlap = self.similarity_to(training)
         return TuneFigures(
             tunes=counts["tunes"],
             notes=counts["notes"],
@@ -402,7 +412,7 @@ class _Pieces(_CountedMusic):
             self.histograms.lengths.clear()
 
     def figures(self, training: _CountedMusic | None) -> PieceFigures:
-        copied, overlap = self.likeness(training)
+        copied, overlap = self.similarity_to(training)
         return PieceFigures(
             pieces=self._pieces,
             notes=self._notes,

@@ -25,7 +25,7 @@ from wordgen.text.vocabulary import END, START, UNKNOWN, Vocabulary
 
 PASSAGE_END = -1
 """Separates passages. No sequence of words crosses it."""
-_BYTES_A_TOKEN = 50  # at the peak, for a text with spelled words
+_BYTES_PER_TOKEN = 50  # at the peak, for a text with spelled words
 Ids = NDArray[np.integer]
 Numbers = NDArray[np.int64]
 
@@ -35,7 +35,7 @@ def memory_of_words(tokens: int, vocabulary: Vocabulary) -> int:
 
     The result is 0 if each token is a word.
     """
-    return _BYTES_A_TOKEN * tokens if vocabulary.spells else 0
+    return _BYTES_PER_TOKEN * tokens if vocabulary.spells else 0
 
 
 @dataclass(frozen=True)
@@ -56,27 +56,27 @@ class WholeWords:
     """
 
     def __init__(self, vocabulary: Vocabulary) -> None:
-        self._letters = np.zeros(len(vocabulary), np.bool_)
+        self._is_spelling = np.zeros(len(vocabulary), np.bool_)
         self._spells = vocabulary.spells
         if vocabulary.spells:
-            self._letters[list(SpellingIds(vocabulary).values)] = True
+            self._is_spelling[list(SpellingIds(vocabulary).values)] = True
         self._new_numbers = count(len(vocabulary))
         self._spelled = defaultdict[bytes, int](self._new_numbers.__next__)
 
-    def of(self, ids: Ids) -> Words:
+    def split(self, ids: Ids) -> Words:
         """Split a text into words. It must begin with a whole word."""
         if not self._spells:
             return Words(ids, range(len(ids) + 1))
-        ends = np.flatnonzero(~self._letters[ids]) + 1
+        ends = np.flatnonzero(~self._is_spelling[ids]) + 1
         begins = np.concatenate([np.zeros(1, np.int64), ends])
         numbers = ids[begins[:-1]].astype(np.int64)
         lengths = np.diff(begins)
         for length in np.unique(lengths[lengths > 1]).tolist():
             of_length = np.flatnonzero(lengths == length)
-            numbers[of_length] = self._numbered(ids[begins[of_length, None] + np.arange(length)])
+            numbers[of_length] = self._numbers_of_spelled(ids[begins[of_length, None] + np.arange(length)])
         return Words(numbers, begins)
 
-    def to_compare(self, ids: Ids) -> Numbers:
+    def comparable_words(self, ids: Ids) -> Numbers:
         """Return the words of a text to compare, with PASSAGE_END between passages and without START.
 
         Each UNKNOWN, also one that a model has replaced, becomes a word that occurs nowhere else: a sequence with it is
@@ -84,13 +84,13 @@ class WholeWords:
         held-out text would remain, and it would seem to be copied. If a small vocabulary leaves out words that are not
         rare, a held-out text is a little less new than it seems.
         """
-        words = self.of(ids[ids != START]).numbers.astype(np.int64)
+        words = self.split(ids[ids != START]).numbers.astype(np.int64)
         words[words == END] = PASSAGE_END
         unknown = words == UNKNOWN
         words[unknown] = list(islice(self._new_numbers, int(unknown.sum())))
         return words
 
-    def _numbered(self, spelled: Ids) -> Numbers:
+    def _numbers_of_spelled(self, spelled: Ids) -> Numbers:
         """Return the numbers of spelled words of equal length. `spelled` has the shape (words, length)."""
         different, rows = np.unique(spelled.astype(np.uint32), axis=0, return_inverse=True)
         return np.array([self._spelled[word.tobytes()] for word in different], np.int64)[rows.reshape(-1)]
@@ -107,28 +107,28 @@ class Texts:
         self.count = len(texts)
         lengths = [len(text) + 1 for text in texts]
         self.words: Numbers = np.full(sum(lengths), PASSAGE_END, np.int64)
-        self._owners = np.repeat(np.arange(len(texts)), lengths)
+        self._text_numbers = np.repeat(np.arange(len(texts)), lengths)
         for text, end in zip(texts, np.cumsum(lengths).tolist(), strict=True):
             self.words[end - len(text) - 1 : end - 1] = text
         ends = np.flatnonzero(self.words == PASSAGE_END)
         places = np.arange(len(self.words))
-        self.rooms: Numbers = ends[np.searchsorted(ends, places)] - places
+        self.words_left: Numbers = ends[np.searchsorted(ends, places)] - places
         """For each position, the number of words to the end of its passage. No n-gram crosses that end."""
 
-    def in_each(self, places: NDArray[np.bool_]) -> Numbers:
+    def count_per_text(self, places: NDArray[np.bool_]) -> Numbers:
         """Return how many of the marked positions each text has. `places` is a mask over all positions."""
-        return np.bincount(self._owners[places], minlength=self.count)
+        return np.bincount(self._text_numbers[places], minlength=self.count)
 
     def ngrams(self, n: int) -> tuple[Numbers, Numbers]:
         """Return the number of each n-gram, and the index of the text that contains it.
 
         Equal n-grams have equal numbers.
         """
-        places = np.flatnonzero(self.rooms >= n)
+        places = np.flatnonzero(self.words_left >= n)
         if not len(places):
             return places, places
         _, numbers = np.unique(self.words[places[:, None] + np.arange(n)], axis=0, return_inverse=True)
-        return numbers.reshape(-1), self._owners[places]
+        return numbers.reshape(-1), self._text_numbers[places]
 
 
 def distinct(texts: Texts, n: int) -> float | None:
@@ -140,7 +140,7 @@ def distinct(texts: Texts, n: int) -> float | None:
 def repetition(texts: Texts) -> float | None:
     """Return the share of n-grams of REPEATED words that occurred earlier in the same text; None if there are none."""
     numbers, owners = texts.ngrams(REPEATED)
-    return 1 - len(_pairs(numbers, owners)[0]) / len(numbers) if len(numbers) else None
+    return 1 - len(_counts_per_text(numbers, owners)[0]) / len(numbers) if len(numbers) else None
 
 
 def self_bleu(texts: Texts) -> float | None:
@@ -159,7 +159,7 @@ def self_bleu(texts: Texts) -> float | None:
         numbers, owners = texts.ngrams(n)
         if not len(numbers):
             break
-        shared: float = _shared(numbers, owners)
+        shared: float = _shared_ngrams(numbers, owners)
         if not shared:
             unshared *= 2
             shared = 1 / unshared
@@ -167,12 +167,12 @@ def self_bleu(texts: Texts) -> float | None:
     return math.exp(sum(logarithms) / len(logarithms)) if logarithms else None
 
 
-def _shared(numbers: Numbers, owners: Numbers) -> int:
+def _shared_ngrams(numbers: Numbers, owners: Numbers) -> int:
     """Return how many n-grams another text has, too.
 
     An n-gram counts at most as often as it occurs in the other text that has it most often.
     """
-    kinds, counts = _pairs(numbers, owners)
+    kinds, counts = _counts_per_text(numbers, owners)
     order = np.lexsort((counts, kinds))
     kinds, counts = kinds[order], counts[order]
     last = np.append(kinds[1:] != kinds[:-1], True)  # for each n-gram, True at the text that has it most often
@@ -181,7 +181,7 @@ def _shared(numbers: Numbers, owners: Numbers) -> int:
     return int(np.minimum(counts, np.where(last, second, most)).sum())
 
 
-def _pairs(numbers: Numbers, owners: Numbers) -> tuple[Numbers, Numbers]:
+def _counts_per_text(numbers: Numbers, owners: Numbers) -> tuple[Numbers, Numbers]:
     """Return each n-gram once per text that has it, and how often that text has it."""
     pairs, counts = np.unique(np.stack([numbers, owners]), axis=1, return_counts=True)
     return pairs[0], counts
@@ -212,7 +212,7 @@ def write_passages(
     return list(TrainedModel(bundle).write([""], settings, progress))
 
 
-_AT_ONCE = 1 << 20
+_POSITIONS_AT_ONCE = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -232,41 +232,41 @@ def longest_matches(text: Ids, other: Ids) -> Matches:
     """
     lengths = np.zeros(len(text), np.int64)
     places = np.zeros(len(text), np.int64)
-    for begin in range(0, len(other), _AT_ONCE):
-        _lengthen(lengths, places, text, other, np.arange(begin, min(begin + _AT_ONCE, len(other))))
+    for begin in range(0, len(other), _POSITIONS_AT_ONCE):
+        _lengthen_matches(lengths, places, text, other, np.arange(begin, min(begin + _POSITIONS_AT_ONCE, len(other))))
     return Matches(lengths, places)
 
 
-def _lengthen(lengths: Numbers, places: Numbers, text: Ids, other: Ids, there: Numbers) -> None:
-    """Search for sequences that begin at the positions `there` of the other text.
+def _lengthen_matches(lengths: Numbers, places: Numbers, text: Ids, other: Ids, other_positions: Numbers) -> None:
+    """Search for sequences that begin at the positions `other_positions` of the other text.
 
     `lengths` and `places` are updated where a match is longer than the longest known one. Equal sequences have the same
     number in both texts.
     """
     words = 1 + int(text.max(initial=0))
-    here = np.arange(len(text))
-    numbers_here, numbers_there = np.zeros(len(here), np.int64), np.zeros(len(there), np.int64)
+    positions = np.arange(len(text))
+    text_numbers, other_numbers = np.zeros(len(positions), np.int64), np.zeros(len(other_positions), np.int64)
     length = 0
     while True:
-        here, numbers_here = _go_on(here, numbers_here, text, length, words)
-        there, numbers_there = _go_on(there, numbers_there, other, length, words)
-        if not (len(here) and len(there)):
+        positions, text_numbers = _extend(positions, text_numbers, text, length, words)
+        other_positions, other_numbers = _extend(other_positions, other_numbers, other, length, words)
+        if not (len(positions) and len(other_positions)):
             return
         length += 1
-        keys, numbers_here = np.unique(numbers_here, return_inverse=True)
-        at = np.minimum(np.searchsorted(keys, numbers_there), len(keys) - 1)
-        found = keys[at] == numbers_there
-        there, numbers_there = there[found], at[found]
+        keys, text_numbers = np.unique(text_numbers, return_inverse=True)
+        at = np.minimum(np.searchsorted(keys, other_numbers), len(keys) - 1)
+        found = keys[at] == other_numbers
+        other_positions, other_numbers = other_positions[found], at[found]
         first = np.full(len(keys), -1)
-        first[numbers_there[::-1]] = there[::-1]
-        stands = first[numbers_here] >= 0
-        here, numbers_here = here[stands], numbers_here[stands]
-        longer = lengths[here] < length
-        lengths[here[longer]] = length
-        places[here[longer]] = first[numbers_here[longer]]
+        first[other_numbers[::-1]] = other_positions[::-1]
+        matched = first[text_numbers] >= 0
+        positions, text_numbers = positions[matched], text_numbers[matched]
+        longer = lengths[positions] < length
+        lengths[positions[longer]] = length
+        places[positions[longer]] = first[text_numbers[longer]]
 
 
-def _go_on(places: Numbers, numbers: Numbers, text: Ids, length: int, words: int) -> tuple[Numbers, Numbers]:
+def _extend(places: Numbers, numbers: Numbers, text: Ids, length: int, words: int) -> tuple[Numbers, Numbers]:
     """Return the positions of the sequences that can be longer by one word, with a key for each longer sequence.
 
     The key has the number of the shorter sequence, and the word. `words` is one more than the largest word to match.
@@ -274,31 +274,35 @@ def _go_on(places: Numbers, numbers: Numbers, text: Ids, length: int, words: int
     inside = places + length < len(text)
     places, numbers = places[inside], numbers[inside]
     following = text[places + length].astype(np.int64)
-    can_match = (following >= 0) & (following < words)
-    return places[can_match], numbers[can_match] * words + following[can_match]
+    matchable = (following >= 0) & (following < words)
+    return places[matchable], numbers[matchable] * words + following[matchable]
 
 
-_RECITES_BEYOND = 0.25
-"""A model also recites if this much more of its sequences of eight words is copied than of held-out text."""
+_RECITES_ABOVE_HELD_OUT = 0.25
+"""A model also recites if the copied share of its sequences of eight words exceeds that of held-out
+text by this."""
 _NO_DIFFERENCE = 0.01
 """Two shares that differ by less than this count as equal, even if the difference is certain."""
-_SURE = 2.5
-"""A difference of at most this many standard errors may be chance. Two were too few, because six lengths are tested."""
+_STANDARD_ERRORS = 2.5
+"""A difference between two shares of at most this many standard errors may be chance. Two were too
+few, because six lengths are tested."""
 
 
-def novelty(samples: Sequence[Ids], held_out: Ids, learned: Dataset, beside: str = "the held-out text") -> Novelty:
+def novelty(
+    samples: Sequence[Ids], held_out: Ids, dataset: Dataset, held_out_name: str = "the held-out text"
+) -> Novelty:
     """Compare texts that a model wrote with held-out text: how much of both does the training text have?
 
-    `learned` is the dataset that the model was trained on. `beside` names the held-out text in sentences.
+    `dataset` is the dataset that the model was trained on. `held_out_name` names the held-out text in sentences.
     """
-    whole_words = WholeWords(learned.codec.vocabulary)
-    written = [whole_words.to_compare(sample) for sample in samples]
-    pieces = pieces_like(written, whole_words.to_compare(held_out))
-    train = whole_words.of(learned.ids["train"])
-    own, other = (_Searched(texts, train.numbers) for texts in (written, pieces))
-    originality, told_by = _compared(own, other)
-    figures = [_figures(each, len(pieces), learned, train) for each in (own, other)]
-    return Novelty(figures[0], figures[1], beside, originality, told_by)
+    whole_words = WholeWords(dataset.codec.vocabulary)
+    written = [whole_words.comparable_words(sample) for sample in samples]
+    pieces = pieces_like(written, whole_words.comparable_words(held_out))
+    train = whole_words.split(dataset.ids["train"])
+    searched = [_SearchedTexts(texts, train.numbers) for texts in (written, pieces)]
+    originality, decided_by = _originality(*searched)
+    figures = [_figures(each, len(pieces), dataset, train) for each in searched]
+    return Novelty(figures[0], figures[1], held_out_name, originality, decided_by)
 
 
 def pieces_like(written: Sequence[Numbers], held_out: Numbers) -> list[Numbers]:
@@ -332,83 +336,89 @@ class _Share:
     overlap and copies are long."""
 
     @classmethod
-    def of(cls, standing: Numbers, runs: Numbers) -> "_Share":
-        """Return the share, given the number of sequences of each text (`runs`), and how many the training text has."""
-        value = float(standing.sum() / runs.sum())
-        deviations = (standing - value * runs) / runs.mean()
-        return cls(value, len(runs), float((deviations**2).sum()) / max(1, len(runs) - 1))
+    def of(cls, matching: Numbers, sequences: Numbers) -> "_Share":
+        """Return the share, given the number of sequences of each text, and how many of them the training text has."""
+        value = float(matching.sum() / sequences.sum())
+        deviations = (matching - value * sequences) / sequences.mean()
+        return cls(value, len(sequences), float((deviations**2).sum()) / max(1, len(sequences) - 1))
 
 
-class _Searched:
+class _SearchedTexts:
     """Some texts, and their matches in the training text."""
 
     def __init__(self, texts: Sequence[Numbers], train: Ids) -> None:
-        self.each = texts
-        self.together = Texts(texts)
-        self.matches = longest_matches(self.together.words, train)
+        self.texts = texts
+        self.all_texts = Texts(texts)
+        self.matches = longest_matches(self.all_texts.words, train)
 
     def share(self, length: int) -> _Share | None:
         """Return the share of sequences of `length` words that match. None if no text has a sequence of that length."""
-        runs = self.together.in_each(self.together.rooms >= length)
-        standing = self.together.in_each(self.matches.lengths >= length)
-        return _Share.of(standing[runs > 0], runs[runs > 0]) if runs.any() else None
+        sequences = self.all_texts.count_per_text(self.all_texts.words_left >= length)
+        matching = self.all_texts.count_per_text(self.matches.lengths >= length)
+        return _Share.of(matching[sequences > 0], sequences[sequences > 0]) if sequences.any() else None
 
-    def mean(self, measure: Callable[[Texts], float | None], at_once: int) -> float | None:
-        """Return the mean of a measure over groups of `at_once` texts. None if no group has a value.
+    def mean(self, measure: Callable[[Texts], float | None], group_size: int) -> float | None:
+        """Return the mean of a measure over groups of `group_size` texts. None if no group has a value.
 
         A last group that is smaller is left out.
         """
-        groups = [Texts(self.each[first : first + at_once]) for first in range(0, len(self.each), at_once)]
-        measured = [measure(group) for group in groups if group.count == at_once]
+        groups = [Texts(self.texts[first : first + group_size]) for first in range(0, len(self.texts), group_size)]
+        measured = [measure(group) for group in groups if group.count == group_size]
         known = [each for each in measured if each is not None]
         return sum(known) / len(known) if known else None
 
 
-def _figures(searched: _Searched, at_once: int, learned: Dataset, train: Words) -> Figures:
-    """Return the figures of some texts. Measures that depend on the number of texts are means over `at_once` texts."""
+def _figures(searched: _SearchedTexts, group_size: int, dataset: Dataset, train: Words) -> Figures:
+    """Return the figures of some texts. What depends on the number of texts is a mean over groups of `group_size`."""
     shares = {length: searched.share(length) for length in LENGTHS}
     return Figures(
-        texts=len(searched.each),
-        tokens=sum(map(len, searched.each)),
+        texts=len(searched.texts),
+        tokens=sum(map(len, searched.texts)),
         shares={length: share.value if share else None for length, share in shares.items()},
-        longest=_longest(searched.matches, learned, train),
-        distinct_1=searched.mean(lambda texts: distinct(texts, 1), at_once),
-        distinct_2=searched.mean(lambda texts: distinct(texts, 2), at_once),
-        repetition=repetition(searched.together),
-        self_bleu=searched.mean(self_bleu, at_once if at_once > 1 else len(searched.each)),
+        longest=_longest(searched.matches, dataset, train),
+        distinct_1=searched.mean(lambda texts: distinct(texts, 1), group_size),
+        distinct_2=searched.mean(lambda texts: distinct(texts, 2), group_size),
+        repetition=repetition(searched.all_texts),
+        self_bleu=searched.mean(self_bleu, group_size if group_size > 1 else len(searched.texts)),
     )
 
 
-def _longest(matches: Matches, learned: Dataset, train: Words) -> Match | None:
+def _longest(matches: Matches, dataset: Dataset, train: Words) -> Match | None:
     """Return the first of the longest matches, as text of the training text. None if nothing matches."""
     if not matches.lengths.any():
         return None
     at = int(matches.lengths.argmax())
     length, place = int(matches.lengths[at]), int(matches.places[at])
     begin, end = train.begins[place], train.begins[place + length]
-    text = learned.codec.decode(learned.ids["train"][begin:end].tolist())
-    return Match(length, text.strip(), *learned.source(int(begin)))
+    text = dataset.codec.decode(dataset.ids["train"][begin:end].tolist())
+    return Match(length, text.strip(), *dataset.file_and_line(int(begin)))
 
 
-def _compared(own: _Searched, other: _Searched) -> tuple[Originality | None, int]:
+def _originality(texts: _SearchedTexts, others: _SearchedTexts) -> tuple[Originality | None, int]:
     """Return how original texts are, compared with other texts, and the length of the sequences that decided it.
 
     The longest length decides at which the model recites or the texts clearly differ. If there is none, the texts are
     as original as the others, and the length is the longest at which one of the shares is at least `_NO_DIFFERENCE`, or
     else the shortest. The originality is None if the shares of both are known at no length.
     """
-    shares = [(length, own.share(length), other.share(length)) for length in reversed(LENGTHS)]
-    both = [(length, ours, theirs) for length, ours, theirs in shares if ours is not None and theirs is not None]
-    for length, ours, theirs in both:
-        if length == LONGEST and (ours.value >= RECITES or ours.value - theirs.value >= _RECITES_BEYOND):
+    shares = [(length, texts.share(length), others.share(length)) for length in reversed(LENGTHS)]
+    known = [
+        (length, written, held_out)
+        for length, written, held_out in shares
+        if written is not None and held_out is not None
+    ]
+    for length, written, held_out in known:
+        if length == LONGEST and (
+            written.value >= RECITES or written.value - held_out.value >= _RECITES_ABOVE_HELD_OUT
+        ):
             return "recites", length
-        if _surely_differ(ours, theirs):
-            return "less original" if ours.value > theirs.value else "more original", length
-    telling = (length for length, *each in both if max(share.value for share in each) >= _NO_DIFFERENCE)
-    return ("as original", next(telling, both[-1][0])) if both else (None, LONGEST)
+        if _clearly_differ(written, held_out):
+            return "less original" if written.value > held_out.value else "more original", length
+    telling_lengths = (length for length, *each in known if max(share.value for share in each) >= _NO_DIFFERENCE)
+    return ("as original", next(telling_lengths, known[-1][0])) if known else (None, LONGEST)
 
 
-def _surely_differ(one: _Share, other: _Share) -> bool:
+def _clearly_differ(one: _Share, other: _Share) -> bool:
     """Return whether two shares differ by more than chance. They do not if there is only one text on each side.
 
     The larger of the two variances is used for both, because a few texts may be alike by chance.
@@ -417,4 +427,4 @@ def _surely_differ(one: _Share, other: _Share) -> bool:
         return False
     difference = abs(one.value - other.value)
     error = math.sqrt(max(one.variance, other.variance) * (1 / one.texts + 1 / other.texts))
-    return difference >= _NO_DIFFERENCE and difference > _SURE * error
+    return difference >= _NO_DIFFERENCE and difference > _STANDARD_ERRORS * error

@@ -30,12 +30,12 @@ class Evaluator:
     """
 
     def __init__(
-        self, network: Network, ids: NDArray[np.unsignedinteger], replicas: Replicas, *, apart: bool = False
+        self, network: Network, ids: NDArray[np.unsignedinteger], replicas: Replicas, *, separate_weights: bool = False
     ) -> None:
-        """If `apart` is True, weights other than those of the network can be measured."""
+        """If `separate_weights` is True, weights other than those of the network can be measured."""
         streams = streams_for(len(ids))
-        self._learning = self._network = network
-        if apart or network.compute_dtype != "float32":
+        self._trained_network = self._network = network
+        if separate_weights or network.compute_dtype != "float32":
             with replicas.strategy.scope():
                 self._network = Network(network.architecture)
         self._replicas = replicas
@@ -52,54 +52,57 @@ class Evaluator:
     def perplexity(
         self,
         weights: Weights | None = None,
-        keep_on: Callable[[], bool] = lambda: True,
-        tell: Callable[[int], None] = lambda done: None,
+        should_continue: Callable[[], bool] = lambda: True,
+        on_progress: Callable[[int], None] = lambda done: None,
     ) -> float | None:
         """Return the exponential of the mean loss, or None if a worker stopped the measurement.
 
-        `weights` are measured instead of those of the network, if the evaluator was made with `apart` or the network
-        does not compute in float32. `keep_on` is called before each batch; if it returns False on any worker, the
-        measurement stops after that batch. `tell` receives the number of batches done, after each batch.
+        `weights` are measured instead of those of the network, if the evaluator was made with `separate_weights` or the
+        network does not compute in float32. `should_continue` is called before each batch; if it returns False on any
+        worker, the measurement stops after that batch. `on_progress` receives the number of batches done, after each
+        batch.
         """
-        if self._network is not self._learning:
-            self._network.set_weights_by_name(weights or self._learning.to_weights())
+        if self._network is not self._trained_network:
+            self._network.set_weights_by_name(weights or self._trained_network.to_weights())
         loss = count = 0.0
         state = self._replicas.split(self._rows, lambda rows: self._network.zero_state(rows.stop - rows.start))
         for done, (inputs, targets) in enumerate(self._batches, 1):
             batch = self._replicas.split(self._rows, lambda rows, i=inputs, t=targets: (i[rows], t[rows]))
-            batch_loss, batch_count, refused, state = self._losses(batch, state, tf.constant(not keep_on()))
-            if int(refused):
+            batch_loss, batch_count, stop_requests, state = self._losses(
+                batch, state, tf.constant(not should_continue())
+            )
+            if int(stop_requests):
                 return None
             loss += float(batch_loss)
             count += float(batch_count)
-            tell(done)
+            on_progress(done)
         return perplexity_of(loss / max(1.0, count))
 
     def _batch_losses(
-        self, batch: tuple[Tensor, Tensor], state: State, refused: Tensor
+        self, batch: tuple[Tensor, Tensor], state: State, wants_to_stop: Tensor
     ) -> tuple[Tensor, Tensor, Tensor, State]:
-        """Return the summed loss of a batch, the number of its targets, the number of refusals, and the state after it.
+        """Return the summed loss of a batch, the number of its targets, the stop requests, and the state after it.
 
-        The number of refusals is that of the replicas whose worker wants to stop.
+        The stop requests are the number of replicas whose worker wants to stop.
         """
         run, total = self._replicas.strategy.run, self._replicas.sum
-        loss, count, refusals, state = run(self._one_replica, args=(batch, state, refused))
-        return total(loss), total(count), total(refusals), state
+        loss, count, stop_requests, state = run(self._replica_losses, args=(batch, state, wants_to_stop))
+        return total(loss), total(count), total(stop_requests), state
 
-    def _one_replica(
-        self, batch: tuple[Tensor, Tensor], state: State, refused: Tensor
+    def _replica_losses(
+        self, batch: tuple[Tensor, Tensor], state: State, wants_to_stop: Tensor
     ) -> tuple[Tensor, Tensor, Tensor, State]:
         hidden, state = self._network(batch[0], state)
         loss, count = summed_loss(self._network.logits(hidden), batch[1])
-        return loss, count, tf.cast(refused, tf.int32), state
+        return loss, count, tf.cast(wants_to_stop, tf.int32), state
 
 
-_PIECE = 20  # tokens that are predicted before the network trains on them
-_CLIP = 1.0
-_FORGETTING = 0.002
+_PIECE_LENGTH = 20  # tokens that are predicted before the network trains on them
+_MAX_GRADIENT_NORM = 1.0
+_DECAY = 0.002
 """With each piece, a weight loses this share of its distance from its value in the trained model."""
 _RATES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
-_ENOUGH_TO_CHOOSE = 20_000
+_MOST_TOKENS_FOR_RATE = 20_000
 
 Ids = NDArray[np.unsignedinteger]
 
@@ -110,21 +113,21 @@ class DynamicEvaluator:
     def __init__(self, architecture: Architecture, weights: Weights) -> None:
         self._network = Network(architecture)
         self._network.set_weights_by_name(weights)
-        self._trained = [tf.constant(np.asarray(each)) for each in self._network.trainable_variables]
-        self._step = tf.function(self._predicted_and_learned, autograph=False)
+        self._trained_weights = [tf.constant(np.asarray(each)) for each in self._network.trainable_variables]
+        self._step = tf.function(self._predict_and_train, autograph=False)
 
     def loss(self, ids: Ids, rate: float, progress: Progress = lambda done, tokens: None) -> Loss:
         """Return the loss over all tokens of a text but START while the network trains on it with a learning rate.
 
-        The text is read as one stream, in pieces of `_PIECE` tokens. The network begins with its trained weights, and
-        predicts each piece before it trains on it. With a rate of 0, it does not train. `progress` receives the number
-        of tokens predicted so far, and of all to predict.
+        The text is read as one stream, in pieces of `_PIECE_LENGTH` tokens. The network begins with its trained
+        weights, and predicts each piece before it trains on it. With a rate of 0, it does not train. `progress`
+        receives the number of tokens predicted so far, and of all to predict.
         """
-        for variable, trained in zip(self._network.trainable_variables, self._trained, strict=True):
+        for variable, trained in zip(self._network.trainable_variables, self._trained_weights, strict=True):
             variable.assign(trained)
         state, nats = self._network.zero_state(1), list[NDArray[np.float32]]()
         done, tokens = 0, predicted_tokens(ids)
-        for inputs, targets in evaluation_batches(ids, 1, _PIECE):
+        for inputs, targets in evaluation_batches(ids, 1, _PIECE_LENGTH):
             losses, state = self._step(tf.constant(inputs), tf.constant(targets), state, tf.constant(rate))
             nats.append(losses.numpy()[targets != START])
             done += len(nats[-1])
@@ -132,11 +135,11 @@ class DynamicEvaluator:
         return Loss.of(np.concatenate(nats), ids)
 
     def best_rate(self, ids: Ids, progress: Progress = lambda done, tokens: None) -> float:
-        """Return the learning rate with the lowest loss on the first `_ENOUGH_TO_CHOOSE` tokens of a text.
+        """Return the learning rate with the lowest loss on the first `_MOST_TOKENS_FOR_RATE` tokens of a text.
 
         Rates are tried from low to high until the loss no longer falls. The result is 0 if no rate lowers the loss.
         """
-        part = ids[:_ENOUGH_TO_CHOOSE]
+        part = ids[:_MOST_TOKENS_FOR_RATE]
         best, least = 0.0, self.loss(part, 0.0, progress).nats
         for rate in _RATES:
             nats = self.loss(part, rate, progress).nats
@@ -145,9 +148,7 @@ class DynamicEvaluator:
             best, least = rate, nats
         return best
 
-    def _predicted_and_learned(
-        self, inputs: Tensor, targets: Tensor, state: State, rate: Tensor
-    ) -> tuple[Tensor, State]:
+    def _predict_and_train(self, inputs: Tensor, targets: Tensor, state: State, rate: Tensor) -> tuple[Tensor, State]:
         """Return the loss of each target in nats, 0 for START, and the state after them. Then train on the targets."""
         variables = self._network.trainable_variables
         with tf.GradientTape() as tape:
@@ -155,12 +156,12 @@ class DynamicEvaluator:
             losses, counted = losses_of(self._network.logits(hidden), targets)
             mean = tf.reduce_sum(losses) / tf.maximum(tf.reduce_sum(counted), 1.0)
 
-        def learn() -> Tensor:
+        def train() -> Tensor:
             gradients: Any = [tf.convert_to_tensor(each) for each in tape.gradient(mean, variables)]
-            gradients, norm = tf.clip_by_global_norm(gradients, _CLIP)
-            for variable, trained, gradient in zip(variables, self._trained, gradients, strict=True):
-                variable.assign_add(_FORGETTING * (trained - variable) - rate * gradient)
+            gradients, norm = tf.clip_by_global_norm(gradients, _MAX_GRADIENT_NORM)
+            for variable, trained, gradient in zip(variables, self._trained_weights, gradients, strict=True):
+                variable.assign_add(_DECAY * (trained - variable) - rate * gradient)
             return norm
 
-        tf.cond(rate > 0, learn, lambda: tf.constant(0.0))
+        tf.cond(rate > 0, train, lambda: tf.constant(0.0))
         return losses, state

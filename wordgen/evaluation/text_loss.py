@@ -27,11 +27,11 @@ from wordgen.dataset.batches import Ids, evaluation_batches
 from wordgen.dataset.dataset import Dataset
 from wordgen.evaluation.measurement import (
     Cache,
+    CacheLoss,
+    DynamicLoss,
     Loss,
     Measurement,
     Mixture,
-    WhileLearning,
-    WithCache,
     blocks_of,
     half_width,
     predicted_tokens,
@@ -51,7 +51,7 @@ MOST_PREDICTED = 5_000
 """The largest validation set, in tokens, that is predicted again, token by token, at the end of a training."""
 _FLATNESSES = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0)
 _WEIGHTS = tuple(weight / 100 for weight in (2, 5, 8, 10, 12, 15, 20, 25, 30, 40))
-_AT_ONCE = 128  # rows of logits at a time; with a large vocabulary, many more would not fit into the CPU cache
+_ROWS_AT_ONCE = 128  # rows of logits at a time; with a large vocabulary, many more would not fit into the CPU cache
 
 
 def network_loss(network: NumpyNetwork, ids: Tokens, progress: Progress = lambda done, tokens: None) -> Loss:
@@ -99,7 +99,7 @@ def predictions(network: NumpyNetwork, ids: Tokens, streams: int) -> Iterator[Pr
     waiting: deque[Future[Predictions]] = deque()
     with ThreadPoolExecutor(threads) as pool:
         for hidden, targets, places in _windows(network, ids, streams):
-            waiting.append(pool.submit(_predicted, network, hidden, targets, places))
+            waiting.append(pool.submit(_predict, network, hidden, targets, places))
             if len(waiting) > 2 * threads:
                 yield waiting.popleft().result()
         while waiting:
@@ -113,7 +113,7 @@ def _windows(network: NumpyNetwork, ids: Tokens, streams: int) -> Iterator[tuple
     """
     state = network.zero_state(streams)
     length, done = -(-(len(ids) - 1) // streams), 0
-    for inputs, targets in evaluation_batches(ids, streams, max(1, _AT_ONCE // streams)):
+    for inputs, targets in evaluation_batches(ids, streams, max(1, _ROWS_AT_ONCE // streams)):
         hidden: list[Floats] = []
         for column in inputs.T:
             state = network.feed(column, state)
@@ -123,14 +123,14 @@ def _windows(network: NumpyNetwork, ids: Tokens, streams: int) -> Iterator[tuple
         yield np.concatenate(hidden), targets.T.ravel(), places.T.ravel()
 
 
-def _predicted(network: NumpyNetwork, hidden: Floats, targets: Ids, places: NDArray[np.int64]) -> Predictions:
+def _predict(network: NumpyNetwork, hidden: Floats, targets: Ids, places: NDArray[np.int64]) -> Predictions:
     counted = targets != START
     hidden, targets, places = hidden[counted], targets[counted], places[counted]
     logits = network.logits(hidden)
     logits -= logits.max(axis=1, keepdims=True)
-    own = logits[np.arange(len(logits)), targets].astype(np.float64)
+    target_logits = logits[np.arange(len(logits)), targets].astype(np.float64)
     np.exp(logits, out=logits)
-    return Predictions(hidden, targets, own - np.log(logits.sum(axis=1, dtype=np.float64)), places)
+    return Predictions(hidden, targets, target_logits - np.log(logits.sum(axis=1, dtype=np.float64)), places)
 
 
 def cache_loss(
@@ -178,18 +178,18 @@ def _losses(
     shares = np.array(weights)
     done, tokens = 0, predicted_tokens(ids)
     hidden, targets = np.empty((0, network.architecture.widths[-1]), np.float32), np.empty(0, np.int32)
-    for now in predictions(network, ids, streams=1):
-        hidden = np.concatenate([hidden[-size:], now.hidden])
-        targets = np.concatenate([targets[-size:], now.targets])
-        own, first = np.exp(now.log_probs), len(targets) - len(now.targets)
-        nats = np.zeros((len(flatnesses), len(weights), len(own)))
+    for window in predictions(network, ids, streams=1):
+        hidden = np.concatenate([hidden[-size:], window.hidden])
+        targets = np.concatenate([targets[-size:], window.targets])
+        network_probs, first = np.exp(window.log_probs), len(targets) - len(window.targets)
+        nats = np.zeros((len(flatnesses), len(weights), len(network_probs)))
         for row, flatness in enumerate(flatnesses):
-            given = _cache_probs(hidden, targets, first, size, flatness)
-            probs = (1 - shares) * own[:, None] + shares * given[:, None]
-            if not first:  # before the first token of the text the cache is empty: use the network's own probability
-                probs[:1] = own[:1, None]
+            cache_probs = _cache_probs(hidden, targets, first, size, flatness)
+            probs = (1 - shares) * network_probs[:, None] + shares * cache_probs[:, None]
+            if not first:  # before the first token of the text the cache is empty: use the probability of the network
+                probs[:1] = network_probs[:1, None]
             nats[row] = -np.log(probs).T
-        done += len(now.targets)
+        done += len(window.targets)
         progress(done, tokens)
         yield nats
 
@@ -199,27 +199,27 @@ def _cache_probs(hidden: Floats, targets: Ids, first: int, size: int, flatness: 
 
     The targets before it are remembered from earlier. For each target, the cache also remembers those between them.
     """
-    places, own = np.arange(len(targets)), np.arange(first, len(targets))[:, None]
-    seen = (places < own) & (places >= own - size)
-    likeness = np.where(seen, np.float32(flatness) * (hidden[first:] @ hidden.T), np.float32(-np.inf))
+    places, predicted = np.arange(len(targets)), np.arange(first, len(targets))[:, None]
+    in_cache = (places < predicted) & (places >= predicted - size)
+    similarity = np.where(in_cache, np.float32(flatness) * (hidden[first:] @ hidden.T), np.float32(-np.inf))
     with np.errstate(invalid="ignore"):
-        probs = np.exp(likeness - likeness.max(axis=1, keepdims=True))
+        probs = np.exp(similarity - similarity.max(axis=1, keepdims=True))
     probs = np.nan_to_num(probs)  # at the first token of the text the cache is empty: 0 instead of NaN
     same = targets == targets[first:, None]
     total = probs.sum(axis=1, dtype=np.float64)
     return (probs * same).sum(axis=1, dtype=np.float64) / np.maximum(total, np.finfo(np.float64).tiny)
 
 
-def with_cache(
+def measure_with_cache(
     bundle: Bundle, valid: Tokens, ids: Tokens, size: int, trying: Progress, predicting: Progress
-) -> WithCache:
+) -> CacheLoss:
     """Choose the cache of `size` tokens on the validation set, and measure the network with it on `ids`."""
     network = NumpyNetwork(bundle.architecture, bundle.weights)
     cache = best_cache(network, valid, size, trying)
-    return WithCache(cache, cache_loss(network, ids, cache, predicting))
+    return CacheLoss(cache, cache_loss(network, ids, cache, predicting))
 
 
-def while_learning(bundle: Bundle, valid: Tokens, ids: Tokens, trying: Progress, predicting: Progress) -> WhileLearning:
+def measure_dynamic(bundle: Bundle, valid: Tokens, ids: Tokens, trying: Progress, predicting: Progress) -> DynamicLoss:
     """Choose the learning rate on the validation set, and measure the network while it trains on `ids`.
 
     TensorFlow is imported only when this function is called.
@@ -229,7 +229,7 @@ def while_learning(bundle: Bundle, valid: Tokens, ids: Tokens, trying: Progress,
 
     evaluator = DynamicEvaluator(bundle.architecture, bundle.weights)
     rate = evaluator.best_rate(valid, trying)
-    return WhileLearning(rate, evaluator.loss(ids, rate, predicting))
+    return DynamicLoss(rate, evaluator.loss(ids, rate, predicting))
 
 
 def valid_nats(dataset: Dataset, folder: Path) -> NDArray[np.float64] | None:
@@ -254,7 +254,9 @@ def valid_loss(dataset: Dataset, perplexity: float, nats: NDArray[np.float64] | 
     return Loss(math.log(perplexity) * tokens, tokens, None if nats is None else blocks_of(nats, valid))
 
 
-def beside_counting(dataset: Dataset, perplexity: float, step: int, nats: NDArray[np.float64] | None) -> Measurement:
+def measure_with_baselines(
+    dataset: Dataset, perplexity: float, step: int, nats: NDArray[np.float64] | None
+) -> Measurement:
     """Return the figures of a model on the validation set, compared with word frequencies and n-grams.
 
     `perplexity` is that of the model at a `step` of its run, and `nats` are the losses of the single tokens. Without
@@ -265,7 +267,7 @@ def beside_counting(dataset: Dataset, perplexity: float, step: int, nats: NDArra
     measurement = Measurement(
         step=step,
         characters=dataset.statistics["valid"].all_characters,
-        own=valid_loss(dataset, perplexity, nats),
+        loss=valid_loss(dataset, perplexity, nats),
         unigram=unigram_loss(train, valid, size),
         order=order,
     )
@@ -274,8 +276,8 @@ def beside_counting(dataset: Dataset, perplexity: float, step: int, nats: NDArra
     counted = NgramModel(train, size, order)
     if nats is None:
         return replace(measurement, ngram=ngram_loss(counted, valid))
-    own = Predicted(valid, nats)
-    ngram, mixture, notes = mixed_with(counted, own, own)
+    predicted = PredictedText(valid, nats)
+    ngram, mixture, notes = mix_with_ngram(counted, predicted, predicted)
     return replace(measurement, ngram=ngram, mixture=mixture, notes=notes)
 
 
@@ -283,12 +285,12 @@ Nats = NDArray[np.float64]
 
 _HALVINGS = 40
 """How often the range of the best weight is halved. Its width is then a millionth of a millionth."""
-_BY_CHANCE = 0.05
-"""How probable a gain on the validation set may be if the mixture is no better in fact."""
+_SIGNIFICANCE_LEVEL = 0.05
+"""The greatest probability of a gain on the validation set that is only chance, for the mixture to be used."""
 
 
 @dataclass(frozen=True)
-class BothNats:
+class PairedLosses:
     """The losses in nats of the network and of the n-gram on the same tokens, in their order."""
 
     network: Nats
@@ -305,8 +307,8 @@ class BothNats:
         with np.errstate(over="ignore"):  # at a weight of 0 or 1, if one model finds a token impossible
             return float((np.exp(nats - self.network) - np.exp(nats - self.ngram)).sum())
 
-    def part(self, tokens: slice) -> "BothNats":
-        return BothNats(self.network[tokens], self.ngram[tokens])
+    def part(self, tokens: slice) -> "PairedLosses":
+        return PairedLosses(self.network[tokens], self.ngram[tokens])
 
 
 @dataclass(frozen=True)
@@ -324,7 +326,7 @@ def ngram_loss(ngram: NgramModel, ids: Tokens) -> Loss:
     return Loss.of(-ngram.log_probs(ids), ids)
 
 
-def best_weight(both: BothNats) -> float:
+def best_weight(both: PairedLosses) -> float:
     """Return the weight with which the mixture makes a text most probable."""
     low, high = 0.0, 1.0
     for _ in range(_HALVINGS):
@@ -336,7 +338,7 @@ def best_weight(both: BothNats) -> float:
     return min((0.0, 1.0, low), key=lambda weight: float(both.mixed(weight).sum()))
 
 
-def cross_validated(both: BothNats, ids: Tokens) -> CrossValidation:
+def cross_validate(both: PairedLosses, ids: Tokens) -> CrossValidation:
     """Test whether the n-gram helps on a text: measure each half with the weight that the other half sets.
 
     The test goes by the blocks of the text (see `blocks_of`). It is one-sided, because a mixture that is no better is
@@ -347,39 +349,41 @@ def cross_validated(both: BothNats, ids: Tokens) -> CrossValidation:
         return CrossValidation(None, helps=False)
     half = int(ends[:-1][np.abs(ends[:-1] - ends[-1] / 2).argmin()])
     first, second = both.part(slice(half)), both.part(slice(half, None))
-    crossed = np.concatenate([first.mixed(best_weight(second)), second.mixed(best_weight(first))])
-    gained = both.network - crossed
-    of_first, of_second = float(gained[:half].mean()), float(gained[half:].mean())
-    by_chance = half_width(blocks_of(gained, ids), _BY_CHANCE) or np.inf
-    helps = min(of_first, of_second) > 0 and float(gained.mean()) > by_chance
-    return CrossValidation((float(np.expm1(-of_first)), float(np.expm1(-of_second))), helps)
+    held_out_nats = np.concatenate([first.mixed(best_weight(second)), second.mixed(best_weight(first))])
+    gains = both.network - held_out_nats
+    first_gain, second_gain = float(gains[:half].mean()), float(gains[half:].mean())
+    margin = half_width(blocks_of(gains, ids), _SIGNIFICANCE_LEVEL) or np.inf
+    helps = min(first_gain, second_gain) > 0 and float(gains.mean()) > margin
+    return CrossValidation((float(np.expm1(-first_gain)), float(np.expm1(-second_gain))), helps)
 
 
 @dataclass(frozen=True)
-class Predicted:
+class PredictedText:
     """A text, and the losses in nats of the network on its tokens."""
 
     ids: Tokens
     nats: Nats
 
 
-def mixed_with(ngram: NgramModel, valid: Predicted, text: Predicted) -> tuple[Loss, Mixture | None, tuple[str, ...]]:
+def mix_with_ngram(
+    ngram: NgramModel, valid: PredictedText, text: PredictedText
+) -> tuple[Loss, Mixture | None, tuple[str, ...]]:
     """Return the loss of the n-gram on a text, the mixture or None, and notes.
 
     `valid` sets the weight of the mixture. If it is the same object as `text`, the n-gram predicts it only once. If
     there is no mixture, the one note says why.
     """
-    of_text = BothNats(text.nats, -ngram.log_probs(text.ids))
-    of_valid = of_text if valid is text else BothNats(valid.nats, -ngram.log_probs(valid.ids))
-    trial = cross_validated(of_valid, valid.ids)
+    of_text = PairedLosses(text.nats, -ngram.log_probs(text.ids))
+    of_valid = of_text if valid is text else PairedLosses(valid.nats, -ngram.log_probs(valid.ids))
+    validation = cross_validate(of_valid, valid.ids)
     loss = Loss.of(of_text.ngram, text.ids)
-    if not trial.helps:
-        return loss, None, (_why_not_mixed(ngram.order, trial.changes),)
+    if not validation.helps:
+        return loss, None, (_no_mixture_note(ngram.order, validation.changes),)
     weight = best_weight(of_valid)
     return loss, Mixture(weight, Loss.of(of_text.mixed(weight), text.ids)), ()
 
 
-def _why_not_mixed(order: int, changes: tuple[float, float] | None) -> str:
+def _no_mixture_note(order: int, changes: tuple[float, float] | None) -> str:
     """Say why there is no mixture with the n-gram. `changes` are those of `CrossValidation`."""
     if changes is None:
         return f"No mixture with the {order}-gram: the validation set is too short to choose its weight."

@@ -4,15 +4,23 @@ import mmap
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial as partial_of
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wordgen.dataset.dataset import Dataset, counted, source_of
+from wordgen.dataset.dataset import Dataset, count_ids, file_and_line_of
 from wordgen.errors import BundleError, StorageError
-from wordgen.files import file_checksum, read_regular, regular_size, sealed, shown_size, unsealed, whole_folder
+from wordgen.files import (
+    atomic_folder,
+    file_checksum,
+    from_checksummed_json,
+    read_regular_file,
+    regular_file_size,
+    shown_size,
+    to_checksummed_json,
+)
 from wordgen.text.vocabulary import BYTES, END, START, UNKNOWN, Vocabulary
 
 COPY_INDEX = "copy_index"
@@ -21,10 +29,10 @@ FEWEST_TOKENS = 5
 DEPTH = 64
 """The index sorts the positions of the training text by this number of tokens."""
 FORMAT = 2
-DESCRIBED, IDS, ORDER, LINES = "index.json", "ids.bin", "order.bin", "lines.npy"
+DESCRIPTION, IDS, ORDER, LINES = "index.json", "ids.bin", "order.bin", "lines.npy"
 _LARGEST, _LARGEST_DESCRIPTION = 2**34, 2**24
 """In bytes: of each array file, and of the description. 2**34 bytes hold all positions that 32 bits can number."""
-_PLACES_TRIED = 16
+_POSITIONS_TRIED = 16
 _ID_BYTES = 4
 
 
@@ -71,32 +79,33 @@ class CopyIndex:
     def __init__(self, folder: Path, vocabulary: Vocabulary) -> None:
         """Open the index in `folder`. Raise BundleError if it is damaged or was made with another vocabulary."""
         try:
-            described = unsealed(read_regular(folder / DESCRIBED, _LARGEST_DESCRIPTION))
-            whole = described["format"] == FORMAT and all(
-                regular_size(folder / name) <= _LARGEST and file_checksum(folder / name) == described["sums"][name]
+            description = from_checksummed_json(read_regular_file(folder / DESCRIPTION, _LARGEST_DESCRIPTION))
+            is_intact = description["format"] == FORMAT and all(
+                regular_file_size(folder / name) <= _LARGEST
+                and file_checksum(folder / name) == description["sums"][name]
                 for name in (IDS, ORDER, LINES)
             )
-            if not whole:
+            if not is_intact:
                 raise ValueError
-            own = described["vocabulary"] == vocabulary.digest()
-            self._files: list[str] = described["files"]
-            self._bytes = _mapped(folder / IDS)
+            same_vocabulary = description["vocabulary"] == vocabulary.digest()
+            self._files: list[str] = description["files"]
+            self._bytes = _memory_map(folder / IDS)
             self.ids = np.frombuffer(self._bytes, ">u4")
             """The ids of the training text, with END after each passage, without START."""
-            self._order = np.frombuffer(_mapped(folder / ORDER), "<u4")
+            self._order = np.frombuffer(_memory_map(folder / ORDER), "<u4")
             self._lines = np.load(folder / LINES, mmap_mode="r")
-            if own:
+            if same_vocabulary:
                 self._check(len(vocabulary))
         except (OSError, ValueError, LookupError, TypeError, EOFError, SyntaxError, MemoryError) as error:
             raise BundleError(
                 f"The copy index {folder} is damaged: delete this folder to write without it, or train the model again."
             ) from error
-        if not own:
+        if not same_vocabulary:
             raise BundleError(
                 f"The copy index {folder} belongs to another model: delete this folder to write without it."
             )
         self._size = len(self._order)
-        self._letters = {vocabulary.id_of(token) for token in BYTES} if vocabulary.spells else set[int]()
+        self._spelling_ids = {vocabulary.id_of(token) for token in BYTES} if vocabulary.spells else set[int]()
 
     def _check(self, vocabulary_size: int) -> None:
         """Raise ValueError if the arrays do not fit together. Wrong arrays may have right checksums."""
@@ -143,7 +152,7 @@ class CopyIndex:
                 end -= 1
             if end - begin >= FEWEST_TOKENS:
                 taken[match.start + begin : match.start + end] = True
-                file, line = source_of(match.place + begin, self._lines, self._files)
+                file, line = file_and_line_of(match.place + begin, self._lines, self._files)
                 found.append(Match(match.start + begin, end - begin, file, line))
         return list(self._whole_words(ids, sorted(found, key=lambda match: match.start)))
 
@@ -151,13 +160,13 @@ class CopyIndex:
         """Yield the matches without parts of spelled words at their ends, if they still have FEWEST_TOKENS tokens."""
         for match in matches:
             begin, end = match.start, match.start + match.tokens
-            if begin and ids[begin - 1] in self._letters:
+            if begin and ids[begin - 1] in self._spelling_ids:
                 begin += 1 + next(
-                    (n for n, each in enumerate(ids[begin:end]) if each not in self._letters), end - begin
+                    (n for n, each in enumerate(ids[begin:end]) if each not in self._spelling_ids), end - begin
                 )
-            while end > begin and ids[end - 1] in self._letters:
+            while end > begin and ids[end - 1] in self._spelling_ids:
                 end -= 1
-            if sum(each not in self._letters for each in ids[begin:end]) >= FEWEST_TOKENS:
+            if sum(each not in self._spelling_ids for each in ids[begin:end]) >= FEWEST_TOKENS:
                 yield replace(match, start=begin, tokens=end - begin)
 
     def _longest_matches(self, ids: Sequence[int]) -> Iterator[_LongestMatch]:
@@ -199,35 +208,35 @@ class CopyIndex:
     def _longest(self, text: bytes, start: int) -> _LongestMatch:
         """Return the longest match that begins at token `start` of `text`.
 
-        If DEPTH tokens match at several positions, only the first _PLACES_TRIED are compared further. A match shorter
-        than FEWEST_TOKENS has place 0.
+        If DEPTH tokens match at several positions, only the first _POSITIONS_TRIED are compared further. A match
+        shorter than FEWEST_TOKENS has place 0.
         """
         wanted = text[start * _ID_BYTES : (start + DEPTH) * _ID_BYTES]
         rank = bisect_left(range(self._size), wanted, key=self._prefix(len(wanted)))
         neighbours = [int(self._order[each]) for each in (rank - 1, rank) if 0 <= each < self._size]
-        length = max((_shared(wanted, self._at(place, len(wanted))) for place in neighbours), default=0)
+        length = max((_shared_length(wanted, self._at(place, len(wanted))) for place in neighbours), default=0)
         if length < FEWEST_TOKENS:
             return _LongestMatch(start, length, 0)
         first, last = self._ranks(wanted[: length * _ID_BYTES])
         if length < DEPTH:
             return _LongestMatch(start, length, int(self._order[first:last].min()))
-        places = np.sort(self._order[first:last])[:_PLACES_TRIED].tolist()
-        matches = [_LongestMatch(start, self._shared_from(text, start, place), place) for place in places]
+        places = np.sort(self._order[first:last])[:_POSITIONS_TRIED].tolist()
+        matches = [_LongestMatch(start, self._shared_length_from(text, start, place), place) for place in places]
         return max(matches, key=lambda match: match.length)
 
-    def _shared_from(self, text: bytes, start: int, place: int) -> int:
+    def _shared_length_from(self, text: bytes, start: int, place: int) -> int:
         """Return how many tokens are equal in `text` from `start` on and in the training text from `place` on."""
         width = 1024 * _ID_BYTES
         shared = 0
         while True:
             begin = (start + shared) * _ID_BYTES
-            more = _shared(text[begin : begin + width], self._at(place + shared, width))
+            more = _shared_length(text[begin : begin + width], self._at(place + shared, width))
             shared += more
             if more * _ID_BYTES < width:
                 return shared
 
 
-def _mapped(path: Path) -> mmap.mmap:
+def _memory_map(path: Path) -> mmap.mmap:
     with path.open("rb") as file:
         return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
@@ -236,19 +245,19 @@ def _bytes(ids: Sequence[int]) -> bytes:
     return np.asarray(ids, ">u4").tobytes()
 
 
-def _shared(one: bytes, other: bytes) -> int:
+def _shared_length(one: bytes, other: bytes) -> int:
     """Return how many tokens are equal at the beginning of two texts."""
     size = min(len(one), len(other)) // _ID_BYTES
     different = np.frombuffer(one, ">u4", size) != np.frombuffer(other, ">u4", size)
     return int(different.argmax()) if different.any() else size
 
 
-Tell = Callable[[int, int], None]
+OnProgress = Callable[[int, int], None]
 """Receives the numbers of positions sorted and of all. If it raises, the work stops, and no part of it is kept."""
 
-_BLOCK = 2**20
+_IDS_AT_ONCE = 2**20
 _PLACES_AT_ONCE = 2**21
-_BYTES_A_PLACE = 64
+_BYTES_PER_POSITION = 64
 """Bytes of memory that sorting a part needs for each position. Measured (docs/benchmarks.md)."""
 _KEY_BITS = 63
 
@@ -265,7 +274,7 @@ class _Part:
 
 
 def write_copy_index(
-    dataset: Dataset, folder: Path, tell: Tell = lambda done, size: None, most_memory: int = 2**62
+    dataset: Dataset, folder: Path, on_progress: OnProgress = lambda done, size: None, most_memory: int = 2**62
 ) -> None:
     """Write the copy index of the dataset's training set to `folder`, completely or not at all.
 
@@ -273,33 +282,35 @@ def write_copy_index(
     """
     train = dataset.ids["train"]
     vocabulary = len(dataset.codec.vocabulary)
-    with whole_folder(folder) as partial:
-        starts = _write_without_starts(train, partial / IDS)
-        ids = np.memmap(partial / IDS, ">u4", "r") if len(train) > len(starts) else np.empty(0, ">u4")
+    with atomic_folder(folder) as new_folder:
+        starts = _write_without_starts(train, new_folder / IDS)
+        ids = np.memmap(new_folder / IDS, ">u4", "r") if len(train) > len(starts) else np.empty(0, ">u4")
         parts = _parts(ids, vocabulary)
-        needed = _BYTES_A_PLACE * max((part.size for part in parts), default=0)
+        needed = _BYTES_PER_POSITION * max((part.size for part in parts), default=0)
         if needed > most_memory:
             raise StorageError(
                 f"Making it needs {shown_size(needed)} of memory, but only {shown_size(most_memory)} is available."
             )
         done = 0
-        with (partial / ORDER).open("wb") as file:
+        with (new_folder / ORDER).open("wb") as file:
             for part in parts:
-                look = partial_of(tell, done, len(ids))
-                look()
-                _sorted(ids, _places(ids, part), vocabulary, look).astype("<u4").tofile(file)
+                report_progress = partial(on_progress, done, len(ids))
+                report_progress()
+                _sort_by_suffix(ids, _places(ids, part), vocabulary, report_progress).astype("<u4").tofile(file)
                 done += part.size
-        tell(done, len(ids))
+        on_progress(done, len(ids))
         lines = np.array(dataset.lines)
         lines[:, 0] -= np.searchsorted(starts, lines[:, 0]).astype(lines.dtype)
-        np.save(partial / LINES, lines)
-        described: dict[str, object] = {
+        np.save(new_folder / LINES, lines)
+        description: dict[str, object] = {
             "format": FORMAT,
             "vocabulary": dataset.codec.vocabulary.digest(),
             "files": dataset.files,
-            "sums": {file.name: file_checksum(file, partial_of(tell, done, len(ids))) for file in partial.iterdir()},
+            "sums": {
+                file.name: file_checksum(file, partial(on_progress, done, len(ids))) for file in new_folder.iterdir()
+            },
         }
-        (partial / DESCRIBED).write_bytes(sealed(described))
+        (new_folder / DESCRIPTION).write_bytes(to_checksummed_json(description))
 
 
 def memory_of_index(tokens: int) -> int:
@@ -307,7 +318,7 @@ def memory_of_index(tokens: int) -> int:
 
     More is needed only if the same two tokens in a row occur more than _PLACES_AT_ONCE (two million) times.
     """
-    return _BYTES_A_PLACE * min(tokens, _PLACES_AT_ONCE)
+    return _BYTES_PER_POSITION * min(tokens, _PLACES_AT_ONCE)
 
 
 def _write_without_starts(train: NDArray[np.unsignedinteger], path: Path) -> NDArray[np.int64]:
@@ -317,8 +328,8 @@ def _write_without_starts(train: NDArray[np.unsignedinteger], path: Path) -> NDA
     """
     starts: list[NDArray[np.int64]] = []
     with path.open("wb") as file:
-        for begin in range(0, len(train), _BLOCK):
-            block = np.asarray(train[begin : begin + _BLOCK])
+        for begin in range(0, len(train), _IDS_AT_ONCE):
+            block = np.asarray(train[begin : begin + _IDS_AT_ONCE])
             starts.append(begin + np.flatnonzero(block == START))
             block[block != START].astype(">u4").tofile(file)
     return np.concatenate(starts) if starts else np.empty(0, np.int64)
@@ -329,7 +340,7 @@ def _parts(ids: NDArray[np.unsignedinteger], vocabulary: int) -> list[_Part]:
 
     A part is larger only if the same two tokens in a row occur more often than that.
     """
-    counts = counted(ids, vocabulary)
+    counts = count_ids(ids, vocabulary)
     every_second = range(-1, vocabulary)
     parts: list[_Part] = []
     for first in _ranges(counts):
@@ -337,7 +348,7 @@ def _parts(ids: NDArray[np.unsignedinteger], vocabulary: int) -> list[_Part]:
         if size <= _PLACES_AT_ONCE:
             parts.append(_Part(first, every_second, size))
             continue
-        followers = _followers(ids, first.start, vocabulary)
+        followers = _follower_counts(ids, first.start, vocabulary)
         parts += [
             _Part(first, range(each.start - 1, each.stop - 1), int(followers[each.start : each.stop].sum()))
             for each in _ranges(followers)
@@ -356,32 +367,32 @@ def _ranges(counts: NDArray[np.int64]) -> Iterator[range]:
     yield range(begin, len(counts))
 
 
-def _followers(ids: NDArray[np.unsignedinteger], token: int, vocabulary: int) -> NDArray[np.int64]:
+def _follower_counts(ids: NDArray[np.unsignedinteger], token: int, vocabulary: int) -> NDArray[np.int64]:
     """Return how often each token follows `token`, shape (vocabulary + 1,).
 
     Element n + 1 belongs to the id n. Element 0 is 1 if `token` is the last token of the text.
     """
     counts = np.zeros(vocabulary + 1, np.int64)
-    for begin in range(0, len(ids), _BLOCK):
-        places = begin + np.flatnonzero(ids[begin : begin + _BLOCK] == token)
+    for begin in range(0, len(ids), _IDS_AT_ONCE):
+        places = begin + np.flatnonzero(ids[begin : begin + _IDS_AT_ONCE] == token)
         counts += np.bincount(_at(ids, places + 1), minlength=vocabulary + 1)
     return counts
 
 
 def _places(ids: NDArray[np.unsignedinteger], part: _Part) -> NDArray[np.int64]:
     found: list[NDArray[np.int64]] = []
-    for begin in range(0, len(ids), _BLOCK):
-        block = ids[begin : begin + _BLOCK]
+    for begin in range(0, len(ids), _IDS_AT_ONCE):
+        block = ids[begin : begin + _IDS_AT_ONCE]
         places = begin + np.flatnonzero((block >= part.first.start) & (block < part.first.stop))
         if len(part.first) == 1:
-            behind = _at(ids, places + 1) - 1
-            places = places[(behind >= part.second.start) & (behind < part.second.stop)]
+            next_ids = _at(ids, places + 1) - 1
+            places = places[(next_ids >= part.second.start) & (next_ids < part.second.stop)]
         found.append(places)
     return np.concatenate(found)
 
 
-def _sorted(
-    ids: NDArray[np.unsignedinteger], places: NDArray[np.int64], vocabulary: int, look: Callable[[], None]
+def _sort_by_suffix(
+    ids: NDArray[np.unsignedinteger], places: NDArray[np.int64], vocabulary: int, report_progress: Callable[[], None]
 ) -> NDArray[np.int64]:
     """Sort the positions `places` by the DEPTH tokens at each, in place, and return them.
 
@@ -390,26 +401,26 @@ def _sorted(
     """
     bits = (vocabulary + 1).bit_length()
     tokens_a_key = max(1, _KEY_BITS // bits)
-    alike, group = np.arange(len(places)), np.zeros(len(places), np.int64)
+    unsorted, group = np.arange(len(places)), np.zeros(len(places), np.int64)
     for depth in range(0, DEPTH, tokens_a_key):
-        look()
-        here = places[alike]
-        key = np.zeros(len(alike), np.int64)
+        report_progress()
+        positions_to_sort = places[unsorted]
+        key = np.zeros(len(unsorted), np.int64)
         for ahead in range(depth, depth + tokens_a_key):
-            key = (key << bits) | _at(ids, here + ahead)
+            key = (key << bits) | _at(ids, positions_to_sort + ahead)
         order = np.argsort(key) if depth == 0 else np.lexsort((key, group))
-        places[alike], key = here[order], key[order]
+        places[unsorted], key = positions_to_sort[order], key[order]
         same = np.append(False, (key[1:] == key[:-1]) & (group[1:] == group[:-1]))
-        still = same | np.append(same[1:], False)
-        group = np.cumsum(~same)[still]
-        alike = alike[still]
-        if not len(alike):
+        still_unsorted = same | np.append(same[1:], False)
+        group = np.cumsum(~same)[still_unsorted]
+        unsorted = unsorted[still_unsorted]
+        if not len(unsorted):
             return places
-    places[alike] = places[alike][np.lexsort((places[alike], group))]
+    places[unsorted] = places[unsorted][np.lexsort((places[unsorted], group))]
     return places
 
 
 def _at(ids: NDArray[np.unsignedinteger], places: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return the ids at the positions `places`, each plus 1. A position after the end of the text gives 0."""
-    there = places < len(ids)
-    return np.where(there, ids[np.where(there, places, 0)].astype(np.int64) + 1, 0)
+    within_text = places < len(ids)
+    return np.where(within_text, ids[np.where(within_text, places, 0)].astype(np.int64) + 1, 0)

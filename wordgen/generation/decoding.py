@@ -1,6 +1,6 @@
 """The decoding loop: feed the last tokens, compute the probabilities of the next one, choose it, and repeat.
 
-`write_to_the_end` chooses each token alone, by sampling or greedy decoding. Beam search (`search`) looks for the text
+`write_texts` chooses each token alone, by sampling or greedy decoding. Beam search (`beam_search`) looks for the text
 that is most probable as a whole. `score` says how probable a given text is.
 """
 
@@ -27,7 +27,7 @@ from wordgen.generation.sampling import (
     possible,
 )
 from wordgen.generation.settings import GenerationSettings
-from wordgen.generation.texts import SentenceEnds, TextBuilder, perplexity
+from wordgen.generation.texts import SentenceEndFinder, TextBuilder, perplexity
 from wordgen.text.tokenizers import Codec
 from wordgen.text.vocabulary import END, START, UNKNOWN, UNKNOWN_TOKEN
 
@@ -60,7 +60,7 @@ class Reader:
         self._network = network
         self._starts = starts
         self._mix = mix
-        self.state = _warmed_up(network, [_with_beginnings(seed, starts) for seed in seeds])
+        self.state = _state_after(network, [_with_passage_begins(seed, starts) for seed in seeds])
         width = max(map(len, seeds))
         self._tokens = np.full((len(seeds), width + _FIRST_CAPACITY), NO_TOKEN, np.intp)
         for row, seed in enumerate(seeds):
@@ -83,23 +83,23 @@ class Reader:
         begins = ids == END
         if self._starts and begins.any():
             begun = self._network.feed(np.full(int(begins.sum()), START), _rows_of(self.state, begins))
-            _put_rows(self.state, begins, begun)
+            _set_rows(self.state, begins, begun)
         if self._width == self._tokens.shape[1]:
             self._tokens = np.concatenate([self._tokens, np.full_like(self._tokens, NO_TOKEN)], axis=1)
         self._tokens[:, self._width] = ids
         self._width += 1
         self._written += 1
 
-    def keep(self, rows: NDArray[np.integer | np.bool_]) -> None:
+    def keep_rows(self, rows: NDArray[np.integer | np.bool_]) -> None:
         """Keep only the texts in `rows`, in this order. A row may occur more than once."""
         self.state = _rows_of(self.state, rows)
         self._tokens = self._tokens[rows]
 
 
-def write_to_the_end(
+def write_texts(
     network: Network,
     builders: Sequence[TextBuilder],
-    dice: Sequence[np.random.Generator] | None,
+    generators: Sequence[np.random.Generator] | None,
     changes: Sequence[ProbabilityChange],
     draw_changes: Sequence[ProbabilityChange],
     *,
@@ -108,37 +108,37 @@ def write_to_the_end(
 ) -> Iterator[None]:
     """Write in all builders until each text has ended. Yield after each token of the unfinished texts.
 
-    `dice` has one random number generator for each text, so a text does not depend on the others; if it is None, the
-    most probable token is chosen. `changes` are made before each choice, `draw_changes` only before a token is drawn.
-    `starts` and `mix` are those of `Reader`.
+    `generators` has one random number generator for each text, so a text does not depend on the others; if it is None,
+    the most probable token is chosen. `changes` are made before each choice, `draw_changes` only before a token is
+    drawn. `starts` and `mix` are those of `Reader`.
     """
     reader = Reader(network, [builder.seed for builder in builders], starts=starts, mix=mix)
-    alive, own_dice = list(builders), list(dice or ())
+    unfinished, unfinished_generators = list(builders), list(generators or ())
 
-    def keep(rows: NDArray[np.bool_]) -> None:
-        reader.keep(rows)
-        alive[:], own_dice[:] = compress(alive, rows), compress(own_dice, rows)
+    def keep_rows(rows: NDArray[np.bool_]) -> None:
+        reader.keep_rows(rows)
+        unfinished[:], unfinished_generators[:] = compress(unfinished, rows), compress(unfinished_generators, rows)
 
-    while alive:
+    while unfinished:
         of_network = reader.log_probs()
         changed = changed_by(changes, of_network, reader.past)
         allowed = possible(changed)
         if not allowed.all():
-            for builder in compress(alive, ~allowed):
-                builder.nothing_left()
+            for builder in compress(unfinished, ~allowed):
+                builder.end_without_allowed_token()
             of_network, changed = of_network[allowed], changed[allowed]
-            keep(allowed)
-        if alive:
+            keep_rows(allowed)
+        if unfinished:
             ids = (
                 changed.argmax(axis=1)
-                if dice is None
-                else draw(changed_by(draw_changes, changed, reader.past), own_dice)
+                if generators is None
+                else draw(changed_by(draw_changes, changed, reader.past), unfinished_generators)
             )
             reader.read(ids)
-            for builder, token, log_probs in zip(alive, ids.tolist(), of_network, strict=True):
+            for builder, token, log_probs in zip(unfinished, ids.tolist(), of_network, strict=True):
                 builder.add(token, log_probs)
-            if any(builder.ended for builder in alive):
-                keep(np.array([not builder.ended for builder in alive]))
+            if any(builder.ended for builder in unfinished):
+                keep_rows(np.array([not builder.ended for builder in unfinished]))
         yield
 
 
@@ -150,14 +150,14 @@ class _Beam:
     greedy: bool
     """Whether this is the text that greedy decoding writes. The search never drops it."""
 
-    def grown(self, token: int, log_probs: LogProbs, reached: LogProbs, *, greedy: bool) -> "_Beam":
+    def extended(self, token: int, log_probs: LogProbs, scores_after: LogProbs, *, greedy: bool) -> "_Beam":
         """Return the beam with a token more.
 
-        `log_probs` has the log-probabilities by the network, and `reached` the scores, both of shape (vocabulary,).
+        `log_probs` has the log-probabilities by the network, `scores_after` the scores, both of shape (vocabulary,).
         """
         builder = self.builder.branch()
         builder.add(token, log_probs)
-        return _Beam(builder, [*self.scores, float(reached[token])], greedy)
+        return _Beam(builder, [*self.scores, float(scores_after[token])], greedy)
 
     def final_score(self, length_penalty: float) -> float:
         """Return the log-probability of the text, divided by its length in tokens to the power of `length_penalty`.
@@ -168,7 +168,7 @@ class _Beam:
         return self.scores[length - 1] / length**length_penalty if length else 0.0
 
 
-def search(
+def beam_search(
     network: Network,
     blank: TextBuilder,
     settings: GenerationSettings,
@@ -176,46 +176,46 @@ def search(
     *,
     starts: bool,
     mix: NgramMixture | None = None,
-    between: Callable[[], None] = lambda: None,
+    on_token: Callable[[], None] = lambda: None,
 ) -> list[TextBuilder]:
     """Return the best texts that continue `blank`, best first, at most `settings.count` of them.
 
-    `blank` has a prompt and no tokens yet. `starts` and `mix` are those of `Reader`. `between` is called before each
+    `blank` has a prompt and no tokens yet. `starts` and `mix` are those of `Reader`. `on_token` is called before each
     token; an exception that it raises stops the search.
     """
     reader = Reader(network, [blank.seed], starts=starts, mix=mix)
-    alive = [_Beam(blank, [], greedy=True)]
+    unfinished = [_Beam(blank, [], greedy=True)]
     finished: list[_Beam] = []
-    while alive:
-        between()
+    while unfinished:
+        on_token()
         of_network = reader.log_probs()
         changed = changed_by(changes, of_network, reader.past)
-        reached = np.array([beam.scores[-1] if beam.scores else 0.0 for beam in alive])[:, None] + changed
-        rows, ids = _best(reached, settings.beams)
-        greedy = _keep_greedy(rows, ids, alive, changed)
+        scores_after = np.array([beam.scores[-1] if beam.scores else 0.0 for beam in unfinished])[:, None] + changed
+        rows, ids = _best(scores_after, settings.beams)
+        greedy = _keep_greedy(rows, ids, unfinished, changed)
         for row in np.flatnonzero(~possible(changed)).tolist():
-            alive[row].builder.nothing_left()
-            finished.append(alive[row])
-        grown = [
-            alive[row].grown(token, of_network[row], reached[row], greedy=(row, token) == greedy)
+            unfinished[row].builder.end_without_allowed_token()
+            finished.append(unfinished[row])
+        extended = [
+            unfinished[row].extended(token, of_network[row], scores_after[row], greedy=(row, token) == greedy)
             for row, token in zip(rows.tolist(), ids.tolist(), strict=True)
         ]
-        finished += [beam for beam in grown if beam.builder.ended]
-        going = [number for number, beam in enumerate(grown) if not beam.builder.ended]
-        if going:
-            reader.keep(rows[going])
-            reader.read(ids[going])
-        alive = [grown[number] for number in going]
-    return [beam.builder for beam in _different(finished, settings)]
+        finished += [beam for beam in extended if beam.builder.ended]
+        unfinished_rows = [number for number, beam in enumerate(extended) if not beam.builder.ended]
+        if unfinished_rows:
+            reader.keep_rows(rows[unfinished_rows])
+            reader.read(ids[unfinished_rows])
+        unfinished = [extended[number] for number in unfinished_rows]
+    return [beam.builder for beam in _distinct(finished, settings)]
 
 
-def _best(reached: LogProbs, most: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def _best(scores_after: LogProbs, most: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Return the rows and ids of the `most` best continuations, best first.
 
-    `reached` has the score of each continuation, shape (beams, vocabulary). Equal scores keep the order of beams and
-    ids. Impossible continuations (minus infinity) are left out.
+    `scores_after` has the score of each continuation, shape (beams, vocabulary). Equal scores keep the order of beams
+    and ids. Impossible continuations (minus infinity) are left out.
     """
-    flat = reached.ravel()
+    flat = scores_after.ravel()
     if most < flat.size:
         least = np.partition(flat, flat.size - most)[flat.size - most]
         candidates = np.flatnonzero(flat >= least)
@@ -223,17 +223,17 @@ def _best(reached: LogProbs, most: int) -> tuple[NDArray[np.intp], NDArray[np.in
         candidates = np.arange(flat.size)
     candidates = candidates[np.isfinite(flat[candidates])]
     best = candidates[np.argsort(-flat[candidates], kind="stable")][:most]
-    return np.divmod(best, reached.shape[1])
+    return np.divmod(best, scores_after.shape[1])
 
 
 def _keep_greedy(
-    rows: NDArray[np.intp], ids: NDArray[np.intp], alive: Sequence[_Beam], changed: LogProbs
+    rows: NDArray[np.intp], ids: NDArray[np.intp], unfinished: Sequence[_Beam], changed: LogProbs
 ) -> tuple[int, int] | None:
     """Return the row of the greedy text and the id that greedy decoding chooses. None if the text has ended.
 
     If this continuation is not among the best ones, it replaces the worst of them in `rows` and `ids`.
     """
-    row = next((row for row, beam in enumerate(alive) if beam.greedy), None)
+    row = next((row for row, beam in enumerate(unfinished) if beam.greedy), None)
     if row is None or not np.isfinite(changed[row].max()):
         return None
     greedy = row, int(changed[row].argmax())
@@ -242,7 +242,7 @@ def _keep_greedy(
     return greedy
 
 
-def _different(finished: list[_Beam], settings: GenerationSettings) -> list[_Beam]:
+def _distinct(finished: list[_Beam], settings: GenerationSettings) -> list[_Beam]:
     """Return the `settings.count` best beams that differ in their text, also if they were cut back to a sentence."""
     best_of_text: dict[tuple[int, ...], _Beam] = {}
     for beam in sorted(finished, key=lambda beam: -beam.final_score(settings.length_penalty)):
@@ -250,7 +250,7 @@ def _different(finished: list[_Beam], settings: GenerationSettings) -> list[_Bea
     return list(best_of_text.values())[: settings.count]
 
 
-def _with_beginnings(seed: Sequence[int], starts: bool) -> tuple[int, ...]:
+def _with_passage_begins(seed: Sequence[int], starts: bool) -> tuple[int, ...]:
     """Return the ids to feed for a prompt: two empty passages, then the prompt, with START after each END.
 
     In training, other passages precede almost every passage (docs/experiments.md).
@@ -259,7 +259,7 @@ def _with_beginnings(seed: Sequence[int], starts: bool) -> tuple[int, ...]:
     return tuple(chain.from_iterable(beginning if token == END else (token,) for token in (END, END, *seed)))
 
 
-def _warmed_up(network: Network, seeds: Sequence[tuple[int, ...]]) -> State:
+def _state_after(network: Network, seeds: Sequence[tuple[int, ...]]) -> State:
     """Return the state after each of the prompts, one row each. Equal prompts are read only once."""
     different = sorted(set(seeds), key=len, reverse=True)
     state = network.zero_state(len(different))
@@ -269,7 +269,7 @@ def _warmed_up(network: Network, seeds: Sequence[tuple[int, ...]]) -> State:
             state = network.feed(ids, state)
         else:  # the shorter prompts are in the last rows and are already read
             longer = np.arange(len(different)) < len(ids)
-            _put_rows(state, longer, network.feed(ids, _rows_of(state, longer)))
+            _set_rows(state, longer, network.feed(ids, _rows_of(state, longer)))
     number = {seed: row for row, seed in enumerate(different)}
     return _rows_of(state, np.array([number[seed] for seed in seeds]))
 
@@ -278,15 +278,15 @@ def _rows_of(state: State, rows: NDArray[np.integer | np.bool_]) -> State:
     return tuple(tuple(vector[rows] for vector in layer) for layer in state)
 
 
-def _put_rows(state: State, rows: NDArray[np.bool_], new: State) -> None:
+def _set_rows(state: State, rows: NDArray[np.bool_], new: State) -> None:
     for layer, new_layer in zip(state, new, strict=True):
         for vector, new_vector in zip(layer, new_layer, strict=True):
             vector[rows] = new_vector
 
 
-_AT_ONCE = 128
-_AS_RED_AS_CAN_BE = 16
-"""The surprisal, in bits, from which on a token gets the strongest red in a notebook."""
+_IDS_AT_ONCE = 128
+_FULL_RED_SURPRISAL = 16
+"""In a notebook, a token with this surprisal in bits, or a higher one, has the strongest red."""
 
 
 @dataclass(frozen=True)
@@ -342,7 +342,7 @@ class Score:
 
 
 def _as_html(token: ScoredToken) -> str:
-    share = min(1.0, token.surprisal / _AS_RED_AS_CAN_BE)
+    share = min(1.0, token.surprisal / _FULL_RED_SURPRISAL)
     return (
         f'<span title="{token.surprisal:.1f} bits" style="background: rgba(214, 39, 40, {share / 2:.2f})">'
         f"{escape(token.piece)}</span>"
@@ -371,12 +371,12 @@ def score(
     rest = iter(of_ids)
     log_probabilities = [sum(islice(rest, len(of_token))) for of_token in ids]  # a spelled word has one score
     decoder = codec.decoder()
-    ends = SentenceEnds(stops_in_words=codec.tokenizer.name == "whitespace")
+    ends = SentenceEndFinder(stops_in_words=codec.tokenizer.name == "whitespace")
     cuts = [0]
     scored: list[ScoredToken] = []
     for token, each, log_probability in zip(tokens, ids, log_probabilities, strict=True):
-        piece = decoder.say_token(token)
-        ended = ends.end() if each == [END] else ends.see(piece)
+        piece = decoder.decode_token(token)
+        ended = ends.add_end() if each == [END] else ends.add_piece(piece)
         if each == [END] and ended is not None:
             ended += 1  # END belongs to the last sentence of its passage
         if ended is not None and ended > cuts[-1]:
@@ -390,15 +390,15 @@ def score(
 def _log_probabilities(
     network: Network, ids: Sequence[int], mix: NgramMixture | None, *, starts: bool
 ) -> Iterator[list[float]]:
-    """Yield the log-probabilities of `ids`, up to _AT_ONCE in each list.
+    """Yield the log-probabilities of `ids`, up to _IDS_AT_ONCE in each list.
 
     The recurrent layers read one token at a time, and the output layer computes the logits of a whole list.
     """
     reader = Reader(network, [()], starts=starts)
     width = 0 if mix is None else mix.ngram.order - 1
     before = sliding_window_view(np.array([*[NO_TOKEN] * width, *ids], np.intp), width)  # (ids + 1, width)
-    for first in range(0, len(ids), _AT_ONCE):
-        part = ids[first : first + _AT_ONCE]
+    for first in range(0, len(ids), _IDS_AT_ONCE):
+        part = ids[first : first + _IDS_AT_ONCE]
         hidden: list[np.ndarray] = []
         for token in part:
             hidden.append(reader.state[-1][0])

@@ -131,9 +131,9 @@ def _rnn(stacked: Floats, bias: Floats) -> LayerStep:
 ORDER = 5
 ORDER_OF_CHARACTERS = 7
 """The order for tokens that are characters. With more than seven, the n-gram is not better."""
-_BYTES_A_TOKEN = 40  # per token and order, at the peak; measured with an order of five
-_NOT_SEEN = -1
-_USUAL_DISCOUNTS = (0.5, 1.0, 1.5)
+_BYTES_PER_TOKEN = 40  # per token and order, at the peak; measured with an order of five
+_NOT_FOUND = -1
+_DEFAULT_DISCOUNTS = (0.5, 1.0, 1.5)
 """The discounts of counts of 1, 2, and 3 or more, if a text is too small to estimate them."""
 Numbers = NDArray[np.int64]
 Doubles = NDArray[np.float64]
@@ -146,7 +146,7 @@ def order_for(tokenizer: str) -> int:
 
 def memory_of_ngrams(tokens: int, order: int) -> int:
     """Return roughly how many bytes of memory it takes to count the n-grams of a text of this many tokens."""
-    return _BYTES_A_TOKEN * order * tokens
+    return _BYTES_PER_TOKEN * order * tokens
 
 
 class NgramModel:
@@ -160,7 +160,7 @@ class NgramModel:
     def __init__(self, train: NDArray[np.integer], vocabulary_size: int, order: int = ORDER) -> None:
         self._size = vocabulary_size
         self.order = order
-        self._levels = _counted(_Stream(train, order), vocabulary_size, order)
+        self._levels = _count_levels(_Stream(train, order), vocabulary_size, order)
 
     def log_probs(self, ids: NDArray[np.integer]) -> Doubles:
         """Return the log-probability of each predicted token, given the tokens before it.
@@ -173,7 +173,9 @@ class NgramModel:
         for before, level in enumerate(self._levels, 1):
             probs = level.probs(contexts, stream.targets, probs)
             if before < self.order:
-                keys = np.where(contexts == _NOT_SEEN, _NOT_SEEN, contexts * self._size + stream.behind(before))
+                keys = np.where(
+                    contexts == _NOT_FOUND, _NOT_FOUND, contexts * self._size + stream.tokens_before(before)
+                )
                 contexts = _places(self._levels[before].context_keys, keys)
         return np.log(probs)
 
@@ -190,7 +192,7 @@ class NgramModel:
                 token = int(before[-distance]) if distance <= len(before) else NO_TOKEN
                 key = context * self._size + (END if token == NO_TOKEN else token)
                 context = int(_places(level.context_keys, np.array([key]))[0])
-                if context == _NOT_SEEN:
+                if context == _NOT_FOUND:
                     break
             probs = level.next_probs(context, probs)
         return probs
@@ -205,7 +207,7 @@ class _Stream:
         self._first = len(begin) + (len(ids) > 0 and ids[0] != START)
         self.targets: Numbers = self._tokens[self._first :]
 
-    def behind(self, distance: int) -> Numbers:
+    def tokens_before(self, distance: int) -> Numbers:
         """Return for each target the token that is `distance` places before it."""
         return self._tokens[self._first - distance : len(self._tokens) - distance]
 
@@ -230,7 +232,7 @@ class _Level:
     """What is subtracted from a count of 0, 1, 2, and 3 or more."""
     totals: Numbers
     """For each context, the sum of its counts."""
-    left_over: Doubles
+    backoff: Doubles
     """For each context, the share of the probability that the discounts leave to the next shorter context."""
 
     @classmethod
@@ -247,13 +249,13 @@ class _Level:
         `shorter` are those after the contexts that are one token shorter, and the result for a context that the counted
         text does not have.
         """
-        seen = contexts != _NOT_SEEN
-        contexts, tokens = contexts[seen], tokens[seen]
+        known = contexts != _NOT_FOUND
+        contexts, tokens = contexts[known], tokens[known]
         places = _places(self.keys, contexts * self.size + tokens)
-        counts = np.where(places == _NOT_SEEN, 0, self.counts[places])
-        own = (counts - self.discounts[np.minimum(counts, 3)]) / self.totals[contexts]
+        counts = np.where(places == _NOT_FOUND, 0, self.counts[places])
+        discounted = (counts - self.discounts[np.minimum(counts, 3)]) / self.totals[contexts]
         probs = shorter.copy()
-        probs[seen] = own + self.left_over[contexts] * shorter[seen]
+        probs[known] = discounted + self.backoff[contexts] * shorter[known]
         return probs
 
     def next_probs(self, context: int, shorter: Doubles) -> Doubles:
@@ -261,7 +263,7 @@ class _Level:
         begin = context * self.size
         first, end = np.searchsorted(self.keys, [begin, begin + self.size])
         counts = self.counts[first:end]
-        probs = self.left_over[context] * shorter
+        probs = self.backoff[context] * shorter
         probs[self.keys[first:end] - begin] += (counts - self.discounts[np.minimum(counts, 3)]) / self.totals[context]
         return probs
 
@@ -285,28 +287,28 @@ class NgramMixture:
         return mixed.astype(np.float32)
 
 
-def _counted(stream: _Stream, size: int, order: int) -> list[_Level]:
+def _count_levels(stream: _Stream, size: int, order: int) -> list[_Level]:
     """Return the levels, from single tokens to n-grams of the highest order. A text without targets has no levels."""
     levels: list[_Level] = []
     if not len(stream.targets):
         return levels
     contexts = np.zeros(len(stream.targets), np.int64)
     context_keys = np.zeros(1, np.int64)  # the key of the empty context
-    waiting: tuple[Numbers, Numbers, Numbers] | None = None
+    shorter_level: tuple[Numbers, Numbers, Numbers] | None = None
     for length in range(1, order + 1):
         keys, first, grams, counts = np.unique(
             contexts * size + stream.targets, return_index=True, return_inverse=True, return_counts=True
         )
-        if waiting is not None:
+        if shorter_level is not None:
             # The count of an n-gram that is one token shorter is the number of different tokens before it.
-            shorter_context_keys, shorter_keys, shorter_grams = waiting
+            shorter_context_keys, shorter_keys, shorter_grams = shorter_level
             before = np.bincount(shorter_grams[first], minlength=len(shorter_keys))
             levels.append(_Level.of(size, shorter_context_keys, shorter_keys, before))
         if length == order:
             levels.append(_Level.of(size, context_keys, keys, counts))
             break
-        waiting = (context_keys, keys, grams)
-        context_keys, contexts = np.unique(contexts * size + stream.behind(length), return_inverse=True)
+        shorter_level = (context_keys, keys, grams)
+        context_keys, contexts = np.unique(contexts * size + stream.tokens_before(length), return_inverse=True)
     return levels
 
 
@@ -315,13 +317,13 @@ def _discounts(counts: Numbers) -> Doubles:
     _, ones, twos, threes, fours = np.bincount(np.minimum(counts, 5), minlength=5)[:5].tolist()
     if ones and twos and threes and fours:
         y = ones / (ones + 2 * twos)
-        told = (1 - 2 * y * twos / ones, 2 - 3 * y * threes / twos, 3 - 4 * y * fours / threes)
-        if min(told) > 0:
-            return np.array([0.0, *told])
-    return np.array([0.0, *_USUAL_DISCOUNTS])
+        discounts = (1 - 2 * y * twos / ones, 2 - 3 * y * threes / twos, 3 - 4 * y * fours / threes)
+        if min(discounts) > 0:
+            return np.array([0.0, *discounts])
+    return np.array([0.0, *_DEFAULT_DISCOUNTS])
 
 
 def _places(keys: Numbers, wanted: Numbers) -> Numbers:
-    """Return the index of each wanted key in the sorted `keys`, or _NOT_SEEN."""
+    """Return the index of each wanted key in the sorted `keys`, or _NOT_FOUND."""
     places = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
-    return np.where(keys[places] == wanted, places, _NOT_SEEN)
+    return np.where(keys[places] == wanted, places, _NOT_FOUND)

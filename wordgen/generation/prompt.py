@@ -13,8 +13,8 @@ from wordgen.corpus.reading import clean
 from wordgen.dataset.dataset import TextConfig
 from wordgen.music.abc_text import LONGEST_TUNE
 from wordgen.music.harmony import Interval
-from wordgen.text.tokenizers import OF_MUSIC, Codec
-from wordgen.text.vocabulary import END_TOKEN, JOINER, UNKNOWN, as_typed
+from wordgen.text.tokenizers import MUSIC_TOKENIZERS, Codec
+from wordgen.text.vocabulary import END_TOKEN, JOINER, UNKNOWN, with_typed_apostrophes
 
 WARM_UP = 2000
 """The maximum number of tokens of a prompt that are fed. Earlier tokens have no visible effect."""
@@ -23,7 +23,7 @@ _LONGEST_READ = 20_000
 _LONGEST_WORD = 100
 _LONGEST_SHOWN = 60
 _MOST_HINTS = 5
-_NEAR = 0.7
+_SIMILARITY_CUTOFF = 0.7
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class UnknownWord:
     """A word of a prompt that the model does not know and does not read."""
 
     word: str
-    near: tuple[str, ...]
+    similar: tuple[str, ...]
     """Known words that look similar, the most similar first."""
 
 
@@ -39,15 +39,15 @@ class UnknownWord:
 class Seed:
     """A prompt that was turned into ids."""
 
-    given: str
+    text: str
     ids: tuple[int, ...]
     unknown: tuple[UnknownWord, ...]
     cut: bool
     """Whether the prompt was too long, so that only its end was read."""
     shown: str | None = None
     """The prompt as the text shows it, for music. None if the text shows what the model reads."""
-    back: Interval | None = None
-    """For a tune that was transposed: the interval back to its key."""
+    original_key_interval: Interval | None = None
+    """For a tune that was transposed: the interval back to its original key."""
 
 
 class TextReader:
@@ -57,24 +57,24 @@ class TextReader:
         self._codec = codec
         self._config = config
 
-    def tokens(self, text: str, laid_out: Layout | None = None) -> list[str]:
+    def tokens(self, text: str, file_layout: Layout | None = None) -> list[str]:
         """Return the tokens of all passages of a text, with END between two passages.
 
-        `laid_out` is the layout of the file that the text comes from. It is used for prose (see `layout_for`).
+        `file_layout` is the layout of the file that the text comes from. It is used for prose (see `layout_for`).
         """
         if self._config.passage == "tune":
             return self._tokens_of_tunes(clean(text))
         tokens: list[str] = []
-        brought_end = True
-        layout = self.layout_for(laid_out)
+        passage_ended = True
+        layout = self.layout_for(file_layout)
         lines = list(enumerate(clean(text).split("\n"), 1))
         joined = layout.passage != "line" and layout.line_breaks == "joined"
-        hyphens = hyphens_of(lambda: lines) if joined and laid_out is not None else None
+        hyphens = hyphens_of(lambda: lines) if joined and file_layout is not None else None
         for passage in passages_of(lines, layout.passage, layout.line_breaks, wrap=layout.wrap, hyphens=hyphens):
-            if not brought_end:
+            if not passage_ended:
                 tokens.append(END_TOKEN)
             of_passage = self.tokens_within(passage.text)
-            brought_end = of_passage[-1:] == [END_TOKEN]  # a text that is already tokenized may have <eos>
+            passage_ended = of_passage[-1:] == [END_TOKEN]  # a text that is already tokenized may have <eos>
             tokens += of_passage
         # Passages lose the spaces at their end, but for the tokenizer "characters" each space is a token.
         spaces = len(text) - len(text.rstrip(" "))
@@ -88,19 +88,19 @@ class TextReader:
         return tokens
 
     @property
-    def learned(self) -> Layout:
+    def training_layout(self) -> Layout:
         """The layout of the text that the model was trained on."""
         return Layout(self._config.passage, self._config.line_breaks)
 
-    def layout_for(self, laid_out: Layout | None) -> Layout:
-        """Return the layout to read a text by: that of the training text, or `laid_out` if the text is prose.
+    def layout_for(self, file_layout: Layout | None) -> Layout:
+        """Return the layout to read a text by: that of the training text, or `file_layout` if the text is prose.
 
-        `laid_out` is None for a text that a person typed. A model whose corpus has its own <eos> reads every text by
+        `file_layout` is None for a text that a person typed. A model whose corpus has its own <eos> reads every text by
         the layout of its corpus, and a model of tunes reads every text as tunes.
         """
-        if laid_out is None or not self._config.starts or self._config.passage == "tune":
-            return self.learned
-        return laid_out.for_model(self.learned)
+        if file_layout is None or not self._config.starts or self._config.passage == "tune":
+            return self.training_layout
+        return file_layout.for_model(self.training_layout)
 
     def tokens_within(self, text: str) -> list[str]:
         """Return the tokens of a text that is part of a passage."""
@@ -112,7 +112,7 @@ class TextReader:
         A word that is not known in any form (see `ids_in_any_form`) is left out and listed in `unknown`.
         """
         is_tune = self._config.passage == "tune"
-        read = _end_of(text.strip("\n\r"), LONGEST_TUNE if is_tune else _LONGEST_READ)
+        read = _end_that_is_read(text.strip("\n\r"), LONGEST_TUNE if is_tune else _LONGEST_READ)
         # Nobody remembers which quotation marks the corpus has: use the reading with the fewest unknown words.
         forms = dict.fromkeys((read, read.replace("’", "'"), read.replace("'", "’"), read.translate(_PLAIN)))
         readings = ([(each, self.ids_in_any_form(each)) for each in self.tokens(form)] for form in forms)
@@ -120,12 +120,12 @@ class TextReader:
         ids = [each for _, of_token in reading for each in of_token]
         unknown = self.unknown_words([token for token, of_token in reading if not of_token])
         cut = len(read) < len(text.strip()) or len(ids) > WARM_UP
-        back = interval_back(clean(read), self._config.transpose) if is_tune else None
-        return Seed(text, tuple(ids[-WARM_UP:]), unknown, cut, self._shown(text, ids), back)
+        original_key_interval = interval_back(clean(read), self._config.transpose) if is_tune else None
+        return Seed(text, tuple(ids[-WARM_UP:]), unknown, cut, self._shown(text, ids), original_key_interval)
 
     def _shown(self, text: str, ids: Sequence[int]) -> str | None:
         """Return a prompt of music as the text shows it: whole, also where the model reads only a part of it."""
-        if self._codec.tokenizer.name not in OF_MUSIC or not ids:
+        if self._codec.tokenizer.name not in MUSIC_TOKENIZERS or not ids:
             return None
         lines = clean(text.strip("\n\r")).split("\n")
         return "\n".join(line for line in lines if self._config.passage != "tune" or not line.startswith("X:"))
@@ -141,18 +141,18 @@ class TextReader:
             return known
         if self._codec.tokenizer.name == "abc":  # a small letter is another note
             return []
-        candidates = self._alike.get(_plain(token), [])
+        candidates = self._ids_by_plain_form.get(_plain_form(token), [])
         tokens = self._codec.vocabulary.tokens
-        same_sides = (i for i in candidates if _sides(tokens[i]) == _sides(token))
+        same_sides = (i for i in candidates if _joined_sides(tokens[i]) == _joined_sides(token))
         alike = next(same_sides, next(iter(candidates), None))
         return [] if alike is None else [alike]
 
     @cached_property
-    def _alike(self) -> dict[str, list[int]]:
+    def _ids_by_plain_form(self) -> dict[str, list[int]]:
         """Maps a token without case, form of apostrophes and joiner marks to the ids of such tokens, frequent first."""
         alike: dict[str, list[int]] = {}
         for number, each in enumerate(self._codec.vocabulary.tokens[3:], 3):
-            alike.setdefault(_plain(each), []).append(number)
+            alike.setdefault(_plain_form(each), []).append(number)
         return alike  # complete before it is stored: several threads may read it
 
     def unknown_words(self, tokens: Sequence[str]) -> tuple[UnknownWord, ...]:
@@ -163,8 +163,8 @@ class TextReader:
         found: list[UnknownWord] = []
         for number, word in enumerate(words):
             of_like_length = [each for each in known if abs(len(each) - len(word)) <= 2] if number < _MOST_HINTS else []
-            near = difflib.get_close_matches(word.lower(), of_like_length, n=3, cutoff=_NEAR)
-            found.append(UnknownWord(_short(word), tuple(known[each] for each in near)))
+            similar = difflib.get_close_matches(word.lower(), of_like_length, n=3, cutoff=_SIMILARITY_CUTOFF)
+            found.append(UnknownWord(_shortened(word), tuple(known[each] for each in similar)))
         return tuple(found)
 
 
@@ -174,7 +174,7 @@ def word_to_try(codec: Codec) -> str | None:
     This is the most frequent name (a capitalised word of more than three letters that the vocabulary does not have in
     small letters), else the most frequent word of several letters, else of one letter.
     """
-    if codec.tokenizer.name in OF_MUSIC:
+    if codec.tokenizer.name in MUSIC_TOKENIZERS:
         return None
     vocabulary = codec.vocabulary
     words = [token for token in vocabulary.tokens[3:] if token.isalpha()]
@@ -184,7 +184,7 @@ def word_to_try(codec: Codec) -> str | None:
     return next((word for word in candidates if codec.tokenizer.tokenize(word) == [word]), None)
 
 
-def _end_of(text: str, longest: int) -> str:
+def _end_that_is_read(text: str, longest: int) -> str:
     """Return the part of a prompt that is read: at most its last `longest` characters, from a whole word on.
 
     A prompt may be a whole book, and the generated text continues its end.
@@ -196,15 +196,15 @@ def _end_of(text: str, longest: int) -> str:
     return end[space.end() :] if space else end
 
 
-def _plain(token: str) -> str:
-    return as_typed(token.strip(JOINER)).casefold()
+def _plain_form(token: str) -> str:
+    return with_typed_apostrophes(token.strip(JOINER)).casefold()
 
 
-def _sides(token: str) -> tuple[bool, bool]:
+def _joined_sides(token: str) -> tuple[bool, bool]:
     return token.startswith(JOINER), token.endswith(JOINER)
 
 
-def _short(text: str) -> str:
+def _shortened(text: str) -> str:
     """Shorten a text for a message, because an unknown word may be very long."""
     plain = " ".join(text.split())
     return plain if len(plain) <= _LONGEST_SHOWN else plain[:_LONGEST_SHOWN] + "..."

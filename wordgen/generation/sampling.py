@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wordgen.generation.settings import GenerationSettings
-from wordgen.text.vocabulary import BYTES, END, START, UNKNOWN, WORD_END, Vocabulary, may_follow
+from wordgen.text.vocabulary import BYTES, END, START, UNKNOWN, WORD_END, Vocabulary, allowed_after
 
 LogProbs = NDArray[np.float32]
 """Natural logarithms of probabilities, shape (texts, vocabulary). Minus infinity means that the token is impossible."""
-_REMEMBERED = 64
-_LONGEST_SPELLED = 200
+_PENALTY_WINDOW = 64
+_LONGEST_WORD_BYTES = 200
 _BLOCK = 128
 NO_TOKEN = -1
 """Fills the positions before a text that is shorter than the others of its batch."""
@@ -70,7 +70,7 @@ class SpellingIds:
         self._masks: dict[frozenset[str], NDArray[np.bool_]] = {}
         self._id_of = vocabulary.id_of
 
-    def word_so_far(self, ids: Sequence[int]) -> bytes:
+    def unfinished_word(self, ids: Sequence[int]) -> bytes:
         """Return the bytes at the end of `ids`: the beginning of an unfinished word, or empty."""
         word = takewhile(self.values.__contains__, reversed(ids))
         return bytes(self.values[each] for each in word)[::-1]
@@ -91,7 +91,7 @@ class SpellingIds:
 
         After an empty `word`, all tokens are allowed except the end of a word and bytes that cannot begin a character.
         """
-        allowed = may_follow(word)
+        allowed = allowed_after(word)
         if allowed not in self._masks:
             forbidden = np.full(self.size, bool(word))
             forbidden[self.all] = True
@@ -118,7 +118,7 @@ class TokenKinds:
     """Whether the corpus has empty passages, for example the blank lines between verses."""
     spelling: SpellingIds | None = None
     """The ids that spell words, or None if the vocabulary does not spell."""
-    fills: bool = False
+    replaces_unknown: bool = False
     """Whether a chosen UNKNOWN is replaced by a word."""
 
 
@@ -129,9 +129,9 @@ def probability_changes(
 
     Both are applied in their order. `followers` is needed if `settings.max_copy` is not 0.
     """
-    never = [START] if settings.allow_unknown or kinds.fills else [UNKNOWN, START]
+    never = [START] if settings.allow_unknown or kinds.replaces_unknown else [UNKNOWN, START]
     changes: list[ProbabilityChange] = [partial(forbid, ids=never)]
-    if kinds.fills and not settings.allow_unknown:
+    if kinds.replaces_unknown and not settings.allow_unknown:
         changes.append(forbid_unknown_twice)
     if kinds.spelling is not None:
         changes.append(partial(forbid_bad_spelling, spelling=kinds.spelling))
@@ -156,16 +156,16 @@ def probability_changes(
 
 def draw_changes(settings: GenerationSettings) -> list[ProbabilityChange]:
     """Return the changes for sampling. Each works on the tokens that the previous one has left."""
-    shapes: list[ProbabilityChange] = []
+    changes: list[ProbabilityChange] = []
     if settings.temperature != 1:
-        shapes.append(partial(apply_temperature, temperature=settings.temperature))
+        changes.append(partial(apply_temperature, temperature=settings.temperature))
     if settings.top_k:
-        shapes.append(partial(keep_top_k, k=settings.top_k))
+        changes.append(partial(keep_top_k, k=settings.top_k))
     if settings.top_p < 1:
-        shapes.append(partial(keep_top_p, p=settings.top_p))
+        changes.append(partial(keep_top_p, p=settings.top_p))
     if settings.min_p > 0:
-        shapes.append(partial(keep_min_p, share=settings.min_p))
-    return shapes
+        changes.append(partial(keep_min_p, share=settings.min_p))
+    return changes
 
 
 def forbid(log_probs: LogProbs, past: Past, *, ids: Sequence[int]) -> LogProbs:
@@ -204,13 +204,13 @@ def forbid_empty_passages(log_probs: LogProbs, past: Past) -> LogProbs:
 
 def forbid_bad_spelling(log_probs: LogProbs, past: Past, *, spelling: SpellingIds) -> LogProbs:
     """Let spelled words be valid UTF-8 only."""
-    words = (spelling.word_so_far(tokens) for tokens in past.tokens[:, -_LONGEST_SPELLED:].tolist())
+    words = (spelling.unfinished_word(tokens) for tokens in past.tokens[:, -_LONGEST_WORD_BYTES:].tolist())
     return np.where([spelling.forbidden_after(word) for word in words], np.float32(-np.inf), log_probs)
 
 
 def penalize_repetition(log_probs: LogProbs, past: Past, *, penalty: float, words: NDArray[np.bool_]) -> LogProbs:
-    """Raise the probability of each word among the last _REMEMBERED tokens to the power `penalty`."""
-    recent = past.tokens[:, -_REMEMBERED:]
+    """Raise the probability of each word among the last _PENALTY_WINDOW tokens to the power `penalty`."""
+    recent = past.tokens[:, -_PENALTY_WINDOW:]
     rows, columns = np.nonzero((recent != NO_TOKEN) & words[recent])
     repeated = np.zeros(log_probs.shape, np.bool_)
     repeated[rows, recent[rows, columns]] = True
@@ -223,12 +223,12 @@ def forbid_repeated_ngrams(log_probs: LogProbs, past: Past, *, n: int) -> LogPro
     starts = tokens.shape[1] - n + 1
     if starts < 1:
         return log_probs
-    alike = tokens[:, :starts] != NO_TOKEN
+    matching = tokens[:, :starts] != NO_TOKEN
     for place in range(n - 1):  # n-grams whose first n - 1 tokens are the last n - 1 of the text
-        if not alike.any():
+        if not matching.any():
             return log_probs
-        alike &= tokens[:, place : place + starts] == tokens[:, starts + place, None]
-    rows, begins = np.nonzero(alike)
+        matching &= tokens[:, place : place + starts] == tokens[:, starts + place, None]
+    rows, begins = np.nonzero(matching)
     changed = log_probs.copy()
     changed[rows, tokens[rows, begins + n - 1]] = -np.inf
     return changed
@@ -280,7 +280,7 @@ def keep_top_k(log_probs: LogProbs, past: Past, *, k: int) -> LogProbs:
     if k >= size:
         return log_probs
     least = np.partition(log_probs, size - k, axis=1)[:, size - k]
-    return _keep(log_probs, _most_probable(log_probs, least, np.full(len(log_probs), k)))
+    return _forbid_others(log_probs, _most_probable(log_probs, least, np.full(len(log_probs), k)))
 
 
 def keep_top_p(log_probs: LogProbs, past: Past, *, p: float) -> LogProbs:
@@ -288,10 +288,12 @@ def keep_top_p(log_probs: LogProbs, past: Past, *, p: float) -> LogProbs:
 
     Probabilities are those among the tokens still allowed. Of equally probable tokens, those with lower ids are kept.
     """
-    falling = np.sort(log_probs, axis=1)[:, ::-1]
-    sums = np.exp(falling - falling[:, :1]).cumsum(axis=1, dtype=np.float64)
+    descending = np.sort(log_probs, axis=1)[:, ::-1]
+    sums = np.exp(descending - descending[:, :1]).cumsum(axis=1, dtype=np.float64)
     counts = 1 + (sums[:, :-1] < p * sums[:, -1:]).sum(axis=1)
-    return _keep(log_probs, _most_probable(log_probs, falling[np.arange(len(falling)), counts - 1], counts))
+    return _forbid_others(
+        log_probs, _most_probable(log_probs, descending[np.arange(len(descending)), counts - 1], counts)
+    )
 
 
 def _most_probable(log_probs: LogProbs, least: LogProbs, counts: NDArray[np.integer]) -> NDArray[np.bool_]:
@@ -308,10 +310,10 @@ def _most_probable(log_probs: LogProbs, least: LogProbs, counts: NDArray[np.inte
 
 def keep_min_p(log_probs: LogProbs, past: Past, *, share: float) -> LogProbs:
     """Keep the tokens that have at least `share` of the probability of the most probable token."""
-    return _keep(log_probs, log_probs >= log_probs.max(axis=1, keepdims=True) + np.float32(np.log(share)))
+    return _forbid_others(log_probs, log_probs >= log_probs.max(axis=1, keepdims=True) + np.float32(np.log(share)))
 
 
-def _keep(log_probs: LogProbs, kept: NDArray[np.bool_]) -> LogProbs:
+def _forbid_others(log_probs: LogProbs, kept: NDArray[np.bool_]) -> LogProbs:
     return np.where(kept, log_probs, np.float32(-np.inf))
 
 
@@ -320,7 +322,7 @@ def possible(log_probs: LogProbs) -> NDArray[np.bool_]:
     return log_probs.max(axis=1) > -np.inf
 
 
-def draw(log_probs: LogProbs, dice: Sequence[np.random.Generator]) -> NDArray[np.intp]:
+def draw(log_probs: LogProbs, generators: Sequence[np.random.Generator]) -> NDArray[np.intp]:
     """Draw one token for each row by its probability, and return the ids, shape (texts,).
 
     Each row has its own random number generator, so rows do not depend on each other. The probabilities need not add
@@ -331,12 +333,13 @@ def draw(log_probs: LogProbs, dice: Sequence[np.random.Generator]) -> NDArray[np
     starts = np.arange(0, probs.shape[1], _BLOCK)
     sums = np.add.reduceat(probs, starts, axis=1).cumsum(axis=1, dtype=np.float64)
     drawn = np.empty(len(probs), np.intp)
-    for row, row_dice in enumerate(dice):
-        thrown = min(row_dice.random() * sums[row, -1], np.nextafter(sums[row, -1], 0))  # the product may be rounded up
-        block = int(sums[row].searchsorted(thrown, side="right"))
+    for row, generator in enumerate(generators):
+        # The product may be rounded up.
+        point = min(generator.random() * sums[row, -1], np.nextafter(sums[row, -1], 0))
+        block = int(sums[row].searchsorted(point, side="right"))
         in_block = probs[row, starts[block] : starts[block] + _BLOCK]
         before = sums[row, block - 1] if block else 0.0
-        place = int(in_block.cumsum(dtype=np.float64).searchsorted(thrown - before, side="right"))
+        place = int(in_block.cumsum(dtype=np.float64).searchsorted(point - before, side="right"))
         # The sum of the block and the sum one by one may differ in the last digit. A token of probability 0 is never
         # drawn.
         drawn[row] = starts[block] + min(place, int(in_block.nonzero()[0][-1]))

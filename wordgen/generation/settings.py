@@ -12,15 +12,15 @@ Mode = Literal["greedy", "sample", "beam"]
 Stop = Literal["none", "end", "sentence", "line"]
 WHOLE_PIECE = ("--length", "600", "--stop", "end")
 """The flags with which a model of music writes a whole tune or piece."""
-_LONGEST_OF_BEAMS = 2000
+_LONGEST_BEAM_TEXT = 2000
 _FEWEST_COPIED_NOTES = 4
-_SHOWN = 40
-_WHAT_IT_DOES: dict[Mode, str] = {
+_LONGEST_SHOWN = 40
+_MODE_IN_WORDS: dict[Mode, str] = {
     "sample": "draws each token by its probability",
     "greedy": "always takes the most probable token",
     "beam": "searches for the text that is most probable as a whole",
 }
-_ASKED_FOR_BY: dict[str, Mode] = {
+_ONLY_MODE_OF: dict[str, Mode] = {
     "temperature": "sample",
     "top_k": "sample",
     "top_p": "sample",
@@ -142,8 +142,8 @@ class WritingSettings(Settings):
             raise SettingError(
                 f"--count {self.count} is more than the {self.beams} texts of --mode beam: give a larger --beams."
             )
-        if self.mode == "beam" and self.length > _LONGEST_OF_BEAMS:
-            raise SettingError(f"--mode beam writes at most {_LONGEST_OF_BEAMS:,} tokens: give a smaller --length.")
+        if self.mode == "beam" and self.length > _LONGEST_BEAM_TEXT:
+            raise SettingError(f"--mode beam writes at most {_LONGEST_BEAM_TEXT:,} tokens: give a smaller --length.")
         if self.at_least > self.length:
             raise SettingError(
                 f"--at-least {self.at_least} is more than --length {self.length}: give a larger --length."
@@ -185,11 +185,11 @@ class GenerationSettings(WritingSettings):
             raise SettingError(
                 f"--max-copy-notes must be 0, or at least {_FEWEST_COPIED_NOTES}, not {self.max_copy_notes}."
             )
-        if self.of_a_tune:
+        if self.tune_flags:
             _check_tune(self)
 
     @property
-    def of_a_tune(self) -> tuple[str, ...]:
+    def tune_flags(self) -> tuple[str, ...]:
         """The flags given for a whole tune. With one of them, a text ends with its tune."""
         given = {"--key": self.key, "--metre": self.metre, "--only-valid": self.only_valid or None}
         return tuple(flag for flag, value in given.items() if value is not None)
@@ -201,12 +201,14 @@ def _check_tune(settings: GenerationSettings) -> None:
     from wordgen.music.harmony import parse_key
 
     if settings.key is not None and parse_key(settings.key) is None:
-        raise SettingError(f"--key must be a key such as D, Bb, F#m or 'D dorian', not {settings.key[:_SHOWN]!r}.")
+        raise SettingError(
+            f"--key must be a key such as D, Bb, F#m or 'D dorian', not {settings.key[:_LONGEST_SHOWN]!r}."
+        )
     if settings.metre is not None and parse_metre(settings.metre) is None:
-        raise SettingError(f"--metre must be a metre such as 4/4 or 6/8, not {settings.metre[:_SHOWN]!r}.")
+        raise SettingError(f"--metre must be a metre such as 4/4 or 6/8, not {settings.metre[:_LONGEST_SHOWN]!r}.")
     if settings.stop in ("sentence", "line") or settings.until is not None:
         wrong = "--until" if settings.until is not None else f"--stop {settings.stop}"
-        raise SettingError(f"{settings.of_a_tune[0]} writes a whole tune: leave out {wrong}.")
+        raise SettingError(f"{settings.tune_flags[0]} writes a whole tune: leave out {wrong}.")
     if settings.only_valid and settings.mode != "sample":
         raise SettingError(
             f"--only-valid draws again until a tune is valid, and --mode {settings.mode} would always write the same "
@@ -227,17 +229,17 @@ def with_random_seed(settings: GenerationSettings) -> GenerationSettings:
 def completed(settings: GenerationSettings) -> GenerationSettings:
     """Return the settings with a random seed; with those of a whole tune, a text also ends with its tune."""
     settings = with_random_seed(settings)
-    return replace(settings, stop="end") if settings.of_a_tune else settings
+    return replace(settings, stop="end") if settings.tune_flags else settings
 
 
-def mode_that_asks_for(name: str) -> Mode | None:
+def only_mode_of(name: str) -> Mode | None:
     """Return the only mode in which a setting has an effect, or None if it has one in every mode."""
-    return _ASKED_FOR_BY.get(name)
+    return _ONLY_MODE_OF.get(name)
 
 
-def without_effect(mode: Mode, given: Iterable[str]) -> str | None:
+def no_effect_note(mode: Mode, given: Iterable[str]) -> str | None:
     """Return a sentence that names the settings in `given` that have no effect in this mode, or None."""
-    flags = [flag_name(name) for name in given if (mode_that_asks_for(name) or mode) != mode]
+    flags = [flag_name(name) for name in given if (only_mode_of(name) or mode) != mode]
     if not flags:
         return None
-    return f"--mode {mode} {_WHAT_IT_DOES[mode]}: {in_a_sentence(flags)} {'have' if flags[1:] else 'has'} no effect."
+    return f"--mode {mode} {_MODE_IN_WORDS[mode]}: {in_a_sentence(flags)} {'have' if flags[1:] else 'has'} no effect."

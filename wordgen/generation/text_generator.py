@@ -16,15 +16,15 @@ from numpy.typing import NDArray
 
 from wordgen.errors import SettingError
 from wordgen.generation.copies import COPY_INDEX, CopyIndex
-from wordgen.generation.decoding import Progress, search, write_to_the_end
+from wordgen.generation.decoding import Progress, beam_search, write_texts
 from wordgen.generation.prediction import NgramMixture, NgramModel, NumpyNetwork, order_for
 from wordgen.generation.prompt import WARM_UP, Seed, TextReader
 from wordgen.generation.sampling import NO_TOKEN, ProbabilityChange, SpellingIds, TokenKinds, probability_changes
 from wordgen.generation.settings import GenerationSettings, completed
-from wordgen.generation.texts import Ended, Filler, Text, TextBuilder, WrittenToken
+from wordgen.generation.texts import Ended, Text, TextBuilder, UnknownReplacer, WrittenToken
 from wordgen.model.bundle import Bundle
 from wordgen.music.harmony import Interval
-from wordgen.text.tokenizers import OF_MUSIC
+from wordgen.text.tokenizers import MUSIC_TOKENIZERS
 from wordgen.text.vocabulary import END, LINE_BREAK, START, UNKNOWN
 
 if TYPE_CHECKING:
@@ -34,18 +34,18 @@ Result = TypeVar("Result")
 Jobs = Sequence[tuple[Seed, int]]
 """Prompts, and which of the texts of each prompt is written."""
 
-_SIDE_BY_SIDE = 256
-_MOST_COUNTED = 10_000_000
+_BATCH_SIZE = 256
+_MOST_TOKENS_TO_COUNT = 10_000_000
 """In tokens. Counting as many takes about 2 GB of memory, and a quarter of a minute before the first word."""
 MOST_DRAWS = 100
 """How often a tune is drawn before the search ends."""
-_MOST_WITHOUT_SUCCESS = 10 * MOST_DRAWS
+_MOST_DRAWS_WITHOUT_SUCCESS = 10 * MOST_DRAWS
 """Draws of all texts together, after which the search ends if none of them is valid."""
-_REDRAWN = 1
+_REDRAW_SEED = 1
 """Part of the random seed of a text that is drawn again."""
 
 
-class Drawn(NamedTuple):
+class FinishedText(NamedTuple):
     """A text that is complete."""
 
     builder: TextBuilder
@@ -74,7 +74,7 @@ class TextGenerator:
         self._note_copies: dict[int, NoteCopies] = {}
         """What forbids copies of each number of notes, made when it is first needed."""
         self._counting: Future[NgramModel] | None = None
-        self._begins_counting = threading.Lock()
+        self._counting_lock = threading.Lock()
 
     @property
     def has_copy_index(self) -> bool:
@@ -91,10 +91,10 @@ class TextGenerator:
         return CopyIndex(self.folder / COPY_INDEX, self.vocabulary)
 
     @cached_property
-    def _filler(self) -> Filler | None:
+    def _unknown_replacer(self) -> UnknownReplacer | None:
         """Replaces UNKNOWN by words. None if the bundle has no unknown words of the training text."""
         unknown = self._bundle.unknown_words
-        return Filler(unknown, self.vocabulary) if unknown else None
+        return UnknownReplacer(unknown, self.vocabulary) if unknown else None
 
     @cached_property
     def _kinds(self) -> TokenKinds:
@@ -107,37 +107,39 @@ class TextGenerator:
         line_break = vocabulary.id_of(LINE_BREAK)
         line_break = NO_TOKEN if line_break == UNKNOWN else line_break
         empty_passages = (text.passage, text.line_breaks) == ("line", "kept") or not text.starts
-        return TokenKinds(words, line_break, empty_passages, spelling, fills=self._filler is not None)
+        return TokenKinds(
+            words, line_break, empty_passages, spelling, replaces_unknown=self._unknown_replacer is not None
+        )
 
     def check(self, settings: GenerationSettings) -> None:
         """Raise SettingError if this model cannot write with these settings."""
         self._changes(settings)
         if settings.mix:
-            self._text_to_count()
+            self._ids_to_count()
 
-    def _mix(self, weight: float) -> NgramMixture | None:
+    def _ngram_mixture(self, weight: float) -> NgramMixture | None:
         """Return what mixes the n-gram of the training text into the probabilities. None if its weight is 0.
 
         Raise SettingError if the model does not have its training text, or if the text is too long to count.
         """
-        return NgramMixture(self.counting().result(), weight) if weight else None
+        return NgramMixture(self.count_ngrams_in_background().result(), weight) if weight else None
 
-    def counting(self) -> Future[NgramModel]:
+    def count_ngrams_in_background(self) -> Future[NgramModel]:
         """Begin to count the n-grams that `mix` needs, in a thread of its own, and return the future result.
 
         They are counted only once, unless that has failed. Raise SettingError if the model cannot mix them in.
         """
-        with self._begins_counting:
+        with self._counting_lock:
             failed = self._counting is not None and self._counting.done() and self._counting.exception() is not None
             if self._counting is None or failed:
-                self._counting = _in_background(self._counted, self._text_to_count())
+                self._counting = _in_background(self._count_ngrams, self._ids_to_count())
             return self._counting
 
-    def _counted(self, ids: NDArray[np.integer]) -> NgramModel:
+    def _count_ngrams(self, ids: NDArray[np.integer]) -> NgramModel:
         order = order_for(self.tokenizer)
         return NgramModel(ids.astype(np.int64), len(self.vocabulary), order)
 
-    def _text_to_count(self) -> NDArray[np.integer]:
+    def _ids_to_count(self) -> NDArray[np.integer]:
         try:
             ids = self.copy_index.ids
         except SettingError as error:
@@ -145,81 +147,83 @@ class TextGenerator:
                 "--mix counts the training text, but this model has no copy index: leave out --mix, or train without "
                 "--no-copy-index."
             ) from error
-        if len(ids) > _MOST_COUNTED:
+        if len(ids) > _MOST_TOKENS_TO_COUNT:
             raise SettingError(
-                f"--mix counts training texts of up to {_MOST_COUNTED:,} tokens, and that of this model has "
+                f"--mix counts training texts of up to {_MOST_TOKENS_TO_COUNT:,} tokens, and that of this model has "
                 f"{len(ids):,}: leave out --mix."
             )
         return ids
 
     def _check_tunes(self, settings: GenerationSettings) -> None:
         """Raise SettingError if the settings are about tunes in ABC, and the model does not write such tunes."""
-        flags = [*settings.of_a_tune, *(["--max-copy-notes"] if settings.max_copy_notes else [])]
+        flags = [*settings.tune_flags, *(["--max-copy-notes"] if settings.max_copy_notes else [])]
         if flags and self.tokenizer != "abc":
-            what = self.tokenizer if self.tokenizer in OF_MUSIC else "text"
+            what = self.tokenizer if self.tokenizer in MUSIC_TOKENIZERS else "text"
             raise SettingError(
                 f"{flags[0]} is for models of tunes in ABC, and this model writes {what} (--tokenizer "
                 f"{self.tokenizer}): leave it out."
             )
 
-    def pieces(self, tokens: Sequence[str], settings: GenerationSettings, back: Interval | None) -> Sequence[str]:
+    def pieces(
+        self, tokens: Sequence[str], settings: GenerationSettings, original_key_interval: Interval | None
+    ) -> Sequence[str]:
         """Return the characters that each token adds to the text; those of a tune in the key that the settings name.
 
-        `back` is that of the prompt (see `Seed`).
+        `original_key_interval` is that of the prompt (see `Seed`).
         """
         decoder = self._codec.decoder()
-        pieces = [decoder.say_token(each) for each in tokens]
-        task = self._task(settings, back)
+        pieces = [decoder.decode_token(each) for each in tokens]
+        task = self._task(settings, original_key_interval)
         return pieces if task is None else task.pieces(pieces)
 
-    def go_on(
+    def continue_text(
         self,
         ids: Sequence[int],
         settings: GenerationSettings,
-        between: Callable[[], None] = lambda: None,
+        on_token: Callable[[], None] = lambda: None,
         *,
         prompt: Seed | None = None,
     ) -> Generator[WrittenToken, None, tuple[Ended, int]]:
         """Write one text that continues `ids`. Yield each new token when it can no longer be removed.
 
-        The generator returns why the text ended, and how many texts were drawn until this one. `between` is called
+        The generator returns why the text ended, and how many texts were drawn until this one. `on_token` is called
         before each token is chosen; an exception that it raises stops the writing. `prompt` is what `ids` begin with,
         for a tune in the key of its prompt. A tune that is transposed or must be valid is yielded when it is complete.
         """
         settings = replace(completed(settings), count=1)
-        seed = self._so_far(ids, settings, prompt or Seed("", (), (), cut=False))
-        task = self._task(settings, seed.back)
-        if task is not None and task.whole:
-            ((_, (builder, pieces, draws)),) = self._write([seed], settings, between=between)
+        seed = self._with_written_tokens(ids, settings, prompt or Seed("", (), (), cut=False))
+        task = self._task(settings, seed.original_key_interval)
+        if task is not None and task.must_be_complete:
+            ((_, (builder, pieces, draws)),) = self._write([seed], settings, on_token=on_token)
             for each, piece in zip(builder.written, pieces, strict=True):
                 yield each._replace(piece=piece)
             return builder.ended or "length", draws
         blank = builder = self._builder(seed, settings=settings)
-        told = 0
-        for builder in self._as_it_grows(blank, settings, between):
-            yield from builder.written[told : builder.settled]
-            told = builder.settled
+        yielded = 0
+        for builder in self._after_each_token(blank, settings, on_token):
+            yield from builder.written[yielded : builder.final_count]
+            yielded = builder.final_count
         return builder.ended or "length", 1
 
-    def _so_far(self, ids: Sequence[int], settings: GenerationSettings, prompt: Seed) -> Seed:
+    def _with_written_tokens(self, ids: Sequence[int], settings: GenerationSettings, prompt: Seed) -> Seed:
         """Return a prompt together with the tokens after it."""
         shown = prompt.shown
         if shown is not None and len(ids) > len(prompt.ids):
             tokens = [self.vocabulary.tokens[each] for each in ids]
-            shown += "".join(self.pieces(tokens, settings, prompt.back)[len(prompt.ids) :])
+            shown += "".join(self.pieces(tokens, settings, prompt.original_key_interval)[len(prompt.ids) :])
         return replace(prompt, ids=tuple(ids[-WARM_UP:]), shown=shown)
 
-    def _as_it_grows(
-        self, builder: TextBuilder, settings: GenerationSettings, between: Callable[[], None]
+    def _after_each_token(
+        self, builder: TextBuilder, settings: GenerationSettings, on_token: Callable[[], None]
     ) -> Iterator[TextBuilder]:
         """Yield the builder after each token; in mode beam the best text after the search."""
         if settings.mode == "beam":
-            yield from self._searched(builder, settings, between)
+            yield from self._beam_search(builder, settings, on_token)
             return
-        between()
-        for _ in self._written([builder], settings):
+        on_token()
+        for _ in self._write_batch([builder], settings):
             yield builder
-            between()
+            on_token()
 
     def write(
         self, seeds: Sequence[str], settings: GenerationSettings, progress: Progress = lambda done, tokens: None
@@ -233,10 +237,10 @@ class TextGenerator:
         read = [self.read_seed(seed, settings) for seed in seeds]
         for seed, (builder, pieces, draws) in self._write(read, settings, progress):
             yield Text(
-                seed=seed.given,
+                seed=seed.text,
                 text=("".join(builder.seed_pieces) if seed.shown is None else seed.shown) + "".join(pieces),
                 tokens=tuple(each.token for each in builder.written),
-                put_in=tuple(builder.put_in),
+                unknown_replacements=tuple(builder.unknown_replacements),
                 log_probabilities=tuple(each.log_probability for each in builder.written),
                 ended=builder.ended or "length",
                 unknown=seed.unknown,
@@ -253,7 +257,7 @@ class TextGenerator:
         does not fit the settings.
         """
         read = self._reader.seed(seed)
-        if settings is None or not settings.of_a_tune:
+        if settings is None or not settings.tune_flags:
             return read
         from wordgen.generation.tunes import check_prompt, with_header
 
@@ -268,111 +272,117 @@ class TextGenerator:
         seeds: Sequence[Seed],
         settings: GenerationSettings,
         progress: Progress = lambda done, tokens: None,
-        between: Callable[[], None] = lambda: None,
-    ) -> Iterator[tuple[Seed, Drawn]]:
-        """Yield the finished texts, each with its prompt. Batches of _SIDE_BY_SIDE texts are written together.
+        on_token: Callable[[], None] = lambda: None,
+    ) -> Iterator[tuple[Seed, FinishedText]]:
+        """Yield the finished texts, each with its prompt. Batches of _BATCH_SIZE texts are written together.
 
-        The settings must be completed (see `completed`). `progress` is that of `write`. `between` is called before or
+        The settings must be completed (see `completed`). `progress` is that of `write`. `on_token` is called before or
         after each token.
         """
         if settings.mode == "beam":
             for seed in seeds:
-                found = self._searched(self._builder(seed, settings=settings), settings, between)
+                found = self._beam_search(self._builder(seed, settings=settings), settings, on_token)
                 for number, builder in enumerate(found):
                     builder.number = number
-                yield from self._drawn([seed] * len(found), settings, lambda places, draw, found=found: found)
+                yield from self._draw_until_accepted(
+                    [seed] * len(found), settings, lambda places, draw, found=found: found
+                )
             return
         jobs = [(seed, number) for seed in seeds for number in range(settings.count)]
         done = 0
-        for first in range(0, len(jobs), _SIDE_BY_SIDE):
-            part = jobs[first : first + _SIDE_BY_SIDE]
+        for first in range(0, len(jobs), _BATCH_SIZE):
+            part = jobs[first : first + _BATCH_SIZE]
 
             def write(places: Sequence[int], draw: int, part: Jobs = part, before: int = done) -> list[TextBuilder]:
                 builders = [self._builder(*part[place], settings=settings) for place in places]
-                for _ in self._written(builders, settings, draw):
-                    between()
+                for _ in self._write_batch(builders, settings, draw):
+                    on_token()
                     if not draw:
-                        progress(before + sum(each.chosen for each in builders), len(jobs) * settings.length)
+                        progress(before + sum(each.chosen_count for each in builders), len(jobs) * settings.length)
                 return builders
 
-            for seed, drawn in self._drawn([seed for seed, _ in part], settings, write):
-                done += drawn.builder.chosen
+            for seed, drawn in self._draw_until_accepted([seed for seed, _ in part], settings, write):
+                done += drawn.builder.chosen_count
                 yield seed, drawn
 
-    def _drawn(
+    def _draw_until_accepted(
         self,
         seeds: Sequence[Seed],
         settings: GenerationSettings,
         write: Callable[[Sequence[int], int], Sequence[TextBuilder]],
-    ) -> Iterator[tuple[Seed, Drawn]]:
+    ) -> Iterator[tuple[Seed, FinishedText]]:
         """Write one text for each prompt, and draw a tune again until it is as asked for, at most MOST_DRAWS times.
 
         Yield the texts in their order. `write` writes the texts with the given places; its second argument is how often
         they were drawn before. Raise SettingError at the first tune that was not found.
         """
-        tasks = [self._task(settings, seed.back) for seed in seeds]
-        found: dict[int, Drawn] = {}
+        tasks = [self._task(settings, seed.original_key_interval) for seed in seeds]
+        found: dict[int, FinishedText] = {}
         refusals: dict[int, list[str]] = {place: [] for place in range(len(seeds))}
         missing, draws = list(refusals), 0
         for draw in range(MOST_DRAWS if settings.mode == "sample" else 1):
             for place, builder in zip(missing, write(missing, draw), strict=True):
                 task = tasks[place]
-                pieces, refusal = (builder.pieces, "") if task is None else task.finish(seeds[place].shown, builder)
+                pieces, refusal = (
+                    (builder.pieces, "") if task is None else task.finished_pieces(seeds[place].shown, builder)
+                )
                 if refusal:
                     refusals[place].append(refusal)
                 else:
-                    found[place] = Drawn(builder, pieces, draw + 1)
+                    found[place] = FinishedText(builder, pieces, draw + 1)
             draws += len(missing)
             missing = [place for place in missing if place not in found]
-            if not missing or (not found and draws >= _MOST_WITHOUT_SUCCESS):
+            if not missing or (not found and draws >= _MOST_DRAWS_WITHOUT_SUCCESS):
                 break
         for place, (seed, task) in enumerate(zip(seeds, tasks, strict=True)):
             if task is not None and place not in found:
-                raise SettingError(task.why_none(refusals[place]))
+                raise SettingError(task.refusal_summary(refusals[place]))
             yield seed, found[place]
 
     def _builder(self, seed: Seed, number: int = 0, *, settings: GenerationSettings) -> TextBuilder:
-        filler = None if settings.allow_unknown else self._filler
-        return TextBuilder(seed.ids, settings, self._codec, filler, number)
+        replacer = None if settings.allow_unknown else self._unknown_replacer
+        return TextBuilder(seed.ids, settings, self._codec, replacer, number)
 
-    def _written(self, builders: Sequence[TextBuilder], settings: GenerationSettings, draw: int = 0) -> Iterator[None]:
-        """Do what `write_to_the_end` does. Each `draw` has its own random numbers."""
-        dice = None
+    def _write_batch(
+        self, builders: Sequence[TextBuilder], settings: GenerationSettings, draw: int = 0
+    ) -> Iterator[None]:
+        """Do what `write_texts` does. Each `draw` has its own random numbers."""
+        generators = None
         if settings.mode == "sample":
             assert settings.random_seed is not None
             seeds = [settings.random_seed + builder.number for builder in builders]
-            dice = [np.random.default_rng([seed, draw, _REDRAWN] if draw else seed) for seed in seeds]
+            generators = [np.random.default_rng([seed, draw, _REDRAW_SEED] if draw else seed) for seed in seeds]
         changes, draw_changes = self._changes(settings)
-        mix = self._mix(settings.mix)
-        return write_to_the_end(self._network, builders, dice, changes, draw_changes, starts=self._starts, mix=mix)
+        mix = self._ngram_mixture(settings.mix)
+        return write_texts(self._network, builders, generators, changes, draw_changes, starts=self._starts, mix=mix)
 
-    def _searched(
-        self, blank: TextBuilder, settings: GenerationSettings, between: Callable[[], None]
+    def _beam_search(
+        self, blank: TextBuilder, settings: GenerationSettings, on_token: Callable[[], None]
     ) -> list[TextBuilder]:
         changes, _ = self._changes(settings)
-        mix = self._mix(settings.mix)
-        return search(self._network, blank, settings, changes, starts=self._starts, mix=mix, between=between)
+        mix = self._ngram_mixture(settings.mix)
+        return beam_search(self._network, blank, settings, changes, starts=self._starts, mix=mix, on_token=on_token)
 
     def _changes(self, settings: GenerationSettings) -> tuple[list[ProbabilityChange], list[ProbabilityChange]]:
         task = self._task(settings)
         followers = self.copy_index.followers if settings.max_copy else None
         changes, draw_changes = probability_changes(settings, self._kinds, followers)
-        if task is not None and task.ban is not None:
-            changes.append(task.ban)
+        if task is not None and task.header_change is not None:
+            changes.append(task.header_change)
         if settings.max_copy_notes:
-            changes.append(self._copies_of_notes(settings.max_copy_notes).change)
+            changes.append(self._note_copies_of(settings.max_copy_notes).change)
         return changes, draw_changes
 
-    def _task(self, settings: GenerationSettings, back: Interval | None = None) -> "TuneTask | None":
+    def _task(self, settings: GenerationSettings, original_key_interval: Interval | None = None) -> "TuneTask | None":
         """Return what a tune must be; None for a text that is not transposed and of which no tune is asked."""
         self._check_tunes(settings)
-        if back is None and not settings.of_a_tune:
+        if original_key_interval is None and not settings.tune_flags:
             return None
-        from wordgen.generation.tunes import task_of
+        from wordgen.generation.tunes import tune_task_for
 
-        return task_of(settings, self.vocabulary, back)
+        return tune_task_for(settings, self.vocabulary, original_key_interval)
 
-    def _copies_of_notes(self, notes: int) -> "NoteCopies":
+    def _note_copies_of(self, notes: int) -> "NoteCopies":
         from wordgen.generation.tunes import NoteCopies
 
         if notes not in self._note_copies:

@@ -27,13 +27,13 @@ from wordgen.text.tokenizers import Codec
 from wordgen.text.vocabulary import END, JOINER, LINE_BREAK, UNKNOWN, Vocabulary, restore
 
 _ENDINGS = ("ing", "ed", "ly", "s")
-_LEAST = 0.01
+_SMOOTHING = 0.01
 """Added to the share of each kind of word, so that words that the network does not expect remain possible."""
-_PLAUSIBLE = 0.3
+_LEAST_EXPECTED = 0.3
 """A word is left out if the network expects its kind less than this share of the usual, unless all would be."""
-_TIE = 0.1
-_LOOKED_AT = 16
-_NOTHING = Past(np.zeros((1, 0), np.intp), 0)
+_TIE_BREAK = 0.1
+_TIE_BREAK_TOKENS = 16
+_EMPTY_PAST = Past(np.zeros((1, 0), np.intp), 0)
 
 Choose = Callable[[LogProbs], int]
 """Chooses one of several words by their log-probabilities, shape (1, words), and returns its index."""
@@ -41,13 +41,13 @@ Choose = Callable[[LogProbs], int]
 Shares = NDArray[np.float64]
 
 
-class Filler:
+class UnknownReplacer:
     """Chooses a word to replace UNKNOWN, by the tokens before it and, if known, by the token after it."""
 
     def __init__(self, unknown: UnknownWords, vocabulary: Vocabulary) -> None:
         self._words = unknown.words
         self._vocabulary = vocabulary
-        self._before, self._word, self._behind, begins = np.array(unknown.places, np.int64).reshape(-1, 4).T
+        self._previous_ids, self._word, self._next_ids, begins = np.array(unknown.places, np.int64).reshape(-1, 4).T
         self._within = ~begins.astype(np.bool_)
         capitals = [_capitalised(word) for word in unknown.words]
         # None if the capitalised word is in the vocabulary: it would be a different token.
@@ -62,41 +62,43 @@ class Filler:
         # Only the rarer tokens that make up half of the training text count: the most frequent tokens occur where rare
         # words do not.
         self._rare = counts.cumsum() - counts >= counts.sum() / 2
-        self._usual = self._shares(counts)
-        self._all = frozenset((*unknown.words, *filter(None, self._capitals)))
-        self._stood = {(before, unknown.words[word], behind) for before, word, behind, _ in unknown.places}
+        self._usual_shares = self._shares(counts)
+        self._all_words = frozenset((*unknown.words, *filter(None, self._capitals)))
+        self._training_contexts = {
+            (before, unknown.words[word], next_id) for before, word, next_id, _ in unknown.places
+        }
 
     def __contains__(self, word: str) -> bool:
-        return word in self._all
+        return word in self._all_words
 
-    def is_new(self, before: int | None, word: str, behind: int | None) -> bool:
+    def is_new(self, before: int | None, word: str, next_id: int | None) -> bool:
         """Return whether a word may replace UNKNOWN, and the training text does not have it between these two ids.
 
         None stands for the end of a text. Of a large text, only part of the unknown words are known here.
         """
-        return word in self and (before, word, behind) not in self._stood
+        return word in self and (before, word, next_id) not in self._training_contexts
 
     def expected(self, log_probs: LogProbs) -> Shares:
         """Return for each kind how much more than usual the network expects known words of this kind (1 is usual).
 
         `log_probs` has the log-probabilities of all tokens at this position, shape (vocabulary,).
         """
-        return self._shares(np.exp(log_probs[END + 1 :].astype(np.float64))) / self._usual
+        return self._shares(np.exp(log_probs[END + 1 :].astype(np.float64))) / self._usual_shares
 
-    def word(self, ids: Sequence[int], expected: Shares, choose: Choose, behind: int | None = None) -> str:
+    def word(self, ids: Sequence[int], expected: Shares, choose: Choose, next_id: int | None = None) -> str:
         """Return the word for the position after `ids`.
 
-        `expected` comes from the method of this name. `behind` is the id after the word, or None if it is not known.
+        `expected` comes from the method of this name. `next_id` is the id after the word, or None if it is not known.
         """
         before = ids[-1] if ids else END
         capital = self._begins_sentence(ids)
         fits = self._has_capital[self._word] if capital else self._within
-        left = self._before == before
+        left = self._previous_ids == before
         levels = [left, np.ones_like(left)]
-        if behind is not None:
-            right = self._behind == behind
+        if next_id is not None:
+            right = self._next_ids == next_id
             levels = [left & right, left, right, levels[-1]]
-        plausible = expected[self._kind[self._word]] >= _PLAUSIBLE
+        plausible = expected[self._kind[self._word]] >= _LEAST_EXPECTED
         found = next(filter(len, (self._word[level & fits & plausible] for level in levels)), self._word)
         words, counts = np.unique(found, return_counts=True)
         chosen = int(words[choose(self._log_probs(counts * expected[self._kind[words]], ids))])
@@ -105,10 +107,10 @@ class Filler:
     def _log_probs(self, weights: Shares, ids: Sequence[int]) -> LogProbs:
         """Return the log-probabilities of words with these weights, shape (1, words).
 
-        So that not always the same word wins a tie, the last _LOOKED_AT tokens change the weights slightly.
+        So that not always the same word wins a tie, the last _TIE_BREAK_TOKENS tokens change the weights slightly.
         """
-        order = np.random.default_rng(list(ids[-_LOOKED_AT:])).permutation(len(weights))
-        weights = weights * (1 + _TIE * order / len(weights))
+        order = np.random.default_rng(list(ids[-_TIE_BREAK_TOKENS:])).permutation(len(weights))
+        weights = weights * (1 + _TIE_BREAK * order / len(weights))
         return np.log(weights / weights.sum()).astype(np.float32)[None]
 
     def _begins_sentence(self, ids: Sequence[int]) -> bool:
@@ -119,7 +121,7 @@ class Filler:
 
     def _shares(self, probs: Shares) -> Shares:
         shares = np.bincount(self._kind_of_id, probs * self._rare, self._kinds)
-        return shares / max(shares.sum(), 1e-300) + _LEAST
+        return shares / max(shares.sum(), 1e-300) + _SMOOTHING
 
 
 def chooser(settings: GenerationSettings, number: int, place: int) -> Choose:
@@ -132,7 +134,7 @@ def chooser(settings: GenerationSettings, number: int, place: int) -> Choose:
         return lambda log_probs: int(log_probs.argmax())
 
     def choose(log_probs: LogProbs) -> int:
-        log_probs = changed_by(draw_changes(settings), log_probs, _NOTHING)
+        log_probs = changed_by(draw_changes(settings), log_probs, _EMPTY_PAST)
         assert settings.random_seed is not None
         return int(draw(log_probs, [np.random.default_rng([settings.random_seed + number, place])])[0])
 
@@ -165,14 +167,14 @@ def _capitalised(token: str) -> str:
 
 _STOP = re.compile(r"(?P<plain>[.!?…]+)?(?P<wide>[。！？]+)?[\"'”’»」』)\]]*")
 _WORD_WITH_STOP = re.compile(r".*?" + _STOP.pattern, re.DOTALL)
-_SHOWN_IN_A_LIST = 60
+_LONGEST_REPR = 60
 _CLOSING = re.compile(r"[\"'”’»」』)\]]+")
 
 Ended = Literal["length", "end", "sentence", "line", "until", "nothing left"]
 """Why a text ended. `nothing left` means that every token was forbidden, by --max-copy or --no-repeat-ngram."""
 
 
-class SentenceEnds:
+class SentenceEndFinder:
     """Takes the pieces of a text one by one and finds where sentences end.
 
     A stop does not end a sentence if the next word begins with a small letter ("Stop!" he said) or follows without a
@@ -187,37 +189,37 @@ class SentenceEnds:
         """The number of pieces up to the end of a sentence that is not certain yet, or None."""
         self._needs_space = False
         self._spaced = False
-        self._seen = 0
+        self._piece_count = 0
 
-    def see(self, piece: str) -> int | None:
+    def add_piece(self, piece: str) -> int | None:
         """Take one more piece. If it shows that a sentence has ended, return the number of pieces up to its end."""
         ended = None
         word = piece.strip()
         spaced = self._spaced or piece[:1].isspace()
         if self.open_end is not None and word:
             if not spaced and _CLOSING.fullmatch(word):
-                self.open_end = self._seen + 1
+                self.open_end = self._piece_count + 1
             else:
                 if not word[0].islower() and (spaced or not self._needs_space):
                     ended = self.open_end
                 self.open_end = None
-        self._seen += 1
+        self._piece_count += 1
         self._spaced = piece[-1:].isspace()
         stop = self._stop.fullmatch(word)
         if word and stop and (stop["plain"] or stop["wide"]):
-            self.open_end = self._seen
+            self.open_end = self._piece_count
             self._needs_space = not stop["wide"]
         return ended
 
-    def end(self) -> int | None:
+    def add_end(self) -> int | None:
         """Take END, which counts as one more piece and ends the sentence. Return the number of pieces up to its end.
 
         Return None if the text is empty.
         """
-        ended = self.open_end or self._seen
+        ended = self.open_end or self._piece_count
         self.open_end = None
         self._spaced = True
-        self._seen += 1
+        self._piece_count += 1
         return ended or None
 
 
@@ -244,30 +246,30 @@ class TextBuilder:
         seed: tuple[int, ...],
         settings: GenerationSettings,
         codec: Codec,
-        filler: Filler | None = None,
+        replacer: UnknownReplacer | None = None,
         number: int = 0,
     ) -> None:
         """Start a text with the ids of its prompt, `seed`.
 
-        A `filler` replaces each UNKNOWN by a word, once the next token is known. `number` is the position of the text
+        A `replacer` replaces each UNKNOWN by a word, once the next token is known. `number` is the position of the text
         among several ones: its random seed is `settings.random_seed + number`.
         """
         self.seed = seed
         self.written: list[WrittenToken] = []
         self.ended: Ended | None = None
-        self.log_probability_of_the_end = 0.0
+        self.end_log_probability = 0.0
         """The log-probability of the END or line break that ended the text and is not part of it, else 0."""
-        self._filler = filler
+        self._unknown_replacer = replacer
         self.number = number
-        self._unfilled: tuple[float, Shares] | None = None
+        self._pending_unknown: tuple[float, Shares] | None = None
         """For an UNKNOWN that is not replaced yet: its log-probability, and which kinds of words are expected."""
         self._settings = settings
         self._vocabulary = codec.vocabulary
         self._decoder = codec.decoder()
-        self.seed_pieces = [self._decoder.say(each) for each in seed]
-        self._sentences = SentenceEnds(stops_in_words=codec.tokenizer.name == "whitespace")
+        self.seed_pieces = [self._decoder.decode_id(each) for each in seed]
+        self._sentences = SentenceEndFinder(stops_in_words=codec.tokenizer.name == "whitespace")
         for token, piece in zip(seed, self.seed_pieces, strict=True):
-            _ = self._sentences.end() if token == END else self._sentences.see(piece)
+            _ = self._sentences.add_end() if token == END else self._sentences.add_piece(piece)
         self._whole_sentences = 0
         self._tail = ""
 
@@ -287,62 +289,62 @@ class TextBuilder:
         return [each.piece for each in self.written]
 
     @property
-    def settled(self) -> int:
+    def final_count(self) -> int:
         """The number of tokens that can no longer be removed."""
         return len(self.written) if self.ended or self._settings.stop != "sentence" else self._whole_sentences
 
     @property
-    def chosen(self) -> int:
+    def chosen_count(self) -> int:
         """The number of tokens chosen so far, with an UNKNOWN that is not replaced yet."""
-        return len(self.written) + (self._unfilled is not None)
+        return len(self.written) + (self._pending_unknown is not None)
 
     @property
-    def put_in(self) -> list[int]:
+    def unknown_replacements(self) -> list[int]:
         """The positions of the words that replaced UNKNOWN."""
-        return [place for place, each in enumerate(self.ids) if each == UNKNOWN] if self._filler else []
+        return [place for place, each in enumerate(self.ids) if each == UNKNOWN] if self._unknown_replacer else []
 
     def add(self, token: int, log_probs: LogProbs) -> None:
         """Add a token. `log_probs` are those of all tokens at this position by the network, shape (vocabulary,)."""
         log_probability = float(log_probs[token])
-        self._fill(token)
+        self._replace_unknown(token)
         if self.ended:
             return
-        if token != UNKNOWN or self._filler is None:
+        if token != UNKNOWN or self._unknown_replacer is None:
             self._add(token, self._vocabulary.tokens[token], log_probability)
             return
-        self._unfilled = log_probability, self._filler.expected(log_probs)
+        self._pending_unknown = log_probability, self._unknown_replacer.expected(log_probs)
         if len(self.written) + 1 == self._settings.length:
-            self._fill(None)
+            self._replace_unknown(None)
 
-    def _fill(self, behind: int | None) -> None:
-        if self._unfilled is None:
+    def _replace_unknown(self, next_id: int | None) -> None:
+        if self._pending_unknown is None:
             return
-        assert self._filler is not None
-        (log_probability, expected), self._unfilled = self._unfilled, None
+        assert self._unknown_replacer is not None
+        (log_probability, expected), self._pending_unknown = self._pending_unknown, None
         before = [*self.seed, *self.ids]
         choose = chooser(self._settings, self.number, len(before))
-        self._add(UNKNOWN, self._filler.word(before, expected, choose, behind), log_probability)
+        self._add(UNKNOWN, self._unknown_replacer.word(before, expected, choose, next_id), log_probability)
 
     def _add(self, number: int, token: str, log_probability: float) -> None:
         settings = self._settings
         if settings.stop in ("end", "line") and self._stops_at(number):
             self.ended = settings.stop
-            self.log_probability_of_the_end = log_probability
+            self.end_log_probability = log_probability
             return
-        piece = self._decoder.say_token(token)
-        if settings.stop == "sentence" and self._sentence_over(number, piece):
+        piece = self._decoder.decode_token(token)
+        if settings.stop == "sentence" and self._end_at_sentence(number, piece):
             return
         self.written.append(WrittenToken(number, token, piece, log_probability))
-        if settings.until is not None and self._until_found(settings.until):
+        if settings.until is not None and self._cut_after_until(settings.until):
             self.ended = "until"
         elif len(self.written) == settings.length:
-            self._length_is_up()
+            self._end_at_length()
 
-    def nothing_left(self) -> None:
+    def end_without_allowed_token(self) -> None:
         """End the text, because no token is allowed next."""
-        self._fill(None)
+        self._replace_unknown(None)
         if not self.ended:
-            self._length_is_up()
+            self._end_at_length()
         if self.ended == "length":
             self.ended = "nothing left"
 
@@ -350,9 +352,9 @@ class TextBuilder:
         line_over = self._settings.stop == "line" and self._vocabulary.tokens[token] == LINE_BREAK
         return len(self.written) >= self._settings.at_least and (token == END or line_over)
 
-    def _sentence_over(self, token: int, piece: str) -> bool:
+    def _end_at_sentence(self, token: int, piece: str) -> bool:
         """Return whether a sentence has ended after at least `at_least` tokens. If so, end the text with it."""
-        end = self._sentences.end() if token == END else self._sentences.see(piece)
+        end = self._sentences.add_end() if token == END else self._sentences.add_piece(piece)
         if end is None or end <= len(self.seed):
             return False
         self._whole_sentences = end - len(self.seed)
@@ -361,7 +363,7 @@ class TextBuilder:
         self._end_with_sentences()
         return True
 
-    def _length_is_up(self) -> None:
+    def _end_at_length(self) -> None:
         self.ended = "length"
         if self._settings.stop != "sentence":
             return
@@ -374,7 +376,7 @@ class TextBuilder:
         del self.written[self._whole_sentences :]
         self.ended = "sentence"
 
-    def _until_found(self, until: str) -> bool:
+    def _cut_after_until(self, until: str) -> bool:
         """Return whether the text now contains `until`. If so, cut off the characters after it."""
         last = self.written[-1]
         whole = self._tail + last.piece
@@ -403,7 +405,7 @@ class Text:
     """The prompt and the text after it, with the spacing of the corpus."""
     tokens: tuple[str, ...]
     """The tokens after the prompt, as the model wrote them: those of a tune that is transposed are in another key."""
-    put_in: tuple[int, ...]
+    unknown_replacements: tuple[int, ...]
     """The positions in `tokens`, from 0, of words that replaced UNKNOWN."""
     log_probabilities: tuple[float, ...]
     """The log-probability of each token by the network, before any setting changes the probabilities."""
@@ -427,8 +429,8 @@ class Text:
 
     def __repr__(self) -> str:
         """Return a short description, for lists of many texts."""
-        begins = " ".join(self.text[: 2 * _SHOWN_IN_A_LIST].split())
-        shown = begins if begins == self.text else f"{begins[:_SHOWN_IN_A_LIST].rstrip()}…"
+        begins = " ".join(self.text[: 2 * _LONGEST_REPR].split())
+        shown = begins if begins == self.text else f"{begins[:_LONGEST_REPR].rstrip()}…"
         return f"Text({shown!r}, tokens={len(self.tokens)}, random_seed={self.random_seed})"
 
     def _repr_html_(self) -> str:

@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from wordgen.corpus.layout import Layout, otherwise_in_words
+from wordgen.corpus.layout import Layout, layout_warnings
 from wordgen.errors import SettingError
 from wordgen.generation.copies import Copy
 from wordgen.generation.decoding import Progress, Reader, Score, score
@@ -19,9 +19,9 @@ from wordgen.generation.text_generator import TextGenerator
 from wordgen.generation.texts import NextWord, Text, chooser
 from wordgen.model.architecture import shown_layers
 from wordgen.model.bundle import fingerprint, load_bundle
-from wordgen.settings import speaking_python
+from wordgen.settings import errors_in_python_terms
 from wordgen.text.tokenizers import StreamDecoder
-from wordgen.text.vocabulary import END_TOKEN, LINE_BREAK, OTHER_FORM, START, UNKNOWN
+from wordgen.text.vocabulary import END_TOKEN, LINE_BREAK, OTHER_APOSTROPHE, START, UNKNOWN
 
 
 class TrainedModel(TextGenerator):
@@ -113,7 +113,7 @@ class TrainedModel(TextGenerator):
                 and length; 0 allows any copy, else it is 4 or more; with a model of tunes in ABC (default: 0)
         """
         given = {name: value for name, value in locals().items() if name not in ("self", "seed")}
-        with speaking_python():
+        with errors_in_python_terms():
             return self.generate_with(seed, GenerationSettings(**given))
 
     def stream(
@@ -150,7 +150,7 @@ class TrainedModel(TextGenerator):
         The settings are those of `generate`.
         """
         given = {name: value for name, value in locals().items() if name not in ("self", "seed")}
-        with speaking_python():
+        with errors_in_python_terms():
             return self.stream_with(seed, GenerationSettings(**given))
 
     def generate_with(self, seed: str, settings: GenerationSettings) -> list[Text]:
@@ -162,7 +162,7 @@ class TrainedModel(TextGenerator):
         read = self.read_seed(seed, settings)
         self.check(settings)  # raises before the first piece
         shown = self._codec.pieces(read.ids) if read.shown is None else [read.shown]
-        return chain(shown, (each.piece for each in self.go_on(read.ids, settings, prompt=read)))
+        return chain(shown, (each.piece for each in self.continue_text(read.ids, settings, prompt=read)))
 
     def session(self, beginning: str = "") -> "WritingSession":
         """Return a session in which a person and the model continue the text `beginning` in turns."""
@@ -176,8 +176,8 @@ class TrainedModel(TextGenerator):
         seed = self.read_seed(text.seed, text.settings)
         tokens = [*(self.vocabulary.tokens[each] for each in seed.ids), *text.tokens]
         pieces = None
-        if seed.shown is not None or text.settings.of_a_tune:
-            pieces = _placed(text.text, seed, self.pieces(tokens, text.settings, seed.back))
+        if seed.shown is not None or text.settings.tune_flags:
+            pieces = _pieces_in_text(text.text, seed, self.pieces(tokens, text.settings, seed.original_key_interval))
         return self.copies_in(tokens, len(text.text), pieces)
 
     def copies_in(
@@ -190,11 +190,11 @@ class TrainedModel(TextGenerator):
         `pieces` has the characters of each token, if they are not the usual ones.
         """
         ids = [self.vocabulary.id_of(token) for token in tokens]
-        filler = self._filler
+        replacer = self._unknown_replacer
         around = zip((None, *ids), tokens, (*ids[1:], None), strict=False)
-        new = [place for place, each in enumerate(around) if filler is not None and filler.is_new(*each)]
+        new = [place for place, each in enumerate(around) if replacer is not None and replacer.is_new(*each)]
         decoder = self._codec.decoder()
-        pieces = [decoder.say_token(each) for each in tokens] if pieces is None else pieces
+        pieces = [decoder.decode_token(each) for each in tokens] if pieces is None else pieces
         text = "".join(pieces)[:characters]
         ends = np.cumsum([0, *map(len, pieces)])
         found: list[Copy] = []
@@ -204,73 +204,75 @@ class TrainedModel(TextGenerator):
             found.append(Copy(match.start, match.tokens, begin, end, text[begin:end], match.file, match.line))
         return tuple(found)
 
-    def reads_otherwise(self, laid_out: Layout) -> tuple[str, ...]:
-        """Return sentences that warn if text in the layout `laid_out` is read in another layout than the training text.
+    def layout_warnings_for(self, file_layout: Layout) -> tuple[str, ...]:
+        """Return sentences that warn if text in a layout is read in another layout than the training text.
 
         Return an empty tuple if both are the same.
         """
-        return otherwise_in_words([self._reader.layout_for(laid_out)], self._reader.learned)
+        return layout_warnings([self._reader.layout_for(file_layout)], self._reader.training_layout)
 
     def score(
         self,
         text: str,
         progress: Progress = lambda done, tokens: None,
         *,
-        laid_out: Layout | None = None,
+        file_layout: Layout | None = None,
         mix: float = ScoringSettings.mix,
     ) -> Score:
         """Return how probable each token of a text is, sentence by sentence.
 
-        The text is read in the layout of the training text, or if it is prose, in the layout `laid_out` of its file.
+        The text is read in the layout of the training text, or if it is prose, in the layout `file_layout` of its file.
         `progress` receives the numbers of tokens done and of all. `mix` is the share of each probability that comes
         from a 5-gram of the training text.
         """
-        with speaking_python():
-            mixed_in = self._mix(ScoringSettings(mix=mix).mix)
-        tokens = self._reader.tokens(text.strip(), laid_out)
-        return score(self._network, tokens, self._codec, starts=self._starts, mix=mixed_in, progress=progress)
+        with errors_in_python_terms():
+            mixture = self._ngram_mixture(ScoringSettings(mix=mix).mix)
+        tokens = self._reader.tokens(text.strip(), file_layout)
+        return score(self._network, tokens, self._codec, starts=self._starts, mix=mixture, progress=progress)
 
     def next_words(self, text: str, count: int = 5, *, mix: float = ScoringSettings.mix) -> tuple[NextWord, ...]:
         """Return the `count` most probable next words after `text`, most probable first.
 
         The probabilities are those of the model, before any setting but `mix` changes them.
         """
-        return self.next_after(self.read_seed(text).ids, count, mix=mix)
+        return self.next_words_after_ids(self.read_seed(text).ids, count, mix=mix)
 
-    def next_after(self, ids: Sequence[int], count: int, *, mix: float = ScoringSettings.mix) -> tuple[NextWord, ...]:
+    def next_words_after_ids(
+        self, ids: Sequence[int], count: int, *, mix: float = ScoringSettings.mix
+    ) -> tuple[NextWord, ...]:
         """Return the `count` most probable next words after `ids`, as `next_words` does after a text."""
-        with speaking_python():
-            mixed_in = self._mix(ScoringSettings(mix=mix).mix)
+        with errors_in_python_terms():
+            mixture = self._ngram_mixture(ScoringSettings(mix=mix).mix)
         recent = ids[-WARM_UP:]
-        reader = Reader(self._network, [recent], starts=self._starts, mix=mixed_in)
+        reader = Reader(self._network, [recent], starts=self._starts, mix=mixture)
         probs = reader.log_probs()[0]
-        filler = None if recent and recent[-1] == UNKNOWN else self._filler
+        replacer = None if recent and recent[-1] == UNKNOWN else self._unknown_replacer
         most_probable = chooser(GenerationSettings(mode="greedy"), 0, 0)
-        put_in = filler.word(recent, filler.expected(probs), most_probable) if filler else None
-        probs[[UNKNOWN, START] if put_in is None else [START]] = -np.inf
+        replacement = replacer.word(recent, replacer.expected(probs), most_probable) if replacer else None
+        probs[[UNKNOWN, START] if replacement is None else [START]] = -np.inf
         if (spelling := self._kinds.spelling) is not None:  # a single byte is not a word
             probs[spelling.all] = -np.inf
-        if OTHER_FORM in self.vocabulary:  # nor is this mark
-            probs[self.vocabulary.id_of(OTHER_FORM)] = -np.inf
+        if OTHER_APOSTROPHE in self.vocabulary:  # nor is this mark
+            probs[self.vocabulary.id_of(OTHER_APOSTROPHE)] = -np.inf
         best = np.argsort(-probs, kind="stable")[: max(0, min(count, int(np.isfinite(probs).sum())))]
         decoder = self._codec.decoder()
         for each in recent:
-            decoder.say(each)
-        tokens = [put_in if i == UNKNOWN and put_in else self.vocabulary.tokens[i] for i in best.tolist()]
+            decoder.decode_id(each)
+        tokens = [replacement if i == UNKNOWN and replacement else self.vocabulary.tokens[i] for i in best.tolist()]
         chosen = zip(tokens, np.exp(probs[best]).tolist(), strict=True)
         return tuple(self._next_word(token, decoder, probability) for token, probability in chosen)
 
     def _next_word(self, token: str, decoder: StreamDecoder, probability: float) -> NextWord:
-        piece = self._codec.separator if token == END_TOKEN else copy(decoder).say_token(token)
+        piece = self._codec.separator if token == END_TOKEN else copy(decoder).decode_token(token)
         word = "(end)" if token == END_TOKEN else piece.replace(LINE_BREAK, "(line break)").strip() or "(space)"
         return NextWord(word, piece, token, probability)
 
-    def stands_for_unknown(self, token: str) -> bool:
+    def may_replace_unknown(self, token: str) -> bool:
         """Return whether the model may replace UNKNOWN by this token."""
-        return self._filler is not None and token in self._filler
+        return self._unknown_replacer is not None and token in self._unknown_replacer
 
 
-def _placed(text: str, seed: Seed, pieces: Sequence[str]) -> list[str]:
+def _pieces_in_text(text: str, seed: Seed, pieces: Sequence[str]) -> list[str]:
     """Return the pieces of a text with a prompt that is shown as it was given: each piece from where it is in the text.
 
     What the model does not read of a prompt belongs to the piece before it.
@@ -303,7 +305,7 @@ class WritingSession:
 
     @property
     def text(self) -> str:
-        return "".join(self._pieces) + self._decoder.waiting
+        return "".join(self._pieces) + self._decoder.pending_text
 
     def duplicate(self) -> "WritingSession":
         other = copy(self)
@@ -317,28 +319,28 @@ class WritingSession:
             for each in ids:
                 self._add(each)
             if not ids:
-                self._pieces.append(self._decoder.say_token(token))
+                self._pieces.append(self._decoder.decode_token(token))
         return self._reader.unknown_words([token for token, ids in tokens if not ids])
 
     def pick(self, word: NextWord) -> None:
         self._add(self._codec.vocabulary.id_of(word.token), word.token)
 
     def next_words(self, count: int, *, mix: float = 0.0) -> tuple[NextWord, ...]:
-        return self._model.next_after(self.ids, count, mix=mix)
+        return self._model.next_words_after_ids(self.ids, count, mix=mix)
 
     def write(self, settings: GenerationSettings) -> Iterator[str]:
         """Let the model continue the text. Yield each piece when it can no longer be removed.
 
         A piece is already part of the text when it is yielded. Raise SettingError for settings of whole tunes.
         """
-        if settings.of_a_tune:
-            raise SettingError(f"{settings.of_a_tune[0]} writes a whole tune: use generate without --interactive.")
-        for written in self._model.go_on(self.ids, settings):
+        if settings.tune_flags:
+            raise SettingError(f"{settings.tune_flags[0]} writes a whole tune: use generate without --interactive.")
+        for written in self._model.continue_text(self.ids, settings):
             self.ids.append(written.id)
             self._pieces.append(written.piece)
-            self._decoder.say_token(written.token)
+            self._decoder.decode_token(written.token)
             yield written.piece
 
     def _add(self, number: int, token: str | None = None) -> None:
         self.ids.append(number)
-        self._pieces.append(self._decoder.say_token(token or self._codec.vocabulary.tokens[number]))
+        self._pieces.append(self._decoder.decode_token(token or self._codec.vocabulary.tokens[number]))

@@ -51,23 +51,23 @@ class DropoutSettings(Settings):
         scope="learning",
     )
 
-    def place_rate(self, place: int, layers: int) -> float:
+    def rate_after(self, place: int, layers: int) -> float:
         """Return the dropout rate after the first `place` of `layers` layers. Place 0 is before the first layer."""
         given = {0: self.input_dropout, layers: self.output_dropout}.get(place)
         return self.dropout if given is None else given
 
-    def acting(self, layers: int) -> dict[str, float]:
+    def active_rates(self, layers: int) -> dict[str, float]:
         """Return the dropout settings that apply to a network with this number of layers.
 
         With one layer and own rates for input and output, `dropout` is not used anywhere and is left out. So are
         `word_dropout` and `weight_drop` if they are 0.
         """
         ends = {"input_dropout": self.input_dropout, "output_dropout": self.output_dropout}
-        acting = {name: rate for name, rate in ends.items() if rate is not None}
-        if layers > 1 or len(acting) < len(ends):
-            acting = {"dropout": self.dropout, **acting}
+        active_rates = {name: rate for name, rate in ends.items() if rate is not None}
+        if layers > 1 or len(active_rates) < len(ends):
+            active_rates = {"dropout": self.dropout, **active_rates}
         others = {"word_dropout": self.word_dropout, "weight_drop": self.weight_drop}
-        return acting | {name: rate for name, rate in others.items() if rate}
+        return active_rates | {name: rate for name, rate in others.items() if rate}
 
 
 NO_DROPOUT = DropoutSettings(dropout=0.0)
@@ -117,13 +117,13 @@ class NetworkSettings(Settings):
         "with wordgen. The run takes the shape of the network and the tokenizer from it; by default the base that has "
         "the same tokenizer and shape, if there is one",
         scope="network",
-        any_recipe=True,
+        keeps_recipe=True,
     )
     from_scratch: bool = setting(
         False,
         help="begin with random weights, not from a base",
         scope="network",
-        any_recipe=True,
+        keeps_recipe=True,
     )
 
     def __post_init__(self) -> None:

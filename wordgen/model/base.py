@@ -30,7 +30,7 @@ from wordgen.model.bundle import (
 )
 from wordgen.text.vocabulary import END, JOINER, START, Vocabulary
 
-ABOUT = "base.toml"
+DESCRIPTION_FILE = "base.toml"
 """The file beside the bundle with a description of the base, such as `read = "92 novels"`."""
 
 _SHORTEST_ENDING, _LONGEST_ENDING = 2, 5
@@ -70,7 +70,7 @@ class Base:
     @property
     def read(self) -> str | None:
         """A description of the text that the base was trained on, or None. Raises BundleError if it is invalid."""
-        path = self.folder / ABOUT
+        path = self.folder / DESCRIPTION_FILE
         try:
             return str(read_toml(path)["read"]) if path.exists() else None
         except (OSError, ValueError, KeyError) as error:
@@ -94,8 +94,8 @@ class Base:
 
     def head_start(self, vocabulary: Vocabulary) -> HeadStart:
         """Return what a run with this vocabulary takes over from the base."""
-        known = self.known(vocabulary)[vocabulary.special :] >= 0
-        counts = np.array(vocabulary.counts[vocabulary.special :])
+        known = self.known(vocabulary)[vocabulary.special_count :] >= 0
+        counts = np.array(vocabulary.counts[vocabulary.special_count :])
         return HeadStart(
             base=self.name,
             fingerprint=self.fingerprint,
@@ -152,27 +152,27 @@ class _Rows:
         self._base, self._vocabulary, self._known = base, vocabulary, known
 
     def of(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
-        taken = rows[np.maximum(self._known, 0)]
-        ordinary = rows[self._base.special :]
+        converted = rows[np.maximum(self._known, 0)]
+        ordinary = rows[self._base.special_count :]
         mean = ordinary.mean(axis=0)
         for place in np.flatnonzero(self._known < 0):
-            alike = self._alike(self._vocabulary.tokens[place])
-            taken[place] = rows[alike].mean(axis=0) if alike else mean
-        return taken
+            same_ending = self._ids_with_same_ending(self._vocabulary.tokens[place])
+            converted[place] = rows[same_ending].mean(axis=0) if same_ending else mean
+        return converted
 
-    def _alike(self, token: str) -> list[int]:
+    def _ids_with_same_ending(self, token: str) -> list[int]:
         """Return the ids of the base's tokens that share the longest ending with the token.
 
         An ending has 2 to 5 characters. The first letters must both be capitals, or neither.
         """
         word = token.strip(JOINER)
-        kinds = range(min(_LONGEST_ENDING, len(word) - 1), _SHORTEST_ENDING - 1, -1)
-        return next((found for length in kinds if (found := self._endings.get(_ending(word, length)))), [])
+        lengths = range(min(_LONGEST_ENDING, len(word) - 1), _SHORTEST_ENDING - 1, -1)
+        return next((found for length in lengths if (found := self._endings.get(_ending(word, length)))), [])
 
     @cached_property
     def _endings(self) -> dict[tuple[bool, str], list[int]]:
         endings: dict[tuple[bool, str], list[int]] = defaultdict(list)
-        for number, token in enumerate(self._base.tokens[self._base.special :], self._base.special):
+        for number, token in enumerate(self._base.tokens[self._base.special_count :], self._base.special_count):
             word = token.strip(JOINER)
             for length in range(_SHORTEST_ENDING, min(_LONGEST_ENDING, len(word) - 1) + 1):
                 endings[_ending(word, length)].append(number)

@@ -19,7 +19,14 @@ from numpy.typing import NDArray
 
 from wordgen.dataset.dataset import TextConfig, UnknownWords
 from wordgen.errors import BundleError, SettingError, reason_of
-from wordgen.files import make_folder, read_regular, regular_size, sealed, unsealed, write_whole
+from wordgen.files import (
+    from_checksummed_json,
+    make_folder,
+    read_regular_file,
+    regular_file_size,
+    to_checksummed_json,
+    write_atomically,
+)
 from wordgen.model.architecture import Architecture, Shape
 from wordgen.settings import Settings, setting
 from wordgen.text.tokenizers import Codec, tokenizer_named
@@ -28,7 +35,7 @@ from wordgen.text.vocabulary import Vocabulary
 Arrays = Mapping[str, NDArray[Any]]
 Floats = NDArray[np.float32]
 
-_STEPS = 127
+_LARGEST_INTEGER = 127
 _ROW_PER_TOKEN = ("embedding", "output/kernel")
 _SCALE = "/scale"
 _SMALLEST_SCALE = np.finfo(np.float32).tiny
@@ -41,7 +48,7 @@ def quantized(weights: Mapping[str, Floats]) -> dict[str, NDArray[np.generic]]:
     """
     arrays: dict[str, NDArray[np.generic]] = {}
     for name, weight in weights.items():
-        if _stays(name):
+        if _stays_float32(name):
             arrays[name] = weight
             continue
         if not np.isfinite(weight).all():
@@ -50,7 +57,7 @@ def quantized(weights: Mapping[str, Floats]) -> dict[str, NDArray[np.generic]]:
                 "model."
             )
         peak = np.abs(weight).max(axis=_axis(name), keepdims=True)
-        scale = np.maximum(peak / np.float32(_STEPS), _SMALLEST_SCALE)
+        scale = np.maximum(peak / np.float32(_LARGEST_INTEGER), _SMALLEST_SCALE)
         arrays[name], arrays[name + _SCALE] = np.rint(weight / scale).astype(np.int8), scale
     return arrays
 
@@ -68,7 +75,7 @@ def quantized_shapes(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[s
     """Return the name, the safetensors type and the shape of each array that `quantized` returns."""
     found: dict[str, tuple[str, tuple[int, ...]]] = {}
     for name, shape in shapes.items():
-        if _stays(name):
+        if _stays_float32(name):
             found[name] = "F32", shape
         else:
             found[name] = "I8", shape
@@ -76,7 +83,7 @@ def quantized_shapes(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[s
     return found
 
 
-def _stays(name: str) -> bool:
+def _stays_float32(name: str) -> bool:
     return name.endswith("/bias")
 
 
@@ -86,7 +93,7 @@ def _axis(name: str) -> int:
 
 
 FORMAT = 8
-_ABOUT_WEIGHTS = "wordgen"
+_METADATA_KEY = "wordgen"
 CONFIG, VOCABULARY, WEIGHTS = "config.json", "vocabulary.json", "weights.safetensors"
 UNKNOWN_WORDS = "unknown_words.json"
 """Only present if the model may replace UNKNOWN by these words. Delete it to pass on the model without them."""
@@ -161,22 +168,22 @@ def save_bundle(bundle: Bundle, folder: Path, *, eight_bits: bool = False) -> No
     )
     vocabulary = _to_json(bundle.vocabulary.to_json())
     make_folder(folder)
-    begun = is_bundle(folder)
-    if begun and _identity(*_read_plain_files(folder)) != _identity(config, vocabulary):
+    already_exists = is_bundle(folder)
+    if already_exists and _identity(*_read_plain_files(folder)) != _identity(config, vocabulary):
         raise BundleError(f"{folder} already contains another model: choose another folder.")
     arrays: Arrays = {name: np.ascontiguousarray(array, np.float32) for name, array in bundle.weights.items()}
     arrays = quantized(arrays) if eight_bits else arrays
     # One value only: safetensors writes several in arbitrary order, and the same weights must give the same file.
-    about = {"belongs_to": _identity(config, vocabulary), "crc32": _checksum(arrays, sorted(arrays))}
-    weights = save(arrays, metadata={_ABOUT_WEIGHTS: json.dumps(about)})
-    if not begun:
-        write_whole(folder / VOCABULARY, vocabulary)
+    metadata = {"belongs_to": _identity(config, vocabulary), "crc32": _checksum(arrays, sorted(arrays))}
+    weights = save(arrays, metadata={_METADATA_KEY: json.dumps(metadata)})
+    if not already_exists:
+        write_atomically(folder / VOCABULARY, vocabulary)
         if bundle.unknown_words:
             unknown = {"belongs_to": _identity(config, vocabulary), **bundle.unknown_words.to_json()}
-            write_whole(folder / UNKNOWN_WORDS, sealed(unknown))
-    write_whole(folder / WEIGHTS, weights)
-    if not begun:
-        write_whole(folder / CONFIG, config)
+            write_atomically(folder / UNKNOWN_WORDS, to_checksummed_json(unknown))
+    write_atomically(folder / WEIGHTS, weights)
+    if not already_exists:
+        write_atomically(folder / CONFIG, config)
 
 
 def load_bundle(folder: Path) -> Bundle:
@@ -215,12 +222,12 @@ def read_vocabulary(folder: Path) -> Vocabulary:
 
 def fingerprint(bundle: Bundle) -> str:
     """Return a hash of all that the model's output depends on. It is the same wherever the model is stored."""
-    described = [bundle.text.to_mapping(), bundle.architecture.to_mapping(), bundle.vocabulary.to_json()]
-    described.append(bundle.unknown_words.to_json())
-    whole = hashlib.sha256(_to_json(described))
+    hashed_parts = [bundle.text.to_mapping(), bundle.architecture.to_mapping(), bundle.vocabulary.to_json()]
+    hashed_parts.append(bundle.unknown_words.to_json())
+    digest = hashlib.sha256(_to_json(hashed_parts))
     for name in sorted(bundle.weights):
-        whole.update(np.ascontiguousarray(bundle.weights[name], np.float32).data)
-    return whole.hexdigest()[:16]
+        digest.update(np.ascontiguousarray(bundle.weights[name], np.float32).data)
+    return digest.hexdigest()[:16]
 
 
 def _to_json(value: object) -> bytes:
@@ -249,7 +256,7 @@ def _read_plain_files(folder: Path) -> tuple[bytes, bytes]:
 
 def _read_plain_file(folder: Path, name: str) -> bytes:
     try:
-        return read_regular(folder / name, _LARGEST[name])
+        return read_regular_file(folder / name, _LARGEST[name])
     except FileNotFoundError as error:
         raise _damaged(folder, f"{name} is missing") from error
     except OSError as error:
@@ -291,7 +298,7 @@ def _load_unknown_words(folder: Path, vocabulary: Vocabulary, identity: str) -> 
         return UnknownWords()
     content = _read_plain_file(folder, UNKNOWN_WORDS)
     try:
-        value = unsealed(content)
+        value = from_checksummed_json(content)
         if value["belongs_to"] != identity:
             raise _damaged(folder, f"{UNKNOWN_WORDS} does not belong to {CONFIG} and {VOCABULARY}")
         return UnknownWords.from_json(value, vocabulary)
@@ -306,7 +313,7 @@ def _load_weights(folder: Path, shapes: dict[str, Shape], identity: str) -> Weig
     if not path.exists():
         raise _damaged(folder, f"{WEIGHTS} is missing")
     try:
-        if regular_size(path) > 4 * sum(map(prod, shapes.values())) + _LARGEST_HEADER:
+        if regular_file_size(path) > 4 * sum(map(prod, shapes.values())) + _LARGEST_HEADER:
             raise _damaged(folder, f"the shapes in {WEIGHTS} are not those of {CONFIG}")
         with safe_open(path, framework="numpy") as file:
             slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
@@ -314,13 +321,13 @@ def _load_weights(folder: Path, shapes: dict[str, Shape], identity: str) -> Weig
             eight_bits = found == quantized_shapes(shapes)
             if not eight_bits and found != {name: ("F32", shape) for name, shape in shapes.items()}:
                 raise _damaged(folder, f"the shapes in {WEIGHTS} are not those of {CONFIG}")
-            about = json.loads((file.metadata() or {}).get(_ABOUT_WEIGHTS, "{}"))
-            if about.get("belongs_to") != identity:
+            metadata = json.loads((file.metadata() or {}).get(_METADATA_KEY, "{}"))
+            if metadata.get("belongs_to") != identity:
                 raise _damaged(folder, f"{WEIGHTS} does not belong to {CONFIG} and {VOCABULARY}")
             arrays = {name: file.get_tensor(name) for name in found}
     except (SafetensorError, OSError, ValueError, AttributeError, RecursionError, MemoryError) as error:
         raise _damaged(folder, f"{WEIGHTS} cannot be read ({reason_of(error)})") from error
-    if about.get("crc32") != _checksum(arrays, sorted(arrays)):
+    if metadata.get("crc32") != _checksum(arrays, sorted(arrays)):
         raise _damaged(folder, f"the checksum of {WEIGHTS} is wrong")
     weights = dequantized(arrays) if eight_bits else arrays
     if not all(-_LARGEST_WEIGHT < array.min() <= array.max() < _LARGEST_WEIGHT for array in weights.values()):

@@ -9,7 +9,7 @@ from functools import lru_cache
 from itertools import chain, islice
 from typing import NamedTuple
 
-from wordgen.music.abc_text import FIELD, Token, lexed, music, parse_note
+from wordgen.music.abc_text import FIELD, Token, lex_line, lex_music, parse_note
 from wordgen.music.harmony import Key, Metre, Pitch, parse_key
 from wordgen.music.piece import MelodyNote
 from wordgen.music.tune import Bar, BarLine, Fault, FaultKind, Note, Tune, faults_of
@@ -30,9 +30,9 @@ _SLOWEST, _FASTEST = 4, 2000
 class Fields:
     """The values of the fields that are valid at the current line."""
 
-    def __init__(self, fault: Callable[[str], None]) -> None:
-        """`fault` receives what is wrong with a field."""
-        self._fault = fault
+    def __init__(self, on_fault: Callable[[str], None]) -> None:
+        """`on_fault` receives what is wrong with a field."""
+        self._on_fault = on_fault
         self.in_header = True
         self.header: list[tuple[str, str]] = []
         """Letter and value of each field of the header."""
@@ -49,7 +49,7 @@ class Fields:
         if self.in_header:
             self.header.append((letter, value))
         if letter not in _KNOWN_FIELDS:
-            self._fault(f"{letter}: is no header that ABC knows")
+            self._on_fault(f"{letter}: is no header that ABC knows")
         elif letter == "K":
             self._read_key(value)
         elif letter == "M":
@@ -64,7 +64,7 @@ class Fields:
     def branch(self) -> "Fields":
         """Return a copy that does not report faults."""
         other = copy(self)
-        other.header, other.voices, other._fault = list(self.header), set(self.voices), lambda what: None
+        other.header, other.voices, other._on_fault = list(self.header), set(self.voices), lambda what: None
         return other
 
     @property
@@ -78,7 +78,7 @@ class Fields:
     def _read_key(self, value: str) -> None:
         key = parse_key(value)
         if key is None and value.lower() not in ("none", "hp", ""):
-            self._fault(f"'{value[:30]}' is no key")
+            self._on_fault(f"'{value[:30]}' is no key")
         self.key = key
         self.first_key = key if self.in_header else self.first_key
         self.in_header = False
@@ -91,7 +91,7 @@ class Fields:
             beats = sum(map(int, found[1].split("+")))
             self.metre = Metre(beats, int(found[2])) if beats else None
         else:
-            self._fault(f"'{value[:30]}' is no metre: it is written as M:6/8")
+            self._on_fault(f"'{value[:30]}' is no metre: it is written as M:6/8")
         self.first_metre = self.metre if self.in_header else self.first_metre
 
     def _read_unit(self, value: str) -> None:
@@ -99,7 +99,7 @@ class Fields:
         if found is not None and int(found[1]) and int(found[2]):
             self._unit = Fraction(int(found[1]), int(found[2]))
         else:
-            self._fault(f"'{value[:30]}' is no length of a note: it is written as L:1/8")
+            self._on_fault(f"'{value[:30]}' is no length of a note: it is written as L:1/8")
 
     def _read_tempo(self, value: str) -> None:
         """Read `1/4=120`, or the old form `120`, which counts units of `L:`. Ignore words, such as `Allegro`."""
@@ -123,10 +123,10 @@ def parse_metre(value: str) -> Metre | None:
 _TUPLET = re.compile(r"\(([2-9])(?::([1-9])?)?(?::([1-9])?)?")
 _LENGTH = re.compile(r"([0-9]*)(/*)([0-9]*)")
 _STACCATO = frozenset((".", "!staccato!", "+staccato+"))
-_GRACE = Fraction(1, 4)
+_GRACE_LENGTH = Fraction(1, 4)
 """The length of a grace note in units of `L:`, as abc2midi plays it."""
 _MOST_FAULTS = 20
-_MOST_KEPT_LINES = 100
+_MOST_CACHED_LINES = 100
 
 
 def parse_tune(text: str) -> Tune:
@@ -144,7 +144,7 @@ def check(text: str) -> tuple[Fault, ...]:
     return faults_of(parse_tune(text))
 
 
-class OpenTune(NamedTuple):
+class IncompleteTune(NamedTuple):
     """A tune that is not complete."""
 
     melody: tuple[MelodyNote, ...]
@@ -153,14 +153,14 @@ class OpenTune(NamedTuple):
     """Returns the pitch that a note would have if it came next."""
 
 
-def parse_open(text: str, notes: int) -> OpenTune:
+def parse_incomplete(text: str, notes: int) -> IncompleteTune:
     """Parse a tune that is not complete, and return its last `notes` notes.
 
     Parsed lines are kept, because the same tune is parsed again and again while it grows.
     """
-    is_short = text.count("\n") < _MOST_KEPT_LINES
+    is_short = text.count("\n") < _MOST_CACHED_LINES
     parser = _parser_after(text) if is_short else _parser_after_lines(enumerate(text.split("\n"), 1))
-    return OpenTune(parser.last_notes(notes), parser.pitch_of)
+    return IncompleteTune(parser.last_notes(notes), parser.pitch_of)
 
 
 def _parser_after_lines(lines: Iterable[tuple[int, str]]) -> "_Parser":
@@ -172,13 +172,13 @@ def _parser_after_lines(lines: Iterable[tuple[int, str]]) -> "_Parser":
 
 def _parser_after(text: str) -> "_Parser":
     before, line_break, line = text.rpartition("\n")
-    parser = _kept_parser_after(before).branch() if line_break else _Parser()
+    parser = _cached_parser_after(before).branch() if line_break else _Parser()
     parser.read(text.count("\n") + 1, line)
     return parser
 
 
 @lru_cache(maxsize=512)
-def _kept_parser_after(text: str) -> "_Parser":
+def _cached_parser_after(text: str) -> "_Parser":
     """Return a parser that has read a text. Only its branches may read more."""
     return _parser_after(text)
 
@@ -204,12 +204,12 @@ class _OpenBar:
     ending: frozenset[int] = frozenset()
     raised: dict[int, int] = field(default_factory=dict)
     """By letter: how far the accidentals of this bar raise its notes."""
-    rests: bool = False
+    is_whole_rest: bool = False
 
 
 class _Parser:
     def __init__(self) -> None:
-        self._fields = Fields(lambda what: self._fault("header", what))
+        self._fields = Fields(lambda what: self._add_fault("header", what))
         self._part = ""
         self._bars: list[Bar] = []
         self._faults: list[Fault] = []
@@ -218,15 +218,15 @@ class _Parser:
         self._bar = _OpenBar()
         self._missing_in_tuplet = 0
         """The number of notes that the tuplet still needs."""
-        self._tuplet = Fraction(1)
+        self._tuplet_factor = Fraction(1)
         """The factor for each of them."""
-        self._broken: Fraction | None = None
+        self._broken_rhythm: Fraction | None = None
         """The factor for the next note after `>` or `<`."""
-        self._simultaneous: list[Note] | None = None
+        self._open_chord: list[Note] | None = None
         """The notes since a `[`."""
-        self._last: Note | None = None
+        self._last_note: Note | None = None
         """The note to which a length belongs that comes next."""
-        self._next = _NO_MARKS
+        self._next_marks = _NO_MARKS
         """What belongs to the next note."""
 
     def read(self, number: int, line: str) -> None:
@@ -238,25 +238,25 @@ class _Parser:
         if not line.strip() or line.startswith("%"):
             return
         if self._fields.in_header:
-            self._fault("header", "there is music before the key: a tune needs a line such as K:G before its notes")
+            self._add_fault("header", "there is music before the key: a tune needs a line such as K:G before its notes")
             self._fields.in_header = False
-        for token in lexed(line):
+        for token in lex_line(line):
             self._token(token)
-        self._end_chord("line")
-        self._last = None
+        self._abandon_chord("line")
+        self._last_note = None
 
     def tune(self) -> Tune:
         if any(self._bar.voices):
             self._close_bar(None)
         if self._fields.in_header:
-            self._fault("header", "it has no key: a tune needs a line such as K:G before its notes")
+            self._add_fault("header", "it has no key: a tune needs a line such as K:G before its notes")
         return Tune(
             fields=tuple(self._fields.header),
             bars=tuple(self._bars),
             key=self._fields.first_key,
             last_key=self._fields.key,
             metre=self._fields.first_metre,
-            several_voices=len(self._fields.voices) > 1,
+            has_several_voices=len(self._fields.voices) > 1,
             faults=tuple(self._faults),
         )
 
@@ -279,11 +279,11 @@ class _Parser:
         """Return the pitch that a note would have if it came next."""
         step, raised = parse_note(text)
         if raised is None:
-            of_key = self._fields.key.raises(step % 7) if self._fields.key is not None else 0
+            of_key = self._fields.key.alteration_of(step % 7) if self._fields.key is not None else 0
             raised = self._bar.raised.get(step % 7, of_key)
         return Pitch(step, raised)
 
-    def _fault(self, kind: FaultKind, what: str) -> None:
+    def _add_fault(self, kind: FaultKind, what: str) -> None:
         if len(self._faults) < _MOST_FAULTS:
             self._faults.append(Fault(kind, f"Line {self._line}: {what}."))
 
@@ -310,19 +310,19 @@ class _Parser:
             case "ending":
                 self._ending(text[1:])
             case "chord":
-                self._next = self._next._replace(chord=text[1:-1].strip())
+                self._next_marks = self._next_marks._replace(chord=text[1:-1].strip())
             case "grace":
                 self._graces(text[1:-1])
             case "decoration":
-                self._next = self._next._replace(staccato=self._next.staccato or text in _STACCATO)
+                self._next_marks = self._next_marks._replace(staccato=self._next_marks.staccato or text in _STACCATO)
             case "broken":
-                self._break(text)
+                self._begin_broken_rhythm(text)
             case "tuplet":
                 self._begin_tuplet(text)
             case "open":
-                self._open()
+                self._begin_chord()
             case "close":
-                self._close()
+                self._complete_chord()
                 return  # a length may follow
             case "tie":
                 self._tie()
@@ -331,9 +331,9 @@ class _Parser:
             case "inline":
                 self._field(text[1], text[3:-1].strip())
             case "other":
-                self._fault("sign", f"'{text}' is no sign of ABC")
+                self._add_fault("sign", f"'{text}' is no sign of ABC")
         if kind not in ("note", "rest"):
-            self._last = None
+            self._last_note = None
 
     def _pitch(self, text: str) -> Pitch:
         """Return the pitch of a note after the key and the accidentals of its bar."""
@@ -344,91 +344,91 @@ class _Parser:
 
     def _rest(self, text: str) -> None:
         if text == "y":  # only space
-            self._last = None
+            self._last_note = None
             return
         if text in "ZX":
-            self._bar.rests = True
+            self._bar.is_whole_rest = True
             self._add((), Fraction(1) if self._fields.metre is None else Fraction(*self._fields.metre))
         else:
             self._add((), self._fields.unit)
 
     def _add(self, pitches: tuple[Pitch, ...], length: Fraction) -> None:
-        self._last = Note(pitches, length)
-        if self._simultaneous is not None:
-            self._simultaneous.append(self._last)
+        self._last_note = Note(pitches, length)
+        if self._open_chord is not None:
+            self._open_chord.append(self._last_note)
         else:
-            self._put(self._last)
+            self._append(self._last_note)
 
-    def _put(self, note: Note) -> None:
+    def _append(self, note: Note) -> None:
         """Put a note into its bar. Signs before it may change its length."""
-        note.chord, note.graces, note.staccato = self._next
-        self._next = _NO_MARKS
+        note.chord, note.graces, note.staccato = self._next_marks
+        self._next_marks = _NO_MARKS
         if self._missing_in_tuplet:
-            note.length *= self._tuplet
+            note.length *= self._tuplet_factor
             self._missing_in_tuplet -= 1
-        if self._broken is not None:
-            note.length *= self._broken
-            self._broken = None
+        if self._broken_rhythm is not None:
+            note.length *= self._broken_rhythm
+            self._broken_rhythm = None
         self._bar.voices[-1].append(note)
 
     def _length(self, text: str) -> None:
-        times = _times(text)
-        if self._last is None:
-            self._fault("sign", f"the length {text} follows no note")
-        elif times is None:
-            self._fault("sign", f"{text} is no length of a note")
+        factor = _length_factor(text)
+        if self._last_note is None:
+            self._add_fault("sign", f"the length {text} follows no note")
+        elif factor is None:
+            self._add_fault("sign", f"{text} is no length of a note")
         else:
-            self._last.length *= times
-        self._last = None
+            self._last_note.length *= factor
+        self._last_note = None
 
     def _graces(self, text: str) -> None:
         """Read the grace notes within braces. Signs other than notes and lengths are ignored."""
         graces: list[tuple[Pitch, Fraction]] = []
-        for kind, sign in music(text):
+        for kind, sign in lex_music(text):
             if kind == "note":
-                graces.append((self._pitch(sign), _GRACE * self._fields.unit))
+                graces.append((self._pitch(sign), _GRACE_LENGTH * self._fields.unit))
             elif kind == "length" and graces:
                 pitch, length = graces[-1]
-                graces[-1] = pitch, length * (_times(sign) or 1)
-        self._next = self._next._replace(graces=tuple(graces))
+                graces[-1] = pitch, length * (_length_factor(sign) or 1)
+        self._next_marks = self._next_marks._replace(graces=tuple(graces))
 
-    def _break(self, text: str) -> None:
+    def _begin_broken_rhythm(self, text: str) -> None:
         notes = self._bar.voices[-1]
-        if not notes or self._broken is not None:
-            self._fault("sign", f"{text} is not between two notes")
+        if not notes or self._broken_rhythm is not None:
+            self._add_fault("sign", f"{text} is not between two notes")
             return
         short = Fraction(1, 2 ** len(text))
-        before, behind = (2 - short, short) if text[0] == ">" else (short, 2 - short)
-        notes[-1].length *= before
-        self._broken = behind
+        before_factor, after_factor = (2 - short, short) if text[0] == ">" else (short, 2 - short)
+        notes[-1].length *= before_factor
+        self._broken_rhythm = after_factor
 
     def _begin_tuplet(self, text: str) -> None:
         found = _TUPLET.fullmatch(text)
         assert found is not None
         if self._missing_in_tuplet:
-            self._fault("sign", f"{text} begins before the last tuplet has all of its notes")
+            self._add_fault("sign", f"{text} begins before the last tuplet has all of its notes")
         notes = int(found[1])
-        compound = self._fields.metre is not None and self._fields.metre.compound
+        compound = self._fields.metre is not None and self._fields.metre.is_compound
         usual = {2: 3, 3: 2, 4: 3, 6: 2, 8: 3}.get(notes, 3 if compound else 2)
-        self._missing_in_tuplet, self._tuplet = int(found[3] or notes), Fraction(int(found[2] or usual), notes)
+        self._missing_in_tuplet, self._tuplet_factor = int(found[3] or notes), Fraction(int(found[2] or usual), notes)
 
-    def _open(self) -> None:
-        if self._simultaneous is not None:
-            self._fault("sign", "a second [ comes before the ] of the first")
-        self._simultaneous = []
+    def _begin_chord(self) -> None:
+        if self._open_chord is not None:
+            self._add_fault("sign", "a second [ comes before the ] of the first")
+        self._open_chord = []
 
-    def _close(self) -> None:
-        notes, self._simultaneous = self._simultaneous, None
-        self._last = None
+    def _complete_chord(self) -> None:
+        notes, self._open_chord = self._open_chord, None
+        self._last_note = None
         if not notes:
-            self._fault("sign", "a ] follows no notes")
+            self._add_fault("sign", "a ] follows no notes")
             return
         pitches = tuple(pitch for note in notes for pitch in note.pitches)
-        self._last = Note(pitches, notes[0].length, any(note.tied for note in notes))
-        self._put(self._last)
+        self._last_note = Note(pitches, notes[0].length, any(note.tied for note in notes))
+        self._append(self._last_note)
 
     def _tie(self) -> None:
-        notes = self._simultaneous or self._bar.voices[-1]
+        notes = self._open_chord or self._bar.voices[-1]
         if notes:
             notes[-1].tied = True
 
@@ -441,11 +441,11 @@ class _Parser:
 
     def _bar_line(self, text: str) -> None:
         line = BarLine.of(text)
-        self._next = self._next._replace(graces=())  # grace notes belong to no note of another bar
-        self._end_chord("bar")
-        if self._broken is not None:
-            self._fault("sign", "a > or < comes before a bar line")
-            self._broken = None
+        self._next_marks = self._next_marks._replace(graces=())  # grace notes belong to no note of another bar
+        self._abandon_chord("bar")
+        if self._broken_rhythm is not None:
+            self._add_fault("sign", "a > or < comes before a bar line")
+            self._broken_rhythm = None
         if any(self._bar.voices):
             self._close_bar(line)
         else:
@@ -458,7 +458,7 @@ class _Parser:
 
     def _close_bar(self, line: BarLine | None) -> None:
         if self._missing_in_tuplet:
-            self._fault("sign", "a tuplet has fewer notes than it says")
+            self._add_fault("sign", "a tuplet has fewer notes than it says")
             self._missing_in_tuplet = 0
         bar = self._bar
         closed = Bar(
@@ -471,19 +471,19 @@ class _Parser:
             before=bar.before,
             after=line,
             ending=bar.ending,
-            rests=bar.rests,
+            is_whole_rest=bar.is_whole_rest,
             part=self._part,
         )
         self._bars.append(closed)
         self._bar = _OpenBar(before=line or BarLine())
 
-    def _end_chord(self, where: str) -> None:
-        if self._simultaneous is not None:
-            self._fault("sign", f"a [ has no ] in its {where}")
-            self._simultaneous = None
+    def _abandon_chord(self, where: str) -> None:
+        if self._open_chord is not None:
+            self._add_fault("sign", f"a [ has no ] in its {where}")
+            self._open_chord = None
 
 
-def _times(text: str) -> Fraction | None:
+def _length_factor(text: str) -> Fraction | None:
     """Return a length as a factor: 3/2 for `3/2`, 1/4 for `//`; None for a length that is zero or not understood."""
     found = _LENGTH.fullmatch(text)
     assert found is not None

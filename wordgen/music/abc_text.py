@@ -74,11 +74,11 @@ _LONGEST_TOKEN = 60
 assert {"field", "text", *_PATTERNS} == {*get_args(Kind)}
 
 
-def lexed(line: str) -> Iterator[Token]:
+def lex_line(line: str) -> Iterator[Token]:
     """Yield the tokens of a line with their kinds. An annotation in quotes is one token, and so is text in a field."""
     found = FIELD.match(line)
     if found is None:
-        yield from music(line)
+        yield from lex_music(line)
     elif _WHOLE_FIELD.fullmatch(line):
         yield Token("field", line)
     else:
@@ -87,7 +87,7 @@ def lexed(line: str) -> Iterator[Token]:
             yield Token("text", line[found.end() :])
 
 
-def music(text: str) -> Iterator[Token]:
+def lex_music(text: str) -> Iterator[Token]:
     """Yield the tokens of music. Fields at the beginning of lines are not recognised."""
     for found in _MUSIC.finditer(text):
         yield Token(found.lastgroup, found[0])  # pyright: ignore[reportArgumentType]
@@ -95,7 +95,7 @@ def music(text: str) -> Iterator[Token]:
 
 def line_tokens(line: str) -> Iterator[str]:
     """Yield the tokens of a line as a model learns them: words character by character."""
-    for kind, text in lexed(line):
+    for kind, text in lex_line(line):
         if kind in _IN_WORDS or len(text) > _LONGEST_TOKEN:
             yield from text
         else:
@@ -133,9 +133,9 @@ def written_note(step: int, raised: int | None = None) -> str:
 
 LONGEST_TUNE = 100_000
 """In characters. Anything longer is not a tune."""
-_KEPT = frozenset("IKLMmPQRTUV")
+_KEPT_FIELDS = frozenset("IKLMmPQRTUV")
 """The fields that are kept: the title, and those that say something about the music."""
-_MEANINGS = {
+_LEFT_OUT_FIELDS = {
     "X": "number", "S": "source", "A": "source", "B": "source", "C": "source", "D": "source", "F": "source",
     "G": "source", "H": "source", "N": "source", "O": "source", "Z": "source", "r": "comment",
     "w": "line of words", "W": "line of words", "s": "line of signs",
@@ -191,7 +191,7 @@ def tunes_of(lines: Iterable[NumberedLine], left_out: LeftOut) -> Iterator[list[
     """
     for tune in whole_tunes_of(lines, left_out):
         if _is_tune(tune):
-            yield _without_the_rest(tune, left_out)
+            yield _learned_lines(tune, left_out)
         else:
             left_out.tunes_without_key += 1
 
@@ -224,16 +224,16 @@ def _is_tune(lines: Sequence[NumberedLine]) -> bool:
     """Return whether there is a key, and a note after it."""
     from_key = dropwhile(lambda line: not line.startswith("K:"), (line for _, line in lines))
     of_music = (_without_comment(line) for line in from_key if not FIELD.match(line) and not line.startswith("K:"))
-    return any(token.kind == "note" for line in of_music for token in music(line))
+    return any(token.kind == "note" for line in of_music for token in lex_music(line))
 
 
-def _without_the_rest(tune: Sequence[NumberedLine], left_out: LeftOut) -> list[NumberedLine]:
+def _learned_lines(tune: Sequence[NumberedLine], left_out: LeftOut) -> list[NumberedLine]:
     """Return the lines of a tune that a model learns, and count the others."""
     kept: list[NumberedLine] = []
     for number, line in tune:
         found = FIELD.match(line)
-        if found is not None and line[0] not in _KEPT:
-            left_out.lines[_MEANINGS.get(line[0], "field that ABC does not know")] += 1
+        if found is not None and line[0] not in _KEPT_FIELDS:
+            left_out.lines[_LEFT_OUT_FIELDS.get(line[0], "field that ABC does not know")] += 1
             continue
         plain = _without_comment(line)
         if plain != line:
@@ -262,7 +262,7 @@ _SHARPS_OF_COPIES = (-1, 0, 1, 2, 3)
 COPIES = len(_SHARPS_OF_COPIES)
 
 
-class _NotInThatKeyError(Exception):
+class _CannotTransposeError(Exception):
     """A tune has something that cannot be written in another key."""
 
 
@@ -273,24 +273,26 @@ def key_of(text: str) -> Key | None:
 
 def transposed(text: str, key: Key) -> str | None:
     """Return a tune in another key of its mode; None if it cannot be written there, or its own key is not known."""
-    own = key_of(text)
-    pieces = None if own is None else moved_pieces("", [text], own.to(key))
+    original_key = key_of(text)
+    pieces = None if original_key is None else transposed_pieces("", [text], original_key.interval_to(key))
     return None if pieces is None else pieces[0]
 
 
 def to_common_key(text: str) -> str | None:
     """Return a tune in the key of its mode without sharps and flats; None if that is not possible."""
-    own = key_of(text)
-    return None if own is None else transposed(text, own.with_sharps(0))
+    original_key = key_of(text)
+    return None if original_key is None else transposed(text, original_key.with_sharps(0))
 
 
-def copy_of(text: str, number: int) -> str | None:
+def copy_in_other_key(text: str, number: int) -> str | None:
     """Return a copy of a tune for training, given its number (from 0); None if the tune has that key already."""
-    own, sharps = key_of(text), _SHARPS_OF_COPIES[number]
-    return None if own is None or own.sharps == sharps else transposed(text, own.with_sharps(sharps))
+    original_key, sharps = key_of(text), _SHARPS_OF_COPIES[number]
+    if original_key is None or original_key.sharps == sharps:
+        return None
+    return transposed(text, original_key.with_sharps(sharps))
 
 
-def moved_pieces(beginning: str, pieces: Sequence[str], interval: Interval) -> list[str] | None:
+def transposed_pieces(beginning: str, pieces: Sequence[str], interval: Interval) -> list[str] | None:
     """Return the pieces of text that follow the beginning of a tune, moved by an interval; None if that is impossible.
 
     Joined, they are the same text as the end of the whole tune, moved. A sign that changes, for example a note, is in
@@ -299,10 +301,10 @@ def moved_pieces(beginning: str, pieces: Sequence[str], interval: Interval) -> l
     whole = beginning + "".join(pieces)
     written = list(whole)
     try:
-        for begin, end, becomes in _Transposer(interval).changes(whole):
+        for begin, end, new_text in _Transposer(interval).changes(whole):
             if begin >= len(beginning):
-                written[begin:end] = [becomes, *[""] * (end - begin - 1)]
-    except _NotInThatKeyError:
+                written[begin:end] = [new_text, *[""] * (end - begin - 1)]
+    except _CannotTransposeError:
         return None
     rest = iter(written[len(beginning) :])
     return ["".join(islice(rest, len(piece))) for piece in pieces]
@@ -320,10 +322,10 @@ class _Transposer:
         """Yield where each sign that changes begins and ends in a text, and what it becomes."""
         at = 0
         for line in text.split("\n"):
-            tokens = list(lexed(line))
-            for token, becomes in zip(tokens, self._tokens(tokens), strict=True):
-                if becomes != token.text:
-                    yield at, at + len(token.text), becomes
+            tokens = list(lex_line(line))
+            for token, new_text in zip(tokens, self._tokens(tokens), strict=True):
+                if new_text != token.text:
+                    yield at, at + len(token.text), new_text
                 at += len(token.text)
             at += 1
 
@@ -334,7 +336,7 @@ class _Transposer:
             elif kind == "chord":
                 yield self._chord(text)
             elif kind == "grace":
-                yield "{" + "".join(self._tokens(music(text[1:-1]))) + "}"
+                yield "{" + "".join(self._tokens(lex_music(text[1:-1]))) + "}"
             elif kind == "inline" and text.startswith("[K:"):
                 yield f"[K:{self._key(text[3:-1])}]"
             elif kind == "field" and text.startswith("K:"):
@@ -344,23 +346,23 @@ class _Transposer:
 
     def _key(self, value: str) -> str:
         key = parse_key(value)
-        becomes = key and key.moved(self._interval)
-        if key is None or becomes is None or CHANGES_NOTES.search(value):
-            raise _NotInThatKeyError
-        self._keys = key, becomes
-        return with_tonic(value, becomes.tonic_name)
+        new_key = key and key.transposed(self._interval)
+        if key is None or new_key is None or CHANGES_NOTES.search(value):
+            raise _CannotTransposeError
+        self._keys = key, new_key
+        return with_tonic(value, new_key.tonic_name)
 
     def _note(self, text: str) -> str:
         if self._keys is None:
-            raise _NotInThatKeyError
+            raise _CannotTransposeError
         step, raised = parse_note(text)
-        there = step + self._interval.steps
+        new_step = step + self._interval.steps
         if raised is not None:
-            key, becomes = self._keys
-            raised += becomes.raises(there % 7) - key.raises(step % 7)
-            if raised not in ACCIDENTAL_SIGNS or not -4 <= there // 7 <= 5:
-                raise _NotInThatKeyError
-        return written_note(there, raised)
+            key, new_key = self._keys
+            raised += new_key.alteration_of(new_step % 7) - key.alteration_of(step % 7)
+            if raised not in ACCIDENTAL_SIGNS or not -4 <= new_step // 7 <= 5:
+                raise _CannotTransposeError
+        return written_note(new_step, raised)
 
     def _chord(self, text: str) -> str:
         found = CHORD_NAME.search(text)
@@ -372,7 +374,7 @@ class _Transposer:
         return text[: found.start()] + name + text[found.end() :]
 
     def _name(self, letter: str, sign: str) -> str:
-        moved = self._interval.applied(Pitch(LETTERS.index(letter), ACCIDENTALS[sign]))
-        if moved.raised not in SIGNS:
-            raise _NotInThatKeyError
-        return LETTERS[moved.step % 7] + SIGNS[moved.raised]
+        pitch = self._interval.apply(Pitch(LETTERS.index(letter), ACCIDENTALS[sign]))
+        if pitch.raised not in SIGNS:
+            raise _CannotTransposeError
+        return LETTERS[pitch.step % 7] + SIGNS[pitch.raised]

@@ -19,7 +19,7 @@ from wordgen.music.tune import Tune
 
 NOTES_OF_A_SEQUENCE = 12
 """The fewest notes in a row that count as copied."""
-_LONGEST = 1000
+_LONGEST_STRETCH = 1000
 """The longest stretch that is looked for. Two copies of a long piece would take hours."""
 _FACTOR, _SHIFT = np.uint64(0x9E3779B97F4A7C15), np.uint64(29)
 _MASK = 0xFFFFFFFFFFFFFFFF
@@ -68,28 +68,31 @@ class Melodies:
     def _single_notes(self) -> "_Stretches":
         """Return all notes as stretches of one note each."""
         sizes = np.array(self._sizes, np.int64)
-        ends, owners = np.repeat(np.cumsum(sizes), sizes), np.repeat(np.arange(len(sizes)), sizes)
-        return _Stretches(1, np.arange(self.notes), *self.hashes(), ends, owners)
+        ends, melody_numbers = np.repeat(np.cumsum(sizes), sizes), np.repeat(np.arange(len(sizes)), sizes)
+        return _Stretches(1, np.arange(self.notes), *self.hashes(), ends, melody_numbers)
 
     def copied_from(self, others: "Melodies") -> Copied:
         """Return how many notes are copied from other melodies. A melody that is its own neighbour in the same object
         (`melodies.copied_from(melodies)`) is only compared with the other ones.
         """
-        own, other = self._single_notes(), others._single_notes()
+        stretches, other_stretches = self._single_notes(), others._single_notes()
         copied = np.zeros(self.notes + 1, np.int64)
         longest = 0
-        while own.notes <= _LONGEST:
+        while stretches.notes <= _LONGEST_STRETCH:
             if others is self:
-                own = other = own.only(own.are_in_several_melodies())
+                stretches = other_stretches = stretches.select(stretches.are_in_several_melodies())
             else:
-                own, other = own.only(np.isin(own.hashes, other.hashes)), other.only(np.isin(other.hashes, own.hashes))
-            if not len(own.places):
+                stretches, other_stretches = (
+                    stretches.select(np.isin(stretches.hashes, other_stretches.hashes)),
+                    other_stretches.select(np.isin(other_stretches.hashes, stretches.hashes)),
+                )
+            if not len(stretches.begins):
                 break
-            longest = own.notes
+            longest = stretches.notes
             if longest == NOTES_OF_A_SEQUENCE:
-                copied[own.places] += 1
-                np.subtract.at(copied, own.places + longest, 1)
-            own, other = own.longer(), other.longer()
+                copied[stretches.begins] += 1
+                np.subtract.at(copied, stretches.begins + longest, 1)
+            stretches, other_stretches = stretches.extended(), other_stretches.extended()
         return Copied(int((np.cumsum(copied) > 0).sum()), longest)
 
 
@@ -99,32 +102,32 @@ class _Stretches:
 
     notes: int
     """The number of notes of each stretch."""
-    places: Numbers
+    begins: Numbers
     """Where the stretches begin."""
     hashes: Hashes
     """The same in any key: the length of the first note, and the steps to the others."""
     steps: Hashes
     ends: Numbers
     """Where the melody of each note ends."""
-    owners: Numbers
+    melody_numbers: Numbers
     """The number of the melody of each note."""
 
-    def only(self, kept: NDArray[np.bool_]) -> "_Stretches":
-        return replace(self, places=self.places[kept], hashes=self.hashes[kept])
+    def select(self, kept: NDArray[np.bool_]) -> "_Stretches":
+        return replace(self, begins=self.begins[kept], hashes=self.hashes[kept])
 
-    def longer(self) -> "_Stretches":
+    def extended(self) -> "_Stretches":
         """Return the stretches that can be longer by one note."""
-        inside = self.only(self.places + self.notes < self.ends[self.places])
-        hashes = _followed_by(inside.hashes, self.steps[inside.places + self.notes])
+        inside = self.select(self.begins + self.notes < self.ends[self.begins])
+        hashes = _followed_by(inside.hashes, self.steps[inside.begins + self.notes])
         return replace(inside, notes=self.notes + 1, hashes=hashes)
 
     def are_in_several_melodies(self) -> NDArray[np.bool_]:
         """Return for each stretch whether different melodies have it."""
         kinds, numbers = np.unique(self.hashes, return_inverse=True)
-        owners = self.owners[self.places]
+        melody_numbers = self.melody_numbers[self.begins]
         lowest, highest = np.full(len(kinds), np.iinfo(np.int64).max), np.full(len(kinds), -1)
-        np.minimum.at(lowest, numbers, owners)
-        np.maximum.at(highest, numbers, owners)
+        np.minimum.at(lowest, numbers, melody_numbers)
+        np.maximum.at(highest, numbers, melody_numbers)
         return (lowest < highest)[numbers]
 
 
@@ -146,21 +149,22 @@ class KnownNotes:
 
     def __init__(self, notes: int) -> None:
         """`notes` is the number of notes in a sequence, at least 3."""
-        self._before = notes - 1
-        self._next: dict[int, set[int]] = {}
+        self._beginning_length = notes - 1
+        self._last_intervals: dict[int, set[int]] = {}
         """By the beginning of a sequence, as a hash: the intervals to its last note."""
 
     def add(self, melody: Sequence[MelodyNote]) -> None:
-        for at, beginning in enumerate(sequences(melody[:-1], self._before), self._before):
-            self._next.setdefault(beginning, set()).add(melody[at].pitch - melody[at - 1].pitch)
+        for at, beginning in enumerate(sequences(melody[:-1], self._beginning_length), self._beginning_length):
+            self._last_intervals.setdefault(beginning, set()).add(melody[at].pitch - melody[at - 1].pitch)
 
-    def would_copy(self, notes: Sequence[MelodyNote]) -> frozenset[int]:
+    def completing_notes(self, notes: Sequence[MelodyNote]) -> frozenset[int]:
         """Return the notes, in half steps, that complete a known sequence after `notes`."""
-        known = (self._next.get(each, ()) for each in sequences(notes[-self._before :], self._before))
+        beginnings = sequences(notes[-self._beginning_length :], self._beginning_length)
+        known = (self._last_intervals.get(beginning, ()) for beginning in beginnings)
         return frozenset(notes[-1].pitch + interval for intervals in known for interval in intervals)
 
 
-_NEAR = 0.5
+_SHARED_FRACTION = 0.5
 _FEWEST_BARS = 4
 _FEWEST_SEQUENCES = 4
 _MOST_KEPT = 1_000_000
@@ -185,11 +189,12 @@ def parts_of(tune: Tune) -> Parts:
     return frozenset(sequences(tune.melody)), frozenset(_bar_contents(tune))
 
 
-def are_near(one: Parts, other: Parts) -> bool:
+def are_near_duplicates(one: Parts, other: Parts) -> bool:
     """Return whether two tunes are near duplicates."""
     fewest = (_FEWEST_SEQUENCES, _FEWEST_BARS)
     return any(
-        len(a & b) >= max(least, _NEAR * min(len(a), len(b))) for a, b, least in zip(one, other, fewest, strict=True)
+        len(a & b) >= max(least, _SHARED_FRACTION * min(len(a), len(b)))
+        for a, b, least in zip(one, other, fewest, strict=True)
     )
 
 
@@ -200,7 +205,7 @@ class Families:
     """
 
     def __init__(self) -> None:
-        self._kinds = (_Shared(_FEWEST_SEQUENCES), _Shared(_FEWEST_BARS))
+        self._kinds = (_PartsOfTunes(_FEWEST_SEQUENCES), _PartsOfTunes(_FEWEST_BARS))
 
     def add(self, tune: Tune) -> None:
         for kind, found in zip(self._kinds, parts_of(tune), strict=True):
@@ -208,46 +213,46 @@ class Families:
 
     def groups(self) -> list[int]:
         """Return the number of each tune's family. Families are numbered from 0, in the order of their first tunes."""
-        first = list(range(len(self._kinds[0].hashes)))
+        parents = list(range(len(self._kinds[0].hashes)))
         for kind in self._kinds:
-            for one, other in kind.near():
-                one, other = _root(first, one), _root(first, other)
-                first[max(one, other)] = min(one, other)
+            for one, other in kind.near_duplicates():
+                one, other = _root(parents, one), _root(parents, other)
+                parents[max(one, other)] = min(one, other)
         numbers: dict[int, int] = {}
-        return [numbers.setdefault(_root(first, tune), len(numbers)) for tune in range(len(first))]
+        return [numbers.setdefault(_root(parents, tune), len(numbers)) for tune in range(len(parents))]
 
 
-def _root(first: list[int], tune: int) -> int:
-    while first[tune] != tune:
-        first[tune] = first[first[tune]]
-        tune = first[tune]
+def _root(parents: list[int], tune: int) -> int:
+    while parents[tune] != tune:
+        parents[tune] = parents[parents[tune]]
+        tune = parents[tune]
     return tune
 
 
-class _Shared:
+class _PartsOfTunes:
     """Holds hashes of parts of tunes, and finds the tunes that have many of them in common."""
 
     def __init__(self, fewest: int) -> None:
         self.hashes: list[Hashes] = []
         """Those of each tune."""
         self._fewest = fewest
-        self._kept = 0
-        self._one_of = np.uint64(1)
+        self._count = 0
+        self._sample_every = np.uint64(1)
 
     def add(self, found: frozenset[int]) -> None:
         hashes = np.fromiter((each & _MASK for each in found), np.uint64, len(found)) * _FACTOR
         hashes ^= hashes >> _SHIFT
-        self.hashes.append(self._some(hashes))
-        self._kept += len(self.hashes[-1])
-        while self._kept > _MOST_KEPT:
-            self._one_of *= np.uint64(2)
-            self.hashes = [self._some(hashes) for hashes in self.hashes]
-            self._kept = sum(map(len, self.hashes))
+        self.hashes.append(self._sampled(hashes))
+        self._count += len(self.hashes[-1])
+        while self._count > _MOST_KEPT:
+            self._sample_every *= np.uint64(2)
+            self.hashes = [self._sampled(hashes) for hashes in self.hashes]
+            self._count = sum(map(len, self.hashes))
 
-    def _some(self, hashes: Hashes) -> Hashes:
-        return hashes[hashes % self._one_of == 0]
+    def _sampled(self, hashes: Hashes) -> Hashes:
+        return hashes[hashes % self._sample_every == 0]
 
-    def near(self) -> Iterator[tuple[int, int]]:
+    def near_duplicates(self) -> Iterator[tuple[int, int]]:
         """Yield the pairs of tunes of which one has half of the parts of the other."""
         sizes, count = np.array([len(each) for each in self.hashes], np.int64), len(self.hashes)
         if not sizes.sum():
@@ -256,12 +261,12 @@ class _Shared:
         order = np.lexsort((tunes, hashes))
         hashes, tunes = hashes[order], tunes[order]
         pairs = [
-            tunes[:-away][same] * count + tunes[away:][same]
-            for away in range(1, min(_NEIGHBOURS, len(hashes) - 1) + 1)
-            for same in [hashes[:-away] == hashes[away:]]
+            tunes[:-distance][same] * count + tunes[distance:][same]
+            for distance in range(1, min(_NEIGHBOURS, len(hashes) - 1) + 1)
+            for same in [hashes[:-distance] == hashes[distance:]]
         ]
         found, common = np.unique(np.concatenate([np.zeros(0, np.int64), *pairs]), return_counts=True)
         ones, others = np.divmod(found, count)
         smaller = np.minimum(sizes[ones], sizes[others])
-        near = (common >= _NEAR * smaller) & (common >= self._fewest / float(self._one_of))
-        yield from zip(ones[near].tolist(), others[near].tolist(), strict=True)
+        is_near = (common >= _SHARED_FRACTION * smaller) & (common >= self._fewest / float(self._sample_every))
+        yield from zip(ones[is_near].tolist(), others[is_near].tolist(), strict=True)

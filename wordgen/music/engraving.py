@@ -12,11 +12,11 @@ from typing import NamedTuple
 
 from wordgen.errors import SettingError
 from wordgen.music.harmony import ChordName, Key, Metre, Pitch, chord_named
-from wordgen.music.piece import STEPS, Bar, BarSigns, Note, Piece, valid_at
+from wordgen.music.piece import STEPS_PER_QUARTER, Bar, BarSigns, Note, Piece, valid_at
 
-GRID = 24
+PARTS_PER_QUARTER = 24
 """Parts of a quarter note."""
-_LONGEST_NOTE = 64 * GRID
+_LONGEST_NOTE = 64 * PARTS_PER_QUARTER
 _MOST_VOICES = 4
 _MIDDLE_C = 60
 """If there are two staves, notes from this pitch on are in the upper one."""
@@ -55,8 +55,8 @@ class Chord(NamedTuple):
     end: int
     pitches: tuple[int, ...]
     """From low to high. Empty for a rest."""
-    tied_back: bool = False
-    tied_on: bool = False
+    tied_to_previous: bool = False
+    tied_to_next: bool = False
 
 
 @dataclass(frozen=True)
@@ -97,11 +97,11 @@ def _voices(notes: Iterable[Note]) -> list[list[Chord]]:
         elif len(found) < _MOST_VOICES:
             found.append([chord])
         else:
-            _squeeze(chord, min(found, key=lambda voice: voice[-1].end))
+            _add_to_busy_voice(chord, min(found, key=lambda voice: voice[-1].end))
     return found
 
 
-def _squeeze(chord: Chord, voice: list[Chord]) -> None:
+def _add_to_busy_voice(chord: Chord, voice: list[Chord]) -> None:
     """Put a chord into a voice whose last chord still sounds. The last chord ends here, or gets more notes."""
     last = voice[-1]
     if last.begin < chord.begin:
@@ -130,7 +130,9 @@ def _in_bars(voice: Iterable[Chord], bars: Sequence[Bar]) -> dict[int, list[Chor
         for number, bar in enumerate(bars[first:last], first):
             begin, end = max(chord.begin, bar.begin), min(chord.end, bar.end)
             if begin < end:
-                part = Chord(begin, end, chord.pitches, tied_back=begin > chord.begin, tied_on=end < chord.end)
+                part = Chord(
+                    begin, end, chord.pitches, tied_to_previous=begin > chord.begin, tied_to_next=end < chord.end
+                )
                 found.setdefault(number, []).append(part)
     return found
 
@@ -155,7 +157,7 @@ def rests(bar: Bar) -> list[Symbol]:
 def _split(chord: Chord, bar: Bar) -> list[Symbol]:
     """Return a chord as tied symbols with one written value each. After a beat has begun, short values come first."""
     place_in_bar = chord.begin - bar.begin
-    inside_triplet, long_first = place_in_bar % 3 != 0, -1 if place_in_bar % GRID == 0 else 1
+    inside_triplet, long_first = place_in_bar % 3 != 0, -1 if place_in_bar % PARTS_PER_QUARTER == 0 else 1
     lengths = sorted(
         _written_lengths(chord.end - chord.begin),
         key=lambda length: (VALUES[length].triplet != inside_triplet, long_first * length),
@@ -166,8 +168,8 @@ def _split(chord: Chord, bar: Bar) -> list[Symbol]:
         part = chord._replace(
             begin=time,
             end=time + length,
-            tied_back=bool(chord.pitches) and (chord.tied_back or place > 0),
-            tied_on=bool(chord.pitches) and (chord.tied_on or place < len(lengths) - 1),
+            tied_to_previous=bool(chord.pitches) and (chord.tied_to_previous or place > 0),
+            tied_to_next=bool(chord.pitches) and (chord.tied_to_next or place < len(lengths) - 1),
         )
         found.append(Symbol(part, VALUES[length]))
         time += length
@@ -181,12 +183,12 @@ def _written_lengths(length: int) -> tuple[int, ...]:
         return (_LONGEST_VALUE, *_written_lengths(length - _LONGEST_VALUE))
     best: list[tuple[float, tuple[int, ...]]] = [(0.0, ())]
     for total in range(1, length + 1):
-        ways = (
+        candidates = (
             (best[total - last][0] + cost, (*best[total - last][1], last))
             for last, cost in _COSTS.items()
             if last <= total
         )
-        best.append(min(ways))
+        best.append(min(candidates))
     return tuple(sorted(best[length][1], reverse=True))
 
 
@@ -215,14 +217,16 @@ def _beamed(written: list[Symbol], bar: Bar) -> list[Symbol]:
     for (flagged, _), run in groupby(
         written, key=lambda each: (bool(_flags(each)), (each.chord.begin - bar.begin) // beat)
     ):
-        of_beat = list(run)
-        result += _under_beams(of_beat) if flagged and len(of_beat) > 1 else of_beat
+        beat_symbols = list(run)
+        result += _under_beams(beat_symbols) if flagged and len(beat_symbols) > 1 else beat_symbols
     return result
 
 
 def _beat(metre: Metre) -> int:
     """Return the longest time under one beam: a quarter note, or three units of a compound metre."""
-    return 12 * GRID // metre.unit if metre.compound else max(GRID, 4 * GRID // metre.unit)
+    if metre.is_compound:
+        return 12 * PARTS_PER_QUARTER // metre.unit
+    return max(PARTS_PER_QUARTER, 4 * PARTS_PER_QUARTER // metre.unit)
 
 
 def _flags(symbol: Symbol) -> int:
@@ -230,19 +234,19 @@ def _flags(symbol: Symbol) -> int:
     return BEAMS.get(symbol.value.kind, 0) if symbol.value and symbol.chord.pitches else 0
 
 
-def _under_beams(of_beat: list[Symbol]) -> list[Symbol]:
-    flags = [0, *map(_flags, of_beat), 0]
-    beams: list[list[str]] = [[] for _ in of_beat]
+def _under_beams(symbols: list[Symbol]) -> list[Symbol]:
+    flags = [0, *map(_flags, symbols), 0]
+    beams: list[list[str]] = [[] for _ in symbols]
     for level in range(1, max(flags) + 1):
-        for place, ((before, here), (_, behind)) in enumerate(pairwise(pairwise(flags))):
+        for place, ((before, here), (_, after)) in enumerate(pairwise(pairwise(flags))):
             if here >= level:
                 hook = "backward hook" if place else "forward hook"
-                beams[place].append(_BEAM_SIGNS.get((before >= level, behind >= level), hook))
-    return [replace(symbol, beams=tuple(of_symbol)) for symbol, of_symbol in zip(of_beat, beams, strict=True)]
+                beams[place].append(_BEAM_SIGNS.get((before >= level, after >= level), hook))
+    return [replace(symbol, beams=tuple(symbol_beams)) for symbol, symbol_beams in zip(symbols, beams, strict=True)]
 
 
 _MOST_BARS = 5000
-_FLATS_AHEAD = 3
+_FLATS_BEFORE_TONIC = 3
 """A pitch gets one of twelve spellings in the order of fifths, beginning three flats before the tonic of the key."""
 _NO_KEY = Key.of_signature(0)
 Accidentals = Mapping[tuple[int, Pitch], int]
@@ -253,7 +257,7 @@ class Staff:
     """The notes of a staff, by voice and bar."""
 
     def __init__(self, notes: Sequence[Note], bars: Sequence[Bar]) -> None:
-        self.bass = sum(note.pitch for note in notes) < _MIDDLE_C * len(notes)
+        self.has_bass_clef = sum(note.pitch for note in notes) < _MIDDLE_C * len(notes)
         """Whether it has a bass clef, and not a treble clef."""
         self.voices = [_in_bars(voice, bars) for voice in _voices(notes)] or [{}]
 
@@ -263,16 +267,16 @@ class Score:
 
     def __init__(self, piece: Piece) -> None:
         """Raise SettingError if the piece has too many bars for a score."""
-        self.piece = piece = piece.on_grid(GRID)
+        self.piece = piece = piece.on_grid(PARTS_PER_QUARTER)
         self.bars = [bar for bar in piece.bars() if bar.begin < bar.end]
         if len(self.bars) > _MOST_BARS:
             raise SettingError(f"The piece has {len(self.bars):,} bars, and a score can have at most {_MOST_BARS:,}.")
-        of_staves = [piece.notes] if piece.one_staff else _staves(piece.notes)
-        self.staves = [Staff(of_staff, self.bars) for of_staff in of_staves]
+        staff_notes = [piece.notes] if piece.one_staff else _staves(piece.notes)
+        self.staves = [Staff(of_staff, self.bars) for of_staff in staff_notes]
         self._signs = {of_bar.begin: of_bar for of_bar in piece.signs}
         self._keys = ((-1, _NO_KEY), *piece.keys)
 
-    def written(self, number: int) -> Iterator[tuple[dict[int, list[Symbol]], Accidentals]]:
+    def symbols_of_bar(self, number: int) -> Iterator[tuple[dict[int, list[Symbol]], Accidentals]]:
         """Yield for each staff what is written in a bar: the symbols of each voice, and the accidentals.
 
         Only the first voice may have nothing but a rest.
@@ -280,9 +284,9 @@ class Score:
         bar = self.bars[number]
         for staff in self.staves:
             of_bar = ((place, voice.get(number, ())) for place, voice in enumerate(staff.voices))
-            of_voices = {place: _symbols(chords, bar) for place, chords in of_bar if chords or not place}
-            chords = (symbol.chord for of_voice in of_voices.values() for symbol in of_voice)
-            yield of_voices, _accidentals(chords, self.key(bar))
+            symbols_by_voice = {place: _symbols(chords, bar) for place, chords in of_bar if chords or not place}
+            chords = (symbol.chord for voice_symbols in symbols_by_voice.values() for symbol in voice_symbols)
+            yield symbols_by_voice, _accidentals(chords, self.key(bar))
 
     def signs(self, bar: Bar) -> BarSigns:
         return self._signs.get(bar.begin, BarSigns(bar.begin))
@@ -300,16 +304,16 @@ class Score:
                 yield time, chord
 
 
-def writable(piece: Piece) -> Piece:
+def rounded_for_score(piece: Piece) -> Piece:
     """Return a piece that a score can write. Freely played notes are rounded to the steps that models learn."""
     times = (time for note in piece.notes for time in (note.onset, note.end))
-    exact = all(GRID * time % piece.resolution == 0 for time in times)
-    return piece if exact else piece.on_grid(STEPS)
+    exact = all(PARTS_PER_QUARTER * time % piece.resolution == 0 for time in times)
+    return piece if exact else piece.on_grid(STEPS_PER_QUARTER)
 
 
 def spelled(pitch: int, key: Key) -> Pitch:
     """Return a pitch of MIDI as a letter with sharps or flats, in the spelling that is usual in this key."""
-    lowest = key.sharps - _FLATS_AHEAD
+    lowest = key.sharps - _FLATS_BEFORE_TONIC
     fifth = lowest + (7 * pitch - lowest) % 12
     sharps = (fifth + 1) // 7
     return Pitch(7 * ((pitch - sharps - _MIDDLE_C) // 12) + 4 * fifth % 7, sharps)
@@ -321,15 +325,15 @@ def _accidentals(chords: Iterable[Chord], key: Key) -> Accidentals:
     It is printed if it differs from the last one on its line, or of its letter in any octave, or from the key: some
     readers let an accidental hold on its line only, others in all octaves.
     """
-    of_lines: dict[int, int] = {}
-    of_letters: dict[int, int] = {}
-    shown: dict[tuple[int, Pitch], int] = {}
+    last_on_line: dict[int, int] = {}
+    last_of_letter: dict[int, int] = {}
+    accidentals: dict[tuple[int, Pitch], int] = {}
     for chord in sorted(chords, key=lambda chord: chord.begin):
         for pitch in (spelled(each, key) for each in chord.pitches):
             letter = pitch.step % 7
-            of_key = key.raises(letter)
-            on_line, in_octaves = of_lines.get(pitch.step, of_key), of_letters.get(letter, of_key)
-            if on_line == in_octaves == pitch.raised or chord.tied_back:
+            of_key = key.alteration_of(letter)
+            on_line, in_octaves = last_on_line.get(pitch.step, of_key), last_of_letter.get(letter, of_key)
+            if on_line == in_octaves == pitch.raised or chord.tied_to_previous:
                 continue
-            shown[chord.begin, pitch] = of_lines[pitch.step] = of_letters[letter] = pitch.raised
-    return shown
+            accidentals[chord.begin, pitch] = last_on_line[pitch.step] = last_of_letter[letter] = pitch.raised
+    return accidentals

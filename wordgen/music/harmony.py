@@ -7,17 +7,23 @@ from typing import NamedTuple
 LETTERS = "CDEFGAB"
 NATURAL = (0, 2, 4, 5, 7, 9, 11)
 """The distance of each letter from C in half steps."""
-_SHARPS = "FCGDAEB"
+_ORDER_OF_SHARPS = "FCGDAEB"
 """The order in which keys raise notes. They lower notes in the reverse order."""
 _MAJOR, _MINOR = 0, -3
-_NAMED = {
+_MODE_NAMES = {
     _MAJOR: "major", -1: "mixolydian", -2: "dorian", _MINOR: "minor", -4: "phrygian", -5: "locrian", 1: "lydian",
 }  # fmt: skip
 """The modes by their number of sharps, compared with the major key on the same tonic."""
-_MODES = {"": _MAJOR, "ion": _MAJOR, "m": _MINOR, "aeo": _MINOR, **{name[:3]: mode for mode, name in _NAMED.items()}}
+_MODE_OF_PREFIX = {
+    "": _MAJOR,
+    "ion": _MAJOR,
+    "m": _MINOR,
+    "aeo": _MINOR,
+    **{name[:3]: mode for mode, name in _MODE_NAMES.items()},
+}
 """The modes by the first letters of their names in ABC."""
 _KEY = re.compile(r"[ \t]*(?P<letter>[A-G])(?P<sign>[#b]?)[ \t]*(?P<mode>[A-Za-z]*)")
-_AFTER_A_KEY = frozenset(("clef", "treble", "bass", "alto", "tenor", "octave", "transpose", "middle", "stafflines"))
+_CLEF_WORDS = frozenset(("clef", "treble", "bass", "alto", "tenor", "octave", "transpose", "middle", "stafflines"))
 """Words that may follow a key without a mode."""
 ACCIDENTALS = {"": 0, "#": 1, "b": -1}
 SIGNS = {0: "", 1: "#", -1: "b"}
@@ -45,7 +51,7 @@ class Interval:
     steps: int
     half_steps: int
 
-    def applied(self, pitch: Pitch) -> Pitch:
+    def apply(self, pitch: Pitch) -> Pitch:
         step = pitch.step + self.steps
         return Pitch(step, pitch.half_steps + self.half_steps - Pitch(step, 0).half_steps)
 
@@ -69,15 +75,15 @@ class Key:
     @property
     def sharps(self) -> int:
         """The number of notes that the key raises, or lowers if it is negative."""
-        return _SHARPS.index(LETTERS[self.letter]) - 1 + 7 * self.sign + self.mode
+        return _ORDER_OF_SHARPS.index(LETTERS[self.letter]) - 1 + 7 * self.sign + self.mode
 
     @property
-    def minor(self) -> bool:
+    def is_minor(self) -> bool:
         return self.mode == _MINOR
 
     @property
     def mode_name(self) -> str:
-        return _NAMED[self.mode]
+        return _MODE_NAMES[self.mode]
 
     @property
     def tonic(self) -> Pitch:
@@ -92,11 +98,11 @@ class Key:
         """The name in words, for example `E flat major`."""
         return f"{LETTERS[self.letter]}{_SIGNS_IN_WORDS[self.sign]} {self.mode_name}"
 
-    def raises(self, letter: int) -> int:
+    def alteration_of(self, letter: int) -> int:
         """Return by how many half steps the key raises the notes of a letter: 1, 0 or -1."""
-        return (self.sharps + 6 - _SHARPS.index(LETTERS[letter])) // 7
+        return (self.sharps + 6 - _ORDER_OF_SHARPS.index(LETTERS[letter])) // 7
 
-    def to(self, other: "Key") -> Interval:
+    def interval_to(self, other: "Key") -> Interval:
         """Return the interval between the tonics, up or down, whichever passes fewer letters.
 
         The interval back is its reverse.
@@ -104,9 +110,9 @@ class Key:
         steps = (other.letter - self.letter + 3) % 7 - 3
         return Interval(steps, Pitch(self.letter + steps, other.sign).half_steps - self.tonic.half_steps)
 
-    def moved(self, interval: Interval) -> "Key | None":
+    def transposed(self, interval: Interval) -> "Key | None":
         """Return the key of the same mode at this interval; None if it would have more than seven sharps or flats."""
-        step, raised = self.letter + interval.steps, interval.applied(self.tonic).raised
+        step, raised = self.letter + interval.steps, interval.apply(self.tonic).raised
         return _key(step % 7, raised, self.mode)
 
     def with_sharps(self, sharps: int) -> "Key":
@@ -134,7 +140,7 @@ def parse_key(value: str) -> Key | None:
     if found is None:
         return None
     word = "maj" if found["mode"] == "M" else found["mode"].lower()
-    mode = _MAJOR if word in _AFTER_A_KEY else _MODES.get(word[:3])
+    mode = _MAJOR if word in _CLEF_WORDS else _MODE_OF_PREFIX.get(word[:3])
     return None if mode is None else _key(LETTERS.index(found["letter"]), ACCIDENTALS[found["sign"]], mode)
 
 
@@ -161,12 +167,12 @@ class Metre(NamedTuple):
         return max(1, 4 * resolution * self.beats // self.unit)
 
     @property
-    def compound(self) -> bool:
+    def is_compound(self) -> bool:
         """Whether three units make a beat, as in 6/8."""
         return self.unit >= 8 and self.beats % 3 == 0
 
     @property
-    def usual(self) -> bool:
+    def is_supported(self) -> bool:
         """Whether MIDI and scores can write it, and a bar is at least an eighth long and has at most 64 beats."""
         return self.unit in _UNITS and self.unit <= 8 * self.beats <= 8 * _MOST_BEATS
 
@@ -180,11 +186,11 @@ CHORD_NAME = re.compile(
     r"(?:/(?P<bass>[A-Ga-g])(?P<bass_sign>(?<=[A-G])[#b]?|(?<=[a-g])[+b]?))?"
 )
 """The name of a chord: root, kind, and perhaps a bass. Some write the bass as a small letter, with + for a sharp."""
-_BASS, _CHORD = 36, 48
+_BASS_OCTAVE, _CHORD_OCTAVE = 36, 48
 """The octaves of the bass and of the chord, as pitches of their C in MIDI."""
 BASS_VELOCITY, CHORD_VELOCITY = 80, 75
 
-_SPELLINGS = {
+_SYNONYMS = {
     "maj": "", "M": "", "min": "m", "-": "m", "M7": "maj7", "min7": "m7", "-7": "m7", "min6": "m6", "+": "aug",
     "+7": "aug7", "o": "dim", "d": "dim", "o7": "dim7", "d7": "dim7", "sus": "sus4", "4": "sus4", "2": "sus2",
     "min7b5": "m7b5", "M9": "maj9", "min9": "m9",
@@ -214,7 +220,7 @@ _KINDS: dict[str, tuple[str, tuple[int, ...]]] = {
 }
 """The name of each kind of chord in MusicXML, and its notes in half steps above the root."""
 
-PATTERNS: dict[Metre, str] = {
+ACCOMPANIMENTS: dict[Metre, str] = {
     **dict.fromkeys((Metre(2, 2), Metre(4, 4)), "fzczfzcz"),
     Metre(2, 4): "fzcz",
     Metre(6, 4): "fzczfzczfzcz",
@@ -244,7 +250,7 @@ class ChordName(NamedTuple):
     @property
     def bass_pitch(self) -> int:
         """The pitch that an accompaniment plays as the bass."""
-        return _BASS + _half_steps(self.bass or self.root)
+        return _BASS_OCTAVE + _half_steps(self.bass or self.root)
 
     @property
     def chord_pitches(self) -> tuple[int, ...]:
@@ -253,16 +259,16 @@ class ChordName(NamedTuple):
         If the bass is a note of the chord, the notes that come before it are an octave higher.
         """
         beginnings = (self.kind[:length] for length in range(len(self.kind), -1, -1))
-        spelled = (_SPELLINGS.get(kind, kind) for kind in beginnings)
+        spelled = (_SYNONYMS.get(kind, kind) for kind in beginnings)
         known = next(kind for kind in spelled if kind in _KINDS)  # `7` for `7b9`
         root, notes = _half_steps(self.root), _KINDS[known][1]
         in_chord = [(root + note - _half_steps(self.bass or self.root)) % 12 for note in notes]
         lowest = in_chord.index(0) if 0 in in_chord else 0
-        return tuple(_CHORD + root + note + 12 * (place < lowest) for place, note in enumerate(notes))
+        return tuple(_CHORD_OCTAVE + root + note + 12 * (place < lowest) for place, note in enumerate(notes))
 
     def musicxml(self, offset: int) -> str:
         """Return the chord as an element of MusicXML. `offset` is its distance from the beginning of the bar."""
-        exact = _SPELLINGS.get(self.kind, self.kind)
+        exact = _SYNONYMS.get(self.kind, self.kind)
         kind = _KINDS[exact][0] if exact in _KINDS else "other"
         bass = f"<bass>{_step('bass', self.bass)}</bass>" if self.bass else ""
         return (

@@ -14,17 +14,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wordgen.errors import CorpusError, reason_of
-from wordgen.files import read_regular
+from wordgen.files import read_regular_file
 from wordgen.music.harmony import Key, Metre, parse_key
 from wordgen.music.piece import (
+    DEFAULT_TEMPO,
     LONGEST_PIECE,
-    USUAL_TEMPO,
     CheckedPiece,
     Note,
     Piece,
     as_title,
     chord_words,
-    laid_out,
+    lay_out,
     onset_words,
 )
 
@@ -40,7 +40,7 @@ _MOST_TRACKS = 1000
 _LONGEST_NUMBER = 5000
 """The most bytes above 127 in a row. A longer number would take very long to compute, and a longer title is none."""
 _TICKS_OF_A_QUARTER = 480
-_DRUMS = 9  # the number of their channel
+_DRUM_CHANNEL = 9
 _LONGEST_REASON = 200
 _C_MAJOR = b"\xff\x59\x02\x00\x00"
 _BAD_KEY = re.compile(rb"\xff\x59\x02(?:[^\x00-\x07\xf9-\xff].|.[^\x00\x01])", re.DOTALL)
@@ -50,7 +50,7 @@ _BAD_KEY = re.compile(rb"\xff\x59\x02(?:[^\x00-\x07\xf9-\xff].|.[^\x00\x01])", r
 def read_midi(path: Path) -> CheckedPiece:
     """Return the piece of a MIDI file. Raise CorpusError, which names the file and the fault, if it cannot be read."""
     try:
-        return _read(read_regular(path, _LARGEST_FILE))
+        return _read(read_regular_file(path, _LARGEST_FILE))
     except Exception as error:  # mido raises errors of many kinds on damaged files
         raise CorpusError(f"{path} cannot be read as MIDI: {_reason(error)}.") from error
 
@@ -58,31 +58,31 @@ def read_midi(path: Path) -> CheckedPiece:
 def midi_text(path: Path, *, chords: bool = False) -> str:
     """Return the piece of a MIDI file as text: as notes with lengths, or if `chords`, as pitches without lengths."""
     piece = read_midi(path).piece
-    return laid_out(chord_words(piece) if chords else onset_words(piece))
+    return lay_out(chord_words(piece) if chords else onset_words(piece))
 
 
 def _reason(error: Exception) -> str:
     if isinstance(error, EOFError | struct.error):
         return "it ends too early"
-    said = " ".join(reason_of(error).split())[:_LONGEST_REASON]
-    return said or f"it is damaged ({type(error).__name__})"
+    reason = " ".join(reason_of(error).split())[:_LONGEST_REASON]
+    return reason or f"it is damaged ({type(error).__name__})"
 
 
 def _read(content: bytes) -> CheckedPiece:
     kind, resolution, tracks = _chunks(content)
-    reading, reads, bad_keys = _Reading(resolution), iter(range(_MOST_READS)), 0
+    reader, reads, bad_keys = _MidiReader(resolution), iter(range(_MOST_READS)), 0
     for track in tracks:
         with_known_keys, replaced = _BAD_KEY.subn(_C_MAJOR, track)
         bad_keys += replaced
-        reading.add(_events(with_known_keys, reads))
+        reader.add(_events(with_known_keys, reads))
         if kind == 2:  # its tracks are pieces that follow each other
-            reading.begin = reading.end
-    if not reading.notes:
-        raise ValueError("it has only drums" if reading.drums else "it has no notes")
-    complaints = list(reading.complaints())
+            reader.begin = reader.end
+    if not reader.notes:
+        raise ValueError("it has only drums" if reader.drums else "it has no notes")
+    faults = list(reader.faults())
     if bad_keys:
-        complaints.append(f"It has {bad_keys:,} key signatures that do not exist. They are read as C major.")
-    return CheckedPiece(reading.piece(), tuple(complaints))
+        faults.append(f"It has {bad_keys:,} key signatures that do not exist. They are read as C major.")
+    return CheckedPiece(reader.piece(), tuple(faults))
 
 
 def _chunks(content: bytes) -> tuple[int, int, list[bytes]]:
@@ -112,27 +112,27 @@ def _ticks_of_a_quarter(division: int) -> int:
     """Return the ticks of a quarter note. If the file counts ticks of a second, assume the usual tempo."""
     if division < 0:
         frames, ticks = -(division >> 8), division & 0xFF
-        division = round(frames * ticks * 60 / USUAL_TEMPO)
+        division = round(frames * ticks * 60 / DEFAULT_TEMPO)
     if division < 1:
         raise ValueError("its quarter notes have no length")
     return division
 
 
-class _Bounded(io.BytesIO):
+class _LimitedReader(io.BytesIO):
     """Bytes that mido reads one by one. Limits the number of reads, and the length of a number."""
 
     def __init__(self, content: bytes, reads: Iterator[int]) -> None:
         """`reads` has an item for each read that is allowed."""
         super().__init__(content)
         self._reads = reads
-        self._high = 0
+        self._high_bytes = 0
 
     def read(self, size: int | None = -1, /) -> bytes:
         found = super().read(size)
-        self._high = self._high + 1 if found >= b"\x80" else 0
+        self._high_bytes = self._high_bytes + 1 if found >= b"\x80" else 0
         if next(self._reads, None) is None:
             raise ValueError("it has more events than a piece of music")
-        if self._high > _LONGEST_NUMBER:
+        if self._high_bytes > _LONGEST_NUMBER:
             raise ValueError("it has a number without end")
         return found
 
@@ -143,12 +143,12 @@ def _events(track: bytes, reads: Iterator[int]) -> "MidiTrack":
 
     header = struct.pack(">4sLHHH", b"MThd", 6, 0, 1, _TICKS_OF_A_QUARTER)
     chunk = struct.pack(">4sL", b"MTrk", len(track))
-    return MidiFile(file=_Bounded(header + chunk + track, reads)).tracks[0]
+    return MidiFile(file=_LimitedReader(header + chunk + track, reads)).tracks[0]
 
 
 @dataclass
-class _Reading:
-    """Collects the notes of a file, and the tempos, metres and keys with the times from which they are valid."""
+class _MidiReader:
+    """Collects the notes of a file, and its tempos, metres and keys with the times from which they are valid."""
 
     resolution: int
     begin: int = 0
@@ -160,8 +160,8 @@ class _Reading:
     keys: dict[int, Key] = field(default_factory=dict)
     title: str = ""
     drums: int = 0
-    unended: int = 0
-    odd_metres: int = 0
+    endless_notes: int = 0
+    unsupported_metres: int = 0
 
     def add(self, events: "MidiTrack") -> None:
         """Read the events of a track. Raise ValueError if they last too long."""
@@ -172,7 +172,7 @@ class _Reading:
             if time > LONGEST_PIECE * self.resolution:
                 raise ValueError(f"it lasts longer than {LONGEST_PIECE:,} quarter notes")
             match event.type:
-                case "note_on" if event.velocity and event.channel == _DRUMS:
+                case "note_on" if event.velocity and event.channel == _DRUM_CHANNEL:
                     self.drums += 1
                 case "note_on" if event.velocity:
                     sounding[event.channel, event.note].append((time, event.velocity))
@@ -181,29 +181,29 @@ class _Reading:
                 case "end_of_track":
                     break
                 case _:
-                    self._hold(event, time)
-        for (_, pitch), begun in sounding.items():
-            self.unended += len(begun)
-            while begun:
-                self._end_note(begun, pitch, time)
+                    self._read_meta_event(event, time)
+        for (_, pitch), open_notes in sounding.items():
+            self.endless_notes += len(open_notes)
+            while open_notes:
+                self._end_note(open_notes, pitch, time)
         self.end = max(self.end, time)
 
-    def _end_note(self, begun: deque[tuple[int, int]], pitch: int, time: int) -> None:
+    def _end_note(self, open_notes: deque[tuple[int, int]], pitch: int, time: int) -> None:
         """End a note. If several notes of a pitch sound at once, the one that began first ends first."""
-        if begun:
-            onset, velocity = begun.popleft()
+        if open_notes:
+            onset, velocity = open_notes.popleft()
             self.notes.append(Note(onset, pitch, max(1, time - onset), velocity))
 
-    def _hold(self, event: Any, time: int) -> None:
+    def _read_meta_event(self, event: Any, time: int) -> None:
         match event.type:
             case "set_tempo" if event.tempo:
                 self.tempos[time] = 60e6 / event.tempo
             case "time_signature":
                 metre = Metre(event.numerator, event.denominator)
-                if metre.usual:
+                if metre.is_supported:
                     self.metres[time] = metre
                 else:
-                    self.odd_metres += 1
+                    self.unsupported_metres += 1
             case "key_signature" if (key := parse_key(event.key)) is not None:
                 self.keys[time] = key
             case "track_name" if not self.title:
@@ -213,19 +213,19 @@ class _Reading:
         return Piece(
             tuple(sorted(self.notes)),
             self.resolution,
-            tuple(sorted({0: USUAL_TEMPO, **self.tempos}.items())),
+            tuple(sorted({0: DEFAULT_TEMPO, **self.tempos}.items())),
             tuple(sorted({0: Metre(), **self.metres}.items())),
             tuple(sorted(self.keys.items())),
             title=self.title,
         )
 
-    def complaints(self) -> Iterator[str]:
+    def faults(self) -> Iterator[str]:
         if self.drums:
             yield f"{self.drums:,} strokes of drums are left out."
-        if self.unended:
-            yield f"{self.unended:,} notes never end. They end with their track."
-        if self.odd_metres:
-            yield f"{self.odd_metres:,} time signatures that no music has are left out."
+        if self.endless_notes:
+            yield f"{self.endless_notes:,} notes never end. They end with their track."
+        if self.unsupported_metres:
+            yield f"{self.unsupported_metres:,} time signatures that no music has are left out."
 
 
 _Event = tuple[int, int, "Message | MetaMessage"]
@@ -235,8 +235,9 @@ _FINEST_TICKS = 0x7FFF
 _MOST_LAYERS = 64
 _CHANNELS = (0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 12, 13, 14, 15)
 """The channels from 0, without 9, which is for drums."""
-_OFF, _ON = 0, 1
-_SLOWEST = 0xFFFFFF
+_FIRST, _LAST = 0, 1
+"""The order of events at the same time: a note begins after all others."""
+_SLOWEST_TEMPO = 0xFFFFFF
 
 
 def midi_bytes(piece: Piece) -> bytes:
@@ -250,7 +251,7 @@ def midi_bytes(piece: Piece) -> bytes:
     if _TICKS_OF_A_QUARTER % piece.resolution == 0 or piece.resolution > _FINEST_TICKS:
         piece = piece.on_grid(_TICKS_OF_A_QUARTER)
     file = MidiFile(type=1, ticks_per_beat=piece.resolution)
-    file.tracks.append(_track(_held_events(piece)))
+    file.tracks.append(_track(_meta_events(piece)))
     for number, notes in enumerate(_layers(piece.notes)):
         file.tracks.append(_track(_note_events(notes, _CHANNELS[number % len(_CHANNELS)])))
     content = io.BytesIO()
@@ -279,24 +280,24 @@ def _note_events(notes: Iterable[Note], channel: int) -> Iterator[_Event]:
     from mido import Message
 
     for note in notes:
-        yield note.onset, _ON, Message("note_on", note=note.pitch, channel=channel, velocity=note.velocity)
-        yield note.end, _OFF, Message("note_off", note=note.pitch, channel=channel, velocity=0)
+        yield note.onset, _LAST, Message("note_on", note=note.pitch, channel=channel, velocity=note.velocity)
+        yield note.end, _FIRST, Message("note_off", note=note.pitch, channel=channel, velocity=0)
 
 
-def _held_events(piece: Piece) -> Iterator[_Event]:
+def _meta_events(piece: Piece) -> Iterator[_Event]:
     """Yield title, tempos, metres and keys as events."""
     from mido import MetaMessage
 
     if piece.title:
         title = piece.title.encode("latin-1", "replace").decode("latin-1")
-        yield 0, _OFF, MetaMessage("track_name", name=title)
+        yield 0, _FIRST, MetaMessage("track_name", name=title)
     for time, tempo in piece.tempos:
-        yield time, _OFF, MetaMessage("set_tempo", tempo=min(_SLOWEST, max(1, round(60e6 / tempo))))
+        yield time, _FIRST, MetaMessage("set_tempo", tempo=min(_SLOWEST_TEMPO, max(1, round(60e6 / tempo))))
     for time, metre in piece.metres:
-        yield time, _OFF, MetaMessage("time_signature", numerator=metre.beats, denominator=metre.unit)
+        yield time, _FIRST, MetaMessage("time_signature", numerator=metre.beats, denominator=metre.unit)
     for time, key in piece.keys:  # MIDI has only major and minor keys
-        named = Key.of_signature(key.sharps, minor=key.minor).field
-        yield time, _OFF, MetaMessage("key_signature", key=named)
+        named = Key.of_signature(key.sharps, minor=key.is_minor).field
+        yield time, _FIRST, MetaMessage("key_signature", key=named)
 
 
 def _track(events: Iterable[_Event]) -> "MidiTrack":

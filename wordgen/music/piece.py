@@ -23,7 +23,7 @@ from typing import Literal, NamedTuple, TypeVar
 from wordgen.errors import CorpusError
 from wordgen.music.harmony import Key, Metre
 
-USUAL_TEMPO = 120.0
+DEFAULT_TEMPO = 120.0
 """Quarter notes per minute if a piece names no tempo."""
 LONGEST_PIECE = 50_000
 """In quarter notes: seven hours at the usual tempo. A file that lasts longer is damaged."""
@@ -89,7 +89,7 @@ class Piece:
     notes: tuple[Note, ...]
     """In the order of their onsets."""
     resolution: int = 12
-    tempos: tuple[tuple[int, float], ...] = ((0, USUAL_TEMPO),)
+    tempos: tuple[tuple[int, float], ...] = ((0, DEFAULT_TEMPO),)
     """In quarter notes per minute."""
     metres: tuple[tuple[int, Metre], ...] = ((0, Metre()),)
     keys: tuple[tuple[int, Key], ...] = ()
@@ -141,26 +141,26 @@ class Piece:
         if resolution == self.resolution:
             return self
 
-        def placed(time: int) -> int:
+        def rescaled(time: int) -> int:
             return (2 * time * resolution + self.resolution) // (2 * self.resolution)
 
-        def all_placed(changes: Iterable[tuple[int, Value]]) -> tuple[tuple[int, Value], ...]:
-            return tuple((placed(time), value) for time, value in changes)
+        def all_rescaled(changes: Iterable[tuple[int, Value]]) -> tuple[tuple[int, Value], ...]:
+            return tuple((rescaled(time), value) for time, value in changes)
 
         notes = sorted(
-            Note(placed(note.onset), note.pitch, max(1, placed(note.end) - placed(note.onset)), note.velocity)
+            Note(rescaled(note.onset), note.pitch, max(1, rescaled(note.end) - rescaled(note.onset)), note.velocity)
             for note in self.notes
         )
         return replace(
             self,
             notes=tuple(notes),
             resolution=resolution,
-            tempos=all_placed(self.tempos),
-            metres=all_placed(self.metres),
-            keys=all_placed(self.keys),
-            bar_lines=tuple(map(placed, self.bar_lines)),
-            chord_names=all_placed(self.chord_names),
-            signs=tuple(signs._replace(begin=placed(signs.begin)) for signs in self.signs),
+            tempos=all_rescaled(self.tempos),
+            metres=all_rescaled(self.metres),
+            keys=all_rescaled(self.keys),
+            bar_lines=tuple(map(rescaled, self.bar_lines)),
+            chord_names=all_rescaled(self.chord_names),
+            signs=tuple(signs._replace(begin=rescaled(signs.begin)) for signs in self.signs),
         )
 
     def at_tempo(self, tempo: float) -> "Piece":
@@ -177,10 +177,10 @@ class Piece:
     @cached_property
     def _seconds_of_tempos(self) -> list[float]:
         """When each tempo begins, in seconds."""
-        lasting = (
+        durations = (
             (time - since) * 60 / (tempo * self.resolution) for (since, tempo), (time, _) in pairwise(self.tempos)
         )
-        return list(accumulate(lasting, initial=0.0))
+        return list(accumulate(durations, initial=0.0))
 
 
 def valid_at(changes: Sequence[tuple[int, Value]], time: int) -> Value:
@@ -194,13 +194,13 @@ class CheckedPiece:
 
     piece: Piece
     """As it sounds."""
-    complaints: tuple[str, ...] = ()
+    faults: tuple[str, ...] = ()
     """What is wrong with it, in short sentences."""
     score: Piece | None = None
     """As a score prints it; None if that is as it sounds."""
     abc: str = ""
     """Its text, if it is a tune in ABC."""
-    order: tuple[int, ...] = ()
+    score_bars: tuple[int, ...] = ()
     """For each bar of `piece`, the index of the bar of `score` that sounds. Empty if there is no other score."""
 
     @property
@@ -217,7 +217,7 @@ def as_title(text: str) -> str:
     return " ".join("".join(filter(str.isprintable, text)).split())[:_LONGEST_TITLE]
 
 
-STEPS = 12
+STEPS_PER_QUARTER = 12
 """Steps of a quarter note."""
 LENGTHS = (
     *range(1, 13), 14, 15, 16, 18, 20, 21, 24, 27, 30, 32, 36, 42, 48, 54, 60, 72, 84, 96, 144,
@@ -225,7 +225,7 @@ LENGTHS = (
 """The lengths that a note can have. Other lengths are rounded to the nearest. Few lengths make a small vocabulary."""
 LONGEST_WAIT = 48
 """A longer wait is written as several waits."""
-USUAL_LOUDNESS = 5
+DEFAULT_LOUDNESS = 5
 _LOUDNESS_STEP = 16
 
 _PITCH = r"[A-G]#?(?:-1|\d)"
@@ -236,12 +236,12 @@ _CHORD = re.compile(rf"{_PITCH}(?:\.{_PITCH})*")
 MusicForm = Literal["notes", "chords"]
 """The forms of music as text. The tokenizers for them have the same names."""
 _WORDS: Mapping[MusicForm, re.Pattern[str]] = {"notes": _WORD, "chords": _CHORD}
-_EIGHTH = STEPS // 2
-_LOOKED_AT = 2000
+_EIGHTH = STEPS_PER_QUARTER // 2
+_WORDS_CHECKED = 2000
 _FEWEST_WORDS = 8
-_SHARE_OF_OTHERS = 0.05
+_LARGEST_SHARE_OF_OTHERS = 0.05
 _LONGEST_WORD = 20
-_LINE = 4 * STEPS
+_STEPS_OF_A_LINE = 4 * STEPS_PER_QUARTER
 _LINES_OF_A_PART = 8
 
 
@@ -279,7 +279,7 @@ def notes_by_onset(piece: Piece) -> Iterator[tuple[int, list[Note]]]:
     """Yield each onset with its notes from low to high, rounded to what the text can express."""
     exact = sorted(
         Note(note.onset, note.pitch, nearest_length(note.length), velocity_of(loudness_of(note.velocity)))
-        for note in piece.on_grid(STEPS).notes
+        for note in piece.on_grid(STEPS_PER_QUARTER).notes
     )
     for onset, notes in groupby(exact, key=itemgetter(0)):
         yield onset, list(notes)
@@ -312,11 +312,11 @@ def notes_text(piece: Piece) -> str:
     return " ".join(words for _, words in onset_words(piece))
 
 
-def laid_out(onsets: Iterable[tuple[int, str]]) -> str:
+def lay_out(onsets: Iterable[tuple[int, str]]) -> str:
     """Return the words of all onsets, with a line for each whole note, and a blank line after eight whole notes."""
     lines: list[str] = []
     part = 0
-    for line, of_line in groupby(onsets, key=lambda onset: onset[0] // _LINE):
+    for line, of_line in groupby(onsets, key=lambda onset: onset[0] // _STEPS_OF_A_LINE):
         if lines and line // _LINES_OF_A_PART != part:
             lines.append("")
         part = line // _LINES_OF_A_PART
@@ -327,28 +327,28 @@ def laid_out(onsets: Iterable[tuple[int, str]]) -> str:
 def piece_of_notes(text: str) -> Piece:
     """Return the piece that a text describes. Other words are ignored. Raise CorpusError if it lasts too long."""
     notes: list[Note] = []
-    time, velocity, new = 0, velocity_of(USUAL_LOUDNESS), False
+    time, velocity, follows_note = 0, velocity_of(DEFAULT_LOUDNESS), False
     for word in text.split():
         found = _WORD.fullmatch(word)
         if found is None:
             continue
         if found["wait"]:
-            time, new = time + int(found["wait"]), False
-            if time > LONGEST_PIECE * STEPS:
+            time, follows_note = time + int(found["wait"]), False
+            if time > LONGEST_PIECE * STEPS_PER_QUARTER:
                 raise CorpusError(
                     f"The music lasts longer than {LONGEST_PIECE:,} quarter notes: cut it into several pieces."
                 )
         elif found["pitch"]:
             pitch = pitch_number(word)
-            if new := pitch is not None:
+            if follows_note := pitch is not None:
                 notes.append(Note(time, pitch, _EIGHTH, velocity))
-        elif found["length"] and new:
+        elif found["length"] and follows_note:
             notes[-1] = notes[-1]._replace(length=max(1, int(found["length"])))
         elif found["loudness"]:
             velocity = velocity_of(int(found["loudness"]))
-            if new:
+            if follows_note:
                 notes[-1] = notes[-1]._replace(velocity=velocity)
-    return Piece(tuple(sorted(notes)), STEPS)
+    return Piece(tuple(sorted(notes)), STEPS_PER_QUARTER)
 
 
 def chord_words(piece: Piece) -> Iterator[tuple[int, str]]:
@@ -359,11 +359,12 @@ def chord_words(piece: Piece) -> Iterator[tuple[int, str]]:
 
 def piece_of_chords(text: str) -> Piece:
     """Return the piece that a text of pitches describes. Words that are not chords are ignored."""
-    chords = [word.split(".") for word in text.split() if _CHORD.fullmatch(word)][: LONGEST_PIECE * STEPS // _EIGHTH]
+    chords = [word.split(".") for word in text.split() if _CHORD.fullmatch(word)]
+    chords = chords[: LONGEST_PIECE * STEPS_PER_QUARTER // _EIGHTH]
     numbers = [{pitch for name in chord if (pitch := pitch_number(name)) is not None} for chord in chords]
-    velocity = velocity_of(USUAL_LOUDNESS)
+    velocity = velocity_of(DEFAULT_LOUDNESS)
     notes = (Note(_EIGHTH * place, pitch, _EIGHTH, velocity) for place, chord in enumerate(numbers) for pitch in chord)
-    return Piece(tuple(sorted(notes)), STEPS)
+    return Piece(tuple(sorted(notes)), STEPS_PER_QUARTER)
 
 
 def unread_words(text: str, form: MusicForm) -> list[str]:
@@ -373,12 +374,12 @@ def unread_words(text: str, form: MusicForm) -> list[str]:
 
 def form_of(text: str) -> MusicForm | None:
     """Return the form of music that nearly all words at the beginning of a text have; None if it is no music."""
-    words = text[: _LONGEST_WORD * _LOOKED_AT].split()[:_LOOKED_AT]
+    words = text[: _LONGEST_WORD * _WORDS_CHECKED].split()[:_WORDS_CHECKED]
     if len(words) < _FEWEST_WORDS:
         return None
     unread = {form: sum(not word.fullmatch(each) for each in words) for form, word in _WORDS.items()}
-    if unread["chords"] <= _SHARE_OF_OTHERS * len(words):
+    if unread["chords"] <= _LARGEST_SHARE_OF_OTHERS * len(words):
         return "chords"
     lengths = sum(word.startswith("=") for word in words)
-    mostly_notes = unread["notes"] <= _SHARE_OF_OTHERS * len(words)
+    mostly_notes = unread["notes"] <= _LARGEST_SHARE_OF_OTHERS * len(words)
     return "notes" if mostly_notes and 8 * lengths >= len(words) else None

@@ -18,18 +18,27 @@ from numpy.typing import NDArray
 from wordgen.errors import CorpusError, SettingError
 from wordgen.music.abc_parsing import parse_lines
 from wordgen.music.abc_text import NumberedLine
-from wordgen.music.harmony import BASS_VELOCITY, CHORD_VELOCITY, PATTERNS, ChordName, Key, Metre, Pitch, chord_named
-from wordgen.music.piece import LONGEST_PIECE, USUAL_TEMPO, BarSigns, CheckedPiece, Piece, as_title
+from wordgen.music.harmony import (
+    ACCOMPANIMENTS,
+    BASS_VELOCITY,
+    CHORD_VELOCITY,
+    ChordName,
+    Key,
+    Metre,
+    Pitch,
+    chord_named,
+)
+from wordgen.music.piece import DEFAULT_TEMPO, LONGEST_PIECE, BarSigns, CheckedPiece, Piece, as_title
 from wordgen.music.piece import Note as PieceNote
 from wordgen.music.tune import Bar, Note, Tune, faults_of
 
 _MIDDLE_C = 60
 _HIGHEST = 127
-_ON_ONE, _ON_BEAT, _OFF_BEAT = 105, 95, 80
+_DOWNBEAT_VELOCITY, _BEAT_VELOCITY, _OFF_BEAT_VELOCITY = 105, 95, 80
 """The velocities of the first note of a bar, of notes on other beats, and of all others."""
-_FINEST = 10_080
+_FINEST_RESOLUTION = 10_080
 """The most parts of a quarter note. It is a multiple of 2, 3, 5, 7 and 9."""
-_USUAL = 480
+_DEFAULT_RESOLUTION = 480
 """Parts of a quarter note, to which times are rounded that would need more than the finest parts."""
 _MOST_NOTES = 100_000
 
@@ -45,23 +54,23 @@ def tune_of_abc(text: str) -> CheckedPiece:
 def tune_of_lines(lines: list[NumberedLine]) -> CheckedPiece:
     """Return the tune of some lines of a file, like `tune_of_abc`."""
     tune = parse_lines(lines)
-    complaints = [fault.sentence for fault in faults_of(tune)]
-    if tune.several_voices:
-        complaints.append("It has several voices (V:), which are read one after another.")
+    faults = [fault.sentence for fault in faults_of(tune)]
+    if tune.has_several_voices:
+        faults.append("It has several voices (V:), which are read one after another.")
     text = "\n".join(line for _, line in lines if not line.startswith("X:"))
-    order = tuple(bar.number - 1 for bar in tune.played)
-    return CheckedPiece(played(tune), tuple(complaints), printed(tune), text, order)
+    order = tuple(bar.number - 1 for bar in tune.played_bars)
+    return CheckedPiece(played_piece(tune), tuple(faults), printed_piece(tune), text, order)
 
 
-def played(tune: Tune) -> Piece:
+def played_piece(tune: Tune) -> Piece:
     """Return a tune as it sounds: with all repeats and endings, grace notes, and the accompaniment of its chords."""
-    return _Player(tune.played, sounding=True).piece(tune)
+    return _Player(tune.played_bars, for_playback=True).piece(tune)
 
 
-def printed(tune: Tune) -> Piece:
+def printed_piece(tune: Tune) -> Piece:
     """Return a tune as a score prints it: each bar once, with signs for repeats and endings, and names of chords."""
-    player = _Player(tune.bars, sounding=False)
-    return player.piece(tune, _signs(tune.bars, player.lines))
+    player = _Player(tune.bars, for_playback=False)
+    return player.piece(tune, _signs(tune.bars, player.bar_begins))
 
 
 @dataclass(slots=True)
@@ -77,11 +86,11 @@ class _Sound:
 class _Player:
     """Puts bars one after another, with times in whole notes."""
 
-    def __init__(self, bars: Iterable[Bar], *, sounding: bool) -> None:
+    def __init__(self, bars: Iterable[Bar], *, for_playback: bool) -> None:
         """Raise CorpusError if the piece becomes too long."""
-        self.lines: list[Fraction] = []
+        self.bar_begins: list[Fraction] = []
         """Where the bars begin."""
-        self._sounding = sounding
+        self._for_playback = for_playback
         self._time = Fraction(0)
         self._passed = Fraction(0)
         """How much of a full bar has passed before the next bar."""
@@ -94,12 +103,12 @@ class _Player:
         self._metres: list[tuple[Fraction, Metre]] = []
         self._keys: list[tuple[Fraction, Key]] = []
         for bar in bars:
-            self._add(bar)
+            self._add_bar(bar)
 
-    def _add(self, bar: Bar) -> None:
+    def _add_bar(self, bar: Bar) -> None:
         if 4 * (self._time + bar.length) > LONGEST_PIECE:
             raise CorpusError(f"The tune lasts longer than {LONGEST_PIECE:,} quarter notes: cut it into several tunes.")
-        self._begin(bar)
+        self._begin_bar(bar)
         chords: list[tuple[Fraction, str]] = []
         for voice in bar.voices:
             time = self._time
@@ -110,18 +119,18 @@ class _Player:
                 time += note.length
         chords.sort(key=lambda chord: chord[0])
         self._chord_names += chords
-        if self._sounding:
+        if self._for_playback:
             self._accompany(bar, chords)
         self._time += bar.length
-        self._pass(bar)
+        self._advance(bar)
         if len(self._sounds) > _MOST_NOTES:
             raise CorpusError(f"The tune has more than {_MOST_NOTES:,} notes to play: cut it into several tunes.")
 
-    def _begin(self, bar: Bar) -> None:
+    def _begin_bar(self, bar: Bar) -> None:
         """Note where the bar begins, and what is valid from there on."""
-        self.lines.append(self._time)
-        tempo = USUAL_TEMPO if bar.tempo is None else float(bar.tempo)
-        metre = bar.metre if bar.metre is not None and bar.metre.usual else Metre()
+        self.bar_begins.append(self._time)
+        tempo = DEFAULT_TEMPO if bar.tempo is None else float(bar.tempo)
+        metre = bar.metre if bar.metre is not None and bar.metre.is_supported else Metre()
         if not self._tempos or self._tempos[-1][1] != tempo:
             self._tempos.append((self._time, tempo))
         if not self._metres or self._metres[-1][1] != metre:
@@ -133,16 +142,16 @@ class _Player:
         end = begin + note.length
         velocity = _velocity(self._passed + begin - self._time, bar.metre)
         graces = sum((length for _, length in note.graces), Fraction(0))
-        if self._sounding and graces < note.length:  # else there is no time for them
+        if self._for_playback and graces < note.length:  # else there is no time for them
             for pitch, length in note.graces:
-                self._sounds.append(_Sound(begin, begin + length, _number_of(pitch), _OFF_BEAT))
+                self._sounds.append(_Sound(begin, begin + length, _midi_pitch(pitch), _OFF_BEAT_VELOCITY))
                 begin += length
-        if self._sounding and note.staccato and not note.tied:
+        if self._for_playback and note.staccato and not note.tied:
             end = begin + (end - begin) / 2
         for pitch in note.pitches:
             sound = self._tied_to(pitch, begin, bar)
             if sound is None:
-                sound = _Sound(begin, end, _number_of(pitch), velocity)
+                sound = _Sound(begin, end, _midi_pitch(pitch), velocity)
                 self._sounds.append(sound)
             sound.end = end
             if note.tied:
@@ -153,59 +162,59 @@ class _Player:
         sound, of_bar = self._tied.pop(pitch.step, (None, 0))
         if sound is None or sound.end != begin:
             return None
-        return sound if sound.pitch == _number_of(pitch) or of_bar != bar.number else None
+        return sound if sound.pitch == _midi_pitch(pitch) or of_bar != bar.number else None
 
     def _accompany(self, bar: Bar, chords: list[tuple[Fraction, str]]) -> None:
         """Play the chords of a bar in the rhythm of its metre, from the first chord of the tune on."""
-        pattern = PATTERNS.get(bar.metre) if bar.metre is not None else None
-        slot = (bar.full or Fraction(1)) / len(pattern) if pattern else bar.length
-        waiting = list(reversed(chords))
+        pattern = ACCOMPANIMENTS.get(bar.metre) if bar.metre is not None else None
+        slot = (bar.full_length or Fraction(1)) / len(pattern) if pattern else bar.length
+        pending_chords = list(reversed(chords))
         place = ceil(self._passed / slot)
         while (time := self._time + place * slot - self._passed) < self._time + bar.length:
-            while waiting and waiting[-1][0] <= time:
-                self._chord = chord_named(waiting.pop()[1]) or self._chord
+            while pending_chords and pending_chords[-1][0] <= time:
+                self._chord = chord_named(pending_chords.pop()[1]) or self._chord
             if pattern and self._chord is not None:
-                self._strike(self._chord, pattern[place % len(pattern)], time, time + slot)
+                self._play_chord(self._chord, pattern[place % len(pattern)], time, time + slot)
             place += 1
-        for _, name in reversed(waiting):
+        for _, name in reversed(pending_chords):
             self._chord = chord_named(name) or self._chord
 
-    def _strike(self, chord: ChordName, what: str, begin: Fraction, end: Fraction) -> None:
-        if what in "fb":
+    def _play_chord(self, chord: ChordName, letter: str, begin: Fraction, end: Fraction) -> None:
+        if letter in "fb":
             self._sounds.append(_Sound(begin, end, chord.bass_pitch, BASS_VELOCITY))
-        if what in "cb":
+        if letter in "cb":
             self._sounds += (_Sound(begin, end, pitch, CHORD_VELOCITY) for pitch in chord.chord_pitches)
 
-    def _pass(self, bar: Bar) -> None:
+    def _advance(self, bar: Bar) -> None:
         """Note how much of a full bar has passed. A bar is only completed by the next one where a part ends."""
         passed = self._passed + bar.length
-        first = len(self.lines) == 1
-        complete = bar.full is None or passed >= bar.full or first or not bar.line_after.bounds_a_part
+        first = len(self.bar_begins) == 1
+        complete = bar.full_length is None or passed >= bar.full_length or first or not bar.line_after.bounds_a_part
         self._passed = Fraction(0) if complete else passed
 
     def piece(self, tune: Tune, signs: Iterable[tuple[Fraction, BarSigns]] = ()) -> Piece:
         """Return all bars as a piece."""
-        ends = [*self.lines, self._time] if self.lines else []
+        ends = [*self.bar_begins, self._time] if self.bar_begins else []
         resolution = _resolution([*ends, *(time for sound in self._sounds for time in (sound.begin, sound.end))])
 
-        def placed(time: Fraction) -> int:
+        def scaled(time: Fraction) -> int:
             parts, rest = divmod(4 * resolution, time.denominator)
             return round(4 * time * resolution) if rest else time.numerator * parts
 
         notes = sorted(
-            PieceNote(placed(each.begin), each.pitch, max(1, placed(each.end) - placed(each.begin)), each.velocity)
+            PieceNote(scaled(each.begin), each.pitch, max(1, scaled(each.end) - scaled(each.begin)), each.velocity)
             for each in self._sounds
         )
         return Piece(
             notes=tuple(notes),
             resolution=resolution,
-            tempos=tuple((placed(time), tempo) for time, tempo in self._tempos) or ((0, USUAL_TEMPO),),
-            metres=tuple((placed(time), metre) for time, metre in self._metres) or ((0, Metre()),),
-            keys=tuple((placed(time), key) for time, key in self._keys),
-            bar_lines=tuple(map(placed, ends)),
+            tempos=tuple((scaled(time), tempo) for time, tempo in self._tempos) or ((0, DEFAULT_TEMPO),),
+            metres=tuple((scaled(time), metre) for time, metre in self._metres) or ((0, Metre()),),
+            keys=tuple((scaled(time), key) for time, key in self._keys),
+            bar_lines=tuple(map(scaled, ends)),
             title=as_title(tune.field("T") or ""),
-            chord_names=tuple((placed(time), name) for time, name in self._chord_names),
-            signs=tuple(sign._replace(begin=placed(time)) for time, sign in signs),
+            chord_names=tuple((scaled(time), name) for time, name in self._chord_names),
+            signs=tuple(sign._replace(begin=scaled(time)) for time, sign in signs),
             one_staff=True,
         )
 
@@ -213,14 +222,14 @@ class _Player:
 def _velocity(passed: Fraction, metre: Metre | None) -> int:
     """Return how loud a note is, from how much of its bar has passed."""
     if not passed:
-        return _ON_ONE
+        return _DOWNBEAT_VELOCITY
     if metre is None:
-        return _OFF_BEAT
+        return _OFF_BEAT_VELOCITY
     beat = 3 if metre.beats % 3 == 0 else 2 if metre.beats % 2 == 0 else metre.beats
-    return _ON_BEAT if (passed * metre.unit / beat).denominator == 1 else _OFF_BEAT
+    return _BEAT_VELOCITY if (passed * metre.unit / beat).denominator == 1 else _OFF_BEAT_VELOCITY
 
 
-def _number_of(pitch: Pitch) -> int:
+def _midi_pitch(pitch: Pitch) -> int:
     """Return a pitch as its number in MIDI. Pitches that MIDI does not have move by octaves."""
     number = _MIDDLE_C + pitch.half_steps
     while number > _HIGHEST:
@@ -233,16 +242,16 @@ def _resolution(times: Iterable[Fraction]) -> int:
     found = 1
     for denominator in {time.denominator for time in times}:
         found = lcm(found, Fraction(4, denominator).denominator)
-        if found > _FINEST:
-            return _USUAL
+        if found > _FINEST_RESOLUTION:
+            return _DEFAULT_RESOLUTION
     return found
 
 
-def _signs(bars: tuple[Bar, ...], lines: list[Fraction]) -> list[tuple[Fraction, BarSigns]]:
+def _signs(bars: tuple[Bar, ...], bar_begins: list[Fraction]) -> list[tuple[Fraction, BarSigns]]:
     """Return the signs that a score has around each bar, with the time of the bar."""
     found: list[tuple[Fraction, BarSigns]] = []
     ending = ""
-    for at, (bar, begin) in enumerate(zip(bars, lines, strict=True)):
+    for at, (bar, begin) in enumerate(zip(bars, bar_begins, strict=True)):
         begins = ", ".join(map(str, sorted(bar.ending)))
         ending = begins or ending
         after = bar.line_after
@@ -259,7 +268,7 @@ RING = 0.5
 """Seconds after the end of the last note, in which it rings."""
 _PEAK = 0.9
 """The largest sample of a file, where 1 would be clipped."""
-_LONGEST = 3600
+_LONGEST_SECONDS = 3600
 _BLOCK = 20 * RATE
 _LONGEST_TONE = 4.0
 _ATTACK, _RELEASE = 0.004, 0.08
@@ -297,14 +306,14 @@ class Synthesiser:
 
     def __init__(self, piece: Piece) -> None:
         seconds = piece.seconds(piece.end)
-        if seconds > _LONGEST:
+        if seconds > _LONGEST_SECONDS:
             raise SettingError(
                 f"The piece lasts {seconds / 3600:,.1f} hours, and a WAV file can have at most one hour: "
                 "take a faster --tempo."
             )
         self._notes = piece.notes
         self._begins = [int(piece.seconds(note.onset) * RATE) for note in piece.notes]
-        self._lasting = [
+        self._durations = [
             int(piece.seconds(note.end) * RATE) - begin for note, begin in zip(piece.notes, self._begins, strict=True)
         ]
         self._tone = cache(_tone_of)
@@ -317,16 +326,16 @@ class Synthesiser:
             block = np.zeros(_BLOCK + int((_LONGEST_TONE + _RELEASE) * RATE), np.float32)
             block[: len(ringing)] = ringing
             for place in range(bisect_left(self._begins, begin), bisect_left(self._begins, begin + _BLOCK)):
-                tone = self._sounded(self._notes[place], self._lasting[place])
+                tone = self._samples_of(self._notes[place], self._durations[place])
                 at = self._begins[place] - begin
                 block[at : at + len(tone)] += tone
             yield block[: min(_BLOCK, self.samples - begin)]
             ringing = block[_BLOCK:]
 
-    def _sounded(self, note: PieceNote, lasting: int) -> Samples:
+    def _samples_of(self, note: PieceNote, duration: int) -> Samples:
         """Return the samples of a note: its tone while it lasts, and then a quick fade-out."""
         fade = int(_RELEASE * RATE)
-        tone = self._tone(note.pitch)[: lasting + fade] * np.float32((note.velocity / 127) ** 1.5)
+        tone = self._tone(note.pitch)[: duration + fade] * np.float32((note.velocity / 127) ** 1.5)
         fade = min(fade, len(tone))
         tone[len(tone) - fade :] *= np.linspace(1, 0, fade, dtype=np.float32)
         return tone

@@ -6,17 +6,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from wordgen.errors import CorpusError, SettingError, in_a_sentence, reason_of
-from wordgen.files import check_new_file, read_regular, whole_file
+from wordgen.files import atomic_file, check_new_file, read_regular_file
 from wordgen.music.abc_text import LeftOut, NumberedLine, numbered, whole_tunes_of
-from wordgen.music.engraving import writable
+from wordgen.music.engraving import rounded_for_score
 from wordgen.music.midi import MIDI_ENDINGS, midi_bytes, read_midi
 from wordgen.music.piece import (
-    STEPS,
+    STEPS_PER_QUARTER,
     CheckedPiece,
     Piece,
     chord_words,
     form_of,
-    laid_out,
+    lay_out,
     notes_text,
     onset_words,
     piece_of_chords,
@@ -26,7 +26,7 @@ from wordgen.music.piece import (
 from wordgen.music.playing import tune_of_abc, tune_of_lines, write_wav
 from wordgen.music.scores import check_installed, musicxml, svg
 
-FROM_TEXT: Mapping[str, Callable[[str], CheckedPiece]] = {
+PIECE_PARSERS: Mapping[str, Callable[[str], CheckedPiece]] = {
     "abc": tune_of_abc,
     "notes": lambda text: CheckedPiece(piece_of_notes(text)),
     "chords": lambda text: CheckedPiece(piece_of_chords(text)),
@@ -44,10 +44,12 @@ def read_tunes(path: Path) -> tuple[int, Iterator[CheckedPiece]]:
     Raise SettingError if wordgen reads no music from files with this ending, and CorpusError if the file cannot be read
     or contains no music. The iterator raises CorpusError at a tune that is too long to be played.
     """
-    read = _READERS.get(path.suffix.lower())
-    if read is None:
-        raise SettingError(f"{path} is no music that wordgen reads: give a file that ends in {_listed(_READERS)}.")
-    return read(path)
+    reader = _READERS.get(path.suffix.lower())
+    if reader is None:
+        raise SettingError(
+            f"{path} is no music that wordgen reads: give a file that ends in {_joined_with_or(_READERS)}."
+        )
+    return reader(path)
 
 
 def _tunes_of(path: Path, text: str) -> tuple[int, Iterator[CheckedPiece]]:
@@ -70,18 +72,18 @@ def _read_text(path: Path) -> tuple[int, Iterator[CheckedPiece]]:
     if _KEY_OF_ABC.search(text):
         return _tunes_of(path, text)
     form = form_of(text) or "notes"
-    piece = FROM_TEXT[form](text).piece
+    piece = PIECE_PARSERS[form](text).piece
     if not piece.notes:
         raise CorpusError(f"{path} contains no music: wordgen reads notes such as +3 E4 =6 v5 in a text file.")
     unread = unread_words(text, form)
-    complaints = (f"Some words are not music, and are ignored: {in_a_sentence(unread, most=3)}.",) if unread else ()
-    return 1, iter([CheckedPiece(piece, complaints)])
+    faults = (f"Some words are not music, and are ignored: {in_a_sentence(unread, limit=3)}.",) if unread else ()
+    return 1, iter([CheckedPiece(piece, faults)])
 
 
 def _text_of(path: Path) -> str:
     """Return the text of a file: UTF-8, or else Latin-1, in which old collections of tunes are written."""
     try:
-        content = read_regular(path, _LARGEST_TEXT)
+        content = read_regular_file(path, _LARGEST_TEXT)
     except OSError as error:
         raise CorpusError(f"{path} cannot be read: {reason_of(error)}.") from error
     try:
@@ -116,23 +118,23 @@ class Beginning:
         Notes and chords get tempo and title of the beginning, and notes its metre and key, too.
         """
         if self.tokenizer == "abc" or not text.startswith(self.text):
-            return FROM_TEXT[self.tokenizer](text)
+            return PIECE_PARSERS[self.tokenizer](text)
         if self.tokenizer == "chords":
-            music = FROM_TEXT["chords"](text)
-            like = Piece((), STEPS, self.piece.tempos[:1], title=self.piece.title)
+            music = PIECE_PARSERS["chords"](text)
+            template = Piece((), STEPS_PER_QUARTER, self.piece.tempos[:1], title=self.piece.title)
         else:
-            music = FROM_TEXT["notes"](self.text + _NO_WAIT + text[len(self.text) :])
-            like = self.piece.on_grid(STEPS)
-        own = {name: getattr(like, name) for name in ("tempos", "metres", "keys", "title")}
-        return replace(music, piece=replace(music.piece, **own))
+            music = PIECE_PARSERS["notes"](self.text + _NO_WAIT + text[len(self.text) :])
+            template = self.piece.on_grid(STEPS_PER_QUARTER)
+        properties = {name: getattr(template, name) for name in ("tempos", "metres", "keys", "title")}
+        return replace(music, piece=replace(music.piece, **properties))
 
 
-def beginning_in(path: Path, tokenizer: str) -> Beginning:
+def read_beginning(path: Path, tokenizer: str) -> Beginning:
     """Return the tune or the piece of a file for models with this tokenizer.
 
     Raise SettingError or CorpusError if the file has no music, has several tunes, or does not fit the tokenizer.
     """
-    if tokenizer not in FROM_TEXT:
+    if tokenizer not in PIECE_PARSERS:
         raise SettingError(f"Models with --tokenizer {tokenizer} write text: give the beginning with --seed instead.")
     count, tunes = read_tunes(path)
     if count > 1:
@@ -148,7 +150,7 @@ def beginning_in(path: Path, tokenizer: str) -> Beginning:
     return Beginning(text, tune.piece, tokenizer)
 
 
-def check_place(path: Path, *, abc: bool = True, text: bool = False) -> None:
+def check_music_path(path: Path, *, abc: bool = True, text: bool = False) -> None:
     """Raise SettingError, StorageError or MissingPartError if no music can be saved under this name.
 
     `abc` allows .abc, for tunes in ABC. `text` allows .txt, for the text that models of notes learn.
@@ -156,7 +158,9 @@ def check_place(path: Path, *, abc: bool = True, text: bool = False) -> None:
     allowed = {_ABC: abc, _TEXT: text}
     endings = [ending for ending in _WRITERS if allowed.get(ending, True)]
     if path.suffix.lower() not in endings:
-        raise SettingError(f"Music cannot be saved as {path.name}: give a name that ends in {_listed(endings)}.")
+        raise SettingError(
+            f"Music cannot be saved as {path.name}: give a name that ends in {_joined_with_or(endings)}."
+        )
     check_new_file(path)
     if path.suffix.lower() == _SVG:
         check_installed()
@@ -167,18 +171,18 @@ def save(music: CheckedPiece, path: Path) -> None:
 
     Raise SettingError, StorageError or MissingPartError if it cannot be saved under this name.
     """
-    check_place(path, abc=bool(music.abc), text=True)
-    with whole_file(path, overwrite=False) as partial:
+    check_music_path(path, abc=bool(music.abc), text=True)
+    with atomic_file(path, overwrite=False) as partial:
         _WRITERS[path.suffix.lower()](music, partial)
 
 
-def numbered_place(path: Path, number: int, count: int) -> Path:
+def numbered_path(path: Path, number: int, count: int) -> Path:
     """Return the name of the file for one of several pieces: `tune-2.mid`. A single piece keeps the name."""
     return path if count == 1 else path.with_name(f"{path.stem}-{number}{path.suffix}")
 
 
 def _musicxml_of(music: CheckedPiece) -> str:
-    return musicxml(writable(music.printed))
+    return musicxml(rounded_for_score(music.printed))
 
 
 def _text_writer(text_of: Callable[[CheckedPiece], str]) -> Callable[[CheckedPiece, Path], object]:
@@ -191,11 +195,11 @@ _WRITERS: Mapping[str, Callable[[CheckedPiece, Path], object]] = {
     ".wav": lambda music, path: write_wav(music.piece, path),
     ".musicxml": _text_writer(_musicxml_of),
     _SVG: _text_writer(lambda music: svg(_musicxml_of(music))),
-    _TEXT: _text_writer(lambda music: laid_out(onset_words(music.piece)) + "\n"),
+    _TEXT: _text_writer(lambda music: lay_out(onset_words(music.piece)) + "\n"),
 }
 """The writer for each ending of a file name."""
 
 
-def _listed(endings: Iterable[str]) -> str:
+def _joined_with_or(endings: Iterable[str]) -> str:
     *others, last = endings
     return f"{', '.join(others)} or {last}"

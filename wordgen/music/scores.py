@@ -17,7 +17,7 @@ from xml.sax.saxutils import escape
 from wordgen.child_process import python_command
 from wordgen.errors import MissingPartError, StorageError
 from wordgen.music.abc_text import written_note
-from wordgen.music.engraving import GRID, VALUES, Accidentals, Score, Symbol, rests, spelled
+from wordgen.music.engraving import PARTS_PER_QUARTER, VALUES, Accidentals, Score, Symbol, rests, spelled
 from wordgen.music.harmony import LETTERS, ChordName, Key, Pitch
 from wordgen.music.piece import BarSigns, Piece
 
@@ -49,17 +49,17 @@ def _parts(piece: Piece) -> Iterator[str]:
         yield f"<work><work-title>{escape(title)}</work-title></work>\n"
     yield _PART
     for number, bar in enumerate(score.bars):
-        of_bar = score.signs(bar)
+        signs = score.signs(bar)
         # a bar that is not as long as the metre says, such as a pickup, is not counted
-        implicit = "" if bar.end - bar.begin == bar.metre.length(GRID) else ' implicit="yes"'
+        implicit = "" if bar.end - bar.begin == bar.metre.length(PARTS_PER_QUARTER) else ' implicit="yes"'
         yield f'<measure number="{number + 1}"{implicit}>\n'
-        yield _left_line(of_bar)
+        yield _left_line(signs)
         yield _attributes(score, number)
         if not number:
             yield _tempo(piece.tempos[0][1])
         yield from (chord.musicxml(time - bar.begin) for time, chord in score.chord_names(bar))
         yield from _measure(number, score)
-        yield _right_line(of_bar, last=number == len(score.bars) - 1)
+        yield _right_line(signs, last=number == len(score.bars) - 1)
         yield "</measure>\n"
     yield _FOOTER
 
@@ -86,17 +86,17 @@ def _attributes(score: Score, number: int) -> str:
     """Return metre and key of a bar if they have changed. The first bar also has clefs and the resolution."""
     bar, before = score.bars[number], score.bars[number - 1]
     key, metre = score.key(bar), bar.metre
-    said = "" if number else f"<divisions>{GRID}</divisions>"
+    elements = "" if number else f"<divisions>{PARTS_PER_QUARTER}</divisions>"
     if not number or key != score.key(before):
-        said += f"<key><fifths>{key.sharps}</fifths><mode>{key.mode_name}</mode></key>"
+        elements += f"<key><fifths>{key.sharps}</fifths><mode>{key.mode_name}</mode></key>"
     if not number or metre != before.metre:
-        said += f"<time><beats>{metre.beats}</beats><beat-type>{metre.unit}</beat-type></time>"
+        elements += f"<time><beats>{metre.beats}</beats><beat-type>{metre.unit}</beat-type></time>"
     if not number:
-        said += f"<staves>{len(score.staves)}</staves>"
+        elements += f"<staves>{len(score.staves)}</staves>"
         for place, staff in enumerate(score.staves):
-            sign, line = _BASS if staff.bass else _TREBLE
-            said += f'<clef number="{place + 1}"><sign>{sign}</sign><line>{line}</line></clef>'
-    return f"<attributes>{said}</attributes>\n" if said else ""
+            sign, line = _BASS if staff.has_bass_clef else _TREBLE
+            elements += f'<clef number="{place + 1}"><sign>{sign}</sign><line>{line}</line></clef>'
+    return f"<attributes>{elements}</attributes>\n" if elements else ""
 
 
 def _tempo(tempo: float) -> str:
@@ -110,26 +110,26 @@ def _tempo(tempo: float) -> str:
 def _measure(number: int, score: Score) -> Iterator[str]:
     """Yield the notes of a bar, voice by voice. Between two voices, the time goes back to the beginning of the bar."""
     bar, written = score.bars[number], False
-    for place, (of_voices, shown) in enumerate(score.written(number)):
-        for voice, of_voice in of_voices.items():
+    for place, (symbols_by_voice, accidentals) in enumerate(score.symbols_of_bar(number)):
+        for voice, voice_symbols in symbols_by_voice.items():
             if written:
                 yield f"<backup><duration>{bar.end - bar.begin}</duration></backup>\n"
             written = True
-            for symbol in of_voice:
+            for symbol in voice_symbols:
                 if voice and not symbol.chord.pitches:  # the rests of further voices are not printed
                     yield f"<forward><duration>{symbol.length}</duration></forward>\n"
                 else:
-                    yield from _notes(symbol, f"{4 * place + voice + 1}", place + 1, score.key(bar), shown)
+                    yield from _notes(symbol, f"{4 * place + voice + 1}", place + 1, score.key(bar), accidentals)
 
 
-def _notes(symbol: Symbol, voice: str, staff: int, key: Key, shown: Accidentals) -> Iterator[str]:
+def _notes(symbol: Symbol, voice: str, staff: int, key: Key, accidentals: Accidentals) -> Iterator[str]:
     """Yield a rest, or the notes of a chord from low to high. The first note has the beams and brackets."""
     chord = symbol.chord
     if not chord.pitches:
         rest = "<rest/>" if symbol.value else '<rest measure="yes"/>'
         yield _note(rest, symbol, "", voice, _value(symbol), staff, "")
         return
-    ties = [kind for kind, tied in (("stop", chord.tied_back), ("start", chord.tied_on)) if tied]
+    ties = [kind for kind, tied in (("stop", chord.tied_to_previous), ("start", chord.tied_to_next)) if tied]
     tied = "".join(f'<tied type="{kind}"/>' for kind in ties)
     for place, pitch in enumerate(spelled(each, key) for each in chord.pitches):
         head = _pitch(pitch) if place == 0 else f"<chord/>{_pitch(pitch)}"
@@ -138,7 +138,7 @@ def _notes(symbol: Symbol, voice: str, staff: int, key: Key, shown: Accidentals)
             beams = "".join(f'<beam number="{n}">{what}</beam>' for n, what in enumerate(symbol.beams, 1))
             tuplet = f'<tuplet type="{symbol.tuplet}"/>' if symbol.tuplet else ""
         notations = f"<notations>{tied}{tuplet}</notations>" if tied or tuplet else ""
-        value = _value(symbol, _ACCIDENTALS.get(shown.get((chord.begin, pitch)), ""))
+        value = _value(symbol, _ACCIDENTALS.get(accidentals.get((chord.begin, pitch)), ""))
         sounding = "".join(f'<tie type="{kind}"/>' for kind in ties)
         yield _note(head, symbol, sounding, voice, value, staff, beams + notations)
 
@@ -161,12 +161,14 @@ def _value(symbol: Symbol, accidental: str = "") -> str:
     """Return the elements that show how a length is written. A rest for a whole bar has none."""
     if symbol.value is None:
         return ""
-    said = f"<type>{symbol.value.kind}</type>" + "<dot/>" * symbol.value.dots
+    elements = f"<type>{symbol.value.kind}</type>" + "<dot/>" * symbol.value.dots
     if accidental:
-        said += f"<accidental>{accidental}</accidental>"
+        elements += f"<accidental>{accidental}</accidental>"
     if symbol.value.triplet:
-        said += "<time-modification><actual-notes>3</actual-notes><normal-notes>2</normal-notes></time-modification>"
-    return said
+        elements += (
+            "<time-modification><actual-notes>3</actual-notes><normal-notes>2</normal-notes></time-modification>"
+        )
+    return elements
 
 
 _SECONDS = 300
@@ -200,7 +202,7 @@ def svg(musicxml: str) -> str:
     Raise MissingPartError if verovio is not installed, and StorageError if it cannot draw the score.
     """
     try:
-        ended = subprocess.run(
+        process = subprocess.run(
             python_command("from wordgen.music.scores import draw; draw()"),
             input=musicxml.encode(),
             capture_output=True,
@@ -212,12 +214,12 @@ def svg(musicxml: str) -> str:
             f"verovio did not draw the score within {_SECONDS} seconds: "
             "save it as .musicxml and open that in an editor."
         ) from None
-    if ended.returncode == _NOT_INSTALLED:
+    if process.returncode == _NOT_INSTALLED:
         raise MissingPartError(_MISSING)
-    picture = ended.stdout.decode(errors="replace")
-    if ended.returncode or "<svg" not in picture:
+    picture = process.stdout.decode(errors="replace")
+    if process.returncode or "<svg" not in picture:
         raise StorageError(
-            f"verovio cannot draw the score (it ended with code {ended.returncode}): "
+            f"verovio cannot draw the score (it ended with code {process.returncode}): "
             "save it as .musicxml and open that in a score editor, such as MuseScore."
         )
     return picture
@@ -254,31 +256,31 @@ def _stacked(pages: list[str]) -> str:
 
 
 _BARS_OF_A_LINE = 4
-_MOST_OF_A_TUPLET = 9
+_LARGEST_TUPLET = 9
 
 
-class Place(NamedTuple):
+class NotePosition(NamedTuple):
     """Where a note or chord is in the text of a score. One that is tied over a bar line has several places."""
 
     begin: int
-    """When it begins, in the parts of a quarter note that `engraving.GRID` gives."""
+    """When it begins, in the parts of a quarter note that `engraving.PARTS_PER_QUARTER` gives."""
     end: int
     at: int
     """The index of its first character in the text."""
 
 
-def score_in_abc(score: Score) -> tuple[str, list[Place]]:
+def score_in_abc(score: Score) -> tuple[str, list[NotePosition]]:
     """Return a score as a tune in ABC, and where its notes are in the text, in the order of their times."""
     writer = _Writer(score)
     writer.write()
-    return "".join(writer.parts), sorted(writer.places)
+    return "".join(writer.parts), sorted(writer.positions)
 
 
 class _Voice(NamedTuple):
     number: int
     """From 1, in the order of the text."""
     staff: int
-    place: int
+    number_in_staff: int
     """Its number in the staff, from 0."""
 
 
@@ -287,33 +289,33 @@ class _Writer:
 
     def __init__(self, score: Score) -> None:
         self.parts: list[str] = []
-        self.places: list[Place] = []
+        self.positions: list[NotePosition] = []
         self._length = 0
         self._score = score
-        of_staves = [(staff, place) for staff, each in enumerate(score.staves) for place in range(len(each.voices))]
-        self._voices = [_Voice(number, *voice) for number, voice in enumerate(of_staves, 1)]
+        voices = [(staff, place) for staff, each in enumerate(score.staves) for place in range(len(each.voices))]
+        self._voices = [_Voice(number, *voice) for number, voice in enumerate(voices, 1)]
 
-    def _put(self, text: str) -> None:
+    def _append(self, text: str) -> None:
         self.parts.append(text)
         self._length += len(text)
 
     def write(self) -> None:
-        self._put("".join(f"{line}\n" for line in self._header()))
+        self._append("".join(f"{line}\n" for line in self._header()))
         bars = self._score.bars
         for first in range(0, len(bars), _BARS_OF_A_LINE):
             numbers = range(first, min(first + _BARS_OF_A_LINE, len(bars)))
-            of_bars = [list(self._score.written(number)) for number in numbers]
+            bar_contents = [list(self._score.symbols_of_bar(number)) for number in numbers]
             for voice in self._voices:
-                self._put(f"V:{voice.number}\n" if len(self._voices) > 1 else "")
-                for number, of_staves in zip(numbers, of_bars, strict=True):
-                    of_voices, shown = of_staves[voice.staff]
-                    self._bar(number, voice, of_voices.get(voice.place), shown)
-                self._put("\n")
+                self._append(f"V:{voice.number}\n" if len(self._voices) > 1 else "")
+                for number, staff_contents in zip(numbers, bar_contents, strict=True):
+                    symbols_by_voice, accidentals = staff_contents[voice.staff]
+                    self._bar(number, voice, symbols_by_voice.get(voice.number_in_staff), accidentals)
+                self._append("\n")
 
     def _header(self) -> Iterator[str]:
         score = self._score
         yield from ("X:1", f"M:{score.bars[0].metre}", "L:1/8", f"Q:1/4={max(1, round(score.piece.tempos[0][1]))}")
-        clefs = [f" clef={'bass' if staff.bass else 'treble'}" for staff in score.staves]
+        clefs = [f" clef={'bass' if staff.has_bass_clef else 'treble'}" for staff in score.staves]
         if len(self._voices) == 1:
             yield _key(score.key(score.bars[0])) + clefs[0]
             return
@@ -321,22 +323,22 @@ class _Writer:
         groups = " ".join(f"({' '.join(each)})" for each in numbers)
         yield f"%%score {{{groups}}}" if len(clefs) > 1 else f"%%score {groups}"
         for voice in self._voices:
-            stems = "" if len(numbers[voice.staff]) == 1 else f" stem={'down' if voice.place % 2 else 'up'}"
+            stems = "" if len(numbers[voice.staff]) == 1 else f" stem={'down' if voice.number_in_staff % 2 else 'up'}"
             yield f"V:{voice.number}{clefs[voice.staff]}{stems}"
         yield _key(score.key(score.bars[0]))
 
-    def _bar(self, number: int, voice: _Voice, symbols: list[Symbol] | None, shown: Accidentals) -> None:
+    def _bar(self, number: int, voice: _Voice, symbols: list[Symbol] | None, accidentals: Accidentals) -> None:
         bar = self._score.bars[number]
-        self._put("".join(self._before(number, voice)))
+        self._append("".join(self._before(number, voice)))
         key = self._score.key(bar)
         named = list(self._score.chord_names(bar)) if voice.number == 1 else []
         written = symbols or rests(bar)
         if written[0].value is None and bar.end - bar.begin not in VALUES:
             written = rests(bar)  # there is no rest of this length
         for symbol, tuplet in zip(written, _tuplets(written), strict=True):
-            self._put("".join(f'"{chord}"' for chord in _until(symbol.chord.end, named)) + tuplet)
-            self._symbol(symbol, key, shown, hidden=voice.place > 0)
-        self._put(self._after(number))
+            self._append("".join(f'"{chord}"' for chord in _take_until(symbol.chord.end, named)) + tuplet)
+            self._symbol(symbol, key, accidentals, hidden=voice.number_in_staff > 0)
+        self._append(self._after(number))
 
     def _before(self, number: int, voice: _Voice) -> Iterator[str]:
         """Yield what is written before the notes of a bar: the beginning of an ending, and changes of key and metre."""
@@ -361,18 +363,18 @@ class _Writer:
             return "::" if signs.repeat_ends else "|:"
         return ":|" if signs.repeat_ends else "|]" if last else "||" if signs.double else "|"
 
-    def _symbol(self, symbol: Symbol, key: Key, shown: Accidentals, *, hidden: bool) -> None:
+    def _symbol(self, symbol: Symbol, key: Key, accidentals: Accidentals, *, hidden: bool) -> None:
         """Write a note, chord or rest. Without a space after it, the next note is under the same beam."""
         chord = symbol.chord
         pitches = (spelled(pitch, key) for pitch in chord.pitches)
-        names = [written_note(pitch.step, shown.get((chord.begin, pitch))) for pitch in pitches]
+        names = [written_note(pitch.step, accidentals.get((chord.begin, pitch))) for pitch in pitches]
         if names:
-            self.places.append(Place(chord.begin, chord.end, self._length))
+            self.positions.append(NotePosition(chord.begin, chord.end, self._length))
         triplet = symbol.value is not None and symbol.value.triplet
         rest = "x" if hidden and not triplet else "z"  # abcjs draws no bracket that begins with a hidden rest
         written = f"[{''.join(names)}]" if len(names) > 1 else names[0] if names else rest
-        self._put(written + _length(symbol.length, triplet=triplet) + ("-" if chord.tied_on else ""))
-        self._put("" if symbol.beams[:1] in (("begin",), ("continue",)) else " ")
+        self._append(written + _length(symbol.length, triplet=triplet) + ("-" if chord.tied_to_next else ""))
+        self._append("" if symbol.beams[:1] in (("begin",), ("continue",)) else " ")
 
 
 def _key(key: Key) -> str:
@@ -380,7 +382,7 @@ def _key(key: Key) -> str:
     return f"K:{Key.of_signature(key.sharps).field}"
 
 
-def _until(time: int, named: list[tuple[int, ChordName]]) -> Iterator[ChordName]:
+def _take_until(time: int, named: list[tuple[int, ChordName]]) -> Iterator[ChordName]:
     """Take the names of chords before a time from a list."""
     while named and named[0][0] < time:
         yield named.pop(0)[1]
@@ -388,7 +390,7 @@ def _until(time: int, named: list[tuple[int, ChordName]]) -> Iterator[ChordName]
 
 def _length(parts: int, *, triplet: bool = False) -> str:
     """Return a length in eighths: nothing for one, `3/2` for a dotted eighth. In a triplet it is written longer."""
-    eighths = Fraction(3 * parts if triplet else 2 * parts, GRID)
+    eighths = Fraction(3 * parts if triplet else 2 * parts, PARTS_PER_QUARTER)
     above = "" if eighths.numerator == 1 else str(eighths.numerator)
     return above if eighths.denominator == 1 else f"{above}/{eighths.denominator}"
 
@@ -402,7 +404,7 @@ def _tuplets(symbols: Sequence[Symbol]) -> list[str]:
         if value is not None and value.triplet:
             while symbols[place].tuplet == "start" and symbols[end - 1].tuplet != "stop":
                 end += 1
-            for first in range(place, end, _MOST_OF_A_TUPLET):
-                signs[first] = f"(3:2:{min(_MOST_OF_A_TUPLET, end - first)}"
+            for first in range(place, end, _LARGEST_TUPLET):
+                signs[first] = f"(3:2:{min(_LARGEST_TUPLET, end - first)}"
         place = end
     return signs

@@ -22,7 +22,7 @@ from wordgen.music.harmony import Key, Metre, Pitch
 from wordgen.music.piece import MelodyNote
 
 _MOST_PARTS = 100
-_MOST_PLAYED = 100_000
+_MOST_PLAYED_BARS = 100_000
 _MOST_ENDINGS = 9
 _ORDER = re.compile(r"[A-Z][0-9]{0,2}|\(|\)[0-9]{0,2}")
 
@@ -97,7 +97,7 @@ class Bar:
     """The bar line after it; None if there is none."""
     ending: frozenset[int]
     """The numbers of the ending that begins with it (1 for the first time); empty if none begins."""
-    rests: bool
+    is_whole_rest: bool
     """Whether it stands for whole bars of rest."""
     part: str
     """The label of its part (`P:A`); empty if there is none."""
@@ -113,7 +113,7 @@ class Bar:
         return tuple(chain.from_iterable(self.voices))
 
     @cached_property
-    def full(self) -> Fraction | None:
+    def full_length(self) -> Fraction | None:
         """The length that the metre requires; None in free time."""
         return None if self.metre is None else Fraction(*self.metre)
 
@@ -130,7 +130,7 @@ class Tune:
     last_key: Key | None
     metre: Metre | None
     """The first metre."""
-    several_voices: bool
+    has_several_voices: bool
     """Whether it has several voices (`V:`). Their bars follow each other here."""
     faults: tuple[Fault, ...]
 
@@ -154,9 +154,9 @@ class Tune:
         return (self.melody[-1].pitch - self.last_key.tonic.half_steps) % 12 == 0
 
     @cached_property
-    def played(self) -> tuple[Bar, ...]:
+    def played_bars(self) -> tuple[Bar, ...]:
         """The bars in the order in which they sound, with all repeats and endings. At most 100,000 of them."""
-        return tuple(islice(chain.from_iterable(map(_played, self._parts())), _MOST_PLAYED))
+        return tuple(islice(chain.from_iterable(map(_in_playing_order, self._parts())), _MOST_PLAYED_BARS))
 
     def _parts(self) -> Iterator[Sequence[Bar]]:
         """Yield the parts in the order that the header gives (`P:AAB`).
@@ -193,17 +193,17 @@ def _order_of(value: str) -> str:
     return groups[0] if len(groups) == 1 else ""
 
 
-def _played(bars: Sequence[Bar]) -> Iterator[Bar]:
+def _in_playing_order(bars: Sequence[Bar]) -> Iterator[Bar]:
     """Yield bars in the order in which they sound.
 
     A repeat goes back to its `|:`. The first one of a tune may lack that, and goes back to the beginning; a later one
     goes back to the last double bar line or end of a repeat. A `|:` before the end of an earlier repeat also ends that.
     """
     at = start = 0
-    turn, opened, in_ending = 1, _begins_repeated(bars), False
+    nth_time, opened, in_ending = 1, _begins_with_repeat(bars), False
     while at < len(bars):
         bar = bars[at]
-        if bar.ending and turn not in bar.ending:
+        if bar.ending and nth_time not in bar.ending:
             at = _after_ending(bars, at)
             if at < len(bars) and bars[at].ending:
                 continue
@@ -211,18 +211,18 @@ def _played(bars: Sequence[Bar]) -> Iterator[Bar]:
             yield bar
             in_ending = in_ending or bool(bar.ending)
             line = bar.line_after
-            repeat_ends = line.ends_repeat or (line.begins_repeat and opened and turn == 1)
-            if repeat_ends and turn < _turns(bars, start, at):
-                at, turn, in_ending = start, turn + 1, False
+            repeat_ends = line.ends_repeat or (line.begins_repeat and opened and nth_time == 1)
+            if repeat_ends and nth_time < _times_played(bars, start, at):
+                at, nth_time, in_ending = start, nth_time + 1, False
                 continue
             at += 1
         line = bars[at - 1].line_after
-        closed = not opened or (turn > 1 and in_ending)
+        closed = not opened or (nth_time > 1 and in_ending)
         if line.begins_repeat or line.ends_repeat or (line.double and closed):
-            start, turn, opened, in_ending = at, 1, line.begins_repeat, False
+            start, nth_time, opened, in_ending = at, 1, line.begins_repeat, False
 
 
-def _begins_repeated(bars: Sequence[Bar]) -> bool:
+def _begins_with_repeat(bars: Sequence[Bar]) -> bool:
     """Return whether a repeat begins with the first bar: it has the sign, or a repeat ends before another begins."""
     if bars and bars[0].before.begins_repeat:
         return True
@@ -240,7 +240,7 @@ def _after_ending(bars: Sequence[Bar], at: int) -> int:
     return at
 
 
-def _turns(bars: Sequence[Bar], start: int, end: int) -> int:
+def _times_played(bars: Sequence[Bar], start: int, end: int) -> int:
     """Return how often a part is played: twice, or as often as its endings say."""
     endings = {number for bar in bars[start : end + 1] for number in bar.ending}
     following = end + 1
@@ -262,7 +262,7 @@ class _Part:
     repeated: bool = False
 
     @property
-    def by_eight(self) -> bool:
+    def has_eight_bars(self) -> bool:
         bars = round(self.bars)
         return bars > 0 and (bars % 8 == 0 or (bars == 4 and self.repeated))
 
@@ -274,7 +274,7 @@ def has_eight_bar_form(tune: Tune) -> bool:
     if it stands before the sign of the repeat.
     """
     parts = list(_written_parts(tune))
-    return bool(parts) and all(part.by_eight for part in parts)
+    return bool(parts) and all(part.has_eight_bars for part in parts)
 
 
 def _written_parts(tune: Tune) -> Iterator[_Part]:
@@ -285,7 +285,7 @@ def _written_parts(tune: Tune) -> Iterator[_Part]:
             part = _Part()
         part.endings += bool(bar.ending)
         if part.endings < 2:
-            part.bars += Fraction(1) if bar.full is None else bar.length / bar.full
+            part.bars += Fraction(1) if bar.full_length is None else bar.length / bar.full_length
         part.repeated = part.repeated or bool(part.endings) or bar.line_after.ends_repeat
         before = bar
     if before is not None:
@@ -311,8 +311,8 @@ def bars_heard_before(tune: Tune) -> tuple[int, int]:
 def faults_of(tune: Tune) -> tuple[Fault, ...]:
     """Return all faults of a tune: those that the parser found, and bars that do not add up."""
     bars = tuple(_wrong_bars(tune.bars))
-    joints = () if bars else tuple(_wrong_joints(tune.played))
-    written = () if tune.several_voices else (*_open_repeats(tune.bars), *_wrong_ties(tune.bars))
+    joints = () if bars else tuple(_wrong_joints(tune.played_bars))
+    written = () if tune.has_several_voices else (*_open_repeats(tune.bars), *_wrong_ties(tune.bars))
     return (*tune.faults, *bars, *joints, *written, *_missing_end(tune))
 
 
@@ -344,26 +344,26 @@ def _wrong_ties(bars: Sequence[Bar]) -> Iterator[Fault]:
     written = [(bar.number, note) for bar in bars for note in bar.notes]
     following = [*(note for _, note in written[1:]), Note((), Fraction(0))]  # the last note is followed by nothing
     for (number, note), after in zip(written, following, strict=False):
-        if note.tied and not _names(note) & _names(after):
+        if note.tied and not _written_steps(note) & _written_steps(after):
             yield Fault("tie", f"Bar {number} has a tie without an equal note after it: a tie joins two equal notes.")
 
 
-def _names(note: Note) -> set[int]:
+def _written_steps(note: Note) -> set[int]:
     """Return letter and octave of each pitch. An accidental also holds for the note that is tied to it."""
     return {pitch.step for pitch in note.pitches}
 
 
 def _wrong_bars(bars: Sequence[Bar]) -> Iterator[Fault]:
     for at, bar in enumerate(bars):
-        if bar.full is None or bar.rests or bar.length == bar.full:
+        if bar.full_length is None or bar.is_whole_rest or bar.length == bar.full_length:
             continue
         begins_part = at == 0 or bar.before.bounds_a_part or bar.ending
         ends_part = at == len(bars) - 1 or bar.after is None or bar.after.bounds_a_part or bars[at + 1].ending
-        short = bar.length < bar.full
+        short = bar.length < bar.full_length
         if short and (begins_part or ends_part):
             continue
         lasts = f"lasts{' only' if short else ''} {_eighths(bar.length)}"
-        yield Fault("bar", f"Bar {bar.number} {lasts}, but a full bar lasts {_eighths(bar.full)}.")
+        yield Fault("bar", f"Bar {bar.number} {lasts}, but a full bar lasts {_eighths(bar.full_length)}.")
 
 
 def _eighths(length: Fraction) -> str:
@@ -372,43 +372,47 @@ def _eighths(length: Fraction) -> str:
     return f"{length.numerator * (below // length.denominator)}/{below}"
 
 
-def _wrong_joints(played: Sequence[Bar]) -> Iterator[Fault]:
+def _wrong_joints(played_bars: Sequence[Bar]) -> Iterator[Fault]:
     """Follow the tune as it is played, and check wherever a part ends that the bars around the joint add up."""
     reported = set[tuple[int, int]]()
-    passed = missing = _missing_from_pickup(played)
-    for at, bar in enumerate(played):
-        following = played[at + 1] if at + 1 < len(played) else None
-        if bar.full is None or bar.rests:
+    passed = missing = _missing_from_pickup(played_bars)
+    for at, bar in enumerate(played_bars):
+        following = played_bars[at + 1] if at + 1 < len(played_bars) else None
+        if bar.full_length is None or bar.is_whole_rest:
             passed = Fraction(0)
             continue
         begun, passed = passed, passed + bar.length
-        if following is not None and passed < bar.full and _between_parts(bar, following):
+        if following is not None and passed < bar.full_length and _between_parts(bar, following):
             continue  # the next bar completes it
-        if passed != bar.full and not (following is None and passed == missing):
-            before = played[at - 1] if begun and at else None
+        if passed != bar.full_length and not (following is None and passed == missing):
+            before = played_bars[at - 1] if begun and at else None
             if (joint := (before.number if before else 0, bar.number)) not in reported:
                 reported.add(joint)
-                yield _wrong_joint(before, bar, passed, bar.full, last=following is None)
+                yield _wrong_joint(before, bar, passed, bar.full_length, last=following is None)
         passed = Fraction(0)
 
 
-def _missing_from_pickup(played: Sequence[Bar]) -> Fraction:
+def _missing_from_pickup(played_bars: Sequence[Bar]) -> Fraction:
     """Return how much shorter than a full bar the first bar is."""
-    first = played[0] if played else None
-    if first is None or first.full is None or first.rests:
+    first = played_bars[0] if played_bars else None
+    if first is None or first.full_length is None or first.is_whole_rest:
         return Fraction(0)
-    return max(first.full - first.length, Fraction(0))
+    return max(first.full_length - first.length, Fraction(0))
 
 
 def _between_parts(bar: Bar, following: Bar) -> bool:
     return following.number != bar.number + 1 or bar.line_after.bounds_a_part or bool(following.ending)
 
 
-def _wrong_joint(before: Bar | None, bar: Bar, passed: Fraction, full: Fraction, *, last: bool) -> Fault:
+def _wrong_joint(before: Bar | None, bar: Bar, passed: Fraction, full_length: Fraction, *, last: bool) -> Fault:
     if before is not None:
         which = f"Bar {before.number} and bar {bar.number}, which is played next where a part ends,"
-        return Fault("repeat", f"{which} last {_eighths(passed)} together, but a full bar lasts {_eighths(full)}.")
+        return Fault(
+            "repeat", f"{which} last {_eighths(passed)} together, but a full bar lasts {_eighths(full_length)}."
+        )
     if last:
-        return Fault("repeat", f"Bar {bar.number} ends the tune with {_eighths(passed)} of a bar of {_eighths(full)}.")
+        return Fault(
+            "repeat", f"Bar {bar.number} ends the tune with {_eighths(passed)} of a bar of {_eighths(full_length)}."
+        )
     alone = f"Bar {bar.number} has {_eighths(passed)} where a part begins"
-    return Fault("repeat", f"{alone}, and no other bar completes it to {_eighths(full)}.")
+    return Fault("repeat", f"{alone}, and no other bar completes it to {_eighths(full_length)}.")

@@ -12,28 +12,28 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from wordgen.errors import unusable_package
+from wordgen.errors import package_error
 
 Tensor = Any
 """A tensor, a variable or a gradient. TensorFlow has no type annotations."""
 
 
 @contextmanager
-def _native_notes_hidden() -> Iterator[None]:
+def _native_messages_hidden() -> Iterator[None]:
     """Hide what native code writes to standard error, past Python. Show it if the block fails."""
-    kept = os.dup(2)
-    with tempfile.TemporaryFile() as notes:
-        os.dup2(notes.fileno(), 2)
+    original_stderr = os.dup(2)
+    with tempfile.TemporaryFile() as messages:
+        os.dup2(messages.fileno(), 2)
         try:
             yield
         except BaseException:
-            notes.seek(0)
-            os.write(kept, notes.read())
+            messages.seek(0)
+            os.write(original_stderr, messages.read())
             raise
         finally:
             sys.stderr.flush()
-            os.dup2(kept, 2)
-            os.close(kept)
+            os.dup2(original_stderr, 2)
+            os.close(original_stderr)
 
 
 def _import_tensorflow() -> None:
@@ -44,9 +44,9 @@ def _import_tensorflow() -> None:
 
         _ = tensorflow.__version__, keras.__version__  # the empty folder of a removed package has no version
     except ImportError as error:
-        raise unusable_package(error) from error
+        raise package_error(error) from error
     except Exception as error:
-        raise unusable_package(ImportError(f"TensorFlow: {type(error).__name__}: {error}")) from error
+        raise package_error(ImportError(f"TensorFlow: {type(error).__name__}: {error}")) from error
 
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -56,5 +56,5 @@ os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 os.environ["KERAS_BACKEND"] = "tensorflow"
 
-with _native_notes_hidden():
+with _native_messages_hidden():
     _import_tensorflow()

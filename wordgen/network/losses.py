@@ -27,8 +27,8 @@ def losses_of(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
     The mask is 1 for counted targets and 0 for START. The cross entropy is 0 where the mask is 0.
     """
     counted = tf.cast(targets != START, tf.float32)
-    own = tf.gather(logits, targets, batch_dims=targets.shape.rank)
-    return (tf.reduce_logsumexp(logits, axis=-1) - own) * counted, counted
+    target_logits = tf.gather(logits, targets, batch_dims=targets.shape.rank)
+    return (tf.reduce_logsumexp(logits, axis=-1) - target_logits) * counted, counted
 
 
 def output_loss(
@@ -45,8 +45,8 @@ def output_loss(
     states = tf.reshape(states, (-1, states.shape[-1]))
     counted = tf.cast(tf.reshape(targets, (-1,)) != START, tf.float32)
     losses = _OutputLoss(tf.reshape(targets, (-1,)), counted, smoothing)
-    loss, aim = tf.custom_gradient(losses.of)(states, kernel, tf.convert_to_tensor(network.output_bias))
-    return loss, tf.reduce_sum(counted), aim
+    loss, smoothed_loss = tf.custom_gradient(losses.of)(states, kernel, tf.convert_to_tensor(network.output_bias))
+    return loss, tf.reduce_sum(counted), smoothed_loss
 
 
 @dataclass(frozen=True)
@@ -72,37 +72,39 @@ class _OutputLoss:
         """
         weights = tf.cast(kernel, states.dtype)
         logits = tf.cast(tf.matmul(states, weights, transpose_b=True), tf.float32) + bias
-        own = tf.gather(logits, self.targets, batch_dims=1)
-        expected = own if self.smoothing == 0 else self._expected(own, tf.reduce_mean(logits, axis=1))
+        target_logits = tf.gather(logits, self.targets, batch_dims=1)
+        expected = (
+            target_logits if self.smoothing == 0 else self._expected(target_logits, tf.reduce_mean(logits, axis=1))
+        )
         largest = tf.reduce_max(logits, axis=1, keepdims=True)
         with tf.control_dependencies([expected]):  # nothing else reads the logits, so exponentials take their memory
             exponentials = tf.exp(logits - largest)
         sums = tf.reduce_sum(exponentials, axis=1, keepdims=True)
         log_sums = (tf.math.log(sums) + largest)[:, 0]
-        loss, aim = (tf.reduce_sum((log_sums - each) * self.counted) for each in (own, expected))
+        loss, smoothed_loss = (tf.reduce_sum((log_sums - each) * self.counted) for each in (target_logits, expected))
 
         def gradient(_: Tensor, upstream: Tensor) -> tuple[Tensor, Tensor, Tensor]:
             share = (upstream * self.counted)[:, None]
             values = tf.cast(exponentials, states.dtype)
             shared = tf.cast(states, tf.float32) * share
-            of_kernel = _transposed_product(values, shared / sums)
-            of_bias = _transposed_product(values, share / sums)
-            of_states = tf.cast(tf.matmul(values, weights), tf.float32) / sums
+            d_kernel = _transposed_product(values, shared / sums)
+            d_bias = _transposed_product(values, share / sums)
+            d_states = tf.cast(tf.matmul(values, weights), tf.float32) / sums
             mean_row = tf.reduce_mean(tf.cast(weights, tf.float32), axis=0)
-            of_states -= self._expected(tf.cast(tf.gather(weights, self.targets), tf.float32), mean_row)
+            d_states -= self._expected(tf.cast(tf.gather(weights, self.targets), tf.float32), mean_row)
             return (
-                tf.cast(of_states * share, states.dtype),
-                self._minus_targets(of_kernel, shared),
-                self._minus_targets(of_bias, share)[:, 0],
+                tf.cast(d_states * share, states.dtype),
+                self._subtract_targets(d_kernel, shared),
+                self._subtract_targets(d_bias, share)[:, 0],
             )
 
-        return (loss, aim), gradient
+        return (loss, smoothed_loss), gradient
 
-    def _expected(self, own: Tensor, mean: Tensor) -> Tensor:
+    def _expected(self, target_values: Tensor, mean: Tensor) -> Tensor:
         """Return the expected value under the target distribution, from the targets' values and the mean of all."""
-        return own if self.smoothing == 0 else (1 - self.smoothing) * own + self.smoothing * mean
+        return target_values if self.smoothing == 0 else (1 - self.smoothing) * target_values + self.smoothing * mean
 
-    def _minus_targets(self, gradient: Tensor, rows: Tensor) -> Tensor:
+    def _subtract_targets(self, gradient: Tensor, rows: Tensor) -> Tensor:
         """Subtract the target distribution, multiplied by `rows`, from a gradient `(vocabulary, ...)`."""
         gradient = tf.tensor_scatter_nd_sub(gradient, self.targets[:, None], (1 - self.smoothing) * rows)
         if self.smoothing == 0:
@@ -144,23 +146,23 @@ class Sampling:
         """Return an estimate of the summed cross entropy in nats, and the number of targets other than START."""
         hidden = tf.reshape(hidden, (-1, hidden.shape[-1]))
         flat = tf.reshape(targets, (-1,))
-        drawn = self._drawn(seed)
+        drawn = self._draw_ids(seed)
         others = tf.concat([tf.range(self.common), self.common + drawn], axis=0)
         number = self.common + self.draws
         kernel, bias = network.output_rows(tf.concat([others, flat], axis=0))
         hidden = network.projected(hidden)
-        own = tf.reduce_sum(tf.cast(hidden * kernel[number:], tf.float32), axis=1) + bias[number:]
+        target_logits = tf.reduce_sum(tf.cast(hidden * kernel[number:], tf.float32), axis=1) + bias[number:]
         # An id is drawn draws * probability times on average, so each draw of it counts 1 / (draws * probability).
-        stands_for = -np.log(self.draws) - tf.gather(tf.constant(self.log_probs), drawn)
-        weights = tf.concat([tf.zeros(self.common), stands_for], axis=0)
+        log_weights = -np.log(self.draws) - tf.gather(tf.constant(self.log_probs), drawn)
+        weights = tf.concat([tf.zeros(self.common), log_weights], axis=0)
         logits = tf.cast(tf.matmul(hidden, kernel[:number], transpose_b=True), tf.float32) + bias[:number] + weights
         # The target's own logit is added below with weight 1, so it is left out of the sample.
         logits = tf.where(others == flat[:, None], -np.inf, logits)
-        sums = tf.reduce_logsumexp(tf.concat([logits, own[:, None]], axis=1), axis=1)
+        sums = tf.reduce_logsumexp(tf.concat([logits, target_logits[:, None]], axis=1), axis=1)
         counted = tf.cast(flat != START, tf.float32)
-        return tf.reduce_sum((sums - own) * counted), tf.reduce_sum(counted)
+        return tf.reduce_sum((sums - target_logits) * counted), tf.reduce_sum(counted)
 
-    def _drawn(self, seed: DropoutSeed) -> Tensor:
+    def _draw_ids(self, seed: DropoutSeed) -> Tensor:
         """Return drawn ids, counted from the first id after the common ones.
 
         The probabilities are divided into as many equal parts as there are draws, and one id is drawn from each part.
@@ -169,6 +171,6 @@ class Sampling:
         # 24 bits, because float32 holds that many exactly. A product, because XLA rounds a quotient differently.
         bits = tf.bitwise.right_shift(tf.bitcast(random_bits((self.draws,), seed), tf.uint32), 8)
         within = tf.cast(tf.cast(bits, tf.int32), tf.float32) * 2.0**-24
-        thrown = (tf.range(self.draws, dtype=tf.float32) + within) * np.float32(1 / self.draws)
-        places = tf.searchsorted(tf.constant(ends), thrown, side="right")
+        points = (tf.range(self.draws, dtype=tf.float32) + within) * np.float32(1 / self.draws)
+        places = tf.searchsorted(tf.constant(ends), points, side="right")
         return tf.minimum(places, len(self.log_probs) - 1)

@@ -52,7 +52,7 @@ class Network(keras.layers.Layer):
         super().__init__(name="network", dtype=policy)
         self.architecture = architecture
         self.dropout = dropout
-        self._own_layers = not tf.config.get_visible_devices("GPU") if own_layers is None else own_layers
+        self._uses_own_layers = not tf.config.get_visible_devices("GPU") if own_layers is None else own_layers
         seeds = np.random.SeedSequence(random_seed).generate_state(2 * architecture.layers + 3).tolist()
         self._add_layers(architecture, policy, seeds)
         self._add_output(architecture, policy, seeds)
@@ -124,22 +124,22 @@ class Network(keras.layers.Layer):
         after: list[tuple[Tensor, ...]] = []
         for number, (layer, vectors) in enumerate(zip(self.recurrent, state, strict=True), start=1):
             recurrent_kernel = masks.recurrent_weights(layer.cell.recurrent_kernel, number)
-            hidden, new_vectors = self._through(layer, hidden, vectors, recurrent_kernel)
+            hidden, new_vectors = self._apply_layer(layer, hidden, vectors, recurrent_kernel)
             after.append(new_vectors)
             hidden = masks.values(hidden, number)
         return hidden, tuple(after)
 
-    def _through(
+    def _apply_layer(
         self, layer: Any, hidden: Tensor, state: tuple[Tensor, ...], recurrent_kernel: Tensor
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Return the outputs of a layer and its last state, computed with the given recurrent kernel."""
         cell = layer.cell
-        if self._own_layers:
+        if self._uses_own_layers:
             kernels = [tf.cast(kernel, self.compute_dtype) for kernel in (cell.kernel, recurrent_kernel)]
             weights = (*kernels, tf.cast(cell.bias, tf.float32))
             return recurrent_layer(self.architecture.cell, hidden, tuple(state), weights)
-        own = recurrent_kernel is cell.recurrent_kernel
-        with nullcontext() if own else keras.StatelessScope([(cell.recurrent_kernel, recurrent_kernel)]):
+        is_unchanged = recurrent_kernel is cell.recurrent_kernel
+        with nullcontext() if is_unchanged else keras.StatelessScope([(cell.recurrent_kernel, recurrent_kernel)]):
             hidden, *last = layer(hidden, initial_state=list(state))
         return hidden, tuple(last)
 
@@ -200,16 +200,16 @@ class DropoutMasks:
 
     def values(self, values: Tensor, place: int) -> Tensor:
         """Drop some of the values after `place` layers. With locked dropout, all tokens of a row share one mask."""
-        rate = self._settings.place_rate(place, self._layers)
-        whole_step = (tf.shape(values)[0], 1, values.shape[-1]) if self._settings.locked_dropout else None
-        return self._dropped(values, rate, place, whole_step)
+        rate = self._settings.rate_after(place, self._layers)
+        mask_shape = (tf.shape(values)[0], 1, values.shape[-1]) if self._settings.locked_dropout else None
+        return self._dropped(values, rate, place, mask_shape)
 
     def words(self, vectors: Tensor, ids: Tensor, vocabulary_size: int) -> Tensor:
         """Drop the vectors of some words, at all positions where these words occur in the batch."""
         if self._seed is None or self._settings.word_dropout == 0:
             return vectors
-        kept = self._dropped(tf.ones(vocabulary_size, vectors.dtype), self._settings.word_dropout, self._layers + 1)
-        return vectors * tf.gather(kept, ids)[..., None]
+        mask = self._dropped(tf.ones(vocabulary_size, vectors.dtype), self._settings.word_dropout, self._layers + 1)
+        return vectors * tf.gather(mask, ids)[..., None]
 
     def recurrent_weights(self, kernel: Tensor, number: int) -> Tensor:
         """Drop some of the recurrent weights of a layer. Without weight drop, return the variable itself."""
@@ -226,8 +226,8 @@ class DropoutMasks:
             return values
         drawn = random_bits(tf.shape(values) if shape is None else shape, fold_in(self._seed, place))
         # Integers and float32, whatever type the network computes in: bfloat16 is too coarse for a share such as 0.4.
-        kept = tf.cast(drawn >= round(rate * 2**32) - 2**31, tf.float32) / (1 - rate)
-        return tf.cast(tf.cast(values, tf.float32) * kept, values.dtype)
+        mask = tf.cast(drawn >= round(rate * 2**32) - 2**31, tf.float32) / (1 - rate)
+        return tf.cast(tf.cast(values, tf.float32) * mask, values.dtype)
 
 
 def random_bits(shape: Tensor, seed: DropoutSeed) -> Tensor:
@@ -235,8 +235,8 @@ def random_bits(shape: Tensor, seed: DropoutSeed) -> Tensor:
 
     TensorFlow's uniform numbers between 0 and 1 are not the same: XLA derives other numbers from the same bits.
     """
-    whole: Tensor = None  # no bounds, so all 32 bits are random
-    return tf.random.stateless_uniform(shape, seed, whole, whole, tf.int32, alg="philox")
+    unbounded: Tensor = None  # no bounds, so all 32 bits are random
+    return tf.random.stateless_uniform(shape, seed, unbounded, unbounded, tf.int32, alg="philox")
 
 
 def fold_in(seed: DropoutSeed, number: Tensor) -> DropoutSeed:
@@ -261,7 +261,7 @@ def exported_model(architecture: Architecture, weights: Weights, states: Mapping
         hidden = keras.layers.Dense(architecture.embedding, use_bias=False, name="projection")(hidden)
     outputs = {"logits": logits(hidden), **dict(zip((f"next_{name}" for name in states), after, strict=True))}
     model = keras.Model({"ids": ids, **before}, outputs, name="step")
-    _fill(model, architecture, weights)
+    _set_exported_weights(model, architecture, weights)
     return model
 
 
@@ -281,7 +281,7 @@ def _embedding_and_output(architecture: Architecture, ids: Tensor) -> tuple[Tens
     return words, lambda hidden: table(and_one([hidden, keras.ops.ones_like(biases)]), reverse=True)
 
 
-def _fill(model: keras.Model, architecture: Architecture, weights: Weights) -> None:
+def _set_exported_weights(model: keras.Model, architecture: Architecture, weights: Weights) -> None:
     table, bias = weights["embedding"], weights["output/bias"]
     model.get_layer("embedding").set_weights([np.column_stack([table, bias]) if architecture.tied else table])
     for number in range(1, architecture.layers + 1):

@@ -36,8 +36,8 @@ class CellFunctions:
     """Takes the product with the input `(B, G)`, the states, and a function for the recurrent product. Returns the
     values that the gradient needs, and the next states."""
     slopes: Callable[[Tensors, Sequence[Tensor]], Tensors]
-    """Takes the kept values and the states before each time step, for all time steps at once `(T, B, ...)`. Returns how
-    the results of a time step change with the gates."""
+    """Takes the saved values and the states before each time step, for all time steps at once `(T, B, ...)`. Returns
+    how the results of a time step change with the gates."""
     backward: Callable[[Tensor, Tensors, Tensors, Product], tuple[Tensors, Tensors]]
     """Takes the gradient of an output, the slopes, the gradients of the next states, and a function for the product
     with the transposed recurrent kernel. Returns the gradients of the products with input and state `(B, G)` (only one
@@ -72,9 +72,9 @@ class _Sequence:
         self._inputs = tf.transpose(inputs, (1, 0, 2))  # (T, B, N): each time step is contiguous in memory
         products = _float32(_product(self._inputs, self._kernel))
         products += self._bias[0] if self._two_biases else self._bias
-        kept, self._last = _scan(self._forward, (products,), self._first, self._steps)
+        saved, self._last = _scan(self._forward, (products,), self._first, self._steps)
         count = len(self._first)
-        self._kept, self._after = kept[:-count], kept[-count:]
+        self._saved, self._after = saved[:-count], saved[-count:]
 
     def results(self) -> Tensors:
         """Return all outputs `(B, T, U)` and the last states, in the type that the network computes in."""
@@ -82,8 +82,8 @@ class _Sequence:
         return (outputs, *(tf.cast(state, self._type) for state in self._last))
 
     def _forward(self, step: Tensors, states: Tensors) -> tuple[Tensors, Tensors]:
-        kept, states = self._functions.forward(step[0], states, self._recurrent_product)
-        return (*kept, *states), states
+        saved, states = self._functions.forward(step[0], states, self._recurrent_product)
+        return (*saved, *states), states
 
     def _recurrent_product(self, hidden: Tensor) -> Tensor:
         product = _float32(tf.matmul(tf.cast(hidden, self._recurrent.dtype), self._recurrent))
@@ -93,7 +93,7 @@ class _Sequence:
         """Return the gradients of the inputs, the weights and the first states."""
         each_state = zip(self._first, self._after, strict=True)
         before = [tf.concat([first[None], after[:-1]], 0) for first, after in each_state]
-        d_steps = (_float32(tf.transpose(d_outputs, (1, 0, 2))), *self._functions.slopes(self._kept, before))
+        d_steps = (_float32(tf.transpose(d_outputs, (1, 0, 2))), *self._functions.slopes(self._saved, before))
         product = _product_with_transposed(self._recurrent)
 
         def backward(step: Tensors, d_states: Tensors) -> tuple[Tensors, Tensors]:
@@ -186,17 +186,17 @@ def _lstm_forward(products: Tensor, states: Tensors, recurrent: Product) -> tupl
     return (i, f, g, o, squashed), (o * squashed, cell)
 
 
-def _lstm_slopes(kept: Tensors, before: Sequence[Tensor]) -> Tensors:
-    i, f, g, o, squashed = kept
-    of_gates = [g * i * (1 - i), before[1] * f * (1 - f), i * (1 - g * g), squashed * o * (1 - o)]
-    return tf.concat(of_gates, -1), o * (1 - squashed * squashed), f
+def _lstm_slopes(saved: Tensors, before: Sequence[Tensor]) -> Tensors:
+    i, f, g, o, squashed = saved
+    gate_slopes = [g * i * (1 - i), before[1] * f * (1 - f), i * (1 - g * g), squashed * o * (1 - o)]
+    return tf.concat(gate_slopes, -1), o * (1 - squashed * squashed), f
 
 
 def _lstm_backward(d_output: Tensor, slopes: Tensors, d_states: Tensors, product: Product) -> tuple[Tensors, Tensors]:
-    of_gates, of_cell, f = slopes
+    gate_slopes, cell_slope, f = slopes
     d_hidden = d_output + d_states[0]
-    d_cell = d_states[1] + d_hidden * of_cell
-    d_gates = tf.concat([d_cell, d_cell, d_cell, d_hidden], 1) * of_gates
+    d_cell = d_states[1] + d_hidden * cell_slope
+    d_gates = tf.concat([d_cell, d_cell, d_cell, d_hidden], 1) * gate_slopes
     return (d_gates,), (product(d_gates), d_cell * f)
 
 
@@ -209,21 +209,21 @@ def _gru_forward(products: Tensor, states: Tensors, recurrent: Product) -> tuple
     return (keep, reset, new, new_h), (keep * hidden + (1 - keep) * new,)
 
 
-def _gru_slopes(kept: Tensors, before: Sequence[Tensor]) -> Tensors:
-    keep, reset, new, new_h = kept
-    of_keep = (before[0] - new) * keep * (1 - keep)
-    of_new = (1 - keep) * (1 - new * new)
-    of_reset = of_new * new_h * reset * (1 - reset)
-    of_gates = [tf.concat([of_keep, of_reset, last], -1) for last in (of_new, of_new * reset)]
-    return (*of_gates, keep)
+def _gru_slopes(saved: Tensors, before: Sequence[Tensor]) -> Tensors:
+    keep, reset, new, new_h = saved
+    keep_slope = (before[0] - new) * keep * (1 - keep)
+    new_slope = (1 - keep) * (1 - new * new)
+    reset_slope = new_slope * new_h * reset * (1 - reset)
+    gate_slopes = [tf.concat([keep_slope, reset_slope, last], -1) for last in (new_slope, new_slope * reset)]
+    return (*gate_slopes, keep)
 
 
 def _gru_backward(d_output: Tensor, slopes: Tensors, d_states: Tensors, product: Product) -> tuple[Tensors, Tensors]:
-    of_input, of_recurrent, keep = slopes
+    input_slopes, recurrent_slopes, keep = slopes
     d_hidden = d_output + d_states[0]
     repeated = tf.tile(d_hidden, (1, 3))
-    d_recurrent = repeated * of_recurrent
-    return (repeated * of_input, d_recurrent), (d_hidden * keep + product(d_recurrent),)
+    d_recurrent = repeated * recurrent_slopes
+    return (repeated * input_slopes, d_recurrent), (d_hidden * keep + product(d_recurrent),)
 
 
 def _rnn_forward(products: Tensor, states: Tensors, recurrent: Product) -> tuple[Tensors, Tensors]:
@@ -231,8 +231,8 @@ def _rnn_forward(products: Tensor, states: Tensors, recurrent: Product) -> tuple
     return (hidden,), (hidden,)
 
 
-def _rnn_slopes(kept: Tensors, before: Sequence[Tensor]) -> Tensors:
-    return (1 - kept[0] * kept[0],)
+def _rnn_slopes(saved: Tensors, before: Sequence[Tensor]) -> Tensors:
+    return (1 - saved[0] * saved[0],)
 
 
 def _rnn_backward(d_output: Tensor, slopes: Tensors, d_states: Tensors, product: Product) -> tuple[Tensors, Tensors]:

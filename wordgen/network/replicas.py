@@ -28,7 +28,7 @@ class Replicas:
         self.count: int = strategy.num_replicas_in_sync
 
     @property
-    def chief(self) -> bool:
+    def is_chief(self) -> bool:
         return self.worker == 0
 
     def check_rows(self, rows: int) -> None:
@@ -71,7 +71,7 @@ class Replicas:
             return dict(values)
         parts = {
             # A vocabulary has at most four million ids, and float32 represents all integers up to 16 million.
-            name: (self._side_by_side(value.values), self._side_by_side(tf.cast(value.indices, tf.float32)))
+            name: (self._padded_rows(value.values), self._padded_rows(tf.cast(value.indices, tf.float32)))
             if isinstance(value, tf.IndexedSlices)
             else (value,)
             for name, value in values.items()
@@ -84,7 +84,7 @@ class Replicas:
             for name, part in summed.items()
         }
 
-    def _side_by_side(self, rows: Tensor) -> Tensor:
+    def _padded_rows(self, rows: Tensor) -> Tensor:
         """Return an array for the rows of all replicas. Only the rows of this replica are set, the others are zero."""
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
         places = tf.reshape(tf.one_hot(replica, self.count), (self.count, *(1 for _ in rows.shape)))
@@ -94,27 +94,27 @@ class Replicas:
         """Return the sum of the numbers of all workers."""
         if self.workers == 1:
             return numbers
-        return np.asarray(self._summed(tf.constant(numbers)))
+        return np.asarray(self._sum_function(tf.constant(numbers)))
 
-    def from_chief(self, content: Callable[[], bytes]) -> bytes:
+    def broadcast_bytes(self, content: Callable[[], bytes]) -> bytes:
         """Return the content of the chief on every worker. Only the chief calls `content`."""
         if self.workers == 1:
             return content()
-        mine = content() if self.chief else b""
-        length = int(self.sum_over_workers(np.array([len(mine)]))[0])
+        content_of_this_worker = content() if self.is_chief else b""
+        length = int(self.sum_over_workers(np.array([len(content_of_this_worker)]))[0])
         if length == 0:  # the sum of an empty array crashes the process
             return b""
         padded = np.zeros(-(-length // 8), np.int64)
-        if self.chief:
-            padded.view(np.uint8)[:length] = np.frombuffer(mine, np.uint8)
+        if self.is_chief:
+            padded.view(np.uint8)[:length] = np.frombuffer(content_of_this_worker, np.uint8)
         return self.sum_over_workers(padded).tobytes()[:length]
 
-    def value_of_chief(self, value: Value) -> Value:
+    def broadcast_value(self, value: Value) -> Value:
         """Return the value that the chief passes, on every worker. It must have only types that JSON has, too."""
-        return json.loads(self.from_chief(lambda: json.dumps(value).encode()))
+        return json.loads(self.broadcast_bytes(lambda: json.dumps(value).encode()))
 
     @cached_property
-    def _summed(self) -> Callable[[Tensor], Tensor]:
+    def _sum_function(self) -> Callable[[Tensor], Tensor]:
         def of_first_local_replica(numbers: Tensor) -> Tensor:
             # Only the first device of each worker contributes.
             replica = tf.distribute.get_replica_context().replica_id_in_sync_group
@@ -127,6 +127,6 @@ class Replicas:
         return tf.function(summed, reduce_retracing=True, autograph=False)
 
 
-def alone() -> Replicas:
+def single_replica() -> Replicas:
     """Return the replicas of a process that trains alone on one device."""
     return Replicas(tf.distribute.get_strategy())

@@ -13,11 +13,11 @@ from statistics import fmean, geometric_mean
 from typing import TYPE_CHECKING, Any, Literal
 
 from wordgen.errors import BundleError, in_a_sentence, reason_of
-from wordgen.files import read_regular, sealed, unsealed, write_whole
+from wordgen.files import from_checksummed_json, read_regular_file, to_checksummed_json, write_atomically
 from wordgen.model.architecture import Cell
 from wordgen.palindromes.settings import DIGITS, StudyRun, StudySettings
 from wordgen.run.names import STUDY_RESULT
-from wordgen.sweep.report import COLOURS, Stroke, draw_grid, draw_mean_and_range, write_picture
+from wordgen.sweep.report import COLOURS, LineStyle, draw_grid, draw_mean_and_range, write_picture
 from wordgen.sweep.results import Spread
 from wordgen.training.settings import parse_time_budget
 from wordgen.training.typed_json import from_json, to_json
@@ -73,11 +73,11 @@ class RunResult:
         return StudyRun(self.cell, self.length, self.random_seed)
 
     @property
-    def all_right(self) -> bool:
+    def is_perfect(self) -> bool:
         return self.accuracy == 1
 
     @property
-    def steps_to_all_right(self) -> int | None:
+    def steps_to_perfect(self) -> int | None:
         """The step from which on all points have an accuracy of 100% on the validation set. None if there is none."""
         found = None
         for point in reversed(self.curve):
@@ -91,19 +91,21 @@ class RunResult:
         if self.ended == "all steps done":
             return self.steps >= settings.steps
         if self.ended == "the time is up":
-            had = parse_time_budget(self.time_budget) or 0.0
-            return self.steps >= settings.steps or (settings.budget is not None and settings.budget <= had)
+            earlier_budget = parse_time_budget(self.time_budget) or 0.0
+            return self.steps >= settings.steps or (settings.budget is not None and settings.budget <= earlier_budget)
         return True
 
 
 def save_result(folder: Path, result: RunResult) -> None:
-    write_whole(folder / STUDY_RESULT, sealed(to_json(result)))
+    write_atomically(folder / STUDY_RESULT, to_checksummed_json(to_json(result)))
 
 
 def load_result(folder: Path) -> RunResult | None:
     """Return the result of a run, or None if the run has not ended. Raise BundleError if the file is damaged."""
     try:
-        return from_json(RunResult, unsealed(read_regular(folder / STUDY_RESULT, _LARGEST_RESULT)), STUDY_RESULT)
+        return from_json(
+            RunResult, from_checksummed_json(read_regular_file(folder / STUDY_RESULT, _LARGEST_RESULT)), STUDY_RESULT
+        )
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError) as error:
@@ -114,7 +116,7 @@ def load_result(folder: Path) -> RunResult | None:
 
 
 @dataclass(frozen=True)
-class Averaged:
+class RunGroup:
     """The runs of a cell at one length with all random seeds."""
 
     cell: Cell
@@ -130,14 +132,14 @@ class Averaged:
         return Spread.of(value for run in self.runs if isfinite(value := getattr(run, of)))
 
     @property
-    def all_right(self) -> int:
+    def perfect_runs(self) -> int:
         """The number of random seeds with no mistake on the test set."""
-        return sum(run.all_right for run in self.runs)
+        return sum(run.is_perfect for run in self.runs)
 
     @property
-    def steps_to_all_right(self) -> Spread:
-        """See `RunResult.steps_to_all_right`. No values if a random seed made a mistake on the test set."""
-        steps = Spread.of(run.steps_to_all_right for run in self.runs if run.all_right)
+    def steps_to_perfect(self) -> Spread:
+        """See `RunResult.steps_to_perfect`. No values if a random seed made a mistake on the test set."""
+        steps = Spread.of(run.steps_to_perfect for run in self.runs if run.is_perfect)
         return steps if len(steps.values) == len(self.runs) else Spread(())
 
     @property
@@ -157,29 +159,29 @@ class Averaged:
             "cell": self.cell,
             "parameters": self.parameters,
             "random_seeds": [run.random_seed for run in self.runs],
-            "all_right": self.all_right,
+            "perfect_runs": self.perfect_runs,
             "accuracy": self.spread("accuracy").to_mapping(),
             "loss": self.spread("loss").to_mapping(),
-            "steps_to_100_percent": self.steps_to_all_right.to_mapping(),
+            "steps_to_100_percent": self.steps_to_perfect.to_mapping(),
             "steps": self.spread("steps").to_mapping(),
             "seconds": self.spread("seconds").to_mapping(),
             "note": self.note,
         }
 
 
-def averaged(results: Iterable[RunResult]) -> list[Averaged]:
+def group_runs(results: Iterable[RunResult]) -> list[RunGroup]:
     """Group the results by length, the shortest first, and by cell. The cells keep the order of the results."""
     groups: dict[tuple[int, Cell], list[RunResult]] = {}
     for result in results:
         groups.setdefault((result.length, result.cell), []).append(result)
     ordered = sorted(groups.items(), key=lambda group: group[0][0])
-    return [Averaged(cell, length, tuple(runs)) for (length, cell), runs in ordered]
+    return [RunGroup(cell, length, tuple(runs)) for (length, cell), runs in ordered]
 
 
 def _shown_accuracy(spread: Spread) -> str:
     """Return mean ± standard deviation in percent, without the deviation if all values are 100%."""
-    off = "" if spread.deviation is None or spread.mean == 1 else f" ± {100 * spread.deviation:.1f}"
-    return f"{shown_share(spread.mean)}{off}%"
+    deviation = "" if spread.deviation is None or spread.mean == 1 else f" ± {100 * spread.deviation:.1f}"
+    return f"{shown_share(spread.mean)}{deviation}%"
 
 
 def shown_share(share: float) -> str:
@@ -187,37 +189,37 @@ def shown_share(share: float) -> str:
     return "100" if share == 1 else f"{min(99.9, floor(1000 * share + 1e-9) / 10):.1f}"
 
 
-COLUMNS: dict[str, Callable[[Averaged], str]] = {
+COLUMNS: dict[str, Callable[[RunGroup], str]] = {
     "length": lambda each: f"{each.length}",
     "cell": lambda each: each.cell,
     "parameters": lambda each: f"{each.parameters:,}",
     "accuracy": lambda each: _shown_accuracy(each.spread("accuracy")),
     "loss": lambda each: each.spread("loss").shown(3),
-    "all right": lambda each: f"{each.all_right} of {len(each.runs)}",
-    "steps to 100%": lambda each: each.steps_to_all_right.shown(0),
+    "all right": lambda each: f"{each.perfect_runs} of {len(each.runs)}",
+    "steps to 100%": lambda each: each.steps_to_perfect.shown(0),
     "steps": lambda each: each.spread("steps").shown(0),
     "seconds": lambda each: each.spread("seconds").shown(0),
 }
 """The columns of the table, without the note."""
 
 
-def summary_of(averages: Sequence[Averaged]) -> str:
+def summary_of(groups: Sequence[RunGroup]) -> str:
     """Return a sentence for each cell: the lengths at which it made no mistake, and its accuracy at the others."""
-    if not averages:
+    if not groups:
         return "No run has ended yet."
-    palindromes = averages[0].runs[0].test_palindromes
+    palindromes = groups[0].runs[0].test_palindromes
     first = (
         f"Accuracy is the share of {palindromes:,} new palindromes whose last digit is predicted. Guessing reaches "
         f"{100 // DIGITS}%."
     )
-    cells = dict.fromkeys(each.cell for each in averages)
-    return " ".join([first, *(_of_cell(cell, [each for each in averages if each.cell == cell]) for cell in cells)])
+    cells = dict.fromkeys(each.cell for each in groups)
+    return " ".join([first, *(_of_cell(cell, [each for each in groups if each.cell == cell]) for cell in cells)])
 
 
-def _of_cell(cell: str, averages: Sequence[Averaged]) -> str:
-    perfect = [f"{each.length}" for each in averages if each.all_right == len(each.runs)]
+def _of_cell(cell: str, groups: Sequence[RunGroup]) -> str:
+    perfect = [f"{each.length}" for each in groups if each.perfect_runs == len(each.runs)]
     parts = [f"100% at length {in_a_sentence(perfect)} with every random seed"] if perfect else []
-    others = [each for each in averages if each.all_right < len(each.runs)]
+    others = [each for each in groups if each.perfect_runs < len(each.runs)]
     parts += [f"{shown_share(each.spread('accuracy').mean)}% at length {each.length}" for each in others]
     return f"{cell.upper()}: {', '.join(parts)}."
 
@@ -225,7 +227,7 @@ def _of_cell(cell: str, averages: Sequence[Averaged]) -> str:
 Curve = Literal["valid_accuracy", "valid_loss"]
 ACCURACY = "accuracy"
 """The name of the plot of accuracy by length, without its ending."""
-_LOOKS: dict[Cell, tuple[str, Stroke, str]] = {
+_CELL_STYLES: dict[Cell, tuple[str, LineStyle, str]] = {
     "rnn": (COLOURS[1], (0, (1, 1.2)), "s"),
     "gru": (COLOURS[2], (0, (4, 1.5)), "^"),
     "lstm": (COLOURS[0], "-", "o"),
@@ -245,26 +247,26 @@ def name_of_length(length: int) -> str:
 
 def write_plots(folder: Path, results: Sequence[RunResult]) -> None:
     """Write all plots as PNG and SVG into a folder. Equal results give identical files."""
-    averages = averaged(results)
-    write_picture(folder, ACCURACY, lambda: draw_accuracy(averages))
-    for length in dict.fromkeys(each.length for each in averages):
-        of_length = [each for each in averages if each.length == length]
+    groups = group_runs(results)
+    write_picture(folder, ACCURACY, lambda: draw_accuracy(groups))
+    for length in dict.fromkeys(each.length for each in groups):
+        of_length = [each for each in groups if each.length == length]
         write_picture(folder, name_of_length(length), lambda drawn=of_length: draw_length(drawn))
 
 
-def draw_accuracy(averages: Sequence[Averaged]) -> "Figure":
+def draw_accuracy(groups: Sequence[RunGroup]) -> "Figure":
     """Return a plot of accuracy by length. A line is the mean over the random seeds, a band their range."""
     from matplotlib.figure import Figure
     from matplotlib.ticker import FixedLocator, NullLocator
 
     figure = Figure(figsize=(8.0, 4.5), layout="constrained")
     axes = figure.add_subplot()
-    for cell, look in _LOOKS.items():
-        own = [each for each in averages if each.cell == cell]
-        if own:
-            columns = [[100 * value for value in each.spread("accuracy").values] for each in own]
-            _draw_line(axes, cell, [each.length for each in own], columns, marker=look[2])
-    lengths = sorted({each.length for each in averages})
+    for cell, style in _CELL_STYLES.items():
+        cell_groups = [each for each in groups if each.cell == cell]
+        if cell_groups:
+            columns = [[100 * value for value in each.spread("accuracy").values] for each in cell_groups]
+            _draw_line(axes, cell, [each.length for each in cell_groups], columns, marker=style[2])
+    lengths = sorted({each.length for each in groups})
     if lengths[-1] >= _LOGARITHMIC_FROM * lengths[0]:
         axes.set_xscale("log")
     axes.xaxis.set_major_locator(FixedLocator(lengths))
@@ -278,13 +280,13 @@ def draw_accuracy(averages: Sequence[Averaged]) -> "Figure":
     return figure
 
 
-def draw_length(averages: Sequence[Averaged]) -> "Figure":
+def draw_length(groups: Sequence[RunGroup]) -> "Figure":
     """Return the plots of one length: accuracy and loss by step, and the gradient before and after the training."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8.0, 6.8), layout="constrained")
     (accuracy, loss), (before, after) = figure.subplots(2, 2)
-    for each in averages:
+    for each in groups:
         _draw_curve(accuracy, each, "valid_accuracy", 100)
         _draw_curve(loss, each, "valid_loss", 1)
         _draw_norms(before, each.cell, [run.gradients_before for run in each.runs])
@@ -296,12 +298,12 @@ def draw_length(averages: Sequence[Averaged]) -> "Figure":
     _draw_guessing(accuracy)
     loss.set_ylim(bottom=0)
     _share_norms(before, after)
-    figure.suptitle(f"Palindromes of {averages[0].length} digits", x=0.01, ha="left", fontsize=11)
+    figure.suptitle(f"Palindromes of {groups[0].length} digits", x=0.01, ha="left", fontsize=11)
     _finish(figure, accuracy, loss, before, after)
     return figure
 
 
-def _draw_curve(axes: "Axes", each: Averaged, of: Curve, factor: float) -> None:
+def _draw_curve(axes: "Axes", each: RunGroup, of: Curve, factor: float) -> None:
     curve = curves_by_step(each.runs, of)
     columns = [[factor * value for value in values] for values in curve.values()]
     _draw_line(axes, each.cell, list(curve), columns)
@@ -349,10 +351,10 @@ def _draw_line(
     mean: Callable[[Sequence[float]], float] = fmean,
     marker: str = "",
 ) -> None:
-    colour, stroke, single = _LOOKS[cell]
+    colour, line_style, single = _CELL_STYLES[cell]
     marker = marker or (single if len(xs) == 1 else "")
-    look = {"color": colour, "linestyle": stroke, "marker": marker, "markersize": 5, "label": cell}
-    draw_mean_and_range(axes, xs, columns, mean, **look)
+    style = {"color": colour, "linestyle": line_style, "marker": marker, "markersize": 5, "label": cell}
+    draw_mean_and_range(axes, xs, columns, mean, **style)
 
 
 def _label(axes: "Axes", title: str, x: str, y: str) -> None:

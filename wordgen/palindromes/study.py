@@ -15,18 +15,18 @@ from typing import Literal, Protocol
 
 from wordgen.corpus.catalogue import SPLITS
 from wordgen.errors import BundleError, SettingError
-from wordgen.evaluation.figures import many
-from wordgen.files import is_unfinished, make_folder, read_json, write_whole
-from wordgen.palindromes.results import COLUMNS, RunResult, averaged, load_result, summary_of, write_plots
+from wordgen.evaluation.figures import pluralized
+from wordgen.files import is_unfinished, make_folder, read_json, write_atomically
+from wordgen.palindromes.results import COLUMNS, RunResult, group_runs, load_result, summary_of, write_plots
 from wordgen.palindromes.settings import CELLS, LearningSettings, StudyRun, StudySettings, architecture_of
 from wordgen.palindromes.worker import Event, Events, Job, Limits, Worker
 from wordgen.run.commands import palindromes_command
 from wordgen.run.defaults import as_flag
-from wordgen.run.folder import SWEEP_LOCK, at_work_on_sweep
+from wordgen.run.folder import SWEEP_LOCK, sweep_lock
 from wordgen.run.names import LOGS, PALINDROMES, STUDY_RUNS
 from wordgen.settings import flag_name
 from wordgen.sweep.planning import runs_at_once
-from wordgen.sweep.report import markdown_table, origin_of, table_lines, write_results
+from wordgen.sweep.report import markdown_table, provenance_of, table_lines, write_results
 from wordgen.sweep.sweeping import ProgressWatcher
 from wordgen.training.checkpoint import Checkpoints
 from wordgen.training.memory import Memory, physical_memory
@@ -34,7 +34,7 @@ from wordgen.training.settings import TrainingSettings
 from wordgen.training.stopping import StopRequest, stop_on_signals
 from wordgen.training.typed_json import to_json
 
-_LOOK_AFTER = 0.1
+_POLL_SECONDS = 0.1
 _LARGEST_SETTINGS = 2**16
 
 State = Literal["waiting", "at work", "stopped", "done", "failed"]
@@ -96,7 +96,9 @@ def _check_same(settings: StudySettings) -> None:
     try:
         began = LearningSettings.from_mapping(read_json(path, _LARGEST_SETTINGS))
     except (FileNotFoundError, NotADirectoryError):
-        if settings.folder.is_dir() and not all(_left_by_a_killed_start(path) for path in settings.folder.iterdir()):
+        if settings.folder.is_dir() and not all(
+            _may_remain_of_killed_start(path) for path in settings.folder.iterdir()
+        ):
             raise SettingError(f"{settings.folder} is not a study of palindromes: take another --name.") from None
         return
     except (OSError, ValueError, TypeError, AttributeError, SettingError) as error:
@@ -112,7 +114,7 @@ def _check_same(settings: StudySettings) -> None:
             )
 
 
-def _left_by_a_killed_start(path: Path) -> bool:
+def _may_remain_of_killed_start(path: Path) -> bool:
     """Return whether a study may have left this file if it was killed before it wrote its settings."""
     return path.name == SWEEP_LOCK or is_unfinished(path)
 
@@ -131,10 +133,10 @@ def needed_memory(settings: StudySettings) -> int:
         copy_index=False,
     )
     no_text = dict.fromkeys(SPLITS, 0)
-    return max(Memory.of(architecture_of(cell, settings), training, no_text).all for cell in settings.all_cells)
+    return max(Memory.of(architecture_of(cell, settings), training, no_text).total for cell in settings.all_cells)
 
 
-def room_for(settings: StudySettings, rows: Sequence[Row], wanted: int | None = None) -> int:
+def choose_runs_at_once(settings: StudySettings, rows: Sequence[Row], wanted: int | None = None) -> int:
     """Return how many runs to train at the same time: `wanted`, but no more than are waiting.
 
     For the default, see `wordgen.sweep.planning.runs_at_once`.
@@ -157,7 +159,7 @@ def check_memory(settings: StudySettings, at_once: int) -> None:
     needed, given = at_once * needed_memory(settings), physical_memory()
     if needed > given:
         raise SettingError(
-            f"To train {many(at_once, 'run')} with {settings.all_lengths[-1]:,} digits takes about "
+            f"To train {pluralized(at_once, 'run')} with {settings.all_lengths[-1]:,} digits takes about "
             f"{needed / 2**30:,.0f} GiB, but there are {given / 2**30:,.1f} GiB of memory: take fewer --units, or a "
             "smaller --batch-size or --at-once."
         )
@@ -182,12 +184,14 @@ class StudyEnd:
 def run_study(settings: StudySettings, rows: list[Row], at_once: int, watcher: StudyWatcher) -> StudyEnd:
     """Train the runs that are not done, and write the results, also if the user stops the study."""
     make_folder(settings.folder)
-    with at_work_on_sweep(settings.folder):
+    with sweep_lock(settings.folder):
         if not (settings.folder / PALINDROMES).exists():
-            write_whole(settings.folder / PALINDROMES, json.dumps(settings.learning.to_mapping(), indent=1).encode())
-        stopped = _Work(settings, rows, at_once, watcher).train()
+            write_atomically(
+                settings.folder / PALINDROMES, json.dumps(settings.learning.to_mapping(), indent=1).encode()
+            )
+        stopped = _Scheduler(settings, rows, at_once, watcher).train()
         results = _all_results(settings.folder)
-        summary = summary_of(averaged(results))
+        summary = summary_of(group_runs(results))
         _write_results(settings, results, summary)
         failed = tuple(row for row in rows if row.state == "failed")
         return StudyEnd(tuple(results), summary, stopped, failed)
@@ -207,7 +211,7 @@ def job_of(row: Row, settings: StudySettings, seconds: float | None = None) -> J
 
 
 @dataclass
-class _Work:
+class _Scheduler:
     """Gives the runs to workers until all are done or the user stops the study."""
 
     settings: StudySettings
@@ -232,32 +236,32 @@ class _Work:
             try:
                 while self._workers or (self._waiting and not stop.requested):
                     if stop.requested:
-                        self._end_workers(at_once=stop.urgent)
+                        self._end_workers(immediately=stop.is_urgent)
                     else:
-                        self._give_runs()
-                    self._take_events(stop)
-                    self.watcher.looked(self.rows)
+                        self._assign_runs()
+                    self._handle_events(stop)
+                    self.watcher.updated(self.rows)
             finally:
-                self._end_workers(at_once=True)  # only after an error in wordgen, or a third Ctrl-C
+                self._end_workers(immediately=True)  # only after an error in wordgen, or a third Ctrl-C
         return stop.requested
 
-    def _end_workers(self, *, at_once: bool) -> None:
+    def _end_workers(self, *, immediately: bool) -> None:
         for worker in self._workers:
-            worker.leave()
-            if at_once:
+            worker.request_exit()
+            if immediately:
                 worker.kill()
 
-    def _give_runs(self) -> None:
+    def _assign_runs(self) -> None:
         """Give the waiting runs to workers that have none, and to new ones. Workers that get none may leave."""
         free = [worker for worker, row in self._workers.items() if row is None]
-        while (free or len(self._workers) < self.at_once) and (row := self._next()) is not None:
+        while (free or len(self._workers) < self.at_once) and (row := self._next_run()) is not None:
             worker = free.pop() if free else self._new_worker()
             row.state, row.note, row.first_step_at = "at work", "", None
             self._workers[worker] = row
-            worker.begin(job_of(row, self.settings, self._seconds_for(row)))
+            worker.send_job(job_of(row, self.settings, self._seconds_for(row)))
             self.watcher.begun(row)
         for worker in free:
-            worker.leave()
+            worker.request_exit()
 
     def _new_worker(self) -> Worker:
         in_use = {worker.log for worker in self._workers}
@@ -265,7 +269,7 @@ class _Work:
         log = next(path for path in logs if path not in in_use)
         return Worker(log, max(1, (os.cpu_count() or 1) // self.at_once), self._events)
 
-    def _next(self) -> Row | None:
+    def _next_run(self) -> Row | None:
         """Take the next waiting run. If the time is up, runs that have not begun are skipped."""
         while self._waiting:
             row = self._waiting.popleft()
@@ -282,25 +286,25 @@ class _Work:
         turns = ceil((1 + len(self._waiting)) / self.at_once)
         return row.seconds + max(0.0, self._deadline - time.monotonic()) / turns
 
-    def _take_events(self, stop: StopRequest) -> None:
+    def _handle_events(self, stop: StopRequest) -> None:
         """Handle all events of the workers. If there are none, wait for a moment."""
         events: list[tuple[Worker, Event]] = []
         with suppress(queue.Empty):
-            events.append(self._events.get(timeout=_LOOK_AFTER))
+            events.append(self._events.get(timeout=_POLL_SECONDS))
             while True:
                 events.append(self._events.get_nowait())
         for worker, event in events:
             row = self._workers[worker]
-            if event.kind == "left":
+            if event.kind == "exited":
                 del self._workers[worker]
                 if row is not None:
-                    self._lose(row, "stopped" if stop.requested else "failed", worker.complaint)
+                    self._end_without_result(row, "stopped" if stop.requested else "failed", worker.exit_reason)
             elif row is not None:
-                self._handle(row, event)
+                self._handle_event(row, event)
                 if row.state != "at work":
                     self._workers[worker] = None
 
-    def _handle(self, row: Row, event: Event) -> None:
+    def _handle_event(self, row: Row, event: Event) -> None:
         row.step = row.step if event.step is None else event.step
         match event.kind:
             case "step" if row.first_step_at is None:  # the time before it went into building the graph
@@ -315,9 +319,9 @@ class _Work:
                 row.end(result)
                 self.watcher.ended(row)
             case "stopped" | "failed":
-                self._lose(row, event.kind, event.sentence)
+                self._end_without_result(row, event.kind, event.sentence)
 
-    def _lose(self, row: Row, state: Literal["stopped", "failed"], note: str) -> None:
+    def _end_without_result(self, row: Row, state: Literal["stopped", "failed"], note: str) -> None:
         row.state, row.note = state, "" if state == "stopped" else note
         self.watcher.ended(row)
 
@@ -328,10 +332,10 @@ def as_mapping(settings: StudySettings, results: Sequence[RunResult], summary: s
         "study": "palindromes",
         "name": settings.name,
         "folder": str(settings.folder),
-        **origin_of(palindromes_command(settings)),
+        **provenance_of(palindromes_command(settings)),
         "settings": settings.learning.to_mapping(),
         "summary": summary,
-        "averages": [each.to_mapping() for each in averaged(results)],
+        "averages": [each.to_mapping() for each in group_runs(results)],
         "runs": [{"name": each.run.name, **to_json(each)} for each in results],
     }
 
@@ -342,6 +346,6 @@ def _write_results(settings: StudySettings, results: Sequence[RunResult], summar
     if not results:
         write_results(settings.folder, content, summary)
         return
-    table = markdown_table(*table_lines(COLUMNS, averaged(results)))
+    table = markdown_table(*table_lines(COLUMNS, group_runs(results)))
     write_results(settings.folder, content, table, summary)
     write_plots(settings.folder, results)

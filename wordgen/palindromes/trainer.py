@@ -67,7 +67,7 @@ def encoding_table(encoding: Encoding) -> NDArray[np.float32]:
     return (np.eye(DIGITS) if encoding == "one-hot" else _VALUES[:, None]).astype(np.float32)
 
 
-def first_bias(
+def initial_bias(
     run: StudyRun, bias: NDArray[np.float32], forget_bias: float | None, first_length: int
 ) -> NDArray[np.float32]:
     """Return the bias with which the layer of a run begins. `bias` is the one that Keras gives it.
@@ -81,16 +81,16 @@ def first_bias(
     if run.cell == "rnn":
         return bias
     units = bias.shape[-1] // (4 if run.cell == "lstm" else 3)
-    begun = bias.copy()
+    initial = bias.copy()
     draws = random_generator(run, "weights").random(units)
-    keep, write = (np.log(1 + draws * max(1, length - 2)) for length in (run.length, first_length))
+    keep_bias, write_bias = (np.log(1 + draws * max(1, length - 2)) for length in (run.length, first_length))
     if run.cell == "gru":
-        begun[0, :units] = write if forget_bias is None else forget_bias
-        return begun
-    begun[units : 2 * units] = keep if forget_bias is None else forget_bias
+        initial[0, :units] = write_bias if forget_bias is None else forget_bias
+        return initial
+    initial[units : 2 * units] = keep_bias if forget_bias is None else forget_bias
     if forget_bias is None:
-        begun[:units] = -write
-    return begun
+        initial[:units] = -write_bias
+    return initial
 
 
 _ENCODING = "embedding"
@@ -98,7 +98,7 @@ _ENCODING = "embedding"
 _MEASURED_AT_ONCE = 64
 
 
-class Measured(NamedTuple):
+class Metrics(NamedTuple):
     """Means over palindromes."""
 
     loss: float
@@ -117,7 +117,7 @@ class Trainer:
         variables = self.network.variables_by_name()
         variables.pop(_ENCODING).assign(encoding_table(settings.encoding))
         bias = variables["layer_1/bias"]
-        bias.assign(first_bias(run, np.asarray(bias), settings.forget_bias, first_length(run, settings)))
+        bias.assign(initial_bias(run, np.asarray(bias), settings.forget_bias, first_length(run, settings)))
         self._weights = {name: variable.value for name, variable in variables.items()}
         updates = TrainingSettings(optimizer=settings.optimizer, clip=settings.clip)
         self._optimizer = OPTIMIZERS[settings.optimizer](updates, self._weights)
@@ -125,15 +125,15 @@ class Trainer:
         self._step = _graph(self._train, settings.batch_size, inputs)
         self._measurement = _graph(self._measure, _MEASURED_AT_ONCE, run.length - 1)
 
-    def step(self, palindromes: Digits) -> Measured:
+    def step(self, palindromes: Digits) -> Metrics:
         """Update the weights with one batch, and return its means before the update."""
-        return Measured(*self._step(*inputs_and_targets(palindromes)).numpy().tolist())
+        return Metrics(*self._step(*inputs_and_targets(palindromes)).numpy().tolist())
 
-    def measure(self, palindromes: Digits) -> Measured:
+    def measure(self, palindromes: Digits) -> Metrics:
         """Return the means over palindromes, whose number must be a multiple of 64."""
         batches = np.split(palindromes, len(palindromes) // _MEASURED_AT_ONCE)
         means = np.stack([self._measurement(*inputs_and_targets(batch)).numpy() for batch in batches])
-        return Measured(*means.mean(axis=0, dtype=np.float64).tolist())
+        return Metrics(*means.mean(axis=0, dtype=np.float64).tolist())
 
     def gradient_norms(self, palindromes: Digits) -> NDArray[np.float64]:
         """Return how much the loss changes with the state after each input, `(length - 1,)`.
@@ -171,18 +171,18 @@ class Trainer:
 
     def _train(self, inputs: Tensor, targets: Tensor) -> Tensor:
         with tf.GradientTape() as tape:
-            losses, right = self._answer(inputs, targets)
+            losses, correct = self._losses_and_correct(inputs, targets)
             loss = tf.reduce_mean(losses)
         gradients: Any = tape.gradient(loss, self._weights)
-        norm = self._optimizer.move(gradients, tf.constant(self._rate))
-        return tf.stack([loss, tf.reduce_mean(right), norm])
+        norm = self._optimizer.apply_gradients(gradients, tf.constant(self._rate))
+        return tf.stack([loss, tf.reduce_mean(correct), norm])
 
     def _measure(self, inputs: Tensor, targets: Tensor) -> Tensor:
-        losses, right = self._answer(inputs, targets)
-        return tf.stack([tf.reduce_mean(losses), tf.reduce_mean(right)])
+        losses, correct = self._losses_and_correct(inputs, targets)
+        return tf.stack([tf.reduce_mean(losses), tf.reduce_mean(correct)])
 
-    def _answer(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the loss of each palindrome, and 1 if its most probable digit is right, else 0."""
+    def _losses_and_correct(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the loss of each palindrome, and 1 if its most probable digit is correct, else 0."""
         hidden, _ = self.network(inputs, self.network.zero_state(inputs.shape[0]))
         logits = self.network.logits(hidden[:, -1])
         most_probable = tf.argmax(logits, axis=-1, output_type=tf.int32)
@@ -199,7 +199,7 @@ def _losses(logits: Tensor, targets: Tensor) -> Tensor:
     return tf.nn.sparse_softmax_cross_entropy_with_logits(labels=targets, logits=logits)
 
 
-VALIDATED, TESTED, WITH_GRADIENTS = 512, 4096, 64
+VALIDATION_PALINDROMES, TEST_PALINDROMES, GRADIENT_PALINDROMES = 512, 4096, 64
 """The numbers of palindromes in the validation set and in the test set, and of those whose gradients are measured."""
 _SECONDS_BETWEEN_CHECKPOINTS = 20.0
 
@@ -208,25 +208,25 @@ class PalindromeRun:
     """A run of the study. It continues from its newest checkpoint, if there is one."""
 
     def __init__(
-        self, run: StudyRun, settings: LearningSettings, folder: Path, report: Callable[[Event], None]
+        self, run: StudyRun, settings: LearningSettings, folder: Path, on_event: Callable[[Event], None]
     ) -> None:
         make_folder(folder)
-        self._run, self._settings, self._folder, self._report = run, settings, folder, report
-        self._valid = draw_palindromes(VALIDATED, run.length, random_generator(run, "valid"))
+        self._run, self._settings, self._folder, self._on_event = run, settings, folder, on_event
+        self._valid = draw_palindromes(VALIDATION_PALINDROMES, run.length, random_generator(run, "valid"))
         self._trainer = Trainer(run, settings)
-        self._checkpoints = Checkpoints(folder, lambda sentence: report(Event("warning", sentence=sentence)))
+        self._checkpoints = Checkpoints(folder, lambda sentence: on_event(Event("warning", sentence=sentence)))
         self._progress = self._restored()
-        self._counted_until = self._saved_at = time.monotonic()
+        self._last_counted_at = self._saved_at = time.monotonic()
 
-    def train(self, limits: Limits, stopped: Callable[[], bool] = lambda: False) -> RunResult | None:
+    def train(self, limits: Limits, should_stop: Callable[[], bool] = lambda: False) -> RunResult | None:
         """Train to the end of the run, save the result and return it.
 
-        Return None if `stopped` returns True before: then only a checkpoint is saved.
+        Return None if `should_stop` returns True before: then only a checkpoint is saved.
         """
-        self._counted_until = self._saved_at = time.monotonic()
-        self._report(Event("begun", step=self._progress.step))
+        self._last_counted_at = self._saved_at = time.monotonic()
+        self._on_event(Event("begun", step=self._progress.step))
         while (ended := self._reason_to_end(limits)) is None:
-            if stopped():
+            if should_stop():
                 self._save()
                 return None
             self._step()
@@ -275,9 +275,9 @@ class PalindromeRun:
             point = self._next_point()
             progress.curve.append(point)
             progress.sums = [0.0, 0.0, 0.0]
-            self._report(Event("point", step=point.step, accuracy=point.valid_accuracy))
+            self._on_event(Event("point", step=point.step, accuracy=point.valid_accuracy))
         self._count_time()
-        self._report(Event("step", step=progress.step))
+        self._on_event(Event("step", step=progress.step))
 
     @property
     def _length(self) -> int:
@@ -292,24 +292,26 @@ class PalindromeRun:
     def _count_time(self) -> None:
         """Add the time since the last call to the training time, and save a checkpoint every 20 seconds."""
         now = time.monotonic()
-        self._progress.seconds += now - self._counted_until
-        self._counted_until = now
+        self._progress.seconds += now - self._last_counted_at
+        self._last_counted_at = now
         if now - self._saved_at > _SECONDS_BETWEEN_CHECKPOINTS:
             self._save()
 
     def _save(self) -> None:
         progress = self._progress
         points = np.reshape([astuple(point) for point in progress.curve], (-1, len(fields(Point))))
-        own = {"sums": progress.sums, "curve": points, "gradients_before": progress.gradients_before}
-        own = {name: np.array(values, np.float64) for name, values in own.items()}
+        arrays = {"sums": progress.sums, "curve": points, "gradients_before": progress.gradients_before}
+        arrays = {name: np.array(values, np.float64) for name, values in arrays.items()}
         position = Position(step_in_epoch=progress.step, seconds=progress.seconds)
-        self._checkpoints.save(progress.step, {**self._trainer.snapshot(), **own}, position)
+        self._checkpoints.save(progress.step, {**self._trainer.snapshot(), **arrays}, position)
         self._saved_at = time.monotonic()
 
     def _result(self, ended: Ended, limits: Limits) -> RunResult:
         progress = self._progress
         rest = [self._next_point()] if progress.steps_since_point and ended != "diverged" else []
-        test = self._trainer.measure(draw_palindromes(TESTED, self._run.length, random_generator(self._run, "test")))
+        test = self._trainer.measure(
+            draw_palindromes(TEST_PALINDROMES, self._run.length, random_generator(self._run, "test"))
+        )
         return RunResult(
             cell=self._run.cell,
             length=self._run.length,
@@ -319,7 +321,7 @@ class PalindromeRun:
             time_budget=limits.time_budget if ended == "the time is up" else None,
             steps=progress.step,
             seconds=progress.seconds,
-            test_palindromes=TESTED,
+            test_palindromes=TEST_PALINDROMES,
             accuracy=test.accuracy,
             loss=test.loss,
             curve=(*progress.curve, *rest),
@@ -328,4 +330,4 @@ class PalindromeRun:
         )
 
     def _gradient_norms(self) -> list[float]:
-        return self._trainer.gradient_norms(self._valid[:WITH_GRADIENTS]).tolist()
+        return self._trainer.gradient_norms(self._valid[:GRADIENT_PALINDROMES]).tolist()

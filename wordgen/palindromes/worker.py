@@ -26,7 +26,7 @@ from wordgen.errors import EXIT_OK, WordgenError
 from wordgen.files import as_storage_error, make_folder
 from wordgen.palindromes.results import Point
 from wordgen.palindromes.settings import LearningSettings, StudyRun, first_length
-from wordgen.run.folder import taking_over
+from wordgen.run.folder import training_lock_with_wait
 from wordgen.training.typed_json import from_json, to_json
 
 _SECONDS_BETWEEN_STEPS = 0.3
@@ -92,9 +92,9 @@ class Job:
 
 @dataclass(frozen=True)
 class Event:
-    """What a run reports. The event "left" says that the process of the worker has ended."""
+    """What a run reports. The event "exited" says that the process of the worker has ended."""
 
-    kind: Literal["begun", "step", "point", "warning", "ended", "stopped", "failed", "left"]
+    kind: Literal["begun", "step", "point", "warning", "ended", "stopped", "failed", "exited"]
     step: int | None = None
     accuracy: float | None = None
     """On the validation set, for the event "point"."""
@@ -125,13 +125,13 @@ class Worker:
         self._input = self._process.stdin
         threading.Thread(target=self._listen, args=(events,), daemon=True).start()
 
-    def begin(self, job: Job) -> None:
+    def send_job(self, job: Job) -> None:
         """Give the worker a run to train."""
         with suppress(OSError, ValueError):  # the process has ended, and an event says so
             self._input.write(json.dumps(to_json(job)).encode() + b"\n")
             self._input.flush()
 
-    def leave(self) -> None:
+    def request_exit(self) -> None:
         """Ask the worker to finish its step, save a checkpoint and exit."""
         with suppress(OSError):
             self._input.close()
@@ -141,11 +141,13 @@ class Worker:
         self._process.kill()
 
     @property
-    def complaint(self) -> str:
+    def exit_reason(self) -> str:
         """Why the process has ended, in a few words."""
         code = self._process.returncode
-        how = f"was killed by signal {-code}" if code is not None and code < 0 else f"left with exit code {code}"
-        return f"its process {how}; see {self.log}"
+        how_it_ended = (
+            f"was killed by signal {-code}" if code is not None and code < 0 else f"left with exit code {code}"
+        )
+        return f"its process {how_it_ended}; see {self.log}"
 
     def _listen(self, events: Events) -> None:
         assert self._process.stdout is not None
@@ -154,8 +156,8 @@ class Worker:
                 with suppress(ValueError):
                     events.put((self, from_json(Event, json.loads(line), "the event")))
         self._process.wait()
-        self.leave()  # closes the pipe, also if the process was killed
-        events.put((self, Event("left")))
+        self.request_exit()  # closes the pipe, also if the process was killed
+        events.put((self, Event("exited")))
 
 
 class EventWriter:
@@ -176,26 +178,26 @@ class EventWriter:
 class JobReader:
     """Reads jobs from a stream, in a thread of its own."""
 
-    def __init__(self, source: TextIO, leave: Callable[[], None]) -> None:
-        """`leave` is called at the end of the stream if `started` is not set by then."""
+    def __init__(self, source: TextIO, on_early_end: Callable[[], None]) -> None:
+        """`on_early_end` is called at the end of the stream if `started` is not set by then."""
         self.started = threading.Event()
         self.ended = threading.Event()
         """The stream has ended, so that the worker is to save and exit."""
         self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-        threading.Thread(target=self._read, args=(source, leave), daemon=True).start()
+        threading.Thread(target=self._read, args=(source, on_early_end), daemon=True).start()
 
     def next(self) -> Job | None:
         """Wait for the next job. Return None at the end of the stream."""
         line = self._lines.get()
         return None if line is None or self.ended.is_set() else from_json(Job, json.loads(line), "the job")
 
-    def _read(self, source: TextIO, leave: Callable[[], None]) -> None:
+    def _read(self, source: TextIO, on_early_end: Callable[[], None]) -> None:
         for line in source:
             self._lines.put(line)
         self.ended.set()
         self._lines.put(None)
         if not self.started.is_set():
-            leave()
+            on_early_end()
 
 
 def main() -> None:
@@ -210,19 +212,19 @@ def main() -> None:
         train(job, events.write, jobs.ended.is_set)
 
 
-def train(job: Job, report: Callable[[Event], None], stopped: Callable[[], bool]) -> None:
-    """Train a run until it ends, or until `stopped` returns True. An error is reported as an event."""
+def train(job: Job, on_event: Callable[[Event], None], should_stop: Callable[[], bool]) -> None:
+    """Train a run until it ends, or until `should_stop` returns True. An error is reported as an event."""
     from wordgen.palindromes.trainer import PalindromeRun  # imports TensorFlow
 
     folder = Path(job.folder)
     try:
         make_folder(folder)
-        with taking_over(folder):
-            result = PalindromeRun(job.run, job.settings, folder, report).train(job.limits, stopped)
-        report(Event("stopped" if result is None else "ended"))
+        with training_lock_with_wait(folder):
+            result = PalindromeRun(job.run, job.settings, folder, on_event).train(job.limits, should_stop)
+        on_event(Event("stopped" if result is None else "ended"))
     except WordgenError as error:
-        report(Event("failed", sentence=str(error)))
+        on_event(Event("failed", sentence=str(error)))
     except Exception as error:
         traceback.print_exc()
         sentence = f"something in wordgen itself went wrong ({type(error).__name__}: {error})"
-        report(Event("failed", sentence=sentence))
+        on_event(Event("failed", sentence=sentence))

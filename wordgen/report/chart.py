@@ -18,13 +18,13 @@ WIDTH, HEIGHT = 720, 400
 LEFT, RIGHT, TOP, BOTTOM = 88, 688, 44, 334
 """The edges of the frame, in the units of the drawing."""
 MOST_TICKS = 8
-_GREATEST = 1e100
+_PERPLEXITY_LIMIT = 1e100
 """Perplexities from this value on are not drawn."""
 _MOST_DOTS = 50
 """A curve with more points than this has no dots."""
-_ROOM = 0.05
+_PADDING_SHARE = 0.05
 """The share of an axis that stays free above and below the values (of its logarithm, if the axis is logarithmic)."""
-_FAR_APART = 4.0
+_LOGARITHMIC_RATIO = 4.0
 """If the ratio of the largest to the smallest value is at least this, the axis is logarithmic."""
 
 
@@ -37,7 +37,7 @@ class Axis:
     logarithmic: bool
     ticks: tuple[float, ...]
 
-    def place(self, value: float) -> float:
+    def position_of(self, value: float) -> float:
         if self.logarithmic:
             return math.log(value / self.low) / math.log(self.high / self.low)
         return (value - self.low) / (self.high - self.low)
@@ -50,20 +50,20 @@ def chart(
 
     A curve has several pieces if some of its values cannot be drawn.
     """
-    levels = {kind: value for kind, value in levels.items() if _can_be_drawn(value)}
-    values = [value for points in curves.values() for _, value in points if _can_be_drawn(value)]
+    levels = {kind: value for kind, value in levels.items() if _is_drawable(value)}
+    values = [value for points in curves.values() for _, value in points if _is_drawable(value)]
     epochs = axis_from_zero(max(epoch for points in curves.values() for epoch, _ in points))
     perplexities = axis_around([*values, *levels.values()] or [1.0])
 
     def x(epoch: float) -> float:
-        return round(LEFT + epochs.place(epoch) * (RIGHT - LEFT), 1)
+        return round(LEFT + epochs.position_of(epoch) * (RIGHT - LEFT), 1)
 
     def y(value: float) -> float:
-        return round(BOTTOM - perplexities.place(value) * (BOTTOM - TOP), 1)
+        return round(BOTTOM - perplexities.position_of(value) * (BOTTOM - TOP), 1)
 
     def pieces(points: Sequence[Point]) -> list[list[Point]]:
-        unbroken = groupby(points, key=lambda point: _can_be_drawn(point[1]))
-        return [[(x(epoch), y(value)) for epoch, value in piece] for drawn, piece in unbroken if drawn]
+        groups = groupby(points, key=lambda point: _is_drawable(point[1]))
+        return [[(x(epoch), y(value)) for epoch, value in piece] for drawn, piece in groups if drawn]
 
     return {
         "x_ticks": [(x(epoch), shown_tick(epoch)) for epoch in epochs.ticks],
@@ -71,19 +71,19 @@ def chart(
         "logarithmic": perplexities.logarithmic,
         "curves": [(kind, pieces(points), len(points) <= _MOST_DOTS) for kind, points in curves.items()],
         "levels": [(kind, y(value)) for kind, value in levels.items()],
-        "marked": (x(marked[0]), y(marked[1])) if marked is not None and _can_be_drawn(marked[1]) else None,
+        "marked": (x(marked[0]), y(marked[1])) if marked is not None and _is_drawable(marked[1]) else None,
     }
 
 
-def thinned(items: Sequence[Item], most: int, kept: Item | None) -> list[Item]:
-    """Return all items, or if there are more than `most`, every n-th one, and also the last one and `kept`."""
-    every = -(-len(items) // most)
+def thinned(items: Sequence[Item], most: int, always_kept: Item | None) -> list[Item]:
+    """Return all items, or if there are more than `most`, every n-th one, and also the last one and `always_kept`."""
+    step = -(-len(items) // most)
     last = len(items) - 1
-    return [each for at, each in enumerate(items) if at % every == 0 or at == last or each is kept]
+    return [each for at, each in enumerate(items) if at % step == 0 or at == last or each is always_kept]
 
 
-def _can_be_drawn(value: float) -> bool:
-    return 0 < value < _GREATEST
+def _is_drawable(value: float) -> bool:
+    return 0 < value < _PERPLEXITY_LIMIT
 
 
 def axis_from_zero(last: float) -> Axis:
@@ -94,11 +94,11 @@ def axis_from_zero(last: float) -> Axis:
 def axis_around(values: list[float]) -> Axis:
     """Return an axis for positive values with some room at both ends. It is logarithmic if they are far apart."""
     least, greatest = min(values), max(values)
-    if greatest / least >= _FAR_APART:
-        room = (greatest / least) ** _ROOM
+    if greatest / least >= _LOGARITHMIC_RATIO:
+        room = (greatest / least) ** _PADDING_SHARE
         low, high = least / room, greatest * room
         return Axis(low, high, True, _tenfold_ticks(low, high))
-    room = _ROOM * (greatest - least) or _ROOM * greatest
+    room = _PADDING_SHARE * (greatest - least) or _PADDING_SHARE * greatest
     low, high = least - room, greatest + room
     return Axis(low, high, False, _even_ticks(low, high))
 

@@ -12,23 +12,23 @@ from pathlib import Path
 from markupsafe import Markup
 
 from wordgen.errors import SettingError, WordgenError
-from wordgen.music.engraving import GRID, Score, writable
+from wordgen.music.engraving import PARTS_PER_QUARTER, Score, rounded_for_score
 from wordgen.music.piece import CheckedPiece, Note, Piece
-from wordgen.music.saving import FROM_TEXT
-from wordgen.music.scores import Place, score_in_abc
-from wordgen.text.tokenizers import OF_MUSIC
+from wordgen.music.saving import PIECE_PARSERS
+from wordgen.music.scores import NotePosition, score_in_abc
+from wordgen.text.tokenizers import MUSIC_TOKENIZERS
 
 _STATIC = Path(__file__).parent / "static"
 _ABCJS, _LICENCE, _PLAYER = "abcjs-basic-min.js", "abcjs-basic-min.js.LICENSE", "music.js"
 PAGE_FILES = _STATIC / _PLAYER, _STATIC / "music.css"
 """The player, and how it looks. The playground serves them, too."""
-STYLE_OF_ABCJS = (
+ABCJS_STYLE = (
     ".abcjs-dragging-in-progress text, .abcjs-dragging-in-progress tspan {-webkit-touch-callout: none; "
     "-webkit-user-select: none; -khtml-user-select: none; -moz-user-select: none; -ms-user-select: none; "
     "user-select: none;}"
 )
 """The style sheet that abcjs puts into each score."""
-_BEGIN = "\nshowAll();\n"
+_START_CODE = "\nshowAll();\n"
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,8 @@ class Scripts:
 
 @cache
 def scripts() -> Scripts:
-    abcjs, player = _read(_LICENCE) + _read(_ABCJS), _read(_PLAYER) + _BEGIN
-    allowed = " ".join(map(source_of, (abcjs, player)))
+    abcjs, player = _read(_LICENCE) + _read(_ABCJS), _read(_PLAYER) + _START_CODE
+    allowed = " ".join(map(csp_hash, (abcjs, player)))
     policy = f"default-src 'none'; style-src 'unsafe-inline'; script-src {allowed}"
     return Scripts(Markup(abcjs), Markup(player), policy)
 
@@ -53,13 +53,13 @@ def _read(name: str) -> str:
     return (_STATIC / name).read_text(encoding="utf-8")
 
 
-def source_of(content: str) -> str:
+def csp_hash(content: str) -> str:
     """Return how a policy names a script or a style sheet within a page: by its hash."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}'"
 
 
-_MOST_SOUNDING = 5000
-_MOST_WRITTEN = 2000
+_MOST_PLAYED_NOTES = 5000
+_MOST_SCORE_NOTES = 2000
 _MOST_FAULTS = 3
 
 
@@ -82,56 +82,60 @@ class Music:
 
 def music_in(text: str, tokenizer: str) -> Music:
     """Return the music, perhaps without notes, of a text. Raise CorpusError or SettingError if it is too long."""
-    return music_for_page(FROM_TEXT[tokenizer](text))
+    return music_for_page(PIECE_PARSERS[tokenizer](text))
 
 
 def music_for_page(music: CheckedPiece) -> Music:
     """Return a piece as a page shows and plays it. Raise SettingError if it is too long for a page."""
     piece = music.piece
-    if max(len(piece.notes), len(music.order)) > _MOST_SOUNDING:
-        raise SettingError(f"The music has more than {_MOST_SOUNDING:,} notes to play, which is too much for a page.")
+    if max(len(piece.notes), len(music.score_bars)) > _MOST_PLAYED_NOTES:
+        raise SettingError(
+            f"The music has more than {_MOST_PLAYED_NOTES:,} notes to play, which is too much for a page."
+        )
     abc, marks = _score(music) if piece.notes else ("", ())
     return Music(
         title=piece.title,
         tempo=max(1, round(piece.tempos[0][1])),
         abc=abc,
-        notes=tuple(_sounding(piece, note) for note in piece.notes),
+        notes=tuple(_played_note(piece, note) for note in piece.notes),
         marks=marks,
-        faults=music.complaints[:_MOST_FAULTS],
+        faults=music.faults[:_MOST_FAULTS],
     )
 
 
-def _sounding(piece: Piece, note: Note) -> tuple[int, int, int, int]:
+def _played_note(piece: Piece, note: Note) -> tuple[int, int, int, int]:
     begin, end = _milliseconds(piece, note.onset), _milliseconds(piece, note.end)
     return begin, end - begin, note.pitch, note.velocity
 
 
 def _score(music: CheckedPiece) -> tuple[str, tuple[tuple[int, int, int], ...]]:
-    score = Score(writable(music.printed))
-    abc, places = score_in_abc(score)
-    if len(places) > _MOST_WRITTEN:
-        raise SettingError(f"The score has more than {_MOST_WRITTEN:,} notes, which is too much for a page.")
-    marks = _marks(music, places, score.piece.bar_lines)
-    return abc, tuple(sorted(islice(marks, _MOST_SOUNDING)))
+    score = Score(rounded_for_score(music.printed))
+    abc, positions = score_in_abc(score)
+    if len(positions) > _MOST_SCORE_NOTES:
+        raise SettingError(f"The score has more than {_MOST_SCORE_NOTES:,} notes, which is too much for a page.")
+    marks = _marks(music, positions, score.piece.bar_lines)
+    return abc, tuple(sorted(islice(marks, _MOST_PLAYED_NOTES)))
 
 
-def _marks(music: CheckedPiece, places: Sequence[Place], lines: Sequence[int]) -> Iterator[tuple[int, int, int]]:
+def _marks(
+    music: CheckedPiece, positions: Sequence[NotePosition], lines: Sequence[int]
+) -> Iterator[tuple[int, int, int]]:
     """Yield when each note of a score sounds. With repeats, that is bar by bar in the order in which they sound."""
-    if not music.order:
-        yield from (_mark(music.piece, 0, 0, place) for place in places)
-    for begin, number in zip(music.piece.bar_lines, music.order, strict=False):
-        first, last = (bisect_left(places, (line,)) for line in lines[number : number + 2])
-        for place in places[first:last]:
-            yield _mark(music.piece, begin, lines[number], place)
+    if not music.score_bars:
+        yield from (_mark(music.piece, 0, 0, position) for position in positions)
+    for begin, number in zip(music.piece.bar_lines, music.score_bars, strict=False):
+        first, last = (bisect_left(positions, (line,)) for line in lines[number : number + 2])
+        for position in positions[first:last]:
+            yield _mark(music.piece, begin, lines[number], position)
 
 
-def _mark(piece: Piece, begin: int, line: int, place: Place) -> tuple[int, int, int]:
+def _mark(piece: Piece, begin: int, line: int, position: NotePosition) -> tuple[int, int, int]:
     """Return when a note sounds. Its bar begins at `line` in the score, and at `begin` in the piece."""
-    since, until = (
-        _milliseconds(piece, begin + round((time - line) * piece.resolution / GRID))
-        for time in (place.begin, place.end)
+    onset, end = (
+        _milliseconds(piece, begin + round((time - line) * piece.resolution / PARTS_PER_QUARTER))
+        for time in (position.begin, position.end)
     )
-    return since, until, place.at
+    return onset, end, position.at
 
 
 def _milliseconds(piece: Piece, time: int) -> int:
@@ -140,7 +144,7 @@ def _milliseconds(piece: Piece, time: int) -> int:
 
 def sample_of_music(text: str, tokenizer: str) -> dict[str, object]:
     """Return the music of a text, or a sentence that says why it has none. Both are None if the model writes text."""
-    if tokenizer not in OF_MUSIC:
+    if tokenizer not in MUSIC_TOKENIZERS:
         return {"music": None, "no_music": None}
     try:
         music = music_in(text, tokenizer)

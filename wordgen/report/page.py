@@ -12,9 +12,9 @@ from markupsafe import Markup
 
 from wordgen.corpus.catalogue import SET_NAMES
 from wordgen.evaluation import figures
-from wordgen.evaluation.figures import OFF, shown_duration
+from wordgen.evaluation.figures import MARGIN_EXPLAINED, shown_duration
 from wordgen.evaluation.measurement import Loss, Measurement
-from wordgen.files import write_whole
+from wordgen.files import write_atomically
 from wordgen.model.architecture import Architecture, shown_units
 from wordgen.report import chart as frame
 from wordgen.report.chart import chart, thinned
@@ -23,18 +23,18 @@ from wordgen.run.commands import commands_about, evaluating_command, resuming_co
 from wordgen.run.names import SAVED_MODELS, models_folder, name_of
 from wordgen.run.record import DIVERGED, STOPPED, RunRecord, load_record
 from wordgen.settings import flag_name
-from wordgen.text.tokenizers import OF_MUSIC
+from wordgen.text.tokenizers import MUSIC_TOKENIZERS
 from wordgen.training.reports import EpochReport, Observer, SampleReport
 
 PAGE = "report.html"
-_NO_TEXT = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+_FORBIDDEN_CHARACTERS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 """Characters that an HTML page cannot contain: control characters, surrogates and two non-characters."""
 _MOST_POINTS = 2000
 _MOST_ROWS = 500
-_MOST_FOLDED = 60
+_MOST_SAMPLE_EPOCHS = 60
 """The largest number of epochs with samples on the page. Most of them are folded."""
-_CELLS = {"lstm": "LSTM", "gru": "GRU", "rnn": "plain recurrent"}
-_MODES = {
+_CELL_NAMES = {"lstm": "LSTM", "gru": "GRU", "rnn": "plain recurrent"}
+_MODE_DESCRIPTIONS = {
     "greedy": "Greedy: always the most probable token",
     "sample": "Sampled: each token is drawn by its probability",
 }
@@ -60,17 +60,17 @@ class ReportPage(Observer):
 def write_page(folder: Path) -> Path:
     """Write the page of the run in a folder and return its path. The run has the name by which commands find it."""
     path = folder / PAGE
-    write_whole(path, page_of(name_of(folder), load_record(folder)).encode("utf-8"))
+    write_atomically(path, render_page(name_of(folder), load_record(folder)).encode("utf-8"))
     return path
 
 
-def page_of(run: str, record: RunRecord) -> str:
+def render_page(run: str, record: RunRecord) -> str:
     template = page_environment("wordgen.report").get_template("report.html.j2")
     return template.render(
         run=run,
         record=record,
         frame=frame,
-        scripts=scripts() if record.text.tokenizer in OF_MUSIC else None,
+        scripts=scripts() if record.text.tokenizer in MUSIC_TOKENIZERS else None,
         language="ja" if record.text.tokenizer == "japanese" else "",
         verdict=record.verdict,
         state=_state(run, record),
@@ -78,12 +78,12 @@ def page_of(run: str, record: RunRecord) -> str:
         comparison=_comparison(run, record),
         curves=_curves(record),
         samples=list(_samples(record)),
-        music=next((each.music for each in _test_first(record) if each.music is not None), None),
+        music=next((each.music for each in _measurements_test_first(record) if each.music is not None), None),
         novelty=_novelty(record),
         text=_text(record),
         network=_network(record.architecture),
         settings=_settings(record),
-        again=_again(run, record),
+        command_section=_command_section(run, record),
     )
 
 
@@ -105,18 +105,18 @@ def page_environment(package: str) -> Environment:
 def without_control_characters(value: object) -> object:
     if isinstance(value, Markup) or not isinstance(value, str):
         return value
-    return _NO_TEXT.sub("\ufffd", value.replace("\r\n", "\n").replace("\r", "\n"))
+    return _FORBIDDEN_CHARACTERS.sub("\ufffd", value.replace("\r\n", "\n").replace("\r", "\n"))
 
 
 def _state(run: str, record: RunRecord) -> Context:
     done = len(record.epochs)
-    by_the_clock = record.settings.time_budget is not None
-    most = "" if by_the_clock else f" of at most {record.settings.epochs}"
-    reached = f"after {figures.many(done, 'epoch')}" if done else "before its first epoch was measured"
+    has_time_budget = record.settings.time_budget is not None
+    most = "" if has_time_budget else f" of at most {record.settings.epochs}"
+    reached = f"after {figures.pluralized(done, 'epoch')}" if done else "before its first epoch was measured"
     if record.ended == STOPPED:
-        under_way = 1 + sum(map(record.is_whole, record.epochs))
-        under_way = under_way if by_the_clock else min(under_way, record.settings.epochs)
-        sentence = f"The run was stopped in epoch {under_way}{most}. This command resumes it: "
+        current_epoch = 1 + sum(map(record.is_complete, record.epochs))
+        current_epoch = current_epoch if has_time_budget else min(current_epoch, record.settings.epochs)
+        sentence = f"The run was stopped in epoch {current_epoch}{most}. This command resumes it: "
     elif record.ended == DIVERGED:
         sentence = f"The run diverged {reached}: the loss became too large. The best model before that is kept."
     elif record.ended is None:
@@ -130,18 +130,18 @@ def _headline(record: RunRecord) -> Iterator[tuple[str, str, str]]:
     """Yield name, value and explanation of the most important figures. Perplexities are on the validation set."""
     best, valid = record.best, record.measured.get("valid")
     if best is not None:
-        yield "validation perplexity", figures.perplexity(best.valid_perplexity), f"{best.place}, the best"
+        yield "validation perplexity", figures.perplexity(best.valid_perplexity), f"{best.label}, the best"
     if record.ngram is not None:
         order, perplexity = record.ngram
         yield f"{order}-gram", figures.perplexity(perplexity), "its validation perplexity"
     if record.word_frequencies is not None:
         yield "word frequencies", figures.perplexity(record.word_frequencies), "their validation perplexity"
     if valid is not None:
-        yield "bits per character", figures.bits(valid.own.bits_per(valid.characters)), "on the validation set"
+        yield "bits per character", figures.bits(valid.loss.bits_per(valid.characters)), "on the validation set"
         if record.text.tokenizer == "characters":
-            yield "nats per character", figures.bits(valid.own.nats_per(valid.characters)), "on the validation set"
-    yield "parameters", figures.rough(record.architecture.parameters), "weights of the network"
-    yield "time", shown_duration(record.learning_seconds), f"for {figures.many(len(record.epochs), 'epoch')}"
+            yield "nats per character", figures.bits(valid.loss.nats_per(valid.characters)), "on the validation set"
+    yield "parameters", figures.rounded(record.architecture.parameters), "weights of the network"
+    yield "time", shown_duration(record.training_seconds), f"for {figures.pluralized(len(record.epochs), 'epoch')}"
 
 
 def _comparison(run: str, record: RunRecord) -> Context:
@@ -150,40 +150,43 @@ def _comparison(run: str, record: RunRecord) -> Context:
     every = list(measured.values())
     notes: list[str] = []
     for part, each in measured.items():
-        notes += [f"On the {SET_NAMES[part]}: {said[0].lower()}{said[1:]}" for said in each.how_it_was_set(part)]
+        notes += [
+            f"On the {SET_NAMES[part]}: {sentence[0].lower()}{sentence[1:]}"
+            for sentence in each.chosen_values_in_words(part)
+        ]
         notes += each.notes
     return {
         "parts": [SET_NAMES[part] for part in measured],
-        "perplexities": _rows(every, lambda loss, _: figures.perplexity(loss.perplexity, loss.off)),
+        "perplexities": _rows(every, lambda loss, _: figures.perplexity(loss.perplexity, loss.margin)),
         "bits": _rows(every, lambda loss, each: _bits(loss, each.characters)),
         "nats": _rows(every, _nats) if record.text.tokenizer == "characters" else [],
         "parts_with_notes": [SET_NAMES[part] for part, each in measured.items() if each.music_notes],
         "bits_per_note": _rows(
             [each for each in every if each.music_notes], lambda loss, each: _bits(loss, each.music_notes or 0)
         ),
-        "off": OFF if any(each.own.off is not None for each in every) else "",
+        "margin": MARGIN_EXPLAINED if any(each.loss.margin is not None for each in every) else "",
         "notes": list(dict.fromkeys(notes)),
         "commands": list(_commands_to_measure(run, record)),
     }
 
 
 def _bits(loss: Loss, characters: int) -> str:
-    return figures.bits(loss.bits_per(characters), loss.off_per(characters))
+    return figures.bits(loss.bits_per(characters), loss.margin_per(characters))
 
 
 def _nats(loss: Loss, measurement: Measurement) -> str:
     characters = measurement.characters
-    return figures.bits(loss.nats_per(characters), loss.nats_off_per(characters))
+    return figures.bits(loss.nats_per(characters), loss.nats_margin_per(characters))
 
 
 def _rows(measured: Sequence[Measurement], shown: Callable[[Loss, Measurement], str]) -> list[list[str]]:
     """Return a row for the model and for each loss that it is compared with, with a column for each measured set."""
     rows: list[list[str]] = []
-    for of_one_kind in zip(*(each.all_losses() for each in measured), strict=True):
-        for wanted in dict.fromkeys(name for name, loss in of_one_kind if loss is not None):
-            losses = [loss if name == wanted else None for name, loss in of_one_kind]
+    for same_losses in zip(*(each.all_losses() for each in measured), strict=True):
+        for loss_name in dict.fromkeys(name for name, loss in same_losses if loss is not None):
+            losses = [loss if name == loss_name else None for name, loss in same_losses]
             pairs = zip(losses, measured, strict=True)
-            rows.append([wanted, *(figures.NONE if loss is None else shown(loss, each) for loss, each in pairs)])
+            rows.append([loss_name, *(figures.NONE if loss is None else shown(loss, each) for loss, each in pairs)])
     return rows
 
 
@@ -203,12 +206,12 @@ def _curves(record: RunRecord) -> Context | None:
     if not every:
         return None
     levels = list(_baselines(record))
-    train, valid = (thinned(each, _MOST_POINTS, best) for each in (_ends(record), every))
+    train, valid = (thinned(each, _MOST_POINTS, best) for each in (_training_reports(record), every))
     lines = {
-        "train": [(record.place(each), each.train_perplexity) for each in train],
-        "valid": [(record.place(each), each.valid_perplexity) for each in valid],
+        "train": [(record.epochs_done(each), each.train_perplexity) for each in train],
+        "valid": [(record.epochs_done(each), each.valid_perplexity) for each in valid],
     }
-    marked = None if best is None else (record.place(best), best.valid_perplexity)
+    marked = None if best is None else (record.epochs_done(best), best.valid_perplexity)
     rows = thinned(every, _MOST_ROWS, best)
     what = "validations" if record.validations else "epochs"
     return {
@@ -221,7 +224,7 @@ def _curves(record: RunRecord) -> Context | None:
     }
 
 
-def _ends(record: RunRecord) -> Sequence[EpochReport]:
+def _training_reports(record: RunRecord) -> Sequence[EpochReport]:
     """Return the reports with a training perplexity: those of all epochs, or of validations within the first one."""
     return record.epochs or record.validations
 
@@ -236,33 +239,33 @@ def _baselines(record: RunRecord) -> Iterator[tuple[str, str, float]]:
 
 def _legend(record: RunRecord, levels: Sequence[tuple[str, str, float]]) -> Iterator[tuple[str, str]]:
     best = record.best
-    yield "train", f"training, {figures.perplexity(_ends(record)[-1].train_perplexity)} at the end"
+    yield "train", f"training, {figures.perplexity(_training_reports(record)[-1].train_perplexity)} at the end"
     yield "valid", f"validation, {figures.perplexity(record.all_validations[-1].valid_perplexity)} at the end"
     for kind, name, value in levels:
         yield kind, f"{name}, {figures.perplexity(value)}"
     if best is not None:
-        yield "best", f"the best, {figures.perplexity(best.valid_perplexity)} in {best.place}"
+        yield "best", f"the best, {figures.perplexity(best.valid_perplexity)} in {best.label}"
 
 
 def _description(record: RunRecord, levels: Sequence[tuple[str, str, float]]) -> str:
     """Describe the curves in words, for readers who cannot see them."""
-    ends, validations, best = _ends(record), record.all_validations, record.best
+    ends, validations, best = _training_reports(record), record.all_validations, record.best
     shown = figures.perplexity
     sentences = [
         f"Training perplexity goes from {shown(ends[0].train_perplexity)} to {shown(ends[-1].train_perplexity)}, "
         f"validation perplexity from {shown(validations[0].valid_perplexity)} to "
         f"{shown(validations[-1].valid_perplexity)}, "
-        f"in {figures.many(len(record.epochs), 'epoch') if record.epochs else 'the first epoch'}."
+        f"in {figures.pluralized(len(record.epochs), 'epoch') if record.epochs else 'the first epoch'}."
     ]
     if best is not None:
-        sentences.append(f"The best is {shown(best.valid_perplexity)} in {best.place}.")
+        sentences.append(f"The best is {shown(best.valid_perplexity)} in {best.label}.")
     sentences += [f"Horizontal line: {name}, {shown(value)}." for _, name, value in levels]
     return " ".join(sentences)
 
 
 def _row(epoch: EpochReport, record: RunRecord) -> list[str]:
     return [
-        f"{epoch.place.removeprefix('epoch ')}{_remark(epoch, record)}",
+        f"{epoch.label.removeprefix('epoch ')}{_remark(epoch, record)}",
         figures.perplexity(epoch.train_perplexity),
         figures.perplexity(epoch.valid_perplexity),
         shown_duration(epoch.seconds),
@@ -272,7 +275,7 @@ def _row(epoch: EpochReport, record: RunRecord) -> list[str]:
 def _remark(epoch: EpochReport, record: RunRecord) -> str:
     remarks = ["the best"] if epoch is record.best else []
     remarks += ["averaged weights"] if epoch.averaged else []
-    remarks += [] if epoch.within or record.is_whole(epoch) else ["not complete"]
+    remarks += [] if epoch.within_epoch or record.is_complete(epoch) else ["not complete"]
     return f" ({', '.join(remarks)})" if remarks else ""
 
 
@@ -283,11 +286,11 @@ def _samples(record: RunRecord) -> Iterator[Context]:
     if not written:
         return
     shown = (written[0], written[-1], record.best)
-    kept = thinned(written, _MOST_FOLDED, record.best)
+    kept = thinned(written, _MOST_SAMPLE_EPOCHS, record.best)
     for is_shown, group in groupby(kept, key=lambda each: any(each is one for one in shown)):
         together = list(group)
         name = _name_of_group(together)
-        yield {"folded": not is_shown, "name": name, "epochs": [_written(each, record) for each in together]}
+        yield {"folded": not is_shown, "name": name, "epochs": [_sample_group(each, record) for each in together]}
 
 
 def _name_of_group(together: Sequence[SampleReport]) -> str:
@@ -301,7 +304,7 @@ def _name_of_group(together: Sequence[SampleReport]) -> str:
     return f"{one} {first:,}" if first == last else f"{several} {first:,} to {last:,}{some}"
 
 
-def _written(report: SampleReport, record: RunRecord) -> Context:
+def _sample_group(report: SampleReport, record: RunRecord) -> Context:
     if not isinstance(report, EpochReport):
         heading = f"Step {report.step:,}, in epoch {report.epoch}"
     else:
@@ -312,7 +315,7 @@ def _written(report: SampleReport, record: RunRecord) -> Context:
         "heading": heading,
         "samples": [
             {
-                "mode": _MODES.get(each.mode, each.mode),
+                "mode": _MODE_DESCRIPTIONS.get(each.mode, each.mode),
                 "seed": each.seed,
                 "text": each.text,
                 **sample_of_music(each.text, record.text.tokenizer),
@@ -322,22 +325,22 @@ def _written(report: SampleReport, record: RunRecord) -> Context:
     }
 
 
-def _test_first(record: RunRecord) -> list[Measurement]:
+def _measurements_test_first(record: RunRecord) -> list[Measurement]:
     """Return the measurements of the saved model, that on the test set first."""
     return [record.measured[part] for part in ("test", "valid") if part in record.measured]
 
 
 def _novelty(record: RunRecord) -> Context | None:
     """Return how much of what the model writes is in its training text. None if that was not measured."""
-    found = next((each.novelty for each in _test_first(record) if each.novelty is not None), None)
+    found = next((each.novelty for each in _measurements_test_first(record) if each.novelty is not None), None)
     if found is None:
         return None
-    own = found.samples
-    both = (("texts of the model", own), ("held-out text", found.held_out))
+    generated = found.samples
+    both = (("texts of the model", generated), ("held-out text", found.held_out))
     return {
         "verdict": found.verdict,
         "explanation": found.compared_in_words(unknown=record.dataset.splits["train"].unknown > 0),
-        "lengths": ["", *map(str, own.shares)],
+        "lengths": ["", *map(str, generated.shares)],
         "copied": [[name, *map(figures.share, each.shares.values())] for name, each in both],
         "varied": [
             [
@@ -350,14 +353,14 @@ def _novelty(record: RunRecord) -> Context | None:
         "varied_caption": "Shares of different tokens and of different pairs of tokens; share of sequences of four "
         "tokens that the same text had before; length of the longest match with the training text; self-BLEU: "
         f"similarity of each text to the others{found.means_in_words}",
-        "longest": own.longest,
+        "longest": generated.longest,
     }
 
 
 def _text(record: RunRecord) -> Context:
     splits = record.dataset.splits
     return {
-        "rows": list(_of_the_text(record)),
+        "rows": list(_text_facts(record)),
         "unknown": "spelled out" if any(of.spelled for of in splits.values()) else "UNKNOWN",
         "splits": [
             [
@@ -372,7 +375,7 @@ def _text(record: RunRecord) -> Context:
     }
 
 
-def _of_the_text(record: RunRecord) -> Iterator[tuple[str, str]]:
+def _text_facts(record: RunRecord) -> Iterator[tuple[str, str]]:
     read, dataset = record.text, record.dataset
     breaks = " with its line breaks" if read.line_breaks == "kept" and read.passage != "line" else ""
     yield "corpus", read.corpus
@@ -388,45 +391,47 @@ def _of_the_text(record: RunRecord) -> Iterator[tuple[str, str]]:
 
 
 def _network(shape: Architecture) -> str:
-    layers = f"{figures.many(shape.layers, 'layer')} of {shown_units(shape.units)} {_CELLS[shape.cell]} units"
+    layers = (
+        f"{figures.pluralized(shape.layers, 'layer')} of {shown_units(shape.units)} {_CELL_NAMES[shape.cell]} units"
+    )
     output = f"{'tied' if shape.tied else 'free'} output"
-    parameters = figures.many(shape.parameters, "parameter")
+    parameters = figures.pluralized(shape.parameters, "parameter")
     return f"{layers}, word vectors of {shape.embedding:,}, {output}, {parameters}."
 
 
 def _settings(record: RunRecord) -> Context:
     """Return first the settings that differ from their defaults, and then all others, which are folded."""
-    chosen = record.settings.chosen()
+    chosen = record.settings.non_default_fields()
     others = [each for each in fields(record.settings) if each not in chosen]
     return {"chosen": _setting_rows(record, chosen), "others": _setting_rows(record, others)}
 
 
 def _setting_rows(record: RunRecord, which: Sequence[Field[object]]) -> list[tuple[str, str, str]]:
     return [
-        (flag_name(each.name), figures.value(getattr(record.settings, each.name)), each.metadata["help"])
+        (flag_name(each.name), figures.shown_value(getattr(record.settings, each.name)), each.metadata["help"])
         for each in which
     ]
 
 
-def _again(run: str, record: RunRecord) -> Context:
+def _command_section(run: str, record: RunRecord) -> Context:
     commands = commands_about(
         run,
         record.settings,
         record.word_to_try,
-        music=record.of_music,
+        music=record.is_music,
         can_be_resumed=record.ended == STOPPED,
         has_model=True,
         evaluation=record.evaluation,
     )
-    by_the_clock = record.settings.time_budget is not None
+    has_time_budget = record.settings.time_budget is not None
     versions = record.versions
-    circumstances = [("started", figures.date(record.began)), ("random seed", str(record.settings.random_seed))]
+    circumstances = [("started", figures.shown_date(record.began)), ("random seed", str(record.settings.random_seed))]
     if record.devices is not None:
         circumstances.append(("trained on", f"{record.devices}, in {record.settings.precision}"))
     libraries = f"TensorFlow {versions.tensorflow}, Keras {versions.keras}, NumPy {versions.numpy}"
     circumstances.append(("versions", f"wordgen {versions.wordgen}, Python {versions.python}, {libraries}"))
     return {
-        "same": "" if by_the_clock else " On the same machine the same random seed gives the same model.",
+        "same": "" if has_time_budget else " On the same machine the same random seed gives the same model.",
         "elsewhere": models_folder() != SAVED_MODELS,
         "commands": list(commands),
         "circumstances": circumstances,

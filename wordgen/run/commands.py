@@ -9,17 +9,17 @@ from wordgen.corpus.settings import CorpusSettings
 from wordgen.evaluation.settings import EvaluationSettings
 from wordgen.generation.settings import WHOLE_PIECE
 from wordgen.run.names import SAVED_MODELS, models_folder
-from wordgen.run.settings import AUTO, NO_RECIPE, TrainSettings, decides, names_of
+from wordgen.run.settings import AUTO, NO_RECIPE, TrainSettings, chooses_training, names_of
 from wordgen.settings import Settings, flag_name
 
 if TYPE_CHECKING:
     from wordgen.evaluation.verdict import Finding
 
-TRY = "python -m wordgen"
+COMMAND_PREFIX = "python -m wordgen"
 """The beginning of each command. It works in a checkout and with an installed wordgen."""
 
-_OF_ONE_RUN = names_of("run", "device") | {"recipe"}
-_OF_ONE_RUN_OR_MACHINE = _OF_ONE_RUN | {"precision"}
+_RUN_SPECIFIC = names_of("run", "device") | {"recipe"}
+_RUN_OR_MACHINE_SPECIFIC = _RUN_SPECIFIC | {"precision"}
 
 
 def training_command(
@@ -30,35 +30,38 @@ def training_command(
     Name and devices are left out, because a new run has its own. With `as_computed`, the command has the precision
     (float32 or bfloat16), too, because another machine may choose another one.
     """
-    left_out = _OF_ONE_RUN if as_computed else _OF_ONE_RUN_OR_MACHINE
-    return _command("train", *_every_flag(replace(settings, **(changes or {})), left_out))
+    left_out = _RUN_SPECIFIC if as_computed else _RUN_OR_MACHINE_SPECIFIC
+    return _command("train", *_all_flags(replace(settings, **(changes or {})), left_out))
 
 
-def short_training_command(settings: TrainSettings, changes: Mapping[str, object], *, text_is_here: bool = True) -> str:
+def short_training_command(
+    settings: TrainSettings, changes: Mapping[str, object], *, is_text_available: bool = True
+) -> str:
     """Return the shortest command that trains a new run with these settings, except for `changes`.
 
     Unlike `training_command`, it may rely on the recipe and the base that wordgen chooses for the text. If the text is
     not here, the command names all settings.
     """
-    from wordgen.run.defaults import few_settings  # imported late: --help imports this module and must not need NumPy
+    # Imported late: --help imports this module and must not need NumPy.
+    from wordgen.run.defaults import minimal_settings
 
-    longest = training_command(settings, changes)
-    if not text_is_here:
-        return longest
-    few = few_settings(replace(settings, **changes), _OF_ONE_RUN_OR_MACHINE)
-    return min([longest, *(_command("train", *_flags(given)) for given in few)], key=len)
+    full_command = training_command(settings, changes)
+    if not is_text_available:
+        return full_command
+    candidates = minimal_settings(replace(settings, **changes), _RUN_OR_MACHINE_SPECIFIC)
+    return min([full_command, *(_command("train", *_flags(given)) for given in candidates)], key=len)
 
 
 def training_arguments(settings: TrainSettings, run: str) -> list[str]:
     """Return the arguments that begin a run of this name with these settings, except for those of the devices."""
-    return ["train", *models_flag(), *flag_words("--name", run), *_every_flag(settings, _OF_ONE_RUN)]
+    return ["train", *models_flag(), *flag_words("--name", run), *_all_flags(settings, _RUN_SPECIFIC)]
 
 
 def resuming_arguments(run: str) -> list[str]:
     return ["train", *models_flag(), *flag_words("--resume", run)]
 
 
-def first_training(command: str = f"{TRY} train") -> str:
+def first_training(command: str = f"{COMMAND_PREFIX} train") -> str:
     """Return the command for users who have not trained anything yet. `command` is its beginning."""
     return shlex.join([*command.split(), *models_flag(), "--corpus", "lotr"])
 
@@ -76,7 +79,7 @@ def sweeping_command(sweep: str, name: str | None = None) -> str:
 
 def palindromes_command(settings: Settings) -> str:
     """Return the command for a study of palindromes with these settings."""
-    return _command("palindromes", *_flags(_chosen(settings)))
+    return _command("palindromes", *_flags(_changed_values(settings)))
 
 
 def resuming_command(run: str, epochs: int | None = None) -> str:
@@ -89,11 +92,11 @@ def writing_command(model: str, seed: str | None = None, *, music: bool = False)
     return _command("generate", *flag_words("--model", model), *flags)
 
 
-def evaluating_command(model: str, **asked: int | bool | None) -> str:
+def evaluating_command(model: str, **settings: int | bool | None) -> str:
     """Return the command that evaluates a model. Settings that have their default values are left out."""
-    changed = {name: value for name, value in asked.items() if value != getattr(EvaluationSettings, name)}
-    which = flag_words("--model", model) if model.startswith("-") else [model]
-    return _command("evaluate", *which, *_flags(changed))
+    changed = {name: value for name, value in settings.items() if value != getattr(EvaluationSettings, name)}
+    model_words = flag_words("--model", model) if model.startswith("-") else [model]
+    return _command("evaluate", *model_words, *_flags(changed))
 
 
 def runs_command(action: Literal["list", "show", "compare", "rm"], *names: str) -> str:
@@ -111,7 +114,7 @@ def flag_words(flag: str, value: object) -> list[str]:
 
 
 def _command(verb: str, *words: str) -> str:
-    return f"{TRY} {shlex.join([verb, *models_flag(), *words])}"
+    return f"{COMMAND_PREFIX} {shlex.join([verb, *models_flag(), *words])}"
 
 
 def commands_about(
@@ -143,55 +146,56 @@ def command_to_try(
     model: str,
     *,
     music: bool,
-    can_go_on: bool,
-    text_is_here: bool = True,
-    bad: bool = False,
+    can_be_extended: bool,
+    is_text_available: bool = True,
+    is_bad: bool = False,
 ) -> str:
     """Return the command that a verdict suggests.
 
     Without a setting to change, return the command that writes with the model, or for a bad model without any finding
     one that may make it better.
     """
-    if settings is not None and found is None and bad:
-        return _improving_command(settings, model, can_go_on=can_go_on, text_is_here=text_is_here)
+    if settings is not None and found is None and is_bad:
+        return _improving_command(settings, model, can_be_extended=can_be_extended, is_text_available=is_text_available)
     if settings is None or found is None or not found.changes:
         return writing_command(model, music=music)
-    if found.fit == "undertrained" and can_go_on:
+    if found.fit == "undertrained" and can_be_extended:
         return resuming_command(model, found.changes["epochs"])
-    return short_training_command(settings, found.changes, text_is_here=text_is_here)
+    return short_training_command(settings, found.changes, is_text_available=is_text_available)
 
 
-def _improving_command(settings: TrainSettings, model: str, *, can_go_on: bool, text_is_here: bool) -> str:
+def _improving_command(settings: TrainSettings, model: str, *, can_be_extended: bool, is_text_available: bool) -> str:
     """Return the command that may improve a bad model if the curves suggest no change.
 
     The command trains with the recipe for the text. If the run had a recipe already, the command trains for longer.
     """
     if settings.recipe in (None, NO_RECIPE):
-        of_the_text = _chosen(CorpusSettings.part_of(settings))
-        return _command("train", *_flags(of_the_text), flag_name("recipe"), AUTO)
-    longer = settings.longer()
-    if can_go_on and "epochs" in longer:
+        corpus_settings = _changed_values(CorpusSettings.part_of(settings))
+        return _command("train", *_flags(corpus_settings), flag_name("recipe"), AUTO)
+    longer = settings.longer_training()
+    if can_be_extended and "epochs" in longer:
         return resuming_command(model, int(longer["epochs"]))
-    return short_training_command(settings, longer, text_is_here=text_is_here)
+    return short_training_command(settings, longer, is_text_available=is_text_available)
 
 
-def _every_flag(settings: TrainSettings, left_out: frozenset[str]) -> Iterator[str]:
+def _all_flags(settings: TrainSettings, left_out: frozenset[str]) -> Iterator[str]:
     """Yield the flags for all settings that differ from their defaults.
 
     Add `--from-scratch` and `--recipe none` if the other flags do not already rule out a base and a recipe.
     """
-    from wordgen.run.defaults import goes_with_none  # imported late: --help imports this module and must not need NumPy
+    # Imported late: --help imports this module and must not need NumPy.
+    from wordgen.run.defaults import contradicts_all_bases
 
-    given = {name: value for name, value in _chosen(settings).items() if name not in left_out}
+    given = {name: value for name, value in _changed_values(settings).items() if name not in left_out}
     yield from _flags(given)
-    if settings.init_from is None and not settings.from_scratch and not goes_with_none(given):
+    if settings.init_from is None and not settings.from_scratch and not contradicts_all_bases(given):
         yield flag_name("from_scratch")
-    if settings.init_from is not None or not decides(given):
+    if settings.init_from is not None or not chooses_training(given):
         yield from (flag_name("recipe"), NO_RECIPE)
 
 
-def _chosen(settings: Settings) -> dict[str, object]:
-    return {each.name: getattr(settings, each.name) for each in settings.chosen()}
+def _changed_values(settings: Settings) -> dict[str, object]:
+    return {each.name: getattr(settings, each.name) for each in settings.non_default_fields()}
 
 
 def _flags(given: Mapping[str, object]) -> Iterator[str]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from wordgen.corpus.corpus import Corpus
-from wordgen.corpus.fetching import Fetching
+from wordgen.corpus.fetching import OnDownloadProgress
 from wordgen.corpus.finding import open_corpus
 from wordgen.corpus.settings import ReadingSettings
 from wordgen.dataset.encoding import tokenizer_name
@@ -24,7 +24,7 @@ from wordgen.model.architecture import NetworkSettings
 from wordgen.model.base import Base, shipped_bases
 from wordgen.run.folder import find_base
 from wordgen.run.names import shipped_folder
-from wordgen.run.settings import AUTO, HEAD_START, NO_RECIPE, TrainSettings, decides, in_words
+from wordgen.run.settings import AUTO, HEAD_START, NO_RECIPE, TrainSettings, chooses_training, in_words
 from wordgen.settings import Settings, flag_name, setting
 from wordgen.text.settings import TextSettings, TokenizerName, TokenizerSettings
 from wordgen.training.settings import TrainingSettings
@@ -35,7 +35,7 @@ LARGEST_TEXT = 20_000_000
 The number is a guess and has not been measured.
 """
 
-_LEFT_TO_BASE = {"tokenizer": "auto", "embedding": None}
+_AUTOMATIC_VALUES = {"tokenizer": "auto", "embedding": None}
 """Values with which these two settings leave the choice to wordgen. They contradict no base."""
 
 
@@ -46,7 +46,7 @@ def contradiction(base: Base, wanted: Mapping[str, object]) -> str | None:
         if name == "units":
             value = base.architecture.widths
             asked = (asked,) * base.architecture.layers if isinstance(asked, int) else asked
-        if asked != value and not (name in _LEFT_TO_BASE and asked == _LEFT_TO_BASE[name]):
+        if asked != value and not (name in _AUTOMATIC_VALUES and asked == _AUTOMATIC_VALUES[name]):
             return name
     return None
 
@@ -85,14 +85,14 @@ def _tokenizer(corpus: Corpus, wanted: Mapping[str, object]) -> TokenizerName:
     return tokenizer_name(corpus, TokenizerSettings.from_mapping({"tokenizer": wanted.get("tokenizer", "auto")}))
 
 
-def goes_with_none(wanted: Mapping[str, object]) -> bool:
+def contradicts_all_bases(wanted: Mapping[str, object]) -> bool:
     """Return whether these settings contradict every base that comes with wordgen, so that no text can use one."""
     return all(contradiction(base, wanted) for base in shipped_bases().values())
 
 
-def why_from_nothing(settings: TrainSettings, corpus: Corpus) -> str | None:
-    """Return why a run does not begin from a base, in words. None if its settings and its text do not tell."""
-    chosen = {each.name: getattr(settings, each.name) for each in settings.chosen()}
+def reason_for_no_base(settings: TrainSettings, corpus: Corpus) -> str | None:
+    """Return why a run does not begin from a base, in words. None if its settings and its text give no reason."""
+    chosen = {each.name: getattr(settings, each.name) for each in settings.non_default_fields()}
     for wanted in (chosen, settings.to_mapping()):  # a setting that the user changed is the likelier reason
         _, reason = default_base(wanted, corpus)
         if reason is not None:
@@ -100,11 +100,12 @@ def why_from_nothing(settings: TrainSettings, corpus: Corpus) -> str | None:
     return None
 
 
-_OF_TOKENIZERS = {"characters": "char-rnn", "abc": "tunes", "notes": "piano", "chords": "piano"}
+_TOKENIZER_RECIPES = {"characters": "char-rnn", "abc": "tunes", "notes": "piano", "chords": "piano"}
 """The recipes of tokenizers that have their own."""
-_BY_SIZE = ((100_000, "short", "of up to 100 kB"), (3_000_000, "book", "from 100 kB to 3 MB"))
-"""The largest text in bytes, the name of the recipe for it, and its range in words. Larger texts use `_LARGE`."""
-_LARGE = ("small", "over 3 MB")
+_RECIPES_BY_SIZE = ((100_000, "short", "of up to 100 kB"), (3_000_000, "book", "from 100 kB to 3 MB"))
+"""The largest text in bytes, the name of the recipe for it, and the range of sizes in words."""
+_LARGE_TEXT_RECIPE = ("small", "over 3 MB")
+"""The recipe for larger texts, and the range of their sizes in words."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,7 +165,7 @@ def find_recipe(name: str) -> Recipe:
 
 def recipe_for(size: int, tokenizer: str | None = None) -> str:
     """Return the name of the recipe for a text of `size` bytes, or for its tokenizer if that has its own recipe."""
-    return _OF_TOKENIZERS.get(tokenizer or "", _by_size(size)[0])
+    return _TOKENIZER_RECIPES.get(tokenizer or "", _recipe_by_size(size)[0])
 
 
 def recipe_in_words(name: str, size: int, tokenizer: str | None = None) -> str:
@@ -173,28 +174,32 @@ def recipe_in_words(name: str, size: int, tokenizer: str | None = None) -> str:
     If `auto` chooses this recipe for a text of `size` bytes with this tokenizer, say so and why.
     """
     recipe = f"{name}: {find_recipe(name).about}"
-    tokenizers = [tokenizer for tokenizer, own in _OF_TOKENIZERS.items() if own == name]
+    tokenizers = [tokenizer for tokenizer, recipe_name in _TOKENIZER_RECIPES.items() if recipe_name == name]
     if tokenizers:
         return f"{recipe} --recipe auto chooses it for --tokenizer {' or '.join(tokenizers)}."
-    chosen, which = _by_size(size)
-    if chosen != name or tokenizer in _OF_TOKENIZERS:
+    chosen, size_range = _recipe_by_size(size)
+    if chosen != name or tokenizer in _TOKENIZER_RECIPES:
         return recipe
-    return f"{recipe} --recipe auto chooses it for texts {which}; this one has {shown_size(size)}."
+    return f"{recipe} --recipe auto chooses it for texts {size_range}; this one has {shown_size(size)}."
 
 
-def _by_size(size: int) -> tuple[str, str]:
+def _recipe_by_size(size: int) -> tuple[str, str]:
     """Return the name of the recipe for a text of `size` bytes, and the range of sizes it is for, in words."""
-    return next(((name, which) for most, name, which in _BY_SIZE if size <= most), _LARGE)
+    return next(
+        ((name, size_range) for max_size, name, size_range in _RECIPES_BY_SIZE if size <= max_size), _LARGE_TEXT_RECIPE
+    )
 
 
-_OF_A_RECIPE = {
+_RECIPE_SETTINGS = {
     each.name for group in (TrainingSettings, NetworkSettings, TextSettings, ReadingSettings) for each in fields(group)
 }
-_OF_ITS_OPTIMIZER = ("learning_rate", "rho")
+_OPTIMIZER_SETTINGS = ("learning_rate", "rho")
 """Settings that fit only the optimizer of their recipe: a learning rate of 40 is good for sgd and too high for adam."""
 
 
-def settings_of(given: Mapping[str, object], fetching: Fetching = lambda file, done, total: None) -> TrainSettings:
+def complete_settings(
+    given: Mapping[str, object], on_progress: OnDownloadProgress = lambda file, done, total: None
+) -> TrainSettings:
     """Return all settings of a run: the given ones, then those of the recipe, then the defaults.
 
     The run begins from a base that fits, unless `init_from` names another model or `from_scratch` is given. If no
@@ -207,63 +212,67 @@ def settings_of(given: Mapping[str, object], fetching: Fetching = lambda file, d
         raise SettingError(f"{flag_name('corpus')} must be text, not {corpus!r}.")
 
     @cache
-    def opened() -> Corpus:
-        how = {each.name: given[each.name] for each in fields(ReadingSettings) if each.name in given}
-        return open_corpus(corpus, ReadingSettings.from_mapping(how), fetching)  # pyright: ignore[reportArgumentType]
+    def get_corpus() -> Corpus:
+        reading_settings = {each.name: given[each.name] for each in fields(ReadingSettings) if each.name in given}
+        return open_corpus(corpus, ReadingSettings.from_mapping(reading_settings), on_progress)  # pyright: ignore[reportArgumentType]
 
-    return _completed(given, opened)
+    return _complete(given, get_corpus)
 
 
-def few_settings(wanted: TrainSettings, ignored: frozenset[str]) -> Iterator[dict[str, object]]:
-    """Yield sets of given settings, mostly few, that `settings_of` completes to the wanted ones.
+def minimal_settings(wanted: TrainSettings, ignored: frozenset[str]) -> Iterator[dict[str, object]]:
+    """Yield sets of given settings, mostly few, that `complete_settings` completes to the wanted ones.
 
     The `ignored` settings are not compared. Nothing is yielded if the text is missing.
     """
     compared = wanted.to_mapping().keys() - ignored
-    opened = cache(lambda: open_corpus(wanted.corpus, ReadingSettings.part_of(wanted)))
-    beginning = {name: getattr(wanted, name) for name in ("init_from", "from_scratch") if getattr(wanted, name)}
-    for recipe, begun in product(({}, {"recipe": wanted.recipe or NO_RECIPE}), ({}, beginning)):
-        chosen = {"corpus": wanted.corpus, **recipe, **begun}
+    get_corpus = cache(lambda: open_corpus(wanted.corpus, ReadingSettings.part_of(wanted)))
+    base_choice = {name: getattr(wanted, name) for name in ("init_from", "from_scratch") if getattr(wanted, name)}
+    for recipe, base in product(({}, {"recipe": wanted.recipe or NO_RECIPE}), ({}, base_choice)):
+        chosen = {"corpus": wanted.corpus, **recipe, **base}
         with suppress(WordgenError):
-            usual = _completed(chosen, opened)
-            changed = {name: getattr(wanted, name) for name in _different(usual, wanted) if name in compared}
+            default_settings = _complete(chosen, get_corpus)
+            changed = {
+                name: getattr(wanted, name) for name in _different_names(default_settings, wanted) if name in compared
+            }
             given = chosen | {name: value for name, value in changed.items() if value is not None}
-            if compared.isdisjoint(_different(_completed(given, opened), wanted)):
+            if compared.isdisjoint(_different_names(_complete(given, get_corpus), wanted)):
                 yield given
 
 
-def _different(one: TrainSettings, other: TrainSettings) -> list[str]:
+def _different_names(one: TrainSettings, other: TrainSettings) -> list[str]:
     """Return the names of the settings that differ, in their order."""
     return [each.name for each in fields(one) if getattr(one, each.name) != getattr(other, each.name)]
 
 
-def _completed(given: Mapping[str, object], opened: Callable[[], Corpus]) -> TrainSettings:
-    """Return all settings of a run. `opened` opens the corpus, which is done only if the choice depends on it."""
-    named = _name_of(given, "recipe")
-    of_recipe = {} if named in (None, AUTO, NO_RECIPE) else _of_recipe(named, given)
-    base = _base({**of_recipe, **given}, given, opened)
-    if named in (None, AUTO) and (default := _default_recipe(named, given, base, opened)) is not None:
-        of_recipe = _of_recipe(default, given)
-    decided: Mapping[str, object] = {}
+def _complete(given: Mapping[str, object], get_corpus: Callable[[], Corpus]) -> TrainSettings:
+    """Return all settings of a run. `get_corpus` opens the corpus, which is done only if the choice depends on it."""
+    named = _get_name(given, "recipe")
+    recipe_settings = {} if named in (None, AUTO, NO_RECIPE) else _recipe_settings(named, given)
+    base = _choose_base({**recipe_settings, **given}, given, get_corpus)
+    if named in (None, AUTO) and (default := _choose_recipe(named, given, base, get_corpus)) is not None:
+        recipe_settings = _recipe_settings(default, given)
+    base_settings: Mapping[str, object] = {}
     if base is not None:
-        of_recipe.pop("from_scratch", None)
-        decided = {**base.settings(), "init_from": base.name}
-    settings: dict[str, Any] = {**of_recipe, **given, "recipe": of_recipe.get("recipe"), **decided}
+        recipe_settings.pop("from_scratch", None)
+        base_settings = {**base.settings(), "init_from": base.name}
+    settings: dict[str, Any] = {**recipe_settings, **given, "recipe": recipe_settings.get("recipe"), **base_settings}
     return TrainSettings(**settings)
 
 
-def _base(wanted: Mapping[str, object], given: Mapping[str, object], opened: Callable[[], Corpus]) -> Base | None:
+def _choose_base(
+    wanted: Mapping[str, object], given: Mapping[str, object], get_corpus: Callable[[], Corpus]
+) -> Base | None:
     """Return the model to begin from: the one that `init_from` names, or else a base that fits the wanted settings."""
-    if (named := _name_of(wanted, "init_from")) is not None:
+    if (named := _get_name(wanted, "init_from")) is not None:
         base = find_base(named)
-        _check(base, given)
+        _check_base_fits(base, given)
         return base
-    if "corpus" not in given or wanted.get("from_scratch") or goes_with_none(wanted):
+    if "corpus" not in given or wanted.get("from_scratch") or contradicts_all_bases(wanted):
         return None
-    return default_base(wanted, opened())[0]
+    return default_base(wanted, get_corpus())[0]
 
 
-def _check(base: Base, given: Mapping[str, object]) -> None:
+def _check_base_fits(base: Base, given: Mapping[str, object]) -> None:
     """Raise a SettingError if a given setting contradicts the model that `init_from` names."""
     if given.get("name") == base.name:
         raise SettingError(
@@ -276,31 +285,31 @@ def _check(base: Base, given: Mapping[str, object]) -> None:
         )
 
 
-def _default_recipe(
-    named: str | None, given: Mapping[str, object], base: Base | None, opened: Callable[[], Corpus]
+def _choose_recipe(
+    named: str | None, given: Mapping[str, object], base: Base | None, get_corpus: Callable[[], Corpus]
 ) -> str | None:
     """Return the recipe that wordgen chooses if the user names none, or `auto`. None if the run uses no recipe."""
     if base is not None:
         return HEAD_START
-    if named is None and ("corpus" not in given or decides(given)):
+    if named is None and ("corpus" not in given or chooses_training(given)):
         return None
     if "corpus" not in given:
         raise SettingError("--recipe auto depends on the size of the text: give a --corpus.")
-    return recipe_for(opened().text_bytes, _tokenizer(opened(), given))
+    return recipe_for(get_corpus().text_bytes, _tokenizer(get_corpus(), given))
 
 
-def _of_recipe(name: str, given: Mapping[str, object]) -> dict[str, object]:
+def _recipe_settings(name: str, given: Mapping[str, object]) -> dict[str, object]:
     recipe = find_recipe(name)
-    unknown = recipe.settings.keys() - _OF_A_RECIPE
+    unknown = recipe.settings.keys() - _RECIPE_SETTINGS
     if unknown:
         raise SettingError(
             f"The recipe {name} has the setting '{sorted(unknown)[0]}', which recipes cannot have: delete it."
         )
-    taken = dict(recipe.settings)
-    if given.get("optimizer") not in (None, taken.get("optimizer", TrainSettings.optimizer)):
-        for each in _OF_ITS_OPTIMIZER:
-            taken.pop(each, None)
-    return {**taken, "recipe": name}
+    settings = dict(recipe.settings)
+    if given.get("optimizer") not in (None, settings.get("optimizer", TrainSettings.optimizer)):
+        for each in _OPTIMIZER_SETTINGS:
+            settings.pop(each, None)
+    return {**settings, "recipe": name}
 
 
 def _as_setting(value: object) -> object:
@@ -311,7 +320,7 @@ def _as_setting(value: object) -> object:
     return str(value) if isinstance(value, Path) else value
 
 
-def _name_of(given: Mapping[str, object], name: str) -> str | None:
+def _get_name(given: Mapping[str, object], name: str) -> str | None:
     """Return the value of a setting that is a name or None. Raise a SettingError if it is anything else.
 
     Also raise a SettingError if a name cannot be written as UTF-8, because it goes into files of the run.

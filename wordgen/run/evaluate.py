@@ -18,35 +18,41 @@ from numpy.typing import NDArray
 from wordgen.corpus.catalogue import SET_NAMES, Split, user_data
 from wordgen.corpus.corpus import Corpus
 from wordgen.corpus.finding import corpus_of, open_corpus
-from wordgen.corpus.layout import Layout, otherwise_in_words
+from wordgen.corpus.layout import Layout, layout_warnings
 from wordgen.corpus.settings import ReadingSettings
 from wordgen.dataset.dataset import Dataset, SplitStatistics, TextConfig
-from wordgen.dataset.encoding import encode_other, fingerprint, prepare
+from wordgen.dataset.encoding import encode_foreign_text, fingerprint, prepare
 from wordgen.dataset.splits import passages_by_split
 from wordgen.errors import BundleError, CorpusError, SettingError
 from wordgen.evaluation.figures import shown_perplexity
 from wordgen.evaluation.measurement import (
     PARTS,
+    CacheLoss,
+    DynamicLoss,
     Loss,
     Measurement,
     Mixture,
     Novelty,
     Part,
-    WhileLearning,
-    WithCache,
     unigram_loss,
 )
 from wordgen.evaluation.music import Music, MusicKind, compared_music, notes_in
 from wordgen.evaluation.novelty import memory_of_words, novelty, write_passages, write_samples
 from wordgen.evaluation.settings import EvaluationSettings, Watcher
-from wordgen.evaluation.text_loss import Predicted, mixed_with, network_nats, while_learning, with_cache
-from wordgen.evaluation.verdict import Finding, clearly_better, finding, verdict
+from wordgen.evaluation.text_loss import (
+    PredictedText,
+    measure_dynamic,
+    measure_with_cache,
+    mix_with_ngram,
+    network_nats,
+)
+from wordgen.evaluation.verdict import Finding, clearly_better, diagnose, verdict
 from wordgen.generation.prediction import NgramModel, NumpyNetwork, memory_of_ngrams, order_for
 from wordgen.generation.trained import TrainedModel
 from wordgen.model.bundle import Bundle, load_bundle
 from wordgen.run.folder import find_base, find_model
 from wordgen.run.names import REPORT, models_folder, name_of
-from wordgen.run.record import RunRecord, keep_measurement, load_record
+from wordgen.run.record import RunRecord, load_record, save_measurement
 from wordgen.run.settings import TrainSettings
 from wordgen.text.settings import TextSettings
 from wordgen.text.vocabulary import END, START, UNKNOWN
@@ -54,7 +60,7 @@ from wordgen.training.checkpoint import has_checkpoint
 from wordgen.training.memory import physical_memory
 from wordgen.training.screen import html_table
 
-_MOST_TOKENS = 3000
+_MAX_PASSAGE_TOKENS = 3000
 
 
 @dataclass(frozen=True)
@@ -70,7 +76,7 @@ class Origin:
         return None if self.record is None else self.record.model_step
 
     @property
-    def can_go_on(self) -> bool:
+    def can_be_extended(self) -> bool:
         """Whether the run can go on for more epochs, with the same result as if it had begun with them.
 
         This needs its record and a checkpoint. It is never possible with a time budget or the cosine schedule.
@@ -80,7 +86,7 @@ class Origin:
         return self.folder == models_folder() / name_of(self.folder) and has_checkpoint(self.folder)
 
     @classmethod
-    def beside(cls, folder: Path) -> "Origin":
+    def of_folder(cls, folder: Path) -> "Origin":
         return cls(folder, load_record(folder) if (folder / REPORT).exists() else None)
 
 
@@ -91,7 +97,7 @@ class MeasuredText:
     name: str
     ids: NDArray[np.unsignedinteger]
     statistics: SplitStatistics
-    learned: Dataset | None
+    training_dataset: Dataset | None
     """The dataset that the model was trained on. None if its text cannot be found again."""
     held_out: bool
     """Whether the text is the validation or test set of the model's own corpus."""
@@ -103,16 +109,16 @@ class MeasuredText:
     """
 
     @property
-    def beside(self) -> str:
-        """The text in words, for what the model writes is measured beside it."""
+    def held_out_name(self) -> str:
+        """The name of the text in sentences that compare it with what the model writes."""
         return "the held-out text" if self.held_out else Path(self.name).name or self.name
 
     @property
     def longest_passage(self) -> int:
         """The tokens of the longest passage of the training text, or else of this text, but at most 3,000."""
-        ids = self.ids if self.learned is None else self.learned.ids["train"]
+        ids = self.ids if self.training_dataset is None else self.training_dataset.ids["train"]
         lengths = np.diff(np.flatnonzero(ids == END), prepend=-1) - 2  # without START and END
-        return int(np.clip(lengths.max(initial=1), 1, _MOST_TOKENS))
+        return int(np.clip(lengths.max(initial=1), 1, _MAX_PASSAGE_TOKENS))
 
 
 def text_to_measure(origin: Origin, bundle: Bundle, split: str, watcher: Watcher) -> MeasuredText:
@@ -121,17 +127,17 @@ def text_to_measure(origin: Origin, bundle: Bundle, split: str, watcher: Watcher
     `split` is "valid" or "test" for that set of the model's own corpus, or the path of a text file or of a folder of
     text files. Raise a CorpusError if the text is missing, too short, or has no word that the model knows.
     """
-    text = _own_text(origin, split, watcher) if split in PARTS else _other_text(origin, bundle, split, watcher)
-    _check(text, bundle, origin.folder)
+    text = _held_out_text(origin, split, watcher) if split in PARTS else _other_text(origin, bundle, split, watcher)
+    _check_measurable(text, bundle, origin.folder)
     return text
 
 
-def _own_text(origin: Origin, split: Part, watcher: Watcher) -> MeasuredText:
-    learned = _learned(origin, watcher)
-    dataset = learned.dataset
+def _held_out_text(origin: Origin, split: Part, watcher: Watcher) -> MeasuredText:
+    training_text = _training_text(origin, watcher)
+    dataset = training_text.dataset
 
     def read_passages() -> tuple[list[str], list[str]]:
-        passages = learned.passages()
+        passages = training_text.passages()
         return passages[split], passages["train"]
 
     statistics = dataset.statistics[split]
@@ -139,7 +145,7 @@ def _own_text(origin: Origin, split: Part, watcher: Watcher) -> MeasuredText:
 
 
 @dataclass(frozen=True)
-class _Learned:
+class _TrainingText:
     """What a run was trained on."""
 
     corpus: Corpus
@@ -151,18 +157,18 @@ class _Learned:
         return passages_by_split(self.corpus, self.settings.shares, chords=chords)
 
 
-def _learned(origin: Origin, watcher: Watcher) -> _Learned:
+def _training_text(origin: Origin, watcher: Watcher) -> _TrainingText:
     """Return what the run was trained on. Raise a CorpusError if its text is missing or has changed."""
     if origin.record is None:
         raise CorpusError(
             f"{origin.folder} has no {REPORT}, so its training text is not known: give a text, for example "
             "--split my-book.txt."
         )
-    learned = origin.record.settings
-    settings = TextSettings.part_of(learned)
+    run_settings = origin.record.settings
+    settings = TextSettings.part_of(run_settings)
     try:
-        corpus = open_corpus(learned.corpus, ReadingSettings.part_of(learned), watcher.fetching)
-        base = None if learned.init_from is None else find_base(learned.init_from).vocabulary
+        corpus = open_corpus(run_settings.corpus, ReadingSettings.part_of(run_settings), watcher.fetching)
+        base = None if run_settings.init_from is None else find_base(run_settings.init_from).vocabulary
         found = fingerprint(corpus, settings, base)
     except (CorpusError, BundleError) as error:
         raise CorpusError(
@@ -176,7 +182,7 @@ def _learned(origin: Origin, watcher: Watcher) -> _Learned:
             "--split my-book.txt."
         )
     dataset = prepare(corpus, settings, user_data() / "encoded", partial(watcher.reading, corpus.name), base)
-    return _Learned(corpus, settings, dataset)
+    return _TrainingText(corpus, settings, dataset)
 
 
 def _other_text(origin: Origin, bundle: Bundle, file: str, watcher: Watcher) -> MeasuredText:
@@ -186,46 +192,50 @@ def _other_text(origin: Origin, bundle: Bundle, file: str, watcher: Watcher) -> 
     may be missing: a note then says why.
     """
     config = bundle.text
-    corpus = _files(file, origin, bundle)
+    corpus = _open_foreign_corpus(file, origin, bundle)
     as_published = not config.starts and config.tokenizer == "whitespace" and config.passage == "line"
     reading = partial(
         corpus.reading, every_line=as_published, passage=config.passage, chords=config.tokenizer == "chords"
     )
-    read = encode_other(reading(), bundle.codec, partial(watcher.reading, file), starts=config.starts)
+    read = encode_foreign_text(reading(), bundle.codec, partial(watcher.reading, file), starts=config.starts)
     layouts = [] if as_published else [corpus.layout_of(each, config.passage) for each in range(len(corpus.files))]
-    otherwise = otherwise_in_words(layouts, Layout(config.passage, config.line_breaks))
+    layout_notes = layout_warnings(layouts, Layout(config.passage, config.line_breaks))
     try:
-        learned, notes = _learned(origin, watcher), ()
+        training_text, notes = _training_text(origin, watcher), ()
     except CorpusError as error:
-        learned, notes = None, (f"No comparison with word frequencies and n-grams: {error}",)
+        training_text, notes = None, (f"No comparison with word frequencies and n-grams: {error}",)
 
     def read_passages() -> tuple[list[str], list[str] | None]:
         measured = [passage.text for _, passage in reading().passages()]
-        return measured, None if learned is None else learned.passages()["train"]
+        return measured, None if training_text is None else training_text.passages()["train"]
 
-    notes = (*corpus.notes, *read.notes, *otherwise, *notes)
-    dataset = None if learned is None else learned.dataset
+    notes = (*corpus.notes, *read.notes, *layout_notes, *notes)
+    dataset = None if training_text is None else training_text.dataset
     return MeasuredText(file, read.ids, read.statistics, dataset, False, notes, read_passages)
 
 
-def _files(file: str, origin: Origin, bundle: Bundle) -> Corpus:
+def _open_foreign_corpus(file: str, origin: Origin, bundle: Bundle) -> Corpus:
     path = Path(file)
     if not file or not os.path.exists(path):
         raise CorpusError(
             f"There is no text file '{file[:100]}': --split must be valid, test, a text file or a folder of text files."
         )
-    said = ReadingSettings() if origin.record is None else ReadingSettings.part_of(origin.record.settings)
+    recorded = ReadingSettings() if origin.record is None else ReadingSettings.part_of(origin.record.settings)
     text = bundle.text
     transpose = "common" if text.transpose == "common" else "none"
-    how = replace(said, encoding="auto", fold_width=text.fold_width, drop_latin=text.drop_latin, transpose=transpose)
-    learned = Layout(text.passage, text.line_breaks)
-    corpus = corpus_of([path], how)
-    found = (corpus.layout_of(number, learned.passage) for number in range(len(corpus.files)))
-    layouts = tuple(layout.for_model(learned) for layout in found)
-    return replace(corpus, passage=learned.passage, line_breaks=learned.line_breaks, layouts=layouts, splits=())
+    reading_settings = replace(
+        recorded, encoding="auto", fold_width=text.fold_width, drop_latin=text.drop_latin, transpose=transpose
+    )
+    model_layout = Layout(text.passage, text.line_breaks)
+    corpus = corpus_of([path], reading_settings)
+    found = (corpus.layout_of(number, model_layout.passage) for number in range(len(corpus.files)))
+    layouts = tuple(layout.for_model(model_layout) for layout in found)
+    return replace(
+        corpus, passage=model_layout.passage, line_breaks=model_layout.line_breaks, layouts=layouts, splits=()
+    )
 
 
-def _check(text: MeasuredText, bundle: Bundle, folder: Path) -> None:
+def _check_measurable(text: MeasuredText, bundle: Bundle, folder: Path) -> None:
     """Raise a CorpusError for a text that says nothing about the model: nothing to predict in it, or only UNKNOWN."""
     counted = np.bincount(text.ids, minlength=len(bundle.vocabulary))
     counted[[START, END]] = 0
@@ -253,7 +263,7 @@ class Evaluation(Measurement):
     """What the curves of the run show. None if they show nothing, or without a record."""
     settings: TrainSettings | None
     """The settings of the run. None if the folder of the model has no record."""
-    can_go_on: bool
+    can_be_extended: bool
     """Whether the run can go on for more epochs, with the same result as if it had begun with them."""
     folder: Path
     """The folder of the model."""
@@ -279,22 +289,22 @@ class Evaluation(Measurement):
 
     @property
     def perplexity(self) -> float:
-        return self.own.perplexity
+        return self.loss.perplexity
 
     @property
     def tokens(self) -> int:
         """The number of predicted tokens: words, punctuation and END, but not START."""
-        return self.own.tokens
+        return self.loss.tokens
 
     @property
     def bits_per_character(self) -> float:
         """The bits of all predictions per character, separators included. Comparable between different tokenizers."""
-        return self.own.bits_per(self.characters)
+        return self.loss.bits_per(self.characters)
 
     @property
     def bits_per_note(self) -> float | None:
         """The bits of all predictions divided by the number of notes. None if the text is no music."""
-        return self.own.bits_per(self.music_notes) if self.music_notes else None
+        return self.loss.bits_per(self.music_notes) if self.music_notes else None
 
     @property
     def unknown_share(self) -> float:
@@ -307,18 +317,18 @@ class Evaluation(Measurement):
         return self.statistics.spelled / max(1, self.statistics.words)
 
     @property
-    def bad(self) -> bool:
+    def is_bad(self) -> bool:
         """Whether the model is not clearly better than word frequencies or n-grams."""
-        return any(not clearly_better(self.own, each) for each in (self.ngram, self.unigram) if each is not None)
+        return any(not clearly_better(self.loss, each) for each in (self.ngram, self.unigram) if each is not None)
 
     @property
     def verdict(self) -> str | None:
         """One sentence: whether the model is better than counting, and what the curves suggest."""
-        return verdict(self.own, self.finding, self.unigram, self.ngram, self.order)
+        return verdict(self.loss, self.finding, self.unigram, self.ngram, self.order)
 
     def to_mapping(self) -> dict[str, Any]:
         """Return the figures as a dictionary that can be written as JSON."""
-        cached, learning, mixture = self.with_cache, self.while_learning, self.mixture
+        cached, dynamic, mixture = self.with_cache, self.dynamic, self.mixture
         return {
             "model": self.model,
             "corpus": self.corpus,
@@ -328,9 +338,9 @@ class Evaluation(Measurement):
             "music_notes": self.music_notes,
             "unknown_share": self.unknown_share,
             "spelled_share": self.spelled_share,
-            **self.own.to_mapping(self.characters, self.music_notes),
+            **self.loss.to_mapping(self.characters, self.music_notes),
             "cache": None if cached is None else {**asdict(cached.cache), **self._compared(cached.loss)},
-            "dynamic": None if learning is None else {"rate": learning.rate, **self._compared(learning.loss)},
+            "dynamic": None if dynamic is None else {"rate": dynamic.rate, **self._compared(dynamic.loss)},
             "mixture": None if mixture is None else {"weight": mixture.weight, **self._compared(mixture.loss)},
             "unigram": None if self.unigram is None else self._compared(self.unigram),
             "kneser_ney": None if self.ngram is None else {"order": self.order, **self._compared(self.ngram)},
@@ -343,7 +353,7 @@ class Evaluation(Measurement):
 
     def _compared(self, loss: Loss) -> dict[str, Any]:
         """Return the figures of another loss, and whether it differs from that of the model by more than chance."""
-        return {**loss.to_mapping(self.characters, self.music_notes), "differs": loss.differs(self.own)}
+        return {**loss.to_mapping(self.characters, self.music_notes), "differs": loss.differs(self.loss)}
 
 
 def evaluate(
@@ -368,31 +378,31 @@ def _evaluation(folder: Path, split: str, settings: EvaluationSettings, watcher:
     record = origin.record
     text = text_to_measure(origin, bundle, split, watcher)
     network = NumpyNetwork(bundle.architecture, bundle.weights)
-    predicted = Predicted(text.ids, network_nats(network, text.ids, watcher.predicting))
-    with_cache, while_learning = _adapted(text, bundle, settings, watcher)
+    predicted = PredictedText(text.ids, network_nats(network, text.ids, watcher.predicting))
+    with_cache, dynamic = _measure_adaptation(text, bundle, settings, watcher)
     order = order_for(bundle.text.tokenizer)
-    unigram, ngram, mixture, counting_notes = _counted(text, network, predicted, order, watcher)
-    new, left_out = _novelty(text, bundle, settings.samples, watcher)
-    music_notes, music = _music(text, bundle, settings.samples, watcher)
+    unigram, ngram, mixture, counting_notes = _measure_baselines(text, network, predicted, order, watcher)
+    novelty_figures, novelty_notes = _measure_novelty(text, bundle, settings.samples, watcher)
+    music_notes, music = _measure_music(text, bundle, settings.samples, watcher)
     return Evaluation(
         model=name_of(folder),
         split=split,
         corpus=bundle.text.corpus,
-        own=Loss.of(predicted.nats, text.ids),
+        loss=Loss.of(predicted.nats, text.ids),
         with_cache=with_cache,
-        while_learning=while_learning,
+        dynamic=dynamic,
         unigram=unigram,
         ngram=ngram,
         order=order,
         mixture=mixture,
-        novelty=new,
+        novelty=novelty_figures,
         music_notes=music_notes,
         music=music,
         statistics=text.statistics,
-        notes=(*text.notes, *counting_notes, *left_out),
-        finding=None if record is None else finding(record.curves),
+        notes=(*text.notes, *counting_notes, *novelty_notes),
+        finding=None if record is None else diagnose(record.curves),
         settings=None if record is None else record.settings,
-        can_go_on=origin.can_go_on,
+        can_be_extended=origin.can_be_extended,
         folder=folder,
         by_characters=bundle.text.tokenizer == "characters",
         step=None if record is None else record.model_step,
@@ -400,7 +410,7 @@ def _evaluation(folder: Path, split: str, settings: EvaluationSettings, watcher:
     )
 
 
-def keep(evaluated: Evaluation) -> bool:
+def save_evaluation(evaluated: Evaluation) -> bool:
     """Write the measurement to the folder of the model and return whether it was written.
 
     Only measurements on the validation or test set are written, and only if the folder has the record of the run.
@@ -410,7 +420,7 @@ def keep(evaluated: Evaluation) -> bool:
     measurement = Measurement(**{each.name: getattr(evaluated, each.name) for each in fields(Measurement)})
     if measurement.novelty is not None and not evaluated.settings.copy_index:
         measurement = replace(measurement, novelty=_without_copied_text(measurement.novelty))
-    keep_measurement(evaluated.folder, evaluated.split, measurement)
+    save_measurement(evaluated.folder, evaluated.split, measurement)
     return True
 
 
@@ -426,7 +436,7 @@ def _without_copied_text(novelty: Novelty) -> Novelty:
 def _model_and_origin(folder: Path) -> tuple[Bundle, Origin]:
     """Return a model and its origin, both of the same step, even if the run saves a better model meanwhile."""
     while True:
-        before, bundle, origin = Origin.beside(folder), load_bundle(folder), Origin.beside(folder)
+        before, bundle, origin = Origin.of_folder(folder), load_bundle(folder), Origin.of_folder(folder)
         if before.model_step == origin.model_step:
             return bundle, origin
 
@@ -441,36 +451,36 @@ def _folder_of(model: str | Path | TrainedModel | None) -> Path:
     return model.folder
 
 
-def _adapted(
+def _measure_adaptation(
     text: MeasuredText, bundle: Bundle, settings: EvaluationSettings, watcher: Watcher
-) -> tuple[WithCache | None, WhileLearning | None]:
+) -> tuple[CacheLoss | None, DynamicLoss | None]:
     """Measure the network while it adapts to the text. The validation set of its own corpus sets how it adapts."""
     if settings.cache is None and not settings.dynamic:
         return None, None
-    if text.learned is None:
+    if text.training_dataset is None:
         raise CorpusError(
             "--cache and --dynamic need the validation set of the model's own corpus, which cannot be found: put the "
             "corpus back, or leave out these flags."
         )
-    valid = text.learned.ids["valid"]
-    cached = learned = None
+    valid = text.training_dataset.ids["valid"]
+    with_cache = dynamic = None
     if settings.cache is not None:
-        cached = with_cache(bundle, valid, text.ids, settings.cache, watcher.trying, watcher.adapting)
+        with_cache = measure_with_cache(bundle, valid, text.ids, settings.cache, watcher.trying, watcher.adapting)
     if settings.dynamic:
-        learned = while_learning(bundle, valid, text.ids, watcher.trying, watcher.adapting)
-    return cached, learned
+        dynamic = measure_dynamic(bundle, valid, text.ids, watcher.trying, watcher.adapting)
+    return with_cache, dynamic
 
 
-def _counted(
-    text: MeasuredText, network: NumpyNetwork, own: Predicted, order: int, watcher: Watcher
+def _measure_baselines(
+    text: MeasuredText, network: NumpyNetwork, predicted: PredictedText, order: int, watcher: Watcher
 ) -> tuple[Loss | None, Loss | None, Mixture | None, tuple[str, ...]]:
     """Measure word frequencies and n-grams of the training text, and the n-grams mixed with the model. Add notes.
 
     The n-grams are left out if they would take more than half of the memory of the machine.
     """
-    if text.learned is None:
+    if text.training_dataset is None:
         return None, None, None, ()
-    train, size = text.learned.ids["train"], network.architecture.vocabulary_size
+    train, size = text.training_dataset.ids["train"], network.architecture.vocabulary_size
     unigram = unigram_loss(train, text.ids, size)
     needed = memory_of_ngrams(len(train), order)
     if needed > physical_memory() / 2:
@@ -478,13 +488,15 @@ def _counted(
         return unigram, None, None, (note,)
     watcher.counting(len(train), order)
     ngram = NgramModel(train, size, order)
-    valid = text.learned.ids["valid"]
-    same = text.ids is valid  # the network has read the validation set already
-    of_valid = own if same else Predicted(valid, network_nats(network, valid, watcher.weighing))
-    return unigram, *mixed_with(ngram, of_valid, own)
+    valid = text.training_dataset.ids["valid"]
+    is_valid_set = text.ids is valid  # the network has read the validation set already
+    valid_predicted = (
+        predicted if is_valid_set else PredictedText(valid, network_nats(network, valid, watcher.weighing))
+    )
+    return unigram, *mix_with_ngram(ngram, valid_predicted, predicted)
 
 
-def _novelty(
+def _measure_novelty(
     text: MeasuredText, bundle: Bundle, samples: int, watcher: Watcher
 ) -> tuple[Novelty | None, Sequence[str]]:
     """Compare how new the samples of the model are with how new the measured text is.
@@ -492,31 +504,33 @@ def _novelty(
     Return None and no notes if there are no samples or no training text. Return None and a note if the search would
     take more than half of the memory of the machine.
     """
-    if text.learned is None or not samples:
+    if text.training_dataset is None or not samples:
         return None, ()
-    tokens = len(text.learned.ids["train"])
+    tokens = len(text.training_dataset.ids["train"])
     needed = memory_of_words(tokens, bundle.vocabulary)
     if needed > physical_memory() / 2:
         return None, (f"No search for copies in generated text: it would need {needed / 2**30:,.0f} GiB of memory.",)
     written = write_samples(bundle, samples, watcher.writing)
     watcher.searching(tokens)
-    return novelty(written, text.ids, text.learned, text.beside), ()
+    return novelty(written, text.ids, text.training_dataset, text.held_out_name), ()
 
 
-def _music(text: MeasuredText, bundle: Bundle, samples: int, watcher: Watcher) -> tuple[int | None, Music | None]:
-    """Return the number of notes of the measured text, and how good the music of the model is beside it.
+def _measure_music(
+    text: MeasuredText, bundle: Bundle, samples: int, watcher: Watcher
+) -> tuple[int | None, Music | None]:
+    """Return the number of notes of the measured text, and how good the music of the model is compared with it.
 
     Return None twice if the model has not learned music. Without samples, the second value is None.
     """
     kind = _music_kind(bundle.text)
     if kind is None:
         return None, None
-    (measured, training), most = text.read_passages(), text.longest_passage
+    (measured, training), max_tokens = text.read_passages(), text.longest_passage
     notes = notes_in(kind, measured)
     if not samples:
         return notes, None
-    written = write_passages(bundle, samples, most, watcher.composing)
-    return notes, compared_music(kind, written, measured, training, most, text.beside)
+    written = write_passages(bundle, samples, max_tokens, watcher.composing)
+    return notes, compared_music(kind, written, measured, training, max_tokens, text.held_out_name)
 
 
 def _music_kind(text: TextConfig) -> MusicKind | None:

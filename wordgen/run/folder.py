@@ -21,14 +21,14 @@ from wordgen.run.names import (
     LOGS,
     PALINDROMES,
     REPORT,
-    SET_ASIDE,
+    SET_ASIDE_SUFFIX,
     SWEEP_RESULTS,
-    free_path,
-    is_run,
     is_run_name,
     models_folder,
     name_of,
+    run_exists,
     run_name,
+    unused_path,
 )
 from wordgen.training.checkpoint import FOLDER as CHECKPOINTS
 from wordgen.training.checkpoint import has_checkpoint
@@ -36,37 +36,37 @@ from wordgen.training.checkpoint import has_checkpoint
 LOCK = "training.lock"
 SWEEP_LOCK = "sweep.lock"
 _FOLDERS_LOCK = ".folders.lock"
-_SECONDS_TO_CHANGE_FOLDERS = 60
-_SECONDS_TO_TAKE_OVER = 60
-_SECONDS_OF_A_LOOK = 0.5
+_FOLDERS_LOCK_TIMEOUT_SECONDS = 60
+_LONG_LOCK_TIMEOUT_SECONDS = 60
+_LOCK_TIMEOUT_SECONDS = 0.5
 """Seconds to wait for the lock of a run or sweep.
 
 A process that only checks whether the lock is held holds it for a moment, too.
 """
 
 
-def in_training(folder: Path) -> AbstractContextManager[None]:
+def training_lock(folder: Path) -> AbstractContextManager[None]:
     """Hold the lock of a run while it is trained. Raise a SettingError if another process holds it."""
-    return _holding(folder / LOCK, being_trained(folder.name))
+    return _hold_lock(folder / LOCK, already_training_error(folder.name))
 
 
-def taking_over(folder: Path) -> AbstractContextManager[None]:
-    """Hold the lock of a run as `in_training` does, but wait up to 60 seconds for a process that is about to end."""
-    return _holding(folder / LOCK, being_trained(folder.name), _SECONDS_TO_TAKE_OVER)
+def training_lock_with_wait(folder: Path) -> AbstractContextManager[None]:
+    """Hold the lock of a run as `training_lock` does, but wait up to 60 seconds for a process that is about to end."""
+    return _hold_lock(folder / LOCK, already_training_error(folder.name), _LONG_LOCK_TIMEOUT_SECONDS)
 
 
-def at_work_on_sweep(folder: Path) -> AbstractContextManager[None]:
+def sweep_lock(folder: Path) -> AbstractContextManager[None]:
     """Hold the lock of a sweep or a study. Raise a SettingError if another process holds it."""
-    return _holding(folder / SWEEP_LOCK, being_swept(folder.name))
+    return _hold_lock(folder / SWEEP_LOCK, sweep_running_error(folder.name))
 
 
-def changing_folders(place: Path) -> AbstractContextManager[None]:
-    """Hold the lock that a process needs to make, replace or remove folders of runs in the folder `place`.
+def folders_lock(parent: Path) -> AbstractContextManager[None]:
+    """Hold the lock that a process needs to make, replace or remove folders of runs in the folder `parent`.
 
     Wait up to 60 seconds for other processes, then raise a SettingError.
     """
-    busy = SettingError(f"Another process is still making or removing a run in {place}: try again in a moment.")
-    return _holding(place / _FOLDERS_LOCK, busy, _SECONDS_TO_CHANGE_FOLDERS)
+    error = SettingError(f"Another process is still making or removing a run in {parent}: try again in a moment.")
+    return _hold_lock(parent / _FOLDERS_LOCK, error, _FOLDERS_LOCK_TIMEOUT_SECONDS)
 
 
 def is_in_training(folder: Path) -> bool:
@@ -74,21 +74,21 @@ def is_in_training(folder: Path) -> bool:
     return _is_held(folder / LOCK)
 
 
-def is_sweep_at_work(folder: Path) -> bool:
+def is_sweep_running(folder: Path) -> bool:
     """Return whether a process works on this sweep now."""
     return _is_held(folder / SWEEP_LOCK)
 
 
-def being_trained(name: str) -> SettingError:
+def already_training_error(name: str) -> SettingError:
     return SettingError(f"Another process trains the run '{name}' now: wait until it ends, or stop it with Ctrl-C.")
 
 
-def being_swept(name: str) -> SettingError:
+def sweep_running_error(name: str) -> SettingError:
     return SettingError(f"Another process runs the sweep '{name}' now: wait until it ends, or stop it with Ctrl-C.")
 
 
 @contextmanager
-def _holding(path: Path, otherwise: SettingError, seconds: float = _SECONDS_OF_A_LOOK) -> Iterator[None]:
+def _hold_lock(path: Path, error: SettingError, seconds: float = _LOCK_TIMEOUT_SECONDS) -> Iterator[None]:
     from filelock import FileLock, Timeout
 
     lock = FileLock(path, timeout=seconds, poll_interval=0.02)
@@ -96,7 +96,7 @@ def _holding(path: Path, otherwise: SettingError, seconds: float = _SECONDS_OF_A
         try:
             lock.acquire()
         except Timeout:
-            raise otherwise from None
+            raise error from None
     try:
         yield
     finally:
@@ -125,49 +125,49 @@ def _is_held(path: Path) -> bool:
 
 _LONGEST_PATH = 4000
 _REMOVED = ".removed."
-_TRACES = {CONFIG, VOCABULARY, WEIGHTS, UNKNOWN_WORDS, REPORT, EVALUATION, CHECKPOINTS, LOCK, "train", "valid"}
+_RUN_FILES = {CONFIG, VOCABULARY, WEIGHTS, UNKNOWN_WORDS, REPORT, EVALUATION, CHECKPOINTS, LOCK, "train", "valid"}
 
 
 def holds_runs(folder: Path) -> bool:
     """Return whether the folder belongs to a sweep or a study of palindromes."""
-    of_a_sweep = (SWEEP_RESULTS, SWEEP_LOCK, LOGS, PALINDROMES)
+    sweep_files = (SWEEP_RESULTS, SWEEP_LOCK, LOGS, PALINDROMES)
     try:
-        return any((folder / each).exists() for each in of_a_sweep) or any(folder.glob(f"*/{REPORT}"))
+        return any((folder / each).exists() for each in sweep_files) or any(folder.glob(f"*/{REPORT}"))
     except OSError:  # not a valid path (such as a name of 300 letters), or no permission
         return False
 
 
 def is_run_folder(folder: Path) -> bool:
     """Return whether the folder belongs to a run and is in saved_models or in a sweep, but not in another run."""
-    return leaves_traces_of_a_run(folder) and (folder.parent == models_folder() or is_sweep_folder(folder.parent))
+    return has_run_files(folder) and (folder.parent == models_folder() or is_sweep_folder(folder.parent))
 
 
 def is_sweep_folder(folder: Path) -> bool:
     """Return whether the folder belongs to a sweep and not to a run."""
-    return holds_runs(folder) and not leaves_traces_of_a_run(folder)
+    return holds_runs(folder) and not has_run_files(folder)
 
 
-def leaves_traces_of_a_run(folder: Path) -> bool:
+def has_run_files(folder: Path) -> bool:
     """Return whether the folder belongs to a run. An empty one does: the run ended before it wrote anything."""
     try:
         names = {path.name for path in folder.iterdir()}
     except OSError:
         return False
-    return not names or bool(names & _TRACES)
+    return not names or bool(names & _RUN_FILES)
 
 
 def folder_for(name: str, *, overwrite: bool) -> Path:
     """Return the folder for a new run of this name. Raise a SettingError if the name is in use or not allowed."""
     folder = models_folder() / name
-    if not overwrite and _is_in_use(folder):
-        raise _in_use(name)
+    if not overwrite and _is_name_in_use(folder):
+        raise _name_in_use_error(name)
     if name in shipped_bases():
         raise SettingError(
             f"--name cannot be '{name}', the name of a base that comes with wordgen: choose another --name."
         )
     if holds_runs(folder):
         raise SettingError(f"'{name}' contains several runs, which --overwrite never replaces: choose another --name.")
-    if "/" in name and is_run(folder.parent.name):
+    if "/" in name and run_exists(folder.parent.name):
         raise SettingError(f"'{folder.parent.name}' is a run and cannot contain another run: choose another --name.")
     return folder
 
@@ -177,21 +177,21 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.kept = True
+        self.is_kept = True
         """Whether the run stays at its end. If not, the older run that it would have replaced is restored."""
 
     @property
-    def replaces(self) -> bool:
+    def replaces_older_run(self) -> bool:
         """Whether an older run of the same name is set aside until this one has a model."""
-        return self.aside.exists()
+        return self.set_aside_path.exists()
 
     @property
-    def aside(self) -> Path:
-        return self.path.with_name(self.path.name + SET_ASIDE)
+    def set_aside_path(self) -> Path:
+        return self.path.with_name(self.path.name + SET_ASIDE_SUFFIX)
 
 
 @contextmanager
-def made_new(path: Path, *, overwrite: bool, numbered: bool = False) -> Iterator[RunFolder]:
+def new_run_folder(path: Path, *, overwrite: bool, numbered: bool = False) -> Iterator[RunFolder]:
     """Make an empty folder for a run and hold its lock during the training.
 
     With `overwrite`, an older run of the same name is set aside until the new one has a complete model. If the new run
@@ -200,35 +200,35 @@ def made_new(path: Path, *, overwrite: bool, numbered: bool = False) -> Iterator
 
     With `numbered`, a number is added to a name that is in use.
     """
-    with _made_and_removed_if_empty(path.parent), ExitStack() as ending:
-        with changing_folders(path.parent):
-            folder = RunFolder(free_path(path) if numbered else path)
+    with _removed_if_empty(path.parent), ExitStack() as stack:
+        with folders_lock(path.parent):
+            folder = RunFolder(unused_path(path) if numbered else path)
             with as_storage_error(folder.path):
-                _make(folder, overwrite=overwrite)
-            ending.enter_context(in_training(folder.path))
+                _make_empty(folder, overwrite=overwrite)
+            stack.enter_context(training_lock(folder.path))
         try:
             yield folder
         except BaseException as error:
             refused = isinstance(error, WordgenError) and not isinstance(error, WorkerLostError | StorageError)
             if refused or not has_checkpoint(folder.path):
-                _settle(folder)
+                _keep_one_run(folder)
             raise
-        _settle(folder)
+        _keep_one_run(folder)
 
 
 @contextmanager
 def reserved_name(corpus: str) -> Iterator[str]:
     """Reserve a default name for a run that another process will make. Until then an empty folder holds the name."""
     models = models_folder()
-    with _made_and_removed_if_empty(models), ExitStack() as ending:
-        with changing_folders(models):
+    with _removed_if_empty(models), ExitStack() as stack:
+        with folders_lock(models):
             folder = models / run_name(None, corpus)
-            ending.enter_context(_made_and_removed_if_empty(folder))
+            stack.enter_context(_removed_if_empty(folder))
         yield folder.name
 
 
 @contextmanager
-def _made_and_removed_if_empty(folder: Path) -> Iterator[None]:
+def _removed_if_empty(folder: Path) -> Iterator[None]:
     """Make a folder. At the end of the block, remove it and its parents again if they are new and empty."""
     new = [each for each in (folder, *folder.parents) if not each.exists()]
     make_folder(folder)
@@ -240,26 +240,26 @@ def _made_and_removed_if_empty(folder: Path) -> Iterator[None]:
                 each.rmdir()
 
 
-def _make(folder: RunFolder, *, overwrite: bool) -> None:
+def _make_empty(folder: RunFolder, *, overwrite: bool) -> None:
     path = folder.path
     if overwrite and is_in_training(path):
-        raise being_trained(path.name)
-    if not overwrite and _is_in_use(path):
-        raise _in_use(name_of(path))
+        raise already_training_error(path.name)
+    if not overwrite and _is_name_in_use(path):
+        raise _name_in_use_error(name_of(path))
     if is_bundle(path):
-        shutil.rmtree(folder.aside, ignore_errors=True)
-        path.rename(folder.aside)
+        shutil.rmtree(folder.set_aside_path, ignore_errors=True)
+        path.rename(folder.set_aside_path)
     elif path.exists():
         shutil.rmtree(path)
     try:
         path.mkdir()
     except OSError:
-        if folder.replaces:
-            folder.aside.rename(path)
+        if folder.replaces_older_run:
+            folder.set_aside_path.rename(path)
         raise
 
 
-def _is_in_use(folder: Path) -> bool:
+def _is_name_in_use(folder: Path) -> bool:
     """Return whether the folder holds more than the remains of a process that was killed before it wrote a record."""
     if not folder.is_dir():
         return folder.exists()
@@ -267,34 +267,34 @@ def _is_in_use(folder: Path) -> bool:
 
 
 @contextmanager
-def resumed(path: Path) -> Iterator[RunFolder]:
+def resumed_run_folder(path: Path) -> Iterator[RunFolder]:
     """Hold the lock of a run while it is resumed. Its folder stays even if the training fails."""
     folder = RunFolder(path)
-    with ExitStack() as ending:
-        with changing_folders(path.parent):
-            ending.enter_context(in_training(path))
+    with ExitStack() as stack:
+        with folders_lock(path.parent):
+            stack.enter_context(training_lock(path))
         try:
             yield folder
         finally:
-            if is_bundle(path) or not folder.kept:
-                _settle(folder)
+            if is_bundle(path) or not folder.is_kept:
+                _keep_one_run(folder)
 
 
-def _settle(folder: RunFolder) -> None:
+def _keep_one_run(folder: RunFolder) -> None:
     """Keep one of two runs of the same name: the new one if it has a model, or else the older one.
 
     The lock of the run must still be held.
     """
-    with changing_folders(folder.path.parent):
-        if folder.kept and is_bundle(folder.path):
-            shutil.rmtree(folder.aside, ignore_errors=True)
+    with folders_lock(folder.path.parent):
+        if folder.is_kept and is_bundle(folder.path):
+            shutil.rmtree(folder.set_aside_path, ignore_errors=True)
             return
         shutil.rmtree(folder.path, ignore_errors=True)
-        if folder.replaces:
-            folder.aside.rename(folder.path)
+        if folder.replaces_older_run:
+            folder.set_aside_path.rename(folder.path)
 
 
-def _in_use(name: str) -> SettingError:
+def _name_in_use_error(name: str) -> SettingError:
     return SettingError(f"A run '{name}' already exists: choose another --name, or use --overwrite to replace the run.")
 
 
@@ -309,7 +309,7 @@ def find_model(model: str | Path | None = None) -> Path:
     if not str(model) or len(str(model)) > _LONGEST_PATH:
         raise BundleError("--model must be the name of a run or the folder of a model.")
     # If a run was killed before its first model, the run that it would have replaced is still set aside.
-    for folder in (Path(model), models_folder() / model, models_folder() / f"{model}{SET_ASIDE}"):
+    for folder in (Path(model), models_folder() / model, models_folder() / f"{model}{SET_ASIDE_SUFFIX}"):
         if is_bundle(folder):
             return folder
     bases = shipped_bases()
@@ -320,14 +320,14 @@ def find_model(model: str | Path | None = None) -> Path:
     if beginning:
         return max(beginning, key=saved_at)
     if holds_runs(models_folder() / model):
-        one = min((models_folder() / model).glob(f"*/{REPORT}"), default=None)
-        such = "" if one is None else f", for example {name_of(one.parent)}"
-        raise BundleError(f"'{model}' is a sweep with several runs: give one of its runs{such}.")
+        example = min((models_folder() / model).glob(f"*/{REPORT}"), default=None)
+        hint = "" if example is None else f", for example {name_of(example.parent)}"
+        raise BundleError(f"'{model}' is a sweep with several runs: give one of its runs{hint}.")
     names = [folder.name for folder in trained]
-    near = difflib.get_close_matches(str(model), [*names, *bases], n=1)
+    similar = difflib.get_close_matches(str(model), [*names, *bases], n=1)
     if any(os.path.lexists(each) for each in (model, models_folder() / model)):
         raise BundleError(f"{model} contains no trained model: {CONFIG} is missing.")
-    hint = f"Did you mean {near[0]}?" if near else f"Trained models: {', '.join(names) or 'none'}."
+    hint = f"Did you mean {similar[0]}?" if similar else f"Trained models: {', '.join(names) or 'none'}."
     raise BundleError(f"There is no model '{str(model)[:100]}', neither as a folder nor in {models_folder()}/. {hint}")
 
 
@@ -354,7 +354,7 @@ def find_run(run: str | None = None) -> Path:
     names = {report.parent.name for report in runs}
     name = Path(run).name
     within = "/".join(Path(run).parts[-2:])
-    if within != f"{models_folder().name}/{name}" and is_run_name(within) and is_run(within):
+    if within != f"{models_folder().name}/{name}" and is_run_name(within) and run_exists(within):
         return models_folder() / within
     if name not in names:
         existing = ", ".join(sorted(names)) or "none"
@@ -403,7 +403,7 @@ def saved_at(folder: Path) -> float:
         return 0.0
 
 
-def removable(names: Sequence[str]) -> list[Path]:
+def removable_folders(names: Sequence[str]) -> list[Path]:
     """Return the folders of the runs and sweeps with exactly these names.
 
     Raise an error if one of them does not exist or must stay: then none is removed. If `names` has a sweep and one of
@@ -421,52 +421,52 @@ def _removable(name: str) -> Path:
         if path != models_folder() and path.is_symlink():
             raise BundleError(f"{path} is a link to another place, so it is not deleted: delete the link yourself.")
     if not folder.is_dir():
-        raise BundleError(f"There is no run with the full name '{name}' in {models_folder()}/.{_near(name)}")
+        raise BundleError(f"There is no run with the full name '{name}' in {models_folder()}/.{_suggestion(name)}")
     if not is_run_folder(folder) and not is_sweep_folder(folder):
         raise BundleError(f"{folder} is not the folder of a run, so it is not deleted: delete it yourself.")
-    _check_no_work(folder)
+    _check_not_in_use(folder)
     return folder
 
 
-def _near(name: str) -> str:
+def _suggestion(name: str) -> str:
     names = sorted(path.name for path in folders_in(models_folder()) if is_run_folder(path) or is_sweep_folder(path))
     beginning = [each for each in names if each.startswith(name)]
-    near = beginning or difflib.get_close_matches(name, names, n=1)
-    return f" Did you mean {near[0]}?" if near else ""
+    similar = beginning or difflib.get_close_matches(name, names, n=1)
+    return f" Did you mean {similar[0]}?" if similar else ""
 
 
-def _check_no_work(folder: Path) -> None:
+def _check_not_in_use(folder: Path) -> None:
     sweep = folder if is_sweep_folder(folder) else folder.parent
-    if sweep != models_folder() and is_sweep_at_work(sweep):
-        raise being_swept(sweep.name)
+    if sweep != models_folder() and is_sweep_running(sweep):
+        raise sweep_running_error(sweep.name)
     for each in (folder, *folders_in(folder)):
         if is_in_training(each):
-            raise being_trained(name_of(each))
+            raise already_training_error(name_of(each))
 
 
 def remove(folder: Path) -> None:
     """Remove the folder of a run or sweep, and what a removal that was killed has left behind.
 
-    The folder is first moved out of sight in one step, and then its files are deleted. So a half-deleted run never
-    appears as a run.
+    The folder is first moved to a hidden folder in one step, and then its files are deleted. So a half-deleted run
+    never appears as a run.
     """
-    for left in models_folder().glob(f"{_REMOVED}*"):
-        if not left.is_symlink():
-            shutil.rmtree(left, ignore_errors=True)
-    with changing_folders(folder.parent), as_storage_error(folder):
-        _check_no_work(folder)  # it may have begun while the user was asked
-        out_of_sight = Path(tempfile.mkdtemp(dir=models_folder(), prefix=_REMOVED))
+    for leftover in models_folder().glob(f"{_REMOVED}*"):
+        if not leftover.is_symlink():
+            shutil.rmtree(leftover, ignore_errors=True)
+    with folders_lock(folder.parent), as_storage_error(folder):
+        _check_not_in_use(folder)  # it may have begun while the user was asked
+        trash = Path(tempfile.mkdtemp(dir=models_folder(), prefix=_REMOVED))
         try:
-            folder.rename(out_of_sight / folder.name)
+            folder.rename(trash / folder.name)
         except OSError:
-            out_of_sight.rmdir()
+            trash.rmdir()
             raise
     try:
-        shutil.rmtree(out_of_sight)
+        shutil.rmtree(trash)
     except FileNotFoundError:  # another process has deleted it
         pass
     except OSError as error:
         raise StorageError(
             f"{name_of(folder)} is removed from the list, but some of its files cannot be deleted ({error.strerror}): "
-            f"delete {out_of_sight} yourself."
+            f"delete {trash} yourself."
         ) from error

@@ -21,17 +21,17 @@ from wordgen.model.bundle import CONFIG, VOCABULARY, WEIGHTS, load_bundle, read_
 from wordgen.run.folder import (
     find_model,
     folders_in,
+    has_run_files,
     is_in_training,
     is_run_folder,
-    is_sweep_at_work,
     is_sweep_folder,
-    leaves_traces_of_a_run,
+    is_sweep_running,
 )
 from wordgen.run.names import (
     LOGS,
     PALINDROMES,
     REPORT,
-    SET_ASIDE,
+    SET_ASIDE_SUFFIX,
     STUDY_RESULT,
     STUDY_RUNS,
     SWEEP_RESULTS,
@@ -41,13 +41,13 @@ from wordgen.run.names import (
     name_of,
 )
 from wordgen.run.record import DIVERGED, STOPPED, RunRecord, load_record
-from wordgen.run.settings import ABOUT_ONE_RUN
+from wordgen.run.settings import RUN_SPECIFIC_SETTINGS
 from wordgen.training.reports import EpochReport
 
 Status = Literal["training now", "finished", "interrupted", "diverged", "only a model", "set aside", "broken"]
 Order = Literal["age", "name", "corpus", "valid", "test", "size"]
 
-_OF_A_MODEL = (CONFIG, VOCABULARY, WEIGHTS)
+_MODEL_FILES = (CONFIG, VOCABULARY, WEIGHTS)
 
 
 @dataclass(frozen=True)
@@ -93,19 +93,19 @@ class SavedRun:
         return None if self.record is None else self.record.best
 
     @property
-    def best_place(self) -> str | None:
+    def best_label(self) -> str | None:
         """The epoch of the model in words, and if it was validated within the epoch also the step."""
-        return None if self.best is None else self.best.place
+        return None if self.best is None else self.best.label
 
     @property
-    def called(self) -> str:
+    def command_argument(self) -> str:
         """The argument with which a command finds the run: its name, or its folder if that is not in saved_models."""
         return self.name if models_folder() in (self.folder.parent, self.folder.parent.parent) else str(self.folder)
 
     @property
     def has_model(self) -> bool:
         """Whether the run has a model that can generate text."""
-        return self.status != "broken" and all((self.folder / name).is_file() for name in _OF_A_MODEL)
+        return self.status != "broken" and all((self.folder / name).is_file() for name in _MODEL_FILES)
 
     @property
     def can_be_resumed(self) -> bool:
@@ -122,7 +122,7 @@ class SavedRun:
         """
         found = self.measured(part)
         if found is not None:
-            return found.own.perplexity
+            return found.loss.perplexity
         return self.best.valid_perplexity if part == "valid" and self.best is not None else None
 
     def to_mapping(self) -> dict[str, object]:
@@ -148,8 +148,8 @@ class SavedRun:
         found = self.measured(part)
         return {
             f"{part}_perplexity": self.perplexity(part),
-            f"{part}_perplexity_off": None if found is None else found.own.off,
-            f"{part}_bits_per_character": None if found is None else found.own.bits_per(found.characters),
+            f"{part}_perplexity_margin": None if found is None else found.loss.margin,
+            f"{part}_bits_per_character": None if found is None else found.loss.bits_per(found.characters),
         }
 
 
@@ -158,15 +158,15 @@ def saved_runs(order: Order = "age", folder: Path | None = None) -> list[SavedRu
 
     The order puts the newest ("age"), the best ("valid", "test") or the largest ("size") first, or is alphabetical.
     """
-    runs = [each for each in sorted(folders_in(folder or models_folder())) if leaves_traces_of_a_run(each)]
-    return ordered(map(look_at, runs), order)
+    runs = [each for each in sorted(folders_in(folder or models_folder())) if has_run_files(each)]
+    return ordered(map(read_run, runs), order)
 
 
 def ordered(runs: Iterable[SavedRun], order: Order) -> list[SavedRun]:
-    return sorted(runs, key=lambda run: _rank(run, order))
+    return sorted(runs, key=lambda run: _sort_key(run, order))
 
 
-def _rank(run: SavedRun, order: Order) -> tuple[bool, Any]:
+def _sort_key(run: SavedRun, order: Order) -> tuple[bool, Any]:
     """Return the sort key of a run. Runs for which the value is not known come last."""
     values: Mapping[Order, Any] = {
         "age": -run.saved_at,
@@ -179,14 +179,14 @@ def _rank(run: SavedRun, order: Order) -> tuple[bool, Any]:
     return values[order] is None, values[order]
 
 
-def find_saved(name: str | None = None) -> SavedRun:
+def find_saved_run(name: str | None = None) -> SavedRun:
     """Return the run of this name in any state, even broken. Other arguments are looked up as `find_model` does it."""
     if name is not None and is_run_name(name) and is_run_folder(models_folder() / name):
-        return look_at(models_folder() / name)
-    return look_at(find_model(name))
+        return read_run(models_folder() / name)
+    return read_run(find_model(name))
 
 
-def checked(run: SavedRun) -> SavedRun:
+def check_files(run: SavedRun) -> SavedRun:
     """Read all files of the model and return the run.
 
     If the model is damaged, the status of the returned run is "broken", and its note says why. A run that has no model
@@ -203,7 +203,7 @@ def checked(run: SavedRun) -> SavedRun:
     return run
 
 
-def look_at(folder: Path) -> SavedRun:
+def read_run(folder: Path) -> SavedRun:
     """Return what is known of the run in a folder. Problems raise no errors: the status and the note report them."""
     record = architecture = corpus = None
     with suppress(BundleError):
@@ -221,14 +221,14 @@ def _status(folder: Path, record: RunRecord | None, *, config_can_be_read: bool)
     """Return the status of a run and a remark on it."""
     if is_in_training(folder):
         return "training now", ""
-    if folder.name.endswith(SET_ASIDE):
+    if folder.name.endswith(SET_ASIDE_SUFFIX):
         return "set aside", "the run that replaces it has no model yet"
     if record is None and (folder / REPORT).exists():
         return "broken", f"{REPORT} cannot be read"
     if record is not None and record.ended in (None, STOPPED):
         return "interrupted", "can be resumed"
-    missing = [name for name in _OF_A_MODEL if not (folder / name).is_file()]
-    if record is None and missing == list(_OF_A_MODEL):
+    missing = [name for name in _MODEL_FILES if not (folder / name).is_file()]
+    if record is None and missing == list(_MODEL_FILES):
         return "broken", "no report and no model"
     if missing:
         return "broken", f"{missing[0]} is missing"
@@ -306,19 +306,19 @@ class SavedSweep:
 
 def saved_sweeps() -> list[SavedSweep]:
     """Return all sweeps in saved_models, the newest first."""
-    sweeps = [look_at_sweep(folder) for folder in folders_in(models_folder()) if is_sweep_folder(folder)]
+    sweeps = [read_sweep(folder) for folder in folders_in(models_folder()) if is_sweep_folder(folder)]
     return sorted(sweeps, key=lambda sweep: -sweep.saved_at)
 
 
 def find_sweep(name: str) -> SavedSweep:
     folder = models_folder() / name
     if is_run_name(name) and "/" not in name and is_sweep_folder(folder):
-        return look_at_sweep(folder)
+        return read_sweep(folder)
     names = ", ".join(sweep.name for sweep in saved_sweeps()) or "none"
     raise BundleError(f"There is no sweep '{name[:100]}' in {models_folder()}. Existing sweeps: {names}.")
 
 
-def look_at_sweep(folder: Path) -> SavedSweep:
+def read_sweep(folder: Path) -> SavedSweep:
     runs = tuple(run for run in saved_runs(folder=folder) if run.folder.name not in (LOGS, STUDY_RUNS))
     return SavedSweep(folder, runs, _sweep_status(folder, runs))
 
@@ -329,15 +329,15 @@ def _runs_of_a_study(folder: Path) -> list[Path]:
 
 
 def _sweep_status(folder: Path, runs: Sequence[SavedRun]) -> SweepStatus:
-    if is_sweep_at_work(folder):
+    if is_sweep_running(folder):
         return "training now"
     unfinished = any(run.can_be_resumed for run in runs)
     unfinished = unfinished or not all((run / STUDY_RESULT).is_file() for run in _runs_of_a_study(folder))
-    whole = (folder / SWEEP_RESULTS).is_file() and not unfinished
-    return "finished" if whole else "interrupted"
+    is_complete = (folder / SWEEP_RESULTS).is_file() and not unfinished
+    return "finished" if is_complete else "interrupted"
 
 
-Ground = Literal["tokens", "text", "nothing"]
+CommonGround = Literal["tokens", "text", "nothing"]
 """What the runs have in common: the same tokens of the same text, only the text, or neither."""
 Measure = Literal["perplexity", "bits per character"]
 
@@ -350,8 +350,8 @@ class Figure:
     measure: Measure
     values: tuple[float | None, ...]
     """One value for each run, or None if it is not known."""
-    off: tuple[float | None, ...]
-    """How far each value may be off, with 95% certainty, or None if that is not known."""
+    margins: tuple[float | None, ...]
+    """Half the width of the 95% confidence interval of each value, or None if it is not known."""
     better: frozenset[int]
     """The indices of the best runs. Empty if the runs cannot be compared, or if another run may be as good."""
     no_difference: frozenset[int] = frozenset()
@@ -369,7 +369,7 @@ class Figure:
 @dataclass(frozen=True)
 class Comparison:
     runs: tuple[SavedRun, ...]
-    ground: Ground
+    common_ground: CommonGround
     settings: dict[str, tuple[object, ...]]
     """The settings that differ between the runs: by name, one value for each run."""
     figures: tuple[Figure, ...]
@@ -387,7 +387,7 @@ class Comparison:
     def to_mapping(self) -> dict[str, Any]:
         return {
             "runs": [run.to_mapping() for run in self.runs],
-            "in_common": self.ground,
+            "in_common": self.common_ground,
             "settings": {name: list(values) for name, values in self.settings.items()},
             "better": {figure.name: self._names(figure.better) for figure in self.figures},
             "no_difference": {figure.name: self._names(figure.no_difference) for figure in self.figures},
@@ -399,9 +399,9 @@ class Comparison:
 
 def compare(runs: Sequence[SavedRun]) -> Comparison:
     """Compare runs by their settings and figures. Raise a BundleError if the record of a run cannot be read."""
-    every = _records(runs)
-    ground = _ground(every)
-    return Comparison(tuple(runs), ground, _differences(every), tuple(_figures(runs, ground)))
+    records = _records(runs)
+    common_ground = _find_common_ground(records)
+    return Comparison(tuple(runs), common_ground, _differences(records), tuple(_figures(runs, common_ground)))
 
 
 def _records(runs: Sequence[SavedRun]) -> list[RunRecord]:
@@ -411,28 +411,32 @@ def _records(runs: Sequence[SavedRun]) -> list[RunRecord]:
     return [run.record for run in runs if run.record is not None]
 
 
-def _ground(every: Sequence[RunRecord]) -> Ground:
-    if len({record.dataset.fingerprint for record in every}) == 1:
+def _find_common_ground(records: Sequence[RunRecord]) -> CommonGround:
+    if len({record.dataset.fingerprint for record in records}) == 1:
         return "tokens"
-    return "text" if all(_text_of(record) == _text_of(every[0]) for record in every) else "nothing"
+    return "text" if all(_text_and_sets(record) == _text_and_sets(records[0]) for record in records) else "nothing"
 
 
-def _text_of(record: RunRecord) -> object:
+def _text_and_sets(record: RunRecord) -> object:
     """Return a value that is equal for two runs on the same text with the same training, validation and test sets."""
-    return record.text.corpus, [(name, of.passages, of.characters) for name, of in record.dataset.splits.items()]
+    return record.text.corpus, [
+        (name, statistics.passages, statistics.characters) for name, statistics in record.dataset.splits.items()
+    ]
 
 
-def _differences(every: Sequence[RunRecord]) -> dict[str, tuple[object, ...]]:
-    names = (each.name for each in fields(every[0].settings) if each.name not in ABOUT_ONE_RUN)
-    values = {name: tuple(getattr(record.settings, name) for record in every) for name in names}
-    return {name: of_each for name, of_each in values.items() if any(value != of_each[0] for value in of_each)}
+def _differences(records: Sequence[RunRecord]) -> dict[str, tuple[object, ...]]:
+    names = (each.name for each in fields(records[0].settings) if each.name not in RUN_SPECIFIC_SETTINGS)
+    values = {name: tuple(getattr(record.settings, name) for record in records) for name in names}
+    return {
+        name: run_values for name, run_values in values.items() if any(value != run_values[0] for value in run_values)
+    }
 
 
 _Value = tuple[float | None, float | None, Loss | None]
-"""The value of a figure of one run, how far it may be off, and the loss that it comes from."""
+"""The value of a figure of one run, half the width of its 95% confidence interval, and the loss that it comes from."""
 
 
-def _figures(runs: Sequence[SavedRun], ground: Ground) -> Iterator[Figure]:
+def _figures(runs: Sequence[SavedRun], common_ground: CommonGround) -> Iterator[Figure]:
     for part in PARTS:
         perplexities, bits = list[_Value](), list[_Value]()
         for run in runs:
@@ -440,35 +444,37 @@ def _figures(runs: Sequence[SavedRun], ground: Ground) -> Iterator[Figure]:
                 perplexities.append((run.perplexity(part), None, None))
                 bits.append((None, None, None))
             else:
-                own, characters = found.own, found.characters
-                perplexities.append((own.perplexity, own.off, own))
-                bits.append((own.bits_per(characters), own.off_per(characters), own))
-        yield _figure(part, "perplexity", perplexities, ground == "tokens")
-        yield _figure(part, "bits per character", bits, ground != "nothing")
+                loss, characters = found.loss, found.characters
+                perplexities.append((loss.perplexity, loss.margin, loss))
+                bits.append((loss.bits_per(characters), loss.margin_per(characters), loss))
+        yield _figure(part, "perplexity", perplexities, common_ground == "tokens")
+        yield _figure(part, "bits per character", bits, common_ground != "nothing")
 
 
 def _figure(part: Part, measure: Measure, of_runs: Sequence[_Value], comparable: bool) -> Figure:
-    values, off, _ = zip(*of_runs, strict=True)
-    best = _least(values) if comparable else frozenset()
-    alike = {at for at, each in enumerate(of_runs) if best and _differ(of_runs[min(best)], each) is False} - best
+    values, margins, _ = zip(*of_runs, strict=True)
+    best = _indices_of_lowest(values) if comparable else frozenset()
+    alike = {
+        at for at, each in enumerate(of_runs) if best and _differ_by_more_than_chance(of_runs[min(best)], each) is False
+    } - best
     better, no_difference = (frozenset(), best | alike) if alike else (best, frozenset())
-    return Figure(part, measure, values, off, better, no_difference)
+    return Figure(part, measure, values, margins, better, no_difference)
 
 
-def _differ(one: _Value, other: _Value) -> bool | None:
+def _differ_by_more_than_chance(one: _Value, other: _Value) -> bool | None:
     """Return whether two runs differ by more than chance, or None if that is not known.
 
     If both runs have the same tokens, their losses are compared passage by passage. Otherwise the difference must be
     larger than the root of the sum of the squares of both uncertainties.
     """
-    (value, off, loss), (other_value, other_off, other_loss) = one, other
+    (value, margin, loss), (other_value, other_margin, other_loss) = one, other
     paired = None if loss is None or other_loss is None else loss.differs(other_loss)
-    if paired is not None or value is None or other_value is None or off is None or other_off is None:
+    if paired is not None or value is None or other_value is None or margin is None or other_margin is None:
         return paired
-    return abs(value - other_value) > math.hypot(off, other_off)
+    return abs(value - other_value) > math.hypot(margin, other_margin)
 
 
-def _least(values: Sequence[float | None]) -> frozenset[int]:
+def _indices_of_lowest(values: Sequence[float | None]) -> frozenset[int]:
     """Return the indices of the lowest value. Empty if fewer than two values are known, or if all are equal."""
     known = [value for value in values if value is not None]
     if len(known) < 2 or min(known) == max(known):

@@ -25,23 +25,23 @@ LOGS = "logs"
 
 SAVED_MODELS = Path("saved_models")
 """The default folder of runs and sweeps."""
-_chosen: ContextVar[Path] = ContextVar("models", default=SAVED_MODELS)
+_models_folder: ContextVar[Path] = ContextVar("models", default=SAVED_MODELS)
 
-SET_ASIDE = ".before"
-_NAME = re.compile(r"\w[\w.+-]{0,99}")
-_MOST_BYTES = 200
+SET_ASIDE_SUFFIX = ".before"
+_NAME_PATTERN = re.compile(r"\w[\w.+-]{0,99}")
+_MAX_NAME_BYTES = 200
 """Maximum length of a name in bytes. File systems allow 255, and wordgen adds marks and numbers to names."""
-_MOST_BYTES_OF_A_CORPUS = 60
+_MAX_CORPUS_NAME_BYTES = 60
 _LONGEST_SHOWN = 200
 
 
 def models_folder() -> Path:
-    """Return the folder of runs and sweeps: saved_models, or the one that `models_in` has set."""
-    return _chosen.get()
+    """Return the folder of runs and sweeps: saved_models, or the one that `use_models_folder` has set."""
+    return _models_folder.get()
 
 
 @contextmanager
-def models_in(folder: str | Path | None) -> Iterator[None]:
+def use_models_folder(folder: str | Path | None) -> Iterator[None]:
     """Set the folder of runs and sweeps within the block, only for this thread. None changes nothing.
 
     Raise a SettingError if the path cannot be a folder.
@@ -50,11 +50,11 @@ def models_in(folder: str | Path | None) -> Iterator[None]:
         yield
         return
     _check_models(str(folder))
-    before = _chosen.set(Path(folder))
+    before = _models_folder.set(Path(folder))
     try:
         yield
     finally:
-        _chosen.reset(before)
+        _models_folder.reset(before)
 
 
 def _check_models(folder: str) -> None:
@@ -76,32 +76,34 @@ def run_name(wanted: str | None, corpus: str) -> str:
     Raise a SettingError if the wanted name is not allowed.
     """
     if wanted is None:
-        plain = re.sub(r"[^\w.+-]+", "-", corpus).strip("-.")
-        plain = plain.encode()[:_MOST_BYTES_OF_A_CORPUS].decode(errors="ignore") or "run"
-        return free_path(models_folder() / f"{plain}-{datetime.now():%Y%m%d-%H%M%S}").name
+        prefix = re.sub(r"[^\w.+-]+", "-", corpus).strip("-.")
+        prefix = prefix.encode()[:_MAX_CORPUS_NAME_BYTES].decode(errors="ignore") or "run"
+        return unused_path(models_folder() / f"{prefix}-{datetime.now():%Y%m%d-%H%M%S}").name
     parts = wanted.split("/")
-    if len(parts) > 2 or not all(_NAME.fullmatch(part) and not part.endswith(SET_ASIDE) for part in parts):
+    if len(parts) > 2 or not all(
+        _NAME_PATTERN.fullmatch(part) and not part.endswith(SET_ASIDE_SUFFIX) for part in parts
+    ):
         raise SettingError(
             f"--name cannot be '{wanted[:100]}': use up to 100 letters, digits, dots, dashes and underscores, and "
             "begin with a letter or digit."
         )
     if not all(map(_fits, parts)):
         raise SettingError(
-            f"--name cannot be '{wanted[:100]}', because it has more than {_MOST_BYTES} bytes, which is too long for "
-            f"file systems: use fewer characters (at most {_MOST_BYTES // 3} kanji or kana)."
+            f"--name cannot be '{wanted[:100]}', because it has more than {_MAX_NAME_BYTES} bytes, which is too long "
+            f"for file systems: use fewer characters (at most {_MAX_NAME_BYTES // 3} kanji or kana)."
         )
     return wanted
 
 
 def is_run_name(name: str) -> bool:
     """Return whether a run can have this name. Allowed are also SWEEP/RUN and the names of runs that were set aside."""
-    parts = name.removesuffix(SET_ASIDE).split("/")
-    return len(parts) <= 2 and all(_NAME.fullmatch(part) and _fits(part) for part in parts)
+    parts = name.removesuffix(SET_ASIDE_SUFFIX).split("/")
+    return len(parts) <= 2 and all(_NAME_PATTERN.fullmatch(part) and _fits(part) for part in parts)
 
 
 def _fits(part: str) -> bool:
     """Return whether a name is short enough in bytes."""
-    return len(part.encode()) <= _MOST_BYTES
+    return len(part.encode()) <= _MAX_NAME_BYTES
 
 
 def name_of(folder: Path) -> str:
@@ -111,15 +113,15 @@ def name_of(folder: Path) -> str:
     return f"{parent.name}/{folder.name}" if is_in_sweep else folder.name
 
 
-def is_run(name: str) -> bool:
-    """Return whether a run of this name has begun, that is, has a record."""
+def run_exists(name: str) -> bool:
+    """Return whether there is a run of this name: a folder with a record."""
     try:
         return (models_folder() / name / REPORT).is_file()
     except OSError:  # not a valid path, for example a name of 300 letters
         return False
 
 
-def free_path(path: Path) -> Path:
+def unused_path(path: Path) -> Path:
     """Return the path, or the first of `path-2`, `path-3`, ... that does not exist yet."""
     paths = chain([path], (path.with_name(f"{path.name}-{number}") for number in count(2)))
     return next(each for each in paths if not each.exists())

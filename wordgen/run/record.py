@@ -14,22 +14,22 @@ from typing import Any
 
 from wordgen.errors import BundleError, SettingError, StorageError, reason_of
 from wordgen.evaluation.measurement import PARTS, Loss, Measurement, Part
-from wordgen.evaluation.verdict import Curves, finding, verdict
-from wordgen.files import read_json, write_whole
+from wordgen.evaluation.verdict import Curves, diagnose, verdict
+from wordgen.files import read_json, write_atomically
 from wordgen.model.architecture import Architecture
 from wordgen.model.bundle import HeadStart
 from wordgen.run.names import EVALUATION, REPORT
 from wordgen.run.settings import TrainSettings
-from wordgen.text.tokenizers import OF_MUSIC
-from wordgen.training.plan import DatasetRecord, TextRecord, rate_stayed
-from wordgen.training.reports import Begun, Ending, EpochReport, Observer, SampleReport, best_of, in_order
+from wordgen.text.tokenizers import MUSIC_TOKENIZERS
+from wordgen.training.plan import DatasetRecord, TextRecord, has_constant_rate
+from wordgen.training.reports import Ending, EpochReport, Observer, SampleReport, TrainingStart, best_of, in_order
 from wordgen.training.typed_json import from_json, to_json
 
 DIVERGED, STOPPED = "diverged", "stopped"
 """Two values of `RunRecord.ended` that programs check. All other values are reasons in words."""
 _FORMAT = 7
-_LARGEST = 2**28
-_UNREADABLE = (OSError, ValueError, KeyError, TypeError, RecursionError, SettingError)
+_MAX_BYTES = 2**28
+_READ_ERRORS = (OSError, ValueError, KeyError, TypeError, RecursionError, SettingError)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,8 +87,8 @@ class RunRecord:
         return next((epoch for epoch in reversed(self.epochs) if epoch.epoch == self.best_epoch), None)
 
     @property
-    def of_music(self) -> bool:
-        return self.text.tokenizer in OF_MUSIC
+    def is_music(self) -> bool:
+        return self.text.tokenizer in MUSIC_TOKENIZERS
 
     @property
     def model_step(self) -> int | None:
@@ -106,15 +106,15 @@ class RunRecord:
         """The validations at the end of epochs and within them, in the order of their steps."""
         return in_order((*self.epochs, *self.validations))
 
-    def place(self, epoch: EpochReport) -> float:
+    def epochs_done(self, epoch: EpochReport) -> float:
         """Return how many epochs were done at this report: not a whole number within an epoch."""
         return epoch.step / self.steps_per_epoch
 
-    def is_whole(self, epoch: EpochReport) -> bool:
-        return self.place(epoch) >= epoch.epoch
+    def is_complete(self, epoch: EpochReport) -> bool:
+        return self.epochs_done(epoch) >= epoch.epoch
 
     @property
-    def learning_seconds(self) -> float:
+    def training_seconds(self) -> float:
         """The training time of all epochs in seconds, without the pauses of a run that was interrupted."""
         latest = {each.epoch: each.seconds for each in self.all_validations}  # that of the epoch so far
         return sum(latest.values())
@@ -139,29 +139,29 @@ class RunRecord:
             return {}
         cache = None if found.with_cache is None else found.with_cache.cache.size
         samples = {} if found.novelty is None else {"samples": found.novelty.samples.texts}
-        return {"cache": cache, "dynamic": found.while_learning is not None, **samples}
+        return {"cache": cache, "dynamic": found.dynamic is not None, **samples}
 
     @property
-    def rate_stayed(self) -> bool:
+    def has_constant_rate(self) -> bool:
         """Whether the learning rate did not fall in the epochs so far."""
-        return rate_stayed(self.settings, self.steps_per_epoch, self.epochs)
+        return has_constant_rate(self.settings, self.steps_per_epoch, self.epochs)
 
     @property
     def curves(self) -> Curves:
         """The curves of all epochs. The last epoch may have been interrupted."""
-        broken_off = bool(self.epochs) and not self.is_whole(self.epochs[-1])
+        last_epoch_interrupted = bool(self.epochs) and not self.is_complete(self.epochs[-1])
         settings = self.settings
         return Curves(
             [each.train_perplexity for each in self.epochs],
             [each.valid_perplexity for each in self.epochs],
-            longer=settings.longer(at_least=len(self.epochs) - broken_off),
-            dropout=settings.acting(settings.layers),
+            longer_training=settings.longer_training(at_least=len(self.epochs) - last_epoch_interrupted),
+            dropout=settings.active_rates(settings.layers),
             units=settings.units,
             learning_rate=settings.first_learning_rate,
-            rate_stays=self.rate_stayed,
+            has_constant_rate=self.has_constant_rate,
             has_base=settings.init_from is not None,
             diverged=self.ended == DIVERGED,
-            broken_off=broken_off,
+            last_epoch_interrupted=last_epoch_interrupted,
         )
 
     @property
@@ -169,9 +169,9 @@ class RunRecord:
         """How the model compares with counting on the validation set, and what the curves suggest."""
         if self.best is None:
             return None
-        valid, found = self.measured.get("valid"), finding(self.curves)
+        valid, found = self.measured.get("valid"), diagnose(self.curves)
         if valid is not None:
-            return verdict(valid.own, found, valid.unigram, valid.ngram, valid.order)
+            return verdict(valid.loss, found, valid.unigram, valid.ngram, valid.order)
         frequencies = None if self.unigram_perplexity is None else _loss(self.unigram_perplexity)
         return verdict(_loss(self.best.valid_perplexity), found, frequencies, None, 0)
 
@@ -184,7 +184,7 @@ def _loss(perplexity: float) -> Loss:
 def load_record(folder: Path) -> RunRecord:
     """Read the record and the measurements of a run. Raise a BundleError if the record is missing or invalid."""
     try:
-        report = read_json(folder / REPORT, _LARGEST)
+        report = read_json(folder / REPORT, _MAX_BYTES)
         if report["format"] != _FORMAT:
             raise BundleError(
                 f"The report in {folder} has format {report['format']!r}, but this version of wordgen reads format "
@@ -192,7 +192,7 @@ def load_record(folder: Path) -> RunRecord:
             )
         content = {name: value for name, value in report.items() if name != "format"}
         record = from_json(RunRecord, {**content, "measurements": {}}, "the report")
-    except _UNREADABLE as error:
+    except _READ_ERRORS as error:
         raise BundleError(
             f"The report in {folder} cannot be read ({reason_of(error)}). Without it, the run cannot be resumed and "
             "its text cannot be found: train a new run."
@@ -206,7 +206,7 @@ def save_record(folder: Path, record: RunRecord) -> None:
     _write(folder / REPORT, {"format": _FORMAT, **content})
 
 
-def keep_measurement(folder: Path, part: Part, measurement: Measurement) -> None:
+def save_measurement(folder: Path, part: Part, measurement: Measurement) -> None:
     """Add a measurement to evaluation.json. It replaces an older one on the same set.
 
     Optional figures that were not measured this time are taken from the older one, if it belongs to the same model.
@@ -214,18 +214,18 @@ def keep_measurement(folder: Path, part: Part, measurement: Measurement) -> None
     before = _measurements(folder)
     older = before.get(part)
     if older is not None and older.step == measurement.step:
-        kept = {name: getattr(measurement, name) or getattr(older, name) for name in _ON_DEMAND}
+        kept = {name: getattr(measurement, name) or getattr(older, name) for name in _OPTIONAL_FIGURES}
         measurement = replace(measurement, **kept)
     _write(folder / EVALUATION, {"format": _FORMAT, "parts": {**before, part: measurement}})
 
 
-_ON_DEMAND = ("with_cache", "while_learning", "novelty", "music")
+_OPTIONAL_FIGURES = ("with_cache", "dynamic", "novelty", "music")
 
 
 def _measurements(folder: Path) -> dict[Part, Measurement]:
     """Read evaluation.json. Return no measurements if the file is missing or cannot be read."""
-    with suppress(*_UNREADABLE):
-        content = read_json(folder / EVALUATION, _LARGEST)
+    with suppress(*_READ_ERRORS):
+        content = read_json(folder / EVALUATION, _MAX_BYTES)
         if content["format"] == _FORMAT:
             return from_json(dict[Part, Measurement], content["parts"], "the evaluation")
     return {}
@@ -233,7 +233,7 @@ def _measurements(folder: Path) -> dict[Part, Measurement]:
 
 def _write(path: Path, content: Mapping[str, object]) -> None:
     text = json.dumps(to_json(content), ensure_ascii=False, allow_nan=False, indent=1)
-    write_whole(path, text.encode("utf-8", "replace"))
+    write_atomically(path, text.encode("utf-8", "replace"))
 
 
 class RecordWriter(Observer):
@@ -243,24 +243,24 @@ class RecordWriter(Observer):
         self._folder = folder
         self.record = record
 
-    def begun(self, begun: Begun) -> None:
-        best = best_of((*begun.done, *begun.validations))
-        self._note(devices=begun.devices)
+    def begun(self, start: TrainingStart) -> None:
+        best = best_of((*start.finished_epochs, *start.validations))
+        self._update(devices=start.devices)
         known = self.record.best
         # A model is saved before the checkpoint that records it, so the saved model may be newer than the checkpoint.
         if best is not None and (known is None or known.step < best.step):
-            self._note(**_as_best(best))
+            self._update(**_best_fields(best))
 
     def validated(self, report: EpochReport) -> None:
-        self._note_and_write(validations=self._up_to(report, self.record.validations))
+        self._update_and_write(validations=self._up_to(report, self.record.validations))
 
     def sampled(self, report: SampleReport) -> None:
         before = [each for each in self.record.samples if each.step < report.step]
-        self._note_and_write(samples=(*before, report))
+        self._update_and_write(samples=(*before, report))
 
     def epoch_ended(self, report: EpochReport) -> None:
         others = [each for each in self.record.epochs if each.epoch != report.epoch]
-        self._note_and_write(epochs=self._up_to(report, others))
+        self._update_and_write(epochs=self._up_to(report, others))
 
     def _up_to(self, report: EpochReport, others: Iterable[EpochReport]) -> tuple[EpochReport, ...]:
         """Return this report after those of earlier steps.
@@ -274,10 +274,10 @@ class RecordWriter(Observer):
 
     def model_saved(self, report: EpochReport) -> None:
         """Note the best validation. It is that of the saved model, so the record waits until the model is saved."""
-        self._note_and_write(**_as_best(report))
+        self._update_and_write(**_best_fields(report))
 
     def ended(self, ending: Ending) -> None:
-        self._note(
+        self._update(
             ended=ending.reason,
             seconds=ending.seconds,
             unigram_perplexity=ending.unigram_perplexity,
@@ -287,23 +287,23 @@ class RecordWriter(Observer):
 
     def diverged(self) -> None:
         """Note that the run diverged. A run that diverges gets no `ended` event."""
-        self._note(ended=DIVERGED)
+        self._update(ended=DIVERGED)
         self.write()
 
     def compared(self, measurement: Measurement) -> None:
-        keep_measurement(self._folder, "valid", measurement)
+        save_measurement(self._folder, "valid", measurement)
 
     def write(self) -> None:
         save_record(self._folder, self.record)
 
-    def _note(self, **known: Any) -> None:
-        self.record = replace(self.record, **known)
+    def _update(self, **changes: Any) -> None:
+        self.record = replace(self.record, **changes)
 
-    def _note_and_write(self, **known: Any) -> None:
-        self._note(**known)
+    def _update_and_write(self, **changes: Any) -> None:
+        self._update(**changes)
         with suppress(StorageError):  # saving the model warns about a full disk, and the end writes the record again
             self.write()
 
 
-def _as_best(report: EpochReport) -> dict[str, int | None]:
-    return {"best_epoch": report.epoch, "best_step": report.step if report.within else None}
+def _best_fields(report: EpochReport) -> dict[str, int | None]:
+    return {"best_epoch": report.epoch, "best_step": report.step if report.within_epoch else None}

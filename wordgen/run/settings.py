@@ -26,7 +26,7 @@ class RunSettings(Settings):
         "--optimizer the learning rate and rho of the recipe are not used; by default head-start for a run that begins "
         "from another model; for other runs auto, or none if a flag of the network or the training is given",
         scope="learning",
-        any_recipe=True,
+        keeps_recipe=True,
     )
     name: str | None = setting(
         None, help="the name of the run in saved_models/; by default the corpus and the time", scope="run"
@@ -46,28 +46,28 @@ def names_of(*scopes: Scope) -> frozenset[str]:
     return frozenset(each.name for each in fields(TrainSettings) if each.metadata["scope"] in scopes)
 
 
-ABOUT_ONE_RUN = names_of("run", "device", "display")
+RUN_SPECIFIC_SETTINGS = names_of("run", "device", "display")
 """Settings that do not change what is trained: the name of the run, its devices and what it displays."""
 NOT_IN_SWEEPS = names_of("run", "device")
-AGREED_BY_WORKERS = names_of("text", "network", "learning", "display") - {"corpus", "precision"}
+SHARED_BY_WORKERS = names_of("text", "network", "learning", "display") - {"corpus", "precision"}
 """Settings that must be equal on all workers.
 
 The path of the corpus may differ between the workers, and they choose the precision together.
 """
 _MAY_CHANGE = names_of("device", "display") | {"epochs"}
-_CHOICES = names_of("network", "learning")
-_CHOICES -= {each.name for each in fields(TrainSettings) if each.metadata["any_recipe"]}
+_NETWORK_AND_TRAINING = names_of("network", "learning")
+_NETWORK_AND_TRAINING -= {each.name for each in fields(TrainSettings) if each.metadata["keeps_recipe"]}
 
 
-def decides(given: Iterable[str]) -> bool:
+def chooses_training(given: Iterable[str]) -> bool:
     """Return whether one of these settings chooses a network or a way to train.
 
     If one does, a run that begins from no other model uses no recipe by default.
     """
-    return any(name in _CHOICES for name in given)
+    return any(name in _NETWORK_AND_TRAINING for name in given)
 
 
-_ALWAYS_SHOWN = (
+_ALWAYS_COMPARED = (
     "corpus",
     "cell",
     "layers",
@@ -84,10 +84,10 @@ _ALWAYS_SHOWN = (
 def compared_settings(settings: TrainSettings) -> dict[str, bool | int | float | str]:
     """Return the settings by which TensorBoard compares runs.
 
-    These are the most important settings, and all others that differ from their defaults and are not in ABOUT_ONE_RUN.
-    Values that are neither numbers nor booleans become strings.
+    These are the most important settings, and all others that differ from their defaults and are not in
+    RUN_SPECIFIC_SETTINGS. Values that are neither numbers nor booleans become strings.
     """
-    shown = {each.name for each in settings.chosen()} - ABOUT_ONE_RUN | {*_ALWAYS_SHOWN}
+    shown = {each.name for each in settings.non_default_fields()} - RUN_SPECIFIC_SETTINGS | {*_ALWAYS_COMPARED}
     values = {**settings.to_mapping(), "learning_rate": settings.first_learning_rate}
     return {
         name: value if isinstance(value, bool | int | float) else in_words(value)
@@ -100,7 +100,7 @@ def in_words(value: object) -> str:
     return " ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
-def resumed_settings(run: str, began: TrainSettings, changes: Mapping[str, Any]) -> TrainSettings:
+def resumed_settings(run: str, original: TrainSettings, changes: Mapping[str, Any]) -> TrainSettings:
     """Return the settings with which a run continues: those it began with, and the changes.
 
     Only the number of epochs (it may only grow) and settings of the device and the display may change. Raise a
@@ -108,22 +108,22 @@ def resumed_settings(run: str, began: TrainSettings, changes: Mapping[str, Any])
     given return to their defaults.
     """
     auto = (("precision", "auto"), ("recipe", AUTO))  # these change nothing: the first choice stays
-    if began.recipe is None:
+    if original.recipe is None:
         auto = (*auto, ("recipe", NO_RECIPE))
     changes = {name: value for name, value in changes.items() if (name, value) not in auto}
     different = {
-        name: value for name, value in changes.items() if value != getattr(began, name) and name not in _MAY_CHANGE
+        name: value for name, value in changes.items() if value != getattr(original, name) and name not in _MAY_CHANGE
     }
     if different:
-        shown = ", ".join(f"{flag_name(name)} {getattr(began, name)}, not {different[name]}" for name in different)
+        shown = ", ".join(f"{flag_name(name)} {getattr(original, name)}, not {different[name]}" for name in different)
         raise SettingError(f"The run {run} began with {shown}: leave this out to resume the run, or train a new run.")
-    epochs = changes.get("epochs", began.epochs)
-    if epochs < began.epochs:
-        raise SettingError(f"The run {run} began with --epochs {began.epochs}: give this number or a larger one.")
-    if epochs > began.epochs and began.time_budget is not None:
+    epochs = changes.get("epochs", original.epochs)
+    if epochs < original.epochs:
+        raise SettingError(f"The run {run} began with --epochs {original.epochs}: give this number or a larger one.")
+    if epochs > original.epochs and original.time_budget is not None:
         raise SettingError(
-            f"The run {run} has a time budget of {began.time_budget}, so its number of steps is fixed: "
+            f"The run {run} has a time budget of {original.time_budget}, so its number of steps is fixed: "
             "leave out --epochs to resume it, or train a new run."
         )
-    here = {name: changes[name] for name in changes.keys() & _MAY_CHANGE}
-    return replace(began, **{**DeviceSettings().to_mapping(), **here})
+    allowed = {name: changes[name] for name in changes.keys() & _MAY_CHANGE}
+    return replace(original, **{**DeviceSettings().to_mapping(), **allowed})

@@ -29,7 +29,7 @@ from wordgen.dataset.encoding import prepare
 from wordgen.errors import CorpusError, DivergedError, SettingError, WordgenError
 from wordgen.evaluation.figures import perplexity_in_words, shown_perplexity
 from wordgen.evaluation.measurement import unigram_loss
-from wordgen.evaluation.text_loss import beside_counting, valid_loss, valid_nats
+from wordgen.evaluation.text_loss import measure_with_baselines, valid_loss, valid_nats
 from wordgen.evaluation.verdict import still_falling
 from wordgen.generation.copies import COPY_INDEX
 from wordgen.generation.prompt import word_to_try
@@ -37,21 +37,21 @@ from wordgen.model.architecture import Architecture, NetworkSettings
 from wordgen.model.base import Base
 from wordgen.model.bundle import is_bundle, load_bundle
 from wordgen.run.commands import models_flag
-from wordgen.run.defaults import recipe_in_words, why_from_nothing
-from wordgen.run.folder import RunFolder, find_base, find_run, folder_for, made_new, resumed
+from wordgen.run.defaults import reason_for_no_base, recipe_in_words
+from wordgen.run.folder import RunFolder, find_base, find_run, folder_for, new_run_folder, resumed_run_folder
 from wordgen.run.names import name_of, run_name
 from wordgen.run.record import RecordWriter, RunRecord, Versions, load_record
-from wordgen.run.settings import AGREED_BY_WORKERS, TrainSettings, compared_settings, resumed_settings
+from wordgen.run.settings import SHARED_BY_WORKERS, TrainSettings, compared_settings, resumed_settings
 from wordgen.text.settings import TextSettings
 from wordgen.training.checkpoint import Checkpoints, Position
 from wordgen.training.memory import free_memory, gpu_memory, physical_memory
-from wordgen.training.plan import DatasetRecord, Plan, PreparedRun, Schedule, TextRecord, rate_stayed
+from wordgen.training.plan import DatasetRecord, Plan, PreparedRun, Schedule, TextRecord, has_constant_rate
 from wordgen.training.reports import Ending, EpochReport, Observer, Observers, Outcome, Speed, in_order
 from wordgen.training.screen import html_table
 from wordgen.training.settings import DeviceSettings, TrainingSettings
 from wordgen.training.stopping import StopRequest, stop_on_signals
 from wordgen.training.tensorboard import TensorBoardWriter, write_projector
-from wordgen.training.workers import Place, place_of, warning_about_ports
+from wordgen.training.workers import WorkerInfo, find_worker_info, warning_about_ports
 
 if TYPE_CHECKING:
     from wordgen.training.trainer import Trainer
@@ -71,14 +71,14 @@ class Run:
         best = self.ending.best
         result = "no model"
         if best is not None:
-            result = f"validation perplexity {perplexity_in_words(best.valid_perplexity, self.ending.off)}"
+            result = f"validation perplexity {perplexity_in_words(best.valid_perplexity, self.ending.margin)}"
         return f"Run({str(self.folder)!r}, epochs={len(self.epochs)}, {result})"
 
     def _repr_html_(self) -> str:
         """Return an HTML table of all validations with the folder of the run, for notebooks."""
         rows = [
             [
-                each.place.removeprefix("epoch "),
+                each.label.removeprefix("epoch "),
                 shown_perplexity(each.train_perplexity),
                 shown_perplexity(each.valid_perplexity),
                 "best" if each == self.ending.best else "",
@@ -95,12 +95,12 @@ def train_run(settings: TrainSettings, observers: Iterable[Observer]) -> Run:
     observers.
     """
     with _session(settings, observers) as session:
-        name, chief = run_name(settings.name, session.corpus.name), session.place.chief
+        name, chief = run_name(settings.name, session.corpus.name), session.worker_info.is_chief
         folder = folder_for(name, overwrite=settings.overwrite or not chief)
-        made = made_new(folder, overwrite=settings.overwrite, numbered=settings.name is None)
+        made = new_run_folder(folder, overwrite=settings.overwrite, numbered=settings.name is None)
         with made if chief else nullcontext() as run_folder:
-            trainer = _join(session.prepare(folder if run_folder is None else run_folder.path), session)
-            return _train(trainer, run_folder, _new_record(trainer.plan, settings), session.stop)
+            trainer = _make_trainer(session.prepare(folder if run_folder is None else run_folder.path), session)
+            return _train_and_record(trainer, run_folder, _new_record(trainer.plan, settings), session.stop)
 
 
 def plan_run(settings: TrainSettings, observers: Iterable[Observer] = ()) -> Plan:
@@ -118,7 +118,7 @@ def plan_run(settings: TrainSettings, observers: Iterable[Observer] = ()) -> Pla
 def dry_run(settings: TrainSettings, observers: Iterable[Observer]) -> Speed:
     """Plan a run and measure its speed with a few real steps. No run is saved."""
     with _session(settings, observers) as session:
-        return _join(session.prepare_unsaved(), session, dry=True).dry_run()
+        return _make_trainer(session.prepare_unsaved(), session, dry=True).dry_run()
 
 
 def resume_run(run: str | None, changes: Mapping[str, object] | None, observers: Iterable[Observer]) -> Run:
@@ -132,7 +132,7 @@ def resume_run(run: str | None, changes: Mapping[str, object] | None, observers:
     settings = resumed_settings(name_of(folder), before.settings, changes or {})
     with ExitStack() as ending:
         session = ending.enter_context(_session(settings, observers))
-        run_folder = ending.enter_context(resumed(folder)) if session.place.chief else None
+        run_folder = ending.enter_context(resumed_run_folder(folder)) if session.worker_info.is_chief else None
         prepared = session.prepare(folder)
         plan = prepared.plan
         if before.dataset.fingerprint != plan.dataset.fingerprint:
@@ -144,7 +144,7 @@ def resume_run(run: str | None, changes: Mapping[str, object] | None, observers:
             before, settings=settings, recipe=plan.recipe, text=plan.text, dataset=plan.dataset, ended=None
         )
         # With several workers only the chief could see that the run has ended: the others would wait for it in vain.
-        if run_folder is not None and session.place.workers == 1:
+        if run_folder is not None and session.worker_info.workers == 1:
             outcome = _outcome_if_finished(plan, session.observer)
             if outcome is not None:
                 return _report_again(outcome, prepared, run_folder, record, session.observer)
@@ -154,7 +154,7 @@ def resume_run(run: str | None, changes: Mapping[str, object] | None, observers:
                 f"{before.settings.epochs} it rises again now, so the result will differ from that of a new run with "
                 f"{settings.epochs} epochs."
             )
-        return _train(_join(prepared, session), run_folder, record, session.stop)
+        return _train_and_record(_make_trainer(prepared, session), run_folder, record, session.stop)
 
 
 @dataclass(frozen=True)
@@ -163,13 +163,13 @@ class _Session:
 
     settings: TrainSettings
     corpus: Corpus
-    place: Place
-    """The place of this process among the workers."""
+    worker_info: WorkerInfo
+    """The number of this process among the workers."""
     observer: Observer
     stop: StopRequest
 
     def prepare(self, folder: Path) -> PreparedRun:
-        return prepare_run(folder, self.corpus, self.settings, self.observer, self.stop, self.place.workers)
+        return prepare_run(folder, self.corpus, self.settings, self.observer, self.stop, self.worker_info.workers)
 
     def prepare_unsaved(self) -> PreparedRun:
         """Prepare a run for which no folder is made."""
@@ -185,44 +185,49 @@ def _session(settings: TrainSettings, observers: Iterable[Observer]) -> Iterator
     with ExitStack() as closing:
         observer = Observers(observers)
         closing.callback(observer.close)
-        place = place_of(DeviceSettings.part_of(settings))
-        if not place.chief:
+        worker_info = find_worker_info(DeviceSettings.part_of(settings))
+        if not worker_info.is_chief:
             observer = Observer()
         corpus = open_corpus(settings.corpus, ReadingSettings.part_of(settings), observer.downloading)
         stop = closing.enter_context(stop_on_signals(observer.stopping))
-        yield _Session(settings, corpus, place, observer, stop)
+        yield _Session(settings, corpus, worker_info, observer, stop)
 
 
-def _join(prepared: PreparedRun, session: _Session, *, dry: bool = False) -> "Trainer":
+def _make_trainer(prepared: PreparedRun, session: _Session, *, dry: bool = False) -> "Trainer":
     """Show the plan, start TensorFlow, wait for the other workers, and make the trainer."""
-    settings, place, observer, plan = session.settings, session.place, session.observer, prepared.plan
+    settings, worker_info, observer, plan = session.settings, session.worker_info, session.observer, prepared.plan
     observer.planned(plan)
-    if warning := warning_about_ports(place):
+    if warning := warning_about_ports(worker_info):
         observer.warned(warning)
     observer.starting()
 
     import wordgen.network  # noqa: F401 - must be first: it keeps TensorFlow's start-up messages off the screen
-    from wordgen.training.devices import chosen_precision, join, telling_of_a_lost_worker, unused_gpu
+    from wordgen.training.devices import as_worker_lost_error, chosen_precision, create_replicas, unused_gpu_warning
     from wordgen.training.trainer import Trainer
 
-    if settings.local_devices is None and (sentence := unused_gpu()):
+    if settings.local_devices is None and (sentence := unused_gpu_warning()):
         observer.warned(sentence)
-    replicas = join(DeviceSettings.part_of(settings), place, _agreement(plan, settings, dry=dry), session.stop)
-    with telling_of_a_lost_worker(replicas, plan.run):
+    replicas = create_replicas(
+        DeviceSettings.part_of(settings),
+        worker_info,
+        _checksum_of_shared_settings(plan, settings, dry=dry),
+        session.stop,
+    )
+    with as_worker_lost_error(replicas, plan.run):
         replicas.check_rows(settings.batch_size)
         precision = chosen_precision(settings.precision, replicas)
         plan = replace(plan, settings=replace(plan.settings, precision=precision))
         return Trainer(replace(prepared, plan=plan), replicas, observer)
 
 
-def _agreement(plan: Plan, settings: TrainSettings, *, dry: bool) -> str:
+def _checksum_of_shared_settings(plan: Plan, settings: TrainSettings, *, dry: bool) -> str:
     """Return a checksum of what all workers must have in common. The path of the corpus may differ."""
-    shared = {name: value for name, value in settings.to_mapping().items() if name in AGREED_BY_WORKERS}
+    shared = {name: value for name, value in settings.to_mapping().items() if name in SHARED_BY_WORKERS}
     versions = [f"{name} {version(name)}" for name in ("tensorflow", "keras")]
-    described = (
+    agreed_values = (
         f"wordgen {__version__} {versions} {dry} {plan.dataset.fingerprint} {plan.head_start} {sorted(shared.items())}"
     )
-    return hashlib.sha256(described.encode()).hexdigest()
+    return hashlib.sha256(agreed_values.encode()).hexdigest()
 
 
 def _new_record(plan: Plan, settings: TrainSettings) -> RunRecord:
@@ -241,7 +246,7 @@ def _new_record(plan: Plan, settings: TrainSettings) -> RunRecord:
     )
 
 
-def _train(trainer: "Trainer", folder: RunFolder | None, record: RunRecord, stop: StopRequest) -> Run:
+def _train_and_record(trainer: "Trainer", folder: RunFolder | None, record: RunRecord, stop: StopRequest) -> Run:
     """Train until the run ends. `folder` is None on all workers except the chief."""
     prepared = trainer.prepared
     settings = replace(record.settings, precision=prepared.plan.settings.precision)
@@ -257,12 +262,12 @@ def _train(trainer: "Trainer", folder: RunFolder | None, record: RunRecord, stop
             outcome = trainer.train(stop)
         except DivergedError:
             if writer is not None:
-                _note_divergence(prepared, writer, trainer.observer)
+                _record_divergence(prepared, writer, trainer.observer)
             raise
-        if folder is not None and outcome.whole_epochs == 0 and folder.replaces:
-            folder.kept = False
+        if folder is not None and outcome.complete_epochs == 0 and folder.replaces_older_run:
+            folder.is_kept = False
             trainer.observer.warned("The run was stopped before the end of its first epoch: the older run is restored.")
-        return _end(outcome, prepared, folder, trainer.observer, writer)
+        return _finish(outcome, prepared, folder, trainer.observer, writer)
 
 
 def _outcome_if_finished(plan: Plan, observer: Observer) -> Outcome | None:
@@ -276,8 +281,8 @@ def _outcome_if_finished(plan: Plan, observer: Observer) -> Outcome | None:
     checkpoints = Checkpoints(plan.folder, observer.warned)
     if reason_to_end(checkpoints.newest_position()) is None:
         return None
-    whole = checkpoints.newest()
-    position = whole.position if whole else Position()
+    checkpoint = checkpoints.newest()
+    position = checkpoint.position if checkpoint else Position()
     reason = reason_to_end(position)
     return None if reason is None else position.outcome(reason)
 
@@ -291,10 +296,10 @@ def _report_again(
     writer.write()
     if outcome.best is not None:  # its model exists: it was saved before this checkpoint
         writer.model_saved(outcome.best)
-    return _end(outcome, prepared, folder, Observers([observer, writer]), writer)
+    return _finish(outcome, prepared, folder, Observers([observer, writer]), writer)
 
 
-def _end(
+def _finish(
     outcome: Outcome,
     prepared: PreparedRun,
     folder: RunFolder | None,
@@ -306,23 +311,23 @@ def _end(
     `folder` and `writer` are None on all workers except the chief. They compare nothing.
     """
     plan, dataset = prepared.plan, prepared.dataset
-    kept = folder is not None and folder.kept and is_bundle(plan.folder)
+    kept = folder is not None and folder.is_kept and is_bundle(plan.folder)
     nats = None
     if kept:
         with suppress(WordgenError):  # the comparison will warn about a model that cannot be read
             nats = valid_nats(dataset, plan.folder)
-    ending = _ending(outcome, prepared, nats, kept=kept)
+    ending = _result_of(outcome, prepared, nats, kept=kept)
     observer.ended(ending)
     if kept and writer is not None:
-        with _warning_on_error(observer, "The word vectors for TensorBoard could not be written."):
+        with _errors_as_warnings(observer, "The word vectors for TensorBoard could not be written."):
             write_projector(load_bundle(plan.folder), plan.folder / "valid")
-        with _warning_on_error(observer, "The model could not be compared with word frequencies and n-grams."):
+        with _errors_as_warnings(observer, "The model could not be compared with word frequencies and n-grams."):
             _compare(dataset, writer.record, nats, observer)
         observer.recorded(plan.folder)
     return Run(plan.folder, outcome.epochs, ending, outcome.validations)
 
 
-def _ending(outcome: Outcome, prepared: PreparedRun, nats: NDArray[np.float64] | None, *, kept: bool) -> Ending:
+def _result_of(outcome: Outcome, prepared: PreparedRun, nats: NDArray[np.float64] | None, *, kept: bool) -> Ending:
     """Return the result of a run. `nats` are the losses of the validation set; `kept` says whether there is a model."""
     plan, dataset, ids = prepared.plan, prepared.dataset, prepared.dataset.ids
     return Ending(
@@ -335,14 +340,14 @@ def _ending(outcome: Outcome, prepared: PreparedRun, nats: NDArray[np.float64] |
         seconds=time.monotonic() - prepared.began,
         still_falling=still_falling(
             [each.valid_perplexity for each in outcome.epochs],
-            broken_off=any(each.step < each.epoch * plan.steps_per_epoch for each in outcome.epochs[-1:]),
-            rate_stays=rate_stayed(plan.settings, plan.steps_per_epoch, outcome.epochs),
+            last_epoch_interrupted=any(each.step < each.epoch * plan.steps_per_epoch for each in outcome.epochs[-1:]),
+            has_constant_rate=has_constant_rate(plan.settings, plan.steps_per_epoch, outcome.epochs),
         ),
-        off=None if outcome.best is None else valid_loss(dataset, outcome.best.valid_perplexity, nats).off,
+        margin=None if outcome.best is None else valid_loss(dataset, outcome.best.valid_perplexity, nats).margin,
     )
 
 
-def _note_divergence(prepared: PreparedRun, writer: RecordWriter, observer: Observer) -> None:
+def _record_divergence(prepared: PreparedRun, writer: RecordWriter, observer: Observer) -> None:
     """Complete the record of a run that diverged, and compare the model that was saved before. None may be saved.
 
     The observer gets a `recorded` event, but no `ended` event.
@@ -356,7 +361,7 @@ def _note_divergence(prepared: PreparedRun, writer: RecordWriter, observer: Obse
 
 
 @contextmanager
-def _warning_on_error(observer: Observer, sentence: str) -> Iterator[None]:
+def _errors_as_warnings(observer: Observer, sentence: str) -> Iterator[None]:
     """Turn errors into warnings, because model and record are already written."""
     try:
         yield
@@ -367,10 +372,10 @@ def _warning_on_error(observer: Observer, sentence: str) -> Iterator[None]:
 def _compare(dataset: Dataset, record: RunRecord, nats: NDArray[np.float64] | None, observer: Observer) -> None:
     """Compare the best model with counting on the validation set, given the losses of its tokens if they are known."""
     if record.best is not None:
-        observer.compared(beside_counting(dataset, record.best.valid_perplexity, record.best.step, nats))
+        observer.compared(measure_with_baselines(dataset, record.best.valid_perplexity, record.best.step, nats))
 
 
-_MUCH_UNKNOWN = 0.1
+_UNKNOWN_WARNING_SHARE = 0.1
 """The share of UNKNOWN above which a run warns. With default settings the fables have 15 %, the spells 18 %."""
 
 
@@ -390,29 +395,29 @@ def prepare_run(
     began = time.monotonic()
     base = None if settings.init_from is None else find_base(settings.init_from)
 
-    def tell(done: int, size: int) -> None:
+    def on_progress(done: int, size: int) -> None:
         if stop.requested:  # the run has no files yet, so it can end at once
             raise KeyboardInterrupt
         observer.encoding(done, size)
 
     text = TextSettings.part_of(settings)
-    dataset = prepare(corpus, text, user_data() / "encoded", tell, base and base.vocabulary)
+    dataset = prepare(corpus, text, user_data() / "encoded", on_progress, base and base.vocabulary)
     batches = Batches(
         dataset.ids["train"], settings.batch_size, settings.seq_len, settings.random_seed, settings.vary_seq_len
     )
     plan = _plan(folder, corpus, dataset, batches, settings, workers, base)
     _check_memory(plan, settings, observer.warned)
     vocab_size, _ = text.limits(all_words=False)
-    if (sentence := _about_unknown_words(plan, vocab_size)) is not None:
+    if (sentence := _unknown_words_advice(plan, vocab_size)) is not None:
         observer.warned(sentence)
     return PreparedRun(plan, dataset, batches, began, base)
 
 
-def _about_unknown_words(plan: Plan, vocab_size: int) -> str | None:
+def _unknown_words_advice(plan: Plan, vocab_size: int) -> str | None:
     """Return advice if over a tenth of the validation words are UNKNOWN. `vocab_size` limits the vocabulary."""
     valid = plan.dataset.splits["valid"]
     share = valid.unknown / max(1, valid.words)
-    if share <= _MUCH_UNKNOWN:
+    if share <= _UNKNOWN_WARNING_SHARE:
         return None
     size = plan.architecture.vocabulary_size
     if size == vocab_size:
@@ -428,16 +433,16 @@ def _about_unknown_words(plan: Plan, vocab_size: int) -> str | None:
 
 def _check_memory(plan: Plan, settings: TrainSettings, warn: Callable[[str], None]) -> None:
     """Raise a SettingError if the run needs more memory than the machine has. Warn if it needs more than is free."""
-    of_gpu, needed = gpu_memory(DeviceSettings.part_of(settings)), plan.memory.all
-    given = physical_memory() if of_gpu is None else of_gpu
-    if needed > given and not settings.force_memory:
+    gpu_bytes, needed = gpu_memory(DeviceSettings.part_of(settings)), plan.memory.total
+    available = physical_memory() if gpu_bytes is None else gpu_bytes
+    if needed > available and not settings.force_memory:
         raise SettingError(
             f"This network has {plan.architecture.parameters:,} parameters and needs about {needed / 2**30:,.1f} "
-            f"GiB of memory for training, but only {given / 2**30:,.1f} GiB are there: use smaller numbers for "
+            f"GiB of memory for training, but only {available / 2**30:,.1f} GiB are there: use smaller numbers for "
             "--units, --layers, --vocab-size, --batch-size or --seq-len. With a large vocabulary, --sampled-output "
             "also helps. --force-memory trains anyway."
         )
-    free = free_memory() if of_gpu is None else None
+    free = free_memory() if gpu_bytes is None else None
     if free is not None and needed > free:
         warn(
             f"Training needs about {needed / 2**30:,.1f} GiB of memory, but only {free / 2**30:,.1f} GiB are "
@@ -459,12 +464,14 @@ def _plan(
     return Plan(
         run=name_of(folder),
         folder=folder,
-        recipe=_recipe(settings.recipe, corpus, dataset.codec.tokenizer.name),
-        text=TextRecord.of(dataset.text, _source(corpus.files), (*corpus.notes, *dataset.notes)),
-        dataset=DatasetRecord(dataset.fingerprint, dataset.types, dataset.codec.vocabulary.special, dataset.statistics),
+        recipe=_describe_recipe(settings.recipe, corpus, dataset.codec.tokenizer.name),
+        text=TextRecord.of(dataset.text, _describe_source(corpus.files), (*corpus.notes, *dataset.notes)),
+        dataset=DatasetRecord(
+            dataset.fingerprint, dataset.types, dataset.codec.vocabulary.special_count, dataset.statistics
+        ),
         architecture=architecture,
         head_start=base and base.head_start(dataset.codec.vocabulary),
-        beginning=_beginning(base, settings, corpus),
+        initial_weights=_describe_initial_weights(base, settings, corpus),
         settings=TrainingSettings.part_of(settings),
         steps_per_epoch=batches.steps_per_epoch,
         workers=workers,
@@ -473,15 +480,15 @@ def _plan(
     )
 
 
-def _beginning(base: Base | None, settings: TrainSettings, corpus: Corpus) -> str | None:
+def _describe_initial_weights(base: Base | None, settings: TrainSettings, corpus: Corpus) -> str | None:
     """Return the base that a run begins from and what the base was trained on, or why the run begins from none."""
     if base is not None:
         return base.read and f"{base.name}, trained on {base.read}; --from-scratch begins with random weights instead"
-    why = why_from_nothing(settings, corpus)
+    why = reason_for_no_base(settings, corpus)
     return why and f"random weights: {why}"
 
 
-def _recipe(name: str | None, corpus: Corpus, tokenizer: str) -> str | None:
+def _describe_recipe(name: str | None, corpus: Corpus, tokenizer: str) -> str | None:
     if name is None:
         return None
     try:
@@ -490,7 +497,7 @@ def _recipe(name: str | None, corpus: Corpus, tokenizer: str) -> str | None:
         return name
 
 
-def _source(files: Sequence[Path]) -> str:
+def _describe_source(files: Sequence[Path]) -> str:
     if files[0].parent == bundled_data():
         return "the bundled text"
     return str(files[0]) if len(files) == 1 else f"{len(files)} files in {files[0].parent}"

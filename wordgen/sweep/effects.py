@@ -24,16 +24,16 @@ Weighted = tuple[float, Sequence[float]]
 
 
 @dataclass(frozen=True)
-class Chance:
+class SeedVariation:
     """How much the log perplexity of a network varies between random seeds."""
 
     deviation: float
     """The standard deviation between the random seeds of one network, pooled over all networks."""
-    widest: float
+    largest_deviation: float
     """The standard deviation of the network that varies most."""
 
 
-def chance_of(groups: Sequence[Sequence[float]]) -> Chance | None:
+def measure_seed_variation(groups: Sequence[Sequence[float]]) -> SeedVariation | None:
     """Return how much networks vary between random seeds, or None if no network has two random seeds.
 
     `groups` has the log perplexities of each network, one for each random seed.
@@ -42,7 +42,7 @@ def chance_of(groups: Sequence[Sequence[float]]) -> Chance | None:
     if not spreads:
         return None
     pooled = sum(spread * freedom for spread, freedom in spreads) / sum(freedom for _, freedom in spreads)
-    return Chance(sqrt(pooled), sqrt(max(spread for spread, _ in spreads)))
+    return SeedVariation(sqrt(pooled), sqrt(max(spread for spread, _ in spreads)))
 
 
 def half_width(networks: Iterable[Weighted], comparisons: int) -> float:
@@ -55,13 +55,16 @@ def half_width(networks: Iterable[Weighted], comparisons: int) -> float:
     total = sum(part for part, _ in parts)
     if total == 0:
         return 0.0
-    freedom = total**2 / sum(part**2 / own for part, own in parts)  # the degrees of freedom after Satterthwaite
+    # The degrees of freedom after Satterthwaite.
+    freedom = total**2 / sum(part**2 / part_freedom for part, part_freedom in parts)
     return student_quantile(0.05 / (2 * max(1, comparisons)), freedom) * sqrt(total)
 
 
-_OF_LENGTH = {"epochs", "time_budget"}
-_MORE_STEPS = 1.05
-OF_THE_TEXT = {each.name for group in (CorpusSettings, TextSettings) for each in fields(group)}
+_TRAINING_LENGTH_SETTINGS = {"epochs", "time_budget"}
+_CONFOUNDING_STEP_RATIO = 1.05
+"""If one side has more steps than the other by this factor, its steps may be the cause of a difference."""
+TEXT_SETTINGS = {each.name for group in (CorpusSettings, TextSettings) for each in fields(group)}
+"""The settings that change the text or its tokens."""
 
 
 @dataclass(frozen=True)
@@ -90,40 +93,41 @@ class Difference:
     higher: Side
     pairs: int
     """The number of pairs of networks that were compared."""
-    may_be_off: float | None
-    """Half the width of the 95% confidence interval of `by`, for all comparisons together.
+    margin_in_nats: float | None
+    """Half the width of the 95% confidence interval of `difference_in_nats`, for all comparisons together.
 
     None if no pair has several random seeds for both networks.
     """
 
     @property
-    def by(self) -> float:
+    def difference_in_nats(self) -> float:
         """The difference of the mean log perplexities, in nats; never negative."""
         return self.higher.mean - self.lower.mean
 
     @property
-    def confounded(self) -> bool:
+    def is_confounded(self) -> bool:
         """Whether over 5% more steps of one side may be the cause, for a setting that is not the training length."""
         fewer, more = sorted((self.lower.steps, self.higher.steps))
-        return self.setting not in _OF_LENGTH and more > _MORE_STEPS * fewer
+        return self.setting not in _TRAINING_LENGTH_SETTINGS and more > _CONFOUNDING_STEP_RATIO * fewer
 
     @property
-    def beyond_chance(self) -> bool:
-        return self.may_be_off is not None and self.by > self.may_be_off
+    def is_significant(self) -> bool:
+        """Whether the difference is larger than its margin, and therefore beyond chance."""
+        return self.margin_in_nats is not None and self.difference_in_nats > self.margin_in_nats
 
     @property
     def share(self) -> float:
         """The share by which the perplexity is lower: 0.1 means 10% lower."""
-        return -expm1(-self.by)
+        return -expm1(-self.difference_in_nats)
 
     @property
-    def share_off(self) -> float | None:
-        """How far `share` may be off, as a share. None if `may_be_off` is None."""
-        return None if self.may_be_off is None else (1 - self.share) * expm1(min(50.0, self.may_be_off))
+    def share_margin(self) -> float | None:
+        """The margin of `share`, as a share. None if `margin_in_nats` is None."""
+        return None if self.margin_in_nats is None else (1 - self.share) * expm1(min(50.0, self.margin_in_nats))
 
 
 @dataclass(frozen=True)
-class Interplay:
+class Interaction:
     """An interaction of two settings: the best value of one depends on the other, beyond chance."""
 
     setting: str
@@ -134,33 +138,33 @@ class Interplay:
 
 @dataclass(frozen=True)
 class Effects:
-    chance: Chance | None
+    seed_variation: SeedVariation | None
     differences: tuple[Difference, ...]
     """The largest difference of each setting, sorted from large to small."""
-    interplays: tuple[Interplay, ...]
+    interactions: tuple[Interaction, ...]
     left_out: tuple[str, ...]
     """Settings that were not compared because they change the text.
 
     Perplexities of different texts or vocabularies cannot be compared.
     """
-    one_text: bool
+    is_same_text: bool
     """Whether all networks were trained on the same tokens of the same text."""
 
 
 @dataclass(frozen=True)
-class _Measured:
+class _MeasuredNetwork:
     """A network and its log perplexities, one for each random seed."""
 
     settings: Mapping[str, Hashable]
     """The values of the settings that differ between the networks."""
     text: str
-    logs: list[float]
+    log_perplexities: list[float]
     steps: float
     seconds: float
 
     @property
     def mean(self) -> float:
-        return fmean(self.logs)
+        return fmean(self.log_perplexities)
 
 
 def effects_of(sweep: Sweep, results: Sequence[NetworkResult]) -> Effects:
@@ -170,7 +174,7 @@ def effects_of(sweep: Sweep, results: Sequence[NetworkResult]) -> Effects:
         return {name: _value(result, name) for name in varied}
 
     measured = [
-        _Measured(
+        _MeasuredNetwork(
             differing(result),
             result.text,
             [log(value) for value in result.valid.values],
@@ -178,21 +182,21 @@ def effects_of(sweep: Sweep, results: Sequence[NetworkResult]) -> Effects:
             result.seconds.mean,
         )
         for result in results
-        if result.counted
+        if result.completed_runs
     ]
     diverged = [differing(result) for result in results if result.diverged]
-    one_text = len({result.text for result in results}) <= 1
-    left_out = [name for name in varied if name in OF_THE_TEXT or (name == "recipe" and not one_text)]
+    is_same_text = len({result.text for result in results}) <= 1
+    left_out = [name for name in varied if name in TEXT_SETTINGS or (name == "recipe" and not is_same_text)]
     compared = [name for name in varied if name not in left_out]
-    chance = chance_of([each.logs for each in measured])
-    comparing = _Comparing(measured, diverged)
-    largest = [found for name in compared if (found := comparing.largest(name)) is not None]
+    seed_variation = measure_seed_variation([each.log_perplexities for each in measured])
+    comparisons = _Comparisons(measured, diverged)
+    largest = [found for name in compared if (found := comparisons.largest(name)) is not None]
     return Effects(
-        chance,
-        tuple(sorted(largest, key=lambda difference: -difference.by)),
-        tuple(comparing.interplays(compared)) if chance else (),
+        seed_variation,
+        tuple(sorted(largest, key=lambda difference: -difference.difference_in_nats)),
+        tuple(comparisons.interactions(compared)) if seed_variation else (),
         tuple(left_out),
-        one_text,
+        is_same_text,
     )
 
 
@@ -201,16 +205,18 @@ def _value(result: NetworkResult, setting: str) -> Hashable:
     return tuple(value) if isinstance(value, list) else value
 
 
-class _Comparing:
-    def __init__(self, measured: Sequence[_Measured], diverged: Sequence[Mapping[str, Hashable]]) -> None:
-        self._measured, self._diverged = measured, diverged
-        self._comparisons = self._number_of_comparisons()
+class _Comparisons:
+    """The comparisons of two values of a setting that the networks of a sweep allow."""
 
-    def _number_of_comparisons(self) -> int:
+    def __init__(self, measured: Sequence[_MeasuredNetwork], diverged: Sequence[Mapping[str, Hashable]]) -> None:
+        self._measured, self._diverged = measured, diverged
+        self._comparison_count = self._count_comparisons()
+
+    def _count_comparisons(self) -> int:
         """Return how many comparisons of two values are possible.
 
-        Each two values of a setting can be compared over all networks. For interplays they can also be compared within
-        each value of another setting, if that is possible for at least two of its values.
+        Each two values of a setting can be compared over all networks. For interactions they can also be compared
+        within each value of another setting, if that is possible for at least two of its values.
         """
         settings = list(self._measured[0].settings) if self._measured else []
         number = 0
@@ -219,8 +225,8 @@ class _Comparing:
                 firsts = [first for first, _ in _pairs(setting, *pair, self._measured)]
                 number += bool(firsts)
                 for other in settings:
-                    places = {first.settings[other] for first in firsts}  # only one if it is the same setting
-                    number += len(places) if len(places) > 1 else 0
+                    values = {first.settings[other] for first in firsts}  # only one if it is the same setting
+                    number += len(values) if len(values) > 1 else 0
         return number
 
     def _values(self, setting: str) -> list[Hashable]:
@@ -234,37 +240,37 @@ class _Comparing:
         """
         found = [self._difference(setting, *pair, self._measured) for pair in combinations(self._values(setting), 2)]
         known = (each for each in found if each is not None)
-        return max(known, key=lambda each: (each.beyond_chance, each.by), default=None)
+        return max(known, key=lambda each: (each.is_significant, each.difference_in_nats), default=None)
 
     def _difference(
-        self, setting: str, one: Hashable, other: Hashable, among: Sequence[_Measured]
+        self, setting: str, one: Hashable, other: Hashable, among: Sequence[_MeasuredNetwork]
     ) -> Difference | None:
         """Compare two values of a setting. Return None if there is no pair of networks for it.
 
         If some pairs have several random seeds for both networks, only these pairs count; otherwise all pairs do.
         """
         pairs = list(_pairs(setting, one, other, among))
-        known = [pair for pair in pairs if all(len(each.logs) > 1 for each in pair)]
+        known = [pair for pair in pairs if all(len(each.log_perplexities) > 1 for each in pair)]
         pairs = known or pairs
         if not pairs:
             return None
-        weighted = [(1 / len(pairs), each.logs) for pair in pairs for each in pair]
-        off = half_width(weighted, self._comparisons) if known else None
+        weighted = [(1 / len(pairs), each.log_perplexities) for pair in pairs for each in pair]
+        margin = half_width(weighted, self._comparison_count) if known else None
         sides = [_side(value, networks) for value, networks in zip((one, other), zip(*pairs, strict=True), strict=True)]
         lower, higher = sorted(sides, key=lambda side: side.mean)
-        return Difference(setting, lower, higher, len(pairs), off)
+        return Difference(setting, lower, higher, len(pairs), margin)
 
-    def interplays(self, settings: Sequence[str]) -> Iterator[Interplay]:
-        """Yield the interplays between these settings, at most one for each two of them.
+    def interactions(self, settings: Sequence[str]) -> Iterator[Interaction]:
+        """Yield the interactions between these settings, at most one for each two of them.
 
-        An interplay gives the best values of the setting that has more values.
+        An interaction gives the best values of the setting that has more values.
         """
         for pair in combinations(settings, 2):
             setting, other = sorted(pair, key=lambda name: -len(self._values(name)))
             best = {value: self._best(setting, other, value) for value in self._values(other)}
             known = {value: name for value, name in best.items() if name is not None}
-            if self._differ_beyond_chance(setting, other, known):
-                yield Interplay(setting, other, tuple(known.items()))
+            if self._differ_significantly(setting, other, known):
+                yield Interaction(setting, other, tuple(known.items()))
 
     def _best(self, setting: str, other: str, value: Hashable) -> Hashable:
         """Return the value of `setting` with the lowest perplexity, among the networks where `other` has `value`.
@@ -278,29 +284,31 @@ class _Comparing:
             return None
         return min(means, key=lambda each: fmean(means[each]))
 
-    def _differ_beyond_chance(self, setting: str, other: str, best: Mapping[Hashable, Hashable]) -> bool:
+    def _differ_significantly(self, setting: str, other: str, best: Mapping[Hashable, Hashable]) -> bool:
         """Return whether two values of `other` have different best values of `setting`, both beyond chance."""
         return any(
-            mine != theirs
-            and self._surely_better(setting, mine, theirs, other, here)
-            and self._surely_better(setting, theirs, mine, other, there)
-            for (here, mine), (there, theirs) in combinations(best.items(), 2)
+            first_best != second_best
+            and self._is_significantly_better(setting, first_best, second_best, other, first_value)
+            and self._is_significantly_better(setting, second_best, first_best, other, second_value)
+            for (first_value, first_best), (second_value, second_best) in combinations(best.items(), 2)
         )
 
-    def _surely_better(self, setting: str, winner: Hashable, loser: Hashable, other: str, value: Hashable) -> bool:
+    def _is_significantly_better(
+        self, setting: str, winner: Hashable, loser: Hashable, other: str, value: Hashable
+    ) -> bool:
         among = self._with(other, value)
         found = self._difference(setting, winner, loser, among)
         if found is not None:
-            return found.lower.value == winner and found.beyond_chance
+            return found.lower.value == winner and found.is_significant
         # If the other value diverged, it is certainly worse.
         winners = [each for each in among if each.settings[setting] == winner]
         return any({**each.settings, setting: loser} in self._diverged for each in winners)
 
-    def _with(self, setting: str, value: Hashable) -> list[_Measured]:
+    def _with(self, setting: str, value: Hashable) -> list[_MeasuredNetwork]:
         return [each for each in self._measured if each.settings[setting] == value]
 
 
-def _side(value: Hashable, networks: Sequence[_Measured]) -> Side:
+def _side(value: Hashable, networks: Sequence[_MeasuredNetwork]) -> Side:
     return Side(
         value,
         fmean(each.mean for each in networks),
@@ -310,68 +318,71 @@ def _side(value: Hashable, networks: Sequence[_Measured]) -> Side:
 
 
 def _pairs(
-    setting: str, one: Hashable, other: Hashable, among: Sequence[_Measured]
-) -> Iterator[tuple[_Measured, _Measured]]:
+    setting: str, one: Hashable, other: Hashable, among: Sequence[_MeasuredNetwork]
+) -> Iterator[tuple[_MeasuredNetwork, _MeasuredNetwork]]:
     """Yield the pairs of networks that differ in this setting alone: one with the value `one`, one with `other`."""
 
-    def but_for_this(network: _Measured) -> tuple[Hashable, ...]:
+    def text_and_other_settings(network: _MeasuredNetwork) -> tuple[Hashable, ...]:
         return network.text, *(value for name, value in network.settings.items() if name != setting)
 
-    others = {but_for_this(each): each for each in among if each.settings[setting] == other}
+    others = {text_and_other_settings(each): each for each in among if each.settings[setting] == other}
     for each in among:
-        if each.settings[setting] == one and but_for_this(each) in others:
-            yield each, others[but_for_this(each)]
+        if each.settings[setting] == one and text_and_other_settings(each) in others:
+            yield each, others[text_and_other_settings(each)]
 
 
-def what_mattered(results: Sequence[NetworkResult], effects: Effects) -> str:
+def summarize_effects(results: Sequence[NetworkResult], effects: Effects) -> str:
     return " ".join(_sentences(results, effects))
 
 
 def _sentences(results: Sequence[NetworkResult], effects: Effects) -> Iterator[str]:
-    counted = [result for result in results if result.counted]
-    if not counted:
+    completed = [result for result in results if result.completed_runs]
+    if not completed:
         yield "No run has finished yet, so there is nothing to compare."
         return
-    if effects.one_text:
-        yield _best(counted)
-    if effects.chance is None:
+    if effects.is_same_text:
+        yield _best(completed)
+    if effects.seed_variation is None:
         yield "Each network has only one random seed, so any difference may be chance: give more random_seeds."
-    by_interplay = {name for each in effects.interplays for name in (each.setting, each.other)}
-    yield from (_interplay(each) for each in effects.interplays)
-    simple = [each for each in effects.differences if each.setting not in by_interplay]
-    if effects.chance is None:
-        yield from (_plain(each) for each in simple)
+    interacting = {name for each in effects.interactions for name in (each.setting, each.other)}
+    yield from (_interaction_sentence(each) for each in effects.interactions)
+    simple = [each for each in effects.differences if each.setting not in interacting]
+    if effects.seed_variation is None:
+        yield from (_difference_sentence(each) for each in simple)
     else:
-        yield from _beside_chance(simple, alone=not effects.interplays)
-        yield _of_chance(effects.chance, counted)
-    yield from _unfinished(counted)
+        yield from _significance_sentences(simple, alone=not effects.interactions)
+        yield _seed_variation_sentence(effects.seed_variation, completed)
+    yield from _unfinished(completed)
     if effects.left_out:
         names = in_a_sentence(_words(name) for name in effects.left_out)
         yield f"The {names} cannot be compared, because perplexities of different texts or vocabularies cannot."
 
 
-def _of_chance(chance: Chance, counted: Sequence[NetworkResult]) -> str:
-    runs = sum(len(each.counted) for each in counted)
+def _seed_variation_sentence(variation: SeedVariation, completed: Sequence[NetworkResult]) -> str:
+    runs = sum(len(each.completed_runs) for each in completed)
     return (
         "Between random seeds, the perplexity of a network varies with a standard deviation of "
-        f"{chance.deviation:.1%} (n = {runs} runs; {chance.widest:.1%} for the network that varies most). "
-        "± gives a 95% confidence interval for all comparisons together."
+        f"{variation.deviation:.1%} (n = {runs} runs; {variation.largest_deviation:.1%} for the network that varies "
+        "most). ± gives a 95% confidence interval for all comparisons together."
     )
 
 
-def _best(counted: Sequence[NetworkResult]) -> str:
-    best = counted[0]
-    seeds = f" over {len(best.counted)} random seeds" if len(best.counted) > 1 else ""
+def _best(completed: Sequence[NetworkResult]) -> str:
+    best = completed[0]
+    seeds = f" over {len(best.completed_runs)} random seeds" if len(best.completed_runs) > 1 else ""
     return f"The best network is {best.network.name}, with a validation perplexity of {best.valid.shown()}{seeds}."
 
 
-def _unfinished(counted: Sequence[NetworkResult]) -> Iterator[str]:
+def _unfinished(completed: Sequence[NetworkResult]) -> Iterator[str]:
     """Yield a warning if networks may have needed more epochs.
 
     A comparison of these networks depends not only on how good they can become, but also on how fast they train.
     """
-    runs = [each.figures for result in counted for each in result.counted]
-    falling = sum(each.at_last_epoch and still_falling(each.valid, rate_stays=each.rate_stays) for each in runs)
+    runs = [each.figures for result in completed for each in result.completed_runs]
+    falling = sum(
+        each.has_reached_last_epoch and still_falling(each.valid, has_constant_rate=each.has_constant_rate)
+        for each in runs
+    )
     if falling:
         yield (
             f"In {falling} of {len(runs)} runs the perplexity was still falling in the last epoch: more epochs may "
@@ -379,60 +390,60 @@ def _unfinished(counted: Sequence[NetworkResult]) -> Iterator[str]:
         )
 
 
-def _beside_chance(differences: Sequence[Difference], *, alone: bool) -> Iterator[str]:
+def _significance_sentences(differences: Sequence[Difference], *, alone: bool) -> Iterator[str]:
     """Yield sentences that compare the differences with chance.
 
-    `alone` is True if the sweep has no interplays. Otherwise, no sentence says that a setting mattered most: a setting
-    of an interplay may have mattered more.
+    `alone` is True if the sweep has no interactions. Otherwise, no sentence says that a setting mattered most: a
+    setting of an interaction may have mattered more.
     """
-    surely = [each for each in differences if each.beyond_chance and not each.confounded]
-    confounded = [each for each in differences if each.beyond_chance and each.confounded]
+    significant = [each for each in differences if each.is_significant and not each.is_confounded]
+    confounded = [each for each in differences if each.is_significant and each.is_confounded]
     most = " most" if alone and len(differences) > 1 and not confounded else ""
-    for each in surely[:1]:
+    for each in significant[:1]:
         yield f"The {_words(each.setting)} mattered{most}: {_comparison(each)}."
-    yield from map(_plain, [*surely[1:], *confounded])
-    yield from _no_more_than_chance(differences)
-    unknown = [each for each in differences if each.may_be_off is None]
+    yield from map(_difference_sentence, [*significant[1:], *confounded])
+    yield from _insignificance_sentence(differences)
+    unknown = [each for each in differences if each.margin_in_nats is None]
     why = "Only one random seed of a network has a result, so this may be chance."
-    yield from (f"{_plain(each)} {why}" for each in unknown)
+    yield from (f"{_difference_sentence(each)} {why}" for each in unknown)
 
 
-def _no_more_than_chance(differences: Sequence[Difference]) -> Iterator[str]:
-    chance = [
-        f"the {_words(each.setting)} ({_percent(each.share)} ± {_percent(each.share_off)})"
+def _insignificance_sentence(differences: Sequence[Difference]) -> Iterator[str]:
+    insignificant = [
+        f"the {_words(each.setting)} ({_percent(each.share)} ± {_percent(each.share_margin)})"
         for each in differences
-        if each.may_be_off is not None and not each.beyond_chance
+        if each.margin_in_nats is not None and not each.is_significant
     ]
-    if chance:
-        yield f"{_capitalized(in_a_sentence(chance))} made no difference beyond chance."
+    if insignificant:
+        yield f"{_capitalized(in_a_sentence(insignificant))} made no difference beyond chance."
 
 
-def _plain(difference: Difference) -> str:
+def _difference_sentence(difference: Difference) -> str:
     return f"{_capitalized(_words(difference.setting))}: {_comparison(difference)}."
 
 
 def _comparison(difference: Difference) -> str:
     lower, higher = difference.lower, difference.higher
     values = f"{_shown(lower.value)} instead of {_shown(higher.value)}"
-    off = "" if difference.share_off is None else f" (± {_percent(difference.share_off)})"
+    margin = "" if difference.share_margin is None else f" (± {_percent(difference.share_margin)})"
     average = f", on average of {difference.pairs} pairs of networks" if difference.pairs > 1 else ""
-    how_much = f"{_percent(difference.share)}{off}{average}"
-    if not difference.confounded:
-        return f"{values} lowers validation perplexity by {how_much}"
+    amount = f"{_percent(difference.share)}{margin}{average}"
+    if not difference.is_confounded:
+        return f"{values} lowers validation perplexity by {amount}"
     seconds, against = figures.shown_duration(lower.seconds), figures.shown_duration(higher.seconds)
     time = "" if seconds == against else f" and {seconds} instead of {against}"
     return (
-        f"with {values}, validation perplexity is lower by {how_much}, but there are also {lower.steps:,.0f} steps "
+        f"with {values}, validation perplexity is lower by {amount}, but there are also {lower.steps:,.0f} steps "
         f"instead of {higher.steps:,.0f}{time}, so this sweep does not show which of these is the cause"
     )
 
 
-def _interplay(interplay: Interplay) -> str:
+def _interaction_sentence(interaction: Interaction) -> str:
     by_best: dict[Hashable, list[str]] = {}
-    for value, best in interplay.best:
+    for value, best in interaction.best:
         by_best.setdefault(best, []).append(_shown(value))
     listed = ", ".join(f"{_shown(best)} with {' and '.join(values)}" for best, values in by_best.items())
-    return f"The best {_words(interplay.setting)} depends on the {_words(interplay.other)}: {listed}."
+    return f"The best {_words(interaction.setting)} depends on the {_words(interaction.other)}: {listed}."
 
 
 def _words(setting: str) -> str:
@@ -444,7 +455,7 @@ def _capitalized(sentence: str) -> str:
 
 
 def _shown(value: object) -> str:
-    return "the default" if value is None else figures.value(value)
+    return "the default" if value is None else figures.shown_value(value)
 
 
 def _percent(share: float | None) -> str:

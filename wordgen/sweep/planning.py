@@ -14,11 +14,11 @@ from pathlib import Path
 from wordgen.errors import SettingError, WordgenError, reason_of
 from wordgen.files import read_toml
 from wordgen.model.bundle import is_bundle
-from wordgen.run.defaults import settings_of
-from wordgen.run.names import LOGS, PALINDROMES, is_run, is_run_name, models_folder, run_name, shipped_folder
-from wordgen.run.settings import NO_RECIPE, NOT_IN_SWEEPS, TrainSettings, decides, in_words
+from wordgen.run.defaults import complete_settings
+from wordgen.run.names import LOGS, PALINDROMES, is_run_name, models_folder, run_exists, run_name, shipped_folder
+from wordgen.run.settings import NO_RECIPE, NOT_IN_SWEEPS, TrainSettings, chooses_training, in_words
 from wordgen.run.train import plan_run
-from wordgen.training.memory import gpu_is_here, physical_memory
+from wordgen.training.memory import has_gpu, physical_memory
 from wordgen.training.plan import Plan
 from wordgen.training.reports import Observer, Observers
 
@@ -66,13 +66,13 @@ def find_sweep(name: str) -> Sweep:
 
     Raises SettingError if there is no sweep of this name, or if its file is not valid.
     """
-    own = name.endswith(".toml")
-    if not own and name not in sweep_names():
+    is_path = name.endswith(".toml")
+    if not is_path and name not in sweep_names():
         raise SettingError(
             f"There is no sweep '{name[:100]}'. There are {', '.join(sweep_names())}. Or give the path of a file that "
             "ends in .toml."
         )
-    path = Path(name) if own else shipped_folder("sweeps") / f"{name}.toml"
+    path = Path(name) if is_path else shipped_folder("sweeps") / f"{name}.toml"
     try:
         return _sweep_of(path.stem, read_toml(path))
     except (OSError, ValueError, SettingError) as error:
@@ -233,7 +233,7 @@ class PlannedSweep:
     def folder(self) -> Path:
         return models_folder() / self.name
 
-    def of(self, network: Network) -> list[PlannedRun]:
+    def runs_of(self, network: Network) -> list[PlannedRun]:
         return [run for run in self.runs if run.network == network]
 
 
@@ -246,7 +246,7 @@ def plan_sweep(sweep: Sweep, name: str | None = None, observers: Sequence[Observ
     name = run_name(name or sweep.name, "")
     if "/" in name:
         raise SettingError(f"--name cannot be '{name}': the name of a sweep must not contain /.")
-    if is_run(name) or is_bundle(models_folder() / name):
+    if run_exists(name) or is_bundle(models_folder() / name):
         raise SettingError(f"There is already a run '{name}': give the sweep another --name.")
     if (models_folder() / name / PALINDROMES).exists():
         raise SettingError(f"There is already a study of palindromes '{name}': give the sweep another --name.")
@@ -279,34 +279,34 @@ def _all_settings(sweep: Sweep, observer: Observer) -> dict[str, TrainSettings]:
     are filled in the same way for all. Otherwise the networks would differ in more than what the sweep compares.
     """
 
-    def settings_with(more: Mapping[str, object]) -> dict[str, TrainSettings]:
-        return {network.name: _settings_of(sweep, network, observer, more) for network in sweep.networks}
+    def settings_with(fallbacks: Mapping[str, object]) -> dict[str, TrainSettings]:
+        return {network.name: _settings_of(sweep, network, observer, fallbacks) for network in sweep.networks}
 
-    by_themselves = settings_with({})
-    bases = {each.init_from for each in by_themselves.values()}
-    more: dict[str, object] = {} if len(bases) == 1 else {"from_scratch": True}
-    if bases == {None} or more:
-        if any(decides(each.settings) for each in sweep.networks):
-            more["recipe"] = NO_RECIPE  # or networks that set nothing would differ in all settings of a recipe
-        return settings_with(more)
-    return by_themselves
+    separate_settings = settings_with({})
+    bases = {each.init_from for each in separate_settings.values()}
+    fallbacks: dict[str, object] = {} if len(bases) == 1 else {"from_scratch": True}
+    if bases == {None} or fallbacks:
+        if any(chooses_training(each.settings) for each in sweep.networks):
+            fallbacks["recipe"] = NO_RECIPE  # or networks that set nothing would differ in all settings of a recipe
+        return settings_with(fallbacks)
+    return separate_settings
 
 
-def _settings_of(sweep: Sweep, network: Network, observer: Observer, more: Mapping[str, object]) -> TrainSettings:
+def _settings_of(sweep: Sweep, network: Network, observer: Observer, fallbacks: Mapping[str, object]) -> TrainSettings:
     """Return the settings of one network.
 
-    `more` has values for settings that neither the network nor the sweep gives. Its `from_scratch` is ignored if
+    `fallbacks` has values for settings that neither the network nor the sweep gives. Its `from_scratch` is ignored if
     `init_from` is given.
     """
     given = {**sweep.shared, **network.settings, "random_seed": sweep.random_seeds[0]}
-    more = {name: value for name, value in more.items() if name != "from_scratch" or "init_from" not in given}
-    given = {**more, **given}
+    fallbacks = {name: value for name, value in fallbacks.items() if name != "from_scratch" or "init_from" not in given}
+    given = {**fallbacks, **given}
     try:
         if "corpus" not in given:
             raise SettingError("corpus is missing: put it into [settings], [grid] or [[networks]].")
         if given["corpus"] == "-":
             raise SettingError("A sweep cannot read standard input in several processes: put the text into a file.")
-        return settings_of(given, observer.downloading)
+        return complete_settings(given, observer.downloading)
     except WordgenError as error:
         raise type(error)(f"{network.name}: {error}") from error
 
@@ -319,6 +319,6 @@ def runs_at_once(runs: int, cores: int, memory: int) -> int:
     Parallel runs are faster than runs one after another (docs/experiments.md): a small network hardly makes use of two
     cores, and no network does so while it starts or is validated.
     """
-    if gpu_is_here():  # each run would take all memory of every GPU
+    if has_gpu():  # each run would take all memory of every GPU
         return 1
     return max(1, min(cores, runs, int(_SHARE_OF_MEMORY * physical_memory() // memory)))

@@ -11,9 +11,9 @@ from wordgen.evaluation.text_loss import network_loss
 from wordgen.generation.prediction import NumpyNetwork
 from wordgen.model.bundle import is_bundle, load_bundle
 from wordgen.run.evaluate import Origin, text_to_measure
-from wordgen.run.names import is_run
+from wordgen.run.names import run_exists
 from wordgen.run.record import DIVERGED, STOPPED, RunRecord, load_record
-from wordgen.run.settings import ABOUT_ONE_RUN
+from wordgen.run.settings import RUN_SPECIFIC_SETTINGS
 from wordgen.settings import flag_name
 from wordgen.sweep.planning import Network, PlannedRun
 
@@ -32,11 +32,11 @@ class RunFigures:
     seconds: float = 0.0
     """The time of all epochs, also of those before the run was resumed."""
     test: float | None = None
-    at_last_epoch: bool = False
+    has_reached_last_epoch: bool = False
     """Whether the run has completed its last planned epoch."""
     steps: int = 0
     """The number of steps up to the end of the last completed epoch."""
-    rate_stays: bool = True
+    has_constant_rate: bool = True
     """Whether the learning rate did not fall."""
 
 
@@ -45,7 +45,7 @@ def figures_of(run: PlannedRun) -> RunFigures:
 
     Raises SettingError if the folder belongs to a run that was begun with other settings or with another text.
     """
-    if not is_run(run.name):
+    if not run_exists(run.name):
         return RunFigures("missing")
     record = load_record(run.folder)
     _check_same(run, record)
@@ -54,10 +54,10 @@ def figures_of(run: PlannedRun) -> RunFigures:
         _status(record.ended, best, run.plan.architecture.vocabulary_size),
         valid=tuple(epoch.valid_perplexity for epoch in record.epochs),
         best=best,
-        seconds=record.learning_seconds,
-        at_last_epoch=len(record.epochs) == run.settings.epochs,
+        seconds=record.training_seconds,
+        has_reached_last_epoch=len(record.epochs) == run.settings.epochs,
         steps=record.epochs[-1].step if record.epochs else 0,
-        rate_stays=record.rate_stayed,
+        has_constant_rate=record.has_constant_rate,
     )
 
 
@@ -73,16 +73,16 @@ def _status(ended: str | None, best: float | None, vocabulary_size: int) -> RunS
 
 
 def _check_same(run: PlannedRun, record: RunRecord) -> None:
-    another = "Give the sweep another --name, or move the folder away."
+    advice = "Give the sweep another --name, or move the folder away."
     began = record.settings.to_mapping()
     for name, wanted in run.settings.to_mapping().items():
-        settled = name in ABOUT_ONE_RUN or name == "recipe" or (name == "precision" and wanted == "auto")
-        if not settled and began[name] != wanted:
+        may_differ = name in RUN_SPECIFIC_SETTINGS or name == "recipe" or (name == "precision" and wanted == "auto")
+        if not may_differ and began[name] != wanted:
             raise SettingError(
-                f"{run.folder} was started with {flag_name(name)} {began[name]}, but the sweep has {wanted}. {another}"
+                f"{run.folder} was started with {flag_name(name)} {began[name]}, but the sweep has {wanted}. {advice}"
             )
     if record.dataset.fingerprint != run.plan.dataset.fingerprint:
-        raise SettingError(f"{run.folder} was started with another text of {run.plan.text.corpus}. {another}")
+        raise SettingError(f"{run.folder} was started with another text of {run.plan.text.corpus}. {advice}")
 
 
 def perplexity_on_test_set(run: PlannedRun) -> float | None:
@@ -91,7 +91,7 @@ def perplexity_on_test_set(run: PlannedRun) -> float | None:
         return None
     try:
         bundle = load_bundle(run.folder)
-        text = text_to_measure(Origin.beside(run.folder), bundle, "test", Watcher())
+        text = text_to_measure(Origin.of_folder(run.folder), bundle, "test", Watcher())
         return network_loss(NumpyNetwork(bundle.architecture, bundle.weights), text.ids).perplexity
     except WordgenError:  # for example a test set that is too short
         return None
@@ -153,7 +153,7 @@ class Progress:
             return None
         return (self._last_step - self.step) * (self._now - self._began) / done
 
-    def tell(self, event: dict[str, Any]) -> None:
+    def update(self, event: dict[str, Any]) -> None:
         self._now = float(event["time"])
         match event["event"]:
             case "begun":
@@ -190,7 +190,7 @@ class Row:
         return self.figures.best if self.progress is None else self.progress.best
 
     @property
-    def counts(self) -> bool:
+    def is_completed(self) -> bool:
         """Whether the run came to its end and has a model."""
         return self.state == "done" and self.figures.best is not None
 
@@ -239,8 +239,8 @@ class NetworkResult:
     steps_per_epoch: int
 
     @property
-    def counted(self) -> list[Row]:
-        return [each for each in self.runs if each.counts]
+    def completed_runs(self) -> list[Row]:
+        return [each for each in self.runs if each.is_completed]
 
     @property
     def diverged(self) -> bool:
@@ -249,19 +249,19 @@ class NetworkResult:
 
     @property
     def valid(self) -> Spread:
-        return Spread.of(each.figures.best for each in self.counted)
+        return Spread.of(each.figures.best for each in self.completed_runs)
 
     @property
     def test(self) -> Spread:
-        return Spread.of(each.figures.test for each in self.counted)
+        return Spread.of(each.figures.test for each in self.completed_runs)
 
     @property
     def epochs(self) -> Spread:
-        return Spread.of(len(each.figures.valid) for each in self.counted)
+        return Spread.of(len(each.figures.valid) for each in self.completed_runs)
 
     @property
     def seconds(self) -> Spread:
-        return Spread.of(each.figures.seconds for each in self.counted)
+        return Spread.of(each.figures.seconds for each in self.completed_runs)
 
     @property
     def steps(self) -> float:
@@ -271,12 +271,12 @@ class NetworkResult:
         """
         if self.settings.get("time_budget") is None:
             return float(self.steps_per_epoch * self.settings["epochs"])
-        return fmean(each.figures.steps for each in self.counted)
+        return fmean(each.figures.steps for each in self.completed_runs)
 
     @property
     def note(self) -> str:
         """What happened to the runs that do not count. An empty string if all count."""
-        notes = [each.note or each.figures.status for each in self.runs if not each.counts]
+        notes = [each.note or each.figures.status for each in self.runs if not each.is_completed]
         return "; ".join(f"{notes.count(note)} of {len(self.runs)} {note}" for note in dict.fromkeys(notes))
 
     def to_mapping(self) -> dict[str, object]:
@@ -284,7 +284,7 @@ class NetworkResult:
             "name": self.network.name,
             "settings": dict(self.network.settings),
             "parameters": self.parameters,
-            "counted": len(self.counted),
+            "completed_runs": len(self.completed_runs),
             "note": self.note,
             "valid_perplexity": self.valid.to_mapping(),
             "test_perplexity": self.test.to_mapping(),
@@ -306,7 +306,7 @@ def results_of(rows: Sequence[Row]) -> list[NetworkResult]:
     comparable = len({result.text for result in results}) == 1
 
     def rank(result: NetworkResult) -> tuple[bool, float]:
-        return not result.counted, result.valid.mean if result.counted and comparable else 0
+        return not result.completed_runs, result.valid.mean if result.completed_runs and comparable else 0
 
     return sorted(results, key=rank)
 
@@ -330,6 +330,6 @@ COLUMNS: dict[str, Callable[[NetworkResult], str]] = {
     "epochs": lambda result: result.epochs.shown(0),
     "seconds": lambda result: result.seconds.shown(0),
     "parameters": lambda result: f"{result.parameters:,}",
-    "runs": lambda result: f"{len(result.counted)}",
+    "runs": lambda result: f"{len(result.completed_runs)}",
 }
 """The columns of the table, without the note."""

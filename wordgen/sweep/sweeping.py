@@ -18,15 +18,15 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from wordgen.child_process import environment_with, wordgen_command
-from wordgen.errors import StorageError, WordgenError
+from wordgen.errors import EXIT_USER, StorageError, WordgenError
 from wordgen.files import as_storage_error, make_folder
 from wordgen.run.commands import resuming_arguments, sweeping_command, training_arguments
-from wordgen.run.folder import at_work_on_sweep
-from wordgen.run.names import is_run
+from wordgen.run.folder import sweep_lock
+from wordgen.run.names import run_exists
 from wordgen.run.record import DIVERGED
-from wordgen.sweep.effects import effects_of, what_mattered
+from wordgen.sweep.effects import effects_of, summarize_effects
 from wordgen.sweep.planning import PlannedRun, PlannedSweep
-from wordgen.sweep.report import markdown_table, origin_of, table_lines, write_curves, write_results
+from wordgen.sweep.report import markdown_table, provenance_of, table_lines, write_curves, write_results
 from wordgen.sweep.results import (
     COLUMNS,
     NetworkResult,
@@ -41,44 +41,42 @@ from wordgen.training.stopping import stop_on_signals
 
 STARTED = "started"
 """The event that the sweep writes to the log at each start of a run. It has the process id and the command."""
-_SECONDS_TO_LEAVE = 60
+_SECONDS_TO_EXIT = 60
 """How long to wait for the process of an earlier sweep. It only has to finish its step and save a checkpoint."""
-_REFUSED = 2
-"""The exit code of `train` after an error that it explains in one sentence."""
-_LOOK_AFTER = 0.1
+_POLL_SECONDS = 0.1
 
 
-class Log:
+class LogReader:
     """Reads the new lines of a log and passes their events to a `Progress`."""
 
     def __init__(self, path: Path, progress: Progress) -> None:
         """Begin at the current end of the log, because the lines before it are about earlier starts of the run."""
         self._path, self._progress = path, progress
-        self._read = path.stat().st_size if path.exists() else 0
-        self.complaint: str | None = None
+        self._offset = path.stat().st_size if path.exists() else 0
+        self.error_message: str | None = None
         """The last line that was an error message (without "Error: "), or None. It says why a run has failed."""
 
-    def follow(self) -> None:
+    def read_new_lines(self) -> None:
         """Read all new complete lines."""
         try:
             with self._path.open("rb") as file:
-                file.seek(self._read)
+                file.seek(self._offset)
                 new = file.read()
         except OSError:
             return
-        whole = new[: new.rfind(b"\n") + 1]
-        self._read += len(whole)
-        for line in whole.decode(errors="replace").split("\n"):
+        complete_lines = new[: new.rfind(b"\n") + 1]
+        self._offset += len(complete_lines)
+        for line in complete_lines.decode(errors="replace").split("\n"):
             try:
-                self._progress.tell(json.loads(line))
+                self._progress.update(json.loads(line))
             except (ValueError, KeyError, TypeError):
                 if line.startswith("Error: "):
-                    self.complaint = line.removeprefix("Error: ").strip()
+                    self.error_message = line.removeprefix("Error: ").strip()
 
 
 @dataclass(frozen=True)
 class StartedProcess:
-    """A process as the log of its run tells of it."""
+    """A process, as the log of its run describes it."""
 
     id: int
     command: tuple[str, ...]
@@ -96,7 +94,7 @@ class StartedProcess:
         return tuple(map(os.fsdecode, words[1:-1])) == self.command
 
 
-def last_process(path: Path) -> StartedProcess | None:
+def last_started_process(path: Path) -> StartedProcess | None:
     """Return the process that was started last, according to the log. None if the log does not have it."""
     try:
         lines = path.read_bytes().decode(errors="replace").split("\n")
@@ -120,14 +118,14 @@ class RunningProcess:
         if a process of an earlier sweep still works on the run and does not end.
         """
         make_folder(run.log.parent)
-        end_what_is_left_over(run)
+        stop_leftover_process(run)
         self.run = run
         self.progress = Progress(run.settings.epochs, best=best)
-        self._log = Log(run.log, self.progress)
-        self._signals = 0
+        self._log = LogReader(run.log, self.progress)
+        self._signals_sent = 0
         command = wordgen_command(*_arguments(run), "--log-format", "json")
         with as_storage_error(run.log), run.log.open("ab") as log:
-            hold(log.fileno())
+            lock_file(log.fileno())
             self._process = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
@@ -144,20 +142,20 @@ class RunningProcess:
                 self._process.kill()
                 raise
 
-    def look(self) -> bool:
+    def poll(self) -> bool:
         """Read the new lines of the log. Return whether the process is still running."""
         working = self._process.poll() is None
-        self._log.follow()
+        self._log.read_new_lines()
         return working
 
-    def pass_on(self, signals: int) -> None:
+    def forward_signals(self, signals: int) -> None:
         """Pass on the signals of the user. `signals` counts all so far; the process receives those that are new."""
-        while self._signals < signals:
+        while self._signals_sent < signals:
             self.stop()
 
     def stop(self) -> None:
         """Ask the process to finish its step, save a checkpoint and end. A second call ends it at once."""
-        self._signals += 1
+        self._signals_sent += 1
         with suppress(ProcessLookupError):
             # On Windows, only SIGTERM can be sent to a single process. It ends at once; the run can be resumed from its
             # last checkpoint.
@@ -166,49 +164,51 @@ class RunningProcess:
     @property
     def diverged(self) -> bool:
         """Whether the training diverged before there was a model. In that case the run leaves no folder behind."""
-        return self._process.returncode == _REFUSED and (self._log.complaint or "").startswith("The training diverged")
+        return self._process.returncode == EXIT_USER and (self._log.error_message or "").startswith(
+            "The training diverged"
+        )
 
     @property
-    def complaint(self) -> str:
+    def failure_reason(self) -> str:
         """Why the process failed, in a few words."""
         code = self._process.returncode
         if code is not None and code < 0:
             return f"killed by signal {-code}"
-        return self._log.complaint or f"ended with exit code {code}; see {self.run.log}"
+        return self._log.error_message or f"ended with exit code {code}; see {self.run.log}"
 
 
 def _arguments(run: PlannedRun) -> list[str]:
-    if is_run(run.name):
+    if run_exists(run.name):
         return resuming_arguments(run.name)
     arguments = training_arguments(run.settings, run.name)
     # If a folder has no report, its run was killed before the training began.
     return [*arguments, "--overwrite"] if run.folder.exists() else arguments
 
 
-def end_what_is_left_over(run: PlannedRun) -> None:
+def stop_leftover_process(run: PlannedRun) -> None:
     """Stop the process that still works on this run after its sweep was killed. It saves a checkpoint before it ends.
 
     The process holds a lock on the log, which is its standard output. The lock shows reliably whether the process is
     still running. Raises StorageError if it does not end in time. Does nothing on Windows, where no lock is held.
     """
-    if not run.log.exists() or is_free(run.log):
+    if not run.log.exists() or is_unlocked(run.log):
         return
-    started = last_process(run.log)
-    until = time.monotonic() + _SECONDS_TO_LEAVE
+    started = last_started_process(run.log)
+    deadline = time.monotonic() + _SECONDS_TO_EXIT
     if started is not None and started.is_running():
         with suppress(ProcessLookupError, PermissionError):
             os.kill(started.id, signal.SIGTERM)
-    while not is_free(run.log):
-        if time.monotonic() > until:
+    while not is_unlocked(run.log):
+        if time.monotonic() > deadline:
             which = f"of {run.name}" if started is None else started.id
             raise StorageError(
                 f"A process of an earlier sweep is still training {run.name} and does not end: "
                 f"stop process {which} and run the command again."
             )
-        time.sleep(_LOOK_AFTER)
+        time.sleep(_POLL_SECONDS)
 
 
-def hold(file: int) -> None:
+def lock_file(file: int) -> None:
     """Lock an open file until this process and all that inherit it have closed it. Does nothing on Windows."""
     if sys.platform != "win32":
         import fcntl
@@ -216,7 +216,7 @@ def hold(file: int) -> None:
         fcntl.flock(file, fcntl.LOCK_EX)
 
 
-def is_free(path: Path) -> bool:
+def is_unlocked(path: Path) -> bool:
     """Return whether no process holds the lock of a file. Always True on Windows."""
     if sys.platform == "win32":
         return True
@@ -239,7 +239,7 @@ class ProgressWatcher(Protocol[AnyRow]):
     def begun(self, row: AnyRow) -> None:
         """A process begins with a run."""
 
-    def looked(self, rows: Sequence[AnyRow]) -> None:
+    def updated(self, rows: Sequence[AnyRow]) -> None:
         """Called several times a second with the current state of all runs."""
 
     def ended(self, row: AnyRow) -> None:
@@ -257,7 +257,7 @@ class SweepWatcher(ProgressWatcher[Row], Protocol):
 @dataclass(frozen=True)
 class SweepEnd:
     results: tuple[NetworkResult, ...]
-    mattered: str
+    summary: str
     """Sentences about the settings that made a difference. An empty string if the sweep was stopped."""
     stopped: bool
     """Whether the user stopped the sweep. Then there are no results."""
@@ -265,15 +265,17 @@ class SweepEnd:
     """The runs that failed."""
 
 
-def run_sweep(planned: PlannedSweep, given: str, at_once: int, threads: int, watcher: SweepWatcher) -> SweepEnd:
+def run_sweep(
+    planned: PlannedSweep, sweep_argument: str, at_once: int, threads: int, watcher: SweepWatcher
+) -> SweepEnd:
     """Train the runs of a sweep that are not over yet, measure all on the test set, and write the results.
 
-    `given` is the name or path of the sweep as the user typed it; the results contain it as part of the command. Up to
-    `at_once` processes run at the same time, each with `threads` threads. If the user stops the sweep, the results are
-    not written.
+    `sweep_argument` is the name or path of the sweep as the user typed it; the results contain it as part of the
+    command. Up to `at_once` processes run at the same time, each with `threads` threads. If the user stops the sweep,
+    the results are not written.
     """
     make_folder(planned.folder)
-    with at_work_on_sweep(planned.folder):
+    with sweep_lock(planned.folder):
         rows = [row_of(run) for run in planned.runs]
         stopped = _train(rows, at_once, threads, watcher)
         failed = tuple(row for row in rows if row.state == "failed")
@@ -283,9 +285,9 @@ def run_sweep(planned: PlannedSweep, given: str, at_once: int, threads: int, wat
             watcher.measuring(number, len(rows))
             row.figures = replace(row.figures, test=perplexity_on_test_set(row.run))
         results = results_of(rows)
-        mattered = what_mattered(results, effects_of(planned.sweep, results))
-        _write(planned, given, results, mattered)
-        return SweepEnd(tuple(results), mattered, stopped, failed)
+        summary = summarize_effects(results, effects_of(planned.sweep, results))
+        _write(planned, sweep_argument, results, summary)
+        return SweepEnd(tuple(results), summary, stopped, failed)
 
 
 def _train(rows: Sequence[Row], at_once: int, threads: int, watcher: SweepWatcher) -> bool:
@@ -302,20 +304,20 @@ def _train(rows: Sequence[Row], at_once: int, threads: int, watcher: SweepWatche
                     row.state, row.progress, row.began = "training", process.progress, time.monotonic()
                     watcher.begun(row)
                 for process, row in list(running.items()):
-                    process.pass_on(len(stop.signals))
-                    if not process.look():
+                    process.forward_signals(len(stop.signals))
+                    if not process.poll():
                         del running[process]
-                        settle(row, process, stopped=stop.requested)
+                        set_end_state(row, process, stopped=stop.requested)
                         watcher.ended(row)
-                watcher.looked(rows)
-                time.sleep(_LOOK_AFTER)
+                watcher.updated(rows)
+                time.sleep(_POLL_SECONDS)
         finally:
             for process in running:  # only after an error in wordgen, or a third Ctrl-C
                 process.stop()
     return stop.requested
 
 
-def settle(row: Row, process: RunningProcess, *, stopped: bool) -> None:
+def set_end_state(row: Row, process: RunningProcess, *, stopped: bool) -> None:
     """Set the state of a run whose process has ended, as its report says. The others go on if that cannot be read."""
     row.progress = None
     try:
@@ -330,22 +332,22 @@ def settle(row: Row, process: RunningProcess, *, stopped: bool) -> None:
     elif stopped:
         row.state = "stopped"
     else:
-        row.state, row.note = "failed", process.complaint
+        row.state, row.note = "failed", process.failure_reason
 
 
-def _write(planned: PlannedSweep, given: str, results: Sequence[NetworkResult], mattered: str) -> None:
+def _write(planned: PlannedSweep, sweep_argument: str, results: Sequence[NetworkResult], summary: str) -> None:
     """Write results.json, results.md and the curves."""
     sweep = planned.sweep
     content = {
         "sweep": planned.name,
         "about": sweep.about,
-        **origin_of(sweeping_command(given, None if planned.name == sweep.name else planned.name)),
+        **provenance_of(sweeping_command(sweep_argument, None if planned.name == sweep.name else planned.name)),
         "settings": dict(sweep.shared),
         "random_seeds": list(sweep.random_seeds),
-        "mattered": mattered,
+        "summary": summary,
         "networks": [result.to_mapping() for result in results],
         "runs": [row.to_mapping() for result in results for row in result.runs],
     }
     table = markdown_table(*table_lines(COLUMNS, results))
-    write_results(planned.folder, content, table, mattered)
+    write_results(planned.folder, content, table, summary)
     write_curves(planned.folder, sweep.about.rstrip(".") or planned.name, results)

@@ -11,7 +11,7 @@ TokenizerName = Literal["english", "japanese", "characters", "whitespace", "abc"
 TokenizerChoice = Literal["auto", "english", "japanese", "characters", "whitespace", "abc", "notes", "chords"]
 
 _MOST_TOKENS = 4_000_000
-USUAL_SHARE = 0.05
+DEFAULT_SHARE = 0.05
 """The default share of the passages in the validation set, and in the test set."""
 _LARGEST_SHARES = 0.9
 
@@ -61,14 +61,14 @@ class TextSettings(TokenizerSettings):
     )
 
     validation_share: float = setting(
-        USUAL_SHARE,
+        DEFAULT_SHARE,
         at_least=0.005,
         at_most=0.5,
         help="the share of the passages in the validation set; it has no effect if the text has its own sets",
         scope="text",
     )
     test_share: float = setting(
-        USUAL_SHARE, at_least=0.005, at_most=0.5, help="the share of the passages in the test set", scope="text"
+        DEFAULT_SHARE, at_least=0.005, at_most=0.5, help="the share of the passages in the test set", scope="text"
     )
 
     def __post_init__(self) -> None:

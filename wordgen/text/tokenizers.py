@@ -17,25 +17,25 @@ from wordgen.text.vocabulary import (
     END_TOKEN,
     JOINER,
     LINE_BREAK,
-    OTHER_FORM,
+    OTHER_APOSTROPHE,
     RESERVED,
     START_TOKEN,
     UNKNOWN_TOKEN,
     WORD_END,
     Vocabulary,
     byte_of,
-    in_one_form,
-    other_form,
+    merge_apostrophe_forms,
     protect,
     restore,
     spelled,
+    with_other_apostrophe,
 )
 from wordgen.text.words import english_tokens, japanese_tokens
 
 _token = cache(protect)  # equal tokens share one string in memory
-_MEANINGS = {"<unk>": UNKNOWN_TOKEN, "<eos>": END_TOKEN}
-SPELLINGS = {meaning: spelling for spelling, meaning in _MEANINGS.items()}
-OF_MUSIC = frozenset[TokenizerName](("abc", "notes", "chords"))
+_BENCHMARK_TOKENS = {"<unk>": UNKNOWN_TOKEN, "<eos>": END_TOKEN}
+BENCHMARK_SPELLINGS = {meaning: spelling for spelling, meaning in _BENCHMARK_TOKENS.items()}
+MUSIC_TOKENIZERS = frozenset[TokenizerName](("abc", "notes", "chords"))
 """The tokenizers of music."""
 _JAPANESE = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uff66-\uff9f]")
 _LETTER = re.compile(r"\w")
@@ -51,7 +51,7 @@ class Tokenizer:
     """Returns the tokens of one line."""
     spaced: bool
     """Whether a space separates two tokens if no joiner mark attaches one to the other."""
-    one_apostrophe: bool = False
+    merge_apostrophes: bool = False
     """Whether a vocabulary treats words that differ only in the form of their apostrophes as one token."""
 
     def tokenize(self, text: str) -> list[str]:
@@ -69,20 +69,20 @@ class Tokenizer:
             return LINE_BREAK
         written = restore(token.strip(JOINER))
         if self.name == "whitespace":
-            written = SPELLINGS.get(token, written)
+            written = BENCHMARK_SPELLINGS.get(token, written)
         if not self.spaced or previous is None or previous == LINE_BREAK:
             return written
         return written if previous.endswith(JOINER) or token.startswith(JOINER) else f" {written}"
 
-    def ordinary(self, counts: Mapping[str, int]) -> dict[str, int]:
+    def ordinary_counts(self, counts: Mapping[str, int]) -> dict[str, int]:
         """Return the counts of the tokens that a vocabulary may contain, without the special tokens.
 
-        If `one_apostrophe` is true, the apostrophe forms of each word are merged, and the mark for the other form is
+        If `merge_apostrophes` is true, the apostrophe forms of each word are merged, and the mark for the other form is
         counted.
         """
-        merged, others = in_one_form(counts) if self.one_apostrophe else (counts, {})
+        merged, others = merge_apostrophe_forms(counts) if self.merge_apostrophes else (counts, {})
         ordinary = {token: count for token, count in merged.items() if token not in RESERVED}
-        return ordinary | ({OTHER_FORM: sum(others.values())} if others else {})
+        return ordinary | ({OTHER_APOSTROPHE: sum(others.values())} if others else {})
 
     def detokenize(self, tokens: list[str]) -> str:
         previous: list[str | None] = [None, *tokens]
@@ -90,10 +90,12 @@ class Tokenizer:
 
 
 _TOKENIZERS = (
-    Tokenizer("english", english_tokens, spaced=True, one_apostrophe=True),
-    Tokenizer("japanese", japanese_tokens, spaced=False, one_apostrophe=True),
+    Tokenizer("english", english_tokens, spaced=True, merge_apostrophes=True),
+    Tokenizer("japanese", japanese_tokens, spaced=False, merge_apostrophes=True),
     Tokenizer("characters", lambda line: map(_token, line), spaced=False),
-    Tokenizer("whitespace", lambda line: (_MEANINGS.get(word, protect(word)) for word in line.split()), spaced=True),
+    Tokenizer(
+        "whitespace", lambda line: (_BENCHMARK_TOKENS.get(word, protect(word)) for word in line.split()), spaced=True
+    ),
     Tokenizer("abc", lambda line: map(_token, line_tokens(line)), spaced=False),
     Tokenizer("notes", lambda line: map(_token, line.split()), spaced=True),
     Tokenizer("chords", lambda line: map(_token, line.split()), spaced=True),
@@ -138,7 +140,7 @@ class Codec:
         The separator after a passage is yielded only when another passage follows.
         """
         decoder = self.decoder()
-        return (piece for piece in map(decoder.say, ids) if piece)
+        return (piece for piece in map(decoder.decode_id, ids) if piece)
 
     def decoder(self) -> "StreamDecoder":
         return StreamDecoder(self)
@@ -153,21 +155,21 @@ class StreamDecoder:
     def __init__(self, codec: Codec) -> None:
         self._codec = codec
         self._previous: str | None = None
-        self._waiting = ""
-        self._spelled = b""
+        self._pending_text = ""
+        self._spelled_bytes = b""
         """The bytes so far of a word that is spelled out."""
-        self._in_other_form = False
+        self._has_other_apostrophe = False
         """Whether the apostrophes of the next word have the other form."""
 
     @property
-    def waiting(self) -> str:
+    def pending_text(self) -> str:
         """The text that will precede the text of the next token."""
-        return self._waiting
+        return self._pending_text
 
-    def say(self, token_id: int) -> str:
-        return self.say_token(self._codec.vocabulary.tokens[token_id])
+    def decode_id(self, token_id: int) -> str:
+        return self.decode_token(self._codec.vocabulary.tokens[token_id])
 
-    def say_token(self, token: str) -> str:
+    def decode_token(self, token: str) -> str:
         """Return the text that a token adds, whether or not the vocabulary contains the token.
 
         START, END and marks add no text. The text of a word that is spelled out is returned when the word ends, or when
@@ -175,24 +177,24 @@ class StreamDecoder:
         """
         value = byte_of(token)
         if value is not None:
-            self._spelled += bytes((value,))
+            self._spelled_bytes += bytes((value,))
             return ""
-        word = self._decode_word(spelled(self._spelled)) if self._spelled else ""
-        self._spelled = b""
+        word = self._decode_word(spelled(self._spelled_bytes)) if self._spelled_bytes else ""
+        self._spelled_bytes = b""
         return word if token == WORD_END else word + self._decode_word(token)
 
     def _decode_word(self, token: str) -> str:
         if token == END_TOKEN:
-            self._waiting += self._codec.separator
+            self._pending_text += self._codec.separator
         if token in (START_TOKEN, END_TOKEN):
             self._previous = None
             return ""
-        if token == OTHER_FORM:
-            self._in_other_form = True
+        if token == OTHER_APOSTROPHE:
+            self._has_other_apostrophe = True
             return ""
-        if self._in_other_form:
-            token, self._in_other_form = other_form(token) or token, False
-        piece = self._waiting + self._codec.tokenizer.piece(token, self._previous)
-        self._waiting = ""
+        if self._has_other_apostrophe:
+            token, self._has_other_apostrophe = with_other_apostrophe(token) or token, False
+        piece = self._pending_text + self._codec.tokenizer.piece(token, self._previous)
+        self._pending_text = ""
         self._previous = token
         return piece

@@ -18,12 +18,12 @@ BYTES = tuple(f"<0x{value:02X}>" for value in range(256))
 """The tokens for the bytes of a word that is spelled out."""
 WORD_END = "</w>"
 """The token for the end of a word that is spelled out."""
-OTHER_FORM = "<'’>"
+OTHER_APOSTROPHE = "<'’>"
 """The mark before a word whose apostrophes have the form that is less frequent in the text."""
 
-_NAMES = frozenset((*RESERVED, *BYTES, WORD_END, OTHER_FORM))
+_NAMES = frozenset((*RESERVED, *BYTES, WORD_END, OTHER_APOSTROPHE))
 _ESCAPE = "\ue000"
-_RESTORED = {"e": _ESCAPE, "j": JOINER, "n": ""}
+_TEXT_OF_ESCAPE = {"e": _ESCAPE, "j": JOINER, "n": ""}
 _ESCAPED = re.compile(_ESCAPE + "(.)", re.DOTALL)
 
 
@@ -40,30 +40,31 @@ def restore(piece: str) -> str:
     """Return the text that an escaped piece represents. This is the inverse of `protect`."""
     if _ESCAPE not in piece:
         return piece
-    return _ESCAPED.sub(lambda found: _RESTORED.get(found[1], found[0]), piece)
+    return _ESCAPED.sub(lambda found: _TEXT_OF_ESCAPE.get(found[1], found[0]), piece)
 
 
 LINE_BREAK = "\n"
-TYPED, PRINTED = "'", "’"
+TYPED_APOSTROPHE, PRINTED_APOSTROPHE = "'", "’"
 
 
-def as_typed(text: str) -> str:
+def with_typed_apostrophes(text: str) -> str:
     """Return the text with typewriter apostrophes. The length and all positions stay the same."""
-    return text.replace(PRINTED, TYPED)
+    return text.replace(PRINTED_APOSTROPHE, TYPED_APOSTROPHE)
 
 
-def other_form(token: str) -> str | None:
+def with_other_apostrophe(token: str) -> str | None:
     """Return the word with its apostrophes in the other form, or None if it has no apostrophe or both forms.
 
     A single apostrophe that touches no other token is not a word, so the result is None. Where tokens are characters,
     each form therefore stays a separate token.
     """
-    if (TYPED in token) == (PRINTED in token) or not (JOINER in token or is_word(token)):
+    if (TYPED_APOSTROPHE in token) == (PRINTED_APOSTROPHE in token) or not (JOINER in token or is_word(token)):
         return None
-    return token.replace(TYPED, PRINTED) if TYPED in token else as_typed(token)
+    typed = with_typed_apostrophes(token)
+    return token.replace(TYPED_APOSTROPHE, PRINTED_APOSTROPHE) if typed == token else typed
 
 
-def in_one_form(counts: Mapping[str, int]) -> tuple[dict[str, int], dict[str, int]]:
+def merge_apostrophe_forms(counts: Mapping[str, int]) -> tuple[dict[str, int], dict[str, int]]:
     """Merge the two apostrophe forms of each word into one token.
 
     Returns the merged counts, and for each merged token how often it had the other form. The more frequent form is
@@ -72,12 +73,12 @@ def in_one_form(counts: Mapping[str, int]) -> tuple[dict[str, int], dict[str, in
     """
     balance = Counter[bool]()
     for token, count in counts.items():
-        if other_form(token) is not None:
-            balance[is_word(token)] += count if PRINTED in token else -count
+        if with_other_apostrophe(token) is not None:
+            balance[is_word(token)] += count if PRINTED_APOSTROPHE in token else -count
     merged, others = Counter[str](), Counter[str]()
     for token, count in counts.items():
-        other = other_form(token)
-        common = PRINTED if balance[is_word(token)] > 0 else TYPED
+        other = with_other_apostrophe(token)
+        common = PRINTED_APOSTROPHE if balance[is_word(token)] > 0 else TYPED_APOSTROPHE
         if other is not None and common not in token:
             merged[other] += count
             others[other] += count
@@ -94,7 +95,7 @@ SPELLING = (*BYTES, WORD_END)
 """All tokens that a vocabulary needs to spell words out."""
 SPECIAL_WITH_SPELLING = len(RESERVED) + len(SPELLING)
 """The number of special tokens in a vocabulary that spells words out."""
-_VALUES = {token: value for value, token in enumerate(BYTES)}
+_BYTE_OF_TOKEN = {token: value for value, token in enumerate(BYTES)}
 
 
 def spell(token: str) -> list[str]:
@@ -104,7 +105,7 @@ def spell(token: str) -> list[str]:
 
 def byte_of(token: str) -> int | None:
     """Return the value of a token that represents a byte, or None for any other token."""
-    return _VALUES.get(token)
+    return _BYTE_OF_TOKEN.get(token)
 
 
 def spelled(values: bytes) -> str:
@@ -116,21 +117,21 @@ def spelled(values: bytes) -> str:
     return protect(token) if token in RESERVED else token
 
 
-def may_follow(values: bytes) -> frozenset[str]:
+def allowed_after(values: bytes) -> frozenset[str]:
     """Return the spelling tokens that may follow the bytes of a word so far, if the word is to be valid UTF-8.
 
     Only the first byte of a character restricts its second byte. All later bytes have the same range.
     """
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     decoder.decode(values)
-    begun, _ = decoder.getstate()  # the bytes of the incomplete character at the end
-    if not begun:
+    incomplete, _ = decoder.getstate()  # the bytes of the incomplete character at the end
+    if not incomplete:
         end = (WORD_END,) if values else ()
         return frozenset((*BYTES[:0x80], *BYTES[0xC2:0xF5], *end))
-    if len(begun) > 1:
+    if len(incomplete) > 1:
         return frozenset(BYTES[0x80:0xC0])
-    low = {0xE0: 0xA0, 0xF0: 0x90}.get(begun[0], 0x80)
-    high = {0xED: 0x9F, 0xF4: 0x8F}.get(begun[0], 0xBF)
+    low = {0xE0: 0xA0, 0xF0: 0x90}.get(incomplete[0], 0x80)
+    high = {0xED: 0x9F, 0xF4: 0x8F}.get(incomplete[0], 0xBF)
     return frozenset(BYTES[low : high + 1])
 
 
@@ -160,30 +161,30 @@ class Vocabulary:
         min_count: int,
         *,
         spelling: bool = False,
-        one_apostrophe: bool = False,
+        merge_apostrophes: bool = False,
         base: "BaseVocabulary | None" = None,
     ) -> "Vocabulary":
         """Return a vocabulary of at most `size` tokens: the most frequent ones with a count of at least `min_count`.
 
         Tokens with equal counts are sorted by code point. `size` includes the special tokens. If `spelling` is true,
-        the bytes are also included, and other words are spelled out instead of being UNKNOWN. If `one_apostrophe` is
+        the bytes are also included, and other words are spelled out instead of being UNKNOWN. If `merge_apostrophes` is
         true, words that differ only in the form of their apostrophes are one token. If there is a base, the tokens that
         it knows only need a count of `base.min_count`, and the most frequent words of the base are added at the end, if
         there is room. Raises CorpusError if no token remains and words are not spelled out.
         """
-        counts, others = in_one_form(counts) if one_apostrophe else (counts, {})
+        counts, others = merge_apostrophe_forms(counts) if merge_apostrophes else (counts, {})
         room = size - (SPECIAL_WITH_SPELLING if spelling else len(RESERVED))
 
-        def least(token: str) -> int:
+        def needed_count(token: str) -> int:
             return min_count if base is None or base.vocabulary.nearest(token) is None else base.min_count
 
-        ordinary = [(s, n) for s, n in counts.items() if s not in RESERVED and n >= least(s)]
-        ordinary.sort(key=_common_first)
+        ordinary = [(s, n) for s, n in counts.items() if s not in RESERVED and n >= needed_count(s)]
+        ordinary.sort(key=_by_frequency)
         kept = ordinary[:room]
         marked = sum(others.get(s, 0) for s, _ in kept[: room - 1])
         if marked and marked >= min_count:
-            kept = sorted([*kept[: room - 1], (OTHER_FORM, marked)], key=_common_first)
-        more = [] if base is None else base.words_besides(counts, room - len(kept))
+            kept = sorted([*kept[: room - 1], (OTHER_APOSTROPHE, marked)], key=_by_frequency)
+        base_words = [] if base is None else base.words_to_add(counts, room - len(kept))
         if not kept and not spelling:
             raise CorpusError(
                 f"No word of the text occurs {min_count} times, so the vocabulary would be empty: "
@@ -192,7 +193,7 @@ class Vocabulary:
         known = {*RESERVED[START:], *(token for token, _ in kept)}
         left_out = {s: n for s, n in counts.items() if s not in known}
         special = _counts_of_special(left_out, counts.get(RESERVED[END], 0), spelling=spelling)
-        return cls([*special.items(), *kept, *((word, 0) for word in more)])
+        return cls([*special.items(), *kept, *((word, 0) for word in base_words)])
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -211,14 +212,14 @@ class Vocabulary:
         return SPELLING[0] in self._ids
 
     @property
-    def special(self) -> int:
+    def special_count(self) -> int:
         """The number of tokens that are not words: UNKNOWN, START, END, and the tokens for spelling."""
         return SPECIAL_WITH_SPELLING if self.spells else len(RESERVED)
 
     def id_of(self, token: str) -> int:
         """Return the id of a token, or of the same word with the other form of apostrophe, else UNKNOWN."""
         number = self._ids.get(token)
-        if number is None and (other := other_form(token)) is not None:
+        if number is None and (other := with_other_apostrophe(token)) is not None:
             number = self._ids.get(other)
         return UNKNOWN if number is None else number
 
@@ -238,7 +239,7 @@ class Vocabulary:
         if token in self._ids or not (self.spells or number):
             return [number]
         if number:
-            return [self._ids[OTHER_FORM], number] if OTHER_FORM in self._ids else [number]
+            return [self._ids[OTHER_APOSTROPHE], number] if OTHER_APOSTROPHE in self._ids else [number]
         return [self._ids[each] for each in spell(token)]
 
     def digest(self) -> str:
@@ -261,7 +262,7 @@ def _counts_of_special(left_out: dict[str, int], ends: int, *, spelling: bool) -
     return special
 
 
-def _common_first(counted: tuple[str, int]) -> tuple[int, str]:
+def _by_frequency(counted: tuple[str, int]) -> tuple[int, str]:
     return -counted[1], counted[0]
 
 
@@ -275,10 +276,10 @@ class BaseVocabulary:
     words: int
     """How many of the most frequent words of the base are added even if the new text does not contain them."""
 
-    def words_besides(self, counts: Mapping[str, int], most: int) -> list[str]:
-        """Return the words of the base to add that are not in `counts`, at most `most` of them."""
-        ordinary = self.vocabulary.tokens[self.vocabulary.special :][: self.words]
-        return [word for word in ordinary if word not in counts and word != OTHER_FORM][: max(0, most)]
+    def words_to_add(self, counts: Mapping[str, int], limit: int) -> list[str]:
+        """Return the words of the base to add that are not in `counts`, at most `limit` of them."""
+        ordinary = self.vocabulary.tokens[self.vocabulary.special_count :][: self.words]
+        return [word for word in ordinary if word not in counts and word != OTHER_APOSTROPHE][: max(0, limit)]
 
 
 def _variants(token: str) -> Iterator[str]:

@@ -28,7 +28,7 @@ from functools import cache, lru_cache
 from itertools import compress, pairwise
 from typing import Generic, TypeVar
 
-from wordgen.text.vocabulary import JOINER, as_typed, is_word, protect
+from wordgen.text.vocabulary import JOINER, is_word, protect, with_typed_apostrophes
 
 Span = tuple[int, int]
 
@@ -42,12 +42,12 @@ _ABBREVIATION = re.compile(r"(?:\b(?:Mr|Dr|St|Mrs|Jr|Ms)|[.][A-Z])\Z")
 _INITIAL = re.compile(r"[A-Z]")
 _SMALL_LETTER = re.compile(r"[a-z]")
 _TWO_WORDS = frozenset(("cannot", "gimme", "gonna", "gotta", "lemme", "wanna"))  # all words of letters that NLTK splits
-_ANY_SPANS = re.compile(r"\w+|[^\w\s]+")
-_CHUNKS_REMEMBERED = 2**16  # WikiText-2 has 40,000 different chunks; this many take 30 MB in each process
-_LONGEST_REMEMBERED = 100  # characters; to cache many longer chunks would take too much memory
+_FALLBACK_SPANS = re.compile(r"\w+|[^\w\s]+")
+_CACHED_CHUNKS = 2**16  # WikiText-2 has 40,000 different chunks; this many take 30 MB in each process
+_LONGEST_CACHED_CHUNK = 100  # characters; to cache many longer chunks would take too much memory
 # A slice that NLTK splits in a few milliseconds, whatever it contains. A longer chunk is cut between words if possible.
 _SLICE = re.compile(r".{1,1000}(?:\Z|(?<![\w'’]))|.{1,1000}", re.DOTALL)
-_SLICES_REMEMBERED = 100
+_CACHED_SLICES = 100
 
 
 def english_tokens(line: str) -> list[str]:
@@ -59,41 +59,41 @@ def english_tokens(line: str) -> list[str]:
     for number, chunk in enumerate(chunks):
         end = 0
         if chunk[-1] in _MAY_HAVE_STOP:
-            follower = chunks[number + 1] if number < last else None
-            end = _sentence_end(chunk, follower, first=number == 0 and not line[0].isspace())
-        tokens += _chunk_tokens(chunk, end) if len(chunk) <= _LONGEST_REMEMBERED else _long_tokens(chunk, end)
+            next_chunk = chunks[number + 1] if number < last else None
+            end = _sentence_end(chunk, next_chunk, first=number == 0 and not line[0].isspace())
+        tokens += _chunk_tokens(chunk, end) if len(chunk) <= _LONGEST_CACHED_CHUNK else _long_tokens(chunk, end)
     return tokens
 
 
-def _sentence_end(chunk: str, follower: str | None, *, first: bool) -> int:
+def _sentence_end(chunk: str, next_chunk: str | None, *, first: bool) -> int:
     """Return the position in a chunk where a sentence ends, or 0 if none ends there.
 
     A sentence ends after a full stop if the next chunk may begin a sentence, or if there is no next chunk. The stop of
     an abbreviation ends no sentence unless it is the last one.
     """
-    if follower is None:
+    if next_chunk is None:
         stop = _LAST_STOP.search(chunk)
         return stop.end() if stop else 0
     stop = _STOP.search(chunk)
-    if stop is None or _SMALL_LETTER.match(follower):
+    if stop is None or _SMALL_LETTER.match(next_chunk):
         return 0
     before = chunk[: stop.start()]
     abbreviated = _ABBREVIATION.search(before) or (_INITIAL.fullmatch(before) and not first)
     return 0 if abbreviated else stop.end()
 
 
-def _cut(chunk: str, sentence_end: int) -> tuple[str, ...]:
+def _split_chunk(chunk: str, sentence_end: int) -> tuple[str, ...]:
     if chunk.isalpha() and chunk.lower() not in _TWO_WORDS:
         return (chunk,)
     spans = _word_spans(chunk[:sentence_end]) if sentence_end else []
     # A word is appended, so that the rest is not at the end of NLTK's string.
     rest = f"{chunk[sentence_end:]} x"
     spans += ((sentence_end + a, sentence_end + b) for a, b in _word_spans(rest)[:-1])
-    return tuple(_marked(chunk, spans))
+    return tuple(_with_joiners(chunk, spans))
 
 
-_chunk_tokens = lru_cache(_CHUNKS_REMEMBERED)(_cut)
-_slice_tokens = lru_cache(_SLICES_REMEMBERED)(_cut)
+_chunk_tokens = lru_cache(_CACHED_CHUNKS)(_split_chunk)
+_slice_tokens = lru_cache(_CACHED_SLICES)(_split_chunk)
 
 
 def _long_tokens(chunk: str, sentence_end: int) -> Iterator[str]:
@@ -108,7 +108,7 @@ def _long_tokens(chunk: str, sentence_end: int) -> Iterator[str]:
         yield from others
 
 
-def _marked(chunk: str, spans: list[Span]) -> Iterator[str]:
+def _with_joiners(chunk: str, spans: list[Span]) -> Iterator[str]:
     glued_by_previous = False
     for number, (start, end) in enumerate(spans):
         word = chunk[start:end]
@@ -124,15 +124,15 @@ def _word_spans(sentence: str) -> list[Span]:
     In the rare case that NLTK cannot align its tokens with the text, the spans come from a simple rule. NLTK only knows
     the typewriter apostrophe, and would split don’t into don, ’ and t. So the apostrophes are replaced first.
     """
-    sentence = as_typed(sentence)
+    sentence = with_typed_apostrophes(sentence)
     try:
         spans = list(_nltk().span_tokenize(sentence))
     except ValueError:
         spans = []
-    lost = "".join(sentence.split()) != "".join("".join(sentence[a:b].split()) for a, b in spans)
-    whole = all(a < b and not any(c.isspace() for c in sentence[a:b]) for a, b in spans)
-    if lost or not whole:
-        return [found.span() for found in _ANY_SPANS.finditer(sentence)]
+    loses_text = "".join(sentence.split()) != "".join("".join(sentence[a:b].split()) for a, b in spans)
+    are_words = all(a < b and not any(c.isspace() for c in sentence[a:b]) for a, b in spans)
+    if loses_text or not are_words:
+        return [found.span() for found in _FALLBACK_SPANS.finditer(sentence)]
     return spans
 
 
@@ -147,8 +147,8 @@ def _nltk():  # noqa: ANN202 - imported late, because importing NLTK takes most 
 # from those that no text can contain.
 _EDGE_NAMES = ("B3", "B2", "B1", "E1", "E2", "E3")
 _EDGES = [chr(0xD800 + number) for number in range(6)]
-_BEFORE, _BEHIND = "".join(_EDGES[:3]), "".join(_EDGES[3:5])  # E3 is never used
-_SUMS_REMEMBERED = 200_000
+_LINE_START, _LINE_END = "".join(_EDGES[:3]), "".join(_EDGES[3:5])  # E3 is never used
+_LARGEST_CACHE = 200_000
 _LETTERS_AT_ONCE = 10_000  # limits the memory for a line as long as a book
 _LATIN = "A-Za-zÀ-ÖØ-öø-ʯḀ-ỿＡ-Ｚａ-ｚ"
 _LETTERS = rf"[{_LATIN}][{_LATIN}\u0300-\u036f]*+"  # including combining marks that have no composed form
@@ -161,14 +161,14 @@ def japanese_tokens(line: str) -> list[str]:
         begin, end = found.span()
         cuts[begin:end] = bytes(end - begin)
         cuts[begin] = cuts[end] = True
-    tokens = _protected()
+    tokens = _protected_words()
     return [tokens[line[begin:end]] for begin, end in pairwise(compress(range(len(cuts)), cuts))]
 
 
 Result = TypeVar("Result")
 
 
-class _Remembered(dict[str, Result], Generic[Result]):
+class _BoundedCache(dict[str, Result], Generic[Result]):
     """A cache of the results of a function. It is emptied when it becomes too large."""
 
     def __init__(self, function: Callable[[str], Result]) -> None:
@@ -176,7 +176,7 @@ class _Remembered(dict[str, Result], Generic[Result]):
         self._function = function
 
     def __missing__(self, text: str) -> Result:
-        if len(self) >= _SUMS_REMEMBERED:
+        if len(self) >= _LARGEST_CACHE:
             self.clear()
         found = self[text] = self._function(text)
         return found
@@ -193,29 +193,29 @@ class _Segmenter:
         tables = {name[1:]: table for name, table in vars(tiny).items() if isinstance(table, dict)}
         self._weights: dict[str, dict[str, int]] = {name: _with_edges(name, table) for name, table in tables.items()}
         self._bias: int = tiny._BIAS
-        self._kind = _Remembered(tiny._ctype)
+        self._kind = _BoundedCache(tiny._ctype)
         # Of the six characters around a position, w1 to w6, the pairs are w2 w3, w3 w4 and w4 w5.
-        self._second = _Remembered(lambda pair: self._weigh(UW2=pair[0], UW3=pair[1], BW1=pair))
-        self._third = _Remembered(lambda pair: self._weigh(UW4=pair[1], BW2=pair))
-        self._fourth = _Remembered(lambda pair: self._weigh(UW5=pair[1], BW3=pair))
-        self._kinds = _Remembered(self._sum_over_kinds)
+        self._second = _BoundedCache(lambda pair: self._weigh(UW2=pair[0], UW3=pair[1], BW1=pair))
+        self._third = _BoundedCache(lambda pair: self._weigh(UW4=pair[1], BW2=pair))
+        self._fourth = _BoundedCache(lambda pair: self._weigh(UW5=pair[1], BW3=pair))
+        self._kinds = _BoundedCache(self._sum_over_kinds)
 
     def cuts(self, line: str) -> bytearray:
         """Return for each position of a line, both ends included, whether a word begins or ends there (1 or 0)."""
         cuts = bytearray(len(line) + 1)
         cuts[0] = cuts[-1] = True
-        letters = _BEFORE + line + _BEHIND
+        letters = _LINE_START + line + _LINE_END
         kind, kinds_sums = self._kind, self._kinds
-        decided = "UUU"
+        last_decisions = "UUU"
         for begin in range(1, len(line), _LETTERS_AT_ONCE):
             part = letters[begin : begin + _LETTERS_AT_ONCE + 5]
             kinds = "".join([kind[letter] for letter in part])
-            for at, of_letters in enumerate(self._sums_over_letters(part)):
-                if of_letters + kinds_sums[decided + kinds[at : at + 6]] > 0:
+            for at, letters_sum in enumerate(self._sums_over_letters(part)):
+                if letters_sum + kinds_sums[last_decisions + kinds[at : at + 6]] > 0:
                     cuts[begin + at] = True
-                    decided = decided[1:] + "B"
+                    last_decisions = last_decisions[1:] + "B"
                 else:
-                    decided = decided[1:] + "O"
+                    last_decisions = last_decisions[1:] + "O"
         return cuts
 
     def _sums_over_letters(self, letters: str) -> list[int]:
@@ -276,6 +276,6 @@ def _segmenter() -> _Segmenter:
 
 
 @cache
-def _protected() -> _Remembered:
+def _protected_words() -> _BoundedCache:
     """Return the cache of tokens by word. Equal words share one string in memory."""
-    return _Remembered(protect)
+    return _BoundedCache(protect)

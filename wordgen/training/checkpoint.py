@@ -19,17 +19,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wordgen.errors import BundleError, StorageError
-from wordgen.files import read_json, read_regular, remove_unfinished, whole_folder, write_whole
+from wordgen.files import atomic_folder, read_json, read_regular_file, remove_unfinished, write_atomically
 from wordgen.model.bundle import Weights
 from wordgen.training.reports import EpochReport, Outcome
-from wordgen.training.settings import CheckpointClock
+from wordgen.training.settings import CheckpointInterval
 from wordgen.training.typed_json import from_json, to_json
 
 FOLDER = "checkpoints"
 _ARRAYS, _POSITION = "state.safetensors", "position.json"
 _FORMAT = 6
-_KEPT = 3
-_LARGEST_POSITION, _LARGEST_ARRAYS = 2**28, 2**36
+_CHECKPOINTS_KEPT = 3
+_MAX_POSITION_BYTES, _MAX_ARRAYS_BYTES = 2**28, 2**36
 """The largest size in bytes of a file that is read."""
 
 Arrays = Mapping[str, NDArray[np.generic]]
@@ -44,7 +44,7 @@ class Position:
     """The number of steps of the epoch that are done."""
     summed_loss: float = 0.0
     """The summed loss in nats of the epoch so far."""
-    counted: int = 0
+    counted_targets: int = 0
     """The number of counted targets of the epoch so far."""
     best: float | None = None
     """The best validation perplexity so far. None before the first validation."""
@@ -54,7 +54,7 @@ class Position:
     """The reports of all complete epochs."""
     validations: list[EpochReport] = field(default_factory=list)
     """The reports of all validations within epochs."""
-    sampled: int = 0
+    last_sample_step: int = 0
     """The last step within an epoch after which samples were written. 0 before the first one."""
     seconds: float = 0.0
     """The duration of the training so far, in all processes that have worked on the run one after another."""
@@ -75,7 +75,7 @@ class Checkpoint:
 
     content: bytes
     """The arrays in the safetensors format."""
-    described: Mapping[str, object]
+    position_json: Mapping[str, object]
     """The position as a JSON object."""
 
     @property
@@ -86,7 +86,7 @@ class Checkpoint:
 
     @property
     def position(self) -> Position:
-        return from_json(Position, self.described, "the position")
+        return from_json(Position, self.position_json, "the position")
 
 
 class Checkpoints:
@@ -101,12 +101,12 @@ class Checkpoints:
 
         content = save({name: np.asarray(array, order="C") for name, array in arrays.items()})
         mapping = to_json(position)
-        described = {"format": _FORMAT, "sha256": _checksum(content, mapping), "position": mapping}
-        shutil.rmtree(self._place(step), ignore_errors=True)  # from before the run went back to an older checkpoint
-        with whole_folder(self._place(step)) as partial:
-            write_whole(partial / _ARRAYS, content)
-            write_whole(partial / _POSITION, _as_written(described))
-        for old in self._places()[:-_KEPT]:
+        metadata = {"format": _FORMAT, "sha256": _checksum(content, mapping), "position": mapping}
+        shutil.rmtree(self._path(step), ignore_errors=True)  # from before the run went back to an older checkpoint
+        with atomic_folder(self._path(step)) as partial:
+            write_atomically(partial / _ARRAYS, content)
+            write_atomically(partial / _POSITION, _to_bytes(metadata))
+        for old in self._paths()[:-_CHECKPOINTS_KEPT]:
             shutil.rmtree(old, ignore_errors=True)
 
     def newest_position(self) -> Position:
@@ -115,8 +115,8 @@ class Checkpoints:
         This does not check whether the checkpoint is complete. `newest` does.
         """
         try:
-            described = read_json(self._places()[-1] / _POSITION, _LARGEST_POSITION)
-            return from_json(Position, described["position"], "the position")
+            metadata = read_json(self._paths()[-1] / _POSITION, _MAX_POSITION_BYTES)
+            return from_json(Position, metadata["position"], "the position")
         except (IndexError, OSError, ValueError, KeyError, TypeError):
             return Position()
 
@@ -128,26 +128,26 @@ class Checkpoints:
         from the beginning. Also raises BundleError if a checkpoint has the format of another version of wordgen.
         """
         self._clear_unfinished()
-        places = self._places()
-        for place in reversed(places):
+        paths = self._paths()
+        for path in reversed(paths):
             try:
-                return _read(place)
+                return _read(path)
             except (FileNotFoundError, ValueError, KeyError, TypeError, RecursionError) as error:
-                self._warn(f"The checkpoint {place} is damaged ({error}): it is renamed and skipped.")
-                place.rename(place.with_name(f"damaged-{place.name}-{time.time_ns()}"))
+                self._warn(f"The checkpoint {path} is damaged ({error}): it is renamed and skipped.")
+                path.rename(path.with_name(f"damaged-{path.name}-{time.time_ns()}"))
             except OSError as error:
-                self._warn(f"The checkpoint {place} cannot be read ({error}): it is skipped.")
-        if places:
+                self._warn(f"The checkpoint {path} cannot be read ({error}): it is skipped.")
+        if paths:
             raise BundleError(
                 f"No checkpoint in {self._folder} can be read, so the run cannot continue. Its model has not changed: "
                 "use the model, or train a new run with another --name."
             )
         return None
 
-    def _place(self, step: int) -> Path:
+    def _path(self, step: int) -> Path:
         return self._folder / f"step-{step:012d}"
 
-    def _places(self) -> list[Path]:
+    def _paths(self) -> list[Path]:
         return sorted(self._folder.glob("step-*"))
 
     def _clear_unfinished(self) -> None:
@@ -171,25 +171,25 @@ def check_names(arrays: Arrays, shapes: Mapping[str, tuple[int, ...]]) -> None:
         )
 
 
-def _read(place: Path) -> Checkpoint:
-    written = read_regular(place / _POSITION, _LARGEST_POSITION)
-    described = json.loads(written)
-    if described["format"] != _FORMAT:
+def _read(path: Path) -> Checkpoint:
+    written = read_regular_file(path / _POSITION, _MAX_POSITION_BYTES)
+    metadata = json.loads(written)
+    if metadata["format"] != _FORMAT:
         raise BundleError(
-            f"The checkpoint {place} has format {described['format']!r}, but this version of wordgen reads "
+            f"The checkpoint {path} has format {metadata['format']!r}, but this version of wordgen reads "
             f"format {_FORMAT}: resume the run with the version that wrote it."
         )
-    content = read_regular(place / _ARRAYS, _LARGEST_ARRAYS)
-    whole = _checksum(content, described["position"]) == described["sha256"]
-    if not whole or written != _as_written(described):  # a flipped bit may leave the parsed value unchanged
+    content = read_regular_file(path / _ARRAYS, _MAX_ARRAYS_BYTES)
+    is_valid = _checksum(content, metadata["position"]) == metadata["sha256"]
+    if not is_valid or written != _to_bytes(metadata):  # a flipped bit may leave the parsed value unchanged
         raise ValueError("its checksum is wrong")
-    found = Checkpoint(content, described["position"])
-    _ = found.position  # raises if it is not a valid position
-    return found
+    checkpoint = Checkpoint(content, metadata["position"])
+    _ = checkpoint.position  # raises if it is not a valid position
+    return checkpoint
 
 
-def _as_written(described: Mapping[str, object]) -> bytes:
-    return json.dumps(described, ensure_ascii=False, allow_nan=False).encode()
+def _to_bytes(metadata: Mapping[str, object]) -> bytes:
+    return json.dumps(metadata, ensure_ascii=False, allow_nan=False).encode()
 
 
 def _checksum(content: bytes, position: Mapping[str, object]) -> str:
@@ -205,15 +205,15 @@ class BestModelSaver:
         self,
         save: Callable[[Weights], None],
         warn: Callable[[str], None],
-        saved: Callable[[EpochReport], None] = lambda report: None,
+        on_saved: Callable[[EpochReport], None] = lambda report: None,
     ) -> None:
-        """`saved` is called with the report of a validation as soon as the validated weights are on the disk."""
+        """`on_saved` is called with the report of a validation as soon as the validated weights are on the disk."""
         self._save = save
         self._warn = warn
-        self._tell = saved
+        self._on_saved = on_saved
         self._unsaved: tuple[Weights, EpochReport | None] | None = None
 
-    def keep(self, weights: Weights, report: EpochReport | None = None) -> None:
+    def save(self, weights: Weights, report: EpochReport | None = None) -> None:
         """Save weights. `report` is that of their validation, if they are the best so far."""
         self._unsaved = weights, report
         try:
@@ -221,7 +221,7 @@ class BestModelSaver:
         except StorageError as error:
             self._warn(f"The model cannot be saved yet, so no checkpoint is saved either. {error}")
 
-    def try_again(self) -> bool:
+    def retry(self) -> bool:
         """Try to save weights that could not be saved before. Return whether everything is saved now."""
         with suppress(StorageError):
             self.finish()
@@ -235,34 +235,36 @@ class BestModelSaver:
         self._save(weights)
         self._unsaved = None
         if report is not None:
-            self._tell(report)
+            self._on_saved(report)
 
 
 class CheckpointSaver:
     """Knows when checkpoints are due, and saves them. A write error causes a warning and does not end the run."""
 
-    def __init__(self, checkpoints: Checkpoints | None, clock: CheckpointClock, warn: Callable[[str], None]) -> None:
+    def __init__(
+        self, checkpoints: Checkpoints | None, interval: CheckpointInterval, warn: Callable[[str], None]
+    ) -> None:
         """If `checkpoints` is None, nothing is saved. This is so on all workers but the chief."""
         self._checkpoints = checkpoints
-        self._clock = clock
+        self._interval = interval
         self._warn = warn
-        self._saved_at = time.monotonic()
+        self._last_save_time = time.monotonic()
         self._writing: tuple[int, Future[None]] | None = None
         self._writer = ThreadPoolExecutor(max_workers=1)
 
     @property
-    def time_is_up(self) -> bool:
+    def is_due(self) -> bool:
         """Whether a checkpoint is due by the clock. For checkpoints due by the number of steps, see `steps_left`."""
-        return self._clock.due(time.monotonic() - self._saved_at)
+        return self._interval.is_due(time.monotonic() - self._last_save_time)
 
     def steps_left(self, step: int) -> int | None:
         """Return the number of steps until the next checkpoint. None if checkpoints are due by the clock."""
-        return None if self._clock.steps is None else self._clock.steps - step % self._clock.steps
+        return None if self._interval.steps is None else self._interval.steps - step % self._interval.steps
 
-    def keep(self, step: int, state: Arrays, position: Position) -> None:
+    def save_in_background(self, step: int, state: Arrays, position: Position) -> None:
         """Write a checkpoint in a thread while training continues, as soon as the previous one is written."""
         self.wait()
-        self._saved_at = time.monotonic()
+        self._last_save_time = time.monotonic()
         if self._checkpoints is not None:
             self._writing = step, self._writer.submit(self._checkpoints.save, step, state, deepcopy(position))
 

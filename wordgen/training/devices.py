@@ -12,14 +12,14 @@ from typing import Literal
 import tensorflow as tf
 
 from wordgen.errors import SettingError, WorkerLostError
-from wordgen.network.replicas import Replicas, alone
-from wordgen.training.memory import UNUSED, gpu_is_here
+from wordgen.network.replicas import Replicas, single_replica
+from wordgen.training.memory import UNUSED_GPU_WARNING, has_gpu
 from wordgen.training.settings import DeviceSettings, Precision
 from wordgen.training.stopping import StopRequest
-from wordgen.training.workers import Place, meet
+from wordgen.training.workers import WorkerInfo, rendezvous
 
-_CPU_FACTS = Path("/proc/cpuinfo")
-_BFLOAT16_UNITS = {"avx512_bf16", "amx_bf16"}
+_CPUINFO = Path("/proc/cpuinfo")
+_BFLOAT16_FEATURES = {"avx512_bf16", "amx_bf16"}
 _FIRST_GPU_WITH_BFLOAT16 = (8, 0)
 
 
@@ -28,12 +28,12 @@ def chosen_precision(precision: Precision, replicas: Replicas) -> Literal["float
 
     in_bfloat16 = precision == "bfloat16" or (precision == "auto" and _has_bfloat16())
     # All workers must take part, whatever their setting: a chief that resumes a run takes its precision from the run.
-    return "bfloat16" if replicas.value_of_chief(in_bfloat16) else "float32"
+    return "bfloat16" if replicas.broadcast_value(in_bfloat16) else "float32"
 
 
-def unused_gpu() -> str | None:
+def unused_gpu_warning() -> str | None:
     """Return a sentence if the machine has a GPU that TensorFlow does not find, or None."""
-    return UNUSED if not tf.config.list_physical_devices("GPU") and gpu_is_here() else None
+    return UNUSED_GPU_WARNING if not tf.config.list_physical_devices("GPU") and has_gpu() else None
 
 
 def _has_bfloat16() -> bool:
@@ -41,16 +41,16 @@ def _has_bfloat16() -> bool:
     if gpus:
         details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
         return all(each.get("compute_capability", (0, 0)) >= _FIRST_GPU_WITH_BFLOAT16 for each in details)
-    return bool(_BFLOAT16_UNITS & cpu_features(_CPU_FACTS.read_text() if _CPU_FACTS.exists() else ""))
+    return bool(_BFLOAT16_FEATURES & cpu_features(_CPUINFO.read_text() if _CPUINFO.exists() else ""))
 
 
-def cpu_features(facts: str) -> set[str]:
+def cpu_features(cpuinfo: str) -> set[str]:
     """Return the flags of the first processor, given the text of /proc/cpuinfo."""
-    return next((set(line.split()) for line in facts.split("\n") if line.startswith("flags")), set())
+    return next((set(line.split()) for line in cpuinfo.split("\n") if line.startswith("flags")), set())
 
 
-_SECONDS_TO_JOIN = 120
-_SIGNS_OF_LOSS = (
+_CONNECT_TIMEOUT_SECONDS = 120
+_LOST_WORKER_ERRORS = (
     tf.errors.UnavailableError,
     tf.errors.AbortedError,
     tf.errors.CancelledError,
@@ -58,16 +58,16 @@ _SIGNS_OF_LOSS = (
 )
 
 
-def join(settings: DeviceSettings, place: Place, agreement: str, stop: StopRequest) -> Replicas:
-    """Return the devices to train on, after all workers have joined with the same agreement.
+def create_replicas(settings: DeviceSettings, worker_info: WorkerInfo, checksum: str, stop: StopRequest) -> Replicas:
+    """Return the devices to train on, after all workers have joined with the same checksum.
 
-    `agreement` is a checksum of what all workers must have in common. Raises SettingError if it differs or if the
+    `checksum` is that of everything that all workers must have in common. Raises SettingError if it differs or if the
     settings do not fit the devices, and WorkerLostError if a worker is missing.
     """
     # Otherwise NVIDIA GPUs round the factors of float32 products to 10 bits. For less precision there is bfloat16.
     tf.config.experimental.enable_tensor_float_32_execution(False)
     if settings.distribute == "multiworker":
-        return _with_other_workers(settings, place, agreement, stop)
+        return _connect_workers(settings, worker_info, checksum, stop)
     if settings.local_devices is not None:
         _split_cpu(settings.local_devices)
     kind = "GPU" if tf.config.get_visible_devices("GPU") else "CPU"
@@ -79,16 +79,16 @@ def join(settings: DeviceSettings, place: Place, agreement: str, stop: StopReque
         )
     split_before = kind == "CPU" and settings.local_devices is None and settings.distribute == "auto"
     if settings.distribute == "none" or len(devices) == 1 or split_before:
-        return alone()
+        return single_replica()
     return Replicas(_mirrored(tuple(devices)))
 
 
 @contextmanager
-def telling_of_a_lost_worker(replicas: Replicas, run: str) -> Iterator[None]:
+def as_worker_lost_error(replicas: Replicas, run: str) -> Iterator[None]:
     """Turn TensorFlow's errors about the loss of another worker into a WorkerLostError that says what to do."""
     try:
         yield
-    except _SIGNS_OF_LOSS as error:
+    except _LOST_WORKER_ERRORS as error:
         if replicas.workers == 1:
             raise
         raise WorkerLostError(
@@ -97,7 +97,7 @@ def telling_of_a_lost_worker(replicas: Replicas, run: str) -> Iterator[None]:
         ) from error
 
 
-def describe(replicas: Replicas) -> str:
+def describe_devices(replicas: Replicas) -> str:
     """Return the devices in words, for example "one GPU" or "2 workers with 1 CPU each"."""
     kind = "GPU" if tf.config.get_visible_devices("GPU") else "CPU"
     if replicas.workers > 1:
@@ -130,40 +130,43 @@ def _split_cpu(parts: int) -> None:
             ) from error
 
 
-def _with_other_workers(settings: DeviceSettings, place: Place, agreement: str, stop: StopRequest) -> Replicas:
+def _connect_workers(settings: DeviceSettings, worker_info: WorkerInfo, checksum: str, stop: StopRequest) -> Replicas:
     """Wait for the other workers, in workers.py and then in TensorFlow."""
-    resolver = _cluster(place)
+    resolver = _cluster(worker_info)
     tasks = resolver.cluster_spec().as_dict()
-    meet([*tasks.get("chief", []), *tasks.get("worker", [])][0], place, agreement, settings.join_timeout, stop)
+    rendezvous(
+        [*tasks.get("chief", []), *tasks.get("worker", [])][0], worker_info, checksum, settings.join_timeout, stop
+    )
     try:
-        with _watched_from_outside():
+        with _kill_if_connecting_hangs():
             strategy = tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
     except tf.errors.OpError as error:
         raise WorkerLostError(
             f"The workers could not connect to each other ({_first_line(error)}): start all workers again."
         ) from error
     stop.listen()  # TensorFlow has replaced the handler of SIGTERM
-    return Replicas(strategy, place.worker, place.workers)
+    return Replicas(strategy, worker_info.worker, worker_info.workers)
 
 
 @contextmanager
-def _watched_from_outside() -> Iterator[None]:
+def _kill_if_connecting_hangs() -> Iterator[None]:
     """Kill this process with an error message if the block takes longer than 120 seconds.
 
     All workers have arrived at this point. If one dies now, TensorFlow waits for it forever in native code that does
     not let Python run, so only another process can end the waiting.
     """
-    watcher = subprocess.Popen(
-        [sys.executable, "-I", "-S", "-c", _WATCHER, str(os.getpid()), str(_SECONDS_TO_JOIN)], stderr=sys.stderr
+    watchdog = subprocess.Popen(
+        [sys.executable, "-I", "-S", "-c", _WATCHDOG_CODE, str(os.getpid()), str(_CONNECT_TIMEOUT_SECONDS)],
+        stderr=sys.stderr,
     )
     try:
         yield
     finally:
-        watcher.kill()
-        watcher.wait()
+        watchdog.kill()
+        watchdog.wait()
 
 
-_WATCHER = """
+_WATCHDOG_CODE = """
 import os, signal, sys, time
 time.sleep(float(sys.argv[2]))
 print("Error: Another worker was lost while all connected: start all workers again.", file=sys.stderr, flush=True)
@@ -171,14 +174,14 @@ os.kill(int(sys.argv[1]), getattr(signal, "SIGKILL", signal.SIGTERM))
 """
 
 
-def _cluster(place: Place) -> tf.distribute.cluster_resolver.ClusterResolver:
+def _cluster(worker_info: WorkerInfo) -> tf.distribute.cluster_resolver.ClusterResolver:
     resolvers = tf.distribute.cluster_resolver
-    if place.source == "TF_CONFIG":
+    if worker_info.source == "TF_CONFIG":
         return resolvers.TFConfigClusterResolver()
     # If this resolver counts the GPUs, it divides by zero where a task has none. SLURM decides which GPUs belong to a
     # task. So the resolver is given one GPU per task, and the strategy gets the number of GPUs that are visible.
     try:
-        found = resolvers.SlurmClusterResolver(gpus_per_node=place.workers, gpus_per_task=1, auto_set_gpu=False)
+        found = resolvers.SlurmClusterResolver(gpus_per_node=worker_info.workers, gpus_per_task=1, auto_set_gpu=False)
         cluster = found.cluster_spec()
     except (RuntimeError, ValueError) as error:
         raise SettingError(

@@ -15,7 +15,7 @@ from tensorboard.plugins.scalar.summary_v2 import scalar_pb
 from tensorboard.plugins.text.summary_v2 import text_pb
 from tensorboard.summary.writer.record_writer import RecordWriter
 
-from wordgen.files import write_whole
+from wordgen.files import write_atomically
 
 HParam = bool | int | float | str
 
@@ -99,4 +99,4 @@ def _remove_events(folder: Path, is_removed: Callable[[Event], bool]) -> None:
             records = RecordWriter(content)
             for event in kept:
                 records.write(event)
-            write_whole(path, content.getvalue())
+            write_atomically(path, content.getvalue())

@@ -5,7 +5,7 @@ due after a step, the validation comes first, then the samples, then the checkpo
 depends only on the step and the position, so a resumed run does what an interrupted run has left undone.
 
 With several workers, each of them runs this loop. All of them take the same decisions to go on, to save or to stop,
-because the decisions depend only on results of the steps and on what the workers have told each other. Only the chief
+because the decisions depend only on results of the steps and on what the workers have sent each other. Only the chief
 has a saver that writes files and an observer that shows the progress.
 """
 
@@ -29,9 +29,9 @@ from wordgen.training.reports import EpochReport, Observer, Outcome, SampleRepor
 from wordgen.training.step import Requests, Stepper
 from wordgen.training.stopping import StopRequest
 
-_CHECKS = 10
+_BUDGET_CHECKS = 10
 """How often a run with a time budget compares its speed with the plan."""
-_TOLERATED = 1.05
+_BUDGET_TOLERANCE = 1.05
 """A run that would last longer than its time budget by this factor is shortened."""
 
 Sampler = Callable[[Weights, int, int], SampleReport]
@@ -46,8 +46,8 @@ class Loop:
     evaluator: Evaluator
     schedule: Schedule
     sampler: Sampler
-    saver: BestModelSaver
-    checkpoints: CheckpointSaver
+    best_model_saver: BestModelSaver
+    checkpoint_saver: CheckpointSaver
     observer: Observer
     stop: StopRequest
     position: Position
@@ -55,14 +55,14 @@ class Loop:
 
     def __post_init__(self) -> None:
         self._prepared = PreparedBatches(self.batches)
-        self._timed_from = self.step, self.position.seconds
+        self._timing_start = self.step, self.position.seconds
 
     def run(self) -> Outcome:
         """Train from the current position to the end of the run, or until a stop is requested."""
         while (reason := self.schedule.reason_to_end(self.position)) is None:
             stop = self.replicas.sum_over_workers(np.array([self.stop.requested], np.int64))[0]
-            if stop or not self._learn() or not self._end_epoch():
-                return self._stopped()
+            if stop or not self._train_epoch() or not self._end_epoch():
+                return self._stop()
         return self.position.outcome(reason)
 
     @property
@@ -72,24 +72,24 @@ class Loop:
         return min(steps, self.schedule.last_step)
 
     @property
-    def _end(self) -> int:
+    def _epoch_end(self) -> int:
         """The last step of the current epoch."""
         return min(self.position.epoch * self.batches.steps_per_epoch, self.schedule.last_step)
 
-    def _learn(self) -> bool:
+    def _train_epoch(self) -> bool:
         """Train for the rest of the epoch. Return False if a stop was requested before its end."""
         averaging_begins = self.schedule.averaging_begins(self.position.epochs)
-        if not self._do_what_is_due():  # a resumed run may have stopped before it did that
+        if not self._validate_and_sample_if_due():  # a resumed run may have stopped before it did that
             return False
-        while self.step < self._end:
+        while self.step < self._epoch_end:
             before = self.step
             stop, save = self._call_stepper(averaging_begins)
-            self._keep_to_budget(before)
-            if stop and self.step < self._end:
+            self._shorten_to_budget(before)
+            if stop and self.step < self._epoch_end:
                 return False
-            if not self._do_what_is_due():
+            if not self._validate_and_sample_if_due():
                 return False
-            if save and self.step < self._end:
+            if save and self.step < self._epoch_end:
                 self._save()
         return True
 
@@ -100,55 +100,57 @@ class Loop:
         gradient is not finite.
         """
         began, position, first = time.monotonic(), self.position, not self.stepper.has_run
-        until_save = self.checkpoints.steps_left(self.step)
+        until_save = self.checkpoint_saver.steps_left(self.step)
         number = 1 if first else self._steps_of_call(self.step)
         windows = self._prepared.take(position.epoch, position.step_in_epoch, number)
         if next_number := self._steps_of_call(self.step + number):
             self._prepared.prepare(position.epoch, position.step_in_epoch + number, next_number)
         steps = range(self.step + 1, self.step + number + 1)
         rates = [self.schedule.rate(step, position.epochs) for step in steps]
-        shares = [0.0 if averaging_begins is None else 1 / (step - averaging_begins) for step in steps]
-        done, requested, self.state = self.stepper(windows, self.state, self.step + 1, rates, self._requests(), shares)
+        average_shares = [0.0 if averaging_begins is None else 1 / (step - averaging_begins) for step in steps]
+        results, requested, self.state = self.stepper(
+            windows, self.state, self.step + 1, rates, self._requests(), average_shares
+        )
         seconds = (time.monotonic() - began) / number
-        for one, rate in zip(done, rates, strict=True):
+        for result, rate in zip(results, rates, strict=True):
             position.step_in_epoch += 1
-            if not (isfinite(one.loss) and isfinite(one.norm)):
+            if not (isfinite(result.loss) and isfinite(result.norm)):
                 raise self._diverged()
-            position.summed_loss += one.loss
-            position.counted += one.count
+            position.summed_loss += result.loss
+            position.counted_targets += result.count
             position.seconds += seconds
             report = StepReport(
                 epoch=position.epoch,
                 step_in_epoch=position.step_in_epoch,
                 step=self.step,
-                loss=one.loss / max(1, one.count),
-                gradient_norm=one.norm,
+                loss=result.loss / max(1, result.count),
+                gradient_norm=result.norm,
                 learning_rate=rate,
-                tokens=one.count,
+                tokens=result.count,
                 seconds=seconds,
                 first=first,
             )
             self.observer.stepped(report)
         if first:  # most of its time was spent on building the graph
-            self._timed_from = self.step, position.seconds
+            self._timing_start = self.step, position.seconds
         # Several workers go by the requests that they exchanged during the steps. A single worker uses the newest ones.
         stop, save = requested if self.replicas.workers > 1 else self._requests()
         return stop, save or number == until_save
 
-    def _keep_to_budget(self, before: int) -> None:
+    def _shorten_to_budget(self, before: int) -> None:
         """Shorten a run that would last longer than its time budget, because the machine has become slower.
 
         It is checked ten times in a run. `before` is the step before the latest call of the stepper.
         """
         position, step, last = self.position, self.step, self.schedule.last_step
         allowed = position.seconds_allowed
-        if allowed is None or before * _CHECKS // last == step * _CHECKS // last:
+        if allowed is None or before * _BUDGET_CHECKS // last == step * _BUDGET_CHECKS // last:
             return
-        first_step, first_second = self._timed_from
+        first_step, first_second = self._timing_start
         per_step = (position.seconds - first_second) / max(1, step - first_step)
-        if position.seconds + per_step * (last - step) > _TOLERATED * allowed:
+        if position.seconds + per_step * (last - step) > _BUDGET_TOLERANCE * allowed:
             last = step + max(0, int((allowed - position.seconds) / per_step))
-        last = self.replicas.value_of_chief(last)
+        last = self.replicas.broadcast_value(last)
         if last < self.schedule.last_step:
             position.last_step = last
             self.schedule = replace(self.schedule, last_step=last)
@@ -159,13 +161,16 @@ class Loop:
         settings = self.schedule.settings
         until_due = [every - done % every for every in (settings.validate_every, settings.sample_every) if every]
         return min(
-            self.stepper.most_steps, self._end - done, self.checkpoints.steps_left(done) or self._end, *until_due
+            self.stepper.max_steps,
+            self._epoch_end - done,
+            self.checkpoint_saver.steps_left(done) or self._epoch_end,
+            *until_due,
         )
 
     def _requests(self) -> Requests:
-        return self.stop.requested, self.replicas.chief and self.checkpoints.time_is_up
+        return self.stop.requested, self.replicas.is_chief and self.checkpoint_saver.is_due
 
-    def _do_what_is_due(self) -> bool:
+    def _validate_and_sample_if_due(self) -> bool:
         """Validate and write samples, if that is due at this step within the epoch.
 
         Return False if the user asks twice to stop before the validation is finished. Then a resumed run begins with
@@ -174,21 +179,21 @@ class Loop:
         position, settings = self.position, self.schedule.settings
         validated = position.validations[-1].step if position.validations else 0
         if self._is_due(settings.validate_every, validated):
-            report = self._measure(within=True)
+            report = self._validate(within_epoch=True)
             if report is None:
                 return False
             position.validations.append(report)
-            self._note_best(report)
-        if self._is_due(settings.sample_every, position.sampled):
+            self._update_best(report)
+        if self._is_due(settings.sample_every, position.last_sample_step):
             self._write_samples()
         return True
 
     def _is_due(self, every: int | None, last: int) -> bool:
         """Return whether something is due that was last done at step `last`. The end of an epoch does it anyway."""
-        within = self.position.step_in_epoch > 0 and self.step < self._end
+        within = self.position.step_in_epoch > 0 and self.step < self._epoch_end
         return every is not None and within and self.step % every == 0 and self.step != last
 
-    def _note_best(self, report: EpochReport) -> None:
+    def _update_best(self, report: EpochReport) -> None:
         if report.best:
             self.position.best, self.position.best_epoch = report.valid_perplexity, report.epoch
 
@@ -196,7 +201,7 @@ class Loop:
         began, position = time.monotonic(), self.position
         weights, _ = self._weights()
         report = self.sampler(weights, position.epoch, self.step)
-        position.sampled = self.step
+        position.last_sample_step = self.step
         position.seconds += time.monotonic() - began
         self.observer.sampled(report)
 
@@ -211,31 +216,31 @@ class Loop:
         Return False if the user asks twice to stop before the validation is finished. Then the position stays at the
         end of the epoch, and a resumed run begins with the validation.
         """
-        report = self._measure()
+        report = self._validate()
         if report is None:
             return False
         position = self.position
         position.epochs.append(report)
-        self._note_best(report)
+        self._update_best(report)
         position.epoch += 1
-        position.step_in_epoch = position.counted = 0
+        position.step_in_epoch = position.counted_targets = 0
         position.summed_loss = 0.0
         self.state = self.stepper.zero_state()
         self._save()
         return True
 
-    def _stopped(self) -> Outcome:
+    def _stop(self) -> Outcome:
         """Save a checkpoint of the current position. If no model was kept before, keep the current one."""
         if self.step == 0:
             return self.position.outcome("stopped", stopped=True)
         self._save()
-        report = self._measure() if self.position.best is None else None
+        report = self._validate() if self.position.best is None else None
         return self.position.outcome("stopped", partial=report, stopped=True)
 
-    def _measure(self, *, within: bool = False) -> EpochReport | None:
-        """Validate, write samples, tell the observers, and keep the weights if they are the best so far.
+    def _validate(self, *, within_epoch: bool = False) -> EpochReport | None:
+        """Validate, write samples, notify the observers, and keep the weights if they are the best so far.
 
-        With `within`, the epoch is not at its end. Then no samples are written, because they have steps of their own.
+        With `within_epoch`, the epoch is not at its end. Then no samples are written: they have steps of their own.
 
         Return None if the user asks twice to stop before the validation is finished. Then the weights are kept only if
         no model was kept before. Raises DivergedError if a perplexity is not finite.
@@ -243,18 +248,20 @@ class Loop:
         began, position = time.monotonic(), self.position
         weights, averaged = self._weights()
         valid_perplexity = self.evaluator.perplexity(
-            weights, lambda: not self.stop.urgent, lambda done: self.observer.validating(done, self.evaluator.batches)
+            weights,
+            lambda: not self.stop.is_urgent,
+            lambda done: self.observer.validating(done, self.evaluator.batches),
         )
         if valid_perplexity is None:
             if position.best is None:
-                self.saver.keep(weights)
+                self.best_model_saver.save(weights)
             return None
-        train_perplexity = perplexity_of(position.summed_loss / max(1, position.counted))
+        train_perplexity = perplexity_of(position.summed_loss / max(1, position.counted_targets))
         if not (isfinite(valid_perplexity) and isfinite(train_perplexity)):
             raise self._diverged()
         best = position.best is None or valid_perplexity < position.best
-        place = position.epoch, self.step
-        written = SampleReport(*place) if within else self.sampler(weights, *place)
+        epoch_and_step = position.epoch, self.step
+        written = SampleReport(*epoch_and_step) if within_epoch else self.sampler(weights, *epoch_and_step)
         position.seconds += time.monotonic() - began
         report = EpochReport(
             **vars(written),
@@ -263,12 +270,12 @@ class Loop:
             best=best,
             seconds=position.seconds - sum(epoch.seconds for epoch in position.epochs),
             averaged=averaged,
-            within=within,
-            best_within=not within and position.best_epoch == position.epoch,
+            within_epoch=within_epoch,
+            best_within_epoch=not within_epoch and position.best_epoch == position.epoch,
         )
-        (self.observer.validated if within else self.observer.epoch_ended)(report)
+        (self.observer.validated if within_epoch else self.observer.epoch_ended)(report)
         if best:
-            self.saver.keep(weights, report)
+            self.best_model_saver.save(weights, report)
         return report
 
     def _save(self) -> None:
@@ -278,14 +285,14 @@ class Loop:
         saved. If the run is killed before, it resumes from an older checkpoint and reaches that model again.
         """
         snapshot = self.stepper.snapshot(self.state)
-        if self.saver.try_again():
-            self.checkpoints.keep(self.step, snapshot, self.position)
+        if self.best_model_saver.retry():
+            self.checkpoint_saver.save_in_background(self.step, snapshot, self.position)
 
     def _diverged(self) -> DivergedError:
         clip = self.schedule.settings.clip
         or_clip = " or --clip 1" if clip == 0 or clip > 1 else ""
-        kept = "" if self.position.best is None else " The best model so far is saved."
+        saved_note = "" if self.position.best is None else " The best model so far is saved."
         return DivergedError(
             f"The training diverged in epoch {self.position.epoch}, step {self.step}: the loss or the gradient is no "
-            f"longer a finite number. Use a smaller --learning-rate{or_clip}.{kept}"
+            f"longer a finite number. Use a smaller --learning-rate{or_clip}.{saved_note}"
         )

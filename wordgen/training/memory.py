@@ -11,39 +11,39 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from wordgen.corpus.catalogue import Split
-from wordgen.dataset.batches import longest_step
+from wordgen.dataset.batches import longest_seq_len
 from wordgen.evaluation.measurement import streams_for
 from wordgen.generation.copies import memory_of_index
 from wordgen.model.architecture import Architecture
 from wordgen.training.settings import DeviceSettings, TrainingSettings
 
 _GPU_FILES = ("dev/nvidia0", "proc/driver/nvidia/gpus")
-_SECONDS_TO_ASK = 10
-_ASK_FOR_MEMORY = ["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
+_COMMAND_TIMEOUT_SECONDS = 10
+_GPU_MEMORY_COMMAND = ["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
 
-UNUSED = (
+UNUSED_GPU_WARNING = (
     "This machine has an NVIDIA GPU, but TensorFlow does not find it, so the training uses the CPU. To install the "
     'CUDA libraries: pip install "tensorflow[and-cuda]" or "wordgen[gpu]" (in a checkout: -r requirements-gpu.txt).'
 )
 
 
-def gpu_is_here(root: Path = Path("/"), environment: Mapping[str, str] = os.environ) -> bool:
+def has_gpu(root: Path = Path("/"), environment: Mapping[str, str] = os.environ) -> bool:
     """Return whether the machine has an NVIDIA GPU that CUDA_VISIBLE_DEVICES does not hide.
 
     The CUDA libraries need not be installed.
     """
     if environment.get("CUDA_VISIBLE_DEVICES", "0").strip() in ("", "-1"):
         return False
-    return any((root / file).exists() for file in _GPU_FILES) or bool(_memory_of_gpus())
+    return any((root / file).exists() for file in _GPU_FILES) or bool(_gpu_memory_sizes())
 
 
 def gpu_memory(settings: DeviceSettings) -> int | None:
     """Return the memory of the smallest GPU in bytes. None if the CPU will train, or if the size is not known."""
-    learns_on_cpu = settings.local_devices is not None or not gpu_is_here() or not _cuda_is_here()
-    return None if learns_on_cpu else min(_memory_of_gpus(), default=None)
+    trains_on_cpu = settings.local_devices is not None or not has_gpu() or not _has_cuda()
+    return None if trains_on_cpu else min(_gpu_memory_sizes(), default=None)
 
 
-def _cuda_is_here() -> bool:
+def _has_cuda() -> bool:
     """Return whether TensorFlow can find cuDNN, as a Python package or as a system library."""
     with suppress(ModuleNotFoundError):  # of the package nvidia
         if find_spec("nvidia.cudnn") is not None:
@@ -51,32 +51,34 @@ def _cuda_is_here() -> bool:
     return find_library("cudnn") is not None
 
 
-def _memory_of_gpus() -> list[int]:
+def _gpu_memory_sizes() -> list[int]:
     """Return the memory of each GPU in bytes, as nvidia-smi reports it. An empty list if it reports none."""
     try:
-        printed = subprocess.run(_ASK_FOR_MEMORY, capture_output=True, text=True, timeout=_SECONDS_TO_ASK, check=True)
+        printed = subprocess.run(
+            _GPU_MEMORY_COMMAND, capture_output=True, text=True, timeout=_COMMAND_TIMEOUT_SECONDS, check=True
+        )
         return [int(line) * 2**20 for line in printed.stdout.splitlines()]
     except (OSError, subprocess.SubprocessError, ValueError):
         return []
 
 
-_FLOAT = 4
+_FLOAT32_BYTES = 4
 _MEBIBYTE = 2**20
-_TENSORFLOW = 655 * _MEBIBYTE
-_BYTES_A_WORD = 450
+_TENSORFLOW_BYTES = 655 * _MEBIBYTE
+_BYTES_PER_TOKEN = 450
 """The bytes for each token of the vocabulary: its text, and its entries in the tables that map tokens to ids."""
 _VALIDATION_SEQ_LEN = 50
-_SLOTS = {"sgd": 0, "rmsprop": 1, "adam": 2}
-_GRADIENTS = {"sgd": 0.5, "rmsprop": 1.5, "adam": 1.9}
+_OPTIMIZER_SLOTS = {"sgd": 0, "rmsprop": 1, "adam": 2}
+_GRADIENT_FACTORS = {"sgd": 0.5, "rmsprop": 1.5, "adam": 1.9}
 """Memory of a step for gradients, clipped gradients and other values of the optimizer, relative to the weights."""
-_VALUES_A_UNIT = {"lstm": 18.4, "gru": 10.9, "rnn": 7.0}
+_VALUES_PER_UNIT = {"lstm": 18.4, "gru": 10.9, "rnn": 7.0}
 """The number of values that a layer keeps, per unit and per place in the batch, until its gradient is computed."""
-_LOGITS = 0.95
+_LOGITS_FACTOR = 0.95
 """Memory of a step for the logits, the values between logits and loss, and their gradient, relative to the logits."""
-_LOGITS_WHILE_VALIDATING = 1.1
-_SERVER = 55 * _MEBIBYTE
+_VALIDATION_LOGITS_FACTOR = 1.1
+_SERVER_BYTES = 55 * _MEBIBYTE
 """The memory of the server through which workers exchange their gradients."""
-_EXCHANGED = 4
+_EXCHANGE_FACTOR = 4
 """Memory of a worker for the first weights and the gradients that it sends and receives, relative to the weights."""
 
 
@@ -104,7 +106,7 @@ class Memory:
     """What a worker needs to exchange gradients with the other workers. 0 if it is alone."""
 
     @property
-    def all(self) -> int:
+    def total(self) -> int:
         at_once = max(self.checkpoint + self.gradients + self.step, self.validation, self.copy_index)
         return self.program + self.words + self.weights + self.exchange + at_once
 
@@ -123,31 +125,31 @@ class Memory:
         may have several devices, and each device has its own copy of the weights.
         """
         rows = -(-settings.batch_size // workers)
-        places = rows * longest_step(settings.seq_len, vary=settings.vary_seq_len)
-        weights = _FLOAT * architecture.parameters
-        kept = 1 + _SLOTS[settings.optimizer] + (settings.average_after is not None) + (settings.pull > 0)
-        measured_apart = settings.average_after is not None or settings.precision == "bfloat16"
+        places = rows * longest_seq_len(settings.seq_len, vary_seq_len=settings.vary_seq_len)
+        weights = _FLOAT32_BYTES * architecture.parameters
+        kept = 1 + _OPTIMIZER_SLOTS[settings.optimizer] + (settings.average_after is not None) + (settings.pull > 0)
+        has_evaluation_copy = settings.average_after is not None or settings.precision == "bfloat16"
         validated = streams_for(tokens["valid"]) * _VALIDATION_SEQ_LEN * architecture.vocabulary_size / workers
         return cls(
-            program=_TENSORFLOW,
-            words=_BYTES_A_WORD * architecture.vocabulary_size,
-            weights=(devices * kept + measured_apart) * weights,
+            program=_TENSORFLOW_BYTES,
+            words=_BYTES_PER_TOKEN * architecture.vocabulary_size,
+            weights=(devices * kept + has_evaluation_copy) * weights,
             checkpoint=2 * kept * weights,
-            gradients=int(devices * _GRADIENTS[settings.optimizer] * weights),
-            step=_FLOAT * int(places * _values_of_a_step(architecture, settings)),
-            validation=int(_FLOAT * _LOGITS_WHILE_VALIDATING * validated),
+            gradients=int(devices * _GRADIENT_FACTORS[settings.optimizer] * weights),
+            step=_FLOAT32_BYTES * int(places * _values_per_place(architecture, settings)),
+            validation=int(_FLOAT32_BYTES * _VALIDATION_LOGITS_FACTOR * validated),
             copy_index=memory_of_index(tokens["train"]) if settings.copy_index else 0,
-            exchange=_SERVER + _EXCHANGED * weights if workers > 1 else 0,
+            exchange=_SERVER_BYTES + _EXCHANGE_FACTOR * weights if workers > 1 else 0,
         )
 
 
-def _values_of_a_step(architecture: Architecture, settings: TrainingSettings) -> float:
+def _values_per_place(architecture: Architecture, settings: TrainingSettings) -> float:
     """Return the number of values that the layers and the output keep for each place of a step."""
-    layers = 3 * architecture.embedding + _VALUES_A_UNIT[architecture.cell] * sum(architecture.widths)
+    layers = 3 * architecture.embedding + _VALUES_PER_UNIT[architecture.cell] * sum(architecture.widths)
     compared = min(settings.sampled_output or architecture.vocabulary_size, architecture.vocabulary_size)
     width = architecture.embedding if architecture.tied else architecture.widths[-1]
-    own = 2 * width if compared < architecture.vocabulary_size else 0  # the output weights of each target
-    return layers + _LOGITS * compared + own
+    target_weights = 2 * width if compared < architecture.vocabulary_size else 0  # the output weights of each target
+    return layers + _LOGITS_FACTOR * compared + target_weights
 
 
 def peak_memory() -> int:
@@ -166,7 +168,7 @@ def physical_memory(system: Path = Path("/")) -> int:
         physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):  # the system does not report it
         physical = 2**46
-    return min([physical, *_limits_of_groups(system)])
+    return min([physical, *_cgroup_limits(system)])
 
 
 def free_memory(system: Path = Path("/")) -> int | None:
@@ -178,7 +180,7 @@ def free_memory(system: Path = Path("/")) -> int | None:
         return None
 
 
-def _limits_of_groups(system: Path) -> list[int]:
+def _cgroup_limits(system: Path) -> list[int]:
     """Return the memory limits of the control groups of this process and of their parents (Linux), in bytes."""
     try:
         lines = (system / "proc/self/cgroup").read_text().strip().split("\n")

@@ -26,7 +26,7 @@ class Optimizer:
     This base class is SGD. Its subclasses keep more values from step to step, in slots.
     """
 
-    moves_rows = True
+    can_skip_rows = True
     """Whether a weight with a gradient of zero does not change, so that rows without a gradient can be skipped."""
 
     def __init__(self, settings: TrainingSettings, weights: Mapping[str, Tensor], by_rows: Iterable[str] = ()) -> None:
@@ -36,7 +36,7 @@ class Optimizer:
         """
         self._clip, self._clip_value = settings.clip, settings.clip_value
         self._weight_decay, self._pull = settings.weight_decay, settings.pull
-        self._shares = _shares_of_rate(weights, settings.layer_decay)
+        self._rate_factors = _learning_rate_factors(weights, settings.layer_decay)
         self._weights = weights
         self._by_rows = tuple(by_rows)
         self.slots: dict[str, Tensor] = {}
@@ -46,21 +46,21 @@ class Optimizer:
         if self._pull:  # kept in the checkpoint, so a resumed run does not need its base
             self.slots |= {f"start/{name}": tf.Variable(weight, trainable=False) for name, weight in weights.items()}
 
-    def move(self, gradients: Gradients, rate: Tensor) -> Tensor:
+    def apply_gradients(self, gradients: Gradients, rate: Tensor) -> Tensor:
         """Update the weights with this learning rate. Return the global norm of the gradient before it is clipped."""
-        gradients = {name: _each_row_once(gradient) for name, gradient in gradients.items()}
+        gradients = {name: _with_unique_rows(gradient) for name, gradient in gradients.items()}
         norm = _norm(gradients)
         for name, weight in self._weights.items():
             if self._weight_decay:
-                _subtract(weight, self._rate(rate, name) * self._weight_decay * weight)
+                _subtract(weight, self._learning_rate(rate, name) * self._weight_decay * weight)
             if self._pull:
-                _subtract(weight, self._rate(rate, name) * self._pull * (weight - self.slots[f"start/{name}"]))
-        if most := self._clip_value:
+                _subtract(weight, self._learning_rate(rate, name) * self._pull * (weight - self.slots[f"start/{name}"]))
+        if limit := self._clip_value:
             gradients = {
-                name: _with_values(each, tf.clip_by_value(_values(each), -most, most))
+                name: _with_values(each, tf.clip_by_value(_values(each), -limit, limit))
                 for name, each in gradients.items()
             }
-        self._move(gradients, rate, _norm(gradients) if most else norm)
+        self._apply(gradients, rate, _norm(gradients) if limit else norm)
         return norm
 
     def clear_unused(self) -> None:
@@ -68,20 +68,20 @@ class Optimizer:
         for variable in self._unused:
             variable.assign(tf.zeros(variable.shape))
 
-    def _rate(self, rate: Tensor, name: str) -> Tensor:
+    def _learning_rate(self, rate: Tensor, name: str) -> Tensor:
         """Return the learning rate of one weight."""
-        return rate * self._shares[name]
+        return rate * self._rate_factors[name]
 
-    def _move(self, gradients: Gradients, rate: Tensor, norm: Tensor) -> None:
-        rate = rate * self._share_kept(norm)
+    def _apply(self, gradients: Gradients, rate: Tensor, norm: Tensor) -> None:
+        rate = rate * self._clip_factor(norm)
         for name, gradient in gradients.items():
-            handle, own = self._weights[name].handle, self._rate(rate, name)
+            handle, own_rate = self._weights[name].handle, self._learning_rate(rate, name)
             if name in self._by_rows:
-                _add_to_rows(self._weights[name], gradient.indices, -own * gradient.values)
+                _add_to_rows(self._weights[name], gradient.indices, -own_rate * gradient.values)
             else:
-                tf.raw_ops.ResourceApplyGradientDescent(var=handle, alpha=own, delta=gradient)
+                tf.raw_ops.ResourceApplyGradientDescent(var=handle, alpha=own_rate, delta=gradient)
 
-    def _share_kept(self, norm: Tensor) -> Tensor:
+    def _clip_factor(self, norm: Tensor) -> Tensor:
         return self._clip / tf.maximum(norm, self._clip) if self._clip > 0 else tf.constant(1.0)
 
     def _clipped(self, gradients: Gradients, norm: Tensor) -> dict[str, Tensor]:
@@ -89,9 +89,9 @@ class Optimizer:
         if self._clip == 0:
             return dict(gradients)
         values = [_values(gradient) for gradient in gradients.values()]
-        share = self._share_kept(norm)
+        factor = self._clip_factor(norm)
         # The condition is false if the norm is NaN. Then NaN reaches the weights, as in Keras.
-        values = tf.cond(norm <= self._clip, lambda: values, lambda: [share * each for each in values])
+        values = tf.cond(norm <= self._clip, lambda: values, lambda: [factor * each for each in values])
         return {
             name: _with_values(gradient, clipped)
             for (name, gradient), clipped in zip(gradients.items(), values, strict=True)
@@ -121,7 +121,7 @@ class RMSprop(Optimizer):
         self._momentum = {shape: tf.Variable(tf.zeros(shape), trainable=False) for shape in sorted(shapes)}
         self._unused = list(self._momentum.values())
 
-    def _move(self, gradients: Gradients, rate: Tensor, norm: Tensor) -> None:
+    def _apply(self, gradients: Gradients, rate: Tensor, norm: Tensor) -> None:
         gradients = self._clipped(gradients, norm)
         for name, gradient in gradients.items():
             if name not in self._by_rows:
@@ -130,22 +130,22 @@ class RMSprop(Optimizer):
                     var=weight.handle,
                     ms=self.slots[f"mean_square/{name}"].handle,
                     mom=self._momentum[tuple(weight.shape)].handle,
-                    lr=self._rate(rate, name),
+                    lr=self._learning_rate(rate, name),
                     rho=self._rho,
                     momentum=0.0,
                     epsilon=_RMSPROP_EPSILON,
                     grad=gradient,
                 )
         if self._by_rows:
-            self._move_rows({name: gradients[name] for name in self._by_rows}, rate)
+            self._apply_to_rows({name: gradients[name] for name in self._by_rows}, rate)
 
-    def _move_rows(self, gradients: Gradients, rate: Tensor) -> None:
+    def _apply_to_rows(self, gradients: Gradients, rate: Tensor) -> None:
         scale = self._rho * self.slots["scale_of_rows"]
         for name, gradient in gradients.items():
             squares, rows = self.slots[f"mean_square/{name}"], gradient.indices
             _add_to_rows(squares, rows, (1 - self._rho) / scale * gradient.values**2)
             mean = scale * tf.raw_ops.ResourceGather(resource=squares.handle, indices=rows, dtype=tf.float32)
-            moves = -self._rate(rate, name) * gradient.values * tf.math.rsqrt(mean + _RMSPROP_EPSILON)
+            moves = -self._learning_rate(rate, name) * gradient.values * tf.math.rsqrt(mean + _RMSPROP_EPSILON)
             _add_to_rows(self._weights[name], rows, moves)
         too_small = scale < _SMALLEST_SCALE
         tf.cond(too_small, lambda: self._multiply_out(scale), lambda: None)
@@ -158,7 +158,7 @@ class RMSprop(Optimizer):
 
 
 class Adam(Optimizer):
-    moves_rows = False
+    can_skip_rows = False
 
     def __init__(self, settings: TrainingSettings, weights: Mapping[str, Tensor], by_rows: Iterable[str] = ()) -> None:
         super().__init__(settings, weights, by_rows)
@@ -166,7 +166,7 @@ class Adam(Optimizer):
         self._add_slots("mean_square")
         self.slots["steps"] = tf.Variable(tf.zeros(()), trainable=False)
 
-    def _move(self, gradients: Gradients, rate: Tensor, norm: Tensor) -> None:
+    def _apply(self, gradients: Gradients, rate: Tensor, norm: Tensor) -> None:
         steps = self.slots["steps"] + 1.0
         _assign(self.slots["steps"], steps)
         for name, gradient in self._clipped(gradients, norm).items():
@@ -176,7 +176,7 @@ class Adam(Optimizer):
                 v=self.slots[f"mean_square/{name}"].handle,
                 beta1_power=_BETA_1**steps,
                 beta2_power=_BETA_2**steps,
-                lr=self._rate(rate, name),
+                lr=self._learning_rate(rate, name),
                 beta1=_BETA_1,
                 beta2=_BETA_2,
                 epsilon=_ADAM_EPSILON,
@@ -187,16 +187,19 @@ class Adam(Optimizer):
 OPTIMIZERS: dict[str, type[Optimizer]] = {"sgd": Optimizer, "rmsprop": RMSprop, "adam": Adam}
 
 
-def _shares_of_rate(names: Iterable[str], layer_decay: float) -> dict[str, float]:
+def _learning_rate_factors(names: Iterable[str], layer_decay: float) -> dict[str, float]:
     """Return for each weight the factor by which its learning rate is multiplied.
 
     The factor is 1 for the output, and is multiplied by `layer_decay` in each layer below. It is smallest for the
     embedding.
     """
     found = {name: re.match(r"layer_(\d+)/", name) for name in names}
-    above = 1 + max((int(each[1]) for each in found.values() if each), default=0)
-    below_output = {name: above - int(each[1]) if each else 0 for name, each in found.items()}
-    return {name: layer_decay ** (above if name == "embedding" else depth) for name, depth in below_output.items()}
+    depth_of_embedding = 1 + max((int(each[1]) for each in found.values() if each), default=0)
+    below_output = {name: depth_of_embedding - int(each[1]) if each else 0 for name, each in found.items()}
+    return {
+        name: layer_decay ** (depth_of_embedding if name == "embedding" else depth)
+        for name, depth in below_output.items()
+    }
 
 
 # The functions below update variables through their handles. This way, a replica can update its own copy. Keras and
@@ -234,7 +237,7 @@ def _with_values(gradient: Tensor, values: Tensor) -> Tensor:
     return values
 
 
-def _each_row_once(gradient: Tensor) -> Tensor:
+def _with_unique_rows(gradient: Tensor) -> Tensor:
     """Return a gradient in which no row occurs twice, so that its norm is that of the dense gradient."""
     if not isinstance(gradient, tf.IndexedSlices):
         return gradient

@@ -76,7 +76,7 @@ class Plan:
     """The model whose weights the run begins with. None if they are random."""
     models_flag: str = ""
     """The flag `--models` with its folder, for commands about the run. Empty if the run is in saved_models."""
-    beginning: str | None = None
+    initial_weights: str | None = None
     """The base that the run begins from and the text that it was trained on, or why the run begins without a base.
 
     None if there is nothing to say.
@@ -115,10 +115,10 @@ def plan_in_words(plan: Plan) -> Iterator[tuple[str, str]]:
     yield "", f"{text.tokenizer} tokenizer, one passage per {text.passage}{breaks}"
     for note in text.notes:
         yield "", note
-    if plan.beginning is not None:
-        yield "begins from", plan.beginning
+    if plan.initial_weights is not None:
+        yield "begins from", plan.initial_weights
     if plan.head_start is not None:
-        yield "begins from" if plan.beginning is None else "", plan.head_start.describe()
+        yield "begins from" if plan.initial_weights is None else "", plan.head_start.describe()
     if plan.recipe is not None:
         yield "recipe", plan.recipe
         yield "", "--recipe none uses the plain defaults; other flags change single settings of the recipe"
@@ -129,11 +129,11 @@ def plan_in_words(plan: Plan) -> Iterator[tuple[str, str]]:
     yield "spelled out" if train.spelled else "UNKNOWN share", shares
     output = "output weights tied to the word vectors" if shape.tied else "separate output weights"
     yield "network", f"{shown_layers(shape)}, {output}, {shape.parameters:,} parameters"
-    yield "memory", f"about {plan.memory.all / 2**30:.1f} GiB"
-    yield from _training_in_words(plan)
+    yield "memory", f"about {plan.memory.total / 2**30:.1f} GiB"
+    yield from _describe_training(plan)
 
 
-def _training_in_words(plan: Plan) -> Iterator[tuple[str, str]]:
+def _describe_training(plan: Plan) -> Iterator[tuple[str, str]]:
     """Yield the lines of the plan about the training."""
     settings = plan.settings
     length = f"at most {settings.epochs} epochs" if settings.time_budget is None else f"for {settings.time_budget}"
@@ -141,19 +141,19 @@ def _training_in_words(plan: Plan) -> Iterator[tuple[str, str]]:
     rate += "" if settings.schedule == "constant" else f", {settings.schedule} schedule"
     rate += "" if settings.layer_decay == 1 else f", {settings.layer_decay:g} times as large in each lower layer"
     steps = f"{plan.steps_per_epoch:,} steps of {settings.batch_size} x {settings.seq_len} tokens per epoch"
-    yield "training", ", ".join([steps, length, rate, *_against_overfitting(settings)])
+    yield "training", ", ".join([steps, length, rate, *_describe_regularization(settings)])
     by_step = ((settings.validate_every, "validates"), (settings.sample_every, "writes samples"))
-    if within := [f"{does} every {every:,} steps" for every, does in by_step if every is not None]:
-        yield "", f"{in_a_sentence(within)}, and after each epoch"
+    if events := [f"{event} every {every:,} steps" for every, event in by_step if every is not None]:
+        yield "", f"{in_a_sentence(events)}, and after each epoch"
     if settings.sampled_output is not None and settings.sampled_output < plan.architecture.vocabulary_size:
         estimate = "so training perplexity is an estimate"
         yield "", f"each step uses only {settings.sampled_output:,} tokens of the vocabulary, {estimate}"
 
 
-def _against_overfitting(settings: TrainingSettings) -> Iterator[str]:
+def _describe_regularization(settings: TrainingSettings) -> Iterator[str]:
     """Yield the methods against overfitting that the settings use, in words."""
     locked = "locked " if settings.locked_dropout else ""
-    rates = {settings.place_rate(place, 2) for place in range(3)}
+    rates = {settings.rate_after(place, 2) for place in range(3)}
     yield f"{locked}dropout {' to '.join(f'{rate:g}' for rate in (min(rates), max(rates))[: len(rates)])}"
     for name in ("word_dropout", "weight_drop", "label_smoothing", "weight_decay", "pull", "average_after"):
         value = getattr(settings, name)
@@ -161,10 +161,10 @@ def _against_overfitting(settings: TrainingSettings) -> Iterator[str]:
             yield f"{name.replace('_', ' ')} {value:g}"
 
 
-_COSINE_ENDS_AT = 0.02
-_WARM_UP = 200
-_MOST_OF_A_RUN = 0.1
-_DECAY = {"exponential": 0.8, "plateau": 0.5}
+_COSINE_FINAL_FACTOR = 0.02
+_COSINE_WARM_UP_STEPS = 200
+_MAX_WARM_UP_SHARE = 0.1
+_DEFAULT_DECAY = {"exponential": 0.8, "plateau": 0.5}
 
 
 @dataclass(frozen=True)
@@ -181,7 +181,7 @@ class Schedule:
 
     @classmethod
     def of(cls, settings: TrainingSettings, steps_per_epoch: int, position: Position) -> "Schedule":
-        """Return the schedule of a run at this position, which has the last step if a time budget has settled it."""
+        """Return the schedule of a run at this position, which has the last step if a time budget has fixed it."""
         return cls(settings, steps_per_epoch, position.last_step or settings.epochs * steps_per_epoch)
 
     def reason_to_end(self, position: Position) -> str | None:
@@ -196,7 +196,7 @@ class Schedule:
     def rate(self, step: int, epochs: Sequence[EpochReport]) -> float:
         """Return the learning rate of a step. Steps count from 1. `epochs` are the reports of the epochs before it."""
         warm_up = min(1.0, step / self._warm_up) if self._warm_up else 1.0
-        return self.settings.first_learning_rate * warm_up * self._share(step, epochs)
+        return self.settings.first_learning_rate * warm_up * self._rate_factor(step, epochs)
 
     def averaging_begins(self, epochs: Sequence[EpochReport]) -> int | None:
         """Return the step after which the weights of all steps are averaged. None as long as it is not known.
@@ -215,8 +215,8 @@ class Schedule:
                 return epoch.step
         return None
 
-    def _share(self, step: int, epochs: Sequence[EpochReport]) -> float:
-        decay = self.settings.decay or _DECAY.get(self.settings.schedule, 1.0)
+    def _rate_factor(self, step: int, epochs: Sequence[EpochReport]) -> float:
+        decay = self.settings.decay or _DEFAULT_DECAY.get(self.settings.schedule, 1.0)
         match self.settings.schedule:
             case "constant":
                 return 1.0
@@ -224,20 +224,24 @@ class Schedule:
                 epochs_before = (step - 1) // self.steps_per_epoch
                 return decay ** max(0, epochs_before + 1 - self.settings.decay_after)
             case "plateau":
-                return decay ** sum(not (epoch.best or epoch.best_within) for epoch in epochs)
+                return decay ** sum(not (epoch.best or epoch.best_within_epoch) for epoch in epochs)
             case "cosine":
                 begin = self._warm_up
                 done = min(1.0, max(0, step - begin) / max(1, self.last_step - begin))
-                return _COSINE_ENDS_AT + (1 - _COSINE_ENDS_AT) * (1 + cos(pi * done)) / 2
+                return _COSINE_FINAL_FACTOR + (1 - _COSINE_FINAL_FACTOR) * (1 + cos(pi * done)) / 2
 
     @property
     def _warm_up(self) -> int:
         if self.settings.warm_up is not None:
             return self.settings.warm_up
-        return min(_WARM_UP, int(_MOST_OF_A_RUN * self.last_step)) if self.settings.schedule == "cosine" else 0
+        return (
+            min(_COSINE_WARM_UP_STEPS, int(_MAX_WARM_UP_SHARE * self.last_step))
+            if self.settings.schedule == "cosine"
+            else 0
+        )
 
 
-def rate_stayed(settings: TrainingSettings, steps_per_epoch: int, epochs: Sequence[EpochReport]) -> bool:
+def has_constant_rate(settings: TrainingSettings, steps_per_epoch: int, epochs: Sequence[EpochReport]) -> bool:
     """Return whether the learning rate did not fall in these epochs, the first of a run.
 
     That is so also if the schedule would have lowered it only later, for example `plateau` if each epoch was better.
@@ -245,4 +249,4 @@ def rate_stayed(settings: TrainingSettings, steps_per_epoch: int, epochs: Sequen
     if not epochs:
         return settings.schedule == "constant"
     last = epochs[-1].step
-    return Schedule(settings, steps_per_epoch, last)._share(last, epochs[:-1]) == 1
+    return Schedule(settings, steps_per_epoch, last)._rate_factor(last, epochs[:-1]) == 1

@@ -71,15 +71,15 @@ class EpochReport(SampleReport):
     seconds: float
     averaged: bool = False
     """Whether the validated weights are the average over many steps."""
-    within: bool = False
+    within_epoch: bool = False
     """Whether this is a validation within the epoch. The other figures are then those of the epoch so far."""
-    best_within: bool = False
+    best_within_epoch: bool = False
     """At the end of an epoch: whether a validation within it was better than all before."""
 
     @property
-    def place(self) -> str:
+    def label(self) -> str:
         """The epoch in words, and within an epoch also the step."""
-        return f"epoch {self.epoch}, step {self.step:,}" if self.within else f"epoch {self.epoch}"
+        return f"epoch {self.epoch}, step {self.step:,}" if self.within_epoch else f"epoch {self.epoch}"
 
 
 def best_of(reports: Iterable[EpochReport]) -> EpochReport | None:
@@ -93,7 +93,7 @@ def in_order(reports: Iterable[EpochReport]) -> list[EpochReport]:
 
 
 @dataclass(frozen=True)
-class Begun:
+class TrainingStart:
     """What is known as soon as TensorFlow runs and all workers have joined."""
 
     devices: str
@@ -103,11 +103,11 @@ class Begun:
     """The last step of the run. It may end earlier."""
     first_step: int = 1
     """The number of the next step. Greater than 1 if the run is resumed."""
-    done: tuple[EpochReport, ...] = ()
+    finished_epochs: tuple[EpochReport, ...] = ()
     """The reports of the epochs that were finished before."""
     validations: tuple[EpochReport, ...] = ()
     """The reports of the validations within epochs that were finished before."""
-    sampled: int = 0
+    last_sample_step: int = 0
     """The last step within an epoch after which samples were written. 0 if there is none."""
 
 
@@ -119,7 +119,7 @@ class Outcome:
     """Why the loop ended, in words."""
     epochs: tuple[EpochReport, ...]
     """The reports of all validated epochs. The last epoch may be incomplete."""
-    whole_epochs: int
+    complete_epochs: int
     """The number of complete epochs."""
     stopped: bool = False
     """Whether the user stopped it."""
@@ -149,8 +149,8 @@ class Ending:
     seconds: float
     still_falling: bool = False
     """Whether the validation perplexity was still falling when the run ended."""
-    off: float | None = None
-    """How far the best validation perplexity may be off, with 95% certainty. None if not measured."""
+    margin: float | None = None
+    """Half the width of the 95% confidence interval of the best validation perplexity. None if not measured."""
 
 
 @dataclass(frozen=True)
@@ -166,12 +166,12 @@ class Speed:
     """The mean duration of a later step."""
     epoch_end: float
     """The time for validation, samples and saving after an epoch."""
-    within: float = 0.0
+    within_epoch: float = 0.0
     """The time for validations and samples within epochs, divided by the number of steps."""
 
     def seconds(self, steps: int, epochs: int) -> float:
         """Return the expected duration of a run in seconds, including the time to build the graph."""
-        return self.first_step + steps * (self.step + self.within) + epochs * self.epoch_end
+        return self.first_step + steps * (self.step + self.within_epoch) + epochs * self.epoch_end
 
 
 class Observer:
@@ -195,13 +195,13 @@ class Observer:
     def indexing(self, done: int, size: int) -> None:
         """`done` of `size` tokens of the training text are in the copy index."""
 
-    def begun(self, begun: Begun) -> None:
+    def begun(self, start: TrainingStart) -> None:
         """The first step is about to run."""
 
     def shortened(self, last_step: int) -> None:
         """The machine has become slower, so a run with a time budget will end with an earlier step than planned."""
 
-    def measured(self, begun: Begun, speed: Speed) -> None:
+    def measured(self, start: TrainingStart, speed: Speed) -> None:
         """A dry run has measured the speed of the training."""
 
     def stepped(self, report: StepReport) -> None:
@@ -259,12 +259,12 @@ class Observers(Observer):
 
     def __init__(self, observers: Iterable[Observer]) -> None:
         self._observers = tuple(observers)
-        self._passing = threading.RLock()
+        self._lock = threading.RLock()
 
 
 def _forwarding(event: str) -> Callable[..., None]:
     def forward(self: Observers, *arguments: object) -> None:
-        with self._passing:
+        with self._lock:
             for observer in self._observers:
                 getattr(observer, event)(*arguments)
 

@@ -26,9 +26,9 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
-from wordgen.errors import plain
+from wordgen.errors import replace_controls
 from wordgen.evaluation.figures import shown_duration, shown_perplexity, sparkline
-from wordgen.training.reports import Begun, EpochReport, SampleReport, StepReport, best_of, in_order
+from wordgen.training.reports import EpochReport, SampleReport, StepReport, TrainingStart, best_of, in_order
 
 
 class Screen(Console):
@@ -36,7 +36,7 @@ class Screen(Console):
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
         for segment in super().render(renderable, options):
-            yield segment if segment.control else Segment(plain(segment.text), segment.style)
+            yield segment if segment.control else Segment(replace_controls(segment.text), segment.style)
 
 
 def screen(stream: TextIO | None = None) -> Screen:
@@ -44,7 +44,7 @@ def screen(stream: TextIO | None = None) -> Screen:
     return Screen(file=cast(TextIO, _WithoutErrors(sys.stdout if stream is None else stream)))
 
 
-def hide_native_notes() -> None:
+def hide_native_messages() -> None:
     """Hide what TensorFlow's native code writes to standard error. What Python writes to it is still shown.
 
     With several workers, the native code writes long messages about the connections between them. If the user has set
@@ -53,9 +53,9 @@ def hide_native_notes() -> None:
     if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
         return
     sys.stderr.flush()
-    ours = os.dup(sys.stderr.fileno())
+    descriptor = os.dup(sys.stderr.fileno())
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
-    sys.stderr = open(ours, "w", buffering=1, encoding=sys.stderr.encoding, errors="replace")  # noqa: SIM115
+    sys.stderr = open(descriptor, "w", buffering=1, encoding=sys.stderr.encoding, errors="replace")  # noqa: SIM115
 
 
 class _WithoutErrors:
@@ -96,21 +96,21 @@ class TransferDisplay:
         self._console = console
         self._file = ""
         self._bar: Progress | None = None
-        self._began = self._said = 0.0
-        self._kept = 0
+        self._began = self._last_line_time = 0.0
+        self._bytes_before = 0
 
-    def tell(self, file: str, done: int, total: int) -> None:
+    def update(self, file: str, done: int, total: int) -> None:
         """Show that `done` of `total` bytes of a file have been downloaded."""
         if file != self._file:
             self._begin(file, done, total)
         elif self._bar is not None:
             self._bar.update(self._bar.task_ids[0], completed=done)
-        elif done < total and time.monotonic() - self._said > _SECONDS_BETWEEN_LINES:
-            self._said = time.monotonic()
-            self._say(f"{_megabytes(done, total)} of {file}{self._speed_and_time_left(done, total)}")
+        elif done < total and time.monotonic() - self._last_line_time > _SECONDS_BETWEEN_LINES:
+            self._last_line_time = time.monotonic()
+            self._print_line(f"{_megabytes(done, total)} of {file}{self._speed_and_time_left(done, total)}")
         if done == total:
             self.close()
-            self._say(f"Downloaded {file}, {_megabytes(total, total)}.")
+            self._print_line(f"Downloaded {file}, {_megabytes(total, total)}.")
 
     def close(self) -> None:
         if self._bar is not None:
@@ -119,19 +119,19 @@ class TransferDisplay:
 
     def _begin(self, file: str, done: int, total: int) -> None:
         self.close()
-        self._file, self._kept = file, done
-        self._began = self._said = time.monotonic()
+        self._file, self._bytes_before = file, done
+        self._began = self._last_line_time = time.monotonic()
         if not self._console.is_terminal:
-            self._say(f"Downloading {file}: {_megabytes(done, total)} are already here.")
+            self._print_line(f"Downloading {file}: {_megabytes(done, total)} are already here.")
             return
         self._bar = bytes_bar(self._console, f"Downloading {file}", total, done)
         self._bar.start()
 
     def _speed_and_time_left(self, done: int, total: int) -> str:
-        speed = (done - self._kept) / max(1e-9, time.monotonic() - self._began)
+        speed = (done - self._bytes_before) / max(1e-9, time.monotonic() - self._began)
         return f", {speed / _MEGABYTE:.2f} MB/s, {(total - done) / speed:,.0f} s left" if speed > 0 else ""
 
-    def _say(self, sentence: str) -> None:
+    def _print_line(self, sentence: str) -> None:
         self._console.print(sentence, style="dim", markup=False, highlight=False)
 
 
@@ -146,23 +146,23 @@ class Bar(Progress):
         yield Text("")
 
 
-def bytes_bar(console: Console, doing: str, total: int | None = None, done: int = 0) -> Progress:
+def bytes_bar(console: Console, activity: str, total: int | None = None, done: int = 0) -> Progress:
     """Return a bar for the bytes of a text that have been processed. It is hidden if the console is not a terminal.
 
     `total` is None if the number of bytes is unknown. The `done` bytes from before do not count towards the speed.
     """
-    return _bar(console, doing, total, done, DownloadColumn(), TransferSpeedColumn())
+    return _bar(console, activity, total, done, DownloadColumn(), TransferSpeedColumn())
 
 
-def tokens_bar(console: Console, doing: str, total: int) -> Progress:
+def tokens_bar(console: Console, activity: str, total: int) -> Progress:
     """Return a bar for the tokens of a text that have been processed. It is hidden if the console is not a terminal."""
-    return _bar(console, doing, total, 0, MofNCompleteColumn(), TextColumn("tokens"))
+    return _bar(console, activity, total, 0, MofNCompleteColumn(), TextColumn("tokens"))
 
 
-def _bar(console: Console, doing: str, total: int | None, done: int, *columns: ProgressColumn) -> Progress:
+def _bar(console: Console, activity: str, total: int | None, done: int, *columns: ProgressColumn) -> Progress:
     shown = (TextColumn("{task.description}"), BarColumn(), *columns, TimeRemainingColumn(compact=True))
     bar = Bar(*shown, console=console, transient=True, disable=not console.is_terminal)
-    bar.add_task(escape(doing), total=total, completed=done)
+    bar.add_task(escape(activity), total=total, completed=done)
     return bar
 
 
@@ -174,53 +174,53 @@ def _megabytes(done: int, total: int) -> str:
 class LiveStatus:
     """The progress of a run in numbers and short texts, updated by the events of the run."""
 
-    def __init__(self, begun: Begun, steps_per_epoch: int) -> None:
+    def __init__(self, start: TrainingStart, steps_per_epoch: int) -> None:
         self.steps_per_epoch = steps_per_epoch
-        self.last_step = begun.last_step
-        self.epochs = -(-begun.last_step // steps_per_epoch)
+        self.last_step = start.last_step
+        self.epochs = -(-start.last_step // steps_per_epoch)
         """The largest number of epochs that the run can have."""
-        self.done = list(begun.done)
+        self.finished_epochs = list(start.finished_epochs)
         """The reports of the epochs that are finished and validated."""
-        self._within = list(begun.validations)
-        self.sample = next((epoch.samples[-1] for epoch in reversed(self.done) if epoch.samples), None)
+        self._within = list(start.validations)
+        self.sample = next((epoch.samples[-1] for epoch in reversed(self.finished_epochs) if epoch.samples), None)
         """The newest sample whose words were drawn by their probabilities. None if there is none yet."""
-        self.step = begun.first_step - 1
-        self.epoch = len(self.done) + 1
-        self.step_in_epoch = self.step - len(self.done) * steps_per_epoch
-        self.validated: float | None = None
+        self.step = start.first_step - 1
+        self.epoch = len(self.finished_epochs) + 1
+        self.step_in_epoch = self.step - len(self.finished_epochs) * steps_per_epoch
+        self.validated_share: float | None = None
         """The share of the validation set that has been read. None if no validation is in progress."""
-        self._first_step, self._began = begun.first_step, time.monotonic()
-        self._forget()
+        self._first_step, self._began = start.first_step, time.monotonic()
+        self._reset_epoch()
 
     def shortened(self, last_step: int) -> None:
         self.last_step, self.epochs = last_step, -(-last_step // self.steps_per_epoch)
 
     def stepped(self, report: StepReport) -> None:
-        self.validated = None
+        self.validated_share = None
         if report.epoch != self.epoch:
-            self._forget()
+            self._reset_epoch()
         self.epoch, self.step_in_epoch, self.step = report.epoch, report.step_in_epoch, report.step
         if report.first:  # most of its time was spent on building the graph
             self._first_step, self._began = report.step, time.monotonic()
         else:
-            self._timed += report.tokens
+            self._timed_tokens += report.tokens
             self._seconds += report.seconds
         self._loss += report.loss * report.tokens
         self._tokens += report.tokens
 
     def validating(self, done: int, batches: int) -> None:
-        self.validated = done / batches
+        self.validated_share = done / batches
 
     def validated_within(self, report: EpochReport) -> None:
-        self.validated = None
+        self.validated_share = None
         self._within.append(report)
 
     def sampled(self, report: SampleReport) -> None:
         self.sample = report.samples[-1] if report.samples else self.sample
 
     def epoch_ended(self, report: EpochReport) -> None:
-        self.validated = None
-        self.done.append(report)
+        self.validated_share = None
+        self.finished_epochs.append(report)
         self.sampled(report)
 
     @property
@@ -230,25 +230,25 @@ class LiveStatus:
     @property
     def validations(self) -> list[EpochReport]:
         """The reports of all validations so far, at the end of epochs and within them."""
-        return in_order((*self.done, *self._within))
+        return in_order((*self.finished_epochs, *self._within))
 
     @property
-    def place(self) -> str:
-        return f"epoch {self.epoch}/{self.epochs} {self.place_in_epoch}"
+    def position(self) -> str:
+        return f"epoch {self.epoch}/{self.epochs} {self.position_in_epoch}"
 
     @property
-    def place_in_epoch(self) -> str:
-        if self.validated is not None:
-            return f"validating {self.validated:.0%}"
+    def position_in_epoch(self) -> str:
+        if self.validated_share is not None:
+            return f"validating {self.validated_share:.0%}"
         return f"step {self.step_in_epoch:,}/{self.steps_per_epoch:,}"
 
     @property
     def share_of_epoch(self) -> float:
         """The share of the epoch's steps that are done. During validation, the share of the validation set."""
-        return self.step_in_epoch / self.steps_per_epoch if self.validated is None else self.validated
+        return self.step_in_epoch / self.steps_per_epoch if self.validated_share is None else self.validated_share
 
     @property
-    def words(self) -> str:
+    def figures(self) -> str:
         """The loss and perplexity of the epoch so far, and the tokens per second. Empty before the first step."""
         # Imported late: it needs NumPy, and most commands do not.
         from wordgen.evaluation.measurement import perplexity_of
@@ -257,7 +257,7 @@ class LiveStatus:
         if not tokens:
             return ""
         loss = self._loss / tokens
-        speed = f" {self._timed / seconds:,.0f} tokens/s" if seconds else ""
+        speed = f" {self._timed_tokens / seconds:,.0f} tokens/s" if seconds else ""
         return f"loss {loss:.3f} ppl {shown_perplexity(perplexity_of(loss))}{speed}"
 
     @property
@@ -268,15 +268,15 @@ class LiveStatus:
             return None
         return (time.monotonic() - self._began) / done * (self.last_step - self.step)
 
-    def _forget(self) -> None:
+    def _reset_epoch(self) -> None:
         """Reset the figures of the epoch, because another one begins."""
         self._loss, self._tokens = 0.0, 0
-        self._timed, self._seconds = 0, 0.0
+        self._timed_tokens, self._seconds = 0, 0.0
 
 
-_MOST_IN_SPARKLINE = 24
-_SAMPLE_LINES = 4
-_ROOM_FOR_BARS = 50
+_MAX_IN_SPARKLINE = 24
+_MAX_SAMPLE_LINES = 4
+_MIN_WIDTH_FOR_BARS = 50
 """In a terminal with fewer columns, text replaces the bars."""
 
 
@@ -288,8 +288,8 @@ class LiveDisplay:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         status = self._status
-        if options.max_width < _ROOM_FOR_BARS:
-            yield Text(status.place)
+        if options.max_width < _MIN_WIDTH_FOR_BARS:
+            yield Text(status.position)
         else:
             yield self._bars()
         plain = options.ascii_only or options.legacy_windows
@@ -306,28 +306,28 @@ class LiveDisplay:
         table.add_column(no_wrap=True, justify="right")
         table.expand = True
         of_epoch = ProgressBar(total=1, completed=status.share_of_epoch)
-        table.add_row(f"epoch {status.epoch}/{status.epochs}", of_epoch, status.place_in_epoch)
+        table.add_row(f"epoch {status.epoch}/{status.epochs}", of_epoch, status.position_in_epoch)
         share = status.step / max(1, status.last_step)
         table.add_row("run", ProgressBar(total=status.last_step, completed=status.step), f"{share:.0%}")
         return table
 
     def _facts(self, *, plain: bool) -> Iterator[str]:
         status = self._status
-        if status.words:
-            yield status.words
+        if status.figures:
+            yield status.figures
         if status.seconds_left is not None:
             yield f"at most {shown_duration(status.seconds_left)} left"
         if status.best is not None:
-            yield f"best valid {shown_perplexity(status.best.valid_perplexity)} ({status.best.place})"
+            yield f"best valid {shown_perplexity(status.best.valid_perplexity)} ({status.best.label})"
         if len(status.validations) > 1 and not plain:
-            values = [each.valid_perplexity for each in status.validations][-_MOST_IN_SPARKLINE:]
+            values = [each.valid_perplexity for each in status.validations][-_MAX_IN_SPARKLINE:]
             yield sparkline(values, values)
 
     def _sample(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Yield the first four lines of the sample. Lines below the edge of the screen could not be redrawn."""
         assert self._status.sample is not None
         text = Text(self._status.sample.text, style="italic dim")
-        lines = text.wrap(console, max(1, options.max_width - 4))[:_SAMPLE_LINES]
+        lines = text.wrap(console, max(1, options.max_width - 4))[:_MAX_SAMPLE_LINES]
         yield Padding(Text("\n").join(lines), (0, 2))
 
 
@@ -345,13 +345,13 @@ class NotebookLive:
     def __init__(self, shown: RenderableType, width: int) -> None:
         self._shown, self._width = shown, width
         self._handle: Any = None
-        self._drawn = 0.0
+        self._last_drawing_time = 0.0
 
     def refresh(self) -> None:
         """Redraw, unless less than half a second has passed since the last time."""
-        if self._handle is not None and time.monotonic() - self._drawn < _SECONDS_BETWEEN_DRAWINGS:
+        if self._handle is not None and time.monotonic() - self._last_drawing_time < _SECONDS_BETWEEN_DRAWINGS:
             return
-        self._drawn = time.monotonic()
+        self._last_drawing_time = time.monotonic()
         self._show(self._as_html())
 
     def stop(self) -> None:

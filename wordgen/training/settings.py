@@ -17,26 +17,26 @@ _LEARNING_RATES: dict[OptimizerName, float] = {"rmsprop": 0.001, "adam": 0.001, 
 
 
 @dataclass(frozen=True)
-class CheckpointClock:
+class CheckpointInterval:
     """How often a checkpoint is due: every `steps` steps, or every `seconds` seconds. One of the two is None."""
 
     steps: int | None
     seconds: float | None
 
     @classmethod
-    def parse(cls, text: str) -> "CheckpointClock":
+    def parse(cls, text: str) -> "CheckpointInterval":
         """Read steps ("500") or minutes ("10m"). Raises SettingError if the text is neither, or is not above 0."""
         try:
-            clock = cls(None, 60 * float(text[:-1])) if text.endswith("m") else cls(int(text), None)
+            interval = cls(None, 60 * float(text[:-1])) if text.endswith("m") else cls(int(text), None)
         except ValueError:
-            clock = cls(None, None)
-        if not 0 < (clock.steps or clock.seconds or 0) < float("inf"):
+            interval = cls(None, None)
+        if not 0 < (interval.steps or interval.seconds or 0) < float("inf"):
             raise SettingError(
                 f"--checkpoint-every must be steps (for example 500) or minutes (for example 10m), not '{text}'."
             )
-        return clock
+        return interval
 
-    def due(self, seconds_since: float) -> bool:
+    def is_due(self, seconds_since: float) -> bool:
         return self.seconds is not None and seconds_since >= self.seconds
 
 
@@ -108,16 +108,16 @@ class TrainingSettings(DropoutSettings):
         at_least=1,
         at_most=1_000_000,
         help="the maximum number of epochs (passes through the training set); --patience usually ends the run earlier",
-        any_recipe=True,
+        keeps_recipe=True,
     )
     time_budget: str | None = learning(
         None,
         help="train for about this time (for example 90s, 20m or 1.5h) and ignore --epochs; the speed is measured "
         "first (by default, no time limit)",
-        any_recipe=True,
+        keeps_recipe=True,
     )
     patience: int = learning(
-        3, at_least=1, help="stop after this number of epochs without a better validation perplexity", any_recipe=True
+        3, at_least=1, help="stop after this number of epochs without a better validation perplexity", keeps_recipe=True
     )
     optimizer: OptimizerName = learning(
         "rmsprop", help="the rule that updates the weights; rmsprop and adam need no tuning, sgd does"
@@ -206,7 +206,7 @@ class TrainingSettings(DropoutSettings):
         at_least=0,
         at_most=2**31 - 1,
         help="the number that determines everything random; the same number gives the same run",
-        any_recipe=True,
+        keeps_recipe=True,
     )
 
     validate_every: int | None = learning(
@@ -214,7 +214,7 @@ class TrainingSettings(DropoutSettings):
         at_least=1,
         help="validate also within an epoch, each time after this number of steps, and keep the model if it is the "
         "best so far (by default, only after each epoch)",
-        any_recipe=True,
+        keeps_recipe=True,
     )
     sample_every: int | None = setting(
         None,
@@ -242,7 +242,7 @@ class TrainingSettings(DropoutSettings):
         help="save a searchable index of the training text with the model, so that generate can find and forbid "
         "copies; use --no-copy-index if others may get the model but not the text, nor its rare words, which replace "
         "UNKNOWN",
-        any_recipe=True,
+        keeps_recipe=True,
     )
 
     histograms: bool = setting(
@@ -253,12 +253,12 @@ class TrainingSettings(DropoutSettings):
         "auto",
         help="the type of the numbers to compute with; weights and loss are always float32; auto uses bfloat16 if the "
         "hardware supports it; a run keeps the type that it began with",
-        any_recipe=True,
+        keeps_recipe=True,
     )
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        CheckpointClock.parse(self.checkpoint_every)
+        CheckpointInterval.parse(self.checkpoint_every)
         if self.average_after is not None and self.average_after + 1 >= self.patience:
             raise SettingError(
                 f"--average-after {self.average_after} begins {self.average_after + 1} epochs after the best one, but "
@@ -285,7 +285,7 @@ class TrainingSettings(DropoutSettings):
         """
         return self.time_budget is not None or self.schedule == "cosine"
 
-    def longer(self, at_least: int = 1) -> dict[str, int | str]:
+    def longer_training(self, at_least: int = 1) -> dict[str, int | str]:
         """Return the setting, by name, that makes the run twice as long.
 
         This is twice the time budget if there is one, and otherwise twice as many epochs, but at least `2 * at_least`.

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from wordgen.dataset.batches import Ids, longest_step
+from wordgen.dataset.batches import Ids, longest_seq_len
 from wordgen.model.architecture import Architecture
 from wordgen.model.bundle import Weights
 from wordgen.network import Tensor
@@ -20,12 +20,12 @@ from wordgen.training.checkpoint import check_names
 from wordgen.training.optimizers import OPTIMIZERS, add_to
 from wordgen.training.settings import TrainingSettings
 
-_WORK_OF_A_CALL = 2 * 10**9
-_GPU_IS_FASTER = 100
-_MOST_STEPS_A_CALL = 32
+_MULTIPLICATIONS_PER_CALL = 2 * 10**9
+_GPU_SPEEDUP = 100
+_MAX_STEPS_PER_CALL = 32
 
 
-def steps_a_call(architecture: Architecture, settings: TrainingSettings, *, on_gpu: bool = False) -> int:
+def steps_per_call(architecture: Architecture, settings: TrainingSettings, *, on_gpu: bool = False) -> int:
     """Return how many steps run in one call: between 1 and 32.
 
     A call takes some tenths of a second, because a stop or a checkpoint waits until it ends. The number depends only on
@@ -34,12 +34,12 @@ def steps_a_call(architecture: Architecture, settings: TrainingSettings, *, on_g
     other.
     """
     work = settings.batch_size * settings.seq_len * (architecture.recurrent_parameters + architecture.output_parameters)
-    most = _WORK_OF_A_CALL * (_GPU_IS_FASTER if on_gpu else 1) // (3 * work)
-    return max(1, min(_MOST_STEPS_A_CALL, most))
+    steps = _MULTIPLICATIONS_PER_CALL * (_GPU_SPEEDUP if on_gpu else 1) // (3 * work)
+    return max(1, min(_MAX_STEPS_PER_CALL, steps))
 
 
 # Folded into the random seed of a step to draw sampled tokens. Dropout folds in replica numbers, which are far smaller.
-_OF_THE_DRAWS = 1 << 20
+_SAMPLING_SEED = 1 << 20
 
 Requests = tuple[bool, bool]
 """Whether a worker wants to stop after a call, and whether it wants to save. One worker that wants it is enough."""
@@ -51,7 +51,7 @@ def _state_name(layer: int, part: int) -> str:
 
 
 @dataclass(frozen=True)
-class StepDone:
+class StepResult:
     """The result of one step."""
 
     loss: float
@@ -92,20 +92,20 @@ class Stepper:
             name: each.value if isinstance(each, keras.Variable) else each
             for name, each in network.variables_by_name().items()
         }
-        self._by_rows = _moved_by_rows(network.architecture, settings, self._sampling)
+        self._by_rows = _weights_updated_by_rows(network.architecture, settings, self._sampling)
         self.has_run = False
-        on_gpu = replicas.value_of_chief(bool(tf.config.get_visible_devices("GPU")))
-        self.most_steps = steps_a_call(network.architecture, settings, on_gpu=on_gpu)
-        self._longest = longest_step(settings.seq_len, vary=settings.vary_seq_len)
+        on_gpu = replicas.broadcast_value(bool(tf.config.get_visible_devices("GPU")))
+        self.max_steps = steps_per_call(network.architecture, settings, on_gpu=on_gpu)
+        self._max_length = longest_seq_len(settings.seq_len, vary_seq_len=settings.vary_seq_len)
         self._averages: dict[str, Tensor] = {}
         with replicas.strategy.scope():
             self._optimizer = OPTIMIZERS[settings.optimizer](settings, self._weights, self._by_rows)
             if settings.average_after is not None:
                 self._averages = {name: tf.Variable(weight, trainable=False) for name, weight in self._weights.items()}
         # AutoGraph is needed for the loop over the steps only. To convert all that a step calls takes seconds.
-        self._each_step = tf.autograph.experimental.do_not_convert(self._one_step)
-        self._several_steps = tf.function(self._steps, reduce_retracing=True)
-        self._gathered = tf.function(self._exact_rows, autograph=False)
+        self._step_without_autograph = tf.autograph.experimental.do_not_convert(self._one_step)
+        self._run_steps = tf.function(self._steps, reduce_retracing=True)
+        self._gather_state = tf.function(self._float32_state, autograph=False)
 
     def zero_state(self) -> State:
         return self._replicas.split(
@@ -119,24 +119,24 @@ class Stepper:
         first_step: int,
         rates: Sequence[float],
         requests: Requests = _NO_REQUESTS,
-        shares: Sequence[float] = (),
-    ) -> tuple[list[StepDone], Requests, State]:
+        average_shares: Sequence[float] = (),
+    ) -> tuple[list[StepResult], Requests, State]:
         """Run one step for each batch. Return the result of each step, the requests of all workers, and the new state.
 
-        `windows` are at most `most_steps` pairs of inputs and targets, each of shape (batch, time). `first_step` is the
-        number of the first of these steps in the run. `rates` has the learning rate of each step. `shares` has the
-        share that the weights after each step get in the average of weights; 0 leaves the average unchanged.
+        `windows` are at most `max_steps` pairs of inputs and targets, each of shape (batch, time). `first_step` is the
+        number of the first of these steps in the run. `rates` has the learning rate of each step. `average_shares` has
+        the share that the weights after each step get in the average of weights; 0 leaves the average unchanged.
         """
         self.has_run = True
         # The arrays have the same shape in all calls, so TensorFlow traces only one graph.
-        inputs, targets = np.full((2, self.most_steps, self._settings.batch_size, self._longest), START, np.int32)
-        lengths, rates_and_shares = np.zeros(self.most_steps, np.int32), np.zeros((self.most_steps, 2), np.float32)
+        inputs, targets = np.full((2, self.max_steps, self._settings.batch_size, self._max_length), START, np.int32)
+        lengths, rates_and_shares = np.zeros(self.max_steps, np.int32), np.zeros((self.max_steps, 2), np.float32)
         for k, window in enumerate(windows):
             lengths[k] = window[0].shape[1]
             inputs[k, :, : lengths[k]], targets[k, :, : lengths[k]] = window
-        rates_and_shares[: len(rates), 0], rates_and_shares[: len(shares), 1] = rates, shares
+        rates_and_shares[: len(rates), 0], rates_and_shares[: len(average_shares), 1] = rates, average_shares
         batches = self._replicas.split(self._settings.batch_size, lambda rows: (inputs[:, rows], targets[:, rows]))
-        done, requested, state = self._several_steps(
+        done, requested, state = self._run_steps(
             batches,
             state,
             tf.constant(first_step),
@@ -146,7 +146,7 @@ class Stepper:
             tf.constant(requests, tf.int32),
         )
         # Fetch all numbers as one array. To fetch each one separately takes longer than a step of a small network.
-        steps = [StepDone(loss, int(count), norm) for loss, count, norm in done.numpy().tolist()]
+        steps = [StepResult(loss, int(count), norm) for loss, count, norm in done.numpy().tolist()]
         stop, save = requests if self._replicas.workers == 1 else requested.numpy().astype(bool).tolist()
         return steps, (stop, save), state
 
@@ -164,38 +164,39 @@ class Stepper:
         """
         gathered = {
             _state_name(layer, part): np.asarray(value)
-            for layer, parts in enumerate(self._gathered(state))
+            for layer, parts in enumerate(self._gather_state(state))
             for part, value in enumerate(parts)
         }
-        return {**{name: np.array(value) for name, value in self._kept().items()}, **gathered}
+        return {**{name: np.array(value) for name, value in self._saved_variables().items()}, **gathered}
 
     def restore(self, snapshot: Mapping[str, np.ndarray]) -> State:
         """Load the arrays of a checkpoint, and return the state. Raises BundleError if they do not fit the network."""
-        kept = self._kept()
+        variables = self._saved_variables()
         rows, architecture = self._settings.batch_size, self.network.architecture
         names = [
             [_state_name(layer, part) for part in range(architecture.states)] for layer in range(architecture.layers)
         ]
-        shapes = {name: tuple(variable.shape) for name, variable in kept.items()}
+        shapes = {name: tuple(variable.shape) for name, variable in variables.items()}
         for layer, units in zip(names, architecture.widths, strict=True):
             shapes |= dict.fromkeys(layer, (rows, units))
         check_names(snapshot, shapes)
-        for name, variable in kept.items():
+        for name, variable in variables.items():
             variable.assign(snapshot[name])
         self._optimizer.clear_unused()
         return self._replicas.split(
             rows,
-            lambda mine: tuple(
-                tuple(tf.cast(snapshot[name][mine], self.network.compute_dtype) for name in layer) for layer in names
+            lambda replica_rows: tuple(
+                tuple(tf.cast(snapshot[name][replica_rows], self.network.compute_dtype) for name in layer)
+                for layer in names
             ),
         )
 
-    def _kept(self) -> dict[str, Tensor]:
+    def _saved_variables(self) -> dict[str, Tensor]:
         weights = {f"weights/{name}": value for name, value in self.network.variables_by_name().items()}
         averages = {f"averages/{name}": value for name, value in self._averages.items()}
         return {**weights, **averages, **{f"optimizer/{name}": slot for name, slot in self._optimizer.slots.items()}}
 
-    def _exact_rows(self, state: State) -> State:
+    def _float32_state(self, state: State) -> State:
         """Return the state of all replicas as float32, which represents every bfloat16 value exactly."""
         strategy = self._replicas.strategy
         exact = strategy.run(_as_float32, args=(state,))
@@ -216,7 +217,7 @@ class Stepper:
             length = lengths[k] if self._settings.vary_seq_len else None
             seed = tf.stack([self._settings.random_seed, first_step + k])
             found, state = self._replicas.strategy.run(
-                self._each_step, args=(batches, k, length, state, seed, rates_and_shares[k])
+                self._step_without_autograph, args=(batches, k, length, state, seed, rates_and_shares[k])
             )
             figures = figures.write(k, self._replicas.strategy.experimental_local_results(found)[0])
         if self._replicas.workers > 1:
@@ -244,7 +245,7 @@ class Stepper:
         summed = self._replicas.all_reduce({**gradients, "loss": loss, "count": count})
         loss, count = summed.pop("loss"), summed.pop("count")
         rate, share = rate_and_share[0], rate_and_share[1]
-        norm = self._optimizer.move(summed, rate)
+        norm = self._optimizer.apply_gradients(summed, rate)
         if self._averages:
             tf.cond(share > 0, lambda: self._average(share), lambda: None)
         return tf.stack([loss, count, norm]), state
@@ -263,19 +264,19 @@ class Stepper:
         with tf.GradientTape() as tape:
             tape.watch(kernel)
             hidden, state = self.network(inputs, state, fold_in(seed, replica))
-            loss, count, aim = self._losses(hidden, targets, seed, kernel)
-            mean = aim / (self._settings.batch_size * self._settings.seq_len)
+            loss, count, objective = self._losses(hidden, targets, seed, kernel)
+            mean = objective / (self._settings.batch_size * self._settings.seq_len)
         gradient: Tensor = tape.gradient(mean, (self._weights, kernel))
-        found, of_kernel = gradient
+        gradients, kernel_gradient = gradient
         if self._sampling is None:
             if self.network.architecture.tied:
-                words = found["embedding"]
-                found["embedding"] = tf.tensor_scatter_nd_add(of_kernel, words.indices[:, None], words.values)
+                words = gradients["embedding"]
+                gradients["embedding"] = tf.tensor_scatter_nd_add(kernel_gradient, words.indices[:, None], words.values)
             else:
-                found["output/kernel"] = of_kernel
+                gradients["output/kernel"] = kernel_gradient
         gradients = {
             name: gradient if name in self._by_rows else tf.convert_to_tensor(gradient)
-            for name, gradient in found.items()
+            for name, gradient in gradients.items()
         }
         return gradients, loss, count, state
 
@@ -286,13 +287,13 @@ class Stepper:
         drawn tokens.
         """
         if self._sampling is not None:
-            loss, count = self._sampling.summed_loss(self.network, hidden, targets, fold_in(seed, _OF_THE_DRAWS))
+            loss, count = self._sampling.summed_loss(self.network, hidden, targets, fold_in(seed, _SAMPLING_SEED))
             return loss, count, loss
         smoothing = self._settings.label_smoothing
         return output_loss(self.network, hidden, targets, smoothing=smoothing, kernel=kernel)
 
 
-def _moved_by_rows(
+def _weights_updated_by_rows(
     architecture: Architecture, settings: TrainingSettings, sampling: Sampling | None
 ) -> tuple[str, ...]:
     """Return the names of the weights of which a step updates only some rows.
@@ -301,11 +302,15 @@ def _moved_by_rows(
     gives the same result without these rows. The names depend only on the architecture and the settings, so a run can
     resume on a different number of devices.
     """
-    if not OPTIMIZERS[settings.optimizer].moves_rows or settings.vary_seq_len:
+    if not OPTIMIZERS[settings.optimizer].can_skip_rows or settings.vary_seq_len:
         return ()  # there are as many rows as tokens, and TensorFlow's collectives need the same shape in all steps
-    read = settings.batch_size * settings.seq_len
-    compared = architecture.vocabulary_size if sampling is None else read + sampling.common + sampling.draws
-    rows = {"embedding": read + compared} if architecture.tied else {"embedding": read, "output/kernel": compared}
+    targets = settings.batch_size * settings.seq_len
+    compared_rows = architecture.vocabulary_size if sampling is None else targets + sampling.common + sampling.draws
+    rows = (
+        {"embedding": targets + compared_rows}
+        if architecture.tied
+        else {"embedding": targets, "output/kernel": compared_rows}
+    )
     return tuple(name for name, number in rows.items() if 2 * number <= architecture.vocabulary_size)
 
 

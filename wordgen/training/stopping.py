@@ -14,8 +14,8 @@ from types import FrameType
 Handler = Callable[[int, FrameType | None], object] | int | None
 """A handler of signals, as `signal.signal` takes and returns it."""
 
-_SECONDS_TO_TELL = 5
-_SECONDS_WITHOUT_LAUNCHER = 60
+_ON_STOP_TIMEOUT_SECONDS = 5
+_EXIT_TIMEOUT_SECONDS = 60
 
 
 def stop_signals() -> tuple[signal.Signals, ...]:
@@ -35,7 +35,7 @@ def stop_with(pipe: int, exit_code: int) -> None:
     def watch() -> None:
         os.read(pipe, 1)
         os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(_SECONDS_WITHOUT_LAUNCHER)
+        time.sleep(_EXIT_TIMEOUT_SECONDS)
         os._exit(exit_code)  # it could not stop, perhaps because it waits for a lost worker
 
     threading.Thread(target=watch, daemon=True).start()
@@ -44,28 +44,28 @@ def stop_with(pipe: int, exit_code: int) -> None:
 class StopRequest:
     """Collects the signals that request a stop."""
 
-    def __init__(self, tell: Callable[[], None] = lambda: None) -> None:
-        """Call `tell` in a separate thread as soon as the first signal arrives.
+    def __init__(self, on_stop: Callable[[], None] = lambda: None) -> None:
+        """Call `on_stop` in a separate thread as soon as the first signal arrives.
 
-        `tell` usually prints something, and a signal may arrive in the middle of a line that is being printed. To print
-        in the same thread is then an error. A separate thread waits until the line is finished.
+        `on_stop` usually prints something, and a signal may arrive in the middle of a line that is being printed. To
+        print in the same thread is then an error. A separate thread waits until the line is finished.
         """
         self.signals: list[int] = []
-        self._telling = threading.Thread(target=tell, daemon=True)
+        self._on_stop_thread = threading.Thread(target=on_stop, daemon=True)
 
     @property
     def requested(self) -> bool:
         return bool(self.signals)
 
     @property
-    def urgent(self) -> bool:
+    def is_urgent(self) -> bool:
         """Whether a second signal has arrived, so that the run must end at once."""
         return len(self.signals) > 1
 
-    def told(self) -> None:
-        """Wait until `tell` has returned, but at most 5 seconds."""
-        if self._telling.is_alive():
-            self._telling.join(_SECONDS_TO_TELL)
+    def wait_for_on_stop(self) -> None:
+        """Wait until `on_stop` has returned, but at most 5 seconds."""
+        if self._on_stop_thread.is_alive():
+            self._on_stop_thread.join(_ON_STOP_TIMEOUT_SECONDS)
 
     def listen(self) -> dict[signal.Signals, Handler]:
         """Install the signal handlers, also if other code has replaced them since. Return the previous handlers.
@@ -74,27 +74,27 @@ class StopRequest:
         """
         if threading.current_thread() is not threading.main_thread():
             return {}
-        return {number: signal.signal(number, self._received) for number in stop_signals()}
+        return {number: signal.signal(number, self._handle_signal) for number in stop_signals()}
 
-    def _received(self, number: int, frame: FrameType | None) -> None:
+    def _handle_signal(self, number: int, frame: FrameType | None) -> None:
         self.signals.append(number)
         if len(self.signals) == 1:
-            self._telling.start()
+            self._on_stop_thread.start()
         if len(self.signals) > 2:
             raise KeyboardInterrupt
 
 
 @contextmanager
-def stop_on_signals(tell: Callable[[], None]) -> Iterator[StopRequest]:
+def stop_on_signals(on_stop: Callable[[], None]) -> Iterator[StopRequest]:
     """Listen for requests to stop while the block runs, and restore the previous signal handlers after it.
 
     Only the main thread of a process can receive signals. In other threads, no stop is ever requested.
     """
-    request = StopRequest(tell)
+    request = StopRequest(on_stop)
     before = request.listen()
     try:
         yield request
     finally:
-        request.told()
+        request.wait_for_on_stop()
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -12,15 +12,15 @@ from wordgen.corpus.catalogue import Split
 from wordgen.dataset.dataset import Dataset
 from wordgen.evaluation.figures import shown_duration, shown_perplexity
 from wordgen.evaluation.measurement import Loss, Measurement, predicted_tokens
-from wordgen.files import write_whole
+from wordgen.files import write_atomically
 from wordgen.model.bundle import Bundle, Weights
 from wordgen.training.plan import Plan, plan_in_words
-from wordgen.training.reports import Begun, Ending, EpochReport, Observer, Sample, SampleReport, StepReport
+from wordgen.training.reports import Ending, EpochReport, Observer, Sample, SampleReport, StepReport, TrainingStart
 
 if TYPE_CHECKING:  # TensorBoard takes long to import
     from wordgen.training.event_file import EventFile, HParam
 
-_EVERY = 10
+_DEFAULT_LOG_EVERY = 10
 
 # TensorBoard sorts by name. The numbers put the most important charts first.
 PERPLEXITY = "1 quality/1 perplexity"
@@ -34,7 +34,7 @@ SPEED = "4 time/tokens per second"
 EPOCH_TIME = "4 time/seconds per epoch"
 SAMPLES = "1 samples"
 PLAN, REPORT = "2 plan", "3 report"
-_NOT_OF_VALIDATIONS = (LOSS, LEARNING_RATE, GRADIENT_NORM, SPEED, PLAN, REPORT)
+_TAGS_WITHOUT_VALIDATION = (LOSS, LEARNING_RATE, GRADIENT_NORM, SPEED, PLAN, REPORT)
 
 
 class TensorBoardWriter(Observer):
@@ -61,17 +61,17 @@ class TensorBoardWriter(Observer):
         self._step = 0
         self._tokens, self._seconds = 0, 0.0
 
-    def begun(self, begun: Begun) -> None:
+    def begun(self, start: TrainingStart) -> None:
         folder = self._plan.folder
-        self._step = begun.first_step - 1
-        with self._warning_on_error():
+        self._step = start.first_step - 1
+        with self._errors_as_warnings():
             from wordgen.training.event_file import EventFile
 
-            for part, place in (("run", folder), ("train", folder / "train"), ("valid", folder / "valid")):
-                self._files[part] = EventFile(place, begun.first_step, partial(_is_stale, begun))
-            if begun.first_step == 1:
+            for part, part_folder in (("run", folder), ("train", folder / "train"), ("valid", folder / "valid")):
+                self._files[part] = EventFile(part_folder, start.first_step, partial(_is_stale, start))
+            if start.first_step == 1:
                 self._files["run"].hparams(self._plan.run, self._settings)
-                lines = [f"{what:<14}{text}" for what, text in plan_in_words(self._plan)]
+                lines = [f"{subject:<14}{text}" for subject, text in plan_in_words(self._plan)]
                 self._files["run"].text(PLAN, "\n".join(lines), 0)
 
     def stepped(self, report: StepReport) -> None:
@@ -79,7 +79,7 @@ class TensorBoardWriter(Observer):
         if not report.first:
             self._tokens += report.tokens
             self._seconds += report.seconds
-        if report.step % (self._plan.settings.log_every or _EVERY) and report.step != 1:
+        if report.step % (self._plan.settings.log_every or _DEFAULT_LOG_EVERY) and report.step != 1:
             return
         speed = self._tokens / self._seconds if self._seconds else None
         numbers = {LOSS: report.loss, LEARNING_RATE: report.learning_rate, GRADIENT_NORM: report.gradient_norm}
@@ -92,7 +92,7 @@ class TensorBoardWriter(Observer):
         self._write("train", step, {PERPLEXITY: perplexity, BITS: bits, EPOCH_TIME: report.seconds})
         self.validated(report)
         self.sampled(report)
-        with self._warning_on_error():
+        with self._errors_as_warnings():
             if self._plan.settings.histograms:
                 for name, values in self._weights().items():
                     self._files["run"].histogram(name, values, step)
@@ -103,7 +103,7 @@ class TensorBoardWriter(Observer):
 
     def sampled(self, report: SampleReport) -> None:
         self._write("valid", report.step, {DISTINCT: report.distinct_2, LONGEST_COPY: report.longest_copy})
-        with self._warning_on_error():
+        with self._errors_as_warnings():
             for sample in report.samples:
                 self._files["run"].text(_sample_tag(sample), sample.text, report.step)
 
@@ -112,18 +112,18 @@ class TensorBoardWriter(Observer):
 
     def compared(self, measurement: Measurement) -> None:
         if self._ending is not None:
-            with self._warning_on_error():
-                lines = _report_in_words(self._plan.run, self._ending, measurement)
+            with self._errors_as_warnings():
+                lines = _describe_result(self._plan.run, self._ending, measurement)
                 self._files["run"].text(REPORT, "\n".join(lines), self._step)
 
     def close(self) -> None:
         for file in self._files.values():
-            with self._warning_on_error():
+            with self._errors_as_warnings():
                 file.close()
         self._files = {}
 
     def _write(self, part: str, step: int, numbers: Mapping[str, float | None]) -> None:
-        with self._warning_on_error():
+        with self._errors_as_warnings():
             for tag, number in numbers.items():
                 if number is not None:
                     self._files[part].number(tag, number, step)
@@ -137,7 +137,7 @@ class TensorBoardWriter(Observer):
         return {split: predicted_tokens(ids) for split, ids in self._dataset.ids.items()}
 
     @contextmanager
-    def _warning_on_error(self) -> Iterator[None]:
+    def _errors_as_warnings(self) -> Iterator[None]:
         """Catch all errors, so that a failure to write curves (a full disk) does not end the training. Warn once."""
         try:
             yield
@@ -147,15 +147,15 @@ class TensorBoardWriter(Observer):
                 self._warn(f"The curves for TensorBoard cannot be written: {error}.")
 
 
-def _is_stale(begun: Begun, tag: str, step: int) -> bool:
+def _is_stale(start: TrainingStart, tag: str, step: int) -> bool:
     """Return whether an event is from a validation or from samples that a resumed run does not know.
 
     They were only made because the run was stopped before it had a model.
     """
-    known = max((each.step for each in (*begun.done, *begun.validations)), default=0)
+    known = max((each.step for each in (*start.finished_epochs, *start.validations)), default=0)
     if tag in (DISTINCT, LONGEST_COPY) or tag.startswith(SAMPLES):
-        known = max(known, begun.sampled)
-    return step > known and tag not in _NOT_OF_VALIDATIONS
+        known = max(known, start.last_sample_step)
+    return step > known and tag not in _TAGS_WITHOUT_VALIDATION
 
 
 def _sample_tag(sample: Sample) -> str:
@@ -163,37 +163,37 @@ def _sample_tag(sample: Sample) -> str:
     return f"{SAMPLES}/{'greedy' if sample.mode == 'greedy' else 'sampled'} {begins}"
 
 
-def _report_in_words(run: str, ending: Ending, measurement: Measurement) -> Iterator[str]:
+def _describe_result(run: str, ending: Ending, measurement: Measurement) -> Iterator[str]:
     yield f"{run}: {ending.reason}, after {shown_duration(ending.seconds)}"
     for name, loss in measurement.losses():
         bits = f"{loss.bits_per(measurement.characters):.3f} bits per character"
         yield f"{name:<26}validation perplexity {shown_perplexity(loss.perplexity)}, {bits}"
     if ending.best is not None:
-        yield f"The saved model is from {ending.best.place}."
+        yield f"The saved model is from {ending.best.label}."
 
 
-_CONFIG = "projector_config.pbtxt"
-_VECTORS = "word_vectors.tsv"
-_WORDS = "words.tsv"
-_CONFIGURATION = f'embeddings {{ tensor_name: "words" tensor_path: "{_VECTORS}" metadata_path: "{_WORDS}" }}'
-_MOST_WORDS = 10_000
+_CONFIG_FILE = "projector_config.pbtxt"
+_VECTORS_FILE = "word_vectors.tsv"
+_WORDS_FILE = "words.tsv"
+_CONFIG_TEXT = f'embeddings {{ tensor_name: "words" tensor_path: "{_VECTORS_FILE}" metadata_path: "{_WORDS_FILE}" }}'
+_MAX_WORDS = 10_000
 """A browser is slow to show more words than this."""
 
 
 def write_projector(bundle: Bundle, folder: Path) -> None:
     """Write the vectors of the most frequent words (at most 10,000), and their counts in the training text."""
-    vectors = bundle.weights["embedding"][:_MOST_WORDS].tolist()
+    vectors = bundle.weights["embedding"][:_MAX_WORDS].tolist()
     words = zip(bundle.vocabulary.tokens, bundle.vocabulary.counts, strict=True)
-    lines = [f"{_in_one_cell(token)}\t{count}" for token, count in islice(words, _MOST_WORDS)]
+    lines = [f"{_in_one_cell(token)}\t{count}" for token, count in islice(words, _MAX_WORDS)]
     folder.mkdir(parents=True, exist_ok=True)
     # Write the numbers as text, not as bytes: TensorBoard 2.21 may mistake a file of bytes for text.
-    _write_lines(folder / _VECTORS, ("\t".join(map("%.4g".__mod__, vector)) for vector in vectors))
-    _write_lines(folder / _WORDS, ["word\tcount", *lines])
-    _write_lines(folder / _CONFIG, [_CONFIGURATION])
+    _write_lines(folder / _VECTORS_FILE, ("\t".join(map("%.4g".__mod__, vector)) for vector in vectors))
+    _write_lines(folder / _WORDS_FILE, ["word\tcount", *lines])
+    _write_lines(folder / _CONFIG_FILE, [_CONFIG_TEXT])
 
 
 def _write_lines(path: Path, lines: Iterable[str]) -> None:
-    write_whole(path, "".join(line + "\n" for line in lines).encode("utf-8", "replace"))
+    write_atomically(path, "".join(line + "\n" for line in lines).encode("utf-8", "replace"))
 
 
 def _in_one_cell(token: str) -> str:

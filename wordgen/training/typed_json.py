@@ -34,28 +34,28 @@ def to_json(value: object) -> Any:
 
 def from_json(kind: type[Kind], value: object, where: str = "it") -> Kind:
     """Return the value that `to_json` has converted. Raise a ValueError that says what is wrong with `where`."""
-    return _of_kind(kind, value, where)
+    return _convert(kind, value, where)
 
 
-def _of_kind(kind: Any, value: object, where: str) -> Any:
+def _convert(kind: Any, value: object, where: str) -> Any:
     """Do the same as `from_json`, for all types that a field can have: unions, literals and tuples, too."""
     origin, parts = get_origin(kind), get_args(kind)
     if origin in (Union, UnionType):
         return _one_of(parts, value, where)
     if origin is Literal:
-        return _checked(value in parts, value, where)
+        return _require(value in parts, value, where)
     if origin in (tuple, list):
-        items = _checked(isinstance(value, list), value, where)
-        return origin(_of_kind(parts[0], each, where) for each in items)
+        items = _require(isinstance(value, list), value, where)
+        return origin(_convert(parts[0], each, where) for each in items)
     if origin is not None and issubclass(origin, Mapping):
-        return _table(parts, _checked(isinstance(value, dict), value, where), where)
+        return _table(parts, _require(isinstance(value, dict), value, where), where)
     if origin is np.ndarray:
-        return np.array(_numbers(_checked(isinstance(value, list), value, where), where), np.float64)
+        return np.array(_numbers(_require(isinstance(value, list), value, where), where), np.float64)
     if is_dataclass(kind):
-        return _record(kind, _checked(isinstance(value, dict), value, where), where)
+        return _record(kind, _require(isinstance(value, dict), value, where), where)
     if kind is float:
         return _number(value, where)
-    return _checked(type(value) is kind, value, where)
+    return _require(type(value) is kind, value, where)
 
 
 def _record(kind: Any, table: Mapping[str, object], where: str) -> object:
@@ -67,28 +67,28 @@ def _record(kind: Any, table: Mapping[str, object], where: str) -> object:
     for name in names:
         if name not in table:
             raise ValueError(f"{where} has no '{name}'")
-    return kind(**{name: _of_kind(hints[name], table[name], name) for name in names})
+    return kind(**{name: _convert(hints[name], table[name], name) for name in names})
 
 
 def _table(parts: tuple[object, ...], table: Mapping[str, object], where: str) -> dict[object, object]:
     """Return a mapping with typed keys and values. JSON keys are strings, so integer keys are converted back."""
     key, content = parts
     return {
-        _of_kind(key, int(name) if key is int else name, where): _of_kind(content, table[name], name) for name in table
+        _convert(key, int(name) if key is int else name, where): _convert(content, table[name], name) for name in table
     }
 
 
 def _one_of(kinds: tuple[object, ...], value: object, where: str) -> object:
     """Return the value as the first type of a union that accepts it. None is only accepted if the union has None."""
     if value is None:
-        return _checked(NoneType in kinds, value, where)
+        return _require(NoneType in kinds, value, where)
     others = [kind for kind in kinds if kind is not NoneType]
     for kind in others[:-1]:
         try:
-            return _of_kind(kind, value, where)
+            return _convert(kind, value, where)
         except ValueError:
             continue
-    return _of_kind(others[-1], value, where)
+    return _convert(others[-1], value, where)
 
 
 def _numbers(value: object, where: str) -> object:
@@ -100,10 +100,10 @@ def _number(value: object, where: str) -> float:
     if isinstance(value, str) and value in ("inf", "-inf", "nan"):
         return float(value)
     fits = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(_checked(fits, value, where))
+    return float(_require(fits, value, where))
 
 
-def _checked(fits: bool, value: object, where: str) -> Any:
+def _require(fits: bool, value: object, where: str) -> Any:
     if not fits:
         shown = repr(value)
         raise ValueError(f"{where} must not be {shown[:_LONGEST_SHOWN]}{'...' if len(shown) > _LONGEST_SHOWN else ''}")

@@ -36,19 +36,19 @@ LAUNCHER = "WORDGEN_LAUNCHER"
 """The environment variable with the file descriptor of a pipe that is closed when the launcher ends."""
 SECRET = "WORDGEN_SECRET"
 """The environment variable with the secret that all workers of a run know, and no one else."""
-_LOOK_AFTER = 0.1
-_SECONDS_TO_CONNECT = 1.0
-_LONGEST_LINE = 4096
-_SECONDS_A_LINE = 5.0
-_MOST_VISITORS = 500
-_DISAGREEMENT = (
+_POLL_SECONDS = 0.1
+_CONNECT_TIMEOUT_SECONDS = 1.0
+_MAX_LINE_BYTES = 4096
+_LINE_TIMEOUT_SECONDS = 5.0
+_MAX_CONNECTIONS = 500
+_DIFFERENT_SETTINGS_MESSAGE = (
     "The workers are not the same: worker {} has other settings, another text or another version of wordgen than the "
     "first. Start all of them with the same command."
 )
 
 
 @dataclass(frozen=True)
-class Place:
+class WorkerInfo:
     """The number of this process among the workers. Workers count from 0, and worker 0 is the chief."""
 
     worker: int = 0
@@ -56,13 +56,13 @@ class Place:
     source: Literal["alone", "TF_CONFIG", "SLURM"] = "alone"
 
     @property
-    def chief(self) -> bool:
+    def is_chief(self) -> bool:
         return self.worker == 0
 
 
-def warning_about_ports(place: Place) -> str | None:
+def warning_about_ports(worker_info: WorkerInfo) -> str | None:
     """Return a warning if others may reach the ports of the workers, unless `launch` has dealt with them."""
-    if place.workers == 1 or os.environ.get(PORTS):
+    if worker_info.workers == 1 or os.environ.get(PORTS):
         return None
     return (
         "TensorFlow's workers listen on all networks of their machines: anyone who can reach the port of a worker can "
@@ -70,81 +70,81 @@ def warning_about_ports(place: Place) -> str | None:
     )
 
 
-def place_of(settings: DeviceSettings, environment: Mapping[str, str] = os.environ) -> Place:
-    """Return the place of this process among the workers, according to TF_CONFIG or SLURM.
+def find_worker_info(settings: DeviceSettings, environment: Mapping[str, str] = os.environ) -> WorkerInfo:
+    """Return the number of this process among the workers, according to TF_CONFIG or SLURM.
 
     Without `--distribute multiworker` the process trains alone. Raises SettingError if the environment does not say who
     the workers are, or if TF_CONFIG names several workers and `distribute` is "auto".
     """
     if settings.distribute != "multiworker":
         named = settings.distribute == "auto" and '"cluster"' in environment.get("TF_CONFIG", "")
-        place = _from_tf_config(environment["TF_CONFIG"]) if named else Place()
-        if place.workers > 1:
+        worker_info = _from_tf_config(environment["TF_CONFIG"]) if named else WorkerInfo()
+        if worker_info.workers > 1:
             raise SettingError(
-                f"TF_CONFIG names {place.workers} workers: add --distribute multiworker to train with all of them, "
-                "or --distribute none to train only on this machine."
+                f"TF_CONFIG names {worker_info.workers} workers: add --distribute multiworker to train with all of "
+                "them, or --distribute none to train only on this machine."
             )
-        return Place()
+        return WorkerInfo()
     if environment.get("TF_CONFIG"):
         return _from_tf_config(environment["TF_CONFIG"])
     if "SLURM_PROCID" in environment and "SLURM_STEP_NUM_TASKS" in environment:
-        return Place(int(environment["SLURM_PROCID"]), int(environment["SLURM_STEP_NUM_TASKS"]), "SLURM")
+        return WorkerInfo(int(environment["SLURM_PROCID"]), int(environment["SLURM_STEP_NUM_TASKS"]), "SLURM")
     raise SettingError(
         "--distribute multiworker needs TF_CONFIG or srun to know the other workers: "
         "try  wordgen launch --workers 2 -- --corpus ...  or see docs/scaling-out.md."
     )
 
 
-def _from_tf_config(text: str) -> Place:
+def _from_tf_config(text: str) -> WorkerInfo:
     try:
         config = json.loads(text)
         cluster, task = config["cluster"], config["task"]
         chiefs, workers = len(cluster.get("chief", [])), len(cluster.get("worker", []))
         numbers = {"chief": 0, "worker": chiefs}
-        place = Place(numbers[task["type"]] + int(task["index"]), chiefs + workers, "TF_CONFIG")
+        worker_info = WorkerInfo(numbers[task["type"]] + int(task["index"]), chiefs + workers, "TF_CONFIG")
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise SettingError(
             'TF_CONFIG must be JSON like {"cluster": {"worker": ["host:port", ...]}, '
             '"task": {"type": "worker", "index": 0}}, with other numbers on other workers.'
         ) from error
-    if not 0 <= place.worker < place.workers:
+    if not 0 <= worker_info.worker < worker_info.workers:
         raise SettingError(
-            f"TF_CONFIG says that this is worker {place.worker} of {place.workers}: the number must be 0 to "
-            f"{place.workers - 1}."
+            f"TF_CONFIG says that this is worker {worker_info.worker} of {worker_info.workers}: the number must be 0 "
+            f"to {worker_info.workers - 1}."
         )
-    return place
+    return worker_info
 
 
-def meet(
-    address: str, place: Place, agreement: str, seconds: float, stop: StopRequest, secret: str | None = None
+def rendezvous(
+    address: str, worker_info: WorkerInfo, checksum: str, seconds: float, stop: StopRequest, secret: str | None = None
 ) -> None:
-    """Wait until all workers have arrived with the same agreement.
+    """Wait until all workers have arrived with the same checksum.
 
-    `address` is that of the chief, as host:port. `agreement` is a checksum of what all workers must have in common.
+    `address` is that of the chief, as host:port. `checksum` is that of everything that all workers must have in common.
     `secret` is by default the value of the environment variable WORDGEN_SECRET. Raises WorkerLostError if a worker is
-    missing after the given number of seconds, SettingError if the agreements differ, and KeyboardInterrupt after
+    missing after the given number of seconds, SettingError if the checksums differ, and KeyboardInterrupt after
     Ctrl-C.
     """
     host, _, port = address.rpartition(":")
-    known = os.environ.get(SECRET, "") if secret is None else secret
-    kind = _Chief if place.chief else _OtherWorker
-    member = kind(host.strip("[]"), int(port), place, agreement, known.encode(), seconds)
+    secret_text = os.environ.get(SECRET, "") if secret is None else secret
+    kind = _Chief if worker_info.is_chief else _OtherWorker
+    member = kind(host.strip("[]"), int(port), worker_info, checksum, secret_text.encode(), seconds)
     with ThreadPoolExecutor(1) as thread:  # in a notebook, this thread has an event loop already
-        refused = thread.submit(asyncio.run, _result_of(member, stop)).result()
-    if refused is not None:
-        raise SettingError(refused)
+        refusal = thread.submit(asyncio.run, _wait_for_result(member, stop)).result()
+    if refusal is not None:
+        raise SettingError(refusal)
 
 
-async def _result_of(member: "_Chief | _OtherWorker", stop: StopRequest) -> str | None:
+async def _wait_for_result(member: "_Chief | _OtherWorker", stop: StopRequest) -> str | None:
     """Return None as soon as all workers have arrived, or why they cannot train together."""
-    until = time.monotonic() + member.seconds
-    meeting = asyncio.create_task(member.meet())
+    deadline = time.monotonic() + member.seconds
+    meeting = asyncio.create_task(member.rendezvous())
     while not meeting.done():
-        if stop.requested and not member.complete:
+        if stop.requested and not member.all_arrived:
             raise KeyboardInterrupt
-        if time.monotonic() > until and not member.complete:
-            raise WorkerLostError(member.who_is_missing())
-        await asyncio.wait([meeting], timeout=_LOOK_AFTER)
+        if time.monotonic() > deadline and not member.all_arrived:
+            raise WorkerLostError(member.missing_workers_message())
+        await asyncio.wait([meeting], timeout=_POLL_SECONDS)
     return meeting.result()
 
 
@@ -154,104 +154,104 @@ class _Member:
 
     host: str
     port: int
-    place: Place
-    agreement: str
+    worker_info: WorkerInfo
+    checksum: str
     secret: bytes
     seconds: float
-    complete: bool = False
-    """Whether all workers have arrived. They only have to be told so."""
+    all_arrived: bool = False
+    """Whether all workers have arrived. Only the answers to them are still to be sent."""
 
-    def proof(self, number: str, *said: object) -> str:
+    def proof(self, nonce: str, *message: object) -> str:
         """Return a proof, as hexadecimal digits, that the sender of this message knows the secret.
 
-        `number` is the random number that the receiver has drawn, so that the proof is valid for this receiver only.
+        `nonce` is the random number that the receiver has drawn, so that the proof is valid for this receiver only.
         """
-        return hmac.new(self.secret, json.dumps([number, *said]).encode(), hashlib.sha256).hexdigest()
+        return hmac.new(self.secret, json.dumps([nonce, *message]).encode(), hashlib.sha256).hexdigest()
 
-    def is_proof(self, given: object, number: str, *said: object) -> bool:
-        return isinstance(given, str) and hmac.compare_digest(given.encode(), self.proof(number, *said).encode())
+    def is_valid_proof(self, given: object, nonce: str, *message: object) -> bool:
+        return isinstance(given, str) and hmac.compare_digest(given.encode(), self.proof(nonce, *message).encode())
 
 
 @dataclass
 class _Chief(_Member):
-    """The side of the chief. It serves all visitors at the same time, so that none of them can delay the others."""
+    """The side of the chief. It serves all connections at the same time, so that none of them can delay the others."""
 
-    visitors: int = 0
+    connections: int = 0
     """The number of open connections. The other side of one may be a worker or anyone else."""
     present: dict[asyncio.StreamWriter, tuple[int, str]] = field(default_factory=dict)
-    """The connections of the workers that have arrived: their numbers, and the ones they have drawn for the answer."""
-    disagree: set[int] = field(default_factory=set)
-    refused: str | None = None
+    """The connections of the workers that have arrived: their numbers and their nonces."""
+    different: set[int] = field(default_factory=set)
+    refusal: str | None = None
 
-    async def meet(self) -> str | None:
+    async def rendezvous(self) -> str | None:
         with _server(self.host, self.port) as listening:
-            server = await asyncio.start_server(self._serve, sock=listening, limit=_LONGEST_LINE)
+            server = await asyncio.start_server(self._serve, sock=listening, limit=_MAX_LINE_BYTES)
             try:
-                while len(self.present) < self.place.workers - 1 and self.refused is None:
-                    await asyncio.sleep(_LOOK_AFTER)
-                self.complete = True
-                for writer, (_, number) in self.present.items():
-                    self._answer(writer, number, self.refused)
+                while len(self.present) < self.worker_info.workers - 1 and self.refusal is None:
+                    await asyncio.sleep(_POLL_SECONDS)
+                self.all_arrived = True
+                for writer, (_, nonce) in self.present.items():
+                    self._answer(writer, nonce, self.refusal)
                 # If the workers close their connections first, the port is free again at once.
-                until = time.monotonic() + _SECONDS_A_LINE
-                while self.present and time.monotonic() < until:
-                    await asyncio.sleep(_LOOK_AFTER)
-                return self.refused
+                deadline = time.monotonic() + _LINE_TIMEOUT_SECONDS
+                while self.present and time.monotonic() < deadline:
+                    await asyncio.sleep(_POLL_SECONDS)
+                return self.refusal
             finally:
                 server.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve a visitor. If it has not proved within 5 seconds that it is a worker, disconnect it."""
-        self.visitors += 1
+        self.connections += 1
         try:
-            if self.visitors > _MOST_VISITORS:
+            if self.connections > _MAX_CONNECTIONS:
                 return
-            number = secrets.token_hex(16)
-            _say(writer, {"number": number})
-            async with asyncio.timeout(_SECONDS_A_LINE):
-                said = _parsed(await reader.readline())
-            if self._is_welcome(said, number, writer):
+            nonce = secrets.token_hex(16)
+            _send(writer, {"nonce": nonce})
+            async with asyncio.timeout(_LINE_TIMEOUT_SECONDS):
+                message = _parse(await reader.readline())
+            if self._accept_worker(message, nonce, writer):
                 await reader.read(1)  # a worker that sends more, or disconnects, is no longer here
         except (OSError, ValueError, RecursionError):  # no answer in time, or too long or too deeply nested a line
             return
         finally:
-            self.visitors -= 1
+            self.connections -= 1
             self.present.pop(writer, None)
             writer.close()
 
-    def _is_welcome(self, said: dict[str, object], number: str, writer: asyncio.StreamWriter) -> bool:
-        """Return whether the visitor is a worker with the same agreement, which is then present."""
-        worker, agreement, drawn = said.get("worker"), said.get("agreement"), said.get("number")
+    def _accept_worker(self, message: dict[str, object], nonce: str, writer: asyncio.StreamWriter) -> bool:
+        """Return whether the visitor is a worker with the same checksum. If so, it counts as present."""
+        worker, checksum, worker_nonce = message.get("worker"), message.get("checksum"), message.get("nonce")
         if (
             not isinstance(worker, int)
-            or worker not in range(1, self.place.workers)
-            or not self.is_proof(said.get("proof"), number, worker, agreement, drawn)
+            or worker not in range(1, self.worker_info.workers)
+            or not self.is_valid_proof(message.get("proof"), nonce, worker, checksum, worker_nonce)
         ):
             return False
-        if agreement == self.agreement:
+        if checksum == self.checksum:
             for earlier in [each for each, (known, _) in self.present.items() if known == worker]:
                 del self.present[earlier]
                 earlier.close()
-            self.present[writer] = worker, str(drawn)
+            self.present[writer] = worker, str(worker_nonce)
             return True
-        self.disagree.add(worker)
-        self._answer(writer, str(drawn), _DISAGREEMENT.format(worker))
+        self.different.add(worker)
+        self._answer(writer, str(worker_nonce), _DIFFERENT_SETTINGS_MESSAGE.format(worker))
         if self.secret:  # the visitor is certainly a worker of this run
-            self.refused = _DISAGREEMENT.format(worker)
+            self.refusal = _DIFFERENT_SETTINGS_MESSAGE.format(worker)
         return False
 
-    def _answer(self, writer: asyncio.StreamWriter, number: str, refused: str | None) -> None:
-        _say(writer, {"refused": refused, "proof": self.proof(number, refused)})
+    def _answer(self, writer: asyncio.StreamWriter, nonce: str, refusal: str | None) -> None:
+        _send(writer, {"refusal": refusal, "proof": self.proof(nonce, refusal)})
 
-    def who_is_missing(self) -> str:
+    def missing_workers_message(self) -> str:
         present = {number for number, _ in self.present.values()}
-        missing = [number for number in range(1, self.place.workers) if number not in present]
-        refused = sorted(self.disagree.intersection(missing))
-        if refused:
-            return _DISAGREEMENT.format(refused[0])
+        missing = [number for number in range(1, self.worker_info.workers) if number not in present]
+        different = sorted(self.different.intersection(missing))
+        if different:
+            return _DIFFERENT_SETTINGS_MESSAGE.format(different[0])
         who = f"Worker {missing[0]} has" if len(missing) == 1 else f"Workers {', '.join(map(str, missing))} have"
         return (
-            f"{who} not connected within {self.seconds:g} seconds: start all {self.place.workers} workers, "
+            f"{who} not connected within {self.seconds:g} seconds: start all {self.worker_info.workers} workers, "
             "or use a larger --join-timeout."
         )
 
@@ -259,36 +259,36 @@ class _Chief(_Member):
 class _OtherWorker(_Member):
     """The side of a worker that is not the chief."""
 
-    async def meet(self) -> str | None:
+    async def rendezvous(self) -> str | None:
         while True:
             try:
-                async with asyncio.timeout(_SECONDS_TO_CONNECT):
+                async with asyncio.timeout(_CONNECT_TIMEOUT_SECONDS):
                     reader, writer = await asyncio.open_connection(self.host, self.port)
                 with closing(writer):
                     answer = await self._ask(reader, writer)
-                return None if answer["refused"] is None else str(answer["refused"])
+                return None if answer["refusal"] is None else str(answer["refusal"])
             except (OSError, ValueError, RecursionError):  # the chief of this run is not, or not yet, at this address
-                await asyncio.sleep(_LOOK_AFTER)
+                await asyncio.sleep(_POLL_SECONDS)
 
     async def _ask(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> dict[str, object]:
         """Introduce this worker to the chief, and return the answer, which comes when all workers have arrived.
 
         Raises ValueError if the answer does not come from the chief of this run.
         """
-        number = secrets.token_hex(16)
-        drawn = str(_parsed(await reader.readline()).get("number"))
-        proof = self.proof(drawn, self.place.worker, self.agreement, number)
-        _say(writer, {"worker": self.place.worker, "agreement": self.agreement, "number": number, "proof": proof})
-        answer = _parsed(await reader.readline())
-        if "refused" not in answer or not self.is_proof(answer.get("proof"), number, answer["refused"]):
+        nonce = secrets.token_hex(16)
+        chief_nonce = str(_parse(await reader.readline()).get("nonce"))
+        proof = self.proof(chief_nonce, self.worker_info.worker, self.checksum, nonce)
+        _send(writer, {"worker": self.worker_info.worker, "checksum": self.checksum, "nonce": nonce, "proof": proof})
+        answer = _parse(await reader.readline())
+        if "refusal" not in answer or not self.is_valid_proof(answer.get("proof"), nonce, answer["refusal"]):
             raise ValueError("it is not the chief of this run")
         return answer
 
-    def who_is_missing(self) -> str:
+    def missing_workers_message(self) -> str:
         return (
-            f"Not all of the {self.place.workers} workers connected within {self.seconds:g} seconds (this is worker "
-            f"{self.place.worker}, and the first one should be at {self.host}:{self.port}): start all of them, or use "
-            "a larger --join-timeout."
+            f"Not all of the {self.worker_info.workers} workers connected within {self.seconds:g} seconds (this is "
+            f"worker {self.worker_info.worker}, and the first one should be at {self.host}:{self.port}): start all of "
+            "them, or use a larger --join-timeout."
         )
 
 
@@ -306,9 +306,9 @@ def _server(host: str, port: int) -> Iterator[socket.socket]:
         except OSError as error:
             if not isinstance(error, socket.gaierror) and error.errno != errno.EADDRNOTAVAIL:
                 raise
-            both = socket.has_dualstack_ipv6()
+            dual_stack = socket.has_dualstack_ipv6()
             server = socket.create_server(
-                ("", port), family=socket.AF_INET6 if both else socket.AF_INET, dualstack_ipv6=both
+                ("", port), family=socket.AF_INET6 if dual_stack else socket.AF_INET, dualstack_ipv6=dual_stack
             )
     except OSError as error:
         raise WorkerLostError(
@@ -320,13 +320,13 @@ def _server(host: str, port: int) -> Iterator[socket.socket]:
         yield server
 
 
-def _parsed(line: bytes) -> dict[str, object]:
+def _parse(line: bytes) -> dict[str, object]:
     try:
-        said = json.loads(line)
+        message = json.loads(line)
     except (ValueError, RecursionError):
         return {}
-    return said if isinstance(said, dict) else {}
+    return message if isinstance(message, dict) else {}
 
 
-def _say(writer: asyncio.StreamWriter, what: dict[str, object]) -> None:
-    writer.write(json.dumps(what).encode() + b"\n")
+def _send(writer: asyncio.StreamWriter, message: dict[str, object]) -> None:
+    writer.write(json.dumps(message).encode() + b"\n")

@@ -18,10 +18,10 @@ from wordgen.generation.trained import TrainedModel
 from wordgen.model.bundle import is_bundle, load_bundle, read_config
 from wordgen.run.commands import first_training
 from wordgen.run.folder import find_model, saved_at, trained_models
-from wordgen.run.names import models_folder, models_in
-from wordgen.text.tokenizers import OF_MUSIC
+from wordgen.run.names import models_folder, use_models_folder
+from wordgen.text.tokenizers import MUSIC_TOKENIZERS
 from wordgen.text.vocabulary import END_TOKEN, START, UNKNOWN, UNKNOWN_TOKEN, byte_of
-from wordgen.web.limits import MOST_LOADED_MODELS, SECONDS_TO_RETRY_AFTER, RefusedError, TimeUpError
+from wordgen.web.limits import MOST_LOADED_MODELS, SECONDS_TO_RETRY_AFTER, RefusedError, TimeLimitError
 from wordgen.web.requests import MusicRequest, NextWordsRequest, ScoreRequest, TextRequest
 
 Each = TypeVar("Each")
@@ -57,12 +57,12 @@ class ModelStore:
 
     def folders(self) -> dict[str, Path]:
         """Return the folder of each model by the name of the model, the newest first."""
-        with models_in(self._runs):  # this thread does not know the folder that another one has chosen
+        with use_models_folder(self._runs):  # this thread does not know the folder that another one has chosen
             found = self._given or {folder.name: folder for folder in trained_models()}
         return dict(sorted(found.items(), key=lambda pair: -saved_at(pair[1])))
 
     def list(self) -> list[dict[str, str | None]]:
-        return [{"name": name, **_described(folder)} for name, folder in self.folders().items()]
+        return [{"name": name, **_describe(folder)} for name, folder in self.folders().items()]
 
     def find(self, name: str | None) -> tuple[str, TrainedModel]:
         """Return a model and its name. `name` must be a full name as in `list`; None means the newest model.
@@ -71,7 +71,7 @@ class ModelStore:
         """
         folders = self.folders()
         if not folders:
-            with models_in(self._runs):
+            with use_models_folder(self._runs):
                 advice = f"There is no trained model in {self._runs} yet. Train one first: {first_training()}"
             raise RefusedError(404, advice)
         name = next(iter(folders)) if name is None else name
@@ -110,7 +110,7 @@ def _by_name(folders: Sequence[Path]) -> dict[str, Path]:
     return named
 
 
-def _described(folder: Path) -> dict[str, str | None]:
+def _describe(folder: Path) -> dict[str, str | None]:
     """Describe a model without reading its weights. `problem` says why its configuration cannot be read, or is None."""
     try:
         architecture, text = read_config(folder)
@@ -142,21 +142,21 @@ def text(store: ModelStore, request: TextRequest, check: Check) -> Iterator[Even
         "seed_words": _seed_words(model, seed, settings),
         "unknown": [asdict(each) for each in seed.unknown],
         "cut": seed.cut,
-        "music": model.tokenizer in OF_MUSIC,
+        "music": model.tokenizer in MUSIC_TOKENIZERS,
     }
     began = time.monotonic()
-    writing = _Writing(model, model.go_on(ids, settings, between=check, prompt=seed))
-    yield from writing.words()
-    tokens, pieces = [*before, *(each.token for each in writing.tokens)], None
-    if seed.back is not None or settings.of_a_tune:
-        pieces = [*model.pieces(before, settings, seed.back), *(each.piece for each in writing.tokens)]
+    growing = _GrowingText(model, model.continue_text(ids, settings, on_token=check, prompt=seed))
+    yield from growing.words()
+    tokens, pieces = [*before, *(each.token for each in growing.tokens)], None
+    if seed.original_key_interval is not None or settings.tune_flags:
+        pieces = [*model.pieces(before, settings, seed.original_key_interval), *(each.piece for each in growing.tokens)]
     yield {"event": "copies", "copies": _copies(model, tokens, pieces)}
     yield {
         "event": "end",
-        "ended": writing.ended,
-        "tokens": len(writing.tokens),
-        "draws": writing.draws,
-        "perplexity": round(perplexity([each.log_probability for each in writing.tokens]), 3),
+        "ended": growing.ended,
+        "tokens": len(growing.tokens),
+        "draws": growing.draws,
+        "perplexity": round(perplexity([each.log_probability for each in growing.tokens]), 3),
         "seconds": round(time.monotonic() - began, 3),
     }
 
@@ -168,13 +168,13 @@ def _wait_for_ngrams(model: TrainedModel, mix: float, check: Check) -> Iterator[
     """
     if not mix:
         return
-    counting = model.counting()
+    counting = model.count_ngrams_in_background()
     if not counting.done():
         yield {"event": "wait", "reason": "The n-grams of the training text are counted first, because of mix."}
         while not counting.done():
             try:
                 check()
-            except TimeUpError:
+            except TimeLimitError:
                 later = f"try again in {SECONDS_TO_RETRY_AFTER} seconds, or without mix"
                 sentence = f"The n-grams of the training text are still being counted: {later}."
                 raise RefusedError(503, sentence, SECONDS_TO_RETRY_AFTER) from None
@@ -209,7 +209,7 @@ def next_words(store: ModelStore, request: NextWordsRequest, check: Check) -> It
             "probability": each.probability,
             "bits": round(-log2(max(each.probability, 1e-300)), 3),
         }
-        for each in model.next_after(ids, request.number, mix=request.mix)
+        for each in model.next_words_after_ids(ids, request.number, mix=request.mix)
     ]
     yield {"model": name, "words": words}
 
@@ -235,7 +235,7 @@ def music(store: ModelStore, request: MusicRequest, check: Check) -> Iterator[Ev
     """Yield one event: the score of a text of music, and the notes to play. There may be no notes."""
     check()
     name, model = store.find(request.model)
-    if model.tokenizer not in OF_MUSIC:
+    if model.tokenizer not in MUSIC_TOKENIZERS:
         raise SettingError(f"{name} writes text and no music (--tokenizer {model.tokenizer}): choose another model.")
     from wordgen.report.music import music_in
 
@@ -254,15 +254,15 @@ def about_model(store: ModelStore, name: str, check: Check) -> Iterator[Event]:
         "name": name,
         "corpus": model.corpus,
         "tokens": len(model.vocabulary),
-        "knows_copies": model.has_copy_index,
+        "has_copy_index": model.has_copy_index,
         "writes_tunes": model.tokenizer == "abc",
-        "examples": _examples(model),
+        "examples": _example_prompts(model),
     }
 
 
-def _examples(model: TrainedModel) -> list[str]:
+def _example_prompts(model: TrainedModel) -> list[str]:
     """Return prompts to try: beginnings of texts that the model writes, then common capitalised words."""
-    ordinary = model.vocabulary.tokens[model.vocabulary.special :]
+    ordinary = model.vocabulary.tokens[model.vocabulary.special_count :]
     words = any(len(token) > 1 for token in ordinary)
     length = _TOKENS_OF_AN_EXAMPLE if words else _LETTERS_OF_AN_EXAMPLE
     settings = GenerationSettings(count=4 * _EXAMPLES, length=length, stop="line", at_least=2, random_seed=1)
@@ -272,33 +272,39 @@ def _examples(model: TrainedModel) -> list[str]:
     return list(islice(dict.fromkeys(chain(good, common)), _EXAMPLES))
 
 
-class _Writing:
+class _GrowingText:
     """A text while it is written: its tokens so far, why it ended, and how many texts were drawn until this one."""
 
-    def __init__(self, model: TrainedModel, growing: Generator[WrittenToken, None, tuple[Ended, int]]) -> None:
+    def __init__(self, model: TrainedModel, token_stream: Generator[WrittenToken, None, tuple[Ended, int]]) -> None:
         self.tokens: list[WrittenToken] = []
         self.ended, self.draws = "time", 1
         self._model = model
-        self._growing = growing
+        self._token_stream = token_stream
 
     def words(self) -> Iterator[Event]:
         for word in _group_words(self._each_token(), lambda each: each.token):
             bits = -sum(each.log_probability for each in word) / log(2)
             piece = "".join(each.piece for each in word)
             tokens = [each.token for each in word]
-            put_in = any(self._model.stands_for_unknown(each) for each in tokens)
-            yield {"event": "word", "piece": piece, "tokens": tokens, "bits": round(bits, 3), "put_in": put_in}
+            replaces_unknown = any(self._model.may_replace_unknown(each) for each in tokens)
+            yield {
+                "event": "word",
+                "piece": piece,
+                "tokens": tokens,
+                "bits": round(bits, 3),
+                "replaces_unknown": replaces_unknown,
+            }
 
     def _each_token(self) -> Iterator[WrittenToken]:
-        """Yield the tokens until the text ends or the time is up. Raises TimeUpError if there is no token by then."""
+        """Yield the tokens until the text ends or the time is up. Raise TimeLimitError if there is no token by then."""
         try:
             while True:
-                written = next(self._growing)
+                written = next(self._token_stream)
                 self.tokens.append(written)
                 yield written
         except StopIteration as end:
             self.ended, self.draws = end.value
-        except TimeUpError:
+        except TimeLimitError:
             if not self.tokens:
                 raise
 
@@ -317,8 +323,8 @@ def _group_words(tokens: Iterable[Each], name: Callable[[Each], str]) -> Iterato
 
 def _seed_words(model: TrainedModel, seed: Seed, settings: GenerationSettings) -> list[Event]:
     tokens = [model.vocabulary.tokens[each] for each in seed.ids]
-    spoken = zip(tokens, model.pieces(tokens, settings, seed.back), strict=True)
-    words = _group_words(spoken, lambda each: each[0])
+    pairs = zip(tokens, model.pieces(tokens, settings, seed.original_key_interval), strict=True)
+    words = _group_words(pairs, lambda each: each[0])
     return [{"piece": "".join(piece for _, piece in word), "tokens": [token for token, _ in word]} for word in words]
 
 
@@ -326,7 +332,7 @@ def _ids(model: TrainedModel, tokens: Sequence[str]) -> list[int]:
     """Return the ids of tokens from earlier answers. Raises SettingError if the model does not have a token."""
     ids = [model.vocabulary.id_of(token) for token in tokens]
     for token, number in zip(tokens, ids, strict=True):
-        if number in (UNKNOWN, START) and token != UNKNOWN_TOKEN and not model.stands_for_unknown(token):
+        if number in (UNKNOWN, START) and token != UNKNOWN_TOKEN and not model.may_replace_unknown(token):
             raise SettingError(
                 f"'{token[:_LONGEST_TOKEN]}' is not a token of this model: put words into seed instead of tokens."
             )

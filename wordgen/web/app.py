@@ -26,7 +26,7 @@ from wordgen.errors import WordgenError
 from wordgen.report.music import PAGE_FILES, scripts
 from wordgen.web import answers
 from wordgen.web.answers import Check, Event, ModelStore
-from wordgen.web.limits import SECONDS_TO_RETRY_AFTER, RefusedError, ServingSettings, TimeUpError, answer_of
+from wordgen.web.limits import SECONDS_TO_RETRY_AFTER, RefusedError, ServingSettings, TimeLimitError, error_response
 from wordgen.web.requests import (
     LINES,
     Group,
@@ -43,7 +43,7 @@ from wordgen.web.requests import (
 Work = Callable[[Check], Iterator[Event]]
 
 _STATIC = Path(__file__).parent / "static"
-_KINDS = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+_MEDIA_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 _START_PAGE = "index.html"
 
 
@@ -61,7 +61,7 @@ class Job(AbstractContextManager["Job"]):
         self._events: asyncio.Queue[Event | Exception | None] = asyncio.Queue()
         self._begun = asyncio.Event()
         self._stopped = threading.Event()
-        self._until = 0.0
+        self._deadline = 0.0
         self.future: Future[None] | None = None
 
     def __exit__(self, *error: object) -> None:
@@ -94,8 +94,8 @@ class Job(AbstractContextManager["Job"]):
 
     def run(self, work: Work) -> None:
         """Run the work and pass on its events. Called in a thread of the queue."""
-        self._until = time.monotonic() + self._seconds
-        self._in_loop(self._begun.set)
+        self._deadline = time.monotonic() + self._seconds
+        self._call_in_loop(self._begun.set)
         try:
             for event in work(self._check):
                 self._send(event)
@@ -104,22 +104,22 @@ class Job(AbstractContextManager["Job"]):
         except Exception as error:
             self._send(error)
 
-    def ended(self, future: "Future[None]") -> None:
+    def on_done(self, future: "Future[None]") -> None:
         """Note that there will be no more events: the work has ended, or was cancelled before it began."""
         if future.cancelled():
-            self._in_loop(self._begun.set)
+            self._call_in_loop(self._begun.set)
         self._send(None)
 
     def _check(self) -> None:
         if self._stopped.is_set() or self._closing.is_set():
             raise _StoppedError
-        if time.monotonic() > self._until:
-            raise TimeUpError(self._seconds)
+        if time.monotonic() > self._deadline:
+            raise TimeLimitError(self._seconds)
 
     def _send(self, event: Event | Exception | None) -> None:
-        self._in_loop(lambda: self._events.put_nowait(event))
+        self._call_in_loop(lambda: self._events.put_nowait(event))
 
-    def _in_loop(self, action: Callable[[], None]) -> None:
+    def _call_in_loop(self, action: Callable[[], None]) -> None:
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(action)
 
@@ -130,14 +130,14 @@ class WorkQueue:
     def __init__(self, settings: ServingSettings) -> None:
         self._seconds = settings.time_out
         self._threads = ThreadPoolExecutor(settings.at_once, thread_name_prefix="job")
-        self._places = threading.Semaphore(settings.at_once + settings.waiting)
+        self._slots = threading.Semaphore(settings.at_once + settings.waiting)
         self._closing = threading.Event()
 
     def submit(self, work: Work) -> Job:
         """Begin work as soon as a thread is free. Raise RefusedError (503) if too much work waits, or after `close`."""
         if self._closing.is_set():
-            raise _closed()
-        if not self._places.acquire(blocking=False):
+            raise _shutting_down_error()
+        if not self._slots.acquire(blocking=False):
             raise RefusedError(
                 503,
                 f"Too many requests are already waiting: try again in {SECONDS_TO_RETRY_AFTER} seconds.",
@@ -145,8 +145,8 @@ class WorkQueue:
             )
         job = Job(self._seconds, self._closing)
         job.future = self._threads.submit(job.run, work)
-        job.future.add_done_callback(lambda future: self._places.release())
-        job.future.add_done_callback(job.ended)
+        job.future.add_done_callback(lambda future: self._slots.release())
+        job.future.add_done_callback(job.on_done)
         return job
 
     def close(self) -> None:
@@ -155,7 +155,7 @@ class WorkQueue:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
 
-def _closed() -> RefusedError:
+def _shutting_down_error() -> RefusedError:
     return RefusedError(503, "The playground is shutting down.")
 
 
@@ -163,8 +163,8 @@ def make_app(store: ModelStore, queue: WorkQueue, settings: ServingSettings) -> 
     api = _Api(store, queue, settings)
     described = description(settings)
     routes = [
-        *(_file_route(path) for path in (*sorted(_STATIC.iterdir()), *PAGE_FILES) if path.suffix in _KINDS),
-        _fixed_route("/abcjs.js", scripts().abcjs.encode(), _KINDS[".js"]),
+        *(_file_route(path) for path in (*sorted(_STATIC.iterdir()), *PAGE_FILES) if path.suffix in _MEDIA_TYPES),
+        _fixed_route("/abcjs.js", scripts().abcjs.encode(), _MEDIA_TYPES[".js"]),
         _fixed_route("/api", description_page(described).encode(), "text/html"),
         _fixed_route("/openapi.json", _as_json(described), "application/json"),
         _fixed_route("/api/settings", _as_json({"settings": controls(settings)}), "application/json"),
@@ -172,9 +172,9 @@ def make_app(store: ModelStore, queue: WorkQueue, settings: ServingSettings) -> 
         Route("/api/models/{name}", api.about_model),
         Route("/api/write", api.write, methods=["POST"]),
         Route("/api/text", api.text, methods=["POST"]),
-        Route("/api/next", api.answering(NextWordsRequest, answers.next_words), methods=["POST"]),
-        Route("/api/score", api.answering(ScoreRequest, answers.score), methods=["POST"]),
-        Route("/api/music", api.answering(MusicRequest, answers.music), methods=["POST"]),
+        Route("/api/next", api.endpoint_for(NextWordsRequest, answers.next_words), methods=["POST"]),
+        Route("/api/score", api.endpoint_for(ScoreRequest, answers.score), methods=["POST"]),
+        Route("/api/music", api.endpoint_for(MusicRequest, answers.music), methods=["POST"]),
     ]
     handlers: Any = {WordgenError: _refused, HTTPException: _not_found, Exception: _internal_error}
     return Starlette(routes=routes, exception_handlers=handlers)
@@ -194,37 +194,37 @@ class _Api:
     async def about_model(self, request: Request) -> Response:
         return await self._one_event(partial(answers.about_model, self._store, request.path_params["name"]))
 
-    def answering(
+    def endpoint_for(
         self, group: type[Group], answer: Callable[[ModelStore, Group, Check], Iterator[Event]]
     ) -> Callable[[Request], Awaitable[Response]]:
         """Return the endpoint for requests of this group, which `answer` answers with one event."""
 
         async def endpoint(request: Request) -> Response:
-            asked = read_request(group, await request.body(), self._settings)
-            return await self._one_event(partial(answer, self._store, asked))
+            parsed = read_request(group, await request.body(), self._settings)
+            return await self._one_event(partial(answer, self._store, parsed))
 
         return endpoint
 
     async def text(self, request: Request) -> Response:
-        with self._queue.submit(await self._writing(request)) as job:
+        with self._queue.submit(await self._text_work(request)) as job:
             events = [await _first_event(job)]
             while (event := await job.next_event()) is not None:
                 events.append(event)
         if events[-1]["event"] != "end":
-            raise _closed()
+            raise _shutting_down_error()
         return _json(answers.whole_text(events))
 
     async def write(self, request: Request) -> Response:
-        job = self._queue.submit(await self._writing(request))
+        job = self._queue.submit(await self._text_work(request))
         try:
             return _Lines(await _first_event(job), job)
         except BaseException:
             job.stop()
             raise
 
-    async def _writing(self, request: Request) -> Work:
-        asked = read_request(TextRequest, await request.body(), self._settings)
-        return partial(answers.text, self._store, asked)
+    async def _text_work(self, request: Request) -> Work:
+        parsed = read_request(TextRequest, await request.body(), self._settings)
+        return partial(answers.text, self._store, parsed)
 
     async def _one_event(self, work: Work) -> Response:
         with self._queue.submit(work) as job:
@@ -263,13 +263,13 @@ class _Lines(Response):
 async def _first_event(job: Job) -> Event:
     event = await job.next_event()
     if event is None:
-        raise _closed()
+        raise _shutting_down_error()
     return event
 
 
 def _file_route(path: Path) -> Route:
     place = "/" if path.name == _START_PAGE else f"/{path.name}"
-    return _fixed_route(place, path.read_bytes(), _KINDS[path.suffix])
+    return _fixed_route(place, path.read_bytes(), _MEDIA_TYPES[path.suffix])
 
 
 def _fixed_route(place: str, content: bytes, media_type: str) -> Route:
@@ -281,7 +281,7 @@ def _fixed_route(place: str, content: bytes, media_type: str) -> Route:
 
 def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, WordgenError)
-    status, content, headers = answer_of(error)
+    status, content, headers = error_response(error)
     return _json(content, status, headers)
 
 

@@ -13,15 +13,15 @@ MOST_BYTES = 256 * 1024
 MOST_DISCARDED_BYTES = 16 * 1024 * 1024
 """The most bytes to read and discard of a request that is too large. Only after the server has read a request can the
 client read why it was refused."""
-SECONDS_FOR_A_REQUEST_TO_COME = 20
+REQUEST_TIMEOUT_SECONDS = 20
 SECONDS_TO_RETRY_AFTER = 5
 MOST_BEAMS = 20
 MOST_NEXT_WORDS = 50
 MOST_LOADED_MODELS = 4
-SECONDS_FOR_HEADERS = 10
+HEADER_TIMEOUT_SECONDS = 10
 """The server closes a connection that has not sent the headers of a request after this time."""
 MOST_CONNECTIONS = 500
-MOST_CONNECTIONS_OF_AN_ADDRESS = 100
+MOST_CONNECTIONS_PER_ADDRESS = 100
 """The most connections from one address. Addresses of this machine have no limit of their own."""
 
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{8,100}", re.ASCII)
@@ -62,7 +62,7 @@ class ServingSettings(Settings):
         return 10 * self.longest
 
     @property
-    def tighter(self) -> dict[str, int]:
+    def upper_limits(self) -> dict[str, int]:
         """The upper limits of the server for some settings of generation. The command line allows larger values."""
         return {"length": self.longest, "at_least": self.longest, "beams": MOST_BEAMS}
 
@@ -89,7 +89,7 @@ class RefusedError(WordgenError):
         self.retry_after = retry_after
 
 
-class TimeUpError(RefusedError):
+class TimeLimitError(RefusedError):
     """Raised when work has run longer than the allowed number of seconds."""
 
     def __init__(self, seconds: float) -> None:
@@ -97,7 +97,7 @@ class TimeUpError(RefusedError):
         super().__init__(503, sentence, SECONDS_TO_RETRY_AFTER)
 
 
-def answer_of(error: WordgenError) -> tuple[int, dict[str, str], dict[str, str]]:
+def error_response(error: WordgenError) -> tuple[int, dict[str, str], dict[str, str]]:
     """Return the HTTP status, the JSON content and the headers of the response to an error.
 
     A SettingError is a fault of the request (422). All errors but this one and RefusedError are faults of the server or

@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 
 from wordgen import __version__
 from wordgen.errors import SettingError
-from wordgen.generation.settings import GenerationSettings, ScoringSettings, WritingSettings, mode_that_asks_for
+from wordgen.generation.settings import GenerationSettings, ScoringSettings, WritingSettings, only_mode_of
 from wordgen.report.page import page_environment
 from wordgen.settings import Settings, flag_name, setting
 from wordgen.web.limits import MOST_BYTES, MOST_NEXT_WORDS, RefusedError, ServingSettings
@@ -21,7 +21,7 @@ from wordgen.web.limits import MOST_BYTES, MOST_NEXT_WORDS, RefusedError, Servin
 Group = TypeVar("Group", bound=Settings)
 Schema = dict[str, Any]
 
-_ONE_AT_A_TIME = "count"
+_EXCLUDED_SETTING = "count"
 """The only setting of generation that the API does not have: each request writes one text."""
 _TYPES: dict[object, str] = {int: "integer", float: "number", str: "string", bool: "boolean", NoneType: "null"}
 _BOUNDS = {"at_least": "minimum", "at_most": "maximum", "above": "exclusiveMinimum", "below": "exclusiveMaximum"}
@@ -86,17 +86,17 @@ def read_request(group: type[Group], body: bytes, limits: ServingSettings) -> Gr
     if not isinstance(content, dict):
         raise RefusedError(400, 'The request must be a JSON object, for example {"seed": "The road"}.')
     try:
-        if _ONE_AT_A_TIME in content:
-            raise SettingError(f"'{_ONE_AT_A_TIME}' is not allowed: each request writes one text.")
+        if _EXCLUDED_SETTING in content:
+            raise SettingError(f"'{_EXCLUDED_SETTING}' is not allowed: each request writes one text.")
         request = group.from_mapping(content)
         _check_limits(request, limits)
     except SettingError as error:
-        raise SettingError(in_words_of_the_api(str(error))) from None
+        raise SettingError(with_api_names(str(error))) from None
     return request
 
 
 def _check_limits(request: Settings, limits: ServingSettings) -> None:
-    for name, most in limits.tighter.items():
+    for name, most in limits.upper_limits.items():
         if getattr(request, name, 0) > most:
             raise SettingError(f"{flag_name(name)} must be at most {most:,} here, not {getattr(request, name):,}.")
     if isinstance(request, _PromptRequest) and len(request.tokens) > limits.most_tokens:
@@ -106,7 +106,7 @@ def _check_limits(request: Settings, limits: ServingSettings) -> None:
         )
 
 
-def in_words_of_the_api(sentence: str) -> str:
+def with_api_names(sentence: str) -> str:
     """Replace flags in a sentence by the names of the settings: `top_p` instead of `--top-p`."""
     names = {flag_name(each.name): each.name for group in (TextRequest, NextWordsRequest) for each in fields(group)}
     return re.sub(r"--[a-z][a-z-]*", lambda flag: names.get(flag[0], flag[0]), sentence)
@@ -116,8 +116,8 @@ def schemas(group: type[Settings], limits: ServingSettings) -> Iterator[tuple[st
     """Yield the name and the JSON Schema of each setting of a group."""
     hints = get_type_hints(group)
     for each in fields(group):
-        if each.name != _ONE_AT_A_TIME:
-            yield each.name, _schema(each, hints[each.name], limits.tighter.get(each.name))
+        if each.name != _EXCLUDED_SETTING:
+            yield each.name, _schema(each, hints[each.name], limits.upper_limits.get(each.name))
 
 
 def schema_of(group: type[Settings], limits: ServingSettings) -> Schema:
@@ -134,7 +134,7 @@ def _schema(each: "Field[object]", hint: object, most: int | None) -> Schema:
             schema[keyword] = each.metadata[bound]
     if most is not None:
         schema["maximum"] = most
-    schema["description"] = in_words_of_the_api(each.metadata["help"])
+    schema["description"] = with_api_names(each.metadata["help"])
     if each.default is not MISSING:
         schema["default"] = list(each.default) if isinstance(each.default, tuple) else each.default
     return schema
@@ -168,9 +168,9 @@ SLIDERS: dict[str, tuple[float, float, float]] = {
 }
 """The first value, the last value and the step of each slider on the page. A slider only covers the useful range; users
 can also type any other allowed number."""
-_AT_FIRST_SIGHT = frozenset({"mode", "length", "stop", "temperature", "top_p"})
+_MAIN_SETTINGS = frozenset({"mode", "length", "stop", "temperature", "top_p"})
 """The settings that the page shows from the start. A click shows the others."""
-_OF_TUNES = {each.name for each in fields(GenerationSettings)} - {each.name for each in fields(WritingSettings)}
+_TUNE_SETTINGS = {each.name for each in fields(GenerationSettings)} - {each.name for each in fields(WritingSettings)}
 """The settings that only models of tunes in ABC have."""
 
 
@@ -181,9 +181,9 @@ def controls(settings: ServingSettings) -> list[Schema]:
             "name": name,
             **schema,
             "slider": _slider(name, schema),
-            "only_in_mode": mode_that_asks_for(name),
-            "only_for_tunes": name in _OF_TUNES,
-            "at_first_sight": name in _AT_FIRST_SIGHT,
+            "only_in_mode": only_mode_of(name),
+            "only_for_tunes": name in _TUNE_SETTINGS,
+            "is_main": name in _MAIN_SETTINGS,
         }
         for name, schema in schemas(GenerationSettings, settings)
     ]
@@ -210,7 +210,7 @@ _REFUSALS = {
     "503": "Too many requests are waiting or the request took too long (Retry-After says when to try again), or the "
     "server is shutting down.",
 }
-_NUMBER, _TEXT, _TRUTH = {"type": "number"}, {"type": "string"}, {"type": "boolean"}
+_NUMBER, _TEXT, _BOOLEAN = {"type": "number"}, {"type": "string"}, {"type": "boolean"}
 
 
 def description(settings: ServingSettings) -> Schema:
@@ -220,7 +220,7 @@ def description(settings: ServingSettings) -> Schema:
         body = {"required": True, "content": {_JSON: {"schema": schema_of(group, settings)}}}
         return {"post": {**_operation(summary, answer, media_type), "requestBody": body}}
 
-    about = _operation("Describes a model and gives examples of prompts.", _ABOUT)
+    about = _operation("Describes a model and gives examples of prompts.", _MODEL_DETAILS)
     about["parameters"] = [{"name": "name", "in": "path", "required": True, "schema": _TEXT}]
     every_setting = "Lists all settings of text generation, as the page shows them."
     score = "Returns a text of music as a score in ABC and as notes, in milliseconds."
@@ -229,7 +229,7 @@ def description(settings: ServingSettings) -> Schema:
         "/api/models/{name}": {"get": about},
         "/api/settings": {"get": _operation(every_setting, _object(settings=_list({})))},
         "/api/write": post(_WRITE, _EVENT, TextRequest, LINES),
-        "/api/text": post("Writes a text and returns it whole.", _WHOLE, TextRequest),
+        "/api/text": post("Writes a text and returns it whole.", _WHOLE_TEXT, TextRequest),
         "/api/next": post("Returns the words that may follow, the most probable first.", _NEXT, NextWordsRequest),
         "/api/score": post("Returns how probable each word of a text is.", _SCORE, ScoreRequest),
         "/api/music": post(score, _MUSIC, MusicRequest),
@@ -269,8 +269,8 @@ _WRITE = (
     "something goes wrong after the first event, the last event is error."
 )
 _MODEL = _object(name=_TEXT, corpus=_or_null(_TEXT), network=_or_null(_TEXT), problem=_or_null(_TEXT))
-_ABOUT = _object(
-    name=_TEXT, corpus=_TEXT, tokens=_NUMBER, knows_copies=_TRUTH, writes_tunes=_TRUTH, examples=_list(_TEXT)
+_MODEL_DETAILS = _object(
+    name=_TEXT, corpus=_TEXT, tokens=_NUMBER, has_copy_index=_BOOLEAN, writes_tunes=_BOOLEAN, examples=_list(_TEXT)
 )
 _WORD = {"piece": _TEXT, "tokens": _list(_TEXT)}
 _COPY = _object(start=_NUMBER, tokens=_NUMBER, text=_TEXT, file=_TEXT, line=_NUMBER)
@@ -278,9 +278,9 @@ _BEGIN = {
     "model": _TEXT,
     "random_seed": _NUMBER,
     "seed_words": _list(_object(**_WORD)),
-    "unknown": _list(_object(word=_TEXT, near=_list(_TEXT))),
-    "cut": _TRUTH,
-    "music": _TRUTH,
+    "unknown": _list(_object(word=_TEXT, similar=_list(_TEXT))),
+    "cut": _BOOLEAN,
+    "music": _BOOLEAN,
 }
 _END = {"ended": _TEXT, "tokens": _NUMBER, "draws": _NUMBER, "perplexity": _NUMBER, "seconds": _NUMBER}
 _COPIES = _or_null(_list(_COPY))
@@ -288,21 +288,21 @@ _EVENT = {
     "oneOf": [
         _object(event={"const": "wait"}, reason=_TEXT),
         _object(event={"const": "begin"}, **_BEGIN),
-        _object(event={"const": "word"}, **_WORD, bits=_NUMBER, put_in=_TRUTH),
+        _object(event={"const": "word"}, **_WORD, bits=_NUMBER, replaces_unknown=_BOOLEAN),
         _object(event={"const": "copies"}, copies=_COPIES),
         _object(event={"const": "end"}, **_END),
         _object(event={"const": "error"}, error=_TEXT),
     ]
 }
-_WHOLE = _object(
+_WHOLE_TEXT = _object(
     **_BEGIN,
     text=_TEXT,
-    words=_list(_object(**_WORD, bits=_NUMBER, put_in=_TRUTH)),
+    words=_list(_object(**_WORD, bits=_NUMBER, replaces_unknown=_BOOLEAN)),
     copies=_COPIES,
     **_END,
 )
 _NEXT = _object(model=_TEXT, words=_list(_object(word=_TEXT, **_WORD, probability=_NUMBER, bits=_NUMBER)))
-_SCORED = _object(piece=_TEXT, token=_TEXT, bits=_NUMBER, known=_TRUTH)
+_SCORED = _object(piece=_TEXT, token=_TEXT, bits=_NUMBER, known=_BOOLEAN)
 _SCORE = _object(
     model=_TEXT, words=_list(_SCORED), sentences=_list(_object(text=_TEXT, perplexity=_NUMBER)), perplexity=_NUMBER
 )
@@ -323,7 +323,7 @@ def description_page(described: Schema) -> str:
 
 
 def _operations(described: Schema) -> Iterator[Schema]:
-    """Yield each operation with the fields of its request, or with the path that has `like` fields."""
+    """Yield each operation with the fields of its request, or with the path that has the same fields."""
     paths: dict[str, str] = {}
     for path, methods in described["paths"].items():
         for method, operation in methods.items():
@@ -333,7 +333,7 @@ def _operations(described: Schema) -> Iterator[Schema]:
                 "name": f"{method.upper()} {path}",
                 "summary": operation["summary"],
                 "fields": list(_fields(schema)) if earlier == path else [],
-                "like": None if earlier == path else earlier,
+                "same_fields_as": None if earlier == path else earlier,
             }
 
 
@@ -341,18 +341,20 @@ def _fields(schema: Schema) -> Iterator[tuple[str, str, str, str]]:
     for name, each in schema["properties"].items():
         default = each.get("default")
         shown = str(default).lower() if isinstance(default, bool) else str(default)
-        yield name, "" if default in (None, "", []) else shown, each["description"], _allowed(each)
+        yield name, "" if default in (None, "", []) else shown, each["description"], _allowed_values(each)
 
 
-def _allowed(schema: Schema) -> str:
+def _allowed_values(schema: Schema) -> str:
     """Return the allowed values as a short phrase in brackets, or an empty string if there is no list and no range."""
     if "enum" in schema:
         return f"({', '.join(schema['enum'])})"
     least, most = schema.get("minimum", schema.get("exclusiveMinimum")), schema.get("maximum")
     if least is None or most is None:
         return ""
-    return f"({'above' if 'exclusiveMinimum' in schema else 'from'} {_plain(least)}, at most {_plain(most)})"
+    return (
+        f"({'above' if 'exclusiveMinimum' in schema else 'from'} {_shown_number(least)}, at most {_shown_number(most)})"
+    )
 
 
-def _plain(number: float) -> str:
+def _shown_number(number: float) -> str:
     return f"{int(number):,}" if number == int(number) else f"{number:f}"

@@ -30,26 +30,26 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from wordgen.errors import SettingError
-from wordgen.report.music import STYLE_OF_ABCJS, source_of
+from wordgen.report.music import ABCJS_STYLE, csp_hash
 from wordgen.web.answers import ModelStore
 from wordgen.web.app import WorkQueue, make_app
 from wordgen.web.limits import (
+    HEADER_TIMEOUT_SECONDS,
     MOST_BYTES,
     MOST_CONNECTIONS,
-    MOST_CONNECTIONS_OF_AN_ADDRESS,
+    MOST_CONNECTIONS_PER_ADDRESS,
     MOST_DISCARDED_BYTES,
-    SECONDS_FOR_A_REQUEST_TO_COME,
-    SECONDS_FOR_HEADERS,
+    REQUEST_TIMEOUT_SECONDS,
     RefusedError,
     ServingSettings,
-    answer_of,
+    error_response,
     is_loopback,
 )
 
-_SECONDS_TO_LEAVE = 2
-_EVERY_ANSWER = {
+_SHUTDOWN_SECONDS = 2
+_RESPONSE_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; "
-    f"style-src 'self' {source_of(STYLE_OF_ABCJS)}; img-src 'self'; "
+    f"style-src 'self' {csp_hash(ABCJS_STYLE)}; img-src 'self'; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
@@ -94,7 +94,7 @@ def serve(listening: socket.socket, store: ModelStore, settings: ServingSettings
         server_header=False,
         proxy_headers=False,
         limit_concurrency=MOST_CONNECTIONS,
-        timeout_graceful_shutdown=_SECONDS_TO_LEAVE,
+        timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
     )
     try:
         _Server(config, queue).run(sockets=[listening])
@@ -107,43 +107,43 @@ class _Protocol(H11Protocol):
 
     _open: ClassVar[Counter[str]] = Counter()
     _address = ""
-    _deadline: asyncio.TimerHandle | None = None
+    _timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         super().connection_made(transport)
         self._address = str((transport.get_extra_info("peername") or ("",))[0])
         self._open[self._address] += 1
-        if self._open[self._address] > MOST_CONNECTIONS_OF_AN_ADDRESS and not is_loopback(self._address):
+        if self._open[self._address] > MOST_CONNECTIONS_PER_ADDRESS and not is_loopback(self._address):
             transport.abort()
-        self._watch()
+        self._update_timer()
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
-        self._watch()
+        self._update_timer()
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
-        self._watch()
+        self._update_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         self._open[self._address] -= 1
         if not self._open[self._address]:
             del self._open[self._address]
-        self._watch()
+        self._update_timer()
 
-    def _watch(self) -> None:
+    def _update_timer(self) -> None:
         """Start the timer for the headers when no request is being answered; stop it when one is.
 
         A timer that is already running is not restarted, so a client cannot extend the time by sending slowly.
         """
         answering = self.cycle is not None and not self.cycle.response_complete
         if answering or self.transport.is_closing():
-            if self._deadline is not None:
-                self._deadline.cancel()
-            self._deadline = None
-        elif self._deadline is None:
-            self._deadline = self.loop.call_later(SECONDS_FOR_HEADERS, self.transport.abort)
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer = None
+        elif self._timer is None:
+            self._timer = self.loop.call_later(HEADER_TIMEOUT_SECONDS, self.transport.abort)
 
 
 class _Server(uvicorn.Server):
@@ -172,7 +172,7 @@ class Guard:
         """Protect `app`, which is reached at `host`. Each request must come with `token`."""
         self._app = app
         self._token = token
-        self._own_names = {"localhost", host.lower(), socket.gethostname().lower()}
+        self._allowed_hosts = {"localhost", host.lower(), socket.gethostname().lower()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -181,11 +181,11 @@ class Guard:
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(_EVERY_ANSWER)
+                MutableHeaders(scope=message).update(_RESPONSE_HEADERS)
             await send(message)
 
         try:
-            self._check(Headers(scope=scope))
+            self._check_headers(Headers(scope=scope))
             if scope["path"] == "/" and (cookie := self._cookie_for(scope)):
                 # Others could see the token in the address, and the browser would keep it in its history.
                 without_token = Response(status_code=303, headers={"Location": "/", "Set-Cookie": cookie})
@@ -196,14 +196,14 @@ class Guard:
         except _DisconnectedError:
             return
         except RefusedError as refused:
-            status, content, headers = answer_of(refused)
+            status, content, headers = error_response(refused)
             await JSONResponse(content, status, {**headers, "Connection": "close"})(scope, receive, send_with_headers)
             return
         await _run_until_disconnect(self._app, scope, body, receive, send_with_headers)
 
-    def _check(self, headers: Headers) -> None:
+    def _check_headers(self, headers: Headers) -> None:
         hosts = headers.getlist("host")
-        if len(hosts) != 1 or not self._is_own(hosts[0]):
+        if len(hosts) != 1 or not self._is_allowed_host(hosts[0]):
             raise RefusedError(
                 400, "Use the address of this server, for example http://127.0.0.1:8000, and no other host name."
             )
@@ -213,7 +213,10 @@ class Guard:
 
     def _check_token(self, scope: Scope) -> None:
         connection = HTTPConnection(scope)
-        given = [connection.cookies.get(_cookie_name(scope)), _bearer(connection.headers.get("authorization", ""))]
+        given = [
+            connection.cookies.get(_cookie_name(scope)),
+            _bearer_token(connection.headers.get("authorization", "")),
+        ]
         if not any(map(self._is_token, given)):
             raise RefusedError(
                 403,
@@ -230,7 +233,7 @@ class Guard:
     def _is_token(self, given: str | None) -> bool:
         return given is not None and secrets.compare_digest(given.encode(), self._token.encode())
 
-    def _is_own(self, host: str) -> bool:
+    def _is_allowed_host(self, host: str) -> bool:
         match = _HOST.fullmatch(host)
         if match is None:
             return False
@@ -238,7 +241,7 @@ class Guard:
         try:
             ipaddress.ip_address(name)  # DNS rebinding needs a host name, so any address is safe
         except ValueError:
-            return name.lower().rstrip(".") in self._own_names
+            return name.lower().rstrip(".") in self._allowed_hosts
         return True
 
 
@@ -247,7 +250,7 @@ def _cookie_name(scope: Scope) -> str:
     return f"wordgen-{scope['server'][1]}"
 
 
-def _bearer(authorization: str) -> str | None:
+def _bearer_token(authorization: str) -> str | None:
     kind, _, token = authorization.partition(" ")
     return token.strip() if kind.lower() == "bearer" else None
 
@@ -256,7 +259,7 @@ async def _read_body(receive: Receive, headers: Headers) -> bytes:
     """Return the body of a request.
 
     Raises RefusedError if the body is larger than MOST_BYTES (413), or if it has not arrived completely after
-    SECONDS_FOR_A_REQUEST_TO_COME (408). A body that is too large never reaches the app: its first
+    REQUEST_TIMEOUT_SECONDS (408). A body that is too large never reaches the app: its first
     MOST_DISCARDED_BYTES bytes are read and discarded, or none if its Content-Length is larger than that. Raises
     _DisconnectedError if the client disconnects.
     """
@@ -265,7 +268,7 @@ async def _read_body(receive: Receive, headers: Headers) -> bytes:
     size = 0
     if not (length.isdecimal() and int(length) > MOST_DISCARDED_BYTES):
         try:
-            async with asyncio.timeout(SECONDS_FOR_A_REQUEST_TO_COME):
+            async with asyncio.timeout(REQUEST_TIMEOUT_SECONDS):
                 while size <= MOST_DISCARDED_BYTES:
                     message = await receive()
                     if message["type"] != "http.request":
@@ -285,13 +288,13 @@ async def _read_body(receive: Receive, headers: Headers) -> bytes:
 
 async def _run_until_disconnect(app: ASGIApp, scope: Scope, body: bytes, receive: Receive, send: Send) -> None:
     """Run the app until it has answered. Cancel it if the client disconnects before that."""
-    read = False
+    was_read = False
 
     async def receive_once() -> Message:
-        nonlocal read
-        if read:
+        nonlocal was_read
+        if was_read:
             await asyncio.Event().wait()  # the app need not watch for a disconnect: _wait_for_disconnect does
-        read = True
+        was_read = True
         return {"type": "http.request", "body": body, "more_body": False}
 
     answering = asyncio.ensure_future(app(scope, receive_once, send))

@@ -1,24 +1,24 @@
 // Music on a page: a score that abcjs draws, and a player that uses the browser's own oscillators and no network.
 // Everything from a model is inserted as text, never as markup.
 
-const AHEAD = 1.5; // Seconds. In the background, browsers call timers only once a second.
-const TICK = 0.2;
-const BEFORE_THE_FIRST = 0.1;
-const ATTACK = 0.008;
-const SHORTEST = 0.05;
-const RING = 0.4;
-const LOUDEST = 0.3;
-const DECAY = 0.3; // what is left of a tone after a second
-const QUIETEST = 0.02;
+const SECONDS_SCHEDULED_AHEAD = 1.5; // Seconds. In the background, browsers call timers only once a second.
+const SECONDS_BETWEEN_SCHEDULES = 0.2;
+const SECONDS_BEFORE_START = 0.1;
+const ATTACK_SECONDS = 0.008;
+const SHORTEST_TONE_SECONDS = 0.05;
+const RELEASE_SECONDS = 0.4;
+const LARGEST_GAIN = 0.3;
+const DECAY = 0.3; // the share of a tone's loudness that is left after a second
+const SMALLEST_DECAY = 0.02;
 const OVERTONES = [0, 1, 0.45, 0.25, 0.12, 0.06, 0.03];
-const NARROWEST = 300;
-const NEAR = "600px";
-const DRAWING = { add_classes: true, responsive: "resize", paddingleft: 0, paddingright: 12, paddingtop: 5, paddingbottom: 5 };
-const WRAPPING = { minSpacing: 1.6, maxSpacing: 2.8, preferredMeasuresPerLine: 4 };
+const LEAST_STAFF_WIDTH = 300;
+const DISTANCE_TO_LOAD = "600px";
+const DRAWING_OPTIONS = { add_classes: true, responsive: "resize", paddingleft: 0, paddingright: 12, paddingtop: 5, paddingbottom: 5 };
+const WRAPPING_OPTIONS = { minSpacing: 1.6, maxSpacing: 2.8, preferredMeasuresPerLine: 4 };
 
 let playing = null;
 
-function made(name, className, text = "") {
+function createElement(name, className, text = "") {
   return Object.assign(document.createElement(name), { className, textContent: text });
 }
 
@@ -35,7 +35,7 @@ export function showAll() {
     if (waiting.delete(place)) new Player(place, JSON.parse(place.querySelector("script").textContent));
   };
   const near = (entries) => entries.filter((entry) => entry.isIntersecting).forEach((entry) => show(entry.target));
-  const observer = new IntersectionObserver(near, { rootMargin: NEAR });
+  const observer = new IntersectionObserver(near, { rootMargin: DISTANCE_TO_LOAD });
   waiting.forEach((place) => observer.observe(place));
   addEventListener("beforeprint", () => {
     for (const place of [...waiting]) if (!place.closest("details:not([open])")) show(place);
@@ -49,28 +49,28 @@ export class Player {
     this.context = null;
     this.end = Math.max(...music.notes.map(([begin, length]) => begin + length)) / 1000;
     this.sounding = [];
-    this.button = made("button", "play", "Play");
+    this.button = createElement("button", "play", "Play");
     this.button.type = "button";
-    this.time = made("span", "time");
-    this.status = made("span", "playing-status");
+    this.time = createElement("span", "time");
+    this.status = createElement("span", "playing-status");
     this.status.setAttribute("role", "status");
-    this.score = made("div", "score");
-    const controls = made("div", "player");
+    this.score = createElement("div", "score");
+    const controls = createElement("div", "player");
     controls.append(this.button, this.tempoControl(), this.time, this.status);
     place.setAttribute("role", "group");
     if (!place.hasAttribute("aria-label")) place.setAttribute("aria-label", "Music");
-    place.append(...(music.title ? [made("p", "music-title", music.title)] : []), this.score, controls);
-    place.append(...music.faults.map((fault) => made("p", "fault", fault)));
+    place.append(...(music.title ? [createElement("p", "music-title", music.title)] : []), this.score, controls);
+    place.append(...music.faults.map((fault) => createElement("p", "fault", fault)));
     this.button.addEventListener("click", () => (this.isPlaying ? this.stop("Stopped.") : this.play()));
     this.showTime(0);
     this.draw();
   }
 
   tempoControl() {
-    const label = made("label", "tempo", "Tempo ");
-    const slider = Object.assign(made("input", ""), { type: "range", min: Math.ceil(this.music.tempo / 3) });
+    const label = createElement("label", "tempo", "Tempo ");
+    const slider = Object.assign(createElement("input", ""), { type: "range", min: Math.ceil(this.music.tempo / 3) });
     Object.assign(slider, { max: 2 * this.music.tempo, step: 1, value: this.music.tempo });
-    const shown = made("span", "", `${this.music.tempo}`);
+    const shown = createElement("span", "", `${this.music.tempo}`);
     slider.addEventListener("input", () => {
       shown.textContent = slider.value;
       this.setTempo(Number(slider.value));
@@ -80,19 +80,19 @@ export class Player {
   }
 
   draw() {
-    const staffwidth = Math.max(NARROWEST, this.score.clientWidth);
+    const staffwidth = Math.max(LEAST_STAFF_WIDTH, this.score.clientWidth);
     const ariaLabel = this.music.title ? `Score of ${this.music.title}` : "Score";
     try {
-      const [tune] = globalThis.ABCJS.renderAbc(this.score, this.music.abc, { ...DRAWING, ariaLabel, staffwidth, wrap: WRAPPING });
-      this.marks = this.found(tune);
+      const [tune] = globalThis.ABCJS.renderAbc(this.score, this.music.abc, { ...DRAWING_OPTIONS, ariaLabel, staffwidth, wrap: WRAPPING_OPTIONS });
+      this.marks = this.marksWithElements(tune);
     } catch {
       this.marks = [];
-      this.score.replaceChildren(made("p", "fault", "The score cannot be drawn."));
+      this.score.replaceChildren(createElement("p", "fault", "The score cannot be drawn."));
     }
   }
 
   // Returns the marks with the elements of the drawing, instead of positions in the text of the score.
-  found(tune) {
+  marksWithElements(tune) {
     const voices = tune.lines.flatMap((line) => line.staff ?? []).flatMap((staff) => staff.voices);
     const drawn = voices.flat().filter((each) => each.el_type === "note" && each.abselem?.elemset);
     const elements = new Map();
@@ -115,7 +115,7 @@ export class Player {
     this.out = new DynamicsCompressorNode(this.context);
     this.out.connect(this.context.destination);
     this.beginAt(0);
-    this.timer = setInterval(() => this.schedule(), 1000 * TICK);
+    this.timer = setInterval(() => this.schedule(), 1000 * SECONDS_BETWEEN_SCHEDULES);
     this.frame = requestAnimationFrame(() => this.show());
     this.button.textContent = "Stop";
     this.status.textContent = "Playing.";
@@ -124,7 +124,7 @@ export class Player {
   // Plays from a position on, in seconds of the music at its own tempo.
   beginAt(position) {
     this.position = position;
-    this.since = this.context.currentTime + BEFORE_THE_FIRST;
+    this.startedAt = this.context.currentTime + SECONDS_BEFORE_START;
     this.volume = new GainNode(this.context);
     this.volume.connect(this.out);
     const { notes } = this.music;
@@ -139,32 +139,32 @@ export class Player {
 
   // Returns where in the music it is now.
   get now() {
-    return Math.max(0, this.position + (this.context.currentTime - this.since) * this.rate);
+    return Math.max(0, this.position + (this.context.currentTime - this.startedAt) * this.rate);
   }
 
   schedule() {
     const { notes } = this.music;
     for (; this.next < notes.length; this.next += 1) {
-      const at = this.since + (notes[this.next][0] / 1000 - this.position) / this.rate;
-      if (at > this.context.currentTime + AHEAD) return;
-      this.sound(notes[this.next], at);
+      const at = this.startedAt + (notes[this.next][0] / 1000 - this.position) / this.rate;
+      if (at > this.context.currentTime + SECONDS_SCHEDULED_AHEAD) return;
+      this.playNote(notes[this.next], at);
     }
-    if (this.now > this.end + RING) this.stop("The end.");
+    if (this.now > this.end + RELEASE_SECONDS) this.stop("The end.");
   }
 
-  sound([, length, pitch, velocity], at) {
-    const end = at + Math.max(length / 1000 / this.rate, SHORTEST);
-    const loudness = LOUDEST * (velocity / 127) ** 1.5;
+  playNote([, length, pitch, velocity], at) {
+    const end = at + Math.max(length / 1000 / this.rate, SHORTEST_TONE_SECONDS);
+    const loudness = LARGEST_GAIN * (velocity / 127) ** 1.5;
     const shape = new GainNode(this.context, { gain: 0 });
     shape.gain.setValueAtTime(0, at);
-    shape.gain.linearRampToValueAtTime(loudness, at + ATTACK);
-    shape.gain.exponentialRampToValueAtTime(loudness * Math.max(DECAY ** (end - at), QUIETEST), end);
-    shape.gain.setTargetAtTime(0, end, RING / 8);
+    shape.gain.linearRampToValueAtTime(loudness, at + ATTACK_SECONDS);
+    shape.gain.exponentialRampToValueAtTime(loudness * Math.max(DECAY ** (end - at), SMALLEST_DECAY), end);
+    shape.gain.setTargetAtTime(0, end, RELEASE_SECONDS / 8);
     const frequency = 440 * 2 ** ((pitch - 69) / 12);
     const tone = new OscillatorNode(this.context, { frequency, periodicWave: this.wave });
     tone.connect(shape).connect(this.volume);
     tone.start(at);
-    tone.stop(end + RING);
+    tone.stop(end + RELEASE_SECONDS);
   }
 
   setTempo(tempo) {

@@ -8,7 +8,7 @@ const title = document.getElementById("alternatives-title");
 const facts = document.getElementById("alternatives-facts");
 const list = document.getElementById("alternatives-list");
 const status = document.getElementById("alternatives-status");
-let taken = () => {};
+let currentOnChoose = () => {};
 let latest = 0; // the number of the newest request: answers to earlier ones are ignored
 
 document.getElementById("alternatives-close").addEventListener("click", () => dialog.close());
@@ -45,15 +45,15 @@ function row(word, highest, chosen) {
   if (chosen) button.setAttribute("aria-current", "true");
   button.addEventListener("click", () => {
     dialog.close();
-    taken(word);
+    currentOnChoose(word);
   });
   const item = document.createElement("li");
   item.append(button);
   return item;
 }
 
-function place(beside) {
-  const box = beside.getBoundingClientRect();
+function placeNextTo(anchor) {
+  const box = anchor.getBoundingClientRect();
   const width = dialog.offsetWidth;
   const left = Math.max(8, Math.min(box.left, document.documentElement.clientWidth - width - 8));
   const below = box.bottom + 6;
@@ -62,11 +62,11 @@ function place(beside) {
   dialog.style.setProperty("--top", `${fits ? below : Math.max(8, window.innerHeight - dialog.offsetHeight - 8)}px`);
 }
 
-// Shows the list for a word, and calls `take` with the word that the user chooses.
-export async function showAlternatives(word, question, take) {
+// Shows the list for a word, and calls `onChoose` with the word that the user chooses.
+export async function showAlternatives(word, question, onChoose) {
   latest += 1;
   const asked = latest;
-  taken = take;
+  currentOnChoose = onChoose;
   title.textContent = `Other words instead of “${word.piece.trim() || word.span.textContent}”`;
   facts.textContent = [typeof word.bits === "number" ? probabilityInWords(word.bits) : "", word.source].filter(Boolean).join(". ");
   list.replaceChildren();
@@ -74,7 +74,7 @@ export async function showAlternatives(word, question, take) {
   // On a phone the list covers the lower part of the screen.
   if (window.matchMedia("(max-width: 44rem)").matches) word.span.scrollIntoView({ block: "start" });
   dialog.showModal();
-  place(word.span);
+  placeNextTo(word.span);
   try {
     const { words } = await post("/api/next", question);
     if (asked !== latest) return;
@@ -87,5 +87,5 @@ export async function showAlternatives(word, question, take) {
     if (asked !== latest) return;
     status.textContent = error.message;
   }
-  place(word.span);
+  placeNextTo(word.span);
 }

@@ -2,7 +2,7 @@
 
 export class Refusal extends Error {}
 
-async function sentenceOf(response) {
+async function errorSentence(response) {
   try {
     return (await response.json()).error || `The server answered ${response.status}.`;
   } catch {
@@ -18,11 +18,11 @@ async function ask(place, options) {
     if (error.name === "AbortError") throw error;
     throw new Refusal("The server does not answer. Is wordgen serve still running?");
   }
-  if (!response.ok) throw new Refusal(await sentenceOf(response));
+  if (!response.ok) throw new Refusal(await errorSentence(response));
   return response;
 }
 
-function posted(content, signal) {
+function postOptions(content, signal) {
   const headers = { "Content-Type": "application/json" };
   return { method: "POST", headers, body: JSON.stringify(content), signal };
 }
@@ -32,28 +32,28 @@ export async function get(place) {
 }
 
 export async function post(place, content) {
-  return (await ask(place, posted(content))).json();
+  return (await ask(place, postOptions(content))).json();
 }
 
-const CUT_OFF = "The text was interrupted. Is wordgen serve still running?";
+const INTERRUPTED = "The text was interrupted. Is wordgen serve still running?";
 
-async function readOn(reader) {
+async function readChunk(reader) {
   try {
     return await reader.read();
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new Refusal(CUT_OFF);
+    throw new Refusal(INTERRUPTED);
   }
 }
 
 // Yields the events of a text. The server sends one per line.
-export async function* written(content, signal) {
-  const response = await ask("/api/write", posted(content, signal));
+export async function* streamText(content, signal) {
+  const response = await ask("/api/write", postOptions(content, signal));
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   let waiting = "";
   let ended = false;
   while (true) {
-    const { value, done } = await readOn(reader);
+    const { value, done } = await readChunk(reader);
     if (done) break;
     const lines = (waiting + value).split("\n");
     waiting = lines.pop();
@@ -64,5 +64,5 @@ export async function* written(content, signal) {
       yield event;
     }
   }
-  if (!ended) throw new Refusal(CUT_OFF);
+  if (!ended) throw new Refusal(INTERRUPTED);
 }

@@ -41,7 +41,7 @@ function addSide(name, models, settings) {
 function addSecondSide(models, settings) {
   const [first] = sides;
   const second = addSide("Second", models, settings);
-  second.controls.take(first.controls);
+  second.controls.copyFrom(first.controls);
   const other = models.find(({ name }) => name !== first.model.value);
   second.model.value = (other ?? models[0]).name;
   second.modelChosen();

@@ -1,12 +1,12 @@
 // One side of the page: a model, its settings, and its text.
 
 import { showAlternatives } from "/alternatives.js";
-import { get, written } from "/api.js";
+import { get, streamText } from "/api.js";
 import { Controls } from "/controls.js";
 import { Score } from "/score.js";
 import { Words } from "/words.js";
 
-const ENDED = {
+const END_REASONS = {
   length: "the length is reached",
   end: "the passage has ended",
   sentence: "the sentence has ended",
@@ -15,7 +15,7 @@ const ENDED = {
   "nothing left": "no token was allowed next",
   time: "the time limit of a request is reached",
 };
-const HEARD_AT_ONCE = 12;
+const WORDS_PER_ANNOUNCEMENT = 12;
 
 function counted(number, word) {
   return `${number.toLocaleString("en")} ${word}${number === 1 ? "" : "s"}`;
@@ -31,13 +31,13 @@ export class Side {
     this.model = this.find(".model");
     this.model.append(...models.map(({ name: each }) => new Option(each, each)));
     this.controls = new Controls(settings, this.find(".first"), this.find(".others"));
-    this.words = new Words(this.find(".text"), (place) => this.askAt(place));
+    this.words = new Words(this.find(".text"), (index) => this.askAt(index));
     this.find(".text").setAttribute("aria-label", `${name}: the text, word by word`);
     this.score = new Score(this.find(".music"));
     this.find(".music").setAttribute("aria-label", `${name}: music`);
     this.stopping = null;
-    this.heard = 0;
-    this.change = null;
+    this.announcedWords = 0;
+    this.prepareText = null;
     this.model.addEventListener("change", () => this.modelChosen().then(onModel));
     this.find(".defaults").addEventListener("click", () => this.controls.reset());
     this.find(".copy-text").addEventListener("click", () => this.copyText());
@@ -56,7 +56,7 @@ export class Side {
       this.controls.setModel(about);
       this.element.dataset.ready = about.name;
     } catch (error) {
-      this.tell(error.message, true);
+      this.showStatus(error.message, true);
     }
   }
 
@@ -67,112 +67,112 @@ export class Side {
   // Starts a new text from a prompt.
   async write(seed) {
     this.stop();
-    await this.goOn({ seed }, () => this.words.clear());
+    await this.continueText({ seed }, () => this.words.clear());
   }
 
-  // Continues the text. `change` prepares the text on the page; it is called when the server begins to answer, so the
-  // old text stays if the server refuses.
-  async goOn(from, change) {
-    this.change = change;
+  // Continues the text. `prepareText` is called when the server begins to answer, so the old text stays on the page if the
+  // server refuses.
+  async continueText(from, prepareText) {
+    this.prepareText = prepareText;
     const values = this.controls.values();
     const stopping = new AbortController();
     this.stopping = stopping;
-    this.find(".heard").replaceChildren();
+    this.find(".announcements").replaceChildren();
     this.find(".copy-text").hidden = true;
     this.element.classList.add("writing");
-    this.tell("Writing …");
+    this.showStatus("Writing …");
     this.find(".text").scrollIntoView({ block: "nearest" });
-    this.dispatch();
+    this.dispatchWriting();
     try {
-      for await (const event of written({ model: this.model.value, ...values, ...from }, stopping.signal)) {
+      for await (const event of streamText({ model: this.model.value, ...values, ...from }, stopping.signal)) {
         if (this.stopping !== stopping) return;
         if (event.event === "begin") this.mix = values.mix;
-        this.take(event);
+        this.handleEvent(event);
       }
     } catch (error) {
       if (this.stopping !== stopping) return;
-      if (error.name === "AbortError") this.tell(this.change ? "Stopped." : `Stopped after ${counted(this.words.words.length, "word")}.`);
-      else this.tell(error.message, true);
+      if (error.name === "AbortError") this.showStatus(this.prepareText ? "Stopped." : `Stopped after ${counted(this.words.words.length, "word")}.`);
+      else this.showStatus(error.message, true);
     }
-    this.hear(true);
+    this.announce(true);
     this.stopping = null;
     this.element.classList.remove("writing");
     this.find(".copy-text").hidden = !this.words.text;
-    this.dispatch();
-    if (this.isMusic && !this.change && this.words.text) await this.showMusic();
+    this.dispatchWriting();
+    if (this.isMusic && !this.prepareText && this.words.text) await this.showMusic();
   }
 
   async showMusic() {
     const { textContent } = this.find(".status");
     const sentence = await this.score.show(this.writer, this.words.text);
-    if (sentence && !this.isWriting) this.tell(`${textContent} ${sentence}`);
+    if (sentence && !this.isWriting) this.showStatus(`${textContent} ${sentence}`);
   }
 
-  take(event) {
-    if (event.event === "wait") this.tell(`${event.reason} …`);
+  handleEvent(event) {
+    if (event.event === "wait") this.showStatus(`${event.reason} …`);
     if (event.event === "begin") this.begin(event);
     if (event.event === "word") {
       this.words.add(event);
-      this.hear(false);
+      this.announce(false);
     }
     if (event.event === "copies") this.copies = event.copies;
     if (event.event === "end") this.end(event);
   }
 
   begin(event) {
-    this.change();
-    this.change = null;
+    this.prepareText();
+    this.prepareText = null;
     this.copies = null;
     this.isMusic = event.music;
     this.score.clear();
     this.notes = [];
     for (const word of event.seed_words) this.words.add({ ...word, seed: true });
-    this.heard = this.words.words.length;
-    for (const { word, near } of event.unknown.slice(0, 5)) {
-      this.notes.push(`The model does not know “${word}” and leaves it out${near.length ? ` (did you mean ${near.join(" or ")}?)` : ""}.`);
+    this.announcedWords = this.words.words.length;
+    for (const { word, similar } of event.unknown.slice(0, 5)) {
+      this.notes.push(`The model does not know “${word}” and leaves it out${similar.length ? ` (did you mean ${similar.join(" or ")}?)` : ""}.`);
     }
     if (event.unknown.length > 5) this.notes.push(`It leaves out ${event.unknown.length - 5} more unknown words.`);
     if (event.cut) this.notes.push("The prompt is long, so only its end was read.");
     this.randomSeed = event.random_seed;
     this.writer = event.model; // the user may have chosen another model before clicking a word
-    this.tell(["Writing …", ...this.notes].join(" "));
+    this.showStatus(["Writing …", ...this.notes].join(" "));
   }
 
   end(event) {
-    const facts = [`${counted(event.tokens, "token")} in ${event.seconds.toFixed(2)} s: ${ENDED[event.ended] ?? event.ended}.`];
+    const facts = [`${counted(event.tokens, "token")} in ${event.seconds.toFixed(2)} s: ${END_REASONS[event.ended] ?? event.ended}.`];
     if (event.tokens) facts.push(`Perplexity ${event.perplexity.toLocaleString("en", { maximumFractionDigits: 1 })}.`);
     if (this.copies === null) facts.push("Copies cannot be found, because the model has no copy index.");
     else if (this.copies.length) facts.push(`${this.copies.length === 1 ? "1 match" : `${this.copies.length} matches`} with the training text, underlined.`);
     else facts.push("No match of five or more tokens with the training text.");
     facts.push(`Random seed ${this.randomSeed}.`);
     this.words.mark(this.copies ?? []);
-    this.tell([...this.notes, ...facts].join(" "));
+    this.showStatus([...this.notes, ...facts].join(" "));
   }
 
   // Gives screen readers a dozen words at a time. Otherwise they would announce each word as a button.
-  hear(all) {
-    const words = this.words.words.slice(this.heard);
-    if (!words.length || (!all && words.length < HEARD_AT_ONCE)) return;
+  announce(all) {
+    const words = this.words.words.slice(this.announcedWords);
+    if (!words.length || (!all && words.length < WORDS_PER_ANNOUNCEMENT)) return;
     const line = document.createElement("p");
     line.textContent = words.map((word) => word.piece).join("").trim();
-    this.find(".heard").append(line);
-    this.heard = this.words.words.length;
+    this.find(".announcements").append(line);
+    this.announcedWords = this.words.words.length;
   }
 
-  askAt(place) {
-    const word = this.words.words[place];
-    const tokens = this.words.tokensBefore(place);
-    const take = (other) => this.takeAlternative(place, other);
-    showAlternatives(word, { model: this.writer, tokens, number: 12, mix: this.mix }, take);
+  askAt(index) {
+    const word = this.words.words[index];
+    const tokens = this.words.tokensBefore(index);
+    const onChoose = (other) => this.takeAlternative(index, other);
+    showAlternatives(word, { model: this.writer, tokens, number: 12, mix: this.mix }, onChoose);
   }
 
-  async takeAlternative(place, other) {
+  async takeAlternative(index, other) {
     this.stop();
-    const tokens = [...this.words.tokensBefore(place), ...other.tokens];
-    await this.goOn({ model: this.writer, tokens }, () => {
-      this.words.keep(place);
+    const tokens = [...this.words.tokensBefore(index), ...other.tokens];
+    await this.continueText({ model: this.writer, tokens }, () => {
+      this.words.truncate(index);
       this.words.add({ ...other, chosen: true });
-      this.words.focus(place);
+      this.words.focus(index);
     });
   }
 
@@ -191,20 +191,20 @@ export class Side {
   async copyText() {
     try {
       await navigator.clipboard.writeText(this.words.text);
-      this.tell("Copied.");
+      this.showStatus("Copied.");
     } catch { // without HTTPS, browsers let only pages of this machine copy
       window.getSelection().selectAllChildren(this.find(".text"));
-      this.tell("The browser does not allow this page to copy. The text is selected, so you can copy it yourself.");
+      this.showStatus("The browser does not allow this page to copy. The text is selected, so you can copy it yourself.");
     }
   }
 
-  tell(sentence, wrong = false) {
+  showStatus(sentence, wrong = false) {
     const status = this.find(".status");
     status.textContent = sentence;
     status.classList.toggle("problem", wrong);
   }
 
-  dispatch() {
+  dispatchWriting() {
     this.element.dispatchEvent(new CustomEvent("writing", { bubbles: true }));
   }
 }

@@ -34,8 +34,8 @@ export class Words {
     return this.words.map((word) => word.piece).join("").trim();
   }
 
-  tokensBefore(place) {
-    return this.words.slice(0, place).flatMap((word) => word.tokens);
+  tokensBefore(index) {
+    return this.words.slice(0, index).flatMap((word) => word.tokens);
   }
 
   add(word) {
@@ -56,8 +56,8 @@ export class Words {
     this.words.push({ ...word, span, around });
   }
 
-  keep(number) {
-    for (const word of this.words.splice(number)) {
+  truncate(count) {
+    for (const word of this.words.splice(count)) {
       for (const node of [word.span, ...word.around]) node.remove();
     }
     for (const word of this.words) this.unmark(word);
@@ -88,25 +88,25 @@ export class Words {
   }
 
   chosen(span) {
-    const place = this.words.findIndex((word) => word.span === span);
-    if (place < 0) return;
-    this.focus(place, false);
-    this.onChoice(place);
+    const index = this.words.findIndex((word) => word.span === span);
+    if (index < 0) return;
+    this.focus(index, false);
+    this.onChoice(index);
   }
 
   // The Tab key stops at one word only; the arrow keys move from word to word.
-  focus(place, really = true) {
+  focus(index, really = true) {
     for (const word of this.words) word.span.tabIndex = -1;
-    const word = this.words[Math.max(0, Math.min(place, this.words.length - 1))];
+    const word = this.words[Math.max(0, Math.min(index, this.words.length - 1))];
     if (!word) return;
     word.span.tabIndex = 0;
     if (really) word.span.focus();
   }
 
   keyPressed(event) {
-    const place = this.words.findIndex((word) => word.span === event.target);
-    if (place < 0) return;
-    const goals = { ArrowRight: place + 1, ArrowLeft: place - 1, ArrowDown: place + 10, ArrowUp: place - 10 };
+    const index = this.words.findIndex((word) => word.span === event.target);
+    if (index < 0) return;
+    const goals = { ArrowRight: index + 1, ArrowLeft: index - 1, ArrowDown: index + 10, ArrowUp: index - 10 };
     Object.assign(goals, { Home: 0, End: this.words.length - 1 });
     if (event.key in goals) this.focus(goals[event.key]);
     else if (event.key === "Enter" || event.key === " ") this.chosen(event.target);

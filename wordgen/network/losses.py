@@ -53,11 +53,11 @@ def output_loss(
 class _OutputLoss:
     """The loss and the smoothed loss as functions of states, output weights and bias, with a custom gradient.
 
-    The logits, `(positions, vocabulary)`, are the largest array of a step. TensorFlow's cross entropy is slow for a
-    large vocabulary, so plain operations take its place, and as few as possible go over this array
-    (docs/experiments.md, 2026-11-30). The gradient of the logits, softmax minus target distribution, is never
-    computed: it is multiplied by other matrices, so each row of `exponentials` can be divided by its sum afterwards,
-    and the target distribution can be subtracted from the small products.
+    The logits, `(positions, vocabulary)`, are the largest array of a step, so as few operations as possible go over it
+    (docs/experiments.md, 2026-11-30): a matrix product that adds the bias too, and a softmax. The gradient of the
+    logits, softmax minus target distribution, is never computed: the target distribution is subtracted from the small
+    matrices that the softmax is multiplied to. A probability that float32 rounds to 0 counts as the smallest above 0,
+    so no loss is above 88 nats.
     """
 
     targets: Tensor
@@ -71,29 +71,23 @@ class _OutputLoss:
         The states have the shape `(positions, units)`, and the output weights `(vocabulary, units)`.
         """
         weights = tf.cast(kernel, states.dtype)
-        logits = tf.cast(tf.matmul(states, weights, transpose_b=True), tf.float32) + bias
-        own = tf.gather(logits, self.targets, batch_dims=1)
-        expected = own if self.smoothing == 0 else self._expected(own, tf.reduce_mean(logits, axis=1))
-        largest = tf.reduce_max(logits, axis=1, keepdims=True)
-        with tf.control_dependencies([expected]):  # nothing else reads the logits, so exponentials take their memory
-            exponentials = tf.exp(logits - largest)
-        sums = tf.reduce_sum(exponentials, axis=1, keepdims=True)
-        log_sums = (tf.math.log(sums) + largest)[:, 0]
-        loss, aim = (tf.reduce_sum((log_sums - each) * self.counted) for each in (own, expected))
+        columns = _columns(bias, states.dtype)
+        inputs = tf.concat([states, tf.ones_like(states[:, : columns.shape[1]])], axis=1)
+        probs = tf.nn.softmax(tf.matmul(inputs, tf.concat([weights, columns], axis=1), transpose_b=True))
+        own = tf.cast(tf.gather(probs, self.targets, batch_dims=1), tf.float32)
+        losses = -tf.math.log(tf.maximum(own, np.finfo(np.float32).tiny))
+        aims = losses if self.smoothing == 0 else losses + self._smoothed(states, weights, bias)
+        loss, aim = (tf.reduce_sum(each * self.counted) for each in (losses, aims))
 
         def gradient(_: Tensor, upstream: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-            share = (upstream * self.counted)[:, None]
-            values = tf.cast(exponentials, states.dtype)
-            shared = tf.cast(states, tf.float32) * share
-            of_kernel = _transposed_product(values, shared / sums)
-            of_bias = _transposed_product(values, share / sums)
-            of_states = tf.cast(tf.matmul(values, weights), tf.float32) / sums
-            mean_row = tf.reduce_mean(tf.cast(weights, tf.float32), axis=0)
-            of_states -= self._expected(tf.cast(tf.gather(weights, self.targets), tf.float32), mean_row)
+            counted = tf.cast(self.counted, states.dtype)[:, None]
+            of_kernel, of_bias = (self._of_weights(probs, factors) for factors in (states * counted, counted))
+            own_rows = tf.cast(tf.gather(weights, self.targets), tf.float32)
+            of_states = tf.cast(tf.matmul(probs, weights), tf.float32) - self._expected(own_rows, _mean_row(weights))
             return (
-                tf.cast(of_states * share, states.dtype),
-                self._minus_targets(of_kernel, shared),
-                self._minus_targets(of_bias, share)[:, 0],
+                tf.cast(of_states * self.counted[:, None] * upstream, states.dtype),
+                of_kernel * upstream,
+                of_bias[:, 0] * upstream,
             )
 
         return (loss, aim), gradient
@@ -102,17 +96,33 @@ class _OutputLoss:
         """Return the expected value under the target distribution, from the targets' values and the mean of all."""
         return own if self.smoothing == 0 else (1 - self.smoothing) * own + self.smoothing * mean
 
-    def _minus_targets(self, gradient: Tensor, rows: Tensor) -> Tensor:
-        """Subtract the target distribution, multiplied by `rows`, from a gradient `(vocabulary, ...)`."""
-        gradient = tf.tensor_scatter_nd_sub(gradient, self.targets[:, None], (1 - self.smoothing) * rows)
+    def _smoothed(self, states: Tensor, weights: Tensor, bias: Tensor) -> Tensor:
+        """Return what the smoothing adds to each loss: a share of the target's logit above the mean of all logits."""
+        own = tf.cast(tf.gather(weights, self.targets), tf.float32) - _mean_row(weights)
+        above = tf.reduce_sum(tf.cast(states, tf.float32) * own, axis=1)
+        return self.smoothing * (above + tf.gather(bias, self.targets) - tf.reduce_mean(bias))
+
+    def _of_weights(self, probs: Tensor, factors: Tensor) -> Tensor:
+        """Return the gradient of weights from the factors that they are multiplied by, `(positions, ...)`."""
+        gradient = tf.cast(tf.matmul(probs, factors, transpose_a=True), tf.float32)
+        factors = tf.cast(factors, tf.float32)
+        gradient = tf.tensor_scatter_nd_sub(gradient, self.targets[:, None], (1 - self.smoothing) * factors)
         if self.smoothing == 0:
             return gradient
-        return gradient - self.smoothing / tf.cast(tf.shape(gradient)[0], tf.float32) * tf.reduce_sum(rows, axis=0)
+        each = self.smoothing / tf.cast(tf.shape(gradient)[0], tf.float32)
+        return gradient - each * tf.reduce_sum(factors, axis=0)
 
 
-def _transposed_product(values: Tensor, factors: Tensor) -> Tensor:
-    """Return the transposed values times the factors in float32, multiplied in the type of the values."""
-    return tf.cast(tf.matmul(values, tf.cast(factors, values.dtype), transpose_a=True), tf.float32)
+def _columns(bias: Tensor, dtype: tf.DType) -> Tensor:
+    """Return columns whose sum is the bias. In bfloat16 there are two, because one alone is too coarse."""
+    first = tf.cast(bias, dtype)
+    if dtype == bias.dtype:
+        return first[:, None]
+    return tf.stack([first, tf.cast(bias - tf.cast(first, bias.dtype), dtype)], axis=1)
+
+
+def _mean_row(weights: Tensor) -> Tensor:
+    return tf.reduce_mean(tf.cast(weights, tf.float32), axis=0)
 
 
 @dataclass(frozen=True)

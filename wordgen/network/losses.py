@@ -13,6 +13,7 @@ from wordgen.text.vocabulary import START
 
 Gradient = Callable[[Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]
 """Takes the gradients of the two losses. Returns those of states, output weights and bias."""
+SampledGradient = Callable[[Tensor], tuple[Tensor, Tensor, Tensor]]
 
 
 def summed_loss(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
@@ -54,7 +55,7 @@ class _OutputLoss:
     """The loss and the smoothed loss as functions of states, output weights and bias, with a custom gradient.
 
     The logits, `(positions, vocabulary)`, are the largest array of a step, so as few operations as possible go over it
-    (docs/experiments.md, 2026-11-30): a matrix product that adds the bias too, and a softmax. The gradient of the
+    (docs/experiments.md, 2026-11-30): a matrix product and a softmax. The gradient of the
     logits, softmax minus target distribution, is never computed: the target distribution is subtracted from the small
     matrices that the softmax is multiplied to. A probability that float32 rounds to 0 counts as the smallest above 0,
     so no loss is above 88 nats.
@@ -71,11 +72,8 @@ class _OutputLoss:
         The states have the shape `(positions, units)`, and the output weights `(vocabulary, units)`.
         """
         weights = tf.cast(kernel, states.dtype)
-        columns = _columns(bias, states.dtype)
-        inputs = tf.concat([states, tf.ones_like(states[:, : columns.shape[1]])], axis=1)
-        probs = tf.nn.softmax(tf.matmul(inputs, tf.concat([weights, columns], axis=1), transpose_b=True))
-        own = tf.cast(tf.gather(probs, self.targets, batch_dims=1), tf.float32)
-        losses = -tf.math.log(tf.maximum(own, np.finfo(np.float32).tiny))
+        probs = tf.nn.softmax(_logits(states, weights, bias))
+        losses = _nats(tf.cast(tf.gather(probs, self.targets, batch_dims=1), tf.float32))
         aims = losses if self.smoothing == 0 else losses + self._smoothed(states, weights, bias)
         loss, aim = (tf.reduce_sum(each * self.counted) for each in (losses, aims))
 
@@ -113,16 +111,58 @@ class _OutputLoss:
         return gradient - each * tf.reduce_sum(factors, axis=0)
 
 
-def _columns(bias: Tensor, dtype: tf.DType) -> Tensor:
-    """Return columns whose sum is the bias. In bfloat16 there are two, because one alone is too coarse."""
-    first = tf.cast(bias, dtype)
-    if dtype == bias.dtype:
-        return first[:, None]
-    return tf.stack([first, tf.cast(bias - tf.cast(first, bias.dtype), dtype)], axis=1)
+def _logits(states: Tensor, weights: Tensor, bias: Tensor) -> Tensor:
+    """Return the logits from one product, to which the bias is one more column of the weights.
+
+    In bfloat16 there are two columns that sum up to the bias, because one alone is too coarse.
+    """
+    first = tf.cast(bias, states.dtype)
+    parts = [first]
+    if states.dtype != bias.dtype:
+        parts.append(tf.cast(bias - tf.cast(first, bias.dtype), states.dtype))
+    inputs = tf.concat([states, tf.ones_like(states[:, : len(parts)])], axis=1)
+    return tf.matmul(inputs, tf.concat([weights, tf.stack(parts, axis=1)], axis=1), transpose_b=True)
+
+
+def _nats(probs: Tensor) -> Tensor:
+    return -tf.math.log(tf.maximum(probs, np.finfo(np.float32).tiny))
 
 
 def _mean_row(weights: Tensor) -> Tensor:
     return tf.reduce_mean(tf.cast(weights, tf.float32), axis=0)
+
+
+@dataclass(frozen=True)
+class _SampledLoss:
+    """The loss over each target and a sample of other tokens, with a custom gradient as in `_OutputLoss`."""
+
+    left_out: Tensor
+    """Which tokens of the sample are the target itself, `(positions, sample)`."""
+    counted: Tensor
+
+    def of(self, states: Tensor, rows: Tensor, bias: Tensor) -> tuple[Tensor, SampledGradient]:
+        """Return the loss and its gradient function. Rows and biases are those of the sample, then of each target."""
+        number = self.left_out.shape[1]
+        others, own_rows = rows[:number], rows[number:]
+        logits = tf.where(self.left_out, tf.cast(-np.inf, states.dtype), _logits(states, others, bias[:number]))
+        own_logits = tf.reduce_sum(tf.cast(states * own_rows, tf.float32), axis=1) + bias[number:]
+        probs = tf.nn.softmax(tf.concat([logits, tf.cast(own_logits, states.dtype)[:, None]], axis=1))
+        probs, own = probs[:, :number], tf.cast(probs[:, number], tf.float32)
+
+        def gradient(upstream: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+            factors = (self.counted * upstream)[:, None]
+            counted = tf.cast(self.counted, states.dtype)[:, None]
+            of_own = (own - 1)[:, None] * factors
+            of_states = tf.cast(tf.matmul(probs, others), tf.float32) * factors + of_own * tf.cast(own_rows, tf.float32)
+            of_rows, of_bias = (
+                tf.cast(tf.matmul(probs, each, transpose_a=True), tf.float32) * upstream
+                for each in (states * counted, counted)
+            )
+            of_rows = tf.concat([of_rows, of_own * tf.cast(states, tf.float32)], axis=0)
+            of_bias = tf.concat([of_bias, of_own], axis=0)
+            return tf.cast(of_states, states.dtype), tf.cast(of_rows, states.dtype), of_bias[:, 0]
+
+        return tf.reduce_sum(_nats(own) * self.counted), gradient
 
 
 @dataclass(frozen=True)
@@ -152,23 +192,17 @@ class Sampling:
         self, network: Network, hidden: Tensor, targets: Tensor, seed: DropoutSeed
     ) -> tuple[Tensor, Tensor]:
         """Return an estimate of the summed cross entropy in nats, and the number of targets other than START."""
-        hidden = tf.reshape(hidden, (-1, hidden.shape[-1]))
-        flat = tf.reshape(targets, (-1,))
         drawn = self._drawn(seed)
         others = tf.concat([tf.range(self.common), self.common + drawn], axis=0)
-        number = self.common + self.draws
-        kernel, bias = network.output_rows(tf.concat([others, flat], axis=0))
-        hidden = network.projected(hidden)
-        own = tf.reduce_sum(tf.cast(hidden * kernel[number:], tf.float32), axis=1) + bias[number:]
+        targets = tf.reshape(targets, (-1,))
+        rows, bias = network.output_rows(tf.concat([others, targets], axis=0))
         # An id is drawn draws * probability times on average, so each draw of it counts 1 / (draws * probability).
         stands_for = -np.log(self.draws) - tf.gather(tf.constant(self.log_probs), drawn)
-        weights = tf.concat([tf.zeros(self.common), stands_for], axis=0)
-        logits = tf.cast(tf.matmul(hidden, kernel[:number], transpose_b=True), tf.float32) + bias[:number] + weights
-        # The target's own logit is added below with weight 1, so it is left out of the sample.
-        logits = tf.where(others == flat[:, None], -np.inf, logits)
-        sums = tf.reduce_logsumexp(tf.concat([logits, own[:, None]], axis=1), axis=1)
-        counted = tf.cast(flat != START, tf.float32)
-        return tf.reduce_sum((sums - own) * counted), tf.reduce_sum(counted)
+        bias += tf.concat([tf.zeros(self.common), stands_for, tf.zeros_like(bias[self.common + self.draws :])], axis=0)
+        counted = tf.cast(targets != START, tf.float32)
+        states = network.projected(hidden)
+        loss = tf.custom_gradient(_SampledLoss(others == targets[:, None], counted).of)
+        return loss(tf.reshape(states, (-1, states.shape[-1])), rows, bias), tf.reduce_sum(counted)
 
     def _drawn(self, seed: DropoutSeed) -> Tensor:
         """Return drawn ids, counted from the first id after the common ones.

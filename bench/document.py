@@ -22,7 +22,7 @@ def main() -> None:
     for document, module, text_of in (
         (BENCHMARKS, training, training_tables),
         (BENCHMARKS, memory, memory_table),
-        (BENCHMARKS, growth, growth_tables),
+        (BENCHMARKS, growth, growth_text),
         (BENCHMARKS, curves, curves_text),
         (RECORDS, records, records_table),
     ):
@@ -85,29 +85,22 @@ def memory_table(found: dict[str, Any]) -> str:
     return markdown_table(head, *([*memory.columns(name, told), told["commit"]] for name, told in measured.items()))
 
 
-def growth_tables(found: dict[str, Any]) -> str:
-    parts = ["![CPU time and memory of trainings, one panel for each sweep](pictures/growth.svg)"]
-    head = ["CPU", "wall", "peak MB", "s of the first step", "parameters"]
+def growth_text(found: dict[str, Any]) -> str:
+    lines = []
     for sweep in growth.SWEEPS:
         points = growth.points_of(found, sweep)
         if not points:
             continue
-        told = [[told[name] for name in ("cpu", "wall", "peak_mb", "first_step", "parameters")] for _, told in points]
-        rows = [[f"{value:,g}", *map(_shown, figures)] for (value, _), figures in zip(points, told, strict=True)]
         values = [value for value, _ in points]
-        unit = "seconds to the first step" if sweep == "corpus" else "µs a token"
         named = sweep.replace("_", " ") + (" (MB)" if sweep == "corpus" else "")
-        parts.append(markdown_table([named, *(f"{name}, {unit}" for name in head[:2]), *head[2:]], *rows))
-        words = [
-            growth.in_words(name, values, [each[k] for each in told]) for k, name in ((0, "CPU time"), (2, "memory"))
-        ]
         counted = f"number of {named}" if sweep in ("units", "layers") else named
-        parts.append(f"If x is the {counted}, {'; '.join(words)}.")
-    return "\n\n".join(parts)
-
-
-def _shown(figure: float) -> str:
-    return f"{figure:,.0f}" if figure >= 100 else f"{figure:,.1f}"
+        words = [
+            growth.in_words(shown, values, [measured[name] for _, measured in points])
+            for shown, name in (("CPU time", "cpu"), ("memory", "peak_mb"))
+        ]
+        lines.append(f"- If x is the {counted}, {'; '.join(words)}.")
+    picture = "![CPU time and memory of trainings, one panel for each sweep](pictures/growth.svg)"
+    return "\n\n".join([picture, "\n".join(lines)])
 
 
 def curves_text(found: dict[str, Any]) -> str:

@@ -13,6 +13,7 @@ from wordgen.text.vocabulary import START
 
 Gradient = Callable[[Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]
 """Takes the gradients of the two losses. Returns those of states, output weights and bias."""
+SampledGradient = Callable[[Tensor], tuple[Tensor, Tensor, Tensor]]
 
 
 def summed_loss(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
@@ -53,11 +54,11 @@ def output_loss(
 class _OutputLoss:
     """The loss and the smoothed loss as functions of states, output weights and bias, with a custom gradient.
 
-    The logits, `(positions, vocabulary)`, are the largest array of a step. TensorFlow's cross entropy is slow for a
-    large vocabulary, so plain operations take its place, and as few as possible go over this array
-    (docs/experiments.md, 2026-11-30). The gradient of the logits, softmax minus target distribution, is never
-    computed: it is multiplied by other matrices, so each row of `exponentials` can be divided by its sum afterwards,
-    and the target distribution can be subtracted from the small products.
+    The logits, `(positions, vocabulary)`, are the largest array of a step, so as few operations as possible go over it
+    (docs/experiments.md, 2026-11-30): a matrix product and a softmax. The gradient of the
+    logits, softmax minus target distribution, is never computed: the target distribution is subtracted from the small
+    matrices that the softmax is multiplied to. A probability that float32 rounds to 0 counts as the smallest above 0,
+    so no loss is above 88 nats.
     """
 
     targets: Tensor
@@ -71,31 +72,20 @@ class _OutputLoss:
         The states have the shape `(positions, units)`, and the output weights `(vocabulary, units)`.
         """
         weights = tf.cast(kernel, states.dtype)
-        logits = tf.cast(tf.matmul(states, weights, transpose_b=True), tf.float32) + bias
-        target_logits = tf.gather(logits, self.targets, batch_dims=1)
-        expected = (
-            target_logits if self.smoothing == 0 else self._expected(target_logits, tf.reduce_mean(logits, axis=1))
-        )
-        largest = tf.reduce_max(logits, axis=1, keepdims=True)
-        with tf.control_dependencies([expected]):  # nothing else reads the logits, so exponentials take their memory
-            exponentials = tf.exp(logits - largest)
-        sums = tf.reduce_sum(exponentials, axis=1, keepdims=True)
-        log_sums = (tf.math.log(sums) + largest)[:, 0]
-        loss, smoothed_loss = (tf.reduce_sum((log_sums - each) * self.counted) for each in (target_logits, expected))
+        probs = tf.nn.softmax(_logits(states, weights, bias))
+        losses = _losses_from(tf.cast(tf.gather(probs, self.targets, batch_dims=1), tf.float32))
+        smoothed = losses if self.smoothing == 0 else losses + self._smoothing_term(states, weights, bias)
+        loss, smoothed_loss = (tf.reduce_sum(each * self.counted) for each in (losses, smoothed))
 
         def gradient(_: Tensor, upstream: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-            share = (upstream * self.counted)[:, None]
-            values = tf.cast(exponentials, states.dtype)
-            shared = tf.cast(states, tf.float32) * share
-            d_kernel = _transposed_product(values, shared / sums)
-            d_bias = _transposed_product(values, share / sums)
-            d_states = tf.cast(tf.matmul(values, weights), tf.float32) / sums
-            mean_row = tf.reduce_mean(tf.cast(weights, tf.float32), axis=0)
-            d_states -= self._expected(tf.cast(tf.gather(weights, self.targets), tf.float32), mean_row)
+            counted = tf.cast(self.counted, states.dtype)[:, None]
+            d_kernel, d_bias = (self._d_weights(probs, factors) for factors in (states * counted, counted))
+            own_rows = tf.cast(tf.gather(weights, self.targets), tf.float32)
+            d_states = tf.cast(tf.matmul(probs, weights), tf.float32) - self._expected(own_rows, _mean_row(weights))
             return (
-                tf.cast(d_states * share, states.dtype),
-                self._subtract_targets(d_kernel, shared),
-                self._subtract_targets(d_bias, share)[:, 0],
+                tf.cast(d_states * self.counted[:, None] * upstream, states.dtype),
+                d_kernel * upstream,
+                d_bias[:, 0] * upstream,
             )
 
         return (loss, smoothed_loss), gradient
@@ -104,17 +94,75 @@ class _OutputLoss:
         """Return the expected value under the target distribution, from the targets' values and the mean of all."""
         return target_values if self.smoothing == 0 else (1 - self.smoothing) * target_values + self.smoothing * mean
 
-    def _subtract_targets(self, gradient: Tensor, rows: Tensor) -> Tensor:
-        """Subtract the target distribution, multiplied by `rows`, from a gradient `(vocabulary, ...)`."""
-        gradient = tf.tensor_scatter_nd_sub(gradient, self.targets[:, None], (1 - self.smoothing) * rows)
+    def _smoothing_term(self, states: Tensor, weights: Tensor, bias: Tensor) -> Tensor:
+        """Return what the smoothing adds to each loss: a share of the target's logit above the mean of all logits."""
+        own = tf.cast(tf.gather(weights, self.targets), tf.float32) - _mean_row(weights)
+        above = tf.reduce_sum(tf.cast(states, tf.float32) * own, axis=1)
+        return self.smoothing * (above + tf.gather(bias, self.targets) - tf.reduce_mean(bias))
+
+    def _d_weights(self, probs: Tensor, factors: Tensor) -> Tensor:
+        """Return the gradient of weights from the factors that they are multiplied by, `(positions, ...)`."""
+        gradient = tf.cast(tf.matmul(probs, factors, transpose_a=True), tf.float32)
+        factors = tf.cast(factors, tf.float32)
+        gradient = tf.tensor_scatter_nd_sub(gradient, self.targets[:, None], (1 - self.smoothing) * factors)
         if self.smoothing == 0:
             return gradient
-        return gradient - self.smoothing / tf.cast(tf.shape(gradient)[0], tf.float32) * tf.reduce_sum(rows, axis=0)
+        each = self.smoothing / tf.cast(tf.shape(gradient)[0], tf.float32)
+        return gradient - each * tf.reduce_sum(factors, axis=0)
 
 
-def _transposed_product(values: Tensor, factors: Tensor) -> Tensor:
-    """Return the transposed values times the factors in float32, multiplied in the type of the values."""
-    return tf.cast(tf.matmul(values, tf.cast(factors, values.dtype), transpose_a=True), tf.float32)
+def _logits(states: Tensor, weights: Tensor, bias: Tensor) -> Tensor:
+    """Return the logits from one product, to which the bias is one more column of the weights.
+
+    In bfloat16 there are two columns that sum up to the bias, because one alone is too coarse.
+    """
+    first = tf.cast(bias, states.dtype)
+    parts = [first]
+    if states.dtype != bias.dtype:
+        parts.append(tf.cast(bias - tf.cast(first, bias.dtype), states.dtype))
+    inputs = tf.concat([states, tf.ones_like(states[:, : len(parts)])], axis=1)
+    return tf.matmul(inputs, tf.concat([weights, tf.stack(parts, axis=1)], axis=1), transpose_b=True)
+
+
+def _losses_from(probs: Tensor) -> Tensor:
+    return -tf.math.log(tf.maximum(probs, np.finfo(np.float32).tiny))
+
+
+def _mean_row(weights: Tensor) -> Tensor:
+    return tf.reduce_mean(tf.cast(weights, tf.float32), axis=0)
+
+
+@dataclass(frozen=True)
+class _SampledLoss:
+    """The loss over each target and a sample of other tokens, with a custom gradient as in `_OutputLoss`."""
+
+    is_target: Tensor
+    """Which tokens of the sample are the target itself, `(positions, sample)`."""
+    counted: Tensor
+
+    def of(self, states: Tensor, rows: Tensor, bias: Tensor) -> tuple[Tensor, SampledGradient]:
+        """Return the loss and its gradient function. Rows and biases are those of the sample, then of each target."""
+        number = self.is_target.shape[1]
+        others, own_rows = rows[:number], rows[number:]
+        logits = tf.where(self.is_target, tf.cast(-np.inf, states.dtype), _logits(states, others, bias[:number]))
+        own_logits = tf.reduce_sum(tf.cast(states * own_rows, tf.float32), axis=1) + bias[number:]
+        probs = tf.nn.softmax(tf.concat([logits, tf.cast(own_logits, states.dtype)[:, None]], axis=1))
+        probs, own = probs[:, :number], tf.cast(probs[:, number], tf.float32)
+
+        def gradient(upstream: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+            factors = (self.counted * upstream)[:, None]
+            counted = tf.cast(self.counted, states.dtype)[:, None]
+            d_own = (own - 1)[:, None] * factors
+            d_states = tf.cast(tf.matmul(probs, others), tf.float32) * factors + d_own * tf.cast(own_rows, tf.float32)
+            d_rows, d_bias = (
+                tf.cast(tf.matmul(probs, each, transpose_a=True), tf.float32) * upstream
+                for each in (states * counted, counted)
+            )
+            d_rows = tf.concat([d_rows, d_own * tf.cast(states, tf.float32)], axis=0)
+            d_bias = tf.concat([d_bias, d_own], axis=0)
+            return tf.cast(d_states, states.dtype), tf.cast(d_rows, states.dtype), d_bias[:, 0]
+
+        return tf.reduce_sum(_losses_from(own) * self.counted), gradient
 
 
 @dataclass(frozen=True)
@@ -144,23 +192,17 @@ class Sampling:
         self, network: Network, hidden: Tensor, targets: Tensor, seed: DropoutSeed
     ) -> tuple[Tensor, Tensor]:
         """Return an estimate of the summed cross entropy in nats, and the number of targets other than START."""
-        hidden = tf.reshape(hidden, (-1, hidden.shape[-1]))
-        flat = tf.reshape(targets, (-1,))
         drawn = self._draw_ids(seed)
         others = tf.concat([tf.range(self.common), self.common + drawn], axis=0)
-        number = self.common + self.draws
-        kernel, bias = network.output_rows(tf.concat([others, flat], axis=0))
-        hidden = network.projected(hidden)
-        target_logits = tf.reduce_sum(tf.cast(hidden * kernel[number:], tf.float32), axis=1) + bias[number:]
+        targets = tf.reshape(targets, (-1,))
+        rows, bias = network.output_rows(tf.concat([others, targets], axis=0))
         # An id is drawn draws * probability times on average, so each draw of it counts 1 / (draws * probability).
         log_weights = -np.log(self.draws) - tf.gather(tf.constant(self.log_probs), drawn)
-        weights = tf.concat([tf.zeros(self.common), log_weights], axis=0)
-        logits = tf.cast(tf.matmul(hidden, kernel[:number], transpose_b=True), tf.float32) + bias[:number] + weights
-        # The target's own logit is added below with weight 1, so it is left out of the sample.
-        logits = tf.where(others == flat[:, None], -np.inf, logits)
-        sums = tf.reduce_logsumexp(tf.concat([logits, target_logits[:, None]], axis=1), axis=1)
-        counted = tf.cast(flat != START, tf.float32)
-        return tf.reduce_sum((sums - target_logits) * counted), tf.reduce_sum(counted)
+        bias += tf.concat([tf.zeros(self.common), log_weights, tf.zeros_like(bias[self.common + self.draws :])], axis=0)
+        counted = tf.cast(targets != START, tf.float32)
+        states = network.projected(hidden)
+        loss = tf.custom_gradient(_SampledLoss(others == targets[:, None], counted).of)
+        return loss(tf.reshape(states, (-1, states.shape[-1])), rows, bias), tf.reduce_sum(counted)
 
     def _draw_ids(self, seed: DropoutSeed) -> Tensor:
         """Return drawn ids, counted from the first id after the common ones.

@@ -27,7 +27,7 @@ from wordgen.training.typed_json import from_json, to_json
 
 FOLDER = "checkpoints"
 _ARRAYS, _POSITION = "state.safetensors", "position.json"
-_FORMAT = 6
+_FORMAT = 7
 _CHECKPOINTS_KEPT = 3
 _MAX_POSITION_BYTES, _MAX_ARRAYS_BYTES = 2**28, 2**36
 """The largest size in bytes of a file that is read."""

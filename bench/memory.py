@@ -87,7 +87,7 @@ def train(settings: dict[str, Any]) -> None:
             told.update(planned=plan.memory.total, parameters=plan.architecture.parameters)
             phase("planned")
 
-        def begun(self, begun: object) -> None:
+        def begun(self, start: object) -> None:
             phase("begun")
 
         def stepped(self, report: StepReport) -> None:

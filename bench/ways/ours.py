@@ -36,7 +36,7 @@ def main(settings: str, seconds: str) -> None:
             self.plan = plan
             self.steps_of_call = steps_per_call(plan.architecture, plan.settings)
 
-        def begun(self, begun: TrainingStart) -> None:
+        def begun(self, start: TrainingStart) -> None:
             self.began = time.monotonic()
             self.spent_before = {f"{kind}_before": seconds for kind, seconds in turns.spent().items()}
 

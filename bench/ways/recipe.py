@@ -29,8 +29,8 @@ def main(settings: str) -> None:
         def __init__(self) -> None:
             self._epoch: dict[str, Any] | None = None
 
-        def begun(self, begun: TrainingStart) -> None:
-            turns.answer(done=len(begun.finished_epochs))
+        def begun(self, start: TrainingStart) -> None:
+            turns.answer(done=len(start.finished_epochs))
             turns.wait()
 
         def epoch_ended(self, report: EpochReport) -> None:

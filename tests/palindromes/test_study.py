@@ -58,14 +58,14 @@ def without_seconds(value: Any) -> Any:
 
 def kill_workers_of(monkeypatch: pytest.MonkeyPatch, *runs: str) -> None:
     """Kill the worker as soon as it gets one of these runs."""
-    begin = Worker.begin
+    send_job = Worker.send_job
 
-    def begin_and_kill(worker: Worker, job: Job) -> None:
-        begin(worker, job)
+    def send_job_and_kill(worker: Worker, job: Job) -> None:
+        send_job(worker, job)
         if job.run.name in runs:
             worker.kill()
 
-    monkeypatch.setattr(Worker, "begin", begin_and_kill)
+    monkeypatch.setattr(Worker, "send_job", send_job_and_kill)
 
 
 def interrupt_after_first_step(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,8 +29,8 @@ def planned_memory(workers: int = 1, devices: int = 1, **settings: Any) -> Memor
 
 def test_sampled_output_lowers_memory_of_large_vocabulary():
     """Once, 29.9 GiB were planned, so the training was refused. It needs 1.43 GiB."""
-    assert planned_memory(**LARGE, sampled_output=1024).all < 2.5 * 2**30
-    assert planned_memory(**LARGE).all > 5 * 2**30
+    assert planned_memory(**LARGE, sampled_output=1024).total < 2.5 * 2**30
+    assert planned_memory(**LARGE).total > 5 * 2**30
 
 
 @given(
@@ -76,7 +76,7 @@ def test_workers_share_the_batch_and_devices_copy_the_weights():
 def test_memory_of_two_workers_is_near_the_measured_memory(measured: float, settings: dict[str, Any]):
     """In GiB. bench/memory.py measured the first case on 2026-11-29. The others were measured with its code."""
     tokens: dict[Split, int] = {"train": 40_000, "valid": 2_000, "test": 2_000}
-    planned = planned_memory(workers=2, tokens=tokens, **settings).all / 2**30
+    planned = planned_memory(workers=2, tokens=tokens, **settings).total / 2**30
     assert 1 / 1.3 < planned / measured < 1.3
     assert planned_memory(workers=1, tokens=tokens, **settings).exchange == 0
 

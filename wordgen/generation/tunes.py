@@ -95,7 +95,7 @@ def tune_task_for(
     if settings.key is not None:
         wanted = _parsed_key(settings.key)
         written = _key_to_write(wanted, keys)
-        interval = None if written == wanted else written.to(wanted)
+        interval = None if written == wanted else written.interval_to(wanted)
     header_change = _protect_header([UNKNOWN, END, *forbidden], list(keys)) if forbidden else None
     return TuneTask(settings, header_change, interval)
 

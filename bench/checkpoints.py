@@ -61,9 +61,9 @@ def main() -> None:
     )
     for name, chosen in CASES.items():
         with tempfile.TemporaryDirectory() as room:
-            told = _run("train", chosen, Path(room))
-            saves = statistics.median(told["saves"])
-            between = (told["all"] - told["first"]) / len(told["saves"])
+            answer = _run("train", chosen, Path(room))
+            saves = statistics.median(answer["saves"])
+            between = (answer["all"] - answer["first"]) / len(answer["saves"])
             newest = sorted((Path(room) / "saved_models/run/checkpoints").iterdir())[-1]
             size = sum(file.stat().st_size for file in newest.iterdir()) / 1e6
             firsts = [_run("resume", {"epochs": chosen["epochs"] + n}, Path(room))["first"] for n in (1, 2)]

@@ -38,25 +38,25 @@ class Curve:
 
     def __init__(self, way: Way, found: dict[str, Any]) -> None:
         self.found, self._way = found, way
-        told = way.answer()
+        answer = way.answer()
         self._points: list[dict[str, float]] = found.setdefault("points", [])
-        self._ended = "ended" in told  # the training had ended, but the script was stopped before it could be saved
+        self._ended = "ended" in answer  # the training had ended, but the script was stopped before it could be saved
         if self._ended:
-            found |= told
+            found |= answer
         else:
-            del self._points[told["done"] :]  # the results of an epoch whose checkpoint was never written
+            del self._points[answer["done"] :]  # the results of an epoch whose checkpoint was never written
         self._before = self._points[-1] if self._points else {"cpu": 0.0, "wall": 0.0}
 
     def epoch(self) -> bool:
         """Train for an epoch. Return whether there was one left."""
         if self._ended:
             return False
-        told = self._way.turn()
-        if "ended" in told:
-            self.found |= told
+        answer = self._way.turn()
+        if "ended" in answer:
+            self.found |= answer
             return False
-        spent = {kind: told[kind] + self._before[kind] for kind in ("cpu", "wall")}
-        self._points.append({**told, **spent})
+        spent = {kind: answer[kind] + self._before[kind] for kind in ("cpu", "wall")}
+        self._points.append({**answer, **spent})
         return True
 
 
@@ -130,14 +130,15 @@ def in_words(found: Mapping[str, Any]) -> str:
         return "The measurement has not ended yet."
     goal, needed = min(point["valid"] for point in peer), peer[-1]["cpu"]
     reached = next((point["cpu"] for point in ours if point["valid"] <= goal), None)
-    told = f"PyTorch's best validation perplexity of {len(peer)} epochs, {goal:.2f}, took {needed:,.0f} CPU seconds; "
+    best = f"PyTorch's best validation perplexity of {len(peer)} epochs, {goal:.2f}"
+    sentence = f"{best}, took {needed:,.0f} CPU seconds; "
     if reached is None:
-        told += "wordgen has not reached it."
+        sentence += "wordgen has not reached it."
     else:
-        told += f"wordgen was below it after {reached:,.0f}, which is {reached / needed:.2f} of that."
+        sentence += f"wordgen was below it after {reached:,.0f}, which is {reached / needed:.2f} of that."
     tests = {name: found[way].get("test") for name, way in (("wordgen", "ours"), ("PyTorch", PEER))}
     measured = [f"{name} {test:.2f}" for name, test in tests.items() if test is not None]
-    return f"{told} Test perplexity: {', '.join(measured)}." if measured else told
+    return f"{sentence} Test perplexity: {', '.join(measured)}." if measured else sentence
 
 
 def parser_for_trainings(script: str | None, minutes: float) -> argparse.ArgumentParser:

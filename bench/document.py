@@ -44,15 +44,15 @@ def training_tables(found: dict[str, Any]) -> str:
     lines: list[list[str]] = []
     for name, measured in rows.items():
         ways = measured["ways"]
-        for number, (way, told) in enumerate(ways.items()):
+        for number, (way, result) in enumerate(ways.items()):
             where = f"`{name}`: {measured['row']}" if number == 0 else ""
-            times = [training.shown(told[kind]) for kind in ("cpu", "wall")]
-            ratio = _ratio(ways.get(f"ours-{way.split('-')[1]}"), told)
-            lines.append([where, _shown_way(way), *times, f"{told['peak_mb']:,.0f}", ratio])
+            times = [training.shown(result[kind]) for kind in ("cpu", "wall")]
+            ratio = _ratio(ways.get(f"ours-{way.split('-')[1]}"), result)
+            lines.append([where, _shown_way(way), *times, f"{result['peak_mb']:,.0f}", ratio])
     head = ["network, batch x seq len, vocabulary", "way", "CPU µs/token", "wall µs/token", "peak MB", "wordgen/way"]
     versions = {version for each in rows.values() for version in _versions(each["ways"])}
     busy = max((each["load_before"] for each in rows.values()), default=0.0)
-    rounds = min((len(told["cpu"]) for each in rows.values() for told in each["ways"].values()), default=0)
+    rounds = min((len(result["cpu"]) for each in rows.values() for result in each["ways"].values()), default=0)
     return "\n\n".join(
         [
             f"Medians (lowest-highest) of at least {rounds} rounds. Peak memory is above that of the import. The last "
@@ -76,13 +76,13 @@ def _shown_way(way: str) -> str:
 
 
 def _versions(ways: dict[str, Any]) -> list[str]:
-    return [f"{name} {version}" for told in ways.values() for name, version in told.get("versions", {}).items()]
+    return [f"{name} {version}" for result in ways.values() for name, version in result.get("versions", {}).items()]
 
 
 def memory_table(found: dict[str, Any]) -> str:
     head = ["training", "parameters", "GiB planned", "GiB measured", "planned / measured", "commit"]
     measured = {name: found[name] for name in memory.CASES if name in found}
-    return markdown_table(head, *([*memory.columns(name, told), told["commit"]] for name, told in measured.items()))
+    return markdown_table(head, *([*memory.columns(name, each), each["commit"]] for name, each in measured.items()))
 
 
 def growth_text(found: dict[str, Any]) -> str:

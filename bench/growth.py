@@ -94,7 +94,7 @@ def points_of(found: dict[str, Any], sweep: str) -> list[tuple[float, dict[str, 
 def in_words(name: str, xs: Sequence[float], ys: Sequence[float]) -> str:
     """Return a clause that says how ys grow with xs."""
     if len(xs) < 2:
-        return f"{name} is not told by one point"
+        return f"{name} needs more than one point"
     place = bend(xs, ys)
     if place is None:
         return f"{name} is proportional to x^{_shown(xs, ys)}"

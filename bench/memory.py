@@ -73,7 +73,7 @@ def train(settings: dict[str, Any]) -> None:
     from wordgen.training.reports import EpochReport, StepReport
 
     _cut_short()
-    told: dict[str, Any] = {}
+    answer: dict[str, Any] = {}
     phases: list[tuple[str, int, int]] = []
 
     def phase(name: str) -> None:
@@ -84,7 +84,7 @@ def train(settings: dict[str, Any]) -> None:
 
     class Watching(wordgen.Observer):
         def planned(self, plan: Plan) -> None:
-            told.update(planned=plan.memory.total, parameters=plan.architecture.parameters)
+            answer.update(planned=plan.memory.total, parameters=plan.architecture.parameters)
             phase("planned")
 
         def begun(self, start: object) -> None:
@@ -106,7 +106,7 @@ def train(settings: dict[str, Any]) -> None:
 
     wordgen.train_with(wordgen.TrainSettings(**settings), [Watching()])
     phase("page")
-    turns.answer(**told, peak=max(peak for _, peak, _ in phases), phases=phases)
+    turns.answer(**answer, peak=max(peak for _, peak, _ in phases), phases=phases)
 
 
 def _cut_short() -> None:
@@ -165,9 +165,9 @@ def main() -> None:
                 print(f"  {phase:<12} peak {peak / 2**20:8,.0f} MiB, then {now / 2**20:8,.0f}")
 
 
-def columns(name: str, told: dict[str, Any]) -> list[str]:
-    planned, peak = told["planned"], told["peak"]
-    return [name, f"{told['parameters']:,}", f"{planned / 2**30:.2f}", f"{peak / 2**30:.2f}", f"{planned / peak:.2f}"]
+def columns(name: str, answer: dict[str, Any]) -> list[str]:
+    planned, peak = answer["planned"], answer["peak"]
+    return [name, f"{answer['parameters']:,}", f"{planned / 2**30:.2f}", f"{peak / 2**30:.2f}", f"{planned / peak:.2f}"]
 
 
 if __name__ == "__main__":

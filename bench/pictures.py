@@ -32,11 +32,11 @@ def _growth(measured: Mapping[str, list[tuple[float, dict[str, Any]]]]) -> "Figu
     for number, (sweep, points) in enumerate(measured.items(), start=1):
         axes = figure.add_subplot(rows, 2, number)
         values = [value for value, _ in points]
-        _line(axes, values, [told["cpu"] for _, told in points], _BLUE)
+        _line(axes, values, [result["cpu"] for _, result in points], _BLUE)
         axes.set_xlabel(_WHAT.get(sweep, sweep))
         axes.set_ylabel("CPU s to the first step" if sweep == "corpus" else "CPU µs a token", color=_BLUE)
         beside = axes.twinx()
-        _line(beside, values, [told["peak_mb"] for _, told in points], _ORANGE)
+        _line(beside, values, [result["peak_mb"] for _, result in points], _ORANGE)
         beside.set_ylabel("MB above the import", color=_ORANGE)
     return figure
 

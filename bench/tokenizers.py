@@ -33,8 +33,8 @@ def main(texts: list[Path]) -> None:
         library = TinySegmenter() if name == "japanese" else NLTKWordTokenizer()
         speeds = in_turns(ways_of(tokenizer_named(name).tokenize, library.tokenize), text)
         plain = speeds.pop("library")
-        told = (f"{speed:.2f} ({speed / plain:.1f})" for speed in speeds.values())
-        print_row(path.stem, type(library).__name__, f"{plain:.2f}", *told)
+        columns = (f"{speed:.2f} ({speed / plain:.1f})" for speed in speeds.values())
+        print_row(path.stem, type(library).__name__, f"{plain:.2f}", *columns)
 
 
 def ways_of(own: Callable[[str], object], plain: Callable[[str], list[str]]) -> dict[str, Callable[[str], object]]:

@@ -46,8 +46,8 @@ def main() -> None:
         if not any(way["cpu"] for way in found["ways"].values()):
             continue
         results.save(NAME, name, found)
-        for way, told in found["ways"].items():
-            figures = [shown(told["cpu"]), shown(told["wall"]), f"{told['peak_mb']:,.0f}", len(told["cpu"])]
+        for way, answer in found["ways"].items():
+            figures = [shown(answer["cpu"]), shown(answer["wall"]), f"{answer['peak_mb']:,.0f}", len(answer["cpu"])]
             results.print_row(name, way, *figures)
 
 
@@ -117,10 +117,10 @@ def _round(number: int, running: dict[str, Way], found: dict[str, Any]) -> None:
     names = list(running)
     first = number % max(1, len(names))
     for name in names[first:] + names[:first]:
-        told = running[name].turn()
-        found[name]["cpu"].append(told["cpu"])
-        found[name]["wall"].append(told["wall"])
-        found[name]["peak_mb"] = max(found[name]["peak_mb"], told["peak_mb"])
+        answer = running[name].turn()
+        found[name]["cpu"].append(answer["cpu"])
+        found[name]["wall"].append(answer["wall"])
+        found[name]["peak_mb"] = max(found[name]["peak_mb"], answer["peak_mb"])
 
 
 def complete_settings(row: Row, text: Path) -> dict[str, Any]:

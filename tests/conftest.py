@@ -8,7 +8,7 @@ import hypothesis
 import pytest
 
 from tests.helpers.commands import Command, run_command, train_in_folder, train_on_few_lines
-from tests.helpers.shared import made_once
+from tests.helpers.shared_folders import make_once
 
 # The examples are the same each time, so only a change of the code changes the result; `make soak` tries random ones.
 # There is no deadline, because the time of an example depends more on the machine than on the code.
@@ -34,24 +34,24 @@ def command(tmp_path: Path) -> Command:
 
 
 @pytest.fixture(scope="session")
-def trained_room(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a small model of the spells. Tests must not change it: `room` is a copy."""
+def trained_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a small model of the spells. Tests must not change it: `trained_copy` is a copy."""
     options = "--layers 2 --units 48 --epochs 3 --histograms"
-    return made_once(tmp_path_factory, "trained", lambda room: train_in_folder(room, "spells", "small", options))
+    return make_once(tmp_path_factory, "trained", lambda folder: train_in_folder(folder, "spells", "small", options))
 
 
 @pytest.fixture(scope="session")
-def overfitted_room(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def overfitted_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a model that has overfitted a short text."""
     options = "--epochs 6 --min-count 1 --learning-rate 0.003"
-    return made_once(tmp_path_factory, "overfitted", lambda room: train_on_few_lines(room, options))
+    return make_once(tmp_path_factory, "overfitted", lambda folder: train_on_few_lines(folder, options))
 
 
 @pytest.fixture(scope="session")
-def japanese_room(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def japanese_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a model of the Japanese lyrics, trained for one epoch."""
     options = "--layers 1 --units 32 --epochs 1"
-    return made_once(tmp_path_factory, "japanese", lambda room: train_in_folder(room, "lyrics", "lyrics", options))
+    return make_once(tmp_path_factory, "japanese", lambda folder: train_in_folder(folder, "lyrics", "lyrics", options))
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def in_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def room(trained_room: Path, in_empty_folder: Path) -> Path:
+def trained_copy(trained_folder: Path, in_empty_folder: Path) -> Path:
     """The current folder, with a copy of the small model of the spells that tests may change."""
-    shutil.copytree(trained_room / "saved_models", in_empty_folder / "saved_models")
+    shutil.copytree(trained_folder / "saved_models", in_empty_folder / "saved_models")
     return in_empty_folder

@@ -107,16 +107,16 @@ def test_new_word_begins_as_mean_of_words_with_same_ending(base: Base):
 
 
 @pytest.fixture(scope="module")
-def fine_tuned(trained_room: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def fine_tuned(trained_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a run on the fables that began from the model of the spells, with a tiny learning rate."""
-    room = tmp_path_factory.mktemp("fine_tuned")
-    shutil.copytree(trained_room / "saved_models", room / "saved_models")
+    folder = tmp_path_factory.mktemp("fine_tuned")
+    shutil.copytree(trained_folder / "saved_models", folder / "saved_models")
     options = "--corpus fables --init-from small --epochs 1 --learning-rate 1e-12 --name next --precision float32"
     more = ["--base-words", "50", "--sampled-output", "64"]
-    with contextlib.chdir(room), contextlib.redirect_stdout(io.StringIO()) as screen:
+    with contextlib.chdir(folder), contextlib.redirect_stdout(io.StringIO()) as screen:
         assert main(["train", *options.split(), *more]) == 0
-    (room / "screen").write_text(screen.getvalue(), encoding="utf-8")
-    return room
+    (folder / "screen").write_text(screen.getvalue(), encoding="utf-8")
+    return folder
 
 
 def test_run_begins_with_weights_of_base(fine_tuned: Path, monkeypatch: pytest.MonkeyPatch):
@@ -158,12 +158,12 @@ def test_fine_tuned_model_is_evaluated_on_new_text(fine_tuned: Path, monkeypatch
     assert wordgen.evaluate("next", "valid", samples=0).perplexity == pytest.approx(best.valid_perplexity, rel=1e-4)
 
 
-def test_resumed_fine_tuning_equals_uninterrupted(room: Path):
+def test_resumed_fine_tuning_equals_uninterrupted(trained_copy: Path):
     fables = (ROOT / "data" / "fables.txt").read_text(encoding="utf-8")
-    (room / "few.txt").write_text(fables[: fables.index("\n\n", 12_000)], encoding="utf-8")
+    (trained_copy / "few.txt").write_text(fables[: fables.index("\n\n", 12_000)], encoding="utf-8")
     flags = ["--corpus", "few.txt", "--init-from", "small", "--precision", "float32", "--recipe", "none"]
     assert main(["train", *flags, "--epochs", "2", "--name", "next"]) == 0
-    _, last = sorted((room / "saved_models" / "next" / "checkpoints").iterdir())
+    _, last = sorted((trained_copy / "saved_models" / "next" / "checkpoints").iterdir())
     before = (last / "state.safetensors").read_bytes()
     shutil.rmtree(last)  # so that the run continues after its first epoch
     assert main(["train", "--resume", "next"]) == 0
@@ -182,7 +182,7 @@ def test_resumed_fine_tuning_equals_uninterrupted(room: Path):
     ],
 )
 def test_flags_that_contradict_the_base_are_refused(
-    flags: str, sentence: str, room: Path, capsys: pytest.CaptureFixture[str]
+    flags: str, sentence: str, trained_copy: Path, capsys: pytest.CaptureFixture[str]
 ):
     assert main(["train", "--corpus", "fables", *flags.split()]) == 2
     message = capsys.readouterr().err

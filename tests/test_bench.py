@@ -55,7 +55,7 @@ def test_growth_is_described_in_words():
     xs = [1.0, 10.0, 100.0]
     assert in_words("time", xs, [2.0, 20.0, 200.0]) == "time is proportional to x^1.0"
     assert in_words("time", xs, [2.0, 2.0, 200.0]) == "time is proportional to x^0.0 up to 10, and to x^2.0 from there"
-    assert in_words("time", xs[:1], [2.0]) == "time is not told by one point"
+    assert in_words("time", xs[:1], [2.0]) == "time needs more than one point"
 
 
 def test_text_outside_of_the_marks_stays_unchanged(tmp_path: Path):

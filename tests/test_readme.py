@@ -82,7 +82,7 @@ def help_of(capsys: pytest.CaptureFixture[str], *verbs: str) -> str:
     return capsys.readouterr().out
 
 
-def test_writing_guide_runs(room: Path, capsys: pytest.CaptureFixture[str]):
+def test_writing_guide_runs(trained_copy: Path, capsys: pytest.CaptureFixture[str]):
     guide = (ROOT / "docs" / "writing.md").read_text(encoding="utf-8")
     assert len(run_block(guide, capsys).split("\n")) > 8
     known = help_of(capsys, "generate")
@@ -106,13 +106,13 @@ def test_watching_guide_names_groups_of_tensorboard():
     assert groups == set(re.findall(r"`(\d [a-z0-9 -]+)`", guide))
 
 
-def test_playground_guide_runs(room: Path, capsys: pytest.CaptureFixture[str]):
+def test_playground_guide_runs(trained_copy: Path, capsys: pytest.CaptureFixture[str]):
     guide = (ROOT / "docs" / "playground.md").read_text(encoding="utf-8")
-    airs = room / "saved_models" / "airs"
+    airs = trained_copy / "saved_models" / "airs"
     save_bundle(music_bundle("abc", ["K:C", "C", "D", "E", "F", "|"]), airs)
     for path in (*airs.iterdir(), airs):
         os.utime(path, (0, 0))  # so that the other model is the newest
-    with served(room) as playground:
+    with served(trained_copy) as playground:
         requests = re.findall(r"curl -H \"\$token\" (?:-N )?http://127\.0\.0\.1:8000(\S+)(?: -d '(.+)')?", guide)
         assert len(requests) == 6
         for place, content in requests:
@@ -124,7 +124,7 @@ def test_playground_guide_runs(room: Path, capsys: pytest.CaptureFixture[str]):
     assert {flag for flag in re.findall(r"--[a-z][a-z-]+", guide) if flag not in known} == set()
 
 
-def test_evaluating_guide_runs(room: Path, capsys: pytest.CaptureFixture[str]):
+def test_evaluating_guide_runs(trained_copy: Path, capsys: pytest.CaptureFixture[str]):
     guide = (ROOT / "docs" / "evaluating.md").read_text(encoding="utf-8")
     assert len(run_block(guide, capsys).split("\n")) == 4
     known = help_of(capsys, "train", "evaluate", "generate")

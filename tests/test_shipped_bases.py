@@ -44,23 +44,23 @@ def test_shipped_bases_are_small_and_have_a_card():
 
 
 @pytest.fixture
-def spells_base(trained_room: Path, in_empty_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Base:
+def spells_base(trained_folder: Path, in_empty_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Base:
     """Make the small model of the spells the only base of this process."""
-    model = load_bundle(trained_room / "saved_models" / "small")
+    model = load_bundle(trained_folder / "saved_models" / "small")
     export(model, "base", in_empty_folder / "project" / "bases" / "base-english")
     monkeypatch.setattr(bases, "bundled_data", lambda: in_empty_folder / "project")
     return shipped_bases()["base-english"]
 
 
 def test_base_writes_and_has_nearly_the_perplexity_of_its_model(
-    spells_base: Base, trained_room: Path, capsys: pytest.CaptureFixture[str]
+    spells_base: Base, trained_folder: Path, capsys: pytest.CaptureFixture[str]
 ):
     assert main(["generate", "--model", "base-english", "--length", "5"]) == 0
     assert capsys.readouterr().out.strip()
     fables = ROOT / "data" / "fables.txt"
     quantized, original = (
         wordgen.evaluate(model, fables, samples=0).perplexity
-        for model in ("base-english", trained_room / "saved_models" / "small")
+        for model in ("base-english", trained_folder / "saved_models" / "small")
     )
     assert quantized != original
     assert quantized == pytest.approx(original, rel=0.01)

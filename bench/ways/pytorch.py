@@ -2,7 +2,7 @@
 
 python -m bench.ways.pytorch ROW PRECISION SECONDS_OF_A_TURN [HOW]
 
-HOW is the JSON of how it is to compute; without it, all that could help is tried, and what took least time is told.
+HOW is a JSON object that says how to compute. Without it, all ways are tried, and the fastest one is printed.
 """
 
 import json

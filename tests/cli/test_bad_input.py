@@ -103,8 +103,8 @@ def test_train_py_and_generate_py_name_themselves_in_errors(tmp_path: Path):
 
 
 @pytest.mark.parametrize("name", ["vocabulary.json", "weights.safetensors", "config.json"])
-def test_damaged_model_is_refused(room: Path, name: str, capsys: pytest.CaptureFixture[str]):
-    path = room / "saved_models" / "small" / name
+def test_damaged_model_is_refused(trained_copy: Path, name: str, capsys: pytest.CaptureFixture[str]):
+    path = trained_copy / "saved_models" / "small" / name
     path.write_bytes(path.read_bytes()[:100])
     assert main(["generate", "--model", "small"]) == 2
     assert_one_sentence(capsys.readouterr().err, "is damaged", name)
@@ -121,16 +121,16 @@ def test_damaged_model_is_refused(room: Path, name: str, capsys: pytest.CaptureF
     ],
 )
 def test_evaluate_refuses_unusable_text(
-    room: Path, content: bytes | None, parts: list[str], capsys: pytest.CaptureFixture[str]
+    trained_copy: Path, content: bytes | None, parts: list[str], capsys: pytest.CaptureFixture[str]
 ):
     if content is not None:
-        (room / "other.txt").write_bytes(content)
+        (trained_copy / "other.txt").write_bytes(content)
     assert main(["evaluate", "small", "--split", "other.txt"]) == 2
     assert_one_sentence(capsys.readouterr().err, *parts)
 
 
-def test_evaluate_reports_missing_or_changed_training_text(room: Path, capsys: pytest.CaptureFixture[str]):
-    path = room / "saved_models" / "small" / "report.json"
+def test_evaluate_reports_missing_or_changed_training_text(trained_copy: Path, capsys: pytest.CaptureFixture[str]):
+    path = trained_copy / "saved_models" / "small" / "report.json"
     report = json.loads(path.read_text())
     path.write_text(json.dumps({**report, "settings": {**report["settings"], "corpus": "gone.txt"}}))
     assert main(["evaluate"]) == 2
@@ -145,18 +145,18 @@ def test_evaluate_reports_missing_or_changed_training_text(room: Path, capsys: p
     assert_one_sentence(capsys.readouterr().err, "has no report.json", "--split my-book.txt")
 
 
-def test_newer_bundle_format_is_refused(room: Path, capsys: pytest.CaptureFixture[str]):
-    path = room / "saved_models" / "small" / "config.json"
+def test_newer_bundle_format_is_refused(trained_copy: Path, capsys: pytest.CaptureFixture[str]):
+    path = trained_copy / "saved_models" / "small" / "config.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "format": 99}))
     assert main(["generate"]) == 2
     assert_one_sentence(capsys.readouterr().err, "format 99")
 
 
-def test_train_refuses_name_of_existing_run(room: Path, capsys: pytest.CaptureFixture[str]):
-    before = (room / "saved_models" / "small" / "weights.safetensors").read_bytes()
+def test_train_refuses_name_of_existing_run(trained_copy: Path, capsys: pytest.CaptureFixture[str]):
+    before = (trained_copy / "saved_models" / "small" / "weights.safetensors").read_bytes()
     assert main(["train", "--corpus", "spells", "--name", "small"]) == 2
     assert_one_sentence(capsys.readouterr().err, "A run 'small' already exists", "--overwrite")
-    assert (room / "saved_models" / "small" / "weights.safetensors").read_bytes() == before
+    assert (trained_copy / "saved_models" / "small" / "weights.safetensors").read_bytes() == before
 
 
 def test_train_reports_that_saved_models_is_a_file(in_empty_folder: Path, capsys: pytest.CaptureFixture[str]):
@@ -187,19 +187,19 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
-def test_failed_write_of_weights_keeps_older_run(room: Path):
+def test_failed_write_of_weights_keeps_older_run(trained_copy: Path):
     """The process may not write a file over 120 kB. Only the weights are larger."""
-    before = {path.name: path.read_bytes() for path in (room / "saved_models" / "small").glob("*.*")}
+    before = {path.name: path.read_bytes() for path in (trained_copy / "saved_models" / "small").glob("*.*")}
     options = "--corpus spells --layers 1 --units 48 --epochs 2 --name small --overwrite"
-    with forked_process("-c", MAIN_WITH_FILE_SIZE_LIMIT, "train", *options.split(), cwd=room) as process:
+    with forked_process("-c", MAIN_WITH_FILE_SIZE_LIMIT, "train", *options.split(), cwd=trained_copy) as process:
         stdout, stderr = process.communicate(timeout=200)
     assert process.returncode == 2
     assert "epoch 2" in stdout  # the training continues
     assert "The model cannot be saved yet" in stdout
     assert_one_sentence(stderr, "Cannot write to", "File too large")
-    after = {path.name: path.read_bytes() for path in (room / "saved_models" / "small").glob("*.*")}
+    after = {path.name: path.read_bytes() for path in (trained_copy / "saved_models" / "small").glob("*.*")}
     assert after == before
-    assert os.listdir(room / "saved_models") == ["small"]
+    assert os.listdir(trained_copy / "saved_models") == ["small"]
 
 
 def test_diverged_training_reports_step_and_leaves_no_files(in_empty_folder: Path, capsys: pytest.CaptureFixture[str]):
@@ -213,7 +213,7 @@ def test_diverged_training_reports_step_and_leaves_no_files(in_empty_folder: Pat
 
 @pytest.mark.parametrize("options", [[], ["--json"], ["--count", "2"]])
 def test_generate_reports_full_disk(
-    options: list[str], room: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    options: list[str], trained_copy: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
     with open("/dev/full", "w") as full_device:
         monkeypatch.setattr(sys, "stdout", full_device)
@@ -222,12 +222,12 @@ def test_generate_reports_full_disk(
     assert_one_sentence(sentence, "output cannot be written: No space left")
 
 
-def test_closed_pipe_is_no_error(room: Path):
+def test_closed_pipe_is_no_error(trained_copy: Path):
     for arguments in ("generate --length 400", "generate --count 3 --json", "generate --help"):
         command_line = f"{sys.executable} -m wordgen {arguments} | head -c 1 > /dev/null; exit ${{PIPESTATUS[0]}}"
         result = subprocess.run(
             ["bash", "-c", command_line],
-            cwd=room,
+            cwd=trained_copy,
             env=command_environment(),
             capture_output=True,
             text=True,
@@ -244,22 +244,27 @@ def test_closed_pipe_is_no_error(room: Path):
         "train --resume small > /dev/full",  # has ended: shows its results again and does not train
     ],
 )
-def test_training_continues_without_readable_output(command: str, room: Path):
+def test_training_continues_without_readable_output(command: str, trained_copy: Path):
     command_line = f"{sys.executable} -m wordgen {command}; exit ${{PIPESTATUS[0]}}"
     result = subprocess.run(
-        ["bash", "-c", command_line], cwd=room, env=command_environment(), capture_output=True, text=True, check=False
+        ["bash", "-c", command_line],
+        cwd=trained_copy,
+        env=command_environment(),
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert (result.returncode, result.stderr) == (0, "")
-    for report in (room / "saved_models").glob("*/report.json"):
+    for report in (trained_copy / "saved_models").glob("*/report.json"):
         assert json.loads(report.read_text())["ended"] == "all epochs done"
-    assert (room / "saved_models" / "unseen").exists() == ("unseen" in command)
+    assert (trained_copy / "saved_models" / "unseen").exists() == ("unseen" in command)
 
 
-def test_ascii_output_encoding_does_not_fail(room: Path):
+def test_ascii_output_encoding_does_not_fail(trained_copy: Path):
     result = subprocess.run(
         [sys.executable, "-m", "wordgen", "generate", "--length", "4", "--json",
          "--seed", b"The caster \xff \xe3\x81\x82"],
-        cwd=room, env=command_environment(PYTHONIOENCODING="ascii", PYTHONUTF8="0"),
+        cwd=trained_copy, env=command_environment(PYTHONIOENCODING="ascii", PYTHONUTF8="0"),
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert result.returncode == 0, result.stderr

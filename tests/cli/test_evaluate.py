@@ -26,22 +26,22 @@ from wordgen.run.settings import TrainSettings
 
 
 @pytest.fixture(autouse=True)
-def folder(trained_room: Path, in_empty_folder: Path) -> Path:
-    shutil.copytree(trained_room, in_empty_folder, dirs_exist_ok=True)
+def folder(trained_folder: Path, in_empty_folder: Path) -> Path:
+    shutil.copytree(trained_folder, in_empty_folder, dirs_exist_ok=True)
     return in_empty_folder
 
 
 @pytest.fixture(scope="module")
-def evaluated(trained_room: Path) -> Evaluation:
-    with contextlib.chdir(trained_room):
+def evaluated(trained_folder: Path) -> Evaluation:
+    with contextlib.chdir(trained_folder):
         return wordgen.evaluate("small")
 
 
 @pytest.fixture(scope="module")
-def screen_text(trained_room: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+def screen_text(trained_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
     """The output of `wordgen evaluate`."""
     folder = tmp_path_factory.mktemp("table")
-    shutil.copytree(trained_room, folder, dirs_exist_ok=True)
+    shutil.copytree(trained_folder, folder, dirs_exist_ok=True)
     with contextlib.chdir(folder), contextlib.redirect_stdout(io.StringIO()) as stdout:
         assert main(["evaluate"]) == 0
     return stdout.getvalue()

@@ -15,9 +15,9 @@ from wordgen.cli.main import main
 
 
 @pytest.fixture(autouse=True)
-def folder(trained_room: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(trained_room)
-    return trained_room
+def folder(trained_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(trained_folder)
+    return trained_folder
 
 
 def stdout_of(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
@@ -151,9 +151,9 @@ def test_missing_until_text_is_reported(capsys: pytest.CaptureFixture[str]):
 
 
 def test_show_copies_marks_matches_with_file_and_line(
-    capsys: pytest.CaptureFixture[str], overfitted_room: Path, monkeypatch: pytest.MonkeyPatch
+    capsys: pytest.CaptureFixture[str], overfitted_folder: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.chdir(overfitted_room)
+    monkeypatch.chdir(overfitted_folder)
     output = stdout_of(capsys, "--mode", "greedy", "--length", "40", "--show-copies")
     assert re.search(r"⟦[^⟦⟧]+⟧1", output)
     assert re.search(r"^  1  \d+ tokens: few.txt, line \d+$", output, re.MULTILINE)

@@ -62,9 +62,9 @@ def modules_after(commands: Sequence[str], folder: Path) -> list[tuple[int, set[
     return [(code, set(modules)) for code, modules in map(json.loads, probes)]
 
 
-def test_commands_do_not_import_tensorflow(trained_room: Path, tmp_path: Path):
+def test_commands_do_not_import_tensorflow(trained_folder: Path, tmp_path: Path):
     folder = tmp_path / "copy"
-    shutil.copytree(trained_room, folder)  # evaluate writes into the folder of the model
+    shutil.copytree(trained_folder, folder)  # evaluate writes into the folder of the model
     shutil.copytree(folder / "saved_models" / "small", folder / "saved_models" / "other")
     results = modules_after([*COMMANDS_WITHOUT_TENSORFLOW], folder)
     for (command, expected), (code, modules) in zip(COMMANDS_WITHOUT_TENSORFLOW.items(), results, strict=True):
@@ -98,7 +98,7 @@ def test_import_wordgen_imports_no_other_module(tmp_path: Path):
 
 
 @pytest.mark.parametrize("arguments", ["train --corpus spells --seq-len 10000", "evaluate --samples 0"])
-def test_numpy_is_limited_to_one_thread_before_import(room: Path, arguments: str):
+def test_numpy_is_limited_to_one_thread_before_import(trained_copy: Path, arguments: str):
     """More threads would wait for each other in the small products of the layers. Training also evaluates."""
     probe = f"""
 import os, sys
@@ -111,6 +111,6 @@ os.environ.pop("OPENBLAS_NUM_THREADS", None)
 from wordgen.cli.main import main
 main({arguments.split()!r})
 """
-    result = run_python("-c", probe, cwd=room)
+    result = run_python("-c", probe, cwd=trained_copy)
     assert result.returncode == 0, result.stderr
     assert "numpy with 1\n" in result.stderr

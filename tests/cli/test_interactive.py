@@ -24,8 +24,8 @@ from wordgen.generation.trained import TrainedModel
 
 
 @pytest.fixture(scope="module")
-def model(trained_room: Path) -> TrainedModel:
-    return load(trained_room / "saved_models" / "small")
+def model(trained_folder: Path) -> TrainedModel:
+    return load(trained_folder / "saved_models" / "small")
 
 
 class Session:
@@ -157,8 +157,8 @@ def test_co_writer_takes_numbers_or_words(model: TrainedModel):
     assert session.enter(":more")
 
 
-def test_typed_word_is_joined_as_tokenizer_does(japanese_room: Path, model: TrainedModel):
-    japanese = Session(load(japanese_room / "saved_models" / "lyrics"), co_writer=True)
+def test_typed_word_is_joined_as_tokenizer_does(japanese_folder: Path, model: TrainedModel):
+    japanese = Session(load(japanese_folder / "saved_models" / "lyrics"), co_writer=True)
     japanese.enter("夜")
     assert japanese.enter("街").startswith("夜街\n")
     english = Session(model, co_writer=True)
@@ -195,11 +195,11 @@ def test_unknown_words_are_reported(model: TrainedModel):
     assert "(castre is unknown. Did you mean caster" in Session(model).enter("The castre")
 
 
-def test_session_in_a_terminal(trained_room: Path):
+def test_session_in_a_terminal(trained_folder: Path):
     terminal, process_end = pty.openpty()
     with subprocess.Popen(
         [sys.executable, "-m", "wordgen", "generate", "--interactive", "--length", "5", "--random-seed", "1"],
-        cwd=trained_room,
+        cwd=trained_folder,
         env=command_environment(TERM="xterm", COLUMNS="100", LINES="30"),
         stdin=process_end,
         stdout=process_end,
@@ -228,11 +228,11 @@ def test_ngrams_are_counted_during_first_prompt(
     assert counted == [model]
 
 
-def test_co_writer_reads_pipe_with_invalid_utf_8(trained_room: Path, tmp_path: Path):
+def test_co_writer_reads_pipe_with_invalid_utf_8(trained_folder: Path, tmp_path: Path):
     path = tmp_path / "kept.txt"
     result = subprocess.run(
         [sys.executable, "-m", "wordgen", "generate", "--co-writer"],
-        cwd=trained_room,
+        cwd=trained_folder,
         env=command_environment(),
         input=b":temperature 2\nThe caster\nThe \xff\xfe caster\n:save " + bytes(path) + b"\n",
         capture_output=True,

@@ -23,9 +23,9 @@ RUN = Path("saved_models/small")
 
 
 @pytest.fixture
-def folder(trained_room: Path, in_empty_folder: Path) -> Path:
+def folder(trained_folder: Path, in_empty_folder: Path) -> Path:
     """A copy of the trained model of the spells, without what other tests have evaluated."""
-    shutil.copytree(trained_room, in_empty_folder, dirs_exist_ok=True)
+    shutil.copytree(trained_folder, in_empty_folder, dirs_exist_ok=True)
     valid = load_record(RUN).measurements["valid"]
     (RUN / "evaluation.json").unlink()
     save_measurement(RUN, "valid", replace(valid, novelty=None))
@@ -42,8 +42,8 @@ def best_epoch_of(record: RunRecord) -> EpochReport:
     return record.best
 
 
-def test_page_has_figures_of_report_json(trained_room: Path):
-    folder = trained_room / RUN
+def test_page_has_figures_of_report_json(trained_folder: Path):
+    folder = trained_folder / RUN
     page, record = page_of_run(folder), load_record(folder)
     valid = record.measured["valid"]
     assert len(page.points("train")) == len(page.points("valid")) == len(record.epochs) == 3

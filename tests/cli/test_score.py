@@ -13,9 +13,9 @@ from wordgen.cli.output import TokenProgress
 
 
 @pytest.fixture(autouse=True)
-def folder(trained_room: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(trained_room)
-    return trained_room
+def folder(trained_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(trained_folder)
+    return trained_folder
 
 
 def stdout_of(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:

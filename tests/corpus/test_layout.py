@@ -27,7 +27,7 @@ def sentence(rng: random.Random) -> str:
 
 
 def paragraph(rng: random.Random, width: int) -> str:
-    """Return a paragraph whose last line, wrapped at this width, has room for any word."""
+    """Return a paragraph whose last line, wrapped at this width, has space for any word."""
     speech = rng.random() < 0.4
     sentences = [sentence(rng) for _ in range(rng.randint(1, 2) if speech else rng.randint(1, 9))]
     while True:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers.journey import encode_text
 from tests.helpers.music import write_midi
+from tests.helpers.round_trip import encode_text
 from tests.helpers.texts import passage_texts, write_text
 from wordgen.corpus.catalogue import bundled_catalogue, bundled_data
 from wordgen.corpus.finding import known_texts, open_corpus, read_through

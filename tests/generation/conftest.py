@@ -9,10 +9,10 @@ from wordgen.generation.trained import TrainedModel
 
 
 @pytest.fixture(scope="session")
-def model(trained_room: Path) -> TrainedModel:
-    return load(trained_room / "saved_models" / "small")
+def model(trained_folder: Path) -> TrainedModel:
+    return load(trained_folder / "saved_models" / "small")
 
 
 @pytest.fixture(scope="session")
-def overfitted(overfitted_room: Path) -> TrainedModel:
-    return load(overfitted_room / "saved_models" / "few")
+def overfitted(overfitted_folder: Path) -> TrainedModel:
+    return load(overfitted_folder / "saved_models" / "few")

@@ -152,8 +152,8 @@ def test_session_is_written_in_turns(model: TrainedModel):
     assert before.text == "The caster"
 
 
-def test_session_can_pick_end_and_continue(japanese_room: Path):
-    session = load(japanese_room / "saved_models" / "lyrics").session("夜の街")
+def test_session_can_pick_end_and_continue(japanese_folder: Path):
+    session = load(japanese_folder / "saved_models" / "lyrics").session("夜の街")
     (end,) = (word for word in session.next_words(10**6) if word.word == "(end)")
     before = session.next_words(3)
     session.pick(end)

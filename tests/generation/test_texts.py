@@ -217,8 +217,8 @@ def test_score_of_filled_text_equals_its_log_probabilities(model: TrainedModel):
     assert [n for n, each in enumerate(scored) if not each.known] == [*text.unknown_replacements]
 
 
-def test_model_without_unknown_words_file_fills_nothing(model: TrainedModel, trained_room: Path, tmp_path: Path):
-    bundle = load_bundle(trained_room / "saved_models" / "small")
+def test_model_without_unknown_words_file_fills_nothing(model: TrainedModel, trained_folder: Path, tmp_path: Path):
+    bundle = load_bundle(trained_folder / "saved_models" / "small")
     assert bundle.unknown_words
     save_bundle(bundle, tmp_path / "bundle")
     (tmp_path / "bundle" / UNKNOWN_WORDS).unlink()
@@ -228,8 +228,8 @@ def test_model_without_unknown_words_file_fills_nothing(model: TrainedModel, tra
     assert without_words.generate("", **FREE, allow_unknown=True) == model.generate("", **FREE, allow_unknown=True)
 
 
-def test_filled_word_is_part_of_a_copy_only_in_its_place(model: TrainedModel, trained_room: Path, tmp_path: Path):
-    unknown = load_bundle(trained_room / "saved_models" / "small").unknown_words
+def test_filled_word_is_part_of_a_copy_only_in_its_place(model: TrainedModel, trained_folder: Path, tmp_path: Path):
+    unknown = load_bundle(trained_folder / "saved_models" / "small").unknown_words
     train = np.asarray(prepare(open_corpus("spells"), TextSettings(), tmp_path).ids["train"])
     ids = train[train != START].tolist()
     at = next(

@@ -210,8 +210,8 @@ def test_max_copy_limits_matches(overfitted: TrainedModel, mode: Mode):
         assert min(len(text.tokens) for text in guarded) > most
 
 
-def test_copies_have_file_and_line(overfitted: TrainedModel, overfitted_room: Path):
-    lines = (overfitted_room / "few.txt").read_text(encoding="utf-8").split("\n")
+def test_copies_have_file_and_line(overfitted: TrainedModel, overfitted_folder: Path):
+    lines = (overfitted_folder / "few.txt").read_text(encoding="utf-8").split("\n")
     (text,) = overfitted.generate("", mode="greedy", length=60)
     copies = overfitted.copies(text)
     assert copies
@@ -221,8 +221,8 @@ def test_copies_have_file_and_line(overfitted: TrainedModel, overfitted_room: Pa
         assert copy.text.split("\n")[0] in lines[copy.line - 1]
 
 
-def test_max_copy_without_copy_index_is_an_error(model: TrainedModel, trained_room: Path, tmp_path: Path):
-    shutil.copytree(trained_room / "saved_models" / "small", tmp_path / "small")
+def test_max_copy_without_copy_index_is_an_error(model: TrainedModel, trained_folder: Path, tmp_path: Path):
+    shutil.copytree(trained_folder / "saved_models" / "small", tmp_path / "small")
     shutil.rmtree(tmp_path / "small" / "copy_index")
     without_index = load(tmp_path / "small")
     for write in (without_index.generate, without_index.stream):
@@ -234,8 +234,8 @@ def test_max_copy_without_copy_index_is_an_error(model: TrainedModel, trained_ro
         without_index.copies(text)
 
 
-def test_japanese_has_line_breaks_but_no_spaces_between_words(japanese_room: Path):
-    model = load(japanese_room / "saved_models" / "lyrics")
+def test_japanese_has_line_breaks_but_no_spaces_between_words(japanese_folder: Path):
+    model = load(japanese_folder / "saved_models" / "lyrics")
     texts = model.generate("夜の街", count=10, length=60, temperature=1.0, random_seed=1)
     assert any("\n" in text.text for text in texts)
     for text in texts:
@@ -245,6 +245,6 @@ def test_japanese_has_line_breaks_but_no_spaces_between_words(japanese_room: Pat
     assert "\n" not in line.text
 
 
-def test_models_have_different_fingerprints(model: TrainedModel, overfitted: TrainedModel, trained_room: Path):
-    assert model.fingerprint == load(trained_room / "saved_models" / "small").fingerprint
+def test_models_have_different_fingerprints(model: TrainedModel, overfitted: TrainedModel, trained_folder: Path):
+    assert model.fingerprint == load(trained_folder / "saved_models" / "small").fingerprint
     assert model.fingerprint != overfitted.fingerprint

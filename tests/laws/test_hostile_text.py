@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.commands import ROOT, command_environment
-from tests.helpers.journey import EncodedText, encode_text, without_white_space
+from tests.helpers.round_trip import EncodedText, encode_text, without_white_space
 from wordgen.corpus.reading import clean
 from wordgen.corpus.settings import ReadingSettings
 from wordgen.errors import CorpusError
@@ -101,7 +101,7 @@ ENCODE = """
 import json, sys, time
 from pathlib import Path
 from resource import RUSAGE_CHILDREN, RUSAGE_SELF, getrusage
-from tests.helpers.journey import encode_text
+from tests.helpers.round_trip import encode_text
 from wordgen.dataset.numbering import useful_processes
 start = time.monotonic()
 encode_text(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3])

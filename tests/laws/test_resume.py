@@ -19,9 +19,9 @@ import wordgen
 from tests.helpers.commands import command_environment, run_command
 from tests.helpers.curves import curve
 from tests.helpers.forked import ForkedProcess, forked_process
-from tests.helpers.running import EPOCHS, read_losses
 from tests.helpers.saved_runs import make_run
 from tests.helpers.texts import write_text
+from tests.helpers.training_process import EPOCHS, read_losses
 from tests.helpers.workers import wait_for_success
 from wordgen.api import resume_with
 from wordgen.cli.main import main
@@ -47,7 +47,9 @@ pytestmark = pytest.mark.slow
 
 
 def start(folder: Path, action: str, **settings: Any) -> AbstractContextManager[ForkedProcess]:
-    return forked_process("-m", "tests.helpers.running", action, json.dumps({**HIGH_RATE, **settings}), cwd=folder)
+    return forked_process(
+        "-m", "tests.helpers.training_process", action, json.dumps({**HIGH_RATE, **settings}), cwd=folder
+    )
 
 
 def wait_for_losses(folder: Path, number: int, process: ForkedProcess) -> None:
@@ -135,7 +137,7 @@ def _compare_runs(run: Path, reference: Path) -> None:
 
 KILL_AT_EACH_WRITE = """
 import os, re, signal, sys
-from tests.helpers.running import main
+from tests.helpers.training_process import main
 
 OPENED, REMOVED = ("training.lock", "order.bin"), ("state.safetensors", "position.json")
 
@@ -249,7 +251,7 @@ def test_full_disk_during_checkpoint_gives_warning_and_training_continues(tmp_pa
 
 TRAIN_AND_FILL_DISK = """
 import json, os, sys
-from tests.helpers.running import settings_with
+from tests.helpers.training_process import settings_with
 from wordgen.cli.main import main
 from wordgen.run.commands import training_arguments
 

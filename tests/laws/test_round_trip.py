@@ -10,7 +10,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from tests.helpers.journey import encode_text, without_white_space
+from tests.helpers.round_trip import encode_text, without_white_space
 from wordgen.corpus.catalogue import LineBreaks, PassageKind, bundled_catalogue, bundled_data
 from wordgen.corpus.reading import clean
 from wordgen.corpus.settings import ReadingSettings

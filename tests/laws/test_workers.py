@@ -18,8 +18,8 @@ from safetensors.numpy import load_file
 
 from tests.helpers.forked import ForkedProcess, forked_process, forked_processes
 from tests.helpers.playground import make_model
-from tests.helpers.running import read_losses
 from tests.helpers.texts import passages_of_split, write_text
+from tests.helpers.training_process import read_losses
 from tests.helpers.workers import tf_configs, wait_for, wait_for_success
 from wordgen.exporting import export
 from wordgen.model.base import Base
@@ -36,7 +36,7 @@ pytestmark = pytest.mark.slow
 
 
 def _start_both(folder: Path, action: str) -> AbstractContextManager[list[ForkedProcess]]:
-    return forked_processes([["-m", "tests.helpers.running", action, json.dumps(TWO_WORKERS)]] * 2, folder)
+    return forked_processes([["-m", "tests.helpers.training_process", action, json.dumps(TWO_WORKERS)]] * 2, folder)
 
 
 def _run(folder: Path) -> Path:
@@ -138,7 +138,7 @@ def test_run_of_two_processes_resumes_on_other_devices(
     """The state is loaded bitwise. After that, one device has other dropout masks, so its losses differ."""
     folder = shutil.copytree(half_trained, tmp_path / "folder")
     before = len(read_losses(folder))
-    with forked_process("-m", "tests.helpers.running", "resume", json.dumps(chosen), cwd=folder) as process:
+    with forked_process("-m", "tests.helpers.training_process", "resume", json.dumps(chosen), cwd=folder) as process:
         wait_for_success([process])
     assert [step for step, _ in read_losses(folder)] == list(range(1, STEPS + 1))
     expected, actual = dict(read_losses(uninterrupted)), dict(read_losses(folder))
@@ -173,7 +173,7 @@ def test_two_processes_with_base_learn_same_as_one_process(settings_with_base: d
     for count, folder in enumerate(folders, start=1):
         folder.mkdir()
         devices = {"distribute": "multiworker", "join_timeout": 60} if count > 1 else {"distribute": "none"}
-        command = ["-m", "tests.helpers.running", "train", json.dumps({**settings_with_base, **devices})]
+        command = ["-m", "tests.helpers.training_process", "train", json.dumps({**settings_with_base, **devices})]
         with forked_processes([command] * count, folder, None if count > 1 else [{}]) as workers:
             wait_for_success(workers)
     one, two = ([float.fromhex(loss) for _, loss in read_losses(folder)] for folder in folders)

@@ -1,4 +1,4 @@
-"""The axes of a chart: round ticks with room between them."""
+"""The axes of a chart: round ticks with space between them."""
 
 from itertools import pairwise
 

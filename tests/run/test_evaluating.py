@@ -34,10 +34,10 @@ def spells(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
 
 @pytest.fixture(scope="module")
-def evaluation(trained_room: Path, tmp_path_factory: pytest.TempPathFactory) -> Evaluation:
+def evaluation(trained_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Evaluation:
     """The small model on its test set, without samples."""
     folder = tmp_path_factory.mktemp("evaluated")
-    shutil.copytree(trained_room / "saved_models", folder / "saved_models")
+    shutil.copytree(trained_folder / "saved_models", folder / "saved_models")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.delenv("WORDGEN_DATA", raising=False)
@@ -45,12 +45,12 @@ def evaluation(trained_room: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 @pytest.fixture(scope="module")
-def network(trained_room: Path) -> NumpyNetwork:
-    bundle = load_bundle(trained_room / SMALL)
+def network(trained_folder: Path) -> NumpyNetwork:
+    bundle = load_bundle(trained_folder / SMALL)
     return NumpyNetwork(bundle.architecture, bundle.weights)
 
 
-def test_figures_on_valid_are_those_of_training(room: Path):
+def test_figures_on_valid_are_those_of_training(trained_copy: Path):
     record = load_record(SMALL)
     result = wordgen.evaluate("small", split="valid", samples=0)
     assert record.best is not None
@@ -85,7 +85,7 @@ def test_model_of_characters_is_compared_with_7_grams(in_empty_folder: Path):
     assert load_record(Path("saved_models/letters")).measured["valid"].order == 7
 
 
-def test_later_model_does_not_get_earlier_figures(room: Path, evaluation: Evaluation):
+def test_later_model_does_not_get_earlier_figures(trained_copy: Path, evaluation: Evaluation):
     record = load_record(SMALL)
     last = record.epochs[-1]
     better = replace(last, epoch=last.epoch + 1, step=last.step + 40)
@@ -96,12 +96,12 @@ def test_later_model_does_not_get_earlier_figures(room: Path, evaluation: Evalua
     assert after.measurements["test"].step == last.step
     assert after.measured == {}
     write_page(SMALL)
-    page = (room / "saved_models" / "small" / "report.html").read_text()
+    page = (trained_copy / "saved_models" / "small" / "report.html").read_text()
     assert f"{evaluation.perplexity:,.1f}" not in page
 
 
-def test_file_has_the_figures_of_the_split_with_its_text(room: Path):
-    (room / "same.txt").write_text("\n".join(passages_of_split(2)), encoding="utf-8")
+def test_file_has_the_figures_of_the_split_with_its_text(trained_copy: Path):
+    (trained_copy / "same.txt").write_text("\n".join(passages_of_split(2)), encoding="utf-8")
     file, split = wordgen.evaluate(split="same.txt", samples=9), wordgen.evaluate(split="test", samples=9)
     assert file.loss == split.loss
     assert (file.unigram, file.ngram) == (split.unigram, split.ngram)
@@ -118,22 +118,25 @@ def test_file_has_the_figures_of_the_split_with_its_text(room: Path):
     assert of_split.verdict.endswith("those of the held-out text.")
 
 
-def test_folder_with_files_in_two_encodings_is_measured(room: Path):
+def test_folder_with_files_in_two_encodings_is_measured(trained_copy: Path):
     lines = [line for line in passages_of_split(2) if line.isascii()]
-    (room / "both").mkdir()
-    (room / "both" / "1.txt").write_text("\n".join(lines[:9]) + "\n", encoding="utf-16")
-    (room / "both" / "2.txt").write_text("\n".join(lines[9:]), encoding="utf-8")
-    (room / "one.txt").write_text("\n".join(lines), encoding="utf-8")
-    folder, file = wordgen.evaluate(split=room / "both", samples=0), wordgen.evaluate(split="one.txt", samples=0)
+    (trained_copy / "both").mkdir()
+    (trained_copy / "both" / "1.txt").write_text("\n".join(lines[:9]) + "\n", encoding="utf-16")
+    (trained_copy / "both" / "2.txt").write_text("\n".join(lines[9:]), encoding="utf-8")
+    (trained_copy / "one.txt").write_text("\n".join(lines), encoding="utf-8")
+    folder, file = (
+        wordgen.evaluate(split=trained_copy / "both", samples=0),
+        wordgen.evaluate(split="one.txt", samples=0),
+    )
     assert folder.loss == file.loss
     assert any("UTF-16" in note for note in folder.notes)
 
 
-def test_model_can_be_a_path_or_a_loaded_model(room: Path, evaluation: Evaluation):
-    for model in (wordgen.load("small"), room / "saved_models/small"):
+def test_model_can_be_a_path_or_a_loaded_model(trained_copy: Path, evaluation: Evaluation):
+    for model in (wordgen.load("small"), trained_copy / "saved_models/small"):
         assert wordgen.evaluate(model, samples=0).loss == evaluation.loss
     with pytest.raises(SettingError, match="has no folder"):
-        wordgen.evaluate(TrainedModel(load_bundle(room / "saved_models" / "small")))
+        wordgen.evaluate(TrainedModel(load_bundle(trained_copy / "saved_models" / "small")))
 
 
 def test_spelled_word_counts_once(in_empty_folder: Path):
@@ -151,14 +154,14 @@ def test_spelled_word_counts_once(in_empty_folder: Path):
     assert figures.held_out.longest.tokens > 5
 
 
-def test_search_for_copies_beyond_memory_is_left_out(room: Path, monkeypatch: pytest.MonkeyPatch):
+def test_search_for_copies_beyond_memory_is_left_out(trained_copy: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("wordgen.run.evaluate.memory_of_words", lambda tokens, vocabulary: 2**50)
     result = wordgen.evaluate(samples=1)
     assert result.novelty is None
     assert result.notes == ("No search for copies in generated text: it would need 1,048,576 GiB of memory.",)
 
 
-def test_n_grams_beyond_memory_are_left_out(room: Path, monkeypatch: pytest.MonkeyPatch):
+def test_n_grams_beyond_memory_are_left_out(trained_copy: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("wordgen.run.evaluate.physical_memory", lambda: 1_000_000)
     result = wordgen.evaluate(samples=0)
     assert result.ngram is None
@@ -167,7 +170,7 @@ def test_n_grams_beyond_memory_are_left_out(room: Path, monkeypatch: pytest.Monk
     assert "word frequencies" in result.verdict
 
 
-def test_novelty_matches_generated_text_and_copy_index(room: Path, spells: Dataset):
+def test_novelty_matches_generated_text_and_copy_index(trained_copy: Path, spells: Dataset):
     result = wordgen.evaluate("small", samples=20).novelty
     assert result is not None
     assert (result.samples.texts, result.samples.tokens) == (20, 2000)
@@ -189,13 +192,13 @@ def test_novelty_matches_generated_text_and_copy_index(room: Path, spells: Datas
 
 
 @pytest.mark.parametrize("samples", [-1, 1001, 1.5, True])
-def test_invalid_number_of_samples_is_refused(room: Path, samples: int):
+def test_invalid_number_of_samples_is_refused(trained_copy: Path, samples: int):
     with pytest.raises(SettingError, match="samples must be"):
         wordgen.evaluate(samples=samples)
 
 
-def test_overfitted_model_recites(overfitted_room: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.chdir(overfitted_room)
+def test_overfitted_model_recites(overfitted_folder: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(overfitted_folder)
     result = wordgen.evaluate().novelty
     assert result is not None
     assert result.originality == "recites"
@@ -208,10 +211,10 @@ def test_overfitted_model_recites(overfitted_room: Path, monkeypatch: pytest.Mon
     longest = result.samples.longest
     assert longest is not None
     assert longest.tokens > 20
-    lines = (overfitted_room / "few.txt").read_text(encoding="utf-8").split("\n")
+    lines = (overfitted_folder / "few.txt").read_text(encoding="utf-8").split("\n")
     assert "".join(longest.text.split()) in "".join(lines[longest.line - 1].split())
     # Compared with a text of another kind:
-    other = overfitted_room / "other.txt"
+    other = overfitted_folder / "other.txt"
     other.write_text((ROOT / "data" / "fables.txt").read_text(encoding="utf-8"), encoding="utf-8")
     against_other = wordgen.evaluate(split=other).novelty
     assert against_other is not None
@@ -220,7 +223,7 @@ def test_overfitted_model_recites(overfitted_room: Path, monkeypatch: pytest.Mon
     assert against_other.verdict.endswith("and 0.0% of those of other.txt.")
 
 
-def test_watcher_receives_progress(room: Path):
+def test_watcher_receives_progress(trained_copy: Path):
     class RecordingWatcher(Watcher):
         def __init__(self) -> None:
             self.events: list[str] = []
@@ -254,7 +257,7 @@ def test_watcher_receives_progress(room: Path):
     assert list(dict.fromkeys(watcher.events)) == ["predicting", "counting"]  # the text is not read again
 
 
-def test_finding_uses_an_incomplete_epoch_if_it_improved_much(room: Path):
+def test_finding_uses_an_incomplete_epoch_if_it_improved_much(trained_copy: Path):
     record = load_record(SMALL)
     steps = record.steps_per_epoch
     epochs = [
@@ -279,7 +282,7 @@ def test_finding_uses_an_incomplete_epoch_if_it_improved_much(room: Path):
 
 
 def test_weight_of_n_grams_is_chosen_on_valid(
-    room: Path, evaluation: Evaluation, spells: Dataset, network: NumpyNetwork
+    trained_copy: Path, evaluation: Evaluation, spells: Dataset, network: NumpyNetwork
 ):
     valid, test = (
         PredictedText(spells.ids[part], network_nats(network, spells.ids[part])) for part in ("valid", "test")
@@ -304,7 +307,7 @@ def test_short_validation_set_gives_no_mixture(in_empty_folder: Path):
     assert note in (in_empty_folder / "saved_models" / "few" / "report.html").read_text(encoding="utf-8")
 
 
-@pytest.mark.usefixtures("room")
+@pytest.mark.usefixtures("trained_copy")
 def test_cache_is_chosen_on_valid_and_measured_on_test(evaluation: Evaluation, spells: Dataset, network: NumpyNetwork):
     result = wordgen.evaluate("small", samples=0, cache=300)
     assert (evaluation.with_cache, evaluation.dynamic) == (None, None)
@@ -317,7 +320,7 @@ def test_cache_is_chosen_on_valid_and_measured_on_test(evaluation: Evaluation, s
     assert result.with_cache.loss.perplexity < result.perplexity  # the spells repeat many words
 
 
-def test_dynamic_evaluation_lowers_perplexity_and_keeps_weights(room: Path):
+def test_dynamic_evaluation_lowers_perplexity_and_keeps_weights(trained_copy: Path):
     weights = (SMALL / "weights.safetensors").read_bytes()
     result = wordgen.evaluate("small", samples=0, dynamic=True)
     assert result.dynamic is not None
@@ -332,9 +335,9 @@ def test_dynamic_evaluation_lowers_perplexity_and_keeps_weights(room: Path):
     assert (SMALL / "weights.safetensors").read_bytes() == weights
 
 
-def test_cache_without_validation_set_is_an_error(room: Path):
-    (room / "other.txt").write_text("The caster waits.\n" * 30, encoding="utf-8")
-    (room / "saved_models" / "small" / "report.json").unlink()
+def test_cache_without_validation_set_is_an_error(trained_copy: Path):
+    (trained_copy / "other.txt").write_text("The caster waits.\n" * 30, encoding="utf-8")
+    (trained_copy / "saved_models" / "small" / "report.json").unlink()
     with pytest.raises(CorpusError, match="cache and dynamic need the validation set"):
         wordgen.evaluate("small", "other.txt", cache=5)
     with pytest.raises(SettingError, match="cache must be at least 1"):

@@ -14,9 +14,9 @@ from wordgen.corpus.layout import Layout, Wrap
 from wordgen.errors import BundleError, CorpusError
 
 
-def test_model_without_report_is_measured_only_on_files(room: Path):
-    (room / "saved_models" / "small" / "report.json").unlink()
-    (room / "same.txt").write_text("\n".join(passages_of_split(2)), encoding="utf-8")
+def test_model_without_report_is_measured_only_on_files(trained_copy: Path):
+    (trained_copy / "saved_models" / "small" / "report.json").unlink()
+    (trained_copy / "same.txt").write_text("\n".join(passages_of_split(2)), encoding="utf-8")
     with pytest.raises(CorpusError, match=r"has no report.json, so its training text is not known: give a text"):
         wordgen.evaluate()
     evaluation = wordgen.evaluate(split="same.txt")
@@ -25,17 +25,17 @@ def test_model_without_report_is_measured_only_on_files(room: Path):
     assert any("No comparison with word frequencies and n-grams" in note for note in evaluation.notes)
 
 
-def test_unreadable_report_is_an_error(room: Path):
-    (room / "saved_models" / "small" / "report.json").write_text("{")
+def test_unreadable_report_is_an_error(trained_copy: Path):
+    (trained_copy / "saved_models" / "small" / "report.json").write_text("{")
     with pytest.raises(BundleError, match="its text cannot be found"):
         wordgen.evaluate()
 
 
 @pytest.fixture(scope="module")
 def trained_on_own_corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    room = tmp_path_factory.mktemp("own")
-    shutil.copy(ROOT / "data" / "spells.txt", room / "mine.txt")
-    return train_in_folder(room, "mine.txt", "mine", "--layers 1 --units 8 --epochs 1")
+    folder = tmp_path_factory.mktemp("own")
+    shutil.copy(ROOT / "data" / "spells.txt", folder / "mine.txt")
+    return train_in_folder(folder, "mine.txt", "mine", "--layers 1 --units 8 --epochs 1")
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def test_benchmark_file_has_the_figures_of_its_split(in_empty_folder: Path):
     assert split.tokens == 5 * 19 - 1
 
 
-def test_figures_do_not_depend_on_the_layout_of_the_file(room: Path, capsys: pytest.CaptureFixture[str]):
+def test_figures_do_not_depend_on_the_layout_of_the_file(trained_copy: Path, capsys: pytest.CaptureFixture[str]):
     """The model was trained with a passage per line. A note says if the text is read in another way."""
     passages = passages_of_split(2)
     wrapped = [textwrap.fill(passage, 72, break_on_hyphens=False) for passage in passages]
@@ -97,7 +97,7 @@ def test_figures_do_not_depend_on_the_layout_of_the_file(room: Path, capsys: pyt
     )
     figures, scores = set(), set()
     for name, text in layouts.items():
-        (room / f"{name}.txt").write_text(text, encoding="utf-8")
+        (trained_copy / f"{name}.txt").write_text(text, encoding="utf-8")
         evaluation = wordgen.evaluate(split=f"{name}.txt", samples=0)
         figures.add((evaluation.tokens, evaluation.perplexity))
         assert sum(each.startswith(note) for each in evaluation.notes) == (name != "lines")

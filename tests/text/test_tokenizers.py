@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.helpers.journey import with_single_spaces
+from tests.helpers.round_trip import with_single_spaces
 from tests.helpers.texts import passage_texts
 from wordgen.corpus.catalogue import bundled_catalogue, bundled_data
 from wordgen.corpus.finding import open_corpus

@@ -24,8 +24,8 @@ VISIBLE_TEXT = """
 
 
 @pytest.fixture(scope="module")
-def address(trained_room: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with tensorboard(trained_room, tmp_path_factory.mktemp("watched") / "tensorboard.log") as served:
+def address(trained_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with tensorboard(trained_folder, tmp_path_factory.mktemp("watched") / "tensorboard.log") as served:
         yield served
 
 

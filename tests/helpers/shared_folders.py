@@ -9,7 +9,7 @@ import pytest
 from filelock import FileLock
 
 
-def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
+def make_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
     """Return a copy of a folder that `make` has filled. Only one process calls `make`; each gets its own copy."""
     shared = factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:

@@ -1,6 +1,6 @@
 """Trains or resumes a run as a process of its own and appends the loss of every step to the file `losses`.
 
-python -m tests.helpers.running train|resume '{"dropout": ..., "distribute": ..., ...}'
+python -m tests.helpers.training_process train|resume '{"dropout": ..., "distribute": ..., ...}'
 """
 
 import json

@@ -94,27 +94,29 @@ def test_ctrl_c_in_terminal_removes_progress_bars(tmp_path: Path):
         assert part not in screen
 
 
-def test_stop_in_first_epoch_restores_overwritten_run(room: Path):
-    before = (room / RUN / "weights.safetensors").read_bytes()
-    with long_training(room, "--overwrite") as process:
+def test_stop_in_first_epoch_restores_overwritten_run(trained_copy: Path):
+    before = (trained_copy / RUN / "weights.safetensors").read_bytes()
+    with long_training(trained_copy, "--overwrite") as process:
         wait_for(process, "step 1/40")
         process.send_signal(signal.SIGINT)
         stdout, _ = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "the older run is restored" in " ".join(stdout.split())
-    assert (room / RUN / "weights.safetensors").read_bytes() == before
-    assert [path.name for path in (room / "saved_models").iterdir()] == ["small"]
+    assert (trained_copy / RUN / "weights.safetensors").read_bytes() == before
+    assert [path.name for path in (trained_copy / "saved_models").iterdir()] == ["small"]
 
 
-def test_overwritten_run_is_usable_after_kill_before_first_model(room: Path, capsys: pytest.CaptureFixture[str]):
-    before = (room / RUN / "weights.safetensors").read_bytes()
-    with long_training(room, "--overwrite") as process:
+def test_overwritten_run_is_usable_after_kill_before_first_model(
+    trained_copy: Path, capsys: pytest.CaptureFixture[str]
+):
+    before = (trained_copy / RUN / "weights.safetensors").read_bytes()
+    with long_training(trained_copy, "--overwrite") as process:
         wait_for(process, "Starting TensorFlow")
         process.kill()
     for model in (["--model", "small"], []):
         assert main(["generate", *model, "--length", "3"]) == 0, capsys.readouterr().err
-    with long_training(room, "--overwrite") as process:
+    with long_training(trained_copy, "--overwrite") as process:
         wait_for(process, "Starting TensorFlow")
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=60)
-    assert (room / RUN / "weights.safetensors").read_bytes() == before
+    assert (trained_copy / RUN / "weights.safetensors").read_bytes() == before

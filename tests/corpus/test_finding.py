@@ -169,7 +169,7 @@ def test_name_of_corpus_is_short_enough_for_file_system(tmp_path: Path):
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="looks into /proc")
 def test_standard_input_is_stored_with_little_memory(tmp_path: Path):
     code = (
-        "import re; from wordgen.corpus.finding import keep_standard_input; path = keep_standard_input(); "
+        "import re; from wordgen.corpus.finding import save_standard_input; path = save_standard_input(); "
         "print(path, re.search(r'VmHWM:\\s*(\\d+)', open('/proc/self/status').read())[1])"
     )
     result = subprocess.run(

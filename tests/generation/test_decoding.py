@@ -230,7 +230,7 @@ def test_beam_search_forbids_repeated_ngrams():
 @pytest.mark.parametrize(("stop", "mix"), [("none", 0.0), ("end", 0.0), ("none", 0.4), ("end", 0.8)])
 def test_score_equals_log_probabilities_of_generated_text(overfitted: TrainedModel, stop: Stop, mix: float):
     compared = 0
-    texts = overfitted.generate("The caster", count=12, length=30, random_seed=6, temperature=1.0, stop=stop, mix=mix)
+    texts = overfitted.generate("The caster", count=24, length=30, random_seed=6, temperature=1.0, stop=stop, mix=mix)
     prompt_length = len(overfitted.read_seed("The caster").ids)
     for text in texts:
         scored = overfitted.score(text.text, mix=mix).tokens[prompt_length:]

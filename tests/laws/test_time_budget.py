@@ -84,7 +84,7 @@ import wordgen
 from wordgen.api import resume_with
 from wordgen.training import loop
 
-loop._TOLERATED = math.inf  # a busy machine must not shorten the run
+loop._BUDGET_TOLERANCE = math.inf  # a busy machine must not shorten the run
 
 class Rates(wordgen.Observer):
     def stepped(self, report):

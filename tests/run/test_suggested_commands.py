@@ -53,7 +53,7 @@ def test_suggested_commands_keep_names_and_prompts(name: str, seed: str):
     generate = GENERATE.parse_args(arguments_of(commands.writing_command(name, seed)))
     assert (generate.model, generate.seed, generate.json) == (name, seed, False)
     evaluate = EVALUATE.parse_args(arguments_of(commands.evaluating_command(name, samples=3)))
-    assert (evaluate.named if evaluate.model is None else evaluate.model, evaluate.samples) == (name, 3)
+    assert (evaluate.model_flag if evaluate.model is None else evaluate.model, evaluate.samples) == (name, 3)
     assert TRAIN.parse_args(arguments_of(commands.resuming_command(name))).resume == name
     compare = RUNS.parse_args(arguments_of(commands.runs_command("compare", name, "other")))
     assert compare.runs == [name, "other"]

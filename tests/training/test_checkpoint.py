@@ -110,7 +110,7 @@ def test_only_damaged_checkpoints_are_an_error(tmp_path: Path):
 def test_checkpoint_of_a_later_format_is_kept(tmp_path: Path):
     save(tmp_path, 1)
     path = tmp_path / "checkpoints" / "step-000000000001" / "position.json"
-    path.write_text(path.read_text().replace('"format": 6', '"format": 7'))
+    path.write_text(path.read_text().replace('"format": 7', '"format": 8'))
     with pytest.raises(BundleError, match="resume the run with the version that wrote it"):
         newest(tmp_path)
     assert path.exists()

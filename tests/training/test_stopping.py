@@ -17,7 +17,7 @@ class StreamInterruptedWhileWriting(io.RawIOBase):
     def __init__(self) -> None:
         self.output = b""
 
-    def rounded_for_score(self) -> bool:
+    def writable(self) -> bool:
         return True
 
     def write(self, content: bytes) -> int:  # pyright: ignore[reportIncompatibleMethodOverride]

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ class FailedError(Exception):
 
 
 @contextmanager
-def can_continue() -> Iterator[None]:
+def can_continue() -> Generator[None]:
     """End the block when the time is up, at Ctrl-C, or when a process has failed, and say why.
 
     All results are saved by then, and the next run of the script continues.

@@ -4,7 +4,7 @@ Error messages use the names of Python: `seq_len` where the command line has `--
 """
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -344,7 +344,7 @@ def load(model: str | Path | None = None, *, models: str | Path | None = None) -
 
 
 @contextmanager
-def _runs_in(models: str | Path | None) -> Iterator[None]:
+def _runs_in(models: str | Path | None) -> Generator[None]:
     """Set the folder of runs within the block. Its errors name the settings as Python does."""
     with errors_in_python_terms(), use_models_folder(models):
         yield

@@ -9,7 +9,7 @@ import shutil
 import stat
 import tempfile
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
@@ -23,7 +23,7 @@ _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 
 @contextmanager
-def as_storage_error(path: Path) -> Iterator[None]:
+def as_storage_error(path: Path) -> Generator[None]:
     """Raise a StorageError in place of an OSError in the block. The message names `path`, the reason and what to do."""
     try:
         yield
@@ -95,7 +95,7 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 @contextmanager
-def _deep_nesting_as_value_error() -> Iterator[None]:
+def _deep_nesting_as_value_error() -> Generator[None]:
     try:
         yield
     except RecursionError:
@@ -131,7 +131,7 @@ def file_checksum(path: Path, on_block: Callable[[], None] = lambda: None) -> st
 
 
 @contextmanager
-def new_file(path: Path) -> Iterator[TextIO]:
+def new_file(path: Path) -> Generator[TextIO]:
     """Open a new text file that gets its name at the end of the block, also if Ctrl-C ends the block.
 
     After any other exception the file is removed. An existing file is never overwritten: that raises a StorageError.
@@ -147,7 +147,7 @@ def new_file(path: Path) -> Iterator[TextIO]:
 
 
 @contextmanager
-def atomic_file(path: Path, *, overwrite: bool) -> Iterator[Path]:
+def atomic_file(path: Path, *, overwrite: bool) -> Generator[Path]:
     """Yield a temporary path, and move the file written to it to `path`. Only `overwrite` replaces an existing file."""
     with as_storage_error(path):
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -184,7 +184,7 @@ def check_new_file(path: Path) -> None:
 
 
 @contextmanager
-def atomic_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
+def atomic_folder(path: Path, *, overwrite: bool = False) -> Generator[Path]:
     """Yield a temporary folder. It gets the name `path` if the block ends without an exception.
 
     With `overwrite`, it replaces an existing folder of that name. Without it, a folder that another process has made in

@@ -7,7 +7,7 @@ command line shows. The flags, the Python API and the JSON files are all made fr
 import math
 import operator
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import MISSING, Field, asdict, dataclass, field, fields
 from functools import partial
@@ -117,7 +117,7 @@ def _as_argument(found: "re.Match[str]") -> str:
 
 
 @contextmanager
-def errors_in_python_terms() -> Iterator[None]:
+def errors_in_python_terms() -> Generator[None]:
     """Rewrite the message of each WordgenError that the block raises for the Python API (see `in_python`)."""
     try:
         yield

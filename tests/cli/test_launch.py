@@ -4,7 +4,7 @@ import json
 import os
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.slow
 
 
 @contextmanager
-def launched(folder: Path, *flags: str) -> Iterator[Process]:
+def launched(folder: Path, *flags: str) -> Generator[Process]:
     """Start a launcher of two workers that train the run `run`. All of them end with the block."""
     command = ["-m", "wordgen", "launch", "--workers", "2", "--", *TRAIN, *flags, "--name", "run"]
     with started_processes([command], folder, [{}]) as (launcher,):

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import pytest
 
 from tests.helpers.commands import ROOT, Command, run_command
-from tests.helpers.curves import events
+from tests.helpers.curves import tags
 from wordgen.cli.main import main
 from wordgen.training.tensorboard import (
     BITS,
@@ -103,17 +103,15 @@ def test_folder_of_run_has_report_and_bundle(trained: TrainedFolder):
 
 
 def test_tensorboard_has_curves_and_samples(trained: TrainedFolder):
-    tags: dict[str, set[str]] = {}
-    for part in ("train", "valid", "."):
-        tags[part] = set(events(trained.folder / "saved_models" / "small" / part).Tags()["tensors"])
-    assert tags["train"] == {PERPLEXITY, BITS, LOSS, LEARNING_RATE, GRADIENT_NORM, SPEED, EPOCH_TIME}
-    assert tags["valid"] == {PERPLEXITY, BITS, DISTINCT, LONGEST_COPY}
+    folder = trained.folder / "saved_models" / "small"
+    assert tags(folder / "train") == {PERPLEXITY, BITS, LOSS, LEARNING_RATE, GRADIENT_NORM, SPEED, EPOCH_TIME}
+    assert tags(folder / "valid") == {PERPLEXITY, BITS, DISTINCT, LONGEST_COPY}
     samples = {
         f"{SAMPLES}/{mode} {begins}"
         for mode in ("greedy", "sampled")
         for begins in ("without prompt", "with prompt After")
     }
-    assert tags["."] == {*samples, PLAN, REPORT, "_hparams_/session_start_info"}
+    assert tags(folder) == {*samples, PLAN, REPORT, "_hparams_/session_start_info"}
 
 
 def test_log_format_json_is_one_object_per_line(in_empty_folder: Path, capsys: pytest.CaptureFixture[str]):

@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -131,7 +131,7 @@ class Page:
 
 
 @contextmanager
-def open_browser() -> Iterator[Page]:
+def open_browser() -> Generator[Page]:
     """Start a Chromium with one tab and a new profile; kill it after the block."""
     program = find_chromium()
     assert program is not None, f"none of {', '.join(PROGRAMS)} is installed"

@@ -11,6 +11,13 @@ def events(folder: Path) -> EventAccumulator:
     return EventAccumulator(str(folder), size_guidance={"tensors": 0}).Reload()
 
 
+def tags(folder: Path) -> set[str]:
+    """Return the tags of all curves, texts and histograms."""
+    tensors = events(folder).Tags()["tensors"]
+    assert isinstance(tensors, list)
+    return set(tensors)
+
+
 def curve(folder: Path, tag: str) -> list[tuple[int, float]]:
     return [(event.step, float(make_ndarray(event.tensor_proto))) for event in events(folder).Tensors(tag)]
 

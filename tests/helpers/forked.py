@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
@@ -92,7 +92,7 @@ def forked_processes(
     commands: Sequence[Sequence[str]],
     folders: Path | Sequence[Path],
     environments: Sequence[Mapping[str, str]] | None = None,
-) -> Iterator[list[ForkedProcess]]:
+) -> Generator[list[ForkedProcess]]:
     """Start one process per command, as workers in one folder or each in its own; kill them after the block."""
     working_folders = [folders] * len(commands) if isinstance(folders, Path) else folders
     if environments is None:
@@ -106,7 +106,7 @@ def forked_processes(
 
 
 @contextmanager
-def forked_process(*command: str, cwd: Path) -> Iterator[ForkedProcess]:
+def forked_process(*command: str, cwd: Path) -> Generator[ForkedProcess]:
     with forked_processes([command], cwd, [{}]) as (process,):
         yield process
 

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -136,7 +136,7 @@ class Playground:
 
 
 @contextmanager
-def served(folder: Path, *arguments: str, program: Sequence[str] = ("-m", "wordgen")) -> Iterator[Playground]:
+def served(folder: Path, *arguments: str, program: Sequence[str] = ("-m", "wordgen")) -> Generator[Playground]:
     """Start `wordgen serve` in a folder and wait for its address; kill it after the block."""
     process = start(folder, *arguments, program=program)
     try:

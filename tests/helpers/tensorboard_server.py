@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from tests.helpers.commands import command_environment
 
 
 @contextmanager
-def tensorboard(folder: Path, log: Path, arguments: Sequence[str] = ("--logdir", "saved_models")) -> Iterator[str]:
+def tensorboard(folder: Path, log: Path, arguments: Sequence[str] = ("--logdir", "saved_models")) -> Generator[str]:
     """Serve the runs of a folder and yield the address. The output of TensorBoard goes into the log."""
     program = Path(sys.executable).parent / "tensorboard"
     with log.open("w+") as output:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import termios
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -36,7 +36,7 @@ def _is_enough(seen: str, wanted: str | None, times: int) -> bool:
 
 
 @contextmanager
-def in_terminal(*command: str, cwd: Path, columns: int) -> Iterator[tuple["subprocess.Popen[bytes]", int]]:
+def in_terminal(*command: str, cwd: Path, columns: int) -> Generator[tuple["subprocess.Popen[bytes]", int]]:
     """Run a command in its own terminal, where Ctrl-C becomes a signal; yield the process and the master side."""
     master, slave = pty.openpty()
     process = subprocess.Popen(

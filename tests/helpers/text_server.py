@@ -1,7 +1,7 @@
 """A real HTTP server on loopback that serves a text correctly or with one of many faults."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -44,7 +44,7 @@ class TextServer(ThreadingHTTPServer):
 
 
 @contextmanager
-def serve_text(content: bytes) -> Iterator[TextServer]:
+def serve_text(content: bytes) -> Generator[TextServer]:
     with TextServer(content) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
         thread.start()

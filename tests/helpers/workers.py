@@ -5,7 +5,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -51,7 +51,7 @@ def started_processes(
     commands: Sequence[Sequence[str]],
     folders: Path | Sequence[Path],
     environments: Sequence[dict[str, str]] | None = None,
-) -> Iterator[list[Process]]:
+) -> Generator[list[Process]]:
     """Start one Python process per command, in one folder or each in its own; kill them after the block."""
     working_folders = [folders] * len(commands) if isinstance(folders, Path) else folders
     processes = [

@@ -124,8 +124,9 @@ NEUTRAL_SETTINGS = (
     "histograms",
     "precision",
 )
-NETWORK_AND_TRAINING_SETTINGS = {each.name for group in (NetworkSettings, TrainingSettings) for each in fields(group)}
-NETWORK_AND_TRAINING_SETTINGS -= {"init_from", "from_scratch"}
+NETWORK_AND_TRAINING_SETTINGS = {
+    each.name for group in (NetworkSettings, TrainingSettings) for each in fields(group)
+} - {"init_from", "from_scratch"}
 
 
 def test_network_or_training_setting_disables_auto():

@@ -3,7 +3,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -54,7 +54,7 @@ def test_run_in_training_is_neither_resumed_nor_replaced():
 
 
 @contextmanager
-def locked_by_another_process(seconds: float) -> "Iterator[subprocess.Popen[str]]":
+def locked_by_another_process(seconds: float) -> "Generator[subprocess.Popen[str]]":
     """A process that holds the lock of the run for some seconds. It has the lock when the block begins."""
     program = f"""
 import time

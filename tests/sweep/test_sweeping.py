@@ -4,7 +4,7 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -110,7 +110,7 @@ def command(name: str) -> list[str]:
 
 
 @contextmanager
-def running_process(log: Path, started: Sequence[str], running: Sequence[str]) -> Iterator["subprocess.Popen[bytes]"]:
+def running_process(log: Path, started: Sequence[str], running: Sequence[str]) -> Generator["subprocess.Popen[bytes]"]:
     """A process that holds a log, with the arguments `running`. The log says that it was started with `started`."""
     with log.open("ab") as file:
         sweeping.lock_file(file.fileno())

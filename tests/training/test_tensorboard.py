@@ -11,7 +11,7 @@ import pytest
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData  # pyright: ignore
 
 from tests.helpers.bundles import make_bundle
-from tests.helpers.curves import curve, events, text
+from tests.helpers.curves import curve, events, tags, text
 from tests.helpers.plans import plan
 from tests.helpers.saved_runs import made_loss, made_measurement
 from wordgen.corpus.finding import open_corpus
@@ -183,9 +183,8 @@ def test_resume_removes_samples_of_an_incomplete_epoch(make_writer: MakeWriter, 
     writer.close()
     assert [event.step for event in events(tmp_path).Tensors(f"{SAMPLES}/sampled without prompt")] == [8]
     assert curve(tmp_path / "valid", DISTINCT) == [(8, 0.5)]
-    tags = events(tmp_path).Tags()["tensors"]
-    assert f"{SAMPLES}/greedy with prompt Once" not in tags
-    assert "embedding" not in tags
+    assert f"{SAMPLES}/greedy with prompt Once" not in tags(tmp_path)
+    assert "embedding" not in tags(tmp_path)
 
 
 def test_bits_per_character_count_all_predicted_tokens(make_writer: MakeWriter, tmp_path: Path, dataset: Dataset):
@@ -229,7 +228,7 @@ def test_report_is_at_the_last_step(make_writer: MakeWriter, tmp_path: Path):
 @pytest.mark.parametrize("histograms", [False, True])
 def test_histograms_are_written_only_on_request(histograms: bool, make_writer: MakeWriter, tmp_path: Path):
     write_epoch(make_writer(histograms=histograms))
-    assert ("embedding" in events(tmp_path).Tags()["tensors"]) == histograms
+    assert ("embedding" in tags(tmp_path)) == histograms
 
 
 def test_unwritable_curves_warn_once(tmp_path: Path, dataset: Dataset):

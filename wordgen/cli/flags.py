@@ -82,7 +82,7 @@ def verb_parser(prog: str, run: Command, description: str, example: str, *, has_
 
 
 def action_parser(
-    actions: "argparse._SubParsersAction[Parser]",
+    actions: "argparse._SubParsersAction[Parser]",  # pyright: ignore[reportPrivateUsage]
     name: str,
     run: Command,
     help: str,
@@ -109,7 +109,11 @@ def _complete(parser: Parser, run: Command, example: str, *, has_models_flag: bo
     return parser
 
 
-def add_switch(parser: "argparse.ArgumentParser | argparse._ArgumentGroup", flag: str, help: str) -> None:
+def add_switch(
+    parser: "argparse.ArgumentParser | argparse._ArgumentGroup",  # pyright: ignore[reportPrivateUsage]
+    flag: str,
+    help: str,
+) -> None:
     """Add a flag without a value, which is off if it is not given."""
     parser.add_argument(flag, action="store_true", help=f"{help} (default: no)")
 

@@ -3,7 +3,7 @@
 import re
 import sys
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from itertools import repeat
 from typing import TYPE_CHECKING
@@ -209,7 +209,7 @@ class TokenProgress:
 
 
 @contextmanager
-def download_progress() -> Iterator[Callable[[str, int, int], None]]:
+def download_progress() -> Generator[Callable[[str, int, int], None]]:
     """Show a download on standard error. The function takes the file, the bytes so far, and all bytes."""
     from wordgen.training.screen import TransferDisplay, screen
 
@@ -218,7 +218,7 @@ def download_progress() -> Iterator[Callable[[str, int, int], None]]:
 
 
 @contextmanager
-def reading_progress(name: str) -> Iterator[Callable[[int, int], None]]:
+def reading_progress(name: str) -> Generator[Callable[[int, int], None]]:
     """Show how much of a text has been read. The function takes the bytes so far and all bytes."""
     from wordgen.training.screen import bytes_bar, screen
 

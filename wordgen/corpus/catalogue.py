@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Literal, cast
 from urllib.parse import urlsplit
 
 from wordgen.corpus.documents import texts_in
@@ -188,7 +188,7 @@ class CatalogueEntry(Settings):
             raise SettingError(f"{min(unnamed)} is in downloads, but not in files.")
 
     @classmethod
-    def from_table(cls, name: str, table: Mapping[str, Any], folder: Path) -> "CatalogueEntry":
+    def from_table(cls, name: str, table: object, folder: Path) -> "CatalogueEntry":
         """Return the entry that a table of the catalogue in `folder` describes. Raise SettingError if it is wrong."""
         if not isinstance(table, Mapping):
             raise SettingError(f"it must be a table that begins with [{name}].")

@@ -417,6 +417,8 @@ def _word_paragraphs(parts: _ZippedParts, name: str, parser: HtmlText) -> Iterat
                 yield "\t"
             case ">p":
                 yield "\n\n"
+            case _:
+                pass
 
 
 def _epub_text(parts: _ZippedParts, parser: HtmlText) -> Iterator[str]:

@@ -10,7 +10,7 @@ import queue
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from io import FileIO
 from pathlib import Path
@@ -232,7 +232,7 @@ class _Transfer:
             self._part.unlink(missing_ok=True)
 
     @contextmanager
-    def _network_errors(self) -> Iterator[None]:
+    def _network_errors(self) -> Generator[None]:
         from requests.exceptions import RequestException
         from urllib3.exceptions import ProtocolError, ReadTimeoutError
 

@@ -168,7 +168,7 @@ class _TokenizerProcess:
 
 
 @contextmanager
-def _as_corpus_error() -> Iterator[None]:
+def _as_corpus_error() -> Generator[None]:
     try:
         yield
     except (OSError, EOFError, pickle.UnpicklingError, ValueError) as error:

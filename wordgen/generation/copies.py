@@ -114,7 +114,7 @@ class CopyIndex:
             len(ids) == len(self._order)
             and int(self._order.max()) < len(ids)
             and int(ids.max()) < vocabulary_size
-            and all(isinstance(name, str) for name in self._files)
+            and all(isinstance(name, str) for name in self._files)  # pyright: ignore[reportUnnecessaryIsInstance] - from a file
             and lines.ndim == 2
             and lines.shape[1] == 3
             and lines.dtype.kind in "iu"

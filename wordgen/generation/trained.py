@@ -296,7 +296,7 @@ class WritingSession:
 
     def __init__(self, model: TrainedModel, beginning: str) -> None:
         self._model = model
-        self._codec, self._reader = model._codec, model._reader
+        self._codec, self._reader = model._codec, model._reader  # pyright: ignore[reportPrivateUsage]
         self._decoder = self._codec.decoder()
         self.ids: list[int] = []
         self._pieces: list[str] = []

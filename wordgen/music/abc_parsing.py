@@ -332,6 +332,8 @@ class _Parser:
                 self._field(text[1], text[3:-1].strip())
             case "other":
                 self._add_fault("sign", f"'{text}' is no sign of ABC")
+            case _:
+                pass
         if kind not in ("note", "rest"):
             self._last_note = None
 

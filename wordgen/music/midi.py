@@ -208,6 +208,8 @@ class _MidiReader:
                 self.keys[time] = key
             case "track_name" if not self.title:
                 self.title = as_title(event.name)
+            case _:
+                pass
 
     def piece(self) -> Piece:
         return Piece(

@@ -8,7 +8,7 @@ configuration says. It also selects the fast matrix products, unless the user's 
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -19,7 +19,7 @@ Tensor = Any
 
 
 @contextmanager
-def _native_messages_hidden() -> Iterator[None]:
+def _native_messages_hidden() -> Generator[None]:
     """Hide what native code writes to standard error, past Python. Show it if the block fails."""
     original_stderr = os.dup(2)
     with tempfile.TemporaryFile() as messages:

@@ -51,14 +51,13 @@ def recurrent_layer(cell: Cell, inputs: Tensor, states: Tensors, weights: Tensor
     of the results.
     """
 
-    @tf.custom_gradient
     def layer(
         inputs: Tensor, kernel: Tensor, recurrent: Tensor, bias: Tensor, *states: Tensor
     ) -> tuple[Tensors, Callable[..., Tensors]]:
         sequence = _Sequence(cell, inputs, (kernel, recurrent, bias), states)
         return sequence.results(), sequence.gradient
 
-    outputs, *last = layer(inputs, *weights, *states)
+    outputs, *last = tf.custom_gradient(layer)(inputs, *weights, *states)
     return outputs, tuple(last)
 
 

@@ -320,6 +320,8 @@ class _Scheduler:
                 self.watcher.ended(row)
             case "stopped" | "failed":
                 self._end_without_result(row, event.kind, event.sentence)
+            case _:
+                pass
 
     def _end_without_result(self, row: Row, state: Literal["stopped", "failed"], note: str) -> None:
         row.state, row.note = state, "" if state == "stopped" else note

@@ -228,7 +228,7 @@ def minimal_settings(wanted: TrainSettings, ignored: frozenset[str]) -> Iterator
     get_corpus = cache(lambda: open_corpus(wanted.corpus, ReadingSettings.part_of(wanted)))
     base_choice = {name: getattr(wanted, name) for name in ("init_from", "from_scratch") if getattr(wanted, name)}
     for recipe, base in product(({}, {"recipe": wanted.recipe or NO_RECIPE}), ({}, base_choice)):
-        chosen = {"corpus": wanted.corpus, **recipe, **base}
+        chosen: dict[str, object] = {"corpus": wanted.corpus, **recipe, **base}
         with suppress(WordgenError):
             default_settings = _complete(chosen, get_corpus)
             changed = {

@@ -7,7 +7,7 @@ import difflib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 
@@ -88,7 +88,7 @@ def sweep_running_error(name: str) -> SettingError:
 
 
 @contextmanager
-def _hold_lock(path: Path, error: SettingError, seconds: float = _LOCK_TIMEOUT_SECONDS) -> Iterator[None]:
+def _hold_lock(path: Path, error: SettingError, seconds: float = _LOCK_TIMEOUT_SECONDS) -> Generator[None]:
     from filelock import FileLock, Timeout
 
     lock = FileLock(path, timeout=seconds, poll_interval=0.02)
@@ -191,7 +191,7 @@ class RunFolder:
 
 
 @contextmanager
-def new_run_folder(path: Path, *, overwrite: bool, numbered: bool = False) -> Iterator[RunFolder]:
+def new_run_folder(path: Path, *, overwrite: bool, numbered: bool = False) -> Generator[RunFolder]:
     """Make an empty folder for a run and hold its lock during the training.
 
     With `overwrite`, an older run of the same name is set aside until the new one has a complete model. If the new run
@@ -217,7 +217,7 @@ def new_run_folder(path: Path, *, overwrite: bool, numbered: bool = False) -> It
 
 
 @contextmanager
-def reserved_name(corpus: str) -> Iterator[str]:
+def reserved_name(corpus: str) -> Generator[str]:
     """Reserve a default name for a run that another process will make. Until then an empty folder holds the name."""
     models = models_folder()
     with _removed_if_empty(models), ExitStack() as stack:
@@ -228,7 +228,7 @@ def reserved_name(corpus: str) -> Iterator[str]:
 
 
 @contextmanager
-def _removed_if_empty(folder: Path) -> Iterator[None]:
+def _removed_if_empty(folder: Path) -> Generator[None]:
     """Make a folder. At the end of the block, remove it and its parents again if they are new and empty."""
     new = [each for each in (folder, *folder.parents) if not each.exists()]
     make_folder(folder)
@@ -267,7 +267,7 @@ def _is_name_in_use(folder: Path) -> bool:
 
 
 @contextmanager
-def resumed_run_folder(path: Path) -> Iterator[RunFolder]:
+def resumed_run_folder(path: Path) -> Generator[RunFolder]:
     """Hold the lock of a run while it is resumed. Its folder stays even if the training fails."""
     folder = RunFolder(path)
     with ExitStack() as stack:

@@ -3,7 +3,7 @@
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import datetime
@@ -41,7 +41,7 @@ def models_folder() -> Path:
 
 
 @contextmanager
-def use_models_folder(folder: str | Path | None) -> Iterator[None]:
+def use_models_folder(folder: str | Path | None) -> Generator[None]:
     """Set the folder of runs and sweeps within the block, only for this thread. None changes nothing.
 
     Raise a SettingError if the path cannot be a folder.

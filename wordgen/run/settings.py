@@ -55,8 +55,9 @@ SHARED_BY_WORKERS = names_of("text", "network", "learning", "display") - {"corpu
 The path of the corpus may differ between the workers, and they choose the precision together.
 """
 _MAY_CHANGE = names_of("device", "display") | {"epochs"}
-_NETWORK_AND_TRAINING = names_of("network", "learning")
-_NETWORK_AND_TRAINING -= {each.name for each in fields(TrainSettings) if each.metadata["keeps_recipe"]}
+_NETWORK_AND_TRAINING = names_of("network", "learning") - {
+    each.name for each in fields(TrainSettings) if each.metadata["keeps_recipe"]
+}
 
 
 def chooses_training(given: Iterable[str]) -> bool:

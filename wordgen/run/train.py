@@ -7,7 +7,7 @@ import hashlib
 import platform
 import shlex
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -177,7 +177,7 @@ class _Session:
 
 
 @contextmanager
-def _session(settings: TrainSettings, observers: Iterable[Observer]) -> Iterator[_Session]:
+def _session(settings: TrainSettings, observers: Iterable[Observer]) -> Generator[_Session]:
     """Begin the work on a run. At the end of the block, close the observers and restore the signal handlers.
 
     The signal handlers are installed after the corpus has been downloaded, so that Ctrl-C ends a download at once.
@@ -361,7 +361,7 @@ def _record_divergence(prepared: PreparedRun, writer: RecordWriter, observer: Ob
 
 
 @contextmanager
-def _errors_as_warnings(observer: Observer, sentence: str) -> Iterator[None]:
+def _errors_as_warnings(observer: Observer, sentence: str) -> Generator[None]:
     """Turn errors into warnings, because model and record are already written."""
     try:
         yield

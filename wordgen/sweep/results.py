@@ -169,6 +169,8 @@ class Progress:
                 self.epoch, self.step = int(event["epoch"]), int(event["step"])
                 if event["best"]:
                     self.best = float(event["valid_perplexity"])
+            case _:
+                pass
 
 
 @dataclass

@@ -192,8 +192,8 @@ class _Segmenter:
         # The tables have names such as _UW1, and map a character, a pair or a triple to a weight.
         tables = {name[1:]: table for name, table in vars(tiny).items() if isinstance(table, dict)}
         self._weights: dict[str, dict[str, int]] = {name: _with_edges(name, table) for name, table in tables.items()}
-        self._bias: int = tiny._BIAS
-        self._kind = _BoundedCache(tiny._ctype)
+        self._bias: int = tiny._BIAS  # pyright: ignore[reportPrivateUsage]
+        self._kind = _BoundedCache(tiny._ctype)  # pyright: ignore[reportPrivateUsage]
         # Of the six characters around a position, w1 to w6, the pairs are w2 w3, w3 w4 and w4 w5.
         self._second = _BoundedCache(lambda pair: self._weigh(UW2=pair[0], UW3=pair[1], BW1=pair))
         self._third = _BoundedCache(lambda pair: self._weigh(UW4=pair[1], BW2=pair))
@@ -276,6 +276,6 @@ def _segmenter() -> _Segmenter:
 
 
 @cache
-def _protected_words() -> _BoundedCache:
+def _protected_words() -> _BoundedCache[str]:
     """Return the cache of tokens by word. Equal words share one string in memory."""
     return _BoundedCache(protect)

@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -84,7 +84,7 @@ def create_replicas(settings: DeviceSettings, worker_info: WorkerInfo, checksum:
 
 
 @contextmanager
-def as_worker_lost_error(replicas: Replicas, run: str) -> Iterator[None]:
+def as_worker_lost_error(replicas: Replicas, run: str) -> Generator[None]:
     """Turn TensorFlow's errors about the loss of another worker into a WorkerLostError that says what to do."""
     try:
         yield
@@ -149,7 +149,7 @@ def _connect_workers(settings: DeviceSettings, worker_info: WorkerInfo, checksum
 
 
 @contextmanager
-def _kill_if_connecting_hangs() -> Iterator[None]:
+def _kill_if_connecting_hangs() -> Generator[None]:
     """Kill this process with an error message if the block takes longer than 120 seconds.
 
     All workers have arrived at this point. If one dies now, TensorFlow waits for it forever in native code that does

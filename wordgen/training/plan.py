@@ -196,7 +196,7 @@ class Schedule:
     def rate(self, step: int, epochs: Sequence[EpochReport]) -> float:
         """Return the learning rate of a step. Steps count from 1. `epochs` are the reports of the epochs before it."""
         warm_up = min(1.0, step / self._warm_up) if self._warm_up else 1.0
-        return self.settings.first_learning_rate * warm_up * self._rate_factor(step, epochs)
+        return self.settings.first_learning_rate * warm_up * self.rate_factor(step, epochs)
 
     def averaging_begins(self, epochs: Sequence[EpochReport]) -> int | None:
         """Return the step after which the weights of all steps are averaged. None as long as it is not known.
@@ -215,7 +215,7 @@ class Schedule:
                 return epoch.step
         return None
 
-    def _rate_factor(self, step: int, epochs: Sequence[EpochReport]) -> float:
+    def rate_factor(self, step: int, epochs: Sequence[EpochReport]) -> float:
         decay = self.settings.decay or _DEFAULT_DECAY.get(self.settings.schedule, 1.0)
         match self.settings.schedule:
             case "constant":
@@ -249,4 +249,4 @@ def has_constant_rate(settings: TrainingSettings, steps_per_epoch: int, epochs: 
     if not epochs:
         return settings.schedule == "constant"
     last = epochs[-1].step
-    return Schedule(settings, steps_per_epoch, last)._rate_factor(last, epochs[:-1]) == 1
+    return Schedule(settings, steps_per_epoch, last).rate_factor(last, epochs[:-1]) == 1

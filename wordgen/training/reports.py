@@ -264,8 +264,8 @@ class Observers(Observer):
 
 def _forwarding(event: str) -> Callable[..., None]:
     def forward(self: Observers, *arguments: object) -> None:
-        with self._lock:
-            for observer in self._observers:
+        with self._lock:  # pyright: ignore[reportPrivateUsage]
+            for observer in self._observers:  # pyright: ignore[reportPrivateUsage]
                 getattr(observer, event)(*arguments)
 
     return forward

@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -85,7 +85,7 @@ class StopRequest:
 
 
 @contextmanager
-def stop_on_signals(on_stop: Callable[[], None]) -> Iterator[StopRequest]:
+def stop_on_signals(on_stop: Callable[[], None]) -> Generator[StopRequest]:
     """Listen for requests to stop while the block runs, and restore the previous signal handlers after it.
 
     Only the main thread of a process can receive signals. In other threads, no stop is ever requested.

@@ -1,7 +1,7 @@
 """What TensorBoard shows: curves, texts, word vectors, and the settings of each run for comparison."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property, partial
 from itertools import islice
@@ -137,7 +137,7 @@ class TensorBoardWriter(Observer):
         return {split: predicted_tokens(ids) for split, ids in self._dataset.ids.items()}
 
     @contextmanager
-    def _errors_as_warnings(self) -> Iterator[None]:
+    def _errors_as_warnings(self) -> Generator[None]:
         """Catch all errors, so that a failure to write curves (a full disk) does not end the training. Warn once."""
         try:
             yield

@@ -20,7 +20,7 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -293,7 +293,7 @@ class _OtherWorker(_Member):
 
 
 @contextmanager
-def _server(host: str, port: int) -> Iterator[socket.socket]:
+def _server(host: str, port: int) -> Generator[socket.socket]:
     """A socket that listens at the address of the chief.
 
     If this machine does not have that address, the socket listens at all addresses of the machine. Raises

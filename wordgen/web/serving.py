@@ -137,7 +137,7 @@ class _Protocol(H11Protocol):
 
         A timer that is already running is not restarted, so a client cannot extend the time by sending slowly.
         """
-        answering = self.cycle is not None and not self.cycle.response_complete
+        answering = bool(self.cycle) and not self.cycle.response_complete  # None before the first request
         if answering or self.transport.is_closing():
             if self._timer is not None:
                 self._timer.cancel()

@@ -41,7 +41,6 @@ CASES: dict[str, tuple[int, dict[str, Any]]] = {
     "steps of differing lengths": (10_000, {"layers": 2, "units": 200, "batch_size": 64, "seq_len": 40,
                                    "vary_seq_len": True, "locked_dropout": True, "weight_drop": 0.3}),
     "bfloat16": (20_000, {"layers": 2, "units": 512, "batch_size": 32, "seq_len": 35, "precision": "bfloat16"}),
-    "float32": (20_000, {"layers": 2, "units": 512, "batch_size": 32, "seq_len": 35, "precision": "float32"}),
     "33,000 words": (33_000, {"layers": 2, "units": 650, "batch_size": 20, "seq_len": 35, "optimizer": "sgd"}),
     "33,000 words, averaged": (33_000, {"layers": 1, "units": 400, "batch_size": 20, "seq_len": 35, "optimizer": "adam",
                                "average_after": 1, "tied": True}),

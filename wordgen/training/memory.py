@@ -69,16 +69,14 @@ _BYTES_PER_TOKEN = 450
 """The bytes for each token of the vocabulary: its text, and its entries in the tables that map tokens to ids."""
 _VALIDATION_SEQ_LEN = 50
 _OPTIMIZER_SLOTS = {"sgd": 0, "rmsprop": 1, "adam": 2}
-_GRADIENT_FACTORS = {"sgd": 0.5, "rmsprop": 1.5, "adam": 1.9}
-"""Memory of a step for gradients, clipped gradients and other values of the optimizer, relative to the weights."""
-_VALUES_PER_UNIT = {"lstm": 18.4, "gru": 10.9, "rnn": 7.0}
+_GRADIENT_FACTORS = {"sgd": 2.1, "rmsprop": 3.1, "adam": 3.5}
+"""Memory of a step for gradients, clipped gradients and other values of the optimizer, relative to the weights.
+
+It differs from machine to machine: the factors are between those of two processors (docs/benchmarks.md)."""
+_VALUES_PER_UNIT = {"lstm": 20.0, "gru": 12.0, "rnn": 7.7}
 """The number of values that a layer keeps, per unit and per place in the batch, until its gradient is computed."""
-_LOGITS_FACTOR = 0.95
+_LOGITS_FACTOR = 1.1
 """Memory of a step for the logits, the values between logits and loss, and their gradient, relative to the logits."""
-_MORE_WEIGHTS_IN_BFLOAT16 = 2.6
-"""More memory of a step in bfloat16, relative to the weights: for copies in bfloat16, and gradients in both types."""
-_MORE_VALUES_IN_BFLOAT16 = 1.2
-"""Factor for the values of layers and logits: bfloat16 copies of them are kept, too."""
 _VALIDATION_LOGITS_FACTOR = 1.1
 _SERVER_BYTES = 55 * _MEBIBYTE
 """The memory of the server through which workers exchange their gradients."""
@@ -132,18 +130,15 @@ class Memory:
         places = rows * longest_seq_len(settings.seq_len, vary_seq_len=settings.vary_seq_len)
         weights = _FLOAT32_BYTES * architecture.parameters
         kept = 1 + _OPTIMIZER_SLOTS[settings.optimizer] + (settings.average_after is not None) + (settings.pull > 0)
-        in_bfloat16 = settings.precision == "bfloat16"
-        has_evaluation_copy = settings.average_after is not None or in_bfloat16
-        gradients = _GRADIENT_FACTORS[settings.optimizer] + (_MORE_WEIGHTS_IN_BFLOAT16 if in_bfloat16 else 0)
-        values = _values_per_place(architecture, settings) * (_MORE_VALUES_IN_BFLOAT16 if in_bfloat16 else 1)
+        has_evaluation_copy = settings.average_after is not None or settings.precision == "bfloat16"
         validated = streams_for(tokens["valid"]) * _VALIDATION_SEQ_LEN * architecture.vocabulary_size / workers
         return cls(
             program=_TENSORFLOW_BYTES,
             words=_BYTES_PER_TOKEN * architecture.vocabulary_size,
             weights=(devices * kept + has_evaluation_copy) * weights,
             checkpoint=2 * kept * weights,
-            gradients=int(devices * gradients * weights),
-            step=_FLOAT32_BYTES * int(places * values),
+            gradients=int(devices * _GRADIENT_FACTORS[settings.optimizer] * weights),
+            step=_FLOAT32_BYTES * int(places * _values_per_place(architecture, settings)),
             validation=int(_FLOAT32_BYTES * _VALIDATION_LOGITS_FACTOR * validated),
             copy_index=memory_of_index(tokens["train"]) if settings.copy_index else 0,
             exchange=_SERVER_BYTES + _EXCHANGE_FACTOR * weights if workers > 1 else 0,

@@ -234,8 +234,7 @@ def _encode(
         with NumberedText(partial) as text:
             _number_tokens(reading, tokenizer, text, on_progress)
             _check_amount(corpus, text)
-            has_end_tokens = has_own_end_tokens(text)
-            frame = Frame(start=not has_end_tokens and not as_published, end=not has_end_tokens)
+            frame = _frame_of_passages(text, as_published=as_published)
             counts = _training_counts(text, splitting)
             vocabulary = _vocabulary_of(counts, tokenizer, settings, base, all_words=as_published)
             unknown = unknown_words(_training_passages(text, splitting), list(text.tokens), vocabulary)
@@ -243,18 +242,21 @@ def _encode(
         _check_splits(corpus, statistics, starts=frame.start)
         _write_json(partial / "vocabulary.json", vocabulary.to_json())
         _write_json(partial / "unknown_words.json", unknown.to_json())
-        sums = {file.name: file_checksum(file, on_block) for file in partial.iterdir()}
-        counts_of_splits = {split: asdict(counted) for split, counted in statistics.items()}
-        types = len(tokenizer.ordinary_counts(counts))
         record = {
-            "statistics": counts_of_splits,
-            "types": types,
+            "statistics": {split: asdict(each) for split, each in statistics.items()},
+            "types": len(tokenizer.ordinary_counts(counts)),
             "starts": frame.start,
-            "sums": sums,
+            "sums": {file.name: file_checksum(file, on_block) for file in partial.iterdir()},
             "notes": reading.notes,
         }
         _write_json(partial / "dataset.json", record)
         _check_unchanged(corpus, digest, on_block)
+
+
+def _frame_of_passages(text: NumberedText, *, as_published: bool) -> Frame:
+    """Return which tokens enclose each passage. A text with END tokens of its own gets none."""
+    has_end_tokens = has_own_end_tokens(text)
+    return Frame(start=not has_end_tokens and not as_published, end=not has_end_tokens)
 
 
 def _vocabulary_of(

@@ -297,7 +297,7 @@ class _Parser:
 
     def _token(self, token: Token) -> None:
         kind, text = token
-        match kind:
+        match kind:  # pyright: ignore[reportMatchNotExhaustive] - the other kinds have no effect
             case "note":
                 self._add((self._pitch(text),), self._fields.unit)
             case "rest":
@@ -332,8 +332,6 @@ class _Parser:
                 self._field(text[1], text[3:-1].strip())
             case "other":
                 self._add_fault("sign", f"'{text}' is no sign of ABC")
-            case _:
-                pass
         if kind not in ("note", "rest"):
             self._last_note = None
 

@@ -233,8 +233,8 @@ def cold_start(folder: str) -> None:
     """Measure a whole process up to its first word: wall and CPU seconds and peak memory, medians of five."""
     print_row("cold start to the first word", "s wall", "s CPU", "MB at the most")
     for name, more in {"empty prompt": [], "with a prompt": ["--seed", "wordaab wordaac"]}.items():
-        answer = [_first_word(folder, more) for _ in range(TURNS)]
-        print_row(name, *(f"{statistics.median(each):.2f}" for each in zip(*answer, strict=True)))
+        measured = [_first_word(folder, more) for _ in range(TURNS)]
+        print_row(name, *(f"{statistics.median(each):.2f}" for each in zip(*measured, strict=True)))
 
 
 def _first_word(folder: str, more: list[str]) -> list[float]:

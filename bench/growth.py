@@ -21,7 +21,7 @@ import numpy as np
 
 from bench import results
 from bench.rows import Row, write_text
-from bench.training import complete_settings
+from bench.training import settings_of_row
 from bench.turns import FailedError, Way, can_continue
 
 NAME = "growth"
@@ -74,7 +74,7 @@ def _measured(sweep: str, value: float, until: float) -> dict[str, float]:
         row = SMALL if sweep == "corpus" else replace(BASE, **{sweep: value})
         number = int(value * _TOKENS_A_MEGABYTE) if sweep == "corpus" else _TOKENS
         write_text(room / "text.txt", max(number, 20 * row.batch_size * row.seq_len), row.vocabulary)
-        settings = {**complete_settings(row, room / "text.txt"), "copy_index": sweep == "corpus", "force_memory": True}
+        settings = {**settings_of_row(row, room / "text.txt"), "copy_index": sweep == "corpus", "force_memory": True}
         arguments, environment = [json.dumps(settings), str(_SECONDS)], {"WORDGEN_DATA": str(room / "data")}
         with closing(Way(sys.executable, "bench.ways.ours", arguments, room, environment, until)) as way:
             facts = way.answer()

@@ -165,9 +165,9 @@ def main() -> None:
                 print(f"  {phase:<12} peak {peak / 2**20:8,.0f} MiB, then {now / 2**20:8,.0f}")
 
 
-def columns(name: str, answer: dict[str, Any]) -> list[str]:
-    planned, peak = answer["planned"], answer["peak"]
-    return [name, f"{answer['parameters']:,}", f"{planned / 2**30:.2f}", f"{peak / 2**30:.2f}", f"{planned / peak:.2f}"]
+def columns(name: str, found: dict[str, Any]) -> list[str]:
+    planned, peak = found["planned"], found["peak"]
+    return [name, f"{found['parameters']:,}", f"{planned / 2**30:.2f}", f"{peak / 2**30:.2f}", f"{planned / peak:.2f}"]
 
 
 if __name__ == "__main__":

@@ -46,8 +46,13 @@ def main() -> None:
         if not any(way["cpu"] for way in found["ways"].values()):
             continue
         results.save(NAME, name, found)
-        for way, answer in found["ways"].items():
-            figures = [shown(answer["cpu"]), shown(answer["wall"]), f"{answer['peak_mb']:,.0f}", len(answer["cpu"])]
+        for way, measured in found["ways"].items():
+            figures = [
+                shown(measured["cpu"]),
+                shown(measured["wall"]),
+                f"{measured['peak_mb']:,.0f}",
+                len(measured["cpu"]),
+            ]
             results.print_row(name, way, *figures)
 
 
@@ -97,7 +102,7 @@ def _begun(
         text = room / "text.txt"
         if not text.exists():
             write_text(text, _TOKENS, row.vocabulary)
-        settings = complete_settings(row, text) | {"precision": precision, "name": precision}
+        settings = settings_of_row(row, text) | {"precision": precision, "name": precision}
         arguments, environment = [json.dumps(settings), str(options.seconds)], {"WORDGEN_DATA": str(room / "data")}
     elif kind in PEERS:
         choosing = start()
@@ -123,7 +128,7 @@ def _round(number: int, running: dict[str, Way], found: dict[str, Any]) -> None:
         found[name]["peak_mb"] = max(found[name]["peak_mb"], answer["peak_mb"])
 
 
-def complete_settings(row: Row, text: Path) -> dict[str, Any]:
+def settings_of_row(row: Row, text: Path) -> dict[str, Any]:
     """Return the settings of `train` for a row."""
     return {
         "corpus": str(text),

@@ -21,7 +21,7 @@ def python_command(code: str) -> list[str]:
     Files next to the package folder cannot be imported: their folder is in the search path only for `import wordgen`.
     """
     import_wordgen = f"import sys; sys.path.insert(0, {str(_PACKAGE.parent)!r}); import wordgen; del sys.path[0]"
-    return [sys.executable, "-P", "-c", f"{import_wordgen};  {code}"]
+    return [sys.executable, "-P", "-c", f"{import_wordgen}; {code}"]
 
 
 def environment_with(threads: int) -> dict[str, str]:

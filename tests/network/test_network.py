@@ -1,5 +1,7 @@
 """The Keras network: variables, state, dropout, weight drop and losses."""
 
+from typing import Literal
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -163,22 +165,51 @@ def test_loss_ignores_start_targets():
     np.testing.assert_allclose(float(loss), expected, rtol=1e-5)
 
 
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
 @pytest.mark.parametrize("tied", [False, True])
-def test_bfloat16_gradients_are_close_to_float32(tied: bool):
+def test_bfloat16_losses_and_gradients_are_close_to_float32(tied: bool, smoothing: float):
     targets = tf.constant(np.random.default_rng(2).integers(0, 20, size=IDS.shape), tf.int32)
-    gradients = []
+    gradients, losses = [], []
     for precision in ("float32", "bfloat16"):
         network = Network(Architecture.of(NetworkSettings(layers=1, units=64, tied=tied), 20), precision=precision)
         states = tf.random.stateless_uniform((*IDS.shape, 64), (1, 2), -1.0)
         with tf.GradientTape() as tape:
             tape.watch(states)
-            loss, count, objective = output_loss(network, tf.cast(states, network.compute_dtype), targets)
+            loss, count, objective = output_loss(
+                network, tf.cast(states, network.compute_dtype), targets, smoothing=smoothing
+            )
             mean = objective / 24
         kernel = network.output_weights.value
         gradients.append(tape.gradient(mean, [states, kernel, network.output_bias.value]))
+        losses.append([float(loss), float(objective)])
         assert loss.dtype == tf.float32
         assert float(count) == (np.asarray(targets) != START).sum()
     for exact, rounded in zip(*gradients, strict=True):
         exact, rounded = np.asarray(tf.convert_to_tensor(exact)), np.asarray(tf.convert_to_tensor(rounded))
         assert rounded.dtype == np.float32
         assert np.linalg.norm(rounded - exact) < 0.01 * np.linalg.norm(exact)
+    np.testing.assert_allclose(losses[1], losses[0], rtol=0.002)
+    assert (losses[0][0] == losses[0][1]) == (smoothing == 0)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_loss_of_impossible_target_is_capped_and_nan_reaches_gradient(precision: Literal["float32", "bfloat16"]):
+    """A run has diverged if its loss or the norm of its gradient is not finite."""
+    network = Network(Architecture.of(NetworkSettings(layers=1, units=8), 30_000), precision=precision)
+    states, targets = tf.zeros((2, 3, 8), network.compute_dtype), tf.fill((2, 3), 5)
+
+    @tf.function
+    def loss_and_gradient() -> tuple[tf.Tensor, tf.Tensor]:
+        with tf.GradientTape() as tape:
+            loss, _, objective = output_loss(network, states, targets)
+        return loss, tape.gradient(objective, network.output_bias.value)
+
+    bias = np.zeros(30_000, np.float32)
+    for logit, is_finite in ((1000.0, True), (np.nan, False), (np.inf, False)):
+        bias[7] = logit
+        network.output_bias.assign(bias)
+        loss, gradient = loss_and_gradient()
+        assert np.isfinite(gradient).all() == is_finite
+        if is_finite:
+            assert float(loss) == pytest.approx(6 * -np.log(np.finfo(np.float32).tiny), rel=1e-4)
+            np.testing.assert_allclose(np.asarray(gradient)[[5, 7]], [-6, 6])

@@ -52,6 +52,26 @@ def test_mean_of_sampled_losses_is_full_loss(tied: bool, embedding: int | None):
     assert sampled_losses(network, sampling, 3) == results[:3]
 
 
+def test_bfloat16_loss_and_gradients_are_close_to_float32():
+    results = []
+    for precision in ("float32", "bfloat16"):
+        network = Network(
+            Architecture.of(NetworkSettings(layers=1, units=16, tied=True), VOCABULARY), precision=precision
+        )
+        sampling = Sampling.of(120, FREQUENCIES)
+        assert sampling is not None
+        hidden = tf.random.stateless_uniform((*TARGETS.shape, 16), (1, 2), -1.0)
+        with tf.GradientTape() as tape:
+            tape.watch(hidden)
+            states = tf.cast(hidden, network.compute_dtype)
+            loss, _ = sampling.summed_loss(network, states, TARGETS, tf.constant([3, 7]))
+        kernel = network.output_weights.value
+        gradients = tape.gradient(loss, [hidden, kernel, network.output_bias.value])
+        results.append([np.asarray(tf.convert_to_tensor(each)) for each in (loss, *gradients)])
+    for exact, rounded in zip(*results, strict=True):
+        assert np.linalg.norm(rounded - exact) < 0.01 * np.linalg.norm(exact)
+
+
 def test_mean_of_estimated_softmax_sum_is_vocabulary_size():
     """All logits are 0, so the sum of their exponentials is the size of the vocabulary."""
     network = make_network(tied=True)

@@ -58,7 +58,7 @@ class _OutputLoss:
     (docs/experiments.md, 2026-11-30): a matrix product and a softmax. The gradient of the
     logits, softmax minus target distribution, is never computed: the target distribution is subtracted from the small
     matrices that the softmax is multiplied to. A probability that float32 rounds to 0 counts as the smallest above 0,
-    so no loss is above 88 nats.
+    so no loss is above 88 nats. A NaN among the logits reaches the gradient, but not always the loss.
     """
 
     targets: Tensor

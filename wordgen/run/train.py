@@ -471,7 +471,7 @@ def _plan(
         ),
         architecture=architecture,
         head_start=base and base.head_start(dataset.codec.vocabulary),
-        initial_weights=_describe_initial_weights(base, settings, corpus),
+        initial_weights_in_words=_describe_initial_weights(base, settings, corpus),
         settings=TrainingSettings.part_of(settings),
         steps_per_epoch=batches.steps_per_epoch,
         workers=workers,

@@ -75,7 +75,7 @@ class Checkpoint:
 
     content: bytes
     """The arrays in the safetensors format."""
-    position_json: Mapping[str, object]
+    position_mapping: Mapping[str, object]
     """The position as a JSON object."""
 
     @property
@@ -86,7 +86,7 @@ class Checkpoint:
 
     @property
     def position(self) -> Position:
-        return from_json(Position, self.position_json, "the position")
+        return from_json(Position, self.position_mapping, "the position")
 
 
 class Checkpoints:

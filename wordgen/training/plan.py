@@ -76,7 +76,7 @@ class Plan:
     """The model whose weights the run begins with. None if they are random."""
     models_flag: str = ""
     """The flag `--models` with its folder, for commands about the run. Empty if the run is in saved_models."""
-    initial_weights: str | None = None
+    initial_weights_in_words: str | None = None
     """The base that the run begins from and the text that it was trained on, or why the run begins without a base.
 
     None if there is nothing to say.
@@ -115,10 +115,10 @@ def plan_in_words(plan: Plan) -> Iterator[tuple[str, str]]:
     yield "", f"{text.tokenizer} tokenizer, one passage per {text.passage}{breaks}"
     for note in text.notes:
         yield "", note
-    if plan.initial_weights is not None:
-        yield "begins from", plan.initial_weights
+    if plan.initial_weights_in_words is not None:
+        yield "begins from", plan.initial_weights_in_words
     if plan.head_start is not None:
-        yield "begins from" if plan.initial_weights is None else "", plan.head_start.describe()
+        yield "begins from" if plan.initial_weights_in_words is None else "", plan.head_start.describe()
     if plan.recipe is not None:
         yield "recipe", plan.recipe
         yield "", "--recipe none uses the plain defaults; other flags change single settings of the recipe"

@@ -281,10 +281,10 @@ class Trainer:
         """Load the chief's newest checkpoint on all workers. Return its position and state, or those of a beginning."""
         found = checkpoints.newest() if checkpoints is not None else None
         content = self.replicas.broadcast_bytes(lambda: found.content if found else b"")
-        position_json = self.replicas.broadcast_value(found.position_json if found else {})
+        position_mapping = self.replicas.broadcast_value(found.position_mapping if found else {})
         if not content:
             return Position(), self.stepper.zero_state()
-        checkpoint = Checkpoint(content, position_json)
+        checkpoint = Checkpoint(content, position_mapping)
         return checkpoint.position, self.stepper.restore(checkpoint.arrays)
 
     def _write_samples(self, weights: Weights, epoch: int, step: int) -> SampleReport:

@@ -180,7 +180,7 @@ class _Chief(_Member):
     """The number of open connections. The other side of one may be a worker or anyone else."""
     present: dict[asyncio.StreamWriter, tuple[int, str]] = field(default_factory=dict)
     """The connections of the workers that have arrived: their numbers and their nonces."""
-    different: set[int] = field(default_factory=set)
+    different_workers: set[int] = field(default_factory=set)
     refusal: str | None = None
 
     async def rendezvous(self) -> str | None:
@@ -234,7 +234,7 @@ class _Chief(_Member):
                 earlier.close()
             self.present[writer] = worker, str(worker_nonce)
             return True
-        self.different.add(worker)
+        self.different_workers.add(worker)
         self._answer(writer, str(worker_nonce), _DIFFERENT_SETTINGS_MESSAGE.format(worker))
         if self.secret:  # the visitor is certainly a worker of this run
             self.refusal = _DIFFERENT_SETTINGS_MESSAGE.format(worker)
@@ -246,7 +246,7 @@ class _Chief(_Member):
     def missing_workers_message(self) -> str:
         present = {number for number, _ in self.present.values()}
         missing = [number for number in range(1, self.worker_info.workers) if number not in present]
-        different = sorted(self.different.intersection(missing))
+        different = sorted(self.different_workers.intersection(missing))
         if different:
             return _DIFFERENT_SETTINGS_MESSAGE.format(different[0])
         who = f"Worker {missing[0]} has" if len(missing) == 1 else f"Workers {', '.join(map(str, missing))} have"

@@ -37,9 +37,9 @@ import numpy as np
 from wordgen.model.architecture import Architecture, NetworkSettings
 layers, units, vocabulary, tokens = map(int, sys.argv[2:])
 architecture = Architecture.of(NetworkSettings(layers=layers, units=units), vocabulary)
-random = np.random.default_rng(1)
-weights = {name: random.normal(0, 0.05, shape).astype(np.float32) for name, shape in architecture.weight_shapes().items()}
-ids = random.integers(2, vocabulary, tokens).astype(np.uint32)
+rng = np.random.default_rng(1)
+weights = {name: rng.normal(0, 0.05, shape).astype(np.float32) for name, shape in architecture.weight_shapes().items()}
+ids = rng.integers(2, vocabulary, tokens).astype(np.uint32)
 if sys.argv[1] == "NumPy":
     from wordgen.evaluation.text_loss import network_loss
     from wordgen.generation.prediction import NumpyNetwork

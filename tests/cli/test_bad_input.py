@@ -222,17 +222,16 @@ def test_generate_reports_full_disk(
     assert_one_sentence(sentence, "output cannot be written: No space left")
 
 
+def run_in_shell(command_line: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["bash", "-c", command_line], cwd=folder, env=command_environment(), capture_output=True, text=True, check=False
+    )
+
+
 def test_closed_pipe_is_no_error(trained_copy: Path):
     for arguments in ("generate --length 400", "generate --count 3 --json", "generate --help"):
         command_line = f"{sys.executable} -m wordgen {arguments} | head -c 1 > /dev/null; exit ${{PIPESTATUS[0]}}"
-        result = subprocess.run(
-            ["bash", "-c", command_line],
-            cwd=trained_copy,
-            env=command_environment(),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        result = run_in_shell(command_line, trained_copy)
         assert result.returncode == 0
         assert not [line for line in result.stderr.split("\n") if line and not line.startswith("Writing with")]
 
@@ -246,14 +245,7 @@ def test_closed_pipe_is_no_error(trained_copy: Path):
 )
 def test_training_continues_without_readable_output(command: str, trained_copy: Path):
     command_line = f"{sys.executable} -m wordgen {command}; exit ${{PIPESTATUS[0]}}"
-    result = subprocess.run(
-        ["bash", "-c", command_line],
-        cwd=trained_copy,
-        env=command_environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    result = run_in_shell(command_line, trained_copy)
     assert (result.returncode, result.stderr) == (0, "")
     for report in (trained_copy / "saved_models").glob("*/report.json"):
         assert json.loads(report.read_text())["ended"] == "all epochs done"

@@ -54,11 +54,11 @@ def output_loss(
 class _OutputLoss:
     """The loss and the smoothed loss as functions of states, output weights and bias, with a custom gradient.
 
-    The logits, `(positions, vocabulary)`, are the largest array of a step, so as few operations as possible go over it
-    (docs/experiments.md, 2026-11-30): a matrix product and a softmax. The gradient of the
-    logits, softmax minus target distribution, is never computed: the target distribution is subtracted from the small
-    matrices that the softmax is multiplied to. A probability that float32 rounds to 0 counts as the smallest above 0,
-    so no loss is above 88 nats. A NaN among the logits reaches the gradient, but not always the loss.
+    The logits, `(positions, vocabulary)`, are the largest array of a step, so only two operations use it: a matrix
+    product and a softmax (docs/experiments.md, 2026-11-30). The gradient of the logits is the softmax minus the target
+    distribution. It is never computed: the target distribution is subtracted after the softmax was multiplied by
+    states or weights, which gives much smaller arrays. A probability of 0 counts as the smallest positive float32, so
+    no loss is above 88 nats. A NaN among the logits reaches the gradient, but not always the loss.
     """
 
     targets: Tensor
@@ -95,7 +95,7 @@ class _OutputLoss:
         return target_values if self.smoothing == 0 else (1 - self.smoothing) * target_values + self.smoothing * mean
 
     def _smoothing_term(self, states: Tensor, weights: Tensor, bias: Tensor) -> Tensor:
-        """Return what the smoothing adds to each loss: a share of the target's logit above the mean of all logits."""
+        """Return what smoothing adds to each loss: a share of the target's logit minus the mean logit."""
         own = tf.cast(tf.gather(weights, self.targets), tf.float32) - _mean_row(weights)
         above = tf.reduce_sum(tf.cast(states, tf.float32) * own, axis=1)
         return self.smoothing * (above + tf.gather(bias, self.targets) - tf.reduce_mean(bias))
@@ -112,9 +112,9 @@ class _OutputLoss:
 
 
 def _logits(states: Tensor, weights: Tensor, bias: Tensor) -> Tensor:
-    """Return the logits from one product, to which the bias is one more column of the weights.
+    """Return the logits from one product, in which the bias is one more column of the weights.
 
-    In bfloat16 there are two columns that sum up to the bias, because one alone is too coarse.
+    In bfloat16, two columns sum up to the bias, because one column would round it too much.
     """
     first = tf.cast(bias, states.dtype)
     parts = [first]

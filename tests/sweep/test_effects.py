@@ -147,6 +147,18 @@ def test_interaction_of_two_settings_is_named():
     assert "mattered" not in text  # neither setting matters alone
 
 
+def test_interaction_with_a_setting_that_some_networks_do_not_set():
+    """The value of such a setting is None, which is a value like any other."""
+    figures: Figures = {
+        (None, 1): [80.0, 81.0],
+        (None, 2): [400.0, 404.0],
+        (100, 1): [300.0, 303.0],
+        (100, 2): [90.0, 91.0],
+    }
+    text = summary(("sampled_output", "layers"), figures)
+    assert "The best sampled output depends on the layers: the default with 1, 100 with 2." in text
+
+
 def test_networks_with_several_differences_are_not_compared():
     text = summary(("cell", "units"), {("lstm", 96): [100.0, 101.0], ("gru", 160): [80.0, 81.0]})
     assert "lowers" not in text

@@ -267,22 +267,21 @@ class _Comparisons:
         """
         for pair in combinations(settings, 2):
             setting, other = sorted(pair, key=lambda name: -len(self._values(name)))
-            best = {value: self._best(setting, other, value) for value in self._values(other)}
-            known = {value: name for value, name in best.items() if name is not None}
-            if self._differ_significantly(setting, other, known):
-                yield Interaction(setting, other, tuple(known.items()))
+            best = dict(self._best_values(setting, other))
+            if self._differ_significantly(setting, other, best):
+                yield Interaction(setting, other, tuple(best.items()))
 
-    def _best(self, setting: str, other: str, value: Hashable) -> Hashable:
-        """Return the value of `setting` with the lowest perplexity, among the networks where `other` has `value`.
+    def _best_values(self, setting: str, other: str) -> Iterator[tuple[Hashable, Hashable]]:
+        """Yield each value of `other`, and the value of `setting` with the lowest perplexity among its networks.
 
-        None if not all values of `setting` have the same number of networks among them.
+        A value of `other` is left out if the values of `setting` have different numbers of networks with it.
         """
-        means: dict[Hashable, list[float]] = {}
-        for each in self._with(other, value):
-            means.setdefault(each.settings[setting], []).append(each.mean)
-        if len({len(found) for found in means.values()}) != 1:
-            return None
-        return min(means, key=lambda each: fmean(means[each]))
+        for value in self._values(other):
+            means: dict[Hashable, list[float]] = {}
+            for each in self._with(other, value):
+                means.setdefault(each.settings[setting], []).append(each.mean)
+            if len({len(found) for found in means.values()}) == 1:
+                yield value, min(means, key=lambda each: fmean(means[each]))
 
     def _differ_significantly(self, setting: str, other: str, best: Mapping[Hashable, Hashable]) -> bool:
         """Return whether two values of `other` have different best values of `setting`, both beyond chance."""
@@ -410,9 +409,9 @@ def _significance_sentences(differences: Sequence[Difference], *, alone: bool) -
 
 def _insignificance_sentence(differences: Sequence[Difference]) -> Iterator[str]:
     insignificant = [
-        f"the {_words(each.setting)} ({_percent(each.share)} ± {_percent(each.share_margin)})"
+        f"the {_words(each.setting)} ({_percent(each.share)} ± {_percent(margin)})"
         for each in differences
-        if each.margin_in_nats is not None and not each.is_significant
+        if (margin := each.share_margin) is not None and not each.is_significant
     ]
     if insignificant:
         yield f"{_capitalized(in_a_sentence(insignificant))} made no difference beyond chance."
@@ -458,7 +457,5 @@ def _shown(value: object) -> str:
     return "the default" if value is None else figures.shown_value(value)
 
 
-def _percent(share: float | None) -> str:
-    if share is None:
-        return "?"
+def _percent(share: float) -> str:
     return f"{share:.0%}" if share >= 0.1 else f"{share:.1%}"

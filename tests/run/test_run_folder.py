@@ -127,7 +127,7 @@ def test_name_up_to_200_bytes_is_replaced_and_found(letter: str, length: int):
 
 
 @pytest.mark.parametrize("letter", LETTERS)
-@pytest.mark.parametrize("invalid_start", ["", "-.", "\udc81"])
+@pytest.mark.parametrize("invalid_start", ["", "-.", "+", "\udc81"])
 def test_generated_name_is_a_valid_name(letter: str, invalid_start: str):
     name = run_name(None, invalid_start + letter * 300)
     assert run_name(name, "") == name
@@ -175,6 +175,12 @@ def test_folder_with_other_files_is_not_replaced():
     (RUN / "notes.txt").touch()
     with pytest.raises(SettingError, match="A run 'tale' already exists"):
         folder_for("tale", overwrite=False)
+    with (
+        pytest.raises(SettingError, match="saved_models/tale does not belong to a run, so it is not replaced"),
+        new_run_folder(folder_for("tale", overwrite=True), overwrite=True),
+    ):
+        pass
+    assert (RUN / "notes.txt").exists()
 
 
 def test_full_disk_keeps_the_checkpoints():
@@ -325,3 +331,11 @@ def test_find_run_refuses_names_outside_the_models_folder(name: str, in_empty_fo
         (folder / "report.json").write_text("{}")
     with pytest.raises(BundleError, match="There is no run"):
         find_run(name)
+
+
+def test_find_run_takes_no_other_run_of_the_same_name():
+    make_report(RUN)
+    make_report(Path("backup/tale"))
+    assert find_run("tale/") == find_run(str(RUN)) == find_run(str(RUN.absolute())) == RUN
+    with pytest.raises(BundleError, match="There is no run 'backup/tale' to resume"):
+        find_run("backup/tale")

@@ -19,7 +19,6 @@ from wordgen.run.folder import (
     new_run_folder,
     resumed_run_folder,
     training_lock,
-    training_lock_with_wait,
 )
 from wordgen.run.names import SAVED_MODELS
 
@@ -84,7 +83,7 @@ def test_killed_process_releases_the_lock():
 
 
 def test_taking_over_waits_for_the_lock():
-    with locked_by_another_process(0.7) as process, training_lock_with_wait(RUN):
+    with locked_by_another_process(0.7) as process, training_lock(RUN, 60):
         assert process.wait(10) == 0
 
 
@@ -95,7 +94,7 @@ def test_one_thread_at_a_time_holds_the_lock():
     def hold() -> None:
         nonlocal holders, most_at_once
         for _ in range(30):
-            with training_lock_with_wait(RUN):
+            with training_lock(RUN, 60):
                 holders += 1
                 most_at_once = max(most_at_once, holders)
                 time.sleep(0.001)

@@ -163,6 +163,15 @@ def test_find_saved_by_name_prefix_or_path():
         find_saved_run("tali-2")
 
 
+def test_run_outside_saved_models_cannot_be_resumed(in_empty_folder: Path):
+    folder = make_run("stopped", ended="stopped")
+    assert read_run(folder).can_be_resumed
+    assert read_run(folder.absolute()).can_be_resumed
+    folder.rename("elsewhere")
+    run = read_run(Path("elsewhere"))
+    assert (run.note, run.can_be_resumed) == ("can be resumed only in saved_models/", False)
+
+
 def test_listing_reads_no_weights(monkeypatch: pytest.MonkeyPatch):
     for number in range(3):
         make_run(f"run-{number}")

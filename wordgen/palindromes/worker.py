@@ -26,10 +26,12 @@ from wordgen.errors import EXIT_OK, WordgenError
 from wordgen.files import as_storage_error, make_folder
 from wordgen.palindromes.results import Point
 from wordgen.palindromes.settings import LearningSettings, StudyRun, first_length
-from wordgen.run.folder import training_lock_with_wait
+from wordgen.run.folder import training_lock
 from wordgen.training.typed_json import from_json, to_json
 
 _SECONDS_BETWEEN_STEPS = 0.3
+_SECONDS_TO_TAKE_OVER = 60
+"""How long to wait for a process that still holds the run but is about to end."""
 _SOLVED_AFTER = 5
 _LENGTHEN_FROM, _LENGTHEN_BY = 0.98, 1.5
 """A curriculum makes the palindromes longer if this share of the answers since the last point was right."""
@@ -219,7 +221,7 @@ def train(job: Job, on_event: Callable[[Event], None], should_stop: Callable[[],
     folder = Path(job.folder)
     try:
         make_folder(folder)
-        with training_lock_with_wait(folder):
+        with training_lock(folder, _SECONDS_TO_TAKE_OVER):
             result = PalindromeRun(job.run, job.settings, folder, on_event).train(job.limits, should_stop)
         on_event(Event("stopped" if result is None else "ended"))
     except WordgenError as error:

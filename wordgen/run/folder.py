@@ -37,7 +37,6 @@ LOCK = "training.lock"
 SWEEP_LOCK = "sweep.lock"
 _FOLDERS_LOCK = ".folders.lock"
 _FOLDERS_LOCK_TIMEOUT_SECONDS = 60
-_LONG_LOCK_TIMEOUT_SECONDS = 60
 _LOCK_TIMEOUT_SECONDS = 0.5
 """Seconds to wait for the lock of a run or sweep.
 
@@ -45,14 +44,9 @@ A process that only checks whether the lock is held holds it for a moment, too.
 """
 
 
-def training_lock(folder: Path) -> AbstractContextManager[None]:
-    """Hold the lock of a run while it is trained. Raise a SettingError if another process holds it."""
-    return _hold_lock(folder / LOCK, already_training_error(folder.name))
-
-
-def training_lock_with_wait(folder: Path) -> AbstractContextManager[None]:
-    """Hold the lock of a run as `training_lock` does, but wait up to 60 seconds for a process that is about to end."""
-    return _hold_lock(folder / LOCK, already_training_error(folder.name), _LONG_LOCK_TIMEOUT_SECONDS)
+def training_lock(folder: Path, seconds: float = _LOCK_TIMEOUT_SECONDS) -> AbstractContextManager[None]:
+    """Hold the lock of a run while it is trained. Raise a SettingError if another process holds it for so long."""
+    return _hold_lock(folder / LOCK, already_training_error(folder.name), seconds)
 
 
 def sweep_lock(folder: Path) -> AbstractContextManager[None]:
@@ -244,8 +238,11 @@ def _make_empty(folder: RunFolder, *, overwrite: bool) -> None:
     path = folder.path
     if overwrite and is_in_training(path):
         raise already_training_error(path.name)
-    if not overwrite and _is_name_in_use(path):
-        raise _name_in_use_error(name_of(path))
+    if _is_name_in_use(path):
+        if not overwrite:
+            raise _name_in_use_error(name_of(path))
+        if not has_run_files(path):
+            raise SettingError(f"{path} does not belong to a run, so it is not replaced: choose another --name.")
     if is_bundle(path):
         shutil.rmtree(folder.set_aside_path, ignore_errors=True)
         path.rename(folder.set_aside_path)
@@ -341,25 +338,28 @@ def find_base(model: str) -> Base:
 
 
 def find_run(run: str | None = None) -> Path:
-    """Return the folder of a run to resume, by its name. The default is the newest run, by the time of its record.
+    """Return the folder of a run to resume, given its name or its path. The default is the run with the newest record.
 
-    Raise a BundleError if there is no such run.
+    Raise a BundleError if there is no such run in saved_models.
     """
-    reports = (report for folder in saved_folders() for report in folder.glob(REPORT))
-    runs = sorted(reports, key=lambda report: report.stat().st_mtime)
+    reports = [report for folder in saved_folders() for report in folder.glob(REPORT)]
     if run is None:
-        if not runs:
+        if not reports:
             raise BundleError(f"There is no run in {models_folder()}/ that could be resumed: train a new run.")
-        return runs[-1].parent
-    names = {report.parent.name for report in runs}
-    name = Path(run).name
-    within = "/".join(Path(run).parts[-2:])
-    if within != f"{models_folder().name}/{name}" and is_run_name(within) and run_exists(within):
-        return models_folder() / within
-    if name not in names:
-        existing = ", ".join(sorted(names)) or "none"
-        raise BundleError(f"There is no run '{run[:100]}' to resume. Existing runs: {existing}.")
-    return models_folder() / name
+        return max(reports, key=lambda report: report.stat().st_mtime).parent
+    path = Path(run)
+    for name in (str(path), path.name, "/".join(path.parts[-2:])):
+        folder = models_folder() / name
+        if is_run_name(name) and run_exists(name) and (name == str(path) or _is_same_folder(folder, path)):
+            return folder
+    existing = ", ".join(sorted(report.parent.name for report in reports)) or "none"
+    raise BundleError(f"There is no run '{run[:100]}' to resume. Existing runs: {existing}.")
+
+
+def _is_same_folder(one: Path, other: Path) -> bool:
+    with suppress(OSError):
+        return one.samefile(other)
+    return False
 
 
 def trained_models() -> list[Path]:

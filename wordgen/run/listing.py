@@ -109,7 +109,7 @@ class SavedRun:
 
     @property
     def can_be_resumed(self) -> bool:
-        return self.record is not None and self.status == "interrupted"
+        return self.record is not None and self.status == "interrupted" and _is_saved(self.folder)
 
     def measured(self, part: Part) -> Measurement | None:
         """Return the measurement of the saved model on the validation or test set. None if it was not measured."""
@@ -226,7 +226,7 @@ def _status(folder: Path, record: RunRecord | None, *, config_can_be_read: bool)
     if record is None and (folder / REPORT).exists():
         return "broken", f"{REPORT} cannot be read"
     if record is not None and record.ended in (None, STOPPED):
-        return "interrupted", "can be resumed"
+        return "interrupted", "can be resumed" if _is_saved(folder) else f"can be resumed only in {models_folder()}/"
     missing = [name for name in _MODEL_FILES if not (folder / name).is_file()]
     if record is None and missing == list(_MODEL_FILES):
         return "broken", "no report and no model"
@@ -237,6 +237,12 @@ def _status(folder: Path, record: RunRecord | None, *, config_can_be_read: bool)
     if record is None:
         return "only a model", ""
     return ("diverged", "its best model is kept") if record.ended == DIVERGED else ("finished", "")
+
+
+def _is_saved(folder: Path) -> bool:
+    """Return whether the folder of a run is in saved_models, or there in a sweep."""
+    parent = folder.parent.resolve()
+    return models_folder().resolve() in (parent, parent.parent)
 
 
 def size_of(path: Path) -> int:

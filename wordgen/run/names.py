@@ -76,7 +76,7 @@ def run_name(wanted: str | None, corpus: str) -> str:
     Raise a SettingError if the wanted name is not allowed.
     """
     if wanted is None:
-        prefix = re.sub(r"[^\w.+-]+", "-", corpus).strip("-.")
+        prefix = re.sub(r"[^\w.+-]+", "-", corpus).strip("-.+")
         prefix = prefix.encode()[:_MAX_CORPUS_NAME_BYTES].decode(errors="ignore") or "run"
         return unused_path(models_folder() / f"{prefix}-{datetime.now():%Y%m%d-%H%M%S}").name
     parts = wanted.split("/")

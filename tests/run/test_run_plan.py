@@ -51,3 +51,11 @@ def test_plan_and_corpora_show_name_skipped_files(in_empty_folder: Path, capsys:
     assert after.dataset.fingerprint == before.dataset.fingerprint
     assert main(["corpora", "show", "notes"]) == 0
     assert " ".join(capsys.readouterr().out.split()).count(note) == 1
+
+
+def test_plan_names_all_folders_of_the_text(in_empty_folder: Path):
+    for name in ("one", "two"):
+        Path(name).mkdir()
+        Path(name, "tale.txt").write_text("The road went on.\n\nIt rained.\n" * 20)
+    plan = plan_run(TrainSettings(corpus=("one/tale.txt", "two/tale.txt"), layers=1, units=8))
+    assert plan.text.source == "2 files in one and two"

@@ -26,7 +26,7 @@ from wordgen.corpus.settings import ReadingSettings
 from wordgen.dataset.batches import Batches
 from wordgen.dataset.dataset import Dataset
 from wordgen.dataset.encoding import prepare
-from wordgen.errors import CorpusError, DivergedError, SettingError, WordgenError
+from wordgen.errors import CorpusError, DivergedError, SettingError, WordgenError, in_a_sentence
 from wordgen.evaluation.figures import perplexity_in_words, shown_perplexity
 from wordgen.evaluation.measurement import unigram_loss
 from wordgen.evaluation.text_loss import measure_with_baselines, valid_loss, valid_nats
@@ -498,6 +498,7 @@ def _describe_recipe(name: str | None, corpus: Corpus, tokenizer: str) -> str | 
 
 
 def _describe_source(files: Sequence[Path]) -> str:
-    if files[0].parent == bundled_data():
+    folders = list(dict.fromkeys(file.parent for file in files))
+    if folders == [bundled_data()]:
         return "the bundled text"
-    return str(files[0]) if len(files) == 1 else f"{len(files)} files in {files[0].parent}"
+    return str(files[0]) if len(files) == 1 else f"{len(files)} files in {in_a_sentence(map(str, folders), 3)}"

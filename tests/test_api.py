@@ -128,6 +128,7 @@ def _may_change(name: str) -> bool:
         "checkpoint_every": "9",
         "distribute": "mirrored",
         "local_devices": 2,
+        "force_memory": True,
         "join_timeout": 9,
         "histograms": True,
         "sample_every": 5,

@@ -247,6 +247,7 @@ def resume(
     histograms: bool | None = None,
     distribute: Literal["auto", "none", "mirrored", "multiworker"] | None = None,
     local_devices: int | None = None,
+    force_memory: bool | None = None,
     join_timeout: int | None = None,
     sample_every: int | None = None,
     log_every: int | None = None,

@@ -70,10 +70,10 @@ def test_dry_run_shows_plan_and_writes_nothing(in_empty_folder: Path, capsys: py
         ("{", "cannot be read: it is damaged"),
         ('{"units": "many"}', "cannot be read: it is damaged"),
         ("[" * 100_000, "cannot be read: it is damaged"),
-        (json.dumps({**SETTINGS.learning.to_mapping(), "curriculum": True}), "began with --curriculum, and not with"),
+        (json.dumps({**SETTINGS.learning.to_mapping(), "curriculum": True}), "began with --curriculum, not --no-"),
         (
             json.dumps({**SETTINGS.learning.to_mapping(), "forget_bias": 2.0}),
-            "began with --forget-bias 2.0, and not",
+            "began with --forget-bias 2.0, not the default of --forget-bias: take",
         ),
     ],
 )

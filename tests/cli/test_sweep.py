@@ -102,7 +102,7 @@ def test_saved_run_with_other_settings_is_refused(planned: PlannedSweep, capsys:
     run.folder.mkdir(parents=True)
     save_record(run.folder, made_record(settings=settings, dataset=run.plan.dataset))
     assert main(["sweep", "my.toml"]) == 2
-    assert f"{run.folder} was started with --epochs 4, but the sweep has 3." in capsys.readouterr().err
+    assert f"{run.folder} was started with --epochs 4, but the sweep has --epochs 3." in capsys.readouterr().err
     save_record(run.folder, made_record(settings=run.settings.to_mapping(), dataset=made_dataset("another")))
     assert main(["sweep", "my.toml"]) == 2
     assert "was started with another text of spells" in capsys.readouterr().err

@@ -380,9 +380,9 @@ def test_resume_with_contradicting_settings_is_refused(
 ):
     monkeypatch.chdir(shutil.copytree(early_stopped, tmp_path / "folder"))
     for more, part in (
-        (["--units", "25"], "began with --units 24, not 25"),
+        (["--units", "25"], "began with --units 24, not --units 25"),
         (["--epochs", "0"], "give this number or a larger one"),
-        (["--corpus", "lyrics"], "began with --corpus spells, not lyrics"),
+        (["--corpus", "lyrics"], "began with --corpus spells, not --corpus lyrics"),
     ):
         assert main(["train", "--resume", "run", *more]) == 2
         assert part in capsys.readouterr().err

@@ -150,5 +150,5 @@ def test_resume_keeps_precision(
     another = "float32" if precision == "bfloat16" else "bfloat16"
     monkeypatch.chdir(folder)
     assert main(["train", "--resume", "run", "--epochs", "2", "--precision", another]) == 2
-    assert f"began with --precision {precision}, not {another}" in capsys.readouterr().err
+    assert f"began with --precision {precision}, not --precision {another}" in capsys.readouterr().err
     assert f"in {precision}" in train(folder, "--resume", "run", "--epochs", "2", "--precision", "auto")

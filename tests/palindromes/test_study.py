@@ -136,7 +136,7 @@ def check_result_files(study: StudySettings) -> None:
 def check_conflicting_commands_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
     before = sorted(path for path in SAVED_MODELS.rglob("*") if not path.name.endswith(".lock"))
     assert main(["palindromes", *FLAGS, "--units", "9"]) == 2
-    assert "The study palindromes began with --units 8, and not with --units 9" in capsys.readouterr().err
+    assert "The study palindromes began with --units 8, not --units 9" in capsys.readouterr().err
     assert main(["train", "--corpus", "spells", "--name", "palindromes", "--overwrite"]) == 2
     assert "contains several runs" in capsys.readouterr().err
     assert main(["sweep", "cells", "--name", "palindromes"]) == 2

@@ -185,7 +185,7 @@ def test_resumed_run_keeps_its_recipe():
         if recipe is None:
             assert resumed_settings("run", settings, {"recipe": "none"}) == settings
         else:
-            with pytest.raises(SettingError, match=f"began with --recipe {recipe}, not none"):
+            with pytest.raises(SettingError, match=f"began with --recipe {recipe}, not --recipe none"):
                 resumed_settings("run", settings, {"recipe": "none"})
 
 
@@ -287,4 +287,4 @@ def test_train_shows_its_recipe_and_resumes_with_it(in_empty_folder: Path, capsy
     assert settings.batch_size == find_recipe(name).settings["batch_size"]
     assert main(["train", "--resume", "run", "--recipe", "auto"]) == 0
     assert main(["train", "--resume", "run", "--recipe", "lyrics"]) == 2
-    assert f"--recipe {name}, not lyrics" in capsys.readouterr().err
+    assert f"--recipe {name}, not --recipe lyrics" in capsys.readouterr().err

@@ -21,10 +21,9 @@ from wordgen.palindromes.results import COLUMNS, RunResult, group_runs, load_res
 from wordgen.palindromes.settings import CELLS, LearningSettings, StudyRun, StudySettings, architecture_of
 from wordgen.palindromes.worker import Event, Events, Job, Limits, Worker
 from wordgen.run.commands import palindromes_command
-from wordgen.run.defaults import as_flag
 from wordgen.run.folder import SWEEP_LOCK, sweep_lock
 from wordgen.run.names import LOGS, PALINDROMES, STUDY_RUNS
-from wordgen.settings import flag_name
+from wordgen.run.settings import as_flag
 from wordgen.sweep.planning import runs_at_once
 from wordgen.sweep.report import markdown_table, provenance_of, table_lines, write_results
 from wordgen.sweep.sweeping import ProgressWatcher
@@ -109,18 +108,14 @@ def _check_same(settings: StudySettings) -> None:
     for name, value in settings.learning.to_mapping().items():
         if getattr(began, name) != value:
             raise SettingError(
-                f"The study {settings.name} began with {_shown_setting(name, getattr(began, name))}, and not with "
-                f"{_shown_setting(name, value)}: take another --name."
+                f"The study {settings.name} began with {as_flag(name, getattr(began, name))}, not "
+                f"{as_flag(name, value)}: take another --name."
             )
 
 
 def _may_remain_of_killed_start(path: Path) -> bool:
     """Return whether a study may have left this file if it was killed before it wrote its settings."""
     return path.name == SWEEP_LOCK or is_unfinished(path)
-
-
-def _shown_setting(name: str, value: object) -> str:
-    return f"the default of {flag_name(name)}" if value is None else as_flag(name, value)
 
 
 def needed_memory(settings: StudySettings) -> int:

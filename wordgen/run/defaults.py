@@ -24,7 +24,7 @@ from wordgen.model.architecture import NetworkSettings
 from wordgen.model.base import Base, shipped_bases
 from wordgen.run.folder import find_base
 from wordgen.run.names import shipped_folder
-from wordgen.run.settings import AUTO, HEAD_START, NO_RECIPE, TrainSettings, chooses_training, in_words
+from wordgen.run.settings import AUTO, HEAD_START, NO_RECIPE, TrainSettings, as_flag, chooses_training
 from wordgen.settings import Settings, flag_name, setting
 from wordgen.text.settings import TextSettings, TokenizerName, TokenizerSettings
 from wordgen.training.settings import TrainingSettings
@@ -49,12 +49,6 @@ def contradiction(base: Base, wanted: Mapping[str, object]) -> str | None:
         if asked != value and not (name in _AUTOMATIC_VALUES and asked == _AUTOMATIC_VALUES[name]):
             return name
     return None
-
-
-def as_flag(name: str, value: object) -> str:
-    if isinstance(value, bool):
-        return flag_name(name if value else f"no_{name}")
-    return f"{flag_name(name)} {in_words(value)}"
 
 
 def default_base(wanted: Mapping[str, object], corpus: Corpus) -> tuple[Base | None, str | None]:

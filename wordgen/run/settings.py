@@ -101,6 +101,15 @@ def in_words(value: object) -> str:
     return " ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
+def as_flag(name: str, value: object) -> str:
+    """Return a setting with its value as the user types it: `--units 64 32`, `--no-tied`."""
+    if value is None:
+        return f"the default of {flag_name(name)}"
+    if isinstance(value, bool):
+        return flag_name(name if value else f"no_{name}")
+    return f"{flag_name(name)} {in_words(value)}"
+
+
 def resumed_settings(run: str, original: TrainSettings, changes: Mapping[str, Any]) -> TrainSettings:
     """Return the settings with which a run continues: those it began with, and the changes.
 
@@ -116,7 +125,9 @@ def resumed_settings(run: str, original: TrainSettings, changes: Mapping[str, An
         name: value for name, value in changes.items() if value != getattr(original, name) and name not in _MAY_CHANGE
     }
     if different:
-        shown = ", ".join(f"{flag_name(name)} {getattr(original, name)}, not {different[name]}" for name in different)
+        shown = ", ".join(
+            f"{as_flag(name, getattr(original, name))}, not {as_flag(name, value)}" for name, value in different.items()
+        )
         raise SettingError(f"The run {run} began with {shown}: leave this out to resume the run, or train a new run.")
     epochs = changes.get("epochs", original.epochs)
     if epochs < original.epochs:

@@ -13,8 +13,7 @@ from wordgen.model.bundle import is_bundle, load_bundle
 from wordgen.run.evaluate import Origin, text_to_measure
 from wordgen.run.names import run_exists
 from wordgen.run.record import DIVERGED, STOPPED, RunRecord, load_record
-from wordgen.run.settings import RUN_SPECIFIC_SETTINGS
-from wordgen.settings import flag_name
+from wordgen.run.settings import RUN_SPECIFIC_SETTINGS, as_flag
 from wordgen.sweep.planning import Network, PlannedRun
 
 RunStatus = Literal["missing", "interrupted", "finished", "diverged"]
@@ -79,7 +78,8 @@ def _check_same(run: PlannedRun, record: RunRecord) -> None:
         may_differ = name in RUN_SPECIFIC_SETTINGS or name == "recipe" or (name == "precision" and wanted == "auto")
         if not may_differ and began[name] != wanted:
             raise SettingError(
-                f"{run.folder} was started with {flag_name(name)} {began[name]}, but the sweep has {wanted}. {advice}"
+                f"{run.folder} was started with {as_flag(name, began[name])}, but the sweep has "
+                f"{as_flag(name, wanted)}. {advice}"
             )
     if record.dataset.fingerprint != run.plan.dataset.fingerprint:
         raise SettingError(f"{run.folder} was started with another text of {run.plan.text.corpus}. {advice}")

@@ -11,7 +11,7 @@ from typing import Any
 from bench import curves, growth, memory, pictures, records, results, training
 from bench.rows import ROWS
 from bench.turns import ROOT
-from wordgen.sweep.report import markdown_table
+from wordgen.sweep.results import markdown_table
 
 BENCHMARKS, RECORDS = ROOT / "docs" / "benchmarks.md", ROOT / "docs" / "records.md"
 PICTURES = ROOT / "docs" / "pictures"

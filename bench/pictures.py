@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench import curves, growth
-from wordgen.sweep.report import COLOURS, write_picture
+from wordgen.sweep.results import COLOURS, write_picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

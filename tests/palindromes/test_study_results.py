@@ -33,7 +33,7 @@ from wordgen.palindromes.results import (
 )
 from wordgen.palindromes.settings import StudySettings
 from wordgen.run.names import STUDY_RESULT
-from wordgen.sweep.report import table_lines
+from wordgen.sweep.results import table_lines
 
 SHARES = st.floats(0, 1)
 

@@ -10,8 +10,17 @@ from tests.helpers.made_up_sweeps import network_result, sweep_with
 from tests.helpers.saved_runs import made_record
 from wordgen.run.record import save_record
 from wordgen.sweep.planning import Network, PlannedSweep
-from wordgen.sweep.report import markdown_table, table_lines, write_results
-from wordgen.sweep.results import COLUMNS, NetworkResult, Row, RunFigures, Spread, figures_of
+from wordgen.sweep.results import (
+    COLUMNS,
+    NetworkResult,
+    Row,
+    RunFigures,
+    Spread,
+    figures_of,
+    markdown_table,
+    table_lines,
+    write_results,
+)
 from wordgen.sweep.sweeping import RunningProcess, set_end_state
 
 

@@ -12,8 +12,7 @@ from matplotlib.text import Text
 
 from tests.helpers.made_up_sweeps import network_result
 from wordgen.sweep.planning import Network
-from wordgen.sweep.report import MOST_LINES, draw, write_curves
-from wordgen.sweep.results import NetworkResult
+from wordgen.sweep.results import MOST_LINES, NetworkResult, draw_curves, write_curves
 
 NAMES = [f"{cell} {layers} x {units}" for cell, layers, units in product(("lstm", "gru", "rnn"), (1, 2), (64, 160))]
 
@@ -48,7 +47,7 @@ def visible_texts(figure: Figure) -> list[Text]:
     ],
 )
 def test_texts_do_not_overlap_or_leave_the_plot(names: list[str], highest: float):
-    figure = draw("Cells, units and layers on the bundled fables", results(names, highest))
+    figure = draw_curves("Cells, units and layers on the bundled fables", results(names, highest))
     texts = visible_texts(figure)
     boxes = [(each.get_text(), each.get_window_extent()) for each in texts]
     for (first, box), (other, other_box) in combinations(boxes, 2):
@@ -60,7 +59,7 @@ def test_texts_do_not_overlap_or_leave_the_plot(names: list[str], highest: float
 
 
 def test_legend_is_beside_curves_and_leaves_half_the_width():
-    figure = draw("Cells", results(NAMES))
+    figure = draw_curves("Cells", results(NAMES))
     visible_texts(figure)
     (legend,), (axes,) = figure.legends, figure.axes
     assert not legend.get_window_extent().overlaps(axes.get_window_extent())
@@ -72,7 +71,7 @@ def test_legend_is_beside_curves_and_leaves_half_the_width():
 
 def test_lines_look_different_and_title_counts_omitted_ones():
     names = [f"units {n}" for n in range(MOST_LINES + 3)]
-    (axes,) = draw("Units", results(names)).axes
+    (axes,) = draw_curves("Units", results(names)).axes
     styles = {(line.get_color(), str(line.get_linestyle()), str(line._dash_pattern)) for line in axes.get_lines()}  # pyright: ignore[reportAttributeAccessIssue]
     assert len(styles) == len(axes.get_lines()) == MOST_LINES
     assert axes.get_title(loc="left") == f"Units ({MOST_LINES} of {MOST_LINES + 3} networks)"
@@ -80,7 +79,7 @@ def test_lines_look_different_and_title_counts_omitted_ones():
 
 def test_line_is_the_mean_and_band_covers_all_random_seeds():
     network = network_result(Network("a", {}), [10.0, 20.0], [40.0])
-    (axes,) = draw("", [network]).axes
+    (axes,) = draw_curves("", [network]).axes
     (line,) = axes.get_lines()
     assert list(line.get_ydata()) == [40.0, 15.0]  # pyright: ignore[reportArgumentType]
     heights = {float(height) for _, height in np.asarray(axes.collections[0].get_paths()[0].vertices)}
@@ -89,13 +88,13 @@ def test_line_is_the_mean_and_band_covers_all_random_seeds():
 
 def test_mean_ends_with_the_shortest_run():
     runs = [network_result(Network("a", {}), [30.0], curve).runs[0] for curve in ([90.0, 60.0], [80.0])]
-    (line,) = draw("", [NetworkResult(Network("a", {}), {}, "", 1000, tuple(runs), 10)]).axes[0].get_lines()
+    (line,) = draw_curves("", [NetworkResult(Network("a", {}), {}, "", 1000, tuple(runs), 10)]).axes[0].get_lines()
     assert list(line.get_ydata()) == [85.0, 45.0]  # pyright: ignore[reportArgumentType]
 
 
 def test_high_perplexities_have_a_logarithmic_axis():
-    assert draw("", results(NAMES, 1e5)).axes[0].get_yscale() == "log"
-    assert draw("", results(NAMES[:2], 60.0)).axes[0].get_yscale() == "linear"
+    assert draw_curves("", results(NAMES, 1e5)).axes[0].get_yscale() == "log"
+    assert draw_curves("", results(NAMES[:2], 60.0)).axes[0].get_yscale() == "linear"
 
 
 def test_plot_files_are_reproducible(tmp_path: Path):

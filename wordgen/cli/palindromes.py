@@ -267,6 +267,6 @@ def show_end(settings: StudySettings, end: "StudyEnd") -> None:
 
 def _results(end: "StudyEnd") -> "list[RenderableType]":
     from wordgen.palindromes.results import COLUMNS, group_runs
-    from wordgen.sweep.report import table_lines
+    from wordgen.sweep.results import table_lines
 
     return [results_table(*table_lines(COLUMNS, group_runs(end.results)))] if end.results else []

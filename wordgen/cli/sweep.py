@@ -250,8 +250,7 @@ def _in_words(row: "Row") -> str:
 
 
 def show_end(planned: "PlannedSweep", end: "SweepEnd", command: str) -> None:
-    from wordgen.sweep.report import table_lines
-    from wordgen.sweep.results import COLUMNS
+    from wordgen.sweep.results import COLUMNS, table_lines
 
     lost = len(end.failed)
     parts = [

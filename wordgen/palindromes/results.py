@@ -17,8 +17,7 @@ from wordgen.files import from_checksummed_json, read_regular_file, to_checksumm
 from wordgen.model.architecture import Cell
 from wordgen.palindromes.settings import DIGITS, StudyRun, StudySettings
 from wordgen.run.names import STUDY_RESULT
-from wordgen.sweep.report import COLOURS, LineStyle, draw_grid, draw_mean_and_range, write_picture
-from wordgen.sweep.results import Spread
+from wordgen.sweep.results import COLOURS, LineStyle, Spread, draw_grid, draw_mean_and_range, write_picture
 from wordgen.training.settings import parse_time_budget
 from wordgen.training.typed_json import from_json, to_json
 
@@ -199,8 +198,9 @@ COLUMNS: dict[str, Callable[[RunGroup], str]] = {
     "steps to 100%": lambda each: each.steps_to_perfect.shown(0),
     "steps": lambda each: each.spread("steps").shown(0),
     "seconds": lambda each: each.spread("seconds").shown(0),
+    "note": lambda each: each.note,
 }
-"""The columns of the table, without the note."""
+"""The columns of the table."""
 
 
 def summary_of(groups: Sequence[RunGroup]) -> str:

@@ -25,7 +25,7 @@ from wordgen.run.folder import SWEEP_LOCK, sweep_lock
 from wordgen.run.names import LOGS, PALINDROMES, STUDY_RUNS
 from wordgen.run.settings import as_flag
 from wordgen.sweep.planning import runs_at_once
-from wordgen.sweep.report import markdown_table, provenance_of, table_lines, write_results
+from wordgen.sweep.results import markdown_table, provenance_of, table_lines, write_results
 from wordgen.sweep.sweeping import ProgressWatcher
 from wordgen.training.checkpoint import Checkpoints
 from wordgen.training.memory import Memory, physical_memory

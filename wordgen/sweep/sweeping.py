@@ -26,16 +26,20 @@ from wordgen.run.names import run_exists
 from wordgen.run.record import DIVERGED
 from wordgen.sweep.effects import effects_of, summarize_effects
 from wordgen.sweep.planning import PlannedRun, PlannedSweep
-from wordgen.sweep.report import markdown_table, provenance_of, table_lines, write_curves, write_results
 from wordgen.sweep.results import (
     COLUMNS,
     NetworkResult,
     Progress,
     Row,
     figures_of,
+    markdown_table,
     perplexity_on_test_set,
+    provenance_of,
     results_of,
     row_of,
+    table_lines,
+    write_curves,
+    write_results,
 )
 from wordgen.training.stopping import stop_on_signals
 

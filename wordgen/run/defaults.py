@@ -7,7 +7,6 @@ chooses the base, or says in one sentence why a run begins from none.
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, fields
-from datetime import date
 from functools import cache
 from itertools import product
 from pathlib import Path
@@ -25,7 +24,7 @@ from wordgen.model.base import Base, shipped_bases
 from wordgen.run.folder import find_base
 from wordgen.run.names import shipped_folder
 from wordgen.run.settings import AUTO, HEAD_START, NO_RECIPE, TrainSettings, as_flag, chooses_training
-from wordgen.settings import Settings, flag_name, setting
+from wordgen.settings import flag_name
 from wordgen.text.settings import TextSettings, TokenizerName, TokenizerSettings
 from wordgen.training.settings import TrainingSettings
 
@@ -102,33 +101,12 @@ _LARGE_TEXT_RECIPE = ("small", "over 3 MB")
 """The recipe for larger texts, and the range of their sizes in words."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Result(Settings):
-    """The result of one run with a recipe."""
-
-    corpus: str = setting()
-    command: str = setting()
-    date: str = setting()
-    commit: str = setting()
-    minutes: float = setting(above=0)
-    epoch: int = setting(at_least=1)
-    valid_perplexity: float = setting(above=1)
-    test_perplexity: float = setting(above=1)
-    ngram_test_perplexity: float = setting(above=1)
-    """Perplexity of n-grams on the same test set (5-grams; 7-grams where tokens are characters)."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        date.fromisoformat(self.date)
-
-
 @dataclass(frozen=True)
 class Recipe:
     name: str
     about: str
     """The purpose of the recipe, in one sentence."""
     settings: Mapping[str, object]
-    results: tuple[Result, ...]
 
 
 def recipe_names() -> list[str]:
@@ -136,7 +114,10 @@ def recipe_names() -> list[str]:
 
 
 def find_recipe(name: str) -> Recipe:
-    """Return a recipe: one that comes with wordgen by its name, or the user's by the path of its .toml file."""
+    """Return a recipe: one that comes with wordgen by its name, or the user's by the path of its .toml file.
+
+    The [[results]] of a recipe are for people who read the file: wordgen does not use them.
+    """
     path = Path(name) if name.endswith(".toml") else shipped_folder("recipes") / f"{name}.toml"
     if not name.endswith(".toml") and name not in recipe_names():
         raise SettingError(
@@ -148,9 +129,8 @@ def find_recipe(name: str) -> Recipe:
         unknown = table.keys() - {"about", "settings", "results"}
         if unknown:
             raise SettingError(f"a recipe has about, [settings] and [[results]], but not {sorted(unknown)[0]}")
-        results = tuple(Result.from_mapping(each) for each in table.get("results", []))
         settings = {key: tuple(v) if isinstance(v, list) else v for key, v in dict(table["settings"]).items()}
-        return Recipe(path.stem, str(table["about"]), settings, results)
+        return Recipe(path.stem, str(table["about"]), settings)
     except KeyError as error:
         raise SettingError(f"The recipe {path} cannot be read: {error} is missing.") from error
     except (OSError, ValueError, TypeError, AttributeError, SettingError) as error:

@@ -7,24 +7,21 @@ import sys
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from wordgen.errors import SettingError
-from wordgen.evaluation.settings import EvaluationSettings
+from wordgen.evaluation.settings import EvaluationSettings, Watcher
 from wordgen.generation.trained import TrainedModel
 from wordgen.report.page import ReportPage
-from wordgen.run import evaluate as evaluating
 from wordgen.run.defaults import complete_settings
+from wordgen.run.evaluate import Evaluation
+from wordgen.run.evaluate import evaluate as measure
 from wordgen.run.folder import find_model
 from wordgen.run.names import use_models_folder
 from wordgen.run.settings import TrainSettings
 from wordgen.run.train import Run, resume_run, train_run
 from wordgen.settings import errors_in_python_terms
 from wordgen.training.reports import Observer, Observers
-
-if TYPE_CHECKING:
-    from wordgen.evaluation.settings import Watcher
-    from wordgen.run.evaluate import Evaluation
 
 _NOT_SETTINGS = ("run", "models", "quiet")
 """Parameters of `train` and `resume` that are not settings of a run."""
@@ -286,13 +283,13 @@ def resume_with(
 def evaluate(
     model: str | Path | TrainedModel | None = None,
     split: str | Path = "test",
-    watcher: "Watcher | None" = None,
+    watcher: Watcher | None = None,
     *,
     samples: int = EvaluationSettings.samples,
     cache: int | None = None,
     dynamic: bool = False,
     models: str | Path | None = None,
-) -> "Evaluation":
+) -> Evaluation:
     """Measure how well a model predicts a text, and how much it copies from its training text.
 
     >>> wordgen.evaluate("lotr", split="valid").perplexity
@@ -303,7 +300,8 @@ def evaluate(
     measure the model while it adapts to the text: with a cache of that many tokens, and by training on the text.
     """
     with _runs_in(models):
-        return evaluating.evaluate(model, split, watcher, samples=samples, cache=cache, dynamic=dynamic)
+        settings = EvaluationSettings(samples=samples, cache=cache, dynamic=dynamic)
+        return measure(model, str(split), settings, watcher or Watcher())
 
 
 def export(

@@ -94,7 +94,8 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     model = arguments.model_flag if arguments.model is None else arguments.model
     split = save_standard_input() if arguments.split == STANDARD_INPUT else arguments.split
     with closing(_Progress()) as progress:
-        evaluated = evaluate(model, split, progress, **given_settings(EvaluationSettings, arguments))
+        settings = EvaluationSettings(**given_settings(EvaluationSettings, arguments))
+        evaluated = evaluate(model, split, settings, progress)
     page = _save(evaluated)
     if arguments.json:
         content = {**evaluated.to_mapping(), "command_to_try": command_to_try(evaluated)}

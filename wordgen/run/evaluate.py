@@ -357,23 +357,10 @@ class Evaluation(Measurement):
 
 
 def evaluate(
-    model: str | Path | TrainedModel | None = None,
-    split: str | Path = "test",
-    watcher: Watcher | None = None,
-    *,
-    samples: int = EvaluationSettings.samples,
-    cache: int | None = None,
-    dynamic: bool = False,
+    model: str | Path | TrainedModel | None, split: str, settings: EvaluationSettings, watcher: Watcher
 ) -> Evaluation:
-    """Measure how well a model predicts a text, and compare it with counting.
-
-    See `wordgen.evaluate`, which has the same parameters. The texts of `samples` are the same in each call.
-    """
-    settings = EvaluationSettings(samples=samples, cache=cache, dynamic=dynamic)
-    return _evaluation(_folder_of(model), str(split), settings, watcher or Watcher())
-
-
-def _evaluation(folder: Path, split: str, settings: EvaluationSettings, watcher: Watcher) -> Evaluation:
+    """Measure how well a model predicts a text, and compare it with counting. See `wordgen.evaluate`."""
+    folder = _folder_of(model)
     bundle, origin = _model_and_origin(folder)
     record = origin.record
     text = text_to_measure(origin, bundle, split, watcher)

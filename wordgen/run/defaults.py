@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, fields
 from functools import cache
 from itertools import product
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -95,10 +96,12 @@ def reason_for_no_base(settings: TrainSettings, corpus: Corpus) -> str | None:
 
 _TOKENIZER_RECIPES = {"characters": "char-rnn", "abc": "tunes", "notes": "piano", "chords": "piano"}
 """The recipes of tokenizers that have their own."""
-_RECIPES_BY_SIZE = ((100_000, "short", "of up to 100 kB"), (3_000_000, "book", "from 100 kB to 3 MB"))
+_RECIPES_BY_SIZE = (
+    (100_000, "short", "of up to 100 kB"),
+    (3_000_000, "book", "from 100 kB to 3 MB"),
+    (inf, "small", "over 3 MB"),
+)
 """The largest text in bytes, the name of the recipe for it, and the range of sizes in words."""
-_LARGE_TEXT_RECIPE = ("small", "over 3 MB")
-"""The recipe for larger texts, and the range of their sizes in words."""
 
 
 @dataclass(frozen=True)
@@ -159,9 +162,7 @@ def recipe_in_words(name: str, size: int, tokenizer: str | None = None) -> str:
 
 def _recipe_by_size(size: int) -> tuple[str, str]:
     """Return the name of the recipe for a text of `size` bytes, and the range of sizes it is for, in words."""
-    return next(
-        ((name, size_range) for max_size, name, size_range in _RECIPES_BY_SIZE if size <= max_size), _LARGE_TEXT_RECIPE
-    )
+    return next((name, size_range) for max_size, name, size_range in _RECIPES_BY_SIZE if size <= max_size)
 
 
 _RECIPE_SETTINGS = {

@@ -6,6 +6,7 @@ from typing import Any
 
 from wordgen.corpus.settings import CorpusSettings
 from wordgen.errors import SettingError
+from wordgen.evaluation.figures import shown_value
 from wordgen.model.architecture import NetworkSettings
 from wordgen.settings import Scope, Settings, flag_name, setting
 from wordgen.text.settings import TextSettings
@@ -91,14 +92,10 @@ def compared_settings(settings: TrainSettings) -> dict[str, bool | int | float |
     shown = {each.name for each in settings.non_default_fields()} - RUN_SPECIFIC_SETTINGS | {*_ALWAYS_COMPARED}
     values = {**settings.to_mapping(), "learning_rate": settings.first_learning_rate}
     return {
-        name: value if isinstance(value, bool | int | float) else in_words(value)
+        name: value if isinstance(value, bool | int | float) else shown_value(value)
         for name, value in values.items()
         if name in shown
     }
-
-
-def in_words(value: object) -> str:
-    return " ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
 def as_flag(name: str, value: object) -> str:
@@ -107,7 +104,7 @@ def as_flag(name: str, value: object) -> str:
         return f"the default of {flag_name(name)}"
     if isinstance(value, bool):
         return flag_name(name if value else f"no_{name}")
-    return f"{flag_name(name)} {in_words(value)}"
+    return f"{flag_name(name)} {shown_value(value)}"
 
 
 def resumed_settings(run: str, original: TrainSettings, changes: Mapping[str, Any]) -> TrainSettings:

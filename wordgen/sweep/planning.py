@@ -12,11 +12,12 @@ from math import prod
 from pathlib import Path
 
 from wordgen.errors import SettingError, WordgenError, reason_of
+from wordgen.evaluation.figures import shown_value
 from wordgen.files import read_toml
 from wordgen.model.bundle import is_bundle
 from wordgen.run.defaults import complete_settings
 from wordgen.run.names import LOGS, PALINDROMES, is_run_name, models_folder, run_exists, run_name, shipped_folder
-from wordgen.run.settings import NO_RECIPE, NOT_IN_SWEEPS, TrainSettings, chooses_training, in_words
+from wordgen.run.settings import NO_RECIPE, NOT_IN_SWEEPS, TrainSettings, chooses_training
 from wordgen.run.train import plan_run
 from wordgen.training.memory import has_gpu, physical_memory
 from wordgen.training.plan import Plan
@@ -176,7 +177,7 @@ def _short_name(settings: Mapping[str, object]) -> str:
 def _setting_in_words(name: str, value: object) -> str:
     if isinstance(value, bool):
         return name if value else f"no {name}"
-    return value if isinstance(value, str) else f"{name} {in_words(value)}"
+    return value if isinstance(value, str) else f"{name} {shown_value(value)}"
 
 
 def _named_networks(given: object) -> Iterator[Network]:

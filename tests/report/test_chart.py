@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wordgen.report.chart import MOST_TICKS, axis_around, axis_from_zero, shown_tick
+from wordgen.report.page import MOST_TICKS, axis_around, axis_from_zero, shown_tick
 
 PERPLEXITIES = st.floats(1.0, 1e100)
 
@@ -48,3 +48,9 @@ def test_only_wide_ranges_are_logarithmic():
 
 def test_tick_labels_are_short():
     assert [shown_tick(each) for each in (0, 2.5, 3000, 1e6, 2e15)] == ["0", "2.5", "3,000", "1e6", "2e15"]
+
+
+@pytest.mark.parametrize("values", [[30, 34], [22, 107], [1e6, 2e6], [1.1e6, 5e6], [3e7, 3.1e7], [1e30, 9e30]])
+def test_tick_labels_are_their_values(values: list[float]):
+    ticks = axis_around(values).ticks
+    assert [float(shown_tick(each).replace(",", "")) for each in ticks] == pytest.approx(ticks, rel=1e-9)

@@ -21,7 +21,6 @@ from wordgen.cli.output import (
 from wordgen.errors import SettingError, in_a_sentence
 from wordgen.evaluation import figures
 from wordgen.files import shown_size
-from wordgen.report.chart import thinned
 from wordgen.run.commands import commands_about, evaluating_command, first_training, runs_command, writing_command
 from wordgen.run.names import models_folder, name_of
 from wordgen.settings import flag_name
@@ -347,7 +346,7 @@ def _figures(run: "SavedRun") -> Iterator[tuple[str, str]]:
 
 
 def _curves(record: "RunRecord") -> Iterator[tuple[str, str]]:
-    shown = thinned(record.epochs, _MOST_SPARKLINE_LEVELS, record.best)
+    shown = figures.thinned(record.epochs, _MOST_SPARKLINE_LEVELS, record.best)
     train, valid = [each.train_perplexity for each in shown], [each.valid_perplexity for each in shown]
     for name, values in (("train", train), ("valid", valid)):
         first, last = figures.perplexity(values[0]), figures.perplexity(values[-1])

@@ -4,6 +4,9 @@ import math
 import sys
 from collections.abc import Sequence
 from datetime import datetime
+from typing import TypeVar
+
+Item = TypeVar("Item")
 
 NONE = "\N{EN DASH}"
 """Shown in place of a figure or value that there is not."""
@@ -96,3 +99,10 @@ def sparkline(values: Sequence[float], every: Sequence[float]) -> str:
         levels[round((math.log(value) - least) / room * highest) if 0 < value < math.inf else highest]
         for value in values
     )
+
+
+def thinned(items: Sequence[Item], most: int, always_kept: Item | None) -> list[Item]:
+    """Return all items, or if there are more than `most`, every n-th one, and also the last one and `always_kept`."""
+    step = -(-len(items) // most)
+    last = len(items) - 1
+    return [each for at, each in enumerate(items) if at % step == 0 or at == last or each is always_kept]

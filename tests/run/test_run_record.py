@@ -193,6 +193,14 @@ def test_missing_or_unknown_key_is_refused(name: str, tmp_path: Path):
         load_record(tmp_path)
 
 
+def test_number_too_large_for_a_float_is_refused(tmp_path: Path):
+    save_record(tmp_path, made_record())
+    path = tmp_path / "report.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "seconds": 10**400}))
+    with pytest.raises(BundleError, match="int too large to convert to float"):
+        load_record(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("kind", "value"),
     [

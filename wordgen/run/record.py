@@ -29,7 +29,7 @@ DIVERGED, STOPPED = "diverged", "stopped"
 """Two values of `RunRecord.ended` that programs check. All other values are reasons in words."""
 _FORMAT = 8
 _MAX_BYTES = 2**28
-_READ_ERRORS = (OSError, ValueError, KeyError, TypeError, RecursionError, SettingError)
+_READ_ERRORS = (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError, SettingError)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -133,6 +133,18 @@ def test_one_random_seed_gives_no_claims():
     assert "±" not in text
 
 
+def test_no_setting_matters_most_if_the_chance_of_another_is_unknown():
+    figures: Figures = {
+        ("lstm", 96): [100.0, 101.0],
+        ("lstm", 160): [80.0, 80.8],
+        ("gru", 96): [50.0, None],
+        ("gru", 160): [None, 45.0],
+    }
+    text = summary(("cell", "units"), figures)
+    assert "The units mattered: 160 instead of 96 lowers" in text
+    assert "Only one random seed of a network has a result, so this may be chance." in text
+
+
 def test_interaction_of_two_settings_is_named():
     figures: Figures = {
         ("sgd", 0.001): [300.0, 303.0],

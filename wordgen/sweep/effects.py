@@ -397,12 +397,12 @@ def _significance_sentences(differences: Sequence[Difference], *, alone: bool) -
     """
     significant = [each for each in differences if each.is_significant and not each.is_confounded]
     confounded = [each for each in differences if each.is_significant and each.is_confounded]
-    most = " most" if alone and len(differences) > 1 and not confounded else ""
+    unknown = [each for each in differences if each.margin_in_nats is None]
+    most = " most" if alone and len(differences) > 1 and not confounded and not unknown else ""
     for each in significant[:1]:
         yield f"The {_words(each.setting)} mattered{most}: {_comparison(each)}."
     yield from map(_difference_sentence, [*significant[1:], *confounded])
     yield from _insignificance_sentence(differences)
-    unknown = [each for each in differences if each.margin_in_nats is None]
     why = "Only one random seed of a network has a result, so this may be chance."
     yield from (f"{_difference_sentence(each)} {why}" for each in unknown)
 

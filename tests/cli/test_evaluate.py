@@ -15,12 +15,12 @@ import pytest
 
 import wordgen
 from tests.helpers.terminal import stderr_in_terminal
-from wordgen.cli.evaluate import command_to_try
 from wordgen.cli.flags import settings_from
 from wordgen.cli.main import main
 from wordgen.cli.train import train_parser
 from wordgen.evaluation.measurement import Loss, Match
 from wordgen.evaluation.verdict import Finding
+from wordgen.run.commands import command_to_try
 from wordgen.run.evaluate import Evaluation
 from wordgen.run.settings import TrainSettings
 
@@ -247,6 +247,8 @@ def test_suggested_command_is_generate_if_no_setting_would_help(evaluated: Evalu
     assert not good.is_bad
     for evaluation in (no_setting, good):
         assert command_to_try(evaluation) == "python -m wordgen generate --model small"
+    elsewhere = replace(good, folder=Path("my models/small"))
+    assert command_to_try(elsewhere) == "python -m wordgen generate --model 'my models/small'"
 
 
 def test_suggested_command_after_bad_result(evaluated: Evaluation):

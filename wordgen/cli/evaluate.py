@@ -19,7 +19,6 @@ from wordgen.cli.flags import (
     add_flags,
     add_switch,
     as_text,
-    given_settings,
     settings_from,
     verb_parser,
 )
@@ -39,7 +38,7 @@ from wordgen.errors import CorpusError, SettingError, StorageError
 from wordgen.evaluation.figures import MARGIN_EXPLAINED, bits, perplexity_in_words, pluralized, share, shown_perplexity
 from wordgen.evaluation.settings import AdaptingSettings, EvaluationSettings, NoveltySettings, Watcher
 from wordgen.generation.settings import GenerationSettings, ScoringSettings
-from wordgen.run import commands
+from wordgen.run.commands import command_to_try
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -94,7 +93,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     model = arguments.model_flag if arguments.model is None else arguments.model
     split = save_standard_input() if arguments.split == STANDARD_INPUT else arguments.split
     with closing(_Progress()) as progress:
-        settings = EvaluationSettings(**given_settings(EvaluationSettings, arguments))
+        settings = settings_from(EvaluationSettings, arguments)
         evaluated = evaluate(model, split, settings, progress)
     page = _save(evaluated)
     if arguments.json:
@@ -286,19 +285,6 @@ def _novelty_parts(novelty: "Novelty", *, unknown: bool) -> "Iterator[Renderable
         shown = text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN].rsplit(' ', 1)[0]} ..."
         where = f"begins in {match.file}, line {match.line:,}"
         yield paragraph(f"The longest match, {match.tokens:,} tokens, {where}: {shown}")
-
-
-def command_to_try(evaluated: "Evaluation") -> str:
-    """Return the command that the verdict advises, or else the one that writes text or may improve a bad model."""
-    return commands.command_to_try(
-        evaluated.finding,
-        evaluated.settings,
-        evaluated.model,
-        music=evaluated.music_notes is not None,
-        can_be_extended=evaluated.can_be_extended,
-        is_text_available=evaluated.unigram is not None,
-        is_bad=evaluated.is_bad,
-    )
 
 
 def score_parser(prog: str) -> Parser:

@@ -366,13 +366,7 @@ def _sizes(run: "SavedRun") -> Iterator[tuple[str, int]]:
 def _commands(run: "SavedRun") -> Iterator[tuple[str, str]]:
     if run.record is not None:
         yield from commands_about(
-            run.command_argument,
-            run.record.settings,
-            run.record.word_to_try,
-            music=run.record.is_music,
-            can_be_resumed=run.can_be_resumed,
-            has_model=run.has_model,
-            evaluation=run.record.evaluation,
+            run.command_argument, run.record, can_be_resumed=run.can_be_resumed, has_model=run.has_model
         )
     elif run.has_model:
         yield "Write text with it", writing_command(run.command_argument)

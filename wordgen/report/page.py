@@ -414,15 +414,7 @@ def _setting_rows(record: RunRecord, which: Sequence[Field[object]]) -> list[tup
 
 
 def _command_section(run: str, record: RunRecord) -> Context:
-    commands = commands_about(
-        run,
-        record.settings,
-        record.word_to_try,
-        music=record.is_music,
-        can_be_resumed=record.ended == STOPPED,
-        has_model=True,
-        evaluation=record.evaluation,
-    )
+    commands = commands_about(run, record, can_be_resumed=record.ended == STOPPED, has_model=True)
     has_time_budget = record.settings.time_budget is not None
     versions = record.versions
     circumstances = [("started", figures.shown_date(record.began)), ("random seed", str(record.settings.random_seed))]

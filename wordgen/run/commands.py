@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Literal
 from wordgen.corpus.settings import CorpusSettings
 from wordgen.evaluation.settings import EvaluationSettings
 from wordgen.generation.settings import WHOLE_PIECE
-from wordgen.run.names import SAVED_MODELS, models_folder
+from wordgen.run.names import SAVED_MODELS, argument_for, models_folder
 from wordgen.run.settings import AUTO, NO_RECIPE, TrainSettings, chooses_training, names_of
 from wordgen.settings import Settings, flag_name
 
 if TYPE_CHECKING:
-    from wordgen.evaluation.verdict import Finding
+    from wordgen.run.evaluate import Evaluation
+    from wordgen.run.record import RunRecord
 
 COMMAND_PREFIX = "python -m wordgen"
 """The beginning of each command. It works in a checkout and with an installed wordgen."""
@@ -118,64 +119,34 @@ def _command(verb: str, *words: str) -> str:
 
 
 def commands_about(
-    run: str,
-    settings: TrainSettings,
-    seed: str | None,
-    *,
-    music: bool,
-    can_be_resumed: bool,
-    has_model: bool,
-    evaluation: Mapping[str, int | bool | None],
+    run: str, record: "RunRecord", *, can_be_resumed: bool, has_model: bool
 ) -> Iterator[tuple[str, str]]:
-    """Yield what a user can do with a run, in words, with the command for it.
-
-    `seed` is the prompt to write with. `music` says whether the model writes music. `evaluation` has the settings with
-    which the run was evaluated.
-    """
-    yield "Train this model again", training_command(settings, as_computed=True)
+    """Yield what a user can do with a run, in words, with the command for it."""
+    yield "Train this model again", training_command(record.settings, as_computed=True)
     if can_be_resumed:
         yield "Continue this run", resuming_command(run)
     if has_model:
-        yield "Write text with it", writing_command(run, seed, music=music)
-        yield "Measure how good it is", evaluating_command(run, **evaluation)
+        yield "Write text with it", writing_command(run, record.word_to_try, music=record.is_music)
+        yield "Measure how good it is", evaluating_command(run, **record.evaluation)
 
 
-def command_to_try(
-    found: "Finding | None",
-    settings: TrainSettings | None,
-    model: str,
-    *,
-    music: bool,
-    can_be_extended: bool,
-    is_text_available: bool = True,
-    is_bad: bool = False,
-) -> str:
-    """Return the command that a verdict suggests.
+def command_to_try(evaluated: "Evaluation") -> str:
+    """Return the command that the verdict of an evaluation suggests.
 
-    Without a setting to change, return the command that writes with the model, or for a bad model without any finding
-    one that may make it better.
+    If no change is suggested, it writes with the model. But for a bad model whose curves show nothing, it trains with
+    the recipe for the text, or for longer if the run had a recipe already.
     """
-    if settings is not None and found is None and is_bad:
-        return _improving_command(settings, model, can_be_extended=can_be_extended, is_text_available=is_text_available)
-    if settings is None or found is None or not found.changes:
-        return writing_command(model, music=music)
-    if found.fit == "undertrained" and can_be_extended:
-        return resuming_command(model, found.changes["epochs"])
-    return short_training_command(settings, found.changes, is_text_available=is_text_available)
-
-
-def _improving_command(settings: TrainSettings, model: str, *, can_be_extended: bool, is_text_available: bool) -> str:
-    """Return the command that may improve a bad model if the curves suggest no change.
-
-    The command trains with the recipe for the text. If the run had a recipe already, the command trains for longer.
-    """
-    if settings.recipe in (None, NO_RECIPE):
+    found, settings, model = evaluated.finding, evaluated.settings, argument_for(evaluated.folder)
+    can_improve = evaluated.is_bad if found is None else bool(found.changes)
+    if settings is None or not can_improve:
+        return writing_command(model, music=evaluated.music_notes is not None)
+    if found is None and settings.recipe in (None, NO_RECIPE):
         corpus_settings = _changed_values(CorpusSettings.part_of(settings))
         return _command("train", *_flags(corpus_settings), flag_name("recipe"), AUTO)
-    longer = settings.longer_training()
-    if can_be_extended and "epochs" in longer:
-        return resuming_command(model, int(longer["epochs"]))
-    return short_training_command(settings, longer, is_text_available=is_text_available)
+    changes = settings.longer_training() if found is None else found.changes
+    if (found is None or found.fit == "undertrained") and evaluated.can_be_extended:
+        return resuming_command(model, int(changes["epochs"]))
+    return short_training_command(settings, changes, is_text_available=evaluated.unigram is not None)
 
 
 def _all_flags(settings: TrainSettings, left_out: frozenset[str]) -> Iterator[str]:

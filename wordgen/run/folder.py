@@ -23,6 +23,7 @@ from wordgen.run.names import (
     REPORT,
     SET_ASIDE_SUFFIX,
     SWEEP_RESULTS,
+    argument_for,
     is_run_name,
     models_folder,
     name_of,
@@ -334,7 +335,7 @@ def find_base(model: str) -> Base:
     shipped = {base.folder: base for base in shipped_bases().values()}
     if folder.resolve() in shipped:
         return shipped[folder.resolve()]
-    return Base(name_of(folder) if models_folder() in folder.parents else str(folder), folder)
+    return Base(argument_for(folder), folder)
 
 
 def find_run(run: str | None = None) -> Path:

@@ -36,6 +36,7 @@ from wordgen.run.names import (
     STUDY_RUNS,
     SWEEP_RESULTS,
     SWEEP_TABLE,
+    argument_for,
     is_run_name,
     models_folder,
     name_of,
@@ -99,8 +100,7 @@ class SavedRun:
 
     @property
     def command_argument(self) -> str:
-        """The argument with which a command finds the run: its name, or its folder if that is not in saved_models."""
-        return self.name if models_folder() in (self.folder.parent, self.folder.parent.parent) else str(self.folder)
+        return argument_for(self.folder)
 
     @property
     def has_model(self) -> bool:

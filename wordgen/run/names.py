@@ -113,6 +113,15 @@ def name_of(folder: Path) -> str:
     return f"{parent.name}/{folder.name}" if is_in_sweep else folder.name
 
 
+def argument_for(folder: Path) -> str:
+    """Return the argument with which a command finds the model in this folder.
+
+    It is the name of a run in saved_models or of a base that comes with wordgen. For any other model it is the folder.
+    """
+    known = models_folder() in (folder.parent, folder.parent.parent) or folder.parent == shipped_folder("bases")
+    return name_of(folder) if known else str(folder)
+
+
 def run_exists(name: str) -> bool:
     """Return whether there is a run of this name: a folder with a record."""
     try:

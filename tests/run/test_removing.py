@@ -1,7 +1,10 @@
 """Runs and sweeps are removed completely or not at all, and nothing else is deleted."""
 
 import shutil
+import tempfile
+import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -153,4 +156,23 @@ def test_next_removal_deletes_the_rest_of_a_failed_one(monkeypatch: pytest.Monke
             remove(folder)
     assert [run.name for run in saved_runs()] == ["other"]
     remove(other)
+    assert remaining_names() == []
+
+
+def test_two_processes_remove_runs_at_the_same_time(monkeypatch: pytest.MonkeyPatch):
+    """The second one does not clean up what the first one has just begun to remove."""
+    folder, other = make_run("tale"), make_run("other")
+    second = threading.Thread(target=remove, args=(other,))
+    make_trash = tempfile.mkdtemp
+
+    def let_the_second_begin(**arguments: Any) -> str:
+        trash = make_trash(**arguments)
+        if not second.ident:
+            second.start()
+            second.join(0.3)
+        return trash
+
+    monkeypatch.setattr(tempfile, "mkdtemp", let_the_second_begin)
+    remove(folder)
+    second.join()
     assert remaining_names() == []

@@ -451,12 +451,12 @@ def remove(folder: Path) -> None:
     The folder is first moved to a hidden folder in one step, and then its files are deleted. So a half-deleted run
     never appears as a run.
     """
-    for leftover in models_folder().glob(f"{_REMOVED}*"):
-        if not leftover.is_symlink():
-            shutil.rmtree(leftover, ignore_errors=True)
     with folders_lock(folder.parent), as_storage_error(folder):
+        for leftover in folder.parent.glob(f"{_REMOVED}*"):
+            if not leftover.is_symlink():
+                shutil.rmtree(leftover, ignore_errors=True)
         _check_not_in_use(folder)  # it may have begun while the user was asked
-        trash = Path(tempfile.mkdtemp(dir=models_folder(), prefix=_REMOVED))
+        trash = Path(tempfile.mkdtemp(dir=folder.parent, prefix=_REMOVED))
         try:
             folder.rename(trash / folder.name)
         except OSError:

@@ -54,6 +54,14 @@ def test_remove_deletes_a_sweep_or_one_of_its_runs():
     assert remaining_names() == ["tale"]
 
 
+def test_last_run_within_a_folder_leaves_no_empty_folder():
+    make_runs("novels/one", "novels/two", "tale")
+    for name, left in (("novels/one", ["novels", "tale"]), ("novels/two", ["tale"])):
+        remove(*removable_folders([name]))
+        assert remaining_names() == left
+    assert [run.name for run in saved_runs()] == ["tale"]
+
+
 def test_running_sweep_and_its_runs_are_refused():
     make_runs("sweep/one", "sweep/two")
     for name in ("sweep", "sweep/one"):

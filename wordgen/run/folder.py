@@ -449,7 +449,7 @@ def remove(folder: Path) -> None:
     """Remove the folder of a run or sweep, and what a removal that was killed has left behind.
 
     The folder is first moved to a hidden folder in one step, and then its files are deleted. So a half-deleted run
-    never appears as a run.
+    never appears as a run. The folder around a run is removed, too, if nothing else was in it.
     """
     with folders_lock(folder.parent), as_storage_error(folder):
         for leftover in folder.parent.glob(f"{_REMOVED}*"):
@@ -471,3 +471,6 @@ def remove(folder: Path) -> None:
             f"{name_of(folder)} is removed from the list, but some of its files cannot be deleted ({error.strerror}): "
             f"delete {trash} yourself."
         ) from error
+    if folder.parent != models_folder():
+        with suppress(OSError):  # it still has other runs, or files of a sweep
+            folder.parent.rmdir()

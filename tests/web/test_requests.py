@@ -27,8 +27,8 @@ BOUNDED_SETTINGS = [
 REQUIRED = {TextRequest: {"length": 300}, NextWordsRequest: {}, ScoreRequest: {"text": "x"}}
 
 
-def read(request_type: Any, content: Any) -> Any:
-    return read_request(request_type, json.dumps(content).encode(), LIMITS)
+def read(request_type: Any, content: Any, limits: ServingSettings = LIMITS) -> Any:
+    return read_request(request_type, json.dumps(content).encode(), limits)
 
 
 @pytest.mark.parametrize(("request_type", "name", "schema"), BOUNDED_SETTINGS)
@@ -50,10 +50,11 @@ def test_described_bounds_are_enforced(request_type: Any, name: str, schema: dic
             read(request_type, {**REQUIRED[request_type], name: beyond})
 
 
+@pytest.mark.parametrize("limits", [LIMITS, ServingSettings(longest=3)])
 @pytest.mark.parametrize("request_type", REQUEST_TYPES)
-def test_described_defaults_are_used(request_type: Any):
-    schema = schema_of(request_type, LIMITS)
-    request = read(request_type, dict.fromkeys(schema.get("required", []), "x"))
+def test_described_defaults_are_used(request_type: Any, limits: ServingSettings):
+    schema = schema_of(request_type, limits)
+    request = read(request_type, dict.fromkeys(schema.get("required", []), "x"), limits)
     for name, property_schema in schema["properties"].items():
         if "default" in property_schema:
             value = getattr(request, name)
@@ -101,6 +102,11 @@ def test_invalid_json_is_refused(body: bytes, playground: Playground):
     answer = playground.ask("POST", "/api/text", body)
     assert answer.status == 400
     assert answer.content["error"].startswith("The request must be")
+
+
+def test_slider_of_short_texts_has_no_values_above_the_limit():
+    (length,) = (each for each in controls(ServingSettings(longest=3)) if each["name"] == "length")
+    assert (length["default"], length["slider"]) == (3, [3, 3, 5])
 
 
 def test_slider_ranges_are_allowed_and_contain_the_default():

@@ -88,6 +88,8 @@ def read_request(group: type[Group], body: bytes, limits: ServingSettings) -> Gr
     try:
         if _EXCLUDED_SETTING in content:
             raise SettingError(f"'{_EXCLUDED_SETTING}' is not allowed: each request writes one text.")
+        if issubclass(group, GenerationSettings):
+            content = {"length": min(group.length, limits.longest), **content}
         request = group.from_mapping(content)
         _check_limits(request, limits)
     except SettingError as error:
@@ -132,11 +134,12 @@ def _schema(each: "Field[object]", hint: object, most: int | None) -> Schema:
     for bound, keyword in _BOUNDS.items():
         if each.metadata[bound] is not None:
             schema[keyword] = each.metadata[bound]
-    if most is not None:
-        schema["maximum"] = most
     schema["description"] = with_api_names(each.metadata["help"])
     if each.default is not MISSING:
         schema["default"] = list(each.default) if isinstance(each.default, tuple) else each.default
+    if most is not None:
+        schema["maximum"] = most
+        schema["default"] = min(schema["default"], most)
     return schema
 
 
@@ -193,7 +196,8 @@ def _slider(name: str, schema: Schema) -> list[float] | None:
     if name not in SLIDERS:
         return None
     first, last, step = SLIDERS[name]
-    return [first, min(last, schema.get("maximum", last)), step]
+    last = min(last, schema.get("maximum", last))
+    return [min(first, last), last, step]
 
 
 _JSON, LINES = "application/json", "application/x-ndjson"

@@ -15,7 +15,7 @@ from tests.helpers.music_page import (
     recorded_tones,
 )
 from tests.helpers.playground import Playground
-from tests.helpers.playground_page import choose_model, set_number, write
+from tests.helpers.playground_page import LISTED, WRITTEN, choose_model, set_number, words, write
 from tests.helpers.tunes import TUNE
 from wordgen.report.music import music_in
 
@@ -96,6 +96,23 @@ def test_starting_one_player_stops_the_other(page: Page):
     page.wait("document.querySelectorAll('.side').length === 1")
     page.click(".play")
     page.wait(STOPPED)
+
+
+def test_text_continues_after_the_prompt_and_the_header_of_its_metre(tunes_page: Page):
+    set_number(tunes_page, "random_seed", "1")
+    tunes_page.value("document.querySelector('[name=metre]').value = '6/8'")
+    write(tunes_page, "T:")
+    header = ["T:", "↵", "M:6/8", "↵"]
+    assert words(tunes_page)[:4] == header
+    tunes_page.value("document.querySelector('[name=metre]').value = ''")  # the text keeps its own
+    for place in (5, 1):  # after the header, and within it
+        kept = words(tunes_page)[:place]
+        tunes_page.click(".word", place)
+        tunes_page.wait(LISTED)
+        tunes_page.click("#alternatives-list button", 1)
+        tunes_page.wait(f"document.querySelectorAll('.word').length > {place + 3} && {WRITTEN}")
+        assert words(tunes_page)[:place] == kept
+        assert words(tunes_page)[place + 1 :].count("M:6/8") == 0
 
 
 def test_score_fits_phone(tunes_page: Page):

@@ -123,14 +123,13 @@ def test_errors_are_shown_and_text_stays(page: Page):
 
 
 def test_page_without_models_advises_training(chromium: Page, tmp_path: Path):
-    with served(tmp_path) as server:
+    with served(tmp_path, "--models", "mine") as server:
         chromium.set_screen(1280)
         chromium.open(server.address)
         chromium.wait("document.querySelector('[role=alert]:not([hidden])')")
         message = chromium.text("[role=alert]")
-        assert message == (
-            "There is no trained model in saved_models yet. Train one first: python -m wordgen train --corpus lotr"
-        )
+        command = "python -m wordgen train --models mine --corpus lotr"
+        assert message == f"There is no trained model in mine yet. Train one first: {command}"
         assert chromium.value("document.querySelector('form').inert")
 
 

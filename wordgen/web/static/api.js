@@ -1,6 +1,4 @@
-// The requests of the page to its server. An error has the sentence that the server sends.
-
-export class Refusal extends Error {}
+// The requests of the page to its server. The message of an error is the sentence that the server sends.
 
 async function errorSentence(response) {
   try {
@@ -16,9 +14,9 @@ async function ask(place, options) {
     response = await fetch(place, options);
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new Refusal("The server does not answer. Is wordgen serve still running?");
+    throw new Error("The server does not answer. Is wordgen serve still running?");
   }
-  if (!response.ok) throw new Refusal(await errorSentence(response));
+  if (!response.ok) throw new Error(await errorSentence(response));
   return response;
 }
 
@@ -42,7 +40,7 @@ async function readChunk(reader) {
     return await reader.read();
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new Refusal(INTERRUPTED);
+    throw new Error(INTERRUPTED);
   }
 }
 
@@ -59,10 +57,10 @@ export async function* streamText(content, signal) {
     waiting = lines.pop();
     for (const line of lines) {
       const event = JSON.parse(line);
-      if (event.event === "error") throw new Refusal(event.error);
+      if (event.event === "error") throw new Error(event.error);
       ended = event.event === "end";
       yield event;
     }
   }
-  if (!ended) throw new Refusal(INTERRUPTED);
+  if (!ended) throw new Error(INTERRUPTED);
 }

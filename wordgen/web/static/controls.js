@@ -15,7 +15,7 @@ function createElement(tag, properties = {}, ...inside) {
 
 function dropdown(setting, id) {
   const options = setting.enum.map((each) => createElement("option", { value: each, textContent: each }));
-  const select = createElement("select", { id, value: setting.default }, ...options);
+  const select = createElement("select", { id }, ...options);
   return { elements: [select], input: select, read: () => select.value, write: (value) => (select.value = value) };
 }
 

@@ -1,6 +1,6 @@
 // The playground: one prompt, and one or two sides that continue it.
 
-import { get } from "/api.js";
+import { get, post } from "/api.js";
 import { Side } from "/side.js";
 
 const byId = (id) => document.getElementById(id);
@@ -49,9 +49,7 @@ function addSecondSide(models, settings) {
 
 function compare(models, settings) {
   if (byId("compare").checked) addSecondSide(models, settings);
-  else {
-    sides.pop().close();
-  }
+  else sides.pop().close();
   showLayout();
   showWhetherItWrites();
 }
@@ -85,10 +83,7 @@ function listen(models, settings) {
 
 async function begin() {
   const [{ models }, { settings }] = await Promise.all([get("/api/models"), get("/api/settings")]);
-  if (!models.length) {
-    showProblem("There is no trained model in saved_models yet. Train one first: python -m wordgen train --corpus lotr");
-    return;
-  }
+  if (!models.length) await post("/api/next", {}); // fails with the server's advice
   const first = addSide("First", models, settings);
   showLayout();
   listen(models, settings);

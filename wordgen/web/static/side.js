@@ -37,6 +37,7 @@ export class Side {
     this.find(".music").setAttribute("aria-label", `${name}: music`);
     this.stopping = null;
     this.announcedWords = 0;
+    this.prompt = null; // what the text begins with: the prompt, its key and metre, and the number of its words
     this.prepareText = null;
     this.model.addEventListener("change", () => this.modelChosen().then(onModel));
     this.find(".defaults").addEventListener("click", () => this.controls.reset());
@@ -67,7 +68,12 @@ export class Side {
   // Starts a new text from a prompt.
   async write(seed) {
     this.stop();
-    await this.continueText({ seed }, () => this.words.clear());
+    const { key, metre } = this.controls.values();
+    await this.continueText({ seed }, (seedWords) => {
+      this.words.clear();
+      for (const word of seedWords) this.words.add({ ...word, seed: true });
+      this.prompt = { seed, key, metre, words: seedWords.length };
+    });
   }
 
   // Continues the text. `prepareText` is called when the server begins to answer, so the old text stays on the page if the
@@ -120,13 +126,12 @@ export class Side {
   }
 
   begin(event) {
-    this.prepareText();
+    this.prepareText(event.seed_words);
     this.prepareText = null;
     this.copies = null;
     this.isMusic = event.music;
     this.score.clear();
     this.notes = [];
-    for (const word of event.seed_words) this.words.add({ ...word, seed: true });
     this.announcedWords = this.words.words.length;
     for (const { word, similar } of event.unknown.slice(0, 5)) {
       this.notes.push(`The model does not know “${word}” and leaves it out${similar.length ? ` (did you mean ${similar.join(" or ")}?)` : ""}.`);
@@ -161,15 +166,23 @@ export class Side {
 
   askAt(index) {
     const word = this.words.words[index];
-    const tokens = this.words.tokensBefore(index);
+    const tokens = this.words.tokensBetween(0, index);
     const onChoose = (other) => this.takeAlternative(index, other);
     showAlternatives(word, { model: this.writer, tokens, number: 12, mix: this.mix }, onChoose);
   }
 
+  // Returns what a text begins with that continues before a word: the prompt with its key and metre. If the prompt itself
+  // changes, only its tokens stay, and they have the metre already.
+  beginningBefore(index) {
+    return index < this.prompt.words ? { key: this.prompt.key, metre: null, words: 0 } : this.prompt;
+  }
+
   async takeAlternative(index, other) {
     this.stop();
-    const tokens = [...this.words.tokensBefore(index), ...other.tokens];
-    await this.continueText({ model: this.writer, tokens }, () => {
+    const { words, ...beginning } = this.beginningBefore(index);
+    const tokens = [...this.words.tokensBetween(words, index), ...other.tokens];
+    await this.continueText({ model: this.writer, ...beginning, tokens }, () => {
+      this.prompt = { ...beginning, words };
       this.words.truncate(index);
       this.words.add({ ...other, chosen: true });
       this.words.focus(index);

@@ -34,8 +34,8 @@ export class Words {
     return this.words.map((word) => word.piece).join("").trim();
   }
 
-  tokensBefore(index) {
-    return this.words.slice(0, index).flatMap((word) => word.tokens);
+  tokensBetween(begin, end) {
+    return this.words.slice(begin, end).flatMap((word) => word.tokens);
   }
 
   add(word) {

@@ -109,8 +109,8 @@ def test_port_in_use_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]
         port = server.getsockname()[1]
         error = error_of(["--port", str(port)], folder, capsys)
     expected = (
-        rf"Error: wordgen cannot listen on 127.0.0.1, port {port} \(.+\): "
-        "give another --port, or --port 0 for any free port."
+        rf"Error: wordgen cannot listen on 127.0.0.1, port {port} \(Address already in use\): "
+        r"give another --port \(0 chooses a free one\), or another --host\."
     )
     assert re.fullmatch(expected, error)
 
@@ -119,6 +119,7 @@ def test_port_in_use_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]
     ("flags", "part"),
     [
         (["--host", "no such host"], "wordgen cannot listen on no such host, port 8000"),
+        (["--host", "no such host"], "or another --host."),
         (["--port", "99999"], "--port must be at least 0 and at most 65,535, not 99999."),
         (["--at-once", "0"], "--at-once must be at least 1"),
         (["--time-out", "0"], "--time-out must be at most 86,400 and above 0, not 0.0."),

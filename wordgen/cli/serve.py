@@ -46,8 +46,8 @@ def _run(arguments: argparse.Namespace) -> None:
         address = f"{address_of(listening)}?token={token}"
         if not is_loopback(settings.host):
             print_message(
-                f"The playground listens on {settings.host}: anyone who can reach this machine and knows the token can "
-                "use it. Without --host, only this machine can use it."
+                f"The playground listens on {settings.host or 'all addresses'}: anyone who can reach this machine and "
+                "knows the token can use it. Without --host, only this machine can use it."
             )
         print_message(f"The playground is at {address} (Ctrl-C closes it).")
         if arguments.browser:

@@ -29,7 +29,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from wordgen.errors import SettingError
+from wordgen.errors import SettingError, reason_of
 from wordgen.report.music import ABCJS_STYLE, csp_hash
 from wordgen.web.answers import ModelStore
 from wordgen.web.app import WorkQueue, make_app
@@ -67,11 +67,11 @@ def listen(settings: ServingSettings) -> socket.socket:
             settings.host or None, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
         return socket.create_server(address[:2], family=family, backlog=1024)  # pyright: ignore[reportArgumentType]
-    except (OSError, UnicodeError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
+    except (OSError, UnicodeError) as error:
+        reason = reason_of(error).partition(" (while attempting")[0]
         raise SettingError(
-            f"wordgen cannot listen on {settings.host}, port {settings.port} ({reason}): give another --port, or "
-            "--port 0 for any free port."
+            f"wordgen cannot listen on {settings.host}, port {settings.port} ({reason}): give another --port (0 "
+            "chooses a free one), or another --host."
         ) from error
 
 
@@ -175,10 +175,6 @@ class Guard:
         self._allowed_hosts = {"localhost", host.lower(), socket.gethostname().lower()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 MutableHeaders(scope=message).update(_RESPONSE_HEADERS)
@@ -263,10 +259,10 @@ async def _read_body(receive: Receive, headers: Headers) -> bytes:
     MOST_DISCARDED_BYTES bytes are read and discarded, or none if its Content-Length is larger than that. Raises
     _DisconnectedError if the client disconnects.
     """
-    length = headers.get("content-length", "0")
+    length = int(headers.get("content-length", "0"))
     parts: list[bytes] = []
     size = 0
-    if not (length.isdecimal() and int(length) > MOST_DISCARDED_BYTES):
+    if length <= MOST_DISCARDED_BYTES:
         try:
             async with asyncio.timeout(REQUEST_TIMEOUT_SECONDS):
                 while size <= MOST_DISCARDED_BYTES:
@@ -281,7 +277,7 @@ async def _read_body(receive: Receive, headers: Headers) -> bytes:
                         break
         except TimeoutError:
             raise RefusedError(408, "The request did not arrive in time: send it again.") from None
-    if size > MOST_BYTES or int(length) > MOST_BYTES:
+    if size > MOST_BYTES or length > MOST_BYTES:
         raise RefusedError(413, f"The request has more than {MOST_BYTES // 1024} kB: send less text.")
     return b"".join(parts)
 

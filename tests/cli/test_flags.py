@@ -42,6 +42,7 @@ def flags_of(verb: str) -> list[str]:
     return [flag for flag in PARSERS[verb]._option_string_actions if flag.startswith("--") and flag != "--help"]
 
 
+KING = "king's"
 FLAGS = [(verb, flag) for verb in VERBS for flag in flags_of(verb)]
 
 
@@ -126,6 +127,7 @@ def suggestion_of(verb: str, *arguments: str) -> str:
         ("score The king sleeps.", 'Put several words into quotation marks: "The king sleeps.".'),
         ("runs my-book", "Did you mean runs show my-book?"),
         ("corpora lotr", "Did you mean corpora show lotr?"),
+        ('corpora "king\'s"', f"Did you mean corpora show {shlex.quote(KING)}?"),
         # No suggestion.
         ("train --frobnicate 3", ""),
         ("generate -9", ""),

@@ -43,6 +43,7 @@ from wordgen.run.commands import command_to_try
 if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
+    from rich.text import Text
 
     from wordgen.evaluation.measurement import Loss, Novelty
     from wordgen.generation.decoding import Score, ScoredSentence, ScoredToken
@@ -330,7 +331,7 @@ def _score(arguments: argparse.Namespace) -> None:
         for number, sentence in enumerate(score.sentences):
             print_output(_as_json(sentence, number, ranks[number]) + "\n")
     else:
-        print_output(_render_score(score, ranking, words=arguments.words))
+        print_output(render(_score_parts(score, ranking, words=arguments.words)))
 
 
 def _text_to_score(argument: str | None, *, chords: bool) -> tuple[str, bool]:
@@ -371,45 +372,28 @@ def _as_json(sentence: "ScoredSentence", number: int, rank: int) -> str:
     )
 
 
-def _render_score(score: "Score", ranking: Sequence[int], *, words: bool) -> str:
-    """Return the text with a colour for each token, and tables of its words and of its sentences by rank."""
-    from rich.text import Text
-
-    from wordgen.training.screen import screen
-
-    console = screen()
-    console.begin_capture()
-    shown: list[RenderableType] = [_legend(), Text.assemble(*((each.piece, _style(each)) for each in score.tokens))]
-    if words or len(score.sentences) == 1:
-        shown.append(_left_table(("word", "bits", "one in"), map(_about_word, score.tokens)))
-    if len(score.sentences) > 1:
-        ranked = enumerate((score.sentences[number] for number in ranking), 1)
-        rows = ((str(rank), shown_perplexity(each.perplexity), Text(each.text)) for rank, each in ranked)
-        shown.append(_left_table(("rank", "perplexity", "sentence"), rows))
-    for each in shown:
-        console.print(each)
-        console.print()
-    console.print(_summary(score), highlight=False)
-    return console.end_capture()
-
-
-def _legend() -> "RenderableType":
+def _score_parts(score: "Score", ranking: Sequence[int], *, words: bool) -> "Iterator[RenderableType]":
+    """Yield the text with a colour for each token, and tables of its words and of its sentences by rank."""
     legend = paragraph("bits: ")
     for most, colour in _COLOURS:
         legend.append(f" up to {most} " if most < float("inf") else " more ", colour)
-    return legend.append("  underlined: unknown")
+    yield legend.append("  underlined: unknown")
+    coloured = paragraph("")
+    for token in score.tokens:
+        coloured.append(token.piece, _style(token))
+    yield with_blank_lines(coloured)
+    if words or len(score.sentences) == 1:
+        yield table(("word", "bits", "one in"), map(_about_word, score.tokens), left=("word",))
+        yield ""
+    if len(score.sentences) > 1:
+        ranked = enumerate((score.sentences[number] for number in ranking), 1)
+        rows = ((str(rank), shown_perplexity(each.perplexity), each.text) for rank, each in ranked)
+        yield table(("rank", "perplexity", "sentence"), rows, left=("sentence",))
+        yield ""
+    yield paragraph(_summary(score))
 
 
-def _left_table(heads: Sequence[str], rows: "Iterable[Sequence[RenderableType]]") -> "Table":
-    from rich.table import Table
-
-    shown = Table(*heads, box=None)
-    for row in rows:
-        shown.add_row(*row)
-    return shown
-
-
-def _about_word(token: "ScoredToken") -> "Sequence[RenderableType]":
+def _about_word(token: "ScoredToken") -> "Sequence[str | Text]":
     shown = token.piece.strip() or {"\n": "(line break)"}.get(token.token, "(end)")
     one_in = f"{2**token.surprisal:,.0f}" if token.surprisal < 1000 else "more"
     return paragraph(shown, _style(token)), f"{token.surprisal:.1f}", one_in
@@ -420,12 +404,10 @@ def _summary(score: "Score") -> str:
     unknown = sum(not each.known for each in score.tokens)
     if not unknown:
         return summary
-    if unknown == 1:
-        return f"{summary}\n1 of them is unknown to the model. Its bits do not show how probable the word itself is."
-    return (
-        f"{summary}\n{unknown:,} of them are unknown to the model. Their bits do not show how probable the words "
-        "themselves are."
-    )
+    which = "1 of them is" if unknown == 1 else f"{unknown:,} of them are"
+    its = "Its bits do not show how probable the word itself is."
+    their = "Their bits do not show how probable the words themselves are."
+    return f"{summary}\n{which} unknown to the model. {its if unknown == 1 else their}"
 
 
 def _style(token: "ScoredToken") -> str:

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from wordgen.exporting import Format
     from wordgen.model.bundle import Bundle
 
-_FORMATS = ("keras", "onnx", "base")
 _IDS = {"keras": "int32", "onnx": "int64"}
 _LOADED = {"keras": "keras.saving.load_model({path})", "onnx": "onnxruntime.InferenceSession({path})"}
 
@@ -36,13 +35,8 @@ def export_parser(prog: str) -> Parser:
         "my-book --to onnx",
     )
     parser.add_argument("model", metavar="MODEL", nargs="?", help=MODEL_HELP)
-    parser.add_argument(
-        "--to",
-        required=True,
-        choices=_FORMATS,
-        metavar="{keras,onnx,base}",
-        help="the format of the file, or base, which is a folder (required)",
-    )
+    help = "the format of the file, or base, which is a folder (required)"
+    parser.add_argument("--to", required=True, choices=("keras", "onnx", "base"), help=help)
     help = "the file or folder to write; by default the name of the model, in this folder"
     parser.add_argument("--output", metavar="PATH", help=help)
     add_switch(parser, "--overwrite", "replace an existing file or base; the model card and base.toml of a base stay")

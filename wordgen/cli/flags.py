@@ -51,19 +51,24 @@ class Parser(argparse.ArgumentParser):
         given = list(sys.argv[1:] if args is None else args)
         parsed, unknown = super().parse_known_args(given, argparse.Namespace() if namespace is None else namespace)
         if unknown:
-            self._refuse(f"unrecognized arguments: {' '.join(unknown)}", hint_for_unknown(self, given, unknown))
+            self._refuse(f"unrecognized arguments: {' '.join(unknown)}", _hint_for_unknown(self, given, unknown))
         return parsed, unknown
 
     def error(self, message: str) -> NoReturn:
-        wrong = re.match(r"argument (\S+): invalid choice: '(.*?)' \(choose from (.*)\)", message, re.DOTALL)
+        wrong = re.match(r"argument (\S+): invalid choice: (['\"])(.*)\2 \(choose from (.*)\)", message, re.DOTALL)
         hint = ""
         if wrong is not None:
-            hint = hint_for_choice(self, wrong[1], wrong[2], [each.strip("' ") for each in wrong[3].split(",")])
+            hint = _hint_for_choice(self, wrong[1], wrong[3], [each.strip("' ") for each in wrong[4].split(",")])
         self._refuse(message, hint)
 
     def _refuse(self, message: str, hint: str) -> NoReturn:
-        sentences = [f"{message[0].upper()}{message[1:]}.", hint, f"See {self.prog} --help"]
+        sentences = [f"{message[0].upper()}{message[1:]}.", hint, self._where_to_look]
         raise SettingError(" ".join(filter(None, sentences)))
+
+    @property
+    def _where_to_look(self) -> str:
+        """The last sentence of each error."""
+        return f"See {self.prog} --help"
 
 
 def parser_of(verb: str, prog: str) -> Parser:
@@ -198,15 +203,13 @@ def _argument_options(hint: object) -> dict[str, Any]:
     if hint is bool:
         return {"action": argparse.BooleanOptionalAction}
     if get_origin(hint) is Literal:
-        choices = list(get_args(hint))
-        return {"choices": choices, "metavar": "{" + ",".join(choices) + "}"}
+        return {"choices": get_args(hint)}
     metavars: dict[object, str] = {int: "N", float: "X", str: "TEXT"}
     return {"type": hint, "metavar": metavars[hint]}
 
 
-_LEAST_SIMILARITY = (
-    0.8  # the least similarity for difflib, dashes included: --prot means --port, but --seed does not mean --tied
-)
+_LEAST_SIMILARITY = 0.8
+"""The least similarity for difflib, dashes included: --prot means --port, but --seed does not mean --tied."""
 _VERBS_WITH_MANY_FLAGS = ("train", "generate", "evaluate")
 
 SYNONYMS: Mapping[str, str] = {
@@ -349,7 +352,7 @@ _VALUE_SYNONYMS: Mapping[str, str] = {
 """The value of wordgen for a value that other tools use, for flags with a list of choices."""
 
 
-def hint_for_unknown(parser: argparse.ArgumentParser, given: Sequence[str], unknown: Sequence[str]) -> str:
+def _hint_for_unknown(parser: argparse.ArgumentParser, given: Sequence[str], unknown: Sequence[str]) -> str:
     """Return sentences on what the user may have meant by the `unknown` ones of the `given` arguments, or nothing."""
     meant: dict[str, Sequence[str]] = {}  # the flags that the user may have meant, by the flag that was given
     sentences: dict[str, None] = {}  # the keys, so that each sentence is printed once and in order
@@ -369,7 +372,7 @@ def hint_for_unknown(parser: argparse.ArgumentParser, given: Sequence[str], unkn
     return " ".join([*([f"Did you mean {in_a_sentence(names)}?"] if names else []), *sentences])
 
 
-def hint_for_choice(parser: argparse.ArgumentParser, flag: str, value: str, choices: Sequence[str]) -> str:
+def _hint_for_choice(parser: argparse.ArgumentParser, flag: str, value: str, choices: Sequence[str]) -> str:
     """Return a question on what the user may have meant by a value that is not one of the choices, or nothing."""
     lower = value.lower()
     near = (

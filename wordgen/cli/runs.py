@@ -78,7 +78,6 @@ def _add_list_flags(parser: argparse.ArgumentParser, *, sort: object, as_json: o
     parser.add_argument(
         "--sort",
         choices=_SORT_KEYS,
-        metavar="{" + ",".join(_SORT_KEYS) + "}",
         default=sort,
         help="sort by age (the newest first), name, corpus, valid or test perplexity (the best first), or size (the "
         "largest first) (default: age)",

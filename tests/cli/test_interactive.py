@@ -89,6 +89,13 @@ def test_setting_without_effect_in_mode_is_reported(model: TrainedModel):
         (":count 3", "one text at a time"),
         (":until", "until none"),
         (":stop never", "invalid choice"),
+        (
+            ":mode Sample",
+            "invalid choice: 'Sample' (choose from 'greedy', 'sample', 'beam'). Did you mean sample? Type :",
+        ),
+        (":only-valid yes", "A switch has no value. :only-valid turns it on, and :no-only-valid turns it off."),
+        (":temperature 0.5 --top-k 3", "invalid float value: '0.5 --top-k 3'. Type :help to see the commands."),
+        (":until --", "until --"),
     ],
 )
 def test_session_continues_after_an_error(model: TrainedModel, line: str, message: str):
@@ -119,7 +126,7 @@ def test_text_saved_again_replaces_itself(model: TrainedModel, tmp_path: Path):
     session.enter(f":save {path}")
     assert path.read_text(encoding="utf-8") == f"mine\n\n{longer}\n\n"
     path.write_text("something else", encoding="utf-8")
-    session.enter(f":save {path}")
+    assert session.enter(f":save {path}") == f"Added to {path}.\n"
     assert path.read_text(encoding="utf-8") == f"something else{longer}\n\n"
 
 
@@ -138,6 +145,18 @@ def test_word_wrap_keeps_words_whole_for_any_pieces(text: str, cuts: list[int], 
     assert [line.split() for line in WordWrap(10**6).feed(text).split("\n")] == words_by_line
     for line in output.split("\n"):
         assert cell_len(line.rstrip()) <= width or len(line.split()) == 1
+
+
+def test_word_wrap_shows_text_without_spaces_while_it_grows():
+    wrap = WordWrap(10)
+    assert [wrap.feed(piece) for piece in ("夜", "の街", "へと", "続く", "道 ")] == [
+        "",
+        "",
+        "",
+        "夜の街へと続く",
+        "道 ",
+    ]
+    assert [wrap.feed(piece) for piece in ("a", " ", "b")] == ["", "\na ", ""]
 
 
 def test_co_writer_takes_numbers_or_words(model: TrainedModel):
@@ -182,6 +201,16 @@ def test_undo_takes_back_one_step(model: TrainedModel):
     session.enter(":more")
     session.enter("A light")
     assert "nothing to undo" in session.enter(":undo")  # a new prompt begins another text
+
+
+def test_more_that_is_refused_is_no_step_to_undo(model: TrainedModel):
+    session = Session(model)
+    first = session.enter("The caster")
+    session.enter(":more")
+    session.enter(":key G")
+    assert "--key writes a whole tune" in session.enter(":more")
+    assert session.enter(":undo") == first
+    assert "nothing to undo" in session.enter(":undo")
 
 
 def test_save_reports_impossible_file_names(model: TrainedModel):

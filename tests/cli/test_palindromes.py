@@ -178,7 +178,7 @@ def test_without_terminal_each_run_is_a_line(rows: list[Row], capsys: pytest.Cap
     begun, ended, progress, *rest = capsys.readouterr().out.split("\n")
     assert begun == "rnn-10-2 begins."
     assert ended == "rnn-10-1: 40.0% right after 100 steps (all steps done, 12 s)."
-    assert progress.startswith("1 of 8 runs are finished; lstm-10-1 is at step 500, at most ")
+    assert progress.startswith("1 of 8 runs is finished; lstm-10-1 is at step 500, at most ")
     assert progress.endswith(" left.")
     assert rest == [""]
 

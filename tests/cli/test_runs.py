@@ -206,6 +206,12 @@ def test_rm_deletes_only_after_yes(
     assert (SAVED_MODELS / "other").exists()
 
 
+def test_answer_that_is_not_utf_8_deletes_nothing(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+    make_run("tale")
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"\xff\n"), encoding="utf-8"))
+    assert "Nothing was deleted." in stdout_of(capsys, "rm", "tale")
+
+
 def test_rm_without_input_needs_flag_yes(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
     make_run("tale")
     type_answer(monkeypatch, "")

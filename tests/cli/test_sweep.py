@@ -153,7 +153,7 @@ def test_seconds_left_counts_current_and_waiting_runs(planned: PlannedSweep):
 
 def test_without_terminal_each_run_is_a_line(planned: PlannedSweep, capsys: pytest.CaptureFixture[str]):
     rows = rows_of(planned)
-    lines = PlainLines(Console(), len(rows))
+    lines = PlainLines(Console())
     lines.updated([])
     lines.begun(rows[3])
     lines.ended(rows[0])

@@ -3,14 +3,13 @@
 The user types a prompt and the model continues it. Commands that begin with a colon change settings or save the text.
 """
 
-import io
 import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from types import NoneType
-from typing import TYPE_CHECKING, NoReturn, get_args, get_type_hints
+from typing import TYPE_CHECKING, get_args, get_type_hints
 
 from wordgen.cli.flags import Parser, add_flags, as_text, given_settings
 from wordgen.cli.output import WordWrap, print_sanitized, screen_width
@@ -109,10 +108,7 @@ class Conversation:
                 self._repetitions += 1
                 self._write_from_the_seed()
             case "more":
-                self._remember()
-                self._write()
-                if self._co_writer:
-                    self._propose()
+                self._write_more()
             case "undo":
                 self._undo()
             case "words":
@@ -156,6 +152,16 @@ class Conversation:
                 self._print_text(piece)
         finally:
             self._print_text("\n")
+
+    def _write_more(self) -> None:
+        self._remember()
+        try:
+            self._write()
+        except WordgenError:  # nothing was written
+            self._steps.pop()
+            raise
+        if self._co_writer:
+            self._propose()
 
     def _write_together(self, line: str) -> None:
         picked = line.strip()
@@ -206,11 +212,14 @@ class Conversation:
             raise SettingError("The prompt writes one text at a time. Type :again to write another one.")
         switch = isinstance(getattr(self._settings, setting), bool)
         optional = NoneType in get_args(get_type_hints(GenerationSettings)[setting])
+        if switch and value:
+            raise SettingError(f"A switch has no value. :{name} turns it on, and :no-{name} turns it off.")
         if optional and value == "none":
             self._settings = replace(self._settings, **{setting: None})
         elif value or switch:
-            typed = [flag_name(name), value] if value else [flag_name(name)]
-            self._settings = replace(self._settings, **given_settings(GenerationSettings, _parser().parse_args(typed)))
+            typed = flag_name(name) + (f"={value}" if value else "")
+            given = given_settings(GenerationSettings, _parser().parse_args([typed]))
+            self._settings = replace(self._settings, **given)
         self._show_setting(setting)
         if value and (note := no_effect_note(self._settings.mode, [setting])):
             self._print_text(f"  ({note})\n")
@@ -227,6 +236,7 @@ class Conversation:
         before, text = self._saved.get(path), self._session.text
         entry = f"{text}\n\n".encode()
         earlier = None if before is None else f"{before}\n\n".encode()
+        message = "Added to"
         with as_storage_error(path), path.open("a+b") as file:
             end = file.seek(0, os.SEEK_END)
             if earlier is not None and entry.startswith(earlier[:-2]):  # saved before: this text or its beginning
@@ -234,14 +244,16 @@ class Conversation:
                 if file.read() == earlier:
                     file.truncate(end - 2)
                     entry = entry[len(earlier) - 2 :]
+                    message = "The text is already in" if before == text else message
             file.write(entry)
         self._saved[path] = text
-        self._print_text(f"{'The text is already in ' if before == text else 'Added to '}{path}.\n")
+        self._print_text(f"{message} {path}.\n")
 
 
 class _PromptParser(Parser):
-    def error(self, message: str) -> NoReturn:
-        raise SettingError(f"{message.removeprefix('argument --').capitalize()}. Type :help to see the commands.")
+    @property
+    def _where_to_look(self) -> str:
+        return "Type :help to see the commands."
 
 
 def _parser() -> Parser:
@@ -261,8 +273,6 @@ def converse(
     print_sanitized(f"Writing with {name}.\n")
     conversation = Conversation(model, settings, _printer(), co_writer=co_writer)
     conversation.begin(first)
-    if isinstance(sys.stdin, io.TextIOWrapper):
-        sys.stdin.reconfigure(errors="replace")
     read = _terminal_reader() if sys.stdin.isatty() else _read_from_pipe
     while not conversation.is_over:
         try:

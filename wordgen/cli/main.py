@@ -69,7 +69,7 @@ def _run_without_verb(given: Sequence[str], program: str) -> int:
 
 def _run_guarded(action: Callable[[], int], *, debug: bool) -> int:
     """Run an action and return its exit code. An error is printed as one sentence; `debug` adds the traceback."""
-    for stream in (sys.stdout, sys.stderr):
+    for stream in (sys.stdin, sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # an encoding without Japanese letters prints question marks
     code = EXIT_BUG

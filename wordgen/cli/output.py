@@ -9,6 +9,7 @@ from itertools import repeat
 from typing import TYPE_CHECKING
 
 from wordgen.errors import StorageError, replace_controls
+from wordgen.evaluation.figures import pluralized
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -45,28 +46,31 @@ def print_message(sentence: str) -> None:
 class WordWrap:
     """Breaks a text that comes in pieces into lines of at most `width` columns, without breaking words.
 
-    A line break goes before each word that does not fit on the line. Text after the last white space is held back until
-    the next piece, because the word may be incomplete. A word longer than `width` stays whole.
+    A line break goes before each word that does not fit on the line. A word is held back until it is complete, or
+    longer than a line: such a word stays whole. So a text without spaces, such as Japanese, is shown while it grows.
     """
 
     def __init__(self, width: int) -> None:
         self._width = width
         self._column = 0
         self._pending = ""
+        self._is_within_long_word = False
 
     def feed(self, piece: str) -> str:
         from rich.cells import cell_len
 
-        whole = self._pending + piece
-        last_space = max((place for place, each in enumerate(whole) if each.isspace()), default=-1)
-        whole, self._pending = whole[: last_space + 1], whole[last_space + 1 :]
         shown = ""
-        for word, space in re.findall(r"(\S*)(\s*)", whole):
-            if self._column and self._column + cell_len(word) > self._width:
+        for part, space in re.findall(r"(\S*)(\s*)", piece):
+            self._pending += part
+            length = cell_len(self._pending)
+            if not (space or self._is_within_long_word or length > self._width):
+                continue
+            if self._column and not self._is_within_long_word and self._column + length > self._width:
                 shown = shown.rstrip(" ") + "\n"
                 self._column = 0
-            shown += word + space
-            self._column = cell_len(space.rpartition("\n")[2]) + (0 if "\n" in space else self._column + cell_len(word))
+            shown += self._pending + space
+            self._column = cell_len(space.rpartition("\n")[2]) + (0 if "\n" in space else self._column + length)
+            self._pending, self._is_within_long_word = "", not space
         return shown
 
 
@@ -156,6 +160,10 @@ def section(title: str, content: "RenderableType") -> "Iterator[RenderableType]"
     yield paragraph(title, "bold")
     yield content
     yield ""
+
+
+def finished_in_words(finished: int, runs: int) -> str:
+    return f"{finished} of {pluralized(runs, 'run')} {'is' if finished == 1 else 'are'} finished"
 
 
 class ProgressLines:

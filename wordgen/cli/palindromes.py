@@ -15,6 +15,7 @@ from wordgen.cli.flags import Parser, add_flags, add_switch, check_number, setti
 from wordgen.cli.output import (
     STOPPING_MESSAGE,
     ProgressLines,
+    finished_in_words,
     print_output,
     print_sanitized,
     render,
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
     from wordgen.palindromes.study import Row, StudyEnd
 
 _SECONDS_BETWEEN_LINES = 10
-_FINISHED_STATES = ("done", "failed", "stopped")
 
 
 def palindromes_parser(prog: str) -> Parser:
@@ -211,9 +211,8 @@ class ProgressBars:
                 state = "starting" if row.first_step_at is None else "steps"
                 right = "" if row.accuracy is None else f", {shown_share(row.accuracy)}% right"
                 self._bar.update(task, completed=row.step, note=f"{state}{right}")
-        finished = sum(row.state in _FINISHED_STATES for row in rows)
         note = self._note or f"finished{_shown_time_left(self._estimate.seconds(rows))}"
-        self._bar.update(self._all, completed=finished, total=len(rows), note=note)
+        self._bar.update(self._all, completed=_finished(rows), total=len(rows), note=note)
 
     def warned(self, row: "Row", sentence: str) -> None:
         self._print_line(f"Warning: {row.run.name}: {sentence}")
@@ -241,9 +240,13 @@ def in_words(row: "Row") -> str:
 
 
 def _how_far(rows: "Sequence[Row]") -> str:
-    finished = sum(row.state in _FINISHED_STATES for row in rows)
+    finished = finished_in_words(_finished(rows), len(rows))
     at_work = [f"{row.run.name} is at step {row.step:,}" for row in rows if row.state == "at work"]
-    return "; ".join([f"{finished} of {len(rows)} runs are finished", *at_work])
+    return "; ".join([finished, *at_work])
+
+
+def _finished(rows: "Sequence[Row]") -> int:
+    return sum(row.state in ("done", "failed", "stopped") for row in rows)
 
 
 def _shown_time_left(seconds: float | None) -> str:

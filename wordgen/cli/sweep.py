@@ -15,6 +15,7 @@ from wordgen.cli.output import (
     STOPPING_MESSAGE,
     ProgressLines,
     download_progress,
+    finished_in_words,
     paragraph,
     print_output,
     print_sanitized,
@@ -42,7 +43,6 @@ _LINES_AROUND_TABLE = 7  # lines besides the rows: the head, the text below the 
 _STYLES = {"training": "bold", "failed": "red", "diverged": "yellow", "waiting": "dim", "stopped": "yellow"}
 _STATES_BY_PRIORITY = ("training", "failed", "diverged", "stopped", "waiting", "done")
 """If the screen has no room for all rows, rows with the first of these states are shown."""
-_FINISHED_STATES = ("done", "diverged", "failed")
 
 
 def sweep_parser(prog: str) -> Parser:
@@ -83,7 +83,7 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.dry_run:
         return EXIT_OK
     console = screen()
-    shown = LiveTable(console, at_once) if console.is_terminal else PlainLines(console, len(planned.runs))
+    shown = LiveTable(console, at_once) if console.is_terminal else PlainLines(console)
     with closing(shown) as watcher:
         end = run_sweep(planned, arguments.sweep, at_once, max(1, cores // at_once), watcher)
     command = sweeping_command(arguments.sweep, arguments.name)
@@ -133,10 +133,7 @@ def _show_plan(planned: "PlannedSweep", at_once: int) -> None:
 class PlainLines(ProgressLines):
     """A watcher that prints a line when a run begins or ends, and the number of finished runs."""
 
-    def __init__(self, console: "Console", runs: int) -> None:
-        super().__init__(console)
-        self._runs = runs
-        self._finished = 0
+    _finished = 0
 
     def begun(self, row: "Row") -> None:
         self._print_line(f"{row.run.name} {'continues' if row.figures.valid else 'begins'}.")
@@ -145,9 +142,9 @@ class PlainLines(ProgressLines):
         self._print_line(f"{row.run.name}: {_in_words(row)}")
 
     def updated(self, rows: "Sequence[Row]") -> None:
-        finished = sum(row.state in _FINISHED_STATES for row in rows)
+        finished = _finished(rows)
         if finished > self._finished:
-            self._print_line(f"{finished} of {self._runs} runs are finished.")
+            self._print_line(f"{finished_in_words(finished, len(rows))}.")
         self._finished = finished
 
     def measuring(self, done: int, runs: int) -> None:
@@ -186,11 +183,14 @@ class LiveTable:
         self._live.stop()
 
     def _below(self, rows: "Sequence[Row]") -> "Text":
-        finished = sum(row.state in _FINISHED_STATES for row in rows)
+        finished = finished_in_words(_finished(rows), len(rows))
         left = seconds_left(rows, self._at_once)
         limit = "" if left is None else f", at most {shown_duration(left)} left"
-        are = "is" if finished == 1 else "are"
-        return paragraph(self._note or f"{finished} of {len(rows)} runs {are} finished{limit}.", "dim")
+        return paragraph(self._note or f"{finished}{limit}.", "dim")
+
+
+def _finished(rows: "Sequence[Row]") -> int:
+    return sum(row.state in ("done", "diverged", "failed") for row in rows)
 
 
 def seconds_left(rows: "Sequence[Row]", at_once: int) -> float | None:

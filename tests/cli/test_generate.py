@@ -147,7 +147,10 @@ def test_flags_for_copies_need_a_copy_index(
 
 def test_missing_until_text_is_reported(capsys: pytest.CaptureFixture[str]):
     assert main(["generate", "--until", "xyzzy", "--length", "4"]) == 0
-    assert "'xyzzy' was not written within 4 tokens" in capsys.readouterr().err
+    assert "'xyzzy' was not written within 4 tokens: give a larger --length." in capsys.readouterr().err
+    assert main(["generate", "--until", "xyzzy", "--stop", "line"]) == 0
+    sentence = "'xyzzy' was not written before the text ended: give a larger --length or leave out --stop line."
+    assert sentence in capsys.readouterr().err
 
 
 def test_show_copies_marks_matches_with_file_and_line(

@@ -59,7 +59,7 @@ def test_output_format_follows_file_name(in_empty_folder: Path, capsys: pytest.C
         (["odd.txt"], "odd.txt contains no music"),
         (["odd.abc"], "odd.abc contains no tune"),
         (["long.abc"], "long.abc, line 1, cannot be played. The tune lasts longer than 50,000 quarter notes"),
-        (["odd.mid", "--output", "tune.mp3"], "Music cannot be saved as tune.mp3"),
+        (["long.abc", "--output", "tune.mp3"], "Music cannot be saved as tune.mp3"),
         (["odd.mid", "--tempo", "1"], "--tempo must be at least 10 and at most 1,000, not 1.0"),
         (["odd.xyz"], "odd.xyz is no music that wordgen reads"),
     ],
@@ -103,6 +103,23 @@ def test_tunes_in_abc_are_checked_and_converted(in_empty_folder: Path, capsys: p
     assert main(["tune", "tune-1.abc", "--output", "one.mid"]) == 0
     assert main(["tune", "tune-1.mid", "--output", "one.abc"]) == 2
     assert "Music cannot be saved as one.abc" in capsys.readouterr().err
+
+
+def test_only_names_that_are_written_must_be_free(in_empty_folder: Path, capsys: pytest.CaptureFixture[str]):
+    (in_empty_folder / "tunes.abc").write_text(f"X:1\n{TUNE}\n\nX:2\n{TUNE}\n")
+    (in_empty_folder / "tune.mid").touch()
+    assert main(["tune", "tunes.abc", "--output", "tune.mid"]) == 0
+    assert main(["tune", "tunes.abc", "--output", "tune.mid"]) == 2
+    assert "tune-1.mid already exists" in capsys.readouterr().err
+
+
+def test_one_note_bar_or_further_fault_is_singular(in_empty_folder: Path, capsys: pytest.CaptureFixture[str]):
+    (in_empty_folder / "short.abc").write_text("X:1\nM:1/4\nL:1/4\nK:G\nG|\n")
+    (in_empty_folder / "faulty.abc").write_text(f"X:1\nM:4/4\nL:1/4\nK:G\n{'GGGGG|' * 21}\n")
+    assert main(["tune", "short.abc"]) == 0
+    assert "  1 note in 1 bar, " in capsys.readouterr().out
+    assert main(["tune", "faulty.abc"]) == 0
+    assert capsys.readouterr().out.endswith("\n  1 more fault.\n")
 
 
 def test_tune_without_notes_is_not_written(in_empty_folder: Path, capsys: pytest.CaptureFixture[str]):

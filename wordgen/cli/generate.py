@@ -243,9 +243,9 @@ def _output(
         yield "\n"
         written = "".join(pieces)
         if settings.until and not written.endswith(settings.until):
-            print_message(
-                f"'{settings.until}' was not written within {settings.length:,} tokens: give a larger --length."
-            )
+            where = f"within {settings.length:,} tokens" if settings.stop == "none" else "before the text ended"
+            leave_out = "" if settings.stop == "none" else f" or leave out --stop {settings.stop}"
+            print_message(f"'{settings.until}' was not written {where}: give a larger --length{leave_out}.")
         save(written)
         return
     for number, text in enumerate(model.write(seeds, settings), 1):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from wordgen.cli.flags import Parser, add_flags, settings_from, verb_parser
 from wordgen.cli.output import print_message, print_sanitized
 from wordgen.errors import in_a_sentence
+from wordgen.evaluation.figures import pluralized
 from wordgen.generation.settings import PlayingSettings
 
 if TYPE_CHECKING:
@@ -44,8 +45,6 @@ def _run(arguments: argparse.Namespace) -> None:
 
     tempo = settings_from(PlayingSettings, arguments).tempo
     output = None if arguments.output is None else Path(arguments.output)
-    if output is not None:
-        check_music_path(output, text=True)
     count, tunes = read_tunes(Path(arguments.file))
     places = [None if output is None else numbered_path(output, number, count) for number in range(1, count + 1)]
     for place in filter(None, places):
@@ -67,7 +66,7 @@ def _describe(tune: "CheckedPiece") -> Iterator[str]:
     yield from (f"  {line}" for line in _contents(tune.piece, tune.printed))
     yield from (f"  {fault}" for fault in tune.faults[:_MOST_SHOWN])
     if len(tune.faults) > _MOST_SHOWN:
-        yield f"  {len(tune.faults) - _MOST_SHOWN:,} more faults."
+        yield f"  {pluralized(len(tune.faults) - _MOST_SHOWN, 'more fault')}."
     if not tune.faults:
         yield "  No faults."
 
@@ -81,7 +80,8 @@ def _contents(piece: "Piece", printed: "Piece") -> Iterator[str]:
     bars = printed.on_grid(_PARTS_PER_QUARTER).bars()
     pitches = [note.pitch for note in printed.notes]
     quietest, loudest = (f(loudness_of(note.velocity) for note in piece.notes) for f in (min, max))
-    yield f"{len(printed.notes):,} notes in {len(bars):,} bars, {_minutes(piece.seconds(piece.end))}"
+    counts = f"{pluralized(len(printed.notes), 'note')} in {pluralized(len(bars), 'bar')}"
+    yield f"{counts}, {_minutes(piece.seconds(piece.end))}"
     metres = _first_and_others([str(metre) for _, metre in printed.metres])
     yield f"metre {metres}, {piece.tempos[0][1]:.0f} quarters a minute"
     yield f"key {_first_and_others([key.name for _, key in printed.keys]) if printed.keys else 'not given'}"

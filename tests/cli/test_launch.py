@@ -67,6 +67,7 @@ def test_all_workers_restart_when_one_is_killed(tmp_path: Path):
         (["--corpus", "spells", "--layers", "none"], "--layers: invalid int value"),
         (["--corpus", "nowhere"], "nowhere"),
         (["--corpus", "spells", "--distribute", "none"], "leave out --distribute"),
+        (["--corpus", "-"], "Several workers cannot share standard input"),
         ([], "--corpus is required"),
     ],
 )

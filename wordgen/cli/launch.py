@@ -18,16 +18,16 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType
 from typing import IO
 
 from wordgen.child_process import wordgen_command
 from wordgen.cli.flags import Parser, add_switch, check_number, given_settings, verb_parser
-from wordgen.cli.output import print_message, print_sanitized
-from wordgen.cli.train import train_parser
-from wordgen.corpus.settings import ReadingSettings
+from wordgen.cli.output import download_progress, print_message, print_sanitized
+from wordgen.cli.train import STANDARD_INPUT_WITH_WORKERS, train_parser
+from wordgen.corpus.settings import STANDARD_INPUT, ReadingSettings
 from wordgen.errors import EXIT_OK, EXIT_STOPPED, EXIT_WORKER_LOST, SettingError
 from wordgen.run.commands import flag_words, models_flag
 from wordgen.run.names import REPORT, models_folder, use_models_folder
@@ -164,23 +164,27 @@ class _Commands:
 
     def __init__(self, given: Sequence[str], cleanup: ExitStack) -> None:
         """Check the arguments and download the corpus. A default name stays reserved until `cleanup` is closed."""
+        from wordgen.corpus.finding import open_corpus
+        from wordgen.run.folder import reserved_name
+
         parsed = train_parser("wordgen train").parse_args(given)  # reports errors once, not in each worker
         if "distribute" in parsed:
             raise SettingError("wordgen launch starts the workers itself: leave out --distribute.")
         if parsed.resume is None and "corpus" not in parsed:
             raise SettingError("--corpus is required after the --, or --resume to continue a run.")
+        if "corpus" in parsed and parsed.corpus == STANDARD_INPUT:
+            raise SettingError(STANDARD_INPUT_WITH_WORKERS)
         self._given = list(given)
         cleanup.enter_context(use_models_folder(getattr(parsed, "models", None)))  # also if --models comes after the --
         self.name: str = parsed.name if "name" in parsed else parsed.resume or ""
         if not self.name and parsed.resume is None:
-            from wordgen.run.folder import reserved_name
-
             # All starts need the same name. Otherwise each one would train a new run.
             first_file = parsed.corpus if isinstance(parsed.corpus, str) else parsed.corpus[0]
             self.name = cleanup.enter_context(reserved_name(Path(first_file).stem))
             self._given += flag_words("--name", self.name)
-        if "corpus" in parsed:
-            _download_corpus(parsed)
+        if "corpus" in parsed:  # the workers cannot download it: their private network does not reach the internet
+            with download_progress() as report:
+                open_corpus(parsed.corpus, ReadingSettings(**given_settings(ReadingSettings, parsed)), report)
         self.models_flag = models_flag()
         """The flag `--models` with its folder. Empty if the run is in saved_models."""
         self._resumes = parsed.resume is not None
@@ -198,16 +202,6 @@ class _Commands:
             return (models_folder() / self.name / REPORT).stat().st_mtime >= self._began
         except OSError:
             return False
-
-
-def _download_corpus(parsed: argparse.Namespace) -> None:
-    """Download the corpus before the workers start: their private network does not reach the internet."""
-    from wordgen.corpus.finding import open_corpus
-    from wordgen.training.progress import TerminalProgress
-    from wordgen.training.screen import screen
-
-    with closing(TerminalProgress(screen())) as shown:
-        open_corpus(parsed.corpus, ReadingSettings(**given_settings(ReadingSettings, parsed)), shown.downloading)
 
 
 class _Workers:

@@ -20,6 +20,8 @@ from wordgen.training.stopping import stop_with
 if TYPE_CHECKING:
     from wordgen.training.reports import Observer
 
+STANDARD_INPUT_WITH_WORKERS = "Several workers cannot share standard input: put the text into a file."
+
 
 def train_parser(prog: str) -> Parser:
     parser = verb_parser(
@@ -66,7 +68,7 @@ def _train(arguments: argparse.Namespace) -> int:
     from_standard_input = given.get("corpus") == STANDARD_INPUT
     if given.get("distribute") == "multiworker":
         if from_standard_input:
-            raise SettingError("Several workers cannot share standard input: put the text into a file.")
+            raise SettingError(STANDARD_INPUT_WITH_WORKERS)
         hide_native_messages()
     if from_standard_input:
         given["corpus"] = save_standard_input()
@@ -101,6 +103,8 @@ def _train_or_resume(arguments: argparse.Namespace, given: dict[str, Any], obser
         resuming = False  # so that a script can use one command for the first start and for all later ones
     if resuming:
         name = given.pop("name", None)
+        if arguments.resume and name not in (None, arguments.resume):
+            raise SettingError(f"--resume {arguments.resume} and --name {name} are two runs: leave out --name.")
         run = resume_with(arguments.resume or name, given, [observer])
     else:
         run = train_with(complete_settings(given, observer.downloading), [observer])

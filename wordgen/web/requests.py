@@ -118,8 +118,13 @@ def schemas(group: type[Settings], limits: ServingSettings) -> Iterator[tuple[st
     """Yield the name and the JSON Schema of each setting of a group."""
     hints = get_type_hints(group)
     for each in fields(group):
-        if each.name != _EXCLUDED_SETTING:
-            yield each.name, _schema(each, hints[each.name], limits.upper_limits.get(each.name))
+        if each.name == _EXCLUDED_SETTING:
+            continue
+        schema = _schema(each, hints[each.name])
+        most = limits.upper_limits.get(each.name)
+        if most is not None:
+            schema.update(maximum=most, default=min(schema["default"], most))
+        yield each.name, schema
 
 
 def schema_of(group: type[Settings], limits: ServingSettings) -> Schema:
@@ -129,7 +134,7 @@ def schema_of(group: type[Settings], limits: ServingSettings) -> Schema:
     return {**described, "additionalProperties": False, **({"required": required} if required else {})}
 
 
-def _schema(each: "Field[object]", hint: object, most: int | None) -> Schema:
+def _schema(each: "Field[object]", hint: object) -> Schema:
     schema = _type(hint)
     for bound, keyword in _BOUNDS.items():
         if each.metadata[bound] is not None:
@@ -137,9 +142,6 @@ def _schema(each: "Field[object]", hint: object, most: int | None) -> Schema:
     schema["description"] = with_api_names(each.metadata["help"])
     if each.default is not MISSING:
         schema["default"] = list(each.default) if isinstance(each.default, tuple) else each.default
-    if most is not None:
-        schema["maximum"] = most
-        schema["default"] = min(schema["default"], most)
     return schema
 
 

@@ -65,6 +65,7 @@ def test_all_workers_restart_when_one_is_killed(tmp_path: Path):
     ("flags", "part"),
     [
         (["--corpus", "spells", "--layers", "none"], "--layers: invalid int value"),
+        (["--corpus", "spells", "--layers", "none"], "See python -m wordgen train --help"),
         (["--corpus", "nowhere"], "nowhere"),
         (["--corpus", "spells", "--distribute", "none"], "leave out --distribute"),
         (["--corpus", "-"], "Several workers cannot share standard input"),
@@ -74,7 +75,7 @@ def test_all_workers_restart_when_one_is_killed(tmp_path: Path):
 def test_bad_flags_of_train_are_refused_before_workers_start(
     flags: list[str], part: str, in_empty_folder: Path, capsys: pytest.CaptureFixture[str]
 ):
-    assert main(["launch", "--workers", "2", "--", *flags]) == 2
+    assert main(["launch", "--workers", "2", "--", *flags], "python -m wordgen") == 2
     stderr = capsys.readouterr().err
     assert part in stderr
     assert stderr.count("Error") == 1
@@ -93,7 +94,7 @@ def test_error_of_all_workers_is_printed_once_without_restart(tmp_path: Path):
 
 def test_concurrent_launches_reserve_different_names(in_empty_folder: Path):
     with ExitStack() as stack:
-        names = {_Commands(TRAIN, stack).name for _ in range(3)}
+        names = {_Commands(TRAIN, stack, "train").name for _ in range(3)}
         assert len(names) == 3
         assert {path.name for path in (in_empty_folder / "saved_models").iterdir()} == names
     assert not (in_empty_folder / "saved_models").exists()

@@ -1,6 +1,7 @@
 """No control character from a text or a name reaches the terminal."""
 
 import json
+import math
 import sys
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from rich.text import Text
 from tests.helpers.bundles import make_bundle
 from tests.helpers.saved_runs import make_run
 from wordgen.cli.main import main
-from wordgen.cli.output import print_message, print_sanitized, render
+from wordgen.cli.output import print_json, print_message, print_sanitized, render
 from wordgen.cli.train import train_parser
 from wordgen.errors import replace_controls
 from wordgen.model.bundle import Bundle, save_bundle
@@ -53,6 +54,11 @@ def test_print_functions_replace_control_characters(capsys: pytest.CaptureFixtur
     captured = capsys.readouterr()
     assert not controls_in(captured.out + captured.err)
     assert captured.out.startswith("a\tb\n?]0;owned??[2J")
+
+
+def test_json_has_null_for_infinity(capsys: pytest.CaptureFixture[str]):
+    print_json({"夜": [math.inf, -math.inf, math.nan, 0.1], "Infinity": "NaN"})
+    assert capsys.readouterr().out == '{"夜": [null, null, null, 0.1], "Infinity": "NaN"}\n'
 
 
 @pytest.fixture

@@ -84,7 +84,7 @@ def test_missing_file_or_folder_is_refused(capsys: pytest.CaptureFixture[str], t
 @pytest.mark.parametrize("text", ["", "  \n "])
 def test_empty_text_is_refused(capsys: pytest.CaptureFixture[str], text: str):
     assert main(["score", text]) == 2
-    assert "There is nothing to score" in capsys.readouterr().err
+    assert "There is nothing to score: give a text, as in python -m wordgen score " in capsys.readouterr().err
 
 
 def test_terminal_shows_progress_of_long_text(folder: Path, tmp_path: Path):

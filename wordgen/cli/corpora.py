@@ -114,10 +114,8 @@ def _add(arguments: argparse.Namespace) -> None:
     from wordgen.dataset.encoding import tokenizer_name
 
     check_new_name(arguments.name, replace=arguments.replace)
-    reading_settings, tokenizer_settings = (
-        settings_from(ReadingSettings, arguments),
-        settings_from(TokenizerSettings, arguments),
-    )
+    reading_settings = settings_from(ReadingSettings, arguments)
+    tokenizer_settings = settings_from(TokenizerSettings, arguments)
     corpus = corpus_of_files(arguments.files, reading_settings)
     with reading_progress(arguments.name) as report:
         reading, passages = read_through(corpus, report)

@@ -4,7 +4,6 @@ This module must not import TensorFlow.
 """
 
 import argparse
-import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -26,6 +25,7 @@ from wordgen.cli.output import (
     TokenProgress,
     download_progress,
     paragraph,
+    print_json,
     print_message,
     print_output,
     reading_progress,
@@ -99,7 +99,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     page = _save(evaluated)
     if arguments.json:
         content = {**evaluated.to_mapping(), "command_to_try": command_to_try(evaluated)}
-        print_output(json.dumps(content, ensure_ascii=False) + "\n")
+        print_json(content)
     else:
         print_output(render(_evaluation_parts(evaluated, page)))
 
@@ -321,7 +321,9 @@ def _score(arguments: argparse.Namespace) -> None:
     with closing(TokenProgress("Scoring", "Scored")) as progress:
         score = model.score(text, progress, file_layout=file_layout, mix=mix)
     if not score.tokens:
-        raise SettingError('There is nothing to score: give a text, as in wordgen score "The road goes on."')
+        raise SettingError(
+            f'There is nothing to score: give a text, as in {commands.COMMAND_PREFIX} score "The road goes on."'
+        )
     print_message(f"Scored with {folder.name}.")
     for sentence in model.layout_warnings_for(file_layout) if file_layout else ():
         print_message(sentence)
@@ -329,7 +331,7 @@ def _score(arguments: argparse.Namespace) -> None:
     if arguments.json:
         ranks = {number: rank for rank, number in enumerate(ranking, 1)}
         for number, sentence in enumerate(score.sentences):
-            print_output(_as_json(sentence, number, ranks[number]) + "\n")
+            print_json(_as_mapping(sentence, number, ranks[number]))
     else:
         print_output(render(_score_parts(score, ranking, words=arguments.words)))
 
@@ -356,20 +358,17 @@ def _text_to_score(argument: str | None, *, chords: bool) -> tuple[str, bool]:
     return as_text(argument), False
 
 
-def _as_json(sentence: "ScoredSentence", number: int, rank: int) -> str:
-    return json.dumps(
-        {
-            "number": number,
-            "text": sentence.text,
-            "perplexity": sentence.perplexity,
-            "rank": rank,
-            "tokens": [each.token for each in sentence.tokens],
-            "log_probabilities": [each.log_probability for each in sentence.tokens],
-            "bits": [each.surprisal for each in sentence.tokens],
-            "known": [each.known for each in sentence.tokens],
-        },
-        ensure_ascii=False,
-    )
+def _as_mapping(sentence: "ScoredSentence", number: int, rank: int) -> dict[str, object]:
+    return {
+        "number": number,
+        "text": sentence.text,
+        "perplexity": sentence.perplexity,
+        "rank": rank,
+        "tokens": [each.token for each in sentence.tokens],
+        "log_probabilities": [each.log_probability for each in sentence.tokens],
+        "bits": [each.surprisal for each in sentence.tokens],
+        "known": [each.known for each in sentence.tokens],
+    }
 
 
 def _score_parts(score: "Score", ranking: Sequence[int], *, words: bool) -> "Iterator[RenderableType]":

@@ -142,7 +142,8 @@ def _launch(arguments: argparse.Namespace) -> int:
         raise SettingError(f"--restarts must be at least 0, not {arguments.restarts}.")
     given: list[str] = arguments.arguments[1:] if arguments.arguments[:1] == ["train"] else arguments.arguments
     with ExitStack() as cleanup:
-        commands = _Commands([*models_flag(), *given], cleanup)
+        train_command = f"{arguments.command.removesuffix('launch')}train"
+        commands = _Commands([*models_flag(), *given], cleanup, train_command)
         network = PrivateNetwork.make()
         if network is not None:
             cleanup.callback(network.close)
@@ -162,12 +163,15 @@ def _launch(arguments: argparse.Namespace) -> int:
 class _Commands:
     """Makes the arguments of `train` for the workers, for the first start and for each restart."""
 
-    def __init__(self, given: Sequence[str], cleanup: ExitStack) -> None:
-        """Check the arguments and download the corpus. A default name stays reserved until `cleanup` is closed."""
+    def __init__(self, given: Sequence[str], cleanup: ExitStack, train_command: str) -> None:
+        """Check the arguments and download the corpus. A default name stays reserved until `cleanup` is closed.
+
+        `train_command` is the command as errors show it.
+        """
         from wordgen.corpus.finding import open_corpus
         from wordgen.run.folder import reserved_name
 
-        parsed = train_parser("wordgen train").parse_args(given)  # reports errors once, not in each worker
+        parsed = train_parser(train_command).parse_args(given)  # reports errors once, not in each worker
         if "distribute" in parsed:
             raise SettingError("wordgen launch starts the workers itself: leave out --distribute.")
         if parsed.resume is None and "corpus" not in parsed:

@@ -1,5 +1,6 @@
 """Functions that print the output of commands, and bars and lines that show the progress of long work."""
 
+import json
 import re
 import sys
 import time
@@ -35,6 +36,12 @@ def print_output(text: str) -> None:
         raise
     except OSError as error:
         raise StorageError(f"The output cannot be written: {error.strerror}.") from error
+
+
+def print_json(content: object) -> None:
+    """Print a value as one line of JSON to standard output. JSON has no infinity and no NaN: they become null."""
+    finite = json.loads(json.dumps(content), parse_constant=lambda constant: None)
+    print_output(json.dumps(finite, ensure_ascii=False) + "\n")
 
 
 def print_message(sentence: str) -> None:

@@ -4,7 +4,6 @@ The progress is a bar for each run on a terminal, and plain lines in other outpu
 """
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ from wordgen.cli.output import (
     STOPPING_MESSAGE,
     ProgressLines,
     finished_in_words,
+    print_json,
     print_output,
     print_sanitized,
     render,
@@ -81,8 +81,7 @@ def _run(arguments: argparse.Namespace) -> int:
     with closing(shown) as watcher:
         end = run_study(settings, rows, at_once, watcher)
     if arguments.json:
-        content = {**as_mapping(settings, end.results, end.summary), "stopped": end.stopped}
-        print_output(json.dumps(content, allow_nan=False) + "\n")
+        print_json({**as_mapping(settings, end.results, end.summary), "stopped": end.stopped})
     elif end.stopped:
         print_output(render(["", *_results(end)]))
         print_sanitized(f"Stopped. All progress is saved. Continue the study:  {palindromes_command(settings)}\n")

@@ -1,7 +1,6 @@
 """`wordgen runs`: list, show, compare and remove runs. This module must not import TensorFlow."""
 
 import argparse
-import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar
@@ -10,6 +9,7 @@ from wordgen.cli.flags import MODEL_HELP, Parser, action_parser, add_switch, ver
 from wordgen.cli.output import (
     facts,
     paragraph,
+    print_json,
     print_output,
     print_sanitized,
     render,
@@ -102,7 +102,7 @@ def _list(arguments: argparse.Namespace) -> None:
         if arguments.json:
             runs = ordered([*runs, *(run for sweep in sweeps for run in sweep.runs)], arguments.sort)
     if arguments.json:
-        _show_json([run.to_mapping() for run in runs])
+        print_json([run.to_mapping() for run in runs])
     else:
         print_output(render(screen))
 
@@ -112,7 +112,7 @@ def _show(arguments: argparse.Namespace) -> None:
 
     run = check_files(find_saved_run(arguments.run))
     if arguments.json:
-        _show_json(_as_mapping(run))
+        print_json(_as_mapping(run))
     else:
         print_output(render(_run_parts(run)))
 
@@ -125,7 +125,7 @@ def _compare(arguments: argparse.Namespace) -> None:
         raise SettingError("compare needs two or more different runs: give the name of another run, too.")
     comparison = compare(runs)
     if arguments.json:
-        _show_json(comparison.to_mapping())
+        print_json(comparison.to_mapping())
     else:
         print_output(render(_comparison_parts(comparison)))
 
@@ -167,10 +167,6 @@ def _in_words(folder: "Path") -> str:
     run = read_run(folder)
     corpus = "" if run.corpus is None else f", a run on {run.corpus}"
     return f"{run.name}{corpus}, {shown_size(run.bytes)}"
-
-
-def _show_json(content: object) -> None:
-    print_output(json.dumps(content, ensure_ascii=False) + "\n")
 
 
 def _list_parts(runs: "Sequence[SavedRun]", sweeps: "Sequence[SavedSweep]" = ()) -> "Iterator[RenderableType]":

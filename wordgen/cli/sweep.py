@@ -65,12 +65,12 @@ def sweep_parser(prog: str) -> Parser:
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    check_number("--at-once", arguments.at_once, 1, 64)
     limit_threads(1)  # wordgen measures models with threads of its own, so NumPy needs only one
     from wordgen.sweep.planning import find_sweep, plan_sweep, runs_at_once
     from wordgen.sweep.sweeping import run_sweep
     from wordgen.training.screen import screen
 
-    check_number("--at-once", arguments.at_once, 1, 64)
     if arguments.sweep is None:
         return _list()
     sweep = find_sweep(arguments.sweep)

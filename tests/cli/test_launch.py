@@ -12,13 +12,12 @@ import pytest
 
 from tests.helpers.commands import run_command
 from tests.helpers.workers import Process, started_processes, wait_for
-from wordgen.cli.launch import PrivateNetwork, _Commands
+from wordgen.cli.launch import _Commands, private_network
 from wordgen.cli.main import main
 from wordgen.run.record import load_record
 
-PRIVATE_NETWORK = PrivateNetwork.make()
-if PRIVATE_NETWORK is not None:
-    PRIVATE_NETWORK.close()
+with private_network() as join_network:
+    HAS_PRIVATE_NETWORK = join_network is not None
 TRAIN = ["--corpus", "spells", "--layers", "1", "--units", "16", "--checkpoint-every", "5"]
 pytestmark = pytest.mark.slow
 
@@ -115,7 +114,7 @@ def all_listen(workers: list[int]) -> bool:
     return all(f":{port:04X} " in listening for port in ports_of(workers[0]))
 
 
-@pytest.mark.skipif(PRIVATE_NETWORK is None, reason="this system lets this user have no private network")
+@pytest.mark.skipif(not HAS_PRIVATE_NETWORK, reason="this system lets this user have no private network")
 def test_workers_are_unreachable_and_end_with_their_launcher(tmp_path: Path):
     with launched(tmp_path) as launcher:
         wait_for(lambda: all_listen(workers_of(launcher)), [launcher])

@@ -17,8 +17,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Generator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import IO
@@ -58,59 +58,50 @@ sys.stdin.read()
 """The program of the process that holds the private network. It ends when its standard input is closed."""
 
 
-class PrivateNetwork:
-    """A network that processes can join. It ends after `close`, when the last process in it has ended."""
+@contextmanager
+def private_network() -> Generator[Callable[[], None] | None]:
+    """Hold a private network open within the block. It ends when the last process in it has ended.
 
-    def __init__(self, holder: "subprocess.Popen[bytes]", namespaces: list[int]) -> None:
-        self._holder, self._namespaces = holder, namespaces
-        self._set_namespace = ctypes.CDLL(None, use_errno=True).setns
+    Yield the function that moves a new process into the network before its program starts (`preexec_fn`). Yield None if
+    the system does not allow this user to create a network, or is not Linux.
+    """
+    with ExitStack() as closing:
+        yield _make_network(closing) if sys.platform == "linux" else None
 
-    @classmethod
-    def make(cls) -> "PrivateNetwork | None":
-        """Create a private network. Return None if the system does not allow it to this user, or is not Linux."""
-        if sys.platform != "linux":
-            return None
-        holder = subprocess.Popen(
-            [sys.executable, "-I", "-S", "-c", _HOLDER_PROGRAM],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,  # Ctrl-C goes to the launcher alone
-        )
-        with ExitStack() as on_failure:
-            on_failure.callback(_end_holder, holder)
-            if holder.stdout is None or holder.stdout.readline() != b"ready\n":
-                return None
-            try:
-                namespaces = [
-                    os.open(f"/proc/{holder.pid}/ns/{kind}", os.O_RDONLY) for kind in _namespace_kinds(holder.pid)
-                ]
-            except OSError:
-                return None
-            on_failure.pop_all()
-        return cls(holder, namespaces)
 
-    def join(self) -> None:
-        """Move this process into the network. A new process calls it before its program starts (`preexec_fn`)."""
-        for namespace in self._namespaces:
-            if self._set_namespace(namespace, 0) != 0:
+def _make_network(closing: ExitStack) -> Callable[[], None] | None:
+    holder = subprocess.Popen(
+        [sys.executable, "-I", "-S", "-c", _HOLDER_PROGRAM],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,  # Ctrl-C goes to the launcher alone
+    )
+    closing.callback(holder.communicate)  # closes its streams, too
+    closing.callback(holder.kill)
+    if holder.stdout is None or holder.stdout.readline() != b"ready\n":
+        return None
+    namespaces: list[int] = []
+    try:
+        for kind in _namespace_kinds(holder.pid):
+            namespaces.append(os.open(f"/proc/{holder.pid}/ns/{kind}", os.O_RDONLY))
+            closing.callback(os.close, namespaces[-1])
+    except OSError:
+        return None
+    set_namespace = ctypes.CDLL(None, use_errno=True).setns
+
+    def join() -> None:
+        for namespace in namespaces:
+            if set_namespace(namespace, 0) != 0:
                 raise OSError(ctypes.get_errno(), "the private network cannot be joined")
 
-    def close(self) -> None:
-        for namespace in self._namespaces:
-            os.close(namespace)
-        _end_holder(self._holder)
+    return join
 
 
 def _namespace_kinds(holder: int) -> list[str]:
     """Return the kinds of namespaces to join, in order. An ordinary user's network belongs to a user namespace."""
     own_namespace = os.readlink("/proc/self/ns/user")
     return ["net"] if os.readlink(f"/proc/{holder}/ns/user") == own_namespace else ["user", "net"]
-
-
-def _end_holder(holder: "subprocess.Popen[bytes]") -> None:
-    holder.kill()
-    holder.communicate()  # closes its streams, too
 
 
 def launch_parser(prog: str) -> Parser:
@@ -144,16 +135,14 @@ def _launch(arguments: argparse.Namespace) -> int:
     with ExitStack() as cleanup:
         train_command = f"{arguments.command.removesuffix('launch')}train"
         commands = _Commands([*models_flag(), *given], cleanup, train_command)
-        network = PrivateNetwork.make()
-        if network is not None:
-            cleanup.callback(network.close)
-        elif not arguments.open_ports:
+        join_network = cleanup.enter_context(private_network())
+        if join_network is None and not arguments.open_ports:
             raise SettingError(
                 "This system has no private network for the workers, so anyone who can reach the ports of this machine "
                 "could read and write your files during the training. If nobody else can reach the ports, add "
                 "--open-ports before the --."
             )
-        code = _Workers(arguments.workers, commands, arguments.restarts, network).run()
+        code = _Workers(arguments.workers, commands, arguments.restarts, join_network).run()
     if code in (EXIT_STOPPED, EXIT_WORKER_LOST) and commands.name:
         resume = shlex.join([*commands.models_flag, *flag_words("--resume", commands.name)])
         print_sanitized(f"Continue with all workers:  {arguments.command} --workers {arguments.workers} -- {resume}\n")
@@ -209,9 +198,11 @@ class _Commands:
 
 
 class _Workers:
-    def __init__(self, workers: int, commands: _Commands, restarts: int, network: PrivateNetwork | None) -> None:
+    def __init__(
+        self, workers: int, commands: _Commands, restarts: int, join_network: Callable[[], None] | None
+    ) -> None:
         self._workers, self._commands, self._restarts = workers, commands, restarts
-        self._join_network = None if network is None else network.join
+        self._join_network = join_network
         self._secret = secrets.token_hex(32)
         self._processes: list[subprocess.Popen[bytes]] = []
         self._error_outputs: list[IO[bytes]] = []

@@ -9,11 +9,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import quote
 
+import numpy as np
 import pytest
 
 from tests.helpers.playground import Playground, make_model, save_random_model, served, text_config
 from wordgen.errors import BundleError, SettingError
-from wordgen.model.bundle import CONFIG, WEIGHTS, Bundle, load_bundle
+from wordgen.model.architecture import Architecture
+from wordgen.model.bundle import CONFIG, WEIGHTS, Bundle, load_bundle, save_bundle
 from wordgen.text.vocabulary import Vocabulary
 from wordgen.web.answers import ModelStore
 from wordgen.web.limits import MOST_LOADED_MODELS, RefusedError
@@ -40,9 +42,17 @@ def test_models_are_listed_newest_first_and_as_they_appear(in_empty_folder: Path
     assert store.list()[0] == {
         "name": "newest",
         "corpus": hostile_corpus,
-        "network": "1 x 8 LSTM, 5 tokens",
+        "network": "1 x 8 lstm, 5 tokens",
         "problem": None,
     }
+
+
+def test_width_of_each_layer_is_listed(in_empty_folder: Path):
+    size = len(VOCABULARY)
+    architecture = Architecture(vocabulary_size=size, embedding=8, layers=3, units=(8, 4, 8), cell="gru", tied=False)
+    weights = {name: np.zeros(shape, np.float32) for name, shape in architecture.weight_shapes().items()}
+    save_bundle(Bundle(architecture, text_config(), VOCABULARY, weights), in_empty_folder / "saved_models" / "narrow")
+    assert ModelStore([]).list()[0]["network"] == "8, 4 and 8 gru, 5 tokens"
 
 
 def test_empty_folder_advises_training(in_empty_folder: Path):

@@ -15,6 +15,7 @@ from wordgen.generation.prompt import Seed
 from wordgen.generation.settings import GenerationSettings, with_random_seed
 from wordgen.generation.texts import Ended, WrittenToken, perplexity
 from wordgen.generation.trained import TrainedModel
+from wordgen.model.architecture import shown_layers
 from wordgen.model.bundle import is_bundle, load_bundle, read_config
 from wordgen.run.commands import first_training
 from wordgen.run.folder import find_model, saved_at, trained_models
@@ -116,8 +117,7 @@ def _describe(folder: Path) -> dict[str, str | None]:
         architecture, text = read_config(folder)
     except WordgenError as error:
         return {"corpus": None, "network": None, "problem": str(error)}
-    widths = " ".join(map(str, dict.fromkeys(architecture.widths)))
-    network = f"{architecture.layers} x {widths} {architecture.cell.upper()}, {architecture.vocabulary_size:,} tokens"
+    network = f"{shown_layers(architecture)}, {architecture.vocabulary_size:,} tokens"
     return {"corpus": text.corpus, "network": network, "problem": None}
 
 

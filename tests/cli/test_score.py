@@ -2,14 +2,17 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from tests.helpers.bundles import make_bundle
 from tests.helpers.terminal import stderr_in_terminal
 from wordgen.api import load
 from wordgen.cli.main import main
 from wordgen.cli.output import TokenProgress
+from wordgen.model.bundle import save_bundle
 
 
 @pytest.fixture(autouse=True)
@@ -79,6 +82,13 @@ def test_missing_file_or_folder_is_refused(capsys: pytest.CaptureFixture[str], t
     for name in ("missing.txt", str(tmp_path)):
         assert main(["score", name]) == 2
         assert f"There is no text file {name}" in capsys.readouterr().err
+
+
+def test_enormous_perplexity_is_short(capsys: pytest.CaptureFixture[str], tmp_path: Path):
+    bundle = make_bundle()
+    weights = {name: each * 1e4 if name.startswith("output") else each * 10 for name, each in bundle.weights.items()}
+    save_bundle(replace(bundle, weights=weights), tmp_path / "certain")
+    assert "Perplexity 1.0e+304 over 3 tokens." in stdout_of(capsys, "--model", str(tmp_path / "certain"), "a b. b")
 
 
 @pytest.mark.parametrize("text", ["", "  \n "])

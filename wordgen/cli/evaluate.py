@@ -35,7 +35,7 @@ from wordgen.cli.output import (
 )
 from wordgen.cli.start import limit_threads
 from wordgen.errors import CorpusError, SettingError, StorageError
-from wordgen.evaluation.figures import MARGIN_EXPLAINED, bits, perplexity_in_words, pluralized, share, shown_perplexity
+from wordgen.evaluation.figures import MARGIN_EXPLAINED, bits, perplexity, pluralized, share
 from wordgen.evaluation.settings import AdaptingSettings, EvaluationSettings, NoveltySettings, Watcher
 from wordgen.generation.settings import GenerationSettings, ScoringSettings
 from wordgen.run.commands import command_to_try
@@ -217,7 +217,7 @@ def _losses(evaluated: "Evaluation") -> "Table":
     """Return a table with a row for the model and for each loss that it is compared with."""
     notes, characters, losses = evaluated.music_notes, evaluated.characters, list(evaluated.losses())
     columns: dict[str, Callable[[Loss], str]] = {
-        "perplexity": lambda loss: perplexity_in_words(loss.perplexity, loss.margin),
+        "perplexity": lambda loss: perplexity(loss.perplexity, loss.margin),
         "bits per character": lambda loss: bits(loss.bits_per(characters), loss.margin_per(characters)),
     }
     if evaluated.by_characters:
@@ -386,7 +386,7 @@ def _score_parts(score: "Score", ranking: Sequence[int], *, words: bool) -> "Ite
         yield ""
     if len(score.sentences) > 1:
         ranked = enumerate((score.sentences[number] for number in ranking), 1)
-        rows = ((str(rank), shown_perplexity(each.perplexity), each.text) for rank, each in ranked)
+        rows = ((str(rank), perplexity(each.perplexity), each.text) for rank, each in ranked)
         yield table(("rank", "perplexity", "sentence"), rows, left=("sentence",))
         yield ""
     yield paragraph(_summary(score))
@@ -399,7 +399,7 @@ def _about_word(token: "ScoredToken") -> "Sequence[str | Text]":
 
 
 def _summary(score: "Score") -> str:
-    summary = f"Perplexity {shown_perplexity(score.perplexity)} over {pluralized(len(score.tokens), 'token')}."
+    summary = f"Perplexity {perplexity(score.perplexity)} over {pluralized(len(score.tokens), 'token')}."
     unknown = sum(not each.known for each in score.tokens)
     if not unknown:
         return summary

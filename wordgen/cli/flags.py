@@ -16,6 +16,7 @@ from typing import Any, Literal, NoReturn, TypeVar, Union, get_args, get_origin,
 
 from wordgen.cli.output import print_output
 from wordgen.errors import SettingError, in_a_sentence
+from wordgen.evaluation.figures import shown_value
 from wordgen.settings import Settings, flag_name
 
 Group = TypeVar("Group", bound=Settings)
@@ -149,7 +150,7 @@ def add_flags(
         if each.name in elsewhere:
             continue
         needed = each.default is MISSING
-        default = "required" if needed else f"default: {_shown(each.default)}"
+        default = "required" if needed else f"default: {shown_value(each.default)}"
         text = each.metadata["help"] + ("" if each.default is None else f" ({default})")
         flags.add_argument(
             flag_name(each.name),
@@ -184,12 +185,6 @@ def given_settings(group: type[Settings], arguments: argparse.Namespace) -> dict
 def as_text(argument: str) -> str:
     """Return an argument as valid Unicode text. Bytes from the shell that are not text become question marks."""
     return argument.encode(errors="replace").decode()
-
-
-def _shown(default: object) -> str:
-    if isinstance(default, bool):
-        return "yes" if default else "no"
-    return " ".join(map(str, default)) if isinstance(default, tuple) else str(default)
 
 
 def _argument_options(hint: object) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from wordgen.cli.flags import Parser, add_flags, settings_from, verb_parser
 from wordgen.cli.output import print_message, print_sanitized
 from wordgen.errors import in_a_sentence
-from wordgen.evaluation.figures import pluralized
+from wordgen.evaluation.figures import pluralized, shown_duration
 from wordgen.generation.settings import PlayingSettings
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def _contents(piece: "Piece", printed: "Piece") -> Iterator[str]:
     pitches = [note.pitch for note in printed.notes]
     quietest, loudest = (f(loudness_of(note.velocity) for note in piece.notes) for f in (min, max))
     counts = f"{pluralized(len(printed.notes), 'note')} in {pluralized(len(bars), 'bar')}"
-    yield f"{counts}, {_minutes(piece.seconds(piece.end))}"
+    yield f"{counts}, {shown_duration(piece.seconds(piece.end))}"
     metres = _first_and_others([str(metre) for _, metre in printed.metres])
     yield f"metre {metres}, {piece.tempos[0][1]:.0f} quarters a minute"
     yield f"key {_first_and_others([key.name for _, key in printed.keys]) if printed.keys else 'not given'}"
@@ -91,8 +91,3 @@ def _contents(piece: "Piece", printed: "Piece") -> Iterator[str]:
 def _first_and_others(values: Sequence[str]) -> str:
     """Return the first value, and how many others there are."""
     return in_a_sentence(dict.fromkeys(values), limit=1)
-
-
-def _minutes(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

@@ -100,6 +100,26 @@ def test_next_words_equal_those_of_model(store: ModelStore, spells_model: Traine
     assert [(each["word"], each["tokens"], each["probability"]) for each in answer["words"]] == expected
 
 
+def test_next_words_are_in_the_key_of_the_tune(store: ModelStore):
+    beginning: dict[str, Any] = {"model": "airs", "seed": "T:", "key": "D", "metre": "6/8"}
+    written = write_answer(store, **beginning, length=20, temperature=1.0, random_seed=3)["words"]
+    tokens = [token for word in written for token in word["tokens"]]
+    pieces: list[tuple[str, str]] = []
+    for place, word in enumerate(written):
+        request = NextWordsRequest(**beginning, tokens=tuple(tokens[:place]), number=50)
+        (answer,) = answers.next_words(store, request, no_check)
+        pieces += [(word["piece"], each["piece"]) for each in answer["words"] if each["tokens"] == word["tokens"]]
+    assert len(pieces) > 10
+    assert all(piece == listed for piece, listed in pieces)
+    assert any(piece not in tokens for piece, _ in pieces)
+
+
+def test_errors_of_models_name_settings_as_in_the_api(playground: Playground):
+    for path in ("/api/text", "/api/write", "/api/next"):
+        error = playground.post(path, model="spells", key="D").content["error"]
+        assert error.startswith("key is for models of tunes in ABC, and this model writes text")
+
+
 def test_match_has_file_and_line(store: ModelStore):
     lines = Path(open_corpus("spells").files[0]).read_text(encoding="utf-8").split("\n")
     number, line = next((n, each) for n, each in enumerate(lines, 1) if len(each.split()) > 9)

@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import wait
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import chain, islice
 from math import log, log2
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from wordgen.errors import BundleError, CorpusError, SettingError, WordgenError
 from wordgen.generation.prompt import Seed
 from wordgen.generation.settings import GenerationSettings, with_random_seed
-from wordgen.generation.texts import Ended, WrittenToken, perplexity
+from wordgen.generation.texts import Ended, NextWord, WrittenToken, perplexity
 from wordgen.generation.trained import TrainedModel
 from wordgen.model.architecture import shown_layers
 from wordgen.model.bundle import is_bundle, load_bundle, read_config
@@ -198,9 +198,15 @@ def next_words(store: ModelStore, request: NextWordsRequest, check: Check) -> It
     """
     check()
     name, model = store.find(request.model)
-    model.check(GenerationSettings(mix=request.mix))
+    settings = GenerationSettings(mix=request.mix, key=request.key, metre=request.metre)
+    model.check(settings)
     list(_wait_for_ngrams(model, request.mix, check))
-    ids = [*model.read_seed(request.seed).ids, *_ids(model, request.tokens)]
+    seed = model.read_seed(request.seed, settings)
+    ids = [*seed.ids, *_ids(model, request.tokens)]
+    found = model.next_words_after_ids(ids, request.number, mix=request.mix)
+    if seed.original_key_interval is not None or settings.tune_flags:
+        before = [*(model.vocabulary.tokens[each] for each in seed.ids), *request.tokens]
+        found = [_in_key_of_tune(each, model, before, settings, seed) for each in found]
     words = [
         {
             "word": each.word,
@@ -209,9 +215,17 @@ def next_words(store: ModelStore, request: NextWordsRequest, check: Check) -> It
             "probability": each.probability,
             "bits": round(-log2(max(each.probability, 1e-300)), 3),
         }
-        for each in model.next_words_after_ids(ids, request.number, mix=request.mix)
+        for each in found
     ]
     yield {"model": name, "words": words}
+
+
+def _in_key_of_tune(
+    word: NextWord, model: TrainedModel, before: Sequence[str], settings: GenerationSettings, seed: Seed
+) -> NextWord:
+    """Return a word in the key in which its tune is shown. `before` has the tokens of the tune up to the word."""
+    piece = model.pieces([*before, word.token], settings, seed.original_key_interval)[-1]
+    return word if piece == word.piece or word.token == END_TOKEN else replace(word, word=piece.strip(), piece=piece)
 
 
 def score(store: ModelStore, request: ScoreRequest, check: Check) -> Iterator[Event]:

@@ -38,6 +38,7 @@ from wordgen.web.requests import (
     description,
     description_page,
     read_request,
+    with_api_names,
 )
 
 Work = Callable[[Check], Iterator[Event]]
@@ -257,7 +258,7 @@ class _Lines(Response):
             return await self._job.next_event()
         except WordgenError as error:
             self._job.stop()
-            return {"event": "error", "error": str(error)}
+            return {"event": "error", "error": with_api_names(str(error))}
 
 
 async def _first_event(job: Job) -> Event:
@@ -282,7 +283,7 @@ def _fixed_route(place: str, content: bytes, media_type: str) -> Route:
 def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, WordgenError)
     status, content, headers = error_response(error)
-    return _json(content, status, headers)
+    return _json({"error": with_api_names(content["error"])}, status, headers)
 
 
 def _not_found(request: Request, error: Exception) -> Response:

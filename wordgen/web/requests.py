@@ -56,6 +56,8 @@ class NextWordsRequest(ScoringSettings, _PromptRequest):
     number: int = setting(
         10, at_least=1, at_most=MOST_NEXT_WORDS, help="the number of words to return, the most probable first"
     )
+    key: str | None = setting(None, help="the key that the tune was written in, if a key was asked for")
+    metre: str | None = setting(None, help="the metre that the tune was written in, if a metre was asked for")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -165,10 +165,9 @@ export class Side {
   }
 
   askAt(index) {
-    const word = this.words.words[index];
-    const tokens = this.words.tokensBetween(0, index);
-    const onChoose = (other) => this.takeAlternative(index, other);
-    showAlternatives(word, { model: this.writer, tokens, number: 12, mix: this.mix }, onChoose);
+    const { words, ...beginning } = this.beginningBefore(index);
+    const question = { model: this.writer, ...beginning, tokens: this.words.tokensBetween(words, index), number: 12, mix: this.mix };
+    showAlternatives(this.words.words[index], question, (other) => this.takeAlternative(index, other));
   }
 
   // Returns what a text begins with that continues before a word: the prompt with its key and metre. If the prompt itself

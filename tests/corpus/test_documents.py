@@ -10,6 +10,7 @@ import pytest
 from tests.helpers.texts import passage_texts, write_text
 from wordgen.corpus import documents
 from wordgen.corpus.finding import open_corpus
+from wordgen.corpus.settings import ReadingSettings
 from wordgen.errors import CorpusError
 
 PARAGRAPHS = ["The road went on.", "He said: stay & rest.", "Morning came.\nIt rained."]
@@ -98,6 +99,18 @@ def test_ruby_annotations_need_no_end_tags(tmp_path: Path, ruby: str):
     assert read_passages(path) == ["夜の街。", "朝。"]
 
 
+@pytest.mark.parametrize("name", ["a.html", "a.md"])
+def test_indentation_of_source_after_line_break_is_no_text(tmp_path: Path, name: str):
+    path = write_text(tmp_path / name, "Roses are red,<br>\n   violets are blue.")
+    corpus = open_corpus(path, ReadingSettings(passage="paragraph", line_breaks="kept"))
+    assert passage_texts(corpus) == ["Roses are red,\nviolets are blue."]
+
+
+@pytest.mark.parametrize("section", ["<![endif]>", "<![ endif]>", "<![foo]>", "<![if !mso]>"])
+def test_marked_sections_are_skipped(tmp_path: Path, section: str):
+    assert read_passages(write_text(tmp_path / "a.html", f"<p>The road {section}went on.</p>")) == ["The road went on."]
+
+
 @pytest.mark.parametrize("unclosed", ["<script>lost", "<title>lost", "<pre/>", "<ruby>a<rt>lost"])
 def test_unclosed_tag_does_not_affect_next_chapter(tmp_path: Path, unclosed: str):
     first = f"<html><body><p>The road went on.</p>{unclosed}</body></html>"
@@ -168,7 +181,7 @@ def test_unreadable_files_of_folder_are_left_out_with_notes(tmp_path: Path):
         write_text(tmp_path / "texts" / name, "The road went on.\n\nIt rained.\n")
     assert open_corpus(str(tmp_path / "texts")).notes == ()
     others = ("d.pdf", "deep/e.doc", "f.ODT", "g.tex", ".hidden", ".git/config", *(f"{n}.png" for n in range(5)))
-    for name in others:
+    for name in (*others, ".trash/h.txt", "deep/.i/j.txt"):
         write_text(tmp_path / "texts" / name, "no text")
     corpus = open_corpus(str(tmp_path / "texts"))
     assert len(passage_texts(corpus)) == 6
@@ -210,12 +223,35 @@ def test_hostile_word_documents_are_refused(tmp_path: Path, document: str, messa
         (ENTITIES + PACKAGE, {}, "declares XML entities"),
         (PACKAGE, {"META-INF/rights.xml": "<r/>"}, "has copy protection"),
         ("", {}, "is not an EPUB"),
+        (PACKAGE, {"META-INF/container.xml": "<container/>"}, "is not an EPUB"),
     ],
 )
 def test_hostile_epubs_are_refused(tmp_path: Path, package: str, more: dict[str, str], message: str):
     path = epub(tmp_path / "a.epub", package, **more)
     with pytest.raises(CorpusError, match=message):
         passage_texts(open_corpus(path))
+
+
+@pytest.mark.parametrize(
+    "beginning", ["\ufeff", "\ufeff<?xml version='1.0' encoding='utf-8'?>", "<?xml version='1.0' encoding='hex'?>"]
+)
+def test_beginning_of_chapter_is_no_text(tmp_path: Path, beginning: str):
+    chapter = f"{beginning}<html><body><p>The road went on.</p></body></html>"
+    assert read_passages(epub(tmp_path / "a.epub", **{"OEBPS/a.xhtml": chapter})) == PARAGRAPHS
+
+
+def test_tab_stops_of_word_document_are_no_text(tmp_path: Path):
+    tabs = "<w:pPr><w:tabs><w:tab w:pos='720'/></w:tabs><w:rPr><w:del/></w:rPr></w:pPr>"
+    path = word(
+        tmp_path / "a.docx", WORD.replace("<w:p>", f"<w:p>{tabs}").replace("<w:t>It rained", "<w:tab/><w:t>It rained")
+    )
+    corpus = open_corpus(path, ReadingSettings(passage="section", line_breaks="kept"))
+    assert passage_texts(corpus) == ["\n\n".join([*PARAGRAPHS[:2], "Morning came.\n\tIt rained."])]
+
+
+def test_nonbreaking_hyphen_of_word_document_is_text(tmp_path: Path):
+    path = word(tmp_path / "a.docx", WORD.replace("The road ", "The high</w:t><w:noBreakHyphen/><w:t>road "))
+    assert read_passages(path)[0] == "The high-road went on."
 
 
 def test_deeply_nested_tags_are_read(tmp_path: Path):

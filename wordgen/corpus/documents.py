@@ -19,7 +19,7 @@ from typing import Literal
 from urllib.parse import unquote
 from xml.parsers import expat
 
-from wordgen.errors import CorpusError, in_a_sentence
+from wordgen.errors import CorpusError, in_a_sentence, reason_of
 
 Kind = Literal["Word", "EPUB", "HTML", "Markdown", "MIDI"]
 KINDS: dict[str, Kind] = {
@@ -52,27 +52,30 @@ def texts_in(folder: Path) -> list[Path]:
     A model learns either music or text. If there are ABC tunes, return only these, because the texts describe them.
     Else return the MIDI files if they are more than the texts, or the texts.
     """
-    texts = (path for path in folder.rglob("*") if path.name.lower().endswith(TEXT_ENDINGS))
-    # Operating systems add hidden files, which are left out. A broken link is kept, so that the user gets an error.
-    found = sorted(path for path in texts if path.name[0] != "." and (path.is_file() or path.is_symlink()))
+    texts = (path for path in _visible_paths(folder) if path.name.lower().endswith(TEXT_ENDINGS))
+    # A broken link is kept, so that the user gets an error.
+    found = [path for path in texts if path.is_file() or path.is_symlink()]
     midi = [path for path in found if is_midi(path)]
     others = [path for path in found if not is_midi(path)]
     return [path for path in found if is_abc(path)] or (midi if len(midi) > len(others) else others)
 
 
 def unread_files_in(paths: Sequence[Path]) -> tuple[Path, ...]:
-    """Return all files in some folders that `texts_in` does not return.
-
-    Hidden files and files in hidden folders are left out, because the user did not mean them.
-    """
+    """Return all files in some folders that `texts_in` does not return, except hidden ones."""
     others: list[Path] = []
-    for folder in paths:
-        texts = set(texts_in(folder)) if folder.is_dir() else set[Path]()
-        for path in sorted(folder.rglob("*")) if folder.is_dir() else []:
-            hidden = any(part[0] == "." for part in path.relative_to(folder).parts)
-            if path.is_file() and not hidden and path not in texts:
-                others.append(path)
+    for folder in filter(Path.is_dir, paths):
+        texts = set(texts_in(folder))
+        others += (path for path in _visible_paths(folder) if path.is_file() and path not in texts)
     return tuple(others)
+
+
+def _visible_paths(folder: Path) -> list[Path]:
+    """Return all that is in a folder and its subfolders, sorted by path.
+
+    Hidden files, and all files in hidden folders, are left out: programs made them (.git, .trash), not the user.
+    """
+    depth = len(folder.parts)
+    return sorted(path for path in folder.rglob("*") if not any(part[0] == "." for part in path.parts[depth:]))
 
 
 _WORD = "open it in Word or LibreOffice, and save it as .docx or plain text"
@@ -134,7 +137,8 @@ def _left_out(names: Sequence[str], what: str, to_do: str) -> str:
         return f"left out {shown}: if {rename} to .txt"
     if len(names) == 1:
         return f"left out {shown}, {what}: {to_do}"
-    return f"left out {shown}, {len(names):,} {what.partition(' ')[2]}s: for each of them, {to_do}"
+    for_each = "" if to_do == _MUSIC_OR_TEXT else "for each of them, "
+    return f"left out {shown}, {len(names):,} {what.partition(' ')[2]}s: {for_each}{to_do}"
 
 
 LARGEST_UNCHECKED = 1 << 26
@@ -225,7 +229,7 @@ class HtmlText(HTMLParser):
             self.left_out += 1
         elif tag == "br":
             self._text.append("\n")
-            self._ends_with_space = False
+            self._ends_with_space = True  # the source often goes on in a new line, whose indentation is no text
         elif tag in _BLOCK_ELEMENTS:
             self._preformatted += tag == "pre"
             self._break()
@@ -245,6 +249,13 @@ class HtmlText(HTMLParser):
         elif tag in _BLOCK_ELEMENTS:
             self._preformatted = max(0, self._preformatted - (tag == "pre"))
             self._break()
+
+    def parse_marked_section(self, i: int, report: bool = True) -> int:
+        """Skip `<![...]>` like a browser. Python's parser raises AssertionError for keywords that it does not know."""
+        try:
+            return super().parse_marked_section(i, report)
+        except AssertionError:
+            return self.parse_bogus_comment(i)
 
     def handle_data(self, data: str) -> None:
         if self._skipped_tag is not None:
@@ -354,7 +365,7 @@ def packed_text(path: Path, kind: Kind, parser: HtmlText) -> Iterator[str]:
             for text in _word_text(parts, parser) if kind == "Word" else _epub_text(parts, parser):
                 parser.bytes_read = min(parts.bytes_read, path.stat().st_size)
                 yield text
-    except (KeyError, zipfile.BadZipFile, expat.ExpatError, zlib.error, EOFError, ValueError, struct.error) as error:
+    except (LookupError, zipfile.BadZipFile, expat.ExpatError, zlib.error, EOFError, ValueError, struct.error) as error:
         raise CorpusError(
             f"{path} cannot be read: it is damaged, or it is not {a_kind}, although its name says so."
         ) from error
@@ -363,7 +374,7 @@ def packed_text(path: Path, kind: Kind, parser: HtmlText) -> Iterator[str]:
             f"{path} cannot be read: it has a password, or is packed by an unknown method. Save it again without them."
         ) from error
     except OSError as error:
-        raise CorpusError(f"{path} cannot be read: {error.strerror or 'it is damaged'}.") from error
+        raise CorpusError(f"{path} cannot be read: {reason_of(error) or 'it is damaged'}.") from error
 
 
 def _check_directory(path: Path) -> None:
@@ -395,6 +406,8 @@ def _word_paragraphs(parts: _ZippedParts, name: str, parser: HtmlText) -> Iterat
     written = False
     for event, text in parts.xml(name):
         match event:
+            case "<pPr":  # the properties of a paragraph; a <tab> in them is a tab stop
+                left_out += 1
             case "<del" | "<moveFrom" | "<Fallback":
                 parser.left_out += not left_out
                 left_out += 1
@@ -402,7 +415,7 @@ def _word_paragraphs(parts: _ZippedParts, name: str, parser: HtmlText) -> Iterat
                 written = False
             case ">footnote" | ">endnote":
                 parser.footnotes += written  # the separator lines above footnotes are stored as footnotes without text
-            case ">del" | ">moveFrom" | ">Fallback":
+            case ">pPr" | ">del" | ">moveFrom" | ">Fallback":
                 left_out -= 1
             case _ if left_out:
                 pass
@@ -413,8 +426,10 @@ def _word_paragraphs(parts: _ZippedParts, name: str, parser: HtmlText) -> Iterat
                 yield str(text)
             case "<br" | "<cr":
                 yield "\n"
-            case "<tab":
+            case "<tab" | "<ptab":
                 yield "\t"
+            case "<noBreakHyphen":
+                yield "-"
             case ">p":
                 yield "\n\n"
             case _:
@@ -429,7 +444,7 @@ def _epub_text(parts: _ZippedParts, parser: HtmlText) -> Iterator[str]:
         blocks = parts.blocks(chapter)
         first = next(blocks, b"")
         declared = _DECLARED_ENCODING.match(first.lstrip())
-        encoding = declared[1].decode() if declared else "utf-8"
+        encoding = declared[1].decode() if declared else "utf-8-sig"
         encoding = "utf-16" if first[:2] in (b"\xff\xfe", b"\xfe\xff") else encoding
         decoded = _decoded(chain([first], blocks), encoding)
         yield from html_text(parts.path, decoded, parser)
@@ -439,19 +454,20 @@ def _epub_text(parts: _ZippedParts, parser: HtmlText) -> Iterator[str]:
 
 def _decoded(blocks: Iterable[bytes], encoding: str) -> Iterator[str]:
     try:
-        codecs.getincrementaldecoder(encoding)
-    except LookupError:
-        encoding = "utf-8"
+        b"a".decode(encoding, "replace")
+    except (LookupError, UnicodeError):  # an unknown name, or that of a codec that does not make text, such as hex
+        encoding = "utf-8-sig"
     return codecs.iterdecode(blocks, encoding, "replace")
 
 
 def _chapters(parts: _ZippedParts) -> Iterator[str]:
     """Yield the names of the parts with the text, each once, in reading order."""
-    package = next(
+    packages = [
         attributes["full-path"]
         for event, attributes in parts.xml("META-INF/container.xml")
         if event == "<rootfile" and isinstance(attributes, dict)
-    )
+    ]
+    package = packages[0]
     files: dict[str, str] = {}
     order: dict[str, None] = {}
     for event, attributes in parts.xml(package):

@@ -10,6 +10,7 @@ from wordgen.files import (
     atomic_folder,
     make_folder,
     new_file,
+    read_regular_file,
     remove_unfinished,
     write_atomically,
 )
@@ -145,6 +146,14 @@ def test_folder_below_a_file_gives_error(tmp_path: Path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="Cannot write to"):
         make_folder(tmp_path / "file" / "folder")
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="looks into /proc")
+def test_refused_folder_leaves_no_file_open(tmp_path: Path):
+    before = os.listdir("/proc/self/fd")
+    with pytest.raises(IsADirectoryError):
+        read_regular_file(tmp_path, 10)
+    assert len(os.listdir("/proc/self/fd")) == len(before)
 
 
 def write_into(path: Path, *, meanwhile: Callable[[], object]) -> None:

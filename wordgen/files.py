@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
-from wordgen.errors import StorageError
+from wordgen.errors import StorageError, reason_of
 
 _BLOCK_BYTES = 2**24
 _UNFINISHED_NAME = re.compile(r"\..+\.\w+")
@@ -28,9 +28,8 @@ def as_storage_error(path: Path) -> Generator[None]:
     try:
         yield
     except OSError as error:
-        reason = error.strerror or str(error)
         what_to_do = "Free some disk space" if error.errno in _NO_SPACE else "Choose a folder that you may write to"
-        raise StorageError(f"Cannot write to {path}: {reason}. {what_to_do}.") from error
+        raise StorageError(f"Cannot write to {path}: {reason_of(error)}. {what_to_do}.") from error
 
 
 def is_unfinished(path: Path) -> bool:
@@ -70,9 +69,12 @@ def regular_file_size(path: Path, status: os.stat_result | None = None) -> int:
 
 def read_regular_file(path: Path, max_bytes: int) -> bytes:
     """Return the content of a file. Raise an OSError if it has more than `max_bytes` bytes or is not a regular file."""
-    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    with os.fdopen(handle, "rb") as file:
-        if regular_file_size(path, os.fstat(handle)) > max_bytes:
+
+    def open_without_waiting(name: str, flags: int) -> int:
+        return os.open(name, flags | getattr(os, "O_NONBLOCK", 0))  # else a pipe would wait for its writer
+
+    with open(path, "rb", opener=open_without_waiting) as file:
+        if regular_file_size(path, os.fstat(file.fileno())) > max_bytes:
             raise OSError(errno.EFBIG, f"it is larger than {shown_size(max_bytes)}", str(path))
         return file.read()
 

@@ -53,6 +53,11 @@ def test_given_encoding_overrides_detected_one(tmp_path: Path):
     assert TextFile(file.path, "latin-1").text() == ENGLISH.encode("cp1252").decode("latin-1") != ENGLISH
 
 
+def test_byte_order_mark_is_no_text_in_given_encoding(tmp_path: Path):
+    (tmp_path / "text.txt").write_bytes(JAPANESE.encode("utf-8-sig"))
+    assert TextFile(tmp_path / "text.txt", "utf-8").text() == JAPANESE
+
+
 @settings(max_examples=60)
 @given(
     st.text(st.sampled_from("ab é夜\r\n\u0301👍”\u3099か"), max_size=40),

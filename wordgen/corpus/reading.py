@@ -91,7 +91,7 @@ class TextFile:
             return _recognised_encoding(self._sample(), self.path)
         if self.chosen_encoding == "utf-16":  # without a mark, Python would assume the byte order of this machine
             return _byte_order(self._sample())
-        return self.chosen_encoding
+        return "utf-8-sig" if self.chosen_encoding == "utf-8" else self.chosen_encoding  # the mark is no text
 
     @property
     def encoding_name(self) -> str:

@@ -102,6 +102,17 @@ def test_files_and_folders_are_combined(tmp_path: Path):
         open_corpus([str(tmp_path / "first.txt"), "missing"])
 
 
+def test_corpus_is_named_after_target_of_link(tmp_path: Path):
+    write_text(tmp_path / "novel.t", PROSE)
+    (tmp_path / "book.story").symlink_to(tmp_path / "novel.t")
+    assert open_corpus(str(tmp_path / "book.story")).name == "novel"
+
+
+def test_name_of_folder_has_no_ending(tmp_path: Path):
+    write_text(tmp_path / "St. John" / "a.txt", PROSE)
+    assert open_corpus(str(tmp_path / "St. John")).name == "St. John"
+
+
 SPLIT_NAMES = [
     ("train.txt", "valid.txt", "test.txt"),
     ("ptb.train.txt", "ptb.valid.txt", "ptb.test.txt"),

@@ -53,14 +53,14 @@ def open_corpus(
     names = [corpus] if isinstance(corpus, str) else list(corpus)
     if not names:
         raise CorpusError("No corpus is given: give a name, files or folders.")
-    entry = catalogue().get(names[0]) if len(names) == 1 else None
-    mixed = [name for name in names if name in catalogue() and not _exists(Path(name))]
-    if len(names) > 1 and mixed:
+    entries = catalogue()
+    if len(names) == 1 and names[0] in entries:
+        return _from_catalogue(entries[names[0]], reading_settings, on_progress)
+    mixed = [name for name in names if name in entries and not _exists(Path(name))]
+    if mixed:
         raise CorpusError(
             f"{mixed[0]} is a text of the catalogue, which cannot be combined with other texts: give only one of them."
         )
-    if entry is not None:
-        return _from_catalogue(entry, reading_settings, on_progress)
     return corpus_of([_find_path(name) for name in names], reading_settings)
 
 
@@ -175,7 +175,7 @@ def _text_files(paths: Sequence[Path]) -> list[Path]:
         inside = texts_in(path) if path.is_dir() else [path]
         if not inside:
             nothing = f"The folder {path} contains no .txt, .md, .html, .docx, .epub, .abc or .mid file."
-            instead = filter(None, map(unreadable, sorted(path.rglob("*"))))
+            instead = filter(None, map(unreadable, unread_files_in([path])))
             raise CorpusError(" ".join([nothing, *islice(instead, 1)]))
         files += inside
     for path in files:
@@ -269,9 +269,10 @@ def _most_common(files: Sequence[Path], layouts: Sequence[Layout]) -> tuple[Pass
 
 
 def _name_of(path: Path) -> str:
-    name = path.resolve().name
-    ending = next((ending for ending in reversed(TEXT_ENDINGS) if name.lower().endswith(ending)), path.suffix)
-    return _shortened(name[: len(name) - len(ending)]) or _shortened(name)
+    path = path.resolve()
+    ending = next((ending for ending in TEXT_ENDINGS if path.name.lower().endswith(ending)), path.suffix)
+    stem = path.name if path.is_dir() else path.name[: len(path.name) - len(ending)]
+    return _shortened(stem) or _shortened(path.name)
 
 
 def _shortened(name: str) -> str:

@@ -102,6 +102,11 @@ def test_boilerplate_is_removed_unless_kept(tmp_path: Path):
     assert kept.digest() != corpus.digest()
 
 
+def test_text_that_names_project_gutenberg_has_no_note(tmp_path: Path):
+    path = write_text(tmp_path / "book.txt", "I found it at Project Gutenberg.\n\nThe road.\n\nThe end.\n")
+    assert notes_of(open_corpus(path)) == ()
+
+
 def test_given_layout_overrides_detected_one(tmp_path: Path):
     path = write_text(tmp_path / "verse.txt", "Rain\nfalls\n\non\nthe roof\n\nnow\n")
     assert passage_texts(open_corpus(path)) == ["Rain\nfalls", "on\nthe roof", "now"]

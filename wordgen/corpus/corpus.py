@@ -231,29 +231,33 @@ class Reading:
         notes += self._tunes.notes if self.passage_kind == "tune" else ()
         encodings = Counter(file.encoding_name for file, _ in self._files)
         if set(encodings) - {"UTF-8"}:
-            notes.append(f"read as {_counted(encodings, len(self._files))}")
+            notes.append(f"read as {_kinds_in_words(encodings, len(self._files))}")
         broken = sum(file.undecodable for file, _ in self._files)
         if broken:
-            notes.append(f"{broken:,} byte{'s' if broken > 1 else ''} could not be decoded and became \ufffd")
-        for library in dict.fromkeys(boilerplate.library for _, boilerplate in self._files if boilerplate.library):
-            of_library = [boilerplate for _, boilerplate in self._files if boilerplate.library == library]
-            lines, marks = sum(each.lines for each in of_library), sum(each.marks for each in of_library)
-            removed = f"removed {lines:,} lines that {library} added"
-            notes.append(removed + (f", and {marks:,} readings and editor's marks" if marks else ""))
-        missing_characters = sum(boilerplate.missing_characters for _, boilerplate in self._files)
-        if missing_characters:
-            notes.append(f"{missing_characters:,} characters that Unicode does not have became 〓")
+            notes.append(f"{_counted(broken, 'byte')} could not be decoded and became \ufffd")
+        notes += self._boilerplate_in_words()
         changes = self._changes
         if changes.forms:
             notes.append(f"replaced {changes.forms:,} wide and narrow characters by the usual forms")
         if self.corpus.reading_settings.drop_latin:
-            words = "word" if changes.latin_words == 1 else "words"
-            notes.append(f"left out {changes.latin_words:,} {words} in Latin letters")
+            notes.append(f"left out {_counted(changes.latin_words, 'word')} in Latin letters")
         long_lines = sum(file.long_lines for file, _ in self._files)
         if long_lines and self.passage_kind == "line":
-            lines = "lines" if long_lines > 1 else "line"
-            notes.append(f"cut {long_lines:,} {lines} of more than {LONGEST_PIECE:,} characters into shorter passages")
+            long = f"{_counted(long_lines, 'line')} of more than {LONGEST_PIECE:,} characters"
+            notes.append(f"cut {long} into shorter passages")
         return tuple(notes)
+
+    def _boilerplate_in_words(self) -> Iterator[str]:
+        for library in dict.fromkeys(boilerplate.library for _, boilerplate in self._files):
+            of_library = [boilerplate for _, boilerplate in self._files if boilerplate.library == library]
+            lines, marks = sum(each.lines for each in of_library), sum(each.marks for each in of_library)
+            removed = [_counted(lines, "line")] if lines else []
+            removed += [f"{marks:,} readings and editor's marks"] if marks else []
+            if removed:
+                yield f"removed {in_a_sentence(removed)} that {library} added"
+        missing_characters = sum(boilerplate.missing_characters for _, boilerplate in self._files)
+        if missing_characters:
+            yield f"{_counted(missing_characters, 'character')} not found in Unicode became 〓"
 
     def _documents_in_words(self) -> Iterator[str]:
         if self.damaged:
@@ -264,10 +268,10 @@ class Reading:
         midi = sum(file.kind == "MIDI" for file, _ in self._files) - len(self.damaged)
         if midi:
             form = "pitches without lengths" if self.chords else "notes in steps of a twelfth of a quarter"
-            yield f"read {midi:,} MIDI file{'s' if midi > 1 else ''} as {form}"
+            yield f"read {_counted(midi, 'MIDI file')} as {form}"
         kinds = Counter(file.kind for file, _ in self._files if file.kind and file.kind != "MIDI")
         if kinds:
-            documents = _counted(kinds, len(self._files))
+            documents = _kinds_in_words(kinds, len(self._files))
             left_out = sum(file.document.left_out for file, _ in self._files)
             parts = f", and so are {left_out:,} scripts, styles, navigation parts and the like" if left_out else ""
             yield f"took the text from {documents}: formatting is left out{parts}"
@@ -281,16 +285,20 @@ class Reading:
         read = [number for number, (file, _) in enumerate(self._files) if file.bytes_read]
         layouts = Counter(self.corpus.layout_of(number, self.passage_kind).in_words() for number in read)
         if len(layouts) > 1:
-            yield f"read with {_counted(dict(layouts.most_common()), len(read))}"
+            yield f"read with {_kinds_in_words(dict(layouts.most_common()), len(read))}"
         elif any("wrapped" in words for words in layouts):
             yield "no blank lines between paragraphs: a paragraph ends at a short line, or begins with an indented line"
         joined = sum(hyphens.joined for hyphens in self._hyphens)
         if joined:
-            yield f"removed {joined:,} hyphens at the ends of lines"
+            yield f"removed {_counted(joined, 'hyphen')} at the ends of lines"
 
 
-def _counted(kinds: Mapping[str, int], of_all: int) -> str:
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
+def _kinds_in_words(kinds: Mapping[str, int], of_all: int) -> str:
     """Return kinds with their numbers of files. A single file needs no number."""
     if of_all == 1:
         return ", ".join(kinds)
-    return ", ".join(f"{kind} ({files:,} file{'s' if files > 1 else ''})" for kind, files in kinds.items())
+    return ", ".join(f"{kind} ({_counted(files, 'file')})" for kind, files in kinds.items())

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
 from wordgen.corpus.catalogue import CatalogueEntry, Download
-from wordgen.errors import CorpusError
+from wordgen.errors import CorpusError, reason_of
 from wordgen.files import as_storage_error, file_checksum, make_folder
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def is_downloaded(download: Download, path: Path) -> bool:
     try:
         found = file_checksum(path)
     except OSError as error:
-        raise CorpusError(f"{path} cannot be read: {error.strerror}.") from error
+        raise CorpusError(f"{path} cannot be read: {reason_of(error)}.") from error
     if found != download.sha256:
         raise CorpusError(
             f"{path} is not the file of the catalogue (its SHA-256 begins with {found[:12]}, not with "

@@ -113,6 +113,14 @@ def test_name_of_folder_has_no_ending(tmp_path: Path):
     assert open_corpus(str(tmp_path / "St. John")).name == "St. John"
 
 
+@pytest.mark.parametrize("again", ["book", "book/a.txt", "./book/a.txt"])
+def test_file_given_twice_is_refused(in_empty_folder: Path, again: str):
+    """Its passages would be in the training set and in the test set."""
+    write_text(in_empty_folder / "book" / "a.txt", PROSE)
+    with pytest.raises(CorpusError, match=r"book/a\.txt is given 2 times: give each text once"):
+        open_corpus(["book", again])
+
+
 SPLIT_NAMES = [
     ("train.txt", "valid.txt", "test.txt"),
     ("ptb.train.txt", "ptb.valid.txt", "ptb.test.txt"),

@@ -63,8 +63,10 @@ def test_own_texts_are_yours_or_missing():
     entry = 'language = ""\ntokenizer = "auto"\npassage = "line"\nline_breaks = "joined"\nlicence = ""\nsource = ""\n'
     write_file(
         "data/own.toml",
-        f'[here]\ntitle = "Here"\nfiles = ["here.txt"]\n{entry}\n[gone]\ntitle = "Gone"\nfiles = ["gone.txt"]\n{entry}',
+        f'[here]\ntitle = "Here"\nfiles = ["here.txt"]\n{entry}\n[gone]\ntitle = "Gone"\nfiles = ["gone.txt"]\n{entry}'
+        f'[long]\ntitle = "Not a valid path"\nfiles = ["{"x" * 300}.txt"]\n{entry}',
     )
     places = locations()
+    assert places["long"] == "missing"
     assert (places["lotr"], places["sea"], places["here"], places["gone"]) == ("yours", "yours", "yours", "missing")
     assert not {"encoded", "downloads", "empty"} & set(places)

@@ -56,7 +56,7 @@ def open_corpus(
     entries = catalogue()
     if len(names) == 1 and names[0] in entries:
         return _from_catalogue(entries[names[0]], reading_settings, on_progress)
-    mixed = [name for name in names if name in entries and not _exists(Path(name))]
+    mixed = [name for name in names if name in entries and not os.path.exists(name)]
     if mixed:
         raise CorpusError(
             f"{mixed[0]} is a text of the catalogue, which cannot be combined with other texts: give only one of them."
@@ -91,16 +91,9 @@ def save_standard_input() -> str:
 
 def _find_path(name: str) -> Path:
     for path in (Path(name), user_data() / name):
-        if name and _exists(path):
+        if name and os.path.exists(path):
             return path
     raise CorpusError(_not_found_message(name))
-
-
-def _exists(path: Path) -> bool:
-    try:
-        return path.exists()
-    except OSError:  # not a valid path, for example a name of 300 letters
-        return False
 
 
 def _from_catalogue(
@@ -144,7 +137,7 @@ def _texts_of(entry: CatalogueEntry) -> tuple[list[Path], tuple[Split, ...]]:
 
 def _existing_path(entry: CatalogueEntry, file: str) -> Path:
     path = entry.path_of(file)
-    if not _exists(path):
+    if not os.path.exists(path):
         raise CorpusError(
             f"{path}, a file of the corpus {entry.name}, is missing: put it back, or correct the entry in the "
             "catalogue."
@@ -212,6 +205,9 @@ def _corpus(
     left_out: tuple[Path, ...],
     tokenizer: str | None = None,
 ) -> Corpus:
+    for path, times in Counter(map(os.path.abspath, files)).items():
+        if times > 1:
+            raise CorpusError(f"{path} is given {times} times: give each text once.")
     layouts = _layouts(files, reading_settings)
     _check_same_kind(files, layouts, reading_settings)
     passage, line_breaks = _most_common(files, layouts)
@@ -330,7 +326,7 @@ def _known_text(entry: CatalogueEntry, location: Location) -> KnownText:
         is_complete = _downloaded_files(entry.download_folder) >= entry.listing.files
         return _text(entry, entry.listing.bytes, "downloaded" if is_complete else "not downloaded")
     paths = [entry.path_of(file) for file in (*entry.files, *entry.valid_files, *entry.test_files)]
-    missing = [path for path in paths if not path.exists()]
+    missing = [path for path in paths if not os.path.exists(path)]  # also for invalid paths, unlike Path.exists
     if not missing:
         return _text(entry, _size(paths), "downloaded" if entry.downloads else location)
     download_sizes = {entry.path_of(each.file): each.bytes for each in entry.downloads}
@@ -361,8 +357,8 @@ def _folders_without_entry(names: set[str]) -> Iterator[KnownText]:
 
 def _size(paths: Iterable[Path]) -> int:
     """Return the size in bytes of some files and of the texts in some folders."""
-    files = [file for path in paths for file in (texts_in(path) if path.is_dir() else [path])]
-    return sum(file.stat().st_size for file in files if file.is_file())
+    files = [file for path in paths for file in (texts_in(path) if os.path.isdir(path) else [path])]
+    return sum(file.stat().st_size for file in files if os.path.isfile(file))
 
 
 def corpus_of_files(files: Sequence[str], reading_settings: ReadingSettings) -> Corpus:

@@ -101,6 +101,16 @@ def test_files_added_to_folder_later_are_read():
     assert [path.name for path in open_corpus("songs").files] == ["1.txt", "2.txt", "song.txt"]
 
 
+def test_file_in_two_sets_is_refused():
+    Path("songs").mkdir()
+    for name in ("1", "2", "3"):
+        Path(f"songs/{name}.txt").write_text(SONG)
+    held_out = 'valid_files = ["../songs/2.txt"]\ntest_files = ["../songs/3.txt"]\n'
+    write_catalogue(OWN_CATALOGUE.replace("waves.txt", "../songs") + held_out)
+    with pytest.raises(CorpusError, match=r"songs/2\.txt is given 2 times"):
+        open_corpus("waves")
+
+
 def test_adding_keeps_existing_catalogue_text():
     write_catalogue(OWN_CATALOGUE)
     add("rain", "song.txt")
@@ -187,7 +197,8 @@ def test_file_deleted_after_adding_is_named():
         ("[waves\n", "Expected"),
         ("waves = 1\n", "the entry waves: it must be a table"),
         ('[waves]\ntitle = "x"\n', "the entry waves: the setting 'files' is missing"),
-        (OWN_CATALOGUE.replace('"line"', '"word"'), "the entry waves: --passage must be one of"),
+        (OWN_CATALOGUE.replace('"line"', '"word"'), "the entry waves: passage must be one of"),
+        (OWN_CATALOGUE.replace('["waves.txt"]', '["a", "a"]'), "the entry waves: each file must be in only one of"),
         (OWN_CATALOGUE.replace('["waves.txt"]', "[]"), "the entry waves: files must name at least one file"),
     ],
 )
@@ -241,6 +252,8 @@ def test_catalogue_may_begin_with_byte_order_mark():
         (OWN_CATALOGUE + 'name = "other"\n', "'name' is not a setting"),
         (OWN_CATALOGUE + 'folder = "/"\n', "'folder' is not a setting"),
         (OWN_CATALOGUE + "downloads = 3\n", r"downloads must be tables"),
+        (OWN_CATALOGUE + "downloads = [3]\n", r"downloads must be tables"),
+        (OWN_CATALOGUE + "listing = 3\n", r"listing must be a table"),
         (OWN_CATALOGUE.replace("[waves]", '["a/b"]'), "a name has up to 60 letters"),
     ],
 )

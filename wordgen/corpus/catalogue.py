@@ -15,7 +15,7 @@ from wordgen.corpus.documents import texts_in
 from wordgen.corpus.settings import Description, Encoding, ReadingSettings
 from wordgen.errors import CorpusError, SettingError, reason_of
 from wordgen.files import as_storage_error, make_folder, read_regular_file, read_toml, write_atomically
-from wordgen.settings import Settings, setting
+from wordgen.settings import Settings, in_python, setting
 
 if TYPE_CHECKING:
     from tomlkit.items import Table
@@ -114,7 +114,7 @@ class Listing(Settings):
             self._check(downloads)
             return tuple(downloads)
         except (OSError, ValueError, SettingError) as error:
-            raise CorpusError(f"The listing {path} cannot be read: {where}{reason_of(error)}.") from error
+            raise CorpusError(f"The listing {path} cannot be read: {where}{_reason(error)}.") from error
 
     def _download(self, columns: list[str], row: list[str]) -> Download:
         if len(row) != len(columns):
@@ -180,10 +180,10 @@ class CatalogueEntry(Settings):
             raise SettingError("files must name at least one file.")
         if bool(self.valid_files) != bool(self.test_files):
             raise SettingError("valid_files and test_files must be given together.")
-        held_out = self._held_out
-        if len(held_out) < len(self.valid_files) + len(self.test_files) or held_out & {*self.files}:
+        names = (*self.files, *self.valid_files, *self.test_files)
+        if len(set(names)) < len(names):
             raise SettingError("each file must be in only one of files, valid_files and test_files, and only once.")
-        unnamed = {each.file for each in self.downloads} - {*self.files, *held_out}
+        unnamed = {each.file for each in self.downloads}.difference(names)
         if unnamed:
             raise SettingError(f"{min(unnamed)} is in downloads, but not in files.")
 
@@ -199,14 +199,16 @@ class CatalogueEntry(Settings):
                 raise SettingError(f"'{key}' is not a setting.")
         if "files" not in table and "listing" not in table:
             raise SettingError("the setting 'files' is missing.")
-        if not isinstance(table.get("downloads", []), list):
+        downloads, listing = table.get("downloads", []), table.get("listing")
+        if not (isinstance(downloads, list) and all(isinstance(each, Mapping) for each in downloads)):
             raise SettingError(f"downloads must be tables that begin with [[{name}.downloads]].")
-        if not isinstance(table.get("listing", {}), Mapping):
+        if not isinstance(listing, Mapping | None):
             raise SettingError(f"listing must be a table that begins with [{name}.listing].")
-        downloads = [Download.from_mapping(each) for each in table.get("downloads", [])]
-        listing = Listing.from_mapping(table["listing"]) if "listing" in table else None
-        whole = {"name": name, **table, "downloads": downloads, "listing": listing, "folder": folder}
-        return cls.from_mapping(whole)
+        parts = {
+            "downloads": tuple(map(Download.from_mapping, downloads)),
+            "listing": None if listing is None else Listing.from_mapping(listing),
+        }
+        return cls.from_mapping({"name": name, **table, **parts, "folder": folder})
 
     def with_listed_files(self) -> "CatalogueEntry":
         """Return the entry with the files of its listing in `files` and `downloads`; without a listing, return itself.
@@ -217,17 +219,14 @@ class CatalogueEntry(Settings):
             return self
         downloads = self.listing.downloads(self.folder)
         names = [each.file for each in downloads]
-        missing = self._held_out.difference(names)
+        held_out = {*self.valid_files, *self.test_files}
+        missing = held_out.difference(names)
         if missing:
             raise CorpusError(
                 f"The listing of {self.name} does not contain {min(missing)}, which valid_files or test_files name."
             )
-        files = tuple(name for name in names if name not in self._held_out)
+        files = tuple(name for name in names if name not in held_out)
         return replace(self, files=files, downloads=downloads, listing=None)
-
-    @property
-    def _held_out(self) -> frozenset[str]:
-        return frozenset({*self.valid_files, *self.test_files})
 
     @property
     def download_folder(self) -> Path:
@@ -292,8 +291,12 @@ def _entries(path: Path) -> dict[str, CatalogueEntry]:
             # After a symbolic link, `..` leads to another folder than the path suggests, so links are resolved first.
             entries[name] = CatalogueEntry.from_table(name, table, path.parent.resolve())
         return entries
-    except (OSError, ValueError, SettingError, TypeError, AttributeError) as error:
-        raise CorpusError(f"The catalogue {path} cannot be read: {entry}{reason_of(error)}.") from error
+    except (OSError, ValueError, SettingError) as error:
+        raise CorpusError(f"The catalogue {path} cannot be read: {entry}{_reason(error)}.") from error
+
+
+def _reason(error: Exception) -> str:
+    return in_python(reason_of(error))  # names of settings instead of flags
 
 
 def _is_web_address(address: str) -> bool:

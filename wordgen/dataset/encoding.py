@@ -38,6 +38,7 @@ from wordgen.dataset.numbering import (
 from wordgen.dataset.splits import FEWEST_PASSAGES, Splitting
 from wordgen.errors import CorpusError, SettingError
 from wordgen.files import as_storage_error, atomic_folder, file_checksum
+from wordgen.settings import in_python
 from wordgen.text.settings import TextSettings, TokenizerName, TokenizerSettings
 from wordgen.text.tokenizers import Codec, Tokenizer, tokenizer_for, tokenizer_named
 from wordgen.text.vocabulary import BaseVocabulary, Vocabulary
@@ -119,17 +120,17 @@ def tokenizer_name(corpus: Corpus, settings: TokenizerSettings) -> TokenizerName
     The settings decide, else the catalogue, else the kind of the files, else the script of the text. Raises CorpusError
     if the catalogue names no valid tokenizer.
     """
-    if settings.tokenizer != "auto":
-        return settings.tokenizer
-    if corpus.tokenizer is None:
-        if corpus.is_midi:
-            return "notes"
-        return "abc" if corpus.passage == "tune" else tokenizer_for(corpus.sample())
-    try:
-        named = TextSettings(tokenizer=corpus.tokenizer)  # pyright: ignore[reportArgumentType]
-    except SettingError as error:
-        raise CorpusError(f"The catalogue's entry for {corpus.name} is wrong: {error}") from error
-    return tokenizer_for(corpus.sample()) if named.tokenizer == "auto" else named.tokenizer
+    wanted = settings.tokenizer
+    if wanted == "auto" and corpus.tokenizer is not None:
+        try:
+            wanted = TokenizerSettings(tokenizer=corpus.tokenizer).tokenizer  # pyright: ignore[reportArgumentType]
+        except SettingError as error:
+            raise CorpusError(f"The catalogue's entry for {corpus.name} is wrong: {in_python(str(error))}") from error
+    if wanted != "auto":
+        return wanted
+    if corpus.is_midi:
+        return "notes"
+    return "abc" if corpus.passage == "tune" else tokenizer_for(corpus.sample())
 
 
 def _fingerprint(corpus: Corpus, digest: str, tokenizer: str, settings: TextSettings, base: Vocabulary | None) -> str:

@@ -264,7 +264,7 @@ def test_deeply_nested_tags_are_read(tmp_path: Path):
 
 @pytest.mark.parametrize("name", ["a.docx", "a.txt.gz"])
 def test_decompression_bomb_is_refused_with_little_memory(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(documents, "LARGEST_UNCHECKED", 1 << 20)
+    monkeypatch.setattr(documents, "_MAX_UNCHECKED_BYTES", 1 << 20)
     path = tmp_path / name
     bomb = "The road went on. " * 2_000_000
     if name == "a.docx":

@@ -8,10 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.helpers.texts import passage_texts, write_text
-from wordgen.corpus.catalogue import LineBreaks, PassageKind
 from wordgen.corpus.finding import open_corpus
 from wordgen.corpus.passages import Changes, Passage, folded, folded_passage, passages_of, visible_width
-from wordgen.corpus.settings import ReadingSettings
+from wordgen.corpus.settings import LineBreaks, PassageKind, ReadingSettings
 
 FORMS = st.text(st.sampled_from("ＡＺａｚ０９！～（ｶﾊｳﾞﾟｰ｡｢ｱあかア漢 \u3000\n\u3099㈱²ﾠ￦x"), max_size=30)
 FOLD = ReadingSettings(fold_width=True)

@@ -9,10 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.helpers.texts import passage_texts, write_text
-from wordgen.corpus.catalogue import LineBreaks, PassageKind
 from wordgen.corpus.finding import open_corpus
 from wordgen.corpus.passages import Changes, drop_latin_words, passages_of, visible_width, without_latin
-from wordgen.corpus.settings import ReadingSettings
+from wordgen.corpus.settings import LineBreaks, PassageKind, ReadingSettings
 from wordgen.dataset.encoding import fingerprint, prepare
 from wordgen.errors import CorpusError
 from wordgen.text.settings import TextSettings

@@ -8,11 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.helpers.texts import passage_texts, write_text
-from wordgen.corpus.catalogue import LineBreaks, PassageKind
 from wordgen.corpus.finding import open_corpus
 from wordgen.corpus.layout import Layout, guess_layout
 from wordgen.corpus.passages import Passage, passages_of, visible_width
-from wordgen.corpus.settings import ReadingSettings
+from wordgen.corpus.settings import LineBreaks, PassageKind, ReadingSettings
 from wordgen.dataset.dataset import TextConfig
 from wordgen.dataset.encoding import prepare
 from wordgen.errors import CorpusError

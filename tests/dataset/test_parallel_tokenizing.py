@@ -75,7 +75,7 @@ def test_ids_do_not_depend_on_processes_batches_and_blocks(
 ):
     settings = TextSettings(tokenizer=tokenizer)  # pyright: ignore[reportArgumentType]
     prepare(open_corpus(corpus), settings, tmp_path / "expected")
-    monkeypatch.setattr(encoding, "_MOST_BYTES_FOR_ONE_PROCESS", 0)
+    monkeypatch.setattr(encoding, "_MAX_BYTES_FOR_ONE_PROCESS", 0)
     monkeypatch.setattr(encoding, "_CHARACTERS_AT_ONCE", 5000)
     monkeypatch.setattr("wordgen.dataset.numbering._TOKENS_AT_ONCE", 700)
     monkeypatch.setattr("wordgen.dataset.numbering._PASSAGES_AT_ONCE", 50)
@@ -167,7 +167,7 @@ from wordgen.corpus.finding import open_corpus
 from wordgen.dataset import encoding
 from wordgen.dataset.encoding import prepare
 from wordgen.text.settings import TextSettings
-encoding._MOST_BYTES_FOR_ONE_PROCESS = 0
+encoding._MAX_BYTES_FOR_ONE_PROCESS = 0
 dataset = prepare(open_corpus(sys.argv[1]), TextSettings(tokenizer=sys.argv[3]), Path(sys.argv[2]))
 print(dataset.fingerprint)
 """

@@ -14,7 +14,7 @@ from wordgen.corpus.corpus import Corpus
 from wordgen.corpus.finding import open_corpus
 from wordgen.corpus.settings import ReadingSettings
 from wordgen.dataset.encoding import prepare
-from wordgen.dataset.splits import FEWEST_PASSAGES, NO_SPLIT, Shares, Splitting, splits_of
+from wordgen.dataset.splits import MIN_PASSAGES, NO_SPLIT, Shares, Splitting, splits_of
 from wordgen.errors import CorpusError, SettingError
 from wordgen.music.abc_text import numbered, transposed
 from wordgen.music.harmony import Key
@@ -33,7 +33,7 @@ def measured_shares(passages: int, split_shares: Shares = DEFAULT_SHARES) -> dic
     return {split: counted[split] / passages for split in ("train", "valid", "test")}
 
 
-@given(st.integers(FEWEST_PASSAGES, 3000))
+@given(st.integers(MIN_PASSAGES, 3000))
 def test_training_set_has_at_least_a_third_by_default(passages: int):
     assert measured_shares(passages)["train"] >= 1 / 3
 
@@ -52,13 +52,13 @@ def test_splits_never_change():
     assert [passage for passage in range(60) if splits[passage] == "test"] == [19, 32, 45]
 
 
-@given(st.integers(FEWEST_PASSAGES, 3000), st.integers(0, 2999), st.integers(1, 500))
+@given(st.integers(MIN_PASSAGES, 3000), st.integers(0, 2999), st.integers(1, 500))
 def test_splits_of_some_passages_equal_splits_of_all(passages: int, first: int, count: int):
     part = np.arange(min(first, passages - 1), min(first + count, passages))
     assert [SPLITS[split] for split in splits_of(part, passages)] == all_splits(passages)[part[0] : part[-1] + 1]
 
 
-@given(st.integers(FEWEST_PASSAGES, 3000), st.just(DEFAULT_SHARES) | SHARES)
+@given(st.integers(MIN_PASSAGES, 3000), st.just(DEFAULT_SHARES) | SHARES)
 def test_no_split_is_empty(passages: int, split_shares: Shares):
     assert set(all_splits(passages, split_shares)) == {"train", "valid", "test"}
 
@@ -77,7 +77,7 @@ def test_every_tenth_of_text_has_passages_of_all_splits(passages: int, split_sha
         assert set(splits[tenth * passages // 10 : (tenth + 1) * passages // 10]) == {"train", "valid", "test"}
 
 
-@given(st.integers(FEWEST_PASSAGES, 3000), SHARES, st.floats(0.005, 0.2))
+@given(st.integers(MIN_PASSAGES, 3000), SHARES, st.floats(0.005, 0.2))
 def test_validation_share_does_not_change_test_set(passages: int, split_shares: Shares, validation_share: float):
     """A larger validation set takes passages only from the training set, so test figures can be compared."""
     if passages < 20:

@@ -9,7 +9,7 @@ import pytest
 from tests.helpers.texts import passage_texts
 from wordgen.corpus.finding import open_corpus
 from wordgen.corpus.settings import ReadingSettings
-from wordgen.dataset.dataset import LONGEST_SAMPLE, Survey, survey
+from wordgen.dataset.dataset import MAX_SAMPLE_TOKENS, Survey, survey
 from wordgen.errors import CorpusError
 from wordgen.text.tokenizers import tokenizer_named
 from wordgen.text.vocabulary import UNKNOWN, Vocabulary
@@ -60,7 +60,7 @@ def test_blank_passages_are_counted_separately(tmp_path: Path):
 def test_samples_are_repeatable_and_spread_over_text(lotr: Survey):
     assert survey(open_corpus("lotr"), "english").samples == lotr.samples
     passages = [
-        tuple(tokenizer_named("english").tokenize(text)[: LONGEST_SAMPLE + 1]) for text in passage_texts(lotr.corpus)
+        tuple(tokenizer_named("english").tokenize(text)[: MAX_SAMPLE_TOKENS + 1]) for text in passage_texts(lotr.corpus)
     ]
     positions = [passages.index(sample) for sample in lotr.samples]
     assert positions == sorted(positions)

@@ -69,7 +69,7 @@ def test_dataset_without_unknown_tokens_has_no_unknown_words(settings: TextSetti
 @given(st.integers(0, 200), st.integers(1, 20))
 def test_evenly_spaced_words_are_kept_if_there_are_too_many(count: int, most: int):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "MOST_PLACES", most)
+        patch.setattr(module, "MAX_PLACES", most)
         passage = np.arange(count)
         kept = unknown_words([passage], [f"w{number}" for number in passage], VOCABULARY)
     numbers = [int(kept.words[word][1:]) for _, word, _, _ in kept.places]

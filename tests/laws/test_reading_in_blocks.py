@@ -12,7 +12,7 @@ from wordgen.corpus.catalogue import SPLITS, bundled_data
 from wordgen.corpus.finding import open_corpus
 from wordgen.corpus.settings import ReadingSettings
 from wordgen.dataset.encoding import prepare
-from wordgen.dataset.splits import FEWEST_PASSAGES
+from wordgen.dataset.splits import MIN_PASSAGES
 from wordgen.text.settings import TextSettings
 
 
@@ -33,7 +33,7 @@ def test_ids_do_not_depend_on_block_size(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, encoding: str, longest_piece: int
 ):
     (tmp_path / "text.txt").write_bytes(bundled_bytes(name, encoding))
-    monkeypatch.setattr(reading, "LONGEST_PIECE", longest_piece)
+    monkeypatch.setattr(reading, "MAX_PIECE_CHARACTERS", longest_piece)
     prepare(open_corpus(str(tmp_path / "text.txt")), TextSettings(), tmp_path / "whole")
     for block in (1, 3, 61):
         monkeypatch.setattr(reading, "_BLOCK", block)
@@ -57,7 +57,7 @@ def passage_names(count: int) -> list[str]:
 
 @settings(max_examples=40, deadline=None)
 @given(
-    files=st.lists(st.integers(10, 150), min_size=1, max_size=3).filter(lambda counts: sum(counts) >= FEWEST_PASSAGES),
+    files=st.lists(st.integers(10, 150), min_size=1, max_size=3).filter(lambda counts: sum(counts) >= MIN_PASSAGES),
     kind=st.sampled_from(["line", "paragraph"]),
 )
 def test_each_passage_is_in_exactly_one_split(tmp_path_factory: pytest.TempPathFactory, files: list[int], kind: str):

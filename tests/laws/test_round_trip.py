@@ -11,9 +11,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from tests.helpers.round_trip import encode_text, without_white_space
-from wordgen.corpus.catalogue import LineBreaks, PassageKind, bundled_catalogue, bundled_data
+from wordgen.corpus.catalogue import bundled_catalogue, bundled_data
 from wordgen.corpus.reading import clean
-from wordgen.corpus.settings import ReadingSettings
+from wordgen.corpus.settings import LineBreaks, PassageKind, ReadingSettings
 from wordgen.errors import CorpusError
 from wordgen.text.settings import TokenizerChoice
 from wordgen.text.vocabulary import JOINER, OTHER_APOSTROPHE, RESERVED

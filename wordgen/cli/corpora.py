@@ -214,13 +214,13 @@ def _coverage(survey: "Survey") -> "RenderableType":
 
 
 def _sample(tokens: Sequence[str]) -> "RenderableType":
-    from wordgen.dataset.dataset import LONGEST_SAMPLE
+    from wordgen.dataset.dataset import MAX_SAMPLE_TOKENS
 
     sample = paragraph("")
-    for number, token in enumerate(tokens[:LONGEST_SAMPLE]):
+    for number, token in enumerate(tokens[:MAX_SAMPLE_TOKENS]):
         sample.append(" | " if number else "", "dim")
         sample.append(readable(token))
-    return sample.append(" ..." if len(tokens) > LONGEST_SAMPLE else "", "dim")
+    return sample.append(" ..." if len(tokens) > MAX_SAMPLE_TOKENS else "", "dim")
 
 
 def readable(token: str) -> str:

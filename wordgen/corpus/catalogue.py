@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, cast
 from urllib.parse import urlsplit
 
 from wordgen.corpus.documents import texts_in
-from wordgen.corpus.settings import Description, Encoding, ReadingSettings
+from wordgen.corpus.settings import Description, Encoding, LineBreaks, PassageKind, ReadingSettings
 from wordgen.errors import CorpusError, SettingError, reason_of
 from wordgen.files import as_storage_error, make_folder, read_regular_file, read_toml, write_atomically
 from wordgen.settings import Settings, in_python, setting
@@ -50,12 +50,9 @@ def name_without_split(name: str) -> str:
     return "-".join(word for word in re.split(r"[\W_]+", name) if word.lower() not in _SPLIT_OF_WORD)
 
 
-PassageKind = Literal["line", "paragraph", "section", "document", "tune"]
-LineBreaks = Literal["joined", "kept"]
-
 NAME = re.compile(r"\w[\w.+-]{0,59}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_LARGEST_LISTING = 2**24
+_MAX_LISTING_BYTES = 2**24
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +101,7 @@ class Listing(Settings):
         """Read the table in `folder` and return all its files. Raise CorpusError if the table is missing or wrong."""
         path, where = folder / self.table, ""
         try:
-            text = read_regular_file(path, _LARGEST_LISTING).decode("utf-8-sig")
+            text = read_regular_file(path, _MAX_LISTING_BYTES).decode("utf-8-sig")
             columns, *rows = (line.split("\t") for line in text.splitlines() or [""])
             downloads: list[Download] = []
             for number, row in enumerate(rows, 2):
@@ -153,9 +150,9 @@ class CatalogueEntry(Settings):
     """The files of the test set, if the text was published with its own splits."""
     language: str = setting()
     tokenizer: str = setting()
-    passage: PassageKind | Literal["auto"] = setting()
+    passage: Literal["auto", PassageKind] = setting()
     """The kind of passage. "auto", also for `line_breaks`: decided for each file by its layout."""
-    line_breaks: LineBreaks | Literal["auto"] = setting()
+    line_breaks: Literal["auto", LineBreaks] = setting()
     encoding: Encoding = setting("auto")
     keep_boilerplate: bool = setting(False)
     fold_width: bool = setting(False)

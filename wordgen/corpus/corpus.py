@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from itertools import repeat
 from pathlib import Path, PurePath
 
-from wordgen.corpus.catalogue import LineBreaks, PassageKind, Split
-from wordgen.corpus.documents import MOST_NAMED, is_midi, kind_of, left_out_in_words
+from wordgen.corpus.catalogue import Split
+from wordgen.corpus.documents import MAX_NAMED_FILES, is_midi, kind_of, left_out_in_words
 from wordgen.corpus.layout import Layout, sample_of
 from wordgen.corpus.passages import (
     Changes,
@@ -21,12 +21,12 @@ from wordgen.corpus.passages import (
     passages_of,
     without_latin,
 )
-from wordgen.corpus.reading import LONGEST_PIECE, Boilerplate, Line, TextFile, lines_of
-from wordgen.corpus.settings import ReadingSettings, Transpose
+from wordgen.corpus.reading import MAX_PIECE_CHARACTERS, Boilerplate, Line, TextFile, lines_of
+from wordgen.corpus.settings import LineBreaks, PassageKind, ReadingSettings, Transpose
 from wordgen.errors import CorpusError, in_a_sentence
 from wordgen.music.abc_text import COPIES
 
-FEWEST_DOCUMENTS = 20
+_MIN_DOCUMENTS = 20
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Corpus:
 
         Fewer than 20 documents are cut into paragraphs, because they are too few to be divided into three splits.
         """
-        few = self.passage == "document" and len(self.files) < FEWEST_DOCUMENTS
+        few = self.passage == "document" and len(self.files) < _MIN_DOCUMENTS
         return "paragraph" if few else self.passage
 
     @property
@@ -243,7 +243,7 @@ class Reading:
             notes.append(f"left out {_counted(changes.latin_words, 'word')} in Latin letters")
         long_lines = sum(file.long_lines for file, _ in self._files)
         if long_lines and self.passage_kind == "line":
-            long = f"{_counted(long_lines, 'line')} of more than {LONGEST_PIECE:,} characters"
+            long = f"{_counted(long_lines, 'line')} of more than {MAX_PIECE_CHARACTERS:,} characters"
             notes.append(f"cut {long} into shorter passages")
         return tuple(notes)
 
@@ -263,7 +263,7 @@ class Reading:
         if self.damaged:
             names = [self.corpus.files[number].name for number in self.damaged]
             are = "is not MIDI, or is damaged" if len(names) == 1 else "are not MIDI, or are damaged"
-            left_out = in_a_sentence(names, limit=MOST_NAMED)
+            left_out = in_a_sentence(names, limit=MAX_NAMED_FILES)
             yield f"left out {left_out}, which {are}: wordgen tune FILE says what is wrong"
         midi = sum(file.kind == "MIDI" for file, _ in self._files) - len(self.damaged)
         if midi:

@@ -96,7 +96,7 @@ _ENDINGS = {
 }  # fmt: skip
 _MUSIC_OR_TEXT = "a model learns either music or text, so give it alone"
 """What to do with text in a folder of music, and with music in a folder of texts."""
-MOST_NAMED = 3
+MAX_NAMED_FILES = 3
 _FIRST_BYTES = {
     b"%PDF-": ".pdf", b"{\\rtf": ".rtf", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": ".doc", b"PK\x03\x04": ".zip",
     b"\x89PNG": ".png", b"\xff\xd8\xff": ".jpg", b"GIF8": ".gif", b"7z\xbc\xaf": ".7z", b"Rar!": ".rar",
@@ -131,7 +131,7 @@ def _readable_kind(path: Path) -> tuple[str, str] | None:
 
 
 def _left_out(names: Sequence[str], what: str, to_do: str) -> str:
-    shown = in_a_sentence(names, limit=MOST_NAMED)
+    shown = in_a_sentence(names, limit=MAX_NAMED_FILES)
     if not what:
         rename = "it is plain text, rename it" if len(names) == 1 else "they are plain text, rename them"
         return f"left out {shown}: if {rename} to .txt"
@@ -141,9 +141,9 @@ def _left_out(names: Sequence[str], what: str, to_do: str) -> str:
     return f"left out {shown}, {len(names):,} {what.partition(' ')[2]}s: {for_each}{to_do}"
 
 
-LARGEST_UNCHECKED = 1 << 26
+_MAX_UNCHECKED_BYTES = 1 << 26
 """Number of bytes that any packed file may unpack to (64 MiB)."""
-MOST_TIMES_ITS_SIZE = 200
+_MAX_TIMES_ITS_SIZE = 200
 """How many times its size a packed file may unpack to, if that is more.
 
 Packing reduces prose to a third or a fifth of its size, and a log that repeats one line to a hundredth.
@@ -162,17 +162,17 @@ class Unpacked:
 
     def add(self, size: int) -> None:
         self.bytes += size
-        if self.bytes > max(LARGEST_UNCHECKED, MOST_TIMES_ITS_SIZE * self.packed):
+        if self.bytes > max(_MAX_UNCHECKED_BYTES, _MAX_TIMES_ITS_SIZE * self.packed):
             raise CorpusError(
-                f"{self.path} cannot be read: unpacked, it is more than {MOST_TIMES_ITS_SIZE} times as large, which is "
+                f"{self.path} cannot be read: unpacked, it is more than {_MAX_TIMES_ITS_SIZE} times as large, which is "
                 "unusual for a text. If it is a text, unpack it yourself and give the plain file."
             )
 
 
 _BLOCK = 1 << 16
-_LARGEST_MARKDOWN = 1 << 24
-_LONGEST_TAG = 1 << 22
-_MOST_PARTS = 0xFFFF
+_MAX_MARKDOWN_CHARACTERS = 1 << 24
+_MAX_TAG_CHARACTERS = 1 << 22
+_MAX_PARTS = 0xFFFF
 _BLOCK_ELEMENTS = frozenset(
     re.findall(
         r"\w+",
@@ -284,7 +284,7 @@ def html_text(path: Path, decoded: Iterable[str], parser: HtmlText) -> Iterator[
         waiting += piece
         if piece and len(waiting) < max(_BLOCK, len(parser.rawdata)):
             continue  # the parser rescans a tag without an end from its start, so each time it gets twice as much
-        if parser.rawdata and len(parser.rawdata) + len(waiting) > _LONGEST_TAG:
+        if parser.rawdata and len(parser.rawdata) + len(waiting) > _MAX_TAG_CHARACTERS:
             raise CorpusError(f"{path} cannot be read: one of its tags has no end. Save the text as .txt.")
         parser.feed(waiting)
         waiting = ""
@@ -300,9 +300,9 @@ def markdown_text(path: Path, decoded: Iterable[str], parser: HtmlText) -> Itera
     text = ""
     for piece in decoded:
         text += piece
-        if len(text) > _LARGEST_MARKDOWN:
+        if len(text) > _MAX_MARKDOWN_CHARACTERS:
             raise CorpusError(
-                f"{path} is too large for Markdown (more than {_LARGEST_MARKDOWN >> 20} million characters): "
+                f"{path} is too large for Markdown (more than {_MAX_MARKDOWN_CHARACTERS >> 20} million characters): "
                 "rename it to .txt to read it as plain text, or split it into several files."
             )
     text = _FRONT_MATTER.sub("", text.replace("\r\n", "\n"))
@@ -380,10 +380,10 @@ def packed_text(path: Path, kind: Kind, parser: HtmlText) -> Iterator[str]:
 def _check_directory(path: Path) -> None:
     """Raise CorpusError if an archive has 65,535 parts or more: their list could fill the memory."""
     with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - _MOST_PARTS - 22))
+        file.seek(max(0, path.stat().st_size - _MAX_PARTS - 22))
         end = file.read()
     place = end.rfind(b"PK\x05\x06")
-    if place >= 0 and len(end) >= place + 12 and struct.unpack_from("<H", end, place + 10)[0] == _MOST_PARTS:
+    if place >= 0 and len(end) >= place + 12 and struct.unpack_from("<H", end, place + 10)[0] == _MAX_PARTS:
         raise CorpusError(f"{path} cannot be read: it has too many parts for a document.")
 
 

@@ -33,9 +33,9 @@ If an entry has several files, it receives the name of the entry and the bytes o
 SECONDS_WITHOUT_BYTES = 30
 """A download fails if the server sends nothing for this time."""
 SECONDS_TO_BE_SLOW = 60
-FEWEST_BYTES_A_SECOND = 1000
+MIN_BYTES_A_SECOND = 1000
 """A download fails if it is slower than this for `SECONDS_TO_BE_SLOW`, because it might never end."""
-_MOST_REDIRECTS = 10
+_MAX_REDIRECTS = 10
 _SECONDS_BETWEEN_REPORTS = 0.2
 _BLOCK = 1 << 14
 PART = ".part"
@@ -100,7 +100,7 @@ class _Transfer:
     def __init__(self, download: Download, path: Path, on_progress: OnDownloadProgress) -> None:
         self._download, self._path, self._on_progress = download, path, on_progress
         self._part = part_path(path)
-        self._host = urlsplit(download.address).hostname
+        self._host = urlsplit(download.address).hostname or ""
 
     def run(self) -> None:
         resumed = 0 < size_of(self._part) <= self._download.bytes
@@ -142,7 +142,7 @@ class _Transfer:
         if kept:
             headers["Range"] = f"bytes={kept}-"
         address = self._download.address
-        for _ in range(_MOST_REDIRECTS):
+        for _ in range(_MAX_REDIRECTS):
             response = self._send_request(address, headers)
             if not response.is_redirect:
                 return response
@@ -177,7 +177,7 @@ class _Transfer:
         return results[0]
 
     def _too_slow(self) -> CorpusError:
-        return self._error(f"{self._host} sends less than {FEWEST_BYTES_A_SECOND:,} bytes a second")
+        return self._error(f"{self._host} sends less than {MIN_BYTES_A_SECOND:,} bytes a second")
 
     def _redirected(self, address: str, location: str) -> str:
         """Return the address that a redirect leads to.
@@ -197,7 +197,7 @@ class _Transfer:
 
     def _save_body(self, response: "Response", kept: int) -> None:
         if response.status_code not in (200, 206):
-            raise self._error(_status_in_words(response.status_code, f"{self._host}"))
+            raise self._error(_status_in_words(response.status_code, self._host))
         content_length = response.headers.get("Content-Length", "")
         if content_length.isdecimal() and kept + int(content_length) != self._download.bytes:
             raise self._wrong_length(f"{kept + int(content_length):,} bytes")
@@ -208,7 +208,7 @@ class _Transfer:
             while block := response.raw.read1(_BLOCK):  # bytes as they arrive, not only full blocks
                 kept += len(block)
                 if time.monotonic() - began > SECONDS_TO_BE_SLOW:
-                    if kept - before < SECONDS_TO_BE_SLOW * FEWEST_BYTES_A_SECOND:
+                    if kept - before < SECONDS_TO_BE_SLOW * MIN_BYTES_A_SECOND:
                         raise self._too_slow()
                     began, before = time.monotonic(), kept
                 if kept > self._download.bytes:

@@ -16,8 +16,6 @@ from wordgen.corpus.catalogue import (
     RESERVED_FOLDERS,
     SPLITS,
     CatalogueEntry,
-    LineBreaks,
-    PassageKind,
     Split,
     bundled_catalogue,
     catalogue,
@@ -31,11 +29,11 @@ from wordgen.corpus.documents import TEXT_ENDINGS, is_midi, texts_in, unread_fil
 from wordgen.corpus.fetching import PART, OnDownloadProgress, fetch_all
 from wordgen.corpus.layout import Layout, layouts_of
 from wordgen.corpus.reading import TextFile
-from wordgen.corpus.settings import STANDARD_INPUT, ReadingSettings
+from wordgen.corpus.settings import STANDARD_INPUT, LineBreaks, PassageKind, ReadingSettings
 from wordgen.errors import CorpusError
 from wordgen.files import as_storage_error, make_folder
 
-_LONGEST_NAME = 60  # bytes, because file systems limit names in bytes
+_MAX_NAME_BYTES = 60  # bytes, because file systems limit names in bytes
 _BLOCK = 1 << 18
 
 
@@ -272,7 +270,7 @@ def _name_of(path: Path) -> str:
 
 
 def _shortened(name: str) -> str:
-    return name.encode()[:_LONGEST_NAME].decode(errors="ignore")
+    return name.encode()[:_MAX_NAME_BYTES].decode(errors="ignore")
 
 
 def user_texts(entry: CatalogueEntry) -> list[Path]:
@@ -290,7 +288,7 @@ def _not_found_message(name: str) -> str:
     known = catalogue()
     near = difflib.get_close_matches(name.lower(), known, n=1)
     hint = f" Did you mean {near[0]}?" if near else ""
-    name = name if len(name) <= _LONGEST_NAME else name[:_LONGEST_NAME] + "..."
+    name = name if len(name) <= _MAX_NAME_BYTES else name[:_MAX_NAME_BYTES] + "..."
     return f"There is no corpus '{name}': it is not a file, a folder or one of {', '.join(known)}.{hint}"
 
 

@@ -14,10 +14,9 @@ from functools import cached_property
 from itertools import accumulate, islice, pairwise
 from pathlib import Path
 
-from wordgen.corpus.catalogue import LineBreaks, PassageKind
 from wordgen.corpus.documents import is_abc, is_midi
 from wordgen.corpus.reading import Boilerplate, TextFile, lines_of
-from wordgen.corpus.settings import ReadingSettings
+from wordgen.corpus.settings import LineBreaks, PassageKind, ReadingSettings
 from wordgen.errors import CorpusError, in_a_sentence
 from wordgen.music.abc_text import looks_like_abc
 
@@ -366,12 +365,12 @@ def _empty_error(files: Sequence[Path]) -> CorpusError:
 def _beginning_of(path: Path, reading_settings: ReadingSettings) -> str:
     """Return the text of the first lines, at most 200,000 characters. The pieces of a very long line are joined."""
     lines = lines_of(TextFile(path, reading_settings.encoding), reading_settings, Boilerplate())
-    nonblank, size, last = list[str](), 0, 0
+    pieces, size, last = list[str](), 0, 0
     for number, line in islice(lines, _SAMPLE_LINES):
-        if nonblank and number != last:
-            nonblank.append("\n")
-        nonblank.append(line)
+        if pieces and number != last:
+            pieces.append("\n")
+        pieces.append(line)
         size, last = size + len(line) + 1, number
         if size > _SAMPLE:
             break
-    return "".join(nonblank).strip("\n")[:_SAMPLE].rstrip()
+    return "".join(pieces).strip("\n")[:_SAMPLE].rstrip()

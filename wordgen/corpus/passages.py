@@ -12,17 +12,16 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import accumulate, groupby, pairwise
 
-from wordgen.corpus.catalogue import LineBreaks, PassageKind
 from wordgen.corpus.layout import UNSPACED, Wrap, columns, continues, ends_paragraph, width_with_next_word, wrap_width
 from wordgen.corpus.reading import Line, composed
-from wordgen.corpus.settings import Transpose
+from wordgen.corpus.settings import LineBreaks, PassageKind, Transpose
 from wordgen.music.abc_text import COPIES, LeftOut, copy_in_other_key, key_of, to_common_key, tunes_of
 from wordgen.music.harmony import Interval
 
 _HEAD = re.compile(r"(\w+)-$")
 _TAIL = re.compile(r"\w+")
 _WORD = re.compile(r"\w+(?:-\w+)*")
-_MOST_CANDIDATES = 200_000
+_MAX_CANDIDATES = 200_000
 
 Halves = tuple[str, str]
 
@@ -58,7 +57,7 @@ def hyphens_of(read: Callable[[], Iterable[Line]]) -> Hyphens:
     candidates: dict[Halves, str] = {}
     for (_, line), (_, following) in pairwise(read()):
         halves = _halves(line.rstrip(), following.lstrip())
-        if halves is not None and len(candidates) < _MOST_CANDIDATES:
+        if halves is not None and len(candidates) < _MAX_CANDIDATES:
             candidates[halves] = "".join(halves)
     if not candidates:
         return Hyphens()
@@ -77,9 +76,9 @@ def _halves(line: str, following: str) -> Halves | None:
     return (head[1].lower(), tail[0].lower()) if head and tail else None
 
 
-_LONGEST_PASSAGE = 1_000_000
-_LINES_AROUND = 30
-_FEWEST_LINES_AROUND = 10
+_MAX_PASSAGE_CHARACTERS = 1_000_000
+_MAX_LINES_AROUND = 30
+_MIN_LINES_AROUND = 10
 _NARROWEST_PART = 0.6
 
 
@@ -183,18 +182,18 @@ def _wrapped_paragraphs(lines: Iterable[Line], wrap: Wrap) -> Iterator[list[Line
     """
     part: list[Line] = []
     size, last = 0, ""
-    recent: deque[tuple[int, int]] = deque(maxlen=_LINES_AROUND)
+    recent: deque[tuple[int, int]] = deque(maxlen=_MAX_LINES_AROUND)
     width = wrap.width
     for number, written in lines:
         line = written.expandtabs().rstrip()
         new_line = bool(part) and number != part[-1][0]
         ended = not line or (new_line and ends_paragraph(last, line, wrap, width))
-        if part and (ended or size > 2 * _LONGEST_PASSAGE):
+        if part and (ended or size > 2 * _MAX_PASSAGE_CHARACTERS):
             yield part
             part, size = [], 0
         elif new_line and continues(last, line):
             recent.append((columns(last), width_with_next_word(last, line)))
-            if len(recent) >= _FEWEST_LINES_AROUND:
+            if len(recent) >= _MIN_LINES_AROUND:
                 width = max(wrap_width(recent), int(_NARROWEST_PART * wrap.width))
         if line:
             part.append((number, written))
@@ -214,7 +213,7 @@ def _parts(lines: Iterable[Line]) -> Iterator[list[Line]]:
     for number, line in lines:
         part.append((number, line))
         size += len(line)
-        if size > 2 * _LONGEST_PASSAGE or (size > _LONGEST_PASSAGE and not line.strip()):
+        if size > 2 * _MAX_PASSAGE_CHARACTERS or (size > _MAX_PASSAGE_CHARACTERS and not line.strip()):
             yield part
             part, size = [], 0
     if part:

@@ -40,11 +40,11 @@ Line = tuple[int, str]
 _BLOCK = 1 << 18
 _SAMPLE = 1 << 20
 _CHARACTERS_CHECKED = 20_000
-LONGEST_PIECE = 100_000
+MAX_PIECE_CHARACTERS = 100_000
 _COMPOSED_AT_ONCE = 1000
 _SENTENCE_END = re.compile(r".*[。．！？!?.]", re.DOTALL)
 _LAST_SPACE = re.compile(r".*\s", re.DOTALL)
-_MOST_UNDECODABLE = 1000
+_MIN_BYTES_PER_ERROR = 1000
 """At most one byte in 1,000 may fail to decode."""
 _BYTE_ORDER_MARKS = {
     codecs.BOM_UTF8: "utf-8-sig",
@@ -113,11 +113,11 @@ class TextFile:
             lines[0] = rest + lines[0]
             rest = lines.pop()
             for line in lines:
-                if len(line) > LONGEST_PIECE:
+                if len(line) > MAX_PIECE_CHARACTERS:
                     line = yield from self._cut_pieces(number, line)
                 yield number, composed(line)
                 number += 1
-            if len(rest) > LONGEST_PIECE:
+            if len(rest) > MAX_PIECE_CHARACTERS:
                 rest = yield from self._cut_pieces(number, rest)
         yield number, composed(rest)
 
@@ -146,7 +146,7 @@ class TextFile:
     def _cut_pieces(self, number: int, line: str) -> Generator[Line, None, str]:
         """Yield pieces of a line while it is longer than 100,000 characters. Return the rest."""
         self._long_lines.add(number)
-        while len(line) > LONGEST_PIECE:
+        while len(line) > MAX_PIECE_CHARACTERS:
             piece, line = _split_long_line(line)
             yield number, composed(piece)
         return line
@@ -206,7 +206,7 @@ class TextFile:
         return text
 
     def _check(self, read: int, *, ended: bool = False) -> None:
-        if self.undecodable * _MOST_UNDECODABLE > read and (ended or read >= _SAMPLE):
+        if self.undecodable * _MIN_BYTES_PER_ERROR > read and (ended or read >= _SAMPLE):
             raise CorpusError(
                 f"{self.path} is not {self.encoding_name} text: {self.undecodable:,} of its first {read:,} bytes "
                 "cannot be decoded. Give its encoding with --encoding, or save it as UTF-8 in an editor."
@@ -247,9 +247,9 @@ def _split_long_line(line: str) -> tuple[str, str]:
     The cut is after the last white space, else after the last end of a sentence, else at any position that does not
     separate a letter from its marks.
     """
-    beginning = line[:LONGEST_PIECE]
+    beginning = line[:MAX_PIECE_CHARACTERS]
     place = _LAST_SPACE.match(beginning) or _SENTENCE_END.match(beginning)
-    end = place.end() if place else _before_marks(line, LONGEST_PIECE)
+    end = place.end() if place else _before_marks(line, MAX_PIECE_CHARACTERS)
     return line[:end], line[end:]
 
 
@@ -306,7 +306,7 @@ def _recognised_encoding(sample: bytes, path: Path) -> str:
         raise CorpusError(f"{path} is not a text: give a plain text file, gzipped or not.")
     plain, broken = _read_as("utf-8", sample)
     letters = len(plain) - plain.count("\ufffd") - sum(map(str.isascii, plain))
-    if not broken or (broken * _MOST_UNDECODABLE <= len(sample) and letters > broken):
+    if not broken or (broken * _MIN_BYTES_PER_ERROR <= len(sample) and letters > broken):
         return "utf-8"
     from charset_normalizer import from_bytes
 
@@ -329,7 +329,7 @@ def _japanese_with_errors(sample: bytes) -> str | None:
     for encoding in ("cp932", "euc_jp"):
         text, broken = _read_as(encoding, sample)
         kana = sum("\u3040" <= letter <= "\u30ff" for letter in text)
-        if broken * _MOST_UNDECODABLE <= len(sample) and kana > len(text) / 10:
+        if broken * _MIN_BYTES_PER_ERROR <= len(sample) and kana > len(text) / 10:
             return encoding
     return None
 
@@ -381,8 +381,8 @@ def _utf16_without_mark(sample: bytes, path: Path) -> str | None:
     return None
 
 
-_HEADER_ENDS_WITHIN = 1000  # lines
-_LONGEST_HEADER = 1_000_000  # characters
+_MAX_HEADER_LINES = 1000  # lines
+_MAX_HEADER_CHARACTERS = 1_000_000  # characters
 
 # Project Gutenberg: the forms of its markers since 1991. Markers are in English whatever the language of the book,
 # except for some old end markers.
@@ -478,7 +478,7 @@ def _beginning(lines: Iterator[Line]) -> list[Line]:
     for line in lines:
         beginning.append(line)
         size += len(line[1])
-        if len(beginning) == _HEADER_ENDS_WITHIN or size > _LONGEST_HEADER:
+        if len(beginning) == _MAX_HEADER_LINES or size > _MAX_HEADER_CHARACTERS:
             break
     return beginning
 

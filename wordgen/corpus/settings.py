@@ -6,6 +6,8 @@ from typing import Literal
 from wordgen.settings import Settings, setting
 
 Encoding = Literal["auto", "utf-8", "utf-16", "cp1252", "latin-1", "cp932", "shift_jis", "euc_jp"]
+PassageKind = Literal["line", "paragraph", "section", "document", "tune"]
+LineBreaks = Literal["joined", "kept"]
 Transpose = Literal["common", "none", "augment"]
 STANDARD_INPUT = "-"
 """The name for a corpus or another text that comes through standard input."""
@@ -18,14 +20,14 @@ class ReadingSettings(Settings):
     encoding: Encoding = setting(
         "auto", help="the character encoding of the files; auto recognises it and shows what it found", scope="text"
     )
-    passage: Literal["auto", "line", "paragraph", "section", "document", "tune"] = setting(
+    passage: Literal["auto", PassageKind] = setting(
         "auto",
         help="what START and END enclose: a line, a paragraph, a section (the text between two or more blank lines, "
         "for example a song), a document or a tune in ABC; auto uses the catalogue or the layout of the text, and "
         "shows its choice",
         scope="text",
     )
-    line_breaks: Literal["auto", "joined", "kept"] = setting(
+    line_breaks: Literal["auto", LineBreaks] = setting(
         "auto",
         help="whether the line breaks within a passage are kept as tokens (for verse and plays) or joined with spaces "
         "(for prose); auto decides by the layout",

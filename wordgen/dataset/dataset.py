@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wordgen.corpus.catalogue import LineBreaks, PassageKind, Split
+from wordgen.corpus.catalogue import Split
 from wordgen.corpus.corpus import Corpus
-from wordgen.corpus.settings import Transpose
+from wordgen.corpus.settings import LineBreaks, PassageKind, Transpose
 from wordgen.errors import CorpusError
 from wordgen.settings import Settings, setting
 from wordgen.text.settings import TokenizerName
@@ -30,7 +30,7 @@ from wordgen.text.vocabulary import (
 )
 
 _COUNTED_AT_ONCE = 1 << 20
-MOST_PLACES = 20_000
+MAX_PLACES = 20_000
 _TOKENS_BEFORE = 3
 """The number of tokens before a word that decide whether the word begins a sentence."""
 _STOPS = frozenset(".!?…。！？")
@@ -116,14 +116,14 @@ def _places(passage: Numbers, ids: Numbers, unknown: NDArray[np.bool_], tokens: 
 
 
 def _thinned(passages: Iterable[Iterator[_Place]]) -> list[_Place]:
-    """Return all places, or every second, fourth, ... place if there are more than MOST_KEPT."""
+    """Return all places, or every second, fourth, ... place if there are more than MAX_PLACES."""
     kept: list[_Place] = []
     count, stride = 0, 1
     for places in passages:
         for place in places:
             if count % stride == 0:
                 kept.append(place)
-                if len(kept) > MOST_PLACES:
+                if len(kept) > MAX_PLACES:
                     kept, stride = kept[::2], 2 * stride
             count += 1
     return kept
@@ -255,7 +255,7 @@ def count_ids(ids: NDArray[np.unsignedinteger], vocabulary_size: int) -> NDArray
     return counts
 
 
-LONGEST_SAMPLE = 40
+MAX_SAMPLE_TOKENS = 40
 _SAMPLES = 5
 
 
@@ -273,8 +273,8 @@ class Survey:
     lengths: Counter[int]
     """The number of passages of each length in tokens, without the empty ones."""
     samples: tuple[tuple[str, ...], ...]
-    """The beginnings of some passages from all over the text. Each may have one token more than LONGEST_SAMPLE, which
-    shows that the passage continues."""
+    """The beginnings of some passages from all over the text. One that has a token more than MAX_SAMPLE_TOKENS
+    continues."""
     notes: tuple[str, ...]
     """Notes on how the text was read, in short sentences."""
 
@@ -333,7 +333,7 @@ def survey(corpus: Corpus, tokenizer: TokenizerName, on_progress: Callable[[int,
         nonblank += 1
         place = len(samples) if len(samples) < _SAMPLES else generator.randrange(nonblank)
         if place < _SAMPLES:
-            samples[place : place + 1] = [(nonblank, tuple(tokens[: LONGEST_SAMPLE + 1]))]
+            samples[place : place + 1] = [(nonblank, tuple(tokens[: MAX_SAMPLE_TOKENS + 1]))]
         if on_progress is not None:
             on_progress(reading.bytes_read, size)
     if not counts:

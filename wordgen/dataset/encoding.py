@@ -35,7 +35,7 @@ from wordgen.dataset.numbering import (
     tokenize_batches,
     useful_processes,
 )
-from wordgen.dataset.splits import FEWEST_PASSAGES, Splitting
+from wordgen.dataset.splits import MIN_PASSAGES, Splitting
 from wordgen.errors import CorpusError, SettingError
 from wordgen.files import as_storage_error, atomic_folder, file_checksum
 from wordgen.settings import in_python
@@ -48,7 +48,7 @@ _DEFAULT_SHARES = TextSettings().shares
 _SECONDS_BETWEEN_CALLS = 0.2
 _SHARES_NOT_USED = "the text has its own validation and test set: --validation-share and --test-share have no effect"
 _BLANK_LINES = "blank lines between its paragraphs"
-_MOST_BYTES_FOR_ONE_PROCESS = 4_000_000
+_MAX_BYTES_FOR_ONE_PROCESS = 4_000_000
 """Up to this many bytes, one process finishes before further processes have even started."""
 _CHARACTERS_AT_ONCE = 1 << 18
 _COST_OF_A_PASSAGE = 30  # in characters, so that a batch of empty lines also reaches its limit
@@ -299,7 +299,7 @@ def _check_splits(corpus: Corpus, statistics: Mapping[Split, SplitStatistics], *
 def _number_tokens(reading: Reading, tokenizer: Tokenizer, text: NumberedText, on_progress: OnProgress) -> None:
     """Tokenize a text and number its tokens. A large text is tokenized by several processes."""
     size = reading.corpus.bytes
-    processes = useful_processes() if size > _MOST_BYTES_FOR_ONE_PROCESS else 1
+    processes = useful_processes() if size > _MAX_BYTES_FOR_ONE_PROCESS else 1
     with closing(tokenize_batches(_batches(reading), tokenizer.name, processes)) as batches:
         for batch in batches:
             text.add(batch)
@@ -324,10 +324,10 @@ def _check_amount(corpus: Corpus, text: NumberedText) -> None:
         raise CorpusError(f"--drop-latin leaves no text of the corpus {corpus.name}: train without this flag.")
     if not text.characters:
         raise CorpusError(f"The corpus {corpus.name} is empty: there is no text to train on.")
-    if text.passages < FEWEST_PASSAGES:
+    if text.passages < MIN_PASSAGES:
         advice = "two blank lines between its sections" if corpus.effective_passage == "section" else _BLANK_LINES
         raise CorpusError(
-            f"The corpus {corpus.name} has {text.passages} passage(s), but at least {FEWEST_PASSAGES} are needed, one "
+            f"The corpus {corpus.name} has {text.passages} passage(s), but at least {MIN_PASSAGES} are needed, one "
             f"each for the training, validation and test set: use more text, or put {advice}."
         )
 

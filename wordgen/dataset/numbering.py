@@ -39,7 +39,7 @@ PASSAGE = np.dtype([("tokens", np.uint32), ("characters", np.uint32), ("lines", 
 """What is kept of a passage: how many tokens, characters and lines it has, and the number of its file."""
 LINE = np.dtype([("token", np.uint32), ("number", np.uint32)])
 """What is kept of a line that is not blank: the position of its first token in its passage, and its line number."""
-_MOST_PROCESSES = 6  # each process needs about 50 MB, and all together must stay below 400 MB
+_MAX_PROCESSES = 6  # each process needs about 50 MB, and all together must stay below 400 MB
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def useful_processes() -> int:
         cores = len(os.sched_getaffinity(0))
     except AttributeError:  # not available on every system
         cores = os.cpu_count() or 1
-    return min(cores, _MOST_PROCESSES)
+    return min(cores, _MAX_PROCESSES)
 
 
 def tokenize_batches(batches: Iterable[Batch], tokenizer: TokenizerName, processes: int) -> Generator[TokenizedBatch]:

@@ -26,8 +26,8 @@ _PERIOD = 20
 _SHIFT_PER_PERIOD = 7  # has no common factor with the period, so each position is used in turn
 _BLOCK_ORDER = np.array([9, 14, 4, 17, 7, 2, 12, 11, 6, 1, 16, 18, 3, 13, 8, 0, 15, 5, 10, 19])
 """All positions of a period. The validation set gets the first of them, as many as it needs; the test set the last."""
-_MOST_PERIODS = 25
-FEWEST_PASSAGES = 3
+_MAX_PERIODS = 25
+MIN_PASSAGES = 3
 
 Shares = tuple[float, float]
 """The shares of the passages in the validation set and in the test set."""
@@ -46,7 +46,7 @@ def splits_of(numbers: NDArray[np.int64], passages: int, shares: Shares = _DEFAU
         splits[numbers >= passages - test - valid] = _VALID
         splits[numbers >= passages - test] = _TEST
         return splits
-    block_length = max(1, passages // (_PERIOD * _MOST_PERIODS))
+    block_length = max(1, passages // (_PERIOD * _MAX_PERIODS))
     period, place = np.divmod(numbers // block_length, _PERIOD)
     rank = np.argsort(_BLOCK_ORDER)[(place + _SHIFT_PER_PERIOD * period) % _PERIOD]
     splits[rank < _block_counts(period, shares[0])] = _VALID
@@ -114,10 +114,10 @@ def _splits_of_tunes(corpus: Corpus, file_splits: NDArray[np.uint8], shares: Sha
     distinct = int(groups.max()) + 1
     if len(file_splits):
         splits = file_splits[np.array(files)]
-    elif distinct < FEWEST_PASSAGES:
+    elif distinct < MIN_PASSAGES:
         raise CorpusError(
             f"The corpus {corpus.name} has {len(groups)} tune(s), {distinct} of them different, but at least "
-            f"{FEWEST_PASSAGES} different ones are needed, one each to train on, to validate and to test: take more "
+            f"{MIN_PASSAGES} different ones are needed, one each to train on, to validate and to test: take more "
             "tunes."
         )
     else:

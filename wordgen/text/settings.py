@@ -8,12 +8,12 @@ from wordgen.settings import Settings, setting
 from wordgen.text.vocabulary import SPECIAL_WITH_SPELLING
 
 TokenizerName = Literal["english", "japanese", "characters", "whitespace", "abc", "notes", "chords"]
-TokenizerChoice = Literal["auto", "english", "japanese", "characters", "whitespace", "abc", "notes", "chords"]
+TokenizerChoice = Literal["auto", TokenizerName]
 
-_MOST_TOKENS = 4_000_000
+_MAX_TOKENS = 4_000_000
 DEFAULT_SHARE = 0.05
 """The default share of the passages in the validation set, and in the test set."""
-_LARGEST_SHARES = 0.9
+_MAX_HELD_OUT_SHARE = 0.9
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +31,7 @@ class TextSettings(TokenizerSettings):
     vocab_size: int | None = setting(
         None,
         at_least=4,
-        at_most=_MOST_TOKENS,
+        at_most=_MAX_TOKENS,
         help="the maximum number of tokens in the vocabulary; a small vocabulary trains faster, a large one contains "
         "rare words (default: 8000, or all words of a benchmark that has its own test set)",
         scope="text",
@@ -43,23 +43,20 @@ class TextSettings(TokenizerSettings):
         "(default: 2, or 1 for such a benchmark)",
         scope="text",
     )
-
     base_words: int = setting(
         0,
         at_least=0,
-        at_most=_MOST_TOKENS,
+        at_most=_MAX_TOKENS,
         help="with --init-from: add this number of the most frequent words of that model to the vocabulary, even if "
         "the text does not have them",
         scope="text",
     )
-
     unknown: Literal["token", "spell"] = setting(
         "token",
         help="words outside the vocabulary: token replaces each of them by UNKNOWN; spell spells them out in bytes, "
         "so that the model can read and write any word",
         scope="text",
     )
-
     validation_share: float = setting(
         DEFAULT_SHARE,
         at_least=0.005,
@@ -73,10 +70,10 @@ class TextSettings(TokenizerSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.validation_share + self.test_share > _LARGEST_SHARES:
+        if self.validation_share + self.test_share > _MAX_HELD_OUT_SHARE:
             raise SettingError(
                 f"--validation-share and --test-share together take {self.validation_share + self.test_share:.0%} of "
-                f"the text: leave at least {1 - _LARGEST_SHARES:.0%} for training."
+                f"the text: leave at least {1 - _MAX_HELD_OUT_SHARE:.0%} for training."
             )
         if self.unknown == "spell" and self.vocab_size is not None and self.vocab_size <= SPECIAL_WITH_SPELLING:
             raise SettingError(
@@ -94,5 +91,5 @@ class TextSettings(TokenizerSettings):
 
         The defaults are 8000 tokens and a count of 2. With `all_words` they include every word.
         """
-        size, least = (_MOST_TOKENS, 1) if all_words else (8000, 2)
+        size, least = (_MAX_TOKENS, 1) if all_words else (8000, 2)
         return self.vocab_size or size, self.min_count or least

@@ -125,7 +125,7 @@ class Codec:
     tokenizer: Tokenizer
     vocabulary: Vocabulary
     separator: str
-    """The text between two passages: one line break, or two if passages are paragraphs or documents."""
+    """The text between two passages: one, two or three line breaks."""
 
     def encode(self, text: str) -> list[int]:
         """Return the ids of a single passage, without START and END."""

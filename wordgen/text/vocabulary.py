@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 from wordgen.errors import CorpusError
 
+UNKNOWN, START, END = range(3)
+"""The ids of the special tokens."""
 JOINER = "\uffed"  # ￭, as in OpenNMT's tokenizer
 UNKNOWN_TOKEN = "UNKNOWN_TOKEN"
 START_TOKEN = "START_TOKEN"
@@ -18,10 +20,17 @@ BYTES = tuple(f"<0x{value:02X}>" for value in range(256))
 """The tokens for the bytes of a word that is spelled out."""
 WORD_END = "</w>"
 """The token for the end of a word that is spelled out."""
+SPELLING = (*BYTES, WORD_END)
+"""All tokens that a vocabulary needs to spell words out."""
+SPECIAL_WITH_SPELLING = len(RESERVED) + len(SPELLING)
+"""The number of special tokens in a vocabulary that spells words out."""
 OTHER_APOSTROPHE = "<'’>"
 """The mark before a word whose apostrophes have the form that is less frequent in the text."""
+LINE_BREAK = "\n"
+TYPED_APOSTROPHE, PRINTED_APOSTROPHE = "'", "’"
 
-_NAMES = frozenset((*RESERVED, *BYTES, WORD_END, OTHER_APOSTROPHE))
+_NAMES = frozenset((*RESERVED, *SPELLING, OTHER_APOSTROPHE))
+_BYTE_OF_TOKEN = {token: value for value, token in enumerate(BYTES)}
 _ESCAPE = "\ue000"
 _TEXT_OF_ESCAPE = {"e": _ESCAPE, "j": JOINER, "n": ""}
 _ESCAPED = re.compile(_ESCAPE + "(.)", re.DOTALL)
@@ -41,10 +50,6 @@ def restore(piece: str) -> str:
     if _ESCAPE not in piece:
         return piece
     return _ESCAPED.sub(lambda found: _TEXT_OF_ESCAPE.get(found[1], found[0]), piece)
-
-
-LINE_BREAK = "\n"
-TYPED_APOSTROPHE, PRINTED_APOSTROPHE = "'", "’"
 
 
 def with_typed_apostrophes(text: str) -> str:
@@ -91,13 +96,6 @@ def is_word(token: str) -> bool:
     return any(map(str.isalnum, token))
 
 
-SPELLING = (*BYTES, WORD_END)
-"""All tokens that a vocabulary needs to spell words out."""
-SPECIAL_WITH_SPELLING = len(RESERVED) + len(SPELLING)
-"""The number of special tokens in a vocabulary that spells words out."""
-_BYTE_OF_TOKEN = {token: value for value, token in enumerate(BYTES)}
-
-
 def spell(token: str) -> list[str]:
     """Return the tokens that spell a token: one for each of its UTF-8 bytes, then WORD_END."""
     return [*(BYTES[value] for value in token.encode("utf-8", "surrogatepass")), WORD_END]
@@ -133,9 +131,6 @@ def allowed_after(values: bytes) -> frozenset[str]:
     low = {0xE0: 0xA0, 0xF0: 0x90}.get(incomplete[0], 0x80)
     high = {0xED: 0x9F, 0xF4: 0x8F}.get(incomplete[0], 0xBF)
     return frozenset(BYTES[low : high + 1])
-
-
-UNKNOWN, START, END = range(3)
 
 
 class Vocabulary:
@@ -182,7 +177,7 @@ class Vocabulary:
         ordinary.sort(key=_by_frequency)
         kept = ordinary[:room]
         marked = sum(others.get(s, 0) for s, _ in kept[: room - 1])
-        if marked and marked >= min_count:
+        if marked >= min_count:
             kept = sorted([*kept[: room - 1], (OTHER_APOSTROPHE, marked)], key=_by_frequency)
         base_words = [] if base is None else base.words_to_add(counts, room - len(kept))
         if not kept and not spelling:
@@ -283,7 +278,7 @@ class BaseVocabulary:
 
 
 def _variants(token: str) -> Iterator[str]:
-    """Yield the token itself, then with other joiner marks, then all of these with other capitals."""
+    """Yield the token itself, then with other joiner marks, then with other capitals and with at most one mark."""
     word = token.strip(JOINER)
     marked = (token, word, JOINER + word, word + JOINER, JOINER + word + JOINER)
     yield from marked

@@ -44,7 +44,7 @@ _SMALL_LETTER = re.compile(r"[a-z]")
 _TWO_WORDS = frozenset(("cannot", "gimme", "gonna", "gotta", "lemme", "wanna"))  # all words of letters that NLTK splits
 _FALLBACK_SPANS = re.compile(r"\w+|[^\w\s]+")
 _CACHED_CHUNKS = 2**16  # WikiText-2 has 40,000 different chunks; this many take 30 MB in each process
-_LONGEST_CACHED_CHUNK = 100  # characters; to cache many longer chunks would take too much memory
+_MAX_CACHED_CHUNK = 100  # characters; to cache many longer chunks would take too much memory
 # A slice that NLTK splits in a few milliseconds, whatever it contains. A longer chunk is cut between words if possible.
 _SLICE = re.compile(r".{1,1000}(?:\Z|(?<![\w'’]))|.{1,1000}", re.DOTALL)
 _CACHED_SLICES = 100
@@ -61,7 +61,7 @@ def english_tokens(line: str) -> list[str]:
         if chunk[-1] in _MAY_HAVE_STOP:
             next_chunk = chunks[number + 1] if number < last else None
             end = _sentence_end(chunk, next_chunk, first=number == 0 and not line[0].isspace())
-        tokens += _chunk_tokens(chunk, end) if len(chunk) <= _LONGEST_CACHED_CHUNK else _long_tokens(chunk, end)
+        tokens += _chunk_tokens(chunk, end) if len(chunk) <= _MAX_CACHED_CHUNK else _long_tokens(chunk, end)
     return tokens
 
 
@@ -148,7 +148,7 @@ def _nltk():  # noqa: ANN202 - imported late, because importing NLTK takes most 
 _EDGE_NAMES = ("B3", "B2", "B1", "E1", "E2", "E3")
 _EDGES = [chr(0xD800 + number) for number in range(6)]
 _LINE_START, _LINE_END = "".join(_EDGES[:3]), "".join(_EDGES[3:5])  # E3 is never used
-_LARGEST_CACHE = 200_000
+_MAX_CACHE_SIZE = 200_000
 _LETTERS_AT_ONCE = 10_000  # limits the memory for a line as long as a book
 _LATIN = "A-Za-zÀ-ÖØ-öø-ʯḀ-ỿＡ-Ｚａ-ｚ"
 _LETTERS = rf"[{_LATIN}][{_LATIN}\u0300-\u036f]*+"  # including combining marks that have no composed form
@@ -176,7 +176,7 @@ class _BoundedCache(dict[str, Result], Generic[Result]):
         self._function = function
 
     def __missing__(self, text: str) -> Result:
-        if len(self) >= _LARGEST_CACHE:
+        if len(self) >= _MAX_CACHE_SIZE:
             self.clear()
         found = self[text] = self._function(text)
         return found

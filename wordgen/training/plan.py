@@ -5,7 +5,8 @@ from dataclasses import dataclass, fields
 from math import cos, inf, pi
 from pathlib import Path
 
-from wordgen.corpus.catalogue import LineBreaks, PassageKind, Split
+from wordgen.corpus.catalogue import Split
+from wordgen.corpus.settings import LineBreaks, PassageKind
 from wordgen.dataset.batches import Batches
 from wordgen.dataset.dataset import Dataset, SplitStatistics, TextConfig
 from wordgen.errors import in_a_sentence

@@ -2,7 +2,7 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -11,6 +11,7 @@ from tests.helpers.texts import passage_texts
 from wordgen.corpus.catalogue import SPLITS, Split
 from wordgen.corpus.finding import open_corpus
 from wordgen.corpus.settings import ReadingSettings
+from wordgen.dataset import encoding
 from wordgen.dataset.dataset import Dataset
 from wordgen.dataset.encoding import fingerprint, prepare
 from wordgen.dataset.splits import splits_of
@@ -121,6 +122,31 @@ def test_damaged_file_is_written_again(spells: Dataset, tmp_path: Path, name: st
     repaired = prepare(open_corpus("spells"), TextSettings(), tmp_path)
     assert (folder / name).read_bytes() == content
     np.testing.assert_array_equal(repaired.ids["train"], spells.ids["train"])
+
+
+@pytest.mark.parametrize("content", ["[" * 100_000, "[]", "{}", '{"sums": 3}'])
+def test_record_with_other_content_is_written_again(spells: Dataset, tmp_path: Path, content: str):
+    (record,) = tmp_path.glob("*/dataset.json")
+    record.write_text(content)
+    assert prepare(open_corpus("spells"), TextSettings(), tmp_path).statistics == spells.statistics
+    assert record.read_text() != content
+
+
+def test_dataset_that_another_process_completes_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    load, corpus, files = encoding._load, open_corpus("spells"), list[os.stat_result]()
+
+    def load_while_another_process_encodes(folder: Path, *others: Any) -> Dataset | None:
+        dataset = load(folder, *others)
+        if dataset is None:
+            monkeypatch.setattr(encoding, "_load", load)
+            prepare(corpus, TextSettings(), tmp_path)
+            files.append((folder / "dataset.json").stat())
+        return dataset
+
+    monkeypatch.setattr(encoding, "_load", load_while_another_process_encodes)
+    prepare(corpus, TextSettings(), tmp_path)
+    (record,) = tmp_path.glob("*/dataset.json")
+    assert (record.stat().st_ino, record.stat().st_mtime_ns) == (files[0].st_ino, files[0].st_mtime_ns)
 
 
 def test_text_with_eos_tokens_has_no_start(tmp_path: Path):

@@ -37,7 +37,7 @@ from wordgen.dataset.numbering import (
 )
 from wordgen.dataset.splits import MIN_PASSAGES, Splitting
 from wordgen.errors import CorpusError, SettingError
-from wordgen.files import as_storage_error, atomic_folder, file_checksum
+from wordgen.files import as_storage_error, atomic_folder, file_checksum, read_json
 from wordgen.settings import in_python
 from wordgen.text.settings import TextSettings, TokenizerName, TokenizerSettings
 from wordgen.text.tokenizers import Codec, Tokenizer, tokenizer_for, tokenizer_named
@@ -53,6 +53,7 @@ _MAX_BYTES_FOR_ONE_PROCESS = 4_000_000
 _CHARACTERS_AT_ONCE = 1 << 18
 _COST_OF_A_PASSAGE = 30  # in characters, so that a batch of empty lines also reaches its limit
 _SECONDS_UNTIL_LEFTOVER = 3600
+_MAX_JSON_BYTES = 2**30
 
 OnProgress = Callable[[int, int], None]
 """Receives the number of bytes encoded so far and the number of bytes in all."""
@@ -81,10 +82,10 @@ def prepare(
     name = tokenizer_name(corpus, settings)
     digest = corpus.digest(on_block)
     dataset_folder = folder / f"{corpus.name}-{_fingerprint(corpus, digest, name, settings, base)}"
+    is_complete = dataset_folder.is_dir()  # a folder gets this name only then
     dataset = _load(dataset_folder, name, corpus, on_block)
     if dataset is None:
-        if dataset_folder.is_dir():
-            # It is damaged: a folder gets this name only when it is complete.
+        if is_complete:  # but damaged
             shutil.rmtree(dataset_folder, ignore_errors=True)
         base_vocabulary = None if base is None else BaseVocabulary(base, settings.min_count or 1, settings.base_words)
         _encode(corpus, digest, tokenizer_named(name), settings, dataset_folder, base_vocabulary, report, on_block)
@@ -146,12 +147,11 @@ def _fingerprint(corpus: Corpus, digest: str, tokenizer: str, settings: TextSett
 def _load(folder: Path, tokenizer: TokenizerName, corpus: Corpus, on_block: Callable[[], None]) -> Dataset | None:
     """Load the dataset that an earlier run wrote. Return None if it is missing or damaged."""
     try:
-        record = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
+        record = read_json(folder / "dataset.json", _MAX_JSON_BYTES)
         if any(file_checksum(folder / name, on_block) != checksum for name, checksum in record["sums"].items()):
             return None
-        vocabulary = Vocabulary(json.loads((folder / "vocabulary.json").read_text(encoding="utf-8")))
-        unknown = json.loads((folder / "unknown_words.json").read_text(encoding="utf-8"))
-        unknown = UnknownWords.from_json(unknown, vocabulary)
+        vocabulary = Vocabulary(read_json(folder / "vocabulary.json", _MAX_JSON_BYTES))
+        unknown = UnknownWords.from_json(read_json(folder / "unknown_words.json", _MAX_JSON_BYTES), vocabulary)
         ids: dict[Split, NDArray[np.unsignedinteger]] = {
             split: np.load(folder / f"{split}.npy", mmap_mode="r") for split in SPLITS
         }
@@ -161,7 +161,7 @@ def _load(folder: Path, tokenizer: TokenizerName, corpus: Corpus, on_block: Call
         text, types = _text_config(corpus, tokenizer, starts=bool(record["starts"])), int(record["types"])
         notes = tuple(record["notes"])
         lines = np.load(folder / "lines.npy", mmap_mode="r")
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
     codec = Codec(tokenizer_named(tokenizer), vocabulary, text.separator)
     fingerprint = folder.name.rpartition("-")[2]

@@ -17,7 +17,7 @@ from nltk.tokenize import NLTKWordTokenizer
 from tinysegmenter import TinySegmenter
 
 from bench.results import print_row
-from wordgen.text import words
+from wordgen.text import tokenizers
 from wordgen.text.tokenizers import tokenizer_for, tokenizer_named
 
 BUNDLED = [Path(__file__).parents[1] / "data" / f"{name}.txt" for name in ("lotr", "fables", "spells", "lyrics")]
@@ -45,9 +45,10 @@ def ways_of(own: Callable[[str], object], plain: Callable[[str], list[str]]) -> 
             plain(line)
 
     def cold(text: str) -> None:
-        for each in vars(words).values():
+        for each in vars(tokenizers).values():
             if hasattr(each, "cache_clear"):
                 each.cache_clear()
+        tokenizers._SHARED_TOKENS.clear()
         own(text)
 
     return {"library": library, "cold": cold, "warm": own}

@@ -231,6 +231,6 @@ def test_words_of_bundled_lyrics_equal_tinysegmenter():
 
 @pytest.mark.parametrize("block_size", [1, 2, 7])
 def test_cuts_do_not_depend_on_block_size(monkeypatch: pytest.MonkeyPatch, block_size: int):
-    monkeypatch.setattr("wordgen.text.words._LETTERS_AT_ONCE", block_size)
+    monkeypatch.setattr("wordgen.text.tokenizers._LETTERS_AT_ONCE", block_size)
     line = "".join(passage_texts(open_corpus("lyrics"))[:300])
     assert tokenizer_cuts(line) == expected_cuts(line)

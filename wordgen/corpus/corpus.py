@@ -4,6 +4,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import repeat
 from pathlib import Path, PurePath
 
@@ -87,7 +88,7 @@ class Corpus:
         """Size of its files in bytes as they are on disk, without unpacking."""
         return sum(path.stat().st_size for path in self.files if path.is_file())
 
-    @property
+    @cached_property
     def text_bytes(self) -> int:
         """Size of its files in bytes, gzipped files after unpacking."""
         return sum(

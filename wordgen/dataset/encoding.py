@@ -39,12 +39,11 @@ from wordgen.dataset.splits import MIN_PASSAGES, Splitting
 from wordgen.errors import CorpusError, SettingError
 from wordgen.files import as_storage_error, atomic_folder, file_checksum, read_json
 from wordgen.settings import in_python
-from wordgen.text.settings import TextSettings, TokenizerName, TokenizerSettings
+from wordgen.text.settings import DEFAULT_SHARES, TextSettings, TokenizerName, TokenizerSettings
 from wordgen.text.tokenizers import Codec, Tokenizer, tokenizer_for, tokenizer_named
 from wordgen.text.vocabulary import BaseVocabulary, Vocabulary
 
 _FORMAT = 9  # increase it whenever the same text would get other ids
-_DEFAULT_SHARES = TextSettings().shares
 _SECONDS_BETWEEN_CALLS = 0.2
 _SHARES_NOT_USED = "the text has its own validation and test set: --validation-share and --test-share have no effect"
 _BLANK_LINES = "blank lines between its paragraphs"
@@ -92,7 +91,7 @@ def prepare(
         dataset = _load(dataset_folder, name, corpus, on_block)
     if dataset is None:
         raise CorpusError(f"The encoded text in {dataset_folder} is damaged: delete this folder and try again.")
-    if corpus.splits and settings.shares != _DEFAULT_SHARES:
+    if corpus.splits and settings.shares != DEFAULT_SHARES:
         return replace(dataset, notes=(*dataset.notes, _SHARES_NOT_USED))
     return dataset
 
@@ -136,7 +135,7 @@ def tokenizer_name(corpus: Corpus, settings: TokenizerSettings) -> TokenizerName
 
 def _fingerprint(corpus: Corpus, digest: str, tokenizer: str, settings: TextSettings, base: Vocabulary | None) -> str:
     limits = f"{settings.vocab_size} {settings.min_count} {settings.unknown}"
-    if settings.shares != _DEFAULT_SHARES and not corpus.splits:
+    if settings.shares != DEFAULT_SHARES and not corpus.splits:
         limits += f" {settings.shares}"
     if base is not None:
         limits += f" {settings.base_words} {base.digest()}"

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from wordgen.corpus.catalogue import SPLITS, Split
 from wordgen.corpus.corpus import Corpus
 from wordgen.errors import CorpusError
-from wordgen.text.settings import DEFAULT_SHARE
+from wordgen.text.settings import DEFAULT_SHARES
 
 _TRAIN, _VALID, _TEST = range(3)
 NO_SPLIT = 255
@@ -31,10 +31,9 @@ MIN_PASSAGES = 3
 
 Shares = tuple[float, float]
 """The shares of the passages in the validation set and in the test set."""
-_DEFAULT_SHARES: Shares = (DEFAULT_SHARE, DEFAULT_SHARE)
 
 
-def splits_of(numbers: NDArray[np.int64], passages: int, shares: Shares = _DEFAULT_SHARES) -> NDArray[np.uint8]:
+def splits_of(numbers: NDArray[np.int64], passages: int, shares: Shares = DEFAULT_SHARES) -> NDArray[np.uint8]:
     """Return the split of each passage as an index into SPLITS. No split is empty.
 
     `numbers` are the numbers of the passages, from 0, and `passages` is the number of passages in all. The shares of
@@ -78,7 +77,7 @@ class Splitting:
     Raises CorpusError if there are no tunes, or too few different ones.
     """
 
-    def __init__(self, corpus: Corpus, shares: Shares = _DEFAULT_SHARES) -> None:
+    def __init__(self, corpus: Corpus, shares: Shares = DEFAULT_SHARES) -> None:
         self._shares = shares
         self._file_splits = np.array([SPLITS.index(split) for split in corpus.splits], np.uint8)
         self._tune_splits = _splits_of_tunes(corpus, self._file_splits, shares) if corpus.passage == "tune" else None
@@ -127,7 +126,7 @@ def _splits_of_tunes(corpus: Corpus, file_splits: NDArray[np.uint8], shares: Sha
 
 
 def passages_by_split(
-    corpus: Corpus, shares: Shares = _DEFAULT_SHARES, *, chords: bool = False
+    corpus: Corpus, shares: Shares = DEFAULT_SHARES, *, chords: bool = False
 ) -> dict[Split, list[str]]:
     """Return the text of all passages by their splits, without copies of tunes in other keys.
 

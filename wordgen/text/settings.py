@@ -11,8 +11,8 @@ TokenizerName = Literal["english", "japanese", "characters", "whitespace", "abc"
 TokenizerChoice = Literal["auto", TokenizerName]
 
 _MAX_TOKENS = 4_000_000
-DEFAULT_SHARE = 0.05
-"""The default share of the passages in the validation set, and in the test set."""
+DEFAULT_SHARES = (0.05, 0.05)
+"""The default shares of the passages in the validation set and in the test set."""
 _MAX_HELD_OUT_SHARE = 0.9
 
 
@@ -58,14 +58,14 @@ class TextSettings(TokenizerSettings):
         scope="text",
     )
     validation_share: float = setting(
-        DEFAULT_SHARE,
+        DEFAULT_SHARES[0],
         at_least=0.005,
         at_most=0.5,
         help="the share of the passages in the validation set; it has no effect if the text has its own sets",
         scope="text",
     )
     test_share: float = setting(
-        DEFAULT_SHARE, at_least=0.005, at_most=0.5, help="the share of the passages in the test set", scope="text"
+        DEFAULT_SHARES[1], at_least=0.005, at_most=0.5, help="the share of the passages in the test set", scope="text"
     )
 
     def __post_init__(self) -> None:

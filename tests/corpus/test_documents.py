@@ -106,6 +106,11 @@ def test_indentation_of_source_after_line_break_is_no_text(tmp_path: Path, name:
     assert passage_texts(corpus) == ["Roses are red,\nviolets are blue."]
 
 
+def test_rule_at_the_beginning_of_markdown_is_not_front_matter(tmp_path: Path):
+    path = write_text(tmp_path / "a.md", "---\n\nThe road went on.\n\n---\n\nIt rained.\n")
+    assert passage_texts(open_corpus(path)) == ["The road went on.", "It rained."]
+
+
 @pytest.mark.parametrize("section", ["<![endif]>", "<![ endif]>", "<![foo]>", "<![if !mso]>"])
 def test_marked_sections_are_skipped(tmp_path: Path, section: str):
     assert read_passages(write_text(tmp_path / "a.html", f"<p>The road {section}went on.</p>")) == ["The road went on."]

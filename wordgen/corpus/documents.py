@@ -190,7 +190,7 @@ _SKIPPED_ELEMENTS = frozenset(
 _RUBY = ("rp", "rt")
 """Readings above Japanese words, and the brackets around them."""
 _SPACE = re.compile(r"[ \t\n\r\f]+")
-_FRONT_MATTER = re.compile(r"\A---[ \t]*\n.*?\n(?:---|\.\.\.)[ \t]*\n", re.DOTALL)
+_FRONT_MATTER = re.compile(r"\A---[ \t]*\n(?![ \t]*\n).*?\n(?:---|\.\.\.)[ \t]*\n", re.DOTALL)
 _DECLARED_ENCODING = re.compile(rb"""<\?xml[^>]{0,200}encoding=["']([\w.-]{1,40})["']""")
 
 

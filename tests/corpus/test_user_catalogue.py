@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests.helpers.commands import command_environment
 from tests.helpers.texts import passage_texts
-from wordgen.corpus.catalogue import CatalogueEntry, add_to_user_catalogue, user_catalogue
+from wordgen.corpus.catalogue import SPLITS, CatalogueEntry, Split, add_to_user_catalogue, user_catalogue
 from wordgen.corpus.finding import corpus_of_files, open_corpus, read_through
 from wordgen.corpus.settings import Description, ReadingSettings
 from wordgen.errors import CorpusError, SettingError, StorageError
@@ -99,6 +99,24 @@ def test_files_added_to_folder_later_are_read():
     add("songs", "songs", "song.txt")
     Path("songs/2.txt").write_text(SONG)
     assert [path.name for path in open_corpus("songs").files] == ["1.txt", "2.txt", "song.txt"]
+
+
+@pytest.mark.parametrize(
+    ("files", "splits"),
+    [
+        ('files = ["waves"]', ()),
+        ('files = ["waves/1.txt"]\nvalid_files = ["waves/2.txt"]\ntest_files = ["waves/3.txt"]', SPLITS),
+    ],
+)
+def test_entry_of_files_in_folder_of_its_name_is_used(files: str, splits: tuple[Split, ...]):
+    """Other texts in this folder would replace its files."""
+    Path("data/waves").mkdir(parents=True)
+    for name in ("1", "2", "3"):
+        Path(f"data/waves/{name}.txt").write_text(SONG)
+    write_catalogue(OWN_CATALOGUE.replace('files = ["waves.txt"]', f"{files}\nfold_width = true"))
+    corpus = open_corpus("waves")
+    assert corpus.splits == splits
+    assert corpus.reading_settings.fold_width
 
 
 def test_file_in_two_sets_is_refused():

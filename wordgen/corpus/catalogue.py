@@ -177,10 +177,9 @@ class CatalogueEntry(Settings):
             raise SettingError("files must name at least one file.")
         if bool(self.valid_files) != bool(self.test_files):
             raise SettingError("valid_files and test_files must be given together.")
-        names = (*self.files, *self.valid_files, *self.test_files)
-        if len(set(names)) < len(names):
+        if len(set(self.all_files)) < len(self.all_files):
             raise SettingError("each file must be in only one of files, valid_files and test_files, and only once.")
-        unnamed = {each.file for each in self.downloads}.difference(names)
+        unnamed = {each.file for each in self.downloads}.difference(self.all_files)
         if unnamed:
             raise SettingError(f"{min(unnamed)} is in downloads, but not in files.")
 
@@ -224,6 +223,11 @@ class CatalogueEntry(Settings):
             )
         files = tuple(name for name in names if name not in held_out)
         return replace(self, files=files, downloads=downloads, listing=None)
+
+    @property
+    def all_files(self) -> tuple[str, ...]:
+        """Its files of all splits, without those of its listing."""
+        return (*self.files, *self.valid_files, *self.test_files)
 
     @property
     def download_folder(self) -> Path:

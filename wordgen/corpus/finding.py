@@ -98,7 +98,7 @@ def _from_catalogue(
     entry: CatalogueEntry, reading_settings: ReadingSettings, on_progress: OnDownloadProgress | None
 ) -> Corpus:
     folder = user_data() / entry.name
-    files = user_texts(entry)
+    files = _user_texts(entry)
     splits, left_out = published_splits(files), unread_files_in([folder])
     if not files:
         entry = entry.with_listed_files()
@@ -273,15 +273,15 @@ def _shortened(name: str) -> str:
     return name.encode()[:_MAX_NAME_BYTES].decode(errors="ignore")
 
 
-def user_texts(entry: CatalogueEntry) -> list[Path]:
+def _user_texts(entry: CatalogueEntry) -> list[Path]:
     """Return the texts in data/NAME, which replace those of the catalogue.
 
-    The list is empty if the texts in this folder are those of the catalogue.
+    The list is empty if the entry of the catalogue names all these texts, or folders that contain them.
     """
-    folder = user_data() / entry.name
-    texts = texts_in(folder)
-    of_entry = {entry.path_of(file) for file in entry.files}
-    return [] if texts and {path.resolve() for path in texts} <= of_entry else texts
+    texts = texts_in(user_data() / entry.name)
+    named = {entry.path_of(file) for file in entry.all_files}
+    are_named = all(named.intersection((path, *path.parents)) for path in map(Path.resolve, texts))
+    return [] if are_named else texts
 
 
 def _not_found_message(name: str) -> str:
@@ -317,13 +317,13 @@ def known_texts() -> list[KnownText]:
 
 
 def _known_text(entry: CatalogueEntry, location: Location) -> KnownText:
-    files = user_texts(entry)  # --corpus, too, prefers them
+    files = _user_texts(entry)  # --corpus, too, prefers them
     if files:
         return _text(entry, _size(files), "yours")
     if entry.listing is not None:
         is_complete = _downloaded_files(entry.download_folder) >= entry.listing.files
         return _text(entry, entry.listing.bytes, "downloaded" if is_complete else "not downloaded")
-    paths = [entry.path_of(file) for file in (*entry.files, *entry.valid_files, *entry.test_files)]
+    paths = [entry.path_of(file) for file in entry.all_files]
     missing = [path for path in paths if not os.path.exists(path)]  # also for invalid paths, unlike Path.exists
     if not missing:
         return _text(entry, _size(paths), "downloaded" if entry.downloads else location)

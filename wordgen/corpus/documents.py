@@ -278,14 +278,20 @@ class HtmlText(HTMLParser):
 
 
 def html_text(path: Path, decoded: Iterable[str], parser: HtmlText) -> Iterator[str]:
-    """Yield the text of HTML that is given in pieces. Raise CorpusError if a tag has no end within 2**22 characters."""
+    """Yield the text of HTML that is given in pieces.
+
+    Raise CorpusError if a tag or a script has no end within 2**22 characters.
+    """
     waiting = ""
     for piece in chain(decoded, [""]):
         waiting += piece
         if piece and len(waiting) < max(_BLOCK, len(parser.rawdata)):
             continue  # the parser rescans a tag without an end from its start, so each time it gets twice as much
         if parser.rawdata and len(parser.rawdata) + len(waiting) > _MAX_TAG_CHARACTERS:
-            raise CorpusError(f"{path} cannot be read: one of its tags has no end. Save the text as .txt.")
+            raise CorpusError(
+                f"{path} cannot be read: one of its tags or scripts has no end, or more than "
+                f"{_MAX_TAG_CHARACTERS >> 20} million characters. Save the text as .txt."
+            )
         parser.feed(waiting)
         waiting = ""
         yield parser.take_text()

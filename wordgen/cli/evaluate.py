@@ -38,7 +38,7 @@ from wordgen.errors import CorpusError, SettingError, StorageError
 from wordgen.evaluation.figures import MARGIN_EXPLAINED, bits, perplexity, pluralized, share
 from wordgen.evaluation.settings import AdaptingSettings, EvaluationSettings, NoveltySettings, Watcher
 from wordgen.generation.settings import GenerationSettings, ScoringSettings
-from wordgen.run.commands import command_to_try
+from wordgen.run.commands import COMMAND_PREFIX, command_to_try
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -322,7 +322,7 @@ def _score(arguments: argparse.Namespace) -> None:
         score = model.score(text, progress, file_layout=file_layout, mix=mix)
     if not score.tokens:
         raise SettingError(
-            f'There is nothing to score: give a text, as in {commands.COMMAND_PREFIX} score "The road goes on."'
+            f'There is nothing to score: give a text, as in {COMMAND_PREFIX} score "The road goes on."'
         )
     print_message(f"Scored with {folder.name}.")
     for sentence in model.layout_warnings_for(file_layout) if file_layout else ():

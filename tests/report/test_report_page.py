@@ -27,6 +27,7 @@ from wordgen.evaluation.measurement import (
 )
 from wordgen.evaluation.music import Copied, Music, Overlap, PieceFigures
 from wordgen.model.architecture import Architecture
+from wordgen.model.bundle import HeadStart
 from wordgen.report.page import page_environment, render_page
 from wordgen.run.record import RunRecord
 from wordgen.run.settings import TrainSettings
@@ -76,6 +77,8 @@ def test_page_shows_all_figures_of_the_record():
     assert "The model is better than the 5-gram: its perplexity is 26% lower (31.2 against 42.4)" in shown
     assert "The run ended after 3 epochs of at most 9: no better for 3 epochs." in shown
     assert "767 of 1,877 different tokens, which are 90.0% of the training text" in shown
+    head_start = HeadStart(base="base", fingerprint="f", known=700, new=67, besides=200)
+    assert "567 of 1,877 different tokens" in page(record=run_record(head_start=head_start)).shown
     assert "wordgen 0.1.0, Python 3.11.7, TensorFlow 2.21.0" in shown
     assert "2026-11-21, 20:19 UTC" in shown
     assert "one CPU, in float32" in shown

@@ -18,6 +18,8 @@ from tests.helpers.plans import plan
 from tests.helpers.terminal import screen_lines
 from wordgen.evaluation.figures import sparkline
 from wordgen.model.architecture import Architecture, NetworkSettings
+from wordgen.model.bundle import HeadStart
+from wordgen.training.plan import plan_in_words
 from wordgen.training.progress import JsonLog, TerminalProgress, folder_of_curves
 from wordgen.training.reports import (
     Ending,
@@ -40,11 +42,22 @@ def test_plan_shows_regularization_and_sampled_output():
         return file.getvalue()
 
     assert "rmsprop with learning rate 0.001, dropout 0.3 " in output_with()
+    one_layer = Architecture.of(NetworkSettings(layers=1), 303)
+    only_ends = TrainingSettings(input_dropout=0.1, output_dropout=0.2)
+    lines = dict(plan_in_words(replace(plan(), architecture=one_layer, settings=only_ends)))
+    assert lines["training"].endswith(", dropout 0.1 to 0.2")  # one layer has no dropout between layers
     assert "estimate" not in output_with()
     output = output_with(input_dropout=0.1, locked_dropout=True, weight_drop=0.2, average_after=1, sampled_output=100)
     assert "locked dropout 0.1 to 0.3, weight drop 0.2, average after 1" in output
     assert "each step uses only 100 tokens of the vocabulary, so training perplexity is an estimate" in output
     assert "estimate" not in output_with(sampled_output=303)
+
+
+def test_plan_counts_only_known_tokens_of_the_text():
+    """A base adds words to the vocabulary that the text does not have."""
+    head_start = HeadStart(base="base", fingerprint="f", known=290, new=10, besides=120)
+    lines = dict(plan_in_words(replace(plan(), head_start=head_start)))
+    assert lines["vocabulary"].startswith("180 of 500 different tokens")
 
 
 def test_plan_lists_units_of_each_layer():
@@ -227,6 +240,7 @@ def test_write_errors_of_the_terminal_are_ignored():
     class FullDisk(io.StringIO):
         def write(self, text: str) -> int:
             written.append(text)
+            text.encode("ascii")
             raise OSError(28, "No space left on device")
 
         def flush(self) -> None:
@@ -234,6 +248,13 @@ def test_write_errors_of_the_terminal_are_ignored():
 
     screen(FullDisk()).print("anything")
     assert "anything" in "".join(written)
+    screen(FullDisk()).print("café")
+    assert written[-1].startswith("caf?")
+
+
+def test_process_without_standard_output_prints_nothing(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("sys.stdout", None)  # what Python does if the stream was closed before
+    screen().print("anything")
 
 
 def live_status(*valids: float) -> LiveStatus:

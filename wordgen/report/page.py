@@ -385,7 +385,7 @@ def _text_facts(record: RunRecord) -> Iterator[tuple[str, str]]:
     notes = [*read.notes, *(["full-width and half-width letters are read as usual ones"] if read.fold_width else [])]
     if notes:
         yield "notes", "; ".join(notes)
-    known = record.architecture.vocabulary_size - dataset.special_tokens
+    known = dataset.known_types(record.architecture.vocabulary_size, record.head_start)
     covered = 1 - dataset.splits["train"].unknown_share
     yield "vocabulary", f"{known:,} of {dataset.types:,} different tokens, which are {covered:.1%} of the training text"
 

@@ -54,6 +54,10 @@ class DatasetRecord:
     """The number of tokens in the vocabulary that are not words of the text."""
     splits: Mapping[Split, SplitStatistics]
 
+    def known_types(self, vocabulary_size: int, head_start: HeadStart | None) -> int:
+        """Return how many of the different tokens of the text are in the vocabulary of the run."""
+        return vocabulary_size - self.special_tokens - (0 if head_start is None else head_start.besides)
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -124,7 +128,8 @@ def plan_in_words(plan: Plan) -> Iterator[tuple[str, str]]:
         yield "recipe", plan.recipe
         yield "", "--recipe none uses the plain defaults; other flags change single settings of the recipe"
     yield "tokens", f"{train.tokens:,} for training, {valid.tokens:,} for validation, {test.tokens:,} for the test"
-    words = f"{shape.vocabulary_size - plan.dataset.special_tokens:,} of {plan.dataset.types:,} different tokens"
+    known = plan.dataset.known_types(shape.vocabulary_size, plan.head_start)
+    words = f"{known:,} of {plan.dataset.types:,} different tokens"
     yield "vocabulary", f"{words}, covering {1 - train.unknown_share:.1%} of the training text"
     shares = f"train {train.unknown_share:.1%}, valid {valid.unknown_share:.1%}, test {test.unknown_share:.1%}"
     yield "spelled out" if train.spelled else "UNKNOWN share", shares
@@ -142,7 +147,7 @@ def _describe_training(plan: Plan) -> Iterator[tuple[str, str]]:
     rate += "" if settings.schedule == "constant" else f", {settings.schedule} schedule"
     rate += "" if settings.layer_decay == 1 else f", {settings.layer_decay:g} times as large in each lower layer"
     steps = f"{plan.steps_per_epoch:,} steps of {settings.batch_size} x {settings.seq_len} tokens per epoch"
-    yield "training", ", ".join([steps, length, rate, *_describe_regularization(settings)])
+    yield "training", ", ".join([steps, length, rate, *_describe_regularization(settings, plan.architecture.layers)])
     by_step = ((settings.validate_every, "validates"), (settings.sample_every, "writes samples"))
     if events := [f"{event} every {every:,} steps" for every, event in by_step if every is not None]:
         yield "", f"{in_a_sentence(events)}, and after each epoch"
@@ -151,10 +156,10 @@ def _describe_training(plan: Plan) -> Iterator[tuple[str, str]]:
         yield "", f"each step uses only {settings.sampled_output:,} tokens of the vocabulary, {estimate}"
 
 
-def _describe_regularization(settings: TrainingSettings) -> Iterator[str]:
+def _describe_regularization(settings: TrainingSettings, layers: int) -> Iterator[str]:
     """Yield the methods against overfitting that the settings use, in words."""
     locked = "locked " if settings.locked_dropout else ""
-    rates = {settings.rate_after(place, 2) for place in range(3)}
+    rates = {settings.rate_after(place, layers) for place in range(layers + 1)}
     yield f"{locked}dropout {' to '.join(f'{rate:g}' for rate in (min(rates), max(rates))[: len(rates)])}"
     for name in ("word_dropout", "weight_drop", "label_smoothing", "weight_decay", "pull", "average_after"):
         value = getattr(settings, name)

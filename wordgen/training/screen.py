@@ -5,6 +5,7 @@ import os
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from html import escape as escape_html
 from typing import Any, TextIO, cast
 
@@ -41,7 +42,8 @@ class Screen(Console):
 
 def screen(stream: TextIO | None = None) -> Screen:
     """Return a console that writes to a stream, by default standard output, and ignores errors of the stream."""
-    return Screen(file=cast(TextIO, _WithoutErrors(sys.stdout if stream is None else stream)))
+    stream = sys.stdout if stream is None else stream
+    return Screen(file=stream and cast(TextIO, _WithoutErrors(stream)))  # None if the stream was closed at the start
 
 
 def hide_native_messages() -> None:
@@ -54,7 +56,8 @@ def hide_native_messages() -> None:
         return
     sys.stderr.flush()
     descriptor = os.dup(sys.stderr.fileno())
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), sys.stderr.fileno())
     sys.stderr = open(descriptor, "w", buffering=1, encoding=sys.stderr.encoding, errors="replace")  # noqa: SIM115
 
 
@@ -68,18 +71,16 @@ class _WithoutErrors:
         return getattr(self._stream, name)
 
     def write(self, text: str) -> int:
-        try:
-            return self._stream.write(text)
-        except OSError:
-            return len(text)
-        except UnicodeEncodeError as error:  # a sample may have characters that the encoding of the terminal lacks
-            return self._stream.write(text.encode(error.encoding, "replace").decode(error.encoding))
+        with suppress(OSError):
+            try:
+                self._stream.write(text)
+            except UnicodeEncodeError as error:  # a sample may have characters that the encoding of the terminal lacks
+                self._stream.write(text.encode(error.encoding, "replace").decode(error.encoding))
+        return len(text)
 
     def flush(self) -> None:
-        try:
+        with suppress(OSError):
             self._stream.flush()
-        except OSError:
-            return
 
 
 _SECONDS_BETWEEN_LINES = 10

@@ -17,6 +17,7 @@ import hashlib
 import hmac
 import json
 import os
+import re
 import secrets
 import socket
 import time
@@ -36,6 +37,7 @@ LAUNCHER = "WORDGEN_LAUNCHER"
 """The environment variable with the file descriptor of a pipe that is closed when the launcher ends."""
 SECRET = "WORDGEN_SECRET"
 """The environment variable with the secret that all workers of a run know, and no one else."""
+_ADDRESS = re.compile(r".+:\d+")
 _POLL_SECONDS = 0.1
 _CONNECT_TIMEOUT_SECONDS = 1.0
 _MAX_LINE_BYTES = 4096
@@ -99,9 +101,11 @@ def _from_tf_config(text: str) -> WorkerInfo:
     try:
         config = json.loads(text)
         cluster, task = config["cluster"], config["task"]
-        chiefs, workers = len(cluster.get("chief", [])), len(cluster.get("worker", []))
-        numbers = {"chief": 0, "worker": chiefs}
-        worker_info = WorkerInfo(numbers[task["type"]] + int(task["index"]), chiefs + workers, "TF_CONFIG")
+        chiefs, workers = cluster.get("chief", []), cluster.get("worker", [])
+        if not all(_ADDRESS.fullmatch(each) for each in [*chiefs, *workers]):
+            raise ValueError("a worker has no host or no port")
+        first_number = {"chief": 0, "worker": len(chiefs)}[task["type"]]
+        worker_info = WorkerInfo(first_number + int(task["index"]), len(chiefs) + len(workers), "TF_CONFIG")
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise SettingError(
             'TF_CONFIG must be JSON like {"cluster": {"worker": ["host:port", ...]}, '

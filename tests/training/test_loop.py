@@ -129,6 +129,16 @@ def test_shortened_run_uses_its_whole_time_budget(monkeypatch: pytest.MonkeyPatc
     assert recorder.steps[-1].learning_rate == pytest.approx(0.02 * loop.schedule.settings.first_learning_rate)
 
 
+def test_process_that_resumes_after_its_time_budget_does_one_step():
+    """Its first step is the end of a tenth of the run, where its speed is not known yet."""
+    loop, _, recorder = make_loop([9], epochs=4, schedule="cosine", time_budget="1h")
+    planned = loop.position.last_step = loop.schedule.last_step
+    loop.position.step_in_epoch = planned // 10 - 1
+    loop.position.seconds_allowed, loop.position.seconds = 1.0, 2.0
+    assert loop.run().reason == "time budget used up"
+    assert recorder.shortened_to == [planned // 10] == [step.step for step in recorder.steps]
+
+
 def test_patience_ends_the_run_and_saves_the_best():
     loop, saved, _ = make_loop([9, 5, 6, 7, 8], epochs=10, patience=2)
     outcome = loop.run()
@@ -187,6 +197,16 @@ def test_infinite_validation_keeps_the_earlier_model():
     with pytest.raises(DivergedError, match=r"diverged in epoch 2.*is saved"):
         loop.run()
     assert len(saved) == 1
+
+
+def test_error_does_not_claim_that_an_unsaved_model_is_saved():
+    def save(weights: Weights) -> None:
+        raise StorageError("No space.")
+
+    loop, _, _ = make_loop([9, float("inf")], epochs=3)
+    loop.best_model_saver = BestModelSaver(save, lambda sentence: None)
+    with pytest.raises(DivergedError, match=r"smaller --learning-rate\.$"):
+        loop.run()
 
 
 def test_stop_before_the_first_step_trains_nothing():

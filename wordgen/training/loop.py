@@ -147,9 +147,10 @@ class Loop:
         if allowed is None or before * _BUDGET_CHECKS // last == step * _BUDGET_CHECKS // last:
             return
         first_step, first_second = self._timing_start
-        per_step = (position.seconds - first_second) / max(1, step - first_step)
+        per_step = (position.seconds - first_second) / max(1, step - first_step)  # 0 after the first step of a process
+        left = allowed - position.seconds
         if position.seconds + per_step * (last - step) > _BUDGET_TOLERANCE * allowed:
-            last = step + max(0, int((allowed - position.seconds) / per_step))
+            last = step + (int(left / per_step) if left > 0 else 0)
         last = self.replicas.broadcast_value(last)
         if last < self.schedule.last_step:
             position.last_step = last
@@ -291,7 +292,8 @@ class Loop:
     def _diverged(self) -> DivergedError:
         clip = self.schedule.settings.clip
         or_clip = " or --clip 1" if clip == 0 or clip > 1 else ""
-        saved_note = "" if self.position.best is None else " The best model so far is saved."
+        is_saved = self.best_model_saver.retry() and self.position.best is not None
+        saved_note = " The best model so far is saved." if is_saved else ""
         return DivergedError(
             f"The training diverged in epoch {self.position.epoch}, step {self.step}: the loss or the gradient is no "
             f"longer a finite number. Use a smaller --learning-rate{or_clip}.{saved_note}"

@@ -8,7 +8,7 @@ from itertools import count
 from math import inf
 
 from wordgen.dataset.dataset import Dataset, UnknownWords
-from wordgen.errors import DivergedError, SettingError, StorageError
+from wordgen.errors import SettingError, StorageError
 from wordgen.evaluation.measurement import log_frequencies
 from wordgen.evaluation.novelty import Texts, WholeWords, distinct, longest_matches, write_samples
 from wordgen.evaluation.perplexity import Evaluator
@@ -156,9 +156,6 @@ class Trainer:
             outcome = loop.run()
             best_model_saver.finish()
             return outcome
-        except DivergedError:
-            best_model_saver.retry()
-            raise
         finally:
             checkpoint_saver.wait()
 
@@ -240,8 +237,8 @@ class Trainer:
         if number < 1:
             since_start = time.monotonic() - self.prepared.began
             raise SettingError(
-                f"--time-budget {self.plan.settings.time_budget} is too short: the first step ended only "
-                f"{since_start:.0f} seconds after the start. Give more time or a smaller network."
+                f"--time-budget {self.plan.settings.time_budget} is too short: it took {since_start:.0f} seconds to "
+                "prepare the run and to measure its speed. Give more time or a smaller network."
             )
         return number
 
@@ -297,9 +294,7 @@ class Trainer:
             save_bundle(self._bundle(weights), self.plan.folder)
 
     def _bundle(self, weights: Weights) -> Bundle:
-        may_reveal_text = (
-            self.plan.settings.copy_index
-        )  # rare words, such as names, reveal something about the text, too
-        unknown = self.dataset.unknown_words if may_reveal_text else UnknownWords()
+        # Without a copy index, the model must not reveal its text. Rare words such as names do that, too.
+        unknown = self.dataset.unknown_words if self.plan.settings.copy_index else UnknownWords()
         vocabulary = self.dataset.codec.vocabulary
         return Bundle(self.plan.architecture, self.dataset.text, vocabulary, weights, unknown, self.plan.head_start)

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from wordgen.dataset.dataset import UnknownWords
 from wordgen.errors import MissingPartError, SettingError
-from wordgen.files import atomic_file, atomic_folder, write_atomically
+from wordgen.files import as_storage_error, atomic_file, atomic_folder, write_atomically
 from wordgen.model.architecture import Architecture, Cell, shown_layers
 from wordgen.model.base import DESCRIPTION_FILE
-from wordgen.model.bundle import Bundle, fingerprint, is_bundle, load_bundle, save_bundle
+from wordgen.model.bundle import BUNDLE_FILES, Bundle, fingerprint, is_bundle, load_bundle, save_bundle
 from wordgen.text.vocabulary import END, START, UNKNOWN
 
 if TYPE_CHECKING:
@@ -43,25 +43,34 @@ def export(bundle: Bundle, format: Format, path: Path, *, overwrite: bool = Fals
 
 
 def check_output_path(format: Format, path: Path, *, overwrite: bool) -> None:
-    """Raise SettingError if the model cannot be written to this path."""
-    if format == "base":
-        taken = is_bundle(path)
-        if path.exists() and not path.is_dir():
-            raise SettingError(f"{path} is a file: give --output the name of a folder.")
-        if path.is_dir() and not taken and any(path.iterdir()):
-            raise SettingError(f"{path} contains other files, but no model: give another --output.")
-    else:
-        taken = path.exists()
-        if path.suffix != f".{format}":
-            raise SettingError(
-                f"--output must end in .{format}, not '{path.name[-100:]}': other programs recognise the format by it."
-            )
-        if path.is_dir():
-            raise SettingError(f"{path} is a folder: give --output the name of a file.")
-        if not path.parent.is_dir():
-            raise SettingError(f"There is no folder {path.parent}: create it first, or give another --output.")
+    """Raise SettingError or StorageError if the model cannot be written to this path."""
+    with as_storage_error(path):
+        taken = _is_other_base(path) if format == "base" else _is_other_file(path, f".{format}")
     if taken and not overwrite:
         raise SettingError(f"{path} already exists: give another --output, or use --overwrite to replace it.")
+
+
+def _is_other_base(path: Path) -> bool:
+    """Return whether the folder has a model. Raise SettingError if it has files that a new base would delete."""
+    if path.exists() and not path.is_dir():
+        raise SettingError(f"{path} is a file: give --output the name of a folder.")
+    files = {each.name for each in path.iterdir()} if path.is_dir() else set[str]()
+    if others := files.difference(BUNDLE_FILES, (DESCRIPTION_FILE, CARD_FILE)):
+        raise SettingError(f"{path} contains other files, for example {min(others)}: give another --output.")
+    return is_bundle(path)
+
+
+def _is_other_file(path: Path, suffix: str) -> bool:
+    """Return whether the file exists. Raise SettingError if it cannot be a file with this suffix."""
+    if path.suffix != suffix:
+        raise SettingError(
+            f"--output must end in {suffix}, not '{path.name[-100:]}': other programs recognise the format by it."
+        )
+    if path.is_dir():
+        raise SettingError(f"{path} is a folder: give --output the name of a file.")
+    if not path.parent.is_dir():
+        raise SettingError(f"There is no folder {path.parent}: create it first, or give another --output.")
+    return path.exists()
 
 
 CARD_FILE = "README.md"

@@ -77,6 +77,7 @@ def test_existing_file_is_kept_without_overwrite(capsys: pytest.CaptureFixture[s
         ("mine", "must end in .onnx"),
         ("nowhere/mine.onnx", "There is no folder nowhere"),
         ("folder.onnx", "is a folder"),
+        ("x" * 300 + ".onnx", "File name too long"),
     ],
 )
 def test_bad_output_path_is_refused_before_model_is_loaded(
@@ -126,9 +127,11 @@ def test_overwrite_keeps_edited_documents_of_base(capsys: pytest.CaptureFixture[
 
 def test_base_does_not_overwrite_other_folders_or_files(capsys: pytest.CaptureFixture[str], folder: Path):
     (folder / "file").write_text("dear")
-    assert "saved_models contains other files, but no model" in error_of(
-        capsys, "--to", "base", "--output", "saved_models", "--overwrite"
-    )
+    (folder / "saved_models" / "small" / "report.json").write_text("dear")  # the model belongs to a run
+    for name, example in (("saved_models", "small"), ("saved_models/small", "report.json")):
+        assert f"{name} contains other files, for example {example}" in error_of(
+            capsys, "small", "--to", "base", "--output", name, "--overwrite"
+        )
     assert "file is a file: give --output the name of a folder" in error_of(capsys, "--to", "base", "--output", "file")
 
 

@@ -97,6 +97,7 @@ _METADATA_KEY = "wordgen"
 CONFIG, VOCABULARY, WEIGHTS = "config.json", "vocabulary.json", "weights.safetensors"
 UNKNOWN_WORDS = "unknown_words.json"
 """Only present if the model may replace UNKNOWN by these words. Delete it to pass on the model without them."""
+BUNDLE_FILES = (CONFIG, VOCABULARY, WEIGHTS, UNKNOWN_WORDS)
 _LARGEST = {CONFIG: 2**20, VOCABULARY: 2**28, UNKNOWN_WORDS: 2**30}
 """The largest size of each file that is read, in bytes."""
 _LARGEST_HEADER = 2**20

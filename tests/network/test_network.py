@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 
 from wordgen.model.architecture import Architecture, DropoutSettings, NetworkSettings
+from wordgen.network import _native_messages_hidden
 from wordgen.network.losses import output_loss, summed_loss
 from wordgen.network.network import DropoutMasks, Network
 from wordgen.text.vocabulary import START
@@ -18,6 +19,12 @@ def make_network(*, dropout: float | DropoutSettings = 0.0, random_seed: int = 1
     settings = NetworkSettings(**{"layers": 2, "units": 8, **options})  # pyright: ignore[reportArgumentType]
     dropout = dropout if isinstance(dropout, DropoutSettings) else DropoutSettings(dropout=dropout)
     return Network(Architecture.of(settings, 20), dropout=dropout, random_seed=random_seed)
+
+
+def test_process_without_standard_error_can_import_tensorflow(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("sys.stderr", None)  # what Python does if the stream was closed before
+    with _native_messages_hidden():
+        pass
 
 
 @pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])

@@ -21,6 +21,9 @@ Tensor = Any
 @contextmanager
 def _native_messages_hidden() -> Generator[None]:
     """Hide what native code writes to standard error, past Python. Show it if the block fails."""
+    if sys.stderr is None:  # it was closed when Python started
+        yield
+        return
     original_stderr = os.dup(2)
     with tempfile.TemporaryFile() as messages:
         os.dup2(messages.fileno(), 2)

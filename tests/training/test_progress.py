@@ -252,6 +252,11 @@ def test_write_errors_of_the_terminal_are_ignored():
     assert written[-1].startswith("caf?")
 
 
+def test_names_of_emojis_stay_text():
+    screen(file := io.StringIO()).print("a :star: is born")
+    assert file.getvalue() == "a :star: is born\n"
+
+
 def test_process_without_standard_output_prints_nothing(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("sys.stdout", None)  # what Python does if the stream was closed before
     screen().print("anything")

@@ -5,50 +5,31 @@ from math import prod
 from typing import Any, Literal
 
 from wordgen.errors import SettingError, in_a_sentence
-from wordgen.settings import Settings, setting
+from wordgen.settings import Settings, learning, setting
 
 
 @dataclass(frozen=True, kw_only=True)
 class DropoutSettings(Settings):
-    dropout: float = setting(
+    dropout: float = learning(
         0.3,
         at_least=0,
         below=1,
         help="the share of the values between layers that are set to zero in training; 0 to 0.3 for large texts",
-        scope="learning",
     )
-    input_dropout: float | None = setting(
-        None,
-        at_least=0,
-        below=1,
-        help="dropout before the first layer; by default the same as --dropout",
-        scope="learning",
+    input_dropout: float | None = learning(
+        None, at_least=0, below=1, help="dropout before the first layer; by default the same as --dropout"
     )
-    output_dropout: float | None = setting(
-        None,
-        at_least=0,
-        below=1,
-        help="dropout after the last layer; by default the same as --dropout",
-        scope="learning",
+    output_dropout: float | None = learning(
+        None, at_least=0, below=1, help="dropout after the last layer; by default the same as --dropout"
     )
-    locked_dropout: bool = setting(
-        False,
-        help="set the same values to zero for all tokens of a step, which disturbs the state of the network less",
-        scope="learning",
+    locked_dropout: bool = learning(
+        False, help="set the same values to zero for all tokens of a step, which disturbs the state of the network less"
     )
-    word_dropout: float = setting(
-        0.0,
-        at_least=0,
-        below=1,
-        help="the share of words whose vectors are set to zero everywhere in a step",
-        scope="learning",
+    word_dropout: float = learning(
+        0.0, at_least=0, below=1, help="the share of words whose vectors are set to zero everywhere in a step"
     )
-    weight_drop: float = setting(
-        0.0,
-        at_least=0,
-        below=1,
-        help="the share of the recurrent weights that are set to zero in a step",
-        scope="learning",
+    weight_drop: float = learning(
+        0.0, at_least=0, below=1, help="the share of the recurrent weights that are set to zero in a step"
     )
 
     def rate_after(self, place: int, layers: int) -> float:
@@ -120,10 +101,7 @@ class NetworkSettings(Settings):
         keeps_recipe=True,
     )
     from_scratch: bool = setting(
-        False,
-        help="begin with random weights, not from a base",
-        scope="network",
-        keeps_recipe=True,
+        False, help="begin with random weights, not from a base", scope="network", keeps_recipe=True
     )
 
     def __post_init__(self) -> None:
@@ -198,9 +176,14 @@ class Architecture(Settings):
         return sum(prod(shape) for shape in self.weight_shapes().values())
 
     @property
+    def output_width(self) -> int:
+        """The number of output weights of a token."""
+        return self.embedding if self.tied else self.widths[-1]
+
+    @property
     def output_parameters(self) -> int:
         """The number of output weights. All of them are used to compute the logits of one token."""
-        return self.vocabulary_size * (self.embedding if self.tied else self.widths[-1])
+        return self.vocabulary_size * self.output_width
 
     @property
     def recurrent_parameters(self) -> int:

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from wordgen.errors import SettingError, WorkerLostError
 from wordgen.network.replicas import Replicas, single_replica
-from wordgen.training.memory import UNUSED_GPU_WARNING, has_gpu
+from wordgen.training.memory import has_gpu
 from wordgen.training.settings import DeviceSettings, Precision
 from wordgen.training.stopping import StopRequest
 from wordgen.training.workers import WorkerInfo, rendezvous
@@ -21,11 +21,14 @@ from wordgen.training.workers import WorkerInfo, rendezvous
 _CPUINFO = Path("/proc/cpuinfo")
 _BFLOAT16_FEATURES = {"avx512_bf16", "amx_bf16"}
 _FIRST_GPU_WITH_BFLOAT16 = (8, 0)
+_UNUSED_GPU_WARNING = (
+    "This machine has an NVIDIA GPU, but TensorFlow does not find it, so the training uses the CPU. To install the "
+    'CUDA libraries: pip install "tensorflow[and-cuda]" or "wordgen[gpu]" (in a checkout: -r requirements-gpu.txt).'
+)
 
 
 def chosen_precision(precision: Precision, replicas: Replicas) -> Literal["float32", "bfloat16"]:
     """Return the precision that all workers use: the setting of the chief, or for `auto` what its hardware has."""
-
     in_bfloat16 = precision == "bfloat16" or (precision == "auto" and _has_bfloat16())
     # All workers must take part, whatever their setting: a chief that resumes a run takes its precision from the run.
     return "bfloat16" if replicas.broadcast_value(in_bfloat16) else "float32"
@@ -33,7 +36,7 @@ def chosen_precision(precision: Precision, replicas: Replicas) -> Literal["float
 
 def unused_gpu_warning() -> str | None:
     """Return a sentence if the machine has a GPU that TensorFlow does not find, or None."""
-    return UNUSED_GPU_WARNING if not tf.config.list_physical_devices("GPU") and has_gpu() else None
+    return _UNUSED_GPU_WARNING if not tf.config.list_physical_devices("GPU") and has_gpu() else None
 
 
 def _has_bfloat16() -> bool:

@@ -1,4 +1,4 @@
-"""Files of events in the format of TensorBoard. Importing TensorBoard for this module takes long."""
+"""Files of events in the format of TensorBoard. This module imports TensorBoard, which most commands do not need."""
 
 import time
 from collections.abc import Callable, Mapping

@@ -21,11 +21,6 @@ _GPU_FILES = ("dev/nvidia0", "proc/driver/nvidia/gpus")
 _COMMAND_TIMEOUT_SECONDS = 10
 _GPU_MEMORY_COMMAND = ["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
 
-UNUSED_GPU_WARNING = (
-    "This machine has an NVIDIA GPU, but TensorFlow does not find it, so the training uses the CPU. To install the "
-    'CUDA libraries: pip install "tensorflow[and-cuda]" or "wordgen[gpu]" (in a checkout: -r requirements-gpu.txt).'
-)
-
 
 def has_gpu(root: Path = Path("/"), environment: Mapping[str, str] = os.environ) -> bool:
     """Return whether the machine has an NVIDIA GPU that CUDA_VISIBLE_DEVICES does not hide.
@@ -76,8 +71,7 @@ It differs from machine to machine: the factors are between those of two process
 _VALUES_PER_UNIT = {"lstm": 20.0, "gru": 12.0, "rnn": 7.7}
 """The number of values that a layer keeps, per unit and per place in the batch, until its gradient is computed."""
 _LOGITS_FACTOR = 1.1
-"""Memory of a step for the logits, the values between logits and loss, and their gradient, relative to the logits."""
-_VALIDATION_LOGITS_FACTOR = 1.1
+"""Memory of a step or a validation for the logits and what is computed from them, relative to the logits."""
 _SERVER_BYTES = 55 * _MEBIBYTE
 """The memory of the server through which workers exchange their gradients."""
 _EXCHANGE_FACTOR = 4
@@ -139,7 +133,7 @@ class Memory:
             checkpoint=2 * kept * weights,
             gradients=int(devices * _GRADIENT_FACTORS[settings.optimizer] * weights),
             step=_FLOAT32_BYTES * int(places * _values_per_place(architecture, settings)),
-            validation=int(_FLOAT32_BYTES * _VALIDATION_LOGITS_FACTOR * validated),
+            validation=int(_FLOAT32_BYTES * _LOGITS_FACTOR * validated),
             copy_index=memory_of_index(tokens["train"]) if settings.copy_index else 0,
             exchange=_SERVER_BYTES + _EXCHANGE_FACTOR * weights if workers > 1 else 0,
         )
@@ -149,8 +143,8 @@ def _values_per_place(architecture: Architecture, settings: TrainingSettings) ->
     """Return the number of values that the layers and the output keep for each place of a step."""
     layers = 3 * architecture.embedding + _VALUES_PER_UNIT[architecture.cell] * sum(architecture.widths)
     compared = min(settings.sampled_output or architecture.vocabulary_size, architecture.vocabulary_size)
-    width = architecture.embedding if architecture.tied else architecture.widths[-1]
-    target_weights = 2 * width if compared < architecture.vocabulary_size else 0  # the output weights of each target
+    # With sampled output, also the output weights of each target.
+    target_weights = 2 * architecture.output_width if compared < architecture.vocabulary_size else 0
     return layers + _LOGITS_FACTOR * compared + target_weights
 
 

@@ -62,7 +62,7 @@ class TerminalProgress(Observer):
         self._stop_bars()
         self._plan = plan
         lines = ((subject, escape(text)) for subject, text in plan_in_words(plan))
-        self._console.print(_table(f"Plan for {plan.run}", lines))
+        self._console.print(_table(f"Plan for {escape(plan.run)}", lines))
 
     def starting(self) -> None:
         self._console.print("Starting TensorFlow. Ctrl-C ends the training and keeps the best model.", style="dim")
@@ -88,10 +88,10 @@ class TerminalProgress(Observer):
     def begun(self, start: TrainingStart) -> None:
         self._stop_bars()
         self._status = LiveStatus(start, self._plan.steps_per_epoch)
-        self._console.print(f"Training on {start.devices}, in {start.precision}.", style="dim", highlight=False)
+        self._console.print(f"Training on {start.devices}, in {start.precision}.", style="dim")
         if (budget := self._plan.settings.time_budget) is not None:
             enough = f"The time budget of {budget} is enough for {start.last_step:,} steps."
-            self._console.print(enough, style="dim", highlight=False)
+            self._console.print(enough, style="dim")
 
     def shortened(self, last_step: int) -> None:
         self._status.shortened(last_step)
@@ -128,7 +128,7 @@ class TerminalProgress(Observer):
         if self._has_live_display:
             self._show_live()
         else:
-            self._console.print(f"epoch {report.epoch}, step {report.step:,}: sample", highlight=False)
+            self._console.print(f"epoch {report.epoch}, step {report.step:,}: sample")
             self._show_sample()
 
     def epoch_ended(self, report: EpochReport) -> None:
@@ -142,8 +142,7 @@ class TerminalProgress(Observer):
         mark += "  averaged weights" if report.averaged else ""
         self._console.print(
             f"[bold]{report.label}[/]: perplexity train {shown_perplexity(report.train_perplexity)}, "
-            f"valid [bold]{shown_perplexity(report.valid_perplexity)}[/] ({shown_duration(report.seconds)}){mark}",
-            highlight=False,
+            f"valid [bold]{shown_perplexity(report.valid_perplexity)}[/] ({shown_duration(report.seconds)}){mark}"
         )
 
     def _show_sample(self) -> None:
@@ -157,7 +156,7 @@ class TerminalProgress(Observer):
         self._console.print(f"{when} ... (press Ctrl-C again to stop at once)")
 
     def warned(self, sentence: str) -> None:
-        self._console.print(f"[yellow]Warning:[/] {escape(sentence)}", highlight=False)
+        self._console.print(f"[yellow]Warning:[/] {escape(sentence)}")
 
     def ended(self, ending: Ending) -> None:
         was_live = self._live is not None
@@ -166,28 +165,27 @@ class TerminalProgress(Observer):
             self._show_sample()
         print_line = self._console.print
         stopped = "Stopped as you asked" if ending.stopped else f"Done ({ending.reason})"
-        print_line(f"\n[bold]{stopped}[/] after {shown_duration(ending.seconds)}.", highlight=False)
+        print_line(f"\n[bold]{stopped}[/] after {shown_duration(ending.seconds)}.")
         if ending.best is not None:
             factor = ending.unigram_perplexity / ending.best.valid_perplexity
             best = perplexity_in_words(ending.best.valid_perplexity, ending.margin)
             print_line(
                 f"Best validation perplexity (lower is better): [bold]{best}[/] ({ending.best.label}). "
-                f"Word frequencies alone: {shown_perplexity(ending.unigram_perplexity)}, {factor:,.2f} times as much.",
-                highlight=False,
+                f"Word frequencies alone: {shown_perplexity(ending.unigram_perplexity)}, {factor:,.2f} times as much."
             )
-            print_line(self._advice(ending, factor), highlight=False, end="")
+            print_line(self._advice(ending, factor), end="")
         if not ending.model_kept:
             print_line("No model of this run was saved, because the run ended too early.")
             return
-        print_line(f"The model is in {escape(str(self._plan.folder))}", highlight=False, soft_wrap=True)
+        print_line(f"The model is in {escape(str(self._plan.folder))}", soft_wrap=True)
         if ending.stopped:
             print_line("Continue:       " + escape(self._resuming_command), soft_wrap=True)
-        print_line("\nWrite text:     " + escape(self._command_to_try(ending)), highlight=False, soft_wrap=True)
+        print_line("\nWrite text:     " + escape(self._command_to_try(ending)), soft_wrap=True)
         curves = f"tensorboard --logdir {shlex.quote(str(folder_of_curves(self._plan.folder)))}"
-        print_line("Show curves:    " + escape(curves), highlight=False, soft_wrap=True)
+        print_line("Show curves:    " + escape(curves), soft_wrap=True)
 
     def page_written(self, page: Path) -> None:
-        self._console.print("Report:         " + escape(str(page)), highlight=False, soft_wrap=True)
+        self._console.print("Report:         " + escape(str(page)), soft_wrap=True)
 
     def close(self) -> None:
         self._stop_bars()
@@ -234,7 +232,7 @@ class TerminalProgress(Observer):
     def _print_line(self, sentence: str, *, always: bool = False) -> None:
         if always or time.monotonic() - self._last_line_time > _SECONDS_BETWEEN_LINES:
             self._last_line_time = time.monotonic()
-            self._console.print(sentence, highlight=False)
+            self._console.print(sentence)
 
     def _show_live(self) -> None:
         if self._console.is_jupyter:
@@ -269,7 +267,7 @@ class QuietProgress(Observer):
         self._console = console
 
     def warned(self, sentence: str) -> None:
-        self._console.print(f"Warning: {sentence}", markup=False, highlight=False)
+        self._console.print(f"Warning: {sentence}", markup=False)
 
 
 def _table(title: str, lines: Iterable[tuple[str, str]]) -> Table:
@@ -392,4 +390,4 @@ class JsonLog(Observer):
 
     def _print_event(self, event: str, **content: object) -> None:
         line = json.dumps({"event": event, "time": round(time.time(), 3), **content})
-        self._console.print(line, markup=False, highlight=False, soft_wrap=True, emoji=False)
+        self._console.print(line, markup=False, soft_wrap=True)

@@ -43,7 +43,8 @@ class Screen(Console):
 def screen(stream: TextIO | None = None) -> Screen:
     """Return a console that writes to a stream, by default standard output, and ignores errors of the stream."""
     stream = sys.stdout if stream is None else stream
-    return Screen(file=stream and cast(TextIO, _WithoutErrors(stream)))  # None if the stream was closed at the start
+    # The stream is None if it was closed when Python started. Then rich prints nothing.
+    return Screen(file=stream and cast(TextIO, _WithoutErrors(stream)), highlight=False, emoji=False)
 
 
 def hide_native_messages() -> None:
@@ -133,7 +134,7 @@ class TransferDisplay:
         return f", {speed / _MEGABYTE:.2f} MB/s, {(total - done) / speed:,.0f} s left" if speed > 0 else ""
 
     def _print_line(self, sentence: str) -> None:
-        self._console.print(sentence, style="dim", markup=False, highlight=False)
+        self._console.print(sentence, style="dim", markup=False)
 
 
 class Bar(Progress):

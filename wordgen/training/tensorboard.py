@@ -17,7 +17,7 @@ from wordgen.model.bundle import Bundle, Weights
 from wordgen.training.plan import Plan, plan_in_words
 from wordgen.training.reports import Ending, EpochReport, Observer, Sample, SampleReport, StepReport, TrainingStart
 
-if TYPE_CHECKING:  # TensorBoard takes long to import
+if TYPE_CHECKING:  # a run that is only reported again needs no TensorBoard
     from wordgen.training.event_file import EventFile, HParam
 
 _DEFAULT_LOG_EVERY = 10

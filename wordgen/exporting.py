@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wordgen.dataset.dataset import UnknownWords
-from wordgen.errors import MissingPartError, SettingError
+from wordgen.errors import MissingPartError, SettingError, replace_controls
 from wordgen.files import as_storage_error, atomic_file, atomic_folder, write_atomically
 from wordgen.model.architecture import Architecture, Cell, shown_layers
 from wordgen.model.base import DESCRIPTION_FILE
@@ -109,10 +109,11 @@ def _write_base(bundle: Bundle, folder: Path) -> None:
     If a base is replaced, its two descriptions (base.toml and README.md) are kept, because people may have edited them.
     The words that the model would write instead of UNKNOWN are left out, because they take more space than the network.
     """
+    read = f"the corpus {replace_controls(bundle.text.corpus)}"
     with atomic_folder(folder, overwrite=True) as partial:
         save_bundle(replace(bundle, unknown_words=UnknownWords()), partial, eight_bits=True)
         written = {
-            DESCRIPTION_FILE: f"read = {json.dumps(f'the corpus {bundle.text.corpus}', ensure_ascii=False)}\n",
+            DESCRIPTION_FILE: f"read = {json.dumps(read, ensure_ascii=False)}\n",
             CARD_FILE: _card(load_bundle(partial), folder.resolve().name),
         }
         for name, text in written.items():

@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -110,6 +111,12 @@ def test_export_of_base_is_deterministic(folder: Path):
         export(make_bundle(), "base", folder / name)
     one, other = ({path.name: path.read_bytes() for path in (folder / name).iterdir()} for name in names)
     assert one == other
+
+
+def test_control_characters_in_the_name_of_a_corpus_do_not_damage_a_base(folder: Path):
+    bundle = make_bundle()
+    export(replace(bundle, text=replace(bundle.text, corpus='a\x7f"b"')), "base", folder / "tale")
+    assert Base("tale", folder / "tale").read == 'the corpus a?"b"'
 
 
 def test_overwrite_keeps_edited_documents_of_base(capsys: pytest.CaptureFixture[str], folder: Path):

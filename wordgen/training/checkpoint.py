@@ -27,6 +27,8 @@ from wordgen.training.typed_json import from_json, to_json
 
 FOLDER = "checkpoints"
 _ARRAYS, _POSITION = "state.safetensors", "position.json"
+_DAMAGED = "damaged-"
+"""The beginning of the new name of a damaged checkpoint."""
 _FORMAT = 7
 _CHECKPOINTS_KEPT = 3
 _MAX_POSITION_BYTES, _MAX_ARRAYS_BYTES = 2**28, 2**36
@@ -128,19 +130,18 @@ class Checkpoints:
         from the beginning. Also raises BundleError if a checkpoint has the format of another version of wordgen.
         """
         self._clear_unfinished()
-        paths = self._paths()
-        for path in reversed(paths):
+        for path in reversed(self._paths()):
             try:
                 return _read(path)
             except (FileNotFoundError, ValueError, KeyError, TypeError, RecursionError) as error:
                 self._warn(f"The checkpoint {path} is damaged ({error}): it is renamed and skipped.")
-                path.rename(path.with_name(f"damaged-{path.name}-{time.time_ns()}"))
+                path.rename(path.with_name(f"{_DAMAGED}{path.name}-{time.time_ns()}"))
             except OSError as error:
                 self._warn(f"The checkpoint {path} cannot be read ({error}): it is skipped.")
-        if paths:
+        if self._paths() or any(self._folder.glob(f"{_DAMAGED}*")):  # also if an earlier call has renamed them
             raise BundleError(
                 f"No checkpoint in {self._folder} can be read, so the run cannot continue. Its model has not changed: "
-                "use the model, or train a new run with another --name."
+                "use the model, train a new run with another --name, or delete that folder to begin the run again."
             )
         return None
 

@@ -187,6 +187,22 @@ def test_resume_removes_samples_of_an_incomplete_epoch(make_writer: MakeWriter, 
     assert "embedding" not in tags(tmp_path)
 
 
+def test_resume_does_not_search_the_epochs_for_each_event(make_writer: MakeWriter):
+    """A long run has hundreds of thousands of events, so this took minutes."""
+    searches: list[int] = []
+
+    class Epochs(tuple[EpochReport, ...]):
+        def __iter__(self) -> Iterator[EpochReport]:
+            searches.append(1)
+            return super().__iter__()
+
+    write_epoch(make_writer())
+    writer = make_writer()
+    writer.begun(TrainingStart("one CPU", "float32", 80, 21, Epochs([EPOCH])))
+    writer.close()
+    assert len(searches) == 3  # one for each file
+
+
 def test_bits_per_character_count_all_predicted_tokens(make_writer: MakeWriter, tmp_path: Path, dataset: Dataset):
     write_epoch(make_writer())
     ((_, bits),) = curve(tmp_path / "valid", BITS)

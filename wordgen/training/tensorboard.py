@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import cached_property, partial
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -68,7 +68,7 @@ class TensorBoardWriter(Observer):
             from wordgen.training.event_file import EventFile
 
             for part, part_folder in (("run", folder), ("train", folder / "train"), ("valid", folder / "valid")):
-                self._files[part] = EventFile(part_folder, start.first_step, partial(_is_stale, start))
+                self._files[part] = EventFile(part_folder, start.first_step, _is_stale_in(start))
             if start.first_step == 1:
                 self._files["run"].hparams(self._plan.run, self._settings)
                 lines = [f"{subject:<14}{text}" for subject, text in plan_in_words(self._plan)]
@@ -147,15 +147,19 @@ class TensorBoardWriter(Observer):
                 self._warn(f"The curves for TensorBoard cannot be written: {error}.")
 
 
-def _is_stale(start: TrainingStart, tag: str, step: int) -> bool:
-    """Return whether an event is from a validation or from samples that a resumed run does not know.
+def _is_stale_in(start: TrainingStart) -> Callable[[str, int], bool]:
+    """Return a function that says whether an event is from a validation or samples that a resumed run does not know.
 
     They were only made because the run was stopped before it had a model.
     """
-    known = max((each.step for each in (*start.finished_epochs, *start.validations)), default=0)
-    if tag in (DISTINCT, LONGEST_COPY) or tag.startswith(SAMPLES):
-        known = max(known, start.last_sample_step)
-    return step > known and tag not in _TAGS_WITHOUT_VALIDATION
+    last_validation = max((each.step for each in (*start.finished_epochs, *start.validations)), default=0)
+    last_sample = max(last_validation, start.last_sample_step)
+
+    def is_stale(tag: str, step: int) -> bool:
+        is_of_samples = tag in (DISTINCT, LONGEST_COPY) or tag.startswith(SAMPLES)
+        return tag not in _TAGS_WITHOUT_VALIDATION and step > (last_sample if is_of_samples else last_validation)
+
+    return is_stale
 
 
 def _sample_tag(sample: Sample) -> str:

@@ -17,7 +17,7 @@ from wordgen.errors import MissingPartError, SettingError, replace_controls
 from wordgen.files import as_storage_error, atomic_file, atomic_folder, write_atomically
 from wordgen.model.architecture import Architecture, Cell, shown_layers
 from wordgen.model.base import DESCRIPTION_FILE
-from wordgen.model.bundle import BUNDLE_FILES, Bundle, fingerprint, is_bundle, load_bundle, save_bundle
+from wordgen.model.bundle import BUNDLE_FILES, Bundle, Floats, fingerprint, is_bundle, load_bundle, save_bundle
 from wordgen.text.vocabulary import END, START, UNKNOWN
 
 if TYPE_CHECKING:
@@ -207,8 +207,6 @@ vocabulary."""
 _ONNX_GATE_ORDER: dict[Cell, tuple[int, ...]] = {"lstm": (0, 3, 1, 2), "gru": (0, 1, 2), "rnn": (0,)}
 """The order of ONNX's gates, as indices into wordgen's gates. For example, ONNX's LSTM has input, output, forget,
 candidate."""
-
-Floats = NDArray[np.float32]
 
 
 def onnx_model(bundle: Bundle) -> "ModelProto":

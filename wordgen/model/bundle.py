@@ -34,6 +34,8 @@ from wordgen.text.vocabulary import Vocabulary
 
 Arrays = Mapping[str, NDArray[Any]]
 Floats = NDArray[np.float32]
+Weights = Mapping[str, Floats]
+"""The weights of a network by their names in architecture.py."""
 
 _LARGEST_INTEGER = 127
 _ROW_PER_TOKEN = ("embedding", "output/kernel")
@@ -41,7 +43,7 @@ _SCALE = "/scale"
 _SMALLEST_SCALE = np.finfo(np.float32).tiny
 
 
-def quantized(weights: Mapping[str, Floats]) -> dict[str, NDArray[np.generic]]:
+def quantized(weights: Weights) -> dict[str, NDArray[np.generic]]:
     """Return the arrays to write: for each weight its integers and its scales, or the weight itself if it is a bias.
 
     Raises BundleError if a weight is not finite.
@@ -62,7 +64,7 @@ def quantized(weights: Mapping[str, Floats]) -> dict[str, NDArray[np.generic]]:
     return arrays
 
 
-def dequantized(arrays: Arrays) -> dict[str, Floats]:
+def dequantized(arrays: Arrays) -> Weights:
     """Return the weights that the result of `quantized` represents."""
     return {
         name: array * arrays[name + _SCALE] if array.dtype == np.int8 else array
@@ -71,9 +73,9 @@ def dequantized(arrays: Arrays) -> dict[str, Floats]:
     }
 
 
-def quantized_shapes(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[str, tuple[int, ...]]]:
+def quantized_shapes(shapes: Mapping[str, Shape]) -> dict[str, tuple[str, Shape]]:
     """Return the name, the safetensors type and the shape of each array that `quantized` returns."""
-    found: dict[str, tuple[str, tuple[int, ...]]] = {}
+    found: dict[str, tuple[str, Shape]] = {}
     for name, shape in shapes.items():
         if _stays_float32(name):
             found[name] = "F32", shape
@@ -103,7 +105,6 @@ _LARGEST = {CONFIG: 2**20, VOCABULARY: 2**28, UNKNOWN_WORDS: 2**30}
 _LARGEST_HEADER = 2**20
 _LARGEST_WEIGHT = 1e12
 """The largest absolute value of a weight. With larger ones the network might compute values beyond float32."""
-Weights = Mapping[str, NDArray[np.float32]]
 
 
 @dataclass(frozen=True, kw_only=True)

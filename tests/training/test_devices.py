@@ -46,6 +46,7 @@ def test_place_is_read_from_tf_config_or_slurm():
         (MULTIWORKER, {"TF_CONFIG": "[]"}, "TF_CONFIG must be JSON"),
         (MULTIWORKER, tf_config({"type": "ps", "index": 0}, worker=["a:1"]), "TF_CONFIG must be JSON"),
         (MULTIWORKER, tf_config({"type": "worker", "index": 0}, worker=["a", "b"]), "TF_CONFIG must be JSON"),
+        (MULTIWORKER, tf_config({"type": "worker", "index": 0}), "TF_CONFIG must be JSON"),
         (MULTIWORKER, tf_config({"type": "worker", "index": 2}, worker=["a:1", "b:1"]), "the number must be 0 to 1"),
         (DeviceSettings(), tf_config({"type": "worker", "index": 0}, worker=["a:1", "b:1"]), "names 2 workers"),
     ],

@@ -101,11 +101,12 @@ def _from_tf_config(text: str) -> WorkerInfo:
     try:
         config = json.loads(text)
         cluster, task = config["cluster"], config["task"]
-        chiefs, workers = cluster.get("chief", []), cluster.get("worker", [])
-        if not all(_ADDRESS.fullmatch(each) for each in [*chiefs, *workers]):
-            raise ValueError("a worker has no host or no port")
+        chiefs = cluster.get("chief", [])
+        addresses = [*chiefs, *cluster.get("worker", [])]
+        if not addresses or not all(map(_ADDRESS.fullmatch, addresses)):
+            raise ValueError("there are no workers, or one of them has no host or no port")
         first_number = {"chief": 0, "worker": len(chiefs)}[task["type"]]
-        worker_info = WorkerInfo(first_number + int(task["index"]), len(chiefs) + len(workers), "TF_CONFIG")
+        worker_info = WorkerInfo(first_number + int(task["index"]), len(addresses), "TF_CONFIG")
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise SettingError(
             'TF_CONFIG must be JSON like {"cluster": {"worker": ["host:port", ...]}, '

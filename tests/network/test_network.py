@@ -76,6 +76,10 @@ def masks(**options: object) -> DropoutMasks:
     return DropoutMasks(settings, 2, tf.constant([1, 2]))
 
 
+def test_dropout_rate_just_below_1_drops_everything():
+    assert not np.asarray(masks(dropout=1 - 1e-12).values(tf.ones((4, 8)), 1)).any()
+
+
 def test_dropout_has_its_own_mask_and_rate_for_each_layer():
     hidden = tf.ones((5, 40, 50))
     first, second = (np.asarray(masks(dropout=0.5).values(hidden, layer)) for layer in (0, 1))

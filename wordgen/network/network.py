@@ -226,7 +226,8 @@ class DropoutMasks:
             return values
         drawn = random_bits(tf.shape(values) if shape is None else shape, fold_in(self._seed, place))
         # Integers and float32, whatever type the network computes in: bfloat16 is too coarse for a share such as 0.4.
-        mask = tf.cast(drawn >= round(rate * 2**32) - 2**31, tf.float32) / (1 - rate)
+        smallest_kept = min(round(rate * 2**32), 2**32 - 1) - 2**31
+        mask = tf.cast(drawn >= smallest_kept, tf.float32) / (1 - rate)
         return tf.cast(tf.cast(values, tf.float32) * mask, values.dtype)
 
 

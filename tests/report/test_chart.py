@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wordgen.report.page import MOST_TICKS, axis_around, axis_from_zero, shown_tick
+from wordgen.report.chart import MOST_TICKS, axis_around, axis_from_zero, shown_tick
 
 PERPLEXITIES = st.floats(1.0, 1e100)
 

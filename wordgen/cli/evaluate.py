@@ -321,9 +321,7 @@ def _score(arguments: argparse.Namespace) -> None:
     with closing(TokenProgress("Scoring", "Scored")) as progress:
         score = model.score(text, progress, file_layout=file_layout, mix=mix)
     if not score.tokens:
-        raise SettingError(
-            f'There is nothing to score: give a text, as in {COMMAND_PREFIX} score "The road goes on."'
-        )
+        raise SettingError(f'There is nothing to score: give a text, as in {COMMAND_PREFIX} score "The road goes on."')
     print_message(f"Scored with {folder.name}.")
     for sentence in model.layout_warnings_for(file_layout) if file_layout else ():
         print_message(sentence)

@@ -1,6 +1,7 @@
 """The copy index finds the same matches as a naive search through the training text."""
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from wordgen.generation import copies as copies_module
 from wordgen.generation.copies import CopyIndex, Match, write_copy_index
 from wordgen.text.settings import TextSettings
 from wordgen.text.tokenizers import Codec, tokenizer_named
-from wordgen.text.vocabulary import END, RESERVED, START, Vocabulary
+from wordgen.text.vocabulary import BYTES, END, RESERVED, START, WORD_END, Vocabulary
 
 
 @pytest.fixture(scope="module")
@@ -84,15 +85,16 @@ def test_matches_are_the_longest_and_do_not_overlap(index: CopyIndex, fables: Da
 LETTERS = Vocabulary([(token, 1) for token in (*RESERVED, *"abcde")])
 
 
-def tiny_index(folder: Path, ids: list[int]) -> CopyIndex:
+def tiny_index(
+    folder: Path, ids: list[int], vocabulary: Vocabulary = LETTERS, lines: Sequence[tuple[int, int, int]] = ((0, 1, 0),)
+) -> CopyIndex:
     """Write and open the index of a text of letters."""
-    codec = Codec(tokenizer_named("characters"), LETTERS, "\n")
-    split_ids = {"train": np.array(ids, np.uint8)}
-    lines = np.array([[0, 1, 0]], np.uint32)
+    codec = Codec(tokenizer_named("characters"), vocabulary, "\n")
+    split_ids = {"train": np.array(ids, np.uint16)}
     text = TextConfig(corpus="tale", tokenizer="characters", passage="line", line_breaks="joined", starts=True)
-    dataset = Dataset(codec, split_ids, "", {}, text, 5, ("a.txt",), lines)  # pyright: ignore[reportArgumentType]
+    dataset = Dataset(codec, split_ids, "", {}, text, 5, ("a.txt",), np.array(lines, np.uint32))  # pyright: ignore[reportArgumentType]
     write_copy_index(dataset, folder)
-    return CopyIndex(folder, LETTERS)
+    return CopyIndex(folder, vocabulary)
 
 
 @settings(max_examples=60)
@@ -197,6 +199,24 @@ def test_match_does_not_begin_or_end_with_end_token(tmp_path: Path):
 def test_match_across_passages_does_not_count_start(tmp_path: Path):
     index = tiny_index(tmp_path / "copy_index", [START, 3, 4, END, START, 5, 6, 7, END])
     assert index.matches([3, 4, END, 5, 6, 7]) == [Match(0, 6, "a.txt", 1)]
+
+
+def test_new_words_divide_a_long_match(tmp_path: Path):
+    text = np.random.default_rng(1).integers(3, 8, 300).tolist()
+    index = tiny_index(tmp_path / "copy_index", text)
+    matches = index.matches(text, [3, 30, 150])
+    assert [(match.start, match.tokens) for match in matches] == [(4, 26), (31, 119), (151, 149)]
+
+
+def test_match_after_the_end_of_a_spelled_word_begins_with_its_own_line(tmp_path: Path):
+    vocabulary = Vocabulary([(token, 1) for token in (*RESERVED, *BYTES, WORD_END, *"abcde")])
+    x, y, word_end = map(vocabulary.id_of, (BYTES[120], BYTES[121], WORD_END))
+    words = [vocabulary.id_of(letter) for letter in "abcdea"]
+    text = [START, x, y, word_end, END, START, *words, END]
+    index = tiny_index(tmp_path / "copy_index", text, vocabulary, [(0, 1, 0), (5, 2, 0)])
+    for other_word in ([y, y, word_end], [x, x, y, word_end]):
+        assert index.matches([*other_word, END, *words]) == [Match(len(other_word) + 1, 6, "a.txt", 2)]
+    assert index.matches([x, y, word_end, END, *words]) == [Match(0, 10, "a.txt", 1)]
 
 
 @pytest.mark.parametrize("name", ["ids.bin", "order.bin", "lines.npy", "index.json"])

@@ -3,7 +3,7 @@
 import mmap
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -34,6 +34,7 @@ _LARGEST, _LARGEST_DESCRIPTION = 2**34, 2**24
 """In bytes: of each array file, and of the description. 2**34 bytes hold all positions that 32 bits can number."""
 _POSITIONS_TRIED = 16
 _ID_BYTES = 4
+_NOT_AN_ID = 2**32 - 1
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ class CopyIndex:
                 f"The copy index {folder} belongs to another model: delete this folder to write without it."
             )
         self._size = len(self._order)
-        self._spelling_ids = {vocabulary.id_of(token) for token in BYTES} if vocabulary.spells else set[int]()
+        self._byte_ids = {vocabulary.id_of(token) for token in BYTES} if vocabulary.spells else set[int]()
 
     def _check(self, vocabulary_size: int) -> None:
         """Raise ValueError if the arrays do not fit together. Wrong arrays may have right checksums."""
@@ -137,39 +138,36 @@ class CopyIndex:
         not begin or end with END or UNKNOWN. `new` lists positions of words that no match may have, because the
         training text does not have them, whatever their ids. A spelled word counts as one token.
         """
+        searched = np.array(ids, np.int64)
+        searched[list(new)] = _NOT_AN_ID
         taken = np.zeros(len(ids), np.bool_)
-        taken[list(new)] = True
         found: list[Match] = []
-        for match in sorted(self._longest_matches(ids), key=lambda match: (-match.length, match.start)):
+        for match in sorted(self._longest_matches(searched), key=lambda match: (-match.length, match.start)):
             free = ~taken[match.start : match.start + match.length]
             if not free.any():
                 continue
-            begin = int(free.argmax())
-            end = begin + int(np.argmin(np.append(free[begin:], False)))
-            while begin < end and ids[match.start + begin] in (UNKNOWN, END):
+            begin = match.start + int(free.argmax())
+            end = begin + int(np.argmin(np.append(~taken[begin : match.start + match.length], False)))
+            begin, end = self._trimmed(ids, begin, end)
+            if sum(each not in self._byte_ids for each in ids[begin:end]) >= FEWEST_TOKENS:
+                taken[begin:end] = True
+                file, line = file_and_line_of(match.place + begin - match.start, self._lines, self._files)
+                found.append(Match(begin, end - begin, file, line))
+        return sorted(found, key=lambda match: match.start)
+
+    def _trimmed(self, ids: Sequence[int], begin: int, end: int) -> tuple[int, int]:
+        """Return the bounds of a match without END, UNKNOWN and parts of spelled words at its ends."""
+        if begin and ids[begin - 1] in self._byte_ids:
+            while begin < end and ids[begin] in self._byte_ids:
                 begin += 1
-            while begin < end and ids[match.start + end - 1] in (UNKNOWN, END):
-                end -= 1
-            if end - begin >= FEWEST_TOKENS:
-                taken[match.start + begin : match.start + end] = True
-                file, line = file_and_line_of(match.place + begin, self._lines, self._files)
-                found.append(Match(match.start + begin, end - begin, file, line))
-        return list(self._whole_words(ids, sorted(found, key=lambda match: match.start)))
+            begin += 1  # the end of the word
+        while begin < end and ids[begin] in (UNKNOWN, END):
+            begin += 1
+        while begin < end and (ids[end - 1] in (UNKNOWN, END) or ids[end - 1] in self._byte_ids):
+            end -= 1
+        return begin, end
 
-    def _whole_words(self, ids: Sequence[int], matches: Sequence[Match]) -> Iterator[Match]:
-        """Yield the matches without parts of spelled words at their ends, if they still have FEWEST_TOKENS tokens."""
-        for match in matches:
-            begin, end = match.start, match.start + match.tokens
-            if begin and ids[begin - 1] in self._spelling_ids:
-                begin += 1 + next(
-                    (n for n, each in enumerate(ids[begin:end]) if each not in self._spelling_ids), end - begin
-                )
-            while end > begin and ids[end - 1] in self._spelling_ids:
-                end -= 1
-            if sum(each not in self._spelling_ids for each in ids[begin:end]) >= FEWEST_TOKENS:
-                yield replace(match, start=begin, tokens=end - begin)
-
-    def _longest_matches(self, ids: Sequence[int]) -> Iterator[_LongestMatch]:
+    def _longest_matches(self, ids: NDArray[np.int64]) -> Iterator[_LongestMatch]:
         """Yield for each position of `ids` the longest match that begins at it, if it has FEWEST_TOKENS or more.
 
         A position is skipped if DEPTH or more tokens of the previous match follow.
@@ -214,7 +212,7 @@ class CopyIndex:
         wanted = text[start * _ID_BYTES : (start + DEPTH) * _ID_BYTES]
         rank = bisect_left(range(self._size), wanted, key=self._prefix(len(wanted)))
         neighbours = [int(self._order[each]) for each in (rank - 1, rank) if 0 <= each < self._size]
-        length = max((_shared_length(wanted, self._at(place, len(wanted))) for place in neighbours), default=0)
+        length = max(_shared_length(wanted, self._at(place, len(wanted))) for place in neighbours)
         if length < FEWEST_TOKENS:
             return _LongestMatch(start, length, 0)
         first, last = self._ranks(wanted[: length * _ID_BYTES])
@@ -241,7 +239,7 @@ def _memory_map(path: Path) -> mmap.mmap:
         return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
 
-def _bytes(ids: Sequence[int]) -> bytes:
+def _bytes(ids: Sequence[int] | NDArray[np.int64]) -> bytes:
     return np.asarray(ids, ">u4").tobytes()
 
 
@@ -284,9 +282,9 @@ def write_copy_index(
     vocabulary = len(dataset.codec.vocabulary)
     with atomic_folder(folder) as new_folder:
         starts = _write_without_starts(train, new_folder / IDS)
-        ids = np.memmap(new_folder / IDS, ">u4", "r") if len(train) > len(starts) else np.empty(0, ">u4")
+        ids = np.memmap(new_folder / IDS, ">u4", "r")
         parts = _parts(ids, vocabulary)
-        needed = _BYTES_PER_POSITION * max((part.size for part in parts), default=0)
+        needed = _BYTES_PER_POSITION * max(part.size for part in parts)
         if needed > most_memory:
             raise StorageError(
                 f"Making it needs {shown_size(needed)} of memory, but only {shown_size(most_memory)} is available."
@@ -332,7 +330,7 @@ def _write_without_starts(train: NDArray[np.unsignedinteger], path: Path) -> NDA
             block = np.asarray(train[begin : begin + _IDS_AT_ONCE])
             starts.append(begin + np.flatnonzero(block == START))
             block[block != START].astype(">u4").tofile(file)
-    return np.concatenate(starts) if starts else np.empty(0, np.int64)
+    return np.concatenate(starts)
 
 
 def _parts(ids: NDArray[np.unsignedinteger], vocabulary: int) -> list[_Part]:

@@ -18,7 +18,7 @@ from wordgen.errors import SettingError
 from wordgen.generation.copies import COPY_INDEX
 from wordgen.generation.decoding import Reader, beam_search, write_texts
 from wordgen.generation.prediction import NgramModel, NumpyNetwork, State
-from wordgen.generation.sampling import NO_TOKEN, TokenKinds, probability_changes
+from wordgen.generation.sampling import NO_TOKEN, TokenKinds, draw_changes, probability_changes
 from wordgen.generation.settings import GenerationSettings, Stop
 from wordgen.generation.texts import TextBuilder
 from wordgen.generation.trained import TrainedModel
@@ -79,7 +79,9 @@ def write(
     generators = None
     if settings.mode == "sample":
         generators = [np.random.default_rng([1, number]) for number in numbers or range(len(prompts))]
-    for _ in write_texts(network, builders, generators, *probability_changes(settings, KINDS), starts=starts):
+    for _ in write_texts(
+        network, builders, generators, probability_changes(settings, KINDS), draw_changes(settings), starts=starts
+    ):
         pass
     return builders
 
@@ -179,7 +181,7 @@ def test_text_ends_if_all_tokens_are_forbidden():
 
 def best_texts(network: CountingNetwork | NumpyNetwork, prompt: Sequence[int], **options: object) -> list[TextBuilder]:
     settings = GenerationSettings(**{"mode": "beam", "length": 8, **options})  # pyright: ignore[reportArgumentType]
-    changes, _ = probability_changes(settings, TokenKinds(KINDS.words, NO_TOKEN))
+    changes = probability_changes(settings, TokenKinds(KINDS.words, NO_TOKEN))
     return beam_search(network, TextBuilder(tuple(prompt), settings, CODEC), settings, changes, starts=True)
 
 
@@ -191,8 +193,13 @@ def test_beam_search_with_one_beam_is_greedy(seed: int, stop: str, no_repeat: in
     assert (beam.ids, beam.ended) == (greedy.ids, greedy.ended)
 
 
-def log_probability_of(builder: TextBuilder) -> float:
-    return sum(log_probabilities(builder)) + builder.end_log_probability
+def log_probability_of(network: NumpyNetwork, builder: TextBuilder) -> float:
+    """Return the log-probability of a text, and of the END that ended it."""
+    log_probability = sum(log_probabilities(builder))
+    if builder.ended == "end":
+        text = [*builder.seed, *builder.ids]
+        log_probability += float(Reader(network, [text], starts=True).log_probs()[0, END])
+    return log_probability
 
 
 @given(st.integers(0, 10**6), st.sampled_from([2, 3, 8]), st.sampled_from(["none", "end", "sentence"]))
@@ -200,7 +207,7 @@ def test_beam_search_is_at_least_as_probable_as_greedy(seed: int, beams: int, st
     network = random_network(seed)
     (best,) = best_texts(network, [3], beams=beams, stop=stop)
     (greedy,) = write(network, [[3]], mode="greedy", stop=stop, length=8)
-    assert log_probability_of(best) >= log_probability_of(greedy) - 1e-4
+    assert log_probability_of(network, best) >= log_probability_of(network, greedy) - 1e-4
 
 
 @settings(max_examples=30)
@@ -215,9 +222,12 @@ def test_widest_beam_finds_most_probable_text(seed: int):
 
 def test_beam_search_returns_different_texts_best_first():
     for penalty in (0.0, 1.0):
-        texts = best_texts(random_network(), [3], beams=6, count=4, stop="end", length_penalty=penalty, length=12)
+        network = random_network()
+        texts = best_texts(network, [3], beams=6, count=4, stop="end", length_penalty=penalty, length=12)
         lengths = [len(text.ids) + (text.ended == "end") for text in texts]
-        scores = [log_probability_of(text) / length**penalty for text, length in zip(texts, lengths, strict=True)]
+        scores = [
+            log_probability_of(network, text) / length**penalty for text, length in zip(texts, lengths, strict=True)
+        ]
         assert scores == sorted(scores, reverse=True)
         assert len({tuple(text.ids) for text in texts}) == len(texts) == 4
 

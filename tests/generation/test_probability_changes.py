@@ -18,6 +18,7 @@ from wordgen.generation.sampling import (
     TokenKinds,
     apply_temperature,
     draw,
+    draw_changes,
     forbid,
     forbid_before,
     forbid_copies,
@@ -59,8 +60,7 @@ def generators(rows: int, seed: int = 0) -> list[np.random.Generator]:
 
 
 def all_changes(settings: GenerationSettings) -> list[ProbabilityChange]:
-    changes, draw_changes = probability_changes(settings, KINDS, followers_of_4)
-    return [*changes, *draw_changes]
+    return [*probability_changes(settings, KINDS, followers_of_4), *draw_changes(settings)]
 
 
 def followers_of_4(tokens: Sequence[int]) -> NDArray[np.int64]:
@@ -281,16 +281,15 @@ def test_extreme_settings_leave_valid_probabilities(
     logits: NDArray[np.float32], extremes: dict[str, float], tokens: list[int]
 ):
     settings = GenerationSettings(**extremes)  # pyright: ignore[reportArgumentType]
-    changes, draw_changes = probability_changes(settings, KINDS)
     past_tokens = Past(np.array([tokens] * 2, np.intp).reshape(2, -1), len(tokens))
     changed = log_probs(logits)
-    for change in changes:
+    for change in probability_changes(settings, KINDS):
         changed = change(changed, past_tokens)
     assert not np.isnan(changed).any()
     if not possible(changed).all():
         assert settings.no_repeat_ngram == 1
         return
-    for change in draw_changes:
+    for change in draw_changes(settings):
         before, changed = changed, change(changed, past_tokens)
         assert not np.isnan(changed).any()
         assert possible(changed).all()

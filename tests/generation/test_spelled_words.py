@@ -2,6 +2,7 @@
 
 import math
 import re
+import time
 from functools import partial
 
 import numpy as np
@@ -13,10 +14,14 @@ from wordgen.generation.sampling import (
     NO_TOKEN,
     Past,
     SpellingIds,
+    TokenKinds,
+    changed_by,
     forbid_bad_spelling,
     forbid_copies,
-    forbid_repeated_words,
+    forbid_repeated_ngrams,
+    probability_changes,
 )
+from wordgen.generation.settings import GenerationSettings
 from wordgen.generation.texts import Text
 from wordgen.generation.trained import TrainedModel
 from wordgen.text.tokenizers import tokenizer_named
@@ -150,7 +155,7 @@ def test_max_copy_limits_matches_of_spelled_words(model: TrainedModel):
 def test_repeated_ngrams_count_spelled_words_as_one(model: TrainedModel, spelling: SpellingIds):
     a, b = (model.vocabulary.id_of(BYTES[byte]) for byte in (0x61, 0x62))
     end, word, other = spelling.word_end, 261, 262  # 261 and 262 are ids of whole words
-    change = partial(forbid_repeated_words, n=2, spelling=spelling)
+    change = partial(forbid_repeated_ngrams, n=2, spelling=spelling)
     assert np.isfinite(change(uniform_log_probs(model), past(word, a, end, other, b))).all()  # within a word
     assert not np.isfinite(change(uniform_log_probs(model), past(word, a, end, other, word))[0, a])
     changed = change(uniform_log_probs(model), past(a, end, word, other, a, end))[0]
@@ -160,8 +165,25 @@ def test_repeated_ngrams_count_spelled_words_as_one(model: TrainedModel, spellin
 def test_no_repeat_ngram_counts_spelled_words_as_one(model: TrainedModel, spelling: SpellingIds):
     word_count = 0
     for text in model.generate("", count=30, length=200, random_seed=4, no_repeat_ngram=3):
-        words = spelling.words([model.vocabulary.id_of(each) for each in text.tokens]) or []
+        ids = np.array([model.vocabulary.id_of(each) for each in text.tokens])
+        ends = np.flatnonzero(~spelling.is_byte[ids]) + 1
+        words = [tuple(word.tolist()) for word in np.split(ids, ends)[:-1]]
         triples = list(zip(words, words[1:], words[2:], strict=False))
         assert len(triples) == len(set(triples))
         word_count += len(words)
     assert word_count > 200
+
+
+@pytest.mark.parametrize("options", [{"max_copy": 5}, {"no_repeat_ngram": 3}])
+def test_time_for_a_token_does_not_grow_with_the_text(model: TrainedModel, options: dict[str, int]):
+    spelled = model.read_seed("Xylophones glow, and frobs").ids
+    changes = probability_changes(
+        GenerationSettings(**options),  # pyright: ignore[reportArgumentType]
+        TokenKinds(np.empty(0, np.bool_), NO_TOKEN, spelling=SpellingIds(model.vocabulary)),
+        lambda tokens: np.array([END]),
+    )
+    tokens = past(*spelled * 20_000)
+    began = time.process_time()
+    for _ in range(30):
+        changed_by(changes, uniform_log_probs(model), tokens)
+    assert time.process_time() - began < 1  # dividing the whole text into words takes several seconds

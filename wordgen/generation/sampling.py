@@ -7,7 +7,7 @@ the order of the changes.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import chain, takewhile
+from itertools import takewhile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ LogProbs = NDArray[np.float32]
 _PENALTY_WINDOW = 64
 _LONGEST_WORD_BYTES = 200
 _BLOCK = 128
+_NOTHING = np.empty(0, np.intp)
 NO_TOKEN = -1
 """Fills the positions before a text that is shorter than the others of its batch."""
 
@@ -67,6 +68,8 @@ class SpellingIds:
         self.values = {vocabulary.id_of(token): value for value, token in enumerate(BYTES)}
         """Maps the id of each byte to the value of the byte."""
         self.all = np.array([*self.values, self.word_end])
+        self.is_byte = np.isin(np.arange(self.size), list(self.values))
+        """Which ids are bytes, shape (vocabulary,)."""
         self._masks: dict[frozenset[str], NDArray[np.bool_]] = {}
         self._id_of = vocabulary.id_of
 
@@ -75,16 +78,21 @@ class SpellingIds:
         word = takewhile(self.values.__contains__, reversed(ids))
         return bytes(self.values[each] for each in word)[::-1]
 
-    def words(self, ids: Sequence[int]) -> list[tuple[int, ...]] | None:
-        """Divide ids into words and return the ids of each word. Return None if the last word is not finished."""
-        words: list[tuple[int, ...]] = []
-        word: list[int] = []
-        for each in ids:
-            word.append(each)
-            if each not in self.values:
-                words.append(tuple(word))
-                word = []
-        return None if word else words
+    def last_words(self, tokens: NDArray[np.intp], count: int) -> list[int] | None:
+        """Return the ids of the last `count` words of a text.
+
+        Return None if the text has fewer words, or if its last word is not finished.
+        """
+        begin = len(tokens)
+        if begin and tokens[-1] in self.values:
+            return None
+        for _ in range(count):
+            if not begin or tokens[begin - 1] == NO_TOKEN:
+                return None
+            begin -= 1
+            while begin and tokens[begin - 1] in self.values:
+                begin -= 1
+        return tokens[begin:].tolist()
 
     def forbidden_after(self, word: bytes) -> NDArray[np.bool_]:
         """Return which tokens are forbidden after the bytes of an unfinished word, shape (vocabulary,).
@@ -100,8 +108,6 @@ class SpellingIds:
         return self._masks[allowed]
 
 
-Forbidden = Sequence[int] | NDArray[np.integer] | NDArray[np.bool_]
-"""Ids, or a mask of the shape (vocabulary,)."""
 Followers = Callable[[Sequence[int]], NDArray[np.integer]]
 """Returns the ids that follow a sequence of tokens in the training text."""
 
@@ -124,10 +130,10 @@ class TokenKinds:
 
 def probability_changes(
     settings: GenerationSettings, kinds: TokenKinds, followers: Followers | None = None
-) -> tuple[list[ProbabilityChange], list[ProbabilityChange]]:
-    """Return the changes that forbid or weaken tokens, and those of `draw_changes`, which are only for sampling.
+) -> list[ProbabilityChange]:
+    """Return the changes that forbid or weaken tokens, in the order in which they are made.
 
-    Both are applied in their order. `followers` is needed if `settings.max_copy` is not 0.
+    Before a token is drawn, those of `draw_changes` follow. `followers` is needed if `settings.max_copy` is not 0.
     """
     never = [START] if settings.allow_unknown or kinds.replaces_unknown else [UNKNOWN, START]
     changes: list[ProbabilityChange] = [partial(forbid, ids=never)]
@@ -144,14 +150,11 @@ def probability_changes(
     if settings.repetition_penalty != 1:
         changes.append(partial(penalize_repetition, penalty=settings.repetition_penalty, words=kinds.words))
     if settings.no_repeat_ngram:
-        if kinds.spelling is None:
-            changes.append(partial(forbid_repeated_ngrams, n=settings.no_repeat_ngram))
-        else:
-            changes.append(partial(forbid_repeated_words, n=settings.no_repeat_ngram, spelling=kinds.spelling))
+        changes.append(partial(forbid_repeated_ngrams, n=settings.no_repeat_ngram, spelling=kinds.spelling))
     if settings.max_copy:
         assert followers is not None
         changes.append(partial(forbid_copies, most=settings.max_copy, followers=followers, spelling=kinds.spelling))
-    return changes, draw_changes(settings)
+    return changes
 
 
 def draw_changes(settings: GenerationSettings) -> list[ProbabilityChange]:
@@ -175,8 +178,10 @@ def forbid(log_probs: LogProbs, past: Past, *, ids: Sequence[int]) -> LogProbs:
     return changed
 
 
-def forbid_by_text(log_probs: LogProbs, past: Past, forbidden: Callable[[NDArray[np.intp]], Forbidden]) -> LogProbs:
-    """Forbid in each text what `forbidden` returns for its tokens."""
+def forbid_by_text(
+    log_probs: LogProbs, past: Past, forbidden: Callable[[NDArray[np.intp]], Sequence[int] | NDArray[np.integer]]
+) -> LogProbs:
+    """Forbid in each text the ids that `forbidden` returns for its tokens."""
     changed = log_probs.copy()
     for row, tokens in enumerate(past.tokens):
         changed[row, forbidden(tokens)] = -np.inf
@@ -217,31 +222,25 @@ def penalize_repetition(log_probs: LogProbs, past: Past, *, penalty: float, word
     return np.where(repeated, log_probs * np.float32(penalty), log_probs)
 
 
-def forbid_repeated_ngrams(log_probs: LogProbs, past: Past, *, n: int) -> LogProbs:
-    """Forbid tokens that complete a sequence of n tokens that the text already has."""
-    tokens = past.tokens
-    starts = tokens.shape[1] - n + 1
-    if starts < 1:
-        return log_probs
-    matching = tokens[:, :starts] != NO_TOKEN
-    for place in range(n - 1):  # n-grams whose first n - 1 tokens are the last n - 1 of the text
-        if not matching.any():
-            return log_probs
-        matching &= tokens[:, place : place + starts] == tokens[:, starts + place, None]
-    rows, begins = np.nonzero(matching)
-    changed = log_probs.copy()
-    changed[rows, tokens[rows, begins + n - 1]] = -np.inf
-    return changed
+def forbid_repeated_ngrams(log_probs: LogProbs, past: Past, *, n: int, spelling: SpellingIds | None = None) -> LogProbs:
+    """Forbid tokens that complete a sequence of n tokens that the text already has.
 
+    A spelled word counts as one token. It is forbidden by its first byte, so a word that has begun can always end.
+    """
 
-def forbid_repeated_words(log_probs: LogProbs, past: Past, *, n: int, spelling: SpellingIds) -> LogProbs:
-    """Do the same as `forbid_repeated_ngrams` for a vocabulary that spells words (see `forbid_copies`)."""
-
-    def forbidden(tokens: NDArray[np.intp]) -> list[int]:
-        words = spelling.words(tokens[tokens != NO_TOKEN].tolist()) or []
-        last = words[len(words) - n + 1 :]
-        begins = range(len(words) - n + 1)
-        return [words[begin + n - 1][0] for begin in begins if words[begin : begin + n - 1] == last]
+    def forbidden(tokens: NDArray[np.intp]) -> NDArray[np.integer]:
+        last = _last_words(tokens, n - 1, spelling)
+        if last is None:
+            return _NOTHING
+        begins_word = tokens != NO_TOKEN
+        if spelling is not None:
+            begins_word[1:] &= ~spelling.is_byte[tokens[:-1]]
+        begins = np.flatnonzero(begins_word[: len(tokens) - len(last)])
+        for place, token in enumerate(last):
+            begins = begins[tokens[begins + place] == token]
+            if not len(begins):
+                break
+        return tokens[begins + len(last)]
 
     return forbid_by_text(log_probs, past, forbidden)
 
@@ -251,19 +250,22 @@ def forbid_copies(
 ) -> LogProbs:
     """Forbid tokens that make a match with the training text of more than `most` tokens.
 
-    A spelled word counts as one token. It is forbidden by its first byte, so a word that has begun can always end.
+    Spelled words are treated as in `forbid_repeated_ngrams`.
     """
 
     def forbidden(tokens: NDArray[np.intp]) -> NDArray[np.integer]:
-        if spelling is None:
-            words = [(each,) for each in tokens[-most:].tolist() if each != NO_TOKEN]
-        else:
-            words = spelling.words(tokens[tokens != NO_TOKEN].tolist()) or []
-        if len(words) < most:
-            return np.empty(0, np.intp)
-        return followers(list(chain.from_iterable(words[-most:])))
+        last = _last_words(tokens, most, spelling)
+        return _NOTHING if last is None else followers(last)
 
     return forbid_by_text(log_probs, past, forbidden)
+
+
+def _last_words(tokens: NDArray[np.intp], count: int, spelling: SpellingIds | None) -> list[int] | None:
+    """Do what `SpellingIds.last_words` does, also for a vocabulary that does not spell: there, each token is a word."""
+    if spelling is not None:
+        return spelling.last_words(tokens, count)
+    last: list[int] = tokens[max(0, len(tokens) - count) :].tolist()
+    return None if len(last) < count or NO_TOKEN in last else last
 
 
 def apply_temperature(log_probs: LogProbs, past: Past, *, temperature: float) -> LogProbs:

@@ -19,21 +19,25 @@ from wordgen.generation.copies import COPY_INDEX, CopyIndex
 from wordgen.generation.decoding import Progress, beam_search, write_texts
 from wordgen.generation.prediction import NgramMixture, NgramModel, NumpyNetwork, order_for
 from wordgen.generation.prompt import WARM_UP, Seed, TextReader
-from wordgen.generation.sampling import NO_TOKEN, ProbabilityChange, SpellingIds, TokenKinds, probability_changes
+from wordgen.generation.sampling import (
+    NO_TOKEN,
+    ProbabilityChange,
+    SpellingIds,
+    TokenKinds,
+    draw_changes,
+    probability_changes,
+)
 from wordgen.generation.settings import GenerationSettings, completed
 from wordgen.generation.texts import Ended, Text, TextBuilder, UnknownReplacer, WrittenToken
 from wordgen.model.bundle import Bundle
 from wordgen.music.harmony import Interval
 from wordgen.text.tokenizers import MUSIC_TOKENIZERS
-from wordgen.text.vocabulary import END, LINE_BREAK, START, UNKNOWN
+from wordgen.text.vocabulary import END, LINE_BREAK, START, UNKNOWN, is_word
 
 if TYPE_CHECKING:
     from wordgen.generation.tunes import NoteCopies, TuneTask
 
 Result = TypeVar("Result")
-Jobs = Sequence[tuple[Seed, int]]
-"""Prompts, and which of the texts of each prompt is written."""
-
 _BATCH_SIZE = 256
 _MOST_TOKENS_TO_COUNT = 10_000_000
 """In tokens. Counting as many takes about 2 GB of memory, and a quarter of a minute before the first word."""
@@ -99,7 +103,7 @@ class TextGenerator:
     @cached_property
     def _kinds(self) -> TokenKinds:
         vocabulary, text = self.vocabulary, self._bundle.text
-        words = np.array([any(map(str.isalnum, token)) for token in vocabulary.tokens])
+        words = np.array([is_word(token) for token in vocabulary.tokens])
         words[[UNKNOWN, START, END]] = False
         spelling = SpellingIds(vocabulary) if vocabulary.spells else None
         if spelling is not None:
@@ -132,12 +136,9 @@ class TextGenerator:
         with self._counting_lock:
             failed = self._counting is not None and self._counting.done() and self._counting.exception() is not None
             if self._counting is None or failed:
-                self._counting = _in_background(self._count_ngrams, self._ids_to_count())
+                size, order = len(self.vocabulary), order_for(self.tokenizer)
+                self._counting = _in_background(NgramModel, self._ids_to_count(), size, order)
             return self._counting
-
-    def _count_ngrams(self, ids: NDArray[np.integer]) -> NgramModel:
-        order = order_for(self.tokenizer)
-        return NgramModel(ids.astype(np.int64), len(self.vocabulary), order)
 
     def _ids_to_count(self) -> NDArray[np.integer]:
         try:
@@ -293,7 +294,9 @@ class TextGenerator:
         for first in range(0, len(jobs), _BATCH_SIZE):
             part = jobs[first : first + _BATCH_SIZE]
 
-            def write(places: Sequence[int], draw: int, part: Jobs = part, before: int = done) -> list[TextBuilder]:
+            def write(
+                places: Sequence[int], draw: int, part: Sequence[tuple[Seed, int]] = part, before: int = done
+            ) -> list[TextBuilder]:
                 builders = [self._builder(*part[place], settings=settings) for place in places]
                 for _ in self._write_batch(builders, settings, draw):
                     on_token()
@@ -352,26 +355,25 @@ class TextGenerator:
             assert settings.random_seed is not None
             seeds = [settings.random_seed + builder.number for builder in builders]
             generators = [np.random.default_rng([seed, draw, _REDRAW_SEED] if draw else seed) for seed in seeds]
-        changes, draw_changes = self._changes(settings)
+        changes, before_draw = self._changes(settings), draw_changes(settings)
         mix = self._ngram_mixture(settings.mix)
-        return write_texts(self._network, builders, generators, changes, draw_changes, starts=self._starts, mix=mix)
+        return write_texts(self._network, builders, generators, changes, before_draw, starts=self._starts, mix=mix)
 
     def _beam_search(
         self, blank: TextBuilder, settings: GenerationSettings, on_token: Callable[[], None]
     ) -> list[TextBuilder]:
-        changes, _ = self._changes(settings)
-        mix = self._ngram_mixture(settings.mix)
+        changes, mix = self._changes(settings), self._ngram_mixture(settings.mix)
         return beam_search(self._network, blank, settings, changes, starts=self._starts, mix=mix, on_token=on_token)
 
-    def _changes(self, settings: GenerationSettings) -> tuple[list[ProbabilityChange], list[ProbabilityChange]]:
+    def _changes(self, settings: GenerationSettings) -> list[ProbabilityChange]:
         task = self._task(settings)
         followers = self.copy_index.followers if settings.max_copy else None
-        changes, draw_changes = probability_changes(settings, self._kinds, followers)
+        changes = probability_changes(settings, self._kinds, followers)
         if task is not None and task.header_change is not None:
             changes.append(task.header_change)
         if settings.max_copy_notes:
             changes.append(self._note_copies_of(settings.max_copy_notes).change)
-        return changes, draw_changes
+        return changes
 
     def _task(self, settings: GenerationSettings, original_key_interval: Interval | None = None) -> "TuneTask | None":
         """Return what a tune must be; None for a text that is not transposed and of which no tune is asked."""

@@ -84,6 +84,14 @@ def test_end_of_passage_ends_any_sentence():
     assert ends.add_end() == 3  # the first end of a passage counts as a piece
 
 
+def test_sentence_ends_before_a_spelled_word_of_the_next_line():
+    """The bytes of a spelled word have empty pieces. Its last piece is the word."""
+    ends = SentenceEndFinder()
+    assert [ends.add_piece(piece) for piece in ("Stop", ".", "\n", "", "", "Xylophones")] == [None] * 5 + [2]
+    ends = SentenceEndFinder()
+    assert [ends.add_piece(piece) for piece in ("example", ".", "", "", "org")] == [None] * 5
+
+
 @given(st.lists(st.sampled_from(["a", " B", ".", " .", "!", "”", " ", "\n", "。", "", " c"]), max_size=20))
 def test_sentence_ends_are_in_order_and_within_text(pieces: list[str]):
     ends, last = SentenceEndFinder(), 0

@@ -24,7 +24,7 @@ from wordgen.generation.prompt import UnknownWord
 from wordgen.generation.sampling import LogProbs, Past, changed_by, draw, draw_changes
 from wordgen.generation.settings import GenerationSettings
 from wordgen.text.tokenizers import Codec
-from wordgen.text.vocabulary import END, JOINER, LINE_BREAK, UNKNOWN, Vocabulary, restore
+from wordgen.text.vocabulary import END, JOINER, LINE_BREAK, UNKNOWN, Vocabulary, is_word, restore
 
 _ENDINGS = ("ing", "ed", "ly", "s")
 _SMOOTHING = 0.01
@@ -32,7 +32,8 @@ _SMOOTHING = 0.01
 _LEAST_EXPECTED = 0.3
 """A word is left out if the network expects its kind less than this share of the usual, unless all would be."""
 _TIE_BREAK = 0.1
-_TIE_BREAK_TOKENS = 16
+_TOKENS_BEFORE_WORD = 16
+"""How many tokens before a word may decide which word replaces UNKNOWN."""
 _EMPTY_PAST = Past(np.zeros((1, 0), np.intp), 0)
 
 Choose = Callable[[LogProbs], int]
@@ -86,7 +87,7 @@ class UnknownReplacer:
         return self._shares(np.exp(log_probs[END + 1 :].astype(np.float64))) / self._usual_shares
 
     def word(self, ids: Sequence[int], expected: Shares, choose: Choose, next_id: int | None = None) -> str:
-        """Return the word for the position after `ids`.
+        """Return the word for the position after `ids`, of which the last _TOKENS_BEFORE_WORD are enough.
 
         `expected` comes from the method of this name. `next_id` is the id after the word, or None if it is not known.
         """
@@ -107,9 +108,9 @@ class UnknownReplacer:
     def _log_probs(self, weights: Shares, ids: Sequence[int]) -> LogProbs:
         """Return the log-probabilities of words with these weights, shape (1, words).
 
-        So that not always the same word wins a tie, the last _TIE_BREAK_TOKENS tokens change the weights slightly.
+        So that not always the same word wins a tie, the last _TOKENS_BEFORE_WORD tokens change the weights slightly.
         """
-        order = np.random.default_rng(list(ids[-_TIE_BREAK_TOKENS:])).permutation(len(weights))
+        order = np.random.default_rng(list(ids[-_TOKENS_BEFORE_WORD:])).permutation(len(weights))
         weights = weights * (1 + _TIE_BREAK * order / len(weights))
         return np.log(weights / weights.sum()).astype(np.float32)[None]
 
@@ -130,13 +131,13 @@ def chooser(settings: GenerationSettings, number: int, place: int) -> Choose:
     A draw depends only on the random seed of the text (`settings.random_seed + number`) and on the place of the word in
     it, so it does not change any other draw.
     """
-    if settings.mode != "sample" or settings.random_seed is None:
+    random_seed = settings.random_seed
+    if settings.mode != "sample" or random_seed is None:
         return lambda log_probs: int(log_probs.argmax())
 
     def choose(log_probs: LogProbs) -> int:
         log_probs = changed_by(draw_changes(settings), log_probs, _EMPTY_PAST)
-        assert settings.random_seed is not None
-        return int(draw(log_probs, [np.random.default_rng([settings.random_seed + number, place])])[0])
+        return int(draw(log_probs, [np.random.default_rng([random_seed + number, place])])[0])
 
     return choose
 
@@ -148,7 +149,7 @@ def _kind(token: str) -> str:
     """
     text = restore(token.strip(JOINER))
     glued = token.startswith(JOINER)
-    if not any(map(str.isalnum, text)):
+    if not is_word(text):
         return f"{glued} marks"
     if not any(map(str.isalpha, text)):
         return f"{glued} digits"
@@ -204,7 +205,8 @@ class SentenceEndFinder:
                     ended = self.open_end
                 self.open_end = None
         self._piece_count += 1
-        self._spaced = piece[-1:].isspace()
+        if piece:  # the bytes of a spelled word have empty pieces before its end
+            self._spaced = piece[-1].isspace()
         stop = self._stop.fullmatch(word)
         if word and stop and (stop["plain"] or stop["wide"]):
             self.open_end = self._piece_count
@@ -257,8 +259,6 @@ class TextBuilder:
         self.seed = seed
         self.written: list[WrittenToken] = []
         self.ended: Ended | None = None
-        self.end_log_probability = 0.0
-        """The log-probability of the END or line break that ended the text and is not part of it, else 0."""
         self._unknown_replacer = replacer
         self.number = number
         self._pending_unknown: tuple[float, Shares] | None = None
@@ -321,15 +321,15 @@ class TextBuilder:
             return
         assert self._unknown_replacer is not None
         (log_probability, expected), self._pending_unknown = self._pending_unknown, None
-        before = [*self.seed, *self.ids]
-        choose = chooser(self._settings, self.number, len(before))
+        last = [each.id for each in self.written[-_TOKENS_BEFORE_WORD:]]
+        before = [*self.seed[-_TOKENS_BEFORE_WORD:], *last][-_TOKENS_BEFORE_WORD:]
+        choose = chooser(self._settings, self.number, len(self.seed) + len(self.written))
         self._add(UNKNOWN, self._unknown_replacer.word(before, expected, choose, next_id), log_probability)
 
     def _add(self, number: int, token: str, log_probability: float) -> None:
         settings = self._settings
         if settings.stop in ("end", "line") and self._stops_at(number):
             self.ended = settings.stop
-            self.end_log_probability = log_probability
             return
         piece = self._decoder.decode_token(token)
         if settings.stop == "sentence" and self._end_at_sentence(number, piece):

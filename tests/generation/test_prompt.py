@@ -1,5 +1,6 @@
 """Prompts: how they are read, their unknown words, and sessions in which a user and the model write in turns."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,14 @@ def test_unknown_words_have_similar_words():
         ("frod", ("Frodo",)),
         ("met", ()),
     ]
+
+
+def test_vocabulary_is_not_searched_for_each_prompt():
+    large = reader(*(f"word{number}" for number in range(50_000)), "the", "king")
+    began = time.process_time()
+    for _ in range(300):
+        assert len(large.seed("the king").ids) == 2
+    assert time.process_time() - began < 3  # a search of the vocabulary in each prompt takes ten seconds
 
 
 def test_long_unknown_word_is_reported_once_and_shortened():

@@ -159,13 +159,22 @@ class TextReader:
         """Return each word of some unknown tokens once, the first _MOST_HINTS with similar known words."""
         shown = (self._codec.tokenizer.piece(token, None).strip() for token in tokens)
         words = [word for word in dict.fromkeys(shown) if word]
-        known = {each.lower(): each for each in reversed(self._codec.vocabulary.tokens[3:]) if each.isalpha()}
         found: list[UnknownWord] = []
         for number, word in enumerate(words):
-            of_like_length = [each for each in known if abs(len(each) - len(word)) <= 2] if number < _MOST_HINTS else []
-            similar = difflib.get_close_matches(word.lower(), of_like_length, n=3, cutoff=_SIMILARITY_CUTOFF)
-            found.append(UnknownWord(_shortened(word), tuple(known[each] for each in similar)))
+            similar = self._similar_words(word) if number < _MOST_HINTS else ()
+            found.append(UnknownWord(_shortened(word), similar))
         return tuple(found)
+
+    def _similar_words(self, word: str) -> tuple[str, ...]:
+        known = self._words_by_small_letters
+        of_like_length = [each for each in known if abs(len(each) - len(word)) <= 2]
+        similar = difflib.get_close_matches(word.lower(), of_like_length, n=3, cutoff=_SIMILARITY_CUTOFF)
+        return tuple(known[each] for each in similar)
+
+    @cached_property
+    def _words_by_small_letters(self) -> dict[str, str]:
+        """Maps each word of letters, in small letters, to its most frequent form."""
+        return {each.lower(): each for each in reversed(self._codec.vocabulary.tokens[3:]) if each.isalpha()}
 
 
 def word_to_try(codec: Codec) -> str | None:

@@ -230,7 +230,7 @@ def test_max_copy_without_copy_index_is_an_error(model: TrainedModel, trained_fo
             write("The", max_copy=5)
     (text,) = without_index.generate("The", length=5, random_seed=1)
     assert text.text == model.generate("The", length=5, random_seed=1)[0].text
-    with pytest.raises(SettingError, match="has no copy index"):
+    with pytest.raises(SettingError, match="so copies cannot be found: it was trained with copy_index=False"):
         without_index.copies(text)
 
 

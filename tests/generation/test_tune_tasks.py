@@ -163,6 +163,9 @@ def test_error_says_why_no_draw_is_valid(simple_model: TrainedModel):
         simple_model.generate_with(FREE, GenerationSettings(only_valid=True, length=9, at_least=9, random_seed=1))
     assert f"None of {MOST_DRAWS} draws is a valid tune" in str(error.value)
     assert "did not end within 9 tokens" in str(error.value)
+    for write in (simple_model.generate, simple_model.stream):
+        with pytest.raises(SettingError, match="Give a larger length or a temperature below "):
+            "".join(map(str, write(FREE, only_valid=True, length=9, at_least=9, random_seed=1)))
     with pytest.raises(SettingError, match="have faults"):
         simple_model.generate_with("L:1/8\nK:C\n]", GenerationSettings(only_valid=True, length=30, random_seed=1))
 

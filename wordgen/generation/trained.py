@@ -151,7 +151,7 @@ class TrainedModel(TextGenerator):
         """
         given = {name: value for name, value in locals().items() if name not in ("self", "seed")}
         with errors_in_python_terms():
-            return self.stream_with(seed, GenerationSettings(**given))
+            return _with_errors_in_python_terms(self.stream_with(seed, GenerationSettings(**given)))
 
     def generate_with(self, seed: str, settings: GenerationSettings) -> list[Text]:
         """Do the same as `generate`, with the settings in one object."""
@@ -173,6 +173,8 @@ class TrainedModel(TextGenerator):
 
         The prompt is part of the text. Raise SettingError if the model has no copy index.
         """
+        with errors_in_python_terms():
+            _ = self.copy_index
         seed = self.read_seed(text.seed, text.settings)
         tokens = [*(self.vocabulary.tokens[each] for each in seed.ids), *text.tokens]
         pieces = None
@@ -270,6 +272,11 @@ class TrainedModel(TextGenerator):
     def may_replace_unknown(self, token: str) -> bool:
         """Return whether the model may replace UNKNOWN by this token."""
         return self._unknown_replacer is not None and token in self._unknown_replacer
+
+
+def _with_errors_in_python_terms(pieces: Iterator[str]) -> Iterator[str]:
+    with errors_in_python_terms():
+        yield from pieces
 
 
 def _pieces_in_text(text: str, seed: Seed, pieces: Sequence[str]) -> list[str]:

@@ -44,6 +44,7 @@ from wordgen.model.bundle import Bundle, load_bundle
 from wordgen.text.vocabulary import START
 
 Tokens = NDArray[np.unsignedinteger]
+Nats = NDArray[np.float64]
 
 MOST_TOKENS = 3_000_000
 """The largest training text, in tokens, whose n-grams are counted at the end of a training."""
@@ -59,9 +60,7 @@ def network_loss(network: NumpyNetwork, ids: Tokens, progress: Progress = lambda
     return Loss.of(network_nats(network, ids, progress), ids)
 
 
-def network_nats(
-    network: NumpyNetwork, ids: Tokens, progress: Progress = lambda done, tokens: None
-) -> NDArray[np.float64]:
+def network_nats(network: NumpyNetwork, ids: Tokens, progress: Progress = lambda done, tokens: None) -> Nats:
     """Return the loss in nats of each predicted token of a text, in their order.
 
     START is not predicted, nor is the first token. A long text is read in several streams in parallel (see
@@ -134,10 +133,7 @@ def _predict(network: NumpyNetwork, hidden: Floats, targets: Ids, places: NDArra
 
 
 def cache_loss(
-    network: NumpyNetwork,
-    ids: Tokens,
-    cache: Cache,
-    progress: Progress = lambda done, tokens: None,
+    network: NumpyNetwork, ids: Tokens, cache: Cache, progress: Progress = lambda done, tokens: None
 ) -> Loss:
     """Return the loss of the network with a cache, over all tokens of a text but START.
 
@@ -147,12 +143,7 @@ def cache_loss(
     return Loss.of(np.concatenate([nats[0, 0] for nats in each]), ids)
 
 
-def best_cache(
-    network: NumpyNetwork,
-    ids: Tokens,
-    size: int,
-    progress: Progress = lambda done, tokens: None,
-) -> Cache:
+def best_cache(network: NumpyNetwork, ids: Tokens, size: int, progress: Progress = lambda done, tokens: None) -> Cache:
     """Return the cache of `size` tokens with which the network predicts a text best.
 
     One pass over the text tries all combinations of `_FLATNESSES` and `_WEIGHTS`.
@@ -170,7 +161,7 @@ def _losses(
     flatnesses: Sequence[float],
     weights: Sequence[float],
     progress: Progress,
-) -> Iterator[NDArray[np.float64]]:
+) -> Iterator[Nats]:
     """Yield the losses in nats, window by window, in the shape (flatnesses, weights, targets of the window).
 
     The cache moves along with the text and remembers the last `size` tokens.
@@ -202,9 +193,9 @@ def _cache_probs(hidden: Floats, targets: Ids, first: int, size: int, flatness: 
     places, predicted = np.arange(len(targets)), np.arange(first, len(targets))[:, None]
     in_cache = (places < predicted) & (places >= predicted - size)
     similarity = np.where(in_cache, np.float32(flatness) * (hidden[first:] @ hidden.T), np.float32(-np.inf))
-    with np.errstate(invalid="ignore"):
-        probs = np.exp(similarity - similarity.max(axis=1, keepdims=True))
-    probs = np.nan_to_num(probs)  # at the first token of the text the cache is empty: 0 instead of NaN
+    # At the first token of the text the cache is empty, and its greatest similarity is minus infinity.
+    greatest = similarity.max(axis=1, keepdims=True, initial=np.finfo(np.float32).min)
+    probs = np.exp(similarity - greatest)
     same = targets == targets[first:, None]
     total = probs.sum(axis=1, dtype=np.float64)
     return (probs * same).sum(axis=1, dtype=np.float64) / np.maximum(total, np.finfo(np.float64).tiny)
@@ -232,7 +223,7 @@ def measure_dynamic(bundle: Bundle, valid: Tokens, ids: Tokens, trying: Progress
     return DynamicLoss(rate, evaluator.loss(ids, rate, predicting))
 
 
-def valid_nats(dataset: Dataset, folder: Path) -> NDArray[np.float64] | None:
+def valid_nats(dataset: Dataset, folder: Path) -> Nats | None:
     """Return the losses in nats of the model in a folder on each token of the validation set.
 
     Return None if it has more than MOST_PREDICTED tokens.
@@ -244,7 +235,7 @@ def valid_nats(dataset: Dataset, folder: Path) -> NDArray[np.float64] | None:
     return network_nats(NumpyNetwork(bundle.architecture, bundle.weights), valid)
 
 
-def valid_loss(dataset: Dataset, perplexity: float, nats: NDArray[np.float64] | None) -> Loss:
+def valid_loss(dataset: Dataset, perplexity: float, nats: Nats | None) -> Loss:
     """Return the loss on the validation set of a model with this perplexity, given the losses of its tokens if known.
 
     Without them, the uncertainty is unknown.
@@ -254,9 +245,7 @@ def valid_loss(dataset: Dataset, perplexity: float, nats: NDArray[np.float64] | 
     return Loss(math.log(perplexity) * tokens, tokens, None if nats is None else blocks_of(nats, valid))
 
 
-def measure_with_baselines(
-    dataset: Dataset, perplexity: float, step: int, nats: NDArray[np.float64] | None
-) -> Measurement:
+def measure_with_baselines(dataset: Dataset, perplexity: float, step: int, nats: Nats | None) -> Measurement:
     """Return the figures of a model on the validation set, compared with word frequencies and n-grams.
 
     `perplexity` is that of the model at a `step` of its run, and `nats` are the losses of the single tokens. Without
@@ -280,8 +269,6 @@ def measure_with_baselines(
     ngram, mixture, notes = mix_with_ngram(counted, predicted, predicted)
     return replace(measurement, ngram=ngram, mixture=mixture, notes=notes)
 
-
-Nats = NDArray[np.float64]
 
 _HALVINGS = 40
 """How often the range of the best weight is halved. Its width is then a millionth of a millionth."""

@@ -150,11 +150,9 @@ def _comparison(model: Loss, unigram: Loss | None, ngram: Loss | None, order: in
     if unigram is not None and model.perplexity > unigram.perplexity:
         return f"The model is worse than word frequencies alone: {_difference_in_words(model, unigram)}"
     if ngram is None:
-        return (
-            None
-            if unigram is None
-            else f"The model is better than word frequencies: {_difference_in_words(model, unigram)}"
-        )
+        if unigram is None:
+            return None
+        return f"The model is better than word frequencies: {_difference_in_words(model, unigram)}"
     if _are_equally_good(model, ngram):
         return (
             f"The model is as good as the {order}-gram ({_both_in_words(model, ngram)}){_chance_clause(model, ngram)}"

@@ -20,7 +20,7 @@ _MODE_IN_WORDS: dict[Mode, str] = {
     "greedy": "always takes the most probable token",
     "beam": "searches for the text that is most probable as a whole",
 }
-_ONLY_MODE_OF: dict[str, Mode] = {
+ONLY_MODE_OF: dict[str, Mode] = {
     "temperature": "sample",
     "top_k": "sample",
     "top_p": "sample",
@@ -28,7 +28,7 @@ _ONLY_MODE_OF: dict[str, Mode] = {
     "beams": "beam",
     "length_penalty": "beam",
 }
-
+"""For each setting that has an effect in one mode only, that mode."""
 
 _MIX = (
     "the share of each probability that comes from a 5-gram of the training text, and not from the network; evaluate "
@@ -232,14 +232,9 @@ def completed(settings: GenerationSettings) -> GenerationSettings:
     return replace(settings, stop="end") if settings.tune_flags else settings
 
 
-def only_mode_of(name: str) -> Mode | None:
-    """Return the only mode in which a setting has an effect, or None if it has one in every mode."""
-    return _ONLY_MODE_OF.get(name)
-
-
 def no_effect_note(mode: Mode, given: Iterable[str]) -> str | None:
     """Return a sentence that names the settings in `given` that have no effect in this mode, or None."""
-    flags = [flag_name(name) for name in given if (only_mode_of(name) or mode) != mode]
+    flags = [flag_name(name) for name in given if ONLY_MODE_OF.get(name, mode) != mode]
     if not flags:
         return None
     return f"--mode {mode} {_MODE_IN_WORDS[mode]}: {in_a_sentence(flags)} {'have' if flags[1:] else 'has'} no effect."

@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 
 from wordgen import __version__
 from wordgen.errors import SettingError
-from wordgen.generation.settings import GenerationSettings, ScoringSettings, WritingSettings, only_mode_of
+from wordgen.generation.settings import ONLY_MODE_OF, GenerationSettings, ScoringSettings, WritingSettings
 from wordgen.report.page import page_environment
 from wordgen.settings import Settings, flag_name, setting
 from wordgen.web.limits import MOST_BYTES, MOST_NEXT_WORDS, RefusedError, ServingSettings
@@ -188,7 +188,7 @@ def controls(settings: ServingSettings) -> list[Schema]:
             "name": name,
             **schema,
             "slider": _slider(name, schema),
-            "only_in_mode": only_mode_of(name),
+            "only_in_mode": ONLY_MODE_OF.get(name),
             "only_for_tunes": name in _TUNE_SETTINGS,
             "is_main": name in _MAIN_SETTINGS,
         }

@@ -72,6 +72,26 @@ def test_prompt_with_key_is_continued_in_that_key(model: TrainedModel):
     assert model.read_seed(prompt).original_key_interval is not None
 
 
+@pytest.mark.parametrize("until", ["d'", "2d", "d'2"])
+def test_until_is_looked_for_in_the_key_of_the_prompt(model: TrainedModel, until: str):
+    prompt = "M:6/8\nL:1/8\nK:D\nA,2"
+    ended = 0
+    for number in range(10):
+        free, text = (
+            model.generate_with(prompt, GenerationSettings(length=60, random_seed=number, until=each))[0]
+            for each in (None, until)
+        )
+        at = free.text.find(until, len(prompt))
+        assert text.text == (free.text if at < 0 else free.text[: at + len(until)])
+        assert text.ended == ("length" if at < 0 else "until")
+        assert text.tokens == free.tokens[: len(text.tokens)]
+        assert len(text.tokens) == len(text.log_probabilities)
+        streamed = model.stream_with(prompt, GenerationSettings(length=60, random_seed=number, until=until))
+        assert "".join(streamed) == text.text
+        ended += at >= 0
+    assert ended > 3
+
+
 def test_other_fields_of_prompt_stay_before_metre_and_key(model: TrainedModel):
     shown = model.read_seed("R:jig", GenerationSettings(metre="6/8", key="Em")).shown
     assert shown is not None

@@ -343,6 +343,8 @@ class TextGenerator:
             yield seed, found[place]
 
     def _builder(self, seed: Seed, number: int = 0, *, settings: GenerationSettings) -> TextBuilder:
+        if seed.original_key_interval is not None:  # `until` is looked for when the text is in the key of the prompt
+            settings = replace(settings, until=None)
         replacer = None if settings.allow_unknown else self._unknown_replacer
         return TextBuilder(seed.ids, settings, self._codec, replacer, number)
 

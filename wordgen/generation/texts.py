@@ -348,6 +348,22 @@ class TextBuilder:
         if self.ended == "length":
             self.ended = "nothing left"
 
+    def end_after(self, until: str, pieces: Sequence[str]) -> Sequence[str]:
+        """End the text with the first `until` in its pieces in another key, and return the pieces that are left."""
+        whole = "".join(pieces)
+        if until not in whole:
+            return pieces
+        left = whole.index(until) + len(until)
+        kept: list[str] = []
+        for piece in pieces:
+            kept.append(piece[:left])
+            left -= len(piece)
+            if left <= 0:
+                break
+        del self.written[len(kept) :]
+        self.ended = "until"
+        return kept
+
     def _stops_at(self, token: int) -> bool:
         line_over = self._settings.stop == "line" and self._vocabulary.tokens[token] == LINE_BREAK
         return len(self.written) >= self._settings.at_least and (token == END or line_over)

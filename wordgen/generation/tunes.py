@@ -54,6 +54,8 @@ class TuneTask:
         pieces = self._transposed(learned, builder.pieces)
         if pieces is None:
             return (), "cannot be written in that key"
+        if self.settings.until is not None:
+            pieces = builder.end_after(self.settings.until, pieces)
         if not self.settings.only_valid:
             return pieces, ""
         if builder.ended != "end":

@@ -11,7 +11,7 @@ import pytest
 from wordgen.api import load
 from wordgen.errors import SettingError
 from wordgen.generation import text_generator
-from wordgen.generation.prompt import word_to_try
+from wordgen.generation.prompt import Seed, TextReader, word_to_try
 from wordgen.generation.settings import GenerationSettings, Mode, no_effect_note
 from wordgen.generation.texts import Text
 from wordgen.generation.trained import TrainedModel
@@ -219,6 +219,22 @@ def test_copies_have_file_and_line(overfitted: TrainedModel, overfitted_folder: 
         assert text.text[copy.begin : copy.end] == copy.text
         assert copy.file == "few.txt"
         assert copy.text.split("\n")[0] in lines[copy.line - 1]
+
+
+def test_prompt_is_read_once_for_the_copies_of_all_its_texts(overfitted: TrainedModel, monkeypatch: pytest.MonkeyPatch):
+    read: list[str] = []
+
+    def count_and_read(reader: TextReader, text: str) -> Seed:
+        read.append(text)
+        return read_prompt(reader, text)
+
+    read_prompt = TextReader.seed
+    monkeypatch.setattr(TextReader, "seed", count_and_read)
+    texts = overfitted.generate("The caster frobs", count=4, length=30, random_seed=1)
+    copies = [overfitted.copies(text) for text in texts]
+    assert any(copies)
+    assert read == ["The caster frobs"]
+    assert overfitted.read_seed("A").ids != overfitted.read_seed("The caster frobs").ids
 
 
 def test_max_copy_without_copy_index_is_an_error(model: TrainedModel, trained_folder: Path, tmp_path: Path):

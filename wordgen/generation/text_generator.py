@@ -75,6 +75,7 @@ class TextGenerator:
         self._network = NumpyNetwork(bundle.architecture, bundle.weights)
         self._starts = bundle.text.starts
         """Whether passages begin with START. Those of a corpus with its own <eos> do not."""
+        self._last_read: tuple[str, GenerationSettings | None, Seed] | None = None
         self._note_copies: dict[int, NoteCopies] = {}
         """What forbids copies of each number of notes, made when it is first needed."""
         self._counting: Future[NgramModel] | None = None
@@ -255,8 +256,14 @@ class TextGenerator:
         """Return the prompt as ids of the words that the model knows, and the words that it does not know.
 
         If the settings ask for a metre, the prompt ends with the header of a tune. Raise SettingError if the prompt
-        does not fit the settings.
+        does not fit the settings. The last prompt is kept, because `copies` needs it for each of its texts.
         """
+        last = self._last_read
+        if last is None or last[:2] != (seed, settings):
+            last = self._last_read = seed, settings, self._read_seed(seed, settings)
+        return last[2]
+
+    def _read_seed(self, seed: str, settings: GenerationSettings | None) -> Seed:
         read = self._reader.seed(seed)
         if settings is None or not settings.tune_flags:
             return read
@@ -319,7 +326,9 @@ class TextGenerator:
         Yield the texts in their order. `write` writes the texts with the given places; its second argument is how often
         they were drawn before. Raise SettingError at the first tune that was not found.
         """
-        tasks = [self._task(settings, seed.original_key_interval) for seed in seeds]
+        intervals = {seed.original_key_interval for seed in seeds}
+        task_for = {interval: self._task(settings, interval) for interval in intervals}
+        tasks = [task_for[seed.original_key_interval] for seed in seeds]
         found: dict[int, FinishedText] = {}
         refusals: dict[int, list[str]] = {place: [] for place in range(len(seeds))}
         missing, draws = list(refusals), 0

@@ -55,18 +55,10 @@ class Copy:
 
 @dataclass(frozen=True)
 class Match:
-    """A match in terms of tokens: where it begins, its length, and the file and line of the training text."""
+    """A match in terms of tokens: where it begins, its length, and where it begins in the training text."""
 
     start: int
     tokens: int
-    file: str
-    line: int
-
-
-@dataclass(frozen=True)
-class _LongestMatch:
-    start: int
-    length: int
     place: int
 
 
@@ -142,18 +134,21 @@ class CopyIndex:
         searched[list(new)] = _NOT_AN_ID
         taken = np.zeros(len(ids), np.bool_)
         found: list[Match] = []
-        for match in sorted(self._longest_matches(searched), key=lambda match: (-match.length, match.start)):
-            free = ~taken[match.start : match.start + match.length]
+        for match in sorted(self._longest_matches(searched), key=lambda match: (-match.tokens, match.start)):
+            free = ~taken[match.start : match.start + match.tokens]
             if not free.any():
                 continue
             begin = match.start + int(free.argmax())
-            end = begin + int(np.argmin(np.append(~taken[begin : match.start + match.length], False)))
+            end = begin + int(np.argmin(np.append(~taken[begin : match.start + match.tokens], False)))
             begin, end = self._trimmed(ids, begin, end)
             if sum(each not in self._byte_ids for each in ids[begin:end]) >= FEWEST_TOKENS:
                 taken[begin:end] = True
-                file, line = file_and_line_of(match.place + begin - match.start, self._lines, self._files)
-                found.append(Match(begin, end - begin, file, line))
+                found.append(Match(begin, end - begin, match.place + begin - match.start))
         return sorted(found, key=lambda match: match.start)
+
+    def file_and_line(self, place: int) -> tuple[str, int]:
+        """Return the file and the line number of a position in the training text."""
+        return file_and_line_of(place, self._lines, self._files)
 
     def _trimmed(self, ids: Sequence[int], begin: int, end: int) -> tuple[int, int]:
         """Return the bounds of a match without END, UNKNOWN and parts of spelled words at its ends."""
@@ -167,19 +162,19 @@ class CopyIndex:
             end -= 1
         return begin, end
 
-    def _longest_matches(self, ids: NDArray[np.int64]) -> Iterator[_LongestMatch]:
+    def _longest_matches(self, ids: NDArray[np.int64]) -> Iterator[Match]:
         """Yield for each position of `ids` the longest match that begins at it, if it has FEWEST_TOKENS or more.
 
         A position is skipped if DEPTH or more tokens of the previous match follow.
         """
         text = _bytes(ids)
-        last = _LongestMatch(0, 0, 0)
+        last = Match(0, 0, 0)
         for start in range(len(ids)):
-            rest = last.start + last.length - start
+            rest = last.start + last.tokens - start
             if rest >= DEPTH:
                 continue
             last = self._longest(text, start)
-            if last.length >= FEWEST_TOKENS:
+            if last.tokens >= FEWEST_TOKENS:
                 yield last
 
     def positions(self, sequence: Sequence[int]) -> NDArray[np.int64]:
@@ -203,7 +198,7 @@ class CopyIndex:
     def _at(self, place: int, width: int) -> bytes:
         return self._bytes[place * _ID_BYTES : place * _ID_BYTES + width]
 
-    def _longest(self, text: bytes, start: int) -> _LongestMatch:
+    def _longest(self, text: bytes, start: int) -> Match:
         """Return the longest match that begins at token `start` of `text`.
 
         If DEPTH tokens match at several positions, only the first _POSITIONS_TRIED are compared further. A match
@@ -214,13 +209,13 @@ class CopyIndex:
         neighbours = [int(self._order[each]) for each in (rank - 1, rank) if 0 <= each < self._size]
         length = max(_shared_length(wanted, self._at(place, len(wanted))) for place in neighbours)
         if length < FEWEST_TOKENS:
-            return _LongestMatch(start, length, 0)
+            return Match(start, length, 0)
         first, last = self._ranks(wanted[: length * _ID_BYTES])
         if length < DEPTH:
-            return _LongestMatch(start, length, int(self._order[first:last].min()))
+            return Match(start, length, int(self._order[first:last].min()))
         places = np.sort(self._order[first:last])[:_POSITIONS_TRIED].tolist()
-        matches = [_LongestMatch(start, self._shared_length_from(text, start, place), place) for place in places]
-        return max(matches, key=lambda match: match.length)
+        matches = [Match(start, self._shared_length_from(text, start, place), place) for place in places]
+        return max(matches, key=lambda match: match.tokens)
 
     def _shared_length_from(self, text: bytes, start: int, place: int) -> int:
         """Return how many tokens are equal in `text` from `start` on and in the training text from `place` on."""

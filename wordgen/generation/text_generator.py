@@ -9,7 +9,7 @@ from concurrent.futures import Future
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +37,6 @@ from wordgen.text.vocabulary import END, LINE_BREAK, START, UNKNOWN, is_word
 if TYPE_CHECKING:
     from wordgen.generation.tunes import NoteCopies, TuneTask
 
-Result = TypeVar("Result")
 _BATCH_SIZE = 256
 _MOST_TOKENS_TO_COUNT = 10_000_000
 """In tokens. Counting as many takes about 2 GB of memory, and a quarter of a minute before the first word."""
@@ -138,7 +137,7 @@ class TextGenerator:
             failed = self._counting is not None and self._counting.done() and self._counting.exception() is not None
             if self._counting is None or failed:
                 size, order = len(self.vocabulary), order_for(self.tokenizer)
-                self._counting = _in_background(NgramModel, self._ids_to_count(), size, order)
+                self._counting = _count_in_background(self._ids_to_count(), size, order)
             return self._counting
 
     def _ids_to_count(self) -> NDArray[np.integer]:
@@ -403,13 +402,13 @@ class TextGenerator:
         return self._note_copies[notes]
 
 
-def _in_background(function: Callable[..., Result], *arguments: object) -> Future[Result]:
-    """Call a function in a thread that ends with the process, and return the future result."""
-    future: Future[Result] = Future()
+def _count_in_background(ids: NDArray[np.integer], vocabulary_size: int, order: int) -> Future[NgramModel]:
+    """Count n-grams in a thread that ends with the process, and return the future result."""
+    future: Future[NgramModel] = Future()
 
     def run() -> None:
         try:
-            future.set_result(function(*arguments))
+            future.set_result(NgramModel(ids, vocabulary_size, order))
         except BaseException as error:
             future.set_exception(error)
 

@@ -203,7 +203,8 @@ class TrainedModel(TextGenerator):
         for match in self.copy_index.matches(ids, new):
             begin, end = int(ends[match.start]), min(int(ends[match.start + match.tokens]), len(text))
             begin += len(text[begin:end]) - len(text[begin:end].lstrip())
-            found.append(Copy(match.start, match.tokens, begin, end, text[begin:end], match.file, match.line))
+            file, line = self.copy_index.file_and_line(match.place)
+            found.append(Copy(match.start, match.tokens, begin, end, text[begin:end], file, line))
         return tuple(found)
 
     def layout_warnings_for(self, file_layout: Layout) -> tuple[str, ...]:

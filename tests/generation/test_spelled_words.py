@@ -186,4 +186,4 @@ def test_time_for_a_token_does_not_grow_with_the_text(model: TrainedModel, optio
     began = time.process_time()
     for _ in range(30):
         changed_by(changes, uniform_log_probs(model), tokens)
-    assert time.process_time() - began < 1  # dividing the whole text into words takes several seconds
+    assert time.process_time() - began < 1.5  # dividing the whole text into words takes several seconds

@@ -56,18 +56,15 @@ class WholeWords:
     """
 
     def __init__(self, vocabulary: Vocabulary) -> None:
-        self._is_spelling = np.zeros(len(vocabulary), np.bool_)
-        self._spells = vocabulary.spells
-        if vocabulary.spells:
-            self._is_spelling[list(SpellingIds(vocabulary).values)] = True
+        self._is_byte = SpellingIds(vocabulary).is_byte if vocabulary.spells else None
         self._new_numbers = count(len(vocabulary))
         self._spelled = defaultdict[bytes, int](self._new_numbers.__next__)
 
     def split(self, ids: Ids) -> Words:
         """Split a text into words. It must begin with a whole word."""
-        if not self._spells:
+        if self._is_byte is None:
             return Words(ids, range(len(ids) + 1))
-        ends = np.flatnonzero(~self._is_spelling[ids]) + 1
+        ends = np.flatnonzero(~self._is_byte[ids]) + 1
         begins = np.concatenate([np.zeros(1, np.int64), ends])
         numbers = ids[begins[:-1]].astype(np.int64)
         lengths = np.diff(begins)

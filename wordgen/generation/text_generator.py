@@ -329,8 +329,8 @@ class TextGenerator:
         task_for = {interval: self._task(settings, interval) for interval in intervals}
         tasks = [task_for[seed.original_key_interval] for seed in seeds]
         found: dict[int, FinishedText] = {}
-        refusals: dict[int, list[str]] = {place: [] for place in range(len(seeds))}
-        missing, draws = list(refusals), 0
+        refusals: list[list[str]] = [[] for _ in seeds]
+        missing, draws = list(range(len(seeds))), 0
         for draw in range(MOST_DRAWS if settings.mode == "sample" else 1):
             for place, builder in zip(missing, write(missing, draw), strict=True):
                 task = tasks[place]

@@ -95,6 +95,20 @@ def test_session_spells_typed_words(model: TrainedModel):
     assert len(session.ids) > 12
 
 
+def test_typed_or_picked_word_does_not_continue_a_spelled_one(model: TrainedModel, spelling: SpellingIds):
+    session = model.session("The caster")
+    while not spelling.is_byte[session.ids[-1]]:
+        list(session.write(GenerationSettings(length=1, random_seed=len(session.ids))))
+    letters = spelling.unfinished_word(session.ids).decode()
+    typed, picked = session.duplicate(), session.duplicate()
+    typed.type("xylophones")
+    assert typed.text == f"{session.text} {letters} xylophones"
+    word = picked.next_words(1)[0]
+    assert not word.piece.startswith(f" {letters}")
+    picked.pick(word)
+    assert picked.text == f"{session.text} {letters}{word.piece}"
+
+
 def uniform_log_probs(model: TrainedModel) -> np.ndarray:
     return np.zeros((1, len(model.vocabulary)), np.float32)
 

@@ -21,7 +21,7 @@ from wordgen.model.architecture import shown_layers
 from wordgen.model.bundle import fingerprint, load_bundle
 from wordgen.settings import errors_in_python_terms
 from wordgen.text.tokenizers import StreamDecoder
-from wordgen.text.vocabulary import END_TOKEN, LINE_BREAK, OTHER_APOSTROPHE, START, UNKNOWN
+from wordgen.text.vocabulary import BYTES, END_TOKEN, LINE_BREAK, OTHER_APOSTROPHE, START, UNKNOWN, WORD_END
 
 
 class TrainedModel(TextGenerator):
@@ -322,6 +322,7 @@ class WritingSession:
 
     def type(self, line: str) -> tuple[UnknownWord, ...]:
         """Add text that a person typed, and return its words that the model does not know, and does not read."""
+        self._end_word()
         tokens = [(token, self._reader.ids_in_any_form(token)) for token in self._reader.tokens_within(line)]
         for token, ids in tokens:
             for each in ids:
@@ -331,9 +332,11 @@ class WritingSession:
         return self._reader.unknown_words([token for token, ids in tokens if not ids])
 
     def pick(self, word: NextWord) -> None:
+        self._end_word()
         self._add(self._codec.vocabulary.id_of(word.token), word.token)
 
     def next_words(self, count: int, *, mix: float = 0.0) -> tuple[NextWord, ...]:
+        self._end_word()
         return self._model.next_words_after_ids(self.ids, count, mix=mix)
 
     def write(self, settings: GenerationSettings) -> Iterator[str]:
@@ -348,6 +351,12 @@ class WritingSession:
             self._pieces.append(written.piece)
             self._decoder.decode_token(written.token)
             yield written.piece
+
+    def _end_word(self) -> None:
+        """End a word that the model has begun to spell: only the model itself continues it."""
+        vocabulary = self._codec.vocabulary
+        if self.ids and vocabulary.tokens[self.ids[-1]] in BYTES:
+            self._add(vocabulary.id_of(WORD_END))
 
     def _add(self, number: int, token: str | None = None) -> None:
         self.ids.append(number)

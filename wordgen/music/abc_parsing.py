@@ -450,6 +450,7 @@ class _Parser:
             self._close_bar(line)
         else:
             self._bar.before |= line
+            self._bar.raised.clear()  # they were of grace notes before the bar line
             if self._bars:
                 last = self._bars[-1]
                 self._bars[-1] = replace(last, after=last.line_after | line)

@@ -171,6 +171,11 @@ def test_tune_without_known_key_is_not_transposed(text: str):
     assert to_common_key(text) is None
 
 
+@pytest.mark.parametrize(("note", "key"), [("C,,,,", "A"), ("b''''", "D"), ("{C,,,,}c", "A"), ("^C,,,,", "A")])
+def test_tune_is_not_transposed_beyond_the_octaves_of_abc(note: str, key: str):
+    assert transposed(f"K:C\n{note}", key_named(key)) is None
+
+
 def test_transposed_copies_use_five_keys():
     copies = [copy_in_other_key(TUNE, number) for number in range(COPIES)]
     keys = [key_of(copy) for copy in copies if copy is not None]

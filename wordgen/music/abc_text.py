@@ -111,6 +111,8 @@ _NOTE = re.compile(r"(\^\^|\^|__|_|=)?([A-Ga-g])([,']*)")
 _RAISED = {"^^": 2, "^": 1, "=": 0, "_": -1, "__": -2}
 ACCIDENTAL_SIGNS: Mapping[int | None, str] = {None: "", **{raised: sign for sign, raised in _RAISED.items()}}
 """The accidental that raises a note by a number of half steps."""
+_LOWEST_OCTAVE, _HIGHEST_OCTAVE = -4, 5
+"""The octaves that `C` has with four commas, and `c` with four apostrophes, the most signs that a note can have."""
 
 
 def parse_note(text: str) -> tuple[int, int | None]:
@@ -360,8 +362,8 @@ class _Transposer:
         if raised is not None:
             key, new_key = self._keys
             raised += new_key.alteration_of(new_step % 7) - key.alteration_of(step % 7)
-            if raised not in ACCIDENTAL_SIGNS or not -4 <= new_step // 7 <= 5:
-                raise _CannotTransposeError
+        if raised not in ACCIDENTAL_SIGNS or not _LOWEST_OCTAVE <= new_step // 7 <= _HIGHEST_OCTAVE:
+            raise _CannotTransposeError
         return written_note(new_step, raised)
 
     def _chord(self, text: str) -> str:

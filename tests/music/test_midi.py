@@ -50,10 +50,10 @@ def test_key_names():
 def test_title_tempos_and_metres_round_trip():
     piece = Piece(
         (Note(0, 60, 96), Note(96, 62, 96)), 24, ((0, 100.0), (96, 50.0)), ((0, Metre(3, 4)), (72, Metre(6, 8))),
-        title="Étude\n1",
+        title="Étude 一",
     )  # fmt: skip
     reread = _read(midi_bytes(piece)).piece
-    assert reread.title == "Étude1"
+    assert reread.title == "Étude 一"
     assert [round(tempo) for _, tempo in reread.tempos] == [100, 50]
     assert [str(bar.metre) for bar in reread.bars()] == ["3/4", "6/8", "6/8"]
     assert round(reread.seconds(reread.end), 3) == round(4 * 0.6 + 4 * 1.2, 3)
@@ -81,6 +81,12 @@ def test_unusual_and_damaged_files_are_read(content: bytes):
     assert piece.notes[0] == Note(0, 60, 480, 64)
     assert piece.tempos[0] == (0, 120.0)
     assert piece.metres == ((0, Metre(4, 4)),)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+def test_title_is_read_in_both_usual_encodings(encoding: str):
+    name = "Étude\n1".encode(encoding)
+    assert _read(midi(b"\x00\xff\x03" + bytes([len(name)]) + name + NOTE + END)).piece.title == "Étude1"
 
 
 def test_tracks_of_format_2_follow_each_other():

@@ -207,7 +207,7 @@ class _MidiReader:
             case "key_signature" if (key := parse_key(event.key)) is not None:
                 self.keys[time] = key
             case "track_name" if not self.title:
-                self.title = as_title(event.name)
+                self.title = as_title(_decoded(event.name))
             case _:
                 pass
 
@@ -228,6 +228,14 @@ class _MidiReader:
             yield f"{self.endless_notes:,} notes never end. They end with their track."
         if self.unsupported_metres:
             yield f"{self.unsupported_metres:,} time signatures that no music has are left out."
+
+
+def _decoded(text: str) -> str:
+    """Return a text that mido has read as Latin-1, but which may be UTF-8: MIDI does not say."""
+    try:
+        return text.encode("latin-1").decode()
+    except UnicodeDecodeError:
+        return text
 
 
 _Event = tuple[int, int, "Message | MetaMessage"]
@@ -291,7 +299,7 @@ def _meta_events(piece: Piece) -> Iterator[_Event]:
     from mido import MetaMessage
 
     if piece.title:
-        title = piece.title.encode("latin-1", "replace").decode("latin-1")
+        title = piece.title.encode(errors="replace").decode("latin-1")  # mido writes Latin-1: these are bytes of UTF-8
         yield 0, _FIRST, MetaMessage("track_name", name=title)
     for time, tempo in piece.tempos:
         yield time, _FIRST, MetaMessage("set_tempo", tempo=min(_SLOWEST_TEMPO, max(1, round(60e6 / tempo))))

@@ -194,6 +194,16 @@ def test_worker_begins_no_run_after_job_stream_ends(in_empty_folder: Path):
     wait_for(lambda: exits == ["exit"], "the reader exits if the stream ends before a start")
 
 
+def test_worker_continues_after_its_study_was_killed():
+    """It still has to save a checkpoint."""
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    output = os.fdopen(write_end, "w")
+    EventWriter(output).write(Event("begun", step=0))
+    with pytest.raises(BrokenPipeError):
+        output.close()
+
+
 def test_error_in_a_run_is_reported_as_event(in_empty_folder: Path):
     row, _ = study_rows(STUDY)
     row.folder.parent.mkdir(parents=True)

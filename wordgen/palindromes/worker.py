@@ -163,7 +163,10 @@ class Worker:
 
 
 class EventWriter:
-    """Writes events to a stream. Steps that follow each other quickly are left out."""
+    """Writes events to a stream. Steps that follow each other quickly are left out.
+
+    If the study was killed, nobody reads the stream any more, but the worker still has to save a checkpoint.
+    """
 
     def __init__(self, output: TextIO) -> None:
         self._output = output
@@ -174,7 +177,8 @@ class EventWriter:
             if time.monotonic() - self._wrote_step <= _SECONDS_BETWEEN_STEPS:
                 return
             self._wrote_step = time.monotonic()
-        print(json.dumps(to_json(event)), file=self._output, flush=True)
+        with suppress(BrokenPipeError):
+            print(json.dumps(to_json(event)), file=self._output, flush=True)
 
 
 class JobReader:

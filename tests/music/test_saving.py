@@ -10,13 +10,13 @@ from hypothesis import given, settings
 
 from tests.helpers.music import pieces, scale, write_midi
 from tests.helpers.tunes import TUNE
-from wordgen.errors import MissingPartError, SettingError, StorageError
-from wordgen.music.engraving import PARTS_PER_QUARTER, spelled
+from wordgen.errors import CorpusError, MissingPartError, SettingError, StorageError
+from wordgen.music.engraving import PARTS_PER_QUARTER, Score, rounded_for_score, spelled
 from wordgen.music.harmony import LETTERS, Key, Metre
 from wordgen.music.piece import CheckedPiece, Note, Piece
-from wordgen.music.playing import RATE, RING, Synthesiser
+from wordgen.music.playing import RATE, RING, Synthesiser, tune_of_abc
 from wordgen.music.saving import check_music_path, numbered_path, read_tunes, save
-from wordgen.music.scores import musicxml
+from wordgen.music.scores import musicxml, score_in_abc
 
 
 def samples_of(path: Path) -> np.ndarray:
@@ -152,6 +152,17 @@ def test_pickup_is_an_implicit_bar():
     assert [check_measure(pickup), check_measure(whole)] == [24, 96]
 
 
+@pytest.mark.parametrize(
+    ("tune", "length"), [("M:none\nL:1/1\nK:C\nz999z999C|]", 1999 * 96), ("M:4/4\nL:1/999\nK:C\nC|]", 96)]
+)
+def test_longest_rest_and_shortest_tune_have_a_score(tune: str, length: int):
+    piece = rounded_for_score(tune_of_abc(tune).printed)
+    (measure,) = measures_of(piece)
+    assert check_measure(measure) == length
+    assert len(measure.findall("note/pitch")) == 1
+    assert len(score_in_abc(Score(piece))[1]) == 1
+
+
 def test_too_long_score_is_refused():
     with pytest.raises(SettingError, match="bars, and a score can have at most 5,000"):
         musicxml(Piece((Note(96 * 5001, 60, 24),), PARTS_PER_QUARTER))
@@ -217,3 +228,13 @@ def test_read_tunes_chooses_format_by_ending(tmp_path: Path):
     assert (count, [tune.piece.title for tune in tunes]) == (2, ["Test", "Café"])
     with pytest.raises(SettingError, match=r"give a file that ends in \.abc, \.mid, \.midi or \.txt"):
         read_tunes(tmp_path / "tune.doc")
+
+
+@pytest.mark.parametrize(
+    ("text", "needed"),
+    [("Some words.", r"a key \(K:G\) and notes"), (f"X:1\nK:G\n{'G8|' * 40_000}", "at most 100,000 characters")],
+)
+def test_error_says_why_a_file_has_no_tune(text: str, needed: str, tmp_path: Path):
+    (tmp_path / "odd.abc").write_text(text)
+    with pytest.raises(CorpusError, match=rf"odd\.abc contains no tune: a tune in ABC has {needed}\."):
+        read_tunes(tmp_path / "odd.abc")

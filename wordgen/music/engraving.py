@@ -179,17 +179,16 @@ def _split(chord: Chord, bar: Bar) -> list[Symbol]:
 @cache
 def _written_lengths(length: int) -> tuple[int, ...]:
     """Return the fewest written values that make up a length, long ones first. Triplets are used only if necessary."""
-    if length > _LONGEST_VALUE:
-        return (_LONGEST_VALUE, *_written_lengths(length - _LONGEST_VALUE))
+    longest, rest = divmod(length, _LONGEST_VALUE)
     best: list[tuple[float, tuple[int, ...]]] = [(0.0, ())]
-    for total in range(1, length + 1):
+    for total in range(1, rest + 1):
         candidates = (
             (best[total - last][0] + cost, (*best[total - last][1], last))
             for last, cost in _COSTS.items()
             if last <= total
         )
         best.append(min(candidates))
-    return tuple(sorted(best[length][1], reverse=True))
+    return (*[_LONGEST_VALUE] * longest, *sorted(best[rest][1], reverse=True))
 
 
 def _with_tuplets(written: list[Symbol]) -> list[Symbol]:
@@ -268,7 +267,8 @@ class Score:
     def __init__(self, piece: Piece) -> None:
         """Raise SettingError if the piece has too many bars for a score."""
         self.piece = piece = piece.on_grid(PARTS_PER_QUARTER)
-        self.bars = [bar for bar in piece.bars() if bar.begin < bar.end]
+        # a tune that is shorter than a part has no bar of its own
+        self.bars = [bar for bar in piece.bars() if bar.begin < bar.end] or replace(piece, bar_lines=()).bars()
         if len(self.bars) > _MOST_BARS:
             raise SettingError(f"The piece has {len(self.bars):,} bars, and a score can have at most {_MOST_BARS:,}.")
         staff_notes = [piece.notes] if piece.one_staff else _staves(piece.notes)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from wordgen.errors import CorpusError, SettingError, in_a_sentence, reason_of
 from wordgen.files import atomic_file, check_new_file, read_regular_file
-from wordgen.music.abc_text import LeftOut, NumberedLine, numbered, whole_tunes_of
+from wordgen.music.abc_text import LONGEST_TUNE, LeftOut, NumberedLine, numbered, whole_tunes_of
 from wordgen.music.engraving import rounded_for_score
 from wordgen.music.midi import MIDI_ENDINGS, midi_bytes, read_midi
 from wordgen.music.piece import (
@@ -53,9 +53,11 @@ def read_tunes(path: Path) -> tuple[int, Iterator[CheckedPiece]]:
 
 
 def _tunes_of(path: Path, text: str) -> tuple[int, Iterator[CheckedPiece]]:
-    tunes = list(whole_tunes_of(enumerate(_LINE_END.split(text), 1), LeftOut()))
+    left_out = LeftOut()
+    tunes = list(whole_tunes_of(enumerate(_LINE_END.split(text), 1), left_out))
     if not tunes:
-        raise CorpusError(f"{path} contains no tune: a tune in ABC has a key (K:G) and notes.")
+        needed = f"at most {LONGEST_TUNE:,} characters" if left_out.long_tunes else "a key (K:G) and notes"
+        raise CorpusError(f"{path} contains no tune: a tune in ABC has {needed}.")
     return len(tunes), (_tune_of(path, tune) for tune in tunes)
 
 

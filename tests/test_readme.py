@@ -16,7 +16,7 @@ from tests.helpers.commands import ROOT, run_command, run_python
 from tests.helpers.music import music_bundle
 from tests.helpers.playground import served
 from tests.helpers.saved_runs import make_runs
-from tests.helpers.tensorboard_server import tensorboard
+from tests.helpers.tensorboard import tensorboard
 from tests.helpers.texts import write_text
 from wordgen.cli.main import main
 from wordgen.model.bundle import save_bundle

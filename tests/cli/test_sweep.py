@@ -12,7 +12,7 @@ from rich.console import Console
 
 from tests.helpers.commands import command_environment
 from tests.helpers.saved_runs import made_dataset, made_record
-from tests.helpers.sweep_files import GRID
+from tests.helpers.sweeps import GRID
 from tests.helpers.terminal import read_until
 from wordgen.cli.main import main
 from wordgen.cli.sweep import LiveTable, PlainLines, seconds_left, show_end

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import pytest
 
 from tests.helpers.commands import ROOT, Command, run_command
-from tests.helpers.curves import tags
+from tests.helpers.tensorboard import tags
 from wordgen.cli.main import main
 from wordgen.training.tensorboard import (
     BITS,

@@ -15,7 +15,7 @@ from tests.helpers.browser import Page, open_browser
 from tests.helpers.commands import ROOT, run_command
 from tests.helpers.playground import served
 from tests.helpers.playground_page import LISTED, READY, choose_model, write
-from tests.helpers.tensorboard_server import tensorboard
+from tests.helpers.tensorboard import tensorboard
 from wordgen.cli.sweep import table_of
 from wordgen.sweep.planning import find_sweep, plan_sweep
 from wordgen.sweep.results import Row

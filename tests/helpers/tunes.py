@@ -2,7 +2,9 @@
 
 from hypothesis import strategies as st
 
+from wordgen.music.abc_parsing import parse_tune
 from wordgen.music.abc_text import Token, lex_line, lex_music, parse_note, written_note
+from wordgen.music.tune import Fault, faults_of
 
 TUNE = """\
 T:Test
@@ -61,6 +63,11 @@ KEYS = [
     for mode in ("", "m", " dorian", "mix", "Lyd", "phr")
 ]
 MUSIC = st.lists(_NOTES | _NOTES | _CHORDS | _OTHER_TOKENS | _KEY_CHANGES, max_size=40).map("".join)
+
+
+def check(text: str) -> tuple[Fault, ...]:
+    """Return all faults of a tune."""
+    return faults_of(parse_tune(text))
 
 
 def normal_form(text: str) -> str:

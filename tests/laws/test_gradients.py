@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.helpers.plain_cells import Arrays, next_state
+from tests.helpers.networks import Arrays, next_state
 from wordgen.evaluation.perplexity import Evaluator
 from wordgen.model.architecture import Architecture, Cell
 from wordgen.network.losses import output_loss

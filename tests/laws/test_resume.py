@@ -17,9 +17,9 @@ import pytest
 
 import wordgen
 from tests.helpers.commands import command_environment, run_command
-from tests.helpers.curves import curve
 from tests.helpers.forked import ForkedProcess, forked_process
 from tests.helpers.saved_runs import make_run
+from tests.helpers.tensorboard import curve
 from tests.helpers.texts import write_text
 from tests.helpers.training_process import EPOCHS, read_losses
 from tests.helpers.workers import wait_for_success

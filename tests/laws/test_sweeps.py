@@ -13,7 +13,7 @@ import pytest
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData  # pyright: ignore
 
 from tests.helpers.commands import command_environment
-from tests.helpers.curves import curve, events
+from tests.helpers.tensorboard import curve, events
 from wordgen.sweep.sweeping import last_started_process
 from wordgen.training.tensorboard import PERPLEXITY
 

@@ -6,8 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 import pytest
 
 from tests.helpers.commands import command_environment
+from tests.helpers.playground import wait_until
 from wordgen.cli.flags import settings_from
 from wordgen.cli.main import main
 from wordgen.cli.palindromes import PlainLines, palindromes_parser
@@ -33,14 +33,6 @@ OPTIONS = (
 FLAGS = OPTIONS.split()
 STUDY = settings_from(StudySettings, palindromes_parser("x").parse_args(FLAGS))
 FIRST_RUN, SECOND_RUN = "lstm-4-1", "lstm-4-2"
-MAX_WAIT_SECONDS = 100
-
-
-def wait_for(condition: Callable[[], bool], description: str) -> None:
-    deadline = time.monotonic() + MAX_WAIT_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, description
-        time.sleep(0.01)
 
 
 def results() -> dict[str, Any]:
@@ -165,7 +157,7 @@ def test_worker_ends_when_study_is_killed(in_empty_folder: Path):
         assert any(line.startswith(f"{FIRST_RUN} begins") for line in study.stdout)
         (worker,) = map(int, Path(f"/proc/{study.pid}/task/{study.pid}/children").read_text().split())
         study.kill()
-    wait_for(lambda: not is_running(worker), "the worker ends")
+    wait_until(lambda: not is_running(worker))
 
 
 def is_running(process: int) -> bool:
@@ -187,11 +179,11 @@ def test_worker_begins_no_run_after_job_stream_ends(in_empty_folder: Path):
         assert not jobs.ended.is_set()
         print(json.dumps(to_json(second)), file=writing, flush=True)
         writing.close()
-        wait_for(jobs.ended.is_set, "the stream ends")
+        wait_until(jobs.ended.is_set)
         assert jobs.next() is None  # no other run begins, although one waits
     assert exits == []
     JobReader(io.StringIO(""), lambda: exits.append("exit"))
-    wait_for(lambda: exits == ["exit"], "the reader exits if the stream ends before a start")
+    wait_until(lambda: exits == ["exit"])  # the stream ended before a start
 
 
 def test_worker_continues_after_its_study_was_killed():

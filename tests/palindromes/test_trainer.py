@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.helpers.plain_cells import next_state
+from tests.helpers.networks import next_state
 from wordgen.errors import BundleError
 from wordgen.model.architecture import Cell
 from wordgen.palindromes import worker

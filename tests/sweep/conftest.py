@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers.sweep_files import GRID, read_sweep
+from tests.helpers.sweeps import GRID, read_sweep
 from wordgen.sweep.planning import PlannedSweep, plan_sweep
 
 

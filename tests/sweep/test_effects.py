@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.helpers.made_up_sweeps import Figures, network_result, sweep_with
+from tests.helpers.sweeps import Figures, network_result, sweep_with
 from wordgen.evaluation.measurement import student_quantile, student_tail
 from wordgen.sweep.effects import effects_of, half_width, measure_seed_variation, summarize_effects
 from wordgen.sweep.planning import Network, Sweep

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.helpers.sweep_files import GRID, read_sweep
+from tests.helpers.sweeps import GRID, read_sweep
 from wordgen.errors import SettingError, WordgenError
 from wordgen.run import train
 from wordgen.sweep import planning

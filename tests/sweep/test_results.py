@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers.made_up_sweeps import network_result, sweep_with
 from tests.helpers.saved_runs import made_record
+from tests.helpers.sweeps import network_result, sweep_with
 from wordgen.run.record import save_record
 from wordgen.sweep.planning import Network, PlannedSweep
 from wordgen.sweep.results import (

@@ -10,7 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from tests.helpers.made_up_sweeps import network_result
+from tests.helpers.sweeps import network_result
 from wordgen.sweep.planning import Network
 from wordgen.sweep.results import MOST_LINES, NetworkResult, draw_curves, write_curves
 

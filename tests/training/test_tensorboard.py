@@ -11,9 +11,9 @@ import pytest
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData  # pyright: ignore
 
 from tests.helpers.bundles import make_bundle
-from tests.helpers.curves import curve, events, tags, text
 from tests.helpers.plans import plan
 from tests.helpers.saved_runs import made_loss, made_measurement
+from tests.helpers.tensorboard import curve, events, tags, text
 from wordgen.corpus.finding import open_corpus
 from wordgen.dataset.dataset import Dataset
 from wordgen.dataset.encoding import prepare

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.browser import PROGRAMS, Page, find_chromium, open_browser
-from tests.helpers.tensorboard_server import tensorboard
+from tests.helpers.tensorboard import tensorboard
 from wordgen.training.tensorboard import BITS, LONGEST_COPY, PERPLEXITY, PLAN, REPORT, SAMPLES, SPEED
 
 pytestmark = [

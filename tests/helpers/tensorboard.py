@@ -1,4 +1,4 @@
-"""A real TensorBoard, for tests and for pictures."""
+"""A real TensorBoard, for tests and for pictures, and its own reader of event files."""
 
 import re
 import signal
@@ -8,6 +8,10 @@ import time
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.util.tensor_util import make_ndarray
 
 from tests.helpers.commands import command_environment
 
@@ -34,3 +38,23 @@ def _address(log: Path) -> str:
             return found[1]
         time.sleep(0.2)
     raise AssertionError(f"TensorBoard did not start: {log.read_text()}")
+
+
+def events(folder: Path) -> EventAccumulator:
+    return EventAccumulator(str(folder), size_guidance={"tensors": 0}).Reload()
+
+
+def tags(folder: Path) -> set[str]:
+    """Return the tags of all curves, texts and histograms."""
+    tensors = events(folder).Tags()["tensors"]
+    assert isinstance(tensors, list)
+    return set(tensors)
+
+
+def curve(folder: Path, tag: str) -> list[tuple[int, float]]:
+    return [(event.step, float(make_ndarray(event.tensor_proto))) for event in events(folder).Tensors(tag)]
+
+
+def text(folder: Path, tag: str) -> str:
+    value: Any = make_ndarray(events(folder).Tensors(tag)[-1].tensor_proto)
+    return value.item().decode()

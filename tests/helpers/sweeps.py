@@ -1,12 +1,34 @@
-"""Sweeps with made-up figures."""
+"""A small sweep file, and sweeps with made-up figures."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, cast
 
 from wordgen.run.record import DIVERGED
 from wordgen.sweep.effects import TEXT_SETTINGS
-from wordgen.sweep.planning import Network, PlannedRun, Sweep
+from wordgen.sweep.planning import Network, PlannedRun, Sweep, find_sweep
 from wordgen.sweep.results import NetworkResult, Row, RunFigures
+
+GRID = """
+about = "Cells and units."
+random_seeds = [1, 2]
+
+[settings]
+corpus = "spells"
+epochs = 3
+
+[grid]
+cell = ["rnn", "lstm"]
+units = [16, [24, 8]]
+layers = [2]
+"""
+
+
+def read_sweep(folder: Path, content: str) -> Sweep:
+    """Write a sweep file into the current folder and read it."""
+    (folder / "my.toml").write_text(content, encoding="utf-8")
+    return find_sweep("my.toml")
+
 
 _STEPS = 8400
 """Steps of an epoch with a seq_len of 1."""

@@ -6,10 +6,9 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.music import music_bundle, scale, write_midi
-from tests.helpers.tunes import TUNE
+from tests.helpers.tunes import TUNE, check
 from wordgen.cli.main import main
 from wordgen.model.bundle import save_bundle
-from wordgen.music.abc_parsing import check
 from wordgen.music.midi import read_midi
 from wordgen.music.piece import chord_words, notes_text, piece_of_notes
 

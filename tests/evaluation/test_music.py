@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tests.helpers.music import pieces
 from tests.helpers.texts import passage_texts
-from tests.helpers.tunes import ABC_TEXTS, TUNE
+from tests.helpers.tunes import ABC_TEXTS, TUNE, check
 from wordgen.corpus.finding import open_corpus
 from wordgen.dataset.splits import passages_by_split
 from wordgen.evaluation.figures import NONE
@@ -33,7 +33,7 @@ from wordgen.evaluation.music import (
 )
 from wordgen.generation.settings import GenerationSettings
 from wordgen.generation.texts import Ended, Text
-from wordgen.music.abc_parsing import check, parse_tune
+from wordgen.music.abc_parsing import parse_tune
 from wordgen.music.abc_text import COPIES, copy_in_other_key, numbered
 from wordgen.music.piece import Piece, piece_of_notes
 from wordgen.text.tokenizers import tokenizer_named

@@ -8,14 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.helpers.music import music_bundle
-from tests.helpers.tunes import ABC_TEXTS, TUNE, normal_form
+from tests.helpers.tunes import ABC_TEXTS, TUNE, check, normal_form
 from wordgen.errors import SettingError
 from wordgen.generation.sampling import NO_TOKEN, Past
 from wordgen.generation.settings import GenerationSettings
 from wordgen.generation.text_generator import MOST_DRAWS
 from wordgen.generation.trained import TrainedModel
 from wordgen.generation.tunes import NoteCopies
-from wordgen.music.abc_parsing import check, parse_incomplete, parse_tune
+from wordgen.music.abc_parsing import parse_incomplete, parse_tune
 from wordgen.music.abc_text import COPIES, copy_in_other_key, key_of, to_common_key
 from wordgen.music.copied_notes import KnownNotes, sequences
 from wordgen.music.harmony import parse_key

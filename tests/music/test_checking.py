@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.helpers.texts import passage_texts
-from tests.helpers.tunes import ABC_TEXTS, TUNE
+from tests.helpers.tunes import ABC_TEXTS, TUNE, check
 from wordgen.corpus.finding import open_corpus
-from wordgen.music.abc_parsing import check, parse_tune
+from wordgen.music.abc_parsing import parse_tune
 from wordgen.music.tune import bars_heard_before, has_eight_bar_form
 
 HEAD = "M:4/4\nL:1/8\nK:C\n"

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from wordgen.music.abc_text import FIELD, Token, lex_line, lex_music, parse_note
 from wordgen.music.harmony import Key, Metre, Pitch, parse_key
 from wordgen.music.piece import MelodyNote
-from wordgen.music.tune import Bar, BarLine, Fault, FaultKind, Note, Tune, faults_of
+from wordgen.music.tune import Bar, BarLine, Fault, FaultKind, Note, Tune
 
 _KNOWN_FIELDS = frozenset("ABCDFGHIKLMmNOPQRrSsTUVWwXZ+")
 _METRE = re.compile(r"\(?([0-9]{1,3}(?:\+[0-9]{1,3}){0,8})\)?/([0-9]{1,3})")
@@ -139,11 +139,6 @@ def parse_lines(lines: Iterable[tuple[int, str]]) -> Tune:
     return _parser_after_lines(lines).tune()
 
 
-def check(text: str) -> tuple[Fault, ...]:
-    """Return all faults of a tune."""
-    return faults_of(parse_tune(text))
-
-
 class IncompleteTune(NamedTuple):
     """A tune that is not complete."""
 
@@ -254,7 +249,6 @@ class _Parser:
             fields=tuple(self._fields.header),
             bars=tuple(self._bars),
             key=self._fields.first_key,
-            last_key=self._fields.key,
             metre=self._fields.first_metre,
             has_several_voices=len(self._fields.voices) > 1,
             faults=tuple(self._faults),

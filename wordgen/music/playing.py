@@ -5,7 +5,7 @@ Repeats, endings, parts, grace notes and chord names are played as abc2midi play
 
 import wave
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
@@ -30,7 +30,7 @@ from wordgen.music.harmony import (
 )
 from wordgen.music.piece import DEFAULT_TEMPO, LONGEST_PIECE, BarSigns, CheckedPiece, Piece, as_title
 from wordgen.music.piece import Note as PieceNote
-from wordgen.music.tune import Bar, Note, Tune, faults_of
+from wordgen.music.tune import Bar, Note, faults_of
 
 _MIDDLE_C = 60
 _HIGHEST = 127
@@ -58,19 +58,14 @@ def tune_of_lines(lines: list[NumberedLine]) -> CheckedPiece:
     if tune.has_several_voices:
         faults.append("It has several voices (V:), which are read one after another.")
     text = "\n".join(line for _, line in lines if not line.startswith("X:"))
-    order = tuple(bar.number - 1 for bar in tune.played_bars)
-    return CheckedPiece(played_piece(tune), tuple(faults), printed_piece(tune), text, order)
-
-
-def played_piece(tune: Tune) -> Piece:
-    """Return a tune as it sounds: with all repeats and endings, grace notes, and the accompaniment of its chords."""
-    return _Player(tune.played_bars, for_playback=True).piece(tune)
-
-
-def printed_piece(tune: Tune) -> Piece:
-    """Return a tune as a score prints it: each bar once, with signs for repeats and endings, and names of chords."""
-    player = _Player(tune.bars, for_playback=False)
-    return player.piece(tune, _signs(tune.bars, player.bar_begins))
+    title = as_title(tune.field("T") or "")
+    return CheckedPiece(
+        piece=_Player(tune.played_bars, for_playback=True).piece(title),
+        faults=tuple(faults),
+        score=_Player(tune.bars, for_playback=False).piece(title, _signs(tune.bars)),
+        abc=text,
+        score_bars=tuple(bar.number - 1 for bar in tune.played_bars),
+    )
 
 
 @dataclass(slots=True)
@@ -87,9 +82,8 @@ class _Player:
     """Puts bars one after another, with times in whole notes."""
 
     def __init__(self, bars: Iterable[Bar], *, for_playback: bool) -> None:
-        """Raise CorpusError if the piece becomes too long."""
-        self.bar_begins: list[Fraction] = []
-        """Where the bars begin."""
+        """`for_playback` adds grace notes and the accompaniment. Raise CorpusError if the piece becomes too long."""
+        self._bar_begins: list[Fraction] = []
         self._for_playback = for_playback
         self._time = Fraction(0)
         self._passed = Fraction(0)
@@ -128,7 +122,7 @@ class _Player:
 
     def _begin_bar(self, bar: Bar) -> None:
         """Note where the bar begins, and what is valid from there on."""
-        self.bar_begins.append(self._time)
+        self._bar_begins.append(self._time)
         tempo = DEFAULT_TEMPO if bar.tempo is None else float(bar.tempo)
         metre = bar.metre if bar.metre is not None and bar.metre.is_supported else Metre()
         if not self._tempos or self._tempos[-1][1] != tempo:
@@ -188,13 +182,13 @@ class _Player:
     def _advance(self, bar: Bar) -> None:
         """Note how much of a full bar has passed. A bar is only completed by the next one where a part ends."""
         passed = self._passed + bar.length
-        first = len(self.bar_begins) == 1
+        first = len(self._bar_begins) == 1
         complete = bar.full_length is None or passed >= bar.full_length or first or not bar.line_after.bounds_a_part
         self._passed = Fraction(0) if complete else passed
 
-    def piece(self, tune: Tune, signs: Iterable[tuple[Fraction, BarSigns]] = ()) -> Piece:
-        """Return all bars as a piece."""
-        ends = [*self.bar_begins, self._time] if self.bar_begins else []
+    def piece(self, title: str, signs: Iterable[BarSigns] = ()) -> Piece:
+        """Return all bars as a piece. `signs` has those around each bar, without their times."""
+        ends = [*self._bar_begins, self._time] if self._bar_begins else []
         resolution = _resolution([*ends, *(time for sound in self._sounds for time in (sound.begin, sound.end))])
 
         def scaled(time: Fraction) -> int:
@@ -212,9 +206,9 @@ class _Player:
             metres=tuple((scaled(time), metre) for time, metre in self._metres) or ((0, Metre()),),
             keys=tuple((scaled(time), key) for time, key in self._keys),
             bar_lines=tuple(map(scaled, ends)),
-            title=as_title(tune.field("T") or ""),
+            title=title,
             chord_names=tuple((scaled(time), name) for time, name in self._chord_names),
-            signs=tuple(sign._replace(begin=scaled(time)) for time, sign in signs),
+            signs=tuple(each._replace(begin=scaled(time)) for each, time in zip(signs, self._bar_begins, strict=False)),
             one_staff=True,
         )
 
@@ -247,19 +241,17 @@ def _resolution(times: Iterable[Fraction]) -> int:
     return found
 
 
-def _signs(bars: tuple[Bar, ...], bar_begins: list[Fraction]) -> list[tuple[Fraction, BarSigns]]:
-    """Return the signs that a score has around each bar, with the time of the bar."""
-    found: list[tuple[Fraction, BarSigns]] = []
+def _signs(bars: Sequence[Bar]) -> Iterator[BarSigns]:
+    """Yield the signs that a score has around each bar, without the time of the bar."""
     ending = ""
-    for at, (bar, begin) in enumerate(zip(bars, bar_begins, strict=True)):
+    for at, bar in enumerate(bars):
         begins = ", ".join(map(str, sorted(bar.ending)))
         ending = begins or ending
         after = bar.line_after
         last = at == len(bars) - 1
         ends = ending if last or after.bounds_a_part or bars[at + 1].ending else ""
         ending = "" if ends else ending
-        found.append((begin, BarSigns(0, bar.before.begins_repeat, after.ends_repeat, after.double, begins, ends)))
-    return found
+        yield BarSigns(0, bar.before.begins_repeat, after.ends_repeat, after.double, begins, ends)
 
 
 RATE = 32_000

@@ -45,8 +45,7 @@ def _parts(piece: Piece) -> Iterator[str]:
     score = Score(piece)
     yield _HEADER
     if piece.title:
-        title = "".join(filter(str.isprintable, piece.title))
-        yield f"<work><work-title>{escape(title)}</work-title></work>\n"
+        yield f"<work><work-title>{escape(piece.title)}</work-title></work>\n"
     yield _PART
     for number, bar in enumerate(score.bars):
         signs = score.signs(bar)

@@ -127,7 +127,6 @@ class Tune:
     bars: tuple[Bar, ...]
     key: Key | None
     """The first key."""
-    last_key: Key | None
     metre: Metre | None
     """The first metre."""
     has_several_voices: bool
@@ -149,9 +148,8 @@ class Tune:
     @property
     def ends_on_tonic(self) -> bool:
         """Whether the last written note is the tonic of the key that is valid there, in any octave."""
-        if not self.melody or self.last_key is None:
-            return False
-        return (self.melody[-1].pitch - self.last_key.tonic.half_steps) % 12 == 0
+        key = self.bars[-1].key if self.bars else None
+        return key is not None and bool(self.melody) and (self.melody[-1].pitch - key.tonic.half_steps) % 12 == 0
 
     @cached_property
     def played_bars(self) -> tuple[Bar, ...]:

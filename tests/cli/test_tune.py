@@ -97,7 +97,8 @@ def test_tunes_in_abc_are_checked_and_converted(in_empty_folder: Path, capsys: p
             f"tune-{number}{Path(name).suffix}" for number in (1, 2)
         }
     assert read_midi(in_empty_folder / "tune-1.mid").piece.tempos == ((0, 100.0),)
-    assert (in_empty_folder / "tune-1.abc").read_text() == f"X:1\n% about it\n{first}\n\n"
+    at_tempo = first.replace("K:G", "Q:1/4=100\nK:G")
+    assert (in_empty_folder / "tune-1.abc").read_text() == f"X:1\n% about it\n{at_tempo}\n\n"
     assert (in_empty_folder / "tune-1.musicxml").read_text().count('<repeat direction="backward"/>') == 2
     capsys.readouterr()
     assert main(["tune", "tune-1.abc", "--output", "one.mid"]) == 0

@@ -121,6 +121,21 @@ def test_tempo_field(field: str, tempo: float):
     assert tune.printed.tempos == ((0, tempo),)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "T:Q:90\nM:4/4\nL:1/8\nK:C\nC8|D8|]",
+        'Q:3/8=60\nM:4/4\nL:1/8\nQ:Presto\nK:C\n|:C8|[Q:1/4=120]D8|\nQ:1/2=100 "Presto"\nE8|[Q:Presto]F8:|',
+    ],
+)
+def test_other_tempo_is_written_into_the_tune(text: str):
+    tune = tune_of_abc(text).at_tempo(180)
+    assert tune.piece.tempos[0] == (0, 180)
+    reread = tune_of_abc(tune.abc)
+    assert (reread.piece, reread.printed) == (tune.piece, tune.printed)
+    assert reread.abc.count("Q:1/4=180") == 1
+
+
 def test_repeat_restores_tempo_and_metre():
     piece = tune_of_abc("M:4/4\nL:1/4\nQ:1/4=60\nK:C\n|:C4|[Q:1/4=120][M:3/4]D3:|").piece
     tempos = [(begin // piece.resolution, tempo) for begin, tempo in piece.tempos]

@@ -259,6 +259,20 @@ def numbered(tunes: Iterable[str]) -> str:
     return "".join(f"X:{number}\n{tune.strip()}\n\n" for number, tune in enumerate(tunes, 1))
 
 
+_KEY_LINE = re.compile(r"^K:", re.MULTILINE)
+_TEMPO_LINE = re.compile(r"^Q:.*\n?", re.MULTILINE)
+_TEMPO_NUMBER = re.compile(r"((?:^|\[)Q:[^\]\n]*?)([0-9]+)(?=[^\]\n0-9]*(?:\]|$))", re.MULTILINE)
+"""A field of a tempo up to its last number: 120 in `Q:1/4=120`."""
+
+
+def with_tempo(text: str, tempo: float, factor: float) -> str:
+    """Return a tune with this first tempo, in quarter notes per minute. Later tempos are multiplied by the factor."""
+    key = _KEY_LINE.search(text)
+    begin = 0 if key is None else key.start()
+    music = _TEMPO_NUMBER.sub(lambda found: f"{found[1]}{round(factor * int(found[2]))}", text[begin:])
+    return f"{_TEMPO_LINE.sub('', text[:begin])}Q:1/4={round(tempo)}\n{music}"
+
+
 _SHARPS_OF_COPIES = (-1, 0, 1, 2, 3)
 """The sharps of the keys that copies of a tune have: F, C, G, D and A major, or the keys of its mode with as many."""
 COPIES = len(_SHARPS_OF_COPIES)

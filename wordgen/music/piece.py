@@ -21,6 +21,7 @@ from operator import itemgetter
 from typing import Literal, NamedTuple, TypeVar
 
 from wordgen.errors import CorpusError
+from wordgen.music.abc_text import with_tempo
 from wordgen.music.harmony import Key, Metre
 
 DEFAULT_TEMPO = 120.0
@@ -209,7 +210,8 @@ class CheckedPiece:
 
     def at_tempo(self, tempo: float) -> "CheckedPiece":
         score = None if self.score is None else self.score.at_tempo(tempo)
-        return replace(self, piece=self.piece.at_tempo(tempo), score=score)
+        abc = self.abc and with_tempo(self.abc, tempo, tempo / self.piece.tempos[0][1])
+        return replace(self, piece=self.piece.at_tempo(tempo), score=score, abc=abc)
 
 
 def as_title(text: str) -> str:

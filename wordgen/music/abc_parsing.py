@@ -434,7 +434,8 @@ class _Parser:
         self._bar.ending = frozenset(numbers)
 
     def _bar_line(self, text: str) -> None:
-        line = BarLine.of(text)
+        sign = text.rstrip("0123456789,-")
+        line = BarLine.of(sign)
         self._next_marks = self._next_marks._replace(graces=())  # grace notes belong to no note of another bar
         self._abandon_chord("bar")
         if self._broken_rhythm is not None:
@@ -448,7 +449,7 @@ class _Parser:
             if self._bars:
                 last = self._bars[-1]
                 self._bars[-1] = replace(last, after=last.line_after | line)
-        if numbers := text[len(text.rstrip("0123456789,-")) :]:
+        if numbers := text.removeprefix(sign):
             self._ending(numbers)
 
     def _close_bar(self, line: BarLine | None) -> None:

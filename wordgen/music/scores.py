@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from importlib.util import find_spec
+from io import StringIO
 from typing import NamedTuple
 from xml.sax.saxutils import escape
 
@@ -272,7 +273,7 @@ def score_in_abc(score: Score) -> tuple[str, list[NotePosition]]:
     """Return a score as a tune in ABC, and where its notes are in the text, in the order of their times."""
     writer = _Writer(score)
     writer.write()
-    return "".join(writer.parts), sorted(writer.positions)
+    return writer.text.getvalue(), sorted(writer.positions)
 
 
 class _Voice(NamedTuple):
@@ -287,29 +288,24 @@ class _Writer:
     """Writes four bars of each voice in turn."""
 
     def __init__(self, score: Score) -> None:
-        self.parts: list[str] = []
+        self.text = StringIO()
         self.positions: list[NotePosition] = []
-        self._length = 0
         self._score = score
         voices = [(staff, place) for staff, each in enumerate(score.staves) for place in range(len(each.voices))]
         self._voices = [_Voice(number, *voice) for number, voice in enumerate(voices, 1)]
 
-    def _append(self, text: str) -> None:
-        self.parts.append(text)
-        self._length += len(text)
-
     def write(self) -> None:
-        self._append("".join(f"{line}\n" for line in self._header()))
+        self.text.writelines(f"{line}\n" for line in self._header())
         bars = self._score.bars
         for first in range(0, len(bars), _BARS_OF_A_LINE):
             numbers = range(first, min(first + _BARS_OF_A_LINE, len(bars)))
             bar_contents = [list(self._score.symbols_of_bar(number)) for number in numbers]
             for voice in self._voices:
-                self._append(f"V:{voice.number}\n" if len(self._voices) > 1 else "")
+                self.text.write(f"V:{voice.number}\n" if len(self._voices) > 1 else "")
                 for number, staff_contents in zip(numbers, bar_contents, strict=True):
                     symbols_by_voice, accidentals = staff_contents[voice.staff]
                     self._bar(number, voice, symbols_by_voice.get(voice.number_in_staff), accidentals)
-                self._append("\n")
+                self.text.write("\n")
 
     def _header(self) -> Iterator[str]:
         score = self._score
@@ -328,16 +324,17 @@ class _Writer:
 
     def _bar(self, number: int, voice: _Voice, symbols: list[Symbol] | None, accidentals: Accidentals) -> None:
         bar = self._score.bars[number]
-        self._append("".join(self._before(number, voice)))
+        self.text.writelines(self._before(number, voice))
         key = self._score.key(bar)
         named = list(self._score.chord_names(bar)) if voice.number == 1 else []
         written = symbols or rests(bar)
         if written[0].value is None and bar.end - bar.begin not in VALUES:
             written = rests(bar)  # there is no rest of this length
         for symbol, tuplet in zip(written, _tuplets(written), strict=True):
-            self._append("".join(f'"{chord}"' for chord in _take_until(symbol.chord.end, named)) + tuplet)
+            self.text.writelines(f'"{chord}"' for chord in _take_until(symbol.chord.end, named))
+            self.text.write(tuplet)
             self._symbol(symbol, key, accidentals, hidden=voice.number_in_staff > 0)
-        self._append(self._after(number))
+        self.text.write(self._after(number))
 
     def _before(self, number: int, voice: _Voice) -> Iterator[str]:
         """Yield what is written before the notes of a bar: the beginning of an ending, and changes of key and metre."""
@@ -368,12 +365,12 @@ class _Writer:
         pitches = (spelled(pitch, key) for pitch in chord.pitches)
         names = [written_note(pitch.step, accidentals.get((chord.begin, pitch))) for pitch in pitches]
         if names:
-            self.positions.append(NotePosition(chord.begin, chord.end, self._length))
+            self.positions.append(NotePosition(chord.begin, chord.end, self.text.tell()))
         triplet = symbol.value is not None and symbol.value.triplet
         rest = "x" if hidden and not triplet else "z"  # abcjs draws no bracket that begins with a hidden rest
         written = f"[{''.join(names)}]" if len(names) > 1 else names[0] if names else rest
-        self._append(written + _length(symbol.length, triplet=triplet) + ("-" if chord.tied_to_next else ""))
-        self._append("" if symbol.beams[:1] in (("begin",), ("continue",)) else " ")
+        self.text.write(written + _length(symbol.length, triplet=triplet) + ("-" if chord.tied_to_next else ""))
+        self.text.write("" if symbol.beams[:1] in (("begin",), ("continue",)) else " ")
 
 
 def _key(key: Key) -> str:

@@ -65,8 +65,7 @@ class BarLine(NamedTuple):
     double: bool = False
 
     @classmethod
-    def of(cls, text: str) -> "BarLine":
-        sign = text.rstrip("0123456789,-")
+    def of(cls, sign: str) -> "BarLine":
         return cls(sign.endswith(":"), sign.lstrip(".").startswith(":"), any(each in sign for each in ("||", "[", "]")))
 
     def __or__(self, other: "BarLine") -> "BarLine":

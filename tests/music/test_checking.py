@@ -91,7 +91,7 @@ def test_faults_name_bars_and_lines(music: str, kind: str, part: str):
         ("Y:1\nM:none\nK:C\nabc|]", "Y: is no header that ABC knows"),
         ("M:x\nK:C\nabc|]", "'x' is no metre"),
         ("L:1/0\nM:none\nK:C\nabc|]", "'1/0' is no length of a note"),
-        ("M:none\nK:Hm\nabc|]", "'Hm' is no key"),
+        ("M:none\nK:Hm\nabc|]", "'Hm' is no key that wordgen knows."),
     ],
 )
 def test_faults_name_headers(text: str, part: str):

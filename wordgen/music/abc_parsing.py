@@ -78,7 +78,7 @@ class Fields:
     def _read_key(self, value: str) -> None:
         key = parse_key(value)
         if key is None and value.lower() not in ("none", "hp", ""):
-            self._on_fault(f"'{value[:30]}' is no key")
+            self._on_fault(f"'{value[:30]}' is no key that wordgen knows")
         self.key = key
         self.first_key = key if self.in_header else self.first_key
         self.in_header = False

@@ -16,7 +16,6 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from wordgen.errors import BundleError
-from wordgen.files import make_folder
 from wordgen.network import Tensor
 from wordgen.network.network import Network
 from wordgen.palindromes.results import Ended, Point, RunResult, save_result
@@ -199,7 +198,7 @@ def _losses(logits: Tensor, targets: Tensor) -> Tensor:
     return tf.nn.sparse_softmax_cross_entropy_with_logits(labels=targets, logits=logits)
 
 
-VALIDATION_PALINDROMES, TEST_PALINDROMES, GRADIENT_PALINDROMES = 512, 4096, 64
+_VALIDATION_PALINDROMES, _TEST_PALINDROMES, _GRADIENT_PALINDROMES = 512, 4096, 64
 """The numbers of palindromes in the validation set and in the test set, and of those whose gradients are measured."""
 _SECONDS_BETWEEN_CHECKPOINTS = 20.0
 
@@ -210,9 +209,8 @@ class PalindromeRun:
     def __init__(
         self, run: StudyRun, settings: LearningSettings, folder: Path, on_event: Callable[[Event], None]
     ) -> None:
-        make_folder(folder)
         self._run, self._settings, self._folder, self._on_event = run, settings, folder, on_event
-        self._valid = draw_palindromes(VALIDATION_PALINDROMES, run.length, random_generator(run, "valid"))
+        self._valid = draw_palindromes(_VALIDATION_PALINDROMES, run.length, random_generator(run, "valid"))
         self._trainer = Trainer(run, settings)
         self._checkpoints = Checkpoints(folder, lambda sentence: on_event(Event("warning", sentence=sentence)))
         self._progress = self._restored()
@@ -310,7 +308,7 @@ class PalindromeRun:
         progress = self._progress
         rest = [self._next_point()] if progress.steps_since_point and ended != "diverged" else []
         test = self._trainer.measure(
-            draw_palindromes(TEST_PALINDROMES, self._run.length, random_generator(self._run, "test"))
+            draw_palindromes(_TEST_PALINDROMES, self._run.length, random_generator(self._run, "test"))
         )
         return RunResult(
             cell=self._run.cell,
@@ -321,7 +319,7 @@ class PalindromeRun:
             time_budget=limits.time_budget if ended == "the time is up" else None,
             steps=progress.step,
             seconds=progress.seconds,
-            test_palindromes=TEST_PALINDROMES,
+            test_palindromes=_TEST_PALINDROMES,
             accuracy=test.accuracy,
             loss=test.loss,
             curve=(*progress.curve, *rest),
@@ -330,4 +328,4 @@ class PalindromeRun:
         )
 
     def _gradient_norms(self) -> list[float]:
-        return self._trainer.gradient_norms(self._valid[:GRADIENT_PALINDROMES]).tolist()
+        return self._trainer.gradient_norms(self._valid[:_GRADIENT_PALINDROMES]).tolist()

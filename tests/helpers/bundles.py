@@ -1,6 +1,7 @@
 """A small bundle with random or constant weights."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from wordgen.dataset.dataset import TextConfig
 from wordgen.model.architecture import Architecture
@@ -13,13 +14,16 @@ def make_bundle(units: int = 4, fill: float | None = None) -> Bundle:
     architecture = Architecture(
         vocabulary_size=len(vocabulary), embedding=3, layers=2, units=units, cell="lstm", tied=False
     )
-    rng = np.random.default_rng(0)
-    weights = {
-        name: (rng.normal(size=shape) if fill is None else np.full(shape, fill)).astype(np.float32)
-        for name, shape in architecture.weight_shapes().items()
-    }
+    weights = random_weights(architecture)
+    if fill is not None:
+        weights = {name: np.full_like(weight, fill) for name, weight in weights.items()}
     text = TextConfig(corpus="tale", tokenizer="english", passage="paragraph", line_breaks="joined", starts=True)
     return Bundle(architecture, text, vocabulary, weights)
+
+
+def random_weights(architecture: Architecture, seed: int = 0) -> dict[str, NDArray[np.float32]]:
+    rng = np.random.default_rng(seed)
+    return {name: rng.normal(size=shape).astype(np.float32) for name, shape in architecture.weight_shapes().items()}
 
 
 def same_bundle(one: Bundle, other: Bundle) -> bool:

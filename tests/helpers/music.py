@@ -1,10 +1,12 @@
 """Pieces of music, random and fixed, MIDI files and untrained models of music."""
 
 import struct
+import xml.etree.ElementTree as ET
 from pathlib import Path
 
 from hypothesis import strategies as st
 
+from tests.helpers.bundles import random_weights
 from wordgen.corpus.settings import Transpose
 from wordgen.dataset.dataset import TextConfig
 from wordgen.model.architecture import Architecture
@@ -12,6 +14,8 @@ from wordgen.model.bundle import Bundle
 from wordgen.music.harmony import Key, Metre
 from wordgen.music.midi import midi_bytes
 from wordgen.music.piece import Note, Piece
+from wordgen.music.scores import musicxml
+from wordgen.text.vocabulary import Vocabulary
 
 NOTES = st.builds(Note, st.integers(0, 4000), st.integers(0, 127), st.integers(1, 3000), st.integers(1, 127))
 FEW_PITCHES = st.builds(Note, st.integers(0, 200), st.integers(60, 62), st.integers(1, 300), st.integers(1, 127))
@@ -52,18 +56,17 @@ def scale(notes: int = 40) -> Piece:
     return Piece(tuple(sorted(upper + lower)), 12, tempos, metres, keys, title="Scale")
 
 
+def measures_of(piece: Piece) -> list[ET.Element]:
+    """Return the bars of a score in MusicXML."""
+    return list(ET.fromstring(musicxml(piece).partition('.dtd">')[2]).iter("measure"))
+
+
 def music_bundle(tokenizer: str, tokens: list[str], *, transpose: Transpose = "none") -> Bundle:
     """Return an untrained model of music with random weights and this vocabulary."""
-    import numpy as np
-
-    from wordgen.text.vocabulary import Vocabulary
-
     vocabulary = Vocabulary.from_counts(dict.fromkeys(tokens, 2), 100, 1)
     architecture = Architecture(
         vocabulary_size=len(vocabulary), embedding=3, layers=1, units=4, cell="lstm", tied=False
     )
-    rng = np.random.default_rng(0)
-    weights = {name: rng.normal(size=shape).astype(np.float32) for name, shape in architecture.weight_shapes().items()}
     text = TextConfig(
         corpus="preludes",
         tokenizer=tokenizer,  # pyright: ignore[reportArgumentType]
@@ -72,4 +75,4 @@ def music_bundle(tokenizer: str, tokens: list[str], *, transpose: Transpose = "n
         starts=True,
         transpose=transpose,
     )
-    return Bundle(architecture, text, vocabulary, weights)
+    return Bundle(architecture, text, vocabulary, random_weights(architecture))

@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from tests.helpers.bundles import random_weights
 from tests.helpers.commands import command_environment
 from wordgen.corpus.finding import open_corpus
 from wordgen.dataset.dataset import TextConfig, UnknownWords
@@ -57,8 +56,7 @@ def save_random_model(
     architecture = Architecture(
         vocabulary_size=len(vocabulary), embedding=8, layers=1, units=units, cell="lstm", tied=False
     )
-    rng = np.random.default_rng(5)
-    weights = {n: rng.normal(size=shape).astype(np.float32) for n, shape in architecture.weight_shapes().items()}
+    weights = random_weights(architecture, seed=5)
     if vocabulary.spells:
         weights["output/bias"][vocabulary.id_of(WORD_END)] += 6  # otherwise spelled words would not end
     if always is not None:

@@ -3,7 +3,6 @@
 import shutil
 import subprocess
 import time
-import xml.etree.ElementTree as ET
 from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 
+from tests.helpers.music import measures_of
 from tests.helpers.texts import passage_texts
 from tests.helpers.tunes import ABC_TEXTS, TUNE
 from wordgen.corpus.finding import open_corpus
@@ -20,7 +20,6 @@ from wordgen.music.abc_parsing import parse_tune
 from wordgen.music.abc_text import numbered
 from wordgen.music.harmony import chord_named
 from wordgen.music.midi import midi_bytes, read_midi
-from wordgen.music.piece import Piece
 from wordgen.music.playing import tune_of_abc
 from wordgen.music.scores import musicxml
 
@@ -190,10 +189,6 @@ def test_chord_pitches(name: str, bass: int, pitches: tuple[int, ...]):
 def test_other_text_is_no_chord():
     assert chord_named("slowly") is None
     assert accompaniment("\"slowly\"c''8|") == []
-
-
-def measures_of(piece: Piece) -> list[ET.Element]:
-    return list(ET.fromstring(musicxml(piece).partition('.dtd">')[2]).iter("measure"))
 
 
 def test_score_has_each_bar_once_with_repeats_and_chords():

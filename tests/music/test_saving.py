@@ -2,13 +2,14 @@
 
 import wave
 import xml.etree.ElementTree as ET
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from tests.helpers.music import pieces, scale, write_midi
+from tests.helpers.music import measures_of, pieces, scale, write_midi
 from tests.helpers.tunes import TUNE
 from wordgen.errors import CorpusError, MissingPartError, SettingError, StorageError
 from wordgen.music.engraving import PARTS_PER_QUARTER, Score, rounded_for_score, spelled
@@ -65,10 +66,6 @@ def test_tempo_sets_duration_up_to_one_hour(tmp_path: Path):
         Synthesiser(Piece((Note(0, 60, 12),), 12, ((0, 0.005),)))
 
 
-def measures_of(piece: Piece) -> list[ET.Element]:
-    return list(ET.fromstring(musicxml(piece).partition('.dtd">')[2]).iter("measure"))
-
-
 def check_measure(measure: ET.Element) -> int:
     """Check that all voices of a bar are equally long, and return that length in parts of a quarter note."""
     time, furthest, ends = 0, 0, []
@@ -99,7 +96,7 @@ def test_score_bars_add_up_and_keep_all_pitches(piece: Piece):
     bars = on_grid.bars()
     assert [check_measure(measure) for measure in measures] == [bar.end - bar.begin for bar in bars]
     written_pitches: list[int] = []
-    for note in ET.fromstring(musicxml(on_grid).partition('.dtd">')[2]).iter("note"):
+    for note in chain.from_iterable(measure.iter("note") for measure in measures):
         tied_back = any(tie.get("type") == "stop" for tie in note.findall("tie"))
         if note.find("pitch") is not None and not tied_back:
             letter, octave = note.findtext("pitch/step", ""), int(note.findtext("pitch/octave", ""))

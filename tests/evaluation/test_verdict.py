@@ -7,7 +7,7 @@ from math import log
 import numpy as np
 import pytest
 
-from wordgen.evaluation.figures import shown_perplexity
+from wordgen.evaluation.figures import rounded, shown_perplexity
 from wordgen.evaluation.measurement import Loss
 from wordgen.evaluation.verdict import Curves, Finding, clearly_better, diagnose, still_falling, verdict
 
@@ -305,3 +305,8 @@ def test_small_perplexities_have_one_more_digit():
     assert [shown_perplexity(value) for value in (3.994, 9.99, 10.04, 1234.56)] == ["3.99", "9.99", "10.0", "1,234.6"]
     expected = "The model is better than the 7-gram: its perplexity is 3% lower (3.99 against 4.10)."
     assert verdict(loss(3.99), None, loss(27), loss(4.1), order=7) == expected
+
+
+def test_large_numbers_are_rounded_to_four_digits_at_most():
+    numbers = (999_999, 10**6, 999_949_999, 999_950_000, 1_250_000_000)
+    assert list(map(rounded, numbers)) == ["999,999", "1.0 million", "999.9 million", "1.0 billion", "1.2 billion"]

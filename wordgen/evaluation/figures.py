@@ -49,9 +49,10 @@ def pluralized(number: int, noun: str) -> str:
 
 def rounded(number: int) -> str:
     """Return a large number in few digits, as "1.2 million". Numbers below a million keep all their digits."""
-    for size, name in ((10**9, "billion"), (10**6, "million")):
-        if number >= size:
-            return f"{number / size:.1f} {name}"
+    if number >= 999_950_000:  # as millions, it would be rounded to "1000.0 million"
+        return f"{number / 10**9:.1f} billion"
+    if number >= 10**6:
+        return f"{number / 10**6:.1f} million"
     return f"{number:,}"
 
 

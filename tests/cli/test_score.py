@@ -91,6 +91,14 @@ def test_enormous_perplexity_is_short(capsys: pytest.CaptureFixture[str], tmp_pa
     assert "Perplexity 1.0e+304 over 3 tokens." in stdout_of(capsys, "--model", str(tmp_path / "certain"), "a b. b")
 
 
+def test_blank_tokens_are_named(capsys: pytest.CaptureFixture[str], tmp_path: Path):
+    bundle = make_bundle()
+    letters = replace(bundle.text, tokenizer="characters", passage="paragraph", line_breaks="kept")
+    save_bundle(replace(bundle, text=letters), tmp_path / "letters")
+    rows = stdout_of(capsys, "--model", str(tmp_path / "letters"), "a b\na").split("\n")
+    assert [row.split("  ")[0].strip() for row in rows if row.strip()[:1] == "("] == ["(space)", "(line break)"]
+
+
 @pytest.mark.parametrize("text", ["", "  \n "])
 def test_empty_text_is_refused(capsys: pytest.CaptureFixture[str], text: str):
     assert main(["score", text]) == 2

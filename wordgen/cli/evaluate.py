@@ -391,9 +391,9 @@ def _score_parts(score: "Score", ranking: Sequence[int], *, words: bool) -> "Ite
 
 
 def _about_word(token: "ScoredToken") -> "Sequence[str | Text]":
-    shown = token.piece.strip() or {"\n": "(line break)"}.get(token.token, "(end)")
+    blank = {"\n": "(line break)"}.get(token.token, "(space)" if token.token.isspace() else "(end)")
     one_in = f"{2**token.surprisal:,.0f}" if token.surprisal < 1000 else "more"
-    return paragraph(shown, _style(token)), f"{token.surprisal:.1f}", one_in
+    return paragraph(token.piece.strip() or blank, _style(token)), f"{token.surprisal:.1f}", one_in
 
 
 def _summary(score: "Score") -> str:

@@ -246,6 +246,12 @@ def test_other_optimizer_ignores_rho_of_recipe(in_empty_folder: Path):
     assert (with_adam.rho, with_adam.recipe) == (RHO, "my.toml")
 
 
+def test_other_schedule_ignores_decay_of_recipe():
+    for chosen, decay in (({}, 0.97), ({"schedule": "exponential"}, 0.97), ({"schedule": "cosine"}, None)):
+        settings = complete_settings({"corpus": "spells", "recipe": "char-rnn", **chosen})
+        assert (settings.decay, settings.decay_after) == (decay, 10 if decay else TrainSettings.decay_after)
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

@@ -168,8 +168,9 @@ def _recipe_by_size(size: int) -> tuple[str, str]:
 _RECIPE_SETTINGS = {
     each.name for group in (TrainingSettings, NetworkSettings, TextSettings, ReadingSettings) for each in fields(group)
 }
-_OPTIMIZER_SETTINGS = ("learning_rate", "rho")
-"""Settings that fit only the optimizer of their recipe: a learning rate of 40 is good for sgd and too high for adam."""
+_DEPENDENT_SETTINGS = {"optimizer": ("learning_rate", "rho"), "schedule": ("decay", "decay_after")}
+"""Settings that fit only the optimizer or the schedule of their recipe: a learning rate of 40 is good for sgd and too
+high for adam."""
 
 
 def complete_settings(
@@ -281,9 +282,10 @@ def _recipe_settings(name: str, given: Mapping[str, object]) -> dict[str, object
             f"The recipe {name} has the setting '{sorted(unknown)[0]}', which recipes cannot have: delete it."
         )
     settings = dict(recipe.settings)
-    if given.get("optimizer") not in (None, settings.get("optimizer", TrainSettings.optimizer)):
-        for each in _OPTIMIZER_SETTINGS:
-            settings.pop(each, None)
+    for choice, dependent in _DEPENDENT_SETTINGS.items():
+        if given.get(choice) not in (None, settings.get(choice, getattr(TrainSettings, choice))):
+            for each in dependent:
+                settings.pop(each, None)
     return {**settings, "recipe": name}
 
 

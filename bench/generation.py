@@ -37,7 +37,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "greedy": {"mode": "greedy"},
 }
 BEAM = {"mode": "beam"}
-LONGEST_OF_BEAM = 2000
+MAX_BEAM_WORDS = 2000
 
 
 def wordgen_ways(folder: Path) -> dict[str, Callable[[int], int]]:
@@ -60,7 +60,7 @@ def wordgen_ways(folder: Path) -> dict[str, Callable[[int], int]]:
         for texts in (1, 16, 64)
         for name, options in OPTIONS.items()
     }
-    return {**ways, "1 beam": lambda words: write(1, BEAM, min(words, LONGEST_OF_BEAM))}
+    return {**ways, "1 beam": lambda words: write(1, BEAM, min(words, MAX_BEAM_WORDS))}
 
 
 def torch_ways(threads: int) -> dict[str, Callable[[int], int]]:

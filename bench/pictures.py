@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _BLUE, _ORANGE = COLOURS[:2]
-_LEAST_SPAN = 2.0
+_MIN_SPAN = 2.0
 """An axis goes at least to this many times its middle value, and as far down, so that a small change looks small."""
 _WHAT = {"seq_len": "seq len", "batch_size": "batch size", "corpus": "corpus, MB"}
 
@@ -78,7 +78,7 @@ def _line(axes: "Axes", xs: list[float], ys: list[float], colour: str) -> None:
     axes.loglog(xs, ys, color=colour, marker="o", markersize=3.5)
     axes.grid(visible=True, color="#dddddd", linewidth=0.6)
     middle = (min(ys) * max(ys)) ** 0.5
-    axes.set_ylim(min(*ys, middle / _LEAST_SPAN) / 1.2, max(*ys, middle * _LEAST_SPAN) * 1.2)
+    axes.set_ylim(min(*ys, middle / _MIN_SPAN) / 1.2, max(*ys, middle * _MIN_SPAN) * 1.2)
     axes.xaxis.set_major_locator(FixedLocator(xs))
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=8))
     for axis in (axes.xaxis, axes.yaxis):

@@ -22,7 +22,7 @@ from wordgen.text.tokenizers import tokenizer_for, tokenizer_named
 
 BUNDLED = [Path(__file__).parents[1] / "data" / f"{name}.txt" for name in ("lotr", "fables", "spells", "lyrics")]
 ROUNDS = 9
-LEAST_BYTES_A_ROUND = 500_000
+MIN_BYTES_A_ROUND = 500_000
 
 
 def main(texts: list[Path]) -> None:
@@ -57,7 +57,7 @@ def ways_of(own: Callable[[str], object], plain: Callable[[str], list[str]]) -> 
 def in_turns(ways: dict[str, Callable[[str], object]], text: str) -> dict[str, float]:
     """Return the median speed of each way, in megabytes per second."""
     size = len(text.encode())
-    times = -(-LEAST_BYTES_A_ROUND // size)
+    times = -(-MIN_BYTES_A_ROUND // size)
     speeds: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(ROUNDS):
         for name, way in ways.items():

@@ -30,7 +30,7 @@ KINDS = ("ours", *PEERS, "products")
 WAYS = tuple(f"{kind}-{precision}" for kind in KINDS for precision in ("float32", "bfloat16"))
 _TOKENS = 1_000_000
 """The minimum length of the made-up text: more than the turns of any row need."""
-_LEAST_SECONDS = 45
+_MIN_SECONDS = 45
 """With less time left, no row is begun."""
 
 
@@ -39,7 +39,7 @@ def main() -> None:
     ways = [way for way in options.ways if _is_there(way, options.peer_python)]
     results.print_row("row", "way", "CPU µs a token", "wall µs a token", "MB above the import", "rounds")
     for name in options.rows:
-        if options.until - time.monotonic() < _LEAST_SECONDS:
+        if options.until - time.monotonic() < _MIN_SECONDS:
             print(f"No time is left for {name}: give more --minutes, or name it by --rows.", file=sys.stderr)
             continue
         found = _measured(name, ways, options)

@@ -29,13 +29,13 @@ from wordgen.sweep.planning import _sweep_of, plan_sweep
 from wordgen.training.plan import plan_in_words
 from wordgen.web.answers import ModelStore
 
-MOST_BYTES = 20_000_000
+MAX_BYTES = 20_000_000
 """The limit for the folder of a base."""
 
 
 def test_shipped_bases_are_small_and_have_a_card():
     for name, base in shipped_bases().items():
-        assert sum(each.stat().st_size for each in base.folder.iterdir()) <= MOST_BYTES
+        assert sum(each.stat().st_size for each in base.folder.iterdir()) <= MAX_BYTES
         card = (base.folder / CARD_FILE).read_text(encoding="utf-8")
         assert card.startswith(f"# {name}\n")
         assert base.fingerprint in card
@@ -160,7 +160,7 @@ def test_run_that_does_not_fit_a_base_begins_from_scratch(
 
 
 def test_run_on_large_text_begins_from_scratch(untrained_base: Base, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(defaults, "LARGEST_TEXT", 1_000)
+    monkeypatch.setattr(defaults, "MAX_TEXT_BYTES", 1_000)
     settings = complete_settings({"corpus": "fables"})
     assert (settings.init_from, settings.recipe) == (None, "short")
     assert "bases are only for texts of up to" in str(reason_for_no_base(settings, open_corpus("fables")))

@@ -16,15 +16,15 @@ from wordgen.music.copied_notes import Families
 from wordgen.music.tune import faults_of
 from wordgen.text.settings import TextSettings
 
-LEAST_BYTES = {"lotr": 60_000, "fables": 40_000, "spells": 30_000, "lyrics": 30_000, "airs": 30_000}
+MIN_BYTES = {"lotr": 60_000, "fables": 40_000, "spells": 30_000, "lyrics": 30_000, "airs": 30_000}
 
 
-@pytest.mark.parametrize("name", list(LEAST_BYTES))
+@pytest.mark.parametrize("name", list(MIN_BYTES))
 def test_bundled_text_is_long_enough(name: str):
-    assert sum((bundled_data() / file).stat().st_size for file in catalogue()[name].files) >= LEAST_BYTES[name]
+    assert sum((bundled_data() / file).stat().st_size for file in catalogue()[name].files) >= MIN_BYTES[name]
 
 
-@pytest.mark.parametrize("name", list(LEAST_BYTES))
+@pytest.mark.parametrize("name", list(MIN_BYTES))
 def test_bundled_text_repeats_no_passage(name: str):
     passages = Counter(
         passage

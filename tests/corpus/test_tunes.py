@@ -13,7 +13,7 @@ from wordgen.corpus.passages import tunes_in, visible_width
 from wordgen.corpus.settings import ReadingSettings, Transpose
 from wordgen.dataset.encoding import tokenizer_name
 from wordgen.errors import CorpusError
-from wordgen.music.abc_text import LONGEST_TUNE, numbered
+from wordgen.music.abc_text import MAX_TUNE_CHARACTERS, numbered
 from wordgen.text.settings import TokenizerSettings
 
 FILE = """\
@@ -128,11 +128,11 @@ def test_tunes_in_text_file_are_recognized(tmp_path: Path):
 
 
 def test_very_long_tune_is_left_out(tmp_path: Path):
-    endless = "X:1\nK:G\n" + "GABc|\n" * (LONGEST_TUNE // 5)
+    endless = "X:1\nK:G\n" + "GABc|\n" * (MAX_TUNE_CHARACTERS // 5)
     corpus = open_corpus(write_text(tmp_path / "tunes.abc", f"{endless}\n\nX:2\n{FIRST}\n"), AS_WRITTEN)
     reading = corpus.reading()
     assert [passage.text for _, passage in reading.passages()] == [FIRST]
-    assert f"left out 1 tune of more than {LONGEST_TUNE:,} characters" in reading.notes
+    assert f"left out 1 tune of more than {MAX_TUNE_CHARACTERS:,} characters" in reading.notes
 
 
 @given(st.lists(ABC_TEXTS | st.text(), max_size=3).map("\n\n".join))

@@ -116,7 +116,7 @@ def test_search_in_any_text_equals_naive_search(
     longest = max(lengths, default=0)
     matches = index.matches(written)
     assert max((match.tokens for match in matches), default=0) == (
-        longest if longest >= copies_module.FEWEST_TOKENS else 0
+        longest if longest >= copies_module.MIN_TOKENS else 0
     )
     for match in matches:
         assert positions_of(written[match.start : match.start + match.tokens], text)

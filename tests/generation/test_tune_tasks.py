@@ -12,7 +12,7 @@ from tests.helpers.tunes import ABC_TEXTS, TUNE, check, normal_form
 from wordgen.errors import SettingError
 from wordgen.generation.sampling import NO_TOKEN, Past
 from wordgen.generation.settings import GenerationSettings
-from wordgen.generation.text_generator import MOST_DRAWS
+from wordgen.generation.text_generator import MAX_DRAWS
 from wordgen.generation.trained import TrainedModel
 from wordgen.generation.tunes import NoteCopies
 from wordgen.music.abc_parsing import parse_incomplete, parse_tune
@@ -181,7 +181,7 @@ def test_only_valid_returns_first_draw_without_faults(simple_model: TrainedModel
 def test_error_says_why_no_draw_is_valid(simple_model: TrainedModel):
     with pytest.raises(SettingError) as error:
         simple_model.generate_with(FREE, GenerationSettings(only_valid=True, length=9, at_least=9, random_seed=1))
-    assert f"None of {MOST_DRAWS} draws is a valid tune" in str(error.value)
+    assert f"None of {MAX_DRAWS} draws is a valid tune" in str(error.value)
     assert "did not end within 9 tokens" in str(error.value)
     for write in (simple_model.generate, simple_model.stream):
         with pytest.raises(SettingError, match="Give a larger length or a temperature below "):

@@ -16,7 +16,7 @@ from wordgen.run.settings import TrainSettings
 from wordgen.settings import Settings, in_python
 
 _WIDTH = 116
-_LONGEST_LINE = 120
+_MAX_LINE_LENGTH = 120
 _ANNOTATIONS = {"corpus": "str | Path | Sequence[str | Path]", "units": "int | Sequence[int]"}
 """Parameters for which Python accepts more types than a settings file."""
 _FIRST = ("corpus",)
@@ -70,7 +70,7 @@ def _parameters(group: type[Settings], *, left_to_recipe: bool) -> Iterator[tupl
 def _in_lines(name: str, kind: str, default: str, indent: int) -> list[str]:
     """Return the lines of a parameter as ruff formats it."""
     line = f"{name}: {kind}{default},"
-    return [line] if indent + len(line) <= _LONGEST_LINE else [f"{name}: (", f"    {kind}", f"){default},"]
+    return [line] if indent + len(line) <= _MAX_LINE_LENGTH else [f"{name}: (", f"    {kind}", f"){default},"]
 
 
 def _as_source(hint: Any) -> str:

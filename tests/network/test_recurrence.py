@@ -78,7 +78,7 @@ sizes = st.integers(1, 6)
 def test_results_and_gradients_equal_keras(cell: Cell, rows: int, steps: int, width: int, units: int, unrolled: bool):
     case = Case(cell, rows, steps, width, units)
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(recurrence, "LONGEST_UNROLLED", steps if unrolled else steps - 1)
+        patched.setattr(recurrence, "MAX_UNROLLED_STEPS", steps if unrolled else steps - 1)
         assert_close(case.own(*case.inputs), case.keras(*case.inputs))
 
 
@@ -92,7 +92,7 @@ def test_graph_equals_eager(
     """With and without XLA, with and without a loop, and with an unknown number of time steps."""
     case = Case(cell, 3, 5, 4, 6)
     expected = case.own(*case.inputs)
-    monkeypatch.setattr(recurrence, "LONGEST_UNROLLED", longest_unrolled)
+    monkeypatch.setattr(recurrence, "MAX_UNROLLED_STEPS", longest_unrolled)
     signature = [tf.TensorSpec(each.shape, each.dtype) for each in case.inputs]
     if not steps_known:
         signature[0] = tf.TensorSpec((3, None, 4), tf.float32)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wordgen.report.chart import MOST_TICKS, axis_around, axis_from_zero, shown_tick
+from wordgen.report.chart import MAX_TICKS, axis_around, axis_from_zero, shown_tick
 
 PERPLEXITIES = st.floats(1.0, 1e100)
 
@@ -17,14 +17,14 @@ def test_axis_contains_values_and_spreads_ticks(values: list[float]):
     assert all(-1e-9 <= axis.position_of(value) <= 1 + 1e-9 for value in values)
     places = [axis.position_of(tick) for tick in axis.ticks]
     assert all(-1e-6 <= place <= 1 + 1e-6 for place in places)
-    assert all(upper - lower > 0.9 / MOST_TICKS for lower, upper in pairwise(places))
+    assert all(upper - lower > 0.9 / MAX_TICKS for lower, upper in pairwise(places))
 
 
 @given(st.floats(0.01, 1e6))
 def test_ticks_of_epochs_are_whole_numbers(last: float):
     axis = axis_from_zero(last)
     assert axis.ticks[0] == 0
-    assert len(axis.ticks) <= MOST_TICKS + 1
+    assert len(axis.ticks) <= MAX_TICKS + 1
     assert all(tick == int(tick) for tick in axis.ticks)
 
 

@@ -12,7 +12,7 @@ from matplotlib.text import Text
 
 from tests.helpers.sweeps import network_result
 from wordgen.sweep.planning import Network
-from wordgen.sweep.results import MOST_LINES, NetworkResult, draw_curves, write_curves
+from wordgen.sweep.results import MAX_LINES, NetworkResult, draw_curves, write_curves
 
 NAMES = [f"{cell} {layers} x {units}" for cell, layers, units in product(("lstm", "gru", "rnn"), (1, 2), (64, 160))]
 
@@ -70,11 +70,11 @@ def test_legend_is_beside_curves_and_leaves_half_the_width():
 
 
 def test_lines_look_different_and_title_counts_omitted_ones():
-    names = [f"units {n}" for n in range(MOST_LINES + 3)]
+    names = [f"units {n}" for n in range(MAX_LINES + 3)]
     (axes,) = draw_curves("Units", results(names)).axes
     styles = {(line.get_color(), str(line.get_linestyle()), str(line._dash_pattern)) for line in axes.get_lines()}  # pyright: ignore[reportAttributeAccessIssue]
-    assert len(styles) == len(axes.get_lines()) == MOST_LINES
-    assert axes.get_title(loc="left") == f"Units ({MOST_LINES} of {MOST_LINES + 3} networks)"
+    assert len(styles) == len(axes.get_lines()) == MAX_LINES
+    assert axes.get_title(loc="left") == f"Units ({MAX_LINES} of {MAX_LINES + 3} networks)"
 
 
 def test_line_is_the_mean_and_band_covers_all_random_seeds():

@@ -196,7 +196,7 @@ def test_update_by_rows_equals_dense_update(
 
     updated_by_rows: list[tuple[str, ...]] = []
     # With this scale, the mean squares are multiplied out every few steps.
-    monkeypatch.setattr("wordgen.training.optimizers._SMALLEST_SCALE", 0.7)
+    monkeypatch.setattr("wordgen.training.optimizers._MIN_SCALE", 0.7)
     norms, weights = train()
     monkeypatch.setattr("wordgen.training.step._weights_updated_by_rows", lambda *arguments: ())
     dense_norms, dense_weights = train()

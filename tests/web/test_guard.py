@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.playground import Playground, served, wait_until
-from wordgen.web.limits import MOST_BYTES, is_loopback
+from wordgen.web.limits import MAX_BYTES, is_loopback
 
 OWN_HOSTS = ["127.0.0.1:8000", "localhost", "localhost:99", "[::1]:8000", "192.168.0.7", "LOCALHOST:1", "localhost."]
 FOREIGN_HOSTS = [
@@ -81,8 +81,8 @@ def test_prompt_of_a_megabyte_is_refused(playground: Playground):
 
 def test_largest_allowed_body_is_read(playground: Playground):
     """The model reads only the end of a long prompt."""
-    length = MOST_BYTES - len(json.dumps({"model": "spells", "length": 1, "seed": ""}))
-    content = {"model": "spells", "length": 1, "seed": ("The caster " * MOST_BYTES)[:length]}
+    length = MAX_BYTES - len(json.dumps({"model": "spells", "length": 1, "seed": ""}))
+    content = {"model": "spells", "length": 1, "seed": ("The caster " * MAX_BYTES)[:length]}
     answer = playground.post("/api/text", **content)
     assert (answer.status, answer.content["cut"]) == (200, True)
     assert playground.post("/api/text", **{**content, "seed": content["seed"] + "s"}).status == 413

@@ -18,7 +18,7 @@ from wordgen.model.architecture import Architecture
 from wordgen.model.bundle import CONFIG, WEIGHTS, Bundle, load_bundle, save_bundle
 from wordgen.text.vocabulary import Vocabulary
 from wordgen.web.answers import ModelStore
-from wordgen.web.limits import MOST_LOADED_MODELS, RefusedError
+from wordgen.web.limits import MAX_LOADED_MODELS, RefusedError
 
 VOCABULARY = Vocabulary.from_counts({"moon": 3, "light": 2}, 100, 1)
 
@@ -181,12 +181,12 @@ def test_loading_a_large_model_does_not_block_others(in_empty_folder: Path, monk
 
 def test_least_recently_used_model_is_unloaded(in_empty_folder: Path):
     store = ModelStore([])
-    for number in range(MOST_LOADED_MODELS + 1):
+    for number in range(MAX_LOADED_MODELS + 1):
         add_model(f"tale-{number}")
-    loaded = [weakref.ref(store.find(f"tale-{number}")[1]) for number in range(MOST_LOADED_MODELS)]
+    loaded = [weakref.ref(store.find(f"tale-{number}")[1]) for number in range(MAX_LOADED_MODELS)]
     assert store.find("tale-0")[1] is loaded[0]()
-    store.find(f"tale-{MOST_LOADED_MODELS}")
+    store.find(f"tale-{MAX_LOADED_MODELS}")
     gc.collect()
-    assert [model() is None for model in loaded] == [False, True, *[False] * (MOST_LOADED_MODELS - 2)]
+    assert [model() is None for model in loaded] == [False, True, *[False] * (MAX_LOADED_MODELS - 2)]
     assert store.find("tale-0")[1] is loaded[0]()
     assert store.find("tale-2")[1] is loaded[2]()

@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from wordgen.generation.decoding import Score, ScoredSentence, ScoredToken
     from wordgen.run.evaluate import Evaluation
 
-_LONGEST_SHOWN = 300
+_MAX_SHOWN_CHARACTERS = 300
 _MANY_TOKENS = 500_000  # counting more tokens takes so long that a message is printed
 _MANY_TOKENS_TO_SEARCH = 10_000_000
 _CHARACTERS_FOR_LAYOUT = 200_000
@@ -283,7 +283,7 @@ def _novelty_parts(novelty: "Novelty", *, unknown: bool) -> "Iterator[Renderable
     match = novelty.samples.longest
     if match is not None:
         text = " ".join(match.text.split())
-        shown = text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN].rsplit(' ', 1)[0]} ..."
+        shown = text if len(text) <= _MAX_SHOWN_CHARACTERS else f"{text[:_MAX_SHOWN_CHARACTERS].rsplit(' ', 1)[0]} ..."
         where = f"begins in {match.file}, line {match.line:,}"
         yield paragraph(f"The longest match, {match.tokens:,} tokens, {where}: {shown}")
 

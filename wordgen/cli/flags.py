@@ -203,7 +203,7 @@ def _argument_options(hint: object) -> dict[str, Any]:
     return {"type": hint, "metavar": metavars[hint]}
 
 
-_LEAST_SIMILARITY = 0.8
+_MIN_SIMILARITY = 0.8
 """The least similarity for difflib, dashes included: --prot means --port, but --seed does not mean --tied."""
 _VERBS_WITH_MANY_FLAGS = ("train", "generate", "evaluate")
 
@@ -373,7 +373,7 @@ def _hint_for_choice(parser: argparse.ArgumentParser, flag: str, value: str, cho
     near = (
         [_VALUE_SYNONYMS[lower]]
         if _VALUE_SYNONYMS.get(lower) in choices
-        else difflib.get_close_matches(lower, choices, 1, _LEAST_SIMILARITY)
+        else difflib.get_close_matches(lower, choices, 1, _MIN_SIMILARITY)
     )
     if near:
         return f"Did you mean {near[0]}?"
@@ -404,7 +404,7 @@ def _flags_for(parser: argparse.ArgumentParser, name: str, value: str) -> Sequen
         cells = parser._option_string_actions["--cell"].choices or ()
         return [f"--cell {value.lower()}"] if value.lower() in cells else ["--name", "--resume"]
     meant = [f"--{ours}" for ours, theirs in SYNONYMS.items() if f"--{ours}" in flags and name in theirs.split()]
-    return meant or difflib.get_close_matches(f"--{name}", flags, 1, _LEAST_SIMILARITY)
+    return meant or difflib.get_close_matches(f"--{name}", flags, 1, _MIN_SIMILARITY)
 
 
 def _hint_for_other_commands(parser: argparse.ArgumentParser, name: str, value: str) -> str | None:

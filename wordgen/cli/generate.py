@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from wordgen.music.saving import Beginning
 
 _FEW_TEXTS = 8
-_MOST_UNKNOWN_WORDS = 10
+_MAX_UNKNOWN_WORDS = 10
 
 
 def generate_parser(prog: str) -> Parser:
@@ -286,11 +286,11 @@ def _print_prompt_notes(seed: "Seed", place: str) -> None:
             "--seed gives the words that the text begins with. To write the same text again, use "
             f"--random-seed {seed.text.strip()}."
         )
-    for each in unknown[:_MOST_UNKNOWN_WORDS]:
+    for each in unknown[:_MAX_UNKNOWN_WORDS]:
         near = f" Did you mean {' or '.join(each.similar)}?" if each.similar else ""
         print_message(f"{place}{each.word} is unknown and left out of the seed.{near}")
-    if len(unknown) > _MOST_UNKNOWN_WORDS:
-        more = len(unknown) - _MOST_UNKNOWN_WORDS
+    if len(unknown) > _MAX_UNKNOWN_WORDS:
+        more = len(unknown) - _MAX_UNKNOWN_WORDS
         words = "word of the seed is" if more == 1 else "words of the seed are"
         print_message(f"{place}{more} more {words} unknown and left out.")
     if seed.cut:

@@ -39,7 +39,7 @@ Item = TypeVar("Item")
 _SORT_KEYS = ("age", "name", "corpus", "valid", "test", "size")
 _NUMBER_COLUMNS = {"runs", "valid", "test", "size"}
 _WIDE_SCREEN = 100
-_MOST_SPARKLINE_LEVELS = 60
+_MAX_SPARKLINE_LEVELS = 60
 _AGES = ((365, "year"), (30, "month"), (7, "week"), (1, "day"))
 _DAY = 86_400
 
@@ -341,7 +341,7 @@ def _figures(run: "SavedRun") -> Iterator[tuple[str, str]]:
 
 
 def _curves(record: "RunRecord") -> Iterator[tuple[str, str]]:
-    shown = figures.thinned(record.epochs, _MOST_SPARKLINE_LEVELS, record.best)
+    shown = figures.thinned(record.epochs, _MAX_SPARKLINE_LEVELS, record.best)
     train, valid = [each.train_perplexity for each in shown], [each.valid_perplexity for each in shown]
     for name, values in (("train", train), ("valid", valid)):
         first, last = figures.perplexity(values[0]), figures.perplexity(values[-1])

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _PARTS_PER_QUARTER = 24
 """To count the bars, the notes of a piece are rounded to this grid."""
-_MOST_SHOWN = 20
+_MAX_SHOWN = 20
 
 
 def tune_parser(prog: str) -> Parser:
@@ -64,9 +64,9 @@ def _describe(tune: "CheckedPiece") -> Iterator[str]:
     """Yield lines that say what is in a piece, and what is wrong with it."""
     yield tune.piece.title or "(without a title)"
     yield from (f"  {line}" for line in _contents(tune.piece, tune.printed))
-    yield from (f"  {fault}" for fault in tune.faults[:_MOST_SHOWN])
-    if len(tune.faults) > _MOST_SHOWN:
-        yield f"  {pluralized(len(tune.faults) - _MOST_SHOWN, 'more fault')}."
+    yield from (f"  {fault}" for fault in tune.faults[:_MAX_SHOWN])
+    if len(tune.faults) > _MAX_SHOWN:
+        yield f"  {pluralized(len(tune.faults) - _MAX_SHOWN, 'more fault')}."
     if not tune.faults:
         yield "  No faults."
 

@@ -23,15 +23,15 @@ from wordgen.text.vocabulary import END, START
 
 Blocks = NDArray[np.float64]
 """Shape (blocks, 2). For each block of a text, the summed loss of its tokens in nats, and their number."""
-_FEWEST_PASSAGES = 8
+_MIN_PASSAGES = 8
 """A text with fewer passages is cut into blocks of tokens instead."""
-_MOST_BLOCKS = 500
-_FEWEST_TOKENS = 25
+_MAX_BLOCKS = 500
+_MIN_TOKENS = 25
 """In a block, unless the whole text is shorter."""
 _DRAWS = 2000
 _TAIL = 0.025
 
-_MOST_FREEDOM = 1000.0
+_MAX_FREEDOM = 1000.0
 """Higher degrees of freedom are replaced by this one. Above it, Student's t is the normal distribution to three digits.
 The replacement can only make an interval wider."""
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(100)
@@ -54,9 +54,9 @@ def _bounds(targets: NDArray[np.integer]) -> NDArray[np.int64]:
     if bounds[-1] < len(targets):
         bounds = np.append(bounds, len(targets))
     passages = len(bounds) - 1
-    if passages >= _FEWEST_PASSAGES:
-        return bounds[np.linspace(0, passages, min(passages, _MOST_BLOCKS) + 1).astype(np.int64)]
-    blocks = max(1, min(_MOST_BLOCKS, len(targets) // _FEWEST_TOKENS))
+    if passages >= _MIN_PASSAGES:
+        return bounds[np.linspace(0, passages, min(passages, _MAX_BLOCKS) + 1).astype(np.int64)]
+    blocks = max(1, min(_MAX_BLOCKS, len(targets) // _MIN_TOKENS))
     return np.linspace(0, len(targets), blocks + 1).astype(np.int64)
 
 
@@ -90,7 +90,7 @@ def student_quantile(tail: float, freedom: float) -> float:
     The degrees of freedom must be at least 1 and need not be whole. Newton's method on the logarithms of value and
     probability converges from any start, because the probability falls faster and faster on this scale.
     """
-    freedom = min(freedom, _MOST_FREEDOM)
+    freedom = min(freedom, _MAX_FREEDOM)
     value = 1.0
     for _ in range(50):
         above = student_tail(value, freedom)
@@ -108,7 +108,7 @@ def student_tail(value: float, freedom: float) -> float:
     The substitution t = sqrt(freedom) / tan(angle) leaves a power of the sine to integrate, from 0 to a known angle.
     The angle is the fourth power of a new variable, because a fractional power of the sine is not smooth at 0.
     """
-    freedom = min(freedom, _MOST_FREEDOM)
+    freedom = min(freedom, _MAX_FREEDOM)
     end = float(np.arctan2(sqrt(freedom), value))
     heights = np.sin(end * _UNIT_NODES**4) ** (freedom - 1) * 4 * _UNIT_NODES**3
     return _density_factor(freedom) * end * float(heights @ _WEIGHTS) / 2
@@ -249,7 +249,7 @@ PARTS: tuple[Part, ...] = ("valid", "test")
 
 LENGTHS = range(3, 9)
 """The lengths, in tokens, of the sequences that are searched for. A word that is spelled out is one token."""
-LONGEST = LENGTHS[-1]
+MAX_LENGTH = LENGTHS[-1]
 
 RECITES = 0.5
 """A model recites if the training text has at least this share of its sequences of eight tokens."""

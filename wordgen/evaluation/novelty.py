@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wordgen.dataset.dataset import Dataset
-from wordgen.evaluation.measurement import LENGTHS, LONGEST, RECITES, Figures, Match, Novelty, Originality
+from wordgen.evaluation.measurement import LENGTHS, MAX_LENGTH, RECITES, Figures, Match, Novelty, Originality
 from wordgen.generation.decoding import Progress
 from wordgen.generation.sampling import SpellingIds
 from wordgen.generation.settings import GenerationSettings
@@ -405,14 +405,14 @@ def _originality(texts: _SearchedTexts, others: _SearchedTexts) -> tuple[Origina
         if written is not None and held_out is not None
     ]
     for length, written, held_out in known:
-        if length == LONGEST and (
+        if length == MAX_LENGTH and (
             written.value >= RECITES or written.value - held_out.value >= _RECITES_ABOVE_HELD_OUT
         ):
             return "recites", length
         if _clearly_differ(written, held_out):
             return "less original" if written.value > held_out.value else "more original", length
     telling_lengths = (length for length, *each in known if max(share.value for share in each) >= _NO_DIFFERENCE)
-    return ("as original", next(telling_lengths, known[-1][0])) if known else (None, LONGEST)
+    return ("as original", next(telling_lengths, known[-1][0])) if known else (None, MAX_LENGTH)
 
 
 def _clearly_differ(one: _Share, other: _Share) -> bool:

@@ -102,7 +102,7 @@ _MAX_GRADIENT_NORM = 1.0
 _DECAY = 0.002
 """With each piece, a weight loses this share of its distance from its value in the trained model."""
 _RATES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
-_MOST_TOKENS_FOR_RATE = 20_000
+_MAX_TOKENS_FOR_RATE = 20_000
 
 Ids = NDArray[np.unsignedinteger]
 
@@ -135,11 +135,11 @@ class DynamicEvaluator:
         return Loss.of(np.concatenate(nats), ids)
 
     def best_rate(self, ids: Ids, progress: Progress = lambda done, tokens: None) -> float:
-        """Return the learning rate with the lowest loss on the first `_MOST_TOKENS_FOR_RATE` tokens of a text.
+        """Return the learning rate with the lowest loss on the first `_MAX_TOKENS_FOR_RATE` tokens of a text.
 
         Rates are tried from low to high until the loss no longer falls. The result is 0 if no rate lowers the loss.
         """
-        part = ids[:_MOST_TOKENS_FOR_RATE]
+        part = ids[:_MAX_TOKENS_FOR_RATE]
         best, least = 0.0, self.loss(part, 0.0, progress).nats
         for rate in _RATES:
             nats = self.loss(part, rate, progress).nats

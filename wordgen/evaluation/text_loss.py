@@ -46,9 +46,9 @@ from wordgen.text.vocabulary import START
 Tokens = NDArray[np.unsignedinteger]
 Nats = NDArray[np.float64]
 
-MOST_TOKENS = 3_000_000
+MAX_TOKENS = 3_000_000
 """The largest training text, in tokens, whose n-grams are counted at the end of a training."""
-MOST_PREDICTED = 5_000
+MAX_PREDICTED_TOKENS = 5_000
 """The largest validation set, in tokens, that is predicted again, token by token, at the end of a training."""
 _FLATNESSES = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0)
 _WEIGHTS = tuple(weight / 100 for weight in (2, 5, 8, 10, 12, 15, 20, 25, 30, 40))
@@ -226,10 +226,10 @@ def measure_dynamic(bundle: Bundle, valid: Tokens, ids: Tokens, trying: Progress
 def valid_nats(dataset: Dataset, folder: Path) -> Nats | None:
     """Return the losses in nats of the model in a folder on each token of the validation set.
 
-    Return None if it has more than MOST_PREDICTED tokens.
+    Return None if it has more than MAX_PREDICTED_TOKENS tokens.
     """
     valid = dataset.ids["valid"]
-    if predicted_tokens(valid) > MOST_PREDICTED:
+    if predicted_tokens(valid) > MAX_PREDICTED_TOKENS:
         return None
     bundle = load_bundle(folder)
     return network_nats(NumpyNetwork(bundle.architecture, bundle.weights), valid)
@@ -249,7 +249,7 @@ def measure_with_baselines(dataset: Dataset, perplexity: float, step: int, nats:
     """Return the figures of a model on the validation set, compared with word frequencies and n-grams.
 
     `perplexity` is that of the model at a `step` of its run, and `nats` are the losses of the single tokens. Without
-    these, the mixture is left out; with more than MOST_TOKENS tokens of training text, also the n-grams.
+    these, the mixture is left out; with more than MAX_TOKENS tokens of training text, also the n-grams.
     """
     train, valid, size = dataset.ids["train"], dataset.ids["valid"], len(dataset.codec.vocabulary)
     order = order_for(dataset.codec.tokenizer.name)
@@ -260,7 +260,7 @@ def measure_with_baselines(dataset: Dataset, perplexity: float, step: int, nats:
         unigram=unigram_loss(train, valid, size),
         order=order,
     )
-    if len(train) > MOST_TOKENS:
+    if len(train) > MAX_TOKENS:
         return measurement
     counted = NgramModel(train, size, order)
     if nats is None:

@@ -24,13 +24,13 @@ from wordgen.files import (
 from wordgen.text.vocabulary import BYTES, END, START, UNKNOWN, Vocabulary
 
 COPY_INDEX = "copy_index"
-FEWEST_TOKENS = 5
+MIN_TOKENS = 5
 """A shorter match does not count as a copy: any two texts have short sequences in common."""
 DEPTH = 64
 """The index sorts the positions of the training text by this number of tokens."""
 FORMAT = 2
 DESCRIPTION, IDS, ORDER, LINES = "index.json", "ids.bin", "order.bin", "lines.npy"
-_LARGEST, _LARGEST_DESCRIPTION = 2**34, 2**24
+_MAX_ARRAY_BYTES, _MAX_DESCRIPTION_BYTES = 2**34, 2**24
 """In bytes: of each array file, and of the description. 2**34 bytes hold all positions that 32 bits can number."""
 _POSITIONS_TRIED = 16
 _ID_BYTES = 4
@@ -72,9 +72,9 @@ class CopyIndex:
     def __init__(self, folder: Path, vocabulary: Vocabulary) -> None:
         """Open the index in `folder`. Raise BundleError if it is damaged or was made with another vocabulary."""
         try:
-            description = from_checksummed_json(read_regular_file(folder / DESCRIPTION, _LARGEST_DESCRIPTION))
+            description = from_checksummed_json(read_regular_file(folder / DESCRIPTION, _MAX_DESCRIPTION_BYTES))
             is_intact = description["format"] == FORMAT and all(
-                regular_file_size(folder / name) <= _LARGEST
+                regular_file_size(folder / name) <= _MAX_ARRAY_BYTES
                 and file_checksum(folder / name) == description["sums"][name]
                 for name in (IDS, ORDER, LINES)
             )
@@ -124,7 +124,7 @@ class CopyIndex:
         return np.unique(self.ids[ends[ends < self._size]])
 
     def matches(self, ids: Sequence[int], new: Sequence[int] = ()) -> list[Match]:
-        """Return the matches of `ids` with the training text: FEWEST_TOKENS or more each, no overlaps, in text order.
+        """Return the matches of `ids` with the training text: MIN_TOKENS or more each, no overlaps, in text order.
 
         Where matches overlap, the longer one wins, and the first free part of the shorter one is kept. A match does
         not begin or end with END or UNKNOWN. `new` lists positions of words that no match may have, because the
@@ -141,7 +141,7 @@ class CopyIndex:
             begin = match.start + int(free.argmax())
             end = begin + int(np.argmin(np.append(~taken[begin : match.start + match.tokens], False)))
             begin, end = self._trimmed(ids, begin, end)
-            if sum(each not in self._byte_ids for each in ids[begin:end]) >= FEWEST_TOKENS:
+            if sum(each not in self._byte_ids for each in ids[begin:end]) >= MIN_TOKENS:
                 taken[begin:end] = True
                 found.append(Match(begin, end - begin, match.place + begin - match.start))
         return sorted(found, key=lambda match: match.start)
@@ -163,7 +163,7 @@ class CopyIndex:
         return begin, end
 
     def _longest_matches(self, ids: NDArray[np.int64]) -> Iterator[Match]:
-        """Yield for each position of `ids` the longest match that begins at it, if it has FEWEST_TOKENS or more.
+        """Yield for each position of `ids` the longest match that begins at it, if it has MIN_TOKENS or more.
 
         A position is skipped if DEPTH or more tokens of the previous match follow.
         """
@@ -174,7 +174,7 @@ class CopyIndex:
             if rest >= DEPTH:
                 continue
             last = self._longest(text, start)
-            if last.tokens >= FEWEST_TOKENS:
+            if last.tokens >= MIN_TOKENS:
                 yield last
 
     def positions(self, sequence: Sequence[int]) -> NDArray[np.int64]:
@@ -202,13 +202,13 @@ class CopyIndex:
         """Return the longest match that begins at token `start` of `text`.
 
         If DEPTH tokens match at several positions, only the first _POSITIONS_TRIED are compared further. A match
-        shorter than FEWEST_TOKENS has place 0.
+        shorter than MIN_TOKENS has place 0.
         """
         wanted = text[start * _ID_BYTES : (start + DEPTH) * _ID_BYTES]
         rank = bisect_left(range(self._size), wanted, key=self._prefix(len(wanted)))
         neighbours = [int(self._order[each]) for each in (rank - 1, rank) if 0 <= each < self._size]
         length = max(_shared_length(wanted, self._at(place, len(wanted))) for place in neighbours)
-        if length < FEWEST_TOKENS:
+        if length < MIN_TOKENS:
             return Match(start, length, 0)
         first, last = self._ranks(wanted[: length * _ID_BYTES])
         if length < DEPTH:

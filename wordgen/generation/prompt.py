@@ -11,7 +11,7 @@ from wordgen.corpus.layout import Layout
 from wordgen.corpus.passages import folded, hyphens_of, interval_back, passages_of, tunes_in
 from wordgen.corpus.reading import clean
 from wordgen.dataset.dataset import TextConfig
-from wordgen.music.abc_text import LONGEST_TUNE
+from wordgen.music.abc_text import MAX_TUNE_CHARACTERS
 from wordgen.music.harmony import Interval
 from wordgen.text.tokenizers import MUSIC_TOKENIZERS, Codec
 from wordgen.text.vocabulary import END_TOKEN, JOINER, UNKNOWN, with_typed_apostrophes
@@ -19,10 +19,10 @@ from wordgen.text.vocabulary import END_TOKEN, JOINER, UNKNOWN, with_typed_apost
 WARM_UP = 2000
 """The maximum number of tokens of a prompt that are fed. Earlier tokens have no visible effect."""
 _PLAIN = str.maketrans({"‘": "'", "’": "'", "“": '"', "”": '"', "—": "--", "–": "--", "…": "..."})
-_LONGEST_READ = 20_000
-_LONGEST_WORD = 100
-_LONGEST_SHOWN = 60
-_MOST_HINTS = 5
+_MAX_READ_CHARACTERS = 20_000
+_MAX_WORD_CHARACTERS = 100
+_MAX_SHOWN_CHARACTERS = 60
+_MAX_HINTS = 5
 _SIMILARITY_CUTOFF = 0.7
 
 
@@ -112,7 +112,7 @@ class TextReader:
         A word that is not known in any form (see `ids_in_any_form`) is left out and listed in `unknown`.
         """
         is_tune = self._config.passage == "tune"
-        read = _end_that_is_read(text.strip("\n\r"), LONGEST_TUNE if is_tune else _LONGEST_READ)
+        read = _end_that_is_read(text.strip("\n\r"), MAX_TUNE_CHARACTERS if is_tune else _MAX_READ_CHARACTERS)
         # Nobody remembers which quotation marks the corpus has: use the reading with the fewest unknown words.
         forms = dict.fromkeys((read, read.replace("’", "'"), read.replace("'", "’"), read.translate(_PLAIN)))
         readings = ([(each, self.ids_in_any_form(each)) for each in self.tokens(form)] for form in forms)
@@ -156,12 +156,12 @@ class TextReader:
         return alike  # complete before it is stored: several threads may read it
 
     def unknown_words(self, tokens: Sequence[str]) -> tuple[UnknownWord, ...]:
-        """Return each word of some unknown tokens once, the first _MOST_HINTS with similar known words."""
+        """Return each word of some unknown tokens once, the first _MAX_HINTS with similar known words."""
         shown = (self._codec.tokenizer.piece(token, None).strip() for token in tokens)
         words = [word for word in dict.fromkeys(shown) if word]
         found: list[UnknownWord] = []
         for number, word in enumerate(words):
-            similar = self._similar_words(word) if number < _MOST_HINTS else ()
+            similar = self._similar_words(word) if number < _MAX_HINTS else ()
             found.append(UnknownWord(_shortened(word), similar))
         return tuple(found)
 
@@ -201,7 +201,7 @@ def _end_that_is_read(text: str, longest: int) -> str:
     if len(text) <= longest:
         return text
     end = text[-longest:]
-    space = re.search(r"\s", end[:_LONGEST_WORD])
+    space = re.search(r"\s", end[:_MAX_WORD_CHARACTERS])
     return end[space.end() :] if space else end
 
 
@@ -216,4 +216,4 @@ def _joined_sides(token: str) -> tuple[bool, bool]:
 def _shortened(text: str) -> str:
     """Shorten a text for a message, because an unknown word may be very long."""
     plain = " ".join(text.split())
-    return plain if len(plain) <= _LONGEST_SHOWN else plain[:_LONGEST_SHOWN] + "..."
+    return plain if len(plain) <= _MAX_SHOWN_CHARACTERS else plain[:_MAX_SHOWN_CHARACTERS] + "..."

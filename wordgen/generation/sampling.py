@@ -18,7 +18,7 @@ from wordgen.text.vocabulary import BYTES, END, START, UNKNOWN, WORD_END, Vocabu
 LogProbs = NDArray[np.float32]
 """Natural logarithms of probabilities, shape (texts, vocabulary). Minus infinity means that the token is impossible."""
 _PENALTY_WINDOW = 64
-_LONGEST_WORD_BYTES = 200
+_MAX_WORD_BYTES = 200
 _BLOCK = 128
 _NOTHING = np.empty(0, np.intp)
 NO_TOKEN = -1
@@ -209,7 +209,7 @@ def forbid_empty_passages(log_probs: LogProbs, past: Past) -> LogProbs:
 
 def forbid_bad_spelling(log_probs: LogProbs, past: Past, *, spelling: SpellingIds) -> LogProbs:
     """Let spelled words be valid UTF-8 only."""
-    words = (spelling.unfinished_word(tokens) for tokens in past.tokens[:, -_LONGEST_WORD_BYTES:].tolist())
+    words = (spelling.unfinished_word(tokens) for tokens in past.tokens[:, -_MAX_WORD_BYTES:].tolist())
     return np.where([spelling.forbidden_after(word) for word in words], np.float32(-np.inf), log_probs)
 
 

@@ -12,9 +12,9 @@ Mode = Literal["greedy", "sample", "beam"]
 Stop = Literal["none", "end", "sentence", "line"]
 WHOLE_PIECE = ("--length", "600", "--stop", "end")
 """The flags with which a model of music writes a whole tune or piece."""
-_LONGEST_BEAM_TEXT = 2000
-_FEWEST_COPIED_NOTES = 4
-_LONGEST_SHOWN = 40
+_MAX_BEAM_TOKENS = 2000
+_MIN_COPIED_NOTES = 4
+_MAX_SHOWN_CHARACTERS = 40
 _MODE_IN_WORDS: dict[Mode, str] = {
     "sample": "draws each token by its probability",
     "greedy": "always takes the most probable token",
@@ -142,8 +142,8 @@ class WritingSettings(Settings):
             raise SettingError(
                 f"--count {self.count} is more than the {self.beams} texts of --mode beam: give a larger --beams."
             )
-        if self.mode == "beam" and self.length > _LONGEST_BEAM_TEXT:
-            raise SettingError(f"--mode beam writes at most {_LONGEST_BEAM_TEXT:,} tokens: give a smaller --length.")
+        if self.mode == "beam" and self.length > _MAX_BEAM_TOKENS:
+            raise SettingError(f"--mode beam writes at most {_MAX_BEAM_TOKENS:,} tokens: give a smaller --length.")
         if self.at_least > self.length:
             raise SettingError(
                 f"--at-least {self.at_least} is more than --length {self.length}: give a larger --length."
@@ -181,9 +181,9 @@ class GenerationSettings(WritingSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if 0 < self.max_copy_notes < _FEWEST_COPIED_NOTES:
+        if 0 < self.max_copy_notes < _MIN_COPIED_NOTES:
             raise SettingError(
-                f"--max-copy-notes must be 0, or at least {_FEWEST_COPIED_NOTES}, not {self.max_copy_notes}."
+                f"--max-copy-notes must be 0, or at least {_MIN_COPIED_NOTES}, not {self.max_copy_notes}."
             )
         if self.tune_flags:
             _check_tune(self)
@@ -202,10 +202,12 @@ def _check_tune(settings: GenerationSettings) -> None:
 
     if settings.key is not None and parse_key(settings.key) is None:
         raise SettingError(
-            f"--key must be a key such as D, Bb, F#m or 'D dorian', not {settings.key[:_LONGEST_SHOWN]!r}."
+            f"--key must be a key such as D, Bb, F#m or 'D dorian', not {settings.key[:_MAX_SHOWN_CHARACTERS]!r}."
         )
     if settings.metre is not None and parse_metre(settings.metre) is None:
-        raise SettingError(f"--metre must be a metre such as 4/4 or 6/8, not {settings.metre[:_LONGEST_SHOWN]!r}.")
+        raise SettingError(
+            f"--metre must be a metre such as 4/4 or 6/8, not {settings.metre[:_MAX_SHOWN_CHARACTERS]!r}."
+        )
     if settings.stop in ("sentence", "line") or settings.until is not None:
         wrong = "--until" if settings.until is not None else f"--stop {settings.stop}"
         raise SettingError(f"{settings.tune_flags[0]} writes a whole tune: leave out {wrong}.")

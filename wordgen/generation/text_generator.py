@@ -38,11 +38,11 @@ if TYPE_CHECKING:
     from wordgen.generation.tunes import NoteCopies, TuneTask
 
 _BATCH_SIZE = 256
-_MOST_TOKENS_TO_COUNT = 10_000_000
+_MAX_TOKENS_TO_COUNT = 10_000_000
 """In tokens. Counting as many takes about 2 GB of memory, and a quarter of a minute before the first word."""
-MOST_DRAWS = 100
+MAX_DRAWS = 100
 """How often a tune is drawn before the search ends."""
-_MOST_DRAWS_WITHOUT_SUCCESS = 10 * MOST_DRAWS
+_MAX_DRAWS_WITHOUT_SUCCESS = 10 * MAX_DRAWS
 """Draws of all texts together, after which the search ends if none of them is valid."""
 _REDRAW_SEED = 1
 """Part of the random seed of a text that is drawn again."""
@@ -148,9 +148,9 @@ class TextGenerator:
                 "--mix counts the training text, but this model has no copy index: leave out --mix, or train without "
                 "--no-copy-index."
             ) from error
-        if len(ids) > _MOST_TOKENS_TO_COUNT:
+        if len(ids) > _MAX_TOKENS_TO_COUNT:
             raise SettingError(
-                f"--mix counts training texts of up to {_MOST_TOKENS_TO_COUNT:,} tokens, and that of this model has "
+                f"--mix counts training texts of up to {_MAX_TOKENS_TO_COUNT:,} tokens, and that of this model has "
                 f"{len(ids):,}: leave out --mix."
             )
         return ids
@@ -320,7 +320,7 @@ class TextGenerator:
         settings: GenerationSettings,
         write: Callable[[Sequence[int], int], Sequence[TextBuilder]],
     ) -> Iterator[tuple[Seed, FinishedText]]:
-        """Write one text for each prompt, and draw a tune again until it is as asked for, at most MOST_DRAWS times.
+        """Write one text for each prompt, and draw a tune again until it is as asked for, at most MAX_DRAWS times.
 
         Yield the texts in their order. `write` writes the texts with the given places; its second argument is how often
         they were drawn before. Raise SettingError at the first tune that was not found.
@@ -331,7 +331,7 @@ class TextGenerator:
         found: dict[int, FinishedText] = {}
         refusals: list[list[str]] = [[] for _ in seeds]
         missing, draws = list(range(len(seeds))), 0
-        for draw in range(MOST_DRAWS if settings.mode == "sample" else 1):
+        for draw in range(MAX_DRAWS if settings.mode == "sample" else 1):
             for place, builder in zip(missing, write(missing, draw), strict=True):
                 task = tasks[place]
                 pieces, refusal = (
@@ -343,7 +343,7 @@ class TextGenerator:
                     found[place] = FinishedText(builder, pieces, draw + 1)
             draws += len(missing)
             missing = [place for place in missing if place not in found]
-            if not missing or (not found and draws >= _MOST_DRAWS_WITHOUT_SUCCESS):
+            if not missing or (not found and draws >= _MAX_DRAWS_WITHOUT_SUCCESS):
                 break
         for place, (seed, task) in enumerate(zip(seeds, tasks, strict=True)):
             if task is not None and place not in found:

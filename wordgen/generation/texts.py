@@ -29,7 +29,7 @@ from wordgen.text.vocabulary import END, JOINER, LINE_BREAK, UNKNOWN, Vocabulary
 _ENDINGS = ("ing", "ed", "ly", "s")
 _SMOOTHING = 0.01
 """Added to the share of each kind of word, so that words that the network does not expect remain possible."""
-_LEAST_EXPECTED = 0.3
+_MIN_EXPECTED = 0.3
 """A word is left out if the network expects its kind less than this share of the usual, unless all would be."""
 _TIE_BREAK = 0.1
 _TOKENS_BEFORE_WORD = 16
@@ -99,7 +99,7 @@ class UnknownReplacer:
         if next_id is not None:
             right = self._next_ids == next_id
             levels = [left & right, left, right, levels[-1]]
-        plausible = expected[self._kind[self._word]] >= _LEAST_EXPECTED
+        plausible = expected[self._kind[self._word]] >= _MIN_EXPECTED
         found = next(filter(len, (self._word[level & fits & plausible] for level in levels)), self._word)
         words, counts = np.unique(found, return_counts=True)
         chosen = int(words[choose(self._log_probs(counts * expected[self._kind[words]], ids))])
@@ -168,7 +168,7 @@ def _capitalised(token: str) -> str:
 
 _STOP = re.compile(r"(?P<plain>[.!?…]+)?(?P<wide>[。！？]+)?[\"'”’»」』)\]]*")
 _WORD_WITH_STOP = re.compile(r".*?" + _STOP.pattern, re.DOTALL)
-_LONGEST_REPR = 60
+_MAX_REPR_CHARACTERS = 60
 _CLOSING = re.compile(r"[\"'”’»」』)\]]+")
 
 Ended = Literal["length", "end", "sentence", "line", "until", "nothing left"]
@@ -445,8 +445,8 @@ class Text:
 
     def __repr__(self) -> str:
         """Return a short description, for lists of many texts."""
-        begins = " ".join(self.text[: 2 * _LONGEST_REPR].split())
-        shown = begins if begins == self.text else f"{begins[:_LONGEST_REPR].rstrip()}…"
+        begins = " ".join(self.text[: 2 * _MAX_REPR_CHARACTERS].split())
+        shown = begins if begins == self.text else f"{begins[:_MAX_REPR_CHARACTERS].rstrip()}…"
         return f"Text({shown!r}, tokens={len(self.tokens)}, random_seed={self.random_seed})"
 
     def _repr_html_(self) -> str:

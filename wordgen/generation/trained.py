@@ -169,7 +169,7 @@ class TrainedModel(TextGenerator):
         return WritingSession(self, beginning)
 
     def copies(self, text: Text) -> tuple[Copy, ...]:
-        """Return the matches of a text with the training text that have FEWEST_TOKENS (5) tokens or more.
+        """Return the matches of a text with the training text that have MIN_TOKENS (5) tokens or more.
 
         The prompt is part of the text. Raise SettingError if the model has no copy index.
         """

@@ -24,7 +24,7 @@ from wordgen.text.vocabulary import END, LINE_BREAK, UNKNOWN, Vocabulary, restor
 _SHOWN = 6
 _HEADER_BEAMS = 100
 """The number of unfinished headers that are compared."""
-_LONGEST_HEADER = 20
+_MAX_HEADER_TOKENS = 20
 """In tokens."""
 _HEADER_FIELDS = "RMLQK"
 """The fields that a header may have, if a metre is asked for: rhythm, metre, unit of length, tempo and key."""
@@ -139,7 +139,7 @@ def with_header(seed: Seed, settings: GenerationSettings, network: Network, code
     if not form.known:
         raise SettingError("This model does not know the header of a tune: leave out --metre.")
     given = [*seed.ids, line_break] if seed.ids else []
-    best = GenerationSettings(mode="beam", beams=_HEADER_BEAMS, length=_LONGEST_HEADER, until="K:", random_seed=0)
+    best = GenerationSettings(mode="beam", beams=_HEADER_BEAMS, length=_MAX_HEADER_TOKENS, until="K:", random_seed=0)
     blank = TextBuilder(tuple(given), best, codec)
     (found,) = beam_search(network, blank, best, [form.change], starts=starts)
     header = found.ids if settings.key is not None else found.ids[:-1]

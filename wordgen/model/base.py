@@ -33,7 +33,7 @@ from wordgen.text.vocabulary import END, JOINER, START, Vocabulary
 DESCRIPTION_FILE = "base.toml"
 """The file beside the bundle with a description of the base, such as `read = "92 novels"`."""
 
-_SHORTEST_ENDING, _LONGEST_ENDING = 2, 5
+_MIN_ENDING, _MAX_ENDING = 2, 5
 
 
 @dataclass(frozen=True)
@@ -166,7 +166,7 @@ class _Rows:
         An ending has 2 to 5 characters. The first letters must both be capitals, or neither.
         """
         word = token.strip(JOINER)
-        lengths = range(min(_LONGEST_ENDING, len(word) - 1), _SHORTEST_ENDING - 1, -1)
+        lengths = range(min(_MAX_ENDING, len(word) - 1), _MIN_ENDING - 1, -1)
         return next((found for length in lengths if (found := self._endings.get(_ending(word, length)))), [])
 
     @cached_property
@@ -174,7 +174,7 @@ class _Rows:
         endings: dict[tuple[bool, str], list[int]] = defaultdict(list)
         for number, token in enumerate(self._base.tokens[self._base.special_count :], self._base.special_count):
             word = token.strip(JOINER)
-            for length in range(_SHORTEST_ENDING, min(_LONGEST_ENDING, len(word) - 1) + 1):
+            for length in range(_MIN_ENDING, min(_MAX_ENDING, len(word) - 1) + 1):
                 endings[_ending(word, length)].append(number)
         return endings
 

@@ -37,10 +37,10 @@ Floats = NDArray[np.float32]
 Weights = Mapping[str, Floats]
 """The weights of a network by their names in architecture.py."""
 
-_LARGEST_INTEGER = 127
+_MAX_INTEGER = 127
 _ROW_PER_TOKEN = ("embedding", "output/kernel")
 _SCALE = "/scale"
-_SMALLEST_SCALE = np.finfo(np.float32).tiny
+_MIN_SCALE = np.finfo(np.float32).tiny
 
 
 def quantized(weights: Weights) -> dict[str, NDArray[np.generic]]:
@@ -59,7 +59,7 @@ def quantized(weights: Weights) -> dict[str, NDArray[np.generic]]:
                 "model."
             )
         peak = np.abs(weight).max(axis=_axis(name), keepdims=True)
-        scale = np.maximum(peak / np.float32(_LARGEST_INTEGER), _SMALLEST_SCALE)
+        scale = np.maximum(peak / np.float32(_MAX_INTEGER), _MIN_SCALE)
         arrays[name], arrays[name + _SCALE] = np.rint(weight / scale).astype(np.int8), scale
     return arrays
 
@@ -100,10 +100,10 @@ CONFIG, VOCABULARY, WEIGHTS = "config.json", "vocabulary.json", "weights.safeten
 UNKNOWN_WORDS = "unknown_words.json"
 """Only present if the model may replace UNKNOWN by these words. Delete it to pass on the model without them."""
 BUNDLE_FILES = (CONFIG, VOCABULARY, WEIGHTS, UNKNOWN_WORDS)
-_LARGEST = {CONFIG: 2**20, VOCABULARY: 2**28, UNKNOWN_WORDS: 2**30}
+_MAX_FILE_BYTES = {CONFIG: 2**20, VOCABULARY: 2**28, UNKNOWN_WORDS: 2**30}
 """The largest size of each file that is read, in bytes."""
-_LARGEST_HEADER = 2**20
-_LARGEST_WEIGHT = 1e12
+_MAX_HEADER_BYTES = 2**20
+_MAX_WEIGHT = 1e12
 """The largest absolute value of a weight. With larger ones the network might compute values beyond float32."""
 
 
@@ -258,7 +258,7 @@ def _read_plain_files(folder: Path) -> tuple[bytes, bytes]:
 
 def _read_plain_file(folder: Path, name: str) -> bytes:
     try:
-        return read_regular_file(folder / name, _LARGEST[name])
+        return read_regular_file(folder / name, _MAX_FILE_BYTES[name])
     except FileNotFoundError as error:
         raise _damaged(folder, f"{name} is missing") from error
     except OSError as error:
@@ -315,7 +315,7 @@ def _load_weights(folder: Path, shapes: dict[str, Shape], identity: str) -> Weig
     if not path.exists():
         raise _damaged(folder, f"{WEIGHTS} is missing")
     try:
-        if regular_file_size(path) > 4 * sum(map(prod, shapes.values())) + _LARGEST_HEADER:
+        if regular_file_size(path) > 4 * sum(map(prod, shapes.values())) + _MAX_HEADER_BYTES:
             raise _damaged(folder, f"the shapes in {WEIGHTS} are not those of {CONFIG}")
         with safe_open(path, framework="numpy") as file:
             slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
@@ -332,6 +332,6 @@ def _load_weights(folder: Path, shapes: dict[str, Shape], identity: str) -> Weig
     if metadata.get("crc32") != _checksum(arrays):
         raise _damaged(folder, f"the checksum of {WEIGHTS} is wrong")
     weights = dequantized(arrays) if eight_bits else arrays
-    if not all(-_LARGEST_WEIGHT < array.min() <= array.max() < _LARGEST_WEIGHT for array in weights.values()):
+    if not all(-_MAX_WEIGHT < array.min() <= array.max() < _MAX_WEIGHT for array in weights.values()):
         raise _damaged(folder, f"{WEIGHTS} has values that are not finite or far too large")
     return weights

@@ -125,8 +125,8 @@ _LENGTH = re.compile(r"([0-9]*)(/*)([0-9]*)")
 _STACCATO = frozenset((".", "!staccato!", "+staccato+"))
 _GRACE_LENGTH = Fraction(1, 4)
 """The length of a grace note in units of `L:`, as abc2midi plays it."""
-_MOST_FAULTS = 20
-_MOST_CACHED_LINES = 100
+_MAX_FAULTS = 20
+_MAX_CACHED_LINES = 100
 
 
 def parse_tune(text: str) -> Tune:
@@ -153,7 +153,7 @@ def parse_incomplete(text: str, notes: int) -> IncompleteTune:
 
     Parsed lines are kept, because the same tune is parsed again and again while it grows.
     """
-    is_short = text.count("\n") < _MOST_CACHED_LINES
+    is_short = text.count("\n") < _MAX_CACHED_LINES
     parser = _parser_after(text) if is_short else _parser_after_lines(enumerate(text.split("\n"), 1))
     return IncompleteTune(parser.last_notes(notes), parser.pitch_of)
 
@@ -278,7 +278,7 @@ class _Parser:
         return Pitch(step, raised)
 
     def _add_fault(self, kind: FaultKind, what: str) -> None:
-        if len(self._faults) < _MOST_FAULTS:
+        if len(self._faults) < _MAX_FAULTS:
             self._faults.append(Fault(kind, f"Line {self._line}: {what}."))
 
     def _field(self, letter: str, value: str) -> None:

@@ -70,7 +70,7 @@ _PATTERNS: dict[Kind, str] = {
 _MUSIC = re.compile("|".join(f"(?P<{kind}>{pattern})" for kind, pattern in _PATTERNS.items()), re.DOTALL)
 _NUMBER_AND_KEY = re.compile(r"^X:[ \t]*[0-9]{1,6}[ \t]*\n(?:(?:[A-Za-z]:|%)[^\n]*\n){0,40}?K:", re.MULTILINE)
 _IN_WORDS = frozenset[Kind](("text", "annotation", "comment"))
-_LONGEST_TOKEN = 60
+_MAX_TOKEN_CHARACTERS = 60
 assert {"field", "text", *_PATTERNS} == {*get_args(Kind)}
 
 
@@ -96,7 +96,7 @@ def lex_music(text: str) -> Iterator[Token]:
 def line_tokens(line: str) -> Iterator[str]:
     """Yield the tokens of a line as a model learns them: words character by character."""
     for kind, text in lex_line(line):
-        if kind in _IN_WORDS or len(text) > _LONGEST_TOKEN:
+        if kind in _IN_WORDS or len(text) > _MAX_TOKEN_CHARACTERS:
             yield from text
         else:
             yield text
@@ -133,7 +133,7 @@ def written_note(step: int, raised: int | None = None) -> str:
     return ACCIDENTAL_SIGNS[raised] + name
 
 
-LONGEST_TUNE = 100_000
+MAX_TUNE_CHARACTERS = 100_000
 """In characters. Anything longer is not a tune."""
 _KEPT_FIELDS = frozenset("IKLMmPQRTUV")
 """The fields that are kept: the title, and those that say something about the music."""
@@ -165,7 +165,7 @@ class LeftOut:
         if self.tunes_without_key:
             notes.append(f"left out {_tunes(self.tunes_without_key)} without a key (K:), or without notes")
         if self.long_tunes:
-            notes.append(f"left out {_tunes(self.long_tunes)} of more than {LONGEST_TUNE:,} characters")
+            notes.append(f"left out {_tunes(self.long_tunes)} of more than {MAX_TUNE_CHARACTERS:,} characters")
         return tuple(notes)
 
 
@@ -210,13 +210,13 @@ def _blocks(lines: Iterable[NumberedLine], left_out: LeftOut) -> Iterator[list[N
         if line:
             size += len(line)
             only_fields = only_fields and bool(FIELD.match(line) or line.startswith("%"))
-            if size <= LONGEST_TUNE:
+            if size <= MAX_TUNE_CHARACTERS:
                 block.append((number, line))
     yield from _short_block(block, size, left_out)
 
 
 def _short_block(block: list[NumberedLine], size: int, left_out: LeftOut) -> Iterator[list[NumberedLine]]:
-    if size > LONGEST_TUNE:
+    if size > MAX_TUNE_CHARACTERS:
         left_out.long_tunes += 1
     elif block:
         yield block

@@ -19,7 +19,7 @@ from wordgen.music.tune import Tune
 
 NOTES_OF_A_SEQUENCE = 12
 """The fewest notes in a row that count as copied."""
-_LONGEST_STRETCH = 1000
+_MAX_STRETCH_NOTES = 1000
 """The longest stretch that is looked for. Two copies of a long piece would take hours."""
 _FACTOR, _SHIFT = np.uint64(0x9E3779B97F4A7C15), np.uint64(29)
 _MASK = 0xFFFFFFFFFFFFFFFF
@@ -78,7 +78,7 @@ class Melodies:
         stretches, other_stretches = self._single_notes(), others._single_notes()
         copied = np.zeros(self.notes + 1, np.int64)
         longest = 0
-        while stretches.notes <= _LONGEST_STRETCH:
+        while stretches.notes <= _MAX_STRETCH_NOTES:
             if others is self:
                 stretches = other_stretches = stretches.select(stretches.are_in_several_melodies())
             else:
@@ -165,9 +165,9 @@ class KnownNotes:
 
 
 _SHARED_FRACTION = 0.5
-_FEWEST_BARS = 4
-_FEWEST_SEQUENCES = 4
-_MOST_KEPT = 1_000_000
+_MIN_BARS = 4
+_MIN_SEQUENCES = 4
+_MAX_KEPT = 1_000_000
 _NEIGHBOURS = 4
 """If many tunes share a sequence, each is compared with this many of the next ones."""
 
@@ -191,7 +191,7 @@ def parts_of(tune: Tune) -> Parts:
 
 def are_near_duplicates(one: Parts, other: Parts) -> bool:
     """Return whether two tunes are near duplicates."""
-    fewest = (_FEWEST_SEQUENCES, _FEWEST_BARS)
+    fewest = (_MIN_SEQUENCES, _MIN_BARS)
     return any(
         len(a & b) >= max(least, _SHARED_FRACTION * min(len(a), len(b)))
         for a, b, least in zip(one, other, fewest, strict=True)
@@ -205,7 +205,7 @@ class Families:
     """
 
     def __init__(self) -> None:
-        self._kinds = (_PartsOfTunes(_FEWEST_SEQUENCES), _PartsOfTunes(_FEWEST_BARS))
+        self._kinds = (_PartsOfTunes(_MIN_SEQUENCES), _PartsOfTunes(_MIN_BARS))
 
     def add(self, tune: Tune) -> None:
         for kind, found in zip(self._kinds, parts_of(tune), strict=True):
@@ -244,7 +244,7 @@ class _PartsOfTunes:
         hashes ^= hashes >> _SHIFT
         self.hashes.append(self._sampled(hashes))
         self._count += len(self.hashes[-1])
-        while self._count > _MOST_KEPT:
+        while self._count > _MAX_KEPT:
             self._sample_every *= np.uint64(2)
             self.hashes = [self._sampled(hashes) for hashes in self.hashes]
             self._count = sum(map(len, self.hashes))

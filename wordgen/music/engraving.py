@@ -16,8 +16,8 @@ from wordgen.music.piece import STEPS_PER_QUARTER, Bar, BarSigns, Note, Piece, v
 
 PARTS_PER_QUARTER = 24
 """Parts of a quarter note."""
-_LONGEST_NOTE = 64 * PARTS_PER_QUARTER
-_MOST_VOICES = 4
+_MAX_NOTE_LENGTH = 64 * PARTS_PER_QUARTER
+_MAX_VOICES = 4
 _MIDDLE_C = 60
 """If there are two staves, notes from this pitch on are in the upper one."""
 _LOWEST_OF_ONE_STAFF = 55
@@ -94,7 +94,7 @@ def _voices(notes: Iterable[Note]) -> list[list[Chord]]:
         free = next((voice for voice in found if voice[-1].end <= chord.begin), None)
         if free is not None:
             free.append(chord)
-        elif len(found) < _MOST_VOICES:
+        elif len(found) < _MAX_VOICES:
             found.append([chord])
         else:
             _add_to_busy_voice(chord, min(found, key=lambda voice: voice[-1].end))
@@ -113,7 +113,7 @@ def _add_to_busy_voice(chord: Chord, voice: list[Chord]) -> None:
 
 def _chords(notes: Iterable[Note]) -> list[Chord]:
     """Return notes that begin and end together as chords, ordered by time, then long before short, high before low."""
-    ends = [(note.onset, min(note.end, note.onset + _LONGEST_NOTE), note.pitch) for note in notes]
+    ends = [(note.onset, min(note.end, note.onset + _MAX_NOTE_LENGTH), note.pitch) for note in notes]
     chords = [
         Chord(begin, end, tuple(sorted({pitch for _, _, pitch in of_chord})))
         for (begin, end), of_chord in groupby(sorted(ends), key=lambda each: each[:2])
@@ -244,7 +244,7 @@ def _under_beams(symbols: list[Symbol]) -> list[Symbol]:
     return [replace(symbol, beams=tuple(symbol_beams)) for symbol, symbol_beams in zip(symbols, beams, strict=True)]
 
 
-_MOST_BARS = 5000
+_MAX_BARS = 5000
 _FLATS_BEFORE_TONIC = 3
 """A pitch gets one of twelve spellings in the order of fifths, beginning three flats before the tonic of the key."""
 _NO_KEY = Key.of_signature(0)
@@ -269,8 +269,8 @@ class Score:
         self.piece = piece = piece.on_grid(PARTS_PER_QUARTER)
         # a tune that is shorter than a part has no bar of its own
         self.bars = [bar for bar in piece.bars() if bar.begin < bar.end] or replace(piece, bar_lines=()).bars()
-        if len(self.bars) > _MOST_BARS:
-            raise SettingError(f"The piece has {len(self.bars):,} bars, and a score can have at most {_MOST_BARS:,}.")
+        if len(self.bars) > _MAX_BARS:
+            raise SettingError(f"The piece has {len(self.bars):,} bars, and a score can have at most {_MAX_BARS:,}.")
         staff_notes = [piece.notes] if piece.one_staff else _staves(piece.notes)
         self.staves = [Staff(of_staff, self.bars) for of_staff in staff_notes]
         self._signs = {of_bar.begin: of_bar for of_bar in piece.signs}

@@ -153,7 +153,7 @@ CHANGES_NOTES = re.compile(r"(?:^|[ \t])(?:exp\b|\^|_|=)|transpose|octave|middle
 """What may follow a key and gives the notes another meaning."""
 
 
-_MOST_BEATS, _UNITS = 64, (1, 2, 4, 8, 16, 32)
+_MAX_BEATS, _UNITS = 64, (1, 2, 4, 8, 16, 32)
 
 
 class Metre(NamedTuple):
@@ -174,7 +174,7 @@ class Metre(NamedTuple):
     @property
     def is_supported(self) -> bool:
         """Whether MIDI and scores can write it, and a bar is at least an eighth long and has at most 64 beats."""
-        return self.unit in _UNITS and self.unit <= 8 * self.beats <= 8 * _MOST_BEATS
+        return self.unit in _UNITS and self.unit <= 8 * self.beats <= 8 * _MAX_BEATS
 
     def __str__(self) -> str:
         return f"{self.beats}/{self.unit}"

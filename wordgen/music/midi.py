@@ -18,7 +18,7 @@ from wordgen.files import read_regular_file
 from wordgen.music.harmony import Key, Metre, parse_key
 from wordgen.music.piece import (
     DEFAULT_TEMPO,
-    LONGEST_PIECE,
+    MAX_QUARTERS,
     CheckedPiece,
     Note,
     Piece,
@@ -33,15 +33,15 @@ if TYPE_CHECKING:
 
 MIDI_ENDINGS = (".mid", ".midi")
 
-_LARGEST_FILE = 1 << 22
-_MOST_READS = 600_000
+_MAX_FILE_BYTES = 1 << 22
+_MAX_READS = 600_000
 """A note takes about six. 290,000 events of two reads each take 103 MB at the peak (2026-11-29)."""
-_MOST_TRACKS = 1000
-_LONGEST_NUMBER = 5000
+_MAX_TRACKS = 1000
+_MAX_HIGH_BYTES = 5000
 """The most bytes above 127 in a row. A longer number would take very long to compute, and a longer title is none."""
 _TICKS_OF_A_QUARTER = 480
 _DRUM_CHANNEL = 9
-_LONGEST_REASON = 200
+_MAX_REASON_CHARACTERS = 200
 _C_MAJOR = b"\xff\x59\x02\x00\x00"
 _BAD_KEY = re.compile(rb"\xff\x59\x02(?:[^\x00-\x07\xf9-\xff].|.[^\x00\x01])", re.DOTALL)
 """A key signature with more than seven sharps or flats, or one that is neither major nor minor."""
@@ -50,7 +50,7 @@ _BAD_KEY = re.compile(rb"\xff\x59\x02(?:[^\x00-\x07\xf9-\xff].|.[^\x00\x01])", r
 def read_midi(path: Path) -> CheckedPiece:
     """Return the piece of a MIDI file. Raise CorpusError, which names the file and the fault, if it cannot be read."""
     try:
-        return _read(read_regular_file(path, _LARGEST_FILE))
+        return _read(read_regular_file(path, _MAX_FILE_BYTES))
     except Exception as error:  # mido raises errors of many kinds on damaged files
         raise CorpusError(f"{path} cannot be read as MIDI: {_reason(error)}.") from error
 
@@ -64,13 +64,13 @@ def midi_text(path: Path, *, chords: bool = False) -> str:
 def _reason(error: Exception) -> str:
     if isinstance(error, EOFError | struct.error):
         return "it ends too early"
-    reason = " ".join(reason_of(error).split())[:_LONGEST_REASON]
+    reason = " ".join(reason_of(error).split())[:_MAX_REASON_CHARACTERS]
     return reason or f"it is damaged ({type(error).__name__})"
 
 
 def _read(content: bytes) -> CheckedPiece:
     kind, resolution, tracks = _chunks(content)
-    reader, reads, bad_keys = _MidiReader(resolution), iter(range(_MOST_READS)), 0
+    reader, reads, bad_keys = _MidiReader(resolution), iter(range(_MAX_READS)), 0
     for track in tracks:
         with_known_keys, replaced = _BAD_KEY.subn(_C_MAJOR, track)
         bad_keys += replaced
@@ -103,8 +103,8 @@ def _chunks(content: bytes) -> tuple[int, int, list[bytes]]:
         place += size
     if not tracks:
         raise ValueError("it has no track")
-    if len(tracks) > _MOST_TRACKS:
-        raise ValueError(f"it has more than {_MOST_TRACKS:,} tracks")
+    if len(tracks) > _MAX_TRACKS:
+        raise ValueError(f"it has more than {_MAX_TRACKS:,} tracks")
     return kind, _ticks_of_a_quarter(division), tracks
 
 
@@ -132,7 +132,7 @@ class _LimitedReader(io.BytesIO):
         self._high_bytes = self._high_bytes + 1 if found >= b"\x80" else 0
         if next(self._reads, None) is None:
             raise ValueError("it has more events than a piece of music")
-        if self._high_bytes > _LONGEST_NUMBER:
+        if self._high_bytes > _MAX_HIGH_BYTES:
             raise ValueError("it has a number without end")
         return found
 
@@ -169,8 +169,8 @@ class _MidiReader:
         sounding: defaultdict[tuple[int, int], deque[tuple[int, int]]] = defaultdict(deque)
         for event in events:
             time += event.time
-            if time > LONGEST_PIECE * self.resolution:
-                raise ValueError(f"it lasts longer than {LONGEST_PIECE:,} quarter notes")
+            if time > MAX_QUARTERS * self.resolution:
+                raise ValueError(f"it lasts longer than {MAX_QUARTERS:,} quarter notes")
             match event.type:
                 case "note_on" if event.velocity and event.channel == _DRUM_CHANNEL:
                     self.drums += 1
@@ -242,7 +242,7 @@ _Event = tuple[int, int, "Message | MetaMessage"]
 """The time of an event, its order among events of the same time, and the event."""
 
 _FINEST_TICKS = 0x7FFF
-_MOST_LAYERS = 64
+_MAX_LAYERS = 64
 _CHANNELS = (0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 12, 13, 14, 15)
 """The channels from 0, without 9, which is for drums."""
 _FIRST, _LAST = 0, 1
@@ -276,7 +276,7 @@ def _layers(notes: Iterable[Note]) -> list[list[Note]]:
     for note in notes:
         of_pitch = ends[note.pitch]
         number = next((place for place, end in enumerate(of_pitch) if end <= note.onset), len(of_pitch))
-        if number == _MOST_LAYERS:
+        if number == _MAX_LAYERS:
             number = of_pitch.index(min(of_pitch))
         of_pitch[number : number + 1] = [note.end]
         if number == len(layers):

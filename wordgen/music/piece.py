@@ -26,9 +26,9 @@ from wordgen.music.harmony import Key, Metre
 
 DEFAULT_TEMPO = 120.0
 """Quarter notes per minute if a piece names no tempo."""
-LONGEST_PIECE = 50_000
+MAX_QUARTERS = 50_000
 """In quarter notes: seven hours at the usual tempo. A file that lasts longer is damaged."""
-_LONGEST_TITLE = 100
+_MAX_TITLE_CHARACTERS = 100
 
 Value = TypeVar("Value")
 
@@ -216,7 +216,7 @@ class CheckedPiece:
 
 def as_title(text: str) -> str:
     """Return a text as a title: printable, in one line, at most 100 characters."""
-    return " ".join("".join(filter(str.isprintable, text)).split())[:_LONGEST_TITLE]
+    return " ".join("".join(filter(str.isprintable, text)).split())[:_MAX_TITLE_CHARACTERS]
 
 
 STEPS_PER_QUARTER = 12
@@ -225,7 +225,7 @@ LENGTHS = (
     *range(1, 13), 14, 15, 16, 18, 20, 21, 24, 27, 30, 32, 36, 42, 48, 54, 60, 72, 84, 96, 144,
 )  # fmt: skip
 """The lengths that a note can have. Other lengths are rounded to the nearest. Few lengths make a small vocabulary."""
-LONGEST_WAIT = 48
+MAX_WAIT = 48
 """A longer wait is written as several waits."""
 DEFAULT_LOUDNESS = 5
 _LOUDNESS_STEP = 16
@@ -240,9 +240,9 @@ MusicForm = Literal["notes", "chords"]
 _WORDS: Mapping[MusicForm, re.Pattern[str]] = {"notes": _WORD, "chords": _CHORD}
 _EIGHTH = STEPS_PER_QUARTER // 2
 _WORDS_CHECKED = 2000
-_FEWEST_WORDS = 8
-_LARGEST_SHARE_OF_OTHERS = 0.05
-_LONGEST_WORD = 20
+_MIN_WORDS = 8
+_MAX_SHARE_OF_OTHERS = 0.05
+_MAX_WORD_CHARACTERS = 20
 _STEPS_OF_A_LINE = 4 * STEPS_PER_QUARTER
 _LINES_OF_A_PART = 8
 
@@ -302,9 +302,9 @@ def onset_words(piece: Piece) -> Iterator[tuple[int, str]]:
 
 
 def _waits(time: int) -> Iterator[str]:
-    while time > LONGEST_WAIT:
-        yield f"+{LONGEST_WAIT}"
-        time -= LONGEST_WAIT
+    while time > MAX_WAIT:
+        yield f"+{MAX_WAIT}"
+        time -= MAX_WAIT
     if time:
         yield f"+{time}"
 
@@ -336,9 +336,9 @@ def piece_of_notes(text: str) -> Piece:
             continue
         if found["wait"]:
             time, follows_note = time + int(found["wait"]), False
-            if time > LONGEST_PIECE * STEPS_PER_QUARTER:
+            if time > MAX_QUARTERS * STEPS_PER_QUARTER:
                 raise CorpusError(
-                    f"The music lasts longer than {LONGEST_PIECE:,} quarter notes: cut it into several pieces."
+                    f"The music lasts longer than {MAX_QUARTERS:,} quarter notes: cut it into several pieces."
                 )
         elif found["pitch"]:
             pitch = pitch_number(word)
@@ -362,7 +362,7 @@ def chord_words(piece: Piece) -> Iterator[tuple[int, str]]:
 def piece_of_chords(text: str) -> Piece:
     """Return the piece that a text of pitches describes. Words that are not chords are ignored."""
     chords = [word.split(".") for word in text.split() if _CHORD.fullmatch(word)]
-    chords = chords[: LONGEST_PIECE * STEPS_PER_QUARTER // _EIGHTH]
+    chords = chords[: MAX_QUARTERS * STEPS_PER_QUARTER // _EIGHTH]
     numbers = [{pitch for name in chord if (pitch := pitch_number(name)) is not None} for chord in chords]
     velocity = velocity_of(DEFAULT_LOUDNESS)
     notes = (Note(_EIGHTH * place, pitch, _EIGHTH, velocity) for place, chord in enumerate(numbers) for pitch in chord)
@@ -376,12 +376,12 @@ def unread_words(text: str, form: MusicForm) -> list[str]:
 
 def form_of(text: str) -> MusicForm | None:
     """Return the form of music that nearly all words at the beginning of a text have; None if it is no music."""
-    words = text[: _LONGEST_WORD * _WORDS_CHECKED].split()[:_WORDS_CHECKED]
-    if len(words) < _FEWEST_WORDS:
+    words = text[: _MAX_WORD_CHARACTERS * _WORDS_CHECKED].split()[:_WORDS_CHECKED]
+    if len(words) < _MIN_WORDS:
         return None
     unread = {form: sum(not word.fullmatch(each) for each in words) for form, word in _WORDS.items()}
-    if unread["chords"] <= _LARGEST_SHARE_OF_OTHERS * len(words):
+    if unread["chords"] <= _MAX_SHARE_OF_OTHERS * len(words):
         return "chords"
     lengths = sum(word.startswith("=") for word in words)
-    mostly_notes = unread["notes"] <= _LARGEST_SHARE_OF_OTHERS * len(words)
+    mostly_notes = unread["notes"] <= _MAX_SHARE_OF_OTHERS * len(words)
     return "notes" if mostly_notes and 8 * lengths >= len(words) else None

@@ -28,7 +28,7 @@ from wordgen.music.harmony import (
     Pitch,
     chord_named,
 )
-from wordgen.music.piece import DEFAULT_TEMPO, LONGEST_PIECE, BarSigns, CheckedPiece, Piece, as_title
+from wordgen.music.piece import DEFAULT_TEMPO, MAX_QUARTERS, BarSigns, CheckedPiece, Piece, as_title
 from wordgen.music.piece import Note as PieceNote
 from wordgen.music.tune import Bar, Note, faults_of
 
@@ -40,7 +40,7 @@ _FINEST_RESOLUTION = 10_080
 """The most parts of a quarter note. It is a multiple of 2, 3, 5, 7 and 9."""
 _DEFAULT_RESOLUTION = 480
 """Parts of a quarter note, to which times are rounded that would need more than the finest parts."""
-_MOST_NOTES = 100_000
+_MAX_NOTES = 100_000
 
 
 def tune_of_abc(text: str) -> CheckedPiece:
@@ -100,8 +100,8 @@ class _Player:
             self._add_bar(bar)
 
     def _add_bar(self, bar: Bar) -> None:
-        if 4 * (self._time + bar.length) > LONGEST_PIECE:
-            raise CorpusError(f"The tune lasts longer than {LONGEST_PIECE:,} quarter notes: cut it into several tunes.")
+        if 4 * (self._time + bar.length) > MAX_QUARTERS:
+            raise CorpusError(f"The tune lasts longer than {MAX_QUARTERS:,} quarter notes: cut it into several tunes.")
         self._begin_bar(bar)
         chords: list[tuple[Fraction, str]] = []
         for voice in bar.voices:
@@ -117,8 +117,8 @@ class _Player:
             self._accompany(bar, chords)
         self._time += bar.length
         self._advance(bar)
-        if len(self._sounds) > _MOST_NOTES:
-            raise CorpusError(f"The tune has more than {_MOST_NOTES:,} notes to play: cut it into several tunes.")
+        if len(self._sounds) > _MAX_NOTES:
+            raise CorpusError(f"The tune has more than {_MAX_NOTES:,} notes to play: cut it into several tunes.")
 
     def _begin_bar(self, bar: Bar) -> None:
         """Note where the bar begins, and what is valid from there on."""
@@ -260,9 +260,9 @@ RING = 0.5
 """Seconds after the end of the last note, in which it rings."""
 _PEAK = 0.9
 """The largest sample of a file, where 1 would be clipped."""
-_LONGEST_SECONDS = 3600
+_MAX_SECONDS = 3600
 _BLOCK = 20 * RATE
-_LONGEST_TONE = 4.0
+_MAX_TONE_SECONDS = 4.0
 _ATTACK, _RELEASE = 0.004, 0.08
 _DECAY_OF_MIDDLE_C = 1.1
 """Seconds after which the level of its lowest partial is 1/e, about a third."""
@@ -298,7 +298,7 @@ class Synthesiser:
 
     def __init__(self, piece: Piece) -> None:
         seconds = piece.seconds(piece.end)
-        if seconds > _LONGEST_SECONDS:
+        if seconds > _MAX_SECONDS:
             raise SettingError(
                 f"The piece lasts {seconds / 3600:,.1f} hours, and a WAV file can have at most one hour: "
                 "take a faster --tempo."
@@ -315,7 +315,7 @@ class Synthesiser:
         """Yield the sound in blocks of up to 20 seconds."""
         ringing = np.zeros(0, np.float32)
         for begin in range(0, self.samples, _BLOCK):
-            block = np.zeros(_BLOCK + int((_LONGEST_TONE + _RELEASE) * RATE), np.float32)
+            block = np.zeros(_BLOCK + int((_MAX_TONE_SECONDS + _RELEASE) * RATE), np.float32)
             block[: len(ringing)] = ringing
             for place in range(bisect_left(self._begins, begin), bisect_left(self._begins, begin + _BLOCK)):
                 tone = self._samples_of(self._notes[place], self._durations[place])
@@ -337,7 +337,7 @@ def _tone_of(pitch: int) -> Samples:
     """Return the tone of a struck string. High partials decay sooner than low ones, and high notes than low notes."""
     lowest = 440 * 2 ** ((pitch - 69) / 12)
     decay = _DECAY_OF_MIDDLE_C * 2 ** ((60 - pitch) / 24)
-    time = np.arange(int(min(_LONGEST_TONE, 6 * decay) * RATE), dtype=np.float32) / RATE
+    time = np.arange(int(min(_MAX_TONE_SECONDS, 6 * decay) * RATE), dtype=np.float32) / RATE
     tone = np.zeros_like(time)
     for number in range(1, _PARTIALS + 1):
         frequency = number * lowest * (1 + _STIFFNESS * number**2) ** 0.5

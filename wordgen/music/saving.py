@@ -7,7 +7,7 @@ from pathlib import Path
 
 from wordgen.errors import CorpusError, SettingError, in_a_sentence, reason_of
 from wordgen.files import atomic_file, check_new_file, read_regular_file
-from wordgen.music.abc_text import LONGEST_TUNE, LeftOut, NumberedLine, numbered, whole_tunes_of
+from wordgen.music.abc_text import MAX_TUNE_CHARACTERS, LeftOut, NumberedLine, numbered, whole_tunes_of
 from wordgen.music.engraving import rounded_for_score
 from wordgen.music.midi import MIDI_ENDINGS, midi_bytes, read_midi
 from wordgen.music.piece import (
@@ -32,7 +32,7 @@ PIECE_PARSERS: Mapping[str, Callable[[str], CheckedPiece]] = {
     "chords": lambda text: CheckedPiece(piece_of_chords(text)),
 }
 """For each tokenizer of music: the piece that a text of its models describes."""
-_LARGEST_TEXT = 1 << 21
+_MAX_TEXT_BYTES = 1 << 21
 _ABC, _SVG, _TEXT = ".abc", ".svg", ".txt"
 _LINE_END = re.compile(r"\r\n?|\n")
 _KEY_OF_ABC = re.compile(r"^K:", re.MULTILINE)
@@ -56,7 +56,7 @@ def _tunes_of(path: Path, text: str) -> tuple[int, Iterator[CheckedPiece]]:
     left_out = LeftOut()
     tunes = list(whole_tunes_of(enumerate(_LINE_END.split(text), 1), left_out))
     if not tunes:
-        needed = f"at most {LONGEST_TUNE:,} characters" if left_out.long_tunes else "a key (K:G) and notes"
+        needed = f"at most {MAX_TUNE_CHARACTERS:,} characters" if left_out.long_tunes else "a key (K:G) and notes"
         raise CorpusError(f"{path} contains no tune: a tune in ABC has {needed}.")
     return len(tunes), (_tune_of(path, tune) for tune in tunes)
 
@@ -85,7 +85,7 @@ def _read_text(path: Path) -> tuple[int, Iterator[CheckedPiece]]:
 def _text_of(path: Path) -> str:
     """Return the text of a file: UTF-8, or else Latin-1, in which old collections of tunes are written."""
     try:
-        content = read_regular_file(path, _LARGEST_TEXT)
+        content = read_regular_file(path, _MAX_TEXT_BYTES)
     except OSError as error:
         raise CorpusError(f"{path} cannot be read: {reason_of(error)}.") from error
     try:

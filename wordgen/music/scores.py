@@ -256,7 +256,7 @@ def _stacked(pages: list[str]) -> str:
 
 
 _BARS_OF_A_LINE = 4
-_LARGEST_TUPLET = 9
+_MAX_TUPLET = 9
 
 
 class NotePosition(NamedTuple):
@@ -400,7 +400,7 @@ def _tuplets(symbols: Sequence[Symbol]) -> list[str]:
         if value is not None and value.triplet:
             while symbols[place].tuplet == "start" and symbols[end - 1].tuplet != "stop":
                 end += 1
-            for first in range(place, end, _LARGEST_TUPLET):
-                signs[first] = f"(3:2:{min(_LARGEST_TUPLET, end - first)}"
+            for first in range(place, end, _MAX_TUPLET):
+                signs[first] = f"(3:2:{min(_MAX_TUPLET, end - first)}"
         place = end
     return signs

@@ -21,9 +21,9 @@ from typing import Literal, NamedTuple
 from wordgen.music.harmony import Key, Metre, Pitch
 from wordgen.music.piece import MelodyNote
 
-_MOST_PARTS = 100
-_MOST_PLAYED_BARS = 100_000
-_MOST_ENDINGS = 9
+_MAX_PARTS = 100
+_MAX_PLAYED_BARS = 100_000
+_MAX_ENDINGS = 9
 _ORDER = re.compile(r"[A-Z][0-9]{0,2}|\(|\)[0-9]{0,2}")
 
 FaultKind = Literal["header", "sign", "bar", "repeat", "tie", "end"]
@@ -153,7 +153,7 @@ class Tune:
     @cached_property
     def played_bars(self) -> tuple[Bar, ...]:
         """The bars in the order in which they sound, with all repeats and endings. At most 100,000 of them."""
-        return tuple(islice(chain.from_iterable(map(_in_playing_order, self._parts())), _MOST_PLAYED_BARS))
+        return tuple(islice(chain.from_iterable(map(_in_playing_order, self._parts())), _MAX_PLAYED_BARS))
 
     def _parts(self) -> Iterator[Sequence[Bar]]:
         """Yield the parts in the order that the header gives (`P:AAB`).
@@ -185,7 +185,7 @@ def _order_of(value: str) -> str:
                 return ""
             group = groups.pop()
         groups[-1] += group * times
-        if len(groups[-1]) > _MOST_PARTS:
+        if len(groups[-1]) > _MAX_PARTS:
             return ""
     return groups[0] if len(groups) == 1 else ""
 
@@ -241,7 +241,7 @@ def _times_played(bars: Sequence[Bar], start: int, end: int) -> int:
     """Return how often a part is played: twice, or as often as its endings say."""
     endings = {number for bar in bars[start : end + 1] for number in bar.ending}
     following = end + 1
-    for _ in range(_MOST_ENDINGS):
+    for _ in range(_MAX_ENDINGS):
         if not endings or following >= len(bars) or not bars[following].ending:
             break
         endings |= bars[following].ending

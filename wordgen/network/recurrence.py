@@ -22,7 +22,7 @@ Step = Callable[[Tensors, Tensors], tuple[Tensors, Tensors]]
 """A function for one time step. It takes this step's part of all sequences, and the states. It returns the results and
 the next states."""
 
-LONGEST_UNROLLED = 40
+MAX_UNROLLED_STEPS = 40
 """Up to this number of time steps, the graph has no loop. Without a loop, a network of 2x200 units with 35 time steps
 takes a quarter less time. One of 2x128 with 50 time steps takes no less, and twice as long to trace
 (docs/experiments.md, 2026-11-28)."""
@@ -123,7 +123,7 @@ def _scan(
 
     Time is the first axis of the sequences. `steps` is their length, or None if it is unknown before the graph runs.
     """
-    if steps is not None and steps <= LONGEST_UNROLLED:
+    if steps is not None and steps <= MAX_UNROLLED_STEPS:
         return _unrolled(step, [tf.unstack(each, steps) for each in sequences], states, reverse=reverse)
     length = tf.shape(sequences[0])[0] if steps is None else tf.constant(steps)
     arrays = [tf.TensorArray(each.dtype, length).unstack(each) for each in sequences]

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_LARGEST_RESULT = 2**27
+_MAX_RESULT_BYTES = 2**27
 
 Ended = Literal["solved", "all steps done", "the time is up", "diverged"]
 
@@ -103,7 +103,7 @@ def load_result(folder: Path) -> RunResult | None:
     """Return the result of a run, or None if the run has not ended. Raise BundleError if the file is damaged."""
     try:
         return from_json(
-            RunResult, from_checksummed_json(read_regular_file(folder / STUDY_RESULT, _LARGEST_RESULT)), STUDY_RESULT
+            RunResult, from_checksummed_json(read_regular_file(folder / STUDY_RESULT, _MAX_RESULT_BYTES)), STUDY_RESULT
         )
     except (FileNotFoundError, NotADirectoryError):
         return None

@@ -15,7 +15,7 @@ CELLS: tuple[Cell, ...] = ("rnn", "gru", "lstm")
 """The simplest first."""
 _CURRICULUM_FROM = 10
 """The length with which a curriculum begins."""
-_MOST_RUNS = 1000
+_MAX_RUNS = 1000
 
 Encoding = Literal["one-hot", "number"]
 Item = TypeVar("Item")
@@ -54,9 +54,9 @@ class ComparisonSettings(Settings):
         if "/" in run_name(self.name, ""):
             raise SettingError(f"--name cannot be '{self.name}': the name of a study has no /.")
         runs = len(self.all_lengths) * len(self.all_cells) * len(self.all_random_seeds)
-        if runs > _MOST_RUNS:
+        if runs > _MAX_RUNS:
             raise SettingError(
-                f"That would be {runs:,} runs, and {_MOST_RUNS:,} is most: take fewer --lengths or --random-seeds."
+                f"That would be {runs:,} runs, and {_MAX_RUNS:,} is most: take fewer --lengths or --random-seeds."
             )
 
     @property

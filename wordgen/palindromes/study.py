@@ -34,7 +34,7 @@ from wordgen.training.stopping import StopRequest, stop_on_signals
 from wordgen.training.typed_json import to_json
 
 _POLL_SECONDS = 0.1
-_LARGEST_SETTINGS = 2**16
+_MAX_SETTINGS_BYTES = 2**16
 
 State = Literal["waiting", "at work", "stopped", "done", "failed"]
 
@@ -93,7 +93,7 @@ def _check_same(settings: StudySettings) -> None:
     """Check that the study in the folder, if any, has the same settings for network and training."""
     path = settings.folder / PALINDROMES
     try:
-        began = LearningSettings.from_mapping(read_json(path, _LARGEST_SETTINGS))
+        began = LearningSettings.from_mapping(read_json(path, _MAX_SETTINGS_BYTES))
     except (FileNotFoundError, NotADirectoryError):
         if settings.folder.is_dir() and not all(
             _may_remain_of_killed_start(path) for path in settings.folder.iterdir()

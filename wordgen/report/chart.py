@@ -26,10 +26,10 @@ class Frame(NamedTuple):
 
 
 FRAME = Frame()
-MOST_TICKS = 8
+MAX_TICKS = 8
 _PERPLEXITY_LIMIT = 1e100
 """Perplexities from this value on are not drawn."""
-_MOST_DOTS = 50
+_MAX_DOTS = 50
 """A curve with more points than this has no dots."""
 _PADDING_SHARE = 0.05
 """The share of an axis that stays free above and below the values (of its logarithm, if the axis is logarithmic)."""
@@ -78,7 +78,7 @@ def chart(
         "x_ticks": [(x(epoch), shown_tick(epoch)) for epoch in epochs.ticks],
         "y_ticks": [(y(value), shown_tick(value)) for value in perplexities.ticks],
         "logarithmic": perplexities.logarithmic,
-        "curves": [(kind, pieces(points), len(points) <= _MOST_DOTS) for kind, points in curves.items()],
+        "curves": [(kind, pieces(points), len(points) <= _MAX_DOTS) for kind, points in curves.items()],
         "levels": [(kind, y(value)) for kind, value in levels.items()],
         "marked": (x(marked[0]), y(marked[1])) if marked is not None and _is_drawable(marked[1]) else None,
     }
@@ -113,8 +113,8 @@ def shown_tick(value: float) -> str:
 
 
 def _even_ticks(low: float, high: float, least_step: float = 0.0) -> tuple[float, ...]:
-    """Return at most `MOST_TICKS + 1` ticks, at equal steps of 1, 2 or 5 times a power of ten."""
-    rough = max((high - low) / MOST_TICKS, least_step)
+    """Return at most `MAX_TICKS + 1` ticks, at equal steps of 1, 2 or 5 times a power of ten."""
+    rough = max((high - low) / MAX_TICKS, least_step)
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(times * power for times in (1, 2, 5, 10, 20) if times * power >= rough * (1 - 1e-9))
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
@@ -124,10 +124,10 @@ def _even_ticks(low: float, high: float, least_step: float = 0.0) -> tuple[float
 def _tenfold_ticks(low: float, high: float) -> tuple[float, ...]:
     """Return ticks on as many multiples of each power of ten as there is room for, or on every n-th power."""
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    least_ratio = (high / low) ** (1 / MOST_TICKS)
+    least_ratio = (high / low) ** (1 / MAX_TICKS)
     for digits in ((1, 1.5, 2, 3, 4, 5, 6, 8), (1, 2, 3, 4, 6, 8), (1, 2, 4, 6), (1, 2, 5), (1, 3), (1,)):
         ticks = [digit * 10.0**power for power in powers for digit in digits if low <= digit * 10.0**power <= high]
         if all(above / below >= least_ratio for below, above in pairwise(ticks)):
             return tuple(ticks)
-    every = math.ceil(len(powers) / MOST_TICKS)
+    every = math.ceil(len(powers) / MAX_TICKS)
     return tuple(10.0**power for power in powers[::every] if low <= 10.0**power <= high)

@@ -58,9 +58,9 @@ def csp_hash(content: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}'"
 
 
-_MOST_PLAYED_NOTES = 5000
-_MOST_SCORE_NOTES = 2000
-_MOST_FAULTS = 3
+_MAX_PLAYED_NOTES = 5000
+_MAX_SCORE_NOTES = 2000
+_MAX_FAULTS = 3
 
 
 @dataclass(frozen=True)
@@ -88,9 +88,9 @@ def music_in(text: str, tokenizer: str) -> Music:
 def music_for_page(music: CheckedPiece) -> Music:
     """Return a piece as a page shows and plays it. Raise SettingError if it is too long for a page."""
     piece = music.piece
-    if max(len(piece.notes), len(music.score_bars)) > _MOST_PLAYED_NOTES:
+    if max(len(piece.notes), len(music.score_bars)) > _MAX_PLAYED_NOTES:
         raise SettingError(
-            f"The music has more than {_MOST_PLAYED_NOTES:,} notes to play, which is too much for a page."
+            f"The music has more than {_MAX_PLAYED_NOTES:,} notes to play, which is too much for a page."
         )
     abc, marks = _score(music) if piece.notes else ("", ())
     return Music(
@@ -99,7 +99,7 @@ def music_for_page(music: CheckedPiece) -> Music:
         abc=abc,
         notes=tuple(_played_note(piece, note) for note in piece.notes),
         marks=marks,
-        faults=music.faults[:_MOST_FAULTS],
+        faults=music.faults[:_MAX_FAULTS],
     )
 
 
@@ -111,10 +111,10 @@ def _played_note(piece: Piece, note: Note) -> tuple[int, int, int, int]:
 def _score(music: CheckedPiece) -> tuple[str, tuple[tuple[int, int, int], ...]]:
     score = Score(rounded_for_score(music.printed))
     abc, positions = score_in_abc(score)
-    if len(positions) > _MOST_SCORE_NOTES:
-        raise SettingError(f"The score has more than {_MOST_SCORE_NOTES:,} notes, which is too much for a page.")
+    if len(positions) > _MAX_SCORE_NOTES:
+        raise SettingError(f"The score has more than {_MAX_SCORE_NOTES:,} notes, which is too much for a page.")
     marks = _marks(music, positions, score.piece.bar_lines)
-    return abc, tuple(sorted(islice(marks, _MOST_PLAYED_NOTES)))
+    return abc, tuple(sorted(islice(marks, _MAX_PLAYED_NOTES)))
 
 
 def _marks(

@@ -27,9 +27,9 @@ from wordgen.training.reports import EpochReport, Observer, SampleReport
 PAGE = "report.html"
 _FORBIDDEN_CHARACTERS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 """Characters that an HTML page cannot contain: control characters, surrogates and two non-characters."""
-_MOST_POINTS = 2000
-_MOST_ROWS = 500
-_MOST_SAMPLE_EPOCHS = 60
+_MAX_POINTS = 2000
+_MAX_ROWS = 500
+_MAX_SAMPLE_EPOCHS = 60
 """The largest number of epochs with samples on the page. Most of them are folded."""
 _CELL_NAMES = {"lstm": "LSTM", "gru": "GRU", "rnn": "plain recurrent"}
 _MODE_DESCRIPTIONS = {
@@ -203,13 +203,13 @@ def _curves(record: RunRecord) -> Context | None:
     if not every:
         return None
     levels = list(_baselines(record))
-    train, valid = (thinned(each, _MOST_POINTS, best) for each in (_training_reports(record), every))
+    train, valid = (thinned(each, _MAX_POINTS, best) for each in (_training_reports(record), every))
     lines = {
         "train": [(record.epochs_done(each), each.train_perplexity) for each in train],
         "valid": [(record.epochs_done(each), each.valid_perplexity) for each in valid],
     }
     marked = None if best is None else (record.epochs_done(best), best.valid_perplexity)
-    rows = thinned(every, _MOST_ROWS, best)
+    rows = thinned(every, _MAX_ROWS, best)
     what = "validations" if record.validations else "epochs"
     return {
         "chart": chart(lines, {kind: value for kind, _, value in levels}, marked),
@@ -283,7 +283,7 @@ def _samples(record: RunRecord) -> Iterator[Context]:
     if not written:
         return
     shown = (written[0], written[-1], record.best)
-    kept = thinned(written, _MOST_SAMPLE_EPOCHS, record.best)
+    kept = thinned(written, _MAX_SAMPLE_EPOCHS, record.best)
     for is_shown, group in groupby(kept, key=lambda each: any(each is one for one in shown)):
         together = list(group)
         name = _name_of_group(together)

@@ -29,7 +29,7 @@ from wordgen.settings import flag_name
 from wordgen.text.settings import TextSettings, TokenizerName, TokenizerSettings
 from wordgen.training.settings import TrainingSettings
 
-LARGEST_TEXT = 20_000_000
+MAX_TEXT_BYTES = 20_000_000
 """The largest text, in bytes, for which wordgen chooses a base. A larger text is enough to learn its language from.
 
 The number is a guess and has not been measured.
@@ -63,9 +63,9 @@ def default_base(wanted: Mapping[str, object], corpus: Corpus) -> tuple[Base | N
     base = next((each for each in bases.values() if each.text.tokenizer == tokenizer), None)
     if base is None:
         return None, f"no base that comes with wordgen has the tokenizer {tokenizer}"
-    if corpus.text_bytes > LARGEST_TEXT:
+    if corpus.text_bytes > MAX_TEXT_BYTES:
         size = shown_size(corpus.text_bytes)
-        return None, f"the text has {size}, and bases are only for texts of up to {shown_size(LARGEST_TEXT)}"
+        return None, f"the text has {size}, and bases are only for texts of up to {shown_size(MAX_TEXT_BYTES)}"
     if wanted.get("from_scratch"):
         return None, "because of --from-scratch or the recipe"
     if (name := contradiction(base, wanted)) is not None:

@@ -118,7 +118,7 @@ def _is_held(path: Path) -> bool:
     return False
 
 
-_LONGEST_PATH = 4000
+_MAX_PATH_CHARACTERS = 4000
 _REMOVED = ".removed."
 _RUN_FILES = {CONFIG, VOCABULARY, WEIGHTS, UNKNOWN_WORDS, REPORT, EVALUATION, CHECKPOINTS, LOCK, "train", "valid"}
 
@@ -304,7 +304,7 @@ def find_model(model: str | Path | None = None) -> Path:
     """
     if model is None:
         return _newest()
-    if not str(model) or len(str(model)) > _LONGEST_PATH:
+    if not str(model) or len(str(model)) > _MAX_PATH_CHARACTERS:
         raise BundleError("--model must be the name of a run or the folder of a model.")
     # If a run was killed before its first model, the run that it would have replaced is still set aside.
     for folder in (Path(model), models_folder() / model, models_folder() / f"{model}{SET_ASIDE_SUFFIX}"):

@@ -32,7 +32,7 @@ _NAME_PATTERN = re.compile(r"\w[\w.+-]{0,99}")
 _MAX_NAME_BYTES = 200
 """Maximum length of a name in bytes. File systems allow 255, and wordgen adds marks and numbers to names."""
 _MAX_CORPUS_NAME_BYTES = 60
-_LONGEST_SHOWN = 200
+_MAX_SHOWN_CHARACTERS = 200
 
 
 def models_folder() -> Path:
@@ -59,15 +59,15 @@ def use_models_folder(folder: str | Path | None) -> Generator[None]:
 
 def _check_models(folder: str) -> None:
     if not folder or "\0" in folder:
-        raise SettingError(f"--models must be a folder, not {folder[:_LONGEST_SHOWN]!r}.")
+        raise SettingError(f"--models must be a folder, not {folder[:_MAX_SHOWN_CHARACTERS]!r}.")
     try:
         is_something_else = not stat.S_ISDIR(os.stat(folder).st_mode)
     except FileNotFoundError:
         return  # the first run makes it
     except OSError as error:
-        raise SettingError(f"--models cannot be {folder[:_LONGEST_SHOWN]}: {error.strerror}.") from error
+        raise SettingError(f"--models cannot be {folder[:_MAX_SHOWN_CHARACTERS]}: {error.strerror}.") from error
     if is_something_else:
-        raise SettingError(f"--models must be a folder, and {folder[:_LONGEST_SHOWN]} is not one.")
+        raise SettingError(f"--models must be a folder, and {folder[:_MAX_SHOWN_CHARACTERS]} is not one.")
 
 
 def run_name(wanted: str | None, corpus: str) -> str:

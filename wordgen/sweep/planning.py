@@ -23,8 +23,8 @@ from wordgen.training.memory import has_gpu, physical_memory
 from wordgen.training.plan import Plan
 from wordgen.training.reports import Observer, Observers
 
-_MOST_RUNS = 500
-_MOST_SEEDS = 50
+_MAX_RUNS = 500
+_MAX_SEEDS = 50
 _SHARE_OF_MEMORY = 0.8
 _KEYS = {"about", "settings", "grid", "networks", "random_seeds"}
 _SETTINGS = {each.name for each in fields(TrainSettings)}
@@ -97,9 +97,9 @@ def _sweep_of(name: str, table: Mapping[str, object]) -> Sweep:
     else:
         networks = list(_named_networks(table["networks"]))
         runs = len(seeds) * len(networks)
-    if runs > _MOST_RUNS:
+    if runs > _MAX_RUNS:
         raise SettingError(
-            f"it has {runs:,} runs, but at most {_MOST_RUNS} are allowed: use fewer values or random seeds"
+            f"it has {runs:,} runs, but at most {_MAX_RUNS} are allowed: use fewer values or random seeds"
         )
     networks = tuple(networks)
     _check_names(networks)
@@ -112,9 +112,9 @@ def _sweep_of(name: str, table: Mapping[str, object]) -> Sweep:
 def _random_seeds(given: object) -> tuple[int, ...]:
     given = given if isinstance(given, list) else []
     seeds = tuple(seed for seed in given if type(seed) is int)  # a bool is an int, too
-    if not 1 <= len(set(seeds)) == len(given) <= _MOST_SEEDS:
+    if not 1 <= len(set(seeds)) == len(given) <= _MAX_SEEDS:
         raise SettingError(
-            f"random_seeds must be a list of 1 to {_MOST_SEEDS} different whole numbers, for example [1, 2, 3]"
+            f"random_seeds must be a list of 1 to {_MAX_SEEDS} different whole numbers, for example [1, 2, 3]"
         )
     return seeds
 

@@ -387,7 +387,7 @@ LineStyle = str | tuple[int, tuple[float, float]]
 # The colours of Okabe and Ito, which colour-blind people can distinguish, without yellow: it is hard to see on white.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#56B4E9", "#E69F00")
 _LINE_STYLES: tuple[LineStyle, ...] = ("-", (0, (4, 1.5)), (0, (1, 1.2)))
-MOST_LINES = len(COLOURS) * len(_LINE_STYLES)
+MAX_LINES = len(COLOURS) * len(_LINE_STYLES)
 _WIDTH_IN_INCHES = 8.0
 _DOTS_PER_INCH = 120
 _LOGARITHMIC_FROM = 3.0
@@ -445,12 +445,12 @@ def draw_grid(axes: "Axes", which: Literal["major", "both"] = "major") -> None:
 def draw_curves(title: str, results: Sequence[NetworkResult]) -> "Figure":
     """Return a figure with the curves of the first networks. The legend has them in the same order.
 
-    There are at most MOST_LINES curves, because more could not be distinguished.
+    There are at most MAX_LINES curves, because more could not be distinguished.
     """
     from matplotlib.figure import Figure  # unlike pyplot, opens no window and has no shared state
 
     measured = [result for result in results if result.completed_runs]
-    drawn = measured[:MOST_LINES]
+    drawn = measured[:MAX_LINES]
     height = max(4.5, 1.2 + 0.24 * len(drawn))
     figure = Figure(figsize=(_WIDTH_IN_INCHES, height), layout="constrained")
     axes = figure.add_subplot()

@@ -17,7 +17,7 @@ Gradients = Mapping[str, Tensor]
 
 _RMSPROP_EPSILON = 1e-7
 _BETA_1, _BETA_2, _ADAM_EPSILON = 0.9, 0.999, 1e-7
-_SMALLEST_SCALE = 1e-12
+_MIN_SCALE = 1e-12
 
 
 class Optimizer:
@@ -147,7 +147,7 @@ class RMSprop(Optimizer):
             mean = scale * tf.raw_ops.ResourceGather(resource=squares.handle, indices=rows, dtype=tf.float32)
             moves = -self._learning_rate(rate, name) * gradient.values * tf.math.rsqrt(mean + _RMSPROP_EPSILON)
             _add_to_rows(self._weights[name], rows, moves)
-        too_small = scale < _SMALLEST_SCALE
+        too_small = scale < _MIN_SCALE
         tf.cond(too_small, lambda: self._multiply_out(scale), lambda: None)
         _assign(self.slots["scale_of_rows"], tf.where(too_small, 1.0, scale))
 

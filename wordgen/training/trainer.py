@@ -12,7 +12,7 @@ from wordgen.errors import SettingError, StorageError
 from wordgen.evaluation.measurement import log_frequencies
 from wordgen.evaluation.novelty import Texts, WholeWords, distinct, longest_matches, write_samples
 from wordgen.evaluation.perplexity import Evaluator
-from wordgen.evaluation.text_loss import MOST_TOKENS
+from wordgen.evaluation.text_loss import MAX_TOKENS
 from wordgen.generation.copies import COPY_INDEX, write_copy_index
 from wordgen.generation.prompt import word_to_try
 from wordgen.generation.settings import Mode
@@ -70,7 +70,7 @@ class SampleWriter:
     def _longest_copy(self, texts: Texts) -> int | None:
         """Return the length of the longest match. None if the training text is too large to search quickly."""
         train = self.dataset.ids["train"]
-        if len(train) > MOST_TOKENS:
+        if len(train) > MAX_TOKENS:
             return None
         return int(longest_matches(texts.words, self._words.split(train).numbers).lengths.max(initial=0))
 

@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 import numpy as np
 
 _hints = cache(get_type_hints)
-_LONGEST_SHOWN = 40
+_MAX_SHOWN_CHARACTERS = 40
 
 
 Kind = TypeVar("Kind")
@@ -63,7 +63,7 @@ def _record(kind: Any, table: Mapping[str, object], where: str) -> object:
     names = [each.name for each in fields(kind)]
     for name in table:
         if name not in names:
-            raise ValueError(f"{where} has an unknown key '{name[:_LONGEST_SHOWN]}'")
+            raise ValueError(f"{where} has an unknown key '{name[:_MAX_SHOWN_CHARACTERS]}'")
     for name in names:
         if name not in table:
             raise ValueError(f"{where} has no '{name}'")
@@ -106,5 +106,7 @@ def _number(value: object, where: str) -> float:
 def _require(fits: bool, value: object, where: str) -> Any:
     if not fits:
         shown = repr(value)
-        raise ValueError(f"{where} must not be {shown[:_LONGEST_SHOWN]}{'...' if len(shown) > _LONGEST_SHOWN else ''}")
+        raise ValueError(
+            f"{where} must not be {shown[:_MAX_SHOWN_CHARACTERS]}{'...' if len(shown) > _MAX_SHOWN_CHARACTERS else ''}"
+        )
     return value

@@ -22,7 +22,7 @@ from wordgen.run.folder import find_model, saved_at, trained_models
 from wordgen.run.names import models_folder, use_models_folder
 from wordgen.text.tokenizers import MUSIC_TOKENIZERS
 from wordgen.text.vocabulary import END_TOKEN, START, UNKNOWN, UNKNOWN_TOKEN, byte_of
-from wordgen.web.limits import MOST_LOADED_MODELS, SECONDS_TO_RETRY_AFTER, RefusedError, TimeLimitError
+from wordgen.web.limits import MAX_LOADED_MODELS, SECONDS_TO_RETRY_AFTER, RefusedError, TimeLimitError
 from wordgen.web.requests import MusicRequest, NextWordsRequest, ScoreRequest, TextRequest
 
 Each = TypeVar("Each")
@@ -33,8 +33,8 @@ Check = Callable[[], None]
 _EXAMPLES = 5
 _TOKENS_OF_AN_EXAMPLE = 3
 _LETTERS_OF_AN_EXAMPLE = 12
-_LONGEST_NAME = 100
-_LONGEST_TOKEN = 60
+_MAX_NAME_CHARACTERS = 100
+_MAX_TOKEN_CHARACTERS = 60
 _SECONDS_BETWEEN_CHECKS = 0.1
 
 
@@ -77,7 +77,9 @@ class ModelStore:
             raise RefusedError(404, advice)
         name = next(iter(folders)) if name is None else name
         if name not in folders:
-            raise RefusedError(404, f"There is no model '{name[:_LONGEST_NAME]}'. There are: {', '.join(folders)}.")
+            raise RefusedError(
+                404, f"There is no model '{name[:_MAX_NAME_CHARACTERS]}'. There are: {', '.join(folders)}."
+            )
         try:
             return name, self._read(folders[name])
         except BundleError:
@@ -97,7 +99,7 @@ class ModelStore:
                 model = TrainedModel(load_bundle(folder), folder)
             with self._lock:
                 self._loaded[folder] = saved, model
-                if len(self._loaded) > MOST_LOADED_MODELS:
+                if len(self._loaded) > MAX_LOADED_MODELS:
                     del self._loaded[next(iter(self._loaded))]
             return model
 
@@ -348,7 +350,8 @@ def _ids(model: TrainedModel, tokens: Sequence[str]) -> list[int]:
     for token, number in zip(tokens, ids, strict=True):
         if number in (UNKNOWN, START) and token != UNKNOWN_TOKEN and not model.may_replace_unknown(token):
             raise SettingError(
-                f"'{token[:_LONGEST_TOKEN]}' is not a token of this model: put words into seed instead of tokens."
+                f"'{token[:_MAX_TOKEN_CHARACTERS]}' is not a token of this model: put words into seed instead of "
+                "tokens."
             )
     return ids
 

@@ -8,20 +8,20 @@ from dataclasses import dataclass
 from wordgen.errors import SettingError, WordgenError
 from wordgen.settings import Settings, setting
 
-MOST_BYTES = 256 * 1024
+MAX_BYTES = 256 * 1024
 """The largest body of a request, in bytes. Of a longer prompt, a model would read only the end."""
-MOST_DISCARDED_BYTES = 16 * 1024 * 1024
+MAX_DISCARDED_BYTES = 16 * 1024 * 1024
 """The most bytes to read and discard of a request that is too large. Only after the server has read a request can the
 client read why it was refused."""
 REQUEST_TIMEOUT_SECONDS = 20
 SECONDS_TO_RETRY_AFTER = 5
-MOST_BEAMS = 20
-MOST_NEXT_WORDS = 50
-MOST_LOADED_MODELS = 4
+MAX_BEAMS = 20
+MAX_NEXT_WORDS = 50
+MAX_LOADED_MODELS = 4
 HEADER_TIMEOUT_SECONDS = 10
 """The server closes a connection that has not sent the headers of a request after this time."""
-MOST_CONNECTIONS = 500
-MOST_CONNECTIONS_PER_ADDRESS = 100
+MAX_CONNECTIONS = 500
+MAX_CONNECTIONS_PER_ADDRESS = 100
 """The most connections from one address. Addresses of this machine have no limit of their own."""
 
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{8,100}", re.ASCII)
@@ -64,7 +64,7 @@ class ServingSettings(Settings):
     @property
     def upper_limits(self) -> dict[str, int]:
         """The upper limits of the server for some settings of generation. The command line allows larger values."""
-        return {"length": self.longest, "at_least": self.longest, "beams": MOST_BEAMS}
+        return {"length": self.longest, "at_least": self.longest, "beams": MAX_BEAMS}
 
 
 def is_loopback(host: str) -> bool:

@@ -16,7 +16,7 @@ from wordgen.errors import SettingError
 from wordgen.generation.settings import ONLY_MODE_OF, GenerationSettings, ScoringSettings, WritingSettings
 from wordgen.report.page import page_environment
 from wordgen.settings import Settings, flag_name, setting
-from wordgen.web.limits import MOST_BYTES, MOST_NEXT_WORDS, RefusedError, ServingSettings
+from wordgen.web.limits import MAX_BYTES, MAX_NEXT_WORDS, RefusedError, ServingSettings
 
 Group = TypeVar("Group", bound=Settings)
 Schema = dict[str, Any]
@@ -54,7 +54,7 @@ class NextWordsRequest(ScoringSettings, _PromptRequest):
     """Request the words that are most likely to follow the prompt in `seed`, with their probabilities."""
 
     number: int = setting(
-        10, at_least=1, at_most=MOST_NEXT_WORDS, help="the number of words to return, the most probable first"
+        10, at_least=1, at_most=MAX_NEXT_WORDS, help="the number of words to return, the most probable first"
     )
     key: str | None = setting(None, help="the key that the tune was written in, if a key was asked for")
     metre: str | None = setting(None, help="the metre that the tune was written in, if a metre was asked for")
@@ -212,7 +212,7 @@ _REFUSALS = {
     "404": "There is no such model.",
     "405": "This path needs another method, for example POST.",
     "408": "The request did not arrive in time.",
-    "413": f"The request has more than {MOST_BYTES // 1024} kB.",
+    "413": f"The request has more than {MAX_BYTES // 1024} kB.",
     "422": "A setting has a value that is not allowed.",
     "500": "The model is damaged, or there is a bug in wordgen.",
     "503": "Too many requests are waiting or the request took too long (Retry-After says when to try again), or the "

@@ -35,10 +35,10 @@ from wordgen.web.answers import ModelStore
 from wordgen.web.app import WorkQueue, make_app
 from wordgen.web.limits import (
     HEADER_TIMEOUT_SECONDS,
-    MOST_BYTES,
-    MOST_CONNECTIONS,
-    MOST_CONNECTIONS_PER_ADDRESS,
-    MOST_DISCARDED_BYTES,
+    MAX_BYTES,
+    MAX_CONNECTIONS,
+    MAX_CONNECTIONS_PER_ADDRESS,
+    MAX_DISCARDED_BYTES,
     REQUEST_TIMEOUT_SECONDS,
     RefusedError,
     ServingSettings,
@@ -93,7 +93,7 @@ def serve(listening: socket.socket, store: ModelStore, settings: ServingSettings
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        limit_concurrency=MOST_CONNECTIONS,
+        limit_concurrency=MAX_CONNECTIONS,
         timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
     )
     try:
@@ -113,7 +113,7 @@ class _Protocol(H11Protocol):
         super().connection_made(transport)
         self._address = str((transport.get_extra_info("peername") or ("",))[0])
         self._open[self._address] += 1
-        if self._open[self._address] > MOST_CONNECTIONS_PER_ADDRESS and not is_loopback(self._address):
+        if self._open[self._address] > MAX_CONNECTIONS_PER_ADDRESS and not is_loopback(self._address):
             transport.abort()
         self._update_timer()
 
@@ -254,31 +254,31 @@ def _bearer_token(authorization: str) -> str | None:
 async def _read_body(receive: Receive, headers: Headers) -> bytes:
     """Return the body of a request.
 
-    Raises RefusedError if the body is larger than MOST_BYTES (413), or if it has not arrived completely after
+    Raises RefusedError if the body is larger than MAX_BYTES (413), or if it has not arrived completely after
     REQUEST_TIMEOUT_SECONDS (408). A body that is too large never reaches the app: its first
-    MOST_DISCARDED_BYTES bytes are read and discarded, or none if its Content-Length is larger than that. Raises
+    MAX_DISCARDED_BYTES bytes are read and discarded, or none if its Content-Length is larger than that. Raises
     _DisconnectedError if the client disconnects.
     """
     length = int(headers.get("content-length", "0"))
     parts: list[bytes] = []
     size = 0
-    if length <= MOST_DISCARDED_BYTES:
+    if length <= MAX_DISCARDED_BYTES:
         try:
             async with asyncio.timeout(REQUEST_TIMEOUT_SECONDS):
-                while size <= MOST_DISCARDED_BYTES:
+                while size <= MAX_DISCARDED_BYTES:
                     message = await receive()
                     if message["type"] != "http.request":
                         raise _DisconnectedError
                     part = message.get("body", b"")
                     size += len(part)
-                    if size <= MOST_BYTES:
+                    if size <= MAX_BYTES:
                         parts.append(part)
                     if not message.get("more_body", False):
                         break
         except TimeoutError:
             raise RefusedError(408, "The request did not arrive in time: send it again.") from None
-    if size > MOST_BYTES or length > MOST_BYTES:
-        raise RefusedError(413, f"The request has more than {MOST_BYTES // 1024} kB: send less text.")
+    if size > MAX_BYTES or length > MAX_BYTES:
+        raise RefusedError(413, f"The request has more than {MAX_BYTES // 1024} kB: send less text.")
     return b"".join(parts)
 
 

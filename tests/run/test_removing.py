@@ -149,8 +149,9 @@ def test_run_stays_complete_if_moving_fails(monkeypatch: pytest.MonkeyPatch):
     assert (sorted(folder.iterdir()), remaining_names()) == (before, ["tale"])
 
 
-def test_next_removal_deletes_the_rest_of_a_failed_one(monkeypatch: pytest.MonkeyPatch):
-    folder, other = make_run("tale"), make_run("other")
+@pytest.mark.parametrize("name", ["tale", "novels/tale"])
+def test_next_removal_deletes_the_rest_of_a_failed_one(monkeypatch: pytest.MonkeyPatch, name: str):
+    folder, other = make_run(name), make_run("other")
 
     def delete_one_file(path: Path, **options: object) -> None:
         next(path.rglob("report.json")).unlink()

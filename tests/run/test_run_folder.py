@@ -173,13 +173,12 @@ def test_leftovers_of_a_killed_run_do_not_block_its_name(leftovers: list[str]):
 def test_folder_with_other_files_is_not_replaced():
     RUN.mkdir(parents=True)
     (RUN / "notes.txt").touch()
-    with pytest.raises(SettingError, match="A run 'tale' already exists"):
-        folder_for("tale", overwrite=False)
-    with (
-        pytest.raises(SettingError, match="saved_models/tale does not belong to a run, so it is not replaced"),
-        new_run_folder(folder_for("tale", overwrite=True), overwrite=True),
-    ):
-        pass
+    for overwrite in (False, True):
+        with (
+            pytest.raises(SettingError, match="saved_models/tale does not belong to a run, so it is not replaced"),
+            new_run_folder(folder_for("tale", overwrite=overwrite), overwrite=overwrite),
+        ):
+            pass
     assert (RUN / "notes.txt").exists()
 
 

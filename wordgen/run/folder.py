@@ -155,7 +155,7 @@ def folder_for(name: str, *, overwrite: bool) -> Path:
     """Return the folder for a new run of this name. Raise a SettingError if the name is in use or not allowed."""
     folder = models_folder() / name
     if not overwrite and _is_name_in_use(folder):
-        raise _name_in_use_error(name)
+        raise _name_in_use_error(folder)
     if name in shipped_bases():
         raise SettingError(
             f"--name cannot be '{name}', the name of a base that comes with wordgen: choose another --name."
@@ -239,11 +239,8 @@ def _make_empty(folder: RunFolder, *, overwrite: bool) -> None:
     path = folder.path
     if overwrite and is_in_training(path):
         raise already_training_error(path.name)
-    if _is_name_in_use(path):
-        if not overwrite:
-            raise _name_in_use_error(name_of(path))
-        if not has_run_files(path):
-            raise SettingError(f"{path} does not belong to a run, so it is not replaced: choose another --name.")
+    if _is_name_in_use(path) and not (overwrite and has_run_files(path)):
+        raise _name_in_use_error(path)
     if is_bundle(path):
         shutil.rmtree(folder.set_aside_path, ignore_errors=True)
         path.rename(folder.set_aside_path)
@@ -292,8 +289,12 @@ def _keep_one_run(folder: RunFolder) -> None:
             folder.set_aside_path.rename(folder.path)
 
 
-def _name_in_use_error(name: str) -> SettingError:
-    return SettingError(f"A run '{name}' already exists: choose another --name, or use --overwrite to replace the run.")
+def _name_in_use_error(folder: Path) -> SettingError:
+    if not has_run_files(folder):
+        return SettingError(f"{folder} does not belong to a run, so it is not replaced: choose another --name.")
+    return SettingError(
+        f"A run '{name_of(folder)}' already exists: choose another --name, or use --overwrite to replace the run."
+    )
 
 
 def find_model(model: str | Path | None = None) -> Path:
@@ -451,17 +452,24 @@ def remove(folder: Path) -> None:
     The folder is first moved to a hidden folder in one step, and then its files are deleted. So a half-deleted run
     never appears as a run. The folder around a run is removed, too, if nothing else was in it.
     """
-    with folders_lock(folder.parent), as_storage_error(folder):
-        for leftover in folder.parent.glob(f"{_REMOVED}*"):
+    models = models_folder()
+    with ExitStack() as stack:
+        for parent in dict.fromkeys((models, folder.parent)):
+            stack.enter_context(folders_lock(parent))
+        stack.enter_context(as_storage_error(folder))
+        for leftover in models.glob(f"{_REMOVED}*"):
             if not leftover.is_symlink():
                 shutil.rmtree(leftover, ignore_errors=True)
         _check_not_in_use(folder)  # it may have begun while the user was asked
-        trash = Path(tempfile.mkdtemp(dir=folder.parent, prefix=_REMOVED))
+        trash = Path(tempfile.mkdtemp(dir=models, prefix=_REMOVED))
         try:
             folder.rename(trash / folder.name)
         except OSError:
             trash.rmdir()
             raise
+    if folder.parent != models:
+        with suppress(OSError):  # it still has other runs, or files of a sweep
+            folder.parent.rmdir()
     try:
         shutil.rmtree(trash)
     except FileNotFoundError:  # another process has deleted it
@@ -471,6 +479,3 @@ def remove(folder: Path) -> None:
             f"{name_of(folder)} is removed from the list, but some of its files cannot be deleted ({error.strerror}): "
             f"delete {trash} yourself."
         ) from error
-    if folder.parent != models_folder():
-        with suppress(OSError):  # it still has other runs, or files of a sweep
-            folder.parent.rmdir()

@@ -252,6 +252,18 @@ def test_other_schedule_ignores_decay_of_recipe():
         assert (settings.decay, settings.decay_after) == (decay, 10 if decay else TrainSettings.decay_after)
 
 
+def test_decay_is_refused_if_the_schedule_does_not_use_it():
+    given: dict[str, Any] = {"corpus": "spells", "layers": 1}
+    for schedule in ("constant", "cosine"):
+        with pytest.raises(SettingError, match=f"--decay has no effect with --schedule {schedule}: leave it out"):
+            complete_settings({**given, "schedule": schedule, "decay": 0.5})
+    for schedule in ("constant", "cosine", "plateau"):
+        with pytest.raises(SettingError, match=f"--decay-after has no effect with --schedule {schedule}: leave it out"):
+            complete_settings({**given, "schedule": schedule, "decay_after": 2})
+    assert complete_settings({**given, "schedule": "plateau", "decay": 0.5}).decay == 0.5
+    assert complete_settings({**given, "schedule": "exponential", "decay_after": 2}).decay_after == 2
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

@@ -87,18 +87,8 @@ def test_rate_stayed_if_no_epoch_had_a_lower_rate(schedule: Any, best: list[bool
         EpochReport(n, 10 * n, train_perplexity=9.0, valid_perplexity=9.0, best=each, seconds=1.0)
         for n, each in enumerate(best, start=1)
     ]
-    chosen: dict[str, Any] = {"decay_after": 2} if schedule == "exponential" else {}
-    settings = TrainingSettings(schedule=schedule, warm_up=500 if schedule == "constant" else None, **chosen)
+    settings = TrainingSettings(schedule=schedule, decay_after=2, warm_up=500 if schedule == "constant" else None)
     assert has_constant_rate(settings, 10, reports) is expected
-
-
-def test_decay_is_refused_if_the_schedule_does_not_use_it():
-    for schedule in ("constant", "cosine"):
-        with pytest.raises(SettingError, match=f"--decay has no effect with --schedule {schedule}: leave it out"):
-            TrainingSettings(schedule=schedule, decay=0.5)
-    for schedule in ("constant", "cosine", "plateau"):
-        with pytest.raises(SettingError, match=f"--decay-after has no effect with --schedule {schedule}: leave it out"):
-            TrainingSettings(schedule=schedule, decay_after=2)
 
 
 @pytest.mark.parametrize("text", ["20", "m", "0s", "-5m", "nanh", "infm", "20 minutes"])

@@ -170,7 +170,7 @@ _RECIPE_SETTINGS = {
 }
 _DEPENDENT_SETTINGS = {"optimizer": ("learning_rate", "rho"), "schedule": ("decay", "decay_after")}
 """Settings that fit only the optimizer or the schedule of their recipe: a learning rate of 40 is good for sgd and too
-high for adam."""
+high for adam, and a decay has no effect with cosine."""
 
 
 def complete_settings(
@@ -231,8 +231,21 @@ def _complete(given: Mapping[str, object], get_corpus: Callable[[], Corpus]) -> 
     if base is not None:
         recipe_settings.pop("from_scratch", None)
         base_settings = {**base.settings(), "init_from": base.name}
-    settings: dict[str, Any] = {**recipe_settings, **given, "recipe": recipe_settings.get("recipe"), **base_settings}
-    return TrainSettings(**settings)
+    completed: dict[str, Any] = {**recipe_settings, **given, "recipe": recipe_settings.get("recipe"), **base_settings}
+    settings = TrainSettings(**completed)
+    _check_decay(settings)
+    return settings
+
+
+def _check_decay(settings: TrainSettings) -> None:
+    """Raise a SettingError if the schedule does not use `decay` or `decay_after`, and it was changed."""
+    used = {"exponential": ("decay", "decay_after"), "plateau": ("decay",)}.get(settings.schedule, ())
+    for name, schedules in (("decay", "exponential or plateau"), ("decay_after", "exponential")):
+        if name not in used and getattr(settings, name) != getattr(TrainSettings, name):
+            raise SettingError(
+                f"{flag_name(name)} has no effect with --schedule {settings.schedule}: leave it out, or give "
+                f"--schedule {schedules}."
+            )
 
 
 def _choose_base(

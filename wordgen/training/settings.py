@@ -12,7 +12,6 @@ ScheduleName = Literal["constant", "exponential", "plateau", "cosine"]
 Precision = Literal["auto", "float32", "bfloat16"]
 
 RHO = 0.9
-_DECAY_AFTER = 4
 """The default of `rho`."""
 _LEARNING_RATES: dict[OptimizerName, float] = {"rmsprop": 0.001, "adam": 0.001, "sgd": 1.0}
 
@@ -143,7 +142,7 @@ class TrainingSettings(DropoutSettings):
         "(default: 0.5)",
     )
     decay_after: int = learning(
-        _DECAY_AFTER,
+        4,
         at_least=1,
         help="the number of epochs at the full learning rate before --schedule exponential lowers it",
     )
@@ -269,16 +268,6 @@ class TrainingSettings(DropoutSettings):
             )
         if self.rho != RHO and self.optimizer != "rmsprop":
             raise SettingError(f"--rho is a setting of rmsprop: leave it out with --optimizer {self.optimizer}.")
-        if self.decay is not None and self.schedule not in ("exponential", "plateau"):
-            raise SettingError(
-                f"--decay has no effect with --schedule {self.schedule}: leave it out, or give --schedule exponential "
-                "or plateau."
-            )
-        if self.decay_after != _DECAY_AFTER and self.schedule != "exponential":
-            raise SettingError(
-                f"--decay-after has no effect with --schedule {self.schedule}: leave it out, or give --schedule "
-                "exponential."
-            )
         if self.sampled_output is not None and self.label_smoothing:
             raise SettingError(
                 "--label-smoothing needs all tokens of the vocabulary: leave it out with --sampled-output."

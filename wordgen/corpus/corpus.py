@@ -9,7 +9,7 @@ from itertools import repeat
 from pathlib import Path, PurePath
 
 from wordgen.corpus.catalogue import Split
-from wordgen.corpus.documents import MAX_NAMED_FILES, is_midi, kind_of, left_out_in_words
+from wordgen.corpus.documents import MAX_NAMED_FILES, is_midi, left_out_in_words
 from wordgen.corpus.layout import Layout, sample_of
 from wordgen.corpus.passages import (
     Changes,
@@ -120,11 +120,7 @@ class Corpus:
         settings = self.reading_settings
         dropped = ("no Latin",) if settings.drop_latin else ()
         keys = (settings.transpose,) if self.passage == "tune" else ()
-        # Word documents, EPUB, HTML and Markdown are not read as by earlier versions.
-        documents = ("documents 2",) if {kind_of(path) for path in self.files} - {None, "MIDI"} else ()
-        described = (
-            *layout, settings.encoding, settings.keep_boilerplate, settings.fold_width, *dropped, *keys, *documents
-        )  # fmt: skip
+        described = (*layout, settings.encoding, settings.keep_boilerplate, settings.fold_width, *dropped, *keys)
         whole = hashlib.sha256(repr(described).encode())
         for path in self.files:
             of_file = hashlib.sha256()

@@ -109,6 +109,17 @@ def test_typed_or_picked_word_does_not_continue_a_spelled_one(model: TrainedMode
     assert picked.text == f"{session.text} {letters}{word.piece}"
 
 
+@pytest.mark.parametrize(("word", "kept"), [("café", " caf"), ("é", "")])
+def test_incomplete_character_is_removed_before_other_words(model: TrainedModel, word: str, kept: str):
+    session = model.session("The caster")
+    session.ids += [model.vocabulary.id_of(BYTES[value]) for value in word.encode()[:-1]]
+    before = list(session.ids)
+    assert session.next_words(1)
+    assert session.ids == before
+    session.type("glows")
+    assert session.text == f"The caster{kept} glows"
+
+
 def uniform_log_probs(model: TrainedModel) -> np.ndarray:
     return np.zeros((1, len(model.vocabulary)), np.float32)
 
@@ -189,7 +200,7 @@ def test_no_repeat_ngram_counts_spelled_words_as_one(model: TrainedModel, spelli
 
 
 @pytest.mark.parametrize("options", [{"max_copy": 5}, {"no_repeat_ngram": 3}])
-def test_time_for_a_token_does_not_grow_with_the_text(model: TrainedModel, options: dict[str, int]):
+def test_long_text_is_not_divided_into_words_for_each_token(model: TrainedModel, options: dict[str, int]):
     spelled = model.read_seed("Xylophones glow, and frobs").ids
     changes = probability_changes(
         GenerationSettings(**options),  # pyright: ignore[reportArgumentType]

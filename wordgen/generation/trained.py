@@ -21,7 +21,16 @@ from wordgen.model.architecture import shown_layers
 from wordgen.model.bundle import fingerprint, load_bundle
 from wordgen.settings import errors_in_python_terms
 from wordgen.text.tokenizers import StreamDecoder
-from wordgen.text.vocabulary import BYTES, END_TOKEN, LINE_BREAK, OTHER_APOSTROPHE, START, UNKNOWN, WORD_END
+from wordgen.text.vocabulary import (
+    END_TOKEN,
+    LINE_BREAK,
+    OTHER_APOSTROPHE,
+    START,
+    UNKNOWN,
+    WORD_END,
+    byte_of,
+    incomplete_character,
+)
 
 
 class TrainedModel(TextGenerator):
@@ -336,8 +345,9 @@ class WritingSession:
         self._add(self._codec.vocabulary.id_of(word.token), word.token)
 
     def next_words(self, count: int, *, mix: float = 0.0) -> tuple[NextWord, ...]:
-        self._end_word()
-        return self._model.next_words_after_ids(self.ids, count, mix=mix)
+        other = self.duplicate()
+        other._end_word()
+        return self._model.next_words_after_ids(other.ids, count, mix=mix)
 
     def write(self, settings: GenerationSettings) -> Iterator[str]:
         """Let the model continue the text. Yield each piece when it can no longer be removed.
@@ -353,9 +363,23 @@ class WritingSession:
             yield written.piece
 
     def _end_word(self) -> None:
-        """End a word that the model has begun to spell: only the model itself continues it."""
+        """End a word that the model has begun to spell: only the model itself continues it.
+
+        The bytes of an incomplete character are removed.
+        """
         vocabulary = self._codec.vocabulary
-        if self.ids and vocabulary.tokens[self.ids[-1]] in BYTES:
+        word = b""
+        for each in reversed(self.ids):
+            value = byte_of(vocabulary.tokens[each])
+            if value is None:
+                break
+            word = bytes((value,)) + word
+        incomplete = len(incomplete_character(word))
+        if incomplete:
+            ids, self.ids, self._pieces, self._decoder = self.ids[:-incomplete], [], [], self._codec.decoder()
+            for each in ids:
+                self._add(each)
+        if incomplete < len(word):
             self._add(vocabulary.id_of(WORD_END))
 
     def _add(self, number: int, token: str | None = None) -> None:

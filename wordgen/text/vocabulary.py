@@ -115,14 +115,19 @@ def spelled(values: bytes) -> str:
     return protect(token) if token in RESERVED else token
 
 
+def incomplete_character(values: bytes) -> bytes:
+    """Return the bytes at the end of a word that are only the beginning of a character."""
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    decoder.decode(values)
+    return decoder.getstate()[0]
+
+
 def allowed_after(values: bytes) -> frozenset[str]:
     """Return the spelling tokens that may follow the bytes of a word so far, if the word is to be valid UTF-8.
 
     Only the first byte of a character restricts its second byte. All later bytes have the same range.
     """
-    decoder = codecs.getincrementaldecoder("utf-8")("replace")
-    decoder.decode(values)
-    incomplete, _ = decoder.getstate()  # the bytes of the incomplete character at the end
+    incomplete = incomplete_character(values)
     if not incomplete:
         end = (WORD_END,) if values else ()
         return frozenset((*BYTES[:0x80], *BYTES[0xC2:0xF5], *end))

@@ -113,10 +113,11 @@ def test_name_of_folder_has_no_ending(tmp_path: Path):
     assert open_corpus(str(tmp_path / "St. John")).name == "St. John"
 
 
-@pytest.mark.parametrize("again", ["book", "book/a.txt", "./book/a.txt"])
+@pytest.mark.parametrize("again", ["book", "book/a.txt", "./book/a.txt", "link.txt"])
 def test_file_given_twice_is_refused(in_empty_folder: Path, again: str):
     """Its passages would be in the training set and in the test set."""
     write_text(in_empty_folder / "book" / "a.txt", PROSE)
+    (in_empty_folder / "link.txt").symlink_to("book/a.txt")
     with pytest.raises(CorpusError, match=r"book/a\.txt is given 2 times: give each text once"):
         open_corpus(["book", again])
 

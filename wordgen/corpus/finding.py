@@ -203,7 +203,7 @@ def _corpus(
     left_out: tuple[Path, ...],
     tokenizer: str | None = None,
 ) -> Corpus:
-    for path, times in Counter(map(os.path.abspath, files)).items():
+    for path, times in Counter(map(os.path.realpath, files)).items():
         if times > 1:
             raise CorpusError(f"{path} is given {times} times: give each text once.")
     layouts = _layouts(files, reading_settings)

@@ -45,22 +45,24 @@ def export(bundle: Bundle, format: Format, path: Path, *, overwrite: bool = Fals
 def check_output_path(format: Format, path: Path, *, overwrite: bool) -> None:
     """Raise SettingError or StorageError if the model cannot be written to this path."""
     with as_storage_error(path):
-        taken = _is_other_base(path) if format == "base" else _is_other_file(path, f".{format}")
+        taken = _base_exists(path) if format == "base" else _file_exists(path, f".{format}")
     if taken and not overwrite:
         raise SettingError(f"{path} already exists: give another --output, or use --overwrite to replace it.")
 
 
-def _is_other_base(path: Path) -> bool:
+def _base_exists(path: Path) -> bool:
     """Return whether the folder has a model. Raise SettingError if it has files that a new base would delete."""
     if path.exists() and not path.is_dir():
         raise SettingError(f"{path} is a file: give --output the name of a folder.")
     files = {each.name for each in path.iterdir()} if path.is_dir() else set[str]()
-    if others := files.difference(BUNDLE_FILES, (DESCRIPTION_FILE, CARD_FILE)):
-        raise SettingError(f"{path} contains other files, for example {min(others)}: give another --output.")
+    if others := files.difference(BUNDLE_FILES, (DESCRIPTION_FILE, CARD_FILE), _FILES_OF_SYSTEMS):
+        raise SettingError(
+            f"{path} contains other files, for example {min(others)}: move them away, or give another --output."
+        )
     return is_bundle(path)
 
 
-def _is_other_file(path: Path, suffix: str) -> bool:
+def _file_exists(path: Path, suffix: str) -> bool:
     """Return whether the file exists. Raise SettingError if it cannot be a file with this suffix."""
     if path.suffix != suffix:
         raise SettingError(
@@ -74,6 +76,8 @@ def _is_other_file(path: Path, suffix: str) -> bool:
 
 
 CARD_FILE = "README.md"
+_FILES_OF_SYSTEMS = (".DS_Store", "desktop.ini", "Thumbs.db")
+"""Files that operating systems put into folders."""
 _CARD_TEMPLATE = """# {name}
 
 A trained model that new runs begin from: `python train.py --corpus my-book.txt --init-from {name}`.

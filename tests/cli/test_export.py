@@ -132,6 +132,12 @@ def test_overwrite_keeps_edited_documents_of_base(capsys: pytest.CaptureFixture[
     assert sorted(os.listdir(folder)) == ["saved_models", "tale"]
 
 
+def test_base_is_replaced_beside_files_of_the_operating_system(capsys: pytest.CaptureFixture[str], folder: Path):
+    stdout_of(capsys, "--to", "base", "--output", "own")
+    (folder / "own" / ".DS_Store").touch()
+    assert "own" in stdout_of(capsys, "--to", "base", "--output", "own", "--overwrite")
+
+
 def test_base_does_not_overwrite_other_folders_or_files(capsys: pytest.CaptureFixture[str], folder: Path):
     (folder / "file").write_text("dear")
     (folder / "saved_models" / "small" / "report.json").write_text("dear")  # the model belongs to a run

@@ -124,6 +124,8 @@ def test_tempo_field(field: str, tempo: float):
     "text",
     [
         "T:Q:90\nM:4/4\nL:1/8\nK:C\nC8|D8|]",
+        'M:4/4\nL:1/8\nK:C\nC8|\nQ:1/4=100 "op. 3"\nD8|[Q:"2nd" 1/8 3/8=90]E8|]',
+        "M:4/4\nL:1/8\nK:C\nC8|\nQ:1/4=80 % 2nd\nF8|[Q:60]G8|\nQ:C3=40\nA8|]",
         'Q:3/8=60\nM:4/4\nL:1/8\nQ:Presto\nK:C\n|:C8|[Q:1/4=120]D8|\nQ:1/2=100 "Presto"\nE8|[Q:Presto]F8:|',
     ],
 )

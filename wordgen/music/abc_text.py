@@ -261,8 +261,10 @@ def numbered(tunes: Iterable[str]) -> str:
 
 _KEY_LINE = re.compile(r"^K:", re.MULTILINE)
 _TEMPO_LINE = re.compile(r"^Q:.*\n?", re.MULTILINE)
-_TEMPO_NUMBER = re.compile(r"((?:^|\[)Q:[^\]\n]*?)([0-9]+)(?=[^\]\n0-9]*(?:\]|$))", re.MULTILINE)
-"""A field of a tempo up to its last number: 120 in `Q:1/4=120`."""
+_TEMPO_NUMBER = re.compile(
+    r'((?:^|\[)Q:[ \t]*(?:"[^"\n]*"[ \t]*)?(?:[0-9/ \t]*=|C[0-9]?[ \t]*=)?[ \t]*)([0-9]{1,4})\b', re.MULTILINE
+)
+"""A field of a tempo up to its number: 120 in `Q:1/4=120 "Allegro 2"`."""
 
 
 def with_tempo(text: str, tempo: float, factor: float) -> str:

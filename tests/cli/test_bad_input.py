@@ -41,7 +41,7 @@ def assert_one_sentence(error: str, *parts: str) -> None:
             ["GiB of memory for training, but only", "--force-memory"],
         ),
         (["train", "--corpus", "-", "--distribute", "multiworker"], ["put the text into a file"]),
-        (["train", "--resume", "one", "--name", "two"], ["--resume one and --name two are two runs"]),
+        (["train", "--resume", "one", "--name", "two"], ["--resume one names the run already: leave out --name two."]),
         (["generate"], ["no trained model", "python train.py --corpus lotr"]),
         (["train", "--corpus", "x" * 300], ["There is no corpus"]),
         (["train", "--corpus", "lotr", "--random-seed", "9" * 400], ["--random-seed must be at least 0"]),

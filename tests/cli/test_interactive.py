@@ -89,10 +89,8 @@ def test_setting_without_effect_in_mode_is_reported(model: TrainedModel):
         (":count 3", "one text at a time"),
         (":until", "until none"),
         (":stop never", "invalid choice"),
-        (
-            ":mode Sample",
-            "invalid choice: 'Sample' (choose from 'greedy', 'sample', 'beam'). Did you mean sample? Type :",
-        ),
+        (":mode Sample", ":mode: invalid choice: 'Sample' (choose from "),
+        (":mode Sample", "Did you mean sample? Type :help to see the commands."),
         (":only-valid yes", "A switch has no value. :only-valid turns it on, and :no-only-valid turns it off."),
         (":temperature 0.5 --top-k 3", "invalid float value: '0.5 --top-k 3'. Type :help to see the commands."),
         (":until --", "until --"),

@@ -104,12 +104,13 @@ def test_unknown_model_is_refused(folder: Path, capsys: pytest.CaptureFixture[st
     assert error_of(["sun"], folder, capsys) == expected
 
 
-def test_port_in_use_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]):
+@pytest.mark.parametrize(("host", "shown"), [("127.0.0.1", "127.0.0.1"), ("", "all addresses")])
+def test_port_in_use_is_refused(folder: Path, capsys: pytest.CaptureFixture[str], host: str, shown: str):
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-        error = error_of(["--port", str(port)], folder, capsys)
+        error = error_of(["--host", host, "--port", str(port)], folder, capsys)
     expected = (
-        rf"Error: wordgen cannot listen on 127.0.0.1, port {port} \(Address already in use\): "
+        rf"Error: wordgen cannot listen on {shown}, port {port} \(Address already in use\): "
         r"give another --port \(0 chooses a free one\), or another --host\."
     )
     assert re.fullmatch(expected, error)

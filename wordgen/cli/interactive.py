@@ -4,12 +4,13 @@ The user types a prompt and the model continues it. Commands that begin with a c
 """
 
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from types import NoneType
-from typing import TYPE_CHECKING, get_args, get_type_hints
+from typing import TYPE_CHECKING, NoReturn, get_args, get_type_hints
 
 from wordgen.cli.flags import Parser, add_flags, as_text, given_settings
 from wordgen.cli.output import WordWrap, print_sanitized, screen_width
@@ -254,6 +255,9 @@ class _PromptParser(Parser):
     @property
     def _where_to_look(self) -> str:
         return "Type :help to see the commands."
+
+    def _refuse(self, message: str, hint: str) -> NoReturn:
+        super()._refuse(re.sub("^argument --", ":", message), hint)
 
 
 def _parser() -> Parser:

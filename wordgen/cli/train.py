@@ -104,7 +104,7 @@ def _train_or_resume(arguments: argparse.Namespace, given: dict[str, Any], obser
     if resuming:
         name = given.pop("name", None)
         if arguments.resume and name not in (None, arguments.resume):
-            raise SettingError(f"--resume {arguments.resume} and --name {name} are two runs: leave out --name.")
+            raise SettingError(f"--resume {arguments.resume} names the run already: leave out --name {name}.")
         run = resume_with(arguments.resume or name, given, [observer])
     else:
         run = train_with(complete_settings(given, observer.downloading), [observer])

@@ -70,8 +70,8 @@ def listen(settings: ServingSettings) -> socket.socket:
     except (OSError, UnicodeError) as error:
         reason = reason_of(error).partition(" (while attempting")[0]
         raise SettingError(
-            f"wordgen cannot listen on {settings.host}, port {settings.port} ({reason}): give another --port (0 "
-            "chooses a free one), or another --host."
+            f"wordgen cannot listen on {settings.host or 'all addresses'}, port {settings.port} ({reason}): give "
+            "another --port (0 chooses a free one), or another --host."
         ) from error
 
 

@@ -1,5 +1,6 @@
 """The start of a command: early Ctrl-C, closed or full streams, modules in the working folder, missing packages."""
 
+import io
 import os
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import pytest
 from tests.helpers.commands import ROOT, command_environment, run_python
 from tests.helpers.saved_runs import make_run
 from wordgen.child_process import python_command, wordgen_command
+from wordgen.cli.main import main
 
 START_WITH_SIGINT = """
 import os, signal, sys
@@ -123,3 +125,10 @@ def test_broken_tensorflow_is_reported_in_one_sentence(content: str, message: st
     assert message in result.stderr
     assert "activate the environment of wordgen" in result.stderr
     assert not list((tmp_path / "saved_models").glob("*"))
+
+
+def test_command_runs_in_a_program_that_has_read_standard_input(monkeypatch: pytest.MonkeyPatch):
+    stdin = io.TextIOWrapper(io.BytesIO(b"one\ntwo\n"))
+    stdin.readline()
+    monkeypatch.setattr(sys, "stdin", stdin)
+    assert main(["--version"]) == 0

@@ -5,6 +5,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from wordgen import __version__
 from wordgen.cli.flags import Parser, parser_of
@@ -71,7 +72,8 @@ def _run_guarded(action: Callable[[], int], *, debug: bool) -> int:
     """Run an action and return its exit code. An error is printed as one sentence; `debug` adds the traceback."""
     for stream in (sys.stdin, sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # an encoding without Japanese letters prints question marks
+            with suppress(io.UnsupportedOperation):  # standard input from which something was read
+                stream.reconfigure(errors="replace")  # an encoding without Japanese letters prints question marks
     code = EXIT_BUG
     try:
         code = action()

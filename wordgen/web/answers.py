@@ -208,7 +208,7 @@ def next_words(store: ModelStore, request: NextWordsRequest, check: Check) -> It
     found = model.next_words_after_ids(ids, request.number, mix=request.mix)
     if seed.original_key_interval is not None or settings.tune_flags:
         before = [*(model.vocabulary.tokens[each] for each in seed.ids), *request.tokens]
-        found = [_in_key_of_tune(each, model, before, settings, seed) for each in found]
+        found = [_in_key_of_tune(each, model, before, settings, seed, check) for each in found]
     words = [
         {
             "word": each.word,
@@ -223,9 +223,10 @@ def next_words(store: ModelStore, request: NextWordsRequest, check: Check) -> It
 
 
 def _in_key_of_tune(
-    word: NextWord, model: TrainedModel, before: Sequence[str], settings: GenerationSettings, seed: Seed
+    word: NextWord, model: TrainedModel, before: Sequence[str], settings: GenerationSettings, seed: Seed, check: Check
 ) -> NextWord:
     """Return a word in the key in which its tune is shown. `before` has the tokens of the tune up to the word."""
+    check()
     piece = model.pieces([*before, word.token], settings, seed.original_key_interval)[-1]
     return word if piece == word.piece or word.token == END_TOKEN else replace(word, word=piece.strip(), piece=piece)
 

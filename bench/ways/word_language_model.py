@@ -24,6 +24,7 @@ from torch import nn  # pyright: ignore[reportMissingImports]
 UNITS, LAYERS, DROPOUT, CLIP, RATE, BATCH_SIZE, SEQ_LEN = 200, 2, 0.2, 0.25, 20.0, 20, 35
 """Those of the example. The learning rate is divided by four after an epoch that is no better."""
 _FIRST_WEIGHTS = 0.1
+torch._dynamo.config.suppress_errors = True  # without a C++ compiler, the loss is not compiled
 
 
 def network(vocabulary: int) -> Network:
@@ -41,6 +42,8 @@ class Training:
         about = json.loads((folder / "about.json").read_text())
         self._never_counted, self._streams = about["never_counted"], about["streams"]
         self._network = network(about["vocabulary"])
+        # Compiled, a step with 33,278 words takes 244 instead of 429 microseconds per token (results/training.json).
+        self._compiled_loss: Any = torch.compile(self._loss, dynamic=False)
         self._rate, self._best, self.epoch = RATE, math.inf, 0
         if self._saved.exists():
             kept = torch.load(self._saved)
@@ -59,10 +62,7 @@ class Training:
         for inputs, targets in self._batches("train", BATCH_SIZE):
             with torch.autocast("cpu", torch.bfloat16, enabled=self._bfloat16):
                 hidden, state = self._network(inputs, state)
-                logits = self._network.logits(hidden)
-            loss = nn.functional.cross_entropy(
-                logits.flatten(0, 1), targets.flatten(), ignore_index=self._never_counted
-            )
+                loss = self._compiled_loss(hidden, targets)
             state = tuple(each.detach() for each in state)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
@@ -78,6 +78,10 @@ class Training:
         kept = {"network": self._network.state_dict(), "rate": self._rate, "best": self._best, "epoch": self.epoch}
         self._write(self._saved.name, kept)
         return valid
+
+    def _loss(self, hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        logits = self._network.logits(hidden).flatten(0, 1)
+        return nn.functional.cross_entropy(logits, targets.flatten(), ignore_index=self._never_counted)
 
     def test(self) -> float:
         """Return the test perplexity of the best epoch."""

@@ -157,7 +157,7 @@ def test_worker_ends_when_study_is_killed(in_empty_folder: Path):
         assert any(line.startswith(f"{FIRST_RUN} begins") for line in study.stdout)
         (worker,) = map(int, Path(f"/proc/{study.pid}/task/{study.pid}/children").read_text().split())
         study.kill()
-    wait_until(lambda: not is_running(worker))
+    wait_until(lambda: not is_running(worker), seconds=100)
 
 
 def is_running(process: int) -> bool:

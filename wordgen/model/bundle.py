@@ -237,7 +237,7 @@ def _to_json(value: object) -> bytes:
 
 
 def _checksum(arrays: Arrays) -> str:
-    """Return the CRC-32 of the arrays, which takes half the time of SHA-256 (docs/decisions.md)."""
+    """Return the CRC-32 of the arrays (docs/decisions.md says why it is not SHA-256)."""
     checksum = 0
     for name in sorted(arrays):
         checksum = zlib.crc32(arrays[name].data, checksum)

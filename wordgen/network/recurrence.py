@@ -24,8 +24,7 @@ the next states."""
 
 MAX_UNROLLED_STEPS = 40
 """Up to this number of time steps, the graph has no loop. Without a loop, a network of 2x200 units with 35 time steps
-takes a quarter less time. One of 2x128 with 50 time steps takes no less, and twice as long to trace
-(docs/experiments.md, 2026-11-28)."""
+takes a quarter less time, but one with 50 time steps takes no less (docs/experiments.md, 2026-11-28)."""
 
 
 @dataclass(frozen=True)

@@ -208,5 +208,5 @@ def test_programs_of_docs_generate_without_wordgen(
 
 def test_docs_name_all_fields_of_description():
     fields = description(make_bundle())
-    assert set(fields) <= set(re.findall(r"`([a-z_]+)`", GUIDE.partition("## What else is in it")[2]))
+    assert set(fields) <= set(re.findall(r"`([a-z_]+)`", GUIDE.partition("## Metadata")[2]))
     assert json.dumps(fields)

@@ -109,8 +109,10 @@ def test_text_continues_after_the_prompt_and_the_header_of_its_metre(tunes_page:
         kept = words(tunes_page)[:place]
         tunes_page.click(".word", place)
         tunes_page.wait(LISTED)
+        tunes_page.value("document.querySelectorAll('.word').forEach(word => { word.dataset.old = 'yes' })")
         tunes_page.click("#alternatives-list button", 1)
-        tunes_page.wait(f"document.querySelectorAll('.word').length > {place + 3} && {WRITTEN}")
+        new = "document.querySelector('.word:not([data-old])')"
+        tunes_page.wait(f"{new} && document.querySelectorAll('.word').length > {place + 3} && {WRITTEN}")
         assert words(tunes_page)[:place] == kept
         assert words(tunes_page)[place + 1 :].count("M:6/8") == 0
 

@@ -93,6 +93,11 @@ def in_a_sentence(words: Iterable[str], limit: int | None = None) -> str:
     return ", ".join([*shown[:-2], " and ".join(shown[-2:])])
 
 
+def pluralized(number: int, noun: str) -> str:
+    """Return a number with a noun: `1 token`, `1,200 tokens`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 EXIT_OK = 0
 EXIT_BUG = 1
 """A bug in wordgen."""

@@ -34,8 +34,8 @@ from wordgen.cli.output import (
     with_blank_lines,
 )
 from wordgen.cli.start import limit_threads
-from wordgen.errors import CorpusError, SettingError, StorageError
-from wordgen.evaluation.figures import MARGIN_EXPLAINED, bits, perplexity, pluralized, share
+from wordgen.errors import CorpusError, SettingError, StorageError, pluralized
+from wordgen.evaluation.figures import MARGIN_EXPLAINED, bits, perplexity, share
 from wordgen.evaluation.settings import AdaptingSettings, EvaluationSettings, NoveltySettings, Watcher
 from wordgen.generation.settings import GenerationSettings, ScoringSettings
 from wordgen.run.commands import COMMAND_PREFIX, command_to_try

@@ -20,8 +20,7 @@ from wordgen.cli.flags import (
 )
 from wordgen.cli.output import print_message, print_output, print_sanitized
 from wordgen.cli.start import limit_threads
-from wordgen.errors import CorpusError, SettingError
-from wordgen.evaluation.figures import pluralized
+from wordgen.errors import CorpusError, SettingError, pluralized
 from wordgen.files import check_new_file, new_file
 from wordgen.generation.settings import (
     GenerationSettings,

@@ -9,8 +9,7 @@ from contextlib import closing, contextmanager, suppress
 from itertools import repeat
 from typing import TYPE_CHECKING
 
-from wordgen.errors import StorageError, replace_controls
-from wordgen.evaluation.figures import pluralized
+from wordgen.errors import StorageError, pluralized, replace_controls
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType

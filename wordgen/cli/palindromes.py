@@ -23,8 +23,8 @@ from wordgen.cli.output import (
     table,
     wrapped,
 )
-from wordgen.errors import EXIT_OK, EXIT_STOPPED, EXIT_WORKER_LOST
-from wordgen.evaluation.figures import pluralized, shown_duration
+from wordgen.errors import EXIT_OK, EXIT_STOPPED, EXIT_WORKER_LOST, pluralized
+from wordgen.evaluation.figures import shown_duration
 from wordgen.palindromes.settings import (
     ComparisonSettings,
     LearningSettings,

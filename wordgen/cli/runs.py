@@ -18,7 +18,7 @@ from wordgen.cli.output import (
     table,
     with_blank_lines,
 )
-from wordgen.errors import SettingError, in_a_sentence
+from wordgen.errors import SettingError, in_a_sentence, pluralized
 from wordgen.evaluation import figures
 from wordgen.files import shown_size
 from wordgen.run.commands import commands_about, evaluating_command, first_training, runs_command, writing_command
@@ -161,9 +161,7 @@ def _in_words(folder: "Path") -> str:
 
     if is_sweep_folder(folder):
         sweep = read_sweep(folder)
-        return (
-            f"{sweep.name}, a sweep with {figures.pluralized(sweep.number_of_runs, 'run')}, {shown_size(sweep.bytes)}"
-        )
+        return f"{sweep.name}, a sweep with {pluralized(sweep.number_of_runs, 'run')}, {shown_size(sweep.bytes)}"
     run = read_run(folder)
     corpus = "" if run.corpus is None else f", a run on {run.corpus}"
     return f"{run.name}{corpus}, {shown_size(run.bytes)}"
@@ -178,7 +176,7 @@ def _list_parts(runs: "Sequence[SavedRun]", sweeps: "Sequence[SavedSweep]" = ())
         yield _table(_COLUMNS, runs)
         yield ""
         heads = "The columns valid and test show perplexities. The best epoch is in brackets."
-        yield f"{figures.pluralized(len(runs), 'run')}, {shown_size(sum(run.bytes for run in runs))}. {heads}"
+        yield f"{pluralized(len(runs), 'run')}, {shown_size(sum(run.bytes for run in runs))}. {heads}"
         yield f"Show one run:  {runs_command('show', runs[0].name)}"
         if len(runs) > 1:
             yield f"Compare runs:  {runs_command('compare', *(run.name for run in runs[:2]))}"
@@ -187,7 +185,7 @@ def _list_parts(runs: "Sequence[SavedRun]", sweeps: "Sequence[SavedSweep]" = ())
     if sweeps:
         yield _table(_SWEEP_COLUMNS, sweeps)
         yield ""
-        yield f"{figures.pluralized(len(sweeps), 'sweep')}, {shown_size(sum(sweep.bytes for sweep in sweeps))}."
+        yield f"{pluralized(len(sweeps), 'sweep')}, {shown_size(sum(sweep.bytes for sweep in sweeps))}."
         yield f"List the runs of a sweep:  {runs_command('list', sweeps[0].name)}"
 
 
@@ -199,7 +197,7 @@ def _sweep_list_parts(sweep: "SavedSweep", runs: "Sequence[SavedRun]") -> "Itera
     if runs or not sweep.number_of_runs:
         yield from _list_parts(runs)
     else:
-        yield f"{figures.pluralized(sweep.number_of_runs, 'run')} of a study of palindromes, which write no text."
+        yield f"{pluralized(sweep.number_of_runs, 'run')} of a study of palindromes, which write no text."
     if sweep.table is not None:
         yield f"Results:  {sweep.table}"
 
@@ -271,10 +269,10 @@ def shown_age(seconds: float) -> str:
         return "yesterday"
     for length, name in _AGES:
         if days >= length:
-            return figures.pluralized(days // length, name)
+            return pluralized(days // length, name)
     if seconds < 60:
         return "just now"
-    return figures.pluralized(int(seconds // 3600), "hour") if seconds >= 3600 else f"{int(seconds // 60)} min"
+    return pluralized(int(seconds // 3600), "hour") if seconds >= 3600 else f"{int(seconds // 60)} min"
 
 
 def _run_parts(run: "SavedRun") -> "Iterator[RenderableType]":
@@ -318,7 +316,7 @@ def _figures(run: "SavedRun") -> Iterator[tuple[str, str]]:
     record = run.record
     yield "corpus", run.corpus or figures.NONE
     if run.network is not None and run.architecture is not None:
-        yield "network", f"{run.network}, {figures.pluralized(run.architecture.parameters, 'parameter')}"
+        yield "network", f"{run.network}, {pluralized(run.architecture.parameters, 'parameter')}"
     if record is not None and record.head_start is not None:
         yield "began from", record.head_start.describe()
     if record is not None:

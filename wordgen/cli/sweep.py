@@ -25,8 +25,8 @@ from wordgen.cli.output import (
     wrapped,
 )
 from wordgen.cli.start import limit_threads
-from wordgen.errors import EXIT_OK, EXIT_STOPPED, EXIT_WORKER_LOST
-from wordgen.evaluation.figures import pluralized, shown_duration, shown_perplexity
+from wordgen.errors import EXIT_OK, EXIT_STOPPED, EXIT_WORKER_LOST, pluralized
+from wordgen.evaluation.figures import shown_duration, shown_perplexity
 from wordgen.run.commands import runs_command, sweeping_command
 from wordgen.training.reports import Observer
 

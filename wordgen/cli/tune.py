@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from wordgen.cli.flags import Parser, add_flags, settings_from, verb_parser
 from wordgen.cli.output import print_message, print_sanitized
-from wordgen.errors import in_a_sentence
-from wordgen.evaluation.figures import pluralized, shown_duration
+from wordgen.errors import in_a_sentence, pluralized
+from wordgen.evaluation.figures import shown_duration
 from wordgen.generation.settings import PlayingSettings
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ from wordgen.corpus.passages import (
 )
 from wordgen.corpus.reading import MAX_PIECE_CHARACTERS, Boilerplate, Line, TextFile, lines_of
 from wordgen.corpus.settings import LineBreaks, PassageKind, ReadingSettings, Transpose
-from wordgen.errors import CorpusError, in_a_sentence
+from wordgen.errors import CorpusError, in_a_sentence, pluralized
 from wordgen.music.abc_text import COPIES
 
 _MIN_DOCUMENTS = 20
@@ -231,16 +231,16 @@ class Reading:
             notes.append(f"read as {_kinds_in_words(encodings, len(self._files))}")
         broken = sum(file.undecodable for file, _ in self._files)
         if broken:
-            notes.append(f"{_counted(broken, 'byte')} could not be decoded and became \ufffd")
+            notes.append(f"{pluralized(broken, 'byte')} could not be decoded and became \ufffd")
         notes += self._boilerplate_in_words()
         changes = self._changes
         if changes.forms:
             notes.append(f"replaced {changes.forms:,} wide and narrow characters by the usual forms")
         if self.corpus.reading_settings.drop_latin:
-            notes.append(f"left out {_counted(changes.latin_words, 'word')} in Latin letters")
+            notes.append(f"left out {pluralized(changes.latin_words, 'word')} in Latin letters")
         long_lines = sum(file.long_lines for file, _ in self._files)
         if long_lines and self.passage_kind == "line":
-            long = f"{_counted(long_lines, 'line')} of more than {MAX_PIECE_CHARACTERS:,} characters"
+            long = f"{pluralized(long_lines, 'line')} of more than {MAX_PIECE_CHARACTERS:,} characters"
             notes.append(f"cut {long} into shorter passages")
         return tuple(notes)
 
@@ -248,13 +248,13 @@ class Reading:
         for library in dict.fromkeys(boilerplate.library for _, boilerplate in self._files):
             of_library = [boilerplate for _, boilerplate in self._files if boilerplate.library == library]
             lines, marks = sum(each.lines for each in of_library), sum(each.marks for each in of_library)
-            removed = [_counted(lines, "line")] if lines else []
+            removed = [pluralized(lines, "line")] if lines else []
             removed += [f"{marks:,} readings and editor's marks"] if marks else []
             if removed:
                 yield f"removed {in_a_sentence(removed)} that {library} added"
         missing_characters = sum(boilerplate.missing_characters for _, boilerplate in self._files)
         if missing_characters:
-            yield f"{_counted(missing_characters, 'character')} not found in Unicode became 〓"
+            yield f"{pluralized(missing_characters, 'character')} not found in Unicode became 〓"
 
     def _documents_in_words(self) -> Iterator[str]:
         if self.damaged:
@@ -265,7 +265,7 @@ class Reading:
         midi = sum(file.kind == "MIDI" for file, _ in self._files) - len(self.damaged)
         if midi:
             form = "pitches without lengths" if self.chords else "notes in steps of a twelfth of a quarter"
-            yield f"read {_counted(midi, 'MIDI file')} as {form}"
+            yield f"read {pluralized(midi, 'MIDI file')} as {form}"
         kinds = Counter(file.kind for file, _ in self._files if file.kind and file.kind != "MIDI")
         if kinds:
             documents = _kinds_in_words(kinds, len(self._files))
@@ -287,15 +287,11 @@ class Reading:
             yield "no blank lines between paragraphs: a paragraph ends at a short line, or begins with an indented line"
         joined = sum(hyphens.joined for hyphens in self._hyphens)
         if joined:
-            yield f"removed {_counted(joined, 'hyphen')} at the ends of lines"
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+            yield f"removed {pluralized(joined, 'hyphen')} at the ends of lines"
 
 
 def _kinds_in_words(kinds: Mapping[str, int], of_all: int) -> str:
     """Return kinds with their numbers of files. A single file needs no number."""
     if of_all == 1:
         return ", ".join(kinds)
-    return ", ".join(f"{kind} ({_counted(files, 'file')})" for kind, files in kinds.items())
+    return ", ".join(f"{kind} ({pluralized(files, 'file')})" for kind, files in kinds.items())

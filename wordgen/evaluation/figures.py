@@ -43,10 +43,6 @@ def share(value: float | None) -> str:
     return NONE if value is None else f"{value:.1%}"
 
 
-def pluralized(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
 def rounded(number: int) -> str:
     """Return a large number in few digits, as "1.2 million". Numbers below a million keep all their digits."""
     if number >= 999_950_000:  # as millions, it would be rounded to "1000.0 million"

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wordgen.dataset.dataset import count_ids
-from wordgen.evaluation.figures import pluralized
+from wordgen.errors import pluralized
 from wordgen.evaluation.music import Music
 from wordgen.text.vocabulary import END, START
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from itertools import dropwhile, islice
 from typing import Literal, NamedTuple, get_args
 
+from wordgen.errors import pluralized
 from wordgen.music.harmony import (
     ACCIDENTALS,
     CHANGES_NOTES,
@@ -163,14 +164,12 @@ class LeftOut:
             parts = (f"{count:,} {head}{'' if count == 1 else 's'}{space}{rest}" for count, head, space, rest in kinds)
             notes.append(f"left out of the tunes: {', '.join(parts)}")
         if self.tunes_without_key:
-            notes.append(f"left out {_tunes(self.tunes_without_key)} without a key (K:), or without notes")
+            notes.append(f"left out {pluralized(self.tunes_without_key, 'tune')} without a key (K:), or without notes")
         if self.long_tunes:
-            notes.append(f"left out {_tunes(self.long_tunes)} of more than {MAX_TUNE_CHARACTERS:,} characters")
+            notes.append(
+                f"left out {pluralized(self.long_tunes, 'tune')} of more than {MAX_TUNE_CHARACTERS:,} characters"
+            )
         return tuple(notes)
-
-
-def _tunes(count: int) -> str:
-    return f"{count:,} tune{'s' if count > 1 else ''}"
 
 
 def whole_tunes_of(lines: Iterable[NumberedLine], left_out: LeftOut) -> Iterator[list[NumberedLine]]:

@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from wordgen.corpus.catalogue import SPLITS
-from wordgen.errors import BundleError, SettingError
-from wordgen.evaluation.figures import pluralized
+from wordgen.errors import BundleError, SettingError, pluralized
 from wordgen.files import is_unfinished, make_folder, read_json, write_atomically
 from wordgen.palindromes.results import COLUMNS, RunResult, group_runs, load_result, summary_of, write_plots
 from wordgen.palindromes.settings import CELLS, LearningSettings, StudyRun, StudySettings, architecture_of

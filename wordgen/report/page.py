@@ -11,6 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from wordgen.corpus.catalogue import SET_NAMES
+from wordgen.errors import pluralized
 from wordgen.evaluation import figures
 from wordgen.evaluation.figures import MARGIN_EXPLAINED, shown_duration, thinned
 from wordgen.evaluation.measurement import Loss, Measurement
@@ -110,7 +111,7 @@ def _state(run: str, record: RunRecord) -> Context:
     done = len(record.epochs)
     has_time_budget = record.settings.time_budget is not None
     most = "" if has_time_budget else f" of at most {record.settings.epochs}"
-    reached = f"after {figures.pluralized(done, 'epoch')}" if done else "before its first epoch was measured"
+    reached = f"after {pluralized(done, 'epoch')}" if done else "before its first epoch was measured"
     if record.ended == STOPPED:
         current_epoch = 1 + sum(map(record.is_complete, record.epochs))
         current_epoch = current_epoch if has_time_budget else min(current_epoch, record.settings.epochs)
@@ -139,7 +140,7 @@ def _headline(record: RunRecord) -> Iterator[tuple[str, str, str]]:
         if record.text.tokenizer == "characters":
             yield "nats per character", figures.bits(valid.loss.nats_per(valid.characters)), "on the validation set"
     yield "parameters", figures.rounded(record.architecture.parameters), "weights of the network"
-    yield "time", shown_duration(record.training_seconds), f"for {figures.pluralized(len(record.epochs), 'epoch')}"
+    yield "time", shown_duration(record.training_seconds), f"for {pluralized(len(record.epochs), 'epoch')}"
 
 
 def _comparison(run: str, record: RunRecord) -> Context:
@@ -252,7 +253,7 @@ def _description(record: RunRecord, levels: Sequence[tuple[str, str, float]]) ->
         f"Training perplexity goes from {shown(ends[0].train_perplexity)} to {shown(ends[-1].train_perplexity)}, "
         f"validation perplexity from {shown(validations[0].valid_perplexity)} to "
         f"{shown(validations[-1].valid_perplexity)}, "
-        f"in {figures.pluralized(len(record.epochs), 'epoch') if record.epochs else 'the first epoch'}."
+        f"in {pluralized(len(record.epochs), 'epoch') if record.epochs else 'the first epoch'}."
     ]
     if best is not None:
         sentences.append(f"The best is {shown(best.valid_perplexity)} in {best.label}.")
@@ -388,11 +389,9 @@ def _text_facts(record: RunRecord) -> Iterator[tuple[str, str]]:
 
 
 def _network(shape: Architecture) -> str:
-    layers = (
-        f"{figures.pluralized(shape.layers, 'layer')} of {shown_units(shape.units)} {_CELL_NAMES[shape.cell]} units"
-    )
+    layers = f"{pluralized(shape.layers, 'layer')} of {shown_units(shape.units)} {_CELL_NAMES[shape.cell]} units"
     output = f"{'tied' if shape.tied else 'free'} output"
-    parameters = figures.pluralized(shape.parameters, "parameter")
+    parameters = pluralized(shape.parameters, "parameter")
     return f"{layers}, word vectors of {shape.embedding:,}, {output}, {parameters}."
 
 

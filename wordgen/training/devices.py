@@ -11,7 +11,7 @@ from typing import Literal
 
 import tensorflow as tf
 
-from wordgen.errors import SettingError, WorkerLostError
+from wordgen.errors import SettingError, WorkerLostError, pluralized
 from wordgen.network.replicas import Replicas, single_replica
 from wordgen.training.memory import has_gpu
 from wordgen.training.settings import DeviceSettings, Precision
@@ -105,7 +105,7 @@ def describe_devices(replicas: Replicas) -> str:
     kind = "GPU" if tf.config.get_visible_devices("GPU") else "CPU"
     if replicas.workers > 1:
         each = replicas.count // replicas.workers
-        return f"{replicas.workers} workers with {each} {kind}{'s' if each > 1 else ''} each"
+        return f"{replicas.workers} workers with {pluralized(each, kind)} each"
     if replicas.count == 1:
         return f"one {kind}"
     return f"{replicas.count} GPUs" if kind == "GPU" else f"{replicas.count} parts of the CPU"

@@ -223,10 +223,10 @@ def train(
         force_memory: train even if the plan needs more memory than the machine has (default: False)
         join_timeout: the number of seconds that a worker waits for the others (default: 300)
         recipe: settings that work well together: the name of a recipe that comes with wordgen, a file of your own
-            that ends in .toml, auto (chosen by the text) or none. Other settings have priority over the recipe;
-            another optimizer does not use its learning rate and rho, and another schedule not its decay and decay
-            after; by default head-start for a run that begins from another model; for other runs auto, or none if a
-            setting of the network or the training is given
+            that ends in .toml, auto (chosen by the text) or none. Other settings have priority over the recipe.
+            With another optimizer, its learning rate and rho are not used; with another schedule, its decay and
+            decay after. By default head-start for a run that begins from another model; for other runs auto, or
+            none if a setting of the network or the training is given
         name: the name of the run in saved_models/; by default the corpus and the time
         overwrite: replace a run of the same name as soon as the new run has a model (default: False)
     """

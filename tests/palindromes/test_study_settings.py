@@ -44,7 +44,7 @@ def test_values_are_sorted_without_duplicates():
         ({"time_budget": "soon"}, "--time-budget must be seconds, minutes or hours"),
         ({"name": "a/b"}, "--name cannot be 'a/b'"),
         ({"name": "../a"}, "--name cannot be '../a'"),
-        ({"lengths": tuple(range(2, 400))}, "That would be 3,582 runs, and 1,000 is most"),
+        ({"lengths": tuple(range(2, 400))}, "That would be 3,582 runs, but a study has at most 1,000"),
     ],
 )
 def test_invalid_settings_are_refused_in_one_line(invalid: dict[str, Any], part: str):

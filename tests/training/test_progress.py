@@ -257,9 +257,12 @@ def test_names_of_emojis_stay_text():
     assert file.getvalue() == "a :star: is born\n"
 
 
-def test_process_without_standard_output_prints_nothing(monkeypatch: pytest.MonkeyPatch):
+def test_process_without_standard_output_prints_nothing(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+):
     monkeypatch.setattr("sys.stdout", None)  # what Python does if the stream was closed before
     screen().print("anything")
+    assert capfd.readouterr() == ("", "")
 
 
 def live_status(*valids: float) -> LiveStatus:

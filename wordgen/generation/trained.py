@@ -27,8 +27,6 @@ from wordgen.text.vocabulary import (
     OTHER_APOSTROPHE,
     START,
     UNKNOWN,
-    WORD_END,
-    byte_of,
     incomplete_character,
 )
 
@@ -367,20 +365,17 @@ class WritingSession:
 
         The bytes of an incomplete character are removed.
         """
-        vocabulary = self._codec.vocabulary
-        word = b""
-        for each in reversed(self.ids):
-            value = byte_of(vocabulary.tokens[each])
-            if value is None:
-                break
-            word = bytes((value,)) + word
+        spelling = self._model._kinds.spelling  # pyright: ignore[reportPrivateUsage]
+        if spelling is None:
+            return
+        word = spelling.unfinished_word(self.ids)
         incomplete = len(incomplete_character(word))
         if incomplete:
             ids, self.ids, self._pieces, self._decoder = self.ids[:-incomplete], [], [], self._codec.decoder()
             for each in ids:
                 self._add(each)
         if incomplete < len(word):
-            self._add(vocabulary.id_of(WORD_END))
+            self._add(spelling.word_end)
 
     def _add(self, number: int, token: str | None = None) -> None:
         self.ids.append(number)

@@ -56,7 +56,8 @@ class ComparisonSettings(Settings):
         runs = len(self.all_lengths) * len(self.all_cells) * len(self.all_random_seeds)
         if runs > _MAX_RUNS:
             raise SettingError(
-                f"That would be {runs:,} runs, and {_MAX_RUNS:,} is most: take fewer --lengths or --random-seeds."
+                f"That would be {runs:,} runs, but a study has at most {_MAX_RUNS:,}: take fewer --lengths or "
+                "--random-seeds."
             )
 
     @property

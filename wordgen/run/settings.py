@@ -23,8 +23,8 @@ class RunSettings(Settings):
     recipe: str | None = setting(
         None,
         help="settings that work well together: the name of a recipe that comes with wordgen, a file of your own that "
-        "ends in .toml, auto (chosen by the text) or none. Other flags have priority over the recipe; another "
-        "--optimizer does not use its learning rate and rho, and another --schedule not its decay and decay after; by "
+        "ends in .toml, auto (chosen by the text) or none. Other flags have priority over the recipe. With another "
+        "--optimizer, its learning rate and rho are not used; with another --schedule, its decay and decay after. By "
         "default head-start for a run that begins from another model; for other runs auto, or none if a flag of the "
         "network or the training is given",
         scope="learning",

@@ -37,7 +37,8 @@ def run_python(
 
 
 def command_environment(**more: str) -> dict[str, str]:
-    removed = ("WORDGEN_", "TF_", "KERAS_", "OPENBLAS_")  # commands that ran in this process may have set these
+    """Return the environment of a user: without what commands in this process, or a test machine, may have set."""
+    removed = ("WORDGEN_", "TF_", "KERAS_", "OPENBLAS_", "PYTHONUNBUFFERED")
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(removed)}
     return {**inherited, "PYTHONPATH": str(ROOT), "PYTHONUTF8": "1", **more}
 

@@ -1,7 +1,6 @@
 """The verbs of the command line. This module turns the errors of all verbs into a sentence and an exit code."""
 
 import io
-import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -9,7 +8,7 @@ from contextlib import suppress
 
 from wordgen import __version__
 from wordgen.cli.flags import Parser, parser_of
-from wordgen.cli.output import print_message
+from wordgen.cli.output import flush_or_discard, print_message
 from wordgen.errors import (
     EXIT_BUG,
     EXIT_OK,
@@ -106,16 +105,13 @@ def _print_error(error: Exception) -> int:
 
 
 def _flush_output(code: int) -> int:
-    """Flush standard output and return the exit code.
+    """Flush standard output and standard error, and return the exit code.
 
-    If the output cannot be written, discard the rest of it, so that Python does not fail again when it exits. An
-    error other than a broken pipe is printed, and changes EXIT_OK into EXIT_USER.
+    If the output cannot be written, an error other than a broken pipe is printed, and changes EXIT_OK into EXIT_USER.
     """
-    try:
-        sys.stdout.flush()
-    except OSError as error:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        if code == EXIT_OK and not isinstance(error, BrokenPipeError):
-            print_message(f"Error: The output cannot be written: {error.strerror}.")
-            return EXIT_USER
+    error = flush_or_discard(sys.stdout)
+    if code == EXIT_OK and error is not None and not isinstance(error, BrokenPipeError):
+        print_message(f"Error: The output cannot be written: {error.strerror}.")
+        code = EXIT_USER
+    flush_or_discard(sys.stderr)
     return code

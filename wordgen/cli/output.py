@@ -1,13 +1,14 @@
 """Functions that print the output of commands, and bars and lines that show the progress of long work."""
 
 import json
+import os
 import re
 import sys
 import time
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from itertools import repeat
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from wordgen.errors import StorageError, pluralized, replace_controls
 
@@ -35,6 +36,19 @@ def print_output(text: str) -> None:
         raise
     except OSError as error:
         raise StorageError(f"The output cannot be written: {error.strerror}.") from error
+
+
+def flush_or_discard(stream: TextIO) -> OSError | None:
+    """Flush a stream. If it cannot be written, discard the rest, so that Python does not fail when it exits.
+
+    Return the error, if there was one.
+    """
+    try:
+        stream.flush()
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        return error
+    return None
 
 
 def print_json(content: object) -> None:

@@ -7,6 +7,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from wordgen.cli.flags import Parser, add_flags, add_switch, given_settings, verb_parser
+from wordgen.cli.output import flush_or_discard
 from wordgen.cli.start import limit_threads
 from wordgen.corpus.settings import STANDARD_INPUT, CorpusSettings
 from wordgen.errors import EXIT_OK, EXIT_STOPPED, EXIT_WORKER_LOST, SettingError
@@ -74,7 +75,9 @@ def _train(arguments: argparse.Namespace) -> int:
         given["corpus"] = save_standard_input()
     observer = _observer(arguments)
     with closing(observer):  # removes the bar if the download of a text fails
-        return _train_or_resume(arguments, given, observer)
+        code = _train_or_resume(arguments, given, observer)
+    flush_or_discard(sys.stdout)  # a training does not fail because its progress cannot be written
+    return code
 
 
 def _observer(arguments: argparse.Namespace) -> "Observer":

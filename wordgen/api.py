@@ -74,8 +74,6 @@ def train(
     decay_after: int | None = None,
     warm_up: int | None = None,
     weight_decay: float | None = None,
-    layer_decay: float | None = None,
-    pull: float | None = None,
     label_smoothing: float | None = None,
     average_after: int | None = None,
     sampled_output: int | None = None,
@@ -184,11 +182,6 @@ def train(
             run) with schedule cosine, otherwise 0
         weight_decay: how much all weights shrink in a step, times the learning rate; usual values are 1e-6 for sgd
             and 0.01 for adam (default: 0.0)
-        layer_decay: multiply the learning rate by this factor again for each layer below the output, down to the
-            word vectors; with a factor below 1, a run that begins from another model changes its lower layers less
-            (default: 1.0)
-        pull: how much all weights move back in a step towards their initial values, times the learning rate
-            (default: 0.0)
         label_smoothing: the share of the target probability that is spread evenly over all tokens; perplexity is
             computed without it (default: 0.0)
         average_after: average the weights of all later steps as soon as an epoch is worse than the best epoch

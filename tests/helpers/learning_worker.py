@@ -38,8 +38,6 @@ CASES: dict[str, dict[str, Any]] = {
         "vary_seq_len": True,
         "average_after": 1,
         "weight_decay": 0.001,
-        "layer_decay": 0.7,
-        "pull": 0.01,
         "label_smoothing": 0.1,
     },
     # Only the word vectors and output weights of some tokens change.

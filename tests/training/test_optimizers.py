@@ -144,21 +144,3 @@ def test_slots_are_named_after_their_weights():
     assert names["sgd"] == set()
     assert names["rmsprop"] == squares | {"scale_of_rows"}
     assert names["adam"] == squares | {f"mean/{name}" for name in SHAPES} | {"steps"}
-
-
-@pytest.mark.parametrize("optimizer", ["sgd", "rmsprop", "adam"])
-def test_layer_decay_lowers_the_rate_of_lower_layers(optimizer: OptimizerName):
-    """The output has the full rate, and each layer below it half of the rate above."""
-    shapes = {"embedding": (9, 4), "layer_1/kernel": (4, 4), "layer_2/bias": (4,), "output/bias": (9,)}
-
-    def weights_after_step(layer_decay: float, rate: float) -> dict[str, np.ndarray]:
-        weights = {name: tf.Variable(tf.zeros(shape)) for name, shape in shapes.items()}
-        settings = TrainingSettings(optimizer=optimizer, layer_decay=layer_decay)
-        gradients = {name: tf.fill(shape, 0.1) for name, shape in shapes.items()}
-        OPTIMIZERS[optimizer](settings, weights).apply_gradients(gradients, tf.constant(rate))
-        return {name: np.asarray(weight) for name, weight in weights.items()}
-
-    found = weights_after_step(0.5, 0.1)
-    for name, share in {"output/bias": 1.0, "layer_2/bias": 0.5, "layer_1/kernel": 0.25, "embedding": 0.125}.items():
-        np.testing.assert_array_equal(found[name], weights_after_step(1.0, share * 0.1)[name])
-        assert (found[name] != 0).all()

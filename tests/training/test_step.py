@@ -230,8 +230,6 @@ def test_several_steps_per_call_equal_single_steps(precision: str, settings: dic
         word_dropout=0.1,
         weight_drop=0.2,
         weight_decay=0.01,
-        layer_decay=0.7,
-        pull=0.1,
         average_after=1,
         precision=precision,
         **{"seq_len": 3, **settings},
@@ -328,26 +326,6 @@ def test_weight_decay_shrinks_by_decay_times_rate():
     network, _, _ = make_stepper()
     for weight, plain, shrunk in zip(network.trainable_variables, changes(), changes(weight_decay=0.1), strict=True):
         np.testing.assert_allclose(shrunk - plain, -0.25 * 0.1 * np.asarray(weight), atol=2e-6)
-
-
-def test_pull_moves_weights_towards_the_first_ones():
-    """By the pull times the rate. A resumed run pulls towards the same weights."""
-    _, stepper, batches = make_stepper(optimizer="sgd", pull=0.1)
-    start = stepper.snapshot(stepper.zero_state())
-    _, _, state = stepper([batches.batch(1, 0)], stepper.zero_state(), 1, [0.5])
-    snapshot = stepper.snapshot(state)
-
-    def weights_after_step(pull: float) -> dict[str, np.ndarray]:
-        _, resumed, _ = make_stepper(optimizer="sgd", pull=pull)
-        restored = {name: each for name, each in snapshot.items() if pull or not name.startswith("optimizer/start/")}
-        _, _, after = resumed([batches.batch(1, 1)], resumed.restore(restored), 2, [0.5])
-        return {name: each for name, each in resumed.snapshot(after).items() if name.startswith("weights/")}
-
-    plain = weights_after_step(0.0)
-    for name, pulled in weights_after_step(0.1).items():
-        expected = -0.5 * 0.1 * (snapshot[name] - start[name])
-        assert np.abs(expected).max() > 1e-5
-        np.testing.assert_allclose(pulled - plain[name], expected, atol=2e-6, err_msg=name)
 
 
 def test_label_smoothing_changes_weights_but_not_reported_loss():

@@ -123,7 +123,7 @@ class Memory:
         rows = -(-settings.batch_size // workers)
         places = rows * longest_seq_len(settings.seq_len, vary_seq_len=settings.vary_seq_len)
         weights = _FLOAT32_BYTES * architecture.parameters
-        kept = 1 + _OPTIMIZER_SLOTS[settings.optimizer] + (settings.average_after is not None) + (settings.pull > 0)
+        kept = 1 + _OPTIMIZER_SLOTS[settings.optimizer] + (settings.average_after is not None)
         has_evaluation_copy = settings.average_after is not None or settings.precision == "bfloat16"
         validated = streams_for(tokens["valid"]) * _VALIDATION_SEQ_LEN * architecture.vocabulary_size / workers
         return cls(

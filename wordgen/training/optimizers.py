@@ -5,7 +5,6 @@ all replicas, so all copies stay the same. If a gradient has only some rows, onl
 provided that the result is the same.
 """
 
-import re
 from collections.abc import Iterable, Mapping
 
 import tensorflow as tf
@@ -35,26 +34,21 @@ class Optimizer:
         `by_rows` are the names of the weights whose gradients have only some rows (tf.IndexedSlices).
         """
         self._clip, self._clip_value = settings.clip, settings.clip_value
-        self._weight_decay, self._pull = settings.weight_decay, settings.pull
-        self._rate_factors = _learning_rate_factors(weights, settings.layer_decay)
+        self._weight_decay = settings.weight_decay
         self._weights = weights
         self._by_rows = tuple(by_rows)
         self.slots: dict[str, Tensor] = {}
         """The variables that the optimizer keeps from step to step, by name."""
         self._unused: list[Tensor] = []
         """Variables that a fused operation requires and multiplies by 0. NaN in one of them would spread."""
-        if self._pull:  # kept in the checkpoint, so a resumed run does not need its base
-            self.slots |= {f"start/{name}": tf.Variable(weight, trainable=False) for name, weight in weights.items()}
 
     def apply_gradients(self, gradients: Gradients, rate: Tensor) -> Tensor:
         """Update the weights with this learning rate. Return the global norm of the gradient before it is clipped."""
         gradients = {name: _with_unique_rows(gradient) for name, gradient in gradients.items()}
         norm = _norm(gradients)
-        for name, weight in self._weights.items():
-            if self._weight_decay:
-                _subtract(weight, self._learning_rate(rate, name) * self._weight_decay * weight)
-            if self._pull:
-                _subtract(weight, self._learning_rate(rate, name) * self._pull * (weight - self.slots[f"start/{name}"]))
+        if self._weight_decay:
+            for weight in self._weights.values():
+                _subtract(weight, rate * self._weight_decay * weight)
         if limit := self._clip_value:
             gradients = {
                 name: _with_values(each, tf.clip_by_value(_values(each), -limit, limit))
@@ -68,18 +62,13 @@ class Optimizer:
         for variable in self._unused:
             variable.assign(tf.zeros(variable.shape))
 
-    def _learning_rate(self, rate: Tensor, name: str) -> Tensor:
-        """Return the learning rate of one weight."""
-        return rate * self._rate_factors[name]
-
     def _apply(self, gradients: Gradients, rate: Tensor, norm: Tensor) -> None:
         rate = rate * self._clip_factor(norm)
         for name, gradient in gradients.items():
-            handle, own_rate = self._weights[name].handle, self._learning_rate(rate, name)
             if name in self._by_rows:
-                _add_to_rows(self._weights[name], gradient.indices, -own_rate * gradient.values)
+                _add_to_rows(self._weights[name], gradient.indices, -rate * gradient.values)
             else:
-                tf.raw_ops.ResourceApplyGradientDescent(var=handle, alpha=own_rate, delta=gradient)
+                tf.raw_ops.ResourceApplyGradientDescent(var=self._weights[name].handle, alpha=rate, delta=gradient)
 
     def _clip_factor(self, norm: Tensor) -> Tensor:
         return self._clip / tf.maximum(norm, self._clip) if self._clip > 0 else tf.constant(1.0)
@@ -130,7 +119,7 @@ class RMSprop(Optimizer):
                     var=weight.handle,
                     ms=self.slots[f"mean_square/{name}"].handle,
                     mom=self._momentum[tuple(weight.shape)].handle,
-                    lr=self._learning_rate(rate, name),
+                    lr=rate,
                     rho=self._rho,
                     momentum=0.0,
                     epsilon=_RMSPROP_EPSILON,
@@ -145,7 +134,7 @@ class RMSprop(Optimizer):
             squares, rows = self.slots[f"mean_square/{name}"], gradient.indices
             _add_to_rows(squares, rows, (1 - self._rho) / scale * gradient.values**2)
             mean = scale * tf.raw_ops.ResourceGather(resource=squares.handle, indices=rows, dtype=tf.float32)
-            moves = -self._learning_rate(rate, name) * gradient.values * tf.math.rsqrt(mean + _RMSPROP_EPSILON)
+            moves = -rate * gradient.values * tf.math.rsqrt(mean + _RMSPROP_EPSILON)
             _add_to_rows(self._weights[name], rows, moves)
         too_small = scale < _MIN_SCALE
         tf.cond(too_small, lambda: self._multiply_out(scale), lambda: None)
@@ -176,7 +165,7 @@ class Adam(Optimizer):
                 v=self.slots[f"mean_square/{name}"].handle,
                 beta1_power=_BETA_1**steps,
                 beta2_power=_BETA_2**steps,
-                lr=self._learning_rate(rate, name),
+                lr=rate,
                 beta1=_BETA_1,
                 beta2=_BETA_2,
                 epsilon=_ADAM_EPSILON,
@@ -185,21 +174,6 @@ class Adam(Optimizer):
 
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {"sgd": Optimizer, "rmsprop": RMSprop, "adam": Adam}
-
-
-def _learning_rate_factors(names: Iterable[str], layer_decay: float) -> dict[str, float]:
-    """Return for each weight the factor by which its learning rate is multiplied.
-
-    The factor is 1 for the output, and is multiplied by `layer_decay` in each layer below. It is smallest for the
-    embedding.
-    """
-    found = {name: re.match(r"layer_(\d+)/", name) for name in names}
-    depth_of_embedding = 1 + max((int(each[1]) for each in found.values() if each), default=0)
-    below_output = {name: depth_of_embedding - int(each[1]) if each else 0 for name, each in found.items()}
-    return {
-        name: layer_decay ** (depth_of_embedding if name == "embedding" else depth)
-        for name, depth in below_output.items()
-    }
 
 
 # The functions below update variables through their handles. This way, a replica can update its own copy. Keras and

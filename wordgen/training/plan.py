@@ -145,7 +145,6 @@ def _describe_training(plan: Plan) -> Iterator[tuple[str, str]]:
     length = f"at most {settings.epochs} epochs" if settings.time_budget is None else f"for {settings.time_budget}"
     rate = f"{settings.optimizer} with learning rate {settings.first_learning_rate:g}"
     rate += "" if settings.schedule == "constant" else f", {settings.schedule} schedule"
-    rate += "" if settings.layer_decay == 1 else f", {settings.layer_decay:g} times as large in each lower layer"
     steps = f"{plan.steps_per_epoch:,} steps of {settings.batch_size} x {settings.seq_len} tokens per epoch"
     yield "training", ", ".join([steps, length, rate, *_describe_regularization(settings, plan.architecture.layers)])
     by_step = ((settings.validate_every, "validates"), (settings.sample_every, "writes samples"))
@@ -161,7 +160,7 @@ def _describe_regularization(settings: TrainingSettings, layers: int) -> Iterato
     locked = "locked " if settings.locked_dropout else ""
     rates = {settings.rate_after(place, layers) for place in range(layers + 1)}
     yield f"{locked}dropout {' to '.join(f'{rate:g}' for rate in (min(rates), max(rates))[: len(rates)])}"
-    for name in ("word_dropout", "weight_drop", "label_smoothing", "weight_decay", "pull", "average_after"):
+    for name in ("word_dropout", "weight_drop", "label_smoothing", "weight_decay", "average_after"):
         value = getattr(settings, name)
         if value or (name == "average_after" and value is not None):
             yield f"{name.replace('_', ' ')} {value:g}"

@@ -159,19 +159,6 @@ class TrainingSettings(DropoutSettings):
         help="how much all weights shrink in a step, times the learning rate; usual values are 1e-6 for sgd and 0.01 "
         "for adam",
     )
-    layer_decay: float = learning(
-        1.0,
-        above=0,
-        at_most=1,
-        help="multiply the learning rate by this factor again for each layer below the output, down to the word "
-        "vectors; with a factor below 1, a run that begins from another model changes its lower layers less",
-    )
-    pull: float = learning(
-        0.0,
-        at_least=0,
-        below=1,
-        help="how much all weights move back in a step towards their initial values, times the learning rate",
-    )
     label_smoothing: float = learning(
         0.0,
         at_least=0,

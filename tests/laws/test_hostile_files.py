@@ -382,8 +382,8 @@ def with_change(value: Any, path: tuple[Any, ...], new: Any) -> Any:
     return changed
 
 
-REPORT = {"format": 8, **{name: each for name, each in to_json(made_record()).items() if name != "measurements"}}
-EVALUATION = {"format": 8, "parts": to_json({"test": made_measurement(31.0), "valid": made_measurement(30.0)})}
+REPORT = {"format": 9, **{name: each for name, each in to_json(made_record()).items() if name != "measurements"}}
+EVALUATION = {"format": 9, "parts": to_json({"test": made_measurement(31.0), "valid": made_measurement(30.0)})}
 CONFIG_JSON = {
     "format": FORMAT,
     "text": make_bundle().text.to_mapping(),

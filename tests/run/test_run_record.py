@@ -168,7 +168,7 @@ def test_measurement_of_another_model_is_ignored(tmp_path: Path):
     assert list(load_record(tmp_path).measured) == ["valid"]
 
 
-@pytest.mark.parametrize("content", ["", "{", "[1]", '{"format": 3}', '{"format": 8, "parts": {"test": {}}}'])
+@pytest.mark.parametrize("content", ["", "{", "[1]", '{"format": 3}', '{"format": 9, "parts": {"test": {}}}'])
 def test_unreadable_measurements_are_ignored(content: str, tmp_path: Path):
     save_record(tmp_path, made_record())
     (tmp_path / "evaluation.json").write_text(content)

@@ -27,7 +27,7 @@ from wordgen.training.typed_json import from_json, to_json
 
 DIVERGED, STOPPED = "diverged", "stopped"
 """Two values of `RunRecord.ended` that programs check. All other values are reasons in words."""
-_FORMAT = 8
+_FORMAT = 9
 _MAX_BYTES = 2**28
 _READ_ERRORS = (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError, SettingError)
 

@@ -37,7 +37,7 @@ def run_python(
 
 
 def command_environment(**more: str) -> dict[str, str]:
-    """Return the environment of a user: without what commands in this process, or a test machine, may have set."""
+    """Return the environment for a command, without what earlier commands or the test machine may have set in it."""
     removed = ("WORDGEN_", "TF_", "KERAS_", "OPENBLAS_", "PYTHONUNBUFFERED")
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(removed)}
     return {**inherited, "PYTHONPATH": str(ROOT), "PYTHONUTF8": "1", **more}

@@ -91,7 +91,9 @@ def test_starting_one_player_stops_the_other(page: Page):
     page.click(".play", 1)
     page.wait("document.querySelectorAll('.play')[1].textContent === 'Stop'")
     page.click(".play", 0)
-    page.wait(f"{PLAYING} && document.querySelectorAll('.play')[1].textContent === 'Play'")
+    page.wait(PLAYING)
+    labels = "[...document.querySelectorAll('.play')].map(button => button.textContent)"
+    assert page.value(labels) == ["Stop", "Play"]
     page.click("#compare")
     page.wait("document.querySelectorAll('.side').length === 1")
     page.click(".play")

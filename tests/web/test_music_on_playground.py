@@ -107,6 +107,11 @@ def test_text_continues_after_the_prompt_and_the_header_of_its_metre(tunes_page:
     header = ["T:", "↵", "M:6/8", "↵"]
     assert words(tunes_page)[:4] == header
     tunes_page.value("document.querySelector('[name=metre]').value = ''")  # the text keeps its own
+    tunes_page.value(
+        "window.asked = []; (real => { window.fetch = (place, options) => {"
+        " if (place === '/api/write') window.asked.push(JSON.parse(options.body));"
+        " return real(place, options); } })(window.fetch)"
+    )
     for place in (5, 1):  # after the header, and within it
         kept = words(tunes_page)[:place]
         tunes_page.click(".word", place)
@@ -116,7 +121,11 @@ def test_text_continues_after_the_prompt_and_the_header_of_its_metre(tunes_page:
         new = "document.querySelector('.word:not([data-old])')"
         tunes_page.wait(f"{new} && document.querySelectorAll('.word').length > {place + 3} && {WRITTEN}")
         assert words(tunes_page)[:place] == kept
-        assert words(tunes_page)[place + 1 :].count("M:6/8") == 0
+    after_header, within_header = tunes_page.value("window.asked")
+    assert (after_header["seed"], after_header["metre"], len(after_header["tokens"])) == ("T:", "6/8", 2)
+    assert (within_header.get("seed"), within_header["metre"]) == (None, None)
+    assert within_header["tokens"][0] == "T:"
+    assert len(within_header["tokens"]) == 2
 
 
 def test_score_fits_phone(tunes_page: Page):

@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -229,3 +229,15 @@ def test_loss_of_impossible_target_is_capped_and_nan_reaches_gradient(precision:
         if is_finite:
             assert float(loss) == pytest.approx(6 * -np.log(np.finfo(np.float32).tiny), rel=1e-4)
             np.testing.assert_allclose(np.asarray(gradient)[[5, 7]], [-6, 6])
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_rows_are_read_without_a_copy_of_the_table(tied: bool):
+    network = Network(Architecture.of(NetworkSettings(layers=1, units=8, tied=tied), 500))
+
+    def rows(ids: tf.Tensor) -> Any:
+        return network(ids, network.zero_state(2))[0], network.output_rows(ids)
+
+    graph = tf.function(rows).get_concrete_function(tf.TensorSpec((2, 3), tf.int32)).graph
+    read = [op.outputs[0].shape.num_elements() for op in graph.get_operations() if op.type == "ReadVariableOp"]
+    assert 0 < max(read) < 500 * network.architecture.embedding

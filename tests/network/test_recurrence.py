@@ -73,12 +73,15 @@ def assert_close(results: list[Any], expected: list[Any]) -> None:
 sizes = st.integers(1, 6)
 
 
-@given(st.sampled_from(CELLS), sizes, sizes, sizes, sizes, st.booleans())
+@given(st.sampled_from(CELLS), sizes, sizes, sizes, sizes, st.booleans(), st.booleans())
 @settings(max_examples=25, deadline=None)
-def test_results_and_gradients_equal_keras(cell: Cell, rows: int, steps: int, width: int, units: int, unrolled: bool):
+def test_results_and_gradients_equal_keras(
+    cell: Cell, rows: int, steps: int, width: int, units: int, unrolled: bool, gate_by_gate: bool
+):
     case = Case(cell, rows, steps, width, units)
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(recurrence, "MAX_UNROLLED_STEPS", steps if unrolled else steps - 1)
+        patched.setattr(recurrence, "_MIN_SPLIT_WEIGHTS", 0 if gate_by_gate else 1000)
         assert_close(case.own(*case.inputs), case.keras(*case.inputs))
 
 

@@ -56,6 +56,11 @@ class Network(keras.layers.Layer):
         seeds = np.random.SeedSequence(random_seed).generate_state(2 * architecture.layers + 3).tolist()
         self._add_layers(architecture, policy, seeds)
         self._add_output(architecture, policy, seeds)
+        # TensorFlow's own variables: only they give single rows without a copy of all.
+        word_vectors: Tensor = self.embedding.embeddings
+        output_kernel: Tensor = self.output_kernel
+        self._word_vectors = word_vectors.value
+        self._output_kernel = None if output_kernel is None else output_kernel.value
         self.built = True
 
     def _add_layers(self, architecture: Architecture, policy: keras.DTypePolicy, seeds: list[int]) -> None:
@@ -120,24 +125,27 @@ class Network(keras.layers.Layer):
         `ids` has the shape `(batch, time)`. Dropout is applied only if a dropout seed is given, as in training.
         """
         masks = DropoutMasks(self.dropout, self.architecture.layers, dropout_seed)
-        hidden = masks.values(masks.words(self.embedding(ids), ids, self.architecture.vocabulary_size), 0)
+        vectors = tf.cast(_rows(self._word_vectors, ids), self.compute_dtype)
+        hidden = masks.values(masks.words(vectors, ids, self.architecture.vocabulary_size), 0)
         after: list[tuple[Tensor, ...]] = []
         for number, (layer, vectors) in enumerate(zip(self.recurrent, state, strict=True), start=1):
             recurrent_kernel = masks.recurrent_weights(layer.cell.recurrent_kernel, number)
-            hidden, new_vectors = self._apply_layer(layer, hidden, vectors, recurrent_kernel)
+            hidden, new_vectors = self._apply_layer(
+                layer, hidden, vectors, recurrent_kernel, training=dropout_seed is not None
+            )
             after.append(new_vectors)
             hidden = masks.values(hidden, number)
         return hidden, tuple(after)
 
     def _apply_layer(
-        self, layer: Any, hidden: Tensor, state: tuple[Tensor, ...], recurrent_kernel: Tensor
+        self, layer: Any, hidden: Tensor, state: tuple[Tensor, ...], recurrent_kernel: Tensor, *, training: bool
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Return the outputs of a layer and its last state, computed with the given recurrent kernel."""
         cell = layer.cell
         if self._uses_own_layers:
             kernels = [tf.cast(kernel, self.compute_dtype) for kernel in (cell.kernel, recurrent_kernel)]
             weights = (*kernels, tf.cast(cell.bias, tf.float32))
-            return recurrent_layer(self.architecture.cell, hidden, tuple(state), weights)
+            return recurrent_layer(self.architecture.cell, hidden, tuple(state), weights, training=training)
         is_unchanged = recurrent_kernel is cell.recurrent_kernel
         with nullcontext() if is_unchanged else keras.StatelessScope([(cell.recurrent_kernel, recurrent_kernel)]):
             hidden, *last = layer(hidden, initial_state=list(state))
@@ -160,8 +168,8 @@ class Network(keras.layers.Layer):
 
     def output_rows(self, ids: Tensor) -> tuple[Tensor, Tensor]:
         """Return the output weights of the given tokens, one row for each, and their biases."""
-        kernel = tf.gather(self.output_weights, ids)
-        return tf.cast(kernel, self.compute_dtype), tf.gather(tf.cast(self.output_bias, tf.float32), ids)
+        weights = self._word_vectors if self.output_kernel is None else self._output_kernel
+        return tf.cast(_rows(weights, ids), self.compute_dtype), tf.gather(tf.cast(self.output_bias, tf.float32), ids)
 
     def zero_state(self, rows: int) -> State:
         states = self.architecture.states
@@ -188,6 +196,11 @@ class Network(keras.layers.Layer):
         """Set all weights. Raise ValueError if a shape is wrong."""
         for name, variable in self.variables_by_name().items():
             variable.assign(weights[name])
+
+
+def _rows(table: Tensor, ids: Tensor) -> Tensor:
+    """Return rows of a variable. MirroredStrategy finds the gradient only if the whole variable was read."""
+    return tf.gather(tf.convert_to_tensor(table) if isinstance(table, tf.distribute.DistributedValues) else table, ids)
 
 
 class DropoutMasks:

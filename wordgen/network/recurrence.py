@@ -22,9 +22,12 @@ Step = Callable[[Tensors, Tensors], tuple[Tensors, Tensors]]
 """A function for one time step. It takes this step's part of all sequences, and the states. It returns the results and
 the next states."""
 
-MAX_UNROLLED_STEPS = 40
-"""Up to this number of time steps, the graph has no loop. Without a loop, a network of 2x200 units with 35 time steps
-takes a quarter less time, but one with 50 time steps takes no less (docs/experiments.md, 2026-11-28)."""
+MAX_UNROLLED_STEPS, MAX_UNROLLED_STEPS_IN_VALIDATION = 64, 40
+"""Up to this number of time steps, the graph has no loop. A graph without a loop takes less time for each step, but
+longer to build: validation has too few steps to make up for 64 (docs/experiments.md, 2026-12-01)."""
+_MIN_SPLIT_WEIGHTS = 2**18
+"""From this number of recurrent weights on, the float32 product with the transposed kernel is computed gate by gate.
+One product with all gates takes longer, although it does the same multiplications (docs/experiments.md, 2026-12-01)."""
 
 
 @dataclass(frozen=True)
@@ -43,17 +46,20 @@ class CellFunctions:
     if they are equal), and the gradients of the states before."""
 
 
-def recurrent_layer(cell: Cell, inputs: Tensor, states: Tensors, weights: Tensors) -> tuple[Tensor, Tensors]:
+def recurrent_layer(
+    cell: Cell, inputs: Tensor, states: Tensors, weights: Tensors, *, training: bool = True
+) -> tuple[Tensor, Tensors]:
     """Return all outputs `(B, T, U)` and the last states, as the Keras layer does.
 
     `weights` are the kernel, the recurrent kernel and the bias. The type of the kernels is the type of the products and
-    of the results.
+    of the results. `training` only changes the graph, not the results.
     """
+    max_unrolled_steps = MAX_UNROLLED_STEPS if training else MAX_UNROLLED_STEPS_IN_VALIDATION
 
     def layer(
         inputs: Tensor, kernel: Tensor, recurrent: Tensor, bias: Tensor, *states: Tensor
     ) -> tuple[Tensors, Callable[..., Tensors]]:
-        sequence = _Sequence(cell, inputs, (kernel, recurrent, bias), states)
+        sequence = _Sequence(cell, inputs, (kernel, recurrent, bias), states, max_unrolled_steps)
         return sequence.results(), sequence.gradient
 
     outputs, *last = tf.custom_gradient(layer)(inputs, *weights, *states)
@@ -63,14 +69,15 @@ def recurrent_layer(cell: Cell, inputs: Tensor, states: Tensors, weights: Tensor
 class _Sequence:
     """One forward pass over all time steps of a batch. Keeps what the gradient needs."""
 
-    def __init__(self, cell: Cell, inputs: Tensor, weights: Tensors, states: Tensors) -> None:
+    def __init__(self, cell: Cell, inputs: Tensor, weights: Tensors, states: Tensors, max_unrolled_steps: int) -> None:
         self._functions, self._two_biases = _CELLS[cell], cell == "gru"
         self._kernel, self._recurrent, self._bias = weights
-        self._steps, self._type, self._first = inputs.shape[1], inputs.dtype, tuple(map(_float32, states))
+        self._type, self._first = inputs.dtype, tuple(map(_float32, states))
+        self._steps, self._max_unrolled_steps = inputs.shape[1], max_unrolled_steps
         self._inputs = tf.transpose(inputs, (1, 0, 2))  # (T, B, N): each time step is contiguous in memory
         products = _float32(_product(self._inputs, self._kernel))
         products += self._bias[0] if self._two_biases else self._bias
-        saved, self._last = _scan(self._forward, (products,), self._first, self._steps)
+        saved, self._last = self._scan(self._forward, (products,), self._first)
         count = len(self._first)
         self._saved, self._after = saved[:-count], saved[-count:]
 
@@ -82,6 +89,18 @@ class _Sequence:
     def _forward(self, step: Tensors, states: Tensors) -> tuple[Tensors, Tensors]:
         saved, states = self._functions.forward(step[0], states, self._recurrent_product)
         return (*saved, *states), states
+
+    def _scan(
+        self, step: Step, sequences: Tensors, states: Tensors, *, reverse: bool = False
+    ) -> tuple[Tensors, Tensors]:
+        """Apply `step` to each time step of the sequences. Return the stacked results and the last states.
+
+        Time is the first axis of the sequences. Their length may be unknown before the graph runs.
+        """
+        if self._steps is None or self._steps > self._max_unrolled_steps:
+            length = tf.shape(sequences[0])[0] if self._steps is None else tf.constant(self._steps)
+            return _looped(step, length, sequences, states, reverse=reverse)
+        return _unrolled(step, [tf.unstack(each, self._steps) for each in sequences], states, reverse=reverse)
 
     def _recurrent_product(self, hidden: Tensor) -> Tensor:
         product = _float32(tf.matmul(tf.cast(hidden, self._recurrent.dtype), self._recurrent))
@@ -97,7 +116,7 @@ class _Sequence:
         def backward(step: Tensors, d_states: Tensors) -> tuple[Tensors, Tensors]:
             return self._functions.backward(step[0], step[1:], d_states, product)
 
-        d_products, d_first = _scan(backward, d_steps, tuple(map(_float32, d_last)), self._steps, reverse=True)
+        d_products, d_first = self._scan(backward, d_steps, tuple(map(_float32, d_last)), reverse=True)
         d_biases = [tf.reduce_sum(each, (0, 1)) for each in d_products]
         d_input, d_recurrent = (tf.cast(d_products[place], self._type) for place in (0, -1))
         hidden = tf.cast(before[0], self._type)
@@ -110,21 +129,9 @@ class _Sequence:
         )
 
 
-def _scan(
-    step: Step,
-    sequences: Tensors,
-    states: Tensors,
-    steps: int | None,
-    *,
-    reverse: bool = False,
+def _looped(
+    step: Step, length: Tensor, sequences: Tensors, states: Tensors, *, reverse: bool
 ) -> tuple[Tensors, Tensors]:
-    """Apply `step` to each time step of the sequences. Return the stacked results and the last states.
-
-    Time is the first axis of the sequences. `steps` is their length, or None if it is unknown before the graph runs.
-    """
-    if steps is not None and steps <= MAX_UNROLLED_STEPS:
-        return _unrolled(step, [tf.unstack(each, steps) for each in sequences], states, reverse=reverse)
-    length = tf.shape(sequences[0])[0] if steps is None else tf.constant(steps)
     arrays = [tf.TensorArray(each.dtype, length).unstack(each) for each in sequences]
     example, _ = step(tuple(each[0] for each in sequences), states)  # only its types are used, so TensorFlow drops it
     results = tuple(tf.TensorArray(each.dtype, length) for each in example)
@@ -149,7 +156,7 @@ def _unrolled(step: Step, sequences: list[list[Tensor]], states: Tensors, *, rev
 
 
 def _product_with_transposed(weights: Tensor) -> Product:
-    """Return a function that multiplies by the transposed weights.
+    """Return a function that multiplies by the transposed weights `(U, G)`.
 
     In float32, a product with a transposed right side takes three times as long. So the weights are transposed only
     once.
@@ -157,7 +164,14 @@ def _product_with_transposed(weights: Tensor) -> Product:
     if weights.dtype != tf.float32:
         return lambda values: _float32(tf.matmul(tf.cast(values, weights.dtype), weights, transpose_b=True))
     transposed = tf.transpose(weights)
-    return lambda values: tf.matmul(values, transposed)
+    units, width = weights.shape
+    gates = width // units
+    if gates == 1 or units * width < _MIN_SPLIT_WEIGHTS:
+        return lambda values: tf.matmul(values, transposed)
+    of_gates = tf.split(transposed, gates)
+    return lambda values: tf.add_n(
+        [tf.matmul(*each) for each in zip(tf.split(values, gates, 1), of_gates, strict=True)]
+    )
 
 
 def _flat(values: Tensor) -> Tensor:

@@ -260,15 +260,17 @@ class Stepper:
     ) -> tuple[dict[str, Tensor], Tensor, Tensor, State]:
         """Return gradients, summed loss, number of counted targets and new state for the rows of one replica."""
         # Watch the output weights separately: in a tied network they are the word vectors, too, and get two gradients.
-        kernel = tf.stop_gradient(tf.convert_to_tensor(self.network.output_weights))
+        # A sampled loss reads only some of their rows.
+        kernel = None if self._sampling else tf.stop_gradient(tf.convert_to_tensor(self.network.output_weights))
         with tf.GradientTape() as tape:
-            tape.watch(kernel)
+            if kernel is not None:
+                tape.watch(kernel)
             hidden, state = self.network(inputs, state, fold_in(seed, replica))
             loss, count, objective = self._losses(hidden, targets, seed, kernel)
             mean = objective / (self._settings.batch_size * self._settings.seq_len)
-        gradient: Tensor = tape.gradient(mean, (self._weights, kernel))
-        gradients, kernel_gradient = gradient
-        if self._sampling is None:
+        gradient: Tensor = tape.gradient(mean, (self._weights, [] if kernel is None else [kernel]))
+        gradients, kernel_gradients = gradient
+        for kernel_gradient in kernel_gradients:
             if self.network.architecture.tied:
                 words = gradients["embedding"]
                 gradients["embedding"] = tf.tensor_scatter_nd_add(kernel_gradient, words.indices[:, None], words.values)
@@ -280,7 +282,9 @@ class Stepper:
         }
         return gradients, loss, count, state
 
-    def _losses(self, hidden: Tensor, targets: Tensor, seed: Tensor, kernel: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _losses(
+        self, hidden: Tensor, targets: Tensor, seed: Tensor, kernel: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Return the summed loss, the number of counted targets, and the quantity to minimise.
 
         The last one differs from the loss only with label smoothing. With sampled output, all replicas use the same

@@ -61,8 +61,12 @@ def work(settings: dict[str, Any]) -> None:
         *_, state = stepper([(ids, ids)], state, 1, [0.001])
         gradients = [tf.ones(variable.shape) for variable in network.trainable_variables]
 
+        def sum_of_replica(gradients: list[Any]) -> dict[int, Any]:
+            # MirroredStrategy cannot sum one tensor that belongs to all replicas, so each replica makes its own.
+            return replicas.all_reduce({number: tf.identity(each) for number, each in enumerate(gradients)})
+
         def exchange(gradients: list[Any]) -> list[Any]:
-            summed = replicas.strategy.run(replicas.all_reduce, args=(dict(enumerate(gradients)),))
+            summed = replicas.strategy.run(sum_of_replica, args=(gradients,))
             return [replicas.strategy.experimental_local_results(each)[0] for each in summed.values()]
 
         sum_once = tf.function(exchange)

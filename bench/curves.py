@@ -130,12 +130,12 @@ def in_words(found: Mapping[str, Any]) -> str:
         return "The measurement has not ended yet."
     goal, needed = min(point["valid"] for point in peer), peer[-1]["cpu"]
     reached = next((point["cpu"] for point in ours if point["valid"] <= goal), None)
-    best = f"PyTorch's best validation perplexity of {len(peer)} epochs, {goal:.2f}"
-    sentence = f"{best}, took {needed:,.0f} CPU seconds; "
+    best = f"PyTorch's best validation perplexity of {len(peer)} epochs is {goal:.2f}"
+    sentence = f"{best}, after {needed:,.0f} CPU seconds; "
     if reached is None:
         sentence += "wordgen has not reached it."
     else:
-        sentence += f"wordgen was below it after {reached:,.0f}, which is {reached / needed:.2f} of that."
+        sentence += f"wordgen was below it after {reached:,.0f} ({reached / needed:.2f} of that)."
     tests = {name: found[way].get("test") for name, way in (("wordgen", "ours"), ("PyTorch", PEER))}
     measured = [f"{name} {test:.2f}" for name, test in tests.items() if test is not None]
     return f"{sentence} Test perplexity: {', '.join(measured)}." if measured else sentence

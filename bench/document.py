@@ -56,7 +56,7 @@ def training_tables(found: dict[str, Any]) -> str:
     return "\n\n".join(
         [
             f"Medians (lowest-highest) of at least {rounds} rounds. Peak memory is above that of the import. The last "
-            "column compares CPU time\n(wall time) at the same precision.",
+            "column is the ratio of CPU time\n(wall time) at the same precision.",
             markdown_table(head, *lines),
             f"{', '.join(sorted(versions))}. The load before a row was {busy:.1f} at most.",
         ]
@@ -80,27 +80,24 @@ def _versions(ways: dict[str, Any]) -> list[str]:
 
 
 def memory_table(found: dict[str, Any]) -> str:
-    head = ["training", "parameters", "GiB planned", "GiB measured", "planned / measured", "commit"]
+    head = ["training", "parameters", "GiB planned", "GiB measured", "planned / measured"]
     measured = {name: found[name] for name in memory.CASES if name in found}
-    return markdown_table(head, *([*memory.columns(name, each), each["commit"]] for name, each in measured.items()))
+    return markdown_table(head, *(memory.columns(name, each) for name, each in measured.items()))
 
 
 def growth_text(found: dict[str, Any]) -> str:
-    lines = []
+    lines: list[list[str]] = []
     for sweep in growth.SWEEPS:
         points = growth.points_of(found, sweep)
         if not points:
             continue
         values = [value for value, _ in points]
         named = sweep.replace("_", " ") + (" (MB)" if sweep == "corpus" else "")
-        counted = f"number of {named}" if sweep in ("units", "layers") else named
-        words = [
-            growth.in_words(shown, values, [measured[name] for _, measured in points])
-            for shown, name in (("CPU time", "cpu"), ("memory", "peak_mb"))
-        ]
-        lines.append(f"- If x is the {counted}, {'; '.join(words)}.")
+        powers = [growth.in_words(values, [each[name] for _, each in points]) for name in ("cpu", "peak_mb")]
+        lines.append([named, *powers])
     picture = "![CPU time and memory of trainings, one panel for each sweep](pictures/growth.svg)"
-    return "\n\n".join([picture, "\n".join(lines)])
+    table = markdown_table(["x", "CPU time is proportional to", "memory is proportional to"], *lines)
+    return "\n\n".join([picture, table])
 
 
 def curves_text(found: dict[str, Any]) -> str:

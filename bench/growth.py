@@ -91,15 +91,15 @@ def points_of(found: dict[str, Any], sweep: str) -> list[tuple[float, dict[str, 
     return [(value, found[f"{sweep}/{value}"]) for value in SWEEPS[sweep] if f"{sweep}/{value}" in found]
 
 
-def in_words(name: str, xs: Sequence[float], ys: Sequence[float]) -> str:
-    """Return a clause that says how ys grow with xs."""
+def in_words(xs: Sequence[float], ys: Sequence[float]) -> str:
+    """Return the power of x that ys are proportional to."""
     if len(xs) < 2:
-        return f"{name} needs more than one point"
+        return "needs more than one point"
     place = bend(xs, ys)
     if place is None:
-        return f"{name} is proportional to x^{_shown(xs, ys)}"
+        return f"x^{_shown(xs, ys)}"
     before, behind = _shown(xs[: place + 1], ys[: place + 1]), _shown(xs[place:], ys[place:])
-    return f"{name} is proportional to x^{before} up to {xs[place]:,g}, and to x^{behind} from there"
+    return f"x^{before} up to {xs[place]:,g}, then x^{behind}"
 
 
 def bend(xs: Sequence[float], ys: Sequence[float]) -> int | None:

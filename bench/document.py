@@ -80,7 +80,7 @@ def _versions(ways: dict[str, Any]) -> list[str]:
 
 
 def memory_table(found: dict[str, Any]) -> str:
-    head = ["training", "parameters", "GiB planned", "GiB measured", "planned / measured"]
+    head = ["training", "GiB planned", "GiB measured", "planned / measured"]
     measured = {name: found[name] for name in memory.CASES if name in found}
     return markdown_table(head, *(memory.columns(name, each) for name, each in measured.items()))
 

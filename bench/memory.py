@@ -147,7 +147,7 @@ def main() -> None:
     known = results.load(NAME)
     wanted = [name for name in CASES if not options.parts or any(part in name for part in options.parts)]
     wanted.sort(key=lambda name: known.get(name, {}).get("moment", ""))
-    results.print_row("training", "parameters", "GiB planned", "GiB measured", "planned / measured")
+    results.print_row("training", "GiB planned", "GiB measured", "planned / measured")
     with tempfile.TemporaryDirectory() as room:
         for place, name in enumerate(wanted):
             try:
@@ -167,7 +167,7 @@ def main() -> None:
 
 def columns(name: str, found: dict[str, Any]) -> list[str]:
     planned, peak = found["planned"], found["peak"]
-    return [name, f"{found['parameters']:,}", f"{planned / 2**30:.2f}", f"{peak / 2**30:.2f}", f"{planned / peak:.2f}"]
+    return [name, f"{planned / 2**30:.2f}", f"{peak / 2**30:.2f}", f"{planned / peak:.2f}"]
 
 
 if __name__ == "__main__":

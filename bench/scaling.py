@@ -61,9 +61,9 @@ def work(settings: dict[str, Any]) -> None:
         *_, state = stepper([(ids, ids)], state, 1, [0.001])
         gradients = [tf.ones(variable.shape) for variable in network.trainable_variables]
 
-        def sum_of_replica(gradients: list[Any]) -> dict[int, Any]:
+        def sum_of_replica(gradients: list[Any]) -> dict[str, Any]:
             # MirroredStrategy cannot sum one tensor that belongs to all replicas, so each replica makes its own.
-            return replicas.all_reduce({number: tf.identity(each) for number, each in enumerate(gradients)})
+            return replicas.all_reduce({str(number): tf.identity(each) for number, each in enumerate(gradients)})
 
         def exchange(gradients: list[Any]) -> list[Any]:
             summed = replicas.strategy.run(sum_of_replica, args=(gradients,))

@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import shutil
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -35,10 +36,10 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Base:
     return save_base(tmp_path_factory.mktemp("base"), tied=False)
 
 
-def save_base(folder: Path, *, tied: bool, spelling: bool = False) -> Base:
-    """Save a model with the words above and random weights."""
+def save_base(folder: Path, *, tied: bool, spelling: bool = False, words: Sequence[str] = WORDS) -> Base:
+    """Save a model with these words and random weights."""
     bundle = make_bundle()
-    vocabulary = Vocabulary.from_counts(dict.fromkeys(WORDS, 9), size=500, min_count=1, spelling=spelling)
+    vocabulary = Vocabulary.from_counts(dict.fromkeys(words, 9), size=500, min_count=1, spelling=spelling)
     architecture = replace(bundle.architecture, vocabulary_size=len(vocabulary), tied=tied)
     rng = np.random.default_rng(1)
     weights = {name: rng.normal(size=each).astype(np.float32) for name, each in architecture.weight_shapes().items()}
@@ -104,6 +105,28 @@ def test_new_word_begins_as_mean_of_words_with_same_ending(base: Base):
     base_weights = base.bundle.weights["embedding"]
     assert (rows[3] == base_weights[base.vocabulary.id_of("walking")]).all()
     np.testing.assert_allclose(rows[4], base_weights[len(RESERVED) :].mean(axis=0), atol=1e-6)
+
+
+def test_word_with_other_capitals_begins_with_their_mean_difference(tmp_path: Path):
+    lower = [a + b for a in "abcde" for b in "vwxy"]
+    words = [
+        "hare",
+        f"{JOINER}hare",
+        *lower,
+        *(word.upper() for word in lower),
+        *(word.capitalize() for word in lower[1:]),
+    ]
+    base = save_base(tmp_path, tied=False, words=words)
+    new = ("HARE", "Hare", "hare", f"HARE{JOINER}")
+    weights = base.weights_for(Vocabulary([*((special, 0) for special in RESERVED), *((word, 9) for word in new)]))
+    for name in ("embedding", "output/kernel"):
+        base_rows = dict(zip(base.vocabulary.tokens, base.bundle.weights[name], strict=True))
+        rows = dict(zip((*RESERVED, *new), weights[name], strict=True))
+        difference = np.mean([base_rows[word.upper()] - base_rows[word] for word in lower], axis=0)
+        np.testing.assert_allclose(rows["HARE"], base_rows["hare"] + difference, atol=1e-5)
+        np.testing.assert_allclose(rows[f"HARE{JOINER}"], rows["HARE"], atol=1e-5)
+        np.testing.assert_array_equal(rows["hare"], base_rows["hare"])
+        np.testing.assert_array_equal(rows["Hare"], base_rows["hare"])  # only 19 words have both
 
 
 @pytest.fixture(scope="module")

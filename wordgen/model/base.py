@@ -1,10 +1,12 @@
 """A base: a trained model whose weights a new run begins with.
 
-The run has the vocabulary of its own text. A token that the base knows keeps its weights, also if the base has it with
-other capitals or joiner marks. A new token gets the mean of the weights of the tokens with the same ending.
+The run has the vocabulary of its own text. A token that the base knows keeps its weights. If the base has it only with
+other capitals, the mean difference that such capitals make in the base is added. A new token gets the mean of the
+weights of the tokens with the same ending.
 """
 
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -28,12 +30,16 @@ from wordgen.model.bundle import (
     read_config,
     read_vocabulary,
 )
-from wordgen.text.vocabulary import END, JOINER, START, Vocabulary
+from wordgen.text.vocabulary import END, JOINER, START, UNKNOWN, Vocabulary
 
 DESCRIPTION_FILE = "base.toml"
 """The file beside the bundle with a description of the base, such as `read = "92 novels"`."""
 
 _MIN_ENDING, _MAX_ENDING = 2, 5
+_MIN_PAIRS = 20
+"""The minimum number of words with two kinds of capitals to know the mean difference between them."""
+Capitals = Callable[[str], str]
+_CAPITALS: tuple[Capitals, ...] = (str.lower, str.capitalize, str.upper)
 
 
 @dataclass(frozen=True)
@@ -145,7 +151,8 @@ def _log_frequencies(vocabulary: Vocabulary) -> NDArray[np.float32]:
 class _Rows:
     """Converts weights with one row per token from the vocabulary of the base to another vocabulary.
 
-    A new token gets the mean of the tokens with the same ending, or of all ordinary tokens if no ending matches.
+    A token that the base has with other capitals gets the row of that token plus the mean difference of such pairs. A
+    new token gets the mean of the tokens with the same ending, or of all ordinary tokens if no ending matches.
     """
 
     def __init__(self, base: Vocabulary, vocabulary: Vocabulary, known: NDArray[np.int64]) -> None:
@@ -153,12 +160,38 @@ class _Rows:
 
     def of(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
         converted = rows[np.maximum(self._known, 0)]
+        for places, lower, upper in self._other_capitals:
+            converted[places] += (rows[upper] - rows[lower]).mean(axis=0)
         ordinary = rows[self._base.special_count :]
         mean = ordinary.mean(axis=0)
         for place in np.flatnonzero(self._known < 0):
             same_ending = self._ids_with_same_ending(self._vocabulary.tokens[place])
             converted[place] = rows[same_ending].mean(axis=0) if same_ending else mean
         return converted
+
+    @cached_property
+    def _other_capitals(self) -> list[tuple[list[int], list[int], list[int]]]:
+        """Return three lists of ids for each change of capitals.
+
+        These are the tokens whose row in the base has other capitals, and the base's tokens before and after the same
+        change.
+        """
+        places: dict[tuple[Capitals, Capitals], list[int]] = defaultdict(list)
+        for place in np.flatnonzero(self._known >= self._base.special_count).tolist():
+            before, after = (
+                _capitals(token) for token in (self._base.tokens[self._known[place]], self._vocabulary.tokens[place])
+            )
+            if before and after and before != after:
+                places[before, after].append(place)
+        pairs = {change: self._pairs(*change) for change in places}
+        return [(places[change], *pairs[change]) for change in places if len(pairs[change][0]) >= _MIN_PAIRS]
+
+    def _pairs(self, before: Capitals, after: Capitals) -> tuple[list[int], list[int]]:
+        """Return the ids of all tokens of the base with the first capitals that it has with the others, too."""
+        tokens = self._base.tokens
+        others = (self._base.id_of(after(token)) if _capitals(token) is before else UNKNOWN for token in tokens)
+        pairs = [(number, other) for number, other in enumerate(others) if other not in (UNKNOWN, number)]
+        return [one for one, _ in pairs], [other for _, other in pairs]
 
     def _ids_with_same_ending(self, token: str) -> list[int]:
         """Return the ids of the base's tokens that share the longest ending with the token.
@@ -177,6 +210,14 @@ class _Rows:
             for length in range(_MIN_ENDING, min(_MAX_ENDING, len(word) - 1) + 1):
                 endings[_ending(word, length)].append(number)
         return endings
+
+
+def _capitals(token: str) -> Capitals | None:
+    """Return the function that gives words these capitals. None if there is none, or if the word has one letter."""
+    word = token.strip(JOINER)
+    return next(
+        (each for each in _CAPITALS if len(word) > 1 and word.lower() != word.upper() and each(word) == word), None
+    )
 
 
 def _ending(word: str, length: int) -> tuple[bool, str]:

@@ -39,6 +39,7 @@ _MIN_ENDING, _MAX_ENDING = 2, 5
 _MIN_PAIRS = 20
 """The minimum number of words with two kinds of capitals to know the mean difference between them."""
 Capitals = Callable[[str], str]
+"""A function that gives a word other capitals."""
 _CAPITALS: tuple[Capitals, ...] = (str.lower, str.capitalize, str.upper)
 
 
@@ -160,8 +161,8 @@ class _Rows:
 
     def of(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
         converted = rows[np.maximum(self._known, 0)]
-        for places, lower, upper in self._other_capitals:
-            converted[places] += (rows[upper] - rows[lower]).mean(axis=0)
+        for places, before, after in self._other_capitals:
+            converted[places] += (rows[after] - rows[before]).mean(axis=0)
         ordinary = rows[self._base.special_count :]
         mean = ordinary.mean(axis=0)
         for place in np.flatnonzero(self._known < 0):
@@ -173,21 +174,20 @@ class _Rows:
     def _other_capitals(self) -> list[tuple[list[int], list[int], list[int]]]:
         """Return three lists of ids for each change of capitals.
 
-        These are the tokens whose row in the base has other capitals, and the base's tokens before and after the same
-        change.
+        The first has the tokens that the base knows only before this change. The others have all tokens of the base
+        that it knows before and after this change.
         """
         places: dict[tuple[Capitals, Capitals], list[int]] = defaultdict(list)
         for place in np.flatnonzero(self._known >= self._base.special_count).tolist():
-            before, after = (
-                _capitals(token) for token in (self._base.tokens[self._known[place]], self._vocabulary.tokens[place])
-            )
+            before = _capitals(self._base.tokens[self._known[place]])
+            after = _capitals(self._vocabulary.tokens[place])
             if before and after and before != after:
                 places[before, after].append(place)
         pairs = {change: self._pairs(*change) for change in places}
         return [(places[change], *pairs[change]) for change in places if len(pairs[change][0]) >= _MIN_PAIRS]
 
     def _pairs(self, before: Capitals, after: Capitals) -> tuple[list[int], list[int]]:
-        """Return the ids of all tokens of the base with the first capitals that it has with the others, too."""
+        """Return the ids of the base's tokens before and after a change of capitals."""
         tokens = self._base.tokens
         others = (self._base.id_of(after(token)) if _capitals(token) is before else UNKNOWN for token in tokens)
         pairs = [(number, other) for number, other in enumerate(others) if other not in (UNKNOWN, number)]

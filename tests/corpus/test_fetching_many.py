@@ -169,7 +169,7 @@ def test_download_resumes_after_ctrl_c(server: TextServer, capsys: pytest.Captur
         assert process.poll() is None, process.communicate()
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
-    _, stderr = process.communicate(timeout=20)
+    _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130
     assert stderr.rstrip().endswith("Stopped.")
     assert "Traceback" not in stderr

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -124,7 +124,8 @@ def encoded_large(large: str, tmp_path_factory: pytest.TempPathFactory) -> dict[
 def children(process: int) -> list[int]:
     processes: list[int] = []
     for thread in Path(f"/proc/{process}/task").iterdir():
-        processes += map(int, (thread / "children").read_text().split())
+        with suppress(OSError):  # the thread has ended
+            processes += map(int, (thread / "children").read_text().split())
     return processes
 
 
@@ -168,6 +169,8 @@ from wordgen.dataset import encoding
 from wordgen.dataset.encoding import prepare
 from wordgen.text.settings import TextSettings
 encoding._MAX_BYTES_FOR_ONE_PROCESS = 0
+processes = max(2, encoding.useful_processes())
+encoding.useful_processes = lambda: processes
 dataset = prepare(open_corpus(sys.argv[1]), TextSettings(tokenizer=sys.argv[3]), Path(sys.argv[2]))
 print(dataset.fingerprint)
 """
@@ -214,9 +217,8 @@ def test_two_processes_can_encode_the_same_text(large: str, encoded_large: dict[
 MEMORY = """
 import re
 from resource import RUSAGE_CHILDREN, getrusage
-from wordgen.dataset.numbering import useful_processes
 own = int(re.search(r"VmHWM:\\s*(\\d+)", open("/proc/self/status").read())[1])
-print(own + useful_processes() * getrusage(RUSAGE_CHILDREN).ru_maxrss)
+print(own + processes * getrusage(RUSAGE_CHILDREN).ru_maxrss)
 """
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from tests.helpers.commands import command_environment
 
 
-def read_until(terminal: int, wanted: str | None, times: int = 1, seconds: float = 30) -> str:
+def read_until(terminal: int, wanted: str | None, times: int = 1, seconds: float = 120) -> str:
     """Read until a regular expression has matched `times` times, or to the end if it is None."""
     content, seen, deadline = b"", "", time.monotonic() + seconds
     while time.monotonic() < deadline and not _is_enough(seen, wanted, times):
@@ -81,13 +81,25 @@ def screen_lines(output: str, width: int) -> list[str]:
     return lines
 
 
+BARS_AT_ONCE = """
+import sys
+from wordgen.cli import output
+output._SECONDS_BEFORE_A_BAR = 0
+from wordgen.cli.main import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
 def stderr_in_terminal(file: Path, *command: str, cwd: Path) -> str:
-    """Run a command with its standard output in a file; return its standard error, which is a terminal."""
+    """Run a command with its standard output in a file; return its standard error, which is a terminal.
+
+    Progress bars are shown from the beginning, so it does not depend on the speed of the machine whether there are any.
+    """
     master, slave = pty.openpty()
     with (
         file.open("w") as output,
         subprocess.Popen(
-            [sys.executable, "-m", "wordgen", *command],
+            [sys.executable, "-c", BARS_AT_ONCE, *command],
             cwd=cwd, env=command_environment(TERM="xterm", COLUMNS="100"), stdout=output, stderr=slave,
         ) as process,
     ):  # fmt: skip

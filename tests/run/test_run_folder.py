@@ -1,9 +1,9 @@
 """The folder of a run: names, replacing a run, and several processes at once."""
 
+import os
 import subprocess
 import sys
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -136,7 +136,7 @@ def test_generated_name_is_a_valid_name(letter: str, invalid_start: str):
 
 def test_find_model_returns_the_newest():
     save(1, SAVED_MODELS / "b")
-    time.sleep(0.02)
+    os.utime(SAVED_MODELS / "b" / "weights.safetensors", (0, 0))
     save(2, SAVED_MODELS / "a")
     (SAVED_MODELS / "c").mkdir()
     assert find_model() == SAVED_MODELS / "a"

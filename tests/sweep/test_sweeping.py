@@ -97,8 +97,7 @@ needs_proc = pytest.mark.skipif(not Path("/proc").is_dir(), reason="the system h
 
 
 @pytest.fixture
-def run(in_empty_folder: Path, planned: PlannedSweep, monkeypatch: pytest.MonkeyPatch) -> PlannedRun:
-    monkeypatch.setattr(sweeping, "_SECONDS_TO_EXIT", 0.5)
+def run(in_empty_folder: Path, planned: PlannedSweep) -> PlannedRun:
     run = planned.runs[0]
     run.log.parent.mkdir(parents=True)
     return run
@@ -106,7 +105,7 @@ def run(in_empty_folder: Path, planned: PlannedSweep, monkeypatch: pytest.Monkey
 
 def command(name: str) -> list[str]:
     """The arguments of a process that looks like the training of a run but only sleeps."""
-    return ["-c", "import time; print('begun', flush=True); time.sleep(60)", "train", "--name", name]
+    return ["-c", "import time; print('begun', flush=True); time.sleep(600)", "train", "--name", name]
 
 
 @contextmanager
@@ -129,13 +128,14 @@ def running_process(log: Path, started: Sequence[str], running: Sequence[str]) -
 def test_process_of_an_earlier_sweep_is_ended(run: PlannedRun):
     with running_process(run.log, command(run.name), command(run.name)) as left_over:
         sweeping.stop_leftover_process(run)
-        assert left_over.wait(10) == -signal.SIGTERM
+        assert left_over.wait(60) == -signal.SIGTERM
 
 
 @needs_proc
 @pytest.mark.parametrize("suffix", ["2", "/epochs.txt"])
-def test_other_process_with_same_id_is_not_ended(run: PlannedRun, suffix: str):
+def test_other_process_with_same_id_is_not_ended(run: PlannedRun, suffix: str, monkeypatch: pytest.MonkeyPatch):
     """The process id in the log now belongs to a process whose run name only begins with that of the run."""
+    monkeypatch.setattr(sweeping, "_SECONDS_TO_EXIT", 0.5)
     with running_process(run.log, command(run.name), command(run.name + suffix)) as process:
         with pytest.raises(StorageError, match="is still training my/rnn-units-16-1 and does not end"):
             sweeping.stop_leftover_process(run)

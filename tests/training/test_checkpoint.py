@@ -167,13 +167,13 @@ def test_saver_writes_the_position_at_the_time_of_the_call(tmp_path: Path):
     class SlowCheckpoints(Checkpoints):
         def save(self, step: int, arrays: Arrays, position: Position) -> None:
             started.set()
-            assert proceed.wait(10)
+            assert proceed.wait(60)
             super().save(step, arrays, position)
 
     saver = CheckpointSaver(SlowCheckpoints(tmp_path, print), CheckpointInterval.parse("1"), print)
     position = Position(2, 7)
     saver.save_in_background(1, ARRAYS, position)
-    assert started.wait(10)
+    assert started.wait(60)
     position.step_in_epoch = 8
     assert not has_checkpoint(tmp_path)
     proceed.set()

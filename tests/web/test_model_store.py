@@ -160,7 +160,7 @@ def test_loading_a_large_model_does_not_block_others(in_empty_folder: Path, monk
         loaded.append(folder.name)
         if folder.name == "large":
             large_started.set()
-            assert small_found.wait(30)
+            assert small_found.wait(60)
         return load_bundle(folder)
 
     monkeypatch.setattr("wordgen.web.answers.load_bundle", load_slowly)
@@ -172,7 +172,7 @@ def test_loading_a_large_model_does_not_block_others(in_empty_folder: Path, monk
         assert large_started.wait(30)
         small = threads.submit(store.find, "small")
         try:
-            assert small.result(10)[0] == "small"
+            assert small.result(30)[0] == "small"
         finally:
             small_found.set()
         assert large[0].result(30)[1] is large[1].result(30)[1]

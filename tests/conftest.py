@@ -1,5 +1,6 @@
 """Fixtures of many tests: folders to work in, and small trained models."""
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -9,6 +10,15 @@ import pytest
 
 from tests.helpers.commands import Command, run_command, train_in_folder, train_on_few_lines
 from tests.helpers.shared_folders import make_once
+
+# The tests must not depend on the terminal from which they are started, nor ask a proxy for their own servers.
+for variable in (
+    "COLORTERM", "COLUMNS", "FORCE_COLOR", "LINES", "NO_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE",
+):  # fmt: skip
+    os.environ.pop(variable, None)
+os.environ["TERM"] = "xterm"
+for variable in ("no_proxy", "NO_PROXY"):
+    os.environ[variable] = ",".join(filter(None, (os.environ.get(variable), "127.0.0.1", "localhost")))
 
 # The examples are the same each time, so only a change of the code changes the result; `make soak` tries random ones.
 # There is no deadline, because the time of an example depends more on the machine than on the code.

@@ -1,12 +1,15 @@
 """Starts the processes of a distributed training on free loopback ports. Every wait has a timeout."""
 
+import itertools
 import json
+import os
+import random
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,6 +17,10 @@ from tests.helpers.commands import command_environment
 from wordgen.training.workers import SECRET
 
 Process = subprocess.Popen[str]
+
+_FIRST_PORT, _PORTS_OF_A_TEST_PROCESS, _TEST_PROCESSES = 20_000, 500, 24
+"""The ports are below those which the system gives to connections, and each process of pytest has its own."""
+_offsets = itertools.count(random.SystemRandom().randrange(_PORTS_OF_A_TEST_PROCESS))
 
 
 class Worker(Protocol):
@@ -28,10 +35,14 @@ class Worker(Protocol):
 
 
 def free_ports(number: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(number)]
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
+    """Return ports that are free, and that nothing else takes before the workers use them."""
+    test_process = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % _TEST_PROCESSES
+    first = _FIRST_PORT + test_process * _PORTS_OF_A_TEST_PROCESS
+    ports: list[int] = []
+    while len(ports) < number:
+        port = first + next(_offsets) % _PORTS_OF_A_TEST_PROCESS
+        with suppress(OSError), socket.create_server(("", port)):
+            ports.append(port)
     return ports
 
 

@@ -5,7 +5,7 @@ import os
 import signal
 import socket
 from collections.abc import Generator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -31,7 +31,7 @@ def launched(folder: Path, *flags: str) -> Generator[Process]:
             yield launcher
         finally:
             launcher.terminate()  # a killed launcher could not stop its workers
-            launcher.communicate(timeout=60)
+            launcher.communicate(timeout=120)
 
 
 def wait_for_checkpoint(folder: Path, launcher: Process) -> None:
@@ -41,7 +41,12 @@ def wait_for_checkpoint(folder: Path, launcher: Process) -> None:
 def workers_of(launcher: Process) -> list[int]:
     """Return the process ids in the order of the workers."""
     children = Path(f"/proc/{launcher.pid}/task/{launcher.pid}/children").read_text().split()
-    return [int(number) for number in children if b"train" in Path(f"/proc/{number}/cmdline").read_bytes().split(b"\0")]
+    workers: list[int] = []
+    for number in children:
+        with suppress(OSError):  # a short-lived child has ended
+            if b"train" in Path(f"/proc/{number}/cmdline").read_bytes().split(b"\0"):
+                workers.append(int(number))
+    return workers
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs /proc to find the workers")
@@ -124,7 +129,7 @@ def test_workers_are_unreachable_and_end_with_their_launcher(tmp_path: Path):
             with pytest.raises(ConnectionRefusedError):
                 socket.create_connection(("127.0.0.1", port), timeout=5)
         launcher.kill()
-        launcher.communicate(timeout=60)
+        launcher.communicate(timeout=120)
         wait_for(lambda: not any(map(is_running, workers)), [])
         assert not any(map(is_running, workers))
 
@@ -150,7 +155,7 @@ def test_sighup_stops_all_workers_and_prints_resume_command(tmp_path: Path):
     with launched(tmp_path) as launcher:
         wait_for_checkpoint(tmp_path, launcher)
         launcher.send_signal(signal.SIGHUP)
-        stdout, stderr = launcher.communicate(timeout=60)
+        stdout, stderr = launcher.communicate(timeout=120)
     assert launcher.returncode == 130, stderr
     assert stdout.endswith("Continue with all workers:  python -m wordgen launch --workers 2 -- --resume run\n")
     assert "restart" not in stderr

@@ -46,10 +46,9 @@ WITHIN_EPOCHS = {"validate_every": 6, "sample_every": 15, "log_every": 4}
 pytestmark = pytest.mark.slow
 
 
-def start(folder: Path, action: str, **settings: Any) -> AbstractContextManager[ForkedProcess]:
-    return forked_process(
-        "-m", "tests.helpers.training_process", action, json.dumps({**HIGH_RATE, **settings}), cwd=folder
-    )
+def start(folder: Path, action: str, *more: str, **settings: Any) -> AbstractContextManager[ForkedProcess]:
+    chosen = json.dumps({**HIGH_RATE, **settings})
+    return forked_process("-m", "tests.helpers.training_process", action, chosen, *more, cwd=folder)
 
 
 def wait_for_losses(folder: Path, number: int, process: ForkedProcess) -> None:
@@ -331,9 +330,7 @@ def test_resume_after_sigint_and_sigterm_equals_uninterrupted_run(uninterrupted:
     """Ctrl-C in the second epoch, and SIGTERM a few steps after the resume."""
     for action, minimum, number in (("train", 45, signal.SIGINT), ("resume", 5, signal.SIGTERM)):
         wanted = len(read_losses(tmp_path)) + minimum
-        with start(tmp_path, action) as process:
-            wait_for_losses(tmp_path, wanted, process)
-            process.send_signal(number)
+        with start(tmp_path, action, json.dumps([0, wanted, number])) as process:
             wait_for_success([process], TIMEOUT)  # the Python API returns, it does not exit with the signal
         assert wanted <= len(read_losses(tmp_path)) < EPOCHS * 40
     with start(tmp_path, "resume") as process:

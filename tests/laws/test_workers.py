@@ -35,8 +35,9 @@ KILLS = int(os.environ.get("WORDGEN_KILLS", "2"))  # `make soak` sets more
 pytestmark = pytest.mark.slow
 
 
-def _start_both(folder: Path, action: str) -> AbstractContextManager[list[ForkedProcess]]:
-    return forked_processes([["-m", "tests.helpers.training_process", action, json.dumps(TWO_WORKERS)]] * 2, folder)
+def _start_both(folder: Path, action: str, *more: str) -> AbstractContextManager[list[ForkedProcess]]:
+    command = ["-m", "tests.helpers.training_process", action, json.dumps(TWO_WORKERS), *more]
+    return forked_processes([command] * 2, folder)
 
 
 def _run(folder: Path) -> Path:
@@ -100,22 +101,19 @@ def test_resume_after_kill_of_one_worker_equals_uninterrupted_run(uninterrupted:
     _compare(tmp_path, uninterrupted)
 
 
-def _stop(folder: Path, processes: list[ForkedProcess], worker: int, more_steps: int) -> None:
-    """Stop one of two workers after some more steps, and check that both save the same step."""
-    before = len(read_losses(folder))
-    wait_for(lambda: len(read_losses(folder)) >= before + more_steps, processes)
-    processes[worker].send_signal(signal.SIGTERM)
-    wait_for_success(processes, timeout=60)
+def _stop(folder: Path, action: str, worker: int, step: int) -> None:
+    """Train with two workers, of which one gets a signal after a step, and check that both save the same step."""
+    with _start_both(folder, action, json.dumps([worker, step, signal.SIGTERM])) as processes:
+        wait_for_success(processes)
     steps = [step for step, _ in read_losses(folder)]
-    assert before + more_steps <= len(steps) < STEPS
+    assert step <= len(steps) < STEPS
     assert _newest_checkpoint(folder).name == f"step-{len(steps):012d}"
 
 
 @pytest.fixture(scope="module")
 def half_trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("half")
-    with _start_both(folder, "train") as processes:
-        _stop(folder, processes, 1, 50)
+    _stop(folder, "train", 1, 50)
     return folder
 
 
@@ -123,8 +121,7 @@ def test_resume_after_stop_of_one_worker_equals_uninterrupted_run(
     uninterrupted: Path, half_trained: Path, tmp_path: Path
 ):
     folder = shutil.copytree(half_trained, tmp_path / "folder")
-    with _start_both(folder, "resume") as processes:
-        _stop(folder, processes, 0, 5)
+    _stop(folder, "resume", 0, len(read_losses(folder)) + 5)
     with _start_both(folder, "resume") as processes:
         wait_for_success(processes)
     assert [step for step, _ in read_losses(folder)] == list(range(1, STEPS + 1))  # no step twice, none missing
@@ -216,7 +213,7 @@ def test_chief_that_waits_for_workers_can_be_stopped(tmp_path: Path):
     with _start_one_of_two(tmp_path, config) as (process,):
         wait_for(lambda: _listens(host, int(port)), [process])
         process.send_signal(signal.SIGINT)
-        _, stderr = process.communicate(timeout=20)
+        _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130, stderr
 
 

@@ -68,6 +68,11 @@ class ForkedProcess:
             with suppress(ProcessLookupError):
                 os.kill(self._process.pid, number)
 
+    def is_stopped(self) -> bool:
+        """Return whether SIGSTOP has taken effect. Only Linux can tell: elsewhere, the answer is always yes."""
+        stat = Path(f"/proc/{self._process.pid}/stat")
+        return not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] == "T"
+
     def kill(self) -> None:
         self.send_signal(signal.SIGKILL)
 

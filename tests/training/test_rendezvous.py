@@ -26,7 +26,7 @@ class Meeting:
         self.stop = StopRequest()
         self._threads: list[threading.Thread] = []
 
-    def start(self, number: int, checksum: str = "lotr", seconds: float = 20, secret: str | None = None) -> None:
+    def start(self, number: int, checksum: str = "lotr", seconds: float = 60, secret: str | None = None) -> None:
         def run() -> None:
             worker_info = WorkerInfo(number, self.workers, "TF_CONFIG")
             try:
@@ -38,9 +38,23 @@ class Meeting:
         self._threads.append(threading.Thread(target=run))
         self._threads[-1].start()
 
+    def wait_for_chief(self) -> None:
+        """Wait until the chief listens."""
+        self.connect().close()
+
+    def connect(self) -> socket.socket:
+        """Connect to the chief as soon as it listens."""
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                return socket.create_connection(("127.0.0.1", self.port), timeout=60)
+            except ConnectionRefusedError:
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+
     def join(self) -> dict[int, WordgenError | KeyboardInterrupt | None]:
         for thread in self._threads:
-            thread.join(30)
+            thread.join(120)
         return self.errors
 
 
@@ -56,7 +70,7 @@ def test_workers_meet_in_any_order(order: tuple[int, ...]):
     meeting = Meeting(3)
     for number in order:
         meeting.start(number)
-        time.sleep(0.3)
+        time.sleep(0.1)
     assert meeting.join() == {0: None, 1: None, 2: None}
     socket.create_server(("127.0.0.1", meeting.port)).close()  # TensorFlow needs the port at once
 
@@ -87,9 +101,8 @@ INVALID_VISITS: list[Callable[[socket.socket], object]] = [
 def test_invalid_visitors_are_ignored(secret: str):
     meeting = Meeting(2, secret)
     meeting.start(0)
-    time.sleep(0.3)
     for visit in INVALID_VISITS:
-        with socket.create_connection(("127.0.0.1", meeting.port)) as visitor:
+        with meeting.connect() as visitor:
             visit(visitor)
         time.sleep(0.1)
         assert meeting.errors == {}  # the chief still waits
@@ -100,8 +113,7 @@ def test_invalid_visitors_are_ignored(secret: str):
 def test_worker_that_reconnects_counts_once():
     meeting = Meeting(3)
     meeting.start(0)
-    time.sleep(0.3)
-    with socket.create_connection(("127.0.0.1", meeting.port)) as visitor:
+    with meeting.connect() as visitor:
         visitor.sendall(_hello(visitor, "lotr"))
         time.sleep(0.3)
     meeting.start(2)
@@ -124,7 +136,7 @@ def test_error_names_missing_workers():
 def test_waiting_worker_can_be_stopped(number: int):
     meeting = Meeting(2)
     meeting.start(number)
-    time.sleep(0.3)
+    time.sleep(0.1)
     meeting.stop.signals.append(2)
     assert isinstance(meeting.join()[number], KeyboardInterrupt)
 
@@ -140,9 +152,8 @@ def test_visitor_without_the_secret_is_ignored():
     """The visitor cannot take the place of a worker, and cannot end the meeting by other settings."""
     meeting = Meeting(2, "known to all")
     meeting.start(0)
-    time.sleep(0.3)
     for checksum in ("lotr", "fables"):
-        with socket.create_connection(("127.0.0.1", meeting.port), timeout=20) as visitor:
+        with meeting.connect() as visitor:
             visitor.sendall(_hello(visitor, checksum, secret=b"guessed"))
             assert visitor.recv(1) == b""
     assert meeting.errors == {}
@@ -161,7 +172,7 @@ def test_worker_ignores_a_chief_with_another_secret():
 def test_worker_ignores_deeply_nested_answers():
     meeting = Meeting(2)
     with socket.create_server(("127.0.0.1", meeting.port)) as server:
-        server.settimeout(5)
+        server.settimeout(60)
         meeting.start(1)
         for depth in range(960, 1000):  # the worker can parse some of these answers, but not write them for the proof
             worker, _ = server.accept()
@@ -186,8 +197,7 @@ def test_worker_with_other_settings_and_no_secret_is_refused():
 def test_slow_visitors_do_not_delay_the_meeting():
     meeting = Meeting(2)
     meeting.start(0)
-    time.sleep(0.3)
-    visitors = [socket.create_connection(("127.0.0.1", meeting.port)) for _ in range(100)]
+    visitors = [meeting.connect() for _ in range(100)]
     for visitor in visitors:
         visitor.sendall(b"{")
     start = time.monotonic()
@@ -201,8 +211,8 @@ def test_slow_visitors_do_not_delay_the_meeting():
 def test_chief_listens_only_at_the_given_address():
     meeting = Meeting(2)
     meeting.start(0)
-    time.sleep(0.3)
+    meeting.wait_for_chief()
     with pytest.raises(ConnectionRefusedError):
-        socket.create_connection(("127.0.0.2", meeting.port), timeout=5)
+        socket.create_connection(("127.0.0.2", meeting.port), timeout=60)
     meeting.start(1)
     assert meeting.join() == {0: None, 1: None}

@@ -82,7 +82,7 @@ def test_similar_words_are_suggested(capsys: pytest.CaptureFixture[str]):
 
 
 def test_json_has_all_fields(capsys: pytest.CaptureFixture[str]):
-    text = json.loads(stdout_of(capsys, "--seed", "The caster", "--length", "9", "--stop", "end", "--json"))
+    text = json.loads(stdout_of(capsys, "--seed", "The caster", "--length", "9", "--max-copy", "4", "--json"))
     assert set(text) == {
         "seed", "text", "tokens", "unknown_replacements", "log_probabilities", "ended", "unknown", "settings",
         "random_seed", "number", "perplexity", "copies", "model", "draws",
@@ -148,7 +148,7 @@ def test_flags_for_copies_need_a_copy_index(
 def test_missing_until_text_is_reported(capsys: pytest.CaptureFixture[str]):
     assert main(["generate", "--until", "xyzzy", "--length", "4"]) == 0
     assert "'xyzzy' was not written within 4 tokens: give a larger --length." in capsys.readouterr().err
-    assert main(["generate", "--until", "xyzzy", "--stop", "line"]) == 0
+    assert main(["generate", "--until", "xyzzy", "--stop", "line", "--length", "5000"]) == 0
     sentence = "'xyzzy' was not written before the text ended: give a larger --length or leave out --stop line."
     assert sentence in capsys.readouterr().err
 

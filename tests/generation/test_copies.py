@@ -185,10 +185,10 @@ def test_index_larger_than_memory_is_an_error(tmp_path: Path, fables: Dataset):
 def test_search_in_repetitive_text_is_fast(tmp_path: Path):
     """Each position matches almost every other."""
     index = tiny_index(tmp_path / "copy_index", ([3] * 200 + [4]) * 60)
-    began = time.monotonic()
+    began = time.process_time()
     (match,) = index.matches([3] * 2000)[:1]
     assert match.tokens == 200
-    assert time.monotonic() - began < 5  # comparing all pairs takes minutes
+    assert time.process_time() - began < 5  # comparing all pairs takes minutes
 
 
 def test_match_does_not_begin_or_end_with_end_token(tmp_path: Path):

@@ -198,7 +198,7 @@ def test_text_has_words_instead_of_unknown(model: TrainedModel, mode: Mode, stop
         ]
         one = {**options, "count": 1, "random_seed": text.random_seed}
         assert "".join(model.stream("The caster", **one)) == text.text == model.generate("The caster", **one)[0].text
-    assert mode != "sample" or sum(len(text.unknown_replacements) for text in texts) > 6
+    assert mode != "sample" or sum(len(text.unknown_replacements) for text in texts) > 0
 
 
 def test_allow_unknown_changes_nothing_before_the_first_unknown(model: TrainedModel):

@@ -80,6 +80,6 @@ def test_chart_has_train_and_valid_curves(chromium: Page, address: str):
     chromium.wait(f"{VISIBLE_TEXT}.includes({_heading(PERPLEXITY)!r})", seconds=60)
     first = "document.querySelector('scalar-card')"
     chromium.wait(f"{first}.querySelector('canvas, path')")
-    chromium.wait(f"{first}.innerText.includes('small/valid')")
+    chromium.wait(f"{first}.innerText.includes('small/valid') && {first}.innerText.includes('small/train')")
     words = chromium.value(f"{first}.innerText").split()
     assert {"small/train", "small/valid"} <= set(words)

@@ -41,10 +41,12 @@ def chromium() -> Iterator[Page]:
 
 @pytest.fixture
 def page(chromium: Page, playground: Playground) -> Iterator[Page]:
-    """The playground on a large screen. The console must stay free of errors."""
+    """The playground on a large screen, with a fixed random seed. The console must stay free of errors."""
+    chromium.open("about:blank")  # so that the page of the test before reports no more errors
     chromium.errors.clear()
     chromium.set_screen(1280)
     chromium.open(playground.address)
     chromium.wait(READY)
+    chromium.value("document.querySelector('input[name=random_seed]').value = '1'")
     yield chromium
     assert chromium.errors == []

@@ -111,16 +111,16 @@ def test_work_stops_after_client_disconnects(playground: Playground):
         connection.close()
     start = time.monotonic()
     assert playground.post("/api/text", model="spells", length=1).status == 200
-    assert time.monotonic() - start < 10
+    assert time.monotonic() - start < 30
 
 
 def test_stream_stops_after_client_disconnects(small_server: Playground):
     connection = small_server.connect()
-    connection.request("POST", "/api/write", json.dumps({"length": 100_000}))
+    connection.request("POST", "/api/write", json.dumps({"length": 100_000, "no_repeat_ngram": 9}))
     assert connection.getresponse().readline()
     assert small_server.post("/api/text", length=1).status == 503
     connection.close()
-    wait_until(lambda: small_server.post("/api/text", length=1).status == 200, 10)
+    wait_until(lambda: small_server.post("/api/text", length=1).status == 200)
 
 
 def test_is_loopback():

@@ -53,7 +53,7 @@ def test_output_has_plan_progress_perplexity_and_next_command(trained: TrainedFo
     for part in ("Plan for small", "9,559 for training", "UNKNOWN share", "parameters", "GiB", "40 steps of 16 x 15"):
         assert part in output
     assert re.search(r"epoch 1/2 step 1/40 loss [\d.]+ ppl [\d,.]+", output)
-    assert re.search(r"epoch 2: perplexity train [\d.]+, valid [\d.]+", output)
+    assert re.search(r"epoch 2: perplexity train [\d.,]+, valid [\d.,]+", output)
     assert "Word frequencies alone" in output
     assert "wordgen generate --model small --seed" in output
 

@@ -54,7 +54,7 @@ def palindromes_parser(prog: str) -> Parser:
     )
     add_flags(parser, ComparisonSettings, "what is compared")
     add_flags(parser, LearningSettings, "the network and its training")
-    help = "how many runs train at the same time; by default one per processor, if there is enough memory"
+    help = "the number of runs that train at the same time; by default one per processor, if there is enough memory"
     parser.add_argument("--at-once", type=int, metavar="N", help=help)
     add_switch(parser, "--dry-run", "show what would be trained, and leave")
     add_switch(parser, "--json", "print the results as one JSON object, and the progress to standard error")

@@ -26,9 +26,9 @@ class ComparisonSettings(Settings):
     """The runs of a study, and their limits. They may change when a study continues."""
 
     lengths: int | tuple[int, ...] = setting(
-        (10, 20, 40), at_least=2, at_most=5000, help="how many digits the palindromes have", scope="run"
+        (10, 20, 40), at_least=2, at_most=5000, help="the numbers of digits of the palindromes", scope="run"
     )
-    cells: Cell | tuple[Cell, ...] = setting(CELLS, help="kinds of recurrent layers to compare", scope="run")
+    cells: Cell | tuple[Cell, ...] = setting(CELLS, help="the kinds of recurrent layers to compare", scope="run")
     random_seeds: int | tuple[int, ...] = setting(
         (1, 2, 3),
         at_least=0,
@@ -36,11 +36,11 @@ class ComparisonSettings(Settings):
         help="each cell is trained on each length once with each of these random seeds",
         scope="run",
     )
-    steps: int = setting(2000, at_least=1, at_most=10_000_000, help="most steps of a run", scope="run")
+    steps: int = setting(2000, at_least=1, at_most=10_000_000, help="the maximum number of steps of a run", scope="run")
     time_budget: str | None = setting(
         None,
-        help="time for the whole study, as 20m or 1h; all runs share the time that is left (by default there is no "
-        "limit)",
+        help="the time for the whole study, for example 20m or 1h; all runs share the time that is left (by "
+        "default there is no limit)",
         scope="run",
     )
     name: str = setting("palindromes", help="the name of the study's folder in saved_models/", scope="run")
@@ -84,7 +84,9 @@ class ComparisonSettings(Settings):
 class LearningSettings(Settings):
     """The network and its training. All runs of a study share these settings, also when it continues."""
 
-    units: int = setting(64, at_least=1, at_most=8192, help="width of the recurrent layer", scope="network")
+    units: int = setting(
+        64, at_least=1, at_most=8192, help="the number of units of the recurrent layer", scope="network"
+    )
     encoding: Encoding = setting(
         "one-hot",
         help="the input for a digit: one-hot is ten inputs, one of which is 1; number is a single input",
@@ -94,11 +96,13 @@ class LearningSettings(Settings):
         None,
         at_least=-20,
         at_most=20,
-        help="first bias of the gate that keeps the state, in LSTM and GRU; 1 is usual for an LSTM (by default each "
-        "unit draws one, so that it remembers for 2 digits up to the whole length)",
+        help="the first bias of the gate that keeps the state, in LSTM and GRU; 1 is usual for an LSTM (by default "
+        "each unit draws one, so that it remembers for 2 digits up to the whole length)",
         scope="network",
     )
-    batch_size: int = setting(64, at_least=1, at_most=100_000, help="palindromes per step", scope="learning")
+    batch_size: int = setting(
+        64, at_least=1, at_most=100_000, help="the number of palindromes in a step", scope="learning"
+    )
     optimizer: OptimizerName = setting("adam", help="the rule that updates the weights", scope="learning")
     learning_rate: float = setting(0.003, above=0, at_most=1e30, help="the size of the updates", scope="learning")
     clip: float = setting(
@@ -113,7 +117,7 @@ class LearningSettings(Settings):
         scope="learning",
     )
     measure_every: int = setting(
-        50, at_least=1, at_most=1_000_000, help="steps between two points of the curves", scope="learning"
+        50, at_least=1, at_most=1_000_000, help="the number of steps between two points of the curves", scope="learning"
     )
     stop_when_solved: bool = setting(
         True,

@@ -74,6 +74,7 @@ def test_default_split_is_test_and_has_all_figures(evaluation: Evaluation, spell
     assert evaluation.ngram == ngram_loss(ngrams, spells.ids["test"])
     assert evaluation.verdict is not None
     assert evaluation.unigram is not None
+    assert evaluation.ngram is not None
     assert any(
         f"({evaluation.perplexity:,.1f} against {other.perplexity:,.1f})" in evaluation.verdict
         for other in (evaluation.unigram, evaluation.ngram)

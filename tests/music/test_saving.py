@@ -2,12 +2,15 @@
 
 import wave
 import xml.etree.ElementTree as ET
-from itertools import chain
+from bisect import bisect_right
+from dataclasses import replace
+from itertools import chain, pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.helpers.music import measures_of, pieces, scale, write_midi
 from tests.helpers.tunes import TUNE
@@ -158,6 +161,78 @@ def test_longest_rest_and_shortest_tune_have_a_score(tune: str, length: int):
     assert check_measure(measure) == length
     assert len(measure.findall("note/pitch")) == 1
     assert len(score_in_abc(Score(piece))[1]) == 1
+
+
+def tempos_of(measures: list[ET.Element]) -> tuple[list[tuple[int, float]], list[tuple[int, int]]]:
+    """Return the tempos that are played and those that are drawn, each with its time in parts of a quarter."""
+    begin = 0
+    played: list[tuple[int, float]] = []
+    drawn: list[tuple[int, int]] = []
+    for measure in measures:
+        time = begin
+        for element in measure:
+            length = int(element.findtext("duration", "0"))
+            if (metronome := element.find("direction-type/metronome")) is not None:
+                at = time + int(element.findtext("offset", "0"))
+                played.append((at, float(element.find("sound").get("tempo"))))  # pyright: ignore
+                if metronome.get("print-object") != "no":
+                    drawn.append((at, int(metronome.findtext("per-minute", ""))))
+            elif element.find("chord") is None:
+                time += -length if element.tag == "backup" else length
+        begin += check_measure(measure)
+    return played, drawn
+
+
+CHANGES = st.lists(st.tuples(st.integers(1, 500), st.floats(1e-3, 1e5)), max_size=30)
+
+
+@settings(max_examples=40)
+@given(pieces(), CHANGES)
+def test_score_plays_every_tempo_of_the_piece(piece: Piece, changes: list[tuple[int, float]]):
+    piece = rounded_for_score(replace(piece, tempos=(*piece.tempos, *sorted(changes))))
+    score = Score(piece)
+    if score.bars[-1].end > 500 * PARTS_PER_QUARTER:
+        return
+    played, drawn = tempos_of(measures_of(piece))
+    rounded = dict(piece.on_grid(PARTS_PER_QUARTER).tempos)
+    assert played == [(time, tempo) for time, tempo in sorted(rounded.items()) if time < score.bars[-1].end]
+    assert all(after - before >= PARTS_PER_QUARTER for (before, _), (after, _) in pairwise(drawn))
+    assert all(before != after for (_, before), (_, after) in pairwise(drawn))
+    bars = [bar.begin for bar in score.bars]
+    assert len(drawn) <= 1 + len({bisect_right(bars, time) for time, _ in drawn})
+
+
+@pytest.mark.parametrize(
+    ("changes", "drawn"),
+    [
+        ([(0, 120), (96, 60.4), (228, 120)], [(0, 120), (96, 60), (228, 120)]),
+        ([(0, 120), (24, 110), (48, 100), (96, 60)], [(0, 120), (48, 100), (96, 60)]),
+        ([(0, 120), (100, 50), (110, 120)], [(0, 120)]),
+        ([(0, 120), (5, 100)], [(5, 100)]),
+        ([(0, 120), *((time, 120 + time) for time in range(5, 288, 5))], [(0, 120)]),
+        ([(0, 120), (90, 110), (96, 111)], [(0, 120), (96, 111)]),
+        ([(0, 120), (96, 120.2)], [(0, 120)]),
+    ],
+)
+def test_score_draws_only_tempos_that_leave_it_readable(changes: list[tuple[int, float]], drawn: list[tuple[int, int]]):
+    piece = Piece(tuple(Note(24 * n, 60, 24) for n in range(12)), PARTS_PER_QUARTER, tuple(changes))
+    assert tempos_of(measures_of(piece)) == (changes, drawn)
+
+
+def test_many_tempos_take_little_time():
+    tempos = tuple((time, 60.0 + time % 7) for time in range(200_000))
+    assert musicxml(Piece((Note(0, 60, 200_000),), PARTS_PER_QUARTER, tempos)).count("<sound tempo") == 200_000
+
+
+def test_verovio_draws_tempos_where_they_change(tmp_path: Path):
+    pytest.importorskip("verovio")
+    changes = ((0, 91.0), (60, 63.0), (97, 47.0), (99, 83.0))
+    piece = Piece(tuple(Note(48 * n, 60, 48) for n in range(6)), PARTS_PER_QUARTER, changes)
+    save(CheckedPiece(piece), tmp_path / "tempos.svg")
+    picture = ET.fromstring((tmp_path / "tempos.svg").read_text(encoding="utf-8"))
+    groups = [each for each in picture.iter() if "tempo" in each.get("class", "").split()]
+    shown = ["".join(each.itertext()).split() for each in groups]
+    assert [words[-1] for words in shown if words] == ["91", "63", "83"]
 
 
 def test_too_long_score_is_refused():

@@ -8,19 +8,23 @@ directive or markup.
 import re
 import subprocess
 import sys
+from bisect import bisect_right
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
 from fractions import Fraction
 from importlib.util import find_spec
 from io import StringIO
-from typing import NamedTuple
+from itertools import groupby
+from typing import Any, NamedTuple, TypeVar
 from xml.sax.saxutils import escape
 
 from wordgen.child_process import python_command
 from wordgen.errors import MissingPartError, StorageError
 from wordgen.music.abc_text import written_note
 from wordgen.music.engraving import PARTS_PER_QUARTER, VALUES, Accidentals, Score, Symbol, rests, spelled
-from wordgen.music.harmony import LETTERS, ChordName, Key, Pitch
-from wordgen.music.piece import BarSigns, Piece
+from wordgen.music.harmony import LETTERS, Key, Pitch
+from wordgen.music.piece import BarSigns, Piece, valid_at
 
 _HEADER = """\
 <?xml version="1.0" encoding="UTF-8"?>
@@ -34,6 +38,8 @@ _PART = """\
 """
 _FOOTER = "</part>\n</score-partwise>\n"
 _TREBLE, _BASS = ("G", 2), ("F", 4)
+AnyTimed = TypeVar("AnyTimed", bound=tuple[Any, ...])
+"""A time and what is there."""
 _ACCIDENTALS: Mapping[int | None, str] = {-2: "flat-flat", -1: "flat", 0: "natural", 1: "sharp", 2: "double-sharp"}
 
 
@@ -44,6 +50,7 @@ def musicxml(piece: Piece) -> str:
 
 def _parts(piece: Piece) -> Iterator[str]:
     score = Score(piece)
+    tempos = deque(_tempos(score))
     yield _HEADER
     if piece.title:
         yield f"<work><work-title>{escape(piece.title)}</work-title></work>\n"
@@ -55,10 +62,8 @@ def _parts(piece: Piece) -> Iterator[str]:
         yield f'<measure number="{number + 1}"{implicit}>\n'
         yield _left_line(signs)
         yield _attributes(score, number)
-        if not number:
-            yield _tempo(piece.tempos[0][1])
         yield from (chord.musicxml(time - bar.begin) for time, chord in score.chord_names(bar))
-        yield from _measure(number, score)
+        yield from _measure(number, score, deque(_take_until(bar.end, tempos)))
         yield _right_line(signs, last=number == len(score.bars) - 1)
         yield "</measure>\n"
     yield _FOOTER
@@ -99,16 +104,58 @@ def _attributes(score: Score, number: int) -> str:
     return f"<attributes>{elements}</attributes>\n" if elements else ""
 
 
-def _tempo(tempo: float) -> str:
-    return (
-        '<direction placement="above"><direction-type><metronome><beat-unit>quarter</beat-unit>'
-        f"<per-minute>{tempo:.0f}</per-minute></metronome></direction-type>"
-        f'<staff>1</staff><sound tempo="{tempo:.2f}"/></direction>\n'
-    )
+class _Tempo(NamedTuple):
+    begin: int
+    tempo: float
+    drawn: bool
+    """Whether the score shows it. If not, it is only played."""
+
+    def musicxml(self, offset: int) -> str:
+        """Return it as a direction of MusicXML. `offset` is its distance from the symbol that comes next."""
+        hidden = "" if self.drawn else ' print-object="no"'
+        later = f'<offset sound="yes">{offset}</offset>' if offset else ""
+        return (
+            f'<direction placement="above"><direction-type><metronome{hidden}><beat-unit>quarter</beat-unit>'
+            f"<per-minute>{_per_minute(self.tempo)}</per-minute></metronome></direction-type>"
+            f'{later}<staff>1</staff><sound tempo="{Decimal(repr(self.tempo)):f}"/></direction>\n'
+        )
 
 
-def _measure(number: int, score: Score) -> Iterator[str]:
-    """Yield the notes of a bar, voice by voice. Between two voices, the time goes back to the beginning of the bar."""
+def _per_minute(tempo: float) -> int:
+    """Return a tempo as a score shows it."""
+    return max(1, round(tempo))
+
+
+def _tempos(score: Score) -> list[_Tempo]:
+    """Return all tempos in the order of their times.
+
+    The score shows the first one, and of the others in each bar the longest. It shows none that lasts less than a
+    quarter note, except the first if it shows no other in that bar, and none with the same number as before.
+    """
+    changes = sorted(dict(score.piece.tempos).items())  # of several at the same time, the last one is valid
+    ends = [*(begin for begin, _ in changes[1:]), score.bars[-1].end]
+    bar_begins = [bar.begin for bar in score.bars]
+    tempos: list[_Tempo] = []
+    shown = 0
+    for _, of_bar in groupby(zip(changes, ends, strict=True), key=lambda each: bisect_right(bar_begins, each[0][0])):
+        lengths = {begin: end - begin for (begin, _), end in of_bar}
+        longest = max((begin for begin in lengths if begin), key=lengths.__getitem__, default=0)
+        for begin, length in lengths.items():
+            tempo = valid_at(changes, begin)
+            drawn = begin in (0, longest) and length >= PARTS_PER_QUARTER and _per_minute(tempo) != shown
+            shown = _per_minute(tempo) if drawn else shown
+            tempos.append(_Tempo(begin, tempo, drawn))
+        if not shown:
+            tempos[0] = tempos[0]._replace(drawn=True)
+            shown = _per_minute(tempos[0].tempo)
+    return tempos
+
+
+def _measure(number: int, score: Score, tempos: deque[_Tempo]) -> Iterator[str]:
+    """Yield the notes of a bar, voice by voice. Between two voices, the time goes back to the beginning of the bar.
+
+    The tempos are among the notes of the first voice.
+    """
     bar, written = score.bars[number], False
     for place, (symbols_by_voice, accidentals) in enumerate(score.symbols_of_bar(number)):
         for voice, voice_symbols in symbols_by_voice.items():
@@ -116,6 +163,8 @@ def _measure(number: int, score: Score) -> Iterator[str]:
                 yield f"<backup><duration>{bar.end - bar.begin}</duration></backup>\n"
             written = True
             for symbol in voice_symbols:
+                begin, end = symbol.chord.begin, symbol.chord.end
+                yield from (tempo.musicxml(tempo.begin - begin) for tempo in _take_until(end, tempos))
                 if voice and not symbol.chord.pitches:  # the rests of further voices are not printed
                     yield f"<forward><duration>{symbol.length}</duration></forward>\n"
                 else:
@@ -326,12 +375,12 @@ class _Writer:
         bar = self._score.bars[number]
         self.text.writelines(self._before(number, voice))
         key = self._score.key(bar)
-        named = list(self._score.chord_names(bar)) if voice.number == 1 else []
+        named = deque(self._score.chord_names(bar) if voice.number == 1 else ())
         written = symbols or rests(bar)
         if written[0].value is None and bar.end - bar.begin not in VALUES:
             written = rests(bar)  # there is no rest of this length
         for symbol, tuplet in zip(written, _tuplets(written), strict=True):
-            self.text.writelines(f'"{chord}"' for chord in _take_until(symbol.chord.end, named))
+            self.text.writelines(f'"{chord}"' for _, chord in _take_until(symbol.chord.end, named))
             self.text.write(tuplet)
             self._symbol(symbol, key, accidentals, hidden=voice.number_in_staff > 0)
         self.text.write(self._after(number))
@@ -378,10 +427,10 @@ def _key(key: Key) -> str:
     return f"K:{Key.of_signature(key.sharps).field}"
 
 
-def _take_until(time: int, named: list[tuple[int, ChordName]]) -> Iterator[ChordName]:
-    """Take the names of chords before a time from a list."""
-    while named and named[0][0] < time:
-        yield named.pop(0)[1]
+def _take_until(time: int, timed: deque[AnyTimed]) -> Iterator[AnyTimed]:
+    """Take what comes before a time from the beginning of a queue."""
+    while timed and timed[0][0] < time:
+        yield timed.popleft()
 
 
 def _length(parts: int, *, triplet: bool = False) -> str:

@@ -21,7 +21,7 @@ from wordgen.evaluation.measurement import Loss
 from wordgen.model.bundle import CONFIG
 from wordgen.run.folder import sweep_lock, training_lock
 from wordgen.run.listing import Order, Status
-from wordgen.run.names import SAVED_MODELS, SWEEP_RESULTS, SWEEP_TABLE
+from wordgen.run.names import LOGS, SAVED_MODELS, SWEEP_RESULTS, SWEEP_TABLE
 from wordgen.run.record import save_measurement, save_record
 from wordgen.run.settings import TrainSettings
 
@@ -299,9 +299,9 @@ def test_docs_name_all_json_fields_statuses_and_flags(capsys: pytest.CaptureFixt
 def make_sweep(name: str = "sizes", *, finished: bool = True) -> None:
     make_run(f"{name}/large-1", valid=30.2, age=7200)
     make_run(f"{name}/large-2", valid=29.1, age=3600)
-    if finished:
-        for file in (SWEEP_RESULTS, SWEEP_TABLE):
-            (SAVED_MODELS / name / file).write_text("{}")
+    (SAVED_MODELS / name / LOGS).mkdir()
+    for file in (SWEEP_RESULTS, SWEEP_TABLE) if finished else ():
+        (SAVED_MODELS / name / file).write_text("{}")
 
 
 def test_list_has_sweeps_below_runs(capsys: pytest.CaptureFixture[str]):
@@ -319,6 +319,24 @@ def test_list_has_sweeps_below_runs(capsys: pytest.CaptureFixture[str]):
     assert sweeps["sizes"][:4] == ["tale", "2", "large-2", "29.1"]
     assert sweeps["sizes"][-2:] == ["1 hour", "finished"]
     assert "List the runs of a sweep:  python -m wordgen runs list sizes\n" in output
+
+
+def test_folder_of_runs_is_no_sweep(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+    make_run("books/emma", age=3600)
+    make_run("tale")
+    output = stdout_of(capsys)
+    assert list(cells_by_row(output))[:3] == ["name", "tale", "books/emma"]
+    assert "sweep" not in output
+    assert {run["name"]: run["sweep"] for run in json.loads(stdout_of(capsys, "--json"))} == {
+        "tale": None,
+        "books/emma": None,
+    }
+    assert stdout_of(capsys, "show", "books/emma").startswith("books/emma: finished\n")
+    assert "Existing sweeps: none" in error_of(capsys, "list", "books")
+    type_answer(monkeypatch, "n\n")
+    assert "books, a folder with 1 run, " in stdout_of(capsys, "rm", "books")
+    assert "Deleted books/emma" in stdout_of(capsys, "rm", "books/emma", "--yes")
+    assert not (SAVED_MODELS / "books").exists()
 
 
 def test_status_of_sweep(capsys: pytest.CaptureFixture[str]):

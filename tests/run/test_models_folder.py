@@ -21,7 +21,7 @@ from wordgen.report.page import render_page
 from wordgen.run import commands
 from wordgen.run.folder import find_model, find_run, folder_for, removable_folders, remove
 from wordgen.run.listing import find_saved_run, find_sweep, saved_runs
-from wordgen.run.names import SAVED_MODELS, models_folder, name_of, run_exists, run_name, use_models_folder
+from wordgen.run.names import LOGS, SAVED_MODELS, models_folder, name_of, run_exists, run_name, use_models_folder
 from wordgen.run.record import save_record
 from wordgen.run.settings import TrainSettings
 from wordgen.web.answers import ModelStore
@@ -42,6 +42,7 @@ def make_run_in(models: Path, name: str) -> Path:
 def test_runs_are_found_only_in_the_chosen_folder(in_empty_folder: Path):
     here, there = make_run_in(SAVED_MODELS, "here"), make_run_in(OTHER_MODELS, "there")
     inner = make_run_in(OTHER_MODELS / "sizes", "small-1")
+    (inner.parent / LOGS).mkdir()
     with use_models_folder(OTHER_MODELS):
         assert find_model("there") == find_model() == there
         assert find_run("there") == there
@@ -65,6 +66,7 @@ def test_runs_are_found_only_in_the_chosen_folder(in_empty_folder: Path):
 def test_working_folder_can_be_the_models_folder(in_empty_folder: Path):
     make_run_in(Path(), "there")
     make_run_in(Path("sizes"), "small-1")
+    Path("sizes", LOGS).mkdir()
     with use_models_folder("."):
         assert [run.name for run in saved_runs()] == ["there"]
         assert [run.name for run in find_sweep("sizes").runs] == ["sizes/small-1"]

@@ -308,7 +308,7 @@ def test_run_of_a_sweep_is_found_but_never_the_newest():
 def test_error_for_a_sweep_suggests_one_of_its_runs():
     make_report(SAVED_MODELS / "cells" / "lstm-1")
     with pytest.raises(
-        BundleError, match="'cells' is a sweep with several runs: give one of its runs, for example cells/lstm-1"
+        BundleError, match="'cells' contains several runs: give one of its runs, for example cells/lstm-1"
     ):
         find_model("cells")
 

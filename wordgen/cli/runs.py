@@ -156,12 +156,13 @@ def _confirmed(folders: "list[Path]") -> bool:
 
 
 def _in_words(folder: "Path") -> str:
-    from wordgen.run.folder import is_sweep_folder
+    from wordgen.run.folder import is_folder_of_runs, is_sweep_folder
     from wordgen.run.listing import read_run, read_sweep
 
-    if is_sweep_folder(folder):
+    if is_folder_of_runs(folder):
         sweep = read_sweep(folder)
-        return f"{sweep.name}, a sweep with {pluralized(sweep.number_of_runs, 'run')}, {shown_size(sweep.bytes)}"
+        what = "sweep" if is_sweep_folder(folder) else "folder"
+        return f"{sweep.name}, a {what} with {pluralized(sweep.number_of_runs, 'run')}, {shown_size(sweep.bytes)}"
     run = read_run(folder)
     corpus = "" if run.corpus is None else f", a run on {run.corpus}"
     return f"{run.name}{corpus}, {shown_size(run.bytes)}"

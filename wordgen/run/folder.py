@@ -123,23 +123,37 @@ _REMOVED = ".removed."
 _RUN_FILES = {CONFIG, VOCABULARY, WEIGHTS, UNKNOWN_WORDS, REPORT, EVALUATION, CHECKPOINTS, LOCK, "train", "valid"}
 
 
+_SWEEP_FILES = (SWEEP_RESULTS, SWEEP_LOCK, LOGS, PALINDROMES)
+
+
 def holds_runs(folder: Path) -> bool:
-    """Return whether the folder belongs to a sweep or a study of palindromes."""
-    sweep_files = (SWEEP_RESULTS, SWEEP_LOCK, LOGS, PALINDROMES)
+    """Return whether the folder belongs to a sweep or a study of palindromes, or has runs in it for another reason."""
     try:
-        return any((folder / each).exists() for each in sweep_files) or any(folder.glob(f"*/{REPORT}"))
+        return _has_sweep_files(folder) or any(folder.glob(f"*/{REPORT}"))
     except OSError:  # not a valid path (such as a name of 300 letters), or no permission
         return False
 
 
+def _has_sweep_files(folder: Path) -> bool:
+    return any((folder / each).exists() for each in _SWEEP_FILES)
+
+
 def is_run_folder(folder: Path) -> bool:
     """Return whether the folder belongs to a run and is in saved_models or in a sweep, but not in another run."""
-    return has_run_files(folder) and (folder.parent == models_folder() or is_sweep_folder(folder.parent))
+    return has_run_files(folder) and (folder.parent == models_folder() or is_folder_of_runs(folder.parent))
+
+
+def is_folder_of_runs(folder: Path) -> bool:
+    """Return whether the folder has several runs, those of a sweep or others, and does not belong to a run."""
+    return holds_runs(folder) and not has_run_files(folder)
 
 
 def is_sweep_folder(folder: Path) -> bool:
-    """Return whether the folder belongs to a sweep and not to a run."""
-    return holds_runs(folder) and not has_run_files(folder)
+    """Return whether the folder belongs to a sweep or a study of palindromes.
+
+    A folder that only `train --name FOLDER/RUN` has made does not.
+    """
+    return is_folder_of_runs(folder) and _has_sweep_files(folder)
 
 
 def has_run_files(folder: Path) -> bool:
@@ -321,7 +335,7 @@ def find_model(model: str | Path | None = None) -> Path:
     if holds_runs(models_folder() / model):
         example = min((models_folder() / model).glob(f"*/{REPORT}"), default=None)
         hint = "" if example is None else f", for example {name_of(example.parent)}"
-        raise BundleError(f"'{model}' is a sweep with several runs: give one of its runs{hint}.")
+        raise BundleError(f"'{model}' contains several runs: give one of its runs{hint}.")
     names = [folder.name for folder in trained]
     similar = difflib.get_close_matches(str(model), [*names, *bases], n=1)
     if any(os.path.lexists(each) for each in (model, models_folder() / model)):
@@ -424,21 +438,21 @@ def _removable(name: str) -> Path:
             raise BundleError(f"{path} is a link to another place, so it is not deleted: delete the link yourself.")
     if not folder.is_dir():
         raise BundleError(f"There is no run with the full name '{name}' in {models_folder()}/.{_suggestion(name)}")
-    if not is_run_folder(folder) and not is_sweep_folder(folder):
+    if not is_run_folder(folder) and not is_folder_of_runs(folder):
         raise BundleError(f"{folder} is not the folder of a run, so it is not deleted: delete it yourself.")
     _check_not_in_use(folder)
     return folder
 
 
 def _suggestion(name: str) -> str:
-    names = sorted(path.name for path in folders_in(models_folder()) if is_run_folder(path) or is_sweep_folder(path))
+    names = sorted(path.name for path in folders_in(models_folder()) if is_run_folder(path) or is_folder_of_runs(path))
     beginning = [each for each in names if each.startswith(name)]
     similar = beginning or difflib.get_close_matches(name, names, n=1)
     return f" Did you mean {similar[0]}?" if similar else ""
 
 
 def _check_not_in_use(folder: Path) -> None:
-    sweep = folder if is_sweep_folder(folder) else folder.parent
+    sweep = folder if is_folder_of_runs(folder) else folder.parent
     if sweep != models_folder() and is_sweep_running(sweep):
         raise sweep_running_error(sweep.name)
     for each in (folder, *folders_in(folder)):

@@ -22,6 +22,7 @@ from wordgen.run.folder import (
     find_model,
     folders_in,
     has_run_files,
+    is_folder_of_runs,
     is_in_training,
     is_run_folder,
     is_sweep_folder,
@@ -75,7 +76,7 @@ class SavedRun:
     @property
     def sweep(self) -> str | None:
         """The name of the sweep that the run belongs to. None if it belongs to no sweep."""
-        return self.folder.parent.name if "/" in self.name else None
+        return self.folder.parent.name if "/" in self.name and is_sweep_folder(self.folder.parent) else None
 
     @property
     def network(self) -> str | None:
@@ -154,12 +155,19 @@ class SavedRun:
 
 
 def saved_runs(order: Order = "age", folder: Path | None = None) -> list[SavedRun]:
-    """Return all runs in saved_models, or in the folder of a sweep.
+    """Return all runs in saved_models that belong to no sweep, or all in a folder of runs.
 
     The order puts the newest ("age"), the best ("valid", "test") or the largest ("size") first, or is alphabetical.
     """
-    runs = [each for each in sorted(folders_in(folder or models_folder())) if has_run_files(each)]
-    return ordered(map(read_run, runs), order)
+    return ordered(map(read_run, _run_folders(folder or models_folder())), order)
+
+
+def _run_folders(folder: Path) -> Iterator[Path]:
+    for each in sorted(folders_in(folder)):
+        if has_run_files(each):
+            yield each
+        elif folder == models_folder() and is_folder_of_runs(each) and not is_sweep_folder(each):
+            yield from _run_folders(each)
 
 
 def ordered(runs: Iterable[SavedRun], order: Order) -> list[SavedRun]:

@@ -257,6 +257,21 @@ def test_replacing_keeps_description():
     )
 
 
+@pytest.mark.parametrize(
+    ("files", "note"),
+    [(["song.txt"], "Sung in 1901."), (["./song.txt"], "Sung in 1901."), (["song.txt", "other.txt"], "")],
+)
+def test_replacing_keeps_the_note_of_the_same_files(folder: Path, files: list[str], note: str):
+    """A note is about the files."""
+    (folder / "other.txt").write_text(SONG)
+    song = (folder / "song.txt").as_posix()
+    by_hand = f'files = ["{song}"]\nnote = "Sung in 1901."  # says my aunt'
+    write_catalogue(OWN_CATALOGUE.replace('files = ["waves.txt"]', by_hand))
+    entry = add("waves", *files, replace=True, title="Rain")
+    assert (entry.title, entry.note) == ("Rain", note)
+    assert ("# says my aunt" in read_catalogue()) == bool(note)
+
+
 def test_catalogue_may_begin_with_byte_order_mark():
     write_catalogue("\ufeff" + OWN_CATALOGUE)
     assert user_catalogue()["waves"].title == "Waves"

@@ -351,19 +351,23 @@ def add_to_user_catalogue(
     """Add an entry for a corpus to the user's catalogue and return it. The rest of the catalogue stays unchanged.
 
     Read the files first with `read_through`. `reading_settings` has no `auto` for the kind of passage and the line
-    breaks. Raise SettingError if the name is not valid or already taken.
+    breaks. An entry that is replaced completes the description; its note stays if it has the same files.
+
+    Raise SettingError if the name is not valid or already taken.
     """
     path = user_catalogue_path()
     make_folder(path.parent)
     with _locked(path):
         check_new_name(name, replace=replace)
-        before = user_catalogue().get(name)  # an entry that is replaced completes the description
+        before = user_catalogue().get(name)
         given = description.to_mapping().items()
         description = Description(
             **{key: getattr(before, key, None) if value is None else value for key, value in given}
         )
         paths = [_path_in_catalogue(path, file) for file in files]
         table = _table(name, paths, reading_settings, tokenizer, description)
+        if before is not None and before.note and _are_the_same(before.all_files, paths, before.folder):
+            table["note"] = before.note
         with as_storage_error(path):
             content = path.read_bytes().decode("utf-8-sig") if path.exists() else _HEADER
         write_atomically(Path(os.path.realpath(path)), _with_entry(content, name, table).encode())
@@ -402,6 +406,12 @@ def _path_in_catalogue(catalogue: Path, file: str) -> str:
         ).as_posix()
     except ValueError:  # the file is on another drive
         return os.path.abspath(file)
+
+
+def _are_the_same(files: Sequence[str], others: Sequence[str], folder: Path) -> bool:
+    """Return whether two lists, with paths relative to a folder, name the same files, however they are written."""
+    resolved, others_resolved = ({os.path.realpath(folder / file) for file in each} for each in (files, others))
+    return resolved == others_resolved
 
 
 def _with_entry(content: str, name: str, table: Mapping[str, object]) -> str:

@@ -21,8 +21,8 @@ from wordgen.evaluation.measurement import Loss
 from wordgen.model.bundle import CONFIG
 from wordgen.run.folder import sweep_lock, training_lock
 from wordgen.run.listing import Order, Status
-from wordgen.run.names import LOGS, SAVED_MODELS, SWEEP_RESULTS, SWEEP_TABLE
-from wordgen.run.record import save_measurement, save_record
+from wordgen.run.names import LOGS, SAVED_MODELS, SWEEP_PLAN, SWEEP_RESULTS, SWEEP_TABLE
+from wordgen.run.record import DIVERGED, save_measurement, save_record
 from wordgen.run.settings import TrainSettings
 
 pytestmark = pytest.mark.usefixtures("in_empty_folder")
@@ -348,6 +348,36 @@ def test_status_of_sweep(capsys: pytest.CaptureFixture[str]):
     assert cells_by_row(stdout_of(capsys))["sizes"][-1] == "finished"
     make_run("sizes/more", ended="stopped")
     assert cells_by_row(stdout_of(capsys))["sizes"][-1] == "interrupted"
+
+
+def write_plan(folder: Path, *runs: str) -> None:
+    (folder / SWEEP_PLAN).write_text(json.dumps({"runs": runs}))
+
+
+def test_sweep_without_logs_stays_a_sweep(capsys: pytest.CaptureFixture[str]):
+    make_sweep(finished=False)
+    write_plan(SAVED_MODELS / "sizes", "large-1", "large-2", "small-1")
+    (SAVED_MODELS / "sizes" / LOGS).rmdir()
+    assert cells_by_row(stdout_of(capsys))["sizes"][-1] == "interrupted"
+
+
+def test_sweep_without_all_planned_runs_is_interrupted(capsys: pytest.CaptureFixture[str]):
+    """Results of an earlier plan, or of runs that were lost, do not make it finished."""
+
+    def status(*rows: dict[str, str]) -> str:
+        (SAVED_MODELS / "sizes" / SWEEP_RESULTS).write_text(json.dumps({"runs": rows}))
+        return cells_by_row(stdout_of(capsys))["sizes"][-1]
+
+    make_sweep()
+    large = [{"name": f"sizes/large-{number}", "status": "finished", "note": ""} for number in (1, 2)]
+    small = {"name": "sizes/small-1", "status": "missing", "note": "killed by signal 9"}
+    write_plan(SAVED_MODELS / "sizes", "large-1", "large-2")
+    assert status(*large) == "finished"
+    write_plan(SAVED_MODELS / "sizes", "large-1", "large-2", "small-1")
+    assert status(*large) == status(*large, small) == "interrupted"
+    assert status(*large, {**small, "note": DIVERGED}) == status(*large, {**small, "status": "finished"}) == "finished"
+    (SAVED_MODELS / "sizes" / SWEEP_PLAN).write_text("no JSON")
+    assert status(*large) == "finished"
 
 
 def test_sweep_of_different_texts_or_tokens_has_no_best_run(capsys: pytest.CaptureFixture[str]):

@@ -1,6 +1,7 @@
 """The processes of a sweep, and their logs, which are read while they are written."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,12 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from tests.helpers.playground import wait_until
+from tests.helpers.saved_runs import make_run
+from wordgen.cli.sweep import PlainLines
 from wordgen.errors import StorageError
+from wordgen.run.listing import saved_sweeps
+from wordgen.run.names import SWEEP_RESULTS
 from wordgen.sweep import sweeping
 from wordgen.sweep.planning import PlannedRun, PlannedSweep
-from wordgen.sweep.results import Progress
+from wordgen.sweep.results import Progress, Row
 from wordgen.sweep.sweeping import STARTED, LogReader, StartedProcess, last_started_process
 
 
@@ -91,6 +97,22 @@ def test_last_process_is_that_of_the_last_start(tmp_path: Path):
     assert last_started_process(tmp_path / "a.log") == StartedProcess(22, ("train", "2"))
     append(tmp_path / "a.log", '{"event": "started", "proc')  # killed while it wrote this line
     assert last_started_process(tmp_path / "a.log") == StartedProcess(22, ("train", "2"))
+
+
+def test_stopped_sweep_whose_logs_are_deleted_is_interrupted(
+    in_empty_folder: Path, planned: PlannedSweep, monkeypatch: pytest.MonkeyPatch
+):
+    def stop(rows: Sequence[Row], *_: object) -> bool:
+        make_run(rows[0].run.name)
+        rows[0].run.log.parent.mkdir()
+        return True
+
+    monkeypatch.setattr(sweeping, "_train", stop)
+    assert sweeping.run_sweep(planned, "my.toml", 1, 1, PlainLines(Console())).stopped
+    shutil.rmtree(planned.runs[0].log.parent)
+    assert [(sweep.name, sweep.status, sweep.number_of_runs) for sweep in saved_sweeps()] == [("my", "interrupted", 1)]
+    (planned.folder / SWEEP_RESULTS).write_text("{}")
+    assert saved_sweeps()[0].status == "interrupted"
 
 
 needs_proc = pytest.mark.skipif(not Path("/proc").is_dir(), reason="the system has no /proc")

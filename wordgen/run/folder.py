@@ -22,6 +22,7 @@ from wordgen.run.names import (
     PALINDROMES,
     REPORT,
     SET_ASIDE_SUFFIX,
+    SWEEP_PLAN,
     SWEEP_RESULTS,
     argument_for,
     is_run_name,
@@ -123,7 +124,7 @@ _REMOVED = ".removed."
 _RUN_FILES = {CONFIG, VOCABULARY, WEIGHTS, UNKNOWN_WORDS, REPORT, EVALUATION, CHECKPOINTS, LOCK, "train", "valid"}
 
 
-_SWEEP_FILES = (SWEEP_RESULTS, SWEEP_LOCK, LOGS, PALINDROMES)
+_SWEEP_FILES = (SWEEP_PLAN, SWEEP_RESULTS, SWEEP_LOCK, LOGS, PALINDROMES)
 
 
 def holds_runs(folder: Path) -> bool:

@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from wordgen.errors import BundleError, SettingError
 from wordgen.evaluation.measurement import PARTS, Loss, Measurement, Part
+from wordgen.files import read_json
 from wordgen.generation.copies import COPY_INDEX, CopyIndex
 from wordgen.model.architecture import Architecture, shown_layers
 from wordgen.model.bundle import CONFIG, VOCABULARY, WEIGHTS, load_bundle, read_config
@@ -35,6 +36,7 @@ from wordgen.run.names import (
     SET_ASIDE_SUFFIX,
     STUDY_RESULT,
     STUDY_RUNS,
+    SWEEP_PLAN,
     SWEEP_RESULTS,
     SWEEP_TABLE,
     argument_for,
@@ -49,6 +51,7 @@ from wordgen.training.reports import EpochReport
 Status = Literal["training now", "finished", "interrupted", "diverged", "only a model", "set aside", "broken"]
 Order = Literal["age", "name", "corpus", "valid", "test", "size"]
 
+_MAX_JSON_BYTES = 1 << 26
 _MODEL_FILES = (CONFIG, VOCABULARY, WEIGHTS)
 
 
@@ -347,8 +350,28 @@ def _sweep_status(folder: Path, runs: Sequence[SavedRun]) -> SweepStatus:
         return "training now"
     unfinished = any(run.can_be_resumed for run in runs)
     unfinished = unfinished or not all((run / STUDY_RESULT).is_file() for run in _runs_of_a_study(folder))
-    is_complete = (folder / SWEEP_RESULTS).is_file() and not unfinished
+    is_complete = (folder / SWEEP_RESULTS).is_file() and not unfinished and not _missing_runs(folder, runs)
     return "finished" if is_complete else "interrupted"
+
+
+def _missing_runs(folder: Path, runs: Iterable[SavedRun]) -> set[str]:
+    """Return the names of the runs of a sweep's plan that have not begun.
+
+    A run that has ended may have no folder: it diverged before it had a model, or the user has deleted it.
+    """
+    planned = {name for name in _list_in(folder / SWEEP_PLAN) if isinstance(name, str)}
+    results = [row for row in _list_in(folder / SWEEP_RESULTS) if isinstance(row, dict)]
+    ended = {str(row.get("name")) for row in results if row.get("status") == "finished" or row.get("note") == DIVERGED}
+    return planned.difference((run.folder.name for run in runs), (name.rpartition("/")[2] for name in ended))
+
+
+def _list_in(path: Path) -> list[Any]:
+    """Return the list "runs" of a JSON file; an empty list if it cannot be read."""
+    with suppress(OSError, ValueError):
+        content = read_json(path, _MAX_JSON_BYTES)
+        if isinstance(content, dict) and isinstance(content.get("runs"), list):
+            return content["runs"]
+    return []
 
 
 CommonGround = Literal["tokens", "text", "nothing"]

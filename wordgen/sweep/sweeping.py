@@ -19,10 +19,10 @@ from typing import Protocol, TypeVar
 
 from wordgen.child_process import environment_with, wordgen_command
 from wordgen.errors import EXIT_USER, StorageError, WordgenError
-from wordgen.files import as_storage_error, make_folder
+from wordgen.files import as_storage_error, make_folder, write_atomically
 from wordgen.run.commands import resuming_arguments, sweeping_command, training_arguments
 from wordgen.run.folder import sweep_lock
-from wordgen.run.names import run_exists
+from wordgen.run.names import SWEEP_PLAN, run_exists
 from wordgen.run.record import DIVERGED
 from wordgen.sweep.effects import effects_of, summarize_effects
 from wordgen.sweep.planning import PlannedRun, PlannedSweep
@@ -281,6 +281,8 @@ def run_sweep(
     make_folder(planned.folder)
     with sweep_lock(planned.folder):
         rows = [row_of(run) for run in planned.runs]
+        plan = {"runs": [run.folder.name for run in planned.runs]}
+        write_atomically(planned.folder / SWEEP_PLAN, json.dumps(plan, ensure_ascii=False, indent=1).encode())
         stopped = _train(rows, at_once, threads, watcher)
         failed = tuple(row for row in rows if row.state == "failed")
         if stopped:

@@ -47,6 +47,33 @@ def test_wrapped_lines_are_joined():
     assert texts(cut(["one", "two", "  ", "three"], "paragraph", "joined")) == ["one two", "three"]
 
 
+@pytest.mark.parametrize("passage", ["section", "document"])
+@pytest.mark.parametrize(
+    ("lines", "joined"),
+    [
+        (["one", "two", "", "three"], "one two three"),
+        (["one-", "", "two "], "one- two"),
+        (["第一章", "", "夜の", "街"], "第一章 夜の街"),
+    ],
+)
+def test_paragraphs_of_a_passage_are_joined_with_one_space(passage: PassageKind, lines: list[str], joined: str):
+    """Two spaces would be two tokens of a model of characters."""
+    found = cut(lines, passage, "joined")
+    assert texts(found) == [joined]
+    assert sum(found[0].widths) == visible_width(joined)
+    assert len(found[0].widths) == len(lines)
+
+
+@given(st.lists(st.text("ab .あ", max_size=8), max_size=12), st.sampled_from(["paragraph", "section", "document"]))
+def test_joined_lines_have_at_most_one_space_between_them(lines: list[str], passage: PassageKind):
+    """Words of scripts with spaces stay whole."""
+    words = [word for line in lines for word in line.split()]
+    found = " ".join(texts(cut([" ".join(line.split()) for line in lines], passage, "joined")))
+    assert "  " not in found
+    assert found.replace(" ", "") == "".join(words)
+    assert list(filter(str.isascii, found.split())) == list(filter(str.isascii, words))
+
+
 @pytest.mark.parametrize(
     ("wrapped", "joined"),
     [

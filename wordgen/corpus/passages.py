@@ -230,16 +230,21 @@ def _passage(part: Sequence[Line], line_breaks: LineBreaks, hyphens: Hyphens) ->
 
 
 def _joined(lines: list[str], hyphens: Hyphens) -> str:
-    """Return the lines joined to one line. In `lines`, replace each line by the part of it that was used."""
+    """Return the lines joined to one line. In `lines`, replace each line by the part of it that was used.
+
+    Blank lines between two lines become one space, in any script.
+    """
     lines[:] = (line.strip() for line in lines)
     joined: list[str] = []
-    for place in range(len(lines) - 1):
-        line, following = lines[place], lines[place + 1]
-        between = "" if UNSPACED.match(line[-1:]) and UNSPACED.match(following[:1]) else " "
-        if (hyphenated := hyphens.join(line, following)) is not None:
-            lines[place], between = hyphenated, ""
+    written = [place for place, line in enumerate(lines) if line]
+    for place, next_place in pairwise(written):
+        line, following, between = lines[place], lines[next_place], " "
+        if next_place == place + 1:
+            between = "" if UNSPACED.match(line[-1:]) and UNSPACED.match(following[:1]) else " "
+            if (hyphenated := hyphens.join(line, following)) is not None:
+                lines[place], between = hyphenated, ""
         joined += [lines[place], between]
-    return "".join([*joined, lines[-1]])
+    return "".join([*joined, lines[written[-1]]])
 
 
 _FORM = re.compile("[\uff01-\uff5e\uff61-\uff9f]")  # ASCII made wide; Japanese punctuation and katakana made narrow

@@ -48,6 +48,10 @@ def test_lexer_round_trips_any_line(line: str):
         ('"slowly"A', ['"', "s", "l", "o", "w", "l", "y", '"', "A"]),
         ("[K:Am]a>b", ["[K:Am]", "a", ">", "b"]),
         ("A:|", ["A", ":|"]),
+        ("+ceg+2+CE+", ["+", "c", "e", "g", "+", "2", "+", "C", "E", "+"]),
+        ("+^c,2e-+ +trill++dfa+", ["+", "^c,", "2", "e", "-", "+", " ", "+trill+", "+", "d", "f", "a", "+"]),
+        ("+ff+c +f++p++>+ +D.C.+", ["+ff+", "c", " ", "+f+", "+p+", "+>+", " ", "+D.C.+"]),
+        ("+crescendo(+ +c |e+", ["+crescendo(+", " ", "+", "c", " ", "|", "e", "+"]),
     ],
 )
 def test_line_tokens_splits_a_line(line: str, tokens: list[str]):

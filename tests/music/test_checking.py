@@ -34,6 +34,7 @@ def test_valid_tune_has_no_faults():
         "|:C8|D8|1 E8:|2 F8|]",
         "(3CDE (3FGA B4|c>d e<f g4|]",
         "[CEG]2 [C2E2] z4|]",
+        "+CEG+2 +C2E2+ +f+z4|]",
         "C8|Z2|C8|]",
         "C4|D4 E4|\nM:3/4\nC6|D6|[M:4/4]E8|F4|]",
         "C8 & E4 G4|]",

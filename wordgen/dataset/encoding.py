@@ -43,7 +43,7 @@ from wordgen.text.settings import DEFAULT_SHARES, TextSettings, TokenizerName, T
 from wordgen.text.tokenizers import Codec, Tokenizer, tokenizer_for, tokenizer_named
 from wordgen.text.vocabulary import BaseVocabulary, Vocabulary
 
-_FORMAT = 11  # increase it whenever the same text would get other ids
+_FORMAT = 12  # increase it whenever the same text would get other ids
 _SECONDS_BETWEEN_CALLS = 0.2
 _SHARES_NOT_USED = "the text has its own validation and test set: --validation-share and --test-share have no effect"
 _BLANK_LINES = "blank lines between its paragraphs"

@@ -2,7 +2,8 @@
 
 A line is a field (`K:G`) or music. The tokens of a line, joined, are the line. A note and its length are two tokens.
 Names of chords, bar lines, endings, tuplets, grace notes, decorations, and fields such as key and metre are one token
-each. Words, such as a title, have one token per character. A catch-all gives any text tokens.
+each. Words, such as a title, have one token per character. A catch-all gives any text tokens. `+CEG+` is a chord as old
+tunes write it, and `+trill+` a decoration.
 
 If a tune is transposed, only notes, names of chords and keys change, and the way back gives the same text. Each note
 keeps its place in the scale: a note without an accidental has none in the new key, and a note that is half a step above
@@ -45,9 +46,13 @@ FIELD = re.compile(r"([A-Za-z+]):(?![|:])")
 """The beginning of a field. `A:|` is not a field, but a note before a bar line."""
 _WHOLE_FIELD = re.compile(r"[KLMPQRV]:[ \t]*[\w#/=+|.' \t-]{0,20}")
 """Fields that say something about the music in a few signs. Each is one token, with its value."""
+_NOTE_SIGNS = r"(?:\^\^|\^|__|_|=)?[A-Ga-g][,']{0,4}"
+_LENGTH_SIGNS = r"[0-9]{0,3}/{1,4}[0-9]{0,3}|[0-9]{1,3}"
+_NOTES_IN_PLUS = rf"\+(?:{_NOTE_SIGNS}(?:{_LENGTH_SIGNS})?-?){{1,15}}\+"
+_NAME_IN_PLUS = r"\+(?:[a-z]{2,15}|(?:crescendo|diminuendo|[<>])[()]|[p0-5>]|D\.[CS]\.)\+"
 _PATTERNS: dict[Kind, str] = {
-    "note": r"(?:\^\^|\^|__|_|=)?[A-Ga-g][,']{0,4}",
-    "length": r"[0-9]{0,3}/{1,4}[0-9]{0,3}|[0-9]{1,3}",
+    "note": _NOTE_SIGNS,
+    "length": _LENGTH_SIGNS,
     "space": r"[ \t`]{1,8}",
     "bar": r"\.?(?::{0,4}\[?\|{1,3}\]?:{0,4}|:{2,4})(?:[1-9](?:[,-][1-9]){0,8})?",
     "chord": rf'"[ (]?{re.sub(r"[?]P<[a-z_]+>", "?:", CHORD_NAME.pattern)}[ )]?"',
@@ -59,7 +64,7 @@ _PATTERNS: dict[Kind, str] = {
     "tuplet": r"\([2-9](?::[1-9]?(?::[1-9]?)?)?",
     "rest": r"[zxZXy]",
     "broken": r"<{1,3}|>{1,3}",
-    "decoration": r"![A-Za-z0-9.()<>+/-]{1,20}!|\+[a-z]{2,15}\+|[.~HLMOPSTuv]",
+    "decoration": r"![A-Za-z0-9.()<>+/-]{1,20}!|" rf"{_NOTES_IN_PLUS}|{_NAME_IN_PLUS}|[.~HLMOPSTuv]",
     "tie": r"-",
     "slur": r"[()]",
     "open": r"\[",
@@ -69,6 +74,7 @@ _PATTERNS: dict[Kind, str] = {
     "other": r".",
 }
 _MUSIC = re.compile("|".join(f"(?P<{kind}>{pattern})" for kind, pattern in _PATTERNS.items()), re.DOTALL)
+_OLD_CHORD = re.compile(_NOTES_IN_PLUS)
 _NUMBER_AND_KEY = re.compile(r"^X:[ \t]*[0-9]{1,6}[ \t]*\n(?:(?:[A-Za-z]:|%)[^\n]*\n){0,40}?K:", re.MULTILINE)
 _IN_WORDS = frozenset[Kind](("text", "annotation", "comment"))
 _MAX_TOKEN_CHARACTERS = 60
@@ -91,7 +97,24 @@ def lex_line(line: str) -> Iterator[Token]:
 def lex_music(text: str) -> Iterator[Token]:
     """Yield the tokens of music. Fields at the beginning of lines are not recognised."""
     for found in _MUSIC.finditer(text):
-        yield Token(found.lastgroup, found[0])  # pyright: ignore[reportArgumentType]
+        token = Token(found.lastgroup, found[0])  # pyright: ignore[reportArgumentType]
+        if token.text[0] == "+" and _is_old_chord(token.text):
+            yield Token("open", "+")
+            yield from lex_music(token.text[1:-1])
+            yield Token("close", "+")
+        else:
+            yield token
+
+
+def _is_old_chord(text: str) -> bool:
+    """Return whether a text is a chord within plus signs, as in ABC before 2.0.
+
+    It needs two different notes, because `+ff+` is fortissimo. Their places in the scale count, without accidentals, so
+    that no chord becomes a decoration when it is transposed, or the other way round.
+    """
+    if not _OLD_CHORD.fullmatch(text):
+        return False
+    return len({parse_note(found[0])[0] for found in _NOTE.finditer(text)}) > 1
 
 
 def line_tokens(line: str) -> Iterator[str]:

@@ -30,7 +30,7 @@ from wordgen.model.bundle import (
     read_config,
     read_vocabulary,
 )
-from wordgen.text.vocabulary import END, JOINER, START, UNKNOWN, Vocabulary
+from wordgen.text.vocabulary import END, JOINER, START, Vocabulary
 
 DESCRIPTION_FILE = "base.toml"
 """The file beside the bundle with a description of the base, such as `read = "92 novels"`."""
@@ -189,8 +189,12 @@ class _Rows:
     def _pairs(self, before: Capitals, after: Capitals) -> tuple[list[int], list[int]]:
         """Return the ids of the base's tokens before and after a change of capitals."""
         tokens = self._base.tokens
-        others = (self._base.id_of(after(token)) if _capitals(token) is before else UNKNOWN for token in tokens)
-        pairs = [(number, other) for number, other in enumerate(others) if other not in (UNKNOWN, number)]
+        changed = {token: number for number, token in enumerate(tokens) if _capitals(token) is after}
+        pairs = [
+            (number, changed[other])
+            for number, token in enumerate(tokens)
+            if _capitals(token) is before and (other := _with_capitals(token, after)) in changed
+        ]
         return [one for one, _ in pairs], [other for _, other in pairs]
 
     def _ids_with_same_ending(self, token: str) -> list[int]:
@@ -218,6 +222,11 @@ def _capitals(token: str) -> Capitals | None:
     return next(
         (each for each in _CAPITALS if len(word) > 1 and word.lower() != word.upper() and each(word) == word), None
     )
+
+
+def _with_capitals(token: str, capitals: Capitals) -> str:
+    word = token.strip(JOINER)
+    return token.replace(word, capitals(word))
 
 
 def _ending(word: str, length: int) -> tuple[bool, str]:

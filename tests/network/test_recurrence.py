@@ -10,7 +10,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wordgen.model.architecture import Architecture, Cell, DropoutSettings
+from wordgen.model.architecture import Architecture, Cell, DropoutSettings, NetworkSettings
 from wordgen.network import recurrence
 from wordgen.network.network import Network
 from wordgen.network.recurrence import recurrent_layer
@@ -26,6 +26,7 @@ class Case:
     def __init__(self, cell: Cell, rows: int, steps: int, width: int, units: int, dtype: str = "float32") -> None:
         policy = "float32" if dtype == "float32" else "mixed_bfloat16"
         self.cell: Cell = cell
+        self.max_unrolled_steps = 100
         self.dtype, rng = dtype, np.random.default_rng(rows + 7 * steps + 31 * width + 101 * units)
         self.layer = KERAS[cell](units, return_sequences=True, return_state=True, dtype=policy)
         self.layer.build((None, None, width))
@@ -46,7 +47,13 @@ class Case:
     def own(self, *values: tf.Tensor) -> list[Any]:
         def layer(inputs: list[Any], weights: list[Any]) -> list[Any]:
             kernels = [tf.cast(kernel, self.dtype) for kernel in weights[:2]]
-            outputs, states = recurrent_layer(self.cell, inputs[0], tuple(inputs[1:]), (*kernels, weights[2]))
+            outputs, states = recurrent_layer(
+                self.cell,
+                inputs[0],
+                tuple(inputs[1:]),
+                (*kernels, weights[2]),
+                max_unrolled_steps=self.max_unrolled_steps,
+            )
             return [outputs, *states]
 
         return self.results(layer, self.weights, *values)
@@ -80,7 +87,7 @@ def test_results_and_gradients_equal_keras(
 ):
     case = Case(cell, rows, steps, width, units)
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(recurrence, "MAX_UNROLLED_STEPS", steps if unrolled else steps - 1)
+        case.max_unrolled_steps = steps if unrolled else steps - 1
         patched.setattr(recurrence, "_MIN_SPLIT_WEIGHTS", 0 if gate_by_gate else 1000)
         assert_close(case.own(*case.inputs), case.keras(*case.inputs))
 
@@ -89,13 +96,11 @@ def test_results_and_gradients_equal_keras(
     ("cell", "longest_unrolled", "steps_known", "compiled"),
     [*((cell, 9, known, known) for cell in CELLS for known in (True, False)), ("lstm", 0, True, True)],
 )
-def test_graph_equals_eager(
-    cell: Cell, longest_unrolled: int, steps_known: bool, compiled: bool, monkeypatch: pytest.MonkeyPatch
-):
+def test_graph_equals_eager(cell: Cell, longest_unrolled: int, steps_known: bool, compiled: bool):
     """With and without XLA, with and without a loop, and with an unknown number of time steps."""
     case = Case(cell, 3, 5, 4, 6)
     expected = case.own(*case.inputs)
-    monkeypatch.setattr(recurrence, "MAX_UNROLLED_STEPS", longest_unrolled)
+    case.max_unrolled_steps = longest_unrolled
     signature = [tf.TensorSpec(each.shape, each.dtype) for each in case.inputs]
     if not steps_known:
         signature[0] = tf.TensorSpec((3, None, 4), tf.float32)
@@ -103,6 +108,17 @@ def test_graph_equals_eager(
     loops = [op for op in graph.graph.get_operations() if "While" in op.type]
     assert bool(loops) == (not steps_known or longest_unrolled < 5)
     assert_close(graph(*case.inputs), expected)
+
+
+@pytest.mark.parametrize(("steps", "looped"), [(40, (False, False)), (41, (True, False)), (65, (True, True))])
+def test_graph_of_training_has_no_loop_over_more_steps(steps: int, looped: tuple[bool, bool]):
+    network = Network(Architecture.of(NetworkSettings(layers=1, units=2), 5))
+    found: list[bool] = []
+    for seed in (None, tf.constant([1, 2])):
+        step = tf.function(lambda ids, seed=seed: network(ids, network.zero_state(1), seed)[0])
+        graph = step.get_concrete_function(tf.TensorSpec((1, steps), tf.int32)).graph
+        found.append(any("While" in op.type for op in graph.get_operations()))
+    assert tuple(found) == looped
 
 
 @pytest.mark.parametrize("cell", CELLS)

@@ -20,7 +20,7 @@ import tensorflow as tf
 from wordgen.model.architecture import NO_DROPOUT, Architecture, DropoutSettings
 from wordgen.model.bundle import Weights
 from wordgen.network import Tensor
-from wordgen.network.recurrence import recurrent_layer
+from wordgen.network.recurrence import MAX_UNROLLED_STEPS, MAX_UNROLLED_TRAINING_STEPS, recurrent_layer
 
 State = tuple[tuple[Tensor, ...], ...]
 DropoutSeed = Tensor  # two integers
@@ -56,11 +56,10 @@ class Network(keras.layers.Layer):
         seeds = np.random.SeedSequence(random_seed).generate_state(2 * architecture.layers + 3).tolist()
         self._add_layers(architecture, policy, seeds)
         self._add_output(architecture, policy, seeds)
-        # TensorFlow's own variables: only they give single rows without a copy of all.
-        word_vectors: Tensor = self.embedding.embeddings
-        output_kernel: Tensor = self.output_kernel
-        self._word_vectors = word_vectors.value
-        self._output_kernel = None if output_kernel is None else output_kernel.value
+        # TensorFlow's own variables give single rows without a copy of all. They are kept here, because within `call`,
+        # `value` would be a copy in the type that the network computes in.
+        tables: list[Tensor] = [self.embedding.embeddings, self.output_weights]
+        self._word_vectors, self._output_rows = (table.value for table in tables)
         self.built = True
 
     def _add_layers(self, architecture: Architecture, policy: keras.DTypePolicy, seeds: list[int]) -> None:
@@ -125,27 +124,28 @@ class Network(keras.layers.Layer):
         `ids` has the shape `(batch, time)`. Dropout is applied only if a dropout seed is given, as in training.
         """
         masks = DropoutMasks(self.dropout, self.architecture.layers, dropout_seed)
-        vectors = tf.cast(_rows(self._word_vectors, ids), self.compute_dtype)
-        hidden = masks.values(masks.words(vectors, ids, self.architecture.vocabulary_size), 0)
+        words = tf.cast(_rows(self._word_vectors, ids), self.compute_dtype)
+        hidden = masks.values(masks.words(words, ids, self.architecture.vocabulary_size), 0)
+        max_unrolled = MAX_UNROLLED_STEPS if dropout_seed is None else MAX_UNROLLED_TRAINING_STEPS
         after: list[tuple[Tensor, ...]] = []
         for number, (layer, vectors) in enumerate(zip(self.recurrent, state, strict=True), start=1):
             recurrent_kernel = masks.recurrent_weights(layer.cell.recurrent_kernel, number)
-            hidden, new_vectors = self._apply_layer(
-                layer, hidden, vectors, recurrent_kernel, training=dropout_seed is not None
-            )
+            hidden, new_vectors = self._apply_layer(layer, hidden, vectors, recurrent_kernel, max_unrolled)
             after.append(new_vectors)
             hidden = masks.values(hidden, number)
         return hidden, tuple(after)
 
     def _apply_layer(
-        self, layer: Any, hidden: Tensor, state: tuple[Tensor, ...], recurrent_kernel: Tensor, *, training: bool
+        self, layer: Any, hidden: Tensor, state: tuple[Tensor, ...], recurrent_kernel: Tensor, max_unrolled_steps: int
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Return the outputs of a layer and its last state, computed with the given recurrent kernel."""
         cell = layer.cell
         if self._uses_own_layers:
             kernels = [tf.cast(kernel, self.compute_dtype) for kernel in (cell.kernel, recurrent_kernel)]
             weights = (*kernels, tf.cast(cell.bias, tf.float32))
-            return recurrent_layer(self.architecture.cell, hidden, tuple(state), weights, training=training)
+            return recurrent_layer(
+                self.architecture.cell, hidden, tuple(state), weights, max_unrolled_steps=max_unrolled_steps
+            )
         is_unchanged = recurrent_kernel is cell.recurrent_kernel
         with nullcontext() if is_unchanged else keras.StatelessScope([(cell.recurrent_kernel, recurrent_kernel)]):
             hidden, *last = layer(hidden, initial_state=list(state))
@@ -168,8 +168,8 @@ class Network(keras.layers.Layer):
 
     def output_rows(self, ids: Tensor) -> tuple[Tensor, Tensor]:
         """Return the output weights of the given tokens, one row for each, and their biases."""
-        weights = self._word_vectors if self.output_kernel is None else self._output_kernel
-        return tf.cast(_rows(weights, ids), self.compute_dtype), tf.gather(tf.cast(self.output_bias, tf.float32), ids)
+        rows = tf.cast(_rows(self._output_rows, ids), self.compute_dtype)
+        return rows, tf.gather(tf.cast(self.output_bias, tf.float32), ids)
 
     def zero_state(self, rows: int) -> State:
         states = self.architecture.states

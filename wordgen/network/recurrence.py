@@ -22,9 +22,9 @@ Step = Callable[[Tensors, Tensors], tuple[Tensors, Tensors]]
 """A function for one time step. It takes this step's part of all sequences, and the states. It returns the results and
 the next states."""
 
-MAX_UNROLLED_STEPS, MAX_UNROLLED_STEPS_IN_VALIDATION = 64, 40
+MAX_UNROLLED_STEPS, MAX_UNROLLED_TRAINING_STEPS = 40, 64
 """Up to this number of time steps, the graph has no loop. A graph without a loop takes less time for each step, but
-longer to build: validation has too few steps to make up for 64 (docs/experiments.md, 2026-12-01)."""
+longer to build. A training has enough steps to make up for a longer graph (docs/experiments.md, 2026-12-01)."""
 _MIN_SPLIT_WEIGHTS = 2**18
 """From this number of recurrent weights on, the float32 product with the transposed kernel is computed gate by gate.
 One product with all gates takes longer, although it does the same multiplications (docs/experiments.md, 2026-12-01)."""
@@ -47,14 +47,18 @@ class CellFunctions:
 
 
 def recurrent_layer(
-    cell: Cell, inputs: Tensor, states: Tensors, weights: Tensors, *, training: bool = True
+    cell: Cell,
+    inputs: Tensor,
+    states: Tensors,
+    weights: Tensors,
+    *,
+    max_unrolled_steps: int = MAX_UNROLLED_STEPS,
 ) -> tuple[Tensor, Tensors]:
     """Return all outputs `(B, T, U)` and the last states, as the Keras layer does.
 
     `weights` are the kernel, the recurrent kernel and the bias. The type of the kernels is the type of the products and
-    of the results. `training` only changes the graph, not the results.
+    of the results. More than `max_unrolled_steps` time steps are computed by a loop.
     """
-    max_unrolled_steps = MAX_UNROLLED_STEPS if training else MAX_UNROLLED_STEPS_IN_VALIDATION
 
     def layer(
         inputs: Tensor, kernel: Tensor, recurrent: Tensor, bias: Tensor, *states: Tensor

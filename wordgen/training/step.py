@@ -268,9 +268,9 @@ class Stepper:
             hidden, state = self.network(inputs, state, fold_in(seed, replica))
             loss, count, objective = self._losses(hidden, targets, seed, kernel)
             mean = objective / (self._settings.batch_size * self._settings.seq_len)
-        gradient: Tensor = tape.gradient(mean, (self._weights, [] if kernel is None else [kernel]))
-        gradients, kernel_gradients = gradient
-        for kernel_gradient in kernel_gradients:
+        gradient: Tensor = tape.gradient(mean, (self._weights, () if kernel is None else kernel))
+        gradients, kernel_gradient = gradient
+        if kernel is not None:
             if self.network.architecture.tied:
                 words = gradients["embedding"]
                 gradients["embedding"] = tf.tensor_scatter_nd_add(kernel_gradient, words.indices[:, None], words.values)

@@ -77,6 +77,8 @@ def test_valid_bars_have_no_faults(music: str):
         (">C8|C8|]", "sign", "> is not between two notes"),
         ("C8| 2C8|]", "sign", "the length 2 follows no note"),
         ("C/0|C8|]", "sign", "/0 is no length of a note"),
+        ("C8|+D2+ D8|C8|]", "sign", "'+D2+' is neither a decoration nor a chord of different notes"),
+        ("C8|+B,,B,,+ D8|C8|]", "sign", "'+B,,B,,+' is neither"),
     ],
 )
 def test_faults_name_bars_and_lines(music: str, kind: str, part: str):

@@ -6,6 +6,7 @@ from bisect import bisect_right
 from dataclasses import replace
 from itertools import chain, pairwise
 from pathlib import Path
+from time import process_time
 
 import numpy as np
 import pytest
@@ -212,16 +213,20 @@ def test_score_plays_every_tempo_of_the_piece(piece: Piece, changes: list[tuple[
         ([(0, 120), *((time, 120 + time) for time in range(5, 288, 5))], [(0, 120)]),
         ([(0, 120), (90, 110), (96, 111)], [(0, 120), (96, 111)]),
         ([(0, 120), (96, 120.2)], [(0, 120)]),
+        ([(0, 120), (240, 60), (300, 90), (1000, 80)], [(0, 120), (240, 60)]),
     ],
 )
 def test_score_draws_only_tempos_that_leave_it_readable(changes: list[tuple[int, float]], drawn: list[tuple[int, int]]):
     piece = Piece(tuple(Note(24 * n, 60, 24) for n in range(12)), PARTS_PER_QUARTER, tuple(changes))
-    assert tempos_of(measures_of(piece)) == (changes, drawn)
+    played = [(time, tempo) for time, tempo in changes if time < 288]
+    assert tempos_of(measures_of(piece)) == (played, drawn)
 
 
 def test_many_tempos_take_little_time():
     tempos = tuple((time, 60.0 + time % 7) for time in range(200_000))
+    began = process_time()
     assert musicxml(Piece((Note(0, 60, 200_000),), PARTS_PER_QUARTER, tempos)).count("<sound tempo") == 200_000
+    assert process_time() - began < 30
 
 
 def test_verovio_draws_tempos_where_they_change(tmp_path: Path):

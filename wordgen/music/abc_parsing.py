@@ -9,7 +9,7 @@ from functools import lru_cache
 from itertools import chain, islice
 from typing import NamedTuple
 
-from wordgen.music.abc_text import FIELD, Token, lex_line, lex_music, parse_note
+from wordgen.music.abc_text import FIELD, Token, is_incomplete_chord, lex_line, lex_music, parse_note
 from wordgen.music.harmony import Key, Metre, Pitch, parse_key
 from wordgen.music.piece import MelodyNote
 from wordgen.music.tune import Bar, BarLine, Fault, FaultKind, Note, Tune
@@ -308,6 +308,8 @@ class _Parser:
             case "grace":
                 self._graces(text[1:-1])
             case "decoration":
+                if is_incomplete_chord(text):
+                    self._add_fault("sign", f"'{text}' is neither a decoration nor a chord of different notes")
                 self._next_marks = self._next_marks._replace(staccato=self._next_marks.staccato or text in _STACCATO)
             case "broken":
                 self._begin_broken_rhythm(text)

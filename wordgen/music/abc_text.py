@@ -75,6 +75,7 @@ _PATTERNS: dict[Kind, str] = {
 }
 _MUSIC = re.compile("|".join(f"(?P<{kind}>{pattern})" for kind, pattern in _PATTERNS.items()), re.DOTALL)
 _OLD_CHORD = re.compile(_NOTES_IN_PLUS)
+_LOUD = re.compile(r"\+f{1,4}\+")
 _NUMBER_AND_KEY = re.compile(r"^X:[ \t]*[0-9]{1,6}[ \t]*\n(?:(?:[A-Za-z]:|%)[^\n]*\n){0,40}?K:", re.MULTILINE)
 _IN_WORDS = frozenset[Kind](("text", "annotation", "comment"))
 _MAX_TOKEN_CHARACTERS = 60
@@ -104,6 +105,11 @@ def lex_music(text: str) -> Iterator[Token]:
             yield Token("close", "+")
         else:
             yield token
+
+
+def is_incomplete_chord(text: str) -> bool:
+    """Return whether a decoration is a chord within plus signs that has no two different notes, as `+c2+` has not."""
+    return bool(_OLD_CHORD.fullmatch(text)) and not _is_old_chord(text) and not _LOUD.fullmatch(text)
 
 
 def _is_old_chord(text: str) -> bool:

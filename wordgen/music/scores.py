@@ -127,13 +127,15 @@ def _per_minute(tempo: float) -> int:
 
 
 def _tempos(score: Score) -> list[_Tempo]:
-    """Return all tempos in the order of their times.
+    """Return all tempos before the end of the score, in the order of their times.
 
     The score shows the first one, and of the others in each bar the longest. It shows none that lasts less than a
     quarter note, except the first if it shows no other in that bar, and none with the same number as before.
     """
-    changes = sorted(dict(score.piece.tempos).items())  # of several at the same time, the last one is valid
-    ends = [*(begin for begin, _ in changes[1:]), score.bars[-1].end]
+    end = score.bars[-1].end
+    last = dict(score.piece.tempos)  # of several tempos at the same time, the last one is valid
+    changes = sorted((begin, tempo) for begin, tempo in last.items() if begin < end)
+    ends = [*(begin for begin, _ in changes[1:]), end]
     bar_begins = [bar.begin for bar in score.bars]
     tempos: list[_Tempo] = []
     shown = 0

@@ -295,6 +295,7 @@ def test_run_of_a_sweep_is_found_but_never_the_newest():
     make_report(SAVED_MODELS / "other")
     run = SAVED_MODELS / "cells" / "lstm-1"
     make_report(run)
+    (run.parent / "logs").mkdir()
     save(2, run)
     assert run_name("cells/lstm-1", "tale") == name_of(run) == "cells/lstm-1"
     assert (name_of(RUN), name_of(Path("elsewhere/a/b"))) == ("tale", "b")
@@ -305,10 +306,21 @@ def test_run_of_a_sweep_is_found_but_never_the_newest():
     assert find_model() == RUN
 
 
+def test_run_in_a_folder_that_is_no_sweep_is_found_like_others():
+    save(1)
+    run = SAVED_MODELS / "books" / "emma"
+    make_report(run)
+    save(2, run)
+    os.utime(run / "weights.safetensors", (4e9, 4e9))
+    assert find_model() == find_model("books") == find_model("books/em") == find_run() == run
+    with pytest.raises(BundleError, match="Existing runs: books/emma"):
+        find_run("moon")
+
+
 def test_error_for_a_sweep_suggests_one_of_its_runs():
     make_report(SAVED_MODELS / "cells" / "lstm-1")
     with pytest.raises(
-        BundleError, match="'cells' contains several runs: give one of its runs, for example cells/lstm-1"
+        BundleError, match="'cells' is a folder of runs: give one of its runs, for example cells/lstm-1"
     ):
         find_model("cells")
 

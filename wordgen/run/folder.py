@@ -122,13 +122,11 @@ def _is_held(path: Path) -> bool:
 _MAX_PATH_CHARACTERS = 4000
 _REMOVED = ".removed."
 _RUN_FILES = {CONFIG, VOCABULARY, WEIGHTS, UNKNOWN_WORDS, REPORT, EVALUATION, CHECKPOINTS, LOCK, "train", "valid"}
-
-
 _SWEEP_FILES = (SWEEP_PLAN, SWEEP_RESULTS, SWEEP_LOCK, LOGS, PALINDROMES)
 
 
 def holds_runs(folder: Path) -> bool:
-    """Return whether the folder belongs to a sweep or a study of palindromes, or has runs in it for another reason."""
+    """Return whether the folder belongs to a sweep or a study of palindromes, or has runs named FOLDER/RUN in it."""
     try:
         return _has_sweep_files(folder) or any(folder.glob(f"*/{REPORT}"))
     except OSError:  # not a valid path (such as a name of 300 letters), or no permission
@@ -145,7 +143,7 @@ def is_run_folder(folder: Path) -> bool:
 
 
 def is_folder_of_runs(folder: Path) -> bool:
-    """Return whether the folder has several runs, those of a sweep or others, and does not belong to a run."""
+    """Return whether the folder has runs in it, those of a sweep or others, and does not belong to a run."""
     return holds_runs(folder) and not has_run_files(folder)
 
 
@@ -330,14 +328,14 @@ def find_model(model: str | Path | None = None) -> Path:
     if str(model) in bases:
         return bases[str(model)].folder
     trained = trained_models()
-    beginning = [folder for folder in trained if folder.name.startswith(str(model))]
+    beginning = [folder for folder in trained if name_of(folder).startswith(str(model))]
     if beginning:
         return max(beginning, key=saved_at)
     if holds_runs(models_folder() / model):
         example = min((models_folder() / model).glob(f"*/{REPORT}"), default=None)
         hint = "" if example is None else f", for example {name_of(example.parent)}"
-        raise BundleError(f"'{model}' contains several runs: give one of its runs{hint}.")
-    names = [folder.name for folder in trained]
+        raise BundleError(f"'{model}' is a folder of runs: give one of its runs{hint}.")
+    names = [name_of(folder) for folder in trained]
     similar = difflib.get_close_matches(str(model), [*names, *bases], n=1)
     if any(os.path.lexists(each) for each in (model, models_folder() / model)):
         raise BundleError(f"{model} contains no trained model: {CONFIG} is missing.")
@@ -359,7 +357,7 @@ def find_run(run: str | None = None) -> Path:
 
     Raise a BundleError if there is no such run in saved_models.
     """
-    reports = [report for folder in saved_folders() for report in folder.glob(REPORT)]
+    reports = [report for folder in run_folders() for report in folder.glob(REPORT)]
     if run is None:
         if not reports:
             raise BundleError(f"There is no run in {models_folder()}/ that could be resumed: train a new run.")
@@ -369,7 +367,7 @@ def find_run(run: str | None = None) -> Path:
         folder = models_folder() / name
         if is_run_name(name) and run_exists(name) and (name == str(path) or _is_same_folder(folder, path)):
             return folder
-    existing = ", ".join(sorted(report.parent.name for report in reports)) or "none"
+    existing = ", ".join(sorted(name_of(report.parent) for report in reports)) or "none"
     raise BundleError(f"There is no run '{run[:100]}' to resume. Existing runs: {existing}.")
 
 
@@ -380,11 +378,21 @@ def _is_same_folder(one: Path, other: Path) -> bool:
 
 
 def trained_models() -> list[Path]:
-    """Return the folders of all runs that have a model, sorted by name."""
-    return sorted(folder for folder in saved_folders() if is_bundle(folder))
+    """Return the folders of all runs that have a model and belong to no sweep, sorted by name."""
+    return [folder for folder in run_folders() if is_bundle(folder)]
 
 
-def saved_folders() -> list[Path]:
+def run_folders(folder: Path | None = None) -> Iterator[Path]:
+    """Yield the folders of all runs in saved_models that belong to no sweep, or of all runs in a folder of runs."""
+    models = models_folder()
+    for each in sorted(folders_in(folder or models)):
+        if has_run_files(each):
+            yield each
+        elif folder is None and is_folder_of_runs(each) and not is_sweep_folder(each):
+            yield from run_folders(each)
+
+
+def _saved_folders() -> list[Path]:
     """Return all paths in saved_models. Raise a BundleError if it cannot be read."""
     try:
         return list(models_folder().iterdir())
@@ -398,7 +406,7 @@ def saved_folders() -> list[Path]:
 
 def folders_in(folder: Path) -> Iterator[Path]:
     with suppress(OSError):
-        found = saved_folders() if folder == models_folder() else folder.iterdir()
+        found = _saved_folders() if folder == models_folder() else folder.iterdir()
         yield from (path for path in found if path.is_dir() and not path.name.startswith("."))
 
 

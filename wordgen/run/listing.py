@@ -22,12 +22,11 @@ from wordgen.model.bundle import CONFIG, VOCABULARY, WEIGHTS, load_bundle, read_
 from wordgen.run.folder import (
     find_model,
     folders_in,
-    has_run_files,
-    is_folder_of_runs,
     is_in_training,
     is_run_folder,
     is_sweep_folder,
     is_sweep_running,
+    run_folders,
 )
 from wordgen.run.names import (
     LOGS,
@@ -162,15 +161,7 @@ def saved_runs(order: Order = "age", folder: Path | None = None) -> list[SavedRu
 
     The order puts the newest ("age"), the best ("valid", "test") or the largest ("size") first, or is alphabetical.
     """
-    return ordered(map(read_run, _run_folders(folder or models_folder())), order)
-
-
-def _run_folders(folder: Path) -> Iterator[Path]:
-    for each in sorted(folders_in(folder)):
-        if has_run_files(each):
-            yield each
-        elif folder == models_folder() and is_folder_of_runs(each) and not is_sweep_folder(each):
-            yield from _run_folders(each)
+    return ordered(map(read_run, run_folders(folder)), order)
 
 
 def ordered(runs: Iterable[SavedRun], order: Order) -> list[SavedRun]:

@@ -19,7 +19,7 @@ from wordgen.model.architecture import shown_layers
 from wordgen.model.bundle import is_bundle, load_bundle, read_config
 from wordgen.run.commands import first_training
 from wordgen.run.folder import find_model, saved_at, trained_models
-from wordgen.run.names import models_folder, use_models_folder
+from wordgen.run.names import models_folder, name_of, use_models_folder
 from wordgen.text.tokenizers import MUSIC_TOKENIZERS
 from wordgen.text.vocabulary import END_TOKEN, START, UNKNOWN, UNKNOWN_TOKEN, byte_of
 from wordgen.web.limits import MAX_LOADED_MODELS, SECONDS_TO_RETRY_AFTER, RefusedError, TimeLimitError
@@ -59,7 +59,7 @@ class ModelStore:
     def folders(self) -> dict[str, Path]:
         """Return the folder of each model by the name of the model, the newest first."""
         with use_models_folder(self._runs):  # this thread does not know the folder that another one has chosen
-            found = self._given or {folder.name: folder for folder in trained_models()}
+            found = self._given or {name_of(folder): folder for folder in trained_models()}
         return dict(sorted(found.items(), key=lambda pair: -saved_at(pair[1])))
 
     def list(self) -> list[dict[str, str | None]]:

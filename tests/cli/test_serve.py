@@ -38,7 +38,7 @@ def ask():
     print(answer["text"])
     os.kill(os.getpid(), signal.SIGINT)
 
-threading.Thread(target=ask).start()
+threading.Thread(target=ask, daemon=True).start()
 code = main(["serve", "--port", "{port}", "--token", "moonlight"])
 print(json.dumps([code, sorted(name.partition(".")[0] for name in sys.modules)]))
 """

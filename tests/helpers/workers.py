@@ -35,15 +35,17 @@ class Worker(Protocol):
 
 
 def free_ports(number: int) -> list[int]:
-    """Return ports that are free, and that nothing else takes before the workers use them."""
+    """Return free ports that the system gives to no connection, and pytest's other processes to no worker."""
     test_process = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % _TEST_PROCESSES
     first = _FIRST_PORT + test_process * _PORTS_OF_A_TEST_PROCESS
     ports: list[int] = []
-    while len(ports) < number:
-        port = first + next(_offsets) % _PORTS_OF_A_TEST_PROCESS
+    for offset in itertools.islice(_offsets, _PORTS_OF_A_TEST_PROCESS):
+        port = first + offset % _PORTS_OF_A_TEST_PROCESS
         with suppress(OSError), socket.create_server(("", port)):
             ports.append(port)
-    return ports
+        if len(ports) == number:
+            return ports
+    raise AssertionError(f"fewer than {number} ports are free from {first} on")
 
 
 def tf_configs(workers: int) -> list[str]:

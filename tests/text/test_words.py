@@ -156,6 +156,7 @@ def test_long_text_without_white_space_is_cut_quickly(monkeypatch: pytest.Monkey
     assert tokenizer.detokenize(tokenizer.tokenize(text)) == text
     assert time.process_time() - began < 5
     assert max(slices, default=0) <= 1002
+    assert bool(slices) != (bit.isascii() and bit.isalpha())  # words of letters need no NLTK
 
 
 def test_very_long_chunk_is_sliced_between_words():

@@ -80,7 +80,7 @@ _FILES_OF_SYSTEMS = (".DS_Store", "desktop.ini", "Thumbs.db")
 """Files that operating systems put into folders."""
 _CARD_TEMPLATE = """# {name}
 
-A trained model that new runs begin from: `python train.py --corpus my-book.txt --init-from {name}`.
+A trained model from which new runs begin: `python train.py --corpus my-book.txt --init-from {name}`.
 
 | | |
 |---|---|

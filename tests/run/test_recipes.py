@@ -48,7 +48,7 @@ ngram_test_perplexity = 32.1
 
 
 WITHOUT_RESULTS = (HEAD_START, "tunes", "piano", "char-rnn", "grimm-characters")
-"""Recipes without results. The results of head-start are in data/bases, those of tunes and piano in docs/studies."""
+"""Recipes without results. The results of head-start are in data/bases, those of tunes in docs/music.md."""
 
 
 @pytest.fixture(autouse=True)

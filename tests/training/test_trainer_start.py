@@ -18,7 +18,7 @@ from wordgen.training.trainer import Trainer
 
 @pytest.mark.parametrize("optimizer", ["sgd", "rmsprop", "adam"])
 def test_output_bias_begins_with_log_frequencies_only_for_sgd(in_empty_folder: Path, optimizer: OptimizerName):
-    """With RMSprop, three layers then learn almost nothing for some epochs (docs/experiments.md, 2026-11-21)."""
+    """With RMSprop, three layers then learn almost nothing for some epochs (docs/experiments.md, 2026-11-20)."""
     settings = TrainSettings(corpus="spells", layers=1, units=8, optimizer=optimizer, precision="float32")
     prepared = prepare_run(in_empty_folder / "run", open_corpus("spells"), settings, Observer(), StopRequest())
     trainer = Trainer(prepared, single_replica(), Observer())

@@ -16,6 +16,7 @@ from tests.helpers.playground import Playground, make_model, save_random_model, 
 from wordgen.errors import BundleError, SettingError
 from wordgen.model.architecture import Architecture
 from wordgen.model.bundle import CONFIG, WEIGHTS, Bundle, load_bundle, save_bundle
+from wordgen.run.names import REPORT
 from wordgen.text.vocabulary import Vocabulary
 from wordgen.web.answers import ModelStore
 from wordgen.web.limits import MAX_LOADED_MODELS, RefusedError
@@ -80,6 +81,15 @@ def test_no_model_name_leads_out_of_saved_models(name: str, playground: Playgrou
         assert answer.content["error"] == f"There is no model '{name[:100]}'. There are: spells, lyrics, airs."
     assert playground.ask("GET", f"/api/models/{quote(name, safe='')}").status in (404, 307) or name == ""
     assert playground.ask("GET", f"/api/models/{name}").status != 200 or name == ""
+
+
+def test_model_in_a_folder_has_its_own_address(in_empty_folder: Path):
+    (add_model("books/emma") / REPORT).write_text("{}")
+    with served(in_empty_folder) as server:
+        assert [each["name"] for each in server.ask("GET", "/api/models").content["models"]] == ["books/emma"]
+        for name in ("books/emma", "books%2Femma"):
+            assert server.ask("GET", f"/api/models/{name}").content["name"] == "books/emma"
+        assert server.ask("GET", "/api/models/books").status == 404
 
 
 @pytest.mark.parametrize(

@@ -197,7 +197,7 @@ def _text_facts(survey: "Survey") -> Iterator[tuple[str, str]]:
     if survey.seen_once:
         share = survey.seen_once / survey.types
         once = f"{'occurs' if survey.seen_once == 1 else 'occur'} only once"
-        unknown = "a model knows them only as UNKNOWN, unless --min-count is 1"
+        unknown = "a run from scratch knows them only as UNKNOWN, unless --min-count is 1"
         yield "", f"{survey.seen_once:,} of the different tokens ({share:.0%}) {once}: {unknown}"
 
 

@@ -311,6 +311,7 @@ def _score(arguments: argparse.Namespace) -> None:
     from wordgen.corpus.layout import guess_layout
     from wordgen.generation.trained import TrainedModel
     from wordgen.run.folder import find_model
+    from wordgen.run.names import name_of
 
     mix = settings_from(ScoringSettings, arguments).mix
     folder = find_model(arguments.model)
@@ -322,7 +323,7 @@ def _score(arguments: argparse.Namespace) -> None:
         score = model.score(text, progress, file_layout=file_layout, mix=mix)
     if not score.tokens:
         raise SettingError(f'There is nothing to score: give a text, as in {COMMAND_PREFIX} score "The road goes on."')
-    print_message(f"Scored with {folder.name}.")
+    print_message(f"Scored with {name_of(folder)}.")
     for sentence in model.layout_warnings_for(file_layout) if file_layout else ():
         print_message(sentence)
     ranking = sorted(range(len(score.sentences)), key=[each.perplexity for each in score.sentences].__getitem__)

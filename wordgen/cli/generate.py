@@ -93,6 +93,7 @@ def _run(arguments: argparse.Namespace) -> None:
         limit_threads()
     from wordgen.generation.trained import TrainedModel
     from wordgen.run.folder import find_model
+    from wordgen.run.names import name_of
 
     folder = find_model(arguments.model)
     model = TrainedModel.load(folder)
@@ -100,7 +101,7 @@ def _run(arguments: argparse.Namespace) -> None:
         from wordgen.cli.interactive import converse
 
         first = as_text(arguments.seed or "")
-        converse(model, folder.name, settings, first=first, co_writer=arguments.co_writer)
+        converse(model, name_of(folder), settings, first=first, co_writer=arguments.co_writer)
         return
     beginning = _beginning(arguments, model, folder.name)
     settings = with_random_seed(settings)
@@ -110,7 +111,7 @@ def _run(arguments: argparse.Namespace) -> None:
         _ = model.copy_index  # raises SettingError before any text is written if the index is missing
     for prompt, place in prompts:
         _print_prompt_notes(model.read_seed(prompt, settings), place)
-    print_message(f"Writing with {folder.name}, random seed {settings.random_seed}.")
+    print_message(f"Writing with {name_of(folder)}, random seed {settings.random_seed}.")
     _write(arguments, _output(model, [prompt for prompt, _ in prompts], settings, arguments, save))
 
 

@@ -172,12 +172,12 @@ def _training_text(origin: Origin, watcher: Watcher) -> _TrainingText:
         found = fingerprint(corpus, settings, base)
     except (CorpusError, BundleError) as error:
         raise CorpusError(
-            f"The training text of {origin.folder.name} cannot be found ({str(error).rstrip('.')}): "
+            f"The training text of {name_of(origin.folder)} cannot be found ({str(error).rstrip('.')}): "
             "put it back, or give another text, for example --split my-book.txt."
         ) from error
     if found != origin.record.dataset.fingerprint:
         raise CorpusError(
-            f"The text of {corpus.name} has changed since {origin.folder.name} was trained, or another version of "
+            f"The text of {corpus.name} has changed since {name_of(origin.folder)} was trained, or another version of "
             "wordgen reads it differently: put the old text back, train a new run, or give another text, for example "
             "--split my-book.txt."
         )
@@ -243,7 +243,7 @@ def _check_measurable(text: MeasuredText, bundle: Bundle, folder: Path) -> None:
         raise CorpusError(f"{text.name} is too short: it has no token to predict. Give a longer text.")
     if counted[UNKNOWN] == counted.sum():
         raise CorpusError(
-            f"{folder.name} knows no word of {text.name}: give a text in the language of its training text."
+            f"{name_of(folder)} knows no word of {text.name}: give a text in the language of its training text."
         )
 
 

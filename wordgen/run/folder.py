@@ -48,7 +48,7 @@ A process that only checks whether the lock is held holds it for a moment, too.
 
 def training_lock(folder: Path, seconds: float = _LOCK_TIMEOUT_SECONDS) -> AbstractContextManager[None]:
     """Hold the lock of a run while it is trained. Raise a SettingError if another process holds it for so long."""
-    return _hold_lock(folder / LOCK, already_training_error(folder.name), seconds)
+    return _hold_lock(folder / LOCK, already_training_error(name_of(folder)), seconds)
 
 
 def sweep_lock(folder: Path) -> AbstractContextManager[None]:

@@ -86,8 +86,8 @@ def run_name(wanted: str | None, corpus: str) -> str:
         _NAME_PATTERN.fullmatch(part) and not part.endswith(SET_ASIDE_SUFFIX) for part in parts
     ):
         raise SettingError(
-            f"--name cannot be '{wanted[:100]}': use up to 100 letters, digits, dots, dashes and underscores, begin "
-            f"with a letter or digit, and do not end with {SET_ASIDE_SUFFIX}."
+            f"--name cannot be '{wanted[:100]}': use NAME or FOLDER/NAME, each with up to 100 letters, digits, dots, "
+            f"dashes and underscores, begin with a letter or digit, and do not end with {SET_ASIDE_SUFFIX}."
         )
     if not all(map(_fits, parts)):
         raise SettingError(

@@ -170,7 +170,7 @@ def make_app(store: ModelStore, queue: WorkQueue, settings: ServingSettings) -> 
         _fixed_route("/openapi.json", _as_json(described), "application/json"),
         _fixed_route("/api/settings", _as_json({"settings": controls(settings)}), "application/json"),
         Route("/api/models", api.models),
-        Route("/api/models/{name}", api.about_model),
+        Route("/api/models/{name:path}", api.about_model),
         Route("/api/write", api.write, methods=["POST"]),
         Route("/api/text", api.text, methods=["POST"]),
         Route("/api/next", api.endpoint_for(NextWordsRequest, answers.next_words), methods=["POST"]),

@@ -37,7 +37,7 @@ DESCRIPTION_FILE = "base.toml"
 
 _MIN_ENDING, _MAX_ENDING = 2, 5
 _MIN_PAIRS = 20
-"""The minimum number of words with two kinds of capitals to know the mean difference between them."""
+"""The base needs at least this number of words with both kinds of capitals, or their mean difference is not used."""
 Capitals = Callable[[str], str]
 """A function that gives a word other capitals."""
 _CAPITALS: tuple[Capitals, ...] = (str.lower, str.capitalize, str.upper)

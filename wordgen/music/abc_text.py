@@ -108,7 +108,7 @@ def lex_music(text: str) -> Iterator[Token]:
 
 
 def is_incomplete_chord(text: str) -> bool:
-    """Return whether a decoration is a chord within plus signs that has no two different notes, as `+c2+` has not."""
+    """Return whether a decoration is written like a chord, but has no two different notes, for example `+c2+`."""
     return bool(_OLD_CHORD.fullmatch(text)) and not _is_old_chord(text) and not _LOUD.fullmatch(text)
 
 

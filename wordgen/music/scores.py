@@ -39,7 +39,7 @@ _PART = """\
 _FOOTER = "</part>\n</score-partwise>\n"
 _TREBLE, _BASS = ("G", 2), ("F", 4)
 AnyTimed = TypeVar("AnyTimed", bound=tuple[Any, ...])
-"""A time and what is there."""
+"""A tuple that begins with a time."""
 _ACCIDENTALS: Mapping[int | None, str] = {-2: "flat-flat", -1: "flat", 0: "natural", 1: "sharp", 2: "double-sharp"}
 
 

@@ -24,7 +24,7 @@ the next states."""
 
 MAX_UNROLLED_STEPS, MAX_UNROLLED_TRAINING_STEPS = 40, 64
 """Up to this number of time steps, the graph has no loop. A graph without a loop takes less time for each step, but
-longer to build. A training has enough steps to make up for a longer graph (docs/experiments.md, 2026-12-01)."""
+longer to build. Training has enough steps to make up for that (docs/experiments.md, 2026-12-01)."""
 _MIN_SPLIT_WEIGHTS = 2**18
 """From this number of recurrent weights on, the float32 product with the transposed kernel is computed gate by gate.
 One product with all gates takes longer, although it does the same multiplications (docs/experiments.md, 2026-12-01)."""
